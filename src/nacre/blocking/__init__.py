@@ -1,0 +1,1 @@
+"""Floor 7: the same API without await."""

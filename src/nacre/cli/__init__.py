@@ -1,0 +1,1 @@
+"""Floor 8: arguments, output and exit codes, nothing else."""

@@ -1,0 +1,265 @@
+"""Every exception nacre raises, in one tree.
+
+::
+
+    NacreError
+    ├── ProtocolError                 the SSH protocol was broken; carries a disconnect code
+    │   ├── LocalProtocolError        by this program: the call is not legal now; nothing was sent
+    │   └── RemoteProtocolError       by the peer: the connection is closed
+    │       ├── VersionError          no SSH version in common, or the peer does not speak SSH
+    │       ├── MalformedMessage      a field does not decode
+    │       ├── PacketTooLarge        a length above the bound
+    │       ├── PacketCorrupt         a MAC or tag does not verify
+    │       ├── NoCommonAlgorithm     negotiation failed; holds both lists
+    │       └── KexFailed             a public value or a host signature is bad
+    ├── ConnectionLost                the transport ended (also a ConnectionError)
+    │   ├── ConnectFailed             it never came up
+    │   ├── Disconnected              the peer said DISCONNECT; holds its code and text
+    │   └── PeerSilent                keepalives went unanswered
+    ├── DeadlineExceeded              an operation's deadline passed (also a TimeoutError)
+    ├── HostKeyError                  the server's host key is not to be trusted
+    │   ├── HostKeyUnknown
+    │   ├── HostKeyChanged
+    │   └── HostKeyRevoked
+    ├── AuthenticationFailed          no method got us in; holds what was tried
+    ├── ChannelOpenFailed             the peer refused a channel; holds code and text
+    ├── RequestFailed                 the peer refused a channel or global request
+    ├── ProcessFailed                 a remote command failed, where success was asked for
+    ├── OutputTooLarge                a remote command printed more than the caller allows
+    ├── UnusableKey                   a key can't be used
+    │   ├── KeyFormatError            not a key, or a damaged one
+    │   └── PassphraseRequired        encrypted, and no passphrase or a wrong one was given
+    └── ConfigurationError            an option or a configuration word is wrong
+
+A message says what happened and, where the caller can do something, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class DisconnectCode(IntEnum):
+    """Reason codes of SSH_MSG_DISCONNECT (RFC 4253 section 11.1)."""
+
+    HOST_NOT_ALLOWED_TO_CONNECT = 1
+    PROTOCOL_ERROR = 2
+    KEY_EXCHANGE_FAILED = 3
+    RESERVED = 4
+    MAC_ERROR = 5
+    COMPRESSION_ERROR = 6
+    SERVICE_NOT_AVAILABLE = 7
+    PROTOCOL_VERSION_NOT_SUPPORTED = 8
+    HOST_KEY_NOT_VERIFIABLE = 9
+    CONNECTION_LOST = 10
+    BY_APPLICATION = 11
+    TOO_MANY_CONNECTIONS = 12
+    AUTH_CANCELLED_BY_USER = 13
+    NO_MORE_AUTH_METHODS_AVAILABLE = 14
+    ILLEGAL_USER_NAME = 15
+
+
+class NacreError(Exception):
+    """The root of every exception of this package."""
+
+
+class ProtocolError(NacreError):
+    """The SSH protocol was broken.
+
+    :ivar code: the reason code that a DISCONNECT for it carries.
+    """
+
+    code: DisconnectCode = DisconnectCode.PROTOCOL_ERROR
+
+    def __init__(self, message: str, code: DisconnectCode | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class LocalProtocolError(ProtocolError):
+    """This program asked for something that is not legal now; nothing was sent."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol; the connection is closed."""
+
+
+class VersionError(RemoteProtocolError):
+    """No SSH version in common, or the peer does not speak SSH."""
+
+    code = DisconnectCode.PROTOCOL_VERSION_NOT_SUPPORTED
+
+
+class MalformedMessage(RemoteProtocolError):
+    """A field of a message does not decode, or bytes follow the last one."""
+
+
+class PacketTooLarge(RemoteProtocolError):
+    """A length field is above its bound."""
+
+
+class PacketCorrupt(RemoteProtocolError):
+    """A packet's MAC or tag does not verify."""
+
+    code = DisconnectCode.MAC_ERROR
+
+
+class NoCommonAlgorithm(RemoteProtocolError):
+    """Negotiation found nothing that both sides accept.
+
+    :ivar kind: what was negotiated: ``kex``, ``host key``, ``cipher``, ``MAC`` or ``compression``.
+    :ivar local: what this side offered, in its order.
+    :ivar remote: what the peer offered, in its order, made safe to print.
+    """
+
+    code = DisconnectCode.KEY_EXCHANGE_FAILED
+
+    def __init__(self, kind: str, local: Sequence[str], remote: Sequence[str]) -> None:
+        self.kind = kind
+        self.local = tuple(local)
+        self.remote = tuple(remote)
+        super().__init__(
+            f"no {kind} algorithm in common: we offer {','.join(local) or '(none)'}; "
+            f"the peer offers {','.join(remote) or '(none)'}; "
+            "to use one of the peer's, name it in the options (legacy ones are off by default)"
+        )
+
+
+class KexFailed(RemoteProtocolError):
+    """A public value is out of range, or the host's signature does not verify."""
+
+    code = DisconnectCode.KEY_EXCHANGE_FAILED
+
+
+class ConnectionLost(NacreError, ConnectionError):
+    """The transport under the connection ended."""
+
+
+class ConnectFailed(ConnectionLost):
+    """No connection came up: name lookup, routing, or the peer refused."""
+
+
+class Disconnected(ConnectionLost):
+    """The peer sent SSH_MSG_DISCONNECT.
+
+    :ivar code: its reason code (RFC 4253 section 11.1), as sent.
+    :ivar description: its text, made safe to print.
+    """
+
+    def __init__(self, code: int, description: str) -> None:
+        self.code = code
+        self.description = description
+        super().__init__(f"the peer closed the connection: {description or f'reason code {code}'}")
+
+
+class PeerSilent(ConnectionLost):
+    """Keepalives went unanswered."""
+
+
+class DeadlineExceeded(NacreError, TimeoutError):
+    """The deadline of an operation passed."""
+
+
+class HostKeyError(NacreError):
+    """The server's host key is not to be trusted."""
+
+    code = DisconnectCode.HOST_KEY_NOT_VERIFIABLE
+
+
+class HostKeyUnknown(HostKeyError):
+    """Nothing is known of the host's key, and nobody vouched for it."""
+
+
+class HostKeyChanged(HostKeyError):
+    """The host is known by another key: a new installation, or an attack."""
+
+
+class HostKeyRevoked(HostKeyError):
+    """The key is marked as revoked."""
+
+
+class AuthenticationFailed(NacreError):
+    """No method got us in.
+
+    :ivar user: the user name.
+    :ivar tried: what was tried, in order, each a short text such as
+        ``publickey ssh-ed25519 SHA256:…`` or ``password``.
+    :ivar can_continue: the methods the server would still take.
+    """
+
+    code = DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        user: str = "",
+        tried: Sequence[str] = (),
+        can_continue: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.user = user
+        self.tried = tuple(tried)
+        self.can_continue = tuple(can_continue)
+
+
+class ChannelOpenFailed(NacreError):
+    """The peer refused to open a channel.
+
+    :ivar code: its reason code (RFC 4254 section 5.1), as sent.
+    :ivar description: its text, made safe to print.
+    """
+
+    def __init__(self, code: int, description: str) -> None:
+        self.code = code
+        self.description = description
+        super().__init__(f"the peer refused the channel: {description or f'reason code {code}'}")
+
+
+class RequestFailed(NacreError):
+    """The peer refused a channel request or a global request."""
+
+
+class ProcessFailed(NacreError):
+    """A remote command ended badly, and the caller asked for success.
+
+    :ivar exit_status: its exit status, or None when a signal ended it or none was reported.
+    :ivar exit_signal: the signal's name without ``SIG``, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_status: int | None = None,
+        exit_signal: str | None = None,
+        stdout: str | bytes = b"",
+        stderr: str | bytes = b"",
+    ) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+        self.exit_signal = exit_signal
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class OutputTooLarge(NacreError):
+    """A remote command printed more than the caller allows to be kept."""
+
+
+class UnusableKey(NacreError):
+    """A key can't be used."""
+
+
+class KeyFormatError(UnusableKey):
+    """Not a key, a damaged one, or of a kind that is not supported."""
+
+
+class PassphraseRequired(UnusableKey):
+    """The key is encrypted, and no passphrase or a wrong one was given."""
+
+
+class ConfigurationError(NacreError):
+    """An option or a configuration word is wrong; the message names it and the remedy."""

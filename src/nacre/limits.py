@@ -1,0 +1,112 @@
+"""Every bound on what a peer controls: its name, its default, its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one connection. No length, count or queue of a peer's is used unchecked."""
+
+    version_line: int = 255
+    """Octets of an identification line with its line end (RFC 4253 section 4.2)."""
+
+    version_lines_before: int = 1024
+    """Lines a server may send before its identification; OpenSSH allows as many."""
+
+    version_octets_before: int = 64 * KIB
+    """Octets of all those lines together: a login script's text fits, a flood does not."""
+
+    packet: int = 256 * KIB
+    """The largest packet_length taken. RFC 4253 section 6.1 demands 35,000."""
+
+    held_input: int = 2 * MIB
+    """Octets kept while a question that stops the packet loop waits for its answer."""
+
+    kex_held_output: int = 1 * MIB
+    """Octets of messages kept back while a key exchange is on; data is not among them."""
+
+    name_list: int = 32 * KIB
+    """Octets of one name-list: the longest proposal seen in the field is below 2 KiB."""
+
+    kex_names: int = 512
+    """Names in one name-list of a proposal."""
+
+    rekey_bytes: int = 1 << 30
+    """Octets in one direction before this side asks for a new key exchange (RFC 4253 section 9)."""
+
+    rekey_seconds: float = 3600.0
+    """Seconds after which this side starts a new key exchange; 0 is never."""
+
+    rekey_packets: int = 1 << 31
+    """Packets under one key: RFC 4344 section 3.1 sets 2**32 as the most a MAC allows."""
+
+    auth_attempts: int = 6
+    """Failed attempts on a server before it disconnects."""
+
+    auth_requests: int = 64
+    """Authentication requests of any outcome, queries included, before a server disconnects."""
+
+    auth_prompts: int = 32
+    """Prompts in one keyboard-interactive round."""
+
+    auth_rounds: int = 16
+    """Keyboard-interactive rounds in one attempt."""
+
+    user_name: int = 1 * KIB
+    """Octets of a user name."""
+
+    password: int = 8 * KIB
+    """Octets of a password or of one keyboard-interactive response."""
+
+    banner: int = 64 * KIB
+    """Octets of authentication banners a client shows on one connection, all together."""
+
+    channels: int = 1024
+    """Channels open at once on one connection, whoever opened them."""
+
+    sessions: int = 10
+    """Sessions open at once on one connection that a server accepts (MaxSessions)."""
+
+    channel_requests: int = 256
+    """Requests of one channel, or global ones, that wait for an answer at once."""
+
+    request_name: int = 256
+    """Octets of a request's or channel type's name."""
+
+    window_initial: int = 2 * MIB
+    """Octets a channel's peer may send at first."""
+
+    window_maximum: int = 32 * MIB
+    """What a channel's window grows to: 1 Gbit/s over 250 ms."""
+
+    windows_total: int = 128 * MIB
+    """What the windows of one connection's channels may grow to, all together."""
+
+    packet_data: int = 32 * KIB
+    """Octets of data in one CHANNEL_DATA that this side accepts: what all peers speak."""
+
+    environment: int = 256
+    """Environment variables one session may set."""
+
+    environment_octets: int = 128 * KIB
+    """Octets of those variables, names and values together."""
+
+    command: int = 256 * KIB
+    """Octets of a command line."""
+
+    extensions: int = 64
+    """Extensions in one EXT_INFO (RFC 8308)."""
+
+    unanswered_pings: int = 1024
+    """Pings and global requests of this side that wait for an answer at once."""
+
+    decompressed: int = 256 * KIB
+    """Octets one packet's payload may grow to when decompressed."""
+
+
+DEFAULT_LIMITS = Limits()

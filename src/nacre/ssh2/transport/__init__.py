@@ -1,0 +1,1 @@
+"""Messages 1-49: identification, packets, negotiation, key exchange (RFC 4253)."""

@@ -1,0 +1,151 @@
+"""The data types of RFC 4251 section 5, bounds-checked.
+
+``Reader`` takes values off the front of a buffer; the functions below make the bytes of one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import TypeAlias
+
+from nacre.errors import MalformedMessage
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+_U32 = Struct(">I")
+_U64 = Struct(">Q")
+
+
+def u8(value: int) -> bytes:
+    """Return a ``byte``."""
+    return bytes((value,))
+
+
+def boolean(value: bool) -> bytes:
+    """Return a ``boolean``."""
+    return b"\x01" if value else b"\x00"
+
+
+def u32(value: int) -> bytes:
+    """Return a ``uint32``."""
+    return _U32.pack(value)
+
+
+def u64(value: int) -> bytes:
+    """Return a ``uint64``."""
+    return _U64.pack(value)
+
+
+def string(value: Buffer) -> bytes:
+    """Return a ``string``: its length as uint32, then its octets."""
+    return _U32.pack(len(value)) + bytes(value)
+
+
+def text(value: str) -> bytes:
+    """Return a ``string`` that holds UTF-8; surrogate escapes give back their octets."""
+    return string(value.encode("utf-8", "surrogateescape"))
+
+
+def mpint(value: int) -> bytes:
+    """Return an ``mpint``: two's complement, most significant octet first, no needless octets."""
+    if value == 0:
+        return b"\x00\x00\x00\x00"
+    size = (value if value > 0 else ~value).bit_length() // 8 + 1
+    return _U32.pack(size) + value.to_bytes(size, "big", signed=True)
+
+
+def name_list(names: Iterable[str]) -> bytes:
+    """Return a ``name-list``: US-ASCII names, joined by commas, as a string."""
+    return string(",".join(names).encode("ascii"))
+
+
+class Reader:
+    """Takes values off the front of ``data``.
+
+    Every method raises :class:`~nacre.errors.MalformedMessage` when the value is not whole or
+    not of its type. ``string`` returns bytes of its own, so nothing keeps the receive buffer alive.
+    """
+
+    __slots__ = ("_data", "_position")
+
+    def __init__(self, data: Buffer, position: int = 0) -> None:
+        self._data = data
+        self._position = position
+
+    def _take(self, size: int) -> int:
+        start = self._position
+        end = start + size
+        if end > len(self._data):
+            raise MalformedMessage(
+                f"a field of {size} bytes is cut off after {len(self._data) - start}"
+            )
+        self._position = end
+        return start
+
+    def u8(self) -> int:
+        """Take a ``byte``."""
+        return self._data[self._take(1)]
+
+    def boolean(self) -> bool:
+        """Take a ``boolean``: all non-zero values are true (RFC 4251 section 5)."""
+        return self._data[self._take(1)] != 0
+
+    def u32(self) -> int:
+        """Take a ``uint32``."""
+        value: int = _U32.unpack_from(self._data, self._take(4))[0]
+        return value
+
+    def u64(self) -> int:
+        """Take a ``uint64``."""
+        value: int = _U64.unpack_from(self._data, self._take(8))[0]
+        return value
+
+    def octets(self, size: int) -> bytes:
+        """Take ``size`` octets that have no length of their own."""
+        start = self._take(size)
+        return bytes(self._data[start : start + size])
+
+    def string(self) -> bytes:
+        """Take a ``string`` of any octets."""
+        return self.octets(self.u32())
+
+    def text(self) -> str:
+        """Take a ``string`` of UTF-8.
+
+        Octets that are no UTF-8 become surrogate escapes, so that ``text`` gives them back: names
+        of users and files are not always UTF-8, whatever the RFC says.
+        """
+        return self.string().decode("utf-8", "surrogateescape")
+
+    def mpint(self) -> int:
+        """Take an ``mpint``. Needless leading octets are taken: old peers send them."""
+        return int.from_bytes(self.string(), "big", signed=True)
+
+    def name_list(self) -> tuple[str, ...]:
+        """Take a ``name-list``: empty names and control characters are malformed."""
+        octets = self.string()
+        if not octets:
+            return ()
+        if not octets.isascii() or min(octets) <= 0x20 or 0x7F in octets:
+            raise MalformedMessage("a name-list holds characters that are not printable US-ASCII")
+        names = tuple(octets.decode("ascii").split(","))
+        if "" in names:
+            raise MalformedMessage("a name-list holds an empty name")
+        return names
+
+    def rest(self) -> bytes:
+        """Take all that is left."""
+        start = self._position
+        self._position = len(self._data)
+        return bytes(self._data[start:])
+
+    @property
+    def remaining(self) -> int:
+        """Octets not yet taken."""
+        return len(self._data) - self._position
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        if self.remaining:
+            raise MalformedMessage(f"{self.remaining} bytes follow the last field")

@@ -1,0 +1,38 @@
+"""Text that a peer controls, made safe for terminals and logs.
+
+A peer's banner, error text or file name may hold escape sequences that repaint a terminal, or
+bidirectional marks that make one name look like another.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def safe(value: str | bytes | bytearray | memoryview, limit: int = 1024, *, keep: str = "") -> str:
+    """Return ``value`` with everything that is not printable shown as an escape.
+
+    :param limit: characters kept; what is cut off shows as ``…``.
+    :param keep: characters left as they are, such as ``"\\n\\t"`` for a banner of many lines.
+    """
+    if not isinstance(value, str):
+        value = bytes(value[: limit * 4]).decode("utf-8", "surrogateescape")
+    cut = len(value) > limit
+    shown = "".join(_shown(c, keep) for c in value[:limit])
+    return shown + "…" if cut else shown
+
+
+def _shown(character: str, keep: str) -> str:
+    if character in keep or (" " <= character <= "~" and character != "\\"):
+        return character
+    if character == "\\":
+        return "\\\\"
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if unicodedata.category(character) in _UNSAFE:
+        prefix, digits = ("x", 2) if code < 0x100 else ("u", 4) if code < 0x10000 else ("U", 8)
+        return f"\\{prefix}{code:0{digits}x}"
+    return character
