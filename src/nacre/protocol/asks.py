@@ -1,0 +1,351 @@
+"""Every decision is a question: the questions, their answers, and the ledger that pairs them.
+
+An engine puts an ``Ask`` among its events; somebody calls ``engine.answer(ask.ask_id, answer)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from nacre.errors import LocalProtocolError, NacreError
+from nacre.keys import PublicKey
+from nacre.protocol.events import Event
+from nacre.protocol.requests import Request
+from nacre.wire.numbers import OpenFailure
+
+
+class Answer:
+    """The base of every answer."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Granted(Answer):
+    """Yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied(Answer):
+    """No. The reason is for logs of this side; the peer never sees it."""
+
+    reason: str = ""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Ask(Event):
+    """A question. While one that ``BLOCKS`` is open, no further packet is looked at."""
+
+    BLOCKS: ClassVar[bool] = True
+    ANSWERS: ClassVar[tuple[type[Answer], ...]] = (Granted, Denied)
+    ask_id: int = field(default=0, init=False)
+
+
+# --- asked of a client ---
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeyRefused(Answer):
+    """The host key is not trusted; the connection ends with ``error``."""
+
+    error: NacreError
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskHostKey(Ask):
+    """Is this the key of the host we want? Its signature is verified already.
+
+    Asked on every key exchange; a rekey with the same key is not asked again.
+    """
+
+    ANSWERS = (Granted, HostKeyRefused)
+    key: PublicKey
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryNone(Answer):
+    """Ask for ``none``, to learn what the server takes (RFC 4252 section 5.2)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TryPassword(Answer):
+    """Send a password (RFC 4252 section 8)."""
+
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryPublicKey(Answer):
+    """Offer a key, and sign when the server would take it (RFC 4252 section 7).
+
+    :ivar algorithms: signature algorithms allowed for the key, best first; the first that the
+        server's ``server-sig-algs`` names is used, or the first where the server named none.
+    """
+
+    key: PublicKey
+    algorithms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TryKeyboardInteractive(Answer):
+    """Ask for the server's prompts (RFC 4256)."""
+
+    submethods: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp(Answer):
+    """Nothing is left to try; the connection ends with ``error``."""
+
+    error: NacreError
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskAuthentication(Ask):
+    """What to try next?
+
+    :ivar can_continue: methods the server lists; empty when nothing was tried yet.
+    :ivar partial: whether the last attempt succeeded and more is needed.
+    :ivar server_algorithms: the server's ``server-sig-algs``, or None when it sent none.
+    """
+
+    ANSWERS = (TryNone, TryPassword, TryPublicKey, TryKeyboardInteractive, GiveUp)
+    can_continue: tuple[str, ...]
+    partial: bool
+    server_algorithms: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature(Answer):
+    """A signature blob: string algorithm, string signature."""
+
+    blob: bytes
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskSignature(Ask):
+    """Sign ``data`` with the private half of ``key``. ``Denied`` moves on to the next attempt."""
+
+    ANSWERS = (Signature, Denied)
+    key: PublicKey
+    algorithm: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt of a keyboard-interactive round; the text is made safe to print."""
+
+    text: str
+    echo: bool
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Responses(Answer):
+    """One response for each prompt, in order."""
+
+    responses: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskPrompts(Ask):
+    """Answer the server's prompts; there may be none (RFC 4256 section 3.2)."""
+
+    ANSWERS = (Responses, GiveUp)
+    name: str
+    instruction: str
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NewPassword(Answer):
+    """The old password once more, and its successor."""
+
+    old: str
+    new: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskNewPassword(Ask):
+    """The password has expired: give a new one. ``Denied`` moves on to the next attempt."""
+
+    ANSWERS = (NewPassword, Denied)
+    prompt: str
+
+
+# --- asked of a server ---
+
+Requirement = tuple[frozenset[str], ...]
+"""Alternatives: a user is in as soon as every method of one of these sets has succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserRequirement(Answer):
+    """What a user must show. Unknown users get one too, and look the same.
+
+    :ivar requirement: never empty; a set without members lets the user in at ``none``.
+    :ivar banner: text to show before login, or empty.
+    """
+
+    requirement: Requirement
+    banner: str = ""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskUser(Ask):
+    """Which methods must this user, known or unknown, succeed with?"""
+
+    ANSWERS = (UserRequirement,)
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordExpired(Answer):
+    """The password is right but must be changed first; ``prompt`` is shown (RFC 4252 section 8)."""
+
+    prompt: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskPassword(Ask):
+    """Is this the user's password? With ``new_password``: change it, if the old one is right."""
+
+    ANSWERS = (Granted, Denied, PasswordExpired)
+    user: str
+    password: str = field(repr=False)
+    new_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskPublicKey(Ask):
+    """May the user log in with this key?
+
+    :ivar signed: False for a query; True when the signature is already verified.
+    """
+
+    user: str
+    key: PublicKey
+    algorithm: str
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(Answer):
+    """Prompts for the user."""
+
+    name: str
+    instruction: str
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskKeyboardInteractive(Ask):
+    """Begin (``responses`` is None) or go on with keyboard-interactive (RFC 4256)."""
+
+    ANSWERS = (Granted, Denied, Challenge)
+    user: str
+    submethods: str
+    responses: tuple[str, ...] | None = field(default=None, repr=False)
+
+
+# --- asked of both ---
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRefused(Answer):
+    """No channel, with a code and a text for the peer (RFC 4254 section 5.1)."""
+
+    code: OpenFailure = OpenFailure.ADMINISTRATIVELY_PROHIBITED
+    description: str = "refused"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskOpen(Ask):
+    """May the peer open this channel? ``data`` is the type's own data."""
+
+    BLOCKS = False
+    ANSWERS = (Granted, OpenRefused)
+    channel: int
+    channel_type: str
+    data: bytes
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskRequest(Ask):
+    """Shall this request on a channel be done?"""
+
+    BLOCKS = False
+    channel: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalGranted(Answer):
+    """Yes; ``data`` goes into the reply."""
+
+    data: bytes = b""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskGlobalRequest(Ask):
+    """Shall this global request be done?"""
+
+    BLOCKS = False
+    ANSWERS = (GlobalGranted, Denied)
+    name: str
+    data: bytes
+
+
+class Asks:
+    """The ledger of open questions of one engine.
+
+    Each question is answered at most once. An answer that comes twice, or after its question was
+    withdrawn, changes nothing.
+    """
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+        self._last = 0
+        self._open: dict[int, tuple[Ask, Callable[[Any], None]]] = {}
+        self.blocking = 0
+
+    def ask(self, ask: Ask, then: Callable[[Any], None]) -> int:
+        """Put ``ask`` among the events; ``then`` gets its answer. Returns the ask's number."""
+        self._last += 1
+        ask.ask_id = self._last
+        self._open[ask.ask_id] = (ask, then)
+        self.blocking += ask.BLOCKS
+        self._events.append(ask)
+        return ask.ask_id
+
+    def answer(self, ask_id: int, answer: Answer) -> bool:
+        """Pass ``answer`` on. False when the question is no longer open.
+
+        :raises LocalProtocolError: there never was such a question, or the answer is not of it.
+        """
+        if not 0 < ask_id <= self._last:
+            raise LocalProtocolError(f"no question has the number {ask_id}")
+        if ask_id not in self._open:
+            return False
+        ask, then = self._open[ask_id]
+        if not isinstance(answer, ask.ANSWERS):
+            allowed = ", ".join(kind.__name__ for kind in ask.ANSWERS)
+            raise LocalProtocolError(
+                f"{type(ask).__name__} takes {allowed}, not {type(answer).__name__}"
+            )
+        self.withdraw(ask_id)
+        then(answer)
+        return True
+
+    def withdraw(self, ask_id: int) -> None:
+        """Forget a question whose subject is gone."""
+        if (entry := self._open.pop(ask_id, None)) is not None:
+            self.blocking -= entry[0].BLOCKS
+
+    def withdraw_all(self) -> None:
+        """Forget every question: the connection has ended."""
+        self._open.clear()
+        self.blocking = 0

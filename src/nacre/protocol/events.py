@@ -1,0 +1,267 @@
+"""What an engine reports. Events come out in the order in which things happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nacre.errors import NacreError
+from nacre.keys import PublicKey
+from nacre.protocol.requests import Request
+from nacre.wire.codec import Buffer
+
+
+class Event:
+    """The base of every event."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionReceived(Event):
+    """Phase 1 is done: both identification lines are known (RFC 4253 section 4.2).
+
+    :ivar protocol: the version both will speak: ``2.0``, or ``1.5``.
+    :ivar local: our line, without its line end.
+    :ivar remote: the peer's line, without its line end, made safe to print.
+    :ivar before: lines the server sent before its line, made safe to print.
+    """
+
+    protocol: str
+    local: str
+    remote: str
+    before: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One side's name-lists, in its order (RFC 4253 section 7.1)."""
+
+    kex: tuple[str, ...]
+    host_key: tuple[str, ...]
+    ciphers_c2s: tuple[str, ...]
+    ciphers_s2c: tuple[str, ...]
+    macs_c2s: tuple[str, ...]
+    macs_s2c: tuple[str, ...]
+    compression_c2s: tuple[str, ...]
+    compression_s2c: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What negotiation chose. With an AEAD cipher the MAC is ``<implicit>``."""
+
+    kex: str
+    host_key: str
+    cipher_c2s: str
+    cipher_s2c: str
+    mac_c2s: str
+    mac_s2c: str
+    compression_c2s: str
+    compression_s2c: str
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmsChosen(Event):
+    """Both proposals are known and matched."""
+
+    client: Proposal
+    server: Proposal
+    chosen: Chosen
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KexDone(Event):
+    """New keys are in use in both directions.
+
+    :ivar first: False for a rekey.
+    """
+
+    session_id: bytes
+    host_key: PublicKey
+    chosen: Chosen
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionsReceived(Event):
+    """The peer's EXT_INFO (RFC 8308)."""
+
+    extensions: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthBanner(Event):
+    """A banner to show before login (RFC 4252 section 5.4), made safe except for line ends."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthResult(Event):
+    """One authentication attempt came to its end (both roles).
+
+    :ivar method: the method's name, as in RFC 4250 section 4.8.
+    :ivar detail: a key's type and fingerprint for ``publickey``, else empty.
+    :ivar outcome: ``success``: the user is in; ``partial``: more is needed; ``failure``.
+    :ivar can_continue: the methods that can go on, as the server lists them.
+    :ivar attempt: the number of failures so far on this connection.
+    """
+
+    user: str
+    method: str
+    detail: str
+    outcome: Literal["success", "partial", "failure"]
+    can_continue: tuple[str, ...]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated(Event):
+    """Phase 3 is done.
+
+    :ivar methods: the methods that succeeded, in order.
+    """
+
+    user: str
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOpened(Event):
+    """A channel is open, whoever asked for it."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRefused(Event):
+    """The peer refused to open our channel; its number is free again."""
+
+    channel: int
+    code: int
+    description: str
+
+
+class Data(Event):
+    """Data for a channel's reader: ``credit`` it when it was consumed.
+
+    :ivar stream: 0 for the main stream, 1 for standard error.
+    :ivar data: a buffer that nobody else uses.
+    """
+
+    # Not a dataclass: one is made per packet, and a frozen dataclass costs three times as much.
+    __slots__ = ("channel", "data", "stream")
+
+    def __init__(self, channel: int, data: Buffer, stream: int = 0) -> None:
+        self.channel = channel
+        self.data = data
+        self.stream = stream
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Data)
+            and (self.channel, self.stream) == (other.channel, other.stream)
+            and bytes(self.data) == bytes(other.data)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Data(channel={self.channel}, {len(self.data)} bytes, stream={self.stream})"
+
+
+@dataclass(frozen=True, slots=True)
+class Writable(Event):
+    """A channel that took less than was offered takes data again."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class EofReceived(Event):
+    """The peer sends no more data on the channel."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClosed(Event):
+    """The channel is closed on both sides; its number is free again."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived(Event):
+    """A request that wants no decision: exit-status, exit-signal, window-change, signal, eow."""
+
+    channel: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered(Event):
+    """The peer answered our channel request.
+
+    :ivar token: what ``send_request`` returned.
+    """
+
+    channel: int
+    token: int
+    success: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRequestReceived(Event):
+    """A global request that wants no reply."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRequestAnswered(Event):
+    """The peer answered our global request; ``data`` is what a success carries."""
+
+    token: int
+    success: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PongReceived(Event):
+    """The peer answered a ``ping@openssh.com``."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DebugReceived(Event):
+    """SSH_MSG_DEBUG, its text made safe to print (RFC 4253 section 11.3)."""
+
+    always_display: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSeen(Event):
+    """One message went out or came in; only made when the options ask for ``trace``.
+
+    ``payload`` holds what was sent, passwords and all: whoever prints it hides them.
+    """
+
+    direction: Literal["in", "out"]
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEnded(Event):
+    """The last event. Nothing more is received, and what is in the outbox may still be sent.
+
+    :ivar error: why, or None when this side closed in peace.
+    """
+
+    error: NacreError | None

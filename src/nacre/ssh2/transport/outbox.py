@@ -1,0 +1,92 @@
+"""What goes out: sealed packets in one buffer, and what a key exchange keeps back."""
+
+from __future__ import annotations
+
+from nacre.crypto.compress import Compressor
+from nacre.crypto.seal import Sealer
+from nacre.errors import LocalProtocolError
+from nacre.limits import Limits
+from nacre.protocol.events import Event, MessageSeen
+from nacre.wire.codec import Buffer
+
+_FIRST_AUTH_MESSAGE = 50
+_KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
+
+
+class Outbox:
+    """The one way out of every layer: payloads in, sealed packets in ``buffer``.
+
+    While a key exchange is on, messages that RFC 4253 section 7.1 forbids meanwhile wait, bounded;
+    channel data never waits here: whoever has data asks ``takes_data`` first.
+
+    :ivar takes_data: False while a key exchange is on.
+    :ivar octets: plain octets sealed under the present key.
+    :ivar packets: packets sealed under the present key.
+    """
+
+    def __init__(
+        self, sealer: Sealer, limits: Limits, events: list[Event], *, trace: bool = False
+    ) -> None:
+        self.buffer = bytearray()
+        self.takes_data = False
+        self.octets = 0
+        self.packets = 0
+        self._sealer = sealer
+        self._compressor: Compressor | None = None
+        self._limits = limits
+        self._events = events
+        self._trace = trace
+        self._held: list[bytes] = []
+        self._held_octets = 0
+        self._in_kex = False
+
+    def send(self, payload: bytes) -> None:
+        """Send a message, or keep it until the key exchange is done."""
+        if self._in_kex and payload[0] not in _KEX_MESSAGES:
+            self._held_octets += len(payload)
+            if self._held_octets > self._limits.kex_held_output:
+                raise LocalProtocolError("too many messages wait for the key exchange to end")
+            self._held.append(payload)
+            return
+        self.send_parts(payload, b"")
+
+    def send_parts(self, head: bytes, body: Buffer) -> None:
+        """Send a message whose payload is ``head`` and ``body``, so that data is not copied first."""
+        if self._trace:
+            self._events.append(MessageSeen("out", head + bytes(body)))
+        if self._compressor is not None:
+            head, body = self._compressor.compress(head, body), b""
+        self._sealer.seal(head, body, self.buffer)
+        self.octets += len(head) + len(body)
+        self.packets += 1
+
+    def begin_kex(self) -> None:
+        """Our KEXINIT was sent: from here on only messages of the exchange go out."""
+        self._in_kex = True
+        self.takes_data = False
+
+    def rekeyed(self, sealer: Sealer) -> None:
+        """Our NEWKEYS was sent: ``sealer`` seals what follows, held messages first."""
+        self._sealer = sealer
+        self.octets = self.packets = 0
+
+    def end_kex(self) -> None:
+        """The exchange is done on our side: send what was held."""
+        self._in_kex = False
+        held, self._held, self._held_octets = self._held, [], 0
+        for payload in held:
+            self.send_parts(payload, b"")
+
+    @property
+    def sequence(self) -> int:
+        """The number of the next packet."""
+        return self._sealer.sequence
+
+    def compress_with(self, compressor: Compressor | None) -> None:
+        """Compress what follows."""
+        self._compressor = compressor
+
+    def take(self) -> bytearray:
+        """Return all sealed packets; the caller owns the buffer."""
+        taken, self.buffer = self.buffer, bytearray()
+        return taken
