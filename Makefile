@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check
+
+PYTHON ?= $(shell scripts/python)
+PORT ?= 2222
+ARGS ?=
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/dev ## install nacre for development, and the peers of the interop tests
+	@scripts/peers
+
+run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another port)
+	@.venv/bin/python scripts/demo.py $(PORT)
+
+test: setup ## run every test (ARGS=tests/wire for a part)
+	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: .venv/dev ## format, lint, types, and who imports whom
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+# Each holds when its extras are installed as pyproject.toml asks. What suits development suits `run`.
+.venv/run: pyproject.toml
+	@test -e .venv/dev || scripts/venv "$(PYTHON)" cli,server
+	@! test -e .venv/dev || scripts/venv "$(PYTHON)" dev
+	@touch $@
+
+.venv/dev: pyproject.toml
+	@scripts/venv "$(PYTHON)" dev
+	@touch $@ .venv/run
