@@ -51,7 +51,7 @@ class Outbox:
         self.send_parts(payload, b"")
 
     def send_parts(self, head: bytes, body: Buffer) -> None:
-        """Send a message whose payload is ``head`` and ``body``, so that data is not copied first."""
+        """Send a message whose payload is ``head`` and ``body``, without joining them."""
         if self._trace:
             self._events.append(MessageSeen("out", head + bytes(body)))
         if self._compressor is not None:
