@@ -1,0 +1,183 @@
+"""The kinds of values that OpenSSH's configuration words take, from text.
+
+Every function here takes the keyword first, only to name it in the error, and raises
+:class:`~nacre.errors.ConfigurationError` with the keyword, the bad value and what is allowed.
+Formats are those of ssh_config(5) and of the section TIME FORMATS of sshd_config(5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TypeVar
+
+from nacre.errors import ConfigurationError
+from nacre.wire.text import safe
+
+T = TypeVar("T")
+
+BOOLEAN = {"yes": True, "true": True, "no": False, "false": False}
+"""What OpenSSH takes for yes and no."""
+
+_TIME = re.compile(r"(?:\d+[sSmMhHdDwW]?)+")
+_TIME_PART = re.compile(r"(\d+)([a-z]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SIZE = re.compile(r"(\d+)([kmgKMG]?)")
+_OCTETS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SPLIT = re.compile(r"\s*([^\s=]+)(?:\s*=\s*|\s+|$)(.*)", re.DOTALL)
+_WORD = re.compile(r'(?:[^\s"\\]|\\["\\ ]|\\|"(?:[^"\\]|\\.)*")+')
+_QUOTED = re.compile(r'\\(["\\ ])|"')
+_MOST_SECONDS = (1 << 31) - 1
+
+
+def bad(keyword: str, value: str, allowed: str) -> ConfigurationError:
+    """Return the error for a value that a keyword does not take."""
+    return ConfigurationError(f"{keyword}: bad value {safe(value, 100)!r}; allowed: {allowed}")
+
+
+def split(option: str) -> tuple[str, str]:
+    """Return keyword and value of ``Keyword=Value`` or ``Keyword Value``; either may be empty."""
+    found = _SPLIT.fullmatch(option)
+    return (found[1], found[2].strip()) if found else ("", "")
+
+
+def unknown(keyword: str, known: Iterable[str]) -> ConfigurationError:
+    """Return the error for a keyword that does not exist, with the nearest one that does."""
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(keyword.lower(), by_lower, 1)
+    hint = f"; did you mean {by_lower[near[0]]}?" if near else ""
+    return ConfigurationError(f"Bad configuration option: {safe(keyword, 100)}{hint}")
+
+
+def word(keyword: str, value: str, meanings: Mapping[str, T]) -> T:
+    """Return what ``value``, one of a few words in any case, means."""
+    try:
+        return meanings[value.lower()]
+    except KeyError:
+        raise bad(keyword, value, ", ".join(meanings)) from None
+
+
+def boolean(keyword: str, value: str) -> bool:
+    """Take ``yes`` or ``no``, or ``true`` or ``false``."""
+    return word(keyword, value, BOOLEAN)
+
+
+def integer(keyword: str, value: str, low: int, high: int) -> int:
+    """Take a decimal number from ``low`` to ``high``."""
+    if re.fullmatch(r"[+-]?[0-9]{1,19}", value) and low <= int(value) <= high:
+        return int(value)
+    raise bad(keyword, value, f"a number from {low} to {high}")
+
+
+def port(keyword: str, value: str) -> int:
+    """Take a port number, 1 to 65535."""
+    return integer(keyword, value, 1, 65535)
+
+
+def seconds(keyword: str, value: str) -> int:
+    """Take a time: ``90``, ``90s``, ``1h30m``, ``2d``; without a unit these are seconds."""
+    if value.isascii() and len(value) <= 64 and _TIME.fullmatch(value):
+        parts = _TIME_PART.findall(value.lower())
+        total = sum(int(count) * _SECONDS[unit] for count, unit in parts)
+        if total <= _MOST_SECONDS:
+            return total
+    raise bad(keyword, value, "a time such as 90, 90s or 1h30m")
+
+
+def size(keyword: str, value: str) -> int:
+    """Take a size in octets: ``4096``, ``64K``, ``1M``, ``1G``."""
+    found = _SIZE.fullmatch(value) if value.isascii() and len(value) <= 16 else None
+    if found is None:
+        raise bad(keyword, value, "a size such as 64K, 1M or 1G")
+    return int(found[1]) * _OCTETS[found[2].lower()]
+
+
+def words(keyword: str, value: str) -> tuple[str, ...]:
+    r"""Split a value at white space; ``"…"`` keeps a word together, ``\"`` is a quote."""
+    found: list[str] = []
+    at = 0
+    while at < len(value):
+        if value[at].isspace():
+            at += 1
+            continue
+        match = _WORD.match(value, at)
+        if match is None:
+            raise bad(keyword, value, 'words, each "quotation" closed')
+        found.append(_QUOTED.sub(lambda m: m[1] or "", match[0]))
+        at = match.end()
+    return tuple(found)
+
+
+def one_word(keyword: str, value: str) -> str:
+    """Take exactly one word, quoted or not."""
+    found = words(keyword, value)
+    if len(found) != 1 or not found[0]:
+        raise bad(keyword, value, "one word")
+    return found[0]
+
+
+def some_words(keyword: str, value: str) -> tuple[str, ...]:
+    """Take one word or more."""
+    found = words(keyword, value)
+    if not found:
+        raise bad(keyword, value, "one word or more")
+    return found
+
+
+def names(keyword: str, value: str) -> tuple[str, ...]:
+    """Take a comma list without spaces, such as ``publickey,password``."""
+    found = tuple(value.split(","))
+    if not all(found) or any(c.isspace() for c in value):
+        raise bad(keyword, value, "names with commas between them")
+    return found
+
+
+def algorithms(keyword: str, value: str, kind: str) -> str:
+    """Take a list of algorithms, ``a,b``, ``+a``, ``-a*`` or ``^a``, and return it unchanged.
+
+    :param kind: as :func:`nacre.protocol.options.known` names it, such as ``cipher``.
+    """
+    from nacre.protocol.options import choose  # loads the crypto floor
+
+    if value.lstrip("+-^") != value[value[:1] in ("+", "-", "^") :] or " " in value:
+        raise bad(keyword, value, "names with commas between them, and one of + - ^ in front")
+    try:
+        choose(kind, value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{keyword}: {error}") from None
+    return value
+
+
+def assignments(keyword: str, value: str) -> tuple[tuple[str, str], ...]:
+    """Take ``NAME=value`` once or more, for environment variables."""
+    pairs = [text.partition("=") for text in some_words(keyword, value)]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise bad(keyword, value, "NAME=value, once or more")
+    return tuple((name, content) for name, _, content in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyLimit:
+    """When this side asks for new keys; None leaves the default.
+
+    :ivar octets: after so many octets in one direction.
+    :ivar seconds: after so many seconds; 0 is never.
+    """
+
+    octets: int | None = None
+    seconds: int | None = None
+
+
+def rekey_limit(keyword: str, value: str) -> RekeyLimit:
+    """Take ``1G``, ``1G 1h``, ``default none`` and the like: a size, and perhaps a time."""
+    found = words(keyword, value)
+    if not 1 <= len(found) <= 2:
+        raise bad(keyword, value, "a size or `default`, and perhaps a time or `none`")
+    octets = None if found[0].lower() == "default" else size(keyword, found[0])
+    if octets is not None and octets < 16:
+        raise bad(keyword, found[0], "16 octets and more")
+    if len(found) == 1:
+        return RekeyLimit(octets)
+    return RekeyLimit(octets, 0 if found[1].lower() == "none" else seconds(keyword, found[1]))

@@ -1,0 +1,160 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.config import values
+from nacre.config.values import RekeyLimit
+from nacre.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Port=22", ("Port", "22")),
+        ("Port 22", ("Port", "22")),
+        (" Port = 22 ", ("Port", "22")),
+        ("SetEnv A=b C=d", ("SetEnv", "A=b C=d")),
+        ("SetEnv=A=b", ("SetEnv", "A=b")),
+        ("Port", ("Port", "")),
+        ("Port=", ("Port", "")),
+        ("", ("", "")),
+        ("=x", ("", "")),
+    ],
+)
+def test_split(text, expected):
+    assert values.split(text) == expected
+
+
+def test_unknown_names_the_nearest_word():
+    error = values.unknown("stricthostkeycheking", ["Port", "StrictHostKeyChecking"])
+    assert str(error) == (
+        "Bad configuration option: stricthostkeycheking; did you mean StrictHostKeyChecking?"
+    )
+    assert str(values.unknown("zzz\x1b", ["Port"])) == "Bad configuration option: zzz\\x1b"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("yes", True), ("NO", False), ("True", True)])
+def test_boolean(text, expected):
+    assert values.boolean("Compression", text) is expected
+
+
+def test_a_bad_boolean_says_what_is_allowed():
+    with pytest.raises(ConfigurationError, match=r"Compression: bad value 'maybe'; allowed: yes"):
+        values.boolean("Compression", "maybe")
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "", "22x", "-1", "2 2", "\u0662", "9" * 40])
+def test_bad_ports(text):
+    with pytest.raises(ConfigurationError, match="Port: bad value"):
+        values.port("Port", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("90", 90), ("90s", 90), ("1h30m", 5400), ("2D", 172800), ("1w", 604800)],
+)
+def test_seconds(text, expected):
+    assert values.seconds("ConnectTimeout", text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "h", "1x", "-1", "1.5", "1 h", "9999999999", "\u0661s"])
+def test_bad_seconds(text):
+    with pytest.raises(ConfigurationError, match="a time such as"):
+        values.seconds("ConnectTimeout", text)
+
+
+@given(st.integers(0, 100), st.integers(0, 59), st.integers(0, 59))
+def test_seconds_add_up(hours, minutes, seconds):
+    text = f"{hours}h{minutes}m{seconds}s"
+    assert values.seconds("X", text) == hours * 3600 + minutes * 60 + seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("4096", 4096), ("64K", 65536), ("1m", 1 << 20), ("2G", 2 << 30)]
+)
+def test_size(text, expected):
+    assert values.size("RekeyLimit", text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1G", RekeyLimit(1 << 30)),
+        ("1G 1h", RekeyLimit(1 << 30, 3600)),
+        ("default none", RekeyLimit(None, 0)),
+        ("default", RekeyLimit()),
+    ],
+)
+def test_rekey_limit(text, expected):
+    assert values.rekey_limit("RekeyLimit", text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "1", "1T", "1G 1h 1h", "1G x", "none"])
+def test_bad_rekey_limit(text):
+    with pytest.raises(ConfigurationError, match="RekeyLimit"):
+        values.rekey_limit("RekeyLimit", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a  b", ("a", "b")),
+        ('"a b" c', ("a b", "c")),
+        ('x="a b"', ("x=a b",)),
+        (r"a\ b", ("a b",)),
+        (r'"say \"hi\""', ('say "hi"',)),
+        (r"C:\dir", (r"C:\dir",)),
+        ("", ()),
+    ],
+)
+def test_words(text, expected):
+    assert values.words("SendEnv", text) == expected
+
+
+def test_an_open_quotation():
+    with pytest.raises(ConfigurationError, match="SetEnv"):
+        values.words("SetEnv", 'A="b')
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_words_never_fail_otherwise(text):
+    try:
+        found = values.words("X", text)
+    except ConfigurationError:
+        assert text.count('"') % 2 or "\\" in text
+    else:
+        assert isinstance(found, tuple)
+
+
+def test_one_word():
+    assert values.one_word("User", '"a b"') == "a b"
+    for text in ("", "a b", '""'):
+        with pytest.raises(ConfigurationError, match="one word"):
+            values.one_word("User", text)
+
+
+def test_names():
+    assert values.names("PreferredAuthentications", "publickey,password") == (
+        "publickey",
+        "password",
+    )
+    for text in ("", "a,,b", "a, b"):
+        with pytest.raises(ConfigurationError, match="commas"):
+            values.names("PreferredAuthentications", text)
+
+
+def test_assignments():
+    assert values.assignments("SetEnv", 'A=1 B="x y" C=') == (("A", "1"), ("B", "x y"), ("C", ""))
+    for text in ("", "A", "=x"):
+        with pytest.raises(ConfigurationError, match="SetEnv"):
+            values.assignments("SetEnv", text)
+
+
+def test_algorithms():
+    assert values.algorithms("Ciphers", "+3des-cbc", "cipher") == "+3des-cbc"
+    assert values.algorithms("Ciphers", "aes128-ctr,aes256-ctr", "cipher").startswith("aes128")
+    with pytest.raises(ConfigurationError, match=r"Ciphers: 'rot13' is no cipher"):
+        values.algorithms("Ciphers", "rot13", "cipher")
+    for text in ("++3des-cbc", "aes128-ctr, aes256-ctr"):
+        with pytest.raises(ConfigurationError, match="Ciphers"):
+            values.algorithms("Ciphers", text, "cipher")
