@@ -1,0 +1,97 @@
+"""AES-GCM packets (RFC 5647), as OpenSSH names and negotiates them.
+
+packet_length is sent in the clear and authenticated; a tag of 16 octets ends the packet. The nonce
+is 4 fixed octets and a counter of 8 octets that goes up by one per packet: it is never repeated
+under one key, because a rekey comes long before 2**64 packets.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from nacre.crypto.seal import (
+    LENGTH,
+    MINIMUM_PADDING,
+    PADDING_LENGTH,
+    SEQUENCE_MASK,
+    Opener,
+    Random,
+    Sealer,
+    length_error,
+    payload,
+)
+from nacre.errors import PacketCorrupt
+from nacre.wire.codec import Buffer
+
+_COUNTER = Struct(">Q")
+_COUNTER_MASK = (1 << 64) - 1
+_BLOCK = 16
+_TAG = 16
+
+# What ``out`` grows by, before the cipher writes over it: adding from one lasting block of zeros
+# is faster than to allocate and clear a new one for each packet.
+_ZEROS = memoryview(bytes(64 * 1024))
+
+
+class GcmSealer(Sealer):
+    """Seals with AES-GCM."""
+
+    __slots__ = ("_counter", "_encrypt_into", "_fixed")
+
+    def __init__(self, key: bytes, iv: bytes, sequence: int, random: Random) -> None:
+        super().__init__(sequence, random, _BLOCK)
+        self._encrypt_into = AESGCM(key).encrypt_into
+        self._fixed = iv[:4]
+        self._counter: int = _COUNTER.unpack_from(iv, 4)[0]
+
+    def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
+        """See :meth:`~nacre.crypto.seal.Sealer.seal`."""
+        size = 1 + len(head) + len(body)
+        padding = _BLOCK - size % _BLOCK
+        if padding < MINIMUM_PADDING:
+            padding += _BLOCK
+        plain = b"".join((PADDING_LENGTH[padding], head, body, self.paddings[padding]))
+        sealed = size + padding + _TAG
+        length = LENGTH.pack(size + padding)
+        nonce = self._fixed + _COUNTER.pack(self._counter)
+        self._counter = (self._counter + 1) & _COUNTER_MASK
+        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        start = len(out) + 4
+        out += length
+        out += _ZEROS[:sealed] if sealed <= len(_ZEROS) else bytes(sealed)
+        # Both views must be released: the caller can't resize ``out`` while one is alive.
+        with memoryview(out) as view, view[start:] as tail:
+            self._encrypt_into(nonce, plain, length, tail)
+
+
+class GcmOpener(Opener):
+    """Opens what was sealed with AES-GCM."""
+
+    __slots__ = ("_counter", "_decrypt", "_fixed")
+
+    def __init__(self, key: bytes, iv: bytes, sequence: int, packet_limit: int) -> None:
+        super().__init__(sequence, packet_limit)
+        self._decrypt = AESGCM(key).decrypt
+        self._fixed = iv[:4]
+        self._counter: int = _COUNTER.unpack_from(iv, 4)[0]
+
+    def packet_size(self, header: Buffer) -> int:
+        """See :meth:`~nacre.crypto.seal.Opener.packet_size`."""
+        length: int = LENGTH.unpack_from(header)[0]
+        if length > self.packet_limit or length < _BLOCK or length % _BLOCK:
+            raise length_error(length, self.packet_limit)
+        return 4 + length + _TAG
+
+    def open(self, packet: Buffer) -> memoryview:
+        """See :meth:`~nacre.crypto.seal.Opener.open`."""
+        nonce = self._fixed + _COUNTER.pack(self._counter)
+        try:
+            plain = self._decrypt(nonce, packet[4:], packet[:4])
+        except InvalidTag:
+            raise PacketCorrupt("a packet's tag does not verify") from None
+        self._counter = (self._counter + 1) & _COUNTER_MASK
+        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        return payload(plain)

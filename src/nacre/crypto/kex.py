@@ -1,0 +1,75 @@
+"""Key exchange methods: the maths, without messages.
+
+What goes on the wire is the content of a ``string`` or ``mpint`` field, without its length. The
+shared secret K is returned the way the exchange hash and the key derivation take it: with its
+length, as an mpint (RFC 4253 section 8, RFC 5656, RFC 8731) or as a string (hybrid methods).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from nacre.crypto.seal import Random
+
+Family: TypeAlias = Literal["dh", "dh-gex", "ecdh"]
+"""Which messages a method uses: RFC 4253 section 8, RFC 4419, or RFC 5656 section 4."""
+
+
+class Tier(StrEnum):
+    """How readily an algorithm is used."""
+
+    DEFAULT = "default"
+    """Offered unless the user says otherwise."""
+
+    ALLOWED = "allowed"
+    """Sound, and only offered when named."""
+
+    LEGACY = "legacy"
+    """Weak: only offered when named, for peers that know nothing better."""
+
+
+class Initiator(ABC):
+    """The client's half of one exchange.
+
+    :ivar public: what the client sends.
+    """
+
+    public: bytes
+
+    @abstractmethod
+    def finish(self, reply: bytes) -> bytes:
+        """Return K, from what the server sent.
+
+        :raises KexFailed: the server's value is not one that the method allows.
+        """
+
+
+class KexMethod(ABC):
+    """A key exchange method.
+
+    :ivar name: its name in a proposal.
+    :ivar hash_name: its hash, as ``hashlib`` names it.
+    :ivar family: which messages it uses.
+    """
+
+    def __init__(self, name: str, tier: Tier, hash_name: str, family: Family) -> None:
+        self.name = name
+        self.tier = tier
+        self.hash_name = hash_name
+        self.family: Family = family
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @abstractmethod
+    def initiate(self, random: Random) -> Initiator:
+        """Start an exchange as the client."""
+
+    @abstractmethod
+    def respond(self, public: bytes, random: Random) -> tuple[bytes, bytes]:
+        """Answer a client as the server: return what to send, and K.
+
+        :raises KexFailed: the client's value is not one that the method allows.
+        """

@@ -1,0 +1,115 @@
+"""Elliptic-curve Diffie-Hellman: the NIST curves (RFC 5656 section 4) and X25519 (RFC 8731)."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from nacre.crypto.kex import Initiator, KexMethod, Tier
+from nacre.crypto.seal import Random
+from nacre.errors import KexFailed
+from nacre.wire.codec import mpint
+
+X25519_SIZE = 32
+
+
+class X25519:
+    """One side's X25519 key of one exchange (RFC 7748 section 5)."""
+
+    __slots__ = ("_private", "public")
+
+    def __init__(self, random: Random) -> None:
+        self._private = X25519PrivateKey.from_private_bytes(random(X25519_SIZE))
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def secret(self, peer: bytes) -> bytes:
+        """Return the 32 octets of the shared secret.
+
+        :raises KexFailed: ``peer`` is not 32 octets, or the secret is all zero (RFC 8731 section
+            3), as it is for points of small order.
+        """
+        if len(peer) != X25519_SIZE:
+            raise KexFailed(f"an X25519 value has {len(peer)} bytes instead of {X25519_SIZE}")
+        try:
+            return self._private.exchange(X25519PublicKey.from_public_bytes(peer))
+        except ValueError:
+            raise KexFailed("the peer's X25519 value gives a trivial secret") from None
+
+
+class _X25519Initiator(Initiator):
+    def __init__(self, random: Random) -> None:
+        self._key = X25519(random)
+        self.public = self._key.public
+
+    def finish(self, reply: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.kex.Initiator.finish`."""
+        return mpint(int.from_bytes(self._key.secret(reply), "big"))
+
+
+class X25519Method(KexMethod):
+    """X25519; its secret is hashed as an mpint of the octets in network order."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, Tier.DEFAULT, "sha256", "ecdh")
+
+    def initiate(self, random: Random) -> Initiator:
+        """See :meth:`~nacre.crypto.kex.KexMethod.initiate`."""
+        return _X25519Initiator(random)
+
+    def respond(self, public: bytes, random: Random) -> tuple[bytes, bytes]:
+        """See :meth:`~nacre.crypto.kex.KexMethod.respond`."""
+        own = _X25519Initiator(random)
+        return own.public, own.finish(public)
+
+
+class _EcdhInitiator(Initiator):
+    def __init__(self, curve: ec.EllipticCurve, random: Random) -> None:
+        self._curve = curve
+        # 64 bits more than the order has make the bias of the remainder negligible (FIPS 186-5
+        # appendix A.2.1).
+        spread = int.from_bytes(random(curve.key_size // 8 + 9), "big")
+        self._private = ec.derive_private_key(spread % (curve.group_order - 1) + 1, curve)
+        self.public = self._private.public_key().public_bytes(
+            Encoding.X962, PublicFormat.UncompressedPoint
+        )
+
+    def finish(self, reply: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.kex.Initiator.finish`."""
+        if len(reply) != len(self.public) or reply[0] != 4:
+            raise KexFailed(f"the peer's value is no uncompressed point of {self._curve.name}")
+        try:
+            peer = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, reply)
+            secret = self._private.exchange(ec.ECDH(), peer)
+        except ValueError:
+            raise KexFailed(f"the peer's value is no point of {self._curve.name}") from None
+        return mpint(int.from_bytes(secret, "big"))
+
+
+class EcdhMethod(KexMethod):
+    """ECDH on a NIST curve. The curves have cofactor 1: a point on the curve is a valid one."""
+
+    def __init__(self, name: str, hash_name: str, curve: ec.EllipticCurve) -> None:
+        super().__init__(name, Tier.DEFAULT, hash_name, "ecdh")
+        self._curve = curve
+
+    def initiate(self, random: Random) -> Initiator:
+        """See :meth:`~nacre.crypto.kex.KexMethod.initiate`."""
+        return _EcdhInitiator(self._curve, random)
+
+    def respond(self, public: bytes, random: Random) -> tuple[bytes, bytes]:
+        """See :meth:`~nacre.crypto.kex.KexMethod.respond`."""
+        own = _EcdhInitiator(self._curve, random)
+        return own.public, own.finish(public)
+
+
+METHODS: dict[str, KexMethod] = {
+    method.name: method
+    for method in (
+        X25519Method("curve25519-sha256"),
+        X25519Method("curve25519-sha256@libssh.org"),
+        EcdhMethod("ecdh-sha2-nistp256", "sha256", ec.SECP256R1()),
+        EcdhMethod("ecdh-sha2-nistp384", "sha384", ec.SECP384R1()),
+        EcdhMethod("ecdh-sha2-nistp521", "sha512", ec.SECP521R1()),
+    )
+}
