@@ -1,0 +1,84 @@
+"""Command lines of the clients: OpenSSH's, nacre's, PuTTY's, Dropbear's."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from interop.daemons import Daemon
+from interop.programs import NACRE, require
+
+ME = getpass.getuser()
+"""Whom OpenSSH's server lets in with a key when somebody who is not root runs it."""
+
+PASSWORD = "correct horse battery"
+"""The password of every user of ``nacre serve``."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of this system, made for the tests."""
+
+    name: str
+    password: str
+    home: Path
+
+
+@dataclass(frozen=True)
+class Login:
+    """Whom to log in as where, and a directory for what the client keeps."""
+
+    server: Daemon
+    user: str
+    directory: Path
+    key: Path | None = None
+
+    def using(self, key: Path | None) -> Login:
+        return replace(self, key=key)
+
+    def _openssh_words(self, options: Sequence[str]) -> list[str]:
+        words = ["-F", "none", "-p", str(self.server.port)]
+        words += ["-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
+        words += ["-o", f"UserKnownHostsFile={self.directory / 'known_hosts'}"]
+        if self.key is None:
+            words += ["-o", "PubkeyAuthentication=no"]
+        else:
+            words += ["-i", str(self.key), "-o", "IdentitiesOnly=yes"]
+        for option in options:
+            words += ["-o", option]
+        return words
+
+    def options(self, *options: str) -> list[str]:
+        """Return the options of ``ssh`` that this login needs; ``options`` are Key=Value."""
+        return self._openssh_words(options)
+
+    def ssh(self, *options: str, flags: Sequence[str] = ()) -> list[str]:
+        """Return OpenSSH's command line up to the host."""
+        return [require("ssh"), *self.options(*options), *flags, f"{self.user}@127.0.0.1"]
+
+    def nacre_ssh(self, *options: str, flags: Sequence[str] = ()) -> list[str]:
+        """Return the same command line for ``nacre ssh``."""
+        return [*NACRE, "ssh", *self.options(*options), *flags, f"{self.user}@127.0.0.1"]
+
+
+def askpass(directory: Path, *answers: str) -> dict[str, str]:
+    """Return the environment that makes OpenSSH ask a script: the answers one after another.
+
+    The last answer is given for every further question; ``directory/asked`` has a line for each.
+    """
+    for number, answer in enumerate(answers, 1):
+        (directory / f"answer{number}").write_text(answer + "\n")
+    asked = directory / "asked"
+    asked.write_text("")
+    script = directory / "askpass"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo "$1" >> {asked}\n'
+        f"n=$(wc -l < {asked})\n"
+        f'test "$n" -le {len(answers)} || n={len(answers)}\n'
+        f'cat {directory}/answer"$n"\n'
+    )
+    script.chmod(0o700)
+    return {"SSH_ASKPASS": str(script), "SSH_ASKPASS_REQUIRE": "force"}

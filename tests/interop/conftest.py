@@ -1,0 +1,161 @@
+"""Real peers for the interop tests: servers, keys, accounts."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interop.clients import ME, PASSWORD, Account, Login
+from interop.daemons import Daemon, State, start_dropbear, start_nacre, start_sshd
+from interop.programs import check, require, run
+from interop.suites import legacy_words
+
+HERE = Path(__file__).parent
+
+KEY_TYPES = {
+    "ed25519": ["-t", "ed25519"],
+    "ecdsa256": ["-t", "ecdsa", "-b", "256"],
+    "ecdsa384": ["-t", "ecdsa", "-b", "384"],
+    "ecdsa521": ["-t", "ecdsa", "-b", "521"],
+    "rsa": ["-t", "rsa", "-b", "2048"],
+    "dsa": ["-t", "dsa"],
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.interop)
+    # The long ones first: the short ones then fill what the workers have left.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report: Any = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            server = getattr(value, "server", value)
+            if isinstance(server, Daemon):
+                report.sections.append((f"the log of {server.name}", server.tail()))
+    return report
+
+
+def _keys(directory: Path) -> dict[str, Path]:
+    """Make a key of each type; newer versions of OpenSSH make no DSA keys."""
+    keygen = require("ssh-keygen")
+    keys = {}
+    for name, options in KEY_TYPES.items():
+        path = directory / name
+        done = run([keygen, "-q", "-N", "", "-C", name, *options, "-f", path])
+        if done.returncode == 0:
+            keys[name] = path
+        else:
+            assert name == "dsa", done.stderr
+    return keys
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Users' private keys by type; the public one is beside each, with ``.pub``."""
+    return _keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def host_keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Servers' private keys by type."""
+    return _keys(tmp_path_factory.mktemp("host_keys"))
+
+
+@pytest.fixture(scope="session")
+def authorized_keys(keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("authorized") / "authorized_keys"
+    path.write_text("".join(key.with_suffix(".pub").read_text() for key in keys.values()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def system_account(
+    authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Account]:
+    """An account with a password, and the tests' keys in its ``~/.ssh/authorized_keys``."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make an account")
+    name = f"nacre-{os.getpid()}"
+    password = secrets.token_hex(8)
+    with (tmp_path_factory.getbasetemp().parent / "accounts.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        check([require("useradd"), "--create-home", "--shell", "/bin/sh", name])
+    try:
+        check([require("chpasswd")], input=f"{name}:{password}\n".encode())
+        home = Path("~" + name).expanduser()
+        ssh = home / ".ssh"
+        ssh.mkdir(mode=0o700)
+        (ssh / "authorized_keys").write_text(authorized_keys.read_text())
+        (ssh / "authorized_keys").chmod(0o600)
+        check([require("chown"), "-R", f"{name}:", ssh])
+        yield Account(name, password, home)
+    finally:
+        with (tmp_path_factory.getbasetemp().parent / "accounts.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            run([require("userdel"), "--remove", "--force", name])
+
+
+@pytest.fixture(scope="session")
+def sshd(
+    host_keys: dict[str, Path], authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
+    """OpenSSH's server with all algorithms that it has in common with nacre switched on."""
+    legacy = [word.replace("=", " ", 1) for word in legacy_words()]
+    directory = tmp_path_factory.mktemp("sshd")
+    with start_sshd(directory, [*host_keys.values()], authorized_keys, *legacy) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def to_sshd(sshd: Daemon, keys: dict[str, Path], tmp_path: Path) -> Login:
+    """This account's login to OpenSSH's server."""
+    return Login(sshd, ME, tmp_path, keys["ed25519"])
+
+
+@pytest.fixture(scope="session")
+def dropbear(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with start_dropbear(tmp_path_factory.mktemp("dropbear")) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def to_dropbear(
+    dropbear: Daemon, system_account: Account, keys: dict[str, Path], tmp_path: Path
+) -> Login:
+    """The system account's login to Dropbear, which reads keys in home directories alone."""
+    return Login(dropbear, system_account.name, tmp_path, keys["ed25519"])
+
+
+@pytest.fixture(scope="session")
+def state(keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> State:
+    """A state directory with a user for each policy, each with all keys and PASSWORD."""
+    state = State(tmp_path_factory.mktemp("nacre") / "state")
+    public = [key.with_suffix(".pub") for key in keys.values()]
+    for auth in ("any", "password", "publickey", "password-publickey"):
+        state.add_user(auth, password=PASSWORD, keys=public, auth=auth)
+    return state
+
+
+@pytest.fixture(scope="session")
+def nacre_server(state: State) -> Iterator[Daemon]:
+    """``nacre serve`` as it is by default."""
+    with start_nacre(state) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def to_nacre(nacre_server: Daemon, keys: dict[str, Path], tmp_path: Path) -> Login:
+    """The login of the user whose policy is ``any``."""
+    return Login(nacre_server, "any", tmp_path, keys["ed25519"])

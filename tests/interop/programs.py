@@ -1,0 +1,62 @@
+"""Where the peers' programs are, and what a test does when one is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+NACRE = [sys.executable, "-m", "nacre.cli.main"]
+"""nacre's command, run by the interpreter that runs the tests."""
+
+_PATH = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
+)
+
+
+def require(program: str) -> str:
+    """Return the program's path; without it skip, or fail where no peer may be missing."""
+    path = shutil.which(program, path=_PATH)
+    if path is None:
+        missing = f"{program} is not installed"
+        if os.environ.get("NACRE_REQUIRE_PEERS"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the tests' environment without what an agent or a session of its own brings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
+    return {**kept, "LC_ALL": "C", "PATH": _PATH, **more}
+
+
+def run(
+    command: Iterable[str | Path],
+    *,
+    input: bytes = b"",
+    timeout: float = 30.0,
+    **more_environment: str,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, its outputs captured; the exit status is for the caller."""
+    return subprocess.run(
+        [str(word) for word in command],
+        input=input,
+        capture_output=True,
+        timeout=timeout,
+        env=environment(**more_environment),
+        check=False,
+        start_new_session=True,
+    )
+
+
+def check(command: Iterable[str | Path], **options: object) -> bytes:
+    """Run a command that must succeed, and return its standard output."""
+    done = run(command, **options)  # type: ignore[arg-type]
+    assert done.returncode == 0, f"{done.args}: {done.returncode}\n{done.stderr.decode()}"
+    return done.stdout
