@@ -1,0 +1,113 @@
+"""What every key is, whatever its family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from base64 import b64encode
+
+from nacre.errors import MalformedMessage, UnusableKey
+from nacre.keys.fingerprint import fingerprint
+from nacre.wire.codec import Reader, string
+from nacre.wire.text import safe
+
+
+class PublicKey(ABC):
+    """A public key. Two are equal when their blobs are.
+
+    :ivar type: its name on the wire, such as ``ssh-ed25519``.
+    :ivar blob: its wire form (RFC 4253 section 6.6): the type's name, then the family's fields.
+    :ivar signature_algorithms: what it verifies, strongest first.
+    :ivar bits: its size, as ``ssh-keygen -l`` shows it.
+    """
+
+    __slots__ = ("bits", "blob", "signature_algorithms", "type")
+
+    def __init__(
+        self, type: str, fields: bytes, signature_algorithms: tuple[str, ...], bits: int
+    ) -> None:
+        self.type = type
+        self.blob = string(type.encode("ascii")) + fields
+        self.signature_algorithms = signature_algorithms
+        self.bits = bits
+
+    def verify(self, signature: bytes, data: bytes, algorithm: str) -> bool:
+        """Tell whether ``signature`` is this key's over ``data``, made with ``algorithm``.
+
+        False for whatever is wrong with it; nothing is raised.
+
+        :param signature: its wire form (RFC 4253 section 6.6): a name, which must be
+            ``algorithm``, and what the algorithm makes, each a string.
+        """
+        if algorithm not in self.signature_algorithms:
+            return False
+        reader = Reader(signature)
+        try:
+            name, made = reader.string(), reader.string()
+            reader.end()
+            return name == algorithm.encode("ascii") and self._verify(made, data, algorithm)
+        except MalformedMessage:
+            return False
+
+    @abstractmethod
+    def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
+        """Check the part of a signature behind its name. MalformedMessage counts as False."""
+
+    def fingerprint(self, hash_name: str = "sha256") -> str:
+        """Return ``SHA256:…`` in base64 without padding, or ``MD5:aa:bb:…``.
+
+        :raises ValueError: for a hash that does not exist.
+        """
+        return fingerprint(self.blob, hash_name)
+
+    def __eq__(self, other: object) -> bool:
+        return self.blob == other.blob if isinstance(other, PublicKey) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.blob)
+
+    def __str__(self) -> str:
+        """Return the key as ``authorized_keys`` has it: type, space, base64."""
+        return f"{self.type} {b64encode(self.blob).decode('ascii')}"
+
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.bits} {self.fingerprint()}>"
+
+
+class PrivateKey(ABC):
+    """A private key.
+
+    :ivar public: its public half.
+    :ivar comment: the comment its file has, or an empty string.
+    """
+
+    __slots__ = ("comment", "public")
+
+    def __init__(self, public: PublicKey, comment: str = "") -> None:
+        self.public = public
+        self.comment = comment
+
+    def sign(self, data: bytes, algorithm: str) -> bytes:
+        """Return the signature over ``data`` in its wire form (RFC 4253 section 6.6).
+
+        :raises UnusableKey: when the key has no such algorithm.
+        """
+        if algorithm not in self.public.signature_algorithms:
+            raise UnusableKey(
+                f"a key of type {self.public.type} makes no {safe(algorithm)} signatures, "
+                f"but {', '.join(self.public.signature_algorithms)}"
+            )
+        return string(algorithm.encode("ascii")) + string(self._sign(data, algorithm))
+
+    @abstractmethod
+    def _sign(self, data: bytes, algorithm: str) -> bytes:
+        """Return the part of a signature behind its name."""
+
+    @abstractmethod
+    def secret_fields(self) -> bytes:
+        """Return the key's fields as openssh-key-v1 and the agent protocol have them.
+
+        They stand behind the type's name; see section 3.2 of draft-ietf-sshm-ssh-agent.
+        """
+
+    def __repr__(self) -> str:
+        return f"<private key of {self.public!r}>"

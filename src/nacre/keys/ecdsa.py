@@ -1,0 +1,82 @@
+"""ECDSA keys on the three NIST curves (RFC 5656 section 3)."""
+
+from __future__ import annotations
+
+from nacre.crypto.sign import ECDSASigner, ECDSAVerifier
+from nacre.errors import KeyFormatError
+from nacre.keys.base import PrivateKey, PublicKey
+from nacre.wire.codec import Reader, mpint, string
+from nacre.wire.text import safe
+
+_PREFIX = "ecdsa-sha2-"
+_BITS = {"nistp256": 256, "nistp384": 384, "nistp521": 521}
+
+ECDSA_TYPES = tuple(_PREFIX + curve for curve in _BITS)
+
+
+def _take_curve(type: str, reader: Reader) -> str:
+    curve = type.removeprefix(_PREFIX)
+    named = reader.string()
+    if named != curve.encode("ascii"):
+        raise KeyFormatError(f"a key of type {type} names the curve {safe(named)}")
+    return curve
+
+
+class ECDSAPublicKey(PublicKey):
+    """An ECDSA public key."""
+
+    __slots__ = ("_verifier",)
+
+    def __init__(self, verifier: ECDSAVerifier) -> None:
+        type = _PREFIX + verifier.curve
+        fields = string(verifier.curve.encode("ascii")) + string(verifier.point)
+        super().__init__(type, fields, (type,), _BITS[verifier.curve])
+        self._verifier = verifier
+
+    @classmethod
+    def decode(cls, type: str, reader: Reader) -> ECDSAPublicKey:
+        """Take the fields behind the type's name (RFC 5656 section 3.1)."""
+        return cls(ECDSAVerifier(_take_curve(type, reader), reader.string()))
+
+    def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
+        reader = Reader(made)
+        r, s = reader.mpint(), reader.mpint()
+        reader.end()
+        return self._verifier.verify(r, s, data)
+
+
+class ECDSAPrivateKey(PrivateKey):
+    """An ECDSA private key."""
+
+    __slots__ = ("_signer",)
+
+    def __init__(self, signer: ECDSASigner, comment: str = "") -> None:
+        super().__init__(ECDSAPublicKey(signer.verifier), comment)
+        self._signer = signer
+
+    @classmethod
+    def generate(cls, type: str, bits: int | None) -> ECDSAPrivateKey:
+        """Make a new key on the curve that ``type`` names."""
+        curve = type.removeprefix(_PREFIX)
+        if bits not in (None, _BITS[curve]):
+            raise KeyFormatError(f"a key of type {type} always has {_BITS[curve]} bits")
+        return cls(ECDSASigner.generate(curve))
+
+    @classmethod
+    def decode(cls, type: str, reader: Reader) -> ECDSAPrivateKey:
+        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        curve = _take_curve(type, reader)
+        point, secret = reader.string(), reader.mpint()
+        signer = ECDSASigner(curve, secret)
+        if point != signer.verifier.point:
+            raise KeyFormatError("the two halves of the ECDSA key do not belong together")
+        return cls(signer)
+
+    def secret_fields(self) -> bytes:
+        public = self._signer.verifier
+        curve = string(public.curve.encode("ascii"))
+        return curve + string(public.point) + mpint(self._signer.secret)
+
+    def _sign(self, data: bytes, algorithm: str) -> bytes:
+        r, s = self._signer.sign(data)
+        return mpint(r) + mpint(s)

@@ -1,0 +1,61 @@
+"""Ed25519 keys (RFC 8709)."""
+
+from __future__ import annotations
+
+from nacre.crypto.sign import Ed25519Signer, Ed25519Verifier
+from nacre.errors import KeyFormatError
+from nacre.keys.base import PrivateKey, PublicKey
+from nacre.wire.codec import Reader, string
+
+ED25519 = "ssh-ed25519"
+
+
+class Ed25519PublicKey(PublicKey):
+    """An Ed25519 public key."""
+
+    __slots__ = ("_verifier",)
+
+    def __init__(self, verifier: Ed25519Verifier) -> None:
+        super().__init__(ED25519, string(verifier.octets), (ED25519,), 256)
+        self._verifier = verifier
+
+    @classmethod
+    def decode(cls, type: str, reader: Reader) -> Ed25519PublicKey:
+        """Take the fields behind the type's name (RFC 8709 section 4)."""
+        return cls(Ed25519Verifier(reader.string()))
+
+    def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
+        return self._verifier.verify(made, data)
+
+
+class Ed25519PrivateKey(PrivateKey):
+    """An Ed25519 private key."""
+
+    __slots__ = ("_signer",)
+
+    def __init__(self, signer: Ed25519Signer, comment: str = "") -> None:
+        super().__init__(Ed25519PublicKey(signer.verifier), comment)
+        self._signer = signer
+
+    @classmethod
+    def generate(cls, type: str, bits: int | None) -> Ed25519PrivateKey:
+        """Make a new key."""
+        if bits not in (None, 256):
+            raise KeyFormatError("an Ed25519 key always has 256 bits")
+        return cls(Ed25519Signer.generate())
+
+    @classmethod
+    def decode(cls, type: str, reader: Reader) -> Ed25519PrivateKey:
+        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        public, secret = reader.string(), reader.string()
+        signer = Ed25519Signer(secret[:32])
+        if public != signer.verifier.octets or secret[32:] != public:
+            raise KeyFormatError("the two halves of the Ed25519 key do not belong together")
+        return cls(signer)
+
+    def secret_fields(self) -> bytes:
+        public = self._signer.verifier.octets
+        return string(public) + string(self._signer.seed + public)
+
+    def _sign(self, data: bytes, algorithm: str) -> bytes:
+        return self._signer.sign(data)

@@ -1,0 +1,93 @@
+"""Key files of every format: the text that a file holds, not the file."""
+
+from __future__ import annotations
+
+import binascii
+import os
+from base64 import b64decode
+
+from nacre.errors import KeyFormatError
+from nacre.keys import openssh, pem
+from nacre.keys.base import PrivateKey, PublicKey
+from nacre.keys.key import decode_public
+from nacre.keys.openssh import Random
+from nacre.wire.text import safe
+
+MAXIMUM_SIZE = 256 * 1024
+"""Octets a key file may have; an RSA key of 16384 bits takes 13 KiB."""
+
+
+def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> PrivateKey:
+    """Return the private key that the text of a key file holds.
+
+    OpenSSH's format, and PEM: PKCS#1, SEC 1 and DSA, plain or encrypted, and PKCS#8 likewise.
+
+    :param passphrase: UTF-8 when it is text; left unused when the key is not encrypted.
+    :raises KeyFormatError: when it holds none, a damaged one, or one of another format.
+    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    """
+    text, secret = _octets(data), None if passphrase is None else _octets(passphrase)
+    if len(text) > MAXIMUM_SIZE:
+        raise KeyFormatError(f"{len(text)} bytes are no private key file")
+    if openssh.BEGIN in text:
+        return openssh.decode(text, secret)
+    if b"-----BEGIN " in text:
+        return pem.decode(text, secret)
+    if text.startswith(b"PuTTY-User-Key-File"):
+        raise KeyFormatError(
+            "this is PuTTY's format: convert it with `puttygen KEY -O private-openssh-new`"
+        )
+    raise KeyFormatError("not a private key file: no BEGIN line")
+
+
+def load_public(line: bytes | str) -> tuple[PublicKey, str]:
+    """Return the public key in ``line``, ``type base64 comment``, and its comment.
+
+    The form of ``.pub`` files and of lines in ``authorized_keys`` without options.
+
+    :raises KeyFormatError: when it holds none.
+    """
+    if isinstance(line, bytes):
+        line = line.decode("utf-8", "surrogateescape")
+    words = line.strip().split(None, 2)
+    if len(words) < 2:
+        raise KeyFormatError("not a public key: a type and base64 are expected")
+    comment = words[2] if len(words) > 2 else ""
+    key = decode_public(decode_blob(words[0], words[1]))
+    return key, comment
+
+
+def decode_blob(type: str, base64: str) -> bytes:
+    """Return the blob in ``base64``, checked to begin with the name ``type``.
+
+    :raises KeyFormatError: when it is no base64, or of another type.
+    """
+    try:
+        blob = b64decode(base64, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise KeyFormatError(f"the public key is no base64: {safe(base64, 32)}") from error
+    name = type.encode("utf-8", "surrogateescape")
+    if blob[: len(name) + 4] != len(name).to_bytes(4, "big") + name:
+        raise KeyFormatError(f"the public key is not of the type {safe(type, 64)} it claims")
+    return blob
+
+
+def dump_private(
+    key: PrivateKey,
+    passphrase: bytes | str | None = None,
+    *,
+    rounds: int = 16,
+    random: Random = os.urandom,
+) -> bytes:
+    """Return ``key`` as a file in OpenSSH's format, for a file that only its owner can read.
+
+    :param passphrase: UTF-8 when it is text; None or an empty one leaves the key unencrypted.
+    :param rounds: of bcrypt; see :func:`nacre.keys.openssh.encode`.
+    :param random: makes salts.
+    """
+    secret = None if passphrase is None else _octets(passphrase)
+    return openssh.encode(key, secret, rounds=rounds, random=random)
+
+
+def _octets(value: bytes | str) -> bytes:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

@@ -1,0 +1,103 @@
+"""Keys by their type: taken from the wire, or made anew."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from nacre.errors import KeyFormatError, MalformedMessage
+from nacre.keys.base import PrivateKey, PublicKey
+from nacre.keys.dsa import DSA, DSAPrivateKey, DSAPublicKey
+from nacre.keys.ecdsa import ECDSA_TYPES, ECDSAPrivateKey, ECDSAPublicKey
+from nacre.keys.ed25519 import ED25519, Ed25519PrivateKey, Ed25519PublicKey
+from nacre.keys.rsa import RSA, RSAPrivateKey, RSAPublicKey
+from nacre.wire.codec import Reader, string
+from nacre.wire.text import safe
+
+__all__ = [
+    "KEY_TYPES",
+    "PrivateKey",
+    "PublicKey",
+    "decode_private",
+    "decode_public",
+    "encode_private",
+    "generate",
+]
+
+_PublicFamily: TypeAlias = (
+    type[Ed25519PublicKey] | type[ECDSAPublicKey] | type[RSAPublicKey] | type[DSAPublicKey]
+)
+_PrivateFamily: TypeAlias = (
+    type[Ed25519PrivateKey] | type[ECDSAPrivateKey] | type[RSAPrivateKey] | type[DSAPrivateKey]
+)
+
+_FAMILIES: dict[str, tuple[_PublicFamily, _PrivateFamily]] = {
+    ED25519: (Ed25519PublicKey, Ed25519PrivateKey),
+    **dict.fromkeys(ECDSA_TYPES, (ECDSAPublicKey, ECDSAPrivateKey)),
+    RSA: (RSAPublicKey, RSAPrivateKey),
+    DSA: (DSAPublicKey, DSAPrivateKey),
+}
+
+KEY_TYPES = tuple(_FAMILIES)
+"""The types of keys there are, by their names on the wire."""
+
+
+def _family(type: str) -> tuple[_PublicFamily, _PrivateFamily]:
+    try:
+        return _FAMILIES[type]
+    except KeyError:
+        raise KeyFormatError(
+            f"keys of type {safe(type, 64)} are not supported; {', '.join(KEY_TYPES)} are"
+        ) from None
+
+
+def decode_public(blob: bytes) -> PublicKey:
+    """Return the public key that ``blob`` holds (RFC 4253 section 6.6).
+
+    A key has one blob: one that spells its numbers another way is refused, or it would slip past
+    lists that compare blobs.
+
+    :raises KeyFormatError: when it holds none, or one whose numbers can't be used.
+    """
+    reader = Reader(blob)
+    try:
+        type = reader.text()
+        key = _family(type)[0].decode(type, reader)
+        reader.end()
+    except MalformedMessage as error:
+        raise KeyFormatError(f"the public key is damaged: {error}") from error
+    if key.blob != blob:
+        raise KeyFormatError("the public key is damaged: its numbers have needless octets")
+    return key
+
+
+def decode_private(reader: Reader) -> PrivateKey:
+    """Take a private key as openssh-key-v1 has it: the type's name, the fields, the comment.
+
+    :raises KeyFormatError: when it holds none, or one whose numbers can't be used.
+    """
+    try:
+        type = reader.text()
+        key = _family(type)[1].decode(type, reader)
+        key.comment = reader.text()
+    except MalformedMessage as error:
+        raise KeyFormatError(f"the private key is damaged: {error}") from error
+    return key
+
+
+def encode_private(key: PrivateKey) -> bytes:
+    """Return what :func:`decode_private` takes."""
+    comment = key.comment.encode("utf-8", "surrogateescape")
+    return string(key.public.type.encode("ascii")) + key.secret_fields() + string(comment)
+
+
+def generate(type: str, *, bits: int | None = None, comment: str = "") -> PrivateKey:
+    """Make a new key.
+
+    :param type: one of :data:`KEY_TYPES`.
+    :param bits: the size, for families that have several: ``ssh-rsa`` takes 1024 to 16384, by
+        default 3072.
+    :raises KeyFormatError: for a type or a size that does not exist.
+    """
+    key = _family(type)[1].generate(type, bits)
+    key.comment = comment
+    return key

@@ -1,0 +1,194 @@
+"""OpenSSH's own format of private keys, ``openssh-key-v1``, read and written.
+
+The layout is in OpenSSH's ``PROTOCOL.key``: behind a magic, the names of a cipher and of a key
+derivation with its options, the number of keys, the public key, and the private section, which is
+padded to the cipher's block and encrypted. An AEAD's tag follows outside of it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import bcrypt
+
+from nacre.crypto import block
+from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
+from nacre.keys.base import PrivateKey
+from nacre.keys.key import decode_private, decode_public, encode_private
+from nacre.wire.codec import Reader, string, u32
+from nacre.wire.text import safe
+
+BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+END = b"-----END OPENSSH PRIVATE KEY-----"
+
+MAXIMUM_ROUNDS = 2048
+"""The most bcrypt rounds a file may ask for: about 15 seconds; ``ssh-keygen`` writes 16 or 24."""
+
+_MAGIC = b"openssh-key-v1\0"
+_LINE = 70
+_WRITES = "aes256-ctr"
+
+Random: TypeAlias = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cipher:
+    """What a file's cipher needs, in octets."""
+
+    key: int
+    iv: int
+    block: int
+    tag: int = 0
+
+
+_NONE = _Cipher(key=0, iv=0, block=8)
+_CIPHERS = {
+    "none": _NONE,
+    "aes128-ctr": _Cipher(16, 16, 16),
+    "aes192-ctr": _Cipher(24, 16, 16),
+    "aes256-ctr": _Cipher(32, 16, 16),
+    "aes128-cbc": _Cipher(16, 16, 16),
+    "aes192-cbc": _Cipher(24, 16, 16),
+    "aes256-cbc": _Cipher(32, 16, 16),
+    "3des-cbc": _Cipher(24, 8, 8),
+    "aes128-gcm@openssh.com": _Cipher(16, 12, 16, tag=16),
+    "aes256-gcm@openssh.com": _Cipher(32, 12, 16, tag=16),
+    "chacha20-poly1305@openssh.com": _Cipher(64, 0, 8, tag=16),
+}
+
+
+def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
+    """Return the private key in ``data``, a file in this format.
+
+    :raises KeyFormatError: when it is damaged, or uses a cipher that is not supported.
+    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    """
+    try:
+        return _decode(Reader(_unarmor(data)), passphrase)
+    except MalformedMessage as error:
+        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+
+
+def encode(
+    key: PrivateKey, passphrase: bytes | None, *, rounds: int = 16, random: Random = os.urandom
+) -> bytes:
+    """Return ``key`` as a file in this format, encrypted when there is a passphrase.
+
+    :param rounds: of bcrypt, from 1 to :data:`MAXIMUM_ROUNDS`; each costs a guesser, and you, some
+        7 ms.
+    :param random: makes the salt and the check number.
+    """
+    if not 1 <= rounds <= MAXIMUM_ROUNDS:
+        raise KeyFormatError(f"from 1 to {MAXIMUM_ROUNDS} rounds are possible, not {rounds}")
+    name = _WRITES if passphrase else "none"
+    cipher = _CIPHERS[name]
+    section = random(4) * 2 + encode_private(key)
+    section += bytes(range(1, -len(section) % cipher.block + 1))
+    derivation, options = b"none", b""
+    if passphrase:
+        salt = random(16)
+        derivation, options = b"bcrypt", string(salt) + u32(rounds)
+        secret, iv = _derive(cipher, passphrase, salt, rounds)
+        section = block.encrypt(name, secret, iv, section)
+    return _armor(
+        _MAGIC
+        + string(name.encode("ascii"))
+        + string(derivation)
+        + string(options)
+        + u32(1)
+        + string(key.public.blob)
+        + string(section)
+    )
+
+
+def _armor(octets: bytes) -> bytes:
+    text = b64encode(octets)
+    lines = [text[i : i + _LINE] for i in range(0, len(text), _LINE)]
+    return b"\n".join([BEGIN, *lines, END, b""])
+
+
+def _unarmor(data: bytes) -> bytes:
+    _, begin, rest = data.partition(BEGIN)
+    text, end, _ = rest.partition(END)
+    if not begin or not end:
+        raise KeyFormatError("the private key file is cut off: its BEGIN or END line is missing")
+    try:
+        octets = b64decode(b"".join(text.split()), validate=True)
+    except binascii.Error as error:
+        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+    if not octets.startswith(_MAGIC):
+        raise KeyFormatError("the private key file does not begin with openssh-key-v1")
+    return octets[len(_MAGIC) :]
+
+
+def _decode(reader: Reader, passphrase: bytes | None) -> PrivateKey:
+    name, derivation, options = reader.text(), reader.text(), reader.string()
+    cipher = _CIPHERS.get(name)
+    if cipher is None:
+        raise KeyFormatError(f"the private key is encrypted with {safe(name, 64)}: not supported")
+    if derivation != ("bcrypt" if cipher.key else "none"):
+        raise KeyFormatError(
+            f"the private key has the cipher {name} with the key derivation "
+            f"{safe(derivation, 64)}: not supported"
+        )
+    keys = reader.u32()
+    if keys != 1:
+        raise KeyFormatError(f"the private key file holds {keys} keys: only files of one are read")
+    public = decode_public(reader.string())
+    section = reader.string()
+    if len(section) % cipher.block:
+        raise KeyFormatError("the private key file is damaged: its private section is cut off")
+    section += reader.octets(cipher.tag)
+    reader.end()
+    if cipher.key:
+        section = _decrypt(name, cipher, options, section, passphrase)
+    key = _decode_section(section, encrypted=bool(cipher.key))
+    if key.public != public:
+        raise KeyFormatError("the public and the private key in the file do not belong together")
+    return key
+
+
+def _decrypt(
+    name: str, cipher: _Cipher, options: bytes, section: bytes, passphrase: bytes | None
+) -> bytes:
+    reader = Reader(options)
+    salt, rounds = reader.string(), reader.u32()
+    reader.end()
+    if not salt or not 1 <= rounds <= MAXIMUM_ROUNDS:
+        raise KeyFormatError(
+            f"the private key asks for {rounds} rounds of bcrypt over a salt of {len(salt)} bytes: "
+            f"from 1 to {MAXIMUM_ROUNDS}, and a salt, are taken"
+        )
+    if not passphrase:
+        raise PassphraseRequired("the private key is encrypted: a passphrase is needed")
+    secret, iv = _derive(cipher, passphrase, salt, rounds)
+    try:
+        return block.decrypt(name, secret, iv, section)
+    except ValueError as error:
+        raise PassphraseRequired(
+            "the passphrase is wrong, or the private key is damaged"
+        ) from error
+
+
+def _derive(cipher: _Cipher, passphrase: bytes, salt: bytes, rounds: int) -> tuple[bytes, bytes]:
+    made = bcrypt.kdf(passphrase, salt, cipher.key + cipher.iv, rounds, ignore_few_rounds=True)
+    return made[: cipher.key], made[cipher.key :]
+
+
+def _decode_section(section: bytes, *, encrypted: bool) -> PrivateKey:
+    reader = Reader(section)
+    if reader.u32() != reader.u32():
+        # The two are equal in every file: they tell a right passphrase from a wrong one.
+        if encrypted:
+            raise PassphraseRequired("the passphrase is wrong, or the private key is damaged")
+        raise KeyFormatError("the private key file is damaged: its check numbers differ")
+    key = decode_private(reader)
+    padding = reader.rest()
+    if padding != bytes(range(1, len(padding) + 1)):
+        raise KeyFormatError("the private key file is damaged: its padding is wrong")
+    return key
