@@ -1,0 +1,312 @@
+"""What ``-o`` tells the client: OpenSSH's words of ssh_config(5), as typed values.
+
+As in OpenSSH the first value of a word wins; ``IdentityFile``, ``SendEnv`` and ``SetEnv`` gather.
+Configuration files are not read yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal
+
+from nacre.config import values
+from nacre.config.values import RekeyLimit
+from nacre.errors import ConfigurationError
+from nacre.protocol.options import Algorithms, algorithms
+
+Strict = Literal["yes", "no", "accept-new", "ask"]
+Tty = Literal["auto", "no", "yes", "force"]
+SessionKind = Literal["default", "none", "subsystem"]
+
+
+class LogLevel(IntEnum):
+    """How much is said on standard error."""
+
+    QUIET = 0
+    FATAL = 1
+    ERROR = 2
+    INFO = 3
+    VERBOSE = 4
+    DEBUG1 = 5
+    DEBUG2 = 6
+    DEBUG3 = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """What a client was told, with OpenSSH's defaults; each field is the word of its name.
+
+    Texts with ``%`` tokens or ``~`` are kept as they were written.
+
+    :ivar connect_timeout: seconds, or None to wait as long as the system does.
+    :ivar server_alive_interval: seconds between keepalives; 0 for none.
+    :ivar escape_char: one octet, or None for none.
+    :ivar identity_files: empty for the default ones; ``none`` is left out, and then
+        ``no_identity_files`` is true.
+    :ivar send_env: patterns; one with ``-`` in front takes back earlier ones.
+    """
+
+    address_family: Literal["any", "inet", "inet6"] = "any"
+    batch_mode: bool = False
+    bind_address: str | None = None
+    ciphers: str | None = None
+    compression: bool = False
+    connect_timeout: int | None = None
+    connection_attempts: int = 1
+    escape_char: bytes | None = b"~"
+    global_known_hosts_files: tuple[str, ...] = (
+        "/etc/ssh/ssh_known_hosts",
+        "/etc/ssh/ssh_known_hosts2",
+    )
+    hash_known_hosts: bool = False
+    host_key_algorithms: str | None = None
+    host_key_alias: str | None = None
+    host_name: str | None = None
+    identities_only: bool = False
+    identity_agent: str = "SSH_AUTH_SOCK"
+    identity_files: tuple[str, ...] = ()
+    no_identity_files: bool = False
+    kbd_interactive: bool = True
+    kbd_interactive_devices: str = ""
+    kex_algorithms: str | None = None
+    log_level: LogLevel = LogLevel.INFO
+    macs: str | None = None
+    password_prompts: int = 3
+    password_authentication: bool = True
+    port: int = 22
+    preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
+    pubkey_accepted_algorithms: str | None = None
+    pubkey_authentication: bool = True
+    rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
+    remote_command: str | None = None
+    request_tty: Tty = "auto"
+    send_env: tuple[str, ...] = ()
+    server_alive_count_max: int = 3
+    server_alive_interval: int = 0
+    session_type: SessionKind = "default"
+    set_env: tuple[tuple[str, str], ...] = ()
+    stdin_null: bool = False
+    strict_host_key_checking: Strict = "ask"
+    tcp_keep_alive: bool = True
+    user: str | None = None
+    user_known_hosts_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+
+    def algorithms(self) -> Algorithms:
+        """Return what to offer: legacy algorithms only where a word names them."""
+        return algorithms(
+            kex=self.kex_algorithms,
+            host_key=self.host_key_algorithms,
+            ciphers=self.ciphers,
+            macs=self.macs,
+            compression=("zlib@openssh.com", "zlib", "none")
+            if self.compression
+            else ("none", "zlib@openssh.com"),
+            signatures=self.pubkey_accepted_algorithms,
+        )
+
+
+_Parse = Callable[[str, str], Any]
+
+
+def _one_of(meanings: Mapping[str, object]) -> _Parse:
+    return lambda keyword, value: values.word(keyword, value, meanings)
+
+
+def _words_of(*allowed: str) -> _Parse:
+    return _one_of({name: name for name in allowed})
+
+
+def _number(low: int, high: int = (1 << 31) - 1) -> _Parse:
+    return lambda keyword, value: values.integer(keyword, value, low, high)
+
+
+def _list_of(kind: str) -> _Parse:
+    return lambda keyword, value: values.algorithms(keyword, value, kind)
+
+
+def _files(keyword: str, value: str) -> tuple[str, ...]:
+    found = values.some_words(keyword, value)
+    return () if found == ("none",) else found
+
+
+def _gather(keyword: str, value: str) -> tuple[str, ...]:
+    return (values.one_word(keyword, value),)
+
+
+def _timeout(keyword: str, value: str) -> int | None:
+    return (None if value.lower() == "none" else values.seconds(keyword, value)) or None
+
+
+def _escape(keyword: str, value: str) -> bytes | None:
+    if value.lower() == "none":
+        return None
+    if len(value) == 1 and "\0" < value <= "\x7f":
+        return value.encode()
+    if len(value) == 2 and value[0] == "^" and "@" <= value[1] <= "\x7f":
+        return bytes((ord(value[1]) & 0x1F,))
+    raise values.bad(keyword, value, "one ASCII character, ^ and a letter, or none")
+
+
+def _text(keyword: str, value: str) -> str:
+    if not value:
+        raise values.bad(keyword, value, "a text that is not empty")
+    return value
+
+
+def _command(keyword: str, value: str) -> str | None:
+    return None if value.lower() == "none" else _text(keyword, value)
+
+
+_TTY = {"auto": "auto", "no": "no", "false": "no", "yes": "yes", "true": "yes", "force": "force"}
+_STRICT = {
+    "yes": "yes",
+    "true": "yes",
+    "no": "no",
+    "false": "no",
+    "off": "no",
+    "accept-new": "accept-new",
+    "ask": "ask",
+}
+_LEVELS = {level.name.lower(): level for level in LogLevel} | {"debug": LogLevel.DEBUG1}
+
+_WORDS: dict[str, tuple[str, _Parse]] = {
+    "AddressFamily": ("address_family", _words_of("any", "inet", "inet6")),
+    "BatchMode": ("batch_mode", values.boolean),
+    "BindAddress": ("bind_address", values.one_word),
+    "ChallengeResponseAuthentication": ("kbd_interactive", values.boolean),
+    "Ciphers": ("ciphers", _list_of("cipher")),
+    "Compression": ("compression", values.boolean),
+    "ConnectionAttempts": ("connection_attempts", _number(1)),
+    "ConnectTimeout": ("connect_timeout", _timeout),
+    "EscapeChar": ("escape_char", _escape),
+    "GlobalKnownHostsFile": ("global_known_hosts_files", _files),
+    "HashKnownHosts": ("hash_known_hosts", values.boolean),
+    "HostKeyAlgorithms": ("host_key_algorithms", _list_of("host key")),
+    "HostKeyAlias": ("host_key_alias", values.one_word),
+    "HostName": ("host_name", values.one_word),
+    "IdentitiesOnly": ("identities_only", values.boolean),
+    "IdentityAgent": ("identity_agent", values.one_word),
+    "IdentityFile": ("identity_files", _gather),
+    "KbdInteractiveAuthentication": ("kbd_interactive", values.boolean),
+    "KbdInteractiveDevices": ("kbd_interactive_devices", values.one_word),
+    "KexAlgorithms": ("kex_algorithms", _list_of("kex")),
+    "LogLevel": ("log_level", _one_of(_LEVELS)),
+    "MACs": ("macs", _list_of("MAC")),
+    "NumberOfPasswordPrompts": ("password_prompts", _number(1)),
+    "PasswordAuthentication": ("password_authentication", values.boolean),
+    "Port": ("port", values.port),
+    "PreferredAuthentications": ("preferred_authentications", values.names),
+    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", _list_of("signature")),
+    "PubkeyAcceptedKeyTypes": ("pubkey_accepted_algorithms", _list_of("signature")),
+    "PubkeyAuthentication": ("pubkey_authentication", values.boolean),
+    "RekeyLimit": ("rekey_limit", values.rekey_limit),
+    "RemoteCommand": ("remote_command", _command),
+    "RequestTTY": ("request_tty", _one_of(_TTY)),
+    "SendEnv": ("send_env", values.some_words),
+    "ServerAliveCountMax": ("server_alive_count_max", _number(1)),
+    "ServerAliveInterval": ("server_alive_interval", values.seconds),
+    "SessionType": ("session_type", _words_of("default", "none", "subsystem")),
+    "SetEnv": ("set_env", values.assignments),
+    "StdinNull": ("stdin_null", values.boolean),
+    "StrictHostKeyChecking": ("strict_host_key_checking", _one_of(_STRICT)),
+    "TCPKeepAlive": ("tcp_keep_alive", values.boolean),
+    "User": ("user", values.one_word),
+    "UserKnownHostsFile": ("user_known_hosts_files", _files),
+}
+_GATHERED = frozenset({"identity_files", "send_env", "set_env"})
+
+_OFF = {
+    "AddKeysToAgent": ("no", "false"),
+    "CanonicalizeHostname": ("no", "false"),
+    "CertificateFile": ("none",),
+    # nacre never looks addresses up in known_hosts: it answers as OpenSSH does with `no`.
+    "CheckHostIP": ("no", "false", "yes", "true"),
+    # No forwarding can be asked for yet, so none fails and there is none to clear.
+    "ClearAllForwardings": ("no", "false", "yes", "true"),
+    "ControlMaster": ("no", "false"),
+    "ControlPath": ("none",),
+    "ControlPersist": ("no", "false"),
+    "ExitOnForwardFailure": ("no", "false", "yes", "true"),
+    "ForkAfterAuthentication": ("no", "false"),
+    "ForwardAgent": ("no", "false"),
+    "ForwardX11": ("no", "false"),
+    "ForwardX11Trusted": ("no", "false"),
+    "GSSAPIAuthentication": ("no", "false"),
+    "GSSAPIDelegateCredentials": ("no", "false"),
+    "HostbasedAuthentication": ("no", "false"),
+    "KnownHostsCommand": ("none",),
+    "PermitLocalCommand": ("no", "false"),
+    "PKCS11Provider": ("none",),
+    "ProxyCommand": ("none",),
+    "ProxyJump": ("none",),
+    "Tunnel": ("no", "false"),
+    "UpdateHostKeys": ("no", "false"),
+    "VerifyHostKeyDNS": ("no", "false"),
+    "VisualHostKey": ("no", "false"),
+}
+"""Words whose feature nacre's client does not have: only what leaves it off is taken."""
+
+# fmt: off
+_ABSENT = (
+    "BindInterface", "CanonicalDomains", "CanonicalizeFallbackLocal", "CanonicalizeMaxDots",
+    "CanonicalizePermittedCNAMEs", "CASignatureAlgorithms", "ChannelTimeout", "DynamicForward",
+    "EnableEscapeCommandline", "EnableSSHKeysign", "FingerprintHash", "ForwardX11Timeout",
+    "GatewayPorts", "Host", "HostbasedAcceptedAlgorithms", "IgnoreUnknown", "Include", "IPQoS",
+    "LocalCommand", "LocalForward", "LogVerbose", "Match", "NoHostAuthenticationForLocalhost",
+    "ObscureKeystrokeTiming", "PermitRemoteOpen", "ProxyUseFdpass", "RefuseConnection",
+    "RemoteForward", "RequiredRSASize", "RevokedHostKeys", "SecurityKeyProvider",
+    "StreamLocalBindMask", "StreamLocalBindUnlink", "SyslogFacility", "Tag", "TunnelDevice",
+    "VersionAddendum", "WarnWeakCrypto", "XAuthLocation",
+)
+# fmt: on
+
+KEYWORDS = (*_WORDS, *_OFF, *_ABSENT)
+"""Every word that is known, whether or not there is something behind it."""
+
+_BY_LOWER = {name.lower(): name for name in KEYWORDS}
+
+
+def parse(options: Iterable[str]) -> ClientConfig:
+    """Return what ``Keyword=Value`` or ``Keyword Value`` texts say, in their order.
+
+    :raises ConfigurationError: a word is unknown or has no feature here, or a value is bad.
+    """
+    found: dict[str, Any] = {}
+    for option in options:
+        written, value = values.split(option)
+        keyword = _BY_LOWER.get(written.lower())
+        if keyword is None:
+            raise values.unknown(written or option, KEYWORDS)
+        if not value:
+            raise ConfigurationError(f"{keyword}: a value is missing")
+        if keyword in _WORDS:
+            _take(found, keyword, value)
+        else:
+            _check_off(keyword, value)
+    _name_identities(found)
+    return ClientConfig(**found)
+
+
+def _take(found: dict[str, Any], keyword: str, value: str) -> None:
+    name, parse_value = _WORDS[keyword]
+    taken = parse_value(keyword, value)
+    if name in _GATHERED:
+        found[name] = found.get(name, ()) + taken
+    else:
+        found.setdefault(name, taken)
+
+
+def _check_off(keyword: str, value: str) -> None:
+    allowed = _OFF.get(keyword)
+    if allowed is None:
+        raise ConfigurationError(f"{keyword} is not supported by nacre yet: leave it out")
+    if value.lower() not in allowed:
+        raise values.bad(keyword, value, f"{', '.join(allowed)} (nacre has no more of it yet)")
+
+
+def _name_identities(found: dict[str, Any]) -> None:
+    named = found.pop("identity_files", ())
+    files = tuple(name for name in named if name.lower() != "none")
+    found.update(identity_files=files, no_identity_files=bool(named) and not files)
