@@ -1,0 +1,130 @@
+"""The SSH agent protocol, the client's side (draft-ietf-sshm-ssh-agent).
+
+Requests come out as bytes to send; :class:`Frames` cuts what is received into answers, and the
+``decode_*`` functions read them. Every answer belongs to the oldest request without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from nacre.errors import MalformedMessage, UnusableKey
+from nacre.wire.codec import Buffer, Reader, string, u8, u32
+
+MAXIMUM_MESSAGE = 256 * 1024
+"""Octets of one message; OpenSSH's agent takes as many."""
+
+MAXIMUM_IDENTITIES = 2048
+"""Keys one answer may list; OpenSSH's clients take as many."""
+
+
+class AgentMessage(IntEnum):
+    """Message numbers (section 6.1 of the draft)."""
+
+    FAILURE = 5
+    SUCCESS = 6
+    REQUEST_IDENTITIES = 11
+    IDENTITIES_ANSWER = 12
+    SIGN_REQUEST = 13
+    SIGN_RESPONSE = 14
+
+
+_SIGN_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A key that the agent holds.
+
+    :ivar blob: its public half; :func:`nacre.keys.decode_public` makes a key of it, unless it is
+        of a type that nacre does not have.
+    :ivar comment: the agent's comment, not yet made safe to print.
+    """
+
+    blob: bytes
+    comment: str
+
+
+def request_identities() -> bytes:
+    """Return the request to list the agent's keys."""
+    return string(u8(AgentMessage.REQUEST_IDENTITIES))
+
+
+def request_signature(blob: bytes, data: bytes, algorithm: str) -> bytes:
+    """Return the request to sign ``data`` with the key ``blob``.
+
+    :param algorithm: the signature's algorithm; RSA keys have several, and a flag chooses.
+    """
+    flags = _SIGN_FLAGS.get(algorithm, 0)
+    return string(u8(AgentMessage.SIGN_REQUEST) + string(blob) + string(data) + u32(flags))
+
+
+class Frames:
+    """Cuts what an agent sends into answers."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def receive(self, data: Buffer) -> list[bytes]:
+        """Take received octets; return the answers that are whole now.
+
+        :raises UnusableKey: when the agent announces an answer that is empty or above
+            :data:`MAXIMUM_MESSAGE`; the connection is of no more use.
+        """
+        self._held += data
+        answers = []
+        while len(self._held) >= 4:
+            size = int.from_bytes(self._held[:4], "big")
+            if not 1 <= size <= MAXIMUM_MESSAGE:
+                raise UnusableKey(f"the agent announces a message of {size} bytes")
+            if len(self._held) < 4 + size:
+                break
+            answers.append(bytes(self._held[4 : 4 + size]))
+            del self._held[: 4 + size]
+        return answers
+
+
+def decode_identities(answer: bytes) -> list[Identity]:
+    """Return the keys that the answer to :func:`request_identities` lists.
+
+    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    """
+    reader = _open(answer, AgentMessage.IDENTITIES_ANSWER, "list its keys")
+    try:
+        count = reader.u32()
+        if count > MAXIMUM_IDENTITIES:
+            raise UnusableKey(
+                f"the agent lists {count} keys: at most {MAXIMUM_IDENTITIES} are taken"
+            )
+        identities = [Identity(reader.string(), reader.text()) for _ in range(count)]
+        reader.end()
+    except MalformedMessage as error:
+        raise UnusableKey(f"the agent's answer is malformed: {error}") from error
+    return identities
+
+
+def decode_signature(answer: bytes) -> bytes:
+    """Return the signature, in its wire form, that answers :func:`request_signature`.
+
+    An agent may sign with another algorithm than asked: compare the name in front, or verify.
+
+    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    """
+    reader = _open(answer, AgentMessage.SIGN_RESPONSE, "sign")
+    try:
+        signature = reader.string()
+        reader.end()
+    except MalformedMessage as error:
+        raise UnusableKey(f"the agent's answer is malformed: {error}") from error
+    return signature
+
+
+def _open(answer: bytes, expected: AgentMessage, deed: str) -> Reader:
+    if answer[:1] == u8(AgentMessage.FAILURE):
+        raise UnusableKey(f"the agent refuses to {deed}")
+    if answer[:1] != u8(expected):
+        raise UnusableKey(f"the agent answers with the message {answer[:1].hex() or 'of no bytes'}")
+    return Reader(answer, 1)

@@ -1,0 +1,238 @@
+"""The options in front of a key in ``authorized_keys`` (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, TypeAlias
+
+from nacre.errors import KeyFormatError
+from nacre.keys.patterns import matches
+from nacre.wire.text import safe
+
+HostPort: TypeAlias = tuple[str, int | None]
+"""A host pattern and a port; None is any port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a line demands of a login, and what it lets it do.
+
+    :ivar command: run instead of whatever the client asks for.
+    :ivar environment: variables to set, each once; whether they are set is the server's policy.
+    :ivar sources: the ``from=`` patterns, or None: from anywhere.
+    :ivar expires: seconds since the epoch after which the key opens nothing, or None.
+    :ivar permit_open: where ``direct-tcpip`` may go; empty is anywhere.
+    :ivar permit_listen: where ``tcpip-forward`` may listen; empty is anywhere.
+    :ivar tunnel: the tun device that must be used, as written.
+    :ivar cert_authority: the key signs certificates and is none to log in with.
+    :ivar principals: the names one of which a certificate must have, or None.
+    :ivar touch_required: a security key must attest that it was touched.
+    :ivar verify_required: a security key must attest that its user was verified.
+    """
+
+    command: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    sources: tuple[str, ...] | None = None
+    expires: float | None = None
+    pty: bool = True
+    user_rc: bool = True
+    port_forwarding: bool = True
+    agent_forwarding: bool = True
+    x11_forwarding: bool = True
+    permit_open: tuple[HostPort, ...] = ()
+    permit_listen: tuple[HostPort, ...] = ()
+    tunnel: str | None = None
+    cert_authority: bool = False
+    principals: tuple[str, ...] | None = None
+    touch_required: bool = True
+    verify_required: bool = False
+
+    def refusal(
+        self, *, address: str | None = None, host: str | None = None, now: float | None = None
+    ) -> str | None:
+        """Return why the key does not open anything for this client now, or None when it does.
+
+        A condition on what is not given does not hold.
+
+        :param address: the client's IP address.
+        :param host: the client's host name, where it was looked up.
+        :param now: seconds since the epoch.
+        """
+        if self.expires is not None and (now is None or now > self.expires):
+            return "the key has expired"
+        if self.sources is not None and not _from_source(self.sources, address, host):
+            return "the key is not for use from this address"
+        return None
+
+
+NO_OPTIONS = Options()
+
+
+def parse_options(text: str) -> Options:
+    """Return what ``text``, options joined by commas, says. Later ones overrule ``restrict``.
+
+    :raises KeyFormatError: for an option that is unknown, malformed or given twice.
+    """
+    options = NO_OPTIONS
+    seen: set[str] = set()
+    for name, value in _split(text):
+        if name in _FLAGS and value is None:
+            options = replace(options, **_FLAGS[name])
+        elif name in _VALUES and value is not None:
+            if name in seen and name not in _REPEATABLE:
+                raise KeyFormatError(f"the option {name} is given twice")
+            options = _VALUES[name](options, value)
+        else:
+            raise KeyFormatError(f"the option {safe(name, 32)} is unknown or malformed")
+        seen.add(name)
+    return options
+
+
+# A value ends at the first quote without a backslash; no other character is escaped by one.
+_OPTION = re.compile(r'([A-Za-z0-9-]++)(?:="((?:\\"|[^"])*+)")?(,|\Z)')
+
+
+def _split(text: str) -> Iterator[tuple[str, str | None]]:
+    position, separator = 0, ","
+    while separator:
+        found = _OPTION.match(text, position)
+        if found is None:
+            raise KeyFormatError(f"the options are malformed at {safe(text[position:], 32)!r}")
+        name, value, separator = found.groups()
+        position = found.end()
+        yield name.lower(), None if value is None else value.replace('\\"', '"')
+
+
+_PERMISSIONS = ("pty", "user-rc", "port-forwarding", "agent-forwarding", "x11-forwarding")
+
+
+def _permission(name: str, allowed: bool) -> dict[str, Any]:
+    return {name.replace("-", "_"): allowed}
+
+
+_FLAGS: dict[str, dict[str, Any]] = {
+    **{name: _permission(name, True) for name in _PERMISSIONS},
+    **{f"no-{name}": _permission(name, False) for name in _PERMISSIONS},
+    "restrict": {key: False for name in _PERMISSIONS for key in _permission(name, False)},
+    "cert-authority": {"cert_authority": True},
+    "no-touch-required": {"touch_required": False},
+    "verify-required": {"verify_required": True},
+}
+
+
+def _command(options: Options, value: str) -> Options:
+    return replace(options, command=value)
+
+
+def _environment(options: Options, value: str) -> Options:
+    name, equals, content = value.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise KeyFormatError(f"environment={safe(value, 32)!r} is not NAME=value")
+    if any(name == set_before for set_before, _ in options.environment):
+        return options  # as sshd(8): the first of a name counts
+    return replace(options, environment=(*options.environment, (name, content)))
+
+
+def _from(options: Options, value: str) -> Options:
+    patterns = tuple(value.split(","))
+    for pattern in patterns:
+        bare = pattern.removeprefix("!")
+        if not bare:
+            raise KeyFormatError("from= holds an empty pattern")
+        if "/" in bare:
+            try:
+                ip_network(bare)
+            except ValueError as error:
+                raise KeyFormatError(f"from= holds no network: {safe(str(error), 100)}") from error
+    return replace(options, sources=patterns)
+
+
+def _expiry_time(options: Options, value: str) -> Options:
+    digits = value.removesuffix("UTC").removesuffix("Z")
+    form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
+    try:
+        if form is None or not (digits.isascii() and digits.isdigit()):
+            raise ValueError
+        moment = datetime.strptime(digits, form)
+        expires = (moment if digits == value else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise KeyFormatError(
+            f"expiry-time={safe(value, 32)!r} is not YYYYMMDD[HHMM[SS]][Z]"
+        ) from None
+    return replace(options, expires=expires)
+
+
+def _permit_open(options: Options, value: str) -> Options:
+    return replace(options, permit_open=(*options.permit_open, _host_port(value, None)))
+
+
+def _permit_listen(options: Options, value: str) -> Options:
+    return replace(options, permit_listen=(*options.permit_listen, _host_port(value, "*")))
+
+
+def _host_port(value: str, default_host: str | None) -> HostPort:
+    found = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]+)):)?(\*|[0-9]{1,5})", value, re.ASCII)
+    if found:
+        host = found[1] or found[2] or default_host
+        if host and found[3] == "*":
+            return host, None
+        if host and 1 <= int(found[3]) <= 65535:
+            return host, int(found[3])
+    raise KeyFormatError(f"{safe(value, 64)!r} is no host and port")
+
+
+def _tunnel(options: Options, value: str) -> Options:
+    if not re.fullmatch(r"any|[0-9]+|(any|[0-9]+):(any|[0-9]+)", value):
+        raise KeyFormatError(f"tunnel={safe(value, 32)!r} is no tun device")
+    return replace(options, tunnel=value)
+
+
+def _principals(options: Options, value: str) -> Options:
+    names = tuple(value.split(","))
+    if "" in names:
+        raise KeyFormatError("principals= holds an empty name")
+    return replace(options, principals=names)
+
+
+_VALUES: dict[str, Callable[[Options, str], Options]] = {
+    "command": _command,
+    "environment": _environment,
+    "from": _from,
+    "expiry-time": _expiry_time,
+    "permitopen": _permit_open,
+    "permitlisten": _permit_listen,
+    "tunnel": _tunnel,
+    "principals": _principals,
+}
+_REPEATABLE = frozenset({"environment", "permitopen", "permitlisten"})
+
+
+def _from_source(patterns: tuple[str, ...], address: str | None, host: str | None) -> bool:
+    """Tell whether a client may come from there; a negated pattern overrules the others."""
+    if address is None:
+        return False
+    try:
+        client = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(client, IPv6Address) and client.ipv4_mapped:
+        client = client.ipv4_mapped
+    allowed = False
+    for pattern in patterns:
+        if _is_at(pattern.removeprefix("!"), client, host):
+            if pattern.startswith("!"):
+                return False
+            allowed = True
+    return allowed
+
+
+def _is_at(pattern: str, client: IPv4Address | IPv6Address, host: str | None) -> bool:
+    try:
+        return client in ip_network(pattern)
+    except ValueError:
+        names = [str(client)] if host is None else [str(client), host.lower()]
+        return any(matches(name, pattern.lower()) for name in names)

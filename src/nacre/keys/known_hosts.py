@@ -1,0 +1,251 @@
+"""The text of ``known_hosts``: which keys a host is known by (sshd(8), SSH_KNOWN_HOSTS FORMAT)."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import os
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from enum import Enum
+
+from nacre.errors import ConfigurationError, KeyFormatError
+from nacre.keys.base import PublicKey
+from nacre.keys.files import decode_blob
+from nacre.keys.openssh import Random
+from nacre.keys.patterns import match_list
+from nacre.wire.text import safe
+
+DEFAULT_PORT = 22
+
+_HASH_MAGIC = "|1|"
+_SALT = 20  # octets: one SHA-1 block's worth, as HMAC-SHA1 wants (RFC 2104 section 3)
+_SPECIAL = frozenset(",*?!|@#")
+
+
+class Marker(Enum):
+    """What stands in front of a line."""
+
+    NONE = ""
+    REVOKED = "@revoked"
+    CERT_AUTHORITY = "@cert-authority"
+
+
+class Verdict(Enum):
+    """What is known of a host's key."""
+
+    TRUSTED = "trusted"
+    UNKNOWN = "unknown"
+    CHANGED = "changed"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """One line.
+
+    :ivar line_number: counted from 1.
+    :ivar marker: the marker in front.
+    :ivar hosts: the patterns, or the one hash, as written.
+    :ivar key_type: the key's type; one that nacre does not support may stand here.
+    :ivar blob: the key's wire form; :func:`nacre.keys.decode_public` makes a key of it.
+    :ivar comment: what stands behind the key.
+    """
+
+    line_number: int
+    marker: Marker
+    hosts: tuple[str, ...]
+    key_type: str
+    blob: bytes
+    comment: str
+
+    def matches(self, name: str) -> bool:
+        """Tell whether the line is about ``name``, as :func:`host_name` makes it."""
+        if self.hosts[0].startswith(_HASH_MAGIC):
+            return _hash_matches(self.hosts[0], name)
+        return match_list(name, (pattern.lower() for pattern in self.hosts)) is True
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to :meth:`KnownHosts.check`.
+
+    :ivar verdict: what is known of the key.
+    :ivar entries: the lines it rests on: those that hold the key (TRUSTED, REVOKED), or those
+        that hold another of its type (CHANGED); none when it is UNKNOWN.
+    :ivar other_types: lines that know the host by keys of other types. With UNKNOWN they mean:
+        the host is no stranger, and asks to be believed in a new way. A careful caller warns.
+    """
+
+    verdict: Verdict
+    entries: tuple[KnownHost, ...] = ()
+    other_types: tuple[KnownHost, ...] = ()
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """The numbers of the lines that the verdict rests on."""
+        return tuple(entry.line_number for entry in self.entries)
+
+
+def host_name(host: str, port: int = DEFAULT_PORT) -> str:
+    """Return the name that a host has in the file: ``[host]:port`` unless the port is 22."""
+    host = host.lower()
+    return host if port == DEFAULT_PORT else f"[{host}]:{port}"
+
+
+class KnownHosts:
+    """The lines of a ``known_hosts`` file.
+
+    :ivar entries: the lines that hold a key, in their order.
+    :ivar rejected: the broken lines, each its number and what is wrong with it.
+    """
+
+    def __init__(
+        self, entries: list[KnownHost] | None = None, rejected: list[tuple[int, str]] | None = None
+    ) -> None:
+        self.entries = entries or []
+        self.rejected = rejected or []
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> KnownHosts:
+        """Read a whole file; comments and empty lines are skipped, broken ones kept apart."""
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "surrogateescape")
+        known = cls()
+        for number, line in enumerate(text.split("\n"), 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            try:
+                known.entries.append(_parse_line(number, line))
+            except KeyFormatError as error:
+                known.rejected.append((number, str(error)))
+        return known
+
+    def lookup(
+        self, host: str, port: int = DEFAULT_PORT, address: str | None = None
+    ) -> list[KnownHost]:
+        """Return the lines about ``host`` at ``port``, and those about ``address`` at ``port``.
+
+        Lines of every marker are among them.
+        """
+        names = {host_name(host, port)}
+        if address is not None:
+            names.add(host_name(address, port))
+        return [entry for entry in self.entries if any(map(entry.matches, names))]
+
+    def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> Finding:
+        """Tell what is known of ``key`` as that of ``host`` at ``port``.
+
+        A key that any line about the host, with or without its port, or about the address marks
+        as revoked is REVOKED. A key that a line names is TRUSTED. Otherwise the key is CHANGED
+        when lines name others of its type, and UNKNOWN when none does. As OpenSSH has it, a host
+        not known at its port is TRUSTED when a line without a port names the very key.
+
+        :param address: counts for revocation only: a name, once known, is not to be had by
+            whoever has its address now.
+        """
+        entries = self.lookup(host, port)
+        portless = entries if port == DEFAULT_PORT else self.lookup(host)
+        concerned = [*entries, *portless]
+        if address is not None:
+            concerned += [*self.lookup(address, port), *self.lookup(address)]
+        revoked = [e for e in concerned if e.marker is Marker.REVOKED and e.blob == key.blob]
+        if revoked:
+            return Finding(Verdict.REVOKED, _in_order(revoked))
+        plain = [e for e in entries if e.marker is Marker.NONE]
+        same_type = tuple(e for e in plain if e.key_type == key.type)
+        others = tuple(e for e in plain if e.key_type != key.type)
+        trusted = tuple(e for e in same_type if e.blob == key.blob)
+        if not plain:
+            trusted = tuple(e for e in portless if e.marker is Marker.NONE and e.blob == key.blob)
+        if trusted:
+            return Finding(Verdict.TRUSTED, trusted, others)
+        if same_type:
+            return Finding(Verdict.CHANGED, same_type, others)
+        return Finding(Verdict.UNKNOWN, (), others)
+
+    def key_types(self, host: str, port: int = DEFAULT_PORT) -> tuple[str, ...]:
+        """Return the types of the keys that ``host`` is known by, in the file's order.
+
+        A client asks for these first, so that it meets a key it knows.
+        """
+        entries = self.lookup(host, port)
+        if port != DEFAULT_PORT and not any(e.marker is Marker.NONE for e in entries):
+            entries = self.lookup(host)
+        return tuple(dict.fromkeys(e.key_type for e in entries if e.marker is Marker.NONE))
+
+    @staticmethod
+    def line_for(
+        host: str,
+        port: int,
+        key: PublicKey,
+        *,
+        hashed: bool = False,
+        random: Random = os.urandom,
+    ) -> str:
+        """Return the line that makes ``key`` known as that of ``host``, without a line end.
+
+        :param hashed: hide the name behind a salted hash, as HashKnownHosts does.
+        :param random: makes the salt.
+        :raises ConfigurationError: when the name can't stand in such a line.
+        """
+        name = host_name(host, port)
+        if hashed:
+            return f"{_hash(name, random(_SALT))} {key}"
+        if not host or not host.isprintable() or " " in host or _SPECIAL & set(host):
+            raise ConfigurationError(f"{safe(host)!r} is no host name that known_hosts can hold")
+        return f"{name} {key}"
+
+
+def _in_order(entries: list[KnownHost]) -> tuple[KnownHost, ...]:
+    return tuple(sorted(set(entries), key=lambda entry: entry.line_number))
+
+
+def _parse_line(number: int, line: str) -> KnownHost:
+    marker = Marker.NONE
+    if line.startswith("@"):
+        word, *rest = line.split(None, 1)
+        line = "".join(rest)
+        try:
+            marker = Marker(word)
+        except ValueError:
+            raise KeyFormatError(f"{safe(word, 32)} is no marker") from None
+    words = line.split(None, 3)
+    if len(words) < 3:
+        raise KeyFormatError("a line is hosts, a key type and base64")
+    hosts = (words[0],) if words[0].startswith(_HASH_MAGIC) else tuple(words[0].split(","))
+    if hosts[0].startswith(_HASH_MAGIC):
+        _split_hash(hosts[0])
+    return KnownHost(
+        line_number=number,
+        marker=marker,
+        hosts=hosts,
+        key_type=words[1],
+        blob=decode_blob(words[1], words[2]),
+        comment=words[3] if len(words) > 3 else "",
+    )
+
+
+def _split_hash(word: str) -> tuple[bytes, bytes]:
+    salt, _, digest = word.removeprefix(_HASH_MAGIC).partition("|")
+    try:
+        octets = b64decode(salt, validate=True), b64decode(digest, validate=True)
+    except (binascii.Error, ValueError):
+        octets = b"", b""
+    if not octets[0] or len(octets[1]) != hashlib.sha1().digest_size:
+        raise KeyFormatError("the hashed host name is damaged")
+    return octets
+
+
+def _hash(name: str, salt: bytes) -> str:
+    digest = hmac.digest(salt, name.encode("utf-8", "surrogateescape"), "sha1")
+    return f"{_HASH_MAGIC}{b64encode(salt).decode()}|{b64encode(digest).decode()}"
+
+
+def _hash_matches(word: str, name: str) -> bool:
+    salt, digest = _split_hash(word)
+    return hmac.compare_digest(
+        hmac.digest(salt, name.encode("utf-8", "surrogateescape"), "sha1"), digest
+    )

@@ -1,0 +1,44 @@
+"""Patterns of host names: ``*``, ``?`` and, in lists, ``!`` (ssh_config(5), PATTERNS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Tell whether all of ``text`` matches ``pattern``; every other character is itself.
+
+    Takes time in proportion to both lengths multiplied, whatever the pattern.
+    """
+    at = star = 0
+    retry = -1
+    i = 0
+    while i < len(text):
+        if at < len(pattern) and pattern[at] == "*":
+            star, retry = at, i
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("?", text[i]):
+            at += 1
+            i += 1
+        elif retry >= 0:
+            retry += 1
+            at, i = star + 1, retry
+        else:
+            return False
+    return not pattern[at:].strip("*")
+
+
+def match_list(text: str, patterns: Iterable[str]) -> bool | None:
+    """Match ``text`` against a list in which ``!pattern`` excludes.
+
+    :return: True for a match, False when a negated pattern matches (which overrules every other),
+        None when nothing does.
+    """
+    found = None
+    for pattern in patterns:
+        if pattern.startswith("!"):
+            if matches(text, pattern[1:]):
+                return False
+        elif matches(text, pattern):
+            found = True
+    return found
