@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / ".run"
 STATE = RUN / "state"
-NACRE = [sys.executable, "-m", "nacre.cli.main"]
+NACRE = [str(Path(sys.executable).parent / "nacre")]
 RUN_AS = ["--run-as", "root"] if os.geteuid() == 0 else []
 """A demo that root starts runs its sessions as root, on the loopback address alone."""
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-NACRE = [sys.executable, "-m", "nacre.cli.main"]
-"""nacre's command, run by the interpreter that runs the tests."""
+NACRE = [str(Path(sys.executable).parent / "nacre")]
+"""nacre's command, as it is installed beside the interpreter that runs the tests."""
 
 _PATH = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
