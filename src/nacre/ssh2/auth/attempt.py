@@ -1,0 +1,136 @@
+"""One authentication attempt, and what drives it in either role.
+
+A method is a generator, so that its exchange reads from top to bottom. It yields a question and is
+resumed with the answer, or yields an :class:`Exchange` and is resumed with the peer's message.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from nacre.errors import DisconnectCode, PacketTooLarge
+from nacre.keys import PublicKey
+from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted
+from nacre.protocol.options import Options
+from nacre.ssh2.auth.messages import UserauthRequest
+from nacre.ssh2.auth.stages import AuthStage
+from nacre.ssh2.transport.outbox import Outbox
+from nacre.wire.codec import Buffer
+from nacre.wire.message import Message, Record
+from nacre.wire.text import safe
+
+SERVICE = "ssh-connection"
+"""The only service that users log in for (RFC 4254 section 1)."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Send ``message``; what answers it comes in ``stage``."""
+
+    message: Message
+    stage: AuthStage
+
+
+Steps: TypeAlias = Generator[Ask | Exchange, Any, Result]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try of one method.
+
+    :ivar detail: what ``AuthResult`` says of it; safe to print.
+    """
+
+    user: str
+    method: str
+    session_id: bytes
+    options: Options
+    detail: str = ""
+
+    def request(self, fields: Record | None = None) -> UserauthRequest:
+        """Return the request for this attempt, with the method's fields."""
+        encoded = b"" if fields is None else fields.encode()
+        return UserauthRequest(self.user, SERVICE, self.method, encoded)
+
+    def describe(self, key: PublicKey) -> None:
+        """Say which key is tried."""
+        self.detail = f"{key.type} {key.fingerprint()}"
+
+    def verdict(self, answer: Answer) -> bool:
+        """Tell whether the policy said yes, and note its reason where it said no."""
+        if isinstance(answer, Denied) and answer.reason:
+            self.explain(safe(answer.reason))
+        return isinstance(answer, Granted)
+
+    def explain(self, reason: str) -> None:
+        """Add to the detail why the attempt fails."""
+        self.detail = f"{self.detail} ({reason})".lstrip()
+
+
+class Driver(ABC, Generic[Result]):
+    """Runs the method in use: asks its questions, sends its messages, takes its result.
+
+    :ivar stage: which messages are legal now; see :data:`~nacre.ssh2.auth.stages.LEGAL`.
+    """
+
+    def __init__(self, outbox: Outbox, asks: Asks, stage: AuthStage) -> None:
+        self.stage = stage
+        self._outbox = outbox
+        self._asks = asks
+        self._steps: Steps[Result] | None = None
+
+    def _run(self, steps: Steps[Result]) -> None:
+        self._steps = steps
+        self._resume(None)
+
+    def _resume(self, value: object) -> None:
+        """Hand the method what it waits for: None at first, then an answer or a payload."""
+        assert self._steps is not None, "the table of legal messages lets nothing through here"
+        try:
+            step = self._steps.send(value)
+        except StopIteration as end:
+            result: Result = end.value
+        else:
+            self._take(step)
+            return
+        self._steps = None
+        self._ended(result)
+
+    def _take(self, step: Ask | Exchange) -> None:
+        if isinstance(step, Exchange):
+            self._outbox.send(step.message.encode())
+            self.stage = step.stage
+        else:
+            self._asks.ask(step, self._resume)
+
+    def _abandon(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+
+    @abstractmethod
+    def _ended(self, result: Result) -> None:
+        """Act on what the method returned."""
+
+    @abstractmethod
+    def receive(self, payload: Buffer) -> None:
+        """Take a message whose number is legal in ``stage``.
+
+        :raises RemoteProtocolError: it is malformed, above a bound, or the end of patience.
+        """
+
+
+def check_octets(
+    what: str, value: str, limit: int, code: DisconnectCode = DisconnectCode.PROTOCOL_ERROR
+) -> None:
+    """Check the size of a text that came from the peer, without ever repeating it.
+
+    :raises PacketTooLarge: it has more than ``limit`` octets.
+    """
+    if len(value.encode("utf-8", "surrogateescape")) > limit:
+        raise PacketTooLarge(f"{what} has more than {limit} octets", code)

@@ -1,0 +1,144 @@
+"""The client's side of authentication (RFC 4252 section 5)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nacre.errors import NacreError, PacketTooLarge
+from nacre.protocol.asks import (
+    Answer,
+    AskAuthentication,
+    Asks,
+    GiveUp,
+    TryKeyboardInteractive,
+    TryPassword,
+    TryPublicKey,
+)
+from nacre.protocol.events import AuthBanner, Authenticated, AuthResult, Event
+from nacre.protocol.options import ClientOptions
+from nacre.ssh2.auth import keyboard_interactive, password, publickey
+from nacre.ssh2.auth.attempt import Attempt, Driver, Exchange, Steps
+from nacre.ssh2.auth.messages import UserauthBanner, UserauthFailure, UserauthSuccess
+from nacre.ssh2.auth.stages import AuthStage
+from nacre.ssh2.auth.texts import shown
+from nacre.ssh2.transport.outbox import Outbox
+from nacre.wire.codec import Buffer
+
+
+class ClientAuth(Driver[NacreError | None]):
+    """Asks its owner what to try, and tries it, until the server lets the user in.
+
+    :ivar server_algorithms: the server's ``server-sig-algs`` (RFC 8308 section 3.1), or None.
+    :ivar succeeded: set as soon as SSH_MSG_USERAUTH_SUCCESS came.
+    :ivar gave_up: why the owner gave up; the connection is to end with it.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        events: list[Event],
+        asks: Asks,
+        options: ClientOptions,
+        session_id: bytes,
+    ) -> None:
+        super().__init__(outbox, asks, AuthStage.CLIENT_IDLE)
+        self.server_algorithms: tuple[str, ...] | None = None
+        self.succeeded = False
+        self.gave_up: NacreError | None = None
+        self.user = options.user
+        self.methods: tuple[str, ...] = ()
+        self._events = events
+        self._options = options
+        self._session_id = session_id
+        self._attempt = self._new_attempt("none")
+        self._can_continue: tuple[str, ...] = ()
+        self._partial = False
+        self._failures = 0
+        self._banner_left = options.limits.banner
+
+    def start(self) -> None:
+        """Ask what to try first: the server has accepted the service ``ssh-userauth``."""
+        self._ask()
+
+    def receive(self, payload: Buffer) -> None:
+        handle = {51: self._failure, 52: self._success, 53: self._banner}
+        handle.get(payload[0], self._resume)(payload)
+
+    def _new_attempt(self, method: str) -> Attempt:
+        return Attempt(self._options.user, method, self._session_id, self._options)
+
+    def _ask(self) -> None:
+        self.stage = AuthStage.CLIENT_IDLE
+        question = AskAuthentication(
+            can_continue=self._can_continue,
+            partial=self._partial,
+            server_algorithms=self.server_algorithms,
+        )
+        self._asks.ask(question, self._try)
+
+    def _try(self, chosen: Answer) -> None:
+        if isinstance(chosen, GiveUp):
+            self.gave_up = chosen.error
+        elif isinstance(chosen, TryPublicKey):
+            self._attempt = self._new_attempt("publickey")
+            self._run(publickey.prove(self._attempt, chosen, self.server_algorithms))
+        elif isinstance(chosen, TryPassword):
+            self._attempt = self._new_attempt("password")
+            self._run(password.prove(self._attempt, chosen))
+        elif isinstance(chosen, TryKeyboardInteractive):
+            self._attempt = self._new_attempt("keyboard-interactive")
+            self._run(keyboard_interactive.prove(self._attempt, chosen))
+        else:
+            self._attempt = self._new_attempt("none")
+            self._run(_none(self._attempt))
+
+    def _ended(self, result: NacreError | None) -> None:
+        """The method ended on our side, without a verdict of the server's."""
+        self.stage = AuthStage.CLIENT_IDLE
+        if result is not None:
+            self.gave_up = result
+            return
+        self._report("failure")
+        self._ask()
+
+    def _failure(self, payload: Buffer) -> None:
+        if len(payload) > self._options.limits.name_list:
+            raise PacketTooLarge("the list of authentication methods is too long")
+        message = UserauthFailure.decode(payload)
+        self._abandon()
+        self._can_continue = message.can_continue
+        self._partial = message.partial_success
+        if self._partial:
+            self.methods = (*self.methods, self._attempt.method)
+            self._report("partial")
+        else:
+            self._failures += 1
+            self._report("failure")
+        self._ask()
+
+    def _success(self, payload: Buffer) -> None:
+        UserauthSuccess.decode(payload)
+        self._abandon()
+        self._can_continue = ()
+        self.methods = (*self.methods, self._attempt.method)
+        self.stage = AuthStage.DONE
+        self.succeeded = True
+        self._report("success")
+        self._events.append(Authenticated(self.user, self.methods))
+
+    def _banner(self, payload: Buffer) -> None:
+        text = UserauthBanner.decode(payload).text
+        if text and self._banner_left > 0:
+            self._events.append(AuthBanner(shown(text, self._banner_left)))
+            self._banner_left -= len(payload)
+
+    def _report(self, outcome: Literal["success", "partial", "failure"]) -> None:
+        method, detail = self._attempt.method, self._attempt.detail
+        self._events.append(
+            AuthResult(self.user, method, detail, outcome, self._can_continue, self._failures)
+        )
+
+
+def _none(attempt: Attempt) -> Steps[NacreError | None]:
+    yield Exchange(attempt.request(), AuthStage.CLIENT_WAITING)
+    return None

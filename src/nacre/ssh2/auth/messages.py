@@ -1,0 +1,172 @@
+"""The layouts of messages 50-79 (RFC 4252, RFC 4256).
+
+Numbers 60 and 61 mean what the method in use says: three classes here have the number 60.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from nacre.wire.codec import Reader
+from nacre.wire.message import (
+    U32,
+    Bool,
+    Message,
+    NameList,
+    Record,
+    Rest,
+    SecretText,
+    String,
+    Text,
+    message,
+    record,
+)
+
+SecretRest = Annotated[bytes, "rest", "secret"]
+
+
+@message(50)
+class UserauthRequest(Message):
+    """SSH_MSG_USERAUTH_REQUEST (RFC 4252 section 5); ``fields`` are the method's own."""
+
+    user: Text
+    service: Text
+    method: Text
+    fields: SecretRest
+
+
+@message(51)
+class UserauthFailure(Message):
+    """SSH_MSG_USERAUTH_FAILURE (RFC 4252 section 5.1)."""
+
+    can_continue: NameList
+    partial_success: Bool
+
+
+@message(52)
+class UserauthSuccess(Message):
+    """SSH_MSG_USERAUTH_SUCCESS (RFC 4252 section 5.1)."""
+
+
+@message(53)
+class UserauthBanner(Message):
+    """SSH_MSG_USERAUTH_BANNER (RFC 4252 section 5.4)."""
+
+    text: Text
+    language: Text
+
+
+# --- publickey (RFC 4252 section 7) ---
+
+
+@record
+class PublicKeyQuery(Record):
+    """The fields of a request without signature (``signed`` False), and what a signature signs."""
+
+    signed: Bool
+    algorithm: Text
+    blob: String
+
+
+@record
+class PublicKeyRequest(Record):
+    """The fields of a request with signature; ``signed`` is True."""
+
+    signed: Bool
+    algorithm: Text
+    blob: String
+    signature: String
+
+
+@message(60)
+class PublicKeyOk(Message):
+    """SSH_MSG_USERAUTH_PK_OK: a signature by this key would count."""
+
+    algorithm: Text
+    blob: String
+
+
+# --- password (RFC 4252 section 8) ---
+
+
+@record
+class PasswordRequest(Record):
+    """The fields of a request with a password; ``change`` is False."""
+
+    change: Bool
+    password: SecretText
+
+
+@record
+class PasswordChange(Record):
+    """The fields of a request to change the password; ``change`` is True."""
+
+    change: Bool
+    old: SecretText
+    new: SecretText
+
+
+@message(60)
+class PasswordChangeRequest(Message):
+    """SSH_MSG_USERAUTH_PASSWD_CHANGEREQ."""
+
+    prompt: Text
+    language: Text
+
+
+# --- keyboard-interactive (RFC 4256) ---
+
+
+@record
+class InteractiveRequest(Record):
+    """The fields of a request (RFC 4256 section 3.1); ``submethods`` are joined by commas."""
+
+    language: Text
+    submethods: Text
+
+
+@record
+class InfoPrompt(Record):
+    """One prompt of an :class:`InfoRequest`."""
+
+    text: Text
+    echo: Bool
+
+
+@message(60)
+class InfoRequest(Message):
+    """SSH_MSG_USERAUTH_INFO_REQUEST (RFC 4256 section 3.2); ``encoded`` holds ``count`` prompts."""
+
+    name: Text
+    instruction: Text
+    language: Text
+    count: U32
+    encoded: Rest
+
+    def prompts(self) -> tuple[InfoPrompt, ...]:
+        """Return the prompts. Check ``count`` against its bound first.
+
+        :raises MalformedMessage: when there are not exactly ``count``.
+        """
+        reader = Reader(self.encoded)
+        prompts = tuple(InfoPrompt(reader.text(), reader.boolean()) for _ in range(self.count))
+        reader.end()
+        return prompts
+
+
+@message(61)
+class InfoResponse(Message):
+    """SSH_MSG_USERAUTH_INFO_RESPONSE (RFC 4256 section 3.4); ``encoded`` holds ``count`` texts."""
+
+    count: U32
+    encoded: SecretRest
+
+    def responses(self) -> tuple[str, ...]:
+        """Return the responses. Check ``count`` against its bound first.
+
+        :raises MalformedMessage: when there are not exactly ``count``.
+        """
+        reader = Reader(self.encoded)
+        responses = tuple(reader.text() for _ in range(self.count))
+        reader.end()
+        return responses

@@ -1,0 +1,92 @@
+"""``publickey``: the query whether a key would do, and the signature (RFC 4252 section 7)."""
+
+from __future__ import annotations
+
+from nacre.errors import KeyFormatError, NacreError, RemoteProtocolError
+from nacre.keys import PublicKey, decode_public
+from nacre.protocol.asks import AskPublicKey, AskSignature, Denied, TryPublicKey
+from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps
+from nacre.ssh2.auth.messages import PublicKeyOk, PublicKeyQuery, PublicKeyRequest
+from nacre.ssh2.auth.stages import AuthStage
+from nacre.wire.codec import Reader, string
+from nacre.wire.message import Message
+from nacre.wire.text import safe
+
+
+def signed_data(attempt: Attempt, algorithm: str, blob: bytes) -> bytes:
+    """Return what a signature covers: the session, and the request up to the signature."""
+    request = attempt.request(PublicKeyQuery(True, algorithm, blob))
+    return string(attempt.session_id) + request.encode()
+
+
+def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
+    """Answer a query, or check a signature.
+
+    The policy hears of a signed request only when its signature verifies; that costs the same for
+    every user, known or not.
+    """
+    signed = Reader(fields).boolean()
+    request = (PublicKeyRequest if signed else PublicKeyQuery).decode(fields)
+    key = _acceptable(attempt, request.algorithm, request.blob)
+    if key is None:
+        return False
+    if isinstance(request, PublicKeyRequest):
+        data = signed_data(attempt, request.algorithm, request.blob)
+        if not key.verify(request.signature, data, request.algorithm):
+            attempt.explain("the signature does not verify")
+            return False
+    answer = yield AskPublicKey(
+        user=attempt.user, key=key, algorithm=request.algorithm, signed=signed
+    )
+    if not attempt.verdict(answer):
+        return False
+    return True if signed else PublicKeyOk(request.algorithm, request.blob)
+
+
+def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | None:
+    try:
+        key = decode_public(blob)
+    except KeyFormatError as error:
+        attempt.detail = safe(algorithm, 64)
+        attempt.explain(str(error))
+        return None
+    attempt.describe(key)
+    if algorithm not in key.signature_algorithms:
+        attempt.explain(f"not a key for {safe(algorithm, 64)} signatures")
+        return None
+    if algorithm not in attempt.options.algorithms.signatures:
+        attempt.explain(f"{algorithm} signatures are not allowed")
+        return None
+    return key
+
+
+def prove(
+    attempt: Attempt, chosen: TryPublicKey, server_algorithms: tuple[str, ...] | None
+) -> Steps[NacreError | None]:
+    """Offer the key, and sign when the server would take it."""
+    key = chosen.key
+    attempt.describe(key)
+    algorithm = _choose(chosen, server_algorithms)
+    if algorithm is None:
+        attempt.explain("no signature algorithm in common with the server")
+        return None
+    query = PublicKeyQuery(False, algorithm, key.blob)
+    reply = yield Exchange(attempt.request(query), AuthStage.CLIENT_PUBLICKEY_QUERY)
+    # Some servers name the key's type where the algorithm belongs, so only the key must be ours.
+    if PublicKeyOk.decode(reply).blob != key.blob:
+        raise RemoteProtocolError("the server accepts a public key that was not offered")
+    data = signed_data(attempt, algorithm, key.blob)
+    answer = yield AskSignature(key=key, algorithm=algorithm, data=data)
+    if isinstance(answer, Denied):
+        attempt.explain(answer.reason or "not signed")
+        return None
+    request = PublicKeyRequest(True, algorithm, key.blob, answer.blob)
+    yield Exchange(attempt.request(request), AuthStage.CLIENT_WAITING)
+    return None
+
+
+def _choose(chosen: TryPublicKey, server_algorithms: tuple[str, ...] | None) -> str | None:
+    usable = (name for name in chosen.algorithms if name in chosen.key.signature_algorithms)
+    return next(
+        (name for name in usable if server_algorithms is None or name in server_algorithms), None
+    )

@@ -1,0 +1,162 @@
+"""The server's side of authentication (RFC 4252 section 5)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+from nacre.errors import DisconnectCode, RemoteProtocolError
+from nacre.protocol.asks import Asks, AskUser, Requirement, UserRequirement
+from nacre.protocol.events import Authenticated, AuthResult, Event
+from nacre.protocol.options import ServerOptions
+from nacre.ssh2.auth import keyboard_interactive, password, publickey
+from nacre.ssh2.auth.attempt import SERVICE, Attempt, Driver, check_octets
+from nacre.ssh2.auth.messages import (
+    UserauthBanner,
+    UserauthFailure,
+    UserauthRequest,
+    UserauthSuccess,
+)
+from nacre.ssh2.auth.requirement import satisfied, useful
+from nacre.ssh2.auth.stages import AuthStage
+from nacre.ssh2.transport.outbox import Outbox
+from nacre.wire.codec import Buffer
+from nacre.wire.message import Message
+from nacre.wire.text import safe
+
+_CHECKS = {
+    "publickey": publickey.check,
+    "password": password.check,
+    "keyboard-interactive": keyboard_interactive.check,
+}
+
+
+class ServerAuth(Driver[bool | Message]):
+    """Lets a user in once the methods that the policy requires have succeeded.
+
+    ``receive``, and the answer to any of its questions, may raise RemoteProtocolError.
+
+    :ivar succeeded: set as soon as SSH_MSG_USERAUTH_SUCCESS was sent.
+    :ivar user: the user name of the latest request.
+    :ivar methods: the methods that succeeded for that user, in order.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        events: list[Event],
+        asks: Asks,
+        options: ServerOptions,
+        session_id: bytes,
+    ) -> None:
+        super().__init__(outbox, asks, AuthStage.SERVER_REQUEST)
+        self.succeeded = False
+        self.user = ""
+        self.methods: tuple[str, ...] = ()
+        self._events = events
+        self._options = options
+        self._session_id = session_id
+        self._requirement: Requirement = ()
+        self._attempt = self._new_attempt("none")
+        self._banner_sent = False
+        self._requests = 0
+        self._failures = 0
+
+    def receive(self, payload: Buffer) -> None:
+        if payload[0] == UserauthRequest.NUMBER:
+            self._request(UserauthRequest.decode(payload))
+        else:
+            self._resume(payload)
+
+    def _request(self, request: UserauthRequest) -> None:
+        limits = self._options.limits
+        if self._steps is not None:
+            self._give_up_on_method()
+        self._requests += 1
+        if self._requests > limits.auth_requests:
+            raise _refusal("too many authentication requests")
+        check_octets(
+            "the user name", request.user, limits.user_name, DisconnectCode.ILLEGAL_USER_NAME
+        )
+        if request.service != SERVICE:
+            raise RemoteProtocolError(
+                f"no service {safe(request.service, 64)} to log in for",
+                DisconnectCode.SERVICE_NOT_AVAILABLE,
+            )
+        if self._requests == 1 or request.user != self.user:
+            # What one user has shown must never count for another (RFC 4252 section 5).
+            self.user, self.methods, self._requirement = request.user, (), ()
+            self._asks.ask(AskUser(user=request.user), partial(self._begin, request))
+        else:
+            self._evaluate(request)
+
+    def _give_up_on_method(self) -> None:
+        """A new request abandons the method in use; nothing is sent for it (RFC 4252 5.1)."""
+        self._abandon()
+        self.stage = AuthStage.SERVER_REQUEST
+        self._attempt.explain("abandoned")
+        self._count_failure()
+
+    def _begin(self, request: UserauthRequest, answer: UserRequirement) -> None:
+        self._requirement = answer.requirement
+        if answer.banner and not self._banner_sent:
+            self._banner_sent = True
+            self._outbox.send(UserauthBanner(answer.banner, "").encode())
+        self._evaluate(request)
+
+    def _evaluate(self, request: UserauthRequest) -> None:
+        method = request.method
+        self._attempt = self._new_attempt(method)
+        if method == "none":
+            self._ended(frozenset() in self._requirement)
+        elif method in self._can_continue():
+            self._run(_CHECKS[method](self._attempt, request.fields))
+        else:
+            self._ended(False)
+
+    def _new_attempt(self, method: str) -> Attempt:
+        return Attempt(self.user, method, self._session_id, self._options)
+
+    def _can_continue(self) -> tuple[str, ...]:
+        return useful(self._requirement, self.methods)
+
+    def _ended(self, result: bool | Message) -> None:
+        self.stage = AuthStage.SERVER_REQUEST
+        if isinstance(result, Message):
+            self._outbox.send(result.encode())
+        elif not result:
+            self._count_failure()
+            self._outbox.send(UserauthFailure(self._can_continue(), False).encode())
+        else:
+            self.methods = (*self.methods, self._attempt.method)
+            self._method_succeeded()
+
+    def _method_succeeded(self) -> None:
+        if satisfied(self._requirement, self.methods):
+            self._outbox.send(UserauthSuccess().encode())
+            self.stage = AuthStage.DONE
+            self.succeeded = True
+            self._report("success")
+            self._events.append(Authenticated(self.user, self.methods))
+        else:
+            self._report("partial")
+            self._outbox.send(UserauthFailure(self._can_continue(), True).encode())
+
+    def _count_failure(self) -> None:
+        # Asking for "none" first is how clients learn what there is, and no guess at a secret.
+        if self._attempt.method != "none" or self._requests > 1:
+            self._failures += 1
+        self._report("failure")
+        if self._failures >= self._options.limits.auth_attempts:
+            raise _refusal("too many authentication failures")
+
+    def _report(self, outcome: Literal["success", "partial", "failure"]) -> None:
+        can_continue = () if outcome == "success" else self._can_continue()
+        method, detail = safe(self._attempt.method, 64), self._attempt.detail
+        self._events.append(
+            AuthResult(self.user, method, detail, outcome, can_continue, self._failures)
+        )
+
+
+def _refusal(reason: str) -> RemoteProtocolError:
+    return RemoteProtocolError(reason, DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE)

@@ -1,0 +1,34 @@
+"""Where authentication stands, and which messages are legal there, as data."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class AuthStage(Enum):
+    """A role's stage. What arrives and is not in :data:`LEGAL` for it is refused."""
+
+    SERVER_REQUEST = "server: a request comes next"
+    SERVER_INTERACTIVE = "server: prompts were sent"
+    CLIENT_IDLE = "client: nothing was asked for"
+    CLIENT_WAITING = "client: a request that only success or failure answers was sent"
+    CLIENT_PUBLICKEY_QUERY = "client: a public key was offered"
+    CLIENT_PASSWORD = "client: a password was sent"
+    CLIENT_INTERACTIVE = "client: prompts, or a verdict on the responses, come next"
+    DONE = "authentication is done"
+
+
+LEGAL: dict[AuthStage, frozenset[int]] = {
+    AuthStage.SERVER_REQUEST: frozenset({50}),
+    # A new request abandons the method that waits for responses (RFC 4252 section 5.1).
+    AuthStage.SERVER_INTERACTIVE: frozenset({50, 61}),
+    # A banner may come at any time before success (RFC 4252 section 5.4).
+    AuthStage.CLIENT_IDLE: frozenset({53}),
+    AuthStage.CLIENT_WAITING: frozenset({51, 52, 53}),
+    # An offer alone lets nobody in: the answer is failure or PK_OK (RFC 4252 section 7).
+    AuthStage.CLIENT_PUBLICKEY_QUERY: frozenset({51, 53, 60}),
+    AuthStage.CLIENT_PASSWORD: frozenset({51, 52, 53, 60}),
+    AuthStage.CLIENT_INTERACTIVE: frozenset({51, 52, 53, 60}),
+    AuthStage.DONE: frozenset(),
+}
+"""Legal message numbers by stage."""
