@@ -38,6 +38,7 @@ class _DhInitiator(Initiator):
         if not 1 < y < self._prime - 1:
             raise KexFailed("the peer's Diffie-Hellman value is out of range")
         secret = pow(y, self._x, self._prime)
+        # Only a server's own group, whose prime has had no more than a cheap test, gets here.
         if not 1 < secret < self._prime - 1:
             raise KexFailed("the peer's Diffie-Hellman value gives a trivial secret")
         return mpint(secret)
