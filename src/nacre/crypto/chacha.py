@@ -69,7 +69,7 @@ class ChaChaSealer(Sealer):
         length = self._lengths.update(LENGTH.pack(size + padding))
         poly = Poly1305(_start(self._main, nonce))
         text = self._main.update(
-            b"".join((PADDING_LENGTH[padding], head, body, self.paddings[padding]))
+            b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding]))
         )
         poly.update(length)
         poly.update(text)

@@ -53,7 +53,7 @@ class GcmSealer(Sealer):
         padding = _BLOCK - size % _BLOCK
         if padding < MINIMUM_PADDING:
             padding += _BLOCK
-        plain = b"".join((PADDING_LENGTH[padding], head, body, self.paddings[padding]))
+        plain = b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding]))
         sealed = size + padding + _TAG
         length = LENGTH.pack(size + padding)
         nonce = self._fixed + _COUNTER.pack(self._counter)

@@ -33,13 +33,12 @@ class Sealer(ABC):
     :ivar sequence: the number of the next packet, modulo 2**32.
     """
 
-    __slots__ = ("paddings", "sequence")
+    __slots__ = ("padding", "sequence")
 
     def __init__(self, sequence: int, random: Random, block: int) -> None:
         self.sequence = sequence
-        pool = random(block + MINIMUM_PADDING)
         # Drawn once: the padding only has to be unknown to who reads the wire, not to be fresh.
-        self.paddings = tuple(pool[:size] for size in range(block + MINIMUM_PADDING))
+        self.padding = random(block + MINIMUM_PADDING)
 
     @abstractmethod
     def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
@@ -122,7 +121,7 @@ class PlainSealer(Sealer):
                 PADDING_LENGTH[padding],
                 head,
                 body,
-                self.paddings[padding],
+                self.padding[:padding],
             )
         )
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK

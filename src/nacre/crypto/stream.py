@@ -56,7 +56,7 @@ class StreamSealer(Sealer):
                 PADDING_LENGTH[padding],
                 head,
                 body,
-                self.paddings[padding],
+                self.padding[:padding],
             )
         )
         out += self._update(plain)
@@ -76,7 +76,7 @@ class EtmSealer(StreamSealer):
         if padding < MINIMUM_PADDING:
             padding += self._block
         length = LENGTH.pack(size + padding)
-        text = self._update(b"".join((PADDING_LENGTH[padding], head, body, self.paddings[padding])))
+        text = self._update(b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding])))
         out += length
         out += text
         out += self._mac.tag(self.sequence, length, text)
