@@ -26,10 +26,14 @@
     ├── RequestFailed                 the peer refused a channel or global request
     ├── ProcessFailed                 a remote command failed, where success was asked for
     ├── OutputTooLarge                a remote command printed more than the caller allows
+    ├── StreamClosed                  the stream takes no more data (also a BrokenPipeError)
     ├── UnusableKey                   a key can't be used
     │   ├── KeyFormatError            not a key, or a damaged one
     │   └── PassphraseRequired        encrypted, and no passphrase or a wrong one was given
-    └── ConfigurationError            an option or a configuration word is wrong
+    ├── ConfigurationError            an option or a configuration word is wrong
+    ├── StateError                    a server's state directory or a file in it can't be used
+    │   └── UserStoreError            no such user, or one that can't be
+    └── AccountError                  no account of this system to run a session as
 
 A message says what happened and, where the caller can do something, what to do.
 """
@@ -159,7 +163,18 @@ class PeerSilent(ConnectionLost):
 
 
 class DeadlineExceeded(NacreError, TimeoutError):
-    """The deadline of an operation passed."""
+    """The deadline of an operation passed.
+
+    :ivar stdout: what a remote command had printed until then.
+    :ivar stderr: the same of its standard error.
+    """
+
+    def __init__(
+        self, message: str, *, stdout: str | bytes = b"", stderr: str | bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class HostKeyError(NacreError):
@@ -249,6 +264,10 @@ class OutputTooLarge(NacreError):
     """A remote command printed more than the caller allows to be kept."""
 
 
+class StreamClosed(NacreError, BrokenPipeError):
+    """The stream takes no more data: it was ended, or the other end reads no more."""
+
+
 class UnusableKey(NacreError):
     """A key can't be used."""
 
@@ -263,3 +282,15 @@ class PassphraseRequired(UnusableKey):
 
 class ConfigurationError(NacreError):
     """An option or a configuration word is wrong; the message names it and the remedy."""
+
+
+class StateError(NacreError):
+    """A server's state directory, or a file in it, can't be used."""
+
+
+class UserStoreError(StateError):
+    """No such user, or one that can't be."""
+
+
+class AccountError(NacreError):
+    """There is no account of this system that a user's session may run as."""

@@ -1,0 +1,85 @@
+"""The state directory: host keys and the user store of one server, for its account's eyes only."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from nacre.errors import StateError
+
+
+def default_path() -> Path:
+    """Return ``/var/lib/nacre`` for root, else ``nacre`` under ``XDG_STATE_HOME``."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/nacre")
+    # The XDG specification: a path that is not absolute is to be ignored.
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".local" / "state") / "nacre"
+
+
+def open_state(path: Path | None = None) -> Path:
+    """Return the state directory, made with mode 0700 where it is missing.
+
+    :raises StateError: when it can't be made, is another account's, or others may write to it.
+    """
+    path = (path or default_path()).absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.stat()
+    except OSError as error:
+        raise StateError(
+            f"can't use the state directory {path}: {error.strerror}; name another with --state"
+        ) from error
+    # What another account owns it could change under us, and what we made there it could not read.
+    if status.st_uid != os.geteuid():
+        raise StateError(
+            f"the state directory {path} belongs to {_account(status.st_uid)}: "
+            "run as that account, or name another with --state"
+        )
+    if status.st_mode & 0o022:
+        raise StateError(f"the state directory {path} can be written by others: chmod go-w {path}")
+    return path
+
+
+def _account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def write_once(path: Path, content: bytes) -> bool:
+    """Put a secret file, mode 0600, where none is; all of it, or nothing.
+
+    Of two that do so at once exactly one wins.
+
+    :returns: whether it is ours; False when one was there.
+    :raises OSError: as ``open`` and ``write`` do.
+    """
+    # A file of mode 0600, in the same directory so that the link below can't cross file systems.
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        _sync_directory(path.parent)
+        return True
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

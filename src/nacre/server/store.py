@@ -1,0 +1,330 @@
+"""The user store: virtual users, their passwords' hashes and their keys, in SQLite.
+
+A ``nacre user`` process may change it beside a running server; the next login sees the change.
+Every call blocks for a file: a server makes them in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DatabaseError, IntegrityError
+
+from nacre.errors import StateError, UserStoreError
+from nacre.keys import PublicKey, decode_public
+from nacre.wire.text import safe
+
+FILE = "users.db"
+VERSION = 1
+"""The version of the tables below, kept in SQLite's ``user_version``."""
+
+AUTH_POLICIES = ("any", "password", "publickey", "password-publickey")
+SERVICES = ("all", "shell", "sftp")
+
+_NAME = re.compile(r"[\w.@+][\w.@+-]{0,63}", re.ASCII)
+_BUSY_SECONDS = 10
+
+_METADATA = MetaData()
+_USERS = Table(
+    "users",
+    _METADATA,
+    Column("name", String, primary_key=True),
+    Column("password", String),
+    Column("auth", String, nullable=False),
+    Column("service", String, nullable=False),
+    Column("home", String),
+    Column("run_as", String),
+    Column("disabled", Boolean, nullable=False),
+    Column("created", Integer, nullable=False),
+)
+_KEYS = Table(
+    "keys",
+    _METADATA,
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), primary_key=True),
+    Column("blob", LargeBinary, primary_key=True),
+    Column("comment", String, nullable=False),
+    Column("added", Integer, nullable=False),
+)
+_SETTINGS = Table(
+    "settings",
+    _METADATA,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A virtual user.
+
+    :ivar password: what :func:`nacre.crypto.password.hash_password` made, or None.
+    :ivar auth: one of :data:`AUTH_POLICIES`.
+    :ivar service: one of :data:`SERVICES`.
+    :ivar home: an absolute path, or None for the home of the account that sessions run as.
+    :ivar run_as: the account that sessions run as under a root server, or None.
+    :ivar created: seconds since the epoch; set by :meth:`UserStore.add`.
+    """
+
+    name: str
+    password: str | None = None
+    auth: str = "any"
+    service: str = "all"
+    home: str | None = None
+    run_as: str | None = None
+    disabled: bool = False
+    created: int = 0
+
+    def __repr__(self) -> str:
+        return f"<user {self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class UserKey:
+    """A key that opens an account.
+
+    :ivar added: seconds since the epoch.
+    """
+
+    key: PublicKey
+    comment: str
+    added: int = 0
+
+
+class UserStore:
+    """The store in one file. Safe to use from several threads and processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the store at ``path``, made with mode 0600 where it is missing.
+
+        :raises StateError: when it can't be made or read, or a newer nacre made it.
+        """
+        self._path = path
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, pool_size=8
+        )
+        event.listen(self._engine, "connect", _configure)
+        try:
+            # SQLite gives the files beside it, -wal and -shm, the mode of this one.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StateError(f"can't open the user store {path}: {error.strerror}") from error
+        with self._transaction() as connection:
+            self._prepare(connection)
+
+    def _prepare(self, connection: Connection) -> None:
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version > VERSION:
+            raise StateError(
+                f"the user store {self._path} has version {version}, made by a newer nacre; "
+                f"this one knows version {VERSION}"
+            )
+        if version == 0:
+            _METADATA.create_all(connection)
+            connection.execute(insert(_SETTINGS), {"name": "secret", "value": os.urandom(32)})
+            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction that writes: it takes the write lock at once, and so waits its turn."""
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.commit()
+        except IntegrityError:
+            raise
+        except DatabaseError as error:
+            raise self._broken(error) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: DatabaseError) -> StateError:
+        return StateError(f"can't use the user store {self._path}: {error.orig}")
+
+    @property
+    def secret(self) -> bytes:
+        """32 octets that only this store knows; they never change."""
+        with self._reading() as connection:
+            chosen = select(_SETTINGS.c.value).where(_SETTINGS.c.name == "secret")
+            return bytes(connection.execute(chosen).scalar_one())
+
+    def users(self) -> list[User]:
+        """Return all users, by name."""
+        with self._reading() as connection:
+            rows = connection.execute(select(_USERS).order_by(_USERS.c.name))
+            return [User(**row) for row in rows.mappings()]
+
+    def user(self, name: str) -> User:
+        """Return a user.
+
+        :raises UserStoreError: when there is none of this name.
+        """
+        found = self.find(name)
+        if found is None:
+            raise _no_such(name)
+        return found
+
+    def find(self, name: str) -> User | None:
+        """Return a user, or None."""
+        with self._reading() as connection:
+            row = connection.execute(select(_USERS).where(_USERS.c.name == name)).mappings().first()
+        return None if row is None else User(**row)
+
+    def policies(self) -> list[str]:
+        """Return which of :data:`AUTH_POLICIES` the users have, sorted."""
+        with self._reading() as connection:
+            chosen = select(_USERS.c.auth).distinct().order_by(_USERS.c.auth)
+            return list(connection.execute(chosen).scalars())
+
+    def add(self, user: User, keys: Iterable[UserKey] = ()) -> None:
+        """Add a user.
+
+        :raises UserStoreError: when the name is taken, or one that users can't have.
+        """
+        if not _NAME.fullmatch(user.name):
+            raise UserStoreError(
+                f"{safe(user.name, 64)!r} can't be a user's name: 1 to 64 letters, digits "
+                "and . _ - @ +, not beginning with -"
+            )
+        now = int(time.time())
+        values = {c.name: getattr(user, c.name) for c in _USERS.columns} | {"created": now}
+        with self._transaction() as connection:
+            try:
+                connection.execute(insert(_USERS), values)
+            except IntegrityError:
+                raise UserStoreError(
+                    f"there is a user {user.name} already; `nacre user set` changes it"
+                ) from None
+            _put_keys(connection, user.name, keys, now)
+
+    def remove(self, name: str) -> None:
+        """Remove a user and the keys.
+
+        :raises UserStoreError: when there is none of this name.
+        """
+        with self._transaction() as connection:
+            self._touch(connection.execute(delete(_USERS).where(_USERS.c.name == name)), name)
+
+    def change(self, name: str, **values: Any) -> None:
+        """Set fields of a user, named as in :class:`User`.
+
+        :raises UserStoreError: when there is none of this name.
+        """
+        with self._transaction() as connection:
+            done = connection.execute(update(_USERS).where(_USERS.c.name == name).values(**values))
+            self._touch(done, name)
+
+    def replace_hash(self, name: str, old: str, new: str) -> None:
+        """Set a password's hash, unless somebody else set another one since ``old`` was read."""
+        with self._transaction() as connection:
+            unchanged = (_USERS.c.name == name) & (_USERS.c.password == old)
+            connection.execute(update(_USERS).where(unchanged).values(password=new))
+
+    @staticmethod
+    def _touch(done: Any, name: str) -> None:
+        if done.rowcount == 0:
+            raise _no_such(name)
+
+    def keys(self, name: str) -> list[UserKey]:
+        """Return a user's keys, the oldest first.
+
+        :raises UserStoreError: when there is no user of this name.
+        """
+        self.user(name)
+        with self._reading() as connection:
+            chosen = select(_KEYS).where(_KEYS.c.user == name).order_by(_KEYS.c.added)
+            rows = connection.execute(chosen).mappings().all()
+        return [UserKey(decode_public(row["blob"]), row["comment"], row["added"]) for row in rows]
+
+    def key_counts(self) -> dict[str, int]:
+        """Return how many keys each user has who has any."""
+        with self._reading() as connection:
+            counted = select(_KEYS.c.user, func.count()).group_by(_KEYS.c.user)
+            return dict(connection.execute(counted).tuples().all())
+
+    def has_key(self, name: str, key: PublicKey) -> bool:
+        """Tell whether ``key`` opens the account of a user who is not disabled."""
+        with self._reading() as connection:
+            chosen = (
+                select(_KEYS.c.user)
+                .join(_USERS, _USERS.c.name == _KEYS.c.user)
+                .where(_KEYS.c.user == name, _KEYS.c.blob == key.blob, ~_USERS.c.disabled)
+            )
+            return connection.execute(chosen).first() is not None
+
+    def add_keys(self, name: str, keys: Iterable[UserKey]) -> None:
+        """Add keys; one that is there already gets the new comment.
+
+        :raises UserStoreError: when there is no user of this name.
+        """
+        self.user(name)
+        with self._transaction() as connection:
+            _put_keys(connection, name, keys, int(time.time()))
+
+    def remove_key(self, name: str, key: PublicKey) -> None:
+        """Remove a key.
+
+        :raises UserStoreError: when the user does not have it.
+        """
+        with self._transaction() as connection:
+            done = connection.execute(
+                delete(_KEYS).where(_KEYS.c.user == name, _KEYS.c.blob == key.blob)
+            )
+            if done.rowcount == 0:
+                raise UserStoreError(f"{name} has no key {key.fingerprint()}")
+
+
+def _put_keys(connection: Connection, name: str, keys: Iterable[UserKey], now: int) -> None:
+    for key in keys:
+        where = (_KEYS.c.user == name) & (_KEYS.c.blob == key.key.blob)
+        connection.execute(delete(_KEYS).where(where))
+        row = {"user": name, "blob": key.key.blob, "comment": key.comment, "added": now}
+        connection.execute(insert(_KEYS), row)
+
+
+def _no_such(name: str) -> UserStoreError:
+    return UserStoreError(f"there is no user {safe(name, 64)!r}")
+
+
+def _configure(connection: Any, _record: object) -> None:
+    # The driver's own BEGIN comes too late for a write lock: transactions here say it themselves.
+    connection.isolation_level = None
+    # With a write-ahead log a login never waits for a `nacre user` that writes.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")

@@ -1,0 +1,96 @@
+"""The words of ``nacre serve -o``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nacre.config.server import KEYWORDS, LogLevel, ServerConfig, parse
+from nacre.errors import ConfigurationError
+
+
+def test_nothing_said_is_the_default() -> None:
+    assert parse([]) == ServerConfig()
+    assert ServerConfig().limits().auth_attempts == 6
+    assert ServerConfig().limits().rekey_bytes == 1 << 30
+
+
+def test_words_are_known_in_any_case() -> None:
+    assert len(KEYWORDS) == 16
+    assert parse(["LOGLEVEL=info"]) == ServerConfig()
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("MaxAuthTries=3", "max_auth_tries", 3),
+        ("maxauthtries 3", "max_auth_tries", 3),
+        ("MaxSessions=0", "max_sessions", 0),
+        ("MaxStartups=5", "max_startups", "5"),
+        ("MaxStartups=5:50:20", "max_startups", "5:50:20"),
+        ("LoginGraceTime=1m", "login_grace_time", 60),
+        ("Banner=/etc/issue", "banner", Path("/etc/issue")),
+        ("Banner=none", "banner", None),
+        ("ClientAliveInterval=15s", "client_alive_interval", 15),
+        ("ClientAliveCountMax=0", "client_alive_count_max", 0),
+        ("LogLevel=verbose", "log_level", LogLevel.VERBOSE),
+        ("LogLevel=DEBUG", "log_level", LogLevel.DEBUG1),
+        ("Compression=no", "compression", "none"),
+        ("AcceptEnv=LANG LC_*", "accept_env", ("LANG", "LC_*")),
+    ],
+)
+def test_values(option: str, field: str, value: object) -> None:
+    assert getattr(parse([option]), field) == value
+
+
+def test_the_first_of_two_counts_but_accept_env_adds_up() -> None:
+    config = parse(["MaxSessions=1", "AcceptEnv=A", "MaxSessions=2", "AcceptEnv=B C"])
+    assert config.max_sessions == 1
+    assert config.accept_env == ("A", "B", "C")
+
+
+def test_limits_follow() -> None:
+    limits = parse(["RekeyLimit=1M 1h", "MaxAuthTries=2", "MaxSessions=4"]).limits()
+    assert (limits.rekey_bytes, limits.rekey_seconds) == (1 << 20, 3600.0)
+    assert (limits.auth_attempts, limits.sessions) == (2, 4)
+
+
+def test_algorithms_follow() -> None:
+    chosen = parse(["Ciphers=+3des-cbc", "KexAlgorithms=curve25519-sha256"]).algorithms()
+    assert chosen.ciphers[-1] == "3des-cbc"
+    assert chosen.kex == ("curve25519-sha256",)
+    assert "3des-cbc" not in ServerConfig().algorithms().ciphers
+    assert "3des-cbc" in ServerConfig().algorithms("legacy").ciphers
+
+
+@pytest.mark.parametrize("word", ["yes", "delayed"])
+def test_no_compression_before_authentication(word: str) -> None:
+    assert "zlib" not in parse([f"Compression={word}"]).algorithms().compression
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "MaxAuthTries=0",
+        "MaxAuthTries=many",
+        "MaxStartups=10:30",
+        "MaxStartups=10:101:100",
+        "MaxStartups=200:30:100",
+        "MaxStartups=",
+        "LogLevel=loud",
+        "Ciphers=rot13",
+        "Compression=zlib",
+        "AcceptEnv=",
+        "RekeyLimit=1",
+        "LoginGraceTime=soon",
+    ],
+)
+def test_bad_values_are_named(option: str) -> None:
+    with pytest.raises(ConfigurationError, match=option.partition("=")[0]):
+        parse([option])
+
+
+def test_an_unknown_word_gets_the_nearest_one() -> None:
+    with pytest.raises(ConfigurationError, match="MaxAuthTris; did you mean MaxAuthTries"):
+        parse(["MaxAuthTris=3"])
