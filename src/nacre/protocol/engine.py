@@ -50,7 +50,9 @@ class Engine(Protocol):
     After every call, drain ``take_events`` and ``take_output``.
     """
 
-    role: Role
+    @property
+    def role(self) -> Role:
+        """Which end this is."""
 
     @property
     def phase(self) -> Phase:

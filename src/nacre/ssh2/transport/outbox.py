@@ -55,7 +55,7 @@ class Outbox:
         if self._trace:
             self._events.append(MessageSeen("out", head + bytes(body)))
         if self._compressor is not None:
-            head, body = self._compressor.compress(head, body), b""
+            head, body = self._compressor.compress(head + bytes(body)), b""
         self._sealer.seal(head, body, self.buffer)
         self.octets += len(head) + len(body)
         self.packets += 1
@@ -73,6 +73,7 @@ class Outbox:
     def end_kex(self) -> None:
         """The exchange is done on our side: send what was held."""
         self._in_kex = False
+        self.takes_data = True
         held, self._held, self._held_octets = self._held, [], 0
         for payload in held:
             self.send_parts(payload, b"")
@@ -81,6 +82,11 @@ class Outbox:
     def sequence(self) -> int:
         """The number of the next packet."""
         return self._sealer.sequence
+
+    @property
+    def compresses(self) -> bool:
+        """Whether what goes out is compressed."""
+        return self._compressor is not None
 
     def compress_with(self, compressor: Compressor | None) -> None:
         """Compress what follows."""

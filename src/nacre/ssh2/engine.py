@@ -1,0 +1,518 @@
+"""SSH-2: octets and answers in, events and octets out (RFC 4251-4254)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nacre.crypto.seal import PlainOpener, PlainSealer, Random
+from nacre.errors import (
+    ConnectionLost,
+    DisconnectCode,
+    Disconnected,
+    LocalProtocolError,
+    NacreError,
+    RemoteProtocolError,
+    VersionError,
+)
+from nacre.keys import PrivateKey
+from nacre.protocol.asks import Answer, Asks
+from nacre.protocol.events import (
+    ConnectionEnded,
+    DebugReceived,
+    Event,
+    ExtensionsReceived,
+    MessageSeen,
+    PongReceived,
+    VersionReceived,
+)
+from nacre.protocol.options import ClientOptions, Options, ServerOptions
+from nacre.protocol.phases import Phase, Role
+from nacre.ssh2 import routes
+from nacre.ssh2.auth.client import ClientAuth
+from nacre.ssh2.auth.server import ServerAuth
+from nacre.ssh2.connection.mux import Mux
+from nacre.ssh2.routes import Rest, Stage
+from nacre.ssh2.transport.banner import BannerReader, Identification, identification
+from nacre.ssh2.transport.framing import Inbox
+from nacre.ssh2.transport.kex import (
+    PING_EXTENSION,
+    SIGNATURE_EXTENSION,
+    KexStage,
+    KeyExchange,
+)
+from nacre.ssh2.transport.messages import (
+    Debug,
+    Disconnect,
+    ExtInfo,
+    Ignore,
+    Ping,
+    Pong,
+    ServiceAccept,
+    ServiceRequest,
+    Unimplemented,
+)
+from nacre.ssh2.transport.outbox import Outbox
+from nacre.wire.codec import Buffer
+from nacre.wire.numbers import Msg
+from nacre.wire.text import safe
+
+_USERAUTH = "ssh-userauth"
+_KEEPALIVE = "keepalive@openssh.com"
+
+Handler = Callable[[Buffer], None]
+
+
+class _Engine:
+    """What both roles share. See :class:`nacre.protocol.engine.Engine` for the surface."""
+
+    role: Role
+    _auth: ClientAuth | ServerAuth | None
+
+    def __init__(
+        self, options: Options, host_keys: tuple[PrivateKey, ...], *, random: Random
+    ) -> None:
+        limits = options.limits
+        self.phase = Phase.VERSION
+        self._options = options
+        self._limits = limits
+        self._events: list[Event] = []
+        self._asks = Asks(self._events)
+        self._banner: BannerReader | None = BannerReader(self.role, limits)
+        self._line = identification("2.0", options.software)
+        self._outbox = Outbox(PlainSealer(random), limits, self._events, trace=options.trace)
+        self._inbox = Inbox(PlainOpener(limits.packet), limits)
+        self._kex = KeyExchange(
+            self.role,
+            options,
+            host_keys,
+            random=random,
+            outbox=self._outbox,
+            inbox=self._inbox,
+            events=self._events,
+            asks=self._asks,
+        )
+        self._auth = None
+        self._mux: Mux | None = None
+        self._peer_pings = False
+        self._ext_infos_left = 2 if self.role is Role.CLIENT else 1
+        self._now = 0.0
+        self._keys_since = 0.0
+        self._rest: Rest = Rest.FIRST_KEXINIT
+        self._handlers = self._transport_handlers()
+        self._stage: Stage | None = None
+        self._table: list[Handler | None] = []
+
+    # --- what the owner calls ---
+
+    @property
+    def connection(self) -> Mux:
+        """Channels and requests.
+
+        :raises LocalProtocolError: before authentication is done, and after the end.
+        """
+        if self._mux is None or self.phase is Phase.CLOSED:
+            raise LocalProtocolError(f"there are no channels in phase {self.phase.name}")
+        return self._mux
+
+    @property
+    def wants_input(self) -> bool:
+        """False while an open question stops the packet loop, and after the end."""
+        return not self._asks.blocking and self.phase is not Phase.CLOSED
+
+    @property
+    def output_size(self) -> int:
+        """Octets that wait in the outbox."""
+        return len(self._outbox.buffer)
+
+    @property
+    def next_tick(self) -> float | None:
+        """When ``tick`` is due: the next rekey by time."""
+        if self._mux is None or self._kex.active or not self._limits.rekey_seconds:
+            return None
+        return self._keys_since + self._limits.rekey_seconds
+
+    def start(self, now: float) -> None:
+        """Begin: put our identification line into the outbox."""
+        self._now = now
+        self._outbox.buffer += self._line + b"\r\n"
+
+    def receive(self, data: Buffer, now: float) -> None:
+        """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
+        self._now = now
+        if self.phase is Phase.CLOSED:
+            return
+        try:
+            if self._banner is not None:
+                data = self._receive_banner(self._banner, data)
+            self._inbox.feed(data)
+            self._loop()
+            self._inbox.keep()
+        except NacreError as error:
+            self._end(error)
+
+    def _go_on(self) -> None:
+        """Take up the packets that waited for an answer."""
+        try:
+            self._advance()
+            self._loop()
+        except NacreError as error:
+            self._end(error)
+
+    def receive_eof(self) -> None:
+        """The transport ended: no more octets will come."""
+        if self._banner is not None and (seen := self._banner.seen()):
+            self._end(VersionError(f"the peer does not speak SSH; it sent: {seen}"))
+        elif self.phase is Phase.VERSION:
+            self._end(ConnectionLost("the peer closed the connection before it said anything"))
+        else:
+            self._end(ConnectionLost(f"the peer closed the connection {self._where()}"))
+
+    def tick(self, now: float) -> None:
+        """Do what is due at ``now``: a rekey by time."""
+        self._now = now
+        due = self.next_tick
+        if due is not None and now >= due:
+            self.rekey()
+
+    def answer(self, ask_id: int, answer: Answer) -> bool:
+        """Answer a question; False when it is no longer open.
+
+        :raises LocalProtocolError: there never was such a question, or the answer is not of it.
+        """
+        try:
+            taken = self._asks.answer(ask_id, answer)
+        except LocalProtocolError:
+            raise
+        except NacreError as error:
+            self._end(error)
+            return True
+        if taken:
+            self._go_on()
+        return taken
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call, in order."""
+        events = self._events[:]
+        self._events.clear()
+        return events
+
+    def take_output(self) -> bytearray:
+        """Return the octets to send; the caller owns them."""
+        if self._outbox.octets > self._limits.rekey_bytes and self._mux is not None:
+            self.rekey()
+        return self._outbox.take()
+
+    def disconnect(self, code: DisconnectCode, description: str) -> None:
+        """End the connection with a reason."""
+        if self.phase is not Phase.CLOSED:
+            self._say_goodbye(code, description)
+            self._close(None)
+
+    def rekey(self) -> None:
+        """Start a new key exchange, unless one is on.
+
+        :raises LocalProtocolError: before authentication is done, and after the end.
+        """
+        # Not during authentication: USERAUTH_SUCCESS would wait for the exchange, and what starts
+        # right behind it, delayed compression, would not.
+        if self.phase is not Phase.CONNECTION:
+            raise LocalProtocolError(f"there are no keys to replace in phase {self.phase.name}")
+        self._kex.begin()
+
+    def ping(self, data: bytes = b"") -> None:
+        """Send something that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``.
+
+        Before authentication is done, a peer that did not announce ``ping@openssh.com`` has nothing
+        that it must answer; then nothing is sent.
+        """
+        if self._peer_pings and self.phase is not Phase.CLOSED:
+            self._outbox.send(Ping(data).encode())
+        elif self._mux is not None and self.phase is not Phase.CLOSED:
+            self._mux.send_global_request(_KEEPALIVE)
+
+    # --- the packet loop ---
+
+    def _loop(self) -> None:
+        inbox, asks = self._inbox, self._asks
+        while not asks.blocking and self._banner is None:
+            payload = inbox.next()
+            if payload is None:
+                break
+            if self._options.trace:
+                self._events.append(MessageSeen("in", bytes(payload)))
+            handler = self._table[payload[0]]
+            if handler is None:
+                self._refuse(payload[0])
+            else:
+                handler(payload)
+            if self._mux is None or self._kex.active or self._stage is not Rest.CONNECTION:
+                self._advance()
+            if self.phase is Phase.CLOSED:
+                return
+        if self._mux is not None and not self._kex.active and self._worn_out():
+            self._kex.begin()
+
+    def _worn_out(self) -> bool:
+        limits, inbox, outbox = self._limits, self._inbox, self._outbox
+        return (
+            inbox.octets > limits.rekey_bytes
+            or outbox.octets > limits.rekey_bytes
+            or inbox.packets > limits.rekey_packets
+            or outbox.packets > limits.rekey_packets
+        )
+
+    def _refuse(self, number: int) -> None:
+        first_strict = self._kex.strict and not self._kex.session_id
+        if number in routes.KNOWN or first_strict:
+            try:
+                name = f" ({Msg(number).name})"
+            except ValueError:
+                name = ""
+            raise RemoteProtocolError(f"message {number}{name} is not legal {self._where()}")
+        sequence = (self._inbox.sequence - 1) & 0xFFFFFFFF
+        self._outbox.send(Unimplemented(sequence).encode())
+
+    def _where(self) -> str:
+        stage = self._stage
+        if stage is None:
+            return "during version negotiation"
+        if self._mux is not None and not isinstance(stage, KexStage):
+            return "after authentication"
+        return f"while waiting for {stage.value}"
+
+    def _advance(self) -> None:
+        """Go on to the next stage, when what the present one waits for is done."""
+        if self._auth is not None and self._mux is None:
+            self._advance_auth(self._auth)
+        stage: Stage = self._rest
+        if self._kex.stage is not KexStage.IDLE:
+            stage = self._kex.stage
+        elif self._auth is not None and self._mux is None:
+            stage = self._auth.stage
+        if stage is not self._stage:
+            self._enter(stage)
+
+    def _enter(self, stage: Stage) -> None:
+        """Swap the table of legal messages, whole."""
+        left, self._stage = self._stage, stage
+        strict = self._kex.strict and not self._kex_done()
+        numbers = routes.legal(self.role, stage, strict=strict)
+        self._table = [self._handlers.get(n) if n in numbers else None for n in range(256)]
+        if isinstance(left, KexStage) and not isinstance(stage, KexStage):
+            self._keys_since = self._now
+        if stage is KexStage.NEWKEYS and self._mux is not None:
+            self._mux.resume()
+
+    def _kex_done(self) -> bool:
+        return self._rest is not Rest.FIRST_KEXINIT
+
+    # --- phase 1 ---
+
+    def _receive_banner(self, banner: BannerReader, data: Buffer) -> bytes:
+        peer = banner.receive(data)
+        if peer is None:
+            return b""
+        self._check_version(peer)
+        lines = (self._line, peer.line)
+        self._kex.versions(*(lines if self.role is Role.CLIENT else lines[::-1]))
+        self._events.append(
+            VersionReceived("2.0", self._line.decode(), safe(peer.line), peer.before)
+        )
+        self._banner = None
+        self.phase = Phase.KEX
+        self._kex.begin()
+        self._advance()
+        return banner.rest
+
+    def _check_version(self, peer: Identification) -> None:
+        """The lower version counts, when both can speak it (RFC 4253 section 5).
+
+        A server's higher version is no obstacle: our line names 2.0, and it decides. A client's
+        line is its last word.
+        """
+        if peer.protocol == "1.99" or peer.major == 2:
+            return
+        if peer.major > 2 and self.role is Role.CLIENT:
+            return
+        speaks = f"speaks SSH {peer.protocol} only" if peer.major < 2 else f"wants {peer.protocol}"
+        other = "server" if self.role is Role.CLIENT else "client"
+        raise VersionError(
+            f"no SSH version in common: the {other} ({safe(peer.line, 255)}) {speaks}, "
+            f"this {self.role.value} speaks 2.0"
+        )
+
+    # --- phases 2 to 4: transport messages ---
+
+    def _transport_handlers(self) -> dict[int, Handler]:
+        kex = dict.fromkeys(range(30, 50), self._kex.receive)
+        auth = dict.fromkeys(range(50, 80), self._receive_auth)
+        return {
+            Msg.DISCONNECT: self._receive_disconnect,
+            Msg.IGNORE: self._receive_ignore,
+            Msg.UNIMPLEMENTED: self._receive_unimplemented,
+            Msg.DEBUG: self._receive_debug,
+            Msg.SERVICE_REQUEST: self._receive_service_request,
+            Msg.SERVICE_ACCEPT: self._receive_service_accept,
+            Msg.EXT_INFO: self._receive_ext_info,
+            Msg.KEXINIT: self._receive_kexinit,
+            Msg.NEWKEYS: self._receive_newkeys,
+            Msg.PING: self._receive_ping,
+            Msg.PONG: self._receive_pong,
+            **kex,
+            **auth,
+        }
+
+    def _receive_disconnect(self, payload: Buffer) -> None:
+        message = Disconnect.decode(payload)
+        self._close(Disconnected(message.code, safe(message.description)))
+
+    def _receive_ignore(self, payload: Buffer) -> None:
+        Ignore.decode(payload)
+
+    def _receive_unimplemented(self, payload: Buffer) -> None:
+        Unimplemented.decode(payload)
+        if self._kex.active and not self._kex_done():
+            raise RemoteProtocolError("the peer does not know a message of the key exchange")
+
+    def _receive_debug(self, payload: Buffer) -> None:
+        message = Debug.decode(payload)
+        self._events.append(DebugReceived(message.always_display, safe(message.text)))
+
+    def _receive_kexinit(self, payload: Buffer) -> None:
+        self._kex.receive_kexinit(payload)
+
+    def _receive_newkeys(self, payload: Buffer) -> None:
+        self._kex.receive(payload)
+        if self._rest is Rest.FIRST_KEXINIT:
+            self._rest = Rest.SERVICE
+            self.phase = Phase.AUTHENTICATION
+            if self.role is Role.CLIENT:
+                self._outbox.send(ServiceRequest(_USERAUTH).encode())
+
+    def _receive_service_request(self, payload: Buffer) -> None:
+        raise NotImplementedError
+
+    def _receive_service_accept(self, payload: Buffer) -> None:
+        raise NotImplementedError
+
+    def _receive_ext_info(self, payload: Buffer) -> None:
+        if not self._ext_infos_left:
+            raise RemoteProtocolError("one EXT_INFO too many")
+        self._ext_infos_left -= 1
+        extensions = ExtInfo.decode(payload, self._limits.extensions).extensions
+        self._peer_pings = self._peer_pings or extensions.get(PING_EXTENSION) == b"0"
+        self._extended(extensions)
+        self._events.append(ExtensionsReceived(extensions))
+
+    def _extended(self, extensions: dict[str, bytes]) -> None:
+        """Take what matters to a role from an EXT_INFO."""
+
+    def _receive_ping(self, payload: Buffer) -> None:
+        self._outbox.send(Pong(Ping.decode(payload).data).encode())
+
+    def _receive_pong(self, payload: Buffer) -> None:
+        self._events.append(PongReceived(Pong.decode(payload).data))
+
+    # --- phase 3 ---
+
+    def _receive_auth(self, payload: Buffer) -> None:
+        assert self._auth is not None
+        if self._mux is None:
+            self._auth.receive(payload)
+
+    def _advance_auth(self, auth: ClientAuth | ServerAuth) -> None:
+        if not auth.succeeded:
+            return
+        self._kex.authenticated()
+        self._mux = Mux(self.role, self._outbox, self._events, self._asks, self._limits)
+        self._handlers.update(self._mux.handlers())
+        self._rest = Rest.CONNECTION
+        self.phase = Phase.CONNECTION
+
+    # --- the end ---
+
+    def _end(self, error: NacreError) -> None:
+        """End the connection because of ``error``, and tell the peer why."""
+        if self.phase is Phase.CLOSED:
+            return
+        if not isinstance(error, ConnectionLost):
+            code = getattr(error, "code", DisconnectCode.BY_APPLICATION)
+            self._say_goodbye(code, str(error))
+        self._close(error)
+
+    def _say_goodbye(self, code: DisconnectCode, description: str) -> None:
+        description = safe(description, 255)
+        if self.phase is Phase.VERSION:
+            # The peer may speak no SSH-2: a line of text is all it can be expected to show.
+            self._outbox.buffer += description.encode() + b"\r\n"
+        else:
+            self._outbox.send(Disconnect(code, description, "").encode())
+
+    def _close(self, error: NacreError | None) -> None:
+        self.phase = Phase.CLOSED
+        self._asks.withdraw_all()
+        self._inbox.clear()
+        self._events.append(ConnectionEnded(error))
+
+
+class Client(_Engine):
+    """The client's end of an SSH-2 connection.
+
+    :param random: a source of randomness: n -> n octets.
+    """
+
+    role = Role.CLIENT
+    _auth: ClientAuth | None
+
+    def __init__(self, options: ClientOptions, *, random: Random) -> None:
+        super().__init__(options, (), random=random)
+        self._client_options = options
+        self._server_algorithms: tuple[str, ...] | None = None
+
+    def _receive_service_accept(self, payload: Buffer) -> None:
+        if ServiceAccept.decode(payload).service != _USERAUTH:
+            raise RemoteProtocolError("the server accepted a service that was not asked for")
+        self._auth = ClientAuth(
+            self._outbox, self._events, self._asks, self._client_options, self._kex.session_id
+        )
+        self._auth.server_algorithms = self._server_algorithms
+        self._auth.start()
+
+    def _extended(self, extensions: dict[str, bytes]) -> None:
+        names = extensions.get(SIGNATURE_EXTENSION)
+        if names is not None:
+            self._server_algorithms = tuple(names.decode("ascii", "replace").split(","))
+            if self._auth is not None:
+                self._auth.server_algorithms = self._server_algorithms
+
+    def _advance_auth(self, auth: ClientAuth | ServerAuth) -> None:
+        if isinstance(auth, ClientAuth) and auth.gave_up is not None:
+            raise auth.gave_up
+        super()._advance_auth(auth)
+
+
+class Server(_Engine):
+    """The server's end of an SSH-2 connection.
+
+    :param random: a source of randomness: n -> n octets.
+    :raises ConfigurationError: no host key fits the host key algorithms.
+    """
+
+    role = Role.SERVER
+    _auth: ServerAuth | None
+
+    def __init__(self, options: ServerOptions, *, random: Random) -> None:
+        super().__init__(options, options.host_keys, random=random)
+        self._server_options = options
+
+    def _receive_service_request(self, payload: Buffer) -> None:
+        service = ServiceRequest.decode(payload).service
+        if service != _USERAUTH:
+            raise RemoteProtocolError(
+                f"the service {safe(service, 64)} is not available before authentication",
+                DisconnectCode.SERVICE_NOT_AVAILABLE,
+            )
+        self._auth = ServerAuth(
+            self._outbox, self._events, self._asks, self._server_options, self._kex.session_id
+        )
+        self._outbox.send(ServiceAccept(service).encode())

@@ -1,0 +1,129 @@
+"""Phase 1: identification lines (RFC 4253 section 4.2), for SSH-2 and SSH-1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nacre.errors import VersionError
+from nacre.limits import Limits
+from nacre.protocol.phases import Role
+from nacre.wire.codec import Buffer
+from nacre.wire.text import safe
+
+_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """A peer's identification line.
+
+    :ivar line: without its line end; this is what the exchange hash takes.
+    :ivar protocol: the protocol version it names, such as ``2.0``.
+    :ivar software: its software version, made safe to print.
+    :ivar before: lines a server sent first, made safe to print.
+    """
+
+    line: bytes
+    protocol: str
+    software: str
+    before: tuple[str, ...]
+
+    @property
+    def major(self) -> int:
+        """The major protocol version."""
+        return int(self.protocol.partition(".")[0])
+
+
+def identification(protocol: str, software: str) -> bytes:
+    """Return our line, without its line end."""
+    return f"SSH-{protocol}-{software}".encode("ascii")
+
+
+class BannerReader:
+    """Reads octets up to the end of the peer's identification line.
+
+    :ivar rest: once the line is known: octets that followed it.
+    """
+
+    def __init__(self, role: Role, limits: Limits) -> None:
+        self._server = role is Role.SERVER
+        self._limits = limits
+        self._pending = bytearray()
+        self._before: list[str] = []
+        self._before_octets = 0
+        self.rest = b""
+
+    def receive(self, data: Buffer) -> Identification | None:
+        """Take octets; return the identification as soon as it is whole.
+
+        :raises VersionError: the peer does not speak SSH, or breaks the rules of the line.
+        """
+        self._pending += data
+        while True:
+            end = self._pending.find(b"\n")
+            self._refuse_other_protocols()
+            if end < 0:
+                self._bound(len(self._pending))
+                return None
+            self._bound(end + 1)
+            line = bytes(self._pending[:end]).removesuffix(b"\r")
+            del self._pending[: end + 1]
+            if line.startswith(b"SSH-"):
+                self.rest = bytes(self._pending)
+                return self._parse(line)
+            self._before.append(safe(line, 255))
+            self._before_octets += end + 1
+            if len(self._before) > self._limits.version_lines_before:
+                raise VersionError(
+                    f"the server sent {len(self._before)} lines and no SSH identification; "
+                    f"the first is: {self._before[0]}"
+                )
+
+    def seen(self) -> str:
+        """Return what the peer sent so far, made safe to print."""
+        lines = [*self._before[:3]]
+        if self._pending:
+            lines.append(safe(bytes(self._pending[:255]), 255))
+        return " / ".join(lines)
+
+    def _refuse_other_protocols(self) -> None:
+        start = bytes(self._pending[:4])
+        if not start or self._before:
+            return
+        if self._server and not b"SSH-".startswith(start[:4]):
+            raise VersionError(f"the client does not speak SSH; it sent: {self.seen()}")
+        if not self._server and start[:2] in _TLS_RECORDS:
+            raise VersionError("the server speaks TLS, not SSH; is the port right?")
+        if not self._server and start == b"HTTP":
+            raise VersionError(
+                f"the server speaks HTTP, not SSH; is the port right? It sent: {self.seen()}"
+            )
+
+    def _bound(self, length: int) -> None:
+        """Check the line at the front, of which ``length`` octets are there."""
+        if self._pending.startswith(b"SSH-"):
+            if length > self._limits.version_line:
+                raise VersionError(
+                    f"the identification line is longer than {self._limits.version_line} bytes: "
+                    f"{self.seen()}"
+                )
+        elif length + self._before_octets > self._limits.version_octets_before:
+            raise VersionError(f"the peer does not speak SSH; it sent: {self.seen()}")
+
+    def _parse(self, line: bytes) -> Identification:
+        fields = line.split(b" ", 1)[0].split(b"-", 2)
+        shown = safe(line, 255)
+        if b"\0" in line:
+            raise VersionError(f"the identification line holds a NUL: {shown}")
+        if len(fields) < 3 or not _is_version(fields[1]):
+            raise VersionError(f"not an SSH identification: {shown}")
+        return Identification(
+            line, fields[1].decode("ascii"), safe(fields[2], 255), tuple(self._before)
+        )
+
+
+def _is_version(field: bytes) -> bool:
+    major, dot, minor = field.partition(b".")
+    return bool(dot) and all(
+        part.isdigit() and part.isascii() and len(part) < 6 for part in (major, minor)
+    )

@@ -1,0 +1,129 @@
+"""What comes in: octets in any portions, payloads of whole packets out."""
+
+from __future__ import annotations
+
+from nacre.crypto.compress import Decompressor
+from nacre.crypto.seal import Opener
+from nacre.errors import RemoteProtocolError
+from nacre.limits import Limits
+from nacre.wire.codec import Buffer
+
+
+class Inbox:
+    """Cuts what the peer sends into packets and opens them.
+
+    Whole packets are opened where they lie, in the caller's buffer; only a packet that is split
+    over two calls is put together in memory of this object. ``keep`` must end each call, because
+    the caller uses its buffer again.
+
+    :ivar octets: payload octets opened under the present key.
+    :ivar packets: packets opened under the present key.
+    """
+
+    def __init__(self, opener: Opener, limits: Limits) -> None:
+        self.octets = 0
+        self.packets = 0
+        self._opener = opener
+        self._decompressor: Decompressor | None = None
+        self._limits = limits
+        self._held = bytearray()
+        self._held_at = 0
+        self._view: Buffer = b""
+        self._at = 0
+
+    @property
+    def sequence(self) -> int:
+        """The number of the next packet."""
+        return self._opener.sequence
+
+    def rekeyed(self, opener: Opener) -> None:
+        """The peer's NEWKEYS came: ``opener`` opens what follows."""
+        self._opener = opener
+        self.octets = self.packets = 0
+
+    @property
+    def decompresses(self) -> bool:
+        """Whether what comes in is decompressed."""
+        return self._decompressor is not None
+
+    def decompress_with(self, decompressor: Decompressor | None) -> None:
+        """Decompress what follows."""
+        self._decompressor = decompressor
+
+    def feed(self, data: Buffer) -> None:
+        """Take octets; call ``next`` until it returns None, then ``keep``."""
+        self._view = memoryview(data)
+        self._at = 0
+
+    def next(self) -> Buffer | None:
+        """Return the next payload, or None when no whole packet is there.
+
+        :raises RemoteProtocolError: PacketTooLarge, PacketCorrupt, or of the compression.
+        """
+        if self._held:
+            payload = self._next_held()
+        else:
+            view, start = self._view, self._at
+            header = view[start:]
+            if len(header) < self._opener.header_size:
+                return None
+            size = self._opener.packet_size(header)
+            if len(header) < size:
+                return None
+            payload = self._opener.open(header[:size])
+            self._at = start + size
+        if payload is None:
+            return None
+        self.packets += 1
+        self.octets += len(payload)
+        if self._decompressor is not None:
+            return memoryview(self._decompressor.decompress(payload))
+        return payload
+
+    def keep(self) -> None:
+        """Copy what no packet was made of yet; the caller's buffer is free then.
+
+        :raises RemoteProtocolError: more is held than the bound allows.
+        """
+        rest = self._view[self._at :]
+        self._view, self._at = b"", 0
+        if not len(rest):
+            return
+        if self._held_at:
+            del self._held[: self._held_at]
+            self._held_at = 0
+        if len(self._held) + len(rest) > self._limits.held_input:
+            raise RemoteProtocolError("the peer sends on while it has to wait for an answer")
+        self._held += rest
+
+    def clear(self) -> None:
+        """Forget all: the connection has ended."""
+        self._held.clear()
+        self._held_at = 0
+        self._view, self._at = b"", 0
+
+    def _next_held(self) -> memoryview | None:
+        opener = self._opener
+        if not self._pull(opener.header_size):
+            return None
+        start = self._held_at
+        size = opener.packet_size(self._held[start : start + opener.header_size])
+        if not self._pull(size):
+            return None
+        with memoryview(self._held) as held, held[start : start + size] as packet:
+            payload = opener.open(packet)
+        self._held_at += size
+        if self._held_at == len(self._held):
+            self._held.clear()
+            self._held_at = 0
+        return payload
+
+    def _pull(self, size: int) -> bool:
+        """Move octets from the view until ``size`` are held; False when there are too few."""
+        missing = size - (len(self._held) - self._held_at)
+        if missing > 0:
+            moved = self._view[self._at : self._at + missing]
+            self._held += moved
+            self._at += len(moved)
+            return len(moved) == missing
+        return True

@@ -1,0 +1,98 @@
+"""Phase 2, first half: which algorithms (RFC 4253 section 7.1)."""
+
+from __future__ import annotations
+
+from nacre.crypto.registry import CIPHERS
+from nacre.errors import NoCommonAlgorithm
+from nacre.protocol.events import Chosen, Proposal
+from nacre.protocol.options import Algorithms
+from nacre.protocol.phases import Role
+from nacre.ssh2.transport.messages import KexInit
+from nacre.wire.text import safe
+
+IMPLICIT_MAC = "<implicit>"
+STRICT = {
+    Role.CLIENT: "kex-strict-c-v00@openssh.com",
+    Role.SERVER: "kex-strict-s-v00@openssh.com",
+}
+EXT_INFO = {Role.CLIENT: "ext-info-c", Role.SERVER: "ext-info-s"}
+_MARKERS = frozenset({*STRICT.values(), *EXT_INFO.values()})
+
+
+def kexinit(
+    algorithms: Algorithms, host_key: tuple[str, ...], role: Role, cookie: bytes
+) -> KexInit:
+    """Return our KEXINIT.
+
+    The markers of strict kex and ext-info are in every one of ours; they count in the first only.
+    """
+    return KexInit(
+        cookie=cookie,
+        kex=(*algorithms.kex, EXT_INFO[role], STRICT[role]),
+        host_key=host_key,
+        ciphers_c2s=algorithms.ciphers,
+        ciphers_s2c=algorithms.ciphers,
+        macs_c2s=algorithms.macs,
+        macs_s2c=algorithms.macs,
+        compression_c2s=algorithms.compression,
+        compression_s2c=algorithms.compression,
+        languages_c2s=(),
+        languages_s2c=(),
+        first_kex_packet_follows=False,
+        reserved=0,
+    )
+
+
+def proposal(init: KexInit) -> Proposal:
+    """Return a KEXINIT's lists."""
+    return Proposal(
+        init.kex,
+        init.host_key,
+        init.ciphers_c2s,
+        init.ciphers_s2c,
+        init.macs_c2s,
+        init.macs_s2c,
+        init.compression_c2s,
+        init.compression_s2c,
+    )
+
+
+def negotiate(client: Proposal, server: Proposal, role: Role) -> Chosen:
+    """Return the first of the client's names that the server has too, for each list.
+
+    :param role: which of the two is this side, for the error's text.
+    :raises NoCommonAlgorithm: a list has none.
+    """
+
+    def first(kind: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+        for name in ours:
+            if name in theirs and name not in _MARKERS:
+                return name
+        local, remote = (ours, theirs) if role is Role.CLIENT else (theirs, ours)
+        raise NoCommonAlgorithm(
+            kind,
+            [name for name in local if name not in _MARKERS],
+            [safe(name, 64) for name in remote if name not in _MARKERS],
+        )
+
+    def mac(cipher: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+        return IMPLICIT_MAC if CIPHERS[cipher].aead else first("MAC", ours, theirs)
+
+    cipher_c2s = first("cipher", client.ciphers_c2s, server.ciphers_c2s)
+    cipher_s2c = first("cipher", client.ciphers_s2c, server.ciphers_s2c)
+    return Chosen(
+        kex=first("kex", client.kex, server.kex),
+        host_key=first("host key", client.host_key, server.host_key),
+        cipher_c2s=cipher_c2s,
+        cipher_s2c=cipher_s2c,
+        mac_c2s=mac(cipher_c2s, client.macs_c2s, server.macs_c2s),
+        mac_s2c=mac(cipher_s2c, client.macs_s2c, server.macs_s2c),
+        compression_c2s=first("compression", client.compression_c2s, server.compression_c2s),
+        compression_s2c=first("compression", client.compression_s2c, server.compression_s2c),
+        strict=STRICT[Role.CLIENT] in client.kex and STRICT[Role.SERVER] in server.kex,
+    )
+
+
+def guessed_right(client: Proposal, server: Proposal) -> bool:
+    """Return whether a guessed kex packet is the right one: both prefer the same (section 7)."""
+    return client.kex[:1] == server.kex[:1] and client.host_key[:1] == server.host_key[:1]

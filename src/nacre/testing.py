@@ -1,0 +1,138 @@
+"""Two engines back to back, in memory: for tests of nacre and of programs that use it.
+
+::
+
+    pair = Pair()
+    pair.run()                        # through kex and authentication
+    channel = pair.client.connection.open_channel("session")
+    pair.run()
+
+There is no clock, no socket and no thread; with the same seed, all but ML-KEM's own draw and the
+signatures' is the same again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+from nacre.keys import PrivateKey, generate
+from nacre.protocol.asks import (
+    Answer,
+    Ask,
+    AskAuthentication,
+    AskGlobalRequest,
+    AskHostKey,
+    AskOpen,
+    AskPassword,
+    AskRequest,
+    AskUser,
+    Denied,
+    GlobalGranted,
+    Granted,
+    TryPassword,
+    UserRequirement,
+)
+from nacre.protocol.engine import Engine
+from nacre.protocol.events import Event
+from nacre.protocol.options import Algorithms, ClientOptions, ServerOptions
+from nacre.ssh2.engine import Client, Server
+
+Answers = Callable[[Ask], Answer | None]
+"""Answers a question, or returns None to leave it open."""
+
+PASSWORD = "correct horse"
+"""The password that :func:`agreeable` sends and takes."""
+
+
+@cache
+def host_key() -> PrivateKey:
+    """Return an Ed25519 host key, the same for the whole process."""
+    return generate("ssh-ed25519", comment="nacre.testing")
+
+
+def agreeable(ask: Ask) -> Answer | None:
+    """Say yes to everything, and log in with :data:`PASSWORD`."""
+    match ask:
+        case AskHostKey() | AskOpen() | AskRequest():
+            return Granted()
+        case AskGlobalRequest():
+            return GlobalGranted()
+        case AskAuthentication():
+            return TryPassword(PASSWORD)
+        case AskUser():
+            return UserRequirement((frozenset({"password"}),))
+        case AskPassword(password=password):
+            return Granted() if password == PASSWORD else Denied("wrong password")
+    return None
+
+
+def whole(octets: bytes) -> Iterator[bytes]:
+    """Deliver octets in one piece."""
+    yield octets
+
+
+def one_by_one(octets: bytes) -> Iterator[bytes]:
+    """Deliver octets one at a time."""
+    return (octets[i : i + 1] for i in range(len(octets)))
+
+
+class Pair:
+    """A client and a server that talk to each other.
+
+    :param answers_client: answers the client's questions; likewise ``answers_server``.
+    :param split: cuts what one side sent into the portions in which the other gets it.
+    :ivar client_events: what the client reported, questions included; likewise ``server_events``.
+    :ivar now: the time that both engines are told.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: ClientOptions | None = None,
+        server: ServerOptions | None = None,
+        algorithms: Algorithms | None = None,
+        answers_client: Answers = agreeable,
+        answers_server: Answers = agreeable,
+        split: Callable[[bytes], Iterable[bytes]] = whole,
+        seed: int = 0,
+    ) -> None:
+        draw = random.Random(seed).randbytes
+        common = {} if algorithms is None else {"algorithms": algorithms}
+        self.client: Engine = Client(client or ClientOptions(user="alice", **common), random=draw)
+        self.server: Engine = Server(
+            server or ServerOptions(host_keys=(host_key(),), **common), random=draw
+        )
+        self.client_events: list[Event] = []
+        self.server_events: list[Event] = []
+        self.now = 0.0
+        self.split = split
+        self._answers = {self.client: answers_client, self.server: answers_server}
+        self.client.start(self.now)
+        self.server.start(self.now)
+
+    def run(self) -> None:
+        """Carry octets and answers until both sides are quiet."""
+        while self._settle(self.client, self.client_events) | self._settle(
+            self.server, self.server_events
+        ):
+            self._carry(self.client, self.server)
+            self._carry(self.server, self.client)
+
+    def _carry(self, sender: Engine, receiver: Engine) -> None:
+        for portion in self.split(bytes(sender.take_output())):
+            receiver.receive(portion, self.now)
+            self._settle(receiver, self._log(receiver))
+
+    def _log(self, engine: Engine) -> list[Event]:
+        return self.client_events if engine is self.client else self.server_events
+
+    def _settle(self, engine: Engine, log: list[Event]) -> bool:
+        """Log an engine's events and answer its questions; True when it has octets to send."""
+        while events := engine.take_events():
+            log += events
+            for event in events:
+                if isinstance(event, Ask) and (answer := self._answers[engine](event)) is not None:
+                    engine.answer(event.ask_id, answer)
+        return engine.output_size > 0
