@@ -1,0 +1,240 @@
+"""Is this the host we want? Answers out of ``known_hosts`` files, which it also adds to."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from nacre.errors import (
+    ConfigurationError,
+    HostKeyChanged,
+    HostKeyError,
+    HostKeyRevoked,
+    HostKeyUnknown,
+)
+from nacre.keys.base import PublicKey
+from nacre.keys.known_hosts import (
+    DEFAULT_PORT,
+    Finding,
+    KnownHost,
+    KnownHosts,
+    Verdict,
+    host_name,
+)
+from nacre.wire.text import safe
+
+Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
+
+USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+
+_RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
+_WORST_FIRST = (Verdict.REVOKED, Verdict.TRUSTED, Verdict.CHANGED, Verdict.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file, as ``file:line``."""
+
+    path: Path
+    entry: KnownHost
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.entry.line_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewHost:
+    """A key that nothing vouches for, for a human to look at.
+
+    :ivar name: the host as ``known_hosts`` writes it, made safe to print.
+    :ivar address: the address we are connected to.
+    :ivar key: the key the host showed, its signature verified.
+    :ivar other_types: where the host is known by keys of other types.
+    """
+
+    name: str
+    address: str
+    key: PublicKey
+    other_types: tuple[Place, ...]
+
+
+Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
+
+
+def family(key_type: str) -> str:
+    """Return a key type as humans know it, such as ``ED25519``."""
+    short = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
+    return short.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
+
+
+class AnyHostKey:
+    """Trusts every key: whoever is in the way reads all that is said, passwords too."""
+
+    def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
+        """Leave the order as it is."""
+        return offered
+
+    async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
+        """Say yes."""
+
+
+class KnownHostsFile:
+    """Trusts the keys that ``known_hosts`` files name.
+
+    :param paths: the user's files; new keys go into the first. ``~`` is the home directory.
+    :param global_paths: files that are only read.
+    :param strict: what becomes of an unknown key. ``yes`` refuses it; ``accept-new`` takes it and
+        keeps it; ``ask`` does so when ``confirm`` says yes; ``no`` takes it, and a changed one too.
+    :param hashed: hide the names of hosts that are added.
+    :param alias: the name to look for in place of the host's; it has no port.
+    :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
+    :param notice: gets what a human should hear, a line or more of text.
+    :ivar mismatch: the error that ``strict="no"`` let pass. Nobody should give this host a secret.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]] = USER_FILES,
+        *,
+        global_paths: Sequence[str | os.PathLike[str]] = GLOBAL_FILES,
+        strict: Strict = "yes",
+        hashed: bool = False,
+        alias: str | None = None,
+        confirm: Confirm | None = None,
+        notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._user = _expand(paths)
+        self._all = (*self._user, *_expand(global_paths))
+        self._strict = strict
+        self._hashed = hashed
+        self._alias = alias
+        self._confirm = confirm
+        self._notice = notice
+        self._cache: dict[Path, tuple[tuple[int, int], KnownHosts]] = {}
+        self.mismatch: HostKeyError | None = None
+
+    def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
+        """Return ``offered`` with those first that fit keys the host is known by."""
+        host, port = self._name(host, port)
+        known: set[str] = set()
+        for path in self._all:
+            for key_type in self._load(path).key_types(host, port):
+                known.update(_RSA_ALGORITHMS if key_type == "ssh-rsa" else (key_type,))
+        return tuple(sorted(offered, key=lambda name: name not in known))
+
+    async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
+        """Return when ``key`` is trusted as that of ``host``.
+
+        :raises HostKeyUnknown: nothing vouches for it.
+        :raises HostKeyChanged: the host is known by another key of this type.
+        :raises HostKeyRevoked: a line marks it as revoked.
+        """
+        host, port = self._name(host, port)
+        verdict, places, others = await asyncio.to_thread(self._find, host, port, address, key)
+        name = safe(host_name(host, port))
+        if verdict is Verdict.REVOKED:
+            raise HostKeyRevoked(
+                f"the {family(key.type)} host key of {name} ({key.fingerprint()}) is marked as "
+                f"revoked in {places[0]}: whoever has it may pose as the host; don't connect"
+            )
+        if verdict is Verdict.CHANGED:
+            self._changed(name, places, key)
+        elif verdict is Verdict.UNKNOWN:
+            await self._unknown(host, port, address, key, others)
+
+    def _name(self, host: str, port: int) -> tuple[str, int]:
+        return (self._alias, DEFAULT_PORT) if self._alias else (host, port)
+
+    def _load(self, path: Path) -> KnownHosts:
+        try:
+            stat = path.stat()
+            signature = (stat.st_mtime_ns, stat.st_size)
+            if path not in self._cache or self._cache[path][0] != signature:
+                self._cache[path] = (signature, KnownHosts.parse(path.read_bytes()))
+        except FileNotFoundError:
+            return KnownHosts()
+        except OSError as error:
+            # A list that can't be read may hold a revocation: going on would be a guess.
+            raise ConfigurationError(f"can't read {path}: {error.strerror}") from error
+        return self._cache[path][1]
+
+    def _find(
+        self, host: str, port: int, address: str, key: PublicKey
+    ) -> tuple[Verdict, list[Place], list[Place]]:
+        found = [(path, self._load(path).check(host, port, key, address)) for path in self._all]
+        verdicts = {finding.verdict for _, finding in found} | {Verdict.UNKNOWN}
+        verdict = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
+        entries = [(path, f.entries) for path, f in found if f.verdict is verdict]
+        others = [(path, f.other_types) for path, f in found]
+        return verdict, _places(entries), _places(others)
+
+    def _changed(self, name: str, places: list[Place], key: PublicKey) -> None:
+        place = places[0]
+        error = HostKeyChanged(
+            f"the {family(key.type)} host key of {name} has changed: someone may be listening in, "
+            f"or the host was installed anew. It shows {key.fingerprint()}, and is known by "
+            f"another key in {', '.join(map(str, places))}. When its owner confirms the new "
+            f'fingerprint, remove the old key: ssh-keygen -f "{place.path}" -R "{name}"'
+        )
+        if self._strict != "no":
+            raise error
+        self.mismatch = error
+        self._notice(f"WARNING: {error}")
+
+    async def _unknown(
+        self, host: str, port: int, address: str, key: PublicKey, others: list[Place]
+    ) -> None:
+        name = safe(host_name(host, port))
+        if self._strict == "yes" or (self._strict == "ask" and self._confirm is None):
+            raise HostKeyUnknown(
+                f"no {family(key.type)} host key is known for {name}; it shows "
+                f"{key.fingerprint()}. "
+                f"When its owner confirms that, add it: ssh-keyscan -p {port} {safe(host)} "
+                f">> {self._user[0] if self._user else '~/.ssh/known_hosts'}"
+            )
+        if self._strict == "ask" and self._confirm is not None:
+            question = NewHost(name, safe(address), key, tuple(others))
+            if not await self._confirm(question):
+                raise HostKeyUnknown(f"the host key of {name} was not accepted")
+        await self._keep(host, port, key, name)
+
+    async def _keep(self, host: str, port: int, key: PublicKey, name: str) -> None:
+        try:
+            if not self._user:
+                raise ConfigurationError("there is no file for it")
+            line = KnownHosts.line_for(host, port, key, hashed=self._hashed)
+            await asyncio.to_thread(_append, self._user[0], line, host, port, key)
+        except (OSError, ConfigurationError) as error:
+            self._notice(f"Failed to add the host to the list of known hosts: {error}")
+        else:
+            self._notice(
+                f"Warning: Permanently added '{name}' ({family(key.type)}) "
+                "to the list of known hosts."
+            )
+
+
+def _expand(paths: Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:
+    return tuple(Path(os.path.expanduser(path)) for path in paths)
+
+
+def _places(found: Iterable[tuple[Path, tuple[KnownHost, ...]]]) -> list[Place]:
+    return [Place(path, entry) for path, entries in found for entry in entries]
+
+
+def _append(path: Path, line: str, host: str, port: int, key: PublicKey) -> None:
+    """Add a line under a lock, unless another process has added the key meanwhile."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        text = file.read()
+        found: Finding = KnownHosts.parse(text).check(host, port, key)
+        if found.verdict is not Verdict.TRUSTED:
+            start = b"" if not text or text.endswith(b"\n") else b"\n"
+            file.write(start + line.encode("utf-8", "surrogateescape") + b"\n")

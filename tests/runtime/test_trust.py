@@ -1,0 +1,204 @@
+import stat
+import threading
+
+import pytest
+
+from nacre.errors import ConfigurationError, HostKeyChanged, HostKeyRevoked, HostKeyUnknown
+from nacre.keys.key import generate
+from nacre.keys.known_hosts import KnownHosts, Verdict
+from nacre.runtime import trust
+from nacre.runtime.trust import KnownHostsFile
+
+ED = generate("ssh-ed25519").public
+OTHER = generate("ssh-ed25519").public
+ECDSA = generate("ecdsa-sha2-nistp256").public
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "home" / "known_hosts"
+
+
+def known(file, **options):
+    return KnownHostsFile([file], global_paths=(), **options)
+
+
+def write(file, *lines):
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+async def test_a_known_key_is_trusted(file):
+    write(file, f"example.org {ED}", f"[example.org]:2222 {OTHER}")
+    await known(file).check("Example.org", 22, "192.0.2.1", ED)
+    await known(file).check("example.org", 2222, "192.0.2.1", OTHER)
+
+
+async def test_an_unknown_key_is_refused_by_default_and_leaves_no_file(file):
+    with pytest.raises(HostKeyUnknown, match=r"no ED25519 host key is known for \[h\]:2222") as e:
+        await known(file).check("h", 2222, "192.0.2.1", ED)
+    assert ED.fingerprint() in str(e.value)
+    assert "ssh-keyscan -p 2222 h" in str(e.value)
+    assert not file.exists()
+
+
+async def test_accept_new_keeps_the_key_privately(file):
+    said = []
+    checker = known(file, strict="accept-new", notice=said.append)
+    await checker.check("h", 2222, "192.0.2.1", ED)
+    assert said == ["Warning: Permanently added '[h]:2222' (ED25519) to the list of known hosts."]
+    assert file.read_text() == f"[h]:2222 {ED}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    await known(file).check("h", 2222, "192.0.2.1", ED)
+
+
+async def test_accept_new_refuses_a_changed_key(file):
+    write(file, "# mine", f"h {OTHER}")
+    with pytest.raises(HostKeyChanged) as caught:
+        await known(file, strict="accept-new").check("h", 22, "192.0.2.1", ED)
+    message = str(caught.value)
+    assert f"{file}:2" in message
+    assert ED.fingerprint() in message
+    assert f'ssh-keygen -f "{file}" -R "h"' in message
+    assert file.read_text() == f"# mine\nh {OTHER}\n"
+
+
+async def test_no_lets_a_changed_key_pass_but_says_so(file):
+    write(file, f"h {OTHER}")
+    said = []
+    checker = known(file, strict="no", notice=said.append)
+    await checker.check("h", 22, "192.0.2.1", ED)
+    assert isinstance(checker.mismatch, HostKeyChanged)
+    assert len(said) == 1
+    assert said[0].startswith("WARNING: the ED25519 host key of h has changed")
+    assert file.read_text() == f"h {OTHER}\n"
+
+
+@pytest.mark.parametrize("strict", ["yes", "no", "ask", "accept-new"])
+async def test_a_revoked_key_is_refused_whatever_the_rule(file, strict):
+    write(file, f"h {ED}", f"@revoked * {ED}")
+    with pytest.raises(HostKeyRevoked, match="known_hosts:2"):
+        await known(file, strict=strict).check("h", 22, "192.0.2.1", ED)
+
+
+async def test_ask(file):
+    questions = []
+
+    def answering(answer):
+        async def confirm(question):
+            questions.append(question)
+            return answer
+
+        return known(file, strict="ask", confirm=confirm)
+
+    write(file, f"h {ECDSA}")
+    with pytest.raises(HostKeyUnknown, match="not accepted"):
+        await answering(False).check("h", 22, "192.0.2.1", ED)
+    await answering(True).check("h", 22, "192.0.2.1", ED)
+    assert questions[0].name == "h"
+    assert questions[0].address == "192.0.2.1"
+    assert questions[0].key == ED
+    assert [str(place) for place in questions[0].other_types] == [f"{file}:1"]
+    assert file.read_text().splitlines()[1] == f"h {ED}"
+    await answering(False).check("h", 22, "192.0.2.1", ED)
+    assert len(questions) == 2
+
+
+async def test_ask_without_anyone_to_ask(file):
+    with pytest.raises(HostKeyUnknown):
+        await known(file, strict="ask").check("h", 22, "192.0.2.1", ED)
+
+
+async def test_a_file_without_a_last_line_end(file):
+    write(file, f"a {ED}")
+    file.write_text(file.read_text().rstrip("\n"))
+    await known(file, strict="accept-new").check("b", 22, "192.0.2.1", OTHER)
+    assert file.read_text() == f"a {ED}\nb {OTHER}\n"
+
+
+async def test_hashed_names(file):
+    await known(file, strict="accept-new", hashed=True).check("h", 22, "192.0.2.1", ED)
+    assert file.read_text().startswith("|1|")
+    await known(file).check("h", 22, "192.0.2.1", ED)
+
+
+async def test_an_alias_stands_for_host_and_port(file):
+    write(file, f"cluster {ED}")
+    await known(file, alias="cluster").check("node7", 2222, "192.0.2.1", ED)
+
+
+async def test_global_files_count_and_are_not_written(file, tmp_path):
+    shared = tmp_path / "shared"
+    shared.write_text(f"h {ED}\n")
+    checker = KnownHostsFile([file], global_paths=[shared], strict="accept-new")
+    await checker.check("h", 22, "192.0.2.1", ED)
+    assert not file.exists()
+    with pytest.raises(HostKeyChanged, match="shared:1"):
+        await checker.check("h", 22, "192.0.2.1", OTHER)
+
+
+async def test_nowhere_to_keep_a_key():
+    said = []
+    checker = KnownHostsFile([], global_paths=(), strict="no", notice=said.append)
+    await checker.check("h", 22, "192.0.2.1", ED)
+    assert said == ["Failed to add the host to the list of known hosts: there is no file for it"]
+
+
+async def test_dev_null_forgets():
+    said = []
+    checker = KnownHostsFile(["/dev/null"], global_paths=(), strict="no", notice=said.append)
+    await checker.check("h", 22, "192.0.2.1", ED)
+    await checker.check("h", 22, "192.0.2.1", OTHER)
+    assert len(said) == 2
+    assert checker.mismatch is None
+
+
+async def test_a_file_that_cannot_be_read_stops(tmp_path):
+    with pytest.raises(ConfigurationError, match="can't read"):
+        await known(tmp_path).check("h", 22, "192.0.2.1", ED)
+
+
+async def test_a_change_of_the_file_counts_at_once(file):
+    checker = known(file)
+    with pytest.raises(HostKeyUnknown):
+        await checker.check("h", 22, "192.0.2.1", ED)
+    write(file, f"h {ED}")
+    await checker.check("h", 22, "192.0.2.1", ED)
+
+
+def test_known_types_are_asked_for_first(file):
+    rsa = generate("ssh-rsa", bits=2048).public
+    write(file, f"h {rsa}", f"[h]:2222 {ECDSA}")
+    offered = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
+    assert known(file).algorithms("h", 22, offered) == (
+        "rsa-sha2-512",
+        "rsa-sha2-256",
+        "ssh-ed25519",
+        "ecdsa-sha2-nistp256",
+    )
+    assert known(file).algorithms("h", 2222, offered)[0] == "ecdsa-sha2-nistp256"
+    assert known(file).algorithms("stranger", 22, offered) == offered
+
+
+def test_many_at_once_add_every_key_once(file):
+    hosts = [f"host{i}" for i in range(8)] * 2
+
+    def add(host):
+        trust._append(file, KnownHosts.line_for(host, 22, ED), host, 22, ED)
+
+    threads = [threading.Thread(target=add, args=(host,)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    parsed = KnownHosts.parse(file.read_bytes())
+    assert len(parsed.entries) == 8
+    assert not parsed.rejected
+    assert all(parsed.check(h, 22, ED).verdict is Verdict.TRUSTED for h in hosts)
+
+
+async def test_any_host_key():
+    checker = trust.AnyHostKey()
+    assert checker.algorithms("h", 22, ("a", "b")) == ("a", "b")
+    await checker.check("h", 22, "192.0.2.1", ED)
