@@ -18,8 +18,16 @@ from interop.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
-def legacy_server(state: State) -> Iterator[Daemon]:
-    """``nacre serve`` with the legacy tier switched on."""
+def legacy_server(
+    keys: dict[str, Path], host_keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
+    """``nacre serve`` with the legacy tier switched on and a host key of each type."""
+    state = State(tmp_path_factory.mktemp("legacy") / "state")
+    state.add_user("any", keys=[key.with_suffix(".pub") for key in keys.values()])
+    for name in {"dsa", "ecdsa384", "ecdsa521"} & set(host_keys):
+        key = state.path / f"ssh_host_{name}_key"
+        key.write_bytes(host_keys[name].read_bytes())
+        key.chmod(0o600)
     options = [word for option in legacy_words() for word in ("-o", option)]
     with start_nacre(state, *options) as daemon:
         yield daemon
