@@ -1,0 +1,75 @@
+"""A client of a running SSH agent, over its Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from nacre.errors import KeyFormatError, UnusableKey
+from nacre.keys.agent import (
+    Frames,
+    decode_identities,
+    decode_signature,
+    request_identities,
+    request_signature,
+)
+from nacre.keys.base import PublicKey
+from nacre.keys.key import decode_public
+
+_READ = 64 * 1024
+
+
+class Agent:
+    """The agent that listens on a Unix socket. Every request is a connection of its own.
+
+    :ivar path: the socket's path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    @classmethod
+    def from_environment(cls) -> Agent | None:
+        """Return the agent that ``SSH_AUTH_SOCK`` names, or None."""
+        path = os.environ.get("SSH_AUTH_SOCK")
+        return cls(path) if path else None
+
+    async def keys(self) -> list[tuple[PublicKey, str]]:
+        """Return the keys the agent holds and their comments; types nacre lacks are left out.
+
+        :raises UnusableKey: the agent is not there, or does not answer as it should.
+        """
+        found = []
+        for identity in decode_identities(await self._ask(request_identities())):
+            try:
+                found.append((decode_public(identity.blob), identity.comment))
+            except KeyFormatError:
+                continue
+        return found
+
+    async def sign(self, key: PublicKey, data: bytes, algorithm: str) -> bytes:
+        """Return a signature over ``data`` in its wire form; the agent may ask its user first.
+
+        :raises UnusableKey: the agent is not there, refuses, or signs with another algorithm.
+        """
+        signature = decode_signature(await self._ask(request_signature(key.blob, data, algorithm)))
+        if not key.verify(signature, data, algorithm):
+            raise UnusableKey(f"the agent makes no {algorithm} signatures with {key!r}")
+        return signature
+
+    async def _ask(self, request: bytes) -> bytes:
+        frames = Frames()
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.path)
+        except OSError as error:
+            raise UnusableKey(f"no agent at {self.path}: {error.strerror or error}") from error
+        try:
+            writer.write(request)
+            while data := await reader.read(_READ):
+                if answers := frames.receive(data):
+                    return answers[0]
+        except OSError as error:
+            raise UnusableKey(f"the agent at {self.path} is gone: {error}") from error
+        finally:
+            writer.close()
+        raise UnusableKey(f"the agent at {self.path} closed without an answer")
