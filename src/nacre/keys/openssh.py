@@ -18,7 +18,7 @@ import bcrypt
 
 from nacre.crypto import block
 from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
-from nacre.keys.base import PrivateKey
+from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_private, decode_public, encode_private
 from nacre.wire.codec import Reader, string, u32
 from nacre.wire.text import safe
@@ -72,6 +72,23 @@ def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
         return _decode(Reader(_unarmor(data)), passphrase)
     except MalformedMessage as error:
         raise KeyFormatError(f"the private key file is damaged: {error}") from error
+
+
+def public_half(data: bytes) -> PublicKey:
+    """Return the public key of a file in this format: it stands in front of what is encrypted.
+
+    :raises KeyFormatError: when the file is damaged, or holds more than one key.
+    """
+    reader = Reader(_unarmor(data))
+    try:
+        for _ in ("cipher", "derivation", "options"):
+            reader.string()
+        keys, blob = reader.u32(), reader.string()
+    except MalformedMessage as error:
+        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+    if keys != 1:
+        raise KeyFormatError(f"the private key file holds {keys} keys: only files of one are read")
+    return decode_public(blob)
 
 
 def encode(
