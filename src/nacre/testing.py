@@ -37,6 +37,7 @@ from nacre.protocol.asks import (
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.options import Algorithms, ClientOptions, ServerOptions
+from nacre.protocol.options import algorithms as default_algorithms
 from nacre.ssh2.engine import Client, Server
 
 Answers = Callable[[Ask], Answer | None]
@@ -99,16 +100,19 @@ class Pair:
         seed: int = 0,
     ) -> None:
         draw = random.Random(seed).randbytes
-        common = {} if algorithms is None else {"algorithms": algorithms}
-        self.client: Engine = Client(client or ClientOptions(user="alice", **common), random=draw)
-        self.server: Engine = Server(
-            server or ServerOptions(host_keys=(host_key(),), **common), random=draw
-        )
+        both = algorithms or default_algorithms()
+        client = client or ClientOptions(user="alice", algorithms=both)
+        server = server or ServerOptions(host_keys=(host_key(),), algorithms=both)
+        self.client: Engine = Client(client, random=draw)
+        self.server: Engine = Server(server, random=draw)
         self.client_events: list[Event] = []
         self.server_events: list[Event] = []
         self.now = 0.0
         self.split = split
-        self._answers = {self.client: answers_client, self.server: answers_server}
+        self._answers: dict[Engine, Answers] = {
+            self.client: answers_client,
+            self.server: answers_server,
+        }
         self.client.start(self.now)
         self.server.start(self.now)
 
