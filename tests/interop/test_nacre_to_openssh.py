@@ -99,12 +99,12 @@ def test_both_methods_with_partial_success(
     system_account: Account,
     host_keys: dict[str, Path],
     keys: dict[str, Path],
-    authorized_keys: Path,
     tmp_path: Path,
     order: str,
 ) -> None:
     both = f"AuthenticationMethods {order}"
-    with start_sshd(tmp_path, [host_keys["ed25519"]], authorized_keys, both) as server:
+    authorized = system_account.home / ".ssh" / "authorized_keys"
+    with start_sshd(tmp_path, [host_keys["ed25519"]], authorized, both) as server:
         login = Login(server, system_account.name, tmp_path, keys["ed25519"])
         with Terminal([*login.nacre_ssh(), "echo i''n"]) as terminal:
             terminal.expect("assword: ?")
@@ -142,35 +142,32 @@ def test_known_hosts_trusts_at_first_and_stops_at_change(
     host_keys: dict[str, Path], authorized_keys: Path, to_sshd: Login, tmp_path: Path
 ) -> None:
     known = tmp_path / "known"
-    words = [f"UserKnownHostsFile={known}"]
 
-    def command(server: Daemon, strict: str) -> list[str]:
-        # ssh takes the first value of a keyword, so these go before the helper's own.
-        options = [w for o in (*words, f"StrictHostKeyChecking={strict}") for w in ("-o", o)]
-        base = replace(to_sshd, server=server).nacre_ssh()
-        return [*base[:4], *options, *base[4:]]
+    def words(strict: str) -> list[str]:
+        return [f"UserKnownHostsFile={known}", f"StrictHostKeyChecking={strict}"]
 
     with start_sshd(tmp_path, [host_keys["ed25519"]], authorized_keys) as server:
-        with Terminal([*command(server, "ask"), "echo i''n"]) as terminal:
+        login = replace(to_sshd, server=server)
+        with Terminal([*login.nacre_ssh(*words("ask")), "echo i''n"]) as terminal:
             terminal.expect(r"SHA256:\S+")
             terminal.expect(r"yes/no")
             terminal.type("yes\n")
             terminal.expect("in\r\n")
             assert terminal.wait() == 0
         assert f"[127.0.0.1]:{server.port}".encode() in known.read_bytes()
-        again = run([*command(server, "yes"), "echo in"])
+        again = run([*login.nacre_ssh(*words("yes")), "echo in"])
         assert again.stdout == b"in\n", again.stderr
         # OpenSSH reads what nacre wrote.
-        ssh = ["ssh", *command(server, "yes")[4:]]
-        assert run([*ssh, "echo in"]).stdout == b"in\n"
+        assert run([*login.ssh(*words("yes")), "echo in"]).stdout == b"in\n"
         line = known.read_text()
 
     other = host_keys["ecdsa256"]
     with start_sshd(tmp_path, [other], authorized_keys) as server:
+        login = replace(to_sshd, server=server)
         host = f"[127.0.0.1]:{server.port}"
         known.write_text(" ".join([host, *line.split()[1:]]) + "\n")
         for strict in ("yes", "ask", "accept-new"):
-            changed = run([*command(server, strict), "echo in"])
+            changed = run([*login.nacre_ssh(*words(strict)), "echo in"])
             assert changed.returncode == 255
             assert changed.stdout == b""
             assert b"CHANGED" in changed.stderr.upper()

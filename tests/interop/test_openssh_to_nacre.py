@@ -57,7 +57,7 @@ def test_every_algorithm(
     ids=lambda suite: suite.name,
 )
 def test_legacy_only_when_named(to_nacre: Login, suite: Suite) -> None:
-    done = run([*to_nacre.ssh(*suite.words()), "true"])
+    done = run([*to_nacre.ssh(*suite.words(), "LogLevel=INFO"), "true"])
     assert done.returncode == 255
     assert b"no matching" in done.stderr
 
@@ -147,7 +147,7 @@ def test_unknown_user_looks_like_a_known_one(to_nacre: Login, tmp_path: Path) ->
 
 
 def test_the_seventh_attempt_never_happens(to_nacre: Login, tmp_path: Path) -> None:
-    words = "PreferredAuthentications=password", "NumberOfPasswordPrompts=20"
+    words = "PreferredAuthentications=password", "NumberOfPasswordPrompts=20", "LogLevel=INFO"
     done = run([*to_nacre.using(None).ssh(*words), "true"], **askpass(tmp_path, "wrong"))
     assert done.returncode == 255
     assert len((tmp_path / "asked").read_text().splitlines()) == 6
