@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from nacre.errors import KeyFormatError, PassphraseRequired
-from nacre.keys import generate, load_private, openssh
+from nacre.keys import dump_private, generate, load_private, openssh
 from nacre.keys.key import encode_private
 from nacre.wire.codec import string, u32
 
@@ -43,6 +43,13 @@ def test_the_file_that_the_damaged_ones_are_made_from() -> None:
     key = load_private(file())
     assert key.public == KEY.public
     assert key.comment == "a comment"
+
+
+def test_the_public_half_is_read_without_a_passphrase() -> None:
+    assert openssh.public_half(dump_private(KEY, "secret", rounds=1)) == KEY.public
+    for damaged in (file(count=2), file(public=b"junk"), file(magic=b""), file()[:90]):
+        with pytest.raises(KeyFormatError):
+            openssh.public_half(damaged)
 
 
 def test_text_around_the_armor_and_crlf_are_taken() -> None:
@@ -89,7 +96,7 @@ def test_damage_has_a_name(text: bytes, says: str) -> None:
 
 def test_wrong_padding_of_the_right_length() -> None:
     good = private_section()
-    for bad in (good[:-1] + b"\0", good + bytes(range(2, 10))):
+    for bad in (good[:-1] + b"\0", good + bytes(range(2, 10)), good + bytes(512)):
         with pytest.raises(KeyFormatError, match="padding is wrong"):
             load_private(file(section=bad))
 
