@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nacre.ssh2.auth.requirement import METHODS, satisfied, useful
@@ -47,6 +47,7 @@ def test_table(
 alternatives = st.sets(st.sampled_from(METHODS), min_size=1).map(frozenset)
 
 
+@settings(deadline=None)
 @given(st.lists(alternatives, min_size=1).map(tuple), st.permutations(METHODS))
 def test_taking_any_useful_method_leads_in(
     requirement: tuple[frozenset[str], ...], order: list[str]
