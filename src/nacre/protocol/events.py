@@ -105,7 +105,7 @@ class AuthResult(Event):
 
     :ivar method: the method's name, as in RFC 4250 section 4.8.
     :ivar user: as it came: make it safe before you print it.
-    :ivar detail: for a log of this side: a key's type and fingerprint, and why it failed, made safe.
+    :ivar detail: for this side's log: a key's type and fingerprint, why it failed; made safe.
     :ivar outcome: ``success``: the user is in; ``partial``: more is needed; ``failure``.
     :ivar can_continue: the methods that can go on, as the server lists them.
     :ivar attempt: the number of failures so far on this connection.
