@@ -233,7 +233,7 @@ class _Engine:
     def _note_time(self, now: float) -> None:
         self._now = now
         if self._mux is not None:
-            self._mux.now = now
+            self._mux.tick(now)
 
     # --- the packet loop ---
 
@@ -429,7 +429,7 @@ class _Engine:
             return
         self._kex.authenticated()
         self._mux = Mux(self.role, self._outbox, self._events, self._asks, self._limits)
-        self._mux.now = self._now
+        self._mux.tick(self._now)
         self._handlers.update(self._mux.handlers())
         self._rest = Rest.CONNECTION
         self.phase = Phase.CONNECTION
