@@ -118,7 +118,7 @@ def alive(pid: int) -> bool:
 
 async def until_dead(pid: int) -> None:
     async with asyncio.timeout(20):
-        while alive(pid):
+        while alive(pid):  # noqa: ASYNC110 - it is nobody's child here
             await asyncio.sleep(0.01)
 
 
@@ -130,7 +130,7 @@ async def processes() -> AsyncIterator[Processes]:
     await processes.end()
     assert descriptors() == before
     with pytest.raises(ChildProcessError):  # nothing unreaped is left
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222
 
 
 async def run(processes: Processes, session: Session, program: Program) -> int | None:
@@ -219,7 +219,7 @@ async def test_input_that_nobody_reads_is_dropped(processes: Processes) -> None:
     )
     await session.stdout.until(b"closed")
     async with asyncio.timeout(20):
-        while session.stdin.taken < 8 << 20:
+        while session.stdin.taken < 8 << 20:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     session.closed.set()
     await running
@@ -355,11 +355,12 @@ async def test_typed_interrupt(processes: Processes) -> None:
 
 
 async def test_break_is_taken(processes: Processes) -> None:
-    session = Session(Source(b"word\n"), terminal=Terminal())
+    session = Session(terminal=Terminal())
     running = asyncio.ensure_future(run(processes, session, sh("echo ready; read x; echo $x-")))
     await session.stdout.until(b"ready")
     assert session.on_break is not None
     session.on_break(500)
+    session.stdin.queue.put_nowait(b"word\n")
     assert await running == 0
     assert b"word-" in session.stdout.data
 
@@ -382,6 +383,17 @@ async def test_terminal_ends_with_its_shell(processes: Processes) -> None:
     script = "trap '' HUP; sleep 60 & echo $!; exit 5"
     assert await run(processes, session, sh(script)) == 5
     os.kill(int(session.stdout.data.split()[0]), signal.SIGKILL)
+
+
+async def test_slow_peer_gets_all_of_a_terminal_that_ended(processes: Processes) -> None:
+    session = Session(terminal=Terminal())
+    session.stdout.open.clear()
+    running = asyncio.ensure_future(run(processes, session, sh("seq 300; exit 6")))
+    done, _ = await asyncio.wait({running}, timeout=1)
+    assert not done
+    session.stdout.open.set()
+    assert await running == 6
+    assert session.stdout.data.split()[-1] == b"300"
 
 
 async def test_much_output_at_a_terminal(processes: Processes) -> None:

@@ -41,21 +41,30 @@ class Sink(Protocol):
 
 
 class Descriptor:
-    """A descriptor of ours that never blocks. Two tasks may use it: one reads, one writes."""
+    """A descriptor of ours that never blocks. Two tasks may use it: one reads, one writes.
+
+    :ivar waits: how often somebody began to wait for something to read.
+    :ivar waiting: whether somebody does.
+    """
 
     def __init__(self, number: int) -> None:
         os.set_blocking(number, False)
         self.number = number
         self._loop = asyncio.get_running_loop()
         self._bulk = False
+        self.waits = 0
+        self.waiting = False
 
     async def readable(self) -> None:
         """Wait until a read would not block."""
         ready = self._loop.create_future()
         self._loop.add_reader(self.number, _done, ready)
+        self.waits += 1
+        self.waiting = True
         try:
             await ready
         finally:
+            self.waiting = False
             self._loop.remove_reader(self.number)
 
     async def writable(self) -> None:

@@ -23,8 +23,8 @@ SIGNALS = (
 # fmt: on
 """The signals a client may send (RFC 4254 section 6.10)."""
 
-_LAST_WORDS = 1.0
-"""Seconds for what a terminal still holds when its session's leader has ended."""
+_QUIET = 0.1
+"""Seconds without output after which a terminal whose session's leader has ended holds no more."""
 
 
 class Terminal(Size, Protocol):
@@ -206,12 +206,21 @@ async def _pump_terminal(session: Session, child: Child, master: Descriptor) -> 
         showing = asyncio.ensure_future(pump_out(master, session.stdout))
         try:
             how = await asyncio.shield(child.exited)
-            await asyncio.wait({showing}, timeout=_LAST_WORDS)
+            await _until_quiet(master, showing)
             return how
         finally:
             await _cancelled(showing)
 
     return await _beside(feed(), follow())
+
+
+async def _until_quiet(master: Descriptor, showing: asyncio.Future[None]) -> None:
+    """Return when all was shown, or nothing more came for a while."""
+    while not showing.done():
+        waits = master.waits
+        await asyncio.wait({showing}, timeout=_QUIET)
+        if master.waiting and master.waits == waits:
+            return
 
 
 async def _beside(feed: Awaitable[None], follow: _Work) -> Exit:
