@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.asks import AskOpen, AskRequest, Denied, Granted, OpenRefused
@@ -31,10 +31,10 @@ LIMITS = replace(
     DEFAULT_LIMITS,
     channels=4,
     sessions=4,
-    window_initial=40,
-    window_maximum=160,
-    windows_total=300,
-    packet_data=7,
+    window_initial=12,
+    window_maximum=48,
+    windows_total=100,
+    packet_data=5,
     channel_requests=100,
 )
 
@@ -137,6 +137,12 @@ class Channels(RuleBasedStateMachine):
             assert number not in owner.open
             owner.opening.add(number)
 
+    @initialize(sessions=st.integers(0, 3))
+    def begin(self, sessions):
+        for _ in range(sessions):
+            self.open_channel(0)
+        self.settle()
+
     @rule(side=sides)
     def deliver(self, side):
         sender, receiver = self.owners[side].end, self.owners[1 - side].end
@@ -231,17 +237,32 @@ class Channels(RuleBasedStateMachine):
         for owner in self.owners:
             owner.end.mux.tick(self.now)
 
-    @precondition(lambda self: any(o.end.outbox.payloads for o in self.owners))
-    @rule()
-    def settle(self):
-        """Let everything arrive: what was sent is what was seen, where both ends still look."""
+    def arrive(self):
         while any(owner.end.outbox.payloads for owner in self.owners):
             for side in (0, 1):
                 self.deliver_all(side)
+
+    @rule()
+    def settle(self):
+        """Let all arrive, be answered, be read: then nobody waits, and all that was sent came."""
+        for side, owner in enumerate(self.owners):
+            self.arrive()
+            while owner.asks:
+                self.answer(side, 0, True)
+            self.arrive()
         for owner in self.owners:
-            for record in owner.open.values():
-                if "peer" in record and not record["closed"]:
-                    assert record["in"] == record["peer"]["out"]
+            for number in owner.open:
+                owner.end.mux.credit(number, owner.unread.pop(number, 0))
+        self.arrive()
+        for owner in self.owners:
+            assert not owner.opening
+            assert not any(owner.tokens.values())
+            assert not (owner.blocked and owner.end.outbox.takes_data)
+            for number, record in owner.open.items():
+                assert record["in"] == record["peer"]["out"]
+                mine = owner.end.mux._channels[number]
+                theirs = self.owners[owner is self.owners[0]].end.mux._channels[mine.peer]
+                assert mine.send.left == theirs.receive.left
 
     @invariant()
     def bounded(self):
@@ -286,5 +307,5 @@ class Expected:
     __hash__ = None
 
 
-Channels.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+Channels.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 TestChannels = Channels.TestCase
