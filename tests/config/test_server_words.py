@@ -56,6 +56,12 @@ def test_limits_follow() -> None:
     assert (limits.auth_attempts, limits.sessions) == (2, 4)
 
 
+def test_keepalive_needs_an_interval_and_a_count() -> None:
+    assert parse([]).keepalive is None
+    assert parse(["ClientAliveInterval=20"]).keepalive == 20
+    assert parse(["ClientAliveInterval=20", "ClientAliveCountMax=0"]).keepalive is None
+
+
 def test_algorithms_follow() -> None:
     chosen = parse(["Ciphers=+3des-cbc", "KexAlgorithms=curve25519-sha256"]).algorithms()
     assert chosen.ciphers[-1] == "3des-cbc"

@@ -109,6 +109,14 @@ class ServerConfig:
             signatures=self.pubkey_accepted_algorithms,
         )
 
+    @property
+    def keepalive(self) -> float | None:
+        """Seconds of silence before a client is asked for a sign of life; None is never.
+
+        With a ``ClientAliveCountMax`` of 0 nobody is ever disconnected, so nobody is asked.
+        """
+        return self.client_alive_interval or None if self.client_alive_count_max else None
+
     def limits(self) -> Limits:
         """Return the bounds of a connection."""
         limits = replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import termios
@@ -19,6 +20,8 @@ GRACE = 5.0
 """Seconds between SIGHUP and SIGKILL for what is left of a session's process group."""
 
 _LOOK_AGAIN = 0.05
+_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""What this process began with; a server raises its own limit, not that of its sessions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,9 @@ class Child:
             **_rights(program.credentials),
         )
         self.pid = self._process.pid
+        if resource.getrlimit(resource.RLIMIT_NOFILE) != _DESCRIPTORS:
+            with suppress(OSError):
+                resource.prlimit(self.pid, resource.RLIMIT_NOFILE, _DESCRIPTORS)
         _watch(self.pid, self._loop, self._on_exit)
 
     def _on_exit(self) -> None:

@@ -10,10 +10,10 @@ import asyncio
 import fcntl
 import os
 from contextlib import suppress
-from typing import Protocol
 
 from nacre.errors import NacreError
 from nacre.limits import KIB, MIB
+from nacre.runtime.stream import Reader, Writer
 
 CHUNK = 256 * KIB
 """Octets moved at a time."""
@@ -24,20 +24,6 @@ TURN = 1 * MIB
 _PIPE_DEFAULT = 64 * KIB
 _PIPE_BULK = 1 * MIB
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
-
-
-class Source(Protocol):
-    """What a pump reads from: a session's reader."""
-
-    async def read(self, n: int = -1, /) -> bytes:
-        """Return up to ``n`` octets; b"" at the end."""
-
-
-class Sink(Protocol):
-    """What a pump writes to: a session's writer."""
-
-    async def write(self, data: bytes, /) -> None:
-        """Return when everything is taken."""
 
 
 class Descriptor:
@@ -65,7 +51,8 @@ class Descriptor:
             await ready
         finally:
             self.waiting = False
-            self._loop.remove_reader(self.number)
+            if self.number >= 0:
+                self._loop.remove_reader(self.number)
 
     async def writable(self) -> None:
         """Wait until a write would not block."""
@@ -74,7 +61,8 @@ class Descriptor:
         try:
             await ready
         finally:
-            self._loop.remove_writer(self.number)
+            if self.number >= 0:
+                self._loop.remove_writer(self.number)
 
     def widen(self) -> None:
         """Let a pipe hold more. Only for one that was full: an account's pipes have a common bound.
@@ -87,8 +75,10 @@ class Descriptor:
         self._bulk = True
 
     def close(self) -> None:
-        """Close it; a second call does nothing. No task may be waiting."""
+        """Close it; a second call does nothing. Who waits must have been cancelled."""
         if self.number >= 0:
+            self._loop.remove_reader(self.number)
+            self._loop.remove_writer(self.number)
             os.close(self.number)
             self.number = -1
 
@@ -98,7 +88,7 @@ def _done(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-async def pump_out(source: Descriptor, sink: Sink) -> None:
+async def pump_out(source: Descriptor, sink: Writer) -> None:
     """Send what a process prints, until it prints no more or nobody takes it."""
     turn = 0
     while True:
@@ -124,7 +114,7 @@ async def pump_out(source: Descriptor, sink: Sink) -> None:
             turn = 0
 
 
-async def pump_in(source: Source, sink: Descriptor) -> None:
+async def pump_in(source: Reader, sink: Descriptor) -> None:
     """Give a process what the peer sends, until one of them ends it."""
     with suppress(NacreError):
         while data := await source.read(CHUNK):
@@ -139,7 +129,7 @@ async def pump_in(source: Source, sink: Descriptor) -> None:
                     return  # EPIPE, or EIO of a terminal
 
 
-async def drop(source: Source) -> None:
+async def drop(source: Reader) -> None:
     """Read and forget: a peer must not wait for a window that would never open again."""
     with suppress(NacreError):
         while await source.read(CHUNK):

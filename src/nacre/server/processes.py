@@ -6,14 +6,17 @@ import asyncio
 import os
 import signal
 import termios
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
+from nacre.runtime.session import Session
+from nacre.runtime.stream import Writer
 from nacre.server.child import GRACE, Child, Exit, Program
-from nacre.server.descriptors import Descriptor, Sink, Source, drop, pump_in, pump_out
-from nacre.server.pty import Size, open_terminal, resize
+from nacre.server.descriptors import Descriptor, drop, pump_in, pump_out
+from nacre.server.pty import open_terminal, resize
 
 # fmt: off
 SIGNALS = (
@@ -25,43 +28,6 @@ SIGNALS = (
 
 _QUIET = 0.1
 """Seconds without output after which a terminal whose session's leader has ended holds no more."""
-
-
-class Terminal(Size, Protocol):
-    """What ``pty-req`` asked for."""
-
-    term: str
-    modes: bytes
-
-
-class Session(Protocol):
-    """What is needed of :class:`nacre.Session`."""
-
-    @property
-    def stdin(self) -> Source:
-        """What the peer sends."""
-
-    @property
-    def stdout(self) -> Sink:
-        """To the peer."""
-
-    @property
-    def stderr(self) -> Sink:
-        """To the peer, as standard error."""
-
-    @property
-    def terminal(self) -> Terminal | None:
-        """The terminal, when one was asked for."""
-
-    on_resize: Callable[[Any], object] | None
-    on_signal: Callable[[str], object] | None
-    on_break: Callable[[int], object] | None
-
-    def exit_signal(self, name: str, core_dumped: bool = False, message: str = "") -> None:
-        """Report that a signal ended the process."""
-
-    async def wait_closed(self) -> None:
-        """Return when the channel is closed."""
 
 
 class Processes:
@@ -159,7 +125,7 @@ async def _pump_pipes(
             stdin.close()
         await drop(session.stdin)
 
-    async def show(source: Descriptor, sink: Sink) -> None:
+    async def show(source: Descriptor, sink: Writer) -> None:
         try:
             await pump_out(source, sink)
         finally:
@@ -176,7 +142,7 @@ async def _pump_pipes(
 def _at_terminal(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
     terminal = session.terminal
     assert terminal is not None
-    number, slave, path = open_terminal(terminal, terminal.modes, program.credentials)
+    number, slave, path = open_terminal(terminal, program.credentials)
     environment = {**program.environment, "TERM": terminal.term, "SSH_TTY": path}
     try:
         child = Child(replace(program, environment=environment), slave, slave, slave, terminal=True)
@@ -186,14 +152,20 @@ def _at_terminal(session: Session, program: Program) -> Iterator[tuple[Child, _W
     finally:
         os.close(slave)
     master = Descriptor(number)
-    session.on_resize = lambda size: resize(number, size)
-    session.on_break = lambda milliseconds: termios.tcsendbreak(number, 0)
+    session.on_resize = partial(resize, number)
+    session.on_break = partial(_break, number)
     try:
         yield child, _pump_terminal(session, child, master)
     finally:
         session.on_resize = session.on_break = None
         # The kernel hangs up: the leader and the foreground process group get SIGHUP.
         master.close()
+
+
+def _break(master: int, milliseconds: int) -> None:
+    # A pseudo-terminal has no line: the system decides what a BREAK on it is.
+    with suppress(termios.error):
+        termios.tcsendbreak(master, 0)
 
 
 async def _pump_terminal(session: Session, child: Child, master: Descriptor) -> Exit:

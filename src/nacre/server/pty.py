@@ -9,9 +9,10 @@ import struct
 import termios
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from nacre.protocol.modes import Mode, decode
+from nacre.runtime.session import Terminal
 from nacre.server.child import Credentials
 
 _IFLAG, _OFLAG, _CFLAG, _LFLAG, _ISPEED, _OSPEED, _CC = range(7)
@@ -50,19 +51,9 @@ _SPEEDS = {
 }
 
 
-class Size(Protocol):
-    """A terminal's size: in characters and in pixels."""
-
-    columns: int
-    rows: int
-    width: int
-    height: int
-
-
-def open_terminal(size: Size, modes: bytes, owner: Credentials | None) -> tuple[int, int, str]:
+def open_terminal(wanted: Terminal, owner: Credentials | None) -> tuple[int, int, str]:
     """Return master, slave and the slave's path; the caller closes both.
 
-    :param modes: as ``pty-req`` has them (RFC 4254 section 8).
     :param owner: who gets the slave when that is not this process's account.
     :raises OSError: there is no terminal left.
     """
@@ -71,8 +62,8 @@ def open_terminal(size: Size, modes: bytes, owner: Credentials | None) -> tuple[
         if owner is not None:
             os.fchown(slave, owner.uid, _tty_group(owner.gid))
         os.fchmod(slave, 0o620 if _has_tty_group() else 0o600)
-        resize(master, size)
-        set_modes(slave, decode(modes))
+        resize(master, wanted)
+        set_modes(slave, decode(wanted.modes))
         return master, slave, os.ttyname(slave)
     except BaseException:
         os.close(master)
@@ -92,7 +83,7 @@ def _tty_group(otherwise: int) -> int:
         return otherwise
 
 
-def resize(terminal: int, size: Size) -> None:
+def resize(terminal: int, size: Terminal) -> None:
     """Set the size; the kernel sends SIGWINCH to the foreground process group."""
     # struct winsize has unsigned shorts where the protocol has uint32.
     values = (min(n, 0xFFFF) for n in (size.rows, size.columns, size.width, size.height))
