@@ -56,8 +56,7 @@ _logger = logging.getLogger("nacre.server")
 def to_logging(record: Mapping[str, object]) -> None:
     """Log a record as ``key=value`` words on the logger ``nacre.server``, its fields as extras."""
     text = " ".join(f"{key}={value}" for key, value in record.items())
-    level = logging.ERROR if record["event"] == "error" else logging.INFO
-    _logger.log(level, "%s", text, extra={"nacre": dict(record)})
+    _logger.info("%s", text, extra={"nacre": dict(record)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +129,7 @@ class ServerConnection(BaseConnection):
 
     def record_error(self, what: str, error: Exception) -> None:
         """Log a failure of this program."""
-        _logger.error(what, exc_info=error, extra={"nacre": {"connection": self.id}})
+        _logger.error("%s", what, exc_info=error)
         self.record("error", what=what, error=safe(repr(error)))
 
     # --- from the transport to the login ---
