@@ -68,13 +68,16 @@ def _read(path: Path, account: Account) -> bytes | None:
         return None
     except OSError as error:
         raise AccountError(f"can't read {path}: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise AccountError(f"{path} is not used: it is no regular file")
         _check(real, status, account)
         _check_directories(real, account)
-        text = file.read(_MAXIMUM + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            text = file.read(_MAXIMUM + 1)
+    finally:
+        os.close(descriptor)
     if len(text) > _MAXIMUM:
         raise AccountError(f"{path} is not used: it has more than {_MAXIMUM} octets")
     return text
