@@ -31,6 +31,7 @@ from nacre.ssh2 import routes
 from nacre.ssh2.auth.client import ClientAuth
 from nacre.ssh2.auth.server import ServerAuth
 from nacre.ssh2.connection.mux import Mux
+from nacre.ssh2.connection.replies import send_reply
 from nacre.ssh2.routes import Rest, Stage
 from nacre.ssh2.transport.banner import BannerReader, Identification, identification
 from nacre.ssh2.transport.framing import Inbox
@@ -412,7 +413,7 @@ class _Engine:
         """Take what matters to a role from an EXT_INFO."""
 
     def _receive_ping(self, payload: Buffer) -> None:
-        self._outbox.send(Pong(Ping.decode(payload).data).encode())
+        send_reply(self._outbox, Pong(Ping.decode(payload).data).encode())
 
     def _receive_pong(self, payload: Buffer) -> None:
         self._events.append(PongReceived(Pong.decode(payload).data))
