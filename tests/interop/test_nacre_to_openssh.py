@@ -215,8 +215,11 @@ def test_shell_at_a_terminal_with_resize(to_sshd: Login) -> None:
         terminal.type("\n")
         terminal.type("stty size\n")
         terminal.expect("50 132")
-        terminal.type("sleep 60; echo status''=$?\n")
+        # The shell has handed the terminal over before its child prints.
+        terminal.type("sh -c \"echo go''ing; exec sleep 60\"\n")
+        terminal.expect("going")
         terminal.type("\x03")
+        terminal.expect(r"[$#] ")
         terminal.type("echo after''wards $TERM\n")
         terminal.expect("afterwards xterm")
         terminal.type("exit 3\n")
