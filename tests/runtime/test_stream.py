@@ -52,6 +52,7 @@ async def test_read_returns_what_is_there_up_to_n() -> None:
     assert stream.at_eof()
     assert await stream.read(1) == b""
     assert await stream.read() == b""
+    assert await stream.readline() == b""
 
 
 async def test_read_all_lets_the_peer_go_on_while_it_waits() -> None:
@@ -113,6 +114,9 @@ async def test_a_line_that_is_too_long_stays_where_it_is() -> None:
 async def test_a_lost_connection_raises_once_the_data_is_read() -> None:
     stream, _ = reader(b"abc", ended=False)
     stream.end(ConnectionLost("gone"))
+    for call in (stream.read(), stream.readline(), stream.readexactly(4)):
+        with pytest.raises(ConnectionLost, match="gone"):
+            await call
     assert await stream.read(100) == b"abc"
     for call in (stream.read(1), stream.read(), stream.readline(), stream.readexactly(1)):
         with pytest.raises(ConnectionLost, match="gone"):

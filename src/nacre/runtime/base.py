@@ -85,6 +85,7 @@ class BaseConnection:
         self._keepalive_count = keepalive_count
         self._keepalive_timer: asyncio.TimerHandle | None = None
         self._unanswered = 0
+        self._pinged_at = 0.0
 
     # --- what the driver reports ---
 
@@ -278,27 +279,28 @@ class BaseConnection:
     def _check_life(self) -> None:
         assert self._keepalive is not None
         now = self.loop.time()
-        next_due = self.driver.received_at + self._keepalive
-        if next_due > now:
+        if self.driver.received_at > self._pinged_at:
             self._unanswered = 0
-        elif self._unanswered >= self._keepalive_count:
-            self.fail(
-                PeerSilent(
-                    f"the peer has been silent for {now - self.driver.received_at:.0f} seconds and "
-                    f"left {self._unanswered} keepalives unanswered: it is gone, or the network is"
-                ),
-                DisconnectCode.CONNECTION_LOST,
-                "keepalives are not answered",
-            )
-            self.driver.abort()
-            return
-        else:
+        due = self.driver.received_at + self._keepalive
+        if due <= now:
+            if self._unanswered >= self._keepalive_count:
+                self._give_peer_up(now - self.driver.received_at)
+                return
             self._unanswered += 1
+            self._pinged_at = now
             # Too many may wait already; the answer to any of them is as good.
             with contextlib.suppress(LocalProtocolError):
                 self._ping()
-            next_due = now + self._keepalive
-        self._keepalive_timer = self.loop.call_at(next_due, self._check_life)
+            due = now + self._keepalive
+        self._keepalive_timer = self.loop.call_at(due, self._check_life)
+
+    def _give_peer_up(self, silence: float) -> None:
+        silent = PeerSilent(
+            f"the peer has been silent for {silence:.3g} seconds and left {self._unanswered} "
+            "keepalives unanswered: it is gone, or the network is"
+        )
+        self.fail(silent, DisconnectCode.CONNECTION_LOST, "keepalives are not answered")
+        self.driver.abort()
 
 
 COMMON: Handlers = {

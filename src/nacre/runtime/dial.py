@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterable
 from itertools import chain, zip_longest
@@ -98,7 +99,9 @@ def _close_unused(task: asyncio.Task[socket.socket | None]) -> None:
 
 
 def _explain(host: str, port: int, errors: list[OSError]) -> str:
-    reasons = "; ".join(dict.fromkeys(error.strerror or str(error) for error in errors))
+    # asyncio puts a text of its own in place of the system's.
+    said = (os.strerror(error.errno) if error.errno else str(error) for error in errors)
+    reasons = "; ".join(dict.fromkeys(said))
     if any(isinstance(error, ConnectionRefusedError) for error in errors):
         remedy = "is an SSH server running there, on this port?"
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 from collections.abc import Coroutine, Sequence
@@ -20,6 +21,7 @@ from nacre.runtime.policy import Policy
 from nacre.runtime.serving import Handler, Log, ServerConnection, Settings, to_logging
 from nacre.runtime.startups import MaxStartups
 from nacre.runtime.waiting import Gate, Later, Opening
+from nacre.ssh2.engine import Server as Engine
 
 BACKLOG = 1024
 """Connections the system keeps for us until we take them."""
@@ -71,7 +73,11 @@ class Server:
             )
         names = (one.getsockname() for one in self._listener.sockets)
         self._addresses = tuple(n[:2] if isinstance(n, tuple) else (n, 0) for n in names)
-        await self._listener.start_serving()
+        try:
+            await self._listener.start_serving()
+        except BaseException:
+            self._listener.close()
+            raise
 
     async def attach(self, sock: socket.socket) -> ServerConnection:
         """Serve a client over a connected stream socket, which belongs to the server from now."""
@@ -211,6 +217,7 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(
             'a server needs a host key: nacre.generate("ssh-ed25519") makes one, to be kept'
         )
+    Engine(settings.options, random=os.urandom)
 
 
 def listen(

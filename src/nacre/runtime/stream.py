@@ -29,9 +29,9 @@ class Reader:
     The peer may send as much as was read, so what is buffered here stays below the channel's
     window, however slow the reader. One task reads at a time. A cancelled call loses no data.
 
-    After the end of a connection, data that had come in is read first; then every call raises
-    what ended it (:class:`~nacre.errors.ConnectionLost` or another error), unless the peer had
-    sent EOF or closed the channel before: then the stream ends normally.
+    When the connection ends before the peer's EOF or close, ``read(n)`` first returns what had come
+    in; then, and in every call that needs more than that, what ended the connection is raised
+    (:class:`~nacre.errors.ConnectionLost` or another error). So nothing cut off looks whole.
     """
 
     __slots__ = (
@@ -90,12 +90,14 @@ class Reader:
         if n < 0:
             while not self._eof:
                 await self._more()
-            return self._take(self._size) or self._end()
+            self._check()
+            return self._take(self._size)
         if n == 0:
             return b""
         while not self._size:
             if self._eof:
-                return self._end()
+                self._check()
+                return b""
             await self._more()
         return self._take(min(n, self._size))
 
@@ -106,8 +108,7 @@ class Reader:
         """
         while self._size < n:
             if self._eof:
-                if self._error is not None:
-                    raise self._error.with_traceback(None)
+                self._check()
                 raise asyncio.IncompleteReadError(self._take(self._size), n)
             await self._more()
         return self._take(n)
@@ -124,7 +125,8 @@ class Reader:
             if searched > limit:
                 raise ValueError(f"no line ends within {limit} octets; use read() instead")
             if self._eof:
-                return self._take(self._size) or self._end()
+                self._check()
+                return self._take(self._size)
             await self._more()
         if end > limit:
             raise ValueError(f"the line has {end} octets, and {limit} are allowed; use read()")
@@ -138,10 +140,9 @@ class Reader:
             return line
         raise StopAsyncIteration
 
-    def _end(self) -> bytes:
+    def _check(self) -> None:
         if self._error is not None:
             raise self._error.with_traceback(None)
-        return b""
 
     async def _more(self) -> None:
         """Wait for more than is buffered; the peer may fill the window again meanwhile."""
@@ -169,6 +170,8 @@ class Reader:
         return None
 
     def _take(self, n: int) -> bytes:
+        if not n:
+            return b""
         chunks = self._chunks
         if self._offset == 0 and len(chunks) == 1 and n == self._size:
             taken = bytes(chunks.popleft())
