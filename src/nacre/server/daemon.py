@@ -129,6 +129,13 @@ class Sessions:
 
     async def handle(self, session: Session) -> int | None:
         """Run a session; returns the exit status."""
+        try:
+            return await self._run(session)
+        finally:
+            if session.closed:
+                session.exit_signal("HUP")
+
+    async def _run(self, session: Session) -> int | None:
         connection = session.connection
         login = await self._policy.login(session)
         run = await asyncio.to_thread(
@@ -137,15 +144,12 @@ class Sessions:
         try:
             if run.directory != login.home:
                 await _say(session, f"there is no directory {login.home}: this is {run.directory}")
-            status = await self.processes.run(session, run)
+            return await self.processes.run(session, run)
         except (OSError, ValueError) as error:
             reason = safe(str(error))
             connection.record("error", what="the session can't be started", error=reason)
             await _say(session, f"can't start {login.shell}: {reason}")
             return NOT_STARTED
-        if session.closed:
-            session.exit_signal("HUP")
-        return status
 
 
 async def _say(session: Session, text: str) -> None:
