@@ -72,7 +72,7 @@ _VALUES = {
 """Options whose value is a configuration word's; the first of either kind wins."""
 
 _QUOTED = frozenset("bil")
-_LEVELS = ("INFO", "DEBUG1", "DEBUG2", "DEBUG3")
+_LEVELS = ("DEBUG1", "DEBUG2", "DEBUG3")
 
 
 @dataclass(slots=True)
@@ -84,8 +84,10 @@ class Arguments:
     :ivar options: ``Keyword=Value`` texts, strongest first.
     :ivar log_file: where to log in place of standard error.
     :ivar query: what ``-Q`` asks for.
+    :ivar verbosity: how often ``-v`` was said, up to 3.
     :ivar show_config: ``-G``.
     :ivar show_version: ``-V``.
+    :ivar flags: the long options that were given, without dashes.
     """
 
     host: str = ""
@@ -93,22 +95,24 @@ class Arguments:
     options: list[str] = field(default_factory=list)
     log_file: str | None = None
     query: str | None = None
+    verbosity: int = 0
     show_config: bool = False
     show_version: bool = False
+    flags: set[str] = field(default_factory=set)
 
 
-def parse(words: Sequence[str]) -> Arguments:
+def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
     """Take a command line apart.
 
+    :param flags: long options that there are, without dashes; ssh(1) has none.
     :raises ConfigurationError: an option is unknown, lacks its value, or has no feature here.
     """
     arguments = Arguments()
     strong: list[str] = []
-    verbosity = [0]
-    rest = _take_options(words, arguments, strong, verbosity)
+    rest = _take_options(words, flags, arguments, strong)
     if rest:
         destination, *rest = rest
-        rest = _take_options(rest, arguments, strong, verbosity)
+        rest = _take_options(rest, flags, arguments, strong)
         arguments.command = " ".join(rest) if rest else None
         host, options = split_destination(destination)
         arguments.host = host
@@ -118,24 +122,26 @@ def parse(words: Sequence[str]) -> Arguments:
 
 
 def _take_options(
-    words: Sequence[str], arguments: Arguments, strong: list[str], verbosity: list[int]
+    words: Sequence[str], flags: Sequence[str], arguments: Arguments, strong: list[str]
 ) -> list[str]:
     try:
-        found, rest = getopt.getopt(list(words), _LETTERS)
+        found, rest = getopt.getopt(list(words), _LETTERS, list(flags))
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}") from None
     for dashed, value in found:
         letter = dashed[1]
-        if letter in _ABSENT:
+        if dashed.startswith("--"):
+            arguments.flags.add(dashed[2:])
+        elif letter in _ABSENT:
             raise ConfigurationError(f"-{letter}: {_ABSENT[letter]} is not supported by nacre yet")
-        if letter in _WORDS:
+        elif letter in _WORDS:
             strong.append(_WORDS[letter])
         elif letter in _VALUES:
             text = quote(value) if letter in _QUOTED else value
             arguments.options.append(f"{_VALUES[letter]}={text}")
         elif letter == "v":
-            verbosity[0] = min(verbosity[0] + 1, 3)
-            strong.insert(0, f"LogLevel={_LEVELS[verbosity[0]]}")
+            arguments.verbosity = min(arguments.verbosity + 1, len(_LEVELS))
+            strong.insert(0, f"LogLevel={_LEVELS[arguments.verbosity - 1]}")
         elif letter == "t":
             # Once more is force, and stronger than what came before.
             again = "RequestTTY=yes" in strong
