@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from nacre.config.server import LogLevel
+
+_PLAIN = re.compile(r"[!#-<>-~]+")  # visible US-ASCII without the quote and the equals sign
 
 
 def level_of(record: Mapping[str, object]) -> LogLevel:
@@ -45,6 +48,6 @@ def line(record: Mapping[str, object]) -> str:
 
 def _value(value: object) -> str:
     text = str(value)
-    if text and text.isprintable() and not any(c in ' "=' for c in text):
+    if _PLAIN.fullmatch(text):
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())
