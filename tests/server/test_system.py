@@ -15,7 +15,7 @@ import pytest
 from nacre.errors import AccountError
 from nacre.keys import generate
 from nacre.protocol.requests import PtyRequest, Shell
-from nacre.server import pam, shadow
+from nacre.server import pam, shadow, system
 from nacre.server.accounts import find_account
 from nacre.server.authorized import read_authorized_keys
 from nacre.server.policy import REQUIREMENTS
@@ -210,6 +210,19 @@ async def test_policy_password(system_account: SystemAccount, policy: Any) -> No
     assert await policy.password(system_account.name, system_account.password, connection)
     assert not await policy.password(system_account.name, "wrong", connection)
     assert connection.reasons
+
+
+async def test_nologin_is_for_all_but_root(
+    system_account: SystemAccount, policy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system_account.authorize(f"{KEY}\n")
+    monkeypatch.setattr(system, "_NOLOGIN", tmp_path / "nologin")
+    name = system_account.name
+    assert await policy.public_key(name, KEY, "ssh-ed25519", True, Connection())
+    (tmp_path / "nologin").touch()
+    connection = Connection()
+    assert not await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    assert connection.reasons == [f"{tmp_path}/nologin exists"]
 
 
 async def test_policy_public_key(system_account: SystemAccount, policy: Any) -> None:

@@ -23,6 +23,7 @@ from nacre.runtime.session import Session
 from nacre.server.accounts import find_account, program
 from nacre.server.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
 from nacre.server.log import StderrLog
+from nacre.server.memory import give_back_memory
 from nacre.server.policy import AccountPolicy, StorePolicy
 from nacre.server.processes import Processes
 from nacre.server.state import open_state
@@ -61,6 +62,7 @@ class Daemon:
         :raises NacreError: it can't start; the message says why and what to do.
         """
         self._check_rights()
+        give_back_memory()
         state = open_state(self.state)
         host_keys = self.host_keys(state)
         self.banner()

@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from nacre.config.server import LogLevel
@@ -38,7 +39,9 @@ class StderrLog:
         level = level_of(record)
         if level <= self._level:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            print(line({"time": now, "level": level.name.lower(), **record}), file=sys.stderr)
+            text = line({"time": now, "level": level.name.lower(), **record})
+            with suppress(OSError):  # nobody reads it any more
+                print(text, file=sys.stderr)
 
 
 def line(record: Mapping[str, object]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ from nacre.server.policy import REQUIREMENTS, AccountPolicy
 if TYPE_CHECKING:
     from nacre.runtime.serving import ServerConnection
 
+_NOLOGIN = Path("/etc/nologin")
 _WAITING = 32
 """Threads for PAM, which sleeps for seconds after a wrong password: others must not wait for it."""
 
@@ -51,12 +53,19 @@ class SystemPolicy(AccountPolicy):
     async def _in_order(
         self, user: str, password: str | None, connection: ServerConnection
     ) -> bool:
+        """Tell whether the account may be used, by who knows its password or has shown a key."""
         host = str(connection.peer[0])
         loop = asyncio.get_running_loop()
-        refusal = await loop.run_in_executor(self._threads, self._refusal, user, password, host)
+        refusal = await loop.run_in_executor(self._threads, self._look, user, password, host)
         if refusal is not None:
             connection.record("refused", method="account", reason=refusal)
         return refusal is None
+
+    def _look(self, user: str, password: str | None, host: str) -> str | None:
+        refusal = self._refusal(user, password, host)
+        if refusal is None and user != "root" and _NOLOGIN.exists():
+            return f"{_NOLOGIN} exists"
+        return refusal
 
     async def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
