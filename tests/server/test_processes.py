@@ -8,7 +8,7 @@ import os
 import pwd
 import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -427,3 +427,13 @@ async def test_rights_of_another_account(processes: Processes, terminal: Termina
     assert lines[3].strip() == "0022"
     assert b"denied" in session.stdout.data + session.stderr.data
     assert "ok" in lines[-2]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_terminal_belongs_to_its_user(processes: Processes) -> None:
+    nobody = pwd.getpwnam("nobody")
+    program = sh("stat -c '%U %G %a' $(tty); echo x >/dev/tty")
+    credentials = Credentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=())
+    session = Session(terminal=Terminal())
+    status = await run(processes, session, replace(program, credentials=credentials))
+    assert (status, session.stdout.data) == (0, b"nobody tty 620\r\nx\r\n")

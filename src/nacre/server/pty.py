@@ -59,9 +59,10 @@ def open_terminal(wanted: Terminal, owner: Credentials | None) -> tuple[int, int
     """
     master, slave = os.openpty()
     try:
+        tty = _tty_group()
         if owner is not None:
-            os.fchown(slave, owner.uid, _tty_group(owner.gid))
-        os.fchmod(slave, 0o620 if _has_tty_group() else 0o600)
+            os.fchown(slave, owner.uid, owner.gid if tty is None else tty)
+        os.fchmod(slave, 0o620 if os.fstat(slave).st_gid == tty else 0o600)
         resize(master, wanted)
         set_modes(slave, decode(wanted.modes))
         return master, slave, os.ttyname(slave)
@@ -71,16 +72,12 @@ def open_terminal(wanted: Terminal, owner: Credentials | None) -> tuple[int, int
         raise
 
 
-def _has_tty_group() -> bool:
-    return _tty_group(-1) != -1
-
-
-def _tty_group(otherwise: int) -> int:
+def _tty_group() -> int | None:
     """Return the group of those programs that may write to anybody's terminal, such as wall."""
     try:
         return grp.getgrnam("tty").gr_gid
     except KeyError:
-        return otherwise
+        return None
 
 
 def resize(terminal: int, size: Terminal) -> None:
