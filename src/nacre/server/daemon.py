@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ NOT_STARTED = 255
 """The exit status of a session whose process could not be started."""
 
 _DESCRIPTORS = 65536
+_LOOKUPS = 4
+"""Threads that look up users and accounts; few enough that all are soon there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +170,7 @@ async def _serve(
     log: StderrLog,
 ) -> None:
     _allow_descriptors()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
     sessions = Sessions(policy)
     servers: list[Server] = []
     try:
@@ -225,7 +229,9 @@ def _cannot_listen(address: tuple[str, int], error: OSError) -> StateError:
         remedy = "another program has it; give another port with --listen, or 0 for a free one"
     elif error.errno == errno.EACCES:
         remedy = "ports below 1024 are for root; give another port with --listen"
-    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    # asyncio's own text repeats the address; the errors of name lookup have negative numbers.
+    known = error.errno is not None and error.errno > 0
+    reason = os.strerror(error.errno) if known else error.strerror
     return StateError(f"can't listen on {where}: {reason}: {remedy}")
 
 
