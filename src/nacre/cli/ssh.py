@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -40,6 +41,7 @@ def __getattr__(name: str) -> click.Command:
 
 def run(program: str, words: Sequence[str]) -> int:
     """Do what a command line says; returns the exit status."""
+    occupy_standard_descriptors()
     try:
         arguments = parse(words)
         config = parse_config(arguments.options)
@@ -63,6 +65,16 @@ def run(program: str, words: Sequence[str]) -> int:
             print(f"{program}: can't open the log: {error}", file=sys.stderr)
             return FAILURE
         return _connect(arguments, config, file)
+
+
+def occupy_standard_descriptors() -> None:
+    """Put ``/dev/null`` where a standard descriptor is closed.
+
+    The next socket would take its number, and what is printed would go to the server.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def open_log(arguments: Arguments, stack: ExitStack) -> BinaryIO:

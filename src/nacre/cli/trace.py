@@ -13,7 +13,7 @@ from typing import Any
 
 from nacre.cli.arguments import parse
 from nacre.cli.passing import Passing
-from nacre.cli.ssh import FAILURE, open_log
+from nacre.cli.ssh import FAILURE, occupy_standard_descriptors, open_log
 from nacre.client.log import Log
 from nacre.client.login import Target, log_in
 from nacre.client.program import run_client, say_goodbye
@@ -32,6 +32,7 @@ secret is shown."""
 
 def run(program: str, words: Sequence[str]) -> int:
     """Do what a command line says; returns the exit status."""
+    occupy_standard_descriptors()
     try:
         arguments = parse(words, ["json"])
         config = parse_config(arguments.options)
