@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nacre.config.server import KEYWORDS, LogLevel, ServerConfig, parse
 from nacre.errors import ConfigurationError
@@ -100,3 +103,11 @@ def test_bad_values_are_named(option: str) -> None:
 def test_an_unknown_word_gets_the_nearest_one() -> None:
     with pytest.raises(ConfigurationError, match="MaxAuthTris; did you mean MaxAuthTries"):
         parse(["MaxAuthTris=3"])
+
+
+@given(st.sampled_from(KEYWORDS), st.text(max_size=40))
+def test_any_value_is_taken_or_refused(keyword: str, value: str) -> None:
+    with contextlib.suppress(ConfigurationError):
+        config = parse([f"{keyword}={value}"])
+        assert config.limits().sessions >= 0
+        assert config.algorithms().kex

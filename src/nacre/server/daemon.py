@@ -67,22 +67,20 @@ class Daemon:
         self._check_rights()
         give_back_memory()
         state = open_state(self.state)
-        host_keys = self.host_keys(state)
-        self.banner()
-        log = StderrLog(self.config.log_level)
-        policy: StorePolicy | SystemPolicy
         if self.users == "system":
-            policy = SystemPolicy()
-            asyncio.run(_serve(self, state, host_keys, policy, log))
-            policy.close()
+            self._serve(state, SystemPolicy())
             return
         store = UserStore(state / FILE)
-        policy = StorePolicy(store, self.run_as)
         try:
-            asyncio.run(_serve(self, state, host_keys, policy, log))
+            self._serve(state, StorePolicy(store, self.run_as))
+        finally:
+            store.close()
+
+    def _serve(self, state: Path, policy: StorePolicy | SystemPolicy) -> None:
+        try:
+            asyncio.run(_Serving(self, state, policy).run())
         finally:
             policy.close()
-            store.close()
 
     def _check_rights(self) -> None:
         if self.users == "system" and os.geteuid() != 0:
@@ -162,65 +160,92 @@ async def _say(session: Session, text: str) -> None:
     await session.stderr.write(f"nacre: {text}{end}".encode(errors="surrogateescape"))
 
 
-async def _serve(
-    daemon: Daemon,
-    state: Path,
-    host_keys: tuple[PrivateKey, ...],
-    policy: AccountPolicy,
-    log: StderrLog,
-) -> None:
-    _allow_descriptors()
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
-    sessions = Sessions(policy)
-    servers: list[Server] = []
-    try:
-        for number, address in enumerate(daemon.addresses, 1):
-            servers.append(await _listen(daemon, number, address, host_keys, policy, sessions, log))
-        for server in servers:
-            for host, port in server.addresses:
-                print(f"listening on {show(host, port)}", file=sys.stderr, flush=True)
-        await _until_stopped(daemon, state, servers, log)
-    finally:
-        for server in servers:
-            await server.close()
-        await sessions.processes.end()
+class _Serving:
+    """A daemon at work."""
 
+    def __init__(self, daemon: Daemon, state: Path, policy: AccountPolicy) -> None:
+        self._daemon = daemon
+        self._state = state
+        self._policy = policy
+        self._log = StderrLog(daemon.config.log_level)
+        self._sessions = Sessions(policy)
+        self._servers: list[Server] = []
+        self._stop = asyncio.Event()
 
-async def _listen(
-    daemon: Daemon,
-    number: int,
-    address: tuple[str, int],
-    host_keys: tuple[PrivateKey, ...],
-    policy: AccountPolicy,
-    sessions: Sessions,
-    log: StderrLog,
-) -> Server:
-    config = daemon.config
+    async def run(self) -> None:
+        """Listen everywhere, and return when a signal said stop and all is closed."""
+        _allow_descriptors()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
+        host_keys, banner = self._daemon.host_keys(self._state), self._daemon.banner()
+        try:
+            for address in self._daemon.addresses:
+                self._servers.append(await self._listen(address, host_keys, banner))
+            self._handle_signals()
+            for server in self._servers:
+                for host, port in server.addresses:
+                    print(f"listening on {show(host, port)}", file=sys.stderr, flush=True)
+            await self._stop.wait()
+            for server in self._servers:
+                await server.wait_closed()
+        finally:
+            for server in self._servers:
+                await server.close()
+            await self._sessions.processes.end()
 
-    def record(fields: Mapping[str, object]) -> None:
-        # Each listener counts its connections from 1.
-        if len(daemon.addresses) > 1 and "connection" in fields:
-            fields = {**fields, "connection": f"{number}.{fields['connection']}"}
-        log(fields)
+    async def _listen(
+        self, address: tuple[str, int], host_keys: tuple[PrivateKey, ...], banner: str
+    ) -> Server:
+        config, number = self._daemon.config, len(self._servers) + 1
 
-    try:
-        return await listen(
-            *address,
-            host_keys=host_keys,
-            policy=policy,
-            handler=sessions.handle,
-            algorithms=config.algorithms(daemon.profile),
-            limits=config.limits(),
-            login_grace=config.login_grace_time,
-            max_startups=config.max_startups,
-            keepalive=config.keepalive,
-            keepalive_count=config.client_alive_count_max,
-            banner=daemon.banner(),
-            accept_env=config.accept_env,
-            log=record,
-        )
-    except OSError as error:
-        raise _cannot_listen(address, error) from error
+        def record(fields: Mapping[str, object]) -> None:
+            # Each listener counts its connections from 1.
+            if len(self._daemon.addresses) > 1 and "connection" in fields:
+                fields = {**fields, "connection": f"{number}.{fields['connection']}"}
+            self._log(fields)
+
+        try:
+            return await listen(
+                *address,
+                host_keys=host_keys,
+                policy=self._policy,
+                handler=self._sessions.handle,
+                algorithms=config.algorithms(self._daemon.profile),
+                limits=config.limits(),
+                login_grace=config.login_grace_time,
+                max_startups=config.max_startups,
+                keepalive=config.keepalive,
+                keepalive_count=config.client_alive_count_max,
+                banner=banner,
+                accept_env=config.accept_env,
+                log=record,
+            )
+        except OSError as error:
+            raise _cannot_listen(address, error) from error
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGINT, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _end(self) -> None:
+        """Let open sessions end by themselves; at the second time end them."""
+        at_once = self._stop.is_set()
+        self._log({"event": "stopping", "at_once": at_once})
+        for server in self._servers:
+            server.close(graceful=0.0 if at_once else GRACE)
+        self._stop.set()
+
+    def _reload(self) -> None:
+        """Read host keys and banner anew, for connections that come from now on."""
+        try:
+            host_keys, banner = self._daemon.host_keys(self._state), self._daemon.banner()
+            for server in self._servers:
+                server.reload(host_keys=host_keys, banner=banner)
+        except NacreError as error:
+            self._log({"event": "error", "what": "nothing was reloaded", "error": str(error)})
+        else:
+            self._log({"event": "reloaded", "host_keys": len(host_keys)})
 
 
 def _cannot_listen(address: tuple[str, int], error: OSError) -> StateError:
@@ -230,47 +255,14 @@ def _cannot_listen(address: tuple[str, int], error: OSError) -> StateError:
     elif error.errno == errno.EACCES:
         remedy = "ports below 1024 are for root; give another port with --listen"
     # asyncio's own text repeats the address; the errors of name lookup have negative numbers.
-    known = error.errno is not None and error.errno > 0
-    reason = os.strerror(error.errno) if known else error.strerror
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror
     return StateError(f"can't listen on {where}: {reason}: {remedy}")
 
 
 def show(host: str, port: int) -> str:
     """Return ``ADDR:PORT``, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-async def _until_stopped(
-    daemon: Daemon, state: Path, servers: list[Server], log: StderrLog
-) -> None:
-    """Return when a signal said stop and all is closed; the second such signal hurries."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-
-    def end() -> None:
-        log({"event": "stopping", "at_once": stop.is_set()})
-        for server in servers:
-            server.close(graceful=0.0 if stop.is_set() else GRACE)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, _reload, daemon, state, servers, log)
-    await stop.wait()
-    for server in servers:
-        await server.wait_closed()
-
-
-def _reload(daemon: Daemon, state: Path, servers: list[Server], log: StderrLog) -> None:
-    """Read host keys and banner anew, for connections that come from now on."""
-    try:
-        host_keys, banner = daemon.host_keys(state), daemon.banner()
-        for server in servers:
-            server.reload(host_keys=host_keys, banner=banner)
-    except NacreError as error:
-        log({"event": "error", "what": "nothing was reloaded", "error": str(error)})
-    else:
-        log({"event": "reloaded", "host_keys": len(host_keys)})
 
 
 def _allow_descriptors() -> None:

@@ -47,7 +47,7 @@ _CC_INDEX = {
 _SPEEDS = {
     int(name[1:]): getattr(termios, name)
     for name in dir(termios)
-    if name[0] == "B" and name[1:].isdigit()
+    if name[0] == "B" and name[1:].isdigit() and name != "B0"  # which would hang up
 }
 
 
