@@ -125,7 +125,7 @@ class UserStore:
         """
         self._path = path
         self._engine = create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, pool_size=8
+            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, pool_size=2
         )
         event.listen(self._engine, "connect", _configure)
         try:
