@@ -69,11 +69,17 @@ def nacre(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def invitation(port: str, password: str) -> str:
-    # A file of its own: another demo on this port has other keys, and ssh would refuse them.
-    known_hosts = shlex.quote(f"UserKnownHostsFile={RUN / 'known_hosts'}")
+    options = [
+        # Keys that an agent offers would use up the attempts.
+        "PreferredAuthentications=password",
+        # A file of its own: another demo on this port had other keys, and ssh would refuse these.
+        f"UserKnownHostsFile={RUN / 'known_hosts'}",
+        "StrictHostKeyChecking=accept-new",
+    ]
+    said = " ".join(f"-o {shlex.quote(option)}" for option in options)
     return (
         f"\nLog in from another terminal:\n\n"
-        f"    ssh -p {port} -o StrictHostKeyChecking=accept-new -o {known_hosts} demo@127.0.0.1\n\n"
+        f"    ssh -p {port} {said} demo@127.0.0.1\n\n"
         f"    password: {password}\n\n"
         f"Ctrl-C stops the server.\n"
     )
