@@ -76,6 +76,7 @@ class Driver(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_buffer",
+        "_dispatching",
         "_linger",
         "_owner",
         "_reading",
@@ -100,6 +101,7 @@ class Driver(asyncio.BufferedProtocol):
         self.received_at = loop.time()
         self._owner = owner
         self._buffer = _receive_buffer(loop)
+        self._dispatching = False
         self._scheduled = False
         self._reading = True
         self._tick: asyncio.TimerHandle | None = None
@@ -203,8 +205,15 @@ class Driver(asyncio.BufferedProtocol):
             self._schedule_tick()
 
     def _dispatch(self) -> None:
-        while events := self.engine.take_events():
-            self._owner.handle(events)
+        # What a handler makes happen comes after what happened before, but for the end.
+        if self._dispatching and self.engine.phase is not Phase.CLOSED:
+            return
+        self._dispatching = True
+        try:
+            while events := self.engine.take_events():
+                self._owner.handle(events)
+        finally:
+            self._dispatching = False
 
     def _pace(self) -> None:
         transport = self.transport

@@ -235,11 +235,9 @@ class Run:
     max_output: int
     encoding: str | None
 
-    def text(self, output: bytearray) -> Any:
+    def text(self, output: bytes) -> Any:
         """Return output as the caller wants it; what does not decode shows as U+FFFD."""
-        if self.encoding is None:
-            return bytes(output)
-        return output.decode(self.encoding, "replace")
+        return output if self.encoding is None else output.decode(self.encoding, "replace")
 
 
 async def run_process(connection: Connection, start: Start, run: Run) -> Completed[Any]:
