@@ -203,6 +203,7 @@ def test_environment_is_sent(to_sshd: Login) -> None:
     assert done.stdout == b"1-2\n", done.stderr
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 def test_shell_at_a_terminal_with_resize(to_sshd: Login) -> None:
     with Terminal(to_sshd.nacre_ssh(flags=["-tt"]), rows=24, columns=80) as terminal:
         terminal.expect(r"[$#] ")
@@ -221,6 +222,7 @@ def test_shell_at_a_terminal_with_resize(to_sshd: Login) -> None:
         assert terminal.wait() == 3
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 def test_escapes(to_sshd: Login) -> None:
     with Terminal(to_sshd.nacre_ssh(flags=["-tt"])) as terminal:
         terminal.type("echo re''ady\n")
@@ -231,6 +233,7 @@ def test_escapes(to_sshd: Login) -> None:
         assert terminal.wait() == 255
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 def test_terminal_is_as_before_afterwards(to_sshd: Login, tmp_path: Path) -> None:
     command = " ".join(f"'{word}'" for word in to_sshd.nacre_ssh(flags=["-tt"]))
     before = tmp_path / "before"
