@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,14 @@ def test_other_names_are_not() -> None:
 
 def test_importing_nacre_imports_little() -> None:
     program = "import sys; before = set(sys.modules); import nacre; print(*set(sys.modules)-before)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+        env=environment,
     )
     loaded = {name for name in done.stdout.split() if name.startswith("nacre")}
     assert loaded <= {"nacre"}

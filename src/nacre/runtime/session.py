@@ -233,6 +233,7 @@ class Session:
     async def _handle(self) -> None:
         try:
             status = await self.connection.settings.handler(self)
+            self.exit(0 if status is None else status)
         except asyncio.CancelledError:
             self._channel.close()
             raise
@@ -241,8 +242,6 @@ class Session:
                 return  # The client is gone; what the handler met was that.
             self.connection.record_error("the session's handler failed", error)
             self.exit(FAILED)
-        else:
-            self.exit(status or 0)
 
     def _accept_change(self) -> None:
         if not self._channel.closed:
