@@ -27,6 +27,9 @@ check: .venv/dev ## format, lint, types, and who imports whom
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+bench: setup ## how fast a command's output comes down, against OpenSSH
+	@.venv/bin/python bench/exec_down.py
+
 # Each holds when its extras are installed as pyproject.toml asks. What suits development suits `run`.
 .venv/run: pyproject.toml
 	@test -e .venv/dev || scripts/venv "$(PYTHON)" cli,server
