@@ -337,6 +337,25 @@ async def test_trace_as_json_shows_no_secret(served):
     assert records[-1]["exit_status"] == 7
 
 
+async def test_trace_without_a_session(served):
+    status, out, _ = await served.ssh("-N", "--json", program=TRACE)
+    assert status == 0
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [r["phase"] for r in records if r["event"] == "phase"] == [1, 2, 3, 4]
+    assert not [r for r in records if r.get("name") == "SSH_MSG_CHANNEL_OPEN"]
+
+
+async def test_trace_that_nobody_reads(served):
+    script = '"$@" | head -1'
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", script, "sh", *TRACE, "--json", *served.words("both"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=served.environment(),
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert len(out.splitlines()) == 1
+    assert err == b""
+
+
 async def test_trace_of_a_failure(served):
     status, out, err = await served.ssh(
         "--json", "-o", "KexAlgorithms=diffie-hellman-group1-sha1", program=TRACE
