@@ -215,6 +215,20 @@ async def test_no_session(served):
     assert err == b"Killed by signal 15.\n"
 
 
+async def test_a_signal_that_nohup_switched_off_stays_off(served):
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *PROGRAM, *served.words("wait"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, env=served.environment(),
+    )  # fmt: skip
+    line = await asyncio.wait_for(process.stdout.readline(), DEADLINE)
+    assert line == b"waiting\n"
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    _, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert err == b"Killed by signal 15.\n"
+
+
 async def test_an_unknown_host_without_anyone_to_ask(served):
     served.known_hosts.unlink()
     status, out, err = await served.ssh("-o", "BatchMode=yes", command=["both"])

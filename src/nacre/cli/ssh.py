@@ -144,6 +144,7 @@ _LISTS = {
     "compression": "compression",
     "hostkeyalgorithms": "host key",
     "kex": "kex",
+    "key": "signature",
     "kexalgorithms": "kex",
     "mac": "MAC",
     "macs": "MAC",
