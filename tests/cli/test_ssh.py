@@ -370,6 +370,21 @@ async def test_trace_that_nobody_reads(served):
     assert err == b""
 
 
+async def test_a_server_does_not_learn_what_its_visitor_is_told(served):
+    other = nacre.generate("ssh-ed25519").public
+    served.known_hosts.write_text(f"[127.0.0.1]:{served.port} {other}\n")
+    status, out, err = await served.ssh("--json", program=TRACE)
+    assert status == 255
+    assert str(served.known_hosts) in err
+    records = [json.loads(line) for line in out.splitlines()]
+    last = [r for r in records if r.get("name") == "SSH_MSG_DISCONNECT"][-1]
+    assert last["fields"] == {
+        "code": 9,
+        "description": "host key not verifiable",
+        "language": "",
+    }
+
+
 async def test_trace_of_a_failure(served):
     status, out, err = await served.ssh(
         "--json", "-o", "KexAlgorithms=diffie-hellman-group1-sha1", program=TRACE
