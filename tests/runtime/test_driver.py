@@ -74,6 +74,9 @@ class Transport:
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
 
+    def write_eof(self) -> None:
+        self.calls.append("write_eof")
+
     def close(self) -> None:
         self.closing = True
         self.calls.append("close")
@@ -207,3 +210,18 @@ async def test_the_end_closes_the_transport_and_then_does_not_wait_for_ever(
     made.connection_lost(reset)
     assert made.cause is reset
     assert owner.lost
+
+
+async def test_the_peer_may_read_our_last_words_before_the_socket_is_closed() -> None:
+    made, engine, transport, _ = driver()
+    engine.wants_input = False
+    made.touch()
+    await asyncio.sleep(0)
+    engine.phase = Phase.CLOSED
+    engine.output += b"goodbye"
+    made.says_why = True
+    made.touch()
+    await asyncio.sleep(0)
+    assert transport.written[-1] == b"goodbye"
+    assert transport.calls == ["pause", "write_eof", "resume"]
+    made.connection_lost(None)

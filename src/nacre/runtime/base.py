@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 from nacre.errors import (
     ConnectionLost,
     DisconnectCode,
+    Disconnected,
     LocalProtocolError,
     NacreError,
     PeerSilent,
@@ -170,6 +171,7 @@ class BaseConnection:
     def _on_ended(self, event: ConnectionEnded) -> None:
         self.ended = True
         self.error = self.error or event.error
+        self.driver.says_why = self.error is not None and not isinstance(event.error, Disconnected)
         if isinstance(self.error, ConnectionLost) and self.driver.cause is not None:
             self.error.__cause__ = self.driver.cause
         if self._keepalive_timer is not None:

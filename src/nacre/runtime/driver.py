@@ -31,7 +31,7 @@ does not read them.
 """
 
 LINGER = 5.0
-"""Seconds that unsent octets have after the connection's end."""
+"""Seconds the peer has, after the connection's end, to take what is unsent and to hang up."""
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
@@ -71,6 +71,7 @@ class Driver(asyncio.BufferedProtocol):
     :ivar congested: whether the socket takes no more.
     :ivar drained: where writers wait while ``congested``.
     :ivar received_at: when octets came last, on the loop's clock.
+    :ivar says_why: the peer is to see our last words, so it hangs up first, if it does so soon.
     :ivar cause: the operating system's reason for the end of the transport.
     """
 
@@ -88,6 +89,7 @@ class Driver(asyncio.BufferedProtocol):
         "engine",
         "loop",
         "received_at",
+        "says_why",
         "transport",
     )
 
@@ -97,6 +99,7 @@ class Driver(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.cause: Exception | None = None
         self.congested = False
+        self.says_why = False
         self.drained = Gate()
         self.received_at = loop.time()
         self._owner = owner
@@ -217,7 +220,7 @@ class Driver(asyncio.BufferedProtocol):
 
     def _pace(self) -> None:
         transport = self.transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self.engine.phase is Phase.CLOSED:
             return
         reading = self.engine.wants_input and not (
             self.congested and transport.get_write_buffer_size() > UNSENT
@@ -231,9 +234,16 @@ class Driver(asyncio.BufferedProtocol):
 
     def _finish(self) -> None:
         transport = self.transport
-        if transport is not None and self._linger is None:
-            self._linger = self.loop.call_later(LINGER, transport.abort)
+        if transport is None or transport.is_closing() or self._linger is not None:
+            return
+        self._linger = self.loop.call_later(LINGER, transport.abort)
+        if not self.says_why:
             transport.close()
+            return
+        # Closing a socket with unread octets resets it, and the peer would not see the reason.
+        transport.write_eof()
+        if not self._reading:
+            transport.resume_reading()
 
     def _schedule_tick(self) -> None:
         due = self.engine.next_tick
