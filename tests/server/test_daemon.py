@@ -256,7 +256,7 @@ async def test_nothing_grows(state: Path) -> None:
             assert (await ssh.run("echo x")).stdout == "x\n"
 
     async with serving(state, "-o", "MaxStartups=100") as server:
-        # The store opens its file once for each thread, up to a bound.
+        # The store opens its file twice at most.
         for _ in range(3):
             await asyncio.gather(*(log_in() for _ in range(20)))
         before = descriptors()
