@@ -7,7 +7,7 @@ import os
 from base64 import b64decode
 
 from nacre.errors import KeyFormatError
-from nacre.keys import openssh, pem
+from nacre.keys import openssh, pem, rsa1
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.openssh import Random
@@ -20,7 +20,8 @@ MAXIMUM_SIZE = 256 * 1024
 def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> PrivateKey:
     """Return the private key that the text of a key file holds.
 
-    OpenSSH's format, and PEM: PKCS#1, SEC 1 and DSA, plain or encrypted, and PKCS#8 likewise.
+    OpenSSH's format, and PEM: PKCS#1, SEC 1 and DSA, plain or encrypted, and PKCS#8 likewise; and
+    SSH-1's format 1.1.
 
     :param passphrase: UTF-8 when it is text; left unused when the key is not encrypted.
     :raises KeyFormatError: when it holds none, a damaged one, or one of another format.
@@ -29,6 +30,8 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     text, secret = _octets(data), None if passphrase is None else _octets(passphrase)
     if len(text) > MAXIMUM_SIZE:
         raise KeyFormatError(f"{len(text)} bytes are no private key file")
+    if text.startswith(rsa1.BEGIN):
+        return rsa1.decode(text, secret)
     if openssh.BEGIN in text:
         return openssh.decode(text, secret)
     if b"-----BEGIN " in text:
@@ -40,15 +43,34 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     raise KeyFormatError("not a private key file: no BEGIN line")
 
 
+def is_private(text: bytes) -> bool:
+    """Tell whether a key file's text is that of a private key."""
+    return text.lstrip().startswith(b"-") or text.startswith(rsa1.BEGIN)
+
+
+def public_half(text: bytes) -> PublicKey | None:
+    """Return the public key of a private file that shows it without its passphrase, or None.
+
+    :raises KeyFormatError: when it is damaged.
+    """
+    if text.startswith(rsa1.BEGIN):
+        return rsa1.public_half(text)
+    return openssh.public_half(text) if openssh.BEGIN in text else None
+
+
 def load_public(line: bytes | str) -> tuple[PublicKey, str]:
     """Return the public key in ``line``, ``type base64 comment``, and its comment.
 
-    The form of ``.pub`` files and of lines in ``authorized_keys`` without options.
+    An RSA1 key's line is ``bits exponent modulus comment``. Both are the form of ``.pub`` files,
+    and of lines in ``authorized_keys`` without options.
 
     :raises KeyFormatError: when it holds none.
     """
     if isinstance(line, bytes):
         line = line.decode("utf-8", "surrogateescape")
+    words = line.strip().split(None, 3)
+    if rsa1.is_line(words):
+        return rsa1.parse_words(words), words[3] if len(words) > 3 else ""
     words = line.strip().split(None, 2)
     if len(words) < 2:
         raise KeyFormatError("not a public key: a type and base64 are expected")
@@ -81,11 +103,15 @@ def dump_private(
 ) -> bytes:
     """Return ``key`` as a file in OpenSSH's format, for a file that only its owner can read.
 
+    An RSA1 key comes out in SSH-1's format 1.1.
+
     :param passphrase: UTF-8 when it is text; None or an empty one leaves the key unencrypted.
     :param rounds: of bcrypt; see :func:`nacre.keys.openssh.encode`.
     :param random: makes salts.
     """
     secret = None if passphrase is None else _octets(passphrase)
+    if isinstance(key, rsa1.RSA1PrivateKey):
+        return rsa1.encode(key, secret, random)
     return openssh.encode(key, secret, rounds=rounds, random=random)
 
 

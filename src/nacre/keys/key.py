@@ -10,6 +10,7 @@ from nacre.keys.dsa import DSA, DSAPrivateKey, DSAPublicKey
 from nacre.keys.ecdsa import ECDSA_TYPES, ECDSAPrivateKey, ECDSAPublicKey
 from nacre.keys.ed25519 import ED25519, Ed25519PrivateKey, Ed25519PublicKey
 from nacre.keys.rsa import RSA, RSAPrivateKey, RSAPublicKey
+from nacre.keys.rsa1 import RSA1, RSA1PrivateKey, RSA1PublicKey
 from nacre.wire.codec import Reader, string
 from nacre.wire.text import safe
 
@@ -24,10 +25,18 @@ __all__ = [
 ]
 
 _PublicFamily: TypeAlias = (
-    type[Ed25519PublicKey] | type[ECDSAPublicKey] | type[RSAPublicKey] | type[DSAPublicKey]
+    type[Ed25519PublicKey]
+    | type[ECDSAPublicKey]
+    | type[RSAPublicKey]
+    | type[DSAPublicKey]
+    | type[RSA1PublicKey]
 )
 _PrivateFamily: TypeAlias = (
-    type[Ed25519PrivateKey] | type[ECDSAPrivateKey] | type[RSAPrivateKey] | type[DSAPrivateKey]
+    type[Ed25519PrivateKey]
+    | type[ECDSAPrivateKey]
+    | type[RSAPrivateKey]
+    | type[DSAPrivateKey]
+    | type[RSA1PrivateKey]
 )
 
 _FAMILIES: dict[str, tuple[_PublicFamily, _PrivateFamily]] = {
@@ -38,7 +47,11 @@ _FAMILIES: dict[str, tuple[_PublicFamily, _PrivateFamily]] = {
 }
 
 KEY_TYPES = tuple(_FAMILIES)
-"""The types of keys there are, by their names on the wire."""
+"""The types of keys SSH-2 has, by their names on the wire."""
+
+# Keys of SSH-1 are kept among others: in a user store, and behind `nacre.generate`. SSH-2 has no
+# algorithm for them.
+_FAMILIES[RSA1] = (RSA1PublicKey, RSA1PrivateKey)
 
 
 def _family(type: str) -> tuple[_PublicFamily, _PrivateFamily]:
@@ -93,7 +106,7 @@ def encode_private(key: PrivateKey) -> bytes:
 def generate(type: str, *, bits: int | None = None, comment: str = "") -> PrivateKey:
     """Make a new key.
 
-    :param type: one of :data:`KEY_TYPES`.
+    :param type: one of :data:`KEY_TYPES`, or ``rsa1`` for SSH-1.
     :param bits: the size, for families that have several: ``ssh-rsa`` takes 1024 to 16384, by
         default 3072.
     :raises KeyFormatError: for a type or a size that does not exist.

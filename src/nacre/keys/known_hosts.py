@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from nacre.errors import ConfigurationError, KeyFormatError
+from nacre.keys import rsa1
 from nacre.keys.base import PublicKey
 from nacre.keys.files import decode_blob
 from nacre.keys.openssh import Random
@@ -212,19 +213,23 @@ def _parse_line(number: int, line: str) -> KnownHost:
             marker = Marker(word)
         except ValueError:
             raise KeyFormatError(f"{safe(word, 32)} is no marker") from None
-    words = line.split(None, 3)
+    words = line.split(None, 4)
+    rsa1_key = rsa1.parse_words(words[1:]) if rsa1.is_line(words[1:]) else None
+    if rsa1_key is None:
+        words = line.split(None, 3)
     if len(words) < 3:
         raise KeyFormatError("a line is hosts, a key type and base64")
     hosts = (words[0],) if words[0].startswith(_HASH_MAGIC) else tuple(words[0].split(","))
     if hosts[0].startswith(_HASH_MAGIC):
         _split_hash(hosts[0])
+    comment_at = 3 if rsa1_key is None else 4
     return KnownHost(
         line_number=number,
         marker=marker,
         hosts=hosts,
-        key_type=words[1],
-        blob=decode_blob(words[1], words[2]),
-        comment=words[3] if len(words) > 3 else "",
+        key_type=words[1] if rsa1_key is None else rsa1_key.type,
+        blob=decode_blob(words[1], words[2]) if rsa1_key is None else rsa1_key.blob,
+        comment=words[comment_at] if len(words) > comment_at else "",
     )
 
 

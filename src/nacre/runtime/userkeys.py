@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
-from nacre.keys import openssh
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.keys.files import MAXIMUM_SIZE, load_private, load_public
+from nacre.keys.files import MAXIMUM_SIZE, is_private, load_private, load_public, public_half
 from nacre.runtime.agent import Agent
 
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
@@ -104,14 +103,14 @@ async def open_file(path: Path, passphrase: Unlock) -> UserKey | PublicKey | Non
     text, public_text = await asyncio.to_thread(_read, path)
     if text is None:
         return load_public(public_text)[0] if public_text is not None else None
-    if not text.lstrip().startswith(b"-"):
+    if not is_private(text):
         # `-i key.pub` chooses the agent's key of that name, or the file beside it.
         return load_public(text)[0]
     try:
         return HeldKey(await asyncio.to_thread(load_private, text), str(path))
     except PassphraseRequired:
-        if openssh.BEGIN in text:
-            return LockedFile(path, text, openssh.public_half(text), passphrase)
+        if (public := public_half(text)) is not None:
+            return LockedFile(path, text, public, passphrase)
         if public_text is not None:
             return LockedFile(path, text, load_public(public_text)[0], passphrase)
         return HeldKey(await unlock(text, str(path), passphrase), str(path))
@@ -119,7 +118,7 @@ async def open_file(path: Path, passphrase: Unlock) -> UserKey | PublicKey | Non
 
 def _read(path: Path) -> tuple[bytes | None, bytes | None]:
     private = _content(path)
-    if private is not None and private.lstrip().startswith(b"-"):
+    if private is not None and is_private(private):
         _check_private(path)
     return private, _content(path.with_name(f"{path.name}.pub"))
 

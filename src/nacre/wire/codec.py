@@ -1,4 +1,4 @@
-"""The data types of RFC 4251 section 5, bounds-checked.
+"""The data types of RFC 4251 section 5, and the number of SSH-1, bounds-checked.
 
 ``Reader`` takes values off the front of a buffer; the functions below make the bytes of one value.
 """
@@ -53,6 +53,17 @@ def mpint(value: int) -> bytes:
         return b"\x00\x00\x00\x00"
     size = (value if value > 0 else ~value).bit_length() // 8 + 1
     return _U32.pack(size) + value.to_bytes(size, "big", signed=True)
+
+
+def mpint1(value: int) -> bytes:
+    """Return a number as SSH-1 has it: how many bits as uint16, then its octets.
+
+    :raises ValueError: it is negative, or has more than 65535 bits.
+    """
+    bits = value.bit_length()
+    if value < 0 or bits > 0xFFFF:
+        raise ValueError("a number that SSH-1 can't carry")
+    return bits.to_bytes(2, "big") + value.to_bytes((bits + 7) // 8, "big")
 
 
 def name_list(names: Iterable[str]) -> bytes:
@@ -121,6 +132,11 @@ class Reader:
     def mpint(self) -> int:
         """Take an ``mpint``. Needless leading octets are taken: old peers send them."""
         return int.from_bytes(self.string(), "big", signed=True)
+
+    def mpint1(self) -> int:
+        """Take a number of SSH-1. Peers round the count of bits up, so it may be too high."""
+        bits = int.from_bytes(self.octets(2), "big")
+        return int.from_bytes(self.octets((bits + 7) // 8), "big")
 
     def name_list(self) -> tuple[str, ...]:
         """Take a ``name-list``: empty names and control characters are malformed."""

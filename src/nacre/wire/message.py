@@ -29,18 +29,25 @@ Bool = Annotated[bool, "boolean"]
 String = Annotated[bytes, "string"]
 Text = Annotated[str, "text"]
 MPInt = Annotated[int, "mpint"]
+MPInt1 = Annotated[int, "mpint1"]
 NameList = Annotated[tuple[str, ...], "name_list"]
 Cookie = Annotated[bytes, "cookie"]
+Cookie1 = Annotated[bytes, "cookie1"]
+Digest = Annotated[bytes, "digest"]
 Rest = Annotated[bytes, "rest"]
 SecretString = Annotated[bytes, "string", "secret"]
 SecretText = Annotated[str, "text", "secret"]
 
 _ENCODE = {
     "cookie": "self.{0}",
+    "cookie1": "self.{0}",
+    "digest": "self.{0}",
     "rest": "self.{0}",
 }
 _DECODE = {
     "cookie": "reader.octets(16)",
+    "cookie1": "reader.octets(8)",
+    "digest": "reader.octets(16)",
 }
 
 

@@ -1,0 +1,221 @@
+"""RSA1 keys, which SSH-1 alone has: the keys, their lines, and their private files.
+
+A key's line is ``bits exponent modulus comment``, in decimal; the private file is
+``SSH PRIVATE KEY FILE FORMAT 1.1``, whose public half is never encrypted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from nacre.crypto import legacy
+from nacre.crypto.rsa1 import BITS, RSA1Signer, RSA1Verifier, fields
+from nacre.crypto.seal import Random
+from nacre.crypto.sign import RSANumbers
+from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
+from nacre.keys.base import PrivateKey, PublicKey
+from nacre.keys.fingerprint import fingerprint
+from nacre.wire.codec import Reader, mpint, mpint1, string, u8, u32
+
+RSA1 = "rsa1"
+DEFAULT_BITS = 2048
+
+BEGIN = b"SSH PRIVATE KEY FILE FORMAT 1.1\n\0"
+
+CHALLENGE = 32
+"""Octets of a challenge."""
+
+_PLAIN, _ENCRYPTED = 0, legacy.CIPHERS["3des"]
+_DIGITS = 5000  # of a modulus of 16384 bits, and some
+
+
+class RSA1PublicKey(PublicKey):
+    """An RSA1 public key. It verifies nothing: SSH-1 lets the private key decrypt a challenge.
+
+    Its ``blob`` is of nacre's own making: a name, the exponent and the modulus, as SSH-2 would do.
+
+    :ivar verifier: encrypts.
+    """
+
+    __slots__ = ("verifier",)
+
+    def __init__(self, verifier: RSA1Verifier) -> None:
+        numbers = mpint(verifier.e) + mpint(verifier.n)
+        super().__init__(RSA1, numbers, (RSA1,), verifier.n.bit_length())
+        self.verifier = verifier
+
+    @classmethod
+    def decode(cls, type: str, reader: Reader) -> RSA1PublicKey:
+        """Take the fields behind the type's name."""
+        e, n = reader.mpint(), reader.mpint()
+        return cls(RSA1Verifier(n, e))
+
+    def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
+        return False
+
+    def fingerprint(self, hash_name: str = "sha256") -> str:
+        """See :meth:`PublicKey.fingerprint`: of the modulus and the exponent, as SSH-1 has it."""
+        return fingerprint(fields(self.verifier), hash_name)
+
+    def __str__(self) -> str:
+        """Return the key as ``authorized_keys`` has it: bits, exponent, modulus."""
+        return f"{self.bits} {self.verifier.e} {self.verifier.n}"
+
+
+class RSA1PrivateKey(PrivateKey):
+    """An RSA1 private key.
+
+    :ivar signer: decrypts.
+    """
+
+    __slots__ = ("signer",)
+
+    public: RSA1PublicKey
+
+    def __init__(self, signer: RSA1Signer, comment: str = "") -> None:
+        super().__init__(RSA1PublicKey(signer.verifier), comment)
+        self.signer = signer
+
+    @classmethod
+    def generate(cls, type: str, bits: int | None) -> RSA1PrivateKey:
+        """Make a new key with a modulus of ``bits``, by default 2048."""
+        bits = DEFAULT_BITS if bits is None else bits
+        low, high = 1024, BITS[1]
+        if not low <= bits <= high:
+            raise KeyFormatError(f"a new RSA1 key has from {low} to {high} bits, not {bits}")
+        return cls(RSA1Signer.generate(bits))
+
+    @classmethod
+    def decode(cls, type: str, reader: Reader) -> RSA1PrivateKey:
+        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        n, e, d, iqmp, p, q = (reader.mpint() for _ in range(6))
+        return cls(RSA1Signer(RSANumbers(n=n, e=e, d=d, p=p, q=q, iqmp=iqmp)))
+
+    def secret_fields(self) -> bytes:
+        key = self.signer.numbers
+        return b"".join(map(mpint, (key.n, key.e, key.d, key.iqmp, key.p, key.q)))
+
+    def _sign(self, data: bytes, algorithm: str) -> bytes:
+        """Answer a challenge: ``data`` is the session id, and the challenge as it was sent."""
+        challenge = int.from_bytes(data[16:], "big")
+        return legacy.challenge_response(
+            self.signer.decrypt(challenge, CHALLENGE, os.urandom), data[:16]
+        )
+
+
+# --- lines ---
+
+
+def is_line(words: list[str]) -> bool:
+    """Tell whether words begin with bits, an exponent and a modulus."""
+    return len(words) >= 3 and all(word.isascii() and word.isdigit() for word in words[:3])
+
+
+def parse_words(words: list[str]) -> RSA1PublicKey:
+    """Return the key in the first three words.
+
+    The bits are not held against it: programs of old counted them in other ways.
+
+    :raises KeyFormatError: they hold none.
+    """
+    if not is_line(words) or any(len(word) > _DIGITS for word in words[:3]):
+        raise KeyFormatError("not an RSA1 key: bits, exponent and modulus are expected")
+    return RSA1PublicKey(RSA1Verifier(int(words[2]), int(words[1])))
+
+
+# --- private files ---
+
+
+def decode(data: bytes, passphrase: bytes | None) -> RSA1PrivateKey:
+    """Return the private key in ``data``, a file of format 1.1.
+
+    :raises KeyFormatError: when it is damaged.
+    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    """
+    try:
+        reader = Reader(data, len(BEGIN))
+        cipher, public, comment = _decode_front(reader)
+        encrypted = cipher != _PLAIN
+        if encrypted and not passphrase:
+            raise PassphraseRequired("the private key is encrypted: a passphrase is needed")
+        secret = reader.rest()
+        if len(secret) % legacy.BLOCK:
+            raise KeyFormatError("the private key file is damaged: it was cut off")
+        if encrypted:
+            secret = _cipher(passphrase or b"", encrypt=False).update(secret)
+        return _decode_secret(secret, public, comment, encrypted=encrypted)
+    except MalformedMessage as error:
+        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+
+
+def public_half(data: bytes) -> RSA1PublicKey:
+    """Return the public key of a file of format 1.1.
+
+    :raises KeyFormatError: when it is damaged.
+    """
+    try:
+        return _decode_front(Reader(data, len(BEGIN)))[1]
+    except MalformedMessage as error:
+        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+
+
+def _decode_front(reader: Reader) -> tuple[int, RSA1PublicKey, str]:
+    cipher = reader.u8()
+    if cipher not in (_PLAIN, _ENCRYPTED):
+        raise KeyFormatError(f"the private key is encrypted with cipher {cipher}: 3DES is taken")
+    reader.u32()  # reserved
+    reader.u32()  # bits
+    n, e = reader.mpint1(), reader.mpint1()
+    return cipher, RSA1PublicKey(RSA1Verifier(n, e)), reader.text()
+
+
+def _decode_secret(
+    secret: bytes, public: RSA1PublicKey, comment: str, *, encrypted: bool
+) -> RSA1PrivateKey:
+    if secret[:2] != secret[2:4] or len(secret) < 4:
+        if encrypted:
+            raise PassphraseRequired("the passphrase is wrong, or the private key is damaged")
+        raise KeyFormatError("the private key file is damaged")
+    reader = Reader(secret, 4)
+    try:
+        d, iqmp, q, p = (reader.mpint1() for _ in range(4))
+        verifier = public.verifier
+        signer = RSA1Signer(RSANumbers(n=verifier.n, e=verifier.e, d=d, p=p, q=q, iqmp=iqmp))
+    except (MalformedMessage, KeyFormatError) as error:
+        if encrypted:
+            # One wrong passphrase in 65536 passes the check before.
+            raise PassphraseRequired("the passphrase is wrong, or the key is damaged") from error
+        raise
+    return RSA1PrivateKey(signer, comment)
+
+
+def encode(key: RSA1PrivateKey, passphrase: bytes | None, random: Random = os.urandom) -> bytes:
+    """Return ``key`` as a file of format 1.1.
+
+    :param passphrase: None or an empty one leaves the key unencrypted. The format's encryption is
+        weak: MD5 once, and 3DES.
+    """
+    numbers = key.signer.numbers
+    check = random(2)
+    secret = check * 2 + b"".join(map(mpint1, (numbers.d, numbers.iqmp, numbers.q, numbers.p)))
+    secret += bytes(-len(secret) % legacy.BLOCK)
+    if passphrase:
+        secret = _cipher(passphrase, encrypt=True).update(secret)
+    return b"".join(
+        (
+            BEGIN,
+            u8(_ENCRYPTED if passphrase else _PLAIN),
+            u32(0),
+            u32(key.public.bits),
+            mpint1(numbers.n),
+            mpint1(numbers.e),
+            string(key.comment.encode("utf-8", "surrogateescape")),
+            secret,
+        )
+    )
+
+
+def _cipher(passphrase: bytes, *, encrypt: bool) -> legacy.Cipher:
+    key = hashlib.md5(passphrase, usedforsecurity=False).digest()
+    return legacy.cipher("3des", key, encrypt=encrypt)
