@@ -17,6 +17,7 @@ from nacre.errors import (
 )
 from nacre.keys import PrivateKey
 from nacre.protocol.asks import Answer, Asks
+from nacre.protocol.banner import BannerReader, Identification, identification
 from nacre.protocol.events import (
     ConnectionEnded,
     DebugReceived,
@@ -34,7 +35,6 @@ from nacre.ssh2.auth.server import ServerAuth
 from nacre.ssh2.connection.mux import Mux
 from nacre.ssh2.connection.replies import send_reply
 from nacre.ssh2.routes import Rest, Stage
-from nacre.ssh2.transport.banner import BannerReader, Identification, identification
 from nacre.ssh2.transport.framing import Inbox
 from nacre.ssh2.transport.kex import (
     PING_EXTENSION,

@@ -9,6 +9,7 @@ from nacre.errors import DisconnectCode, RemoteProtocolError
 from nacre.protocol.asks import Asks, AskUser, Requirement, UserRequirement
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
+from nacre.protocol.requirement import satisfied, useful
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import SERVICE, Attempt, Driver, check_octets
 from nacre.ssh2.auth.messages import (
@@ -17,7 +18,6 @@ from nacre.ssh2.auth.messages import (
     UserauthRequest,
     UserauthSuccess,
 )
-from nacre.ssh2.auth.requirement import satisfied, useful
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.wire.codec import Buffer

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from nacre.errors import VersionError
 from nacre.limits import Limits
+from nacre.protocol.banner import BannerReader, Identification, identification
 from nacre.protocol.phases import Role
-from nacre.ssh2.transport.banner import BannerReader, Identification, identification
 
 LIMITS = Limits()
 
