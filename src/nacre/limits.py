@@ -95,6 +95,10 @@ class Limits:
     packet_data: int = 32 * KIB
     """Octets of data in one CHANNEL_DATA that this side accepts: what all peers speak."""
 
+    ssh1_output: int = 1 * MIB
+    """Octets of an SSH-1 connection that wait to be sent, at which it takes no more data: SSH-1 has
+    no windows."""
+
     environment: int = 256
     """Environment variables one session may set."""
 

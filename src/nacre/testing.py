@@ -83,6 +83,7 @@ class Pair:
     """A client and a server that talk to each other.
 
     :param answers_client: answers the client's questions; likewise ``answers_server``.
+    :param engines: a client and a server to use in place of new ones of SSH-2.
     :param split: cuts what one side sent into the portions in which the other gets it.
     :ivar client_events: what the client reported, questions included; likewise ``server_events``.
     :ivar now: the time that both engines are told.
@@ -98,13 +99,16 @@ class Pair:
         answers_server: Answers = agreeable,
         split: Callable[[bytes], Iterable[bytes]] = whole,
         seed: int = 0,
+        engines: tuple[Engine, Engine] | None = None,
     ) -> None:
         draw = random.Random(seed).randbytes
         both = algorithms or default_algorithms()
         client = client or ClientOptions(user="alice", algorithms=both)
         server = server or ServerOptions(host_keys=(host_key(),), algorithms=both)
-        self.client: Engine = Client(client, random=draw)
-        self.server: Engine = Server(server, random=draw)
+        self.client, self.server = engines or (
+            Client(client, random=draw),
+            Server(server, random=draw),
+        )
         self.client_events: list[Event] = []
         self.server_events: list[Event] = []
         self.now = 0.0

@@ -233,6 +233,25 @@ class AskPublicKey(Ask):
 
 
 @dataclass(frozen=True, slots=True)
+class RSAKey(Answer):
+    """The key of that modulus."""
+
+    key: PublicKey
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AskRSAKey(Ask):
+    """Which of the user's RSA1 keys has this modulus? SSH-1 names keys so.
+
+    ``AskPublicKey`` follows when the client has shown that it holds the private half.
+    """
+
+    ANSWERS = (RSAKey, Denied)
+    user: str
+    modulus: int
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge(Answer):
     """Prompts for the user."""
 

@@ -20,6 +20,9 @@ Choice = str | Sequence[str] | None
 
 SOFTWARE = f"nacre_{__version__}"
 
+SSH1_CIPHERS = ("3des", "blowfish")
+"""What SSH-1 uses when nothing else was said: DES, with its 56 bits, has to be named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Algorithms:
@@ -130,12 +133,17 @@ class Options:
     :ivar software: the software version of our identification line: printable US-ASCII without
         spaces or ``-``.
     :ivar trace: report every message as a ``MessageSeen`` event.
+    :ivar announce: the protocol version that our identification line names; a server that speaks
+        SSH-1 as well names 1.99 (RFC 4253 section 5.1).
+    :ivar ssh1_ciphers: what SSH-1 may use, best first, of ``3des``, ``blowfish`` and ``des``.
     """
 
     algorithms: Algorithms = field(default_factory=algorithms)
     limits: Limits = DEFAULT_LIMITS
     software: str = SOFTWARE
     trace: bool = False
+    announce: str = "2.0"
+    ssh1_ciphers: tuple[str, ...] = SSH1_CIPHERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ class _Engine:
         self._events: list[Event] = []
         self._asks = Asks(self._events)
         self._banner: BannerReader | None = BannerReader(self.role, limits)
-        self._line = identification("2.0", options.software)
+        self._line = identification(options.announce, options.software)
         self._outbox = Outbox(PlainSealer(random), limits, self._events, trace=options.trace)
         self._inbox = Inbox(PlainOpener(limits.packet), limits)
         self._kex = KeyExchange(

@@ -1,0 +1,432 @@
+"""Authentication in both roles: RSA, password, and TIS for keyboard-interactive.
+
+FAILURE after USER, or after an attempt, means: try something else. What a user must show is the
+same set of alternatives as in SSH-2; a method that succeeded, where more is needed, is answered
+with FAILURE too, because SSH-1 has no other word for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Literal
+
+from nacre.crypto.legacy import challenge_response
+from nacre.crypto.seal import Random
+from nacre.errors import DisconnectCode, NacreError, PacketTooLarge, RemoteProtocolError
+from nacre.keys import PublicKey
+from nacre.keys.rsa1 import CHALLENGE, RSA1, RSA1PublicKey
+from nacre.protocol.asks import (
+    Answer,
+    AskAuthentication,
+    AskKeyboardInteractive,
+    AskPassword,
+    AskPrompts,
+    AskPublicKey,
+    AskRSAKey,
+    Asks,
+    AskSignature,
+    AskUser,
+    Challenge,
+    Denied,
+    GiveUp,
+    Granted,
+    PasswordExpired,
+    Prompt,
+    Requirement,
+    Responses,
+    RSAKey,
+    Signature,
+    TryKeyboardInteractive,
+    TryNone,
+    TryPassword,
+    TryPublicKey,
+    UserRequirement,
+)
+from nacre.protocol.events import Authenticated, AuthResult, Event
+from nacre.protocol.options import ClientOptions, ServerOptions
+from nacre.protocol.requirement import satisfied, useful
+from nacre.ssh1.framing import Outbox
+from nacre.ssh1.messages import (
+    AuthPassword,
+    AuthRSA,
+    AuthRSAChallenge,
+    AuthRSAResponse,
+    AuthTIS,
+    AuthTISChallenge,
+    AuthTISResponse,
+    Failure,
+    Msg,
+    Success,
+    User,
+)
+from nacre.ssh1.routes import Stage
+from nacre.wire.codec import Buffer, Reader
+from nacre.wire.text import safe
+
+Outcome = Literal["success", "partial", "failure"]
+
+
+def _until_nul(secret: bytes) -> str:
+    """Return a secret without its padding: it is cut at the first NUL."""
+    return secret.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _describe(key: PublicKey) -> str:
+    return f"{key.type} {key.fingerprint()}"
+
+
+class ServerAuth:
+    """Lets a user in once the methods that the policy requires have succeeded.
+
+    :ivar stage: which messages are legal now.
+    :ivar user: the user name.
+    :ivar methods: the methods that succeeded, in order.
+    :ivar succeeded: the user is in.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        events: list[Event],
+        asks: Asks,
+        options: ServerOptions,
+        session_id: bytes,
+        *,
+        random: Random,
+    ) -> None:
+        self.stage = Stage.USER
+        self.user = ""
+        self.methods: tuple[str, ...] = ()
+        self.succeeded = False
+        self._outbox = outbox
+        self._events = events
+        self._asks = asks
+        self._limits = options.limits
+        self._session_id = session_id
+        self._random = random
+        self._requirement: Requirement = ()
+        self._method = "none"
+        self._detail = ""
+        self._failures = 0
+        self._expected = b""
+        self._key: PublicKey | None = None
+        self._rounds = 0
+
+    def handlers(self) -> dict[int, Callable[[Buffer], None]]:
+        """Return what takes each message."""
+        return {
+            Msg.CMSG_USER: self._on_user,
+            Msg.CMSG_AUTH_RSA: self._on_rsa,
+            Msg.CMSG_AUTH_RSA_RESPONSE: self._on_rsa_response,
+            Msg.CMSG_AUTH_PASSWORD: self._on_password,
+            Msg.CMSG_AUTH_TIS: self._on_tis,
+            Msg.CMSG_AUTH_TIS_RESPONSE: self._on_tis_response,
+        }
+
+    def refuse(self) -> None:
+        """Answer a method that is not there."""
+        self._begin("unknown")
+        self._fail()
+
+    # --- the user ---
+
+    def _on_user(self, payload: Buffer) -> None:
+        user = User.decode(payload).user
+        self._check_octets("a user name", user, self._limits.user_name)
+        self.user = user
+        self._asks.ask(AskUser(user=user), self._required)
+
+    def _required(self, answer: UserRequirement) -> None:
+        self._requirement = answer.requirement
+        if frozenset() in answer.requirement:
+            self._succeed()
+            return
+        self.stage = Stage.SERVER_AUTH
+        self._report("failure")
+        self._outbox.send(Failure())
+
+    # --- methods ---
+
+    def _begin(self, method: str) -> bool:
+        """Start an attempt; False when the method brings the user no further."""
+        self.stage = Stage.SERVER_AUTH
+        self._method, self._detail = method, ""
+        return method in useful(self._requirement, self.methods)
+
+    def _on_password(self, payload: Buffer) -> None:
+        password = _until_nul(AuthPassword.decode(payload).password)
+        self._check_octets("a password", password, self._limits.password)
+        if self._begin("password"):
+            self._asks.ask(AskPassword(user=self.user, password=password), self._judge)
+        else:
+            self._fail()
+
+    def _on_rsa(self, payload: Buffer) -> None:
+        modulus = AuthRSA.decode(payload).modulus
+        if self._begin("publickey"):
+            self._asks.ask(AskRSAKey(user=self.user, modulus=modulus), self._challenge)
+        else:
+            self._fail()
+
+    def _challenge(self, answer: Answer) -> None:
+        if not isinstance(answer, RSAKey) or not isinstance(answer.key, RSA1PublicKey):
+            self._fail(answer)
+            return
+        self._key = key = answer.key
+        self._detail = _describe(key)
+        challenge = self._random(CHALLENGE)
+        self._expected = challenge_response(challenge, self._session_id)
+        self._outbox.send(AuthRSAChallenge(key.verifier.encrypt(challenge, self._random)))
+        self.stage = Stage.SERVER_RSA
+
+    def _on_rsa_response(self, payload: Buffer) -> None:
+        response = AuthRSAResponse.decode(payload).response
+        self.stage = Stage.SERVER_AUTH
+        assert self._key is not None
+        if not compare_digest(response, self._expected):
+            self._fail(Denied("the challenge was not answered"))
+            return
+        ask = AskPublicKey(user=self.user, key=self._key, algorithm=RSA1, signed=True)
+        self._asks.ask(ask, self._judge)
+
+    def _on_tis(self, payload: Buffer) -> None:
+        AuthTIS.decode(payload)
+        self._rounds = 0
+        if self._begin("keyboard-interactive"):
+            self._ask_interactive(None)
+        else:
+            self._fail()
+
+    def _on_tis_response(self, payload: Buffer) -> None:
+        response = _until_nul(AuthTISResponse.decode(payload).response)
+        self._check_octets("a response", response, self._limits.password)
+        self.stage = Stage.SERVER_AUTH
+        self._ask_interactive((response,))
+
+    def _ask_interactive(self, responses: tuple[str, ...] | None) -> None:
+        ask = AskKeyboardInteractive(user=self.user, submethods="", responses=responses)
+        self._asks.ask(ask, self._judge_interactive)
+
+    def _judge_interactive(self, answer: Answer) -> None:
+        """TIS asks one thing once: what asks for more can't be had over SSH-1."""
+        if not isinstance(answer, Challenge):
+            self._judge(answer)
+            return
+        self._rounds += 1
+        if not answer.prompts and self._rounds <= self._limits.auth_rounds:
+            self._ask_interactive(())
+        elif len(answer.prompts) != 1 or self.stage is Stage.SERVER_TIS or self._rounds > 1:
+            self._fail(Denied("SSH-1 can ask one thing, once"))
+        else:
+            texts = (answer.name, answer.instruction, answer.prompts[0].text)
+            self._outbox.send(AuthTISChallenge("\n".join(filter(None, texts))))
+            self.stage = Stage.SERVER_TIS
+
+    # --- verdicts ---
+
+    def _judge(self, answer: Answer) -> None:
+        if not isinstance(answer, Granted):
+            self._fail(answer)
+            return
+        self.methods = (*self.methods, self._method)
+        if satisfied(self._requirement, self.methods):
+            self._succeed()
+        else:
+            self._report("partial")
+            self._outbox.send(Failure())
+
+    def _succeed(self) -> None:
+        self._outbox.send(Success())
+        self.succeeded = True
+        self._report("success")
+        self._events.append(Authenticated(self.user, self.methods))
+
+    def _fail(self, answer: Answer | None = None) -> None:
+        reason = ""
+        if isinstance(answer, Denied):
+            reason = safe(answer.reason)
+        elif isinstance(answer, PasswordExpired):
+            reason = "the password has expired, and SSH-1 can't change it"
+        if reason:
+            self._detail = f"{self._detail} ({reason})".lstrip()
+        self._failures += 1
+        self._report("failure")
+        if self._failures >= self._limits.auth_attempts:
+            raise RemoteProtocolError(
+                "too many authentication failures", DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
+            )
+        self._outbox.send(Failure())
+
+    def _report(self, outcome: Outcome) -> None:
+        rest = () if outcome == "success" else useful(self._requirement, self.methods)
+        self._events.append(
+            AuthResult(self.user, self._method, self._detail, outcome, rest, self._failures)
+        )
+
+    def _check_octets(self, what: str, value: str, limit: int) -> None:
+        if len(value.encode("utf-8", "surrogateescape")) > limit:
+            raise PacketTooLarge(f"{what} has more than {limit} octets")
+
+
+class ClientAuth:
+    """Tries what the owner says until the server lets us in.
+
+    :ivar stage: which messages are legal now.
+    :ivar succeeded: we are in.
+    :ivar gave_up: why the owner gave up; the connection is to end with it.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        events: list[Event],
+        asks: Asks,
+        options: ClientOptions,
+        session_id: bytes,
+        methods: tuple[str, ...],
+    ) -> None:
+        self.stage = Stage.CLIENT_IDLE
+        self.succeeded = False
+        self.gave_up: NacreError | None = None
+        self.user = options.user
+        self._outbox = outbox
+        self._events = events
+        self._asks = asks
+        self._limits = options.limits
+        self._session_id = session_id
+        self._can_continue = methods
+        self._method = "none"
+        self._detail = ""
+        self._failures = 0
+        self._key: RSA1PublicKey | None = None
+
+    def handlers(self) -> dict[int, Callable[[Buffer], None]]:
+        """Return what takes each message."""
+        return {
+            Msg.SMSG_SUCCESS: self._on_success,
+            Msg.SMSG_FAILURE: self._on_failure,
+            Msg.SMSG_AUTH_RSA_CHALLENGE: self._on_rsa_challenge,
+            Msg.SMSG_AUTH_TIS_CHALLENGE: self._on_tis_challenge,
+        }
+
+    def start(self) -> None:
+        """Say who we are: the server may want to know no more."""
+        self._outbox.send(User(self.user))
+        self.stage = Stage.CLIENT_RESULT
+
+    def _ask(self) -> None:
+        self.stage = Stage.CLIENT_IDLE
+        question = AskAuthentication(
+            can_continue=self._can_continue, partial=False, server_algorithms=(RSA1,)
+        )
+        self._asks.ask(question, self._try)
+
+    def _try(self, chosen: Answer) -> None:
+        self._detail = ""
+        if isinstance(chosen, GiveUp):
+            self.gave_up = chosen.error
+        elif isinstance(chosen, TryNone):
+            # The answer to our name was one already.
+            self._method = "none"
+            self._report("failure")
+            self._ask()
+        elif isinstance(chosen, TryPassword):
+            self._method = "password"
+            secret = chosen.password.encode("utf-8", "surrogateescape")
+            self._outbox.send(AuthPassword(_padded(secret)))
+            self.stage = Stage.CLIENT_RESULT
+        elif isinstance(chosen, TryPublicKey):
+            self._method = "publickey"
+            self._try_key(chosen.key)
+        elif isinstance(chosen, TryKeyboardInteractive):
+            self._method = "keyboard-interactive"
+            self._outbox.send(AuthTIS())
+            self.stage = Stage.CLIENT_TIS
+
+    def _try_key(self, key: PublicKey) -> None:
+        self._detail = _describe(key)
+        if not isinstance(key, RSA1PublicKey):
+            self._detail += " (SSH-1 takes RSA1 keys alone)"
+            self._report("failure")
+            self._ask()
+            return
+        self._key = key
+        self._outbox.send(AuthRSA(key.verifier.n))
+        self.stage = Stage.CLIENT_RSA
+
+    def _on_rsa_challenge(self, payload: Buffer) -> None:
+        challenge = AuthRSAChallenge.decode(payload).challenge
+        key = self._key
+        assert key is not None
+        if challenge >= key.verifier.n:
+            raise RemoteProtocolError("the challenge is larger than the key's modulus")
+        data = self._session_id + challenge.to_bytes(key.verifier.size, "big")
+        self._asks.ask(AskSignature(key=key, algorithm=RSA1, data=data), self._respond)
+
+    def _respond(self, answer: Answer) -> None:
+        response = bytes(16)
+        if isinstance(answer, Signature):
+            reader = Reader(answer.blob)
+            reader.string()
+            response = reader.string()
+        elif isinstance(answer, Denied):
+            # The server waits for a response: a wrong one lets it go on.
+            self._detail += f" ({answer.reason or 'not signed'})"
+        self._outbox.send(AuthRSAResponse(response))
+        self.stage = Stage.CLIENT_RESULT
+
+    def _on_tis_challenge(self, payload: Buffer) -> None:
+        text = AuthTISChallenge.decode(payload).challenge
+        if len(text) > self._limits.banner:
+            raise PacketTooLarge("the server's challenge is too long")
+        prompts = (Prompt(safe(text, self._limits.banner, keep="\n\t"), False),)
+        self._asks.ask(AskPrompts(name="", instruction="", prompts=prompts), self._answer_prompts)
+
+    def _answer_prompts(self, answer: Answer) -> None:
+        if isinstance(answer, Responses):
+            response = "".join(answer.responses[:1]).encode("utf-8", "surrogateescape")
+            self._outbox.send(AuthTISResponse(_padded(response)))
+            self.stage = Stage.CLIENT_RESULT
+        elif isinstance(answer, GiveUp):
+            self.gave_up = answer.error
+
+    def _on_success(self, payload: Buffer) -> None:
+        Success.decode(payload)
+        self._can_continue = ()
+        self.succeeded = True
+        self._report("success")
+
+    def _on_failure(self, payload: Buffer) -> None:
+        Failure.decode(payload)
+        if self._method != "none":
+            self._failures += 1
+            self._report("failure")
+        self._ask()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The method that got us in."""
+        return (self._method,)
+
+    def _report(self, outcome: Outcome) -> None:
+        self._events.append(
+            AuthResult(
+                self.user,
+                self._method,
+                self._detail,
+                outcome,
+                self._can_continue,
+                self._failures,
+            )
+        )
+
+
+_STEP = 32
+
+
+def _padded(secret: bytes) -> bytes:
+    """Return a secret with NULs behind it: who counts octets learns less. Servers cut them off."""
+    if b"\0" in secret:
+        return secret
+    return secret + bytes(-len(secret) % _STEP)

@@ -1,0 +1,375 @@
+"""Channels of SSH-1: forwarded connections and agents, beside the one session.
+
+There are no windows. What the peer sends too much of stays in the socket: ``full`` tells that
+readers have not kept up, and no further packet is looked at until they have. Everything of one
+connection then waits for its slowest reader; SSH-1 has nothing better.
+
+CHANNEL_CLOSE says that its sender has no more data, CHANNEL_CLOSE_CONFIRMATION that its sender
+takes no more. A channel is gone when both sides have said both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+from nacre.errors import LocalProtocolError, MalformedMessage, RemoteProtocolError
+from nacre.limits import Limits
+from nacre.protocol.asks import Answer, AskOpen, Asks, Granted
+from nacre.protocol.events import (
+    ChannelClosed,
+    ChannelOpened,
+    ChannelRefused,
+    Data,
+    EofReceived,
+    Event,
+    RequestReceived,
+    Writable,
+)
+from nacre.protocol.requests import EndOfWrite, Request
+from nacre.ssh1.framing import Outbox
+from nacre.ssh1.messages import (
+    ChannelClose,
+    ChannelCloseConfirmation,
+    ChannelOpenConfirmation,
+    ChannelOpenFailure,
+    Msg,
+)
+from nacre.wire.codec import Buffer, Reader, string, u8, u32
+from nacre.wire.message import Message
+from nacre.wire.numbers import OpenFailure
+from nacre.wire.text import safe
+
+PIECE = 32 * 1024
+"""Octets of data in one message."""
+
+_OVERHEAD = 64
+
+
+@dataclass(slots=True)
+class Channel:
+    """One forwarded connection.
+
+    :ivar number: our number for it; likewise ``peer``.
+    :ivar open: the peer agreed, or we did.
+    :ivar offered: the peer asked for it, and our owner has not decided.
+    :ivar eof_sent: we have said that we have no more data; likewise ``eof_received``.
+    :ivar done_sent: we have said that we take no more data; likewise ``done_received``.
+    :ivar unread: octets that the owner has not credited.
+    :ivar given_up: the owner has closed it, and hears of its end alone.
+    """
+
+    number: int
+    peer: int = 0
+    open: bool = False
+    offered: bool = False
+    eof_sent: bool = False
+    done_sent: bool = False
+    eof_received: bool = False
+    done_received: bool = False
+    unread: int = 0
+    given_up: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether both sides have said all."""
+        return self.eof_sent and self.done_sent and self.eof_received and self.done_received
+
+
+class Channels:
+    """What both roles share of :class:`nacre.protocol.engine.Connection`.
+
+    :param originators: whether PORT_OPEN says where its connection is from.
+    :param go_on: called when packets may be looked at again.
+    :param hang_up: ends the connection, with a text for the peer.
+    :ivar waiting: a request is being decided; no further packet is looked at.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        events: list[Event],
+        asks: Asks,
+        limits: Limits,
+        *,
+        originators: bool,
+        go_on: Callable[[], None],
+        hang_up: Callable[[str], None],
+    ) -> None:
+        self.waiting = False
+        self._outbox = outbox
+        self._events = events
+        self._asks = asks
+        self._limits = limits
+        self._originators = originators
+        self._go_on = go_on
+        self._hang_up = hang_up
+        self._channels: dict[int, Channel] = {}
+        self._session: Channel | None = None
+        self._blocked: set[int] = set()
+        self._unread = 0
+        self._piece = PIECE
+        self._last_token = 0
+
+    # --- what the engine asks ---
+
+    @property
+    def full(self) -> bool:
+        """Whether readers have to catch up before anything more is taken."""
+        return self._unread > self._limits.window_initial
+
+    def sent(self) -> None:
+        """Note that the outbox was emptied: who waited for room may send."""
+        blocked, self._blocked = self._blocked, set()
+        self._events.extend(Writable(number) for number in sorted(blocked))
+
+    def handlers(self) -> dict[int, Callable[[Buffer], None]]:
+        """Return what takes each message."""
+        return {
+            Msg.CHANNEL_OPEN_CONFIRMATION: self._on_open_confirmation,
+            Msg.CHANNEL_OPEN_FAILURE: self._on_open_failure,
+            Msg.CHANNEL_DATA: self._on_data,
+            Msg.CHANNEL_CLOSE: self._on_close,
+            Msg.CHANNEL_CLOSE_CONFIRMATION: self._on_close_confirmation,
+        }
+
+    # --- the owner's calls, for forwarded channels ---
+
+    def credit(self, channel: int, octets: int) -> None:
+        """Say that a reader consumed ``octets``."""
+        state = self._find(channel)
+        if state is None:
+            return
+        if not 0 <= octets <= state.unread:
+            raise LocalProtocolError(f"credit for {octets} bytes where {state.unread} are unread")
+        self._forget_unread(state, octets)
+
+    def _forget_unread(self, channel: Channel, octets: int) -> None:
+        full = self.full
+        channel.unread -= octets
+        self._unread -= octets
+        if full and not self.full:
+            self._go_on()
+
+    def _find(self, number: int) -> Channel | None:
+        if self._session is not None and number == self._session.number:
+            return self._session
+        return self._channels.get(number)
+
+    def _sending(self, number: int) -> Channel:
+        state = self._channels.get(number)
+        if state is None or not state.open or state.eof_sent:
+            raise LocalProtocolError(f"channel {number} takes no data")
+        return state
+
+    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+        """Send as much of ``data`` as the outbox has room for; when not all, ``Writable`` follows.
+
+        :raises LocalProtocolError: the channel is not open, or its EOF was sent.
+        """
+        if stream:
+            raise LocalProtocolError(f"channel {channel} has no stream {stream} to send on")
+        peer = u32(self._sending(channel).peer)
+        return self._send_pieces(channel, u8(Msg.CHANNEL_DATA) + peer, data)
+
+    def _send_pieces(self, number: int, head: bytes, data: Buffer) -> int:
+        size = min(len(data), max(0, self._limits.ssh1_output - len(self._outbox.buffer)))
+        view = memoryview(data)
+        for start in range(0, size, self._piece):
+            part = view[start : min(start + self._piece, size)]
+            self._outbox.send_payload(head + string(part))
+        if size < len(data):
+            self._blocked.add(number)
+        return size
+
+    def limit_packets(self, octets: int) -> None:
+        """Send no packets above ``octets``, as the peer wishes."""
+        self._piece = min(PIECE, max(1, octets - _OVERHEAD))
+
+    def send_eof(self, channel: int) -> None:
+        """Say that no more data follows.
+
+        :raises LocalProtocolError: the channel is not open, or EOF was sent already.
+        """
+        state = self._sending(channel)
+        self._send_end(state)
+        self._end_when_over(state)
+
+    def close_channel(self, channel: int) -> None:
+        """Close our side, if it is not closed; ``ChannelClosed`` follows when the peer closed too.
+
+        :raises LocalProtocolError: the peer's open of it waits for an answer.
+        """
+        state = self._channels.get(channel)
+        if state is None:
+            return
+        if state.offered:
+            raise LocalProtocolError(f"refuse channel {channel} by answering its question")
+        state.given_up = True
+        self._blocked.discard(channel)
+        if state.open:
+            self._finish(state)
+
+    def _finish(self, channel: Channel) -> None:
+        """Say that we neither send nor take anything more."""
+        self._forget_unread(channel, channel.unread)
+        if not channel.eof_sent:
+            self._send_end(channel)
+        if not channel.done_sent:
+            self._send_done(channel)
+        self._end_when_over(channel)
+
+    def _send_end(self, channel: Channel) -> None:
+        channel.eof_sent = True
+        self._outbox.send(ChannelClose(channel.peer))
+
+    def _send_done(self, channel: Channel) -> None:
+        channel.done_sent = True
+        self._outbox.send(ChannelCloseConfirmation(channel.peer))
+
+    def _end_when_over(self, channel: Channel) -> None:
+        if channel.over and channel.number in self._channels:
+            self._remove(channel)
+            self._events.append(ChannelClosed(channel.number))
+            self._channel_ended()
+
+    def _channel_ended(self) -> None:
+        """Do what waits for the end of the last channel."""
+
+    def _remove(self, channel: Channel) -> None:
+        del self._channels[channel.number]
+        self._blocked.discard(channel.number)
+        self._forget_unread(channel, channel.unread)
+
+    # --- opening ---
+
+    def _number(self) -> int:
+        return next(number for number in count() if self._find(number) is None)
+
+    def _new(self, *, peer: int = 0, offered: bool = False) -> Channel:
+        channel = Channel(self._number(), peer, offered=offered)
+        self._channels[channel.number] = channel
+        return channel
+
+    def _request_channel(self, message: Callable[[int], Message]) -> int:
+        if len(self._channels) >= self._limits.channels:
+            raise LocalProtocolError(f"{len(self._channels)} channels are open already")
+        channel = self._new()
+        self._outbox.send(message(channel.number))
+        return channel.number
+
+    def _offer(self, peer: int, channel_type: str, data: bytes) -> None:
+        """Ask the owner about a channel of the peer's."""
+        if len(self._channels) >= self._limits.channels:
+            self._outbox.send(ChannelOpenFailure(peer))
+            return
+        channel = self._new(peer=peer, offered=True)
+
+        def decided(answer: Answer) -> None:
+            channel.offered = False
+            if isinstance(answer, Granted):
+                channel.open = True
+                self._outbox.send(ChannelOpenConfirmation(peer, channel.number))
+                self._events.append(ChannelOpened(channel.number))
+            else:
+                self._remove(channel)
+                self._outbox.send(ChannelOpenFailure(peer))
+
+        self._asks.ask(
+            AskOpen(channel=channel.number, channel_type=channel_type, data=data), decided
+        )
+
+    def _on_open_confirmation(self, payload: Buffer) -> None:
+        message = ChannelOpenConfirmation.decode(payload)
+        channel = self._known(message.recipient, confirmed=False)
+        channel.peer = message.sender
+        channel.open = True
+        if channel.given_up:
+            self._finish(channel)
+        else:
+            self._events.append(ChannelOpened(channel.number))
+
+    def _on_open_failure(self, payload: Buffer) -> None:
+        channel = self._known(ChannelOpenFailure.decode(payload).recipient, confirmed=False)
+        self._remove(channel)
+        refused = ChannelRefused(channel.number, OpenFailure.CONNECT_FAILED, "refused")
+        self._events.append(refused)
+
+    def _known(self, number: int, *, confirmed: bool = True) -> Channel:
+        channel = self._channels.get(number)
+        if channel is None or channel.open is not confirmed or channel.offered:
+            raise RemoteProtocolError(f"a message for channel {number} that is not legal")
+        return channel
+
+    # --- data ---
+
+    def _on_data(self, payload: Buffer) -> None:
+        reader = Reader(payload, 1)
+        channel = self._known(reader.u32())
+        size = reader.u32()
+        if size != reader.remaining:
+            raise MalformedMessage(f"data of {size} bytes in a message of another size")
+        if channel.eof_received:
+            raise RemoteProtocolError(f"data on channel {channel.number} after its end")
+        if not channel.done_sent:
+            self._deliver(channel, memoryview(payload)[9:])
+
+    def _deliver(self, channel: Channel, data: Buffer, stream: int = 0) -> None:
+        if len(data):
+            channel.unread += len(data)
+            self._unread += len(data)
+            self._events.append(Data(channel.number, data, stream))
+
+    def _on_close(self, payload: Buffer) -> None:
+        channel = self._known(ChannelClose.decode(payload).recipient)
+        if channel.eof_received:
+            raise RemoteProtocolError(f"a second end of data on channel {channel.number}")
+        channel.eof_received = True
+        if not channel.given_up:
+            self._events.append(EofReceived(channel.number))
+        if not channel.done_sent:
+            self._send_done(channel)
+        self._end_when_over(channel)
+
+    def _on_close_confirmation(self, payload: Buffer) -> None:
+        channel = self._known(ChannelCloseConfirmation.decode(payload).recipient)
+        if channel.done_received:
+            raise RemoteProtocolError(f"channel {channel.number} is confirmed closed twice")
+        channel.done_received = True
+        if not channel.eof_sent:
+            # The peer takes no more: what we would still send has no reader.
+            self._send_end(channel)
+            self._events.append(RequestReceived(channel.number, EndOfWrite()))
+        self._end_when_over(channel)
+
+    # --- ports ---
+
+    def _originator(self, text: str) -> bytes:
+        return string(text.encode("utf-8", "surrogateescape")) if self._originators else b""
+
+    def _read_originator(self, rest: bytes) -> bytes:
+        """Return the string at the end of PORT_OPEN, checked.
+
+        :raises MalformedMessage: it is not what both sides agreed on.
+        """
+        reader = Reader(rest)
+        text = reader.string() if self._originators else b""
+        reader.end()
+        return string(text)
+
+    # --- tokens ---
+
+    def _token(self) -> int:
+        self._last_token += 1
+        return self._last_token
+
+
+def unknown_type(channel_type: str) -> LocalProtocolError:
+    """Return what to raise for a channel that SSH-1 does not have."""
+    return LocalProtocolError(f"SSH-1 opens no {safe(channel_type, 64)} channels from this side")
+
+
+def unsuited(request: Request) -> LocalProtocolError:
+    """Return what to raise for a request that this side does not send."""
+    return LocalProtocolError(f"SSH-1 has no {request.NAME} from this side")

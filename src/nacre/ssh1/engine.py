@@ -1,0 +1,535 @@
+"""SSH-1.5: octets and answers in, events and octets out (draft-ylonen-ssh-protocol-00)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nacre.crypto.compress import Compressor, Decompressor
+from nacre.crypto.seal import Random
+from nacre.errors import (
+    ConfigurationError,
+    ConnectionLost,
+    DisconnectCode,
+    Disconnected,
+    LocalProtocolError,
+    NacreError,
+    ProtocolError,
+    RemoteProtocolError,
+    VersionError,
+)
+from nacre.keys.rsa1 import RSA1, RSA1PrivateKey
+from nacre.protocol.asks import Answer, AskHostKey, Asks, HostKeyRefused
+from nacre.protocol.banner import BannerReader, Identification, identification
+from nacre.protocol.events import (
+    Authenticated,
+    ConnectionEnded,
+    DebugReceived,
+    Event,
+    MessageSeen,
+    VersionReceived,
+)
+from nacre.protocol.options import ClientOptions, Options, ServerOptions
+from nacre.protocol.phases import Phase, Role
+from nacre.ssh1 import routes
+from nacre.ssh1.auth import ClientAuth, ServerAuth
+from nacre.ssh1.client import ClientConnection
+from nacre.ssh1.framing import Inbox, Outbox
+from nacre.ssh1.kex import ClientExchange, ServerExchange
+from nacre.ssh1.messages import (
+    Debug,
+    Disconnect,
+    Failure,
+    Ignore,
+    MaxPacketSize,
+    Msg,
+    RequestCompression,
+    Success,
+)
+from nacre.ssh1.routes import Stage
+from nacre.ssh1.server import ServerConnection
+from nacre.wire.codec import Buffer
+from nacre.wire.text import safe
+
+VERSION = "1.5"
+
+_OLDEST = (1, 5)
+_LEVELS = range(1, 10)
+_LEVEL = 6
+
+Handler = Callable[[Buffer], None]
+
+
+class _Engine:
+    """What both roles share. See :class:`nacre.protocol.engine.Engine` for the surface."""
+
+    role: Role
+
+    def __init__(self, options: Options, announce: str, *, random: Random) -> None:
+        self.phase = Phase.VERSION
+        self._options = options
+        self._limits = options.limits
+        self._random = random
+        self._events: list[Event] = []
+        self._asks = Asks(self._events)
+        self._banner: BannerReader | None = BannerReader(self.role, options.limits)
+        self._line = identification(announce, options.software)
+        self._outbox = Outbox(self._events, random=random, trace=options.trace)
+        self._inbox = Inbox(options.limits)
+        self._connection: ClientConnection | ServerConnection | None = None
+        self._handlers: dict[int, Handler] = {
+            Msg.DISCONNECT: self._receive_disconnect,
+            Msg.IGNORE: self._receive_ignore,
+            Msg.DEBUG: self._receive_debug,
+        }
+        self._looping = False
+
+    # --- what the owner calls ---
+
+    @property
+    def connection(self) -> ClientConnection | ServerConnection:
+        """Channels and requests.
+
+        :raises LocalProtocolError: before authentication is done, and after the end.
+        """
+        if self._connection is None or self.phase is not Phase.CONNECTION:
+            raise LocalProtocolError(f"there are no channels in phase {self.phase.name}")
+        return self._connection
+
+    @property
+    def wants_input(self) -> bool:
+        """False while an answer is waited for or readers have to catch up, and after the end."""
+        connection = self._connection
+        busy = connection is not None and (connection.waiting or connection.full)
+        return not (busy or self._asks.blocking or self.phase is Phase.CLOSED)
+
+    @property
+    def output_size(self) -> int:
+        """Octets that wait in the outbox."""
+        return len(self._outbox.buffer)
+
+    @property
+    def next_tick(self) -> float | None:
+        """None: SSH-1 has one key for a connection's whole life."""
+        return None
+
+    def start(self, now: float) -> None:
+        """Begin: put our identification line into the outbox."""
+        self._outbox.buffer += self._line + b"\r\n"
+
+    def receive(self, data: Buffer, now: float) -> None:
+        """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
+        if self.phase is Phase.CLOSED:
+            return
+        try:
+            if self._banner is not None:
+                data = self._receive_banner(self._banner, data)
+            self._inbox.feed(data)
+            self._loop()
+            self._inbox.check()
+        except NacreError as error:
+            self._end(error)
+
+    def receive_eof(self) -> None:
+        """The transport ended: no more octets will come."""
+        if self.phase is Phase.CLOSED:
+            return
+        if self._connection is not None and self._connection.over:
+            # The session has ended, and whoever is first closes the connection.
+            self._close(None)
+            return
+        seen = self._banner.seen() if self._banner is not None else ""
+        more = f" before its identification line was whole; it sent: {seen}" if seen else ""
+        self._end(ConnectionLost(f"the peer closed the connection{more}"))
+
+    def tick(self, now: float) -> None:
+        """Do nothing: SSH-1 has nothing that is due."""
+
+    def answer(self, ask_id: int, answer: Answer) -> bool:
+        """Answer a question; False when it is no longer open.
+
+        :raises LocalProtocolError: there never was such a question, or the answer is not of it.
+        """
+        try:
+            taken = self._asks.answer(ask_id, answer)
+        except LocalProtocolError:
+            raise
+        except NacreError as error:
+            self._end(error)
+            return True
+        if taken:
+            self._go_on()
+        return taken
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call, in order."""
+        events = self._events[:]
+        self._events.clear()
+        return events
+
+    def take_output(self) -> bytearray:
+        """Return the octets to send; the caller owns them."""
+        taken = self._outbox.take()
+        if self._connection is not None and self.phase is not Phase.CLOSED:
+            self._connection.sent()
+        return taken
+
+    def disconnect(self, code: DisconnectCode, description: str) -> None:
+        """End the connection with a reason; SSH-1 has no codes for it."""
+        if self.phase is not Phase.CLOSED:
+            self._say_goodbye(description)
+            self._close(None)
+
+    def rekey(self) -> None:
+        """Refuse.
+
+        :raises LocalProtocolError: SSH-1 can't do it.
+        """
+        raise LocalProtocolError("SSH-1 can't exchange keys anew: its one key is for all")
+
+    def ping(self, data: bytes = b"") -> None:
+        """Refuse: SSH-1 has nothing that a peer has to answer.
+
+        :raises LocalProtocolError: always.
+        """
+        raise LocalProtocolError("SSH-1 has no message that a peer has to answer")
+
+    # --- the packet loop ---
+
+    @property
+    def _stage(self) -> Stage:
+        raise NotImplementedError
+
+    def _go_on(self) -> None:
+        """Take up the packets that waited."""
+        if self._looping or self.phase is Phase.CLOSED:
+            return
+        try:
+            self._advance()
+            self._loop()
+        except NacreError as error:
+            self._end(error)
+
+    def _loop(self) -> None:
+        if self._looping:
+            return
+        self._looping = True
+        try:
+            while self._banner is None and self.wants_input:
+                payload = self._inbox.next()
+                if payload is None:
+                    break
+                self._take(payload)
+        finally:
+            self._looping = False
+
+    def _take(self, payload: Buffer) -> None:
+        if self._options.trace:
+            self._events.append(MessageSeen("in", bytes(payload)))
+        number = payload[0]
+        if number in routes.LEGAL[self._stage] or number in routes.ALWAYS:
+            self._handlers[number](payload)
+            self._advance()
+        else:
+            self._refuse(number)
+
+    def _refuse(self, number: int) -> None:
+        try:
+            name = f" ({Msg(number).name})"
+        except ValueError:
+            name = ""
+        where = f"while waiting for {self._stage.value}"
+        raise RemoteProtocolError(f"message {number}{name} is not legal {where}")
+
+    def _advance(self) -> None:
+        """Go on to the next phase, when what the present one waits for is done."""
+        if self._connection is not None and self._connection.over and self._is_done:
+            self._close(None)
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether it is for us to close a connection whose session is over."""
+        return self.role is Role.SERVER
+
+    # --- phase 1 ---
+
+    def _receive_banner(self, banner: BannerReader, data: Buffer) -> bytes:
+        peer = banner.receive(data)
+        if peer is None:
+            return b""
+        self._check_version(peer)
+        self._events.append(
+            VersionReceived(VERSION, self._line.decode(), safe(peer.line), peer.before)
+        )
+        self._banner = None
+        self.phase = Phase.KEX
+        self._exchange_keys()
+        return banner.rest
+
+    def _check_version(self, peer: Identification) -> None:
+        """The lower version counts; a server that speaks both says 1.99."""
+        version = tuple(map(int, peer.protocol.split(".")))
+        if version[0] == 1 and version >= _OLDEST:
+            return
+        other = "server" if self.role is Role.CLIENT else "client"
+        raise VersionError(
+            f"no SSH version in common: the {other} ({safe(peer.line, 255)}) speaks "
+            f"{peer.protocol}, this {self.role.value} speaks {VERSION} alone"
+        )
+
+    def _exchange_keys(self) -> None:
+        raise NotImplementedError
+
+    # --- messages of any phase ---
+
+    def _receive_disconnect(self, payload: Buffer) -> None:
+        description = safe(Disconnect.decode(payload).description)
+        self._close(Disconnected(DisconnectCode.BY_APPLICATION, description))
+
+    def _receive_ignore(self, payload: Buffer) -> None:
+        Ignore.decode(payload)
+
+    def _receive_debug(self, payload: Buffer) -> None:
+        self._events.append(DebugReceived(False, safe(Debug.decode(payload).text)))
+
+    # --- phase 4 ---
+
+    def _connect(self, kind: Any, flags: int) -> None:
+        """Begin with channels: the user is in."""
+        self._connection = kind(
+            self._outbox,
+            self._events,
+            self._asks,
+            self._limits,
+            originators=bool(flags),
+            go_on=self._go_on,
+            hang_up=self._hang_up,
+        )
+        self._handlers.update(self._connection.handlers())
+        self.phase = Phase.CONNECTION
+
+    def _hang_up(self, description: str) -> None:
+        self.disconnect(DisconnectCode.BY_APPLICATION, description)
+
+    def _compress(self) -> None:
+        self._outbox.compress_with(Compressor())
+        self._inbox.decompress_with(Decompressor(self._limits.decompressed))
+
+    @property
+    def _may_compress(self) -> bool:
+        return any(name.startswith("zlib") for name in self._options.algorithms.compression)
+
+    # --- the end ---
+
+    def _end(self, error: NacreError) -> None:
+        """End the connection because of ``error``, and tell the peer why."""
+        if self.phase is Phase.CLOSED:
+            return
+        if not isinstance(error, ConnectionLost):
+            code = getattr(error, "code", DisconnectCode.BY_APPLICATION)
+            # Other errors are for this side's user alone: they name files, keys and what to do.
+            told = isinstance(error, ProtocolError)
+            self._say_goodbye(str(error) if told else code.name.lower().replace("_", " "))
+        self._close(error)
+
+    def _say_goodbye(self, description: str) -> None:
+        description = safe(description, 255)
+        if self.phase is Phase.VERSION:
+            # The peer may speak no SSH-1: a line of text is all it can be expected to show.
+            self._outbox.buffer += description.encode() + b"\r\n"
+        else:
+            self._outbox.send(Disconnect(description))
+
+    def _close(self, error: NacreError | None) -> None:
+        self.phase = Phase.CLOSED
+        self._asks.withdraw_all()
+        self._inbox.clear()
+        self._events.append(ConnectionEnded(error))
+
+
+class Client(_Engine):
+    """The client's end of an SSH-1 connection.
+
+    :param random: a source of randomness: n -> n octets.
+    """
+
+    role = Role.CLIENT
+
+    def __init__(self, options: ClientOptions, *, random: Random) -> None:
+        super().__init__(options, VERSION, random=random)
+        self._client_options = options
+        self._auth: ClientAuth | None = None
+        self._kex_stage: Stage | None = Stage.PUBLIC_KEY
+        self._compressing = False
+        self._exchange = ClientExchange(
+            options.ssh1_ciphers,
+            random=random,
+            outbox=self._outbox,
+            inbox=self._inbox,
+            events=self._events,
+        )
+        self._handlers[Msg.SMSG_PUBLIC_KEY] = self._receive_keys
+        self._handlers[Msg.SMSG_SUCCESS] = self._receive_key_taken
+
+    @property
+    def _stage(self) -> Stage:
+        if self._connection is not None:
+            return self._connection.stage
+        if self._compressing:
+            return Stage.COMPRESSION
+        return self._kex_stage or (Stage.CLIENT_IDLE if self._auth is None else self._auth.stage)
+
+    def _exchange_keys(self) -> None:
+        """Wait: the server speaks first."""
+
+    def _receive_keys(self, payload: Buffer) -> None:
+        key = self._exchange.receive_keys(payload)
+        self._asks.ask(AskHostKey(key=key, algorithm=RSA1), self._trust)
+
+    def _trust(self, answer: Answer) -> None:
+        if isinstance(answer, HostKeyRefused):
+            raise answer.error
+        self._exchange.send_session_key()
+        self._kex_stage = Stage.KEY_TAKEN
+
+    def _receive_key_taken(self, payload: Buffer) -> None:
+        Success.decode(payload)
+        self._exchange.done()
+        self._kex_stage = None
+        self.phase = Phase.AUTHENTICATION
+        exchange = self._exchange
+        self._auth = ClientAuth(
+            self._outbox,
+            self._events,
+            self._asks,
+            self._client_options,
+            exchange.session_id,
+            exchange.methods,
+        )
+        self._handlers.update(self._auth.handlers())
+        self._auth.start()
+
+    def _advance(self) -> None:
+        auth = self._auth
+        if auth is not None and self._connection is None and not self._compressing:
+            if auth.gave_up is not None:
+                raise auth.gave_up
+            if auth.succeeded:
+                self._logged_in(auth)
+        super()._advance()
+
+    def _logged_in(self, auth: ClientAuth) -> None:
+        """Ask for compression before anything else, where it is preferred."""
+        if self._options.algorithms.compression[0] == "none":
+            self._open(auth)
+            return
+        self._compressing = True
+        self._handlers[Msg.SMSG_SUCCESS] = self._receive_compression
+        self._handlers[Msg.SMSG_FAILURE] = self._receive_compression
+        self._outbox.send(RequestCompression(_LEVEL))
+
+    def _receive_compression(self, payload: Buffer) -> None:
+        if payload[0] == Msg.SMSG_SUCCESS:
+            self._compress()
+        assert self._auth is not None
+        self._open(self._auth)
+
+    def _open(self, auth: ClientAuth) -> None:
+        self._connect(ClientConnection, self._exchange.flags)
+        self._events.append(Authenticated(auth.user, auth.methods))
+
+
+class Server(_Engine):
+    """The server's end of an SSH-1 connection.
+
+    :param server_key: the key that is made anew each hour; see :func:`nacre.ssh1.kex.server_key`.
+    :param random: a source of randomness: n -> n octets.
+    :raises ConfigurationError: there is no RSA1 host key, or its size is too close to the other's.
+    """
+
+    role = Role.SERVER
+
+    def __init__(
+        self, options: ServerOptions, *, server_key: RSA1PrivateKey, random: Random
+    ) -> None:
+        super().__init__(options, options.announce, random=random)
+        self._server_options = options
+        self._auth: ServerAuth | None = None
+        self._compresses = False
+        self._exchange = ServerExchange(
+            host_key(options),
+            server_key,
+            options.ssh1_ciphers,
+            random=random,
+            outbox=self._outbox,
+            inbox=self._inbox,
+            events=self._events,
+        )
+        self._handlers[Msg.CMSG_SESSION_KEY] = self._receive_session_key
+
+    @property
+    def _stage(self) -> Stage:
+        if self._connection is not None:
+            return self._connection.stage
+        return Stage.SESSION_KEY if self._auth is None else self._auth.stage
+
+    def _exchange_keys(self) -> None:
+        self._exchange.send_keys()
+
+    def _receive_session_key(self, payload: Buffer) -> None:
+        self._exchange.receive_session_key(payload)
+        self.phase = Phase.AUTHENTICATION
+        self._auth = ServerAuth(
+            self._outbox,
+            self._events,
+            self._asks,
+            self._server_options,
+            self._exchange.session_id,
+            random=self._random,
+        )
+        self._handlers.update(self._auth.handlers())
+
+    def _refuse(self, number: int) -> None:
+        """Answer FAILURE where the client may try something else, as the draft has it."""
+        stage = self._stage
+        refusable = routes.REFUSED.get(stage)
+        if refusable is None or (number in routes.KNOWN and number not in refusable):
+            super()._refuse(number)
+        elif self._connection is None and self._auth is not None:
+            self._auth.refuse()
+        else:
+            self._outbox.send(Failure())
+
+    def _advance(self) -> None:
+        if self._auth is not None and self._auth.succeeded and self._connection is None:
+            self._connect(ServerConnection, self._exchange.flags)
+            self._handlers[Msg.CMSG_REQUEST_COMPRESSION] = self._receive_compression
+            self._handlers[Msg.CMSG_MAX_PACKET_SIZE] = self._receive_max_packet_size
+        super()._advance()
+
+    def _receive_compression(self, payload: Buffer) -> None:
+        level = RequestCompression.decode(payload).level
+        if self._compresses or level not in _LEVELS or not self._may_compress:
+            self._outbox.send(Failure())
+            return
+        self._compresses = True
+        self._outbox.send(Success())
+        self._compress()
+
+    def _receive_max_packet_size(self, payload: Buffer) -> None:
+        octets = MaxPacketSize.decode(payload).octets
+        self.connection.limit_packets(octets)
+        self._outbox.send(Success())
+
+
+def host_key(options: ServerOptions) -> RSA1PrivateKey:
+    """Return the host key that SSH-1 shows.
+
+    :raises ConfigurationError: there is none.
+    """
+    for key in options.host_keys:
+        if isinstance(key, RSA1PrivateKey):
+            return key
+    raise ConfigurationError(
+        'SSH-1 needs a host key of its own: nacre.generate("rsa1") makes one, to be kept'
+    )

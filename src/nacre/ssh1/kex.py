@@ -1,0 +1,210 @@
+"""Key exchange: the client encrypts a session key for the server's two RSA keys.
+
+The host key says who the server is; the server key is made anew each hour, so that who steals the
+host key can't read what was said before. The session id, MD5 over both moduli and the server's
+cookie, goes into the session key, so that a server in the middle can't pass it on.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+
+from nacre.crypto import legacy
+from nacre.crypto.rsa1 import MODULI_DIFFER, RSA1Signer, RSA1Verifier
+from nacre.crypto.seal import Random
+from nacre.errors import (
+    ConfigurationError,
+    KexFailed,
+    KeyFormatError,
+    NoCommonAlgorithm,
+)
+from nacre.keys.rsa1 import RSA1, RSA1PrivateKey, RSA1PublicKey
+from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
+from nacre.ssh1.framing import Inbox, Outbox
+from nacre.ssh1.messages import HOST_IN_FWD_OPEN, METHODS, PublicKey, SessionKey, Success
+from nacre.wire.codec import Buffer
+
+SERVER_KEY_BITS = 768
+"""Bits of a server key, by default."""
+
+_MASKED = 16
+_NAMES = {number: name for name, number in legacy.CIPHERS.items()}
+_METHODS_MASK = sum(1 << bit for bit in METHODS.values())
+
+
+def server_key(
+    host_key: RSA1PrivateKey, random: Random, bits: int = SERVER_KEY_BITS
+) -> RSA1PrivateKey:
+    """Make a server key that goes with ``host_key``: its size must differ by 128 bits."""
+    if abs(host_key.public.bits - bits) < MODULI_DIFFER:
+        bits = host_key.public.bits + MODULI_DIFFER
+    return RSA1PrivateKey(RSA1Signer.generate(bits, random))
+
+
+def _masked(key: bytes, session_id: bytes) -> bytes:
+    """XOR the first half of a session key with the session id; twice is nothing."""
+    mask = int.from_bytes(session_id, "big") ^ int.from_bytes(key[:_MASKED], "big")
+    return mask.to_bytes(_MASKED, "big") + key[_MASKED:]
+
+
+def _named(mask: int) -> tuple[str, ...]:
+    return tuple(name for name, number in legacy.CIPHERS.items() if mask >> number & 1)
+
+
+class _Exchange:
+    """What both roles share.
+
+    :ivar session_id: 16 octets, once both keys are known.
+    :ivar flags: protocol flags that both sides have set.
+    """
+
+    def __init__(
+        self,
+        ciphers: tuple[str, ...],
+        *,
+        random: Random,
+        outbox: Outbox,
+        inbox: Inbox,
+        events: list[Event],
+    ) -> None:
+        self.session_id = b""
+        self.flags = 0
+        # A server has to offer 3DES: it is what every client can do.
+        self._ciphers = tuple(dict.fromkeys((*ciphers, "3des")))
+        self._random = random
+        self._outbox = outbox
+        self._inbox = inbox
+        self._events = events
+
+    def _turn_on(self, cipher: str, key: bytes) -> None:
+        self._outbox.encrypt_with(legacy.cipher(cipher, key, encrypt=True))
+        self._inbox.decrypt_with(legacy.cipher(cipher, key, encrypt=False))
+
+    def _proposal(self, ciphers: tuple[str, ...]) -> Proposal:
+        own = (RSA1,)
+        macs, compression = ("crc32",), ("none", "zlib")
+        return Proposal(own, own, ciphers, ciphers, macs, macs, compression, compression)
+
+    def _report(self, cipher: str, offered: tuple[str, ...], host_key: RSA1PublicKey) -> None:
+        chosen = Chosen(RSA1, RSA1, cipher, cipher, "crc32", "crc32", "none", "none", False)
+        self._events.append(
+            AlgorithmsChosen(self._proposal((cipher,)), self._proposal(offered), chosen, first=True)
+        )
+        self._events.append(KexDone(self.session_id, host_key, chosen, first=True))
+
+
+class ClientExchange(_Exchange):
+    """The client's side.
+
+    :ivar methods: the authentication methods that the server has.
+    """
+
+    methods: tuple[str, ...] = ()
+
+    def receive_keys(self, payload: Buffer) -> RSA1PublicKey:
+        """Take the server's keys; returns the host key, which is to be trusted or not.
+
+        :raises RemoteProtocolError: KexFailed for keys that can't be used, NoCommonAlgorithm.
+        """
+        self._message = message = PublicKey.decode(payload)
+        try:
+            self._host = RSA1Verifier(message.host_modulus, message.host_exponent)
+            self._server = RSA1Verifier(message.server_modulus, message.server_exponent)
+        except KeyFormatError as error:
+            raise KexFailed(f"the server's keys can't be used: {error}") from error
+        if abs(self._host.n.bit_length() - self._server.n.bit_length()) < MODULI_DIFFER:
+            raise KexFailed("the sizes of the server's keys are too close")
+        offered = _named(message.ciphers)
+        self._cipher = next((name for name in self._ciphers if name in offered), "")
+        if not self._cipher:
+            raise NoCommonAlgorithm("cipher", self._ciphers, offered)
+        self.methods = tuple(name for name, bit in METHODS.items() if message.methods >> bit & 1)
+        self.session_id = legacy.session_id(self._host.n, self._server.n, message.cookie)
+        return RSA1PublicKey(self._host)
+
+    def send_session_key(self) -> None:
+        """Send the session key; from here on everything is encrypted."""
+        message = self._message
+        key = self._random(legacy.SESSION_KEY)
+        first, second = sorted((self._host, self._server), key=lambda one: one.n)
+        inner = first.encrypt(_masked(key, self.session_id), self._random)
+        outer = second.encrypt(legacy.octets(inner), self._random)
+        self.flags = message.flags & HOST_IN_FWD_OPEN
+        self._outbox.send(
+            SessionKey(legacy.CIPHERS[self._cipher], message.cookie, outer, self.flags)
+        )
+        self._turn_on(self._cipher, key)
+
+    def done(self) -> None:
+        """The server decrypted it, and so is who it says."""
+        self._report(self._cipher, _named(self._message.ciphers), RSA1PublicKey(self._host))
+
+
+class ServerExchange(_Exchange):
+    """The server's side.
+
+    :raises ConfigurationError: the sizes of the two keys are too close.
+    """
+
+    def __init__(
+        self,
+        host_key: RSA1PrivateKey,
+        server_key: RSA1PrivateKey,
+        ciphers: tuple[str, ...],
+        *,
+        random: Random,
+        outbox: Outbox,
+        inbox: Inbox,
+        events: list[Event],
+    ) -> None:
+        super().__init__(ciphers, random=random, outbox=outbox, inbox=inbox, events=events)
+        if abs(host_key.public.bits - server_key.public.bits) < MODULI_DIFFER:
+            raise ConfigurationError("the host key and the server key must differ by 128 bits")
+        self._host = host_key
+        self._server = server_key
+        self._cookie = random(8)
+
+    def send_keys(self) -> None:
+        """Send both public keys."""
+        host, server = self._host.public.verifier, self._server.public.verifier
+        self.session_id = legacy.session_id(host.n, server.n, self._cookie)
+        self._outbox.send(
+            PublicKey(
+                self._cookie,
+                server.n.bit_length(),
+                server.e,
+                server.n,
+                host.n.bit_length(),
+                host.e,
+                host.n,
+                HOST_IN_FWD_OPEN,
+                sum(1 << legacy.CIPHERS[name] for name in self._ciphers),
+                _METHODS_MASK,
+            )
+        )
+
+    def receive_session_key(self, payload: Buffer) -> None:
+        """Take the session key, turn the cipher on and say so.
+
+        A key whose padding is wrong is taken for another, which nobody knows: the client's next
+        packet fails then, and tells nothing of why.
+
+        :raises KexFailed: the cookie is not ours, or the cipher was not offered.
+        """
+        message = SessionKey.decode(payload)
+        if not compare_digest(message.cookie, self._cookie):
+            raise KexFailed("the client sent another cookie back")
+        cipher = _NAMES.get(message.cipher, "")
+        if cipher not in self._ciphers:
+            raise KexFailed(f"the client chose cipher {message.cipher}, which was not offered")
+        key = _masked(self._decrypt(message.key), self.session_id)
+        self.flags = message.flags & HOST_IN_FWD_OPEN
+        self._turn_on(cipher, key)
+        self._outbox.send(Success())
+        self._report(cipher, self._ciphers, self._host.public)
+
+    def _decrypt(self, text: int) -> bytes:
+        first, second = sorted((self._host, self._server), key=lambda one: one.public.bits)
+        inner = second.signer.decrypt(text, first.public.verifier.size, self._random)
+        number = int.from_bytes(inner, "big")
+        return first.signer.decrypt(number, legacy.SESSION_KEY, self._random)

@@ -1,0 +1,348 @@
+"""Phases 4 and 5 of an SSH-1 server: one session, and forwarded connections beside it.
+
+Requests before the session are decided one after the other: while one is, no further packet is
+looked at, and each is answered with SUCCESS or FAILURE. A shell or command that may run is the
+exception: its start has no answer but its output, and clients take SUCCESS there for a broken
+protocol; FAILURE says that it may not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nacre.errors import LocalProtocolError, RemoteProtocolError
+from nacre.protocol import requests
+from nacre.protocol.asks import (
+    Answer,
+    AskGlobalRequest,
+    AskOpen,
+    AskRequest,
+    GlobalGranted,
+    Granted,
+)
+from nacre.protocol.events import (
+    ChannelClosed,
+    ChannelOpened,
+    EofReceived,
+    GlobalRequestAnswered,
+    RequestReceived,
+)
+from nacre.protocol.requests import (
+    Exec,
+    ExitSignal,
+    OtherRequest,
+    PtyRequest,
+    Request,
+    Shell,
+    WindowChange,
+)
+from nacre.ssh1 import modes
+from nacre.ssh1.channels import Channel, Channels, unknown_type, unsuited
+from nacre.ssh1.messages import (
+    AgentOpen,
+    Eof,
+    ExecCmd,
+    ExecShell,
+    ExitConfirmation,
+    ExitStatus,
+    Failure,
+    Msg,
+    PortForwardRequest,
+    PortOpen,
+    RequestPty,
+    Success,
+    WindowSize,
+)
+from nacre.ssh1.routes import Stage
+from nacre.wire.codec import Buffer, Reader, string, u8, u32
+from nacre.wire.numbers import EXTENDED_DATA_STDERR
+from nacre.wire.text import safe
+
+AGENT_REQUEST = "auth-agent-req@openssh.com"
+"""The request on a session that lets its processes use the client's agent."""
+
+_LISTEN = string(b"localhost")
+_MODES = 4096
+_PORTS = 65536
+_STARTS = (Shell, Exec)
+_WITHOUT_WORD = (requests.XonXoff, requests.EndOfWrite, requests.Keepalive)
+_OUTPUT = {0: u8(Msg.SMSG_STDOUT_DATA), EXTENDED_DATA_STDERR: u8(Msg.SMSG_STDERR_DATA)}
+
+
+class ServerConnection(Channels):
+    """See :class:`nacre.protocol.engine.Connection`.
+
+    :ivar stage: which messages are legal now.
+    :ivar over: the client has confirmed the exit status: the connection has done its work.
+    """
+
+    stage = Stage.SERVER_PREPARING
+    over = False
+    _has_terminal = False
+    _status_sent = False
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._forwards: dict[int, tuple[str, int]] = {}
+        self._ending: Request | None = None
+
+    def handlers(self) -> dict[int, Callable[[Buffer], None]]:
+        """Return what takes each message."""
+        return {
+            **super().handlers(),
+            Msg.CMSG_REQUEST_PTY: self._on_pty,
+            Msg.CMSG_WINDOW_SIZE: self._on_window_size,
+            Msg.CMSG_EXEC_SHELL: self._on_shell,
+            Msg.CMSG_EXEC_CMD: self._on_command,
+            Msg.CMSG_STDIN_DATA: self._on_stdin,
+            Msg.CMSG_EOF: self._on_eof,
+            Msg.CMSG_EXIT_CONFIRMATION: self._on_exit_confirmation,
+            Msg.CMSG_PORT_FORWARD_REQUEST: self._on_port_forward,
+            Msg.CMSG_AGENT_REQUEST_FORWARDING: self._on_agent_request,
+            Msg.CMSG_X11_REQUEST_FORWARDING: lambda payload: self.refuse(),
+            Msg.PORT_OPEN: self._on_port_open,
+        }
+
+    def refuse(self) -> None:
+        """Answer a request that is not granted."""
+        self._outbox.send(Failure())
+
+    # --- the owner's calls ---
+
+    def open_channel(self, channel_type: str, data: bytes = b"") -> int:
+        """Ask the client to take a connection; ``ChannelOpened`` or ``ChannelRefused`` follows.
+
+        :raises LocalProtocolError: another type, a port that was not forwarded, or too many.
+        """
+        if channel_type == "auth-agent@openssh.com":
+            return self._request_channel(AgentOpen)
+        if channel_type != "forwarded-tcpip":
+            raise unknown_type(channel_type)
+        reader = Reader(data)
+        _, port, source = reader.text(), reader.u32(), reader.text()
+        if port not in self._forwards:
+            raise LocalProtocolError(f"the client did not ask for connections to port {port}")
+        host, host_port = self._forwards[port]
+        origin = self._originator(source)
+        return self._request_channel(lambda number: PortOpen(number, host, host_port, origin))
+
+    def _running(self, channel: int) -> Channel | None:
+        """Return the session when ``channel`` is it and takes data; None when it is another.
+
+        :raises LocalProtocolError: it takes none.
+        """
+        session = self._session
+        if session is None or session.number != channel:
+            return None
+        if self.stage is not Stage.SERVER_SESSION or session.eof_sent:
+            raise LocalProtocolError("the session takes no data")
+        return session
+
+    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+        """Send as much of ``data`` as the outbox has room for; when not all, ``Writable`` follows.
+
+        :raises LocalProtocolError: the channel takes no data, or has no such stream.
+        """
+        if stream not in _OUTPUT or self._running(channel) is None:
+            return super().send_data(channel, data, stream)
+        return self._send_pieces(channel, _OUTPUT[stream], data)
+
+    def send_eof(self, channel: int) -> None:
+        """Say that no more data follows; of a session, its exit status says it.
+
+        :raises LocalProtocolError: the channel is not open, or EOF was sent already.
+        """
+        if (session := self._running(channel)) is None:
+            super().send_eof(channel)
+        else:
+            session.eof_sent = True
+
+    def close_channel(self, channel: int) -> None:
+        """Close our side. A session's exit status leaves once no forwarded channel is open."""
+        session = self._session
+        if session is None or session.number != channel:
+            super().close_channel(channel)
+        elif self.stage is Stage.SERVER_PREPARING:
+            self._forget_session(session)
+        elif self.stage is Stage.SERVER_SESSION:
+            self.stage = Stage.SERVER_OVER
+            self._blocked.discard(channel)
+            self._forget_unread(session, session.unread)
+            self._channel_ended()
+
+    def _forget_session(self, session: Channel) -> None:
+        self._session = None
+        self._events.append(ChannelClosed(session.number))
+        self._forget_unread(session, session.unread)
+
+    def _channel_ended(self) -> None:
+        if self.stage is not Stage.SERVER_OVER or self._channels or self._status_sent:
+            return
+        self._status_sent = True
+        if isinstance(self._ending, requests.ExitStatus):
+            self._outbox.send(ExitStatus(self._ending.status))
+            return
+        if self._session is not None:
+            self._forget_session(self._session)
+        if isinstance(self._ending, ExitSignal):
+            self._hang_up(f"the command was ended by signal {safe(self._ending.name, 64)}")
+        else:
+            self._hang_up("the session was closed")
+
+    def send_request(self, channel: int, request: Request, *, want_reply: bool = True) -> int:
+        """Say how the session ended; it has no answer. What SSH-1 has no word for is dropped.
+
+        :raises LocalProtocolError: the channel is not open, or only clients send the request.
+        """
+        if self._find(channel) is None:
+            raise LocalProtocolError(f"channel {channel} is not open")
+        if isinstance(request, (requests.ExitStatus, ExitSignal)):
+            self._ending = self._ending or request
+        elif not isinstance(request, _WITHOUT_WORD):
+            raise unsuited(request)
+        return 0
+
+    def send_global_request(self, name: str, data: bytes = b"", *, want_reply: bool = True) -> int:
+        """Report that the client refused: SSH-1 has no global requests of a server's."""
+        if not want_reply:
+            return 0
+        token = self._token()
+        self._events.append(GlobalRequestAnswered(token, False, b""))
+        return token
+
+    # --- requests ---
+
+    def _on_pty(self, payload: Buffer) -> None:
+        message = RequestPty.decode(payload)
+        if (
+            self._has_terminal
+            or len(message.term) > self._limits.request_name
+            or len(message.modes) > _MODES
+        ):
+            self.refuse()
+            return
+        self._request(
+            PtyRequest(
+                message.term,
+                message.columns,
+                message.rows,
+                message.width,
+                message.height,
+                modes.to_ssh2(message.modes),
+            )
+        )
+
+    def _on_shell(self, payload: Buffer) -> None:
+        ExecShell.decode(payload)
+        self._request(Shell())
+
+    def _on_command(self, payload: Buffer) -> None:
+        command = ExecCmd.decode(payload).command
+        if len(command) > self._limits.command:
+            self.refuse()
+        else:
+            self._request(Exec(command))
+
+    def _on_agent_request(self, payload: Buffer) -> None:
+        self._request(OtherRequest(AGENT_REQUEST, b""))
+
+    def _request(self, request: Request) -> None:
+        """Let the owner decide, who is asked for the session itself first."""
+        if self._session is not None:
+            self._ask_request(self._session, request)
+            return
+        if not self._limits.sessions:
+            self.refuse()
+            return
+        session = Channel(self._number(), offered=True)
+
+        def decided(answer: Answer) -> None:
+            self.waiting = False
+            if not isinstance(answer, Granted):
+                self._session = None
+                self.refuse()
+                return
+            session.offered, session.open = False, True
+            self._events.append(ChannelOpened(session.number))
+            self._ask_request(session, request)
+
+        self.waiting = True
+        self._session = session
+        ask = AskOpen(channel=session.number, channel_type="session", data=b"")
+        self._asks.ask(ask, decided)
+
+    def _ask_request(self, session: Channel, request: Request) -> None:
+        def decided(answer: Answer) -> None:
+            self.waiting = False
+            if not isinstance(answer, Granted):
+                self.refuse()
+            elif isinstance(request, _STARTS):
+                self.stage = Stage.SERVER_SESSION
+            else:
+                self._has_terminal = self._has_terminal or isinstance(request, PtyRequest)
+                self._outbox.send(Success())
+
+        self.waiting = True
+        self._asks.ask(AskRequest(channel=session.number, request=request), decided)
+
+    def _on_port_forward(self, payload: Buffer) -> None:
+        """Ask whether to listen on a port, of this host alone unless the owner says otherwise."""
+        message = PortForwardRequest.decode(payload)
+        if not 0 < message.port < _PORTS or message.port in self._forwards:
+            self.refuse()
+            return
+
+        def decided(answer: Answer) -> None:
+            self.waiting = False
+            if isinstance(answer, GlobalGranted):
+                self._forwards[message.port] = (message.host, message.host_port)
+                self._outbox.send(Success())
+            else:
+                self.refuse()
+
+        self.waiting = True
+        data = _LISTEN + u32(message.port)
+        self._asks.ask(AskGlobalRequest(name="tcpip-forward", data=data), decided)
+
+    def _on_port_open(self, payload: Buffer) -> None:
+        message = PortOpen.decode(payload)
+        origin = self._read_originator(message.originator)
+        host = message.host.encode("utf-8", "surrogateescape")
+        data = string(host) + u32(message.port) + origin + u32(0)
+        self._offer(message.sender, "direct-tcpip", data)
+
+    # --- the session ---
+
+    def _on_window_size(self, payload: Buffer) -> None:
+        message = WindowSize.decode(payload)
+        if self._session is not None and self.stage is Stage.SERVER_SESSION:
+            change = WindowChange(message.columns, message.rows, message.width, message.height)
+            self._events.append(RequestReceived(self._session.number, change))
+
+    def _on_stdin(self, payload: Buffer) -> None:
+        reader = Reader(payload, 1)
+        data = reader.string()
+        reader.end()
+        if self._session is None or self.stage is not Stage.SERVER_SESSION:
+            return
+        if self._session.eof_received:
+            raise RemoteProtocolError("data on the session after its EOF")
+        self._deliver(self._session, data)
+
+    def _on_eof(self, payload: Buffer) -> None:
+        Eof.decode(payload)
+        if self._session is None or self.stage is not Stage.SERVER_SESSION:
+            return
+        if self._session.eof_received:
+            raise RemoteProtocolError("a second EOF on the session")
+        self._session.eof_received = True
+        self._events.append(EofReceived(self._session.number))
+
+    def _on_exit_confirmation(self, payload: Buffer) -> None:
+        ExitConfirmation.decode(payload)
+        if not self._status_sent:
+            raise RemoteProtocolError("the client confirms an exit status that was not sent")
+        self.over = True
+        if self._session is not None:
+            self._forget_session(self._session)
