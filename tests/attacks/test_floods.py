@@ -240,7 +240,7 @@ def test_proposals_with_many_names(role: Role, names: int) -> None:
         if payload[0] != 20:
             return [payload]
         init = KexInit.decode(payload)
-        fields = [getattr(init, name) for name in KexInit.__slots__]
+        fields = [getattr(init, name) for name in KexInit.FIELDS]
         fields[1] = tuple(["a"] * names) + fields[1]
         return [KexInit(*fields).encode()]
 
@@ -263,7 +263,7 @@ def test_proposals_with_long_names(role: Role) -> None:
         if payload[0] != 20:
             return [payload]
         init = KexInit.decode(payload)
-        fields = [getattr(init, name) for name in KexInit.__slots__]
+        fields = [getattr(init, name) for name in KexInit.FIELDS]
         fields[3] = fields[4] = ("x" * 100_000,)
         return [KexInit(*fields).encode()]
 
@@ -280,7 +280,7 @@ def test_proposals_are_not_kept() -> None:
         if payload[0] != 20:
             return [payload]
         init = KexInit.decode(payload)
-        fields = [getattr(init, name) for name in KexInit.__slots__]
+        fields = [getattr(init, name) for name in KexInit.FIELDS]
         fields[9] = ("x" * 200 * KIB,)
         made = KexInit(*fields)
         inside(pair.client)._kex._sent = made

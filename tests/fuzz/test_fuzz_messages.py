@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any, get_type_hints
 
 import pytest
@@ -39,7 +38,7 @@ NAME = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_cha
 
 def records(kind: type[Record]) -> st.SearchStrategy[Record]:
     hints = get_type_hints(kind, include_extras=True)
-    return st.builds(kind, **{f.name: BY_KIND[hints[f.name].__metadata__[0]] for f in fields(kind)})  # type: ignore[arg-type]
+    return st.builds(kind, **{n: BY_KIND[hints[n].__metadata__[0]] for n in kind.FIELDS})
 
 
 BY_KIND: dict[str, st.SearchStrategy[Any]] = {

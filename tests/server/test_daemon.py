@@ -247,6 +247,20 @@ async def test_terminal_with_resize(state: Path) -> None:
             assert await process.wait() == 0
 
 
+async def test_signals_ignored_at_the_start_are_not_in_sessions(state: Path) -> None:
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        async with serving(state) as server, server.connect() as ssh:
+            done = await ssh.run("grep SigIgn /proc/$$/status")
+            # The C library may ignore signals of its own, which no program can use.
+            ignored = int(done.stdout.split()[1], 16)
+            assert [number for number in numbers if ignored >> (number - 1) & 1] == []
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 async def test_nothing_grows(state: Path) -> None:
     def descriptors() -> int:
         return len(os.listdir(f"/proc/{server.process.pid}/fd"))
