@@ -27,7 +27,8 @@ PTY = PtyRequest("xterm", 80, 24, 0, 0, b"")
 class Connection:
     """What the policy needs of a connection: somewhere to say why not."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str = "2.0") -> None:
+        self.protocol = protocol
         self.reasons: list[object] = []
 
     def record(self, event: str, **fields: object) -> None:
@@ -58,7 +59,7 @@ def policy(store: UserStore) -> Iterator[Any]:
 @pytest.mark.parametrize("auth", REQUIREMENTS)
 async def test_requirement_is_the_users(store: UserStore, policy: Any, auth: str) -> None:
     store.add(User(name="alice", auth=auth))
-    assert (await policy.requirement("alice", None)).requirement == REQUIREMENTS[auth]
+    assert (await policy.requirement("alice", Connection())).requirement == REQUIREMENTS[auth]
 
 
 def test_no_requirement_is_empty() -> None:
@@ -71,7 +72,7 @@ async def test_unknown_users_look_like_known_ones(store: UserStore, policy: Any)
     names = [f"ghost{n}" for n in range(40)]
 
     async def seen() -> list[Any]:
-        return [(await policy.requirement(name, None)).requirement for name in names]
+        return [(await policy.requirement(name, Connection())).requirement for name in names]
 
     assert set(await seen()) == {REQUIREMENTS["any"]}
     store.add(User(name="a", auth="publickey"))

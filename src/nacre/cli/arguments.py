@@ -17,14 +17,13 @@ from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
 USAGE = """\
-usage: {program} [-46aCGknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-E LOG] [-e CHAR] [-F none]
+usage: {program} [-1246aCGknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-E LOG] [-e CHAR] [-F none]
            [-i KEY] [-l USER] [-m MACS] [-o KEY=VALUE] [-p PORT] [-Q LIST]
            [user@]host|ssh://[user@]host[:port] [command [argument ...]]"""
 
 _LETTERS = "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
 
 _ABSENT = {
-    "1": "SSH-1",
     "B": "binding to an interface",
     "D": "dynamic forwarding",
     "I": "PKCS#11",
@@ -53,6 +52,8 @@ _WORDS = {
     "n": "StdinNull=yes",
     "s": "SessionType=subsystem",
     "x": "ForwardX11=no",
+    "1": "Protocol=1",
+    "2": "Protocol=2",
     "4": "AddressFamily=inet",
     "6": "AddressFamily=inet6",
 }
@@ -174,12 +175,7 @@ def _option(arguments: Arguments, strong: list[str], value: str) -> None:
     arguments.options.append(value)
 
 
-def _nothing(arguments: Arguments, strong: list[str], value: str) -> None:
-    """Take ``-2``: there is nothing else."""
-
-
 _OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
-    "2": _nothing,
     "E": _setting("log_file"),
     "F": _config_file,
     "G": _setting("show_config", True),

@@ -71,6 +71,17 @@ def _addresses(
     show_default=True,
     help="legacy offers old and weak algorithms too.",
 )
+@click.option(
+    "--protocol",
+    metavar="VERSIONS",
+    help="Versions of SSH to speak: 2, or 2,1, or 1; the same as -o Protocol. By default 2: SSH-1 "
+    "is weak.",
+)
+@click.option(
+    "--ssh1-strict",
+    is_flag=True,
+    help="Refuse SSH-1 for users who need both a password and a key: in SSH-1 either lets them in.",
+)
 def command(
     state: Path | None,
     addresses: tuple[tuple[str, int], ...],
@@ -78,6 +89,8 @@ def command(
     run_as: str | None,
     options: tuple[str, ...],
     profile: Literal["default", "legacy"],
+    protocol: str | None,
+    ssh1_strict: bool,
 ) -> None:
     """Start an SSH server.
 
@@ -90,7 +103,7 @@ def command(
     from nacre.errors import ConfigurationError, NacreError
 
     try:
-        config = parse(options)
+        config = parse((*([] if protocol is None else [f"Protocol={protocol}"]), *options))
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
 
@@ -104,6 +117,7 @@ def command(
             run_as=run_as,
             config=config,
             profile=profile,
+            ssh1_strict=ssh1_strict,
         ).run()
     except NacreError as error:
         raise click.ClickException(str(error)) from None

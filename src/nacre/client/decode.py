@@ -77,6 +77,9 @@ class Decoder:
     :ivar kex: the key exchange method that was chosen.
     """
 
+    AUTHENTICATION = frozenset({transport.ServiceRequest.NUMBER, transport.ServiceAccept.NUMBER})
+    """Messages that are the door to authentication."""
+
     def __init__(self) -> None:
         self.kex = ""
         self._method = ""
@@ -94,7 +97,7 @@ class Decoder:
             message = kind.decode(payload)
             if isinstance(message, auth.UserauthRequest):
                 self._method = message.method
-            return Decoded(number, name, _show(message))
+            return Decoded(number, name, show(message))
         except MalformedMessage as error:
             return Decoded(number, name, {"error": str(error)})
 
@@ -121,7 +124,8 @@ class Decoder:
         return kinds.get(number, (f"KEX_{number}", None))
 
 
-def _show(record: Record) -> dict[str, Any]:
+def show(record: Record) -> dict[str, Any]:
+    """Return a record's fields for human eyes, without those that are secret."""
     special = _SPECIAL.get(type(record))
     shown = special(record) if special else {}
     names = record.FIELDS
@@ -174,7 +178,7 @@ def _userauth(request: auth.UserauthRequest) -> dict[str, Any]:
 def _publickey(octets: bytes) -> dict[str, Any]:
     signed = Reader(octets).boolean()
     kind = auth.PublicKeyRequest if signed else auth.PublicKeyQuery
-    return _show(kind.decode(octets))
+    return show(kind.decode(octets))
 
 
 def _password(octets: bytes) -> dict[str, Any]:
@@ -189,7 +193,7 @@ def _unknown_fields(octets: bytes) -> dict[str, Any]:
 _FIELDS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     "publickey": _publickey,
     "password": _password,
-    "keyboard-interactive": lambda octets: _show(auth.InteractiveRequest.decode(octets)),
+    "keyboard-interactive": lambda octets: show(auth.InteractiveRequest.decode(octets)),
 }
 
 
@@ -205,7 +209,7 @@ def _channel_request(request: connection.ChannelRequest) -> dict[str, Any]:
     if kind is None:
         return {}
     details = kind.decode(request.data)
-    shown = {f"{request.name} {name}": value for name, value in _show(details).items()}
+    shown = {f"{request.name} {name}": value for name, value in show(details).items()}
     if isinstance(details, Env):
         # Tokens and passwords travel in the environment too.
         shown[f"{request.name} value"] = HIDDEN

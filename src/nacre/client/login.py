@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from nacre.protocol.events import (
 from nacre.protocol.options import Algorithms
 from nacre.runtime.agent import Agent
 from nacre.runtime.base import Trace
-from nacre.runtime.connect import connect
+from nacre.runtime.connect import connect, signature_algorithms
 from nacre.runtime.connection import Connection
 from nacre.runtime.identities import Identities
 from nacre.runtime.trust import KnownHostsFile
@@ -100,6 +101,9 @@ async def log_in(
     sock = await dial(way, log.debug)
     handshake = asyncio.timeout(config.connect_timeout)
     trust.on_key = lambda: handshake.reschedule(None)
+    warnings = _Warnings(log)
+    logger = logging.getLogger("nacre.client")
+    logger.addHandler(warnings)
     try:
         async with handshake:
             return await connect(
@@ -109,6 +113,8 @@ async def log_in(
                 trust=trust,
                 credentials=_identities(target, config, offered, trust, log),
                 algorithms=offered,
+                protocols=config.protocol,
+                ssh1_ciphers=config.cipher,
                 limits=_limits(config),
                 timeout=None,
                 keepalive=config.server_alive_interval or None,
@@ -123,6 +129,19 @@ async def log_in(
             f"connect to host {safe(target.host)} port {target.port}: "
             "Connection timed out during banner exchange or key exchange"
         ) from error
+    finally:
+        logger.removeHandler(warnings)
+
+
+class _Warnings(logging.Handler):
+    """Tells the user what the library warns of."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.info(f"WARNING: {record.getMessage()}")
 
 
 class _Trust(KnownHostsFile):
@@ -159,7 +178,7 @@ def _identities(
         identities_only=config.identities_only,
         prompt=None if config.batch_mode else prompt,
         methods=_methods(config),
-        signatures=offered.signatures,
+        signatures=signature_algorithms(offered, config.protocol),
         submethods=config.kbd_interactive_devices,
         prompts=config.password_prompts,
         trusted=lambda: trust.mismatch is None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nacre.client.decode import Decoder
 from nacre.protocol.events import (
@@ -19,7 +19,11 @@ from nacre.protocol.events import (
     RequestAnswered,
     VersionReceived,
 )
+from nacre.runtime.choose import SSH1
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.client.decode1 import Decoder as Decoder1
 
 PHASES = {
     1: "version negotiation",
@@ -55,7 +59,7 @@ class Tracer:
         self._start = start
         self._show = show
         self._now = start
-        self._decoder = Decoder()
+        self._decoder: Decoder | Decoder1 = Decoder()
         self._phase = 0
         self._enter(1)
 
@@ -109,6 +113,10 @@ class Tracer:
             self._record("phase", name=PHASES[phase])
 
     def _version(self, event: VersionReceived) -> None:
+        if event.protocol == SSH1:
+            from nacre.client.decode1 import Decoder as Decoder1
+
+            self._decoder = Decoder1()
         self._record(
             "version",
             client=event.local,
@@ -120,8 +128,7 @@ class Tracer:
 
     def _message(self, event: MessageSeen) -> None:
         decoded = self._decoder.decode(event.payload)
-        if decoded.number in (5, 6):
-            # The service request is the door to authentication.
+        if decoded.number in self._decoder.AUTHENTICATION:
             self._enter(3)
         self._record(
             "message",

@@ -40,6 +40,7 @@ class ClientConfig:
 
     Texts with ``%`` tokens or ``~`` are kept as they were written.
 
+    :ivar cipher: what SSH-1 may use, or None for its usual ones.
     :ivar connect_timeout: seconds, or None to wait as long as the system does.
     :ivar server_alive_interval: seconds between keepalives; 0 for none.
     :ivar escape_char: one octet, or None for none.
@@ -51,6 +52,7 @@ class ClientConfig:
     address_family: Literal["any", "inet", "inet6"] = "any"
     batch_mode: bool = False
     bind_address: str | None = None
+    cipher: tuple[str, ...] | None = None
     ciphers: str | None = None
     compression: bool = False
     connect_timeout: int | None = None
@@ -77,6 +79,7 @@ class ClientConfig:
     password_authentication: bool = True
     port: int = 22
     preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
+    protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
     pubkey_authentication: bool = True
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
@@ -149,6 +152,11 @@ def _escape(keyword: str, value: str) -> bytes | None:
     raise values.bad(keyword, value, "one ASCII character, ^ and a letter, or none")
 
 
+def _ssh1_cipher(keyword: str, value: str) -> tuple[str, ...]:
+    """Take the cipher of SSH-1, as ssh(1) had it."""
+    return (_words_of("3des", "blowfish", "des")(keyword, value),)
+
+
 def _text(keyword: str, value: str) -> str:
     if not value:
         raise values.bad(keyword, value, "a text that is not empty")
@@ -176,6 +184,7 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "BatchMode": ("batch_mode", values.boolean),
     "BindAddress": ("bind_address", values.one_word),
     "ChallengeResponseAuthentication": ("kbd_interactive", values.boolean),
+    "Cipher": ("cipher", _ssh1_cipher),
     "Ciphers": ("ciphers", _list_of("cipher")),
     "Compression": ("compression", values.boolean),
     "ConnectionAttempts": ("connection_attempts", _number(1)),
@@ -198,6 +207,7 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "PasswordAuthentication": ("password_authentication", values.boolean),
     "Port": ("port", values.port),
     "PreferredAuthentications": ("preferred_authentications", values.names),
+    "Protocol": ("protocol", values.protocols),
     "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", _list_of("signature")),
     "PubkeyAcceptedKeyTypes": ("pubkey_accepted_algorithms", _list_of("signature")),
     "PubkeyAuthentication": ("pubkey_authentication", values.boolean),

@@ -84,6 +84,7 @@ class ServerConfig:
     kex_algorithms: str | None = None
     ciphers: str | None = None
     macs: str | None = None
+    protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
     compression: str | None = None
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
@@ -134,6 +135,7 @@ _WORDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "KexAlgorithms": ("kex_algorithms", _algorithms("kex")),
     "Ciphers": ("ciphers", _algorithms("cipher")),
     "MACs": ("macs", _algorithms("MAC")),
+    "Protocol": ("protocol", values.protocols),
     "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", _algorithms("signature")),
     "Compression": ("compression", _one_of(_COMPRESSIONS)),
     "RekeyLimit": ("rekey_limit", values.rekey_limit),

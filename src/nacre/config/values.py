@@ -150,6 +150,14 @@ def algorithms(keyword: str, value: str, kind: str) -> str:
     return value
 
 
+def protocols(keyword: str, value: str) -> tuple[int, ...]:
+    """Take ``2``, ``2,1`` or ``1``: the lower one counts where both sides have both."""
+    found = {"1": (1,), "2": (2,), "1,2": (2, 1), "2,1": (2, 1)}.get(value)
+    if found is None:
+        raise bad(keyword, value, "2, 2,1 or 1")
+    return found
+
+
 def assignments(keyword: str, value: str) -> tuple[tuple[str, str], ...]:
     """Take ``NAME=value`` once or more, for environment variables."""
     pairs = [text.partition("=") for text in some_words(keyword, value)]

@@ -37,6 +37,7 @@ from nacre.protocol.events import (
     Writable,
 )
 from nacre.runtime.channel import Channel
+from nacre.runtime.choose import SSH1
 from nacre.runtime.driver import Driver
 from nacre.runtime.waiting import Gate, Later
 
@@ -50,6 +51,7 @@ Handlers: TypeAlias = Mapping[type[Event], Callable[[Any, Any], None]]
 class BaseConnection:
     """One connection: its driver, its channels, its tasks.
 
+    :ivar protocol: the version both speak, ``2.0`` or ``1.5``; empty before it is known.
     :ivar peer_version: the peer's identification line, made safe to print; empty before it came.
     :ivar algorithms: what the last key exchange chose, or None before the first.
     :ivar server_host_key: the server's host key, or None before the first key exchange.
@@ -70,6 +72,7 @@ class BaseConnection:
         self.engine = engine
         self.loop = asyncio.get_running_loop()
         self.driver = Driver(engine, self, self.loop)
+        self.protocol = ""
         self.peer_version = ""
         self.algorithms: Chosen | None = None
         self.server_host_key: PublicKey | None = None
@@ -123,7 +126,11 @@ class BaseConnection:
         self._changed.wake()
 
     def _on_version(self, event: VersionReceived) -> None:
+        self.protocol = event.protocol
         self.peer_version = event.remote
+        if event.protocol == SSH1:
+            # It has no message that a peer has to answer: TCP finds out who is gone.
+            self._keepalive = None
 
     def _on_kex_done(self, event: KexDone) -> None:
         self.algorithms = event.chosen

@@ -14,17 +14,17 @@ from typing import Final, TypeAlias
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import Algorithms, ClientOptions, Profile
+from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.runtime.agent import Agent
 from nacre.runtime.base import Trace
+from nacre.runtime.choose import PROTOCOLS, client_engine
 from nacre.runtime.connection import Connection, Credentials, HostKeyCheck
 from nacre.runtime.dial import dial
 from nacre.runtime.identities import Identities
 from nacre.runtime.trust import KnownHostsFile
 from nacre.runtime.waiting import Opening
-from nacre.ssh2.engine import Client
 from nacre.wire.text import safe
 
 
@@ -61,6 +61,8 @@ def connect(
     credentials: Credentials | None = None,
     algorithms: Algorithms | None = None,
     profile: Profile = "default",
+    protocols: Sequence[int] = PROTOCOLS,
+    ssh1_ciphers: Sequence[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     timeout: float | None = 30.0,
     keepalive: float | None = None,
@@ -86,6 +88,9 @@ def connect(
     :param credentials: decides on authentication in place of the five parameters above.
     :param algorithms: what to offer; see :func:`nacre.algorithms`.
     :param profile: ``legacy`` offers old algorithms too, where ``algorithms`` says nothing.
+    :param protocols: versions of the protocol: ``(2, 1)`` speaks SSH-1 to servers that have nothing
+        else, ``(1,)`` nothing else. SSH-1 is weak, and each use is logged as a warning.
+    :param ssh1_ciphers: what SSH-1 may use, best first: of ``3des``, ``blowfish`` and ``des``.
     :param timeout: seconds for everything, from the lookup of the name to the end of
         authentication; None for no end.
     :param keepalive: seconds of silence after which the server is asked for a sign of life.
@@ -97,7 +102,7 @@ def connect(
     :raises HostKeyError: the server's key is not trusted.
     :raises AuthenticationFailed: nothing got the user in.
     :raises DeadlineExceeded: ``timeout`` passed.
-    :raises VersionError: the peer speaks no SSH-2.
+    :raises VersionError: the peer speaks none of ``protocols``.
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
     :raises ConnectionLost: the connection ended on the way; a protocol error ended it likewise.
     """
@@ -106,7 +111,8 @@ def connect(
     if trust is None:
         trust = _known_hosts(known_hosts)
     if credentials is None:
-        credentials = _identities(user, host, password, keys, passphrase, agent, offered)
+        signatures = signature_algorithms(offered, protocols)
+        credentials = _identities(user, host, password, keys, passphrase, agent, signatures)
 
     async def start() -> Connection:
         order = trust.algorithms(host, port, offered.host_key)
@@ -115,9 +121,10 @@ def connect(
             limits=limits,
             trace=trace is not None,
             user=user,
+            ssh1_ciphers=tuple(ssh1_ciphers or SSH1_CIPHERS),
         )
         connection = Connection(
-            Client(options, random=os.urandom),
+            client_engine(options, protocols),
             host=host,
             port=port,
             user=user,
@@ -200,7 +207,7 @@ def _identities(
     keys: Sequence[PrivateKey | Path] | None,
     passphrase: str | None,
     agent: bool,
-    offered: Algorithms,
+    signatures: tuple[str, ...],
 ) -> Identities:
     return Identities(
         user,
@@ -211,5 +218,10 @@ def _identities(
         identities_only=keys is not None,
         password=password,
         passphrase=passphrase,
-        signatures=offered.signatures,
+        signatures=signatures,
     )
+
+
+def signature_algorithms(offered: Algorithms, protocols: Sequence[int]) -> tuple[str, ...]:
+    """Return what users' keys may be used for: in SSH-1, RSA1 keys for their challenges."""
+    return (*offered.signatures, "rsa1") if 1 in protocols else offered.signatures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, overload
@@ -33,10 +34,17 @@ from nacre.protocol.asks import (
     OpenRefused,
 )
 from nacre.protocol.engine import Engine
-from nacre.protocol.events import AuthBanner, Authenticated, AuthResult, ConnectionEnded
+from nacre.protocol.events import (
+    AuthBanner,
+    Authenticated,
+    AuthResult,
+    ConnectionEnded,
+    VersionReceived,
+)
 from nacre.protocol.phases import Phase
 from nacre.runtime.base import COMMON, BaseConnection, Handlers, Trace
 from nacre.runtime.channel import Channel
+from nacre.runtime.choose import RISK, SSH1
 from nacre.runtime.process import (
     NO_MODES,
     Completed,
@@ -48,6 +56,8 @@ from nacre.runtime.process import (
 )
 from nacre.runtime.waiting import Opening
 from nacre.wire.text import safe
+
+_logger = logging.getLogger("nacre.client")
 
 MAX_OUTPUT = 16 * MIB
 """Octets of a command's output that ``run`` keeps by default."""
@@ -177,6 +187,11 @@ class Connection(BaseConnection):
                 self.fail(failure, code, "cancelled by the user")
 
         self.spawn(consult())
+
+    def _on_client_version(self, event: VersionReceived) -> None:
+        self._on_version(event)
+        if event.protocol == SSH1:
+            _logger.warning("%s: %s", safe(self.host), RISK)
 
     def _on_banner(self, event: AuthBanner) -> None:
         self._credentials.banner(event.text)
@@ -351,6 +366,7 @@ def _denied(error: NacreError) -> Answer:
 
 Connection.handlers = {
     **COMMON,
+    VersionReceived: Connection._on_client_version,
     AskHostKey: Connection._on_host_key,
     AskAuthentication: Connection._on_authentication,
     AskPrompts: Connection._on_prompts,

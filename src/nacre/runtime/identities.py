@@ -28,7 +28,7 @@ from nacre.protocol.asks import (
 from nacre.protocol.events import AuthResult
 from nacre.protocol.options import choose
 from nacre.runtime.agent import Agent
-from nacre.runtime.userkeys import DEFAULT_FILES, AgentKey, HeldKey, UserKey, open_file
+from nacre.runtime.userkeys import DEFAULT_FILES, SSH1_FILE, AgentKey, HeldKey, UserKey, open_file
 from nacre.wire.text import safe
 
 METHODS = ("publickey", "password", "keyboard-interactive")
@@ -279,7 +279,8 @@ class Identities:
         return found
 
     def _paths(self) -> list[Path]:
-        names = DEFAULT_FILES if self._files is None else self._files
+        default = (SSH1_FILE, *DEFAULT_FILES) if "rsa1" in self._signatures else DEFAULT_FILES
+        names = default if self._files is None else self._files
         return [Path(os.path.expanduser(name)) for name in names]
 
     async def _next_passphrase(self, source: str, wrong: int) -> str | None:

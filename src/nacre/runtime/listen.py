@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import socket
 from collections.abc import Coroutine, Sequence
@@ -14,14 +13,14 @@ from typing import Any, Self
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import Algorithms, Profile, ServerOptions
+from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile, ServerOptions
 from nacre.protocol.options import algorithms as default_algorithms
+from nacre.runtime.choose import PROTOCOLS, server_engines
 from nacre.runtime.driver import Driver
 from nacre.runtime.policy import Policy
 from nacre.runtime.serving import Handler, Log, ServerConnection, Settings, to_logging
 from nacre.runtime.startups import MaxStartups
 from nacre.runtime.waiting import Gate, Later, Opening
-from nacre.ssh2.engine import Server as Engine
 
 BACKLOG = 1024
 """Connections the system keeps for us until we take them."""
@@ -217,7 +216,7 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(
             'a server needs a host key: nacre.generate("ssh-ed25519") makes one, to be kept'
         )
-    Engine(settings.options, random=os.urandom)
+    settings.engines(settings.options)
 
 
 def listen(
@@ -229,6 +228,8 @@ def listen(
     handler: Handler,
     algorithms: Algorithms | None = None,
     profile: Profile = "default",
+    protocols: Sequence[int] = PROTOCOLS,
+    ssh1_ciphers: Sequence[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     login_grace: float = 120.0,
     max_startups: str = "10:30:100",
@@ -257,6 +258,10 @@ def listen(
     :param policy: decides on logins and requests.
     :param handler: runs a session that was granted; what it returns is the exit status, None is 0.
         When it raises, that is logged, and the exit status is 255.
+    :param protocols: versions of the protocol: ``(2, 1)`` announces 1.99 and speaks SSH-1 with
+        clients that have nothing else, ``(1,)`` nothing else. SSH-1 needs a host key of the type
+        ``rsa1``; it is weak, and each use is logged as a warning.
+    :param ssh1_ciphers: what SSH-1 offers besides ``3des``: of ``blowfish`` and ``des``.
     :param login_grace: seconds a client has to log in; 0 for no end.
     :param max_startups: how many may wait to log in; see :class:`MaxStartups`.
     :param keepalive: seconds of silence after which a client is asked for a sign of life.
@@ -273,9 +278,11 @@ def listen(
         algorithms=algorithms or default_algorithms(profile=profile),
         limits=limits,
         host_keys=tuple(host_keys),
+        ssh1_ciphers=tuple(ssh1_ciphers or SSH1_CIPHERS),
     )
     settings = Settings(
         options=options,
+        engines=server_engines(protocols),
         policy=policy,
         handler=handler,
         login_grace=login_grace,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from nacre.keys import PublicKey
+from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.asks import Challenge, PasswordExpired, Prompt, UserRequirement
 from nacre.protocol.requests import Request, Subsystem
 
@@ -61,6 +62,15 @@ class Policy:
         :param signed: False for a question in advance; True when the signature is verified.
         """
         return False
+
+    def rsa_key(
+        self, user: str, modulus: int, connection: ServerConnection
+    ) -> Maybe[PublicKey | None]:
+        """Return which of the user's RSA1 keys has ``modulus``: SSH-1 names keys so.
+
+        :meth:`public_key` is asked as well, once the client has shown that it has the private half.
+        """
+        return None
 
     async def keyboard_interactive(
         self,
@@ -133,3 +143,15 @@ class Users(Policy):
     ) -> bool:
         """Tell whether ``key`` is one of the user's."""
         return key in self._keys.get(user, frozenset())
+
+    def rsa_key(self, user: str, modulus: int, connection: ServerConnection) -> PublicKey | None:
+        """Look among the user's keys."""
+        return with_modulus(self._keys.get(user, frozenset()), modulus)
+
+
+def with_modulus(keys: Iterable[PublicKey], modulus: int) -> PublicKey | None:
+    """Return the RSA1 key among ``keys`` that has ``modulus``, or None."""
+    for key in keys:
+        if isinstance(key, RSA1PublicKey) and key.verifier.n == modulus:
+            return key
+    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
@@ -18,12 +17,14 @@ from nacre.protocol.asks import (
     AskPassword,
     AskPublicKey,
     AskRequest,
+    AskRSAKey,
     AskUser,
     Challenge,
     Denied,
     Granted,
     OpenRefused,
     PasswordExpired,
+    RSAKey,
     UserRequirement,
 )
 from nacre.protocol.events import (
@@ -36,10 +37,10 @@ from nacre.protocol.events import (
 from nacre.protocol.options import ServerOptions
 from nacre.runtime.base import COMMON, BaseConnection, Handlers
 from nacre.runtime.channel import Channel
+from nacre.runtime.choose import RISK, SSH1, Engines
 from nacre.runtime.policy import ANY_METHOD, Policy, settled
 from nacre.runtime.session import Session
 from nacre.runtime.startups import MaxStartups
-from nacre.ssh2.engine import Server as Engine
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
@@ -64,6 +65,7 @@ class Settings:
     """What a server's connections are told when they come in; see :func:`nacre.listen`."""
 
     options: ServerOptions
+    engines: Engines
     policy: Policy
     handler: Handler
     login_grace: float
@@ -88,7 +90,7 @@ class ServerConnection(BaseConnection):
 
     def __init__(self, server: Server, settings: Settings, number: int) -> None:
         super().__init__(
-            Engine(settings.options, random=os.urandom),
+            settings.engines(settings.options),
             keepalive=settings.keepalive,
             keepalive_count=settings.keepalive_count,
         )
@@ -166,6 +168,8 @@ class ServerConnection(BaseConnection):
     def _on_server_version(self, event: VersionReceived) -> None:
         self._on_version(event)
         self.record("version", protocol=event.protocol, client=event.remote)
+        if event.protocol == SSH1:
+            self.record("warning", what=RISK)
 
     def _on_server_kex_done(self, event: KexDone) -> None:
         self._on_kex_done(event)
@@ -192,7 +196,9 @@ class ServerConnection(BaseConnection):
             self.record_error("the policy failed", error)
             return None
 
-    def _consult(self, ask: Ask, question: Callable[[Policy], Awaitable[bool | Answer]]) -> None:
+    def _consult(
+        self, ask: Ask, question: Callable[[Policy], Awaitable[bool | Answer | None]]
+    ) -> None:
         async def consult() -> None:
             said = await self.ask_policy(question)
             if self._policy_failed or not (said is True or isinstance(said, ask.ANSWERS)):
@@ -226,6 +232,13 @@ class ServerConnection(BaseConnection):
             ask,
             lambda p: settled(p.public_key(ask.user, ask.key, ask.algorithm, ask.signed, self)),
         )
+
+    def _on_rsa_key(self, ask: AskRSAKey) -> None:
+        async def question(policy: Policy) -> RSAKey | None:
+            key = await settled(policy.rsa_key(ask.user, ask.modulus, self))
+            return None if key is None else RSAKey(key)
+
+        self._consult(ask, question)
 
     def _on_keyboard_interactive(self, ask: AskKeyboardInteractive) -> None:
         async def question(policy: Policy) -> bool | Challenge:
@@ -320,6 +333,7 @@ ServerConnection.handlers = {
     AskUser: ServerConnection._on_user,
     AskPassword: ServerConnection._on_password,
     AskPublicKey: ServerConnection._on_public_key,
+    AskRSAKey: ServerConnection._on_rsa_key,
     AskKeyboardInteractive: ServerConnection._on_keyboard_interactive,
     AuthResult: ServerConnection._on_auth_result,
     Authenticated: ServerConnection._on_authenticated,

@@ -69,7 +69,7 @@ Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
 
 def family(key_type: str) -> str:
     """Return a key type as humans know it, such as ``ED25519``."""
-    short = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
+    short = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA", "rsa1": "RSA1"}
     return short.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
 
 

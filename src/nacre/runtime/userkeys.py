@@ -14,6 +14,7 @@ from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import MAXIMUM_SIZE, is_private, load_private, load_public, public_half
 from nacre.runtime.agent import Agent
 
+SSH1_FILE = "~/.ssh/identity"
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
 
 Unlock: TypeAlias = Callable[[str, int], Awaitable[str | None]]

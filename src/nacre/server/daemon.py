@@ -19,6 +19,7 @@ from nacre.config.server import ServerConfig
 from nacre.errors import AccountError, ConfigurationError, NacreError, StateError
 from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
+from nacre.runtime.choose import RISK
 from nacre.runtime.listen import Server, listen
 from nacre.runtime.session import Session
 from nacre.server.accounts import find_account, program
@@ -38,6 +39,7 @@ GRACE = 5.0
 NOT_STARTED = 255
 """The exit status of a session whose process could not be started."""
 
+_SSH1_CIPHERS = {"default": ("3des", "blowfish"), "legacy": ("3des", "blowfish", "des")}
 _DESCRIPTORS = 65536
 _LOOKUPS = 4
 """Threads that look up users and accounts; few enough that all are soon there."""
@@ -49,6 +51,8 @@ class Daemon:
 
     :ivar state: the state directory, or None for the default one.
     :ivar addresses: where to listen; port 0 lets the system choose, "" is every address.
+    :ivar ssh1_strict: refuse SSH-1 for users who need both a password and a key: in SSH-1 either
+        is enough for them.
     :ivar run_as: the account of virtual users who have none of their own, under root.
     """
 
@@ -58,6 +62,7 @@ class Daemon:
     run_as: str | None = None
     config: ServerConfig
     profile: Profile = "default"
+    ssh1_strict: bool = False
 
     def run(self) -> None:
         """Serve until a signal says stop.
@@ -72,7 +77,7 @@ class Daemon:
             return
         store = UserStore(state / FILE)
         try:
-            self._serve(state, StorePolicy(store, self.run_as))
+            self._serve(state, StorePolicy(store, self.run_as, ssh1_strict=self.ssh1_strict))
         finally:
             store.close()
 
@@ -104,9 +109,15 @@ class Daemon:
 
         :raises StateError: a key can't be made or used.
         """
-        if self.config.host_key_algorithms is None:
-            return load_host_keys(state, DEFAULT_TYPES)
-        return load_host_keys(state, key_types(self.config.algorithms(self.profile).host_key))
+        types: tuple[str, ...] = DEFAULT_TYPES
+        if self.config.host_key_algorithms is not None:
+            types = key_types(self.config.algorithms(self.profile).host_key)
+        return load_host_keys(state, (*types, "rsa1") if self.speaks_ssh1 else types)
+
+    @property
+    def speaks_ssh1(self) -> bool:
+        """Whether SSH-1 was switched on."""
+        return 1 in self.config.protocol
 
     def banner(self) -> str:
         """Return the text to show before login.
@@ -177,6 +188,8 @@ class _Serving:
         _allow_descriptors()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
         host_keys, banner = self._daemon.host_keys(self._state), self._daemon.banner()
+        if self._daemon.speaks_ssh1:
+            print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
         try:
             for address in self._daemon.addresses:
                 self._servers.append(await self._listen(address, host_keys, banner))
@@ -210,6 +223,8 @@ class _Serving:
                 policy=self._policy,
                 handler=self._sessions.handle,
                 algorithms=config.algorithms(self._daemon.profile),
+                protocols=config.protocol,
+                ssh1_ciphers=_SSH1_CIPHERS[self._daemon.profile],
                 limits=config.limits(),
                 login_grace=config.login_grace_time,
                 max_startups=config.max_startups,

@@ -16,6 +16,7 @@ FILES = {
     "ecdsa-sha2-nistp384": "ssh_host_ecdsa384_key",
     "ecdsa-sha2-nistp521": "ssh_host_ecdsa521_key",
     "ssh-dss": "ssh_host_dsa_key",
+    "rsa1": "ssh_host_key",
 }
 """Where the key of each type is, in the state directory."""
 
@@ -45,7 +46,8 @@ def load_host_keys(state: Path, types: Iterable[str] = DEFAULT_TYPES) -> tuple[P
         try:
             if type in wanted and not path.exists():
                 write_once(path, dump_private(generate(type, comment="nacre")))
-            if path.exists():
+            # SSH-2 has no use for the key of SSH-1.
+            if path.exists() and (type != "rsa1" or type in wanted):
                 keys.append(_load(path))
         except OSError as error:
             raise StateError(f"can't use the host key {path}: {error.strerror}") from error

@@ -13,7 +13,8 @@ from nacre.errors import AccountError
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Requirement, UserRequirement
 from nacre.protocol.requests import PtyRequest, Request, Subsystem
-from nacre.runtime.policy import Policy
+from nacre.runtime.choose import SSH1
+from nacre.runtime.policy import Policy, with_modulus
 from nacre.runtime.session import Session
 from nacre.server.accounts import Login, virtual_login
 from nacre.server.store import User, UserStore
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
 
+BOTH = "password-publickey"
+
 REQUIREMENTS: dict[str, Requirement] = {
     "any": (frozenset({_PUBLIC_KEY}), frozenset({_PASSWORD}), frozenset({_INTERACTIVE})),
     "password": (frozenset({_PASSWORD}), frozenset({_INTERACTIVE})),
     "publickey": (frozenset({_PUBLIC_KEY}),),
-    "password-publickey": (
+    BOTH: (
         frozenset({_PUBLIC_KEY, _PASSWORD}),
         frozenset({_PUBLIC_KEY, _INTERACTIVE}),
     ),
@@ -75,8 +78,15 @@ def _refusal(login: Login, request: Request) -> str | None:
 class StorePolicy(AccountPolicy):
     """The policy of virtual users. An unknown or disabled one costs and looks as any other."""
 
-    def __init__(self, store: UserStore, run_as: str | None = None) -> None:
-        """Ask ``store``; ``run_as`` is for users without an account of their own, under root."""
+    def __init__(
+        self, store: UserStore, run_as: str | None = None, *, ssh1_strict: bool = False
+    ) -> None:
+        """Ask ``store``.
+
+        :param run_as: for users without an account of their own, under root.
+        :param ssh1_strict: let nobody in over SSH-1 who needs both a password and a key.
+        """
+        self._ssh1_strict = ssh1_strict
         self._store = store
         self._run_as = run_as
         self._secret = store.secret
@@ -87,8 +97,18 @@ class StorePolicy(AccountPolicy):
         self._hashing.shutdown(cancel_futures=True)
 
     async def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
-        """Say what the user's policy demands."""
-        return UserRequirement(REQUIREMENTS[await asyncio.to_thread(self._policy, user)])
+        """Say what the user's policy demands; of both methods, SSH-1 takes either."""
+        policy = await asyncio.to_thread(self._policy, user)
+        if policy == BOTH and connection.protocol == SSH1:
+            policy = "any"
+        return UserRequirement(REQUIREMENTS[policy])
+
+    def _barred(self, user: str, connection: ServerConnection) -> bool:
+        """Tell whether the user may not use SSH-1, which looks like a wrong secret."""
+        if not self._ssh1_strict or connection.protocol != SSH1 or self._policy(user) != BOTH:
+            return False
+        connection.record("refused", method="SSH-1", reason="the user's policy needs SSH-2")
+        return True
 
     def _policy(self, name: str) -> str:
         user = self._find(name)
@@ -106,7 +126,8 @@ class StorePolicy(AccountPolicy):
     async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Verify it, in one of a few threads, for as long for nobody as for somebody."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._hashing, self._verify, user, password)
+        right = await loop.run_in_executor(self._hashing, self._verify, user, password)
+        return right and not await asyncio.to_thread(self._barred, user, connection)
 
     def _verify(self, name: str, password: str) -> bool:
         user = self._find(name)
@@ -123,7 +144,19 @@ class StorePolicy(AccountPolicy):
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
         """Tell whether the key is one of the user's."""
-        return await asyncio.to_thread(self._store.has_key, user, key)
+        known = await asyncio.to_thread(self._store.has_key, user, key)
+        return known and not await asyncio.to_thread(self._barred, user, connection)
+
+    async def rsa_key(
+        self, user: str, modulus: int, connection: ServerConnection
+    ) -> PublicKey | None:
+        """Look among the user's keys."""
+        return await asyncio.to_thread(self._find_rsa_key, user, modulus)
+
+    def _find_rsa_key(self, name: str, modulus: int) -> PublicKey | None:
+        if self._find(name) is None:
+            return None
+        return with_modulus((one.key for one in self._store.keys(name)), modulus)
 
     async def login(self, session: Session) -> Login:
         """Return what the user works as now; a user removed meanwhile works as nothing."""

@@ -13,6 +13,7 @@ from nacre.errors import AccountError
 from nacre.keys import PublicKey
 from nacre.keys.authorized_keys import Options
 from nacre.protocol.asks import UserRequirement
+from nacre.runtime.policy import with_modulus
 from nacre.runtime.session import Session
 from nacre.server import pam, shadow
 from nacre.server.accounts import Login, find_account, system_login
@@ -85,6 +86,17 @@ class SystemPolicy(AccountPolicy):
         self._options[connection] = options
         return True
 
+    async def rsa_key(
+        self, user: str, modulus: int, connection: ServerConnection
+    ) -> PublicKey | None:
+        """Look into the account's ``authorized_keys``."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, _find_rsa_key, user, modulus)
+        except AccountError as error:
+            connection.record("refused", method="publickey", reason=str(error))
+            return None
+
     async def login(self, session: Session) -> Login:
         """Return what the account and the options of the key say."""
         account = await asyncio.to_thread(find_account, session.user)
@@ -92,6 +104,13 @@ class SystemPolicy(AccountPolicy):
         if options is None:
             return system_login(account)
         return system_login(account, options.command, options.pty)
+
+
+def _find_rsa_key(user: str, modulus: int) -> PublicKey | None:
+    for keys in read_authorized_keys(find_account(user)):
+        if (found := with_modulus((entry.key for entry in keys), modulus)) is not None:
+            return found
+    return None
 
 
 def _find_key(user: str, key: PublicKey, address: str) -> Options | None:

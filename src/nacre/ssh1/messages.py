@@ -334,3 +334,11 @@ class AuthTISResponse(Message):
     """What the user answers; padded as passwords are."""
 
     response: SecretString
+
+
+MESSAGES: dict[int, type[Message]] = {
+    kind.NUMBER: kind
+    for kind in tuple(globals().values())
+    if isinstance(kind, type) and issubclass(kind, Message) and kind is not Message
+}
+"""Every message that has a class, by its number."""

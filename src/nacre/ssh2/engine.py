@@ -342,9 +342,13 @@ class _Engine:
             return
         speaks = f"speaks SSH {peer.protocol} only" if peer.major < 2 else f"wants {peer.protocol}"
         other = "server" if self.role is Role.CLIENT else "client"
+        remedy = (
+            "; SSH-1 is weak and off: to use it all the same, say -o Protocol=2,1 (in programs, "
+            "protocols=(2, 1))"
+        )
         raise VersionError(
             f"no SSH version in common: the {other} ({safe(peer.line, 255)}) {speaks}, "
-            f"this {self.role.value} speaks 2.0"
+            f"this {self.role.value} speaks 2.0{remedy * (peer.major < 2)}"
         )
 
     # --- phases 2 to 4: transport messages ---

@@ -1,0 +1,36 @@
+"""Messages of SSH-1 taken apart for human eyes. Loaded when a connection speaks SSH-1."""
+
+from __future__ import annotations
+
+from nacre.client.decode import HIDDEN, Decoded, show
+from nacre.errors import MalformedMessage
+from nacre.ssh1.messages import MESSAGES, ExecCmd, Msg
+from nacre.wire.text import safe
+
+
+class Decoder:
+    """See :class:`nacre.client.decode.Decoder`."""
+
+    AUTHENTICATION = frozenset({int(Msg.CMSG_USER)})
+
+    kex = ""
+
+    def decode(self, payload: bytes) -> Decoded:
+        """Return what ``payload`` says; a message that does not decode gets the field ``error``."""
+        number = payload[0]
+        try:
+            name = Msg(number).name
+        except ValueError:
+            return Decoded(number, f"SSH_MSG_{number}", {"data": f"<{len(payload) - 1} octets>"})
+        name = f"SSH_{name}" if name[1:5] == "MSG_" else f"SSH_MSG_{name}"
+        kind = MESSAGES.get(number)
+        if kind is None:
+            return Decoded(number, name, {"data": f"<{len(payload) - 1} octets>"})
+        try:
+            message = kind.decode(payload)
+        except MalformedMessage as error:
+            return Decoded(number, name, {"error": str(error)})
+        fields = show(message) | dict.fromkeys(kind.SECRETS, HIDDEN)
+        if isinstance(message, ExecCmd):
+            fields["command"] = safe(message.command, 4096)
+        return Decoded(number, name, fields)
