@@ -14,8 +14,8 @@ from nacre.crypto.seal import Random
 from nacre.crypto.sign import RSANumbers, RSASigner
 from nacre.errors import KeyFormatError
 
-BITS = (512, 16384)
-"""The least and the most bits of a modulus: old peers have small ones."""
+BITS = (512, 8192)
+"""The least and the most bits of a modulus: old peers have small ones, and nobody has larger."""
 
 MODULI_DIFFER = 128
 """Bits between the moduli that encrypt a session key one after the other."""

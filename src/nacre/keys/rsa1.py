@@ -27,7 +27,7 @@ CHALLENGE = 32
 """Octets of a challenge."""
 
 _PLAIN, _ENCRYPTED = 0, legacy.CIPHERS["3des"]
-_DIGITS = 5000  # of a modulus of 16384 bits, and some
+_DIGITS = 2500  # of a modulus of 8192 bits, and some
 
 
 class RSA1PublicKey(PublicKey):
