@@ -1,0 +1,322 @@
+"""OpenSSH's last client of SSH-1 and PuTTY's log in to ``nacre serve --protocol 2,1``."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from interop.clients import PASSWORD
+from interop.daemons import Daemon, State, start_nacre
+from interop.programs import NACRE, check, require, run
+from interop.terminal import Terminal
+
+OPENSSL = """\
+openssl_conf = all
+[all]
+providers = providers
+[providers]
+default = on
+legacy = on
+[on]
+activate = 1
+"""
+"""What OpenSSL 3 has to be told before it does what SSH-1 needs."""
+
+BLOCK = random.Random(1995).randbytes(1 << 20)
+
+
+@dataclass(frozen=True)
+class SSH1:
+    """A server that speaks SSH-1 too, and what the clients need to log in there.
+
+    :ivar key: a key made by ``ssh-keygen1``; likewise ``puttys``, by ``puttygen``.
+    """
+
+    server: Daemon
+    directory: Path
+    key: Path
+    puttys: Path
+    environment: dict[str, str]
+
+    def options(self, *more: str) -> list[str | Path]:
+        words = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={self.directory / 'known_hosts'}"]
+        listed = [part for word in (*more, *words) for part in ("-o", word)]
+        return ["-F", "none", "-1", *listed]
+
+    def ssh1(self, *more: str, user: str = "any", key: bool = True) -> list[str | Path]:
+        """Return the command line of ``ssh1`` up to the host."""
+        identity = ["-i", self.key] if key else ["-o", "RSAAuthentication=no"]
+        port = ["-p", str(self.server.port)]
+        options = self.options("LogLevel=ERROR")
+        return [require("ssh1"), *options, *port, *identity, *more, f"{user}@127.0.0.1"]
+
+    def scp1(self) -> list[str | Path]:
+        port = ["-P", str(self.server.port)]
+        return [
+            require("scp1"),
+            "-S",
+            require("ssh1"),
+            *self.options(),
+            *port,
+            "-r",
+            "-i",
+            self.key,
+        ]
+
+    def putty(self, program: str, *more: str) -> list[str | Path]:
+        """Return the command line of one of PuTTY's programs up to the host."""
+        found = run(
+            [require("ssh-keygen1"), "-l", "-E", "md5", "-f", self.directory / "known_hosts"],
+            **self.environment,
+        )
+        fingerprint = found.stdout.decode().split()[1].removeprefix("MD5:")
+        login = ["-batch", "-noagent", "-1", "-P", str(self.server.port), "-l", "any"]
+        return [require(program), *login, "-hostkey", fingerprint, *more]
+
+    def asking(self, *answers: str) -> dict[str, str]:
+        """Return the environment in which ``ssh1`` gets its answers from a script."""
+        script = self.directory / "askpass"
+        script.write_text(f"#!/bin/sh\necho '{answers[0]}'\n")
+        script.chmod(0o700)
+        return {**self.environment, "SSH_ASKPASS": str(script), "DISPLAY": ":0"}
+
+
+@pytest.fixture(scope="session")
+def ssh1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSH1]:
+    directory = tmp_path_factory.mktemp("ssh1")
+    (directory / "openssl.cnf").write_text(OPENSSL)
+    environment = {"OPENSSL_CONF": str(directory / "openssl.cnf"), "HOME": str(directory)}
+    key, puttys = directory / "identity", directory / "puttys"
+    keygen = [require("ssh-keygen1"), "-q", "-t", "rsa1", "-b", "1024", "-N", "", "-f", key]
+    check(keygen, **environment)
+    made = [require("puttygen"), "-t", "rsa1", "-b", "1024", "-q", "-o", puttys]
+    check([*made, "--new-passphrase", "/dev/null"])
+    lines = directory / "puttys.pub"
+    lines.write_bytes(check([require("puttygen"), puttys, "-L"]))
+    state = State(directory / "state")
+    for auth in ("any", "password-publickey"):
+        public = [key.with_suffix(".pub"), lines]
+        state.add_user(auth, password=PASSWORD, keys=public, auth=auth)
+    sessions = directory / ".putty" / "sessions"
+    sessions.mkdir(parents=True)
+    with start_nacre(state, "--protocol", "2,1", "--profile", "legacy") as server:
+        found = SSH1(server, directory, key, puttys, environment)
+        for cipher in ("3des", "blowfish", "des"):
+            text = f"Protocol=ssh\nHostName=127.0.0.1\nPortNumber={server.port}\n"
+            (sessions / cipher).write_text(f"{text}SshProt=0\nCipher={cipher},WARN\n")
+        # Its host key gets into known_hosts, where PuTTY's options are made of it.
+        check([*found.ssh1(), "true"], **environment)
+        yield found
+
+
+def echo(command: list[str | Path], size: int, **env: str) -> None:
+    data = BLOCK * (size >> 20)
+    done = run(command, input=data, timeout=300, **env)
+    assert done.returncode == 0, done.stderr.decode()
+    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
+
+
+def tree(directory: Path) -> Path:
+    """Make files to copy."""
+    top = directory / "tree"
+    (top / "below" / "deep").mkdir(parents=True)
+    (top / "empty").write_bytes(b"")
+    (top / "below" / "text").write_text("text\n")
+    (top / "below" / "deep" / "much").write_bytes(BLOCK)
+    return top
+
+
+def contents(top: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()
+    }
+
+
+# --- OpenSSH's ---
+
+
+def test_a_key_streams_and_status(ssh1: SSH1) -> None:
+    command = [*ssh1.ssh1(), "cat; echo wrong >&2; exit 7"]
+    done = run(command, input=b"in\n", **ssh1.environment)
+    assert (done.stdout, done.stderr, done.returncode) == (b"in\n", b"wrong\n", 7)
+
+
+@pytest.mark.parametrize("way", ["password", "TIS"])
+@pytest.mark.parametrize(("answer", "status"), [(PASSWORD, 3), ("wrong", 255)])
+def test_a_password(ssh1: SSH1, way: str, answer: str, status: int) -> None:
+    off = "PasswordAuthentication" if way == "TIS" else "ChallengeResponseAuthentication"
+    options = ["-o", f"{off}=no", "-o", "NumberOfPasswordPrompts=1"]
+    done = run([*ssh1.ssh1(*options, key=False), "exit 3"], **ssh1.asking(answer))
+    assert done.returncode == status, done.stderr.decode()
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_either_method_is_enough_for_who_needs_both(ssh1: SSH1, key: bool) -> None:
+    command = [*ssh1.ssh1(user="password-publickey", key=key), "exit 4"]
+    assert run(command, **ssh1.asking(PASSWORD)).returncode == 4
+
+
+@pytest.mark.parametrize("options", [[], ["-C"], ["-c", "des"]])
+def test_a_megabyte_comes_back(ssh1: SSH1, options: list[str]) -> None:
+    echo([*ssh1.ssh1(*options), "cat"], 1 << 20, **ssh1.environment)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_64_mebibytes_come_back(ssh1: SSH1) -> None:
+    echo([*ssh1.ssh1(), "cat"], 64 << 20, **ssh1.environment)
+
+
+def test_a_shell_at_a_terminal_with_resize(ssh1: SSH1) -> None:
+    with Terminal(ssh1.ssh1("-tt"), rows=24, columns=80, **ssh1.environment) as terminal:
+        terminal.expect_size(24, 80)
+        terminal.resize(33, 101)
+        terminal.expect_size(33, 101)
+        terminal.type("echo a''b; exit 5\n")
+        terminal.expect("ab")
+        assert terminal.wait() == 5
+
+
+def test_scp1_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
+    top = tree(tmp_path)
+    up, back = tmp_path / "up", tmp_path / "back"
+    check([*ssh1.scp1(), top, f"any@127.0.0.1:{up}"], **ssh1.environment)
+    assert contents(up) == contents(top)
+    check([*ssh1.scp1(), f"any@127.0.0.1:{up}", back], **ssh1.environment)
+    assert contents(back) == contents(top)
+
+
+# --- PuTTY's ---
+
+
+def test_plink_with_a_password(ssh1: SSH1) -> None:
+    command = [*ssh1.putty("plink", "-pw", PASSWORD), "127.0.0.1", "cat; echo wrong >&2; exit 6"]
+    done = run(command, input=b"in\n", **ssh1.environment)
+    assert (done.stdout, done.stderr, done.returncode) == (b"in\n", b"wrong\n", 6)
+
+
+def test_plink_with_a_wrong_password(ssh1: SSH1) -> None:
+    command = [*ssh1.putty("plink", "-pw", "wrong"), "127.0.0.1", "exit 6"]
+    assert run(command, **ssh1.environment).returncode == 1
+
+
+def test_plink_with_a_key(ssh1: SSH1) -> None:
+    command = [*ssh1.putty("plink", "-i", str(ssh1.puttys)), "127.0.0.1", "exit 6"]
+    done = run(command, **ssh1.environment)
+    assert done.returncode == 6, done.stderr.decode()
+
+
+@pytest.mark.parametrize("cipher", ["3des", "blowfish", "des"])
+def test_plink_with_each_cipher(ssh1: SSH1, cipher: str) -> None:
+    since = len(ssh1.server.log)
+    echo(
+        [*ssh1.putty("plink", "-pw", PASSWORD, "-T", "-load", cipher), "cat"],
+        1 << 20,
+        **ssh1.environment,
+    )
+    ssh1.server.wait_for(f"cipher_in={cipher} cipher_out={cipher}", since=since)
+
+
+@pytest.mark.parametrize("options", [[], ["-C"]])
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_64_mebibytes_through_plink(ssh1: SSH1, options: list[str]) -> None:
+    command = [*ssh1.putty("plink", "-pw", PASSWORD, *options), "127.0.0.1", "cat"]
+    echo(command, 64 << 20, **ssh1.environment)
+
+
+def test_plink_at_a_terminal_with_resize(ssh1: SSH1) -> None:
+    command = [*ssh1.putty("plink", "-pw", PASSWORD, "-t"), "127.0.0.1"]
+    with Terminal(command, rows=24, columns=80, **ssh1.environment) as terminal:
+        terminal.expect_size(24, 80)
+        terminal.resize(33, 101)
+        terminal.expect_size(33, 101)
+        terminal.type("exit 5\n")
+        assert terminal.wait() == 5
+
+
+def test_pscp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
+    top = tree(tmp_path)
+    up, back = tmp_path / "up", tmp_path / "back"
+    pscp = ssh1.putty("pscp", "-pw", PASSWORD, "-q", "-r")
+    check([*pscp, top, f"127.0.0.1:{up}"], timeout=60, **ssh1.environment)
+    assert contents(up) == contents(top)
+    check([*pscp, f"127.0.0.1:{up}", back], timeout=60, **ssh1.environment)
+    assert contents(back) == contents(top)
+
+
+def test_psftp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
+    """Over an SSH-1 command: psftp looks for a server of SFTP itself."""
+    top = tree(tmp_path)
+    up, back = tmp_path / "up", tmp_path / "back"
+    script = tmp_path / "script"
+    script.write_text(f"put -r {top} {up}\nget -r {up} {back}\nquit\n")
+    psftp = ssh1.putty("psftp", "-pw", PASSWORD, "-b", str(script))
+    check([*psftp, "127.0.0.1"], timeout=60, **ssh1.environment)
+    assert contents(up) == contents(top)
+    assert contents(back) == contents(top)
+
+
+# --- keys ---
+
+
+@pytest.mark.parametrize("passphrase", ["", "secret words"])
+def test_keys_of_ssh_keygen1_are_read(tmp_path: Path, ssh1: SSH1, passphrase: str) -> None:
+    from nacre.keys import load_private, load_public
+
+    key = tmp_path / "key"
+    made = [require("ssh-keygen1"), "-q", "-t", "rsa1", "-b", "1024", "-C", "me", "-f", key]
+    check([*made, "-N", passphrase], **ssh1.environment)
+    private = load_private(key.read_bytes(), passphrase)
+    public, comment = load_public(key.with_suffix(".pub").read_bytes())
+    assert (private.public, private.comment, comment) == (public, "me", "me")
+    shown = check(
+        [require("ssh-keygen1"), "-l", "-E", "md5", "-f", key.with_suffix(".pub")],
+        **ssh1.environment,
+    )
+    assert public.fingerprint("md5") in shown.decode()
+
+
+@pytest.mark.parametrize("passphrase", ["", "secret words"])
+def test_keys_of_ours_are_read(tmp_path: Path, ssh1: SSH1, passphrase: str) -> None:
+    from nacre.keys import dump_private, generate
+
+    key = tmp_path / "key"
+    made = generate("rsa1", bits=1024, comment="me")
+    key.write_bytes(dump_private(made, passphrase))
+    key.chmod(0o600)
+    command = [require("ssh-keygen1"), "-y", "-P", passphrase, "-f", key]
+    line = check(command, **ssh1.environment).decode()
+    assert line.split()[:3] == str(made.public).split()
+    (tmp_path / "passphrase").write_text(passphrase)
+    puttys = [require("puttygen"), key, "-L", "--old-passphrase", tmp_path / "passphrase"]
+    assert check(puttys).decode().split()[:3] == str(made.public).split()
+
+
+# --- our client ---
+
+
+def test_our_client(ssh1: SSH1, tmp_path: Path) -> None:
+    options = ["-F", "none", "-1", "-p", str(ssh1.server.port), "-i", str(ssh1.key)]
+    options += ["-o", "StrictHostKeyChecking=yes"]
+    options += ["-o", f"UserKnownHostsFile={ssh1.directory / 'known_hosts'}"]
+    command = [*NACRE, "ssh", *options, "any@127.0.0.1", "cat; echo wrong >&2; exit 7"]
+    done = run(command, input=b"in\n")
+    assert (done.stdout, done.returncode) == (b"in\n", 7)
+    assert b"SSH-1 is weak" in done.stderr
+    assert done.stderr.endswith(b"wrong\n")
+
+
+def test_our_client_by_default(ssh1: SSH1, tmp_path: Path) -> None:
+    """It has SSH-2 with a server that speaks both, and no key for it."""
+    options = ["-F", "none", "-p", str(ssh1.server.port), "-i", str(ssh1.key), "-v"]
+    options += ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path / 'known'}"]
+    done = run([*NACRE, "ssh", *options, "-o", "BatchMode=yes", "any@127.0.0.1", "true"])
+    assert done.returncode == 255
+    assert b"SSH-1.99-" in done.stderr
+    assert b"SSH-1 is weak" not in done.stderr
