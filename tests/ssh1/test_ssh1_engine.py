@@ -79,7 +79,7 @@ from nacre.protocol.requests import (
     WindowChange,
 )
 from nacre.ssh1.engine import Server
-from nacre.ssh1.messages import PortOpen
+from nacre.ssh1.messages import ChannelCloseConfirmation, PortOpen
 from nacre.testing import PASSWORD, Pair, one_by_one
 from nacre.wire.codec import string, u32
 from ssh1.pair1 import BOTH, Taking, giving, logged_in, pair, rsa1, user_key
@@ -571,9 +571,24 @@ def test_closing_a_channel_while_the_peer_still_sends() -> None:
     made.server.connection.send_data(theirs, b"too late")
     made.run()
     assert output(made.client_events, ours) == b""
-    assert RequestReceived(theirs, EndOfWrite()) in made.server_events
+    assert EofReceived(theirs) in made.server_events
+    assert ChannelClosed(ours) not in made.client_events
+    made.server.connection.send_eof(theirs)
+    made.run()
     assert ChannelClosed(ours) in made.client_events
     assert ChannelClosed(theirs) in made.server_events
+
+
+def test_a_peer_that_takes_no_more_says_so_as_openssh_does() -> None:
+    made = logged_in()
+    ours, theirs = forwarded(made)
+    peer = made.client.connection._channels[ours].peer  # type: ignore[attr-defined]
+    made.client._outbox.send(ChannelCloseConfirmation(peer))  # type: ignore[attr-defined]
+    made.run()
+    assert RequestReceived(theirs, EndOfWrite()) in made.server_events
+    assert EofReceived(ours) in made.client_events
+    with pytest.raises(LocalProtocolError):
+        made.server.connection.send_data(theirs, b"nobody reads this")
 
 
 def test_closing_a_channel_before_it_is_open() -> None:
@@ -582,6 +597,9 @@ def test_closing_a_channel_before_it_is_open() -> None:
     made.client.connection.close_channel(channel)
     made.run()
     assert ChannelOpened(channel) not in made.client_events
+    (theirs,) = [ask.channel for ask in made.server_events if isinstance(ask, AskOpen)]
+    made.server.connection.close_channel(theirs)
+    made.run()
     assert made.client_events[-1] == ChannelClosed(channel)
 
 
@@ -645,11 +663,11 @@ def test_an_agent_that_was_not_offered() -> None:
 def test_the_exit_status_waits_for_forwarded_channels() -> None:
     made = logged_in()
     session(made, Exec(b"cmd"))
-    ours, _ = forwarded(made)
+    _, theirs = forwarded(made)
     made.server.connection.send_request(0, ExitStatus(3))
     made.server.connection.close_channel(0)
     made.run()
     assert not of(RequestReceived, made.client_events)
-    made.client.connection.close_channel(ours)
+    made.server.connection.close_channel(theirs)
     made.run()
     assert RequestReceived(0, ExitStatus(3)) in made.client_events

@@ -5,7 +5,9 @@ readers have not kept up, and no further packet is looked at until they have. Ev
 connection then waits for its slowest reader; SSH-1 has nothing better.
 
 CHANNEL_CLOSE says that its sender has no more data, CHANNEL_CLOSE_CONFIRMATION that its sender
-takes no more. A channel is gone when both sides have said both.
+takes no more. A channel is gone when both sides have said both. OpenSSH may say the second first;
+PuTTY takes that for a broken protocol, so nacre does not: what comes for a channel that was closed
+here, before the peer closes it too, is dropped.
 """
 
 from __future__ import annotations
@@ -212,13 +214,12 @@ class Channels:
             self._finish(state)
 
     def _finish(self, channel: Channel) -> None:
-        """Say that we neither send nor take anything more."""
+        """Say that we send nothing more, and drop what still comes."""
         self._forget_unread(channel, channel.unread)
         if not channel.eof_sent:
             self._send_end(channel)
-        if not channel.done_sent:
-            self._send_done(channel)
         self._end_when_over(channel)
+        self._channel_ended()
 
     def _send_end(self, channel: Channel) -> None:
         channel.eof_sent = True
@@ -235,7 +236,12 @@ class Channels:
             self._channel_ended()
 
     def _channel_ended(self) -> None:
-        """Do what waits for the end of the last channel."""
+        """Do what waits for the owner's last channel."""
+
+    @property
+    def _forwards_data(self) -> bool:
+        """Whether the owner still uses a forwarded channel."""
+        return any(not channel.given_up for channel in self._channels.values())
 
     def _remove(self, channel: Channel) -> None:
         del self._channels[channel.number]
@@ -312,7 +318,7 @@ class Channels:
             raise MalformedMessage(f"data of {size} bytes in a message of another size")
         if channel.eof_received:
             raise RemoteProtocolError(f"data on channel {channel.number} after its end")
-        if not channel.done_sent:
+        if not channel.given_up:
             self._deliver(channel, memoryview(payload)[9:])
 
     def _deliver(self, channel: Channel, data: Buffer, stream: int = 0) -> None:
@@ -328,8 +334,7 @@ class Channels:
         channel.eof_received = True
         if not channel.given_up:
             self._events.append(EofReceived(channel.number))
-        if not channel.done_sent:
-            self._send_done(channel)
+        self._send_done(channel)
         self._end_when_over(channel)
 
     def _on_close_confirmation(self, payload: Buffer) -> None:

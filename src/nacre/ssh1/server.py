@@ -159,7 +159,7 @@ class ServerConnection(Channels):
             session.eof_sent = True
 
     def close_channel(self, channel: int) -> None:
-        """Close our side. A session's exit status leaves once no forwarded channel is open."""
+        """Close our side. A session's exit status leaves once no forwarded channel is in use."""
         session = self._session
         if session is None or session.number != channel:
             super().close_channel(channel)
@@ -177,7 +177,7 @@ class ServerConnection(Channels):
         self._forget_unread(session, session.unread)
 
     def _channel_ended(self) -> None:
-        if self.stage is not Stage.SERVER_OVER or self._channels or self._status_sent:
+        if self.stage is not Stage.SERVER_OVER or self._forwards_data or self._status_sent:
             return
         self._status_sent = True
         if isinstance(self._ending, requests.ExitStatus):
