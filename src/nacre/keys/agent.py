@@ -6,11 +6,12 @@ Requests come out as bytes to send; :class:`Frames` cuts what is received into a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from nacre.errors import MalformedMessage, UnusableKey
-from nacre.wire.codec import Buffer, Reader, string, u8, u32
+from nacre.wire.codec import Buffer, Reader, mpint, mpint1, string, u8, u32
 
 MAXIMUM_MESSAGE = 256 * 1024
 """Octets of one message; OpenSSH's agent takes as many."""
@@ -20,8 +21,12 @@ MAXIMUM_IDENTITIES = 2048
 
 
 class AgentMessage(IntEnum):
-    """Message numbers (section 6.1 of the draft)."""
+    """Message numbers (section 6.1 of the draft); 1 to 4 are SSH-1's."""
 
+    REQUEST_RSA_IDENTITIES = 1
+    RSA_IDENTITIES_ANSWER = 2
+    RSA_CHALLENGE = 3
+    RSA_RESPONSE = 4
     FAILURE = 5
     SUCCESS = 6
     REQUEST_IDENTITIES = 11
@@ -60,6 +65,68 @@ def request_signature(blob: bytes, data: bytes, algorithm: str) -> bytes:
     return string(u8(AgentMessage.SIGN_REQUEST) + string(blob) + string(data) + u32(flags))
 
 
+# --- SSH-1 ---
+
+_RSA1 = b"rsa1"
+_RESPONSE_TYPE = 1
+_SESSION_ID = 16
+_DIGEST = 16
+
+
+def request_rsa_identities() -> bytes:
+    """Return the request to list the agent's RSA1 keys."""
+    return string(u8(AgentMessage.REQUEST_RSA_IDENTITIES))
+
+
+def request_rsa_response(blob: bytes, data: bytes) -> bytes:
+    """Return the request to answer a challenge with the RSA1 key ``blob``.
+
+    :param data: the session id of 16 octets, and the challenge as it was sent.
+    """
+    reader = Reader(blob)
+    reader.string()
+    e, n = reader.mpint(), reader.mpint()
+    challenge = int.from_bytes(data[_SESSION_ID:], "big")
+    return string(
+        u8(AgentMessage.RSA_CHALLENGE)
+        + u32(n.bit_length())
+        + mpint1(e)
+        + mpint1(n)
+        + mpint1(challenge)
+        + data[:_SESSION_ID]
+        + u32(_RESPONSE_TYPE)
+    )
+
+
+def decode_rsa_identities(answer: bytes) -> list[Identity]:
+    """Return the keys that the answer to :func:`request_rsa_identities` lists.
+
+    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    """
+    reader = _open(answer, AgentMessage.RSA_IDENTITIES_ANSWER, "list its RSA1 keys")
+    return _listed(reader, _rsa_identity)
+
+
+def _rsa_identity(reader: Reader) -> Identity:
+    reader.u32()  # bits
+    e, n = reader.mpint1(), reader.mpint1()
+    return Identity(string(_RSA1) + mpint(e) + mpint(n), reader.text())
+
+
+def decode_rsa_response(answer: bytes) -> bytes:
+    """Return the answer to a challenge as :meth:`nacre.keys.PrivateKey.sign` does.
+
+    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    """
+    reader = _open(answer, AgentMessage.RSA_RESPONSE, "answer the challenge")
+    try:
+        response = reader.octets(_DIGEST)
+        reader.end()
+    except MalformedMessage as error:
+        raise UnusableKey(f"the agent's answer is malformed: {error}") from error
+    return string(_RSA1) + string(response)
+
+
 class Frames:
     """Cuts what an agent sends into answers."""
 
@@ -93,13 +160,17 @@ def decode_identities(answer: bytes) -> list[Identity]:
     :raises UnusableKey: when the agent refuses, or its answer is malformed.
     """
     reader = _open(answer, AgentMessage.IDENTITIES_ANSWER, "list its keys")
+    return _listed(reader, lambda one: Identity(one.string(), one.text()))
+
+
+def _listed(reader: Reader, take: Callable[[Reader], Identity]) -> list[Identity]:
     try:
         count = reader.u32()
         if count > MAXIMUM_IDENTITIES:
             raise UnusableKey(
                 f"the agent lists {count} keys: at most {MAXIMUM_IDENTITIES} are taken"
             )
-        identities = [Identity(reader.string(), reader.text()) for _ in range(count)]
+        identities = [take(reader) for _ in range(count)]
         reader.end()
     except MalformedMessage as error:
         raise UnusableKey(f"the agent's answer is malformed: {error}") from error

@@ -9,12 +9,17 @@ from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys.agent import (
     Frames,
     decode_identities,
+    decode_rsa_identities,
+    decode_rsa_response,
     decode_signature,
     request_identities,
+    request_rsa_identities,
+    request_rsa_response,
     request_signature,
 )
 from nacre.keys.base import PublicKey
 from nacre.keys.key import decode_public
+from nacre.keys.rsa1 import RSA1
 
 _READ = 64 * 1024
 
@@ -47,11 +52,21 @@ class Agent:
                 continue
         return found
 
+    async def rsa1_keys(self) -> list[tuple[PublicKey, str]]:
+        """Return the RSA1 keys the agent holds, for SSH-1, and their comments.
+
+        :raises UnusableKey: the agent is not there, or knows nothing of SSH-1, as most do now.
+        """
+        found = decode_rsa_identities(await self._ask(request_rsa_identities()))
+        return [(decode_public(identity.blob), identity.comment) for identity in found]
+
     async def sign(self, key: PublicKey, data: bytes, algorithm: str) -> bytes:
         """Return a signature over ``data`` in its wire form; the agent may ask its user first.
 
         :raises UnusableKey: the agent is not there, refuses, or signs with another algorithm.
         """
+        if algorithm == RSA1:
+            return decode_rsa_response(await self._ask(request_rsa_response(key.blob, data)))
         signature = decode_signature(await self._ask(request_signature(key.blob, data, algorithm)))
         if not key.verify(signature, data, algorithm):
             raise UnusableKey(f"the agent makes no {algorithm} signatures with {key!r}")

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
+from nacre.keys.rsa1 import RSA1
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
@@ -224,4 +225,4 @@ def _identities(
 
 def signature_algorithms(offered: Algorithms, protocols: Sequence[int]) -> tuple[str, ...]:
     """Return what users' keys may be used for: in SSH-1, RSA1 keys for their challenges."""
-    return (*offered.signatures, "rsa1") if 1 in protocols else offered.signatures
+    return (*offered.signatures, RSA1) if 1 in protocols else offered.signatures

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from nacre.errors import AuthenticationFailed, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
+from nacre.keys.rsa1 import RSA1
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,
@@ -252,11 +253,15 @@ class Identities:
     async def _agent_keys(self) -> dict[PublicKey, UserKey]:
         if self._agent is None:
             return {}
-        try:
-            found = await self._agent.keys()
-        except UnusableKey as error:
-            self._debug(str(error))
-            return {}
+        lists = [self._agent.keys]
+        if RSA1 in self._signatures:
+            lists.append(self._agent.rsa1_keys)
+        found: list[tuple[PublicKey, str]] = []
+        for keys in lists:
+            try:
+                found += await keys()
+            except UnusableKey as error:
+                self._debug(str(error))
         return {key: AgentKey(self._agent, key, comment or "agent") for key, comment in found}
 
     async def _file_keys(self) -> dict[PublicKey, UserKey | None]:
@@ -279,7 +284,7 @@ class Identities:
         return found
 
     def _paths(self) -> list[Path]:
-        default = (SSH1_FILE, *DEFAULT_FILES) if "rsa1" in self._signatures else DEFAULT_FILES
+        default = (SSH1_FILE, *DEFAULT_FILES) if RSA1 in self._signatures else DEFAULT_FILES
         names = default if self._files is None else self._files
         return [Path(os.path.expanduser(name)) for name in names]
 
