@@ -7,8 +7,8 @@
     for request_id, result in client.receive(stream.read()): ...
     request_id = client.send(Stat("/etc/passwd"))
 
-A result is what the request's type says, or an :class:`~nacre.errors.SFTPError`, not raised. Answers
-come in any order; each names its request.
+A result is what the request's type says, or an :class:`~nacre.errors.SFTPError`, not raised.
+Answers come in any order; each names its request.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class Client:
         return number
 
     def send_read(self, handle: bytes, offset: int, length: int) -> int:
-        """Send a READ; its result is a ``memoryview`` of 1 to ``length`` octets, or None at the end.
+        """Send a READ; its result is a ``memoryview`` of 1 to ``length`` octets, None at the end.
 
-        :raises LocalProtocolError: as :meth:`send`, or ``length`` is not positive or above the bound.
+        :raises LocalProtocolError: as :meth:`send`, or ``length`` is 0 or above the bound.
         """
         if not 0 < length <= self._limits.read:
             raise LocalProtocolError(f"a READ of {length} bytes: 1 to {self._limits.read} may be")
@@ -207,7 +207,7 @@ class Client:
 
 
 def _data(packet: memoryview, asked: int) -> memoryview | None:
-    """Return what DATA holds; without an octet it is the end of the file, as some servers say it."""
+    """Return what DATA holds; some servers say the end of a file by DATA without an octet."""
     if len(packet) < 9:
         raise MalformedMessage("DATA without a length")
     size = len(packet) - 9

@@ -26,8 +26,8 @@ from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.sftp.attributes import Attributes, Entry, take_attributes, take_entry
 from nacre.wire import codec
-from nacre.wire.codec import Reader
-from nacre.wire.message import U32, U64, String, Text
+from nacre.wire.codec import Buffer, Reader
+from nacre.wire.message import U32, U64, Text
 
 VERSION_3 = 3
 """The version spoken here, and by everyone."""
@@ -76,6 +76,7 @@ class OpenFlag(IntFlag):
     EXCL = 0x20
 
 
+Octets: TypeAlias = Annotated[Buffer, "string"]
 Attrs: TypeAlias = Annotated[Attributes, "attributes"]
 FileHandle: TypeAlias = Annotated[bytes, "string", "file"]
 DirectoryHandle: TypeAlias = Annotated[bytes, "string", "directory"]
@@ -263,7 +264,7 @@ class Write(StatusRequest):
 
     handle: FileHandle
     offset: U64
-    data: String
+    data: Octets
 
 
 @request(FXP.LSTAT)
@@ -314,7 +315,7 @@ class ReadDir(Request["tuple[Entry, ...] | None"]):
     @classmethod
     def decode_answer(cls, reader: Reader) -> tuple[Entry, ...] | None:
         """Take the entries; a count that the packet can't hold fails at the first missing one."""
-        return tuple([take_entry(reader) for _ in range(reader.u32())])
+        return tuple([take_entry(reader) for _ in range(reader.u32())]) or None
 
 
 @request(FXP.REMOVE)

@@ -34,7 +34,6 @@ from nacre.sftp.extensions import (
     EXTENSIONS,
     OFFERED,
     CheckFile,
-    FileHashes,
     Limits,
     ServerLimits,
     announced_as,
@@ -46,6 +45,7 @@ from nacre.sftp.messages import (
     FXP,
     REQUESTS,
     VERSION_3,
+    AttributesRequest,
     Close,
     HandleRequest,
     OpenDir,
@@ -53,6 +53,7 @@ from nacre.sftp.messages import (
     Read,
     ReadDir,
     Request,
+    StatusRequest,
     Write,
 )
 from nacre.sftp.status import FX, status_of
@@ -179,7 +180,8 @@ class Server:
     def _accept(self, packet: memoryview) -> Call | None:
         kind = packet[0]
         if not self._ready:
-            return self._accept_init(packet)
+            self._accept_init(packet)
+            return None
         reader = Reader(packet, 1)
         number = reader.u32()
         if number in self._calls:
@@ -248,24 +250,22 @@ class Server:
 
     def send_ok(self, number: int) -> None:
         """Answer that it was done, where nothing else is asked for."""
-        self._finish(number, FXP.STATUS)
+        self._finish(number, StatusRequest)
         self._status(number, FX.OK, "Success")
 
     def send_error(self, number: int, error: OSError) -> None:
         """Answer that it failed; code and text come from ``error.errno``."""
-        self._finish(number)
+        self._finish(number, Request)
         self._status(number, *status_of(error))
 
     def send_eof(self, number: int) -> None:
         """Answer a READ or READDIR: there is no more."""
-        request = self._finish(number)
-        if not isinstance(request, Read | ReadDir):
-            raise LocalProtocolError("only READ and READDIR come to an end")
+        self._finish(number, Read, ReadDir)
         self._status(number, FX.EOF, "End of file")
 
     def send_handle(self, number: int, file: object) -> None:
         """Answer an OPEN or OPENDIR: ``file`` comes back in the calls for the new handle."""
-        request = self._finish(number, FXP.HANDLE)
+        request = self._finish(number, HandleRequest)
         self._last_handle += 1
         handle = u64(self._last_handle)
         kind = "directory" if isinstance(request, OpenDir) else "file"
@@ -279,13 +279,13 @@ class Server:
 
         :raises LocalProtocolError: it is more than was asked for.
         """
-        request = self._calls.get(number)
+        request = self._waiting(number, Read)
         if isinstance(request, Read) and len(data) > request.length:
             raise LocalProtocolError(f"{len(data)} bytes for a READ of {request.length}")
         if not data:
             self.send_eof(number)
             return
-        self._finish(number, FXP.DATA)
+        self._finish(number, Read)
         size = len(data)
         self._output.append(_DATA_HEAD.pack(9 + size, FXP.DATA, number, size))
         self._output.append(data)
@@ -296,9 +296,7 @@ class Server:
         Without an entry it is the end of the directory. ``entries`` is read one further than it
         is sent, at most.
         """
-        request = self._finish(number)
-        if not isinstance(request, ReadDir):
-            raise LocalProtocolError("only READDIR is answered by entries")
+        self._finish(number, ReadDir)
         parts: list[bytes] = []
         room = self._limits.read
         for entry in entries:
@@ -315,30 +313,35 @@ class Server:
 
     def send_path(self, number: int, path: str) -> None:
         """Answer a REALPATH, READLINK, ``expand-path`` or ``home-directory``."""
-        request = self._finish(number, FXP.NAME)
-        if not isinstance(request, PathRequest):
-            raise LocalProtocolError("READDIR is answered by entries")
+        self._finish(number, PathRequest)
         self._packet(FXP.NAME, number, u32(1) + Entry(path, path).encode())
 
     def send_attributes(self, number: int, attributes: Attributes) -> None:
         """Answer a STAT, LSTAT or FSTAT."""
-        self._finish(number, FXP.ATTRS)
+        self._finish(number, AttributesRequest)
         self._packet(FXP.ATTRS, number, attributes.encode())
 
     def send_reply(self, number: int, reply: Record) -> None:
         """Answer an extended request that has an answer of its own."""
-        request = self._finish(number, FXP.EXTENDED_REPLY)
+        request = self._waiting(number, Request)
+        if request.ANSWER != FXP.EXTENDED_REPLY:
+            raise LocalProtocolError(f"{type(request).__name__} is not answered so")
+        self._finish(number, Request)
         body = reply.encode()
-        if isinstance(request, CheckFile) and isinstance(reply, FileHashes):
+        if isinstance(request, CheckFile):
             body = text(CheckFile.EXTENSION) + body
         self._reply(number, body)
 
-    def _finish(self, number: int, answer: int | None = None) -> Request[Any]:
+    def _waiting(self, number: int, *types: type[Request[Any]]) -> Request[Any]:
         request = self._calls.get(number)
         if request is None:
             raise LocalProtocolError(f"no call {number} waits for an answer")
-        if answer is not None and answer != request.ANSWER:
+        if not isinstance(request, types):
             raise LocalProtocolError(f"{type(request).__name__} is not answered so")
+        return request
+
+    def _finish(self, number: int, *types: type[Request[Any]]) -> Request[Any]:
+        request = self._waiting(number, *types)
         del self._calls[number]
         self._octets -= _cost(request)
         if isinstance(request, HandleRequest):
