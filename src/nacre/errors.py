@@ -314,11 +314,12 @@ class SFTPError(NacreError, OSError):
         errno: int,
         strerror: str,
         filename: str | None = None,
+        winerror: None = None,
         filename2: str | None = None,
         *,
         code: int = 4,
     ) -> None:
-        super().__init__(errno, strerror, filename, None, filename2)
+        super().__init__(errno, strerror, filename, winerror, filename2)
         self.code = code
 
 

@@ -80,11 +80,13 @@ def take_pairs(reader: Reader) -> dict[str, str]:
     :raises MalformedMessage: when one is cut off, or there are too many.
     """
     pairs: dict[str, str] = {}
-    while reader.remaining:
-        if len(pairs) == DEFAULT_SFTP_LIMITS.extensions:
-            raise MalformedMessage(f"more than {len(pairs)} extensions")
+    for _ in range(DEFAULT_SFTP_LIMITS.extensions):
+        if not reader.remaining:
+            return pairs
         name = reader.text()
         pairs[name] = reader.text()
+    if reader.remaining:
+        raise MalformedMessage(f"more than {DEFAULT_SFTP_LIMITS.extensions} extensions")
     return pairs
 
 

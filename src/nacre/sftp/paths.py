@@ -154,7 +154,8 @@ def _bracket_end(pattern: str, at: int) -> int:
     """Return where the ``]`` is that ends the bracket whose inside starts at ``at``; 0: nowhere."""
     if pattern[at : at + 1] == "!":
         at += 1
-    at += 1  # A ] in the first place is one of the characters.
+    if pattern[at : at + 1] == "]":
+        at += 1  # In the first place it is one of the characters.
     while at < len(pattern):
         if pattern.startswith("[:", at) and (close := pattern.find(":]", at + 2)) > 0:
             at = close + 2

@@ -284,9 +284,12 @@ class Sink:
         error = None
         if octet == 0:
             self._lines.skip()
-        elif octet == 1:
+        elif octet in (1, 2):
             if (line := self._lines.line()) is None:
                 return None
+            if octet == 2:
+                self._ended = True
+                return Failed(safe(line[1:]))
             error = safe(line[1:])
         else:
             raise RemoteProtocolError("more data than the file's size")
@@ -304,7 +307,8 @@ class Sink:
         if kind == b"E":
             return self._accept_end(line)
         if kind == b"T":
-            return self._accept_times(line)
+            self._accept_times(line)
+            return None
         return self._accept_record(line)
 
     def _accept_end(self, line: bytes) -> DirectoryEnd:
@@ -537,6 +541,7 @@ class Source:
         if isinstance(answer, Accepted) and record is not None:
             self._send(record)
             return []
+        self._size, self._entering = -1, False
         return [answer]
 
 
@@ -548,7 +553,7 @@ def _names_of(requested: Sequence[str]) -> list[str]:
 
 
 def _escaped(name: str) -> str:
-    """Make a line of a name, as OpenSSH does: with a line end in it, that and ``\\`` are escaped."""
+    """Make a name one line: with a line end in it, that and ``\\`` are escaped, as by OpenSSH."""
     return name.replace("\\", "\\\\").replace("\n", "\\^J") if "\n" in name else name
 
 

@@ -139,7 +139,7 @@ def failure(
         if not shown:
             shown = _TEXTS[number] if number in _TEXTS and code != FX.FAILURE else "Failure"
     made = _CLASSES.get(number, SFTPError)
-    return made(number, shown, path, second_path, code=code)
+    return made(number, shown, path, None, second_path, code=code)
 
 
 def _errno_of_text(message: str) -> int | None:
