@@ -19,6 +19,7 @@ from nacre.errors import (
 from nacre.limits import SFTPLimits
 from nacre.sftp import extensions as ext
 from nacre.sftp import messages as msg
+from nacre.sftp.attributes import Attributes
 from nacre.sftp.client import Client
 from nacre.sftp.messages import FXP
 from nacre.wire.codec import string, text, u8, u32
@@ -176,6 +177,14 @@ def test_what_may_not_be_sent() -> None:
     for length in (0, 255 * 1024 + 1):
         with pytest.raises(LocalProtocolError, match="READ"):
             client.send_read(b"h", 0, length)
+    for offset in (-1, 1 << 64):
+        with pytest.raises(LocalProtocolError, match="no offset"):
+            client.send_read(b"h", offset, 1)
+        with pytest.raises(LocalProtocolError, match="no offset"):
+            client.send_write(b"h", offset, b"x")
+    with pytest.raises(ValueError, match="out of range"):
+        client.send(msg.SetStat("/", Attributes(atime=-1, mtime=1 << 40)))
+    assert client.waiting == 0
     client.send(msg.Stat("/"))
     client.send_read(b"h", 0, 1)
     with pytest.raises(LocalProtocolError, match="2 requests wait"):

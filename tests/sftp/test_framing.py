@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +90,15 @@ def test_the_middle_of_a_packet_is_known(cut: int) -> None:
     inbox.feed(packet(b"abc")[:cut])
     assert inbox.next() is None
     assert inbox.partial
+
+
+def test_memory_is_taken_for_what_came_not_for_what_was_announced() -> None:
+    tracemalloc.start()
+    try:
+        inboxes = [Inbox(1 << 20) for _ in range(100)]
+        for inbox in inboxes:
+            inbox.feed(b"\0\x0f\xff\xffabc")
+            assert inbox.next() is None
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()

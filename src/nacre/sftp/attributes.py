@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import IntFlag
@@ -87,7 +88,16 @@ class Attributes:
         return stat.S_ISLNK(self.permissions or 0)
 
     def encode(self) -> bytes:
-        """Return the bytes of the ATTRS structure."""
+        """Return the bytes of the ATTRS structure.
+
+        :raises ValueError: when a number does not fit: 64 bits for the size, 32 for all others.
+        """
+        try:
+            return self._encode()
+        except struct.error:
+            raise ValueError(f"an attribute is out of range: {self}") from None
+
+    def _encode(self) -> bytes:
         flags = 0
         parts = [b""]
         if self.size is not None:

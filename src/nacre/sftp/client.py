@@ -110,6 +110,7 @@ class Client:
         """
         if not 0 < length <= self._limits.read:
             raise LocalProtocolError(f"a READ of {length} bytes: 1 to {self._limits.read} may be")
+        self._check_offset(offset)
         number = self._new_id(length)
         size = len(handle)
         head = _HANDLE_REQUEST.pack(21 + size, FXP.READ, number, size)
@@ -122,6 +123,7 @@ class Client:
         :raises LocalProtocolError: as :meth:`send`.
         """
         size, amount = len(handle), len(data)
+        self._check_offset(offset)
         self._check_size(21 + size + amount)
         number = self._new_id(_WRITING)
         head = _HANDLE_REQUEST.pack(21 + size + amount, FXP.WRITE, number, size)
@@ -172,6 +174,10 @@ class Client:
         self._last_id = number
         self._pending[number] = request
         return number
+
+    def _check_offset(self, offset: int) -> None:
+        if not 0 <= offset < 1 << 64:
+            raise LocalProtocolError(f"there is no offset {offset}")
 
     def _check_size(self, size: int) -> None:
         if size + 5 > self._limits.packet:

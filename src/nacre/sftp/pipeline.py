@@ -219,7 +219,11 @@ class _Pipeline:
 
     @property
     def watermark(self) -> int:
-        """All before this offset is transferred: a transfer that breaks off goes on here."""
+        """All before this offset is transferred: a transfer that breaks off goes on here.
+
+        What lies behind it may have gaps. A local file that is cut off here can be resumed by its
+        size; one that is not looks longer than it is.
+        """
         return self._begun[0] if self._begun else self._position
 
     def next(self, now: float) -> Span | None:
@@ -327,7 +331,11 @@ class ReadAhead(_Pipeline):
 
 
 class WriteBehind(_Pipeline):
-    """What to WRITE next. ``ended`` is for a local file that is shorter than it was."""
+    """What to WRITE next. ``ended`` is for a local file that is shorter than it was.
+
+    Spans are given out from the front to the back. A server that writes them in that order has no
+    gap before its file's end when the connection breaks, unless some were ``lost`` before.
+    """
 
     def written(self, span: Span, now: float, length: int | None = None) -> None:
         """The span was written, or ``length`` octets of it where no more were there to send."""
