@@ -2,4 +2,124 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nacre.errors import AuthenticationFailed as AuthenticationFailed
+    from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
+    from nacre.errors import ConfigurationError as ConfigurationError
+    from nacre.errors import ConnectFailed as ConnectFailed
+    from nacre.errors import ConnectionLost as ConnectionLost
+    from nacre.errors import DeadlineExceeded as DeadlineExceeded
+    from nacre.errors import Disconnected as Disconnected
+    from nacre.errors import HostKeyChanged as HostKeyChanged
+    from nacre.errors import HostKeyError as HostKeyError
+    from nacre.errors import HostKeyRevoked as HostKeyRevoked
+    from nacre.errors import HostKeyUnknown as HostKeyUnknown
+    from nacre.errors import KeyFormatError as KeyFormatError
+    from nacre.errors import LocalProtocolError as LocalProtocolError
+    from nacre.errors import NacreError as NacreError
+    from nacre.errors import NoCommonAlgorithm as NoCommonAlgorithm
+    from nacre.errors import OutputTooLarge as OutputTooLarge
+    from nacre.errors import PassphraseRequired as PassphraseRequired
+    from nacre.errors import PeerSilent as PeerSilent
+    from nacre.errors import ProcessFailed as ProcessFailed
+    from nacre.errors import ProtocolError as ProtocolError
+    from nacre.errors import RemoteProtocolError as RemoteProtocolError
+    from nacre.errors import RequestFailed as RequestFailed
+    from nacre.errors import StreamClosed as StreamClosed
+    from nacre.errors import UnusableKey as UnusableKey
+    from nacre.errors import VersionError as VersionError
+    from nacre.keys import PrivateKey as PrivateKey
+    from nacre.keys import PublicKey as PublicKey
+    from nacre.keys import generate as generate
+    from nacre.keys import load_private as load_private
+    from nacre.keys import load_public as load_public
+    from nacre.limits import Limits as Limits
+    from nacre.protocol.asks import Challenge as Challenge
+    from nacre.protocol.asks import PasswordExpired as PasswordExpired
+    from nacre.protocol.asks import Prompt as Prompt
+    from nacre.protocol.asks import UserRequirement as UserRequirement
+    from nacre.protocol.options import Algorithms as Algorithms
+    from nacre.protocol.options import algorithms as algorithms
+    from nacre.runtime.connect import connect as connect
+    from nacre.runtime.connection import Connection as Connection
+    from nacre.runtime.identities import Identities as Identities
+    from nacre.runtime.listen import Server as Server
+    from nacre.runtime.listen import listen as listen
+    from nacre.runtime.policy import Policy as Policy
+    from nacre.runtime.policy import Users as Users
+    from nacre.runtime.process import Completed as Completed
+    from nacre.runtime.process import Process as Process
+    from nacre.runtime.serving import ServerConnection as ServerConnection
+    from nacre.runtime.session import Session as Session
+    from nacre.runtime.session import Terminal as Terminal
+    from nacre.runtime.stream import Reader as Reader
+    from nacre.runtime.stream import Writer as Writer
+    from nacre.runtime.trust import AnyHostKey as AnyHostKey
+    from nacre.runtime.trust import KnownHostsFile as KnownHostsFile
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "nacre.errors": (
+        "AuthenticationFailed",
+        "ChannelOpenFailed",
+        "ConfigurationError",
+        "ConnectFailed",
+        "ConnectionLost",
+        "DeadlineExceeded",
+        "Disconnected",
+        "HostKeyChanged",
+        "HostKeyError",
+        "HostKeyRevoked",
+        "HostKeyUnknown",
+        "KeyFormatError",
+        "LocalProtocolError",
+        "NacreError",
+        "NoCommonAlgorithm",
+        "OutputTooLarge",
+        "PassphraseRequired",
+        "PeerSilent",
+        "ProcessFailed",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "RequestFailed",
+        "StreamClosed",
+        "UnusableKey",
+        "VersionError",
+    ),
+    "nacre.keys": ("PrivateKey", "PublicKey", "generate", "load_private", "load_public"),
+    "nacre.limits": ("Limits",),
+    "nacre.protocol.asks": ("Challenge", "PasswordExpired", "Prompt", "UserRequirement"),
+    "nacre.protocol.options": ("Algorithms", "algorithms"),
+    "nacre.runtime.connect": ("connect",),
+    "nacre.runtime.connection": ("Connection",),
+    "nacre.runtime.identities": ("Identities",),
+    "nacre.runtime.listen": ("Server", "listen"),
+    "nacre.runtime.policy": ("Policy", "Users"),
+    "nacre.runtime.process": ("Completed", "Process"),
+    "nacre.runtime.serving": ("ServerConnection",),
+    "nacre.runtime.session": ("Session", "Terminal"),
+    "nacre.runtime.stream": ("Reader", "Writer"),
+    "nacre.runtime.trust": ("AnyHostKey", "KnownHostsFile"),
+}
+"""Where each public name lives; it is imported when it is first used."""
+
+_PLACES = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name: str) -> object:
+    home = _PLACES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nacre' has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -28,7 +28,8 @@ class Limits:
     """Octets kept while a question that stops the packet loop waits for its answer."""
 
     kex_held_output: int = 1 * MIB
-    """Octets of messages kept back while a key exchange is on; data is not among them."""
+    """Octets of messages kept back while a key exchange is on, and 64 for each; data is not among
+    them."""
 
     name_list: int = 32 * KIB
     """Octets of one name-list: the longest proposal seen in the field is below 2 KiB."""
@@ -107,6 +108,10 @@ class Limits:
 
     decompressed: int = 256 * KIB
     """Octets one packet's payload may grow to when decompressed."""
+
+    decompressed_requests: int = 4 * MIB
+    """Octets that all but channel data grows to in one portion of input: windows bound data alone,
+    and zlib makes a thousand octets of one."""
 
 
 DEFAULT_LIMITS = Limits()

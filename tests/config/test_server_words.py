@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nacre.config.server import KEYWORDS, LogLevel, ServerConfig, parse
 from nacre.errors import ConfigurationError
@@ -56,6 +59,12 @@ def test_limits_follow() -> None:
     assert (limits.auth_attempts, limits.sessions) == (2, 4)
 
 
+def test_keepalive_needs_an_interval_and_a_count() -> None:
+    assert parse([]).keepalive is None
+    assert parse(["ClientAliveInterval=20"]).keepalive == 20
+    assert parse(["ClientAliveInterval=20", "ClientAliveCountMax=0"]).keepalive is None
+
+
 def test_algorithms_follow() -> None:
     chosen = parse(["Ciphers=+3des-cbc", "KexAlgorithms=curve25519-sha256"]).algorithms()
     assert chosen.ciphers[-1] == "3des-cbc"
@@ -94,3 +103,11 @@ def test_bad_values_are_named(option: str) -> None:
 def test_an_unknown_word_gets_the_nearest_one() -> None:
     with pytest.raises(ConfigurationError, match="MaxAuthTris; did you mean MaxAuthTries"):
         parse(["MaxAuthTris=3"])
+
+
+@given(st.sampled_from(KEYWORDS), st.text(max_size=40))
+def test_any_value_is_taken_or_refused(keyword: str, value: str) -> None:
+    with contextlib.suppress(ConfigurationError):
+        config = parse([f"{keyword}={value}"])
+        assert config.limits().sessions >= 0
+        assert config.algorithms().kex

@@ -38,10 +38,10 @@ def test_the_smaller_ones_are_safe_primes() -> None:
 @pytest.mark.parametrize(
     ("request_", "bits"),
     [
-        ((2048, 2048, 8192), 2048),
+        ((2048, 2048, 8192), 3072),
         ((2048, 3072, 8192), 3072),
         ((2048, 3000, 8192), 3072),
-        ((1024, 1024, 8192), 2048),
+        ((1024, 1024, 8192), 3072),
         ((2048, 8192, 8192), 8192),
         ((2048, 8192, 5000), 4096),
         ((3072, 2048, 8192), 3072),
@@ -49,7 +49,7 @@ def test_the_smaller_ones_are_safe_primes() -> None:
         ((1024, 1536, 2047), None),
         ((8193, 9000, 16384), None),
         ((4096, 4096, 2048), None),
-        ((0, 0, 2**32 - 1), 2048),
+        ((0, 0, 2**32 - 1), 3072),
     ],
 )
 def test_choice(request_: tuple[int, int, int], bits: int | None) -> None:
@@ -61,7 +61,7 @@ def test_a_choice_is_within_the_request(minimum: int, preferred: int, maximum: i
     chosen = choose_group(minimum, preferred, maximum)
     if chosen is not None:
         check_group(*chosen, minimum, maximum)
-        assert chosen[0].bit_length() >= 2048
+        assert chosen[0].bit_length() >= 3072
 
 
 def safe_prime(bits: int) -> int:

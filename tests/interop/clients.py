@@ -38,21 +38,15 @@ class Login:
     def using(self, key: Path | None) -> Login:
         return replace(self, key=key)
 
-    def _openssh_words(self, options: Sequence[str]) -> list[str]:
-        words = ["-F", "none", "-p", str(self.server.port)]
-        words += ["-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
-        words += ["-o", f"UserKnownHostsFile={self.directory / 'known_hosts'}"]
-        if self.key is None:
-            words += ["-o", "PubkeyAuthentication=no"]
-        else:
-            words += ["-i", str(self.key), "-o", "IdentitiesOnly=yes"]
-        for option in options:
-            words += ["-o", option]
-        return words
-
     def options(self, *options: str) -> list[str]:
         """Return the options of ``ssh`` that this login needs; ``options`` are Key=Value."""
-        return self._openssh_words(options)
+        # The first value of a keyword counts, so what a test says comes before what all say.
+        words = [*options, "StrictHostKeyChecking=no", "LogLevel=ERROR"]
+        words.append(f"UserKnownHostsFile={self.directory / 'known_hosts'}")
+        words.append("IdentitiesOnly=yes" if self.key else "PubkeyAuthentication=no")
+        identity = ["-i", str(self.key)] if self.key else []
+        listed = [part for word in words for part in ("-o", word)]
+        return ["-F", "none", "-p", str(self.server.port), *identity, *listed]
 
     def ssh(self, *options: str, flags: Sequence[str] = ()) -> list[str]:
         """Return OpenSSH's command line up to the host."""

@@ -40,10 +40,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: Any = yield
     if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            server = getattr(value, "server", value)
-            if isinstance(server, Daemon):
-                report.sections.append((f"the log of {server.name}", server.tail()))
+        values = getattr(item, "funcargs", {}).values()
+        held = [getattr(value, "server", value) for value in values]
+        for daemon in {one for one in held if isinstance(one, Daemon)}:
+            report.sections.append((f"the log of {daemon.name}", daemon.tail()))
     return report
 
 

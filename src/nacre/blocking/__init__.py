@@ -1,1 +1,27 @@
-"""Floor 7: the same API without await."""
+"""Floor 7: the same API without await, through one background loop.
+
+::
+
+    with nacre.blocking.connect("example.org", user="alice") as ssh:
+        print(ssh.run("uname -a").stdout)
+
+Names and arguments are those of :mod:`nacre`; what is awaited there is returned here. Streams are
+raw files. Handlers and policies of :func:`listen` are plain functions that run in threads.
+"""
+
+from __future__ import annotations
+
+from nacre.blocking.client import Connection, Process, connect
+from nacre.blocking.server import Server, Session, listen
+from nacre.blocking.streams import Reader, Writer
+
+__all__ = [
+    "Connection",
+    "Process",
+    "Reader",
+    "Server",
+    "Session",
+    "Writer",
+    "connect",
+    "listen",
+]

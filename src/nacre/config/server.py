@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class ServerConfig:
     macs: str | None = None
     pubkey_accepted_algorithms: str | None = None
     compression: str | None = None
-    rekey_limit: RekeyLimit = RekeyLimit()
+    rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
     max_auth_tries: int = 6
     max_sessions: int = 10
     max_startups: str = "10:30:100"
@@ -108,6 +108,14 @@ class ServerConfig:
             compression=self.compression,
             signatures=self.pubkey_accepted_algorithms,
         )
+
+    @property
+    def keepalive(self) -> float | None:
+        """Seconds of silence before a client is asked for a sign of life; None is never.
+
+        With a ``ClientAliveCountMax`` of 0 nobody is ever disconnected, so nobody is asked.
+        """
+        return self.client_alive_interval or None if self.client_alive_count_max else None
 
     def limits(self) -> Limits:
         """Return the bounds of a connection."""

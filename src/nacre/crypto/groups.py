@@ -22,7 +22,7 @@ _CONSTANTS = {
     6144: 929484,
     8192: 4743158,
 }
-_EXCHANGE_SIZES = (2048, 3072, 4096, 6144, 8192)
+_EXCHANGE_SIZES = (3072, 4096, 6144, 8192)
 
 
 @cache
@@ -58,7 +58,7 @@ def choose_group(minimum: int, preferred: int, maximum: int) -> tuple[int, int] 
     """Return a server's (prime, generator) for a group exchange request, or None if none fits.
 
     The smallest group of at least ``preferred`` bits is taken, or the largest below it. None is
-    smaller than 2048 bits, whatever the client asks for.
+    smaller than 3072 bits: a client that wants 2048 has the group14 exchanges.
     """
     fitting = [bits for bits in _EXCHANGE_SIZES if minimum <= bits <= maximum]
     if not fitting:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
+from collections.abc import Iterator
+from math import prod
 from typing import TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,7 +18,18 @@ from nacre.wire.text import safe
 
 Signer: TypeAlias = Ed25519Signer | RSASigner | ECDSASigner | DSASigner
 
-_ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
+_PKCS8_BEGIN = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
+_PKCS8_END = b"-----END ENCRYPTED PRIVATE KEY-----"
+_ENCRYPTED = (_PKCS8_BEGIN, b"Proc-Type: 4,ENCRYPTED")
+
+MAXIMUM_ITERATIONS = 10_000_000
+"""The most iterations of PBKDF2 a file may ask for: some seconds; OpenSSL writes 2048."""
+
+MAXIMUM_SCRYPT = 1 << 23
+"""The most that scrypt's N times r times p may be: 1 GiB of memory; OpenSSL writes 1 << 17."""
+
+_INTEGER = 0x02
+_SEQUENCE = 0x30
 
 # How the library's messages begin when the padding is wrong behind a decryption, and when it is
 # right by chance (one wrong passphrase in 256) and no ASN.1 comes out. It has no types for them.
@@ -25,12 +40,15 @@ def load_pem(data: bytes, passphrase: bytes | None) -> Signer:
     """Return the signer that the PEM text ``data`` holds.
 
     :param passphrase: left unused when the key is not encrypted.
-    :raises KeyFormatError: when ``data`` holds no private key that SSH has.
+    :raises KeyFormatError: when ``data`` holds no private key that SSH has, or one whose
+        encryption is above the bounds.
     :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
     """
     encrypted = any(mark in data for mark in _ENCRYPTED)
     if encrypted and not passphrase:
         raise PassphraseRequired("the private key is encrypted: a passphrase is needed")
+    if _PKCS8_BEGIN in data:
+        _check_cost(data)
     try:
         key = load_pem_private_key(
             data, passphrase if encrypted else None, unsafe_skip_rsa_key_validation=True
@@ -52,3 +70,51 @@ def load_pem(data: bytes, passphrase: bytes | None) -> Signer:
             return DSASigner.from_key(key)
         case _:
             raise KeyFormatError("SSH has no keys of this kind")
+
+
+def _check_cost(data: bytes) -> None:
+    """Check what the key derivation of a PKCS#8 file would cost (RFC 8018, RFC 7914 section 7).
+
+    Its parameters are the only INTEGERs in the file's AlgorithmIdentifier: for PBKDF2 the
+    iterations and at times the key's length, for scrypt N, r, p and at times the same.
+    """
+    text = data.partition(_PKCS8_BEGIN)[2].partition(_PKCS8_END)[0]
+    try:
+        der = b64decode(b"".join(text.split()))
+        algorithm = _elements(_elements(der)[0][1])[0][1]
+        numbers = list(_integers(algorithm))
+    except (binascii.Error, IndexError, RecursionError) as error:
+        raise KeyFormatError("the private key is damaged: it is no PKCS#8") from error
+    costs_too_much = (
+        prod(numbers[:3]) > MAXIMUM_SCRYPT
+        if len(numbers) > 2
+        else any(number > MAXIMUM_ITERATIONS for number in numbers)
+    )
+    if costs_too_much:
+        raise KeyFormatError(
+            f"the private key asks for a key derivation that costs too much: {numbers[:4]}"
+        )
+
+
+def _integers(der: bytes) -> Iterator[int]:
+    for tag, content in _elements(der):
+        if tag == _SEQUENCE:
+            yield from _integers(content)
+        elif tag == _INTEGER:
+            yield int.from_bytes(content, "big")
+
+
+def _elements(der: bytes) -> list[tuple[int, bytes]]:
+    """Return the tags and contents of the elements in ``der``, one behind the other."""
+    elements = []
+    position = 0
+    while position < len(der):
+        tag, size = der[position], der[position + 1]
+        position += 2
+        if size & 0x80:
+            octets = size & 0x7F
+            size = int.from_bytes(der[position : position + octets], "big")
+            position += octets
+        elements.append((tag, der[position : position + size]))
+        position += size
+    return elements

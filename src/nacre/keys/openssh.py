@@ -30,6 +30,7 @@ MAXIMUM_ROUNDS = 2048
 """The most bcrypt rounds a file may ask for: about 15 seconds; ``ssh-keygen`` writes 16 or 24."""
 
 _MAGIC = b"openssh-key-v1\0"
+_PADDING = bytes(range(1, 256))
 _LINE = 70
 _WRITES = "aes256-ctr"
 
@@ -105,7 +106,7 @@ def encode(
     name = _WRITES if passphrase else "none"
     cipher = _CIPHERS[name]
     section = random(4) * 2 + encode_private(key)
-    section += bytes(range(1, -len(section) % cipher.block + 1))
+    section += _PADDING[: -len(section) % cipher.block]
     derivation, options = b"none", b""
     if passphrase:
         salt = random(16)
@@ -206,6 +207,6 @@ def _decode_section(section: bytes, *, encrypted: bool) -> PrivateKey:
         raise KeyFormatError("the private key file is damaged: its check numbers differ")
     key = decode_private(reader)
     padding = reader.rest()
-    if padding != bytes(range(1, len(padding) + 1)):
+    if padding != _PADDING[: len(padding)]:
         raise KeyFormatError("the private key file is damaged: its padding is wrong")
     return key

@@ -104,7 +104,8 @@ class AuthResult(Event):
     """One authentication attempt came to its end (both roles).
 
     :ivar method: the method's name, as in RFC 4250 section 4.8.
-    :ivar detail: a key's type and fingerprint for ``publickey``, else empty.
+    :ivar user: as it came: make it safe before you print it.
+    :ivar detail: for this side's log: a key's type and fingerprint, why it failed; made safe.
     :ivar outcome: ``success``: the user is in; ``partial``: more is needed; ``failure``.
     :ivar can_continue: the methods that can go on, as the server lists them.
     :ivar attempt: the number of failures so far on this connection.

@@ -275,7 +275,7 @@ class UserStore:
         """Return how many keys each user has who has any."""
         with self._reading() as connection:
             counted = select(_KEYS.c.user, func.count()).group_by(_KEYS.c.user)
-            return dict(connection.execute(counted).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(counted)}
 
     def has_key(self, name: str, key: PublicKey) -> bool:
         """Tell whether ``key`` opens the account of a user who is not disabled."""

@@ -31,6 +31,7 @@ from nacre.ssh2 import routes
 from nacre.ssh2.auth.client import ClientAuth
 from nacre.ssh2.auth.server import ServerAuth
 from nacre.ssh2.connection.mux import Mux
+from nacre.ssh2.connection.replies import send_reply
 from nacre.ssh2.routes import Rest, Stage
 from nacre.ssh2.transport.banner import BannerReader, Identification, identification
 from nacre.ssh2.transport.framing import Inbox
@@ -138,7 +139,7 @@ class _Engine:
 
     def receive(self, data: Buffer, now: float) -> None:
         """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
-        self._now = now
+        self._note_time(now)
         if self.phase is Phase.CLOSED:
             return
         try:
@@ -169,7 +170,7 @@ class _Engine:
 
     def tick(self, now: float) -> None:
         """Do what is due at ``now``: a rekey by time."""
-        self._now = now
+        self._note_time(now)
         due = self.next_tick
         if due is not None and now >= due:
             self.rekey()
@@ -230,6 +231,11 @@ class _Engine:
         elif self._mux is not None and self.phase is not Phase.CLOSED:
             self._mux.send_global_request(_KEEPALIVE)
 
+    def _note_time(self, now: float) -> None:
+        self._now = now
+        if self._mux is not None:
+            self._mux.tick(now)
+
     # --- the packet loop ---
 
     def _loop(self) -> None:
@@ -262,8 +268,7 @@ class _Engine:
         )
 
     def _refuse(self, number: int) -> None:
-        first_strict = self._kex.strict and not self._kex.session_id
-        if number in routes.KNOWN or first_strict:
+        if number in routes.KNOWN or self._first_strict():
             try:
                 name = f" ({Msg(number).name})"
             except ValueError:
@@ -295,16 +300,16 @@ class _Engine:
     def _enter(self, stage: Stage) -> None:
         """Swap the table of legal messages, whole."""
         left, self._stage = self._stage, stage
-        strict = self._kex.strict and not self._kex_done()
-        numbers = routes.legal(self.role, stage, strict=strict)
+        numbers = routes.legal(self.role, stage, strict=self._first_strict())
         self._table = [self._handlers.get(n) if n in numbers else None for n in range(256)]
         if isinstance(left, KexStage) and not isinstance(stage, KexStage):
             self._keys_since = self._now
         if stage is KexStage.NEWKEYS and self._mux is not None:
             self._mux.resume()
 
-    def _kex_done(self) -> bool:
-        return self._rest is not Rest.FIRST_KEXINIT
+    def _first_strict(self) -> bool:
+        """Whether this is the first exchange of strict kex, which bears nothing beside it."""
+        return self._kex.strict and self._rest is Rest.FIRST_KEXINIT
 
     # --- phase 1 ---
 
@@ -371,7 +376,7 @@ class _Engine:
 
     def _receive_unimplemented(self, payload: Buffer) -> None:
         Unimplemented.decode(payload)
-        if self._kex.active and not self._kex_done():
+        if self._rest is Rest.FIRST_KEXINIT:
             raise RemoteProtocolError("the peer does not know a message of the key exchange")
 
     def _receive_debug(self, payload: Buffer) -> None:
@@ -408,7 +413,7 @@ class _Engine:
         """Take what matters to a role from an EXT_INFO."""
 
     def _receive_ping(self, payload: Buffer) -> None:
-        self._outbox.send(Pong(Ping.decode(payload).data).encode())
+        send_reply(self._outbox, Pong(Ping.decode(payload).data).encode())
 
     def _receive_pong(self, payload: Buffer) -> None:
         self._events.append(PongReceived(Pong.decode(payload).data))
@@ -425,6 +430,7 @@ class _Engine:
             return
         self._kex.authenticated()
         self._mux = Mux(self.role, self._outbox, self._events, self._asks, self._limits)
+        self._mux.tick(self._now)
         self._handlers.update(self._mux.handlers())
         self._rest = Rest.CONNECTION
         self.phase = Phase.CONNECTION

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from nacre.crypto.compress import Decompressor
 from nacre.crypto.seal import Opener
-from nacre.errors import RemoteProtocolError
+from nacre.errors import DisconnectCode, RemoteProtocolError
 from nacre.limits import Limits
 from nacre.wire.codec import Buffer
+from nacre.wire.numbers import Msg
+
+_DATA = frozenset({int(Msg.CHANNEL_DATA), int(Msg.CHANNEL_EXTENDED_DATA)})
 
 
 class Inbox:
@@ -25,6 +28,7 @@ class Inbox:
         self.packets = 0
         self._opener = opener
         self._decompressor: Decompressor | None = None
+        self._decompressed = 0
         self._limits = limits
         self._held = bytearray()
         self._held_at = 0
@@ -54,6 +58,7 @@ class Inbox:
         """Take octets; call ``next`` until it returns None, then ``keep``."""
         self._view = memoryview(data)
         self._at = 0
+        self._decompressed = 0
 
     def next(self) -> Buffer | None:
         """Return the next payload, or None when no whole packet is there.
@@ -77,8 +82,19 @@ class Inbox:
         self.packets += 1
         self.octets += len(payload)
         if self._decompressor is not None:
-            return memoryview(self._decompressor.decompress(payload))
+            return self._decompress(self._decompressor, payload)
         return payload
+
+    def _decompress(self, decompressor: Decompressor, payload: Buffer) -> memoryview:
+        grown = decompressor.decompress(payload)
+        if grown[0] not in _DATA:
+            self._decompressed += len(grown)
+            if self._decompressed > self._limits.decompressed_requests:
+                raise RemoteProtocolError(
+                    "compression: the peer's messages grow too much",
+                    DisconnectCode.COMPRESSION_ERROR,
+                )
+        return memoryview(grown)
 
     def keep(self) -> None:
         """Copy what no packet was made of yet; the caller's buffer is free then.

@@ -12,6 +12,9 @@ from nacre.wire.codec import Buffer
 _FIRST_AUTH_MESSAGE = 50
 _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
 
+# What a message that waits costs beside its octets: replies of one octet must not slip through.
+_HELD_OVERHEAD = 64
+
 
 class Outbox:
     """The one way out of every layer: payloads in, sealed packets in ``buffer``.
@@ -43,7 +46,7 @@ class Outbox:
     def send(self, payload: bytes) -> None:
         """Send a message, or keep it until the key exchange is done."""
         if self._in_kex and payload[0] not in _KEX_MESSAGES:
-            self._held_octets += len(payload)
+            self._held_octets += len(payload) + _HELD_OVERHEAD
             if self._held_octets > self._limits.kex_held_output:
                 raise LocalProtocolError("too many messages wait for the key exchange to end")
             self._held.append(payload)

@@ -1,0 +1,120 @@
+"""The client without await."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from nacre.blocking.background import Attribute, Facade, background, plain, waiting
+from nacre.blocking.streams import Reader, Writer
+from nacre.errors import NacreError
+from nacre.keys import PublicKey
+from nacre.protocol.events import Chosen
+from nacre.runtime import connect as _connect
+from nacre.runtime import connection as _connection
+from nacre.runtime import process as _process
+
+P = ParamSpec("P")
+Inner = TypeVar("Inner")
+Outer = TypeVar("Outer")
+
+
+class Process(Facade[_process.Process]):
+    """A running command, shell or subsystem. ``with`` closes it at the end.
+
+    As :class:`nacre.Process`; its streams are raw files.
+    """
+
+    exit_status = Attribute[int | None]()
+    exit_signal = Attribute[str | None]()
+
+    def __init__(self, inner: _process.Process) -> None:
+        super().__init__(inner)
+        self.stdin = Writer(inner.stdin)
+        self.stdout = Reader(inner.stdout)
+        self.stderr = Reader(inner.stderr)
+
+    wait = waiting(_process.Process.wait)
+    send_signal = plain(_process.Process.send_signal)
+    resize = plain(_process.Process.resize)
+    send_break = waiting(_process.Process.send_break)
+    wait_closed = waiting(_process.Process.wait_closed)
+
+    def close(self) -> None:
+        """Close the channel, which ends the process; does not wait for the server."""
+        background.call_soon(self._inner.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _started(
+    method: Callable[Concatenate[_connection.Connection, P], Awaitable[_process.Process]],
+) -> Callable[Concatenate[Facade[_connection.Connection], P], Process]:
+    @wraps(method)
+    def call(self: Facade[_connection.Connection], /, *args: P.args, **kwargs: P.kwargs) -> Process:
+        return Process(background.call(lambda: method(self._inner, *args, **kwargs)))
+
+    return call
+
+
+class Connection(Facade[_connection.Connection]):
+    """A client's connection. ``with`` closes it at the end; threads may share it.
+
+    As :class:`nacre.Connection`.
+    """
+
+    host = Attribute[str]()
+    port = Attribute[int]()
+    user = Attribute[str]()
+    methods = Attribute[tuple[str, ...]]()
+    peer_version = Attribute[str]()
+    server_host_key = Attribute[PublicKey | None]()
+    algorithms = Attribute[Chosen | None]()
+    closed = Attribute[bool]()
+    error = Attribute[NacreError | None]()
+
+    run = waiting(_connection.Connection.run)
+    process = _started(_connection.Connection.process)
+    shell = _started(_connection.Connection.shell)
+    keepalive = waiting(_connection.Connection.keepalive)
+    rekey = waiting(_connection.Connection.rekey)
+    close = waiting(_connection.Connection.close)
+    abort = plain(_connection.Connection.abort)
+    wait_closed = waiting(_connection.Connection.wait_closed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def opened(
+    function: Callable[P, Awaitable[Inner]], wrap: Callable[[Inner], Outer]
+) -> Callable[P, Outer]:
+    """Make a function that returns, wrapped, what another one's result gives when awaited."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Outer:
+        return wrap(background.call(lambda: function(*args, **kwargs)))
+
+    return call
+
+
+connect = opened(_connect.connect, Connection)

@@ -1,0 +1,32 @@
+"""A click command that leaves its words alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import click
+
+from nacre.cli.arguments import USAGE
+
+Run = Callable[[str, Sequence[str]], int]
+"""Gets the program's name and its words; returns the exit status."""
+
+
+class Passing(click.Command):
+    """Passes all its words to a function, but for ``--help``."""
+
+    def __init__(self, name: str, run: Run, help: str) -> None:
+        super().__init__(name, help=help, add_help_option=False)
+        self._run = run
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.args = list(args)
+        return ctx.args
+
+    def invoke(self, ctx: click.Context) -> NoReturn:
+        if ctx.args[:1] == ["--help"]:
+            click.echo(f"{USAGE.format(program=ctx.command_path)}\n\n{self.help}")
+            sys.exit(0)
+        sys.exit(self._run(ctx.command_path, ctx.args))

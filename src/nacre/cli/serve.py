@@ -1,0 +1,109 @@
+"""``nacre serve``: start an SSH server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import click
+
+_ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
+
+DEFAULT_ADDRESS = ("127.0.0.1", 2222)
+
+
+def _addresses(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, int], ...]:
+    """Take each ``ADDR:PORT``, ``[IPV6]:PORT`` or ``:PORT``."""
+    found = []
+    for text in texts:
+        match = _ADDRESS.fullmatch(text)
+        if match is None or int(match[3]) > 65535:
+            raise click.BadParameter(
+                f"{text!r} is no ADDR:PORT, such as 127.0.0.1:2222, [::1]:2222 or :0"
+            )
+        found.append((match[1] or match[2] or "", int(match[3])))
+    return tuple(found) or (DEFAULT_ADDRESS,)
+
+
+@click.command("serve", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where host keys and users are; made when missing. "
+    "By default nacre under XDG_STATE_HOME, and /var/lib/nacre for root.",
+)
+@click.option(
+    "--listen",
+    "addresses",
+    multiple=True,
+    metavar="ADDR:PORT",
+    callback=_addresses,
+    help="Listen here; may be given several times. Port 0 picks a free one, no address is every "
+    "one. By default 127.0.0.1:2222.",
+)
+@click.option(
+    "--users",
+    type=click.Choice(["store", "system"]),
+    default="store",
+    show_default=True,
+    help="Who may log in: those of `nacre user`, or the accounts of this system (needs root).",
+)
+@click.option(
+    "--run-as",
+    metavar="ACCOUNT",
+    help="Under root: the account that sessions run as, of users without an account of their own.",
+)
+@click.option(
+    "-o",
+    "options",
+    multiple=True,
+    metavar="KEYWORD=VALUE",
+    help="A word of sshd_config, such as -o MaxSessions=20; may be given several times.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["default", "legacy"]),
+    default="default",
+    show_default=True,
+    help="legacy offers old and weak algorithms too.",
+)
+def command(
+    state: Path | None,
+    addresses: tuple[tuple[str, int], ...],
+    users: Literal["store", "system"],
+    run_as: str | None,
+    options: tuple[str, ...],
+    profile: Literal["default", "legacy"],
+) -> None:
+    """Start an SSH server.
+
+    Host keys and the user store are made at the first start; `nacre user add` adds users, also
+    while the server runs. Prints "listening on ADDR:PORT" on standard error when it is ready, and
+    a line for each phase of each connection. SIGHUP reads host keys and the banner again. SIGTERM
+    and SIGINT stop it: open sessions get some seconds to end, or none at the second signal.
+    """
+    from nacre.config.server import parse
+    from nacre.errors import ConfigurationError, NacreError
+
+    try:
+        config = parse(options)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
+
+    from nacre.server.daemon import Daemon
+
+    try:
+        Daemon(
+            state=state,
+            addresses=addresses,
+            users=users,
+            run_as=run_as,
+            config=config,
+            profile=profile,
+        ).run()
+    except NacreError as error:
+        raise click.ClickException(str(error)) from None

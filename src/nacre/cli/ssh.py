@@ -1,0 +1,159 @@
+"""``nacre ssh``, also installed as ``nacre-ssh``: log in to a host, or run a command there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+from nacre import __version__
+from nacre.cli.arguments import USAGE, Arguments, parse
+from nacre.config.client import ClientConfig
+from nacre.config.client import parse as parse_config
+from nacre.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import click
+
+    from nacre.client.log import Log
+    from nacre.client.login import Target
+    from nacre.client.session import Plan
+
+FAILURE = 255
+"""The exit status for errors of our own."""
+
+
+def main() -> NoReturn:
+    """Run ``nacre-ssh``."""
+    sys.exit(run("nacre-ssh", sys.argv[1:]))
+
+
+def __getattr__(name: str) -> click.Command:
+    # `nacre-ssh` runs without click, which takes longer to load than all the rest of this module.
+    if name != "command":
+        raise AttributeError(name)
+    from nacre.cli.passing import Passing
+
+    return Passing("ssh", run, "Log in to a host, or run a command there.")
+
+
+def run(program: str, words: Sequence[str]) -> int:
+    """Do what a command line says; returns the exit status."""
+    occupy_standard_descriptors()
+    try:
+        arguments = parse(words)
+        config = parse_config(arguments.options)
+    except ConfigurationError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return FAILURE
+    if arguments.show_version:
+        print(f"nacre {__version__}", file=sys.stderr)
+        return 0
+    if arguments.query is not None:
+        return _answer_query(program, arguments.query)
+    if not arguments.host:
+        print(USAGE.format(program=program), file=sys.stderr)
+        return FAILURE
+    if arguments.show_config:
+        return _show_config(arguments, config)
+    with ExitStack() as stack:
+        try:
+            file = open_log(arguments, stack)
+        except OSError as error:
+            print(f"{program}: can't open the log: {error}", file=sys.stderr)
+            return FAILURE
+        return _connect(arguments, config, file)
+
+
+def occupy_standard_descriptors() -> None:
+    """Put ``/dev/null`` where a standard descriptor is closed.
+
+    The next socket would take its number, and what is printed would go to the server.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def open_log(arguments: Arguments, stack: ExitStack) -> BinaryIO:
+    """Return where to log: the file of ``-E``, or standard error."""
+    if arguments.log_file is None:
+        return stack.enter_context(open(2, "wb", buffering=0, closefd=False))
+    return stack.enter_context(open(arguments.log_file, "ab", buffering=0))
+
+
+def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
+    # The event loop and the crypto floor load only now: -V, -G and wrong options are quick.
+    from nacre.client.log import Log
+    from nacre.client.login import Target
+    from nacre.client.program import run_client
+    from nacre.client.session import plan
+
+    log = Log(config.log_level, file)
+    try:
+        target = Target.of(arguments.host, config)
+        planned = plan(config, arguments.command, log.info)
+    except ConfigurationError as error:
+        log.fatal(f"ssh: {error}")
+        return FAILURE
+    return run_client(_session(target, config, planned, log), target, log)
+
+
+async def _session(target: Target, config: ClientConfig, planned: Plan, log: Log) -> int:
+    from nacre.client.login import log_in
+    from nacre.client.program import say_goodbye
+    from nacre.client.session import Session
+
+    connection = await log_in(target, config, log)
+    try:
+        if config.session_type == "none":
+            await connection.wait_closed()
+            connection.check()
+        status = await Session(connection, planned, log.info).run()
+        log.debug(f"Exit status {status}")
+    finally:
+        await say_goodbye(connection)
+    if planned.terminal:
+        log.info(f"Connection to {target.name} closed.")
+    return status
+
+
+def _show_config(arguments: Arguments, config: ClientConfig) -> int:
+    from nacre.client.login import Target
+
+    try:
+        target = Target.of(arguments.host, config)
+    except ConfigurationError as error:
+        print(f"ssh: {error}", file=sys.stderr)
+        return FAILURE
+    print(f"user {target.user}\nhostname {target.host}\nport {target.port}")
+    return 0
+
+
+_LISTS = {
+    "cipher": "cipher",
+    "ciphers": "cipher",
+    "compression": "compression",
+    "hostkeyalgorithms": "host key",
+    "kex": "kex",
+    "kexalgorithms": "kex",
+    "mac": "MAC",
+    "macs": "MAC",
+    "pubkeyacceptedalgorithms": "signature",
+    "sig": "signature",
+}
+
+
+def _answer_query(program: str, query: str) -> int:
+    from nacre.protocol.options import known
+
+    if query.lower() == "help":
+        print("\n".join(_LISTS))
+        return 0
+    if query.lower() not in _LISTS:
+        print(f"{program}: -Q knows {', '.join(_LISTS)}", file=sys.stderr)
+        return FAILURE
+    print("\n".join(known(_LISTS[query.lower()])))
+    return 0

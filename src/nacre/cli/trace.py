@@ -1,0 +1,204 @@
+"""``nacre trace``: connect to a host and show the five phases as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from nacre.cli.arguments import parse
+from nacre.cli.passing import Passing
+from nacre.cli.ssh import FAILURE, occupy_standard_descriptors, open_log
+from nacre.client.log import Log
+from nacre.client.login import Target, log_in
+from nacre.client.program import run_client, say_goodbye
+from nacre.client.session import Plan, plan
+from nacre.client.standard import READ
+from nacre.client.tracing import Record, Tracer
+from nacre.config.client import ClientConfig
+from nacre.config.client import parse as parse_config
+from nacre.errors import ConfigurationError, NacreError
+
+_HELP = """\
+Connect to a host and show each message of the five phases. Takes the options of `nacre ssh`, and
+--json for one JSON object a line. Without a command a shell is started that gets no input. No
+secret is shown."""
+
+
+def run(program: str, words: Sequence[str]) -> int:
+    """Do what a command line says; returns the exit status."""
+    occupy_standard_descriptors()
+    try:
+        arguments = parse(words, ["json"])
+        config = parse_config(arguments.options)
+        if not arguments.host:
+            raise ConfigurationError("which host? Say [user@]host")
+        target = Target.of(arguments.host, config)
+        planned = replace(plan(config, arguments.command, _silent), read_input=False)
+    except ConfigurationError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return FAILURE
+    show = _show_json if "json" in arguments.flags else Painter(_coloured()).show
+    with ExitStack() as stack:
+        log = Log(config.log_level, open_log(arguments, stack))
+        return run_client(_trace(target, config, planned, log, show), target, log)
+
+
+command = Passing("trace", run, _HELP)
+
+
+def _silent(text: str) -> None:
+    pass
+
+
+async def _trace(
+    target: Target, config: ClientConfig, planned: Plan, log: Log, show: Callable[[Record], None]
+) -> int:
+    tracer = Tracer(asyncio.get_running_loop().time(), show)
+    try:
+        connection = await log_in(target, config, log, tracer)
+        try:
+            status = await _session(connection, planned, tracer)
+        finally:
+            await say_goodbye(connection)
+    except NacreError as error:
+        tracer.result(None, str(error))
+        raise
+    tracer.result(status, None)
+    return FAILURE if status is None else status
+
+
+async def _session(connection: Any, planned: Plan, tracer: Tracer) -> int | None:
+    async with connection.process(
+        planned.command,
+        subsystem=planned.subsystem,
+        env=dict(planned.environment),
+        term=os.environ.get("TERM", "dumb") if planned.terminal else None,
+    ) as process:
+        tracer.started()
+        process.stdin.write_eof()
+        await asyncio.gather(_drain(process.stdout), _drain(process.stderr))
+        status: int | None = await process.wait()
+        return status
+
+
+async def _drain(stream: Any) -> None:
+    while await stream.read(READ):
+        pass
+
+
+def _print(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # Nobody reads on (`nacre trace host | head`). This is deep in the connection's own calls,
+        # which an exception must not cross; and there is nothing here that has to be put back.
+        os._exit(FAILURE)
+
+
+def _show_json(record: Record) -> None:
+    _print(json.dumps(record))
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+class Painter:
+    """Prints records for humans.
+
+    :param coloured: whether the output is a terminal that shows colours.
+    """
+
+    def __init__(self, coloured: bool) -> None:
+        self._coloured = coloured
+
+    def show(self, record: Record) -> None:
+        """Print a record."""
+        for line in self.lines(record):
+            _print(line)
+
+    def lines(self, record: Record) -> list[str]:
+        """Return the lines of a record."""
+        kind = record["event"].replace(" ", "_")
+        found: list[str] = getattr(self, f"_{kind}")(record)
+        return found
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._coloured else text
+
+    def _head(self, record: Record, text: str) -> str:
+        return f"{record['time']:9.4f}  {text}"
+
+    def _phase(self, record: Record) -> list[str]:
+        return ["", self._paint(f"Phase {record['phase']}: {record['name']}", "1")]
+
+    def _version(self, record: Record) -> list[str]:
+        before = [_indent(line) for line in record["before"]]
+        return [
+            *before,
+            self._head(record, f"{self._arrow('out')} {record['client']}"),
+            self._head(record, f"{self._arrow('in')} {record['server']}"),
+            _indent(f"protocol {record['protocol']}"),
+        ]
+
+    def _arrow(self, direction: str) -> str:
+        return self._paint("-->", "36") if direction == "out" else self._paint("<--", "32")
+
+    def _message(self, record: Record) -> list[str]:
+        name = self._paint(f"{record['number']:3} {record['name']}", "1")
+        lines = [self._head(record, f"{self._arrow(record['direction'])} {name}")]
+        return lines + [_indent(f"{k}: {_text(v)}") for k, v in record["fields"].items()]
+
+    def _negotiated(self, record: Record) -> list[str]:
+        chosen = self._paint(record["chosen"], "33")
+        return [_indent(f"{record['what']}: {chosen} ({record['why']})")]
+
+    def _strict_kex(self, record: Record) -> list[str]:
+        return [_indent(f"strict kex: {'on' if record['on'] else 'off'}")]
+
+    def _keys(self, record: Record) -> list[str]:
+        key = f"{record['host_key']} {record['bits']} {record['fingerprint']}"
+        return [
+            self._head(record, "new keys are in use"),
+            _indent(f"host key: {self._paint(key, '33')}"),
+            _indent(f"session id: {record['session_id']}"),
+        ]
+
+    def _banner(self, record: Record) -> list[str]:
+        return [_indent(line) for line in record["text"].splitlines()]
+
+    def _authentication(self, record: Record) -> list[str]:
+        tried = f"{record['method']} {record['detail']}".strip()
+        outcome = self._paint(record["outcome"], "31" if record["outcome"] == "failure" else "32")
+        rest = ", ".join(record["can_continue"])
+        going_on = f"; can continue: {rest}" if rest else ""
+        return [_indent(f"{record['user']}: {tried}: {outcome}{going_on}")]
+
+    def _channel(self, record: Record) -> list[str]:
+        return [_indent(f"channel {record['channel']} is open")]
+
+    def _request(self, record: Record) -> list[str]:
+        granted = "granted" if record["success"] else self._paint("refused", "31")
+        return [_indent(f"channel {record['channel']}: the request was {granted}")]
+
+    def _ended(self, record: Record) -> list[str]:
+        return [self._head(record, f"the connection ended: {record['error'] or 'closed by us'}")]
+
+    def _result(self, record: Record) -> list[str]:
+        if record["error"] is not None:
+            return []
+        return ["", f"exit status: {record['exit_status']}"]
+
+
+def _indent(text: str) -> str:
+    return " " * 15 + text
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

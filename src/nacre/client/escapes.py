@@ -1,0 +1,77 @@
+"""Escapes: what a human types to the client itself, ``~.`` and the like, at the start of a line."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Escape(Enum):
+    """What an escape asks for, by the character behind the escape character."""
+
+    DISCONNECT = b"."
+    SUSPEND = b"\x1a"
+    HELP = b"?"
+    CHANNELS = b"#"
+    BREAK = b"B"
+    REKEY = b"R"
+
+
+_BY_CHARACTER = {escape.value: escape for escape in Escape}
+_LINE_ENDS = (b"\r", b"\n")
+
+
+class Escapes:
+    """Finds escapes in what is typed.
+
+    :param character: the escape character, one octet.
+    """
+
+    def __init__(self, character: bytes) -> None:
+        self.character = character
+        self._at_start = True
+        self._pending = False
+
+    def feed(self, typed: bytes) -> list[bytes | Escape]:
+        """Return what to send and what to do, in order. Unknown escapes are sent as typed."""
+        found: list[bytes | Escape] = []
+        plain = bytearray()
+        for octet in typed:
+            character = bytes((octet,))
+            if self._pending:
+                self._pending = False
+                if escape := _BY_CHARACTER.get(character):
+                    if plain:
+                        found.append(bytes(plain))
+                        plain.clear()
+                    found.append(escape)
+                    self._at_start = True
+                    continue
+                # Typed twice, the character stands for itself once.
+                plain += self.character if character != self.character else b""
+            elif self._at_start and character == self.character:
+                self._pending = True
+                continue
+            plain += character
+            self._at_start = character in _LINE_ENDS
+        if plain:
+            found.append(bytes(plain))
+        return found
+
+    def help(self) -> str:
+        """Return the list of escapes, for a terminal in raw mode."""
+        mark = self.character.decode("latin-1")
+        if mark < " ":
+            mark = "^" + chr(ord(mark) + 64)
+        lines = [
+            f"{mark}?",
+            "Supported escape sequences:",
+            f" {mark}.   - end the connection",
+            f" {mark}B   - send a BREAK to the remote system",
+            f" {mark}R   - ask for new keys",
+            f" {mark}^Z  - suspend this program",
+            f" {mark}#   - say how things stand",
+            f" {mark}?   - this message",
+            f" {mark}{mark}   - send the escape character by typing it twice",
+            "(Escapes are only recognized right after a new line.)",
+        ]
+        return "".join(f"{line}\r\n" for line in lines)

@@ -1,0 +1,69 @@
+"""Why it did not work, in the words that OpenSSH's users and scripts know."""
+
+from __future__ import annotations
+
+from nacre.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    Disconnected,
+    HostKeyChanged,
+    HostKeyError,
+    NacreError,
+    NoCommonAlgorithm,
+    PeerSilent,
+)
+from nacre.wire.text import safe
+
+_KINDS = {"kex": "key exchange method", "host key": "host key type"}
+
+_FRAME = "@" * 59
+_CHANGED = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @"
+_VERIFICATION = "Host key verification failed."
+
+
+def explain(error: NacreError, where: str, whom: str) -> str:
+    """Return what to print for an error that ends the program.
+
+    :param where: the host as the user gave it.
+    :param whom: ``user@host``, both safe to print.
+    """
+    host = safe(where)
+    match error:
+        case AuthenticationFailed():
+            methods = safe(",".join(error.can_continue))
+            denied = f"{whom}: Permission denied ({methods})."
+            cause = error.__cause__
+            return f"{_disconnect(cause, host)}\n{denied}" if _is_disconnect(cause) else denied
+        case HostKeyChanged():
+            return f"{_FRAME}\n{_CHANGED}\n{_FRAME}\n{error}\n{_VERIFICATION}"
+        case HostKeyError():
+            return f"{error}\n{_VERIFICATION}"
+        case NoCommonAlgorithm():
+            kind = _KINDS.get(error.kind, error.kind)
+            return (
+                f"Unable to negotiate with {host}: no matching {kind} found. "
+                f"Their offer: {','.join(error.remote)}\n{error}"
+            )
+        case ConnectFailed() | ConfigurationError():
+            return f"ssh: {error}"
+        case DeadlineExceeded():
+            return f"ssh: {error}"
+        case Disconnected():
+            return _disconnect(error, host)
+        case PeerSilent():
+            return f"Timeout, server {host} not responding.\n{error}"
+        case ConnectionLost():
+            return f"Connection to {host} closed by remote host: {error}"
+    return f"ssh: {host}: {error}"
+
+
+def _is_disconnect(error: BaseException | None) -> bool:
+    return isinstance(error, Disconnected)
+
+
+def _disconnect(error: BaseException | None, host: str) -> str:
+    assert isinstance(error, Disconnected)
+    return f"Received disconnect from {host}: {error.code}: {error.description}"

@@ -1,0 +1,47 @@
+"""What the client says on standard error, by level."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+from nacre.config.client import LogLevel
+
+
+class Log:
+    """Writes lines for humans, of the chosen level and below.
+
+    :param file: where to; unbuffered and binary.
+    """
+
+    def __init__(self, level: LogLevel, file: BinaryIO) -> None:
+        self.level = level
+        self._file = file
+        # A terminal may be in raw mode, where LF alone goes down and not back.
+        self._line_end = b"\r\n" if os.isatty(file.fileno()) else b"\n"
+
+    def write(self, level: LogLevel, text: str) -> None:
+        """Write ``text``, of one line or more, if ``level`` is wanted."""
+        if level <= self.level:
+            lines = text.encode("utf-8", "surrogateescape").split(b"\n")
+            self._file.write(b"".join(line + self._line_end for line in lines))
+
+    def fatal(self, text: str) -> None:
+        """Say why the program ends."""
+        self.write(LogLevel.FATAL, text)
+
+    def error(self, text: str) -> None:
+        """Say what went wrong."""
+        self.write(LogLevel.ERROR, text)
+
+    def info(self, text: str) -> None:
+        """Say what a user should know."""
+        self.write(LogLevel.INFO, text)
+
+    def verbose(self, text: str) -> None:
+        """Say what a user may want to know."""
+        self.write(LogLevel.VERBOSE, text)
+
+    def debug(self, text: str) -> None:
+        """Say what helps to find a fault."""
+        self.write(LogLevel.DEBUG1, f"debug1: {text}")

@@ -1,0 +1,130 @@
+"""Questions to the human: on the terminal, or through the program that SSH_ASKPASS names.
+
+``SSH_ASKPASS_REQUIRE`` decides as in ssh(1): ``never`` uses the terminal alone, ``prefer`` the
+program before the terminal, ``force`` the program alone. Without it, the program is for a desktop
+that has no terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import termios
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from nacre.runtime.trust import NewHost, family
+
+TTY = "/dev/tty"
+DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"
+
+_LINE = 8 * 1024
+
+Prompter: TypeAlias = Callable[[str, bool], Awaitable[str | None]]
+"""Gets a prompt, and whether the answer may show; returns it, or None when there is none."""
+
+
+async def prompt(text: str, echo: bool) -> str | None:
+    """Ask the human ``text``; None when there is nobody, or they gave none.
+
+    :param echo: whether the answer may show on the screen.
+    """
+    require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
+    desktop = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if require == "force" or (require == "prefer" and desktop):
+        return await _ask_program(text)
+    try:
+        descriptor = os.open(TTY, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return await _ask_program(text) if desktop and require != "never" else None
+    try:
+        return await _ask_terminal(descriptor, text, echo)
+    finally:
+        os.close(descriptor)
+
+
+async def _ask_program(text: str) -> str | None:
+    program = os.environ.get("SSH_ASKPASS", DEFAULT_ASKPASS)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, text, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+    except OSError:
+        return None
+    try:
+        assert process.stdout is not None
+        answer = await process.stdout.read(_LINE)
+        status = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return _first_line(answer) if status == 0 else None
+
+
+async def _ask_terminal(descriptor: int, text: str, echo: bool) -> str | None:
+    with _modes(descriptor, echo):
+        os.write(descriptor, text.encode("utf-8", "surrogateescape"))
+        try:
+            line = await _readable(descriptor)
+        finally:
+            if not echo:
+                os.write(descriptor, b"\n")
+    return _first_line(line) if line else None
+
+
+async def _readable(descriptor: int) -> bytes:
+    """Return the next line of a terminal: in its canonical mode one read is one line."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[bytes] = loop.create_future()
+
+    def read() -> None:
+        if not ready.done():
+            ready.set_result(os.read(descriptor, _LINE))
+
+    loop.add_reader(descriptor, read)
+    try:
+        return await ready
+    finally:
+        loop.remove_reader(descriptor)
+
+
+@contextmanager
+def _modes(descriptor: int, echo: bool) -> Iterator[None]:
+    """Hold a terminal in line mode; what was typed before a secret was asked for is dropped."""
+    before = termios.tcgetattr(descriptor)
+    during = termios.tcgetattr(descriptor)
+    during[3] |= termios.ICANON | termios.ISIG | termios.ECHO
+    if not echo:
+        during[3] &= ~(termios.ECHO | termios.ECHONL)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN if echo else termios.TCSAFLUSH, during)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN if echo else termios.TCSAFLUSH, before)
+
+
+def _first_line(answer: bytes) -> str:
+    line = answer.split(b"\n", 1)[0].removesuffix(b"\r")
+    return line.decode("utf-8", "surrogateescape")
+
+
+async def confirm_host(question: NewHost, prompt: Prompter = prompt) -> bool:
+    """Ask the human whether a host's key is the right one: yes, no, or its fingerprint typed in."""
+    print_ = question.key.fingerprint()
+    lines = [
+        f"The authenticity of host '{question.name} ({question.address})' can't be established.",
+        f"{family(question.key.type)} key fingerprint is {print_}.",
+    ]
+    lines += [f"This host is known by a key of another type: {at}" for at in question.other_types]
+    lines.append("Are you sure you want to continue connecting (yes/no/[fingerprint])? ")
+    answer = await prompt("\n".join(lines), True)
+    while answer is not None:
+        answer = answer.strip()
+        if answer.lower() == "yes" or answer == print_:
+            return True
+        if answer.lower() == "no":
+            return False
+        answer = await prompt("Please type 'yes', 'no' or the fingerprint: ", True)
+    return False

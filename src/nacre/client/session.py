@@ -1,0 +1,242 @@
+"""One session of ``nacre ssh``: this process's streams and terminal, joined to a remote process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from nacre.client.escapes import Escape, Escapes
+from nacre.client.standard import READ, Input, Output
+from nacre.client.terminal import RawTerminal, encode_modes, size
+from nacre.config.client import ClientConfig
+from nacre.errors import ConfigurationError, RequestFailed, StreamClosed
+
+if TYPE_CHECKING:
+    from nacre.runtime.connection import Connection
+    from nacre.runtime.process import Process
+    from nacre.runtime.stream import Reader
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+_BREAK = 1000  # milliseconds; the server may have a will of its own (RFC 4335 section 3)
+NO_STATUS = 255
+"""Our exit status when the remote side gives none: a signal ended it, or the connection did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run, and how.
+
+    :ivar command: the command line; None for a shell.
+    :ivar subsystem: the subsystem to start in place of a command.
+    :ivar terminal: ask the server for a terminal.
+    :ivar escape: the escape character, or None.
+    :ivar read_input: False sends EOF at once (``-n``).
+    """
+
+    command: bytes | None
+    subsystem: str | None
+    environment: Mapping[str, str]
+    terminal: bool
+    escape: bytes | None
+    read_input: bool
+
+
+class Session:
+    """Runs a plan on a connection.
+
+    :param notice: gets what a human should hear.
+    """
+
+    def __init__(self, connection: Connection, plan: Plan, notice: Callable[[str], None]) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._notice = notice
+        self._raw = RawTerminal(STDIN) if plan.terminal and os.isatty(STDIN) else None
+        self._output = Output(STDOUT)
+        self._errors = Output(STDERR)
+        self._quit = asyncio.Event()
+
+    async def run(self) -> int:
+        """Return the exit status of this program, when the remote process has ended.
+
+        :raises NacreError: the session could not start, or the connection ended before.
+        """
+        process = await self._start()
+        with ExitStack() as stack:
+            stack.callback(process.close)
+            if self._raw is not None and self._plan.read_input:
+                stack.enter_context(self._raw)
+                stack.enter_context(_Resizes(process))
+            return await self._pump(process)
+
+    async def _start(self) -> Process:
+        plan = self._plan
+        if plan.terminal:
+            try:
+                return await self._open(terminal=True)
+            except RequestFailed as error:
+                self._notice(f"PTY allocation request failed: {error}")
+        return await self._open(terminal=False)
+
+    async def _open(self, *, terminal: bool) -> Process:
+        plan = self._plan
+        raw = self._raw
+        return await self._connection.process(
+            plan.command,
+            subsystem=plan.subsystem,
+            env=dict(plan.environment),
+            term=os.environ.get("TERM", "dumb") if terminal else None,
+            size=size(STDIN)[:2] if raw else (80, 24),
+            modes=encode_modes(raw.attributes) if raw else b"",
+        )
+
+    async def _pump(self, process: Process) -> int:
+        feeding = asyncio.create_task(self._feed(process))
+        ending = asyncio.create_task(self._finish(process))
+        quitting = asyncio.create_task(self._quit.wait())
+        tasks = (feeding, ending, quitting)
+        try:
+            await asyncio.wait((ending, quitting), return_when=asyncio.FIRST_COMPLETED)
+            return ending.result() if ending.done() else NO_STATUS
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _finish(self, process: Process) -> int:
+        await asyncio.gather(
+            self._show(process, process.stdout, self._output),
+            self._show(process, process.stderr, self._errors),
+        )
+        status = await process.wait()
+        return NO_STATUS if status is None else status
+
+    async def _show(self, process: Process, stream: Reader, output: Output) -> None:
+        while data := await stream.read(READ):
+            try:
+                await output.write(data)
+            except OSError:
+                # Nobody reads what we print (`ssh host … | head`): the other side need not go on.
+                process.close()
+                return
+
+    async def _feed(self, process: Process) -> None:
+        try:
+            if self._plan.read_input:
+                await self._feed_input(process)
+        except StreamClosed:
+            return
+        process.stdin.write_eof()
+
+    async def _feed_input(self, process: Process) -> None:
+        source = Input(STDIN)
+        interactive = self._raw is not None and self._plan.escape is not None
+        escapes = Escapes(self._plan.escape or b"~") if interactive else None
+        while data := await _read(source):
+            for part in escapes.feed(data) if escapes else (data,):
+                if isinstance(part, Escape):
+                    await self._do(part, process, escapes)
+                else:
+                    await process.stdin.write(part)
+
+    async def _do(self, escape: Escape, process: Process, escapes: Escapes | None) -> None:
+        match escape:
+            case Escape.DISCONNECT:
+                await self._say("~.\r\n")
+                self._quit.set()
+            case Escape.HELP if escapes:
+                await self._say(escapes.help())
+            case Escape.CHANNELS:
+                connection = self._connection
+                await self._say(f"{connection.peer_version}, {connection.algorithms}\r\n")
+            case Escape.SUSPEND:
+                self._suspend(process)
+            case Escape.BREAK:
+                with suppress(RequestFailed):
+                    await process.send_break(_BREAK)
+            case Escape.REKEY:
+                await self._connection.rekey()
+
+    async def _say(self, text: str) -> None:
+        await self._errors.write(text.encode())
+
+    def _suspend(self, process: Process) -> None:
+        assert self._raw is not None
+        self._raw.restore()
+        os.kill(0, signal.SIGTSTP)
+        self._raw.enter()
+        process.resize(*size(STDIN))
+
+
+def plan(config: ClientConfig, command: str | None, notice: Callable[[str], None]) -> Plan:
+    """Return what a configuration and a command line make of a session.
+
+    :raises ConfigurationError: there is a subsystem to start, and it has no name.
+    """
+    line = command if command is not None else config.remote_command
+    subsystem = config.session_type == "subsystem"
+    if subsystem and line is None:
+        raise ConfigurationError("You must specify a subsystem to invoke.")
+    return Plan(
+        command=None if subsystem or line is None else os.fsencode(line),
+        subsystem=line if subsystem else None,
+        environment=_environment(config),
+        terminal=_wants_terminal(config, line, notice),
+        escape=config.escape_char,
+        read_input=not config.stdin_null,
+    )
+
+
+def _wants_terminal(config: ClientConfig, line: str | None, notice: Callable[[str], None]) -> bool:
+    wanted = config.request_tty
+    if wanted == "force":
+        return True
+    if wanted == "no" or (wanted == "auto" and line is not None) or config.session_type == "none":
+        return False
+    if os.isatty(STDIN) and not config.stdin_null:
+        return True
+    notice("Pseudo-terminal will not be allocated because stdin is not a terminal.")
+    return False
+
+
+def _environment(config: ClientConfig) -> dict[str, str]:
+    """Return what SendEnv lets through, and over it what SetEnv says."""
+    taken: dict[str, str] = {}
+    for pattern in config.send_env:
+        if pattern.startswith("-"):
+            taken = {k: v for k, v in taken.items() if not fnmatchcase(k, pattern[1:])}
+        else:
+            taken.update((k, v) for k, v in os.environ.items() if fnmatchcase(k, pattern))
+    # Of a name that is set twice, the first value counts.
+    return taken | dict(reversed(config.set_env))
+
+
+async def _read(source: Input) -> bytes:
+    try:
+        return await source.read()
+    except OSError:
+        # The terminal is gone, or standard input is closed: that is its end.
+        return b""
+
+
+class _Resizes:
+    """While in use, tells the remote process each new size of our terminal."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> None:
+        self._loop.add_signal_handler(signal.SIGWINCH, self._resize)
+
+    def __exit__(self, *details: object) -> None:
+        self._loop.remove_signal_handler(signal.SIGWINCH)
+
+    def _resize(self) -> None:
+        self._process.resize(*size(STDIN))

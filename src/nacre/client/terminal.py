@@ -1,0 +1,130 @@
+"""The local terminal: its size, its modes on the wire, and raw mode that always ends."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import struct
+import termios
+from typing import Any, NamedTuple
+
+from nacre.wire.codec import u8, u32
+
+
+class Size(NamedTuple):
+    """Columns and rows in characters, width and height in pixels (0 where it is not known)."""
+
+    columns: int
+    rows: int
+    width: int
+    height: int
+
+
+def size(descriptor: int) -> Size:
+    """Return a terminal's size; 80 by 24 where it does not say.
+
+    :raises OSError: ``descriptor`` is no terminal.
+    """
+    octets = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
+    rows, columns, width, height = struct.unpack("HHHH", octets)
+    return Size(columns or 80, rows or 24, width, height)
+
+
+# RFC 4254 section 8: opcodes and the POSIX names of what they carry. A name that this system's
+# termios lacks is left out of what is sent.
+_CHARACTERS = {
+    1: "VINTR", 2: "VQUIT", 3: "VERASE", 4: "VKILL", 5: "VEOF", 6: "VEOL", 7: "VEOL2",
+    8: "VSTART", 9: "VSTOP", 10: "VSUSP", 11: "VDSUSP", 12: "VREPRINT", 13: "VWERASE",
+    14: "VLNEXT", 16: "VSWTC", 17: "VSTATUS", 18: "VDISCARD",
+}  # fmt: skip
+_INPUT = {
+    30: "IGNPAR", 31: "PARMRK", 32: "INPCK", 33: "ISTRIP", 34: "INLCR", 35: "IGNCR",
+    36: "ICRNL", 37: "IUCLC", 38: "IXON", 39: "IXANY", 40: "IXOFF", 41: "IMAXBEL", 42: "IUTF8",
+}  # fmt: skip
+_LOCAL = {
+    50: "ISIG", 51: "ICANON", 52: "XCASE", 53: "ECHO", 54: "ECHOE", 55: "ECHOK", 56: "ECHONL",
+    57: "NOFLSH", 58: "TOSTOP", 59: "IEXTEN", 60: "ECHOCTL", 61: "ECHOKE", 62: "PENDIN",
+}  # fmt: skip
+_OUTPUT = {70: "OPOST", 71: "OLCUC", 72: "ONLCR", 73: "OCRNL", 74: "ONOCR", 75: "ONLRET"}
+_CONTROL = {90: "CS7", 91: "CS8", 92: "PARENB", 93: "PARODD"}
+_ISPEED, _OSPEED, _END = 128, 129, 0
+# Python's termios has no name for it; Linux's number (asm-generic/termbits.h).
+_IUTF8 = 0x4000
+_DISABLED = 0
+_NOT_SET = 255
+
+
+def encode_modes(attributes: list[Any]) -> bytes:
+    """Return what :func:`termios.tcgetattr` gave as encoded terminal modes (RFC 4254 section 8)."""
+    iflag, oflag, cflag, lflag, ispeed, ospeed, characters = attributes
+    encoded = [_mode(_ISPEED, _baud(ispeed)), _mode(_OSPEED, _baud(ospeed))]
+    for opcode, name in _CHARACTERS.items():
+        index = getattr(termios, name, None)
+        if index is not None:
+            character = ord(characters[index])
+            encoded.append(_mode(opcode, _NOT_SET if character == _DISABLED else character))
+    for table, flags in ((_INPUT, iflag), (_LOCAL, lflag), (_OUTPUT, oflag), (_CONTROL, cflag)):
+        for opcode, name in table.items():
+            bits = getattr(termios, name, _IUTF8 if name == "IUTF8" else None)
+            if bits is not None:
+                # CS7 and CS8 are numbers in a field of several bits, not flags.
+                field = termios.CSIZE if name in ("CS7", "CS8") else bits
+                encoded.append(_mode(opcode, int(flags & field == bits)))
+    return b"".join(encoded) + u8(_END)
+
+
+def _mode(opcode: int, value: int) -> bytes:
+    return u8(opcode) + u32(value)
+
+
+def _baud(speed: int) -> int:
+    for name in dir(termios):
+        if name[:1] == "B" and name[1:].isdigit() and getattr(termios, name) == speed:
+            return int(name[1:])
+    return 38400
+
+
+class RawTerminal:
+    """A terminal that can be put into raw mode, and is back as it was at the latest at exit.
+
+    :ivar attributes: as :func:`termios.tcgetattr` gave them at the start.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.attributes = termios.tcgetattr(descriptor)
+        self._raw = False
+
+    def __enter__(self) -> RawTerminal:
+        self.enter()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.restore()
+
+    def enter(self) -> None:
+        """Give up line editing, echo and signals: every key goes to the other side."""
+        raw = termios.tcgetattr(self.descriptor)
+        raw[0] |= termios.IGNPAR
+        raw[0] &= ~(termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL)
+        raw[0] &= ~(termios.IXON | termios.IXANY | termios.IXOFF)
+        raw[3] &= ~(termios.ISIG | termios.ICANON | termios.ECHO | termios.ECHOE)
+        raw[3] &= ~(termios.ECHOK | termios.ECHONL | termios.IEXTEN)
+        raw[1] &= ~termios.OPOST
+        raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
+        if not self._raw:
+            # Whatever ends the program in Python's hands, the terminal must be usable after it.
+            atexit.register(self.restore)
+            self._raw = True
+        termios.tcsetattr(self.descriptor, termios.TCSADRAIN, raw)
+
+    def restore(self) -> None:
+        """Put the terminal back as it was; calling it twice does no harm."""
+        if self._raw:
+            self._raw = False
+            atexit.unregister(self.restore)
+            try:
+                termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self.attributes)
+            except termios.error:
+                # The terminal is gone (SIGHUP): there is nothing to put back.
+                return

@@ -1,0 +1,321 @@
+"""What the connections of both roles have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+from nacre.errors import (
+    ConnectionLost,
+    DisconnectCode,
+    LocalProtocolError,
+    NacreError,
+    PeerSilent,
+)
+from nacre.keys import PublicKey
+from nacre.protocol.asks import Answer, AskGlobalRequest, Denied
+from nacre.protocol.engine import Engine
+from nacre.protocol.events import (
+    ChannelClosed,
+    ChannelOpened,
+    ChannelRefused,
+    Chosen,
+    ConnectionEnded,
+    Data,
+    EofReceived,
+    Event,
+    GlobalRequestAnswered,
+    KexDone,
+    PongReceived,
+    RequestAnswered,
+    RequestReceived,
+    VersionReceived,
+    Writable,
+)
+from nacre.runtime.channel import Channel
+from nacre.runtime.driver import Driver
+from nacre.runtime.waiting import Gate, Later
+
+Trace: TypeAlias = Callable[[Event, float], None]
+"""Gets every event of an engine, questions included, and the loop's time."""
+
+Handlers: TypeAlias = Mapping[type[Event], Callable[[Any, Any], None]]
+"""What to call with a connection and an event, by the event's type."""
+
+
+class BaseConnection:
+    """One connection: its driver, its channels, its tasks.
+
+    :ivar peer_version: the peer's identification line, made safe to print; empty before it came.
+    :ivar algorithms: what the last key exchange chose, or None before the first.
+    :ivar server_host_key: the server's host key, or None before the first key exchange.
+    :ivar ended: no more events follow.
+    :ivar error: why the connection ended, or None: not yet, or this side closed in peace.
+    """
+
+    handlers: ClassVar[Handlers]
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        keepalive: float | None,
+        keepalive_count: int,
+        trace: Trace | None = None,
+    ) -> None:
+        self.engine = engine
+        self.loop = asyncio.get_running_loop()
+        self.driver = Driver(engine, self, self.loop)
+        self.peer_version = ""
+        self.algorithms: Chosen | None = None
+        self.server_host_key: PublicKey | None = None
+        self.ended = False
+        self.error: NacreError | None = None
+        self._trace = trace
+        self._channels: dict[int, Channel] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = Gate()
+        self._transport_gone = False
+        self._exchanges = 0
+        self._pings: deque[asyncio.Future[bool]] = deque()
+        self._keepalive = keepalive
+        self._keepalive_count = keepalive_count
+        self._keepalive_timer: asyncio.TimerHandle | None = None
+        self._unanswered = 0
+        self._pinged_at = 0.0
+
+    # --- what the driver reports ---
+
+    def transport_made(self) -> None:
+        """The transport is there."""
+
+    def handle(self, events: list[Event]) -> None:
+        """Act on events; those without a handler say nothing this side wants to know."""
+        handlers = self.handlers
+        for event in events:
+            if self._trace is not None:
+                self._trace(event, self.loop.time())
+            if (handler := handlers.get(type(event))) is not None:
+                handler(self, event)
+
+    def transport_lost(self) -> None:
+        """The transport is closed."""
+        self._transport_gone = True
+        self._changed.wake()
+
+    def _on_version(self, event: VersionReceived) -> None:
+        self.peer_version = event.remote
+
+    def _on_kex_done(self, event: KexDone) -> None:
+        self.algorithms = event.chosen
+        self.server_host_key = event.host_key
+        self._exchanges += 1
+        self._changed.wake()
+
+    def _on_data(self, event: Data) -> None:
+        channel = self._channels[event.channel]
+        if (sink := channel.sinks.get(event.stream)) is not None:
+            sink.feed(event.data)
+        else:
+            channel.credit(len(event.data))
+
+    def _on_opened(self, event: ChannelOpened) -> None:
+        self._channels[event.channel].accept_opened(event)
+
+    def _on_refused(self, event: ChannelRefused) -> None:
+        self._channels.pop(event.channel).accept_refused(event)
+
+    def _on_eof(self, event: EofReceived) -> None:
+        self._channels[event.channel].accept_eof(event)
+
+    def _on_closed(self, event: ChannelClosed) -> None:
+        self._channels.pop(event.channel).accept_closed(event)
+
+    def _on_writable(self, event: Writable) -> None:
+        if (channel := self._channels.get(event.channel)) is not None:
+            channel.accept_writable(event)
+
+    def _on_request(self, event: RequestReceived) -> None:
+        self._channels[event.channel].accept_request(event)
+
+    def _on_request_answered(self, event: RequestAnswered) -> None:
+        if (channel := self._channels.get(event.channel)) is not None:
+            channel.accept_answer(event)
+
+    def _on_pong(self, event: PongReceived | GlobalRequestAnswered) -> None:
+        if self._pings and not (ping := self._pings.popleft()).done():
+            ping.set_result(True)
+
+    def _on_global_ask(self, event: AskGlobalRequest) -> None:
+        self.answer(event.ask_id, Denied())
+
+    def _on_ended(self, event: ConnectionEnded) -> None:
+        self.ended = True
+        self.error = self.error or event.error
+        if isinstance(self.error, ConnectionLost) and self.driver.cause is not None:
+            self.error.__cause__ = self.driver.cause
+        if self._keepalive_timer is not None:
+            self._keepalive_timer.cancel()
+        channels = list(self._channels.values())
+        self._channels.clear()
+        for channel in channels:
+            channel.fail(self.failure())
+        for ping in self._pings:
+            if not ping.done():
+                ping.set_result(False)
+        for task in self._tasks:
+            # Not at once: a task that was woken sees first what its stream or channel raises.
+            self.loop.call_soon(task.cancel)
+        self._changed.wake()
+
+    # --- what everybody here needs ---
+
+    def failure(self) -> NacreError:
+        """Return what to raise where the connection is needed and has ended."""
+        return self.error or ConnectionLost("this side has closed the connection")
+
+    def check(self) -> None:
+        """Raise what ended the connection, if it has ended."""
+        if self.ended:
+            raise self.failure().with_traceback(None)
+
+    def answer(self, ask_id: int, answer: Answer) -> None:
+        """Answer a question of the engine."""
+        self.engine.answer(ask_id, answer)
+        self.driver.settle()
+
+    def fail(self, error: NacreError, code: DisconnectCode, description: str) -> None:
+        """End the connection because of ``error``, which everybody who waits gets.
+
+        :param description: what the peer is told.
+        """
+        if not self.ended:
+            self.error = error
+            self.engine.disconnect(code, description)
+            self.driver.settle()
+
+    def add_channel(self, channel: Channel) -> None:
+        """Let ``channel`` get the events of its number."""
+        self._channels[channel.number] = channel
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run ``work`` in a task that is cancelled when the connection ends."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- public, both roles ---
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self.ended
+
+    def close(self) -> Later[None]:
+        """Say goodbye and close. It acts at once; await what it returns to wait for the end.
+
+        Octets that the socket has not taken yet get some seconds to leave.
+        """
+        if not self.ended:
+            self.engine.disconnect(DisconnectCode.BY_APPLICATION, "closed")
+            self.driver.settle()
+        return Later(self.wait_closed)
+
+    def abort(self) -> None:
+        """Close without a word; what was not sent is dropped."""
+        if not self.ended:
+            self.engine.disconnect(DisconnectCode.BY_APPLICATION, "closed")
+            self.driver.settle()
+        self.driver.abort()
+
+    async def wait_closed(self) -> None:
+        """Return when the transport is closed; ``error`` then says why."""
+        while not self._transport_gone:
+            await self._changed.wait()
+
+    async def keepalive(self) -> float:
+        """Ask the peer for a sign of life; returns the seconds it took.
+
+        :raises ConnectionLost: the connection ended before the answer.
+        """
+        self.check()
+        start = self.loop.time()
+        if not await self._ping():
+            self.check()
+        return self.loop.time() - start
+
+    async def rekey(self) -> None:
+        """Exchange keys anew, or join an exchange that is on; returns when it is done.
+
+        :raises ConnectionLost: the connection ended meanwhile.
+        """
+        self.check()
+        exchanges = self._exchanges
+        self.engine.rekey()
+        self.driver.touch()
+        while self._exchanges == exchanges:
+            self.check()
+            await self._changed.wait()
+
+    # --- keepalive ---
+
+    def _ping(self) -> asyncio.Future[bool]:
+        self.engine.ping()
+        self.driver.touch()
+        ping: asyncio.Future[bool] = self.loop.create_future()
+        self._pings.append(ping)
+        return ping
+
+    def start_keepalive(self) -> None:
+        """From now on, ask a silent peer for signs of life."""
+        if self._keepalive:
+            due = self.driver.received_at + self._keepalive
+            self._keepalive_timer = self.loop.call_at(due, self._check_life)
+
+    def _check_life(self) -> None:
+        assert self._keepalive is not None
+        now = self.loop.time()
+        if self.driver.received_at > self._pinged_at:
+            self._unanswered = 0
+        due = self.driver.received_at + self._keepalive
+        if due <= now:
+            if self._unanswered >= self._keepalive_count:
+                self._give_peer_up(now - self.driver.received_at)
+                return
+            self._unanswered += 1
+            self._pinged_at = now
+            # Too many may wait already; the answer to any of them is as good.
+            with contextlib.suppress(LocalProtocolError):
+                self._ping()
+            due = now + self._keepalive
+        self._keepalive_timer = self.loop.call_at(due, self._check_life)
+
+    def _give_peer_up(self, silence: float) -> None:
+        silent = PeerSilent(
+            f"the peer has been silent for {silence:.3g} seconds and left {self._unanswered} "
+            "keepalives unanswered: it is gone, or the network is"
+        )
+        self.fail(silent, DisconnectCode.CONNECTION_LOST, "keepalives are not answered")
+        self.driver.abort()
+
+
+COMMON: Handlers = {
+    VersionReceived: BaseConnection._on_version,
+    KexDone: BaseConnection._on_kex_done,
+    Data: BaseConnection._on_data,
+    ChannelOpened: BaseConnection._on_opened,
+    ChannelRefused: BaseConnection._on_refused,
+    EofReceived: BaseConnection._on_eof,
+    ChannelClosed: BaseConnection._on_closed,
+    Writable: BaseConnection._on_writable,
+    RequestReceived: BaseConnection._on_request,
+    RequestAnswered: BaseConnection._on_request_answered,
+    PongReceived: BaseConnection._on_pong,
+    GlobalRequestAnswered: BaseConnection._on_pong,
+    AskGlobalRequest: BaseConnection._on_global_ask,
+    ConnectionEnded: BaseConnection._on_ended,
+}

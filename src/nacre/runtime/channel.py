@@ -1,0 +1,257 @@
+"""A channel as both roles use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from nacre.errors import ChannelOpenFailed, NacreError, StreamClosed
+from nacre.protocol.events import (
+    ChannelClosed,
+    ChannelOpened,
+    ChannelRefused,
+    EofReceived,
+    RequestAnswered,
+    RequestReceived,
+    Writable,
+)
+from nacre.protocol.requests import EndOfWrite, Request
+from nacre.runtime.waiting import Gate
+from nacre.wire.codec import Buffer
+from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.runtime.base import BaseConnection
+
+
+class Sink(Protocol):
+    """Where the data of one stream goes."""
+
+    def feed(self, data: Buffer) -> None:
+        """Take data; :meth:`Channel.credit` follows when it was consumed."""
+
+    def end(self, error: NacreError | None = None) -> None:
+        """No more data will come; ``error`` when it should have."""
+
+
+def _ignore(request: Request) -> None:
+    """Take no notice of a request."""
+
+
+class Channel:
+    """The state of a channel, and the calls to its engine.
+
+    :ivar sinks: where data goes, by stream: 0 for the main stream, 1 for standard error.
+    :ivar on_request: told of each request that wants no decision.
+    :ivar on_change: told of EOF, and when the channel is closed or the connection has ended.
+    :ivar changed: woken when anything below changes.
+    :ivar opened: the peer agreed to the channel.
+    :ivar eof_received: the peer sends no more data.
+    :ivar closing: this side has closed the channel.
+    :ivar closed: the channel is gone.
+    :ivar error: what ended it, when that was not a CLOSE.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_connection",
+        "_unended",
+        "_writable",
+        "changed",
+        "closed",
+        "closing",
+        "eof_received",
+        "error",
+        "number",
+        "on_change",
+        "on_request",
+        "opened",
+        "peer_reads",
+        "sinks",
+    )
+
+    def __init__(self, connection: BaseConnection, number: int, writers: set[int]) -> None:
+        self.number = number
+        self.sinks: dict[int, Sink] = {}
+        self.on_request: Callable[[Request], None] = _ignore
+        self.on_change: Callable[[], None] = lambda: None
+        self.changed = Gate()
+        self.opened = False
+        self.peer_reads = True
+        self.eof_received = False
+        self.closing = False
+        self.closed = False
+        self.error: NacreError | None = None
+        self._connection = connection
+        self._writable = Gate()
+        self._answers: dict[int, bool] = {}
+        self._unended = writers
+
+    # --- what the peer did ---
+
+    def accept_opened(self, event: ChannelOpened) -> None:
+        """The channel is open."""
+        self.opened = True
+        self.changed.wake()
+
+    def accept_refused(self, event: ChannelRefused) -> None:
+        """The peer did not want it."""
+        self.fail(ChannelOpenFailed(event.code, safe(event.description)))
+
+    def accept_eof(self, event: EofReceived) -> None:
+        """The peer sends no more data."""
+        self.eof_received = True
+        for sink in self.sinks.values():
+            sink.end()
+        self.on_change()
+        self.changed.wake()
+
+    def accept_closed(self, event: ChannelClosed) -> None:
+        """Both sides have closed it."""
+        self._end(None)
+
+    def accept_writable(self, event: Writable) -> None:
+        """There is room in the window again."""
+        self._writable.wake()
+
+    def accept_answer(self, event: RequestAnswered) -> None:
+        """The peer answered one of our requests."""
+        self._answers[event.token] = event.success
+        self.changed.wake()
+
+    def accept_request(self, event: RequestReceived) -> None:
+        """The peer says something that wants no decision."""
+        if isinstance(event.request, EndOfWrite):
+            self.stop_writing()
+        else:
+            self.on_request(event.request)
+
+    def fail(self, error: NacreError) -> None:
+        """The channel ended in a way it should not: everybody who waits gets ``error``."""
+        self._end(error)
+
+    def _end(self, error: NacreError | None) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.error = error
+        for sink in self.sinks.values():
+            sink.end(error)
+        self.on_change()
+        self._writable.wake()
+        self.changed.wake()
+
+    # --- what this side does ---
+
+    def check(self) -> None:
+        """Raise what ended the channel, if anything did."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+
+    async def wait_opened(self) -> None:
+        """Return when the channel is open.
+
+        :raises ChannelOpenFailed: the peer refused it.
+        """
+        while not self.opened:
+            self.check()
+            await self.changed.wait()
+
+    def request(self, request: Request, *, want_reply: bool = False) -> int:
+        """Send a request, unless the channel is closed; returns a token for :meth:`granted`."""
+        if self.closed or self.closing:
+            return 0
+        connection = self._connection
+        token = connection.engine.connection.send_request(
+            self.number, request, want_reply=want_reply
+        )
+        connection.driver.touch()
+        return token
+
+    async def granted(self, token: int) -> bool:
+        """Wait for the peer's answer to a request; a channel that closes meanwhile says no."""
+        while token not in self._answers:
+            self.check()
+            if self.closed or self.closing:
+                return False
+            await self.changed.wait()
+        return self._answers.pop(token)
+
+    def credit(self, octets: int) -> None:
+        """Let the peer send ``octets`` more."""
+        if not self.closed and not self.closing:
+            self._connection.engine.connection.credit(self.number, octets)
+            self._connection.driver.touch()
+
+    @property
+    def takes_no_data(self) -> bool:
+        """Whether nothing more can be written."""
+        return self.closed or self.closing or not self.peer_reads
+
+    def check_writable(self) -> None:
+        """Raise when nothing more can be written.
+
+        :raises StreamClosed: the channel is closed, or the peer reads no more.
+        """
+        self.check()
+        if self.closed or self.closing:
+            raise StreamClosed("the channel is closed: nothing more can be written")
+        if not self.peer_reads:
+            raise StreamClosed("the other end reads no more")
+
+    def send(self, data: Buffer, stream: int) -> int:
+        """Send what the window takes of ``data`` now, and return how many octets that was."""
+        connection = self._connection
+        taken = connection.engine.connection.send_data(self.number, data, stream)
+        connection.driver.touch()
+        connection.driver.flush_if_large()
+        return taken
+
+    @property
+    def congested(self) -> bool:
+        """Whether the socket takes no more."""
+        return self._connection.driver.congested
+
+    async def wait_uncongested(self) -> None:
+        """Wait until the socket takes more, or something else happened."""
+        await self._connection.driver.drained.wait()
+
+    async def wait_writable(self) -> None:
+        """Wait until the window has room, or something else happened."""
+        await self._writable.wait()
+
+    async def drain(self) -> None:
+        """Return when the socket has taken everything."""
+        driver = self._connection.driver
+        driver.flush()
+        while driver.congested:
+            await driver.drained.wait()
+            driver.flush()
+        self.check()
+
+    def stop_writing(self) -> None:
+        """The peer takes no more data: who waits to write gets :class:`StreamClosed`."""
+        self.peer_reads = False
+        self._writable.wake()
+        self._connection.driver.drained.wake()
+
+    def send_eof(self, stream: int) -> None:
+        """Send EOF once every stream that goes to the peer has ended."""
+        if stream not in self._unended:
+            return
+        self._unended.discard(stream)
+        if not self._unended and not self.closed and not self.closing:
+            self._connection.engine.connection.send_eof(self.number)
+            self._connection.driver.touch()
+
+    def close(self) -> None:
+        """Close our side. A channel the peer has yet to confirm is closed when it does."""
+        if self.closed or self.closing:
+            return
+        self.closing = True
+        self._connection.engine.connection.close_channel(self.number)
+        self._connection.driver.touch()
+        for sink in self.sinks.values():
+            sink.end()
+        self._writable.wake()
+        self.changed.wake()

@@ -1,0 +1,205 @@
+"""``nacre.connect``: from a host's name to a connection that is logged in."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
+from nacre.keys import PrivateKey
+from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.protocol.options import Algorithms, ClientOptions, Profile
+from nacre.protocol.options import algorithms as default_algorithms
+from nacre.protocol.phases import Phase
+from nacre.runtime.agent import Agent
+from nacre.runtime.base import Trace
+from nacre.runtime.connection import Connection, Credentials, HostKeyCheck
+from nacre.runtime.dial import dial
+from nacre.runtime.identities import Identities
+from nacre.runtime.trust import KnownHostsFile
+from nacre.runtime.waiting import Opening
+from nacre.ssh2.engine import Client
+from nacre.wire.text import safe
+
+
+class Default:
+    """What stands for the usual files."""
+
+
+DEFAULT: Final = Default()
+"""The user's ``known_hosts`` files, and the system's."""
+
+Path: TypeAlias = str | os.PathLike[str]
+
+_STEPS = {
+    Phase.VERSION: "waiting for the server's identification; is it an SSH server?",
+    Phase.KEX: "exchanging keys",
+    Phase.AUTHENTICATION: "logging in",
+}
+
+
+def connect(
+    host: str,
+    port: int = 22,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    keys: Sequence[PrivateKey | Path] | None = None,
+    passphrase: str | None = None,
+    agent: bool = True,
+    known_hosts: Path | Sequence[Path] | Default = DEFAULT,
+    trust: HostKeyCheck | None = None,
+    credentials: Credentials | None = None,
+    algorithms: Algorithms | None = None,
+    profile: Profile = "default",
+    limits: Limits = DEFAULT_LIMITS,
+    timeout: float | None = 30.0,
+    keepalive: float | None = None,
+    keepalive_count: int = 3,
+    sock: socket.socket | None = None,
+    trace: Trace | None = None,
+) -> Opening[Connection]:
+    """Connect and log in: await it for the connection, or use ``async with``.
+
+    ::
+
+        async with nacre.connect("example.org", user="alice") as ssh:
+            print((await ssh.run("uname -a")).stdout)
+
+    :param user: the user name; by default the name of this account.
+    :param password: for the methods ``password`` and ``keyboard-interactive``.
+    :param keys: private keys, or the names of their files, in order; the agent is then asked for
+        no others. By default the usual files and every key of the agent.
+    :param passphrase: for encrypted key files.
+    :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` names.
+    :param known_hosts: files with keys of known hosts; by default the user's and the system's.
+    :param trust: decides on host keys in place of ``known_hosts``.
+    :param credentials: decides on authentication in place of the five parameters above.
+    :param algorithms: what to offer; see :func:`nacre.algorithms`.
+    :param profile: ``legacy`` offers old algorithms too, where ``algorithms`` says nothing.
+    :param timeout: seconds for everything, from the lookup of the name to the end of
+        authentication; None for no end.
+    :param keepalive: seconds of silence after which the server is asked for a sign of life.
+    :param keepalive_count: how many such questions may stay unanswered.
+    :param sock: a connected stream socket to use; it belongs to the connection from now on. The
+        host's name is still the one whose key is checked.
+    :param trace: called with every event of the protocol, and the loop's time.
+    :raises ConnectFailed: no transport came up.
+    :raises HostKeyError: the server's key is not trusted.
+    :raises AuthenticationFailed: nothing got the user in.
+    :raises DeadlineExceeded: ``timeout`` passed.
+    :raises VersionError: the peer speaks no SSH-2.
+    :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
+    :raises ConnectionLost: the connection ended on the way; a protocol error ended it likewise.
+    """
+    user = user or getpass.getuser()
+    offered = algorithms or default_algorithms(profile=profile)
+    if trust is None:
+        trust = _known_hosts(known_hosts)
+    if credentials is None:
+        credentials = _identities(user, host, password, keys, passphrase, agent, offered)
+
+    async def start() -> Connection:
+        order = trust.algorithms(host, port, offered.host_key)
+        options = ClientOptions(
+            algorithms=replace(offered, host_key=order),
+            limits=limits,
+            trace=trace is not None,
+            user=user,
+        )
+        connection = Connection(
+            Client(options, random=os.urandom),
+            host=host,
+            port=port,
+            user=user,
+            trust=trust,
+            credentials=credentials,
+            keepalive=keepalive,
+            keepalive_count=keepalive_count,
+            trace=trace,
+        )
+        await _log_in(connection, sock, timeout)
+        return connection
+
+    return Opening(start)
+
+
+async def _log_in(
+    connection: Connection, sock: socket.socket | None, timeout: float | None
+) -> None:
+    deadline = asyncio.timeout(timeout)
+    try:
+        async with deadline:
+            if sock is None:
+                sock = await dial(connection.host, connection.port)
+            await _attach(connection, sock)
+            await connection.wait_authenticated()
+    except NacreError:
+        # What the engine said last, such as DISCONNECT with its reason, may still leave.
+        connection.close()
+        raise
+    except BaseException as error:
+        late = _too_late(connection, timeout)
+        connection.abort()
+        if sock is not None and connection.driver.transport is None:
+            sock.close()
+        if isinstance(error, TimeoutError) and deadline.expired():
+            raise DeadlineExceeded(late) from error
+        raise
+
+
+async def _attach(connection: Connection, sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.create_connection(lambda: connection.driver, sock=sock)
+    except OSError as error:
+        raise ConnectFailed(f"the socket can't be used: {error}") from error
+
+
+def _too_late(connection: Connection, timeout: float | None) -> str:
+    where = f"{safe(connection.host)} port {connection.port}"
+    if connection.driver.transport is None:
+        return (
+            f"no connection to {where} within {timeout} seconds; "
+            "check the address, and the network and firewalls on the way"
+        )
+    step = _STEPS.get(connection.engine.phase, "logging in")
+    return f"{where} took more than {timeout} seconds, while {step}"
+
+
+def _known_hosts(files: Path | Sequence[Path] | Default) -> HostKeyCheck:
+    if isinstance(files, Default):
+        return KnownHostsFile()
+    if files is None:
+        raise ConfigurationError(
+            "known_hosts=None names no file; to trust any server, and whoever is in the way, "
+            "say trust=nacre.AnyHostKey()"
+        )
+    return KnownHostsFile([files] if isinstance(files, (str, os.PathLike)) else files)
+
+
+def _identities(
+    user: str,
+    host: str,
+    password: str | None,
+    keys: Sequence[PrivateKey | Path] | None,
+    passphrase: str | None,
+    agent: bool,
+    offered: Algorithms,
+) -> Identities:
+    return Identities(
+        user,
+        host,
+        keys=[key for key in keys or () if isinstance(key, PrivateKey)],
+        files=None if keys is None else [k for k in keys if not isinstance(k, PrivateKey)],
+        agent=Agent.from_environment() if agent else None,
+        identities_only=keys is not None,
+        password=password,
+        passphrase=passphrase,
+        signatures=offered.signatures,
+    )

@@ -1,0 +1,367 @@
+"""The client's connection: what :func:`nacre.connect` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self, overload
+
+from nacre.errors import (
+    AuthenticationFailed,
+    ChannelOpenFailed,
+    DisconnectCode,
+    Disconnected,
+    LocalProtocolError,
+    NacreError,
+)
+from nacre.keys import PublicKey
+from nacre.limits import MIB
+from nacre.protocol.asks import (
+    Answer,
+    Ask,
+    AskAuthentication,
+    AskHostKey,
+    AskNewPassword,
+    AskOpen,
+    AskPrompts,
+    AskRequest,
+    AskSignature,
+    Denied,
+    GiveUp,
+    Granted,
+    HostKeyRefused,
+    OpenRefused,
+)
+from nacre.protocol.engine import Engine
+from nacre.protocol.events import AuthBanner, Authenticated, AuthResult, ConnectionEnded
+from nacre.protocol.phases import Phase
+from nacre.runtime.base import COMMON, BaseConnection, Handlers, Trace
+from nacre.runtime.channel import Channel
+from nacre.runtime.process import (
+    NO_MODES,
+    Completed,
+    Process,
+    Run,
+    Start,
+    run_process,
+    start_process,
+)
+from nacre.runtime.waiting import Opening
+from nacre.wire.text import safe
+
+MAX_OUTPUT = 16 * MIB
+"""Octets of a command's output that ``run`` keeps by default."""
+
+
+class HostKeyCheck(Protocol):
+    """Says whether a server's host key is trusted."""
+
+    def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
+        """Return ``offered``, in an order that puts first what fits keys the host is known by."""
+
+    async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
+        """Return when ``key`` is trusted as that of ``host``.
+
+        :raises HostKeyError: it is not.
+        """
+
+
+class Credentials(Protocol):
+    """Says who the user is. An error that is raised here ends the attempt, or the connection."""
+
+    async def authentication(self, ask: AskAuthentication) -> Answer:
+        """Say what to try next."""
+
+    async def signature(self, ask: AskSignature) -> Answer:
+        """Sign."""
+
+    async def prompts(self, ask: AskPrompts) -> Answer:
+        """Answer the prompts of keyboard-interactive."""
+
+    async def new_password(self, ask: AskNewPassword) -> Answer:
+        """Give a successor of an expired password."""
+
+    def banner(self, text: str) -> None:
+        """Show a banner; it is safe to print."""
+
+    def result(self, event: AuthResult) -> None:
+        """Note how an attempt ended."""
+
+
+class Connection(BaseConnection):
+    """A client's connection. ``async with`` closes it at the end.
+
+    Any number of tasks may use it at once. When it ends, every call that waits on it raises what
+    ended it, and ``error`` keeps that.
+
+    :ivar host: the host's name, as it was given.
+    :ivar port: its port.
+    :ivar user: who is logged in.
+    :ivar methods: the authentication methods that succeeded, in order.
+    """
+
+    handlers: ClassVar[Handlers]
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        host: str,
+        port: int,
+        user: str,
+        trust: HostKeyCheck,
+        credentials: Credentials,
+        keepalive: float | None,
+        keepalive_count: int,
+        trace: Trace | None,
+    ) -> None:
+        super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count, trace=trace)
+        self.host = host
+        self.port = port
+        self.user = user
+        self.methods: tuple[str, ...] = ()
+        self._host_key_check = trust
+        self._credentials = credentials
+        self._tried: list[str] = []
+        self._can_continue: tuple[str, ...] = ()
+
+    # --- up to authentication ---
+
+    async def wait_authenticated(self) -> None:
+        """Return when the user is logged in; raises what ended the connection otherwise."""
+        while self.engine.phase is not Phase.CONNECTION:
+            self.check()
+            await self._changed.wait()
+
+    def _address(self) -> str:
+        transport = self.driver.transport
+        name = transport.get_extra_info("peername") if transport is not None else None
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    def _on_host_key(self, ask: AskHostKey) -> None:
+        async def check(ask: AskHostKey) -> Answer:
+            await self._host_key_check.check(self.host, self.port, self._address(), ask.key)
+            return Granted()
+
+        self._consult(ask, check, HostKeyRefused)
+
+    def _on_authentication(self, ask: AskAuthentication) -> None:
+        self._consult(ask, self._credentials.authentication, GiveUp)
+
+    def _on_prompts(self, ask: AskPrompts) -> None:
+        self._consult(ask, self._credentials.prompts, GiveUp)
+
+    def _on_signature(self, ask: AskSignature) -> None:
+        self._consult(ask, self._credentials.signature, _denied)
+
+    def _on_new_password(self, ask: AskNewPassword) -> None:
+        self._consult(ask, self._credentials.new_password, _denied)
+
+    def _consult(
+        self,
+        ask: Ask,
+        question: Callable[[Any], Awaitable[Answer]],
+        refusal: Callable[[NacreError], Answer],
+    ) -> None:
+        """Let somebody answer in a task; at most one such question is open at a time."""
+
+        async def consult() -> None:
+            try:
+                answer = await question(ask)
+            except NacreError as error:
+                answer = refusal(error)
+            except Exception as error:
+                failure = NacreError(f"{type(ask).__name__} got no answer: {error!r}")
+                failure.__cause__ = error
+                code = DisconnectCode.AUTH_CANCELLED_BY_USER
+                self.fail(failure, code, "cancelled by the user")
+                return
+            self.answer(ask.ask_id, answer)
+
+        self.spawn(consult())
+
+    def _on_banner(self, event: AuthBanner) -> None:
+        self._credentials.banner(event.text)
+
+    def _on_auth_result(self, event: AuthResult) -> None:
+        if event.outcome == "failure" and event.method != "none":
+            self._tried.append(f"{event.method} {event.detail}".strip())
+        self._can_continue = event.can_continue
+        self._credentials.result(event)
+
+    def _on_authenticated(self, event: Authenticated) -> None:
+        self.methods = event.methods
+        self.start_keepalive()
+        self._changed.wake()
+
+    def _on_client_ended(self, event: ConnectionEnded) -> None:
+        error = event.error
+        unsaid = self.error is None and not self.methods
+        if unsaid and isinstance(error, Disconnected) and self._tried:
+            self.error = self._hung_up(error)
+        self._on_ended(event)
+
+    def _hung_up(self, cause: Disconnected) -> AuthenticationFailed:
+        """A server that hangs up after failures says no as well."""
+        failure = AuthenticationFailed(
+            f"{safe(self.user)}@{safe(self.host)} was not let in: the server hung up "
+            f"({cause.description}); tried: {'; '.join(self._tried)}; "
+            "check the user name, and name the key or password that it takes",
+            user=self.user,
+            tried=self._tried,
+            can_continue=self._can_continue,
+        )
+        failure.__cause__ = cause
+        return failure
+
+    # --- what the server may ask ---
+
+    def _on_open(self, ask: AskOpen) -> None:
+        self.answer(ask.ask_id, OpenRefused())
+
+    def _on_request_ask(self, ask: AskRequest) -> None:
+        self.answer(ask.ask_id, Denied())
+
+    # --- sessions ---
+
+    def open_session(self) -> Channel:
+        """Ask for a session's channel."""
+        self.check()
+        try:
+            number = self.engine.connection.open_channel("session")
+        except LocalProtocolError as error:
+            raise ChannelOpenFailed(0, str(error)) from error
+        channel = Channel(self, number, {0})
+        self.add_channel(channel)
+        self.driver.touch()
+        return channel
+
+    def process(
+        self,
+        command: str | bytes | None = None,
+        *,
+        subsystem: str | None = None,
+        env: Mapping[str, str] | None = None,
+        term: str | None = None,
+        size: tuple[int, int] = (80, 24),
+        modes: bytes = NO_MODES,
+    ) -> Opening[Process]:
+        """Start a command, a subsystem, or with neither a shell: await it, or use ``async with``.
+
+        :param env: environment variables; servers take those that they allow, and say nothing.
+        :param term: the terminal's type; None for no terminal.
+        :param size: the terminal's columns and rows.
+        :param modes: the terminal's encoded modes (RFC 4254 section 8).
+        :raises ChannelOpenFailed: the server opens no session.
+        :raises RequestFailed: it refused the terminal or the command.
+        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        """
+        start = Start(command, subsystem, dict(env or {}), term, size, modes)
+        return Opening(lambda: start_process(self, start))
+
+    def shell(
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        term: str | None = None,
+        size: tuple[int, int] = (80, 24),
+        modes: bytes = NO_MODES,
+    ) -> Opening[Process]:
+        """Start the user's shell: :meth:`process` without a command."""
+        return self.process(env=env, term=term, size=size, modes=modes)
+
+    @overload
+    async def run(
+        self,
+        command: str | bytes | None = ...,
+        *,
+        input: str | bytes | None = ...,
+        timeout: float | None = ...,
+        check: bool = ...,
+        encoding: str = ...,
+        max_output: int = ...,
+        env: Mapping[str, str] | None = ...,
+        term: str | None = ...,
+        size: tuple[int, int] | None = ...,
+    ) -> Completed[str]: ...
+
+    @overload
+    async def run(
+        self,
+        command: str | bytes | None = ...,
+        *,
+        input: str | bytes | None = ...,
+        timeout: float | None = ...,
+        check: bool = ...,
+        encoding: None,
+        max_output: int = ...,
+        env: Mapping[str, str] | None = ...,
+        term: str | None = ...,
+        size: tuple[int, int] | None = ...,
+    ) -> Completed[bytes]: ...
+
+    async def run(
+        self,
+        command: str | bytes | None = None,
+        *,
+        input: str | bytes | None = None,
+        timeout: float | None = None,
+        check: bool = False,
+        encoding: str | None = "utf-8",
+        max_output: int = MAX_OUTPUT,
+        env: Mapping[str, str] | None = None,
+        term: str | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Completed[Any]:
+        """Run a command to its end, or the user's shell on ``input``, and return its output.
+
+        Input and both outputs move at once, however big. A cancelled call closes the command's
+        channel, and the connection stays as usable as before.
+
+        :param input: what it reads, then EOF; text is encoded with ``encoding``.
+        :param timeout: seconds for all of it.
+        :param check: raise unless its exit status is 0.
+        :param encoding: of the output; what does not decode shows as U+FFFD. None keeps bytes.
+        :param max_output: octets of both outputs together that are kept.
+        :param env: as for :meth:`process`; likewise ``term`` and ``size``.
+        :raises DeadlineExceeded: ``timeout`` passed; holds the output until then.
+        :raises OutputTooLarge: it printed more than ``max_output``.
+        :raises ProcessFailed: with ``check``.
+        :raises RequestFailed: and others, as :meth:`process` does.
+        """
+        if isinstance(input, str):
+            input = input.encode(encoding or "utf-8")
+        start = Start(command, None, dict(env or {}), term, size or (80, 24), NO_MODES)
+        how = Run(input or b"", timeout, check, max_output, encoding)
+        return await run_process(self, start, how)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _denied(error: NacreError) -> Answer:
+    return Denied(str(error))
+
+
+Connection.handlers = {
+    **COMMON,
+    AskHostKey: Connection._on_host_key,
+    AskAuthentication: Connection._on_authentication,
+    AskPrompts: Connection._on_prompts,
+    AskSignature: Connection._on_signature,
+    AskNewPassword: Connection._on_new_password,
+    AskOpen: Connection._on_open,
+    AskRequest: Connection._on_request_ask,
+    AuthBanner: Connection._on_banner,
+    AuthResult: Connection._on_auth_result,
+    Authenticated: Connection._on_authenticated,
+    ConnectionEnded: Connection._on_client_ended,
+}

@@ -1,0 +1,247 @@
+"""The driver: octets between a transport of asyncio and an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import Protocol, cast
+from weakref import WeakKeyDictionary
+
+from nacre.limits import KIB, MIB
+from nacre.protocol.engine import Engine
+from nacre.protocol.events import Event
+from nacre.protocol.phases import Phase
+from nacre.runtime.waiting import Gate
+
+RECEIVE = 1 * MIB
+"""Octets one read of an authenticated connection takes: big reads are what makes it fast."""
+
+RECEIVE_UNAUTHENTICATED = 32 * KIB
+"""Octets one read of any other connection takes: what the engine may have to hold of it."""
+
+FLUSH = 256 * KIB
+"""Sealed octets that go to the transport at once, without waiting for the end of the turn."""
+
+UNSENT = 4 * MIB
+"""Octets the socket did not take at which nothing more is read.
+
+Writers stop as soon as the socket takes no more: what comes on top of it are replies to a peer that
+does not read them.
+"""
+
+LINGER = 5.0
+"""Seconds that unsent octets have after the connection's end."""
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+
+
+def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """Return the buffer to read into.
+
+    A selector loop asks for the buffer, fills it and hands it over in one go, so all its
+    connections share one. Any other loop may read while another connection does.
+    """
+    if not isinstance(loop, asyncio.SelectorEventLoop):
+        return memoryview(bytearray(2 * RECEIVE_UNAUTHENTICATED))
+    if (buffer := _shared.get(loop)) is None:
+        buffer = _shared[loop] = memoryview(bytearray(RECEIVE))
+    return buffer
+
+
+class Owner(Protocol):
+    """Whom a driver reports to."""
+
+    def transport_made(self) -> None:
+        """The transport is there; the engine starts next, unless it is told to end."""
+
+    def handle(self, events: list[Event]) -> None:
+        """Act on what the engine reports."""
+
+    def transport_lost(self) -> None:
+        """The transport is closed; nothing follows."""
+
+
+class Driver(asyncio.BufferedProtocol):
+    """Feeds an engine what a transport receives, and writes what the engine puts out.
+
+    Whoever calls the engine calls :meth:`touch` afterwards; what was put out in one turn of the
+    loop then leaves in one write.
+
+    :ivar congested: whether the socket takes no more.
+    :ivar drained: where writers wait while ``congested``.
+    :ivar received_at: when octets came last, on the loop's clock.
+    :ivar cause: the operating system's reason for the end of the transport.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_linger",
+        "_owner",
+        "_reading",
+        "_scheduled",
+        "_tick",
+        "cause",
+        "congested",
+        "drained",
+        "engine",
+        "loop",
+        "received_at",
+        "transport",
+    )
+
+    def __init__(self, engine: Engine, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self.engine = engine
+        self.loop = loop
+        self.transport: asyncio.Transport | None = None
+        self.cause: Exception | None = None
+        self.congested = False
+        self.drained = Gate()
+        self.received_at = loop.time()
+        self._owner = owner
+        self._buffer = _receive_buffer(loop)
+        self._scheduled = False
+        self._reading = True
+        self._tick: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
+
+    # --- called by the transport ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        # The socket's own buffer is queue enough: writers wait while it is full.
+        self.transport.set_write_buffer_limits(high=0)
+        _no_delay(transport.get_extra_info("socket"))
+        self._owner.transport_made()
+        if self.engine.phase is not Phase.CLOSED:
+            self.engine.start(self.loop.time())
+        self._finish_turn()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self.engine.phase is Phase.CONNECTION:
+            return self._buffer
+        return self._buffer[:RECEIVE_UNAUTHENTICATED]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.received_at = now = self.loop.time()
+        self.engine.receive(self._buffer[:nbytes], now)
+        self.settle()
+
+    def eof_received(self) -> bool:
+        if self.engine.phase is not Phase.CLOSED:
+            self.engine.receive_eof()
+            self._finish_turn()
+        return False
+
+    def pause_writing(self) -> None:
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        self.congested = False
+        self.drained.wake()
+        self._pace()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.cause = exc
+        for timer in (self._tick, self._linger):
+            if timer is not None:
+                timer.cancel()
+        self._tick = self._linger = None
+        if self.engine.phase is not Phase.CLOSED:
+            self.engine.receive_eof()
+        self._dispatch()
+        self.transport = None
+        self.congested = False
+        self.drained.wake()
+        self._owner.transport_lost()
+
+    # --- called by the connection ---
+
+    def settle(self) -> None:
+        """Act on events that change what may be called next, and on the rest as :meth:`touch`."""
+        scheduled, self._scheduled = self._scheduled, True
+        self._dispatch()
+        if not scheduled:
+            # Tasks that were woken run before the write, and what they send goes with it.
+            self.loop.call_soon(self._turn)
+
+    def touch(self) -> None:
+        """The engine was called: act on it before this turn of the loop is over."""
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._turn)
+
+    def flush_if_large(self) -> None:
+        """Write now when much is waiting, so that the outbox stays small."""
+        if self.engine.output_size >= FLUSH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what was put out to the transport."""
+        if self.transport is not None and self.engine.output_size:
+            # A view: the transport slices off what it could not send, and would copy it.
+            self.transport.write(memoryview(self.engine.take_output()))
+
+    def abort(self) -> None:
+        """Close the transport at once; what was not sent is dropped."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    # --- one turn ---
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        self._finish_turn()
+
+    def _finish_turn(self) -> None:
+        self._dispatch()
+        self.flush()
+        if self.engine.phase is Phase.CLOSED:
+            self._finish()
+        else:
+            self._pace()
+            self._schedule_tick()
+
+    def _dispatch(self) -> None:
+        while events := self.engine.take_events():
+            self._owner.handle(events)
+
+    def _pace(self) -> None:
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        reading = self.engine.wants_input and not (
+            self.congested and transport.get_write_buffer_size() > UNSENT
+        )
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+
+    def _finish(self) -> None:
+        transport = self.transport
+        if transport is not None and self._linger is None:
+            self._linger = self.loop.call_later(LINGER, transport.abort)
+            transport.close()
+
+    def _schedule_tick(self) -> None:
+        due = self.engine.next_tick
+        if self._tick is not None:
+            if self._tick.when() == due:
+                return
+            self._tick.cancel()
+        self._tick = None if due is None else self.loop.call_at(due, self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._tick = None
+        self.engine.tick(self.loop.time())
+        self._finish_turn()
+
+
+def _no_delay(sock: socket.socket | None) -> None:
+    """Switch Nagle's algorithm off; asyncio does it for sockets it makes itself."""
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,296 @@
+"""``nacre.listen``: a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from nacre.errors import ConfigurationError
+from nacre.keys import PrivateKey
+from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.protocol.options import Algorithms, Profile, ServerOptions
+from nacre.protocol.options import algorithms as default_algorithms
+from nacre.runtime.driver import Driver
+from nacre.runtime.policy import Policy
+from nacre.runtime.serving import Handler, Log, ServerConnection, Settings, to_logging
+from nacre.runtime.startups import MaxStartups
+from nacre.runtime.waiting import Gate, Later, Opening
+from nacre.ssh2.engine import Server as Engine
+
+BACKLOG = 1024
+"""Connections the system keeps for us until we take them."""
+
+
+class Server:
+    """A server that listens. ``async with`` closes it at the end.
+
+    :ivar closing: it takes no more connections and sessions.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.closing = False
+        self._settings = settings
+        self._listener: asyncio.Server | None = None
+        self._addresses: tuple[tuple[str, int], ...] = ()
+        self._connections: dict[int, ServerConnection] = {}
+        self._waiting: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last = 0
+        self._changed = Gate()
+        self._deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """The addresses and ports it listens on."""
+        return self._addresses
+
+    @property
+    def port(self) -> int:
+        """The first port it listens on."""
+        return self._addresses[0][1]
+
+    @property
+    def connections(self) -> tuple[ServerConnection, ...]:
+        """The connections that are open, in the order in which they came."""
+        return tuple(self._connections.values())
+
+    async def start(self, host: str | Sequence[str], port: int, sock: socket.socket | None) -> None:
+        """Listen."""
+        loop = asyncio.get_running_loop()
+        if sock is None:
+            self._listener = await loop.create_server(
+                self._accept, host, port, backlog=BACKLOG, start_serving=False
+            )
+        else:
+            self._listener = await loop.create_server(
+                self._accept, sock=sock, backlog=BACKLOG, start_serving=False
+            )
+        names = (one.getsockname() for one in self._listener.sockets)
+        self._addresses = tuple(n[:2] if isinstance(n, tuple) else (n, 0) for n in names)
+        try:
+            await self._listener.start_serving()
+        except BaseException:
+            self._listener.close()
+            raise
+
+    async def attach(self, sock: socket.socket) -> ServerConnection:
+        """Serve a client over a connected stream socket, which belongs to the server from now."""
+        connection = self._make()
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: connection.driver, sock)
+        return connection
+
+    def _accept(self) -> Driver:
+        return self._make().driver
+
+    def _make(self) -> ServerConnection:
+        self._last += 1
+        return ServerConnection(self, self._settings, self._last)
+
+    # --- what connections report ---
+
+    def admit(self, connection: ServerConnection) -> bool:
+        """Tell whether one more connection may try to log in; when it may, it counts."""
+        self._connections[connection.id] = connection
+        if self.closing:
+            return False
+        draw = random.random()
+        if not connection.settings.max_startups.admits(len(self._waiting), draw):
+            return False
+        self._waiting.add(connection.id)
+        return True
+
+    def logged_in(self, connection: ServerConnection) -> None:
+        """The connection waits no longer."""
+        self._waiting.discard(connection.id)
+
+    def forget(self, connection: ServerConnection) -> None:
+        """The connection is over."""
+        self._waiting.discard(connection.id)
+        self._connections.pop(connection.id, None)
+        self._changed.wake()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a session's handler; the server is not closed before it has ended."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._changed.wake()
+
+    # --- public ---
+
+    def reload(
+        self,
+        *,
+        host_keys: Sequence[PrivateKey] | None = None,
+        policy: Policy | None = None,
+        handler: Handler | None = None,
+        algorithms: Algorithms | None = None,
+        limits: Limits | None = None,
+        login_grace: float | None = None,
+        max_startups: str | None = None,
+        keepalive: float | None = None,
+        keepalive_count: int | None = None,
+        banner: str | None = None,
+        accept_env: Sequence[str] | None = None,
+    ) -> None:
+        """Change what new connections are told; what is None stays. Open ones go on as they are.
+
+        :raises ConfigurationError: a value makes no sense; nothing changed.
+        """
+        options: dict[str, Any] = _given(
+            host_keys=None if host_keys is None else tuple(host_keys),
+            algorithms=algorithms,
+            limits=limits,
+        )
+        changes: dict[str, Any] = _given(
+            policy=policy,
+            handler=handler,
+            login_grace=login_grace,
+            max_startups=None if max_startups is None else MaxStartups.parse(max_startups),
+            keepalive=keepalive,
+            keepalive_count=keepalive_count,
+            banner=banner,
+            accept_env=None if accept_env is None else tuple(accept_env),
+        )
+        settings = replace(
+            self._settings, options=replace(self._settings.options, **options), **changes
+        )
+        _check(settings)
+        self._settings = settings
+
+    def close(self, graceful: float = 0.0) -> Later[None]:
+        """Take no more connections and end those there are. It acts at once; await it for the end.
+
+        :param graceful: seconds that sessions which are open have to end by themselves.
+        """
+        self.closing = True
+        if self._listener is not None:
+            self._listener.close()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        for connection in self.connections:
+            if not graceful or not connection.sessions:
+                connection.close()
+        if graceful and self._connections:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(graceful, self.close)
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        """Return when the server is closed, and every connection and session has ended."""
+        while not self.closing or self._connections or self._tasks:
+            await self._changed.wait()
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _given(**values: object) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check(settings: Settings) -> None:
+    """Find out now, and not at the first connection, whether an engine takes the settings."""
+    if not settings.options.host_keys:
+        raise ConfigurationError(
+            'a server needs a host key: nacre.generate("ssh-ed25519") makes one, to be kept'
+        )
+    Engine(settings.options, random=os.urandom)
+
+
+def listen(
+    host: str | Sequence[str] = "127.0.0.1",
+    port: int = 0,
+    *,
+    host_keys: Sequence[PrivateKey],
+    policy: Policy,
+    handler: Handler,
+    algorithms: Algorithms | None = None,
+    profile: Profile = "default",
+    limits: Limits = DEFAULT_LIMITS,
+    login_grace: float = 120.0,
+    max_startups: str = "10:30:100",
+    keepalive: float | None = None,
+    keepalive_count: int = 3,
+    banner: str = "",
+    accept_env: Sequence[str] = (),
+    sock: socket.socket | None = None,
+    log: Log | None = None,
+) -> Opening[Server]:
+    """Start a server: await it, or use ``async with``.
+
+    ::
+
+        async def hello(session):
+            await session.stdout.write(b"hello, " + session.user.encode() + b"\\n")
+
+        async with nacre.listen(
+            port=2222, host_keys=[key], policy=nacre.Users({"alice": "secret"}), handler=hello
+        ) as server:
+            await server.wait_closed()
+
+    :param host: an address, several, or "" for every one.
+    :param port: 0 lets the system choose; ``Server.port`` tells.
+    :param host_keys: the server's keys, of different types.
+    :param policy: decides on logins and requests.
+    :param handler: runs a session that was granted; what it returns is the exit status, None is 0.
+        When it raises, that is logged, and the exit status is 255.
+    :param login_grace: seconds a client has to log in; 0 for no end.
+    :param max_startups: how many may wait to log in; see :class:`MaxStartups`.
+    :param keepalive: seconds of silence after which a client is asked for a sign of life.
+    :param keepalive_count: how many such questions may stay unanswered.
+    :param banner: text to show before login.
+    :param accept_env: patterns of environment variables that clients may set.
+    :param sock: a listening socket to use in place of ``host`` and ``port``.
+    :param log: called with a record of each phase of each connection; by default they go to the
+        logger ``nacre.server``.
+    :raises ConfigurationError: a value makes no sense.
+    :raises OSError: the address can't be used.
+    """
+    options = ServerOptions(
+        algorithms=algorithms or default_algorithms(profile=profile),
+        limits=limits,
+        host_keys=tuple(host_keys),
+    )
+    settings = Settings(
+        options=options,
+        policy=policy,
+        handler=handler,
+        login_grace=login_grace,
+        max_startups=MaxStartups.parse(max_startups),
+        keepalive=keepalive,
+        keepalive_count=keepalive_count,
+        banner=banner,
+        accept_env=tuple(accept_env),
+        log=log or to_logging,
+    )
+    _check(settings)
+
+    async def start() -> Server:
+        server = Server(settings)
+        await server.start(host, port, sock)
+        return server
+
+    return Opening(start)

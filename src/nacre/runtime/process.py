@@ -1,0 +1,309 @@
+"""A command, shell or subsystem on the other side, as the client sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from nacre.errors import (
+    DeadlineExceeded,
+    OutputTooLarge,
+    ProcessFailed,
+    RequestFailed,
+    StreamClosed,
+)
+from nacre.protocol.requests import (
+    Break,
+    Env,
+    Exec,
+    ExitSignal,
+    ExitStatus,
+    PtyRequest,
+    Request,
+    Shell,
+    Signal,
+    Subsystem,
+    WindowChange,
+)
+from nacre.runtime.channel import Channel
+from nacre.runtime.stream import Allowance, Collector, Reader, Writer
+from nacre.runtime.waiting import Later
+from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.runtime.connection import Connection
+
+Output = TypeVar("Output", str, bytes)
+
+NO_MODES = b"\x00"
+"""Encoded terminal modes that say nothing: TTY_OP_END alone (RFC 4254 section 8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Generic[Output]):
+    """How a command ended, and what it printed.
+
+    :ivar command: what was run, or None for a shell.
+    :ivar exit_status: its exit status, or None when a signal ended it or the server said nothing.
+    :ivar exit_signal: the signal that ended it, without ``SIG``, or None.
+    :ivar stdout: text, or bytes with ``encoding=None``.
+    :ivar stderr: likewise.
+    """
+
+    command: str | bytes | None
+    exit_status: int | None
+    exit_signal: str | None
+    stdout: Output
+    stderr: Output
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What to run, and with what around it.
+
+    :ivar term: the terminal's type, such as ``xterm-256color``; None for no terminal.
+    :ivar size: its columns and rows.
+    :ivar modes: its encoded modes (RFC 4254 section 8).
+    """
+
+    command: str | bytes | None
+    subsystem: str | None
+    env: dict[str, str]
+    term: str | None
+    size: tuple[int, int]
+    modes: bytes
+
+    @property
+    def request(self) -> Request:
+        """The request that starts it."""
+        if self.subsystem is not None:
+            return Subsystem(self.subsystem)
+        if self.command is None:
+            return Shell()
+        if isinstance(self.command, bytes):
+            return Exec(self.command)
+        return Exec(self.command.encode("utf-8", "surrogateescape"))
+
+    @property
+    def description(self) -> str:
+        """What it is, for error messages."""
+        if self.subsystem is not None:
+            return f"the subsystem {safe(self.subsystem, 80)}"
+        return "a shell" if self.command is None else f"the command {safe(self.command, 80)!r}"
+
+
+class Process:
+    """A running command, shell or subsystem. ``async with`` closes it at the end.
+
+    :ivar stdin: what it reads; ``write_eof`` ends it and keeps the other streams open.
+    :ivar stdout: what it prints. With a terminal, this is all it prints.
+    :ivar stderr: what it prints on standard error.
+    :ivar exit_status: its exit status, or None: it runs, a signal ended it, or the server did not
+        say.
+    :ivar exit_signal: the signal that ended it, without ``SIG``, or None.
+    """
+
+    def __init__(self, channel: Channel, start: Start) -> None:
+        self.exit_status: int | None = None
+        self.exit_signal: str | None = None
+        self.stdin = Writer(channel)
+        self.stdout = Reader(channel)
+        self.stderr = Reader(channel)
+        self._channel = channel
+        self._start = start
+        channel.sinks = {0: self.stdout, 1: self.stderr}
+        channel.on_request = self._accept_request
+        channel.on_change = self._end_stdin_when_finished
+
+    async def _begin(self) -> None:
+        """Ask for everything at once: a start costs two round trips, whatever is in it."""
+        channel, start = self._channel, self._start
+        await channel.wait_opened()
+        for name, value in start.env.items():
+            channel.request(Env(name, value))
+        terminal = None
+        if start.term is not None:
+            columns, rows = start.size
+            request = PtyRequest(start.term, columns, rows, 0, 0, start.modes or NO_MODES)
+            terminal = channel.request(request, want_reply=True)
+        started = channel.request(start.request, want_reply=True)
+        if terminal is not None and not await channel.granted(terminal):
+            raise RequestFailed("the server gives no terminal; try without one (term=None)")
+        if not await channel.granted(started):
+            raise RequestFailed(
+                f"the server refused {start.description}: it may not allow that to this user"
+            )
+
+    def _accept_request(self, request: Request) -> None:
+        if isinstance(request, ExitStatus):
+            self.exit_status = request.status
+        elif isinstance(request, ExitSignal):
+            self.exit_signal = safe(request.name, 64)
+        self._end_stdin_when_finished()
+        self._channel.changed.wake()
+
+    def _end_stdin_when_finished(self) -> None:
+        if self._finished:
+            self._channel.stop_writing()
+
+    @property
+    def _finished(self) -> bool:
+        channel = self._channel
+        exited = self.exit_status is not None or self.exit_signal is not None
+        return channel.closed or channel.closing or (exited and channel.eof_received)
+
+    async def wait(self) -> int | None:
+        """Return the exit status when the process has ended and sends no more output.
+
+        Output that nobody reads keeps a process that prints much from ending: read it, or use
+        :meth:`Connection.run`.
+
+        :returns: None when a signal ended it (see ``exit_signal``), or nothing was reported.
+        :raises ConnectionLost: the connection ended before.
+        """
+        while not self._finished:
+            await self._channel.changed.wait()
+        if self.exit_status is None and self.exit_signal is None:
+            self._channel.check()
+        return self.exit_status
+
+    def send_signal(self, name: str) -> None:
+        """Send a signal, such as ``TERM`` or ``INT``, without ``SIG`` (RFC 4254 section 6.9)."""
+        self._channel.request(Signal(name.removeprefix("SIG")))
+
+    def resize(self, columns: int, rows: int, width: int = 0, height: int = 0) -> None:
+        """Say that the terminal has a new size, in characters and in pixels."""
+        self._channel.request(WindowChange(columns, rows, width, height))
+
+    async def send_break(self, milliseconds: int = 0) -> None:
+        """Send a BREAK (RFC 4335).
+
+        :raises RequestFailed: the server does none.
+        """
+        token = self._channel.request(Break(milliseconds), want_reply=True)
+        if not await self._channel.granted(token):
+            raise RequestFailed("the server sends no BREAK to this process")
+
+    def close(self) -> Later[None]:
+        """Close the channel, which ends the process. It acts at once; await it for the end."""
+        self._channel.close()
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        """Return when both sides have closed the channel."""
+        while not self._channel.closed:
+            await self._channel.changed.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+
+async def start_process(connection: Connection, start: Start) -> Process:
+    """Open a session and start something in it; a caller that is cancelled leaves nothing open."""
+    process = Process(connection.open_session(), start)
+    try:
+        await process._begin()
+    except BaseException:
+        process.close()
+        raise
+    return process
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to run something to its end.
+
+    :ivar input: what it reads.
+    :ivar max_output: octets of output, standard error included, that are kept at most.
+    :ivar encoding: of its output; None keeps bytes.
+    """
+
+    input: bytes
+    timeout: float | None
+    check: bool
+    max_output: int
+    encoding: str | None
+
+    def text(self, output: bytearray) -> Any:
+        """Return output as the caller wants it; what does not decode shows as U+FFFD."""
+        if self.encoding is None:
+            return bytes(output)
+        return output.decode(self.encoding, "replace")
+
+
+async def run_process(connection: Connection, start: Start, run: Run) -> Completed[Any]:
+    """Run something to its end, and close its channel whatever happens.
+
+    Its output is kept as it comes in, whatever becomes of its input, so neither waits for the
+    other.
+    """
+    process = Process(connection.open_session(), start)
+    channel = process._channel
+    allowance = Allowance(run.max_output)
+    stdout, stderr = Collector(channel, allowance), Collector(channel, allowance)
+    channel.sinks = {0: stdout, 1: stderr}
+    deadline = asyncio.timeout(run.timeout)
+    try:
+        async with deadline:
+            await process._begin()
+            with contextlib.suppress(StreamClosed):
+                await process.stdin.write(run.input)
+            process.stdin.write_eof()
+            while not allowance.exceeded and not process._finished:
+                await channel.changed.wait()
+            if not allowance.exceeded:
+                await process.wait()
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise DeadlineExceeded(
+            f"{start.description} did not end within {run.timeout} seconds and was stopped; "
+            "give it more time, or look at what it printed (stdout, stderr)",
+            stdout=run.text(stdout.data),
+            stderr=run.text(stderr.data),
+        ) from error
+    finally:
+        channel.close()
+    if allowance.exceeded:
+        raise OutputTooLarge(
+            f"{start.description} printed more than {run.max_output} bytes and was stopped; "
+            "raise max_output, or read its streams as they come with process()"
+        )
+    completed = Completed(
+        start.command,
+        process.exit_status,
+        process.exit_signal,
+        run.text(stdout.data),
+        run.text(stderr.data),
+    )
+    if run.check and completed.exit_status != 0:
+        raise _failed(start, completed)
+    return completed
+
+
+def _failed(start: Start, completed: Completed[Any]) -> ProcessFailed:
+    if completed.exit_signal is not None:
+        how = f"was ended by signal {completed.exit_signal}"
+    elif completed.exit_status is None:
+        how = "ended, and the server did not say how"
+    else:
+        how = f"failed with exit status {completed.exit_status}"
+    said = safe(completed.stderr[-400:].strip())
+    return ProcessFailed(
+        f"{start.description} {how}" + (f": {said}" if said else ""),
+        exit_status=completed.exit_status,
+        exit_signal=completed.exit_signal,
+        stdout=completed.stdout,
+        stderr=completed.stderr,
+    )

@@ -1,0 +1,329 @@
+"""A server's connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+
+from nacre.errors import ConnectionLost, DisconnectCode
+from nacre.protocol.asks import (
+    Answer,
+    Ask,
+    AskKeyboardInteractive,
+    AskOpen,
+    AskPassword,
+    AskPublicKey,
+    AskRequest,
+    AskUser,
+    Challenge,
+    Denied,
+    Granted,
+    OpenRefused,
+    PasswordExpired,
+    UserRequirement,
+)
+from nacre.protocol.events import (
+    Authenticated,
+    AuthResult,
+    ConnectionEnded,
+    KexDone,
+    VersionReceived,
+)
+from nacre.protocol.options import ServerOptions
+from nacre.runtime.base import COMMON, BaseConnection, Handlers
+from nacre.runtime.channel import Channel
+from nacre.runtime.policy import ANY_METHOD, Policy, settled
+from nacre.runtime.session import Session
+from nacre.runtime.startups import MaxStartups
+from nacre.ssh2.engine import Server as Engine
+from nacre.wire.numbers import OpenFailure
+from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.runtime.listen import Server
+
+T = TypeVar("T")
+Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
+Log: TypeAlias = Callable[[Mapping[str, object]], None]
+
+_logger = logging.getLogger("nacre.server")
+
+
+def to_logging(record: Mapping[str, object]) -> None:
+    """Log a record as ``key=value`` words on the logger ``nacre.server``, its fields as extras."""
+    text = " ".join(f"{key}={value}" for key, value in record.items())
+    _logger.info("%s", text, extra={"nacre": dict(record)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server's connections are told when they come in; see :func:`nacre.listen`."""
+
+    options: ServerOptions
+    policy: Policy
+    handler: Handler
+    login_grace: float
+    max_startups: MaxStartups
+    keepalive: float | None
+    keepalive_count: int
+    banner: str
+    accept_env: tuple[str, ...]
+    log: Log
+
+
+class ServerConnection(BaseConnection):
+    """One client's connection.
+
+    :ivar id: its number on this server, from 1.
+    :ivar peer: the client's address and port; likewise ``local``, ours.
+    :ivar user: who is logged in; empty before.
+    :ivar methods: the authentication methods that succeeded, in order.
+    """
+
+    handlers: ClassVar[Handlers]
+
+    def __init__(self, server: Server, settings: Settings, number: int) -> None:
+        super().__init__(
+            Engine(settings.options, random=os.urandom),
+            keepalive=settings.keepalive,
+            keepalive_count=settings.keepalive_count,
+        )
+        self.server = server
+        self.settings = settings
+        self.id = number
+        self.peer: tuple[str, int] = ("", 0)
+        self.local: tuple[str, int] = ("", 0)
+        self.user = ""
+        self.methods: tuple[str, ...] = ()
+        self._sessions: dict[int, Session] = {}
+        self._policy_failed = False
+        self._grace: asyncio.TimerHandle | None = None
+        self._welcome: asyncio.Task[None] | None = None
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The sessions that are open."""
+        return tuple(self._sessions.values())
+
+    # --- log ---
+
+    def record(self, event: str, **fields: object) -> None:
+        """Log what happened on this connection."""
+        host, port = self.peer
+        record: dict[str, object] = {
+            "event": event,
+            "connection": self.id,
+            "peer": f"{host}:{port}",
+        }
+        if self.user:
+            record["user"] = safe(self.user)
+        record.update(fields)
+        try:
+            self.settings.log(record)
+        except Exception:
+            _logger.exception("the log of a server failed")
+
+    def record_error(self, what: str, error: Exception) -> None:
+        """Log a failure of this program."""
+        _logger.error("%s", what, exc_info=error)
+        self.record("error", what=what, error=safe(repr(error)))
+
+    # --- from the transport to the login ---
+
+    def transport_made(self) -> None:
+        """Let the client in, unless too many wait to log in."""
+        transport = self.driver.transport
+        assert transport is not None
+        self.peer = _address(transport.get_extra_info("peername"))
+        self.local = _address(transport.get_extra_info("sockname"))
+        self.record("accepted", local="{}:{}".format(*self.local))
+        if not self.server.admit(self):
+            self.fail(
+                ConnectionLost("too many connections wait to log in"),
+                DisconnectCode.TOO_MANY_CONNECTIONS,
+                "too many connections wait to log in; try again later",
+            )
+        elif self.settings.login_grace:
+            self._grace = self.loop.call_later(self.settings.login_grace, self._on_grace_over)
+
+    def transport_lost(self) -> None:
+        """The connection is over."""
+        super().transport_lost()
+        self.server.forget(self)
+
+    def _on_grace_over(self) -> None:
+        seconds = self.settings.login_grace
+        self.fail(
+            ConnectionLost(f"nobody logged in within {seconds:g} seconds"),
+            DisconnectCode.BY_APPLICATION,
+            f"not logged in within {seconds:g} seconds",
+        )
+
+    def _on_server_version(self, event: VersionReceived) -> None:
+        self._on_version(event)
+        self.record("version", protocol=event.protocol, client=event.remote)
+
+    def _on_server_kex_done(self, event: KexDone) -> None:
+        self._on_kex_done(event)
+        chosen = event.chosen
+        self.record(
+            "kex" if event.first else "rekey",
+            kex=chosen.kex,
+            host_key=chosen.host_key,
+            cipher_in=chosen.cipher_c2s,
+            cipher_out=chosen.cipher_s2c,
+            mac_in=chosen.mac_c2s,
+            mac_out=chosen.mac_s2c,
+            compression_in=chosen.compression_c2s,
+            compression_out=chosen.compression_s2c,
+        )
+
+    # --- authentication: at most one question is open at a time ---
+
+    async def ask_policy(self, question: Callable[[Policy], Awaitable[T]]) -> T | None:
+        """Return what the policy says, or None when it failed, which is a no."""
+        try:
+            return await question(self.settings.policy)
+        except Exception as error:
+            self.record_error("the policy failed", error)
+            return None
+
+    def _consult(self, ask: Ask, question: Callable[[Policy], Awaitable[bool | Answer]]) -> None:
+        async def consult() -> None:
+            said = await self.ask_policy(question)
+            if self._policy_failed or not (said is True or isinstance(said, ask.ANSWERS)):
+                said = Denied("the policy says no")
+            self.answer(ask.ask_id, Granted() if said is True else said)
+
+        self.spawn(consult())
+
+    def _on_user(self, ask: AskUser) -> None:
+        async def consult() -> None:
+            said = await self.ask_policy(lambda p: settled(p.requirement(ask.user, self)))
+            if not isinstance(said, UserRequirement):
+                self._policy_failed = True
+                said = ANY_METHOD
+            self.answer(ask.ask_id, replace(said, banner=said.banner or self.settings.banner))
+
+        self.spawn(consult())
+
+    def _on_password(self, ask: AskPassword) -> None:
+        async def question(policy: Policy) -> bool | PasswordExpired:
+            if ask.new_password is None:
+                return await settled(policy.password(ask.user, ask.password, self))
+            return await settled(
+                policy.change_password(ask.user, ask.password, ask.new_password, self)
+            )
+
+        self._consult(ask, question)
+
+    def _on_public_key(self, ask: AskPublicKey) -> None:
+        self._consult(
+            ask,
+            lambda p: settled(p.public_key(ask.user, ask.key, ask.algorithm, ask.signed, self)),
+        )
+
+    def _on_keyboard_interactive(self, ask: AskKeyboardInteractive) -> None:
+        async def question(policy: Policy) -> bool | Challenge:
+            return await settled(
+                policy.keyboard_interactive(ask.user, ask.submethods, ask.responses, self)
+            )
+
+        self._consult(ask, question)
+
+    def _on_auth_result(self, event: AuthResult) -> None:
+        self.record(
+            "auth",
+            name=safe(event.user),
+            method=event.method,
+            detail=event.detail,
+            outcome=event.outcome,
+            attempt=event.attempt,
+        )
+
+    def _on_authenticated(self, event: Authenticated) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self.user, self.methods = event.user, event.methods
+        self.record("authenticated", methods=",".join(event.methods))
+        self.server.logged_in(self)
+        self.start_keepalive()
+        self._welcome = self.spawn(self._do_welcome())
+
+    async def _do_welcome(self) -> None:
+        try:
+            await settled(self.settings.policy.authenticated(self.user, self.methods, self))
+        except Exception as error:
+            self.record_error("the policy failed", error)
+            self.fail(
+                ConnectionLost("the policy failed"),
+                DisconnectCode.BY_APPLICATION,
+                "the server can't serve this user now",
+            )
+
+    async def wait_welcomed(self) -> None:
+        """Return when the policy has taken note of the user."""
+        if self._welcome is not None:
+            await asyncio.wait({self._welcome})
+
+    # --- sessions ---
+
+    def _on_open(self, ask: AskOpen) -> None:
+        if ask.channel_type != "session":
+            refusal = OpenRefused(
+                OpenFailure.UNKNOWN_CHANNEL_TYPE, f"no {safe(ask.channel_type, 64)} channels here"
+            )
+            self.answer(ask.ask_id, refusal)
+        elif self.server.closing:
+            self.answer(
+                ask.ask_id, OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "the server is stopping")
+            )
+        else:
+            channel = Channel(self, ask.channel, {0, 1})
+            self.add_channel(channel)
+            self._sessions[ask.channel] = Session(self, channel)
+            self.answer(ask.ask_id, Granted())
+
+    def _on_request_ask(self, ask: AskRequest) -> None:
+        self._sessions[ask.channel].decide(ask)
+
+    def session_ended(self, number: int) -> None:
+        """A session is over, and the number of its channel free again."""
+        del self._sessions[number]
+        if self.server.closing and not self._sessions:
+            self.close()
+
+    # --- the end ---
+
+    def _on_server_ended(self, event: ConnectionEnded) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self._on_ended(event)
+        self.record("closed", reason="closed" if self.error is None else str(self.error))
+
+
+def _address(name: object) -> tuple[str, int]:
+    """Return host and port; of a socket that has none, its path or nothing."""
+    if isinstance(name, tuple):
+        return str(name[0]), int(name[1])
+    return (name if isinstance(name, str) else ""), 0
+
+
+ServerConnection.handlers = {
+    **COMMON,
+    VersionReceived: ServerConnection._on_server_version,
+    KexDone: ServerConnection._on_server_kex_done,
+    AskUser: ServerConnection._on_user,
+    AskPassword: ServerConnection._on_password,
+    AskPublicKey: ServerConnection._on_public_key,
+    AskKeyboardInteractive: ServerConnection._on_keyboard_interactive,
+    AuthResult: ServerConnection._on_auth_result,
+    Authenticated: ServerConnection._on_authenticated,
+    AskOpen: ServerConnection._on_open,
+    AskRequest: ServerConnection._on_request_ask,
+    ConnectionEnded: ServerConnection._on_server_ended,
+}

@@ -1,0 +1,243 @@
+"""A session on a server: what the handler of :func:`nacre.listen` gets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from nacre.protocol.asks import AskRequest, Denied, Granted
+from nacre.protocol.requests import (
+    Break,
+    Env,
+    Exec,
+    ExitSignal,
+    ExitStatus,
+    PtyRequest,
+    Request,
+    Shell,
+    Signal,
+    Subsystem,
+    WindowChange,
+)
+from nacre.runtime.channel import Channel
+from nacre.runtime.policy import settled
+from nacre.runtime.stream import Reader, Writer
+from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.runtime.serving import ServerConnection
+
+FAILED = 255
+"""The exit status of a session whose handler raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The client's terminal.
+
+    :ivar term: its type, such as ``xterm-256color``, as the client says.
+    :ivar columns: its width in characters; likewise ``rows``.
+    :ivar width: its width in pixels, or 0; likewise ``height``.
+    :ivar modes: its encoded modes (RFC 4254 section 8).
+    """
+
+    term: str
+    columns: int
+    rows: int
+    width: int
+    height: int
+    modes: bytes
+
+
+class Session:
+    """One shell, command or subsystem of a user.
+
+    When the client closes the session, or the connection ends, ``stdin`` ends, writers raise, and
+    then the handler's task is cancelled.
+
+    :ivar connection: the connection it belongs to.
+    :ivar command: what to run; None for a shell or a subsystem.
+    :ivar subsystem: the subsystem's name, or None.
+    :ivar environment: what the client set and the server accepts.
+    :ivar terminal: the client's terminal, or None when it wants none.
+    :ivar stdin: what the client sends.
+    :ivar stdout: what goes to the client; with ``stderr``, both at their EOF make the client's.
+    :ivar stderr: what goes to the client's standard error.
+    :ivar on_resize: called with the new ``Terminal``.
+    :ivar on_signal: called with a signal's name, without ``SIG``.
+    :ivar on_break: called with a length in milliseconds; None refuses breaks.
+    """
+
+    def __init__(self, connection: ServerConnection, channel: Channel) -> None:
+        self.connection = connection
+        self.command: bytes | None = None
+        self.subsystem: str | None = None
+        self.environment: dict[str, str] = {}
+        self.terminal: Terminal | None = None
+        self.stdin = Reader(channel)
+        self.stdout = Writer(channel)
+        self.stderr = Writer(channel, 1)
+        self.on_resize: Callable[[Terminal], None] | None = None
+        self.on_signal: Callable[[str], None] | None = None
+        self.on_break: Callable[[int], None] | None = None
+        self._channel = channel
+        self._asked: deque[AskRequest] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._handler: asyncio.Task[None] | None = None
+        self._exited = False
+        channel.sinks = {0: self.stdin}
+        channel.on_request = self._accept_request
+        channel.on_change = self._accept_change
+
+    @property
+    def user(self) -> str:
+        """Who is logged in."""
+        return self.connection.user
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over."""
+        return self._channel.closed or self._channel.closing
+
+    # --- what a handler may say ---
+
+    def exit(self, status: int) -> None:
+        """End the session with an exit status; the first such call counts."""
+        self._end(ExitStatus(status & 0xFFFFFFFF), status)
+
+    def exit_signal(self, name: str, core_dumped: bool = False, message: str = "") -> None:
+        """End the session as one that a signal ended, named without ``SIG``."""
+        self._end(ExitSignal(name.removeprefix("SIG"), core_dumped, message, ""), name)
+
+    def _end(self, how: ExitStatus | ExitSignal, shown: object) -> None:
+        if self._exited:
+            return
+        self._exited = True
+        if not self.closed:
+            self._channel.request(how)
+            self.stdout.write_eof()
+            self.stderr.write_eof()
+            self._channel.close()
+        self.connection.record("exit", channel=self._channel.number, status=shown)
+
+    async def wait_closed(self) -> None:
+        """Return when the client has closed the session, or the connection has ended."""
+        while not self._channel.closed:
+            await self._channel.changed.wait()
+
+    # --- requests: decided one after the other, so that a session is at most one task ---
+
+    def decide(self, ask: AskRequest) -> None:
+        """Answer a request of the client's, after those before it."""
+        self._asked.append(ask)
+        if self._worker is None:
+            self._worker = self.connection.spawn(self._decide_all())
+
+    async def _decide_all(self) -> None:
+        await self.connection.wait_welcomed()
+        while self._asked:
+            ask = self._asked.popleft()
+            granted = await self._grants(ask.request)
+            if self.closed:
+                break
+            self.connection.answer(ask.ask_id, Granted() if granted else Denied())
+            if granted and isinstance(ask.request, (Shell, Exec, Subsystem)) and not self.closed:
+                self._handler = self.connection.server.spawn(self._handle())
+        self._worker = None
+
+    async def _grants(self, request: Request) -> bool:
+        if isinstance(request, Env):
+            return self._set_variable(request)
+        if isinstance(request, Break):
+            return self._break(request)
+        if not isinstance(request, (PtyRequest, Shell, Exec, Subsystem)):
+            return False
+        if isinstance(request, Exec):
+            self.command = request.command
+        elif isinstance(request, Subsystem):
+            self.subsystem = request.name
+        granted = await self.connection.ask_policy(
+            lambda policy: settled(policy.session_request(self, request))
+        )
+        granted = granted is True
+        if not granted:
+            self.command = self.subsystem = None
+        elif isinstance(request, PtyRequest):
+            self.terminal = Terminal(
+                request.term,
+                request.columns,
+                request.rows,
+                request.width,
+                request.height,
+                request.modes,
+            )
+        self._record(request, granted)
+        return granted
+
+    def _record(self, request: Request, granted: bool) -> None:
+        more: dict[str, object] = {}
+        if isinstance(request, Exec):
+            more["command"] = safe(request.command)
+        elif isinstance(request, Subsystem):
+            more["subsystem"] = safe(request.name)
+        elif isinstance(request, PtyRequest):
+            more["term"] = safe(request.term, 64)
+        self.connection.record(
+            "session", channel=self._channel.number, request=request.NAME, granted=granted, **more
+        )
+
+    def _set_variable(self, request: Env) -> bool:
+        patterns = self.connection.settings.accept_env
+        if not any(fnmatchcase(request.name, pattern) for pattern in patterns):
+            return False
+        self.environment[request.name] = request.value
+        return True
+
+    def _break(self, request: Break) -> bool:
+        if self.on_break is None:
+            return False
+        self.on_break(request.milliseconds)
+        return True
+
+    def _accept_request(self, request: Request) -> None:
+        if isinstance(request, WindowChange) and self.terminal is not None:
+            self.terminal = replace(
+                self.terminal,
+                columns=request.columns,
+                rows=request.rows,
+                width=request.width,
+                height=request.height,
+            )
+            if self.on_resize is not None:
+                self.on_resize(self.terminal)
+        elif isinstance(request, Signal) and self.on_signal is not None:
+            self.on_signal(request.name)
+
+    # --- the handler ---
+
+    async def _handle(self) -> None:
+        try:
+            status = await self.connection.settings.handler(self)
+        except asyncio.CancelledError:
+            self._channel.close()
+            raise
+        except Exception as error:
+            if self.closed:
+                return  # The client is gone; what the handler met was that.
+            self.connection.record_error("the session's handler failed", error)
+            self.exit(FAILED)
+        else:
+            self.exit(status or 0)
+
+    def _accept_change(self) -> None:
+        if not self._channel.closed:
+            return
+        self._asked.clear()
+        if self._handler is not None:
+            # Not at once: the handler sees first that its streams have ended.
+            self.connection.loop.call_soon(self._handler.cancel)
+        self.connection.session_ended(self._channel.number)

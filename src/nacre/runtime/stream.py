@@ -1,0 +1,321 @@
+"""The streams of a channel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from nacre.errors import NacreError, StreamClosed
+from nacre.limits import KIB, MIB
+from nacre.wire.codec import Buffer
+
+if TYPE_CHECKING:
+    from nacre.runtime.channel import Channel
+
+LINE = 1 * MIB
+"""Octets a line may have by default."""
+
+SLICE = 256 * KIB
+"""Octets offered to the engine at a time."""
+
+TURN = 1 * MIB
+"""Octets a writer sends before it lets other tasks run."""
+
+
+class Reader:
+    """What the peer sends on one stream of a channel.
+
+    The peer may send as much as was read, so what is buffered here stays below the channel's
+    window, however slow the reader. One task reads at a time. A cancelled call loses no data.
+
+    When the connection ends before the peer's EOF or close, ``read(n)`` first returns what had come
+    in; then, and in every call that needs more than that, what ended the connection is raised
+    (:class:`~nacre.errors.ConnectionLost` or another error). So nothing cut off looks whole.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_channel",
+        "_chunks",
+        "_eof",
+        "_error",
+        "_offset",
+        "_size",
+        "_uncredited",
+    )
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._chunks: deque[Buffer] = deque()
+        self._offset = 0
+        self._size = 0
+        self._uncredited = 0
+        self._eof = False
+        self._error: NacreError | None = None
+        self._changed: asyncio.Future[None] | None = None
+
+    # --- called by the channel ---
+
+    def feed(self, data: Buffer) -> None:
+        """Take data from the peer; ``data`` is ours from now on."""
+        self._chunks.append(data)
+        self._size += len(data)
+        self._uncredited += len(data)
+        if self._changed is not None:
+            self._wake()
+
+    def end(self, error: NacreError | None = None) -> None:
+        """No more data will come; only the first call counts."""
+        if not self._eof:
+            self._eof = True
+            self._error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    # --- called by the reader ---
+
+    def at_eof(self) -> bool:
+        """Tell whether everything was read and nothing more will come."""
+        return self._eof and not self._size
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return what is there, at least one and at most ``n`` octets; b"" at the end.
+
+        :param n: -1 for everything up to the end, which the caller must know to be bounded.
+        """
+        if n < 0:
+            while not self._eof:
+                await self._more()
+            self._check()
+            return self._take(self._size)
+        if n == 0:
+            return b""
+        while not self._size:
+            if self._eof:
+                self._check()
+                return b""
+            await self._more()
+        return self._take(min(n, self._size))
+
+    async def readexactly(self, n: int) -> bytes:
+        """Return ``n`` octets.
+
+        :raises asyncio.IncompleteReadError: the stream ended before; holds what there was.
+        """
+        while self._size < n:
+            if self._eof:
+                self._check()
+                raise asyncio.IncompleteReadError(self._take(self._size), n)
+            await self._more()
+        return self._take(n)
+
+    async def readline(self, limit: int = LINE) -> bytes:
+        """Return a line with its LF, or what is left when the stream ends; b"" at the end.
+
+        :param limit: octets the line may have.
+        :raises ValueError: it is longer; nothing was taken.
+        """
+        searched = 0
+        while (end := self._find_line_end(searched)) is None:
+            searched = self._size
+            if searched > limit:
+                raise ValueError(f"no line ends within {limit} octets; use read() instead")
+            if self._eof:
+                self._check()
+                return self._take(self._size)
+            await self._more()
+        if end > limit:
+            raise ValueError(f"the line has {end} octets, and {limit} are allowed; use read()")
+        return self._take(end)
+
+    def __aiter__(self) -> Reader:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if line := await self.readline():
+            return line
+        raise StopAsyncIteration
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+
+    async def _more(self) -> None:
+        """Wait for more than is buffered; the peer may fill the window again meanwhile."""
+        if self._changed is not None:
+            raise RuntimeError("another task is reading this stream")
+        self._credit_beyond(0)
+        self._changed = asyncio.get_running_loop().create_future()
+        try:
+            await self._changed
+        finally:
+            self._changed = None
+
+    def _find_line_end(self, start: int) -> int | None:
+        chunks = self._chunks
+        position = -self._offset
+        for index, chunk in enumerate(chunks):
+            after = position + len(chunk)
+            if after > start:
+                if not isinstance(chunk, bytes):
+                    chunk = chunks[index] = bytes(chunk)
+                at = chunk.find(b"\n", max(0, start - position, -position))
+                if at >= 0:
+                    return position + at + 1
+            position = after
+        return None
+
+    def _take(self, n: int) -> bytes:
+        if not n:
+            return b""
+        chunks = self._chunks
+        if self._offset == 0 and len(chunks) == 1 and n == self._size:
+            taken = bytes(chunks.popleft())
+        else:
+            parts: list[Buffer] = []
+            left = n
+            while left:
+                start = self._offset
+                part = memoryview(chunks[0])[start : start + left]
+                parts.append(part)
+                left -= len(part)
+                self._offset += len(part)
+                if self._offset == len(chunks[0]):
+                    chunks.popleft()
+                    self._offset = 0
+            taken = b"".join(parts)
+        self._size -= n
+        self._credit_beyond(self._size)
+        return taken
+
+    def _credit_beyond(self, held: int) -> None:
+        """Let the peer send again what was taken from it, but for ``held`` octets."""
+        if self._uncredited > held:
+            self._channel.credit(self._uncredited - held)
+            self._uncredited = held
+
+
+class Writer:
+    """What goes to the peer on one stream of a channel.
+
+    There is no buffer here: ``write`` returns when the peer's window and the bounded queue in
+    front of the socket have taken everything.
+    """
+
+    __slots__ = ("_channel", "_ended", "_lock", "_stream", "_writing")
+
+    def __init__(self, channel: Channel, stream: int = 0) -> None:
+        self._channel = channel
+        self._stream = stream
+        self._lock = asyncio.Lock()
+        self._writing = 0
+        self._ended = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be written."""
+        return self._ended or self._channel.takes_no_data
+
+    async def write(self, data: Buffer) -> None:
+        """Send ``data``, in the order of the calls; a task that is cancelled may have sent a part.
+
+        :raises StreamClosed: after :meth:`write_eof`, or when the peer takes no more data.
+        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        """
+        if self._ended:
+            raise StreamClosed("nothing can be written after write_eof()")
+        self._writing += 1
+        try:
+            async with self._lock:
+                await self._send(memoryview(data).cast("B"))
+        finally:
+            self._writing -= 1
+            self._send_eof_when_due()
+
+    async def _send(self, view: memoryview) -> None:
+        channel = self._channel
+        turn = 0
+        while True:
+            channel.check_writable()
+            if channel.congested:
+                await channel.wait_uncongested()
+                turn = 0
+                continue
+            taken = channel.send(view[:SLICE], self._stream)
+            view = view[taken:]
+            if not view:
+                return
+            turn += taken
+            if taken == 0:
+                await channel.wait_writable()
+                turn = 0
+            elif turn >= TURN:
+                await asyncio.sleep(0)
+                turn = 0
+
+    async def drain(self) -> None:
+        """Return when all that was written by this connection is with the socket.
+
+        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        """
+        await self._channel.drain()
+
+    def write_eof(self) -> None:
+        """Say that nothing more follows, once every write that goes on is done."""
+        self._ended = True
+        self._send_eof_when_due()
+
+    def _send_eof_when_due(self) -> None:
+        if self._ended and not self._writing:
+            self._channel.send_eof(self._stream)
+
+
+class Collector:
+    """Keeps what the peer sends, up to a bound that several collectors may share.
+
+    :ivar data: what came so far.
+    """
+
+    __slots__ = ("_allowance", "_channel", "data")
+
+    def __init__(self, channel: Channel, allowance: Allowance) -> None:
+        self.data = bytearray()
+        self._channel = channel
+        self._allowance = allowance
+
+    def feed(self, data: Buffer) -> None:
+        """Keep data from the peer, unless it is too much: then who waits for the rest is woken."""
+        if self._allowance.take(len(data)):
+            self.data += data
+            self._channel.credit(len(data))
+        else:
+            self._channel.stop_writing()
+            self._channel.changed.wake()
+
+    def end(self, error: NacreError | None = None) -> None:
+        """No more data will come."""
+
+
+class Allowance:
+    """How many octets may still be kept.
+
+    :ivar exceeded: whether somebody asked for more; nothing is taken from then on.
+    """
+
+    __slots__ = ("_left", "exceeded")
+
+    def __init__(self, octets: int) -> None:
+        self._left = octets
+        self.exceeded = False
+
+    def take(self, octets: int) -> bool:
+        """Take ``octets``, or note that they were too many."""
+        if octets > self._left or self.exceeded:
+            self.exceeded = True
+            return False
+        self._left -= octets
+        return True

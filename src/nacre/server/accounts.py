@@ -1,0 +1,186 @@
+"""Accounts of this system, and what a session that runs as one of them is made of."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nacre.errors import AccountError
+from nacre.server.child import Credentials, Program
+from nacre.server.store import User
+
+_FALLBACK_SHELL = "/bin/sh"
+_NO_SHELLS = {"nologin", "false"}
+_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+_ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SYSTEM_ENVIRONMENT = Path("/etc/environment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account: an entry of the password database (passwd(5)), and its groups."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+    shell: str
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What a process needs to become this account; None when it is ours already."""
+        if self.uid == os.geteuid():
+            return None
+        return Credentials(uid=self.uid, gid=self.gid, groups=self.groups)
+
+
+def own_account() -> Account:
+    """Return the account this process runs as, which may have no entry anywhere."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        return _account(pwd.getpwuid(uid))
+    except KeyError:
+        home = os.environ.get("HOME", "/")
+        return Account(
+            name=str(uid), uid=uid, gid=gid, groups=(gid,), home=home, shell=_FALLBACK_SHELL
+        )
+
+
+def find_account(name: str) -> Account:
+    """Return the account of this name.
+
+    :raises AccountError: there is none.
+    """
+    try:
+        return _account(pwd.getpwnam(name))
+    except (KeyError, ValueError):  # ValueError: a NUL, or no UTF-8
+        raise AccountError(f"this system has no account {name!r}") from None
+
+
+def _account(entry: pwd.struct_passwd) -> Account:
+    return Account(
+        name=entry.pw_name,
+        uid=entry.pw_uid,
+        gid=entry.pw_gid,
+        groups=tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)),
+        home=entry.pw_dir or "/",
+        shell=entry.pw_shell or _FALLBACK_SHELL,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What a user who is logged in works as.
+
+    :ivar name: the user's name, which is not the account's for a virtual user.
+    :ivar command: run instead of whatever the client asks for, or None.
+    :ivar terminal: whether the user may have one.
+    :ivar environment: variables to begin with.
+    """
+
+    name: str
+    account: Account
+    home: str
+    shell: str
+    service: str = "all"
+    command: str | None = None
+    terminal: bool = True
+    environment: Mapping[str, str]
+
+
+def virtual_login(user: User, run_as: str | None) -> Login:
+    """Return what a virtual user works as: this process's account, or the one that root names.
+
+    :param run_as: the account for users who have none of their own.
+    :raises AccountError: a server of root has no account for the user.
+    """
+    account = own_account()
+    if account.uid == 0:
+        chosen = user.run_as or run_as
+        if chosen is None:
+            raise AccountError(
+                f"{user.name} has no account to run as, and root's rights are not given unasked: "
+                f"`nacre user set {user.name} --run-as ACCOUNT`, or `nacre serve --run-as ACCOUNT`"
+            )
+        account = find_account(chosen)
+    # An account for services has no shell; whoever named it for sessions wants one.
+    barred = os.path.basename(account.shell) in _NO_SHELLS
+    return Login(
+        name=user.name,
+        account=account,
+        home=user.home or account.home,
+        shell=_FALLBACK_SHELL if barred else account.shell,
+        service=user.service,
+        environment={},
+    )
+
+
+def system_login(account: Account, command: str | None = None, terminal: bool = True) -> Login:
+    """Return what an account's own user works as; an account without a shell keeps none."""
+    return Login(
+        name=account.name,
+        account=account,
+        home=account.home,
+        shell=account.shell,
+        command=command,
+        terminal=terminal,
+        environment=_system_environment(),
+    )
+
+
+def _system_environment() -> dict[str, str]:
+    """Return the variables of ``/etc/environment``, as pam_env(8) reads it."""
+    found = {}
+    try:
+        text = _SYSTEM_ENVIRONMENT.read_text(errors="surrogateescape")
+    except OSError:
+        return {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and name and not name.startswith("#"):
+            found[name.strip()] = value.strip().strip("\"'")
+    return found
+
+
+def program(
+    login: Login,
+    command: bytes | None,
+    sent: Mapping[str, str],
+    peer: tuple[str, int],
+    local: tuple[str, int],
+) -> Program:
+    """Return what to run: the shell as a login shell, or a command line that the shell reads.
+
+    :param sent: variables the client sent and was allowed to; the session's own overrule them.
+    """
+    environment = {
+        **sent,
+        "PATH": _ROOT_PATH if login.account.uid == 0 else _PATH,
+        **login.environment,
+        "HOME": login.home,
+        "USER": login.name,
+        "LOGNAME": login.name,
+        "SHELL": login.shell,
+        "SSH_CLIENT": f"{peer[0]} {peer[1]} {local[1]}",
+        "SSH_CONNECTION": f"{peer[0]} {peer[1]} {local[0]} {local[1]}",
+    }
+    if "TZ" in os.environ:
+        environment["TZ"] = os.environ["TZ"]
+    run: str | bytes | None = command
+    if login.command is not None:
+        run = login.command
+        if command is not None:
+            environment["SSH_ORIGINAL_COMMAND"] = os.fsdecode(command)
+    shell = os.path.basename(login.shell)
+    return Program(
+        path=login.shell,
+        # A dash in front makes a login shell.
+        arguments=[f"-{shell}"] if run is None else [shell, "-c", run],
+        environment=environment,
+        directory=login.home if os.path.isdir(login.home) else "/",
+        credentials=login.account.credentials,
+    )

@@ -1,0 +1,274 @@
+"""``nacre serve``: the listeners, the signals, and what a session is."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nacre.config.server import ServerConfig
+from nacre.errors import AccountError, ConfigurationError, NacreError, StateError
+from nacre.keys import PrivateKey
+from nacre.protocol.options import Profile
+from nacre.runtime.listen import Server, listen
+from nacre.runtime.session import Session
+from nacre.server.accounts import find_account, program
+from nacre.server.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
+from nacre.server.log import StderrLog
+from nacre.server.memory import give_back_memory
+from nacre.server.policy import AccountPolicy, StorePolicy
+from nacre.server.processes import Processes
+from nacre.server.state import open_state
+from nacre.server.store import FILE, UserStore
+from nacre.server.system import SystemPolicy
+from nacre.wire.text import safe
+
+GRACE = 5.0
+"""Seconds that open sessions have to end by themselves when the server is told to stop."""
+
+NOT_STARTED = 255
+"""The exit status of a session whose process could not be started."""
+
+_DESCRIPTORS = 65536
+_LOOKUPS = 4
+"""Threads that look up users and accounts; few enough that all are soon there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """What ``nacre serve`` was told.
+
+    :ivar state: the state directory, or None for the default one.
+    :ivar addresses: where to listen; port 0 lets the system choose, "" is every address.
+    :ivar run_as: the account of virtual users who have none of their own, under root.
+    """
+
+    state: Path | None
+    addresses: tuple[tuple[str, int], ...]
+    users: Literal["store", "system"] = "store"
+    run_as: str | None = None
+    config: ServerConfig
+    profile: Profile = "default"
+
+    def run(self) -> None:
+        """Serve until a signal says stop.
+
+        :raises NacreError: it can't start; the message says why and what to do.
+        """
+        self._check_rights()
+        give_back_memory()
+        state = open_state(self.state)
+        if self.users == "system":
+            self._serve(state, SystemPolicy())
+            return
+        store = UserStore(state / FILE)
+        try:
+            self._serve(state, StorePolicy(store, self.run_as))
+        finally:
+            store.close()
+
+    def _serve(self, state: Path, policy: StorePolicy | SystemPolicy) -> None:
+        try:
+            asyncio.run(_Serving(self, state, policy).run())
+        finally:
+            policy.close()
+
+    def _check_rights(self) -> None:
+        if self.users == "system" and os.geteuid() != 0:
+            raise AccountError(
+                "--users system needs root's rights: sessions become other accounts; "
+                "start it as root, or leave --users system away"
+            )
+        if self.run_as is None:
+            return
+        if self.users == "system":
+            raise AccountError("--run-as is for virtual users; system users run as themselves")
+        account = find_account(self.run_as)
+        if os.geteuid() not in (0, account.uid):
+            raise AccountError(
+                f"only root can run sessions as {self.run_as}: "
+                "start the server as root or as that account, or leave --run-as away"
+            )
+
+    def host_keys(self, state: Path) -> tuple[PrivateKey, ...]:
+        """Return the host keys: those every server has, and those of algorithms that were named.
+
+        :raises StateError: a key can't be made or used.
+        """
+        if self.config.host_key_algorithms is None:
+            return load_host_keys(state, DEFAULT_TYPES)
+        return load_host_keys(state, key_types(self.config.algorithms(self.profile).host_key))
+
+    def banner(self) -> str:
+        """Return the text to show before login.
+
+        :raises ConfigurationError: its file can't be read.
+        """
+        if self.config.banner is None:
+            return ""
+        try:
+            return self.config.banner.read_text(errors="replace")
+        except OSError as error:
+            raise ConfigurationError(
+                f"Banner: can't read {self.config.banner}: {error.strerror}"
+            ) from error
+
+
+class Sessions:
+    """Runs sessions as processes."""
+
+    def __init__(self, policy: AccountPolicy) -> None:
+        self._policy = policy
+        self.processes = Processes()
+
+    async def handle(self, session: Session) -> int | None:
+        """Run a session; returns the exit status."""
+        try:
+            return await self._run(session)
+        finally:
+            if session.closed:
+                session.exit_signal("HUP")
+
+    async def _run(self, session: Session) -> int | None:
+        connection = session.connection
+        login = await self._policy.login(session)
+        run = await asyncio.to_thread(
+            program, login, session.command, session.environment, connection.peer, connection.local
+        )
+        try:
+            if run.directory != login.home:
+                await _say(session, f"there is no directory {login.home}: this is {run.directory}")
+            return await self.processes.run(session, run)
+        except (OSError, ValueError) as error:
+            reason = safe(str(error))
+            connection.record("error", what="the session can't be started", error=reason)
+            await _say(session, f"can't start {login.shell}: {reason}")
+            return NOT_STARTED
+
+
+async def _say(session: Session, text: str) -> None:
+    end = "\r\n" if session.terminal is not None else "\n"
+    await session.stderr.write(f"nacre: {text}{end}".encode(errors="surrogateescape"))
+
+
+class _Serving:
+    """A daemon at work."""
+
+    def __init__(self, daemon: Daemon, state: Path, policy: AccountPolicy) -> None:
+        self._daemon = daemon
+        self._state = state
+        self._policy = policy
+        self._log = StderrLog(daemon.config.log_level)
+        self._sessions = Sessions(policy)
+        self._servers: list[Server] = []
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen everywhere, and return when a signal said stop and all is closed."""
+        _allow_descriptors()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
+        host_keys, banner = self._daemon.host_keys(self._state), self._daemon.banner()
+        try:
+            for address in self._daemon.addresses:
+                self._servers.append(await self._listen(address, host_keys, banner))
+            self._handle_signals()
+            for server in self._servers:
+                for host, port in server.addresses:
+                    print(f"listening on {show(host, port)}", file=sys.stderr, flush=True)
+            await self._stop.wait()
+            for server in self._servers:
+                await server.wait_closed()
+        finally:
+            for server in self._servers:
+                await server.close()
+            await self._sessions.processes.end()
+
+    async def _listen(
+        self, address: tuple[str, int], host_keys: tuple[PrivateKey, ...], banner: str
+    ) -> Server:
+        config, number = self._daemon.config, len(self._servers) + 1
+
+        def record(fields: Mapping[str, object]) -> None:
+            # Each listener counts its connections from 1.
+            if len(self._daemon.addresses) > 1 and "connection" in fields:
+                fields = {**fields, "connection": f"{number}.{fields['connection']}"}
+            self._log(fields)
+
+        try:
+            return await listen(
+                *address,
+                host_keys=host_keys,
+                policy=self._policy,
+                handler=self._sessions.handle,
+                algorithms=config.algorithms(self._daemon.profile),
+                limits=config.limits(),
+                login_grace=config.login_grace_time,
+                max_startups=config.max_startups,
+                keepalive=config.keepalive,
+                keepalive_count=config.client_alive_count_max,
+                banner=banner,
+                accept_env=config.accept_env,
+                log=record,
+            )
+        except OSError as error:
+            raise _cannot_listen(address, error) from error
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGINT, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _end(self) -> None:
+        """Let open sessions end by themselves; at the second time end them."""
+        at_once = self._stop.is_set()
+        self._log({"event": "stopping", "at_once": at_once})
+        for server in self._servers:
+            server.close(graceful=0.0 if at_once else GRACE)
+        self._stop.set()
+
+    def _reload(self) -> None:
+        """Read host keys and banner anew, for connections that come from now on."""
+        try:
+            host_keys, banner = self._daemon.host_keys(self._state), self._daemon.banner()
+            for server in self._servers:
+                server.reload(host_keys=host_keys, banner=banner)
+        except NacreError as error:
+            self._log({"event": "error", "what": "nothing was reloaded", "error": str(error)})
+        else:
+            self._log({"event": "reloaded", "host_keys": len(host_keys)})
+
+
+def _cannot_listen(address: tuple[str, int], error: OSError) -> StateError:
+    where, remedy = show(*address), "give another address with --listen"
+    if error.errno == errno.EADDRINUSE:
+        remedy = "another program has it; give another port with --listen, or 0 for a free one"
+    elif error.errno == errno.EACCES:
+        remedy = "ports below 1024 are for root; give another port with --listen"
+    # asyncio's own text repeats the address; the errors of name lookup have negative numbers.
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror
+    return StateError(f"can't listen on {where}: {reason}: {remedy}")
+
+
+def show(host: str, port: int) -> str:
+    """Return ``ADDR:PORT``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _allow_descriptors() -> None:
+    """Let this process, not its sessions, have more descriptors: a session takes up to six."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,219 @@
+"""Sessions in real processes: a command or a shell, with pipes or at a terminal of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import termios
+from collections.abc import Awaitable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from nacre.runtime.session import Session
+from nacre.runtime.stream import Writer
+from nacre.server.child import GRACE, Child, Exit, Program
+from nacre.server.descriptors import Descriptor, drop, pump_in, pump_out
+from nacre.server.pty import open_terminal, resize
+
+# fmt: off
+SIGNALS = (
+    "ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1",
+    "USR2",
+)
+# fmt: on
+"""The signals a client may send (RFC 4254 section 6.10)."""
+
+_QUIET = 0.1
+"""Seconds without output after which a terminal whose session's leader has ended holds no more."""
+
+
+class Processes:
+    """The processes of all sessions of a server."""
+
+    def __init__(self) -> None:
+        self._children: set[Child] = set()
+
+    async def run(self, session: Session, program: Program) -> int | None:
+        """Run ``program`` until it and its output have ended, or the session has.
+
+        With pipes, what the process left in the background and holds them keeps the session open,
+        as OpenSSH has it; at a terminal the session ends with the process.
+
+        :returns: the exit status, or None when a signal ended it: the peer knows already.
+        :raises OSError: the program can't be started; ValueError: it can't be passed on.
+        """
+        running = _with_pipes if session.terminal is None else _at_terminal
+        with running(session, program) as (child, work):
+            self._children.add(child)
+            child.gone.add_done_callback(lambda _: self._children.discard(child))
+            session.on_signal = lambda name: _signal(child, name)
+            try:
+                how = await _unless_closed(session, work)
+            finally:
+                child.end()
+        return _report(session, how)
+
+    async def end(self) -> None:
+        """End every process group that is left, and return when all are gone."""
+        children = list(self._children)
+        for child in children:
+            child.end()
+        if children:
+            await asyncio.wait([child.gone for child in children], timeout=GRACE + 2)
+
+
+_Work = Coroutine[Any, Any, Exit]
+
+
+async def _unless_closed(session: Session, work: _Work) -> Exit | None:
+    """Return what ``work`` does, or None when the channel was closed first."""
+    closed = asyncio.ensure_future(session.wait_closed())
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({closed, working}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        await _cancelled(closed, working)
+
+
+async def _cancelled(*tasks: asyncio.Task[Any] | asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
+    with (
+        _pipe() as (their_in, our_in),
+        _pipe() as (our_out, their_out),
+        _pipe() as (our_err, their_err),
+    ):
+        child = Child(program, their_in, their_out, their_err, terminal=False)
+        for number in (their_in, their_out, their_err):
+            os.close(number)
+    ours = [Descriptor(number) for number in (our_in, our_out, our_err)]
+    try:
+        yield child, _pump_pipes(session, child, *ours)
+    finally:
+        for descriptor in ours:
+            descriptor.close()
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """A pipe, closed again when what follows fails."""
+    ends = os.pipe()
+    try:
+        yield ends
+    except BaseException:
+        for number in ends:
+            os.close(number)
+        raise
+
+
+async def _pump_pipes(
+    session: Session, child: Child, stdin: Descriptor, stdout: Descriptor, stderr: Descriptor
+) -> Exit:
+    async def feed() -> None:
+        try:
+            await pump_in(session.stdin, stdin)
+        finally:
+            stdin.close()
+        await drop(session.stdin)
+
+    async def show(source: Descriptor, sink: Writer) -> None:
+        try:
+            await pump_out(source, sink)
+        finally:
+            source.close()
+
+    async def follow() -> Exit:
+        await asyncio.gather(show(stdout, session.stdout), show(stderr, session.stderr))
+        return await asyncio.shield(child.exited)
+
+    return await _beside(feed(), follow())
+
+
+@contextmanager
+def _at_terminal(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
+    terminal = session.terminal
+    assert terminal is not None
+    number, slave, path = open_terminal(terminal, program.credentials)
+    environment = {**program.environment, "TERM": terminal.term, "SSH_TTY": path}
+    try:
+        child = Child(replace(program, environment=environment), slave, slave, slave, terminal=True)
+    except BaseException:
+        os.close(number)
+        raise
+    finally:
+        os.close(slave)
+    master = Descriptor(number)
+    session.on_resize = partial(resize, number)
+    session.on_break = partial(_break, number)
+    try:
+        yield child, _pump_terminal(session, child, master)
+    finally:
+        session.on_resize = session.on_break = None
+        # The kernel hangs up: the leader and the foreground process group get SIGHUP.
+        master.close()
+
+
+def _break(master: int, milliseconds: int) -> None:
+    # A pseudo-terminal has no line: the system decides what a BREAK on it is.
+    with suppress(termios.error):
+        termios.tcsendbreak(master, 0)
+
+
+async def _pump_terminal(session: Session, child: Child, master: Descriptor) -> Exit:
+    async def feed() -> None:
+        # An end of input means nothing to a terminal: its user types VEOF.
+        await pump_in(session.stdin, master)
+        await drop(session.stdin)
+
+    async def follow() -> Exit:
+        showing = asyncio.ensure_future(pump_out(master, session.stdout))
+        try:
+            how = await asyncio.shield(child.exited)
+            await _until_quiet(master, showing)
+            return how
+        finally:
+            await _cancelled(showing)
+
+    return await _beside(feed(), follow())
+
+
+async def _until_quiet(master: Descriptor, showing: asyncio.Future[None]) -> None:
+    """Return when all was shown, or nothing more came for a while."""
+    while not showing.done():
+        waits = master.waits
+        await asyncio.wait({showing}, timeout=_QUIET)
+        if master.waiting and master.waits == waits:
+            return
+
+
+async def _beside(feed: Awaitable[None], follow: _Work) -> Exit:
+    """Return what ``follow`` does, and end ``feed`` then."""
+    feeding = asyncio.ensure_future(feed)
+    try:
+        return await follow
+    finally:
+        await _cancelled(feeding)
+
+
+def _signal(child: Child, name: str) -> None:
+    if name in SIGNALS:
+        child.send_signal(signal.Signals[f"SIG{name}"])
+
+
+def _report(session: Session, how: Exit | None) -> int | None:
+    if how is None or how.signal is None:
+        return None if how is None else how.status
+    name = f"signal {how.signal}"
+    with suppress(ValueError):
+        name = signal.Signals(how.signal).name.removeprefix("SIG")
+    session.exit_signal(name, how.core_dumped)
+    return None

@@ -1,0 +1,82 @@
+"""Passwords of system accounts without PAM: shadow(5) and crypt(3). Calls block."""
+
+from __future__ import annotations
+
+import ctypes
+import hmac
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FILE = Path("/etc/shadow")
+_UNKNOWN = "$6$rounds=5000$unknown-user$"
+_DAY = 86400
+# crypt(3) keeps its result in memory that all threads share.
+_crypt_lock = threading.Lock()
+
+
+@cache
+def _library() -> Any:
+    for name in ("libcrypt.so.2", "libcrypt.so.1"):
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:
+            continue
+        library.crypt.restype = ctypes.c_char_p
+        library.crypt.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+        return library
+    return None
+
+
+def refusal(user: str, password: str | None, host: str) -> str | None:
+    """Return why ``user`` may not in, or None; the parameters are those of :mod:`.pam`."""
+    fields = _fields(user)
+    if password is not None and not _matches(password, fields):
+        return "wrong password"
+    return _closed(fields, with_password=password is not None)
+
+
+def _fields(user: str) -> list[str] | None:
+    try:
+        lines = _FILE.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        fields = line.split(":")
+        if fields[0] == user and len(fields) >= 8:
+            return fields
+    return None
+
+
+def _matches(password: str, fields: list[str] | None) -> bool:
+    library = _library()
+    # An account without a password, a locked one and an unknown one cost the same time.
+    stored = fields[1] if fields is not None and fields[1].startswith("$") else _UNKNOWN
+    secret = password.encode("utf-8", "surrogateescape")
+    if library is None or b"\0" in secret:
+        return False
+    with _crypt_lock:
+        made = library.crypt(secret, stored.encode())
+    return made is not None and hmac.compare_digest(made, stored.encode())
+
+
+def _closed(fields: list[str] | None, *, with_password: bool) -> str | None:
+    if fields is None:
+        return "unknown"
+    if fields[1].startswith("!"):
+        return "the account is locked"
+    today = int(time.time()) // _DAY
+    changed, maximum, expires = (_number(fields[i]) for i in (2, 4, 7))
+    if expires is not None and today >= expires:
+        return "the account has expired"
+    if not with_password or changed is None:
+        return None
+    if changed == 0 or (maximum is not None and today > changed + maximum):
+        return "the password has expired"
+    return None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,101 @@
+"""What the accounts of this system may do: the policy of ``nacre serve --users system``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from nacre.errors import AccountError
+from nacre.keys import PublicKey
+from nacre.keys.authorized_keys import Options
+from nacre.protocol.asks import UserRequirement
+from nacre.runtime.session import Session
+from nacre.server import pam, shadow
+from nacre.server.accounts import Login, find_account, system_login
+from nacre.server.authorized import read_authorized_keys
+from nacre.server.policy import REQUIREMENTS, AccountPolicy
+
+if TYPE_CHECKING:
+    from nacre.runtime.serving import ServerConnection
+
+_NOLOGIN = Path("/etc/nologin")
+_WAITING = 32
+"""Threads for PAM, which sleeps for seconds after a wrong password: others must not wait for it."""
+
+
+class SystemPolicy(AccountPolicy):
+    """The policy of system accounts: a password or a key; for root a key.
+
+    Needs root's rights. A guessed password of root's is worth too much to let it be tried.
+    """
+
+    def __init__(self) -> None:
+        self._refusal = pam.refusal if pam.available() else shadow.refusal
+        self._threads = ThreadPoolExecutor(_WAITING, "account")
+        self._options: WeakKeyDictionary[ServerConnection, Options] = WeakKeyDictionary()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
+        """Say the same for every user but root."""
+        return UserRequirement(REQUIREMENTS["publickey" if user == "root" else "any"])
+
+    async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
+        """Ask PAM, or the shadow file where there is no PAM."""
+        return await self._in_order(user, password, connection)
+
+    async def _in_order(
+        self, user: str, password: str | None, connection: ServerConnection
+    ) -> bool:
+        """Tell whether the account may be used, by who knows its password or has shown a key."""
+        host = str(connection.peer[0])
+        loop = asyncio.get_running_loop()
+        refusal = await loop.run_in_executor(self._threads, self._look, user, password, host)
+        if refusal is not None:
+            connection.record("refused", method="account", reason=refusal)
+        return refusal is None
+
+    def _look(self, user: str, password: str | None, host: str) -> str | None:
+        refusal = self._refusal(user, password, host)
+        if refusal is None and user != "root" and _NOLOGIN.exists():
+            return f"{_NOLOGIN} exists"
+        return refusal
+
+    async def public_key(
+        self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
+    ) -> bool:
+        """Look into the account's ``authorized_keys``; the account itself must be in order too."""
+        address = str(connection.peer[0])
+        loop = asyncio.get_running_loop()
+        try:
+            options = await loop.run_in_executor(self._threads, _find_key, user, key, address)
+        except AccountError as error:
+            connection.record("refused", method="publickey", reason=str(error))
+            return False
+        if options is None or not signed:
+            return options is not None
+        if not await self._in_order(user, None, connection):
+            return False
+        self._options[connection] = options
+        return True
+
+    async def login(self, session: Session) -> Login:
+        """Return what the account and the options of the key say."""
+        account = await asyncio.to_thread(find_account, session.user)
+        options = self._options.get(session.connection)
+        if options is None:
+            return system_login(account)
+        return system_login(account, options.command, options.pty)
+
+
+def _find_key(user: str, key: PublicKey, address: str) -> Options | None:
+    for keys in read_authorized_keys(find_account(user)):
+        if (found := keys.find(key, address=address, now=time.time())) is not None:
+            return found.options
+    return None

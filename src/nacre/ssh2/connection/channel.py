@@ -1,0 +1,94 @@
+"""The state of one channel (RFC 4254 section 5)."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from nacre.limits import Limits
+from nacre.protocol.phases import Role
+from nacre.ssh2.connection.replies import Replies
+from nacre.ssh2.connection.requests import Requests
+from nacre.ssh2.connection.window import ReceiveWindow, SendWindow
+from nacre.ssh2.transport.outbox import Outbox
+
+
+class State(Enum):
+    """Where a channel stands before its end; what is closed on both sides is forgotten."""
+
+    REQUESTED = "we asked the peer for it"
+    OFFERED = "the peer asked for it, and our owner has not decided"
+    OPEN = "confirmed"
+    CLOSING = "we have sent CLOSE, the peer has not"
+
+
+class Channel:
+    """One channel.
+
+    :ivar number: our number for it.
+    :ivar peer: the peer's number for it.
+    :ivar receives: data from the peer is legal and goes to the owner.
+    :ivar sends: the owner may send data.
+    :ivar eof_received: the peer has sent EOF.
+    :ivar blocked: the owner offered data that was not taken, and waits for ``Writable``.
+    :ivar close_wanted: the owner gave it up before the peer confirmed it.
+    :ivar waiting: tokens of our requests that the peer has not answered, oldest first.
+    """
+
+    __slots__ = (
+        "blocked",
+        "channel_type",
+        "close_wanted",
+        "eof_received",
+        "number",
+        "peer",
+        "receive",
+        "receives",
+        "replies",
+        "requests",
+        "send",
+        "sends",
+        "state",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        channel_type: str,
+        state: State,
+        receive: ReceiveWindow,
+        *,
+        role: Role,
+        outbox: Outbox,
+        limits: Limits,
+    ) -> None:
+        self.number = number
+        self.channel_type = channel_type
+        self.state = state
+        self.peer = 0
+        self.receive = receive
+        self.send = SendWindow()
+        self.receives = False
+        self.sends = False
+        self.eof_received = False
+        self.blocked = False
+        self.close_wanted = False
+        self.waiting: deque[int] = deque()
+        self.requests = Requests(role, channel_type, limits)
+        self.replies = Replies(outbox, limits.channel_requests)
+
+    def opened(self) -> None:
+        """Both sides agreed on it."""
+        self.state = State.OPEN
+        self.receives = self.sends = True
+
+    def end_of_sending(self) -> None:
+        """EOF or CLOSE goes out: no data follows."""
+        self.sends = self.blocked = False
+
+    def closing(self) -> None:
+        """CLOSE goes out."""
+        self.end_of_sending()
+        self.state = State.CLOSING
+        self.receives = False

@@ -1,0 +1,515 @@
+"""Channels over one connection: messages 80-100 in, events out (RFC 4254)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from struct import Struct
+from struct import error as StructError
+
+from nacre.errors import (
+    LocalProtocolError,
+    MalformedMessage,
+    PacketTooLarge,
+    RemoteProtocolError,
+)
+from nacre.limits import Limits
+from nacre.protocol.asks import Answer, AskOpen, AskRequest, Asks, Granted, OpenRefused
+from nacre.protocol.events import (
+    ChannelClosed,
+    ChannelOpened,
+    ChannelRefused,
+    Data,
+    EofReceived,
+    Event,
+    RequestAnswered,
+    RequestReceived,
+    Writable,
+)
+from nacre.protocol.phases import Role
+from nacre.protocol.requests import Request, SessionOpen
+from nacre.ssh2.connection.channel import Channel, State
+from nacre.ssh2.connection.globals import GlobalRequests
+from nacre.ssh2.connection.messages import (
+    ChannelClose,
+    ChannelEof,
+    ChannelFailure,
+    ChannelOpen,
+    ChannelOpenConfirmation,
+    ChannelOpenFailure,
+    ChannelRequest,
+    ChannelSuccess,
+    ChannelWindowAdjust,
+)
+from nacre.ssh2.connection.opens import may_open
+from nacre.ssh2.connection.replies import send_reply
+from nacre.ssh2.connection.requests import Verdict, check_name, decode, may_send, takes_reply
+from nacre.ssh2.connection.window import ReceiveWindow
+from nacre.ssh2.transport.outbox import Outbox
+from nacre.wire.codec import Buffer
+from nacre.wire.numbers import EXTENDED_DATA_STDERR, Msg, OpenFailure
+from nacre.wire.text import safe
+
+# The data path packs by hand: one call of struct instead of a message per 32 KiB.
+_DATA = Struct(">BII")
+_DATA_NUMBER = int(Msg.CHANNEL_DATA)
+_EXTENDED_DATA = Struct(">BIII")
+
+_PEER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
+
+
+class Mux:
+    """Phases 4 and 5 of one connection, as :class:`nacre.protocol.engine.Connection` says.
+
+    Events run ahead of their reader: a channel may be gone here while its last events still wait
+    in the list. ``close_channel`` and ``credit`` of such a channel therefore do nothing; what
+    would send something on it raises :class:`~nacre.errors.LocalProtocolError`.
+
+    :ivar now: the time, in seconds, that windows are measured with.
+    """
+
+    def __init__(
+        self, role: Role, outbox: Outbox, events: list[Event], asks: Asks, limits: Limits
+    ) -> None:
+        self.now = 0.0
+        self._role = role
+        self._outbox = outbox
+        self._events = events
+        self._asks = asks
+        self._limits = limits
+        self._packet_data = limits.packet_data
+        self._channels: dict[int, Channel] = {}
+        self._windows = 0
+        self._last_token = 0
+        self._globals = GlobalRequests(role, outbox, events, asks, limits)
+
+    def handlers(self) -> dict[int, Callable[[Buffer], None]]:
+        """Return the messages that are legal in phases 4 and 5, and what takes each.
+
+        A handler gets the whole payload, and raises
+        :class:`~nacre.errors.RemoteProtocolError` when it breaks the protocol.
+        """
+        return {
+            Msg.GLOBAL_REQUEST: self._globals.on_request,
+            Msg.REQUEST_SUCCESS: self._globals.on_success,
+            Msg.REQUEST_FAILURE: self._globals.on_failure,
+            Msg.CHANNEL_OPEN: self._on_open,
+            Msg.CHANNEL_OPEN_CONFIRMATION: self._on_open_confirmation,
+            Msg.CHANNEL_OPEN_FAILURE: self._on_open_failure,
+            Msg.CHANNEL_WINDOW_ADJUST: self._on_window_adjust,
+            Msg.CHANNEL_DATA: self._on_data,
+            Msg.CHANNEL_EXTENDED_DATA: self._on_extended_data,
+            Msg.CHANNEL_EOF: self._on_eof,
+            Msg.CHANNEL_CLOSE: self._on_close,
+            Msg.CHANNEL_REQUEST: self._on_request,
+            Msg.CHANNEL_SUCCESS: self._on_success,
+            Msg.CHANNEL_FAILURE: self._on_failure,
+        }
+
+    def tick(self, now: float) -> None:
+        """Note the time."""
+        self.now = now
+
+    def resume(self) -> None:
+        """Note that a key exchange ended, and with it the pause of data."""
+        for channel in self._channels.values():
+            self._unblock(channel)
+
+    # --- the owner's calls ---
+
+    def open_channel(self, channel_type: str, data: bytes = b"") -> int:
+        """Ask the peer for a channel; ``ChannelOpened`` or ``ChannelRefused`` follows.
+
+        :raises LocalProtocolError: this role opens no such channels, or too many are open.
+        """
+        if not may_open(self._role, channel_type):
+            raise LocalProtocolError(f"a {self._role.value} can't open a {channel_type} channel")
+        if len(self._channels) >= self._limits.channels:
+            raise LocalProtocolError(f"{len(self._channels)} channels are open already")
+        channel = self._new(channel_type, State.REQUESTED)
+        self._outbox.send(
+            ChannelOpen(
+                channel_type, channel.number, channel.receive.left, self._packet_data, data
+            ).encode()
+        )
+        self._add(channel)
+        return channel.number
+
+    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+        """Send as much of ``data`` as goes now, and return how many octets that was.
+
+        Nothing goes while a key exchange is on. When less than all went, ``Writable`` follows.
+
+        :raises LocalProtocolError: the channel is not open, or its EOF was sent; or ``stream`` is
+            1 on anything but a server's session.
+        """
+        state = self._channels.get(channel)
+        if state is None or not state.sends:
+            raise LocalProtocolError(f"channel {channel} takes no data")
+        if stream:
+            self._check_stream(state, stream)
+        window = state.send
+        offered = len(data)
+        size = min(offered, window.left) if self._outbox.takes_data else 0
+        state.blocked = size < offered
+        window.left -= size
+        packet = window.packet
+        if size <= packet and size == offered:
+            if size:
+                self._outbox.send_parts(_head(state.peer, stream, size), data)
+            return size
+        view = memoryview(data)
+        for start in range(0, size, packet):
+            part = view[start : min(start + packet, size)]
+            self._outbox.send_parts(_head(state.peer, stream, len(part)), part)
+        return size
+
+    def send_eof(self, channel: int) -> None:
+        """Say that no more data follows.
+
+        :raises LocalProtocolError: the channel is not open, or EOF was sent already.
+        """
+        state = self._open(channel)
+        if not state.sends:
+            raise LocalProtocolError(f"EOF was sent on channel {channel} already")
+        self._outbox.send(ChannelEof(state.peer).encode())
+        state.end_of_sending()
+
+    def close_channel(self, channel: int) -> None:
+        """Close our side, if it is not closed; ``ChannelClosed`` follows when the peer closed too.
+
+        A channel that the peer has not confirmed yet is closed as soon as it is.
+
+        :raises LocalProtocolError: the peer's open of it waits for an answer.
+        """
+        state = self._channels.get(channel)
+        if state is None:
+            return
+        if state.state is State.OFFERED:
+            raise LocalProtocolError(f"refuse channel {channel} by answering its question")
+        if state.state is State.REQUESTED:
+            state.close_wanted = True
+        elif state.state is State.OPEN:
+            self._outbox.send(ChannelClose(state.peer).encode())
+            self._closing(state)
+
+    def send_request(self, channel: int, request: Request, *, want_reply: bool = True) -> int:
+        """Send a request. Returns a token for ``RequestAnswered``, or 0 when none follows.
+
+        Requests that RFC 4254 section 6 gives no reply, such as exit-status, never ask for one.
+
+        :raises LocalProtocolError: the channel is not open, the request is one that only the peer
+            sends, or too many wait for their answers.
+        """
+        state = self._open(channel)
+        if not may_send(self._role, state.channel_type, request):
+            raise LocalProtocolError(
+                f"a {self._role.value} can't send {request.NAME} on a {state.channel_type} channel"
+            )
+        want_reply = want_reply and takes_reply(request)
+        if want_reply and len(state.waiting) >= self._limits.channel_requests:
+            raise LocalProtocolError(f"too many requests wait for answers on channel {channel}")
+        self._outbox.send(
+            ChannelRequest(state.peer, request.NAME, want_reply, request.encode()).encode()
+        )
+        if not want_reply:
+            return 0
+        state.waiting.append(token := self._token())
+        return token
+
+    def send_global_request(self, name: str, data: bytes = b"", *, want_reply: bool = True) -> int:
+        """Send a global request. Returns a token for ``GlobalRequestAnswered``, or 0.
+
+        :raises LocalProtocolError: too many wait for their answers.
+        """
+        token = self._token() if want_reply else 0
+        self._globals.send(token, name, data, want_reply=want_reply)
+        return token
+
+    def credit(self, channel: int, octets: int) -> None:
+        """Say that a reader consumed ``octets``, so that the peer may send as many more.
+
+        :raises LocalProtocolError: the channel is open, and so many were not unread.
+        """
+        state = self._channels.get(channel)
+        if state is not None and state.state is State.OPEN:
+            self._consume(state, octets)
+
+    def _open(self, number: int) -> Channel:
+        channel = self._channels.get(number)
+        if channel is None or channel.state is not State.OPEN:
+            raise LocalProtocolError(f"channel {number} is not open")
+        return channel
+
+    def _check_stream(self, channel: Channel, stream: int) -> None:
+        if (
+            stream != EXTENDED_DATA_STDERR
+            or self._role is not Role.SERVER
+            or channel.channel_type != "session"
+        ):
+            raise LocalProtocolError(f"channel {channel.number} has no stream {stream} to send on")
+
+    def _token(self) -> int:
+        self._last_token += 1
+        return self._last_token
+
+    # --- the table of channels ---
+
+    def _new(self, channel_type: str, state: State) -> Channel:
+        return Channel(
+            next(number for number in count() if number not in self._channels),
+            channel_type,
+            state,
+            self._first_window(),
+            role=self._role,
+            outbox=self._outbox,
+            limits=self._limits,
+        )
+
+    def _add(self, channel: Channel) -> None:
+        self._channels[channel.number] = channel
+        self._windows += channel.receive.size
+
+    def _first_window(self) -> ReceiveWindow:
+        size = self._limits.window_initial
+        if self._windows + size > self._limits.windows_total:
+            # Enough to work with, and too little to matter when a thousand channels have it.
+            size = min(size, 2 * self._packet_data)
+        return ReceiveWindow(size, self._limits.window_maximum, self.now)
+
+    def _remove(self, channel: Channel) -> None:
+        del self._channels[channel.number]
+        self._windows -= channel.receive.size
+
+    def _closing(self, channel: Channel) -> None:
+        """Forget what can't be answered any more: nothing follows our CLOSE."""
+        channel.closing()
+        for ask_id in channel.replies.open_asks():
+            self._asks.withdraw(ask_id)
+
+    def _known(self, number: int, *states: State) -> Channel:
+        channel = self._channels.get(number)
+        if channel is None:
+            raise RemoteProtocolError(f"a message for channel {number}, which does not exist")
+        if channel.state not in states:
+            raise RemoteProtocolError(
+                f"a message for channel {number} that is not legal: {channel.state.value}"
+            )
+        return channel
+
+    def _established(self, number: int) -> Channel:
+        return self._known(number, State.OPEN, State.CLOSING)
+
+    # --- opening ---
+
+    def _on_open(self, payload: Buffer) -> None:
+        message = ChannelOpen.decode(payload)
+        check_name(message.channel_type, self._limits)
+        if (refused := self._refusal(message)) is not None:
+            self._refuse(message.sender, refused)
+            return
+        channel = self._new(message.channel_type, State.OFFERED)
+        channel.peer = message.sender
+        channel.send.start(message.window, message.packet)
+        self._add(channel)
+        self._asks.ask(
+            AskOpen(channel=channel.number, channel_type=message.channel_type, data=message.data),
+            lambda answer: self._decided(channel, answer),
+        )
+
+    def _refusal(self, message: ChannelOpen) -> OpenRefused | None:
+        limits = self._limits
+        if not may_open(_PEER[self._role], message.channel_type):
+            return OpenRefused(
+                OpenFailure.ADMINISTRATIVELY_PROHIBITED,
+                f"a {self._role.value} opens no {message.channel_type} channels for its peer",
+            )
+        if len(self._channels) >= limits.channels:
+            return OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "too many channels are open")
+        if message.channel_type == "session":
+            SessionOpen.decode(message.data)
+            if self._globals.no_more_sessions:
+                raise RemoteProtocolError("a session is opened after no-more-sessions@openssh.com")
+            sessions = sum(c.channel_type == "session" for c in self._channels.values())
+            if sessions >= limits.sessions:
+                return OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "too many sessions are open")
+        return None
+
+    def _refuse(self, peer: int, refused: OpenRefused) -> None:
+        message = ChannelOpenFailure(peer, refused.code, refused.description, "")
+        send_reply(self._outbox, message.encode())
+
+    def _decided(self, channel: Channel, answer: Answer) -> None:
+        if isinstance(answer, OpenRefused):
+            self._remove(channel)
+            self._refuse(channel.peer, answer)
+            return
+        message = ChannelOpenConfirmation(
+            channel.peer, channel.number, channel.receive.left, self._packet_data, b""
+        )
+        send_reply(self._outbox, message.encode())
+        channel.opened()
+        self._events.append(ChannelOpened(channel.number))
+
+    def _on_open_confirmation(self, payload: Buffer) -> None:
+        message = ChannelOpenConfirmation.decode(payload)
+        channel = self._known(message.recipient, State.REQUESTED)
+        channel.peer = message.sender
+        channel.send.start(message.window, message.packet)
+        channel.opened()
+        if channel.close_wanted:
+            self.close_channel(channel.number)
+        else:
+            self._events.append(ChannelOpened(channel.number))
+
+    def _on_open_failure(self, payload: Buffer) -> None:
+        message = ChannelOpenFailure.decode(payload)
+        channel = self._known(message.recipient, State.REQUESTED)
+        self._remove(channel)
+        self._events.append(ChannelRefused(channel.number, message.code, safe(message.description)))
+
+    # --- data ---
+
+    def _on_data(self, payload: Buffer) -> None:
+        try:
+            _, number, size = _DATA.unpack_from(payload)
+        except StructError:
+            raise MalformedMessage("CHANNEL_DATA is cut off") from None
+        channel = self._incoming(number, size, len(payload) - _DATA.size)
+        if size and channel.receives:
+            self._events.append(Data(number, payload[_DATA.size :]))
+
+    def _on_extended_data(self, payload: Buffer) -> None:
+        try:
+            _, number, code, size = _EXTENDED_DATA.unpack_from(payload)
+        except StructError:
+            raise MalformedMessage("CHANNEL_EXTENDED_DATA is cut off") from None
+        channel = self._incoming(number, size, len(payload) - _EXTENDED_DATA.size)
+        if not size or not channel.receives:
+            return
+        if (
+            code == EXTENDED_DATA_STDERR
+            and self._role is Role.CLIENT
+            and channel.channel_type == "session"
+        ):
+            self._events.append(Data(number, payload[_EXTENDED_DATA.size :], 1))
+        else:
+            self._consume(channel, size)
+
+    def _incoming(self, number: int, size: int, present: int) -> Channel:
+        """Check data against everything, and take it off the window.
+
+        Data for a channel that we closed, and the peer has not, comes from before it knew: it is
+        checked like any other, and its window is never opened again.
+        """
+        channel = self._channels.get(number)
+        if channel is None or not channel.receives:
+            channel = self._established(number)
+            if channel.eof_received:
+                raise RemoteProtocolError(f"data on channel {number} after its EOF")
+        if size != present:
+            raise MalformedMessage(f"data of {size} bytes in a message with room for {present}")
+        if size > self._packet_data:
+            raise PacketTooLarge(
+                f"{size} bytes of data in one message; at most {self._packet_data} are taken"
+            )
+        window = channel.receive
+        if size > window.left:
+            raise RemoteProtocolError(
+                f"{size} bytes of data on channel {number}, whose window has {window.left}"
+            )
+        window.left -= size
+        return channel
+
+    def _consume(self, channel: Channel, octets: int) -> None:
+        window = channel.receive
+        window.consume(octets)
+        if channel.eof_received:
+            return
+        before = window.size
+        if grant := window.adjust(self.now, self._limits.windows_total - self._windows):
+            self._windows += window.size - before
+            send_reply(self._outbox, ChannelWindowAdjust(channel.peer, grant).encode())
+
+    def _on_window_adjust(self, payload: Buffer) -> None:
+        message = ChannelWindowAdjust.decode(payload)
+        channel = self._established(message.recipient)
+        channel.send.add(message.octets)
+        self._unblock(channel)
+
+    def _unblock(self, channel: Channel) -> None:
+        if channel.blocked and channel.send.left and self._outbox.takes_data:
+            channel.blocked = False
+            self._events.append(Writable(channel.number))
+
+    # --- the end of a channel ---
+
+    def _on_eof(self, payload: Buffer) -> None:
+        channel = self._established(ChannelEof.decode(payload).recipient)
+        if channel.eof_received:
+            raise RemoteProtocolError(f"a second EOF on channel {channel.number}")
+        channel.eof_received = True
+        channel.receives = False
+        if channel.state is State.OPEN:
+            self._events.append(EofReceived(channel.number))
+
+    def _on_close(self, payload: Buffer) -> None:
+        channel = self._established(ChannelClose.decode(payload).recipient)
+        if channel.state is State.OPEN:
+            # The peer takes nothing more, so there is nothing to wait for (section 5.3).
+            send_reply(self._outbox, ChannelClose(channel.peer).encode())
+            self._closing(channel)
+        self._remove(channel)
+        self._events.append(ChannelClosed(channel.number))
+
+    # --- requests ---
+
+    def _on_request(self, payload: Buffer) -> None:
+        message = ChannelRequest.decode(payload)
+        channel = self._established(message.recipient)
+        check_name(message.name, self._limits)
+        request = decode(message.name, message.data)
+        if channel.state is State.CLOSING:
+            return
+        verdict = channel.requests.judge(request)
+        if verdict is Verdict.ASK:
+            self._ask(channel, request, want_reply=message.want_reply)
+            return
+        if verdict is Verdict.TELL:
+            self._events.append(RequestReceived(channel.number, request))
+        if message.want_reply:
+            slot = channel.replies.reserve()
+            channel.replies.settle(slot, _reply(channel, verdict is Verdict.TELL))
+
+    def _ask(self, channel: Channel, request: Request, *, want_reply: bool) -> None:
+        slot = channel.replies.reserve()
+
+        def answered(answer: Answer) -> None:
+            granted = isinstance(answer, Granted)
+            if not granted:
+                channel.requests.denied(request)
+            channel.replies.settle(slot, _reply(channel, granted) if want_reply else b"")
+
+        slot.ask_id = self._asks.ask(AskRequest(channel=channel.number, request=request), answered)
+
+    def _on_success(self, payload: Buffer) -> None:
+        self._reply_came(ChannelSuccess.decode(payload).recipient, True)
+
+    def _on_failure(self, payload: Buffer) -> None:
+        self._reply_came(ChannelFailure.decode(payload).recipient, False)
+
+    def _reply_came(self, number: int, success: bool) -> None:
+        channel = self._established(number)
+        if not channel.waiting:
+            raise RemoteProtocolError(f"a reply to no request on channel {number}")
+        self._events.append(RequestAnswered(number, channel.waiting.popleft(), success))
+
+
+def _head(peer: int, stream: int, size: int) -> bytes:
+    if stream:
+        return _EXTENDED_DATA.pack(Msg.CHANNEL_EXTENDED_DATA, peer, stream, size)
+    return _DATA.pack(_DATA_NUMBER, peer, size)
+
+
+def _reply(channel: Channel, success: bool) -> bytes:
+    return (ChannelSuccess if success else ChannelFailure)(channel.peer).encode()

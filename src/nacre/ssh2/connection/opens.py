@@ -1,0 +1,23 @@
+"""Channel types: who opens which, and what is refused without asking (RFC 4254 section 5.1)."""
+
+from __future__ import annotations
+
+from nacre.protocol.phases import Role
+
+_OPENED_ONLY_BY = {
+    "session": Role.CLIENT,
+    "direct-tcpip": Role.CLIENT,
+    "direct-streamlocal@openssh.com": Role.CLIENT,
+    "forwarded-tcpip": Role.SERVER,
+    "forwarded-streamlocal@openssh.com": Role.SERVER,
+    "x11": Role.SERVER,
+    "auth-agent@openssh.com": Role.SERVER,
+}
+
+
+def may_open(opener: Role, channel_type: str) -> bool:
+    """Return whether the side in the role ``opener`` may open channels of this type.
+
+    A client that took a ``session`` would run programs for its server (RFC 4254 section 6.1).
+    """
+    return _OPENED_ONLY_BY.get(channel_type, opener) is opener

@@ -1,0 +1,161 @@
+"""Channel requests: their values, their direction, and what a session takes when."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from nacre.errors import MalformedMessage
+from nacre.limits import Limits
+from nacre.protocol.phases import Role
+from nacre.protocol.requests import (
+    KNOWN_REQUESTS,
+    Break,
+    EndOfWrite,
+    Env,
+    Exec,
+    ExitSignal,
+    ExitStatus,
+    Keepalive,
+    OtherRequest,
+    PtyRequest,
+    Request,
+    Shell,
+    Signal,
+    Subsystem,
+    WindowChange,
+    XonXoff,
+)
+from nacre.wire.text import safe
+
+_STARTS = (Shell, Exec, Subsystem)
+_DECIDED_BY_SERVER = (PtyRequest, Env, *_STARTS, Break)
+_TOLD: dict[Role, tuple[type[Request], ...]] = {
+    Role.SERVER: (WindowChange, Signal),
+    Role.CLIENT: (ExitStatus, ExitSignal, XonXoff),
+}
+_SENT_BY: dict[Role, tuple[type[Request], ...]] = {
+    Role.CLIENT: (*_DECIDED_BY_SERVER, *_TOLD[Role.SERVER]),
+    Role.SERVER: _TOLD[Role.CLIENT],
+}
+_WITHOUT_REPLY = (*_TOLD[Role.SERVER], *_TOLD[Role.CLIENT], EndOfWrite)
+_OTHER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
+_MODES_OCTETS = 4096
+
+
+class Verdict(Enum):
+    """What becomes of a request."""
+
+    ASK = "the owner decides"
+    TELL = "the owner is told, and there is nothing to refuse"
+    REFUSE = "no, without asking"
+
+
+def check_name(name: str, limits: Limits) -> None:
+    """Check the name of a request or channel type (RFC 4251 section 6).
+
+    :raises MalformedMessage: it is too long, or not printable US-ASCII.
+    """
+    if len(name) > limits.request_name:
+        raise MalformedMessage(f"a name of {len(name)} characters")
+    if not (name and name.isascii() and name.isprintable()):
+        raise MalformedMessage(f"a name that is not printable US-ASCII: {safe(name)!r}")
+
+
+def decode(name: str, data: bytes) -> Request:
+    """Return the value of a request.
+
+    :raises MalformedMessage: ``data`` is not of its layout.
+    """
+    kind = KNOWN_REQUESTS.get(name)
+    return OtherRequest(name, data) if kind is None else kind.decode(data)
+
+
+def may_send(role: Role, channel_type: str, request: Request) -> bool:
+    """Return whether ``request`` is one that this side may send on such a channel."""
+    if isinstance(request, _SENT_BY[role]):
+        return channel_type == "session"
+    return not isinstance(request, _SENT_BY[_OTHER[role]])
+
+
+def takes_reply(request: Request) -> bool:
+    """Return whether a reply to ``request`` may be asked for."""
+    return not isinstance(request, _WITHOUT_REPLY)
+
+
+class Requests:
+    """What one channel was asked so far, and therefore what it may still be asked.
+
+    RFC 4254 section 6.5: one of shell, exec and subsystem succeeds per channel. A start that is
+    not decided yet counts as one, and its environment and terminal are settled with it.
+    """
+
+    __slots__ = ("_limits", "_octets", "_role", "_session", "_started", "_terminal", "_variables")
+
+    def __init__(self, role: Role, channel_type: str, limits: Limits) -> None:
+        self._role = role
+        self._session = channel_type == "session"
+        self._limits = limits
+        self._started = False
+        self._terminal = False
+        self._variables = 0
+        self._octets = 0
+
+    def judge(self, request: Request) -> Verdict:
+        """Decide who decides on the peer's ``request``; one to ``ASK`` for counts from here on.
+
+        A client takes no request that only clients send, and a server none that only servers send.
+        A keepalive is refused like every request nobody knows: any answer shows life.
+        """
+        if isinstance(request, EndOfWrite):
+            return Verdict.TELL
+        if isinstance(request, OtherRequest):
+            return Verdict.ASK if self._role is Role.SERVER else Verdict.REFUSE
+        if isinstance(request, Keepalive) or not self._session or not self._within_bounds(request):
+            return Verdict.REFUSE
+        if isinstance(request, _TOLD[self._role]):
+            return Verdict.TELL
+        if self._role is Role.CLIENT or not isinstance(request, _DECIDED_BY_SERVER):
+            return Verdict.REFUSE
+        return Verdict.ASK if self._note(request) else Verdict.REFUSE
+
+    def _within_bounds(self, request: Request) -> bool:
+        limits = self._limits
+        match request:
+            case PtyRequest(term=term, modes=modes):
+                return len(term) <= limits.request_name and len(modes) <= _MODES_OCTETS
+            case Exec(command=command):
+                return len(command) <= limits.command
+            case Subsystem(name=name) | Signal(name=name) | ExitSignal(name=name):
+                return len(name) <= limits.request_name
+        return True
+
+    def _note(self, request: Request) -> bool:
+        if isinstance(request, Break):
+            return True
+        if self._started:
+            return False
+        if isinstance(request, _STARTS):
+            self._started = True
+        elif isinstance(request, PtyRequest):
+            if self._terminal:
+                return False
+            self._terminal = True
+        elif isinstance(request, Env):
+            return self._note_variable(request)
+        return True
+
+    def _note_variable(self, request: Env) -> bool:
+        octets = self._octets + len(request.name.encode("utf-8", "surrogateescape"))
+        octets += len(request.value.encode("utf-8", "surrogateescape"))
+        if self._variables >= self._limits.environment or octets > self._limits.environment_octets:
+            return False
+        self._variables += 1
+        self._octets = octets
+        return True
+
+    def denied(self, request: Request) -> None:
+        """Note that the owner said no: another start, or another terminal, may be asked for."""
+        if isinstance(request, _STARTS):
+            self._started = False
+        elif isinstance(request, PtyRequest):
+            self._terminal = False

@@ -1,0 +1,131 @@
+"""Flow control of one channel: what may be sent, and what the peer may send (RFC 4254 section 5.2).
+
+How the receive window is kept
+==============================
+
+The peer may have ``size`` octets under way or unread here: never more, so a reader that stalls
+costs at most ``size`` octets of memory. What the reader consumed is granted again in steps: one
+WINDOW_ADJUST per step, because each costs a packet on the way back and a wake-up there.
+
+A sender is never stopped by the window while ``size - step`` covers what the path holds
+(bandwidth x round trip). A large window therefore takes small steps: an eighth leaves seven
+eighths of it at work; a quarter does for windows that small paths are happy with.
+
+How it grows
+============
+
+A window that is used up more than once a second is doubled, as long as the reader keeps up. That
+finds any path whose round trip is below a second in a few doublings, and leaves alone what never
+moves much: a terminal, a control connection. Where the reader is the slow end, a larger window
+would only be a larger buffer, so it stays. A grant can't be taken back, so no window shrinks.
+"""
+
+from __future__ import annotations
+
+from nacre.errors import LocalProtocolError, RemoteProtocolError
+from nacre.limits import MIB
+
+_WINDOW_END = 1 << 32
+_SEND_PACKET = 32 * 1024
+_COARSE_STEPS_UP_TO = 4 * MIB
+_GROWTH_PERIOD = 1.0
+
+
+class SendWindow:
+    """What this side may send.
+
+    :ivar left: octets of data the peer still takes.
+    :ivar packet: octets of data in one message: the peer's maximum, but never above 32 KiB,
+        which is what all peers really take.
+    """
+
+    __slots__ = ("left", "packet")
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.packet = 0
+
+    def start(self, window: int, packet: int) -> None:
+        """Take what the peer said when the channel was opened.
+
+        :raises RemoteProtocolError: it takes no packet at all.
+        """
+        if packet == 0:
+            raise RemoteProtocolError("the peer's maximum packet size is 0")
+        self.left = window
+        self.packet = min(packet, _SEND_PACKET)
+
+    def add(self, octets: int) -> None:
+        """Take a WINDOW_ADJUST.
+
+        :raises RemoteProtocolError: the window would be above 2**32 - 1.
+        """
+        self.left += octets
+        if self.left >= _WINDOW_END:
+            raise RemoteProtocolError("the peer opened a channel's window beyond 2**32 - 1 bytes")
+
+
+class ReceiveWindow:
+    """What the peer may send. Whoever takes data in subtracts it from ``left``, checked.
+
+    At all times ``left + unread + consumed == size``.
+
+    :ivar left: octets the peer may still send.
+    :ivar consumed: octets the reader is done with, and which are not granted again yet.
+    :ivar size: octets that may be under way or unread together.
+    """
+
+    __slots__ = ("_maximum", "_moved", "_since", "consumed", "left", "size", "step")
+
+    def __init__(self, size: int, maximum: int, now: float) -> None:
+        self.left = size
+        self.consumed = 0
+        self._maximum = maximum
+        self._moved = 0
+        self._since = now
+        self._resize(size)
+
+    def _resize(self, size: int) -> None:
+        self.size = size
+        self.step = max(1, size // 4 if size <= _COARSE_STEPS_UP_TO else size // 8)
+
+    @property
+    def unread(self) -> int:
+        """Octets that came in and wait for the reader."""
+        return self.size - self.left - self.consumed
+
+    def consume(self, octets: int) -> None:
+        """Note that the reader is done with ``octets``.
+
+        :raises LocalProtocolError: so many were not unread.
+        """
+        if not 0 <= octets <= self.unread:
+            raise LocalProtocolError(f"credit for {octets} bytes where {self.unread} are unread")
+        self.consumed += octets
+
+    def adjust(self, now: float, spare: int) -> int:
+        """Return the octets to grant now; 0 while less than a step was consumed.
+
+        :param now: seconds, on the clock of the constructor's ``now``.
+        :param spare: octets by which this window may grow at most.
+        """
+        if self.consumed < self.step:
+            return 0
+        grant, self.consumed = self.consumed, 0
+        self._moved += grant
+        self.left += grant
+        return grant + self._growth(now, spare)
+
+    def _growth(self, now: float, spare: int) -> int:
+        if self._moved < self.size:
+            return 0
+        growth = 0
+        if now - self._since < _GROWTH_PERIOD:
+            if self.unread > self.size // 4:
+                return 0
+            growth = max(0, min(self.size, self._maximum - self.size, spare))
+            self._resize(self.size + growth)
+            self.left += growth
+        self._moved = 0
+        self._since = now
+        return growth

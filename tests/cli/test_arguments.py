@@ -1,0 +1,125 @@
+import pytest
+
+from nacre.cli.arguments import parse, quote, split_destination
+from nacre.config.client import LogLevel
+from nacre.config.client import parse as parse_config
+from nacre.errors import ConfigurationError
+
+
+def config(*words):
+    return parse_config(parse(words).options)
+
+
+def test_host_and_command():
+    arguments = parse(["host", "echo", "-n", "a  b"])
+    assert arguments.host == "host"
+    assert arguments.command == "echo -n a  b"
+    assert parse(["host"]).command is None
+    assert parse([]).host == ""
+
+
+def test_options_may_be_joined_and_stand_behind_the_host():
+    arguments = parse(["-vvT", "-p2222", "host", "-l", "alice", "cmd", "-p", "1"])
+    found = parse_config(arguments.options)
+    assert arguments.command == "cmd -p 1"
+    assert (found.port, found.user, found.request_tty) == (2222, "alice", "no")
+    assert found.log_level is LogLevel.DEBUG2
+
+
+def test_two_dashes_end_the_options():
+    arguments = parse(["host", "--", "-x"])
+    assert arguments.command == "-x"
+    assert parse(["--", "host", "cmd"]).command == "cmd"
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "expected"),
+    [
+        (["-4", "h"], "address_family", "inet"),
+        (["-6", "h"], "address_family", "inet6"),
+        (["-C", "-o", "Compression=no", "h"], "compression", True),
+        (["-b", "192.0.2.1", "h"], "bind_address", "192.0.2.1"),
+        (["-c", "aes128-ctr,aes256-ctr", "h"], "ciphers", "aes128-ctr,aes256-ctr"),
+        (["-m", "hmac-sha2-512", "h"], "macs", "hmac-sha2-512"),
+        (["-e", "none", "h"], "escape_char", None),
+        (["-e^B", "h"], "escape_char", b"\x02"),
+        (["-i", "/a b", "-i", 'c"d', "h"], "identity_files", ("/a b", 'c"d')),
+        (["-l", "a b", "h"], "user", "a b"),
+        (["-n", "h"], "stdin_null", True),
+        (["-N", "h"], "session_type", "none"),
+        (["-s", "h", "sftp"], "session_type", "subsystem"),
+        (["-t", "h"], "request_tty", "yes"),
+        (["-tt", "h"], "request_tty", "force"),
+        (["-t", "h", "-t"], "request_tty", "force"),
+        (["-T", "h"], "request_tty", "no"),
+        (["-oPort=23", "-p", "24", "h"], "port", 23),
+        (["-p", "24", "-oPort=23", "h"], "port", 24),
+        (["-o", "Port 23", "h"], "port", 23),
+        (["-q", "h"], "log_level", LogLevel.QUIET),
+        (["-v", "-o", "LogLevel=ERROR", "h"], "log_level", LogLevel.DEBUG1),
+        (["-vvvv", "h"], "log_level", LogLevel.DEBUG3),
+        (["-F", "none", "h"], "port", 22),
+        (["-F/dev/null", "-axk2", "h"], "port", 22),
+        (["-S", "none", "h"], "port", 22),
+        (["bob@h"], "user", "bob"),
+        (["-l", "alice", "bob@h"], "user", "alice"),
+        (["ssh://bob@h:99"], "port", 99),
+    ],
+)
+def test_options(words, field, expected):
+    assert getattr(config(*words), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-L", "1:h:2", "h"], "-L: local forwarding is not supported by nacre yet"),
+        (["-f", "h"], "-f: going to the background"),
+        (["-F", "/etc/my", "h"], "configuration files are not read"),
+        (["-Z", "h"], "option -Z not recognized"),
+        (["-p"], "option -p requires argument"),
+        (["user@"], "names no host"),
+        (["--", "-oProxyCommand=x"], "names no host"),
+        (["u@-host"], "names no host"),
+        (["--json", "h"], "not recognized"),
+    ],
+)
+def test_what_is_refused(words, message):
+    with pytest.raises(ConfigurationError, match=message):
+        parse(words)
+
+
+@pytest.mark.parametrize(
+    ("destination", "host", "options"),
+    [
+        ("h", "h", []),
+        ("a@b@h", "h", ['User="a@b"']),
+        ("::1", "::1", []),
+        ("[::1]", "::1", []),
+        ("u@::1", "::1", ['User="u"']),
+        ("ssh://h", "h", []),
+        ("ssh://h/", "h", []),
+        ("SSH://u%40x@h:22/", "h", ['User="u@x"', "Port=22"]),
+        ("ssh://[::1]:2222", "::1", ["Port=2222"]),
+        ("ssh://[::1]", "::1", []),
+    ],
+)
+def test_destinations(destination, host, options):
+    assert split_destination(destination) == (host, options)
+
+
+def test_questions():
+    assert parse(["-V"]).show_version
+    assert parse(["-G", "h"]).show_config
+    assert parse(["-Q", "cipher"]).query == "cipher"
+    assert parse(["-E", "/log", "h"]).log_file == "/log"
+
+
+def test_long_options_are_the_callers():
+    assert parse(["--json", "h", "cmd", "--json"], ["json"]).flags == {"json"}
+    assert parse(["h", "--json"], ["json"]).flags == {"json"}
+    assert parse(["h", "cmd", "--json"], ["json"]).command == "cmd --json"
+
+
+def test_quote():
+    assert quote('a"b\\c') == '"a\\"b\\\\c"'

@@ -1,0 +1,63 @@
+"""The arguments of ``nacre serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nacre.cli.serve import command
+from nacre.server.daemon import Daemon, show
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Daemon]:
+    daemons: list[Daemon] = []
+    monkeypatch.setattr(Daemon, "run", lambda daemon: daemons.append(daemon))
+    return daemons
+
+
+def test_defaults(started: list[Daemon]) -> None:
+    assert CliRunner().invoke(command, []).exit_code == 0
+    (daemon,) = started
+    assert daemon.addresses == (("127.0.0.1", 2222),)
+    assert (daemon.state, daemon.users, daemon.run_as, daemon.profile) == (
+        *(None, "store", None, "default"),
+    )
+
+
+def test_everything(started: list[Daemon]) -> None:
+    words = "--state s --listen [::1]:22 --listen :0 --listen localhost:65535 --users system "
+    words += "--run-as nobody -o MaxSessions=3 -o LogLevel=QUIET --profile legacy"
+    assert CliRunner().invoke(command, words.split()).exit_code == 0
+    (daemon,) = started
+    assert daemon.addresses == (("::1", 22), ("", 0), ("localhost", 65535))
+    assert (daemon.state, daemon.users, daemon.run_as) == (Path("s"), "system", "nobody")
+    assert (daemon.config.max_sessions, daemon.profile) == (3, "legacy")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--listen 127.0.0.1",
+        "--listen 127.0.0.1:65536",
+        "--listen ::1:22",
+        "--listen x",
+        "--users ldap",
+        "-o Nonsense=1",
+        "-o MaxSessions",
+        "--profile weak",
+        "extra",
+    ],
+)
+def test_usage_errors(started: list[Daemon], words: str) -> None:
+    done = CliRunner().invoke(command, words.split())
+    assert done.exit_code == 2
+    assert "Error:" in done.output
+    assert started == []
+
+
+def test_addresses_are_shown_as_they_are_given() -> None:
+    assert show("127.0.0.1", 22) == "127.0.0.1:22"
+    assert show("::1", 22) == "[::1]:22"

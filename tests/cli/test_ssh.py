@@ -1,0 +1,510 @@
+"""The installed program against a server in this process."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+
+import pytest
+
+import nacre
+from nacre.keys import dump_private
+
+HOST_KEY = nacre.generate("ssh-ed25519")
+USER_KEY = nacre.generate("ssh-ed25519")
+PROGRAM = (sys.executable, "-c", "from nacre.cli.ssh import main; main()")
+ON_TERMINAL = (
+    sys.executable,
+    "-c",
+    "import os; os.login_tty(0); from nacre.cli.ssh import main; main()",
+)
+TRACE = (sys.executable, "-c", "from nacre.cli.main import main; main()", "trace")
+DEADLINE = 30
+
+
+class Served:
+    """A server for one test, and the client's files."""
+
+    def __init__(self, server, policy, home):
+        self.server = server
+        self.policy = policy
+        self.port = server.port
+        self.home = home
+        self.known_hosts = home / ".ssh" / "known_hosts"
+
+    def words(self, *words, user="alice"):
+        return ("-F", "none", "-p", str(self.port), "-l", user, "127.0.0.1", *words)
+
+    async def ssh(self, *options, command=(), input=b"", program=PROGRAM, user="alice"):
+        """Return exit status, output and standard error."""
+        process = await asyncio.create_subprocess_exec(
+            *program,
+            *options,
+            *self.words(*command, user=user),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environment(),
+            start_new_session=True,
+        )
+        try:
+            out, err = await asyncio.wait_for(process.communicate(input), DEADLINE)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return process.returncode, out, err.decode()
+
+    def environment(self, **more):
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("SSH_", "DISPLAY"))}
+        return keep | {"HOME": str(self.home), "TERM": "vt100", "COLOR": "blue"} | more
+
+
+async def handle(session):
+    """A tiny shell: what the tests ask for by name."""
+    command = (session.command or b"").decode()
+    if command == "cat":
+        while data := await session.stdin.read(1 << 20):
+            await session.stdout.write(data)
+        return 0
+    if command == "both":
+        await session.stdout.write(b"out\x00\xff\n")
+        await session.stderr.write(b"err\n")
+        return 7
+    if command == "env":
+        await session.stdout.write(json.dumps(session.environment).encode())
+        return 0
+    if command == "tty":
+        await session.stdout.write(repr(session.terminal and session.terminal.term).encode())
+        return 0
+    if command == "killed":
+        session.exit_signal("TERM")
+        return None
+    if command == "flood":
+        while True:
+            await session.stdout.write(bytes(1 << 16))
+    if command == "wait":
+        await session.stdout.write(b"waiting\n")
+        await asyncio.Event().wait()
+    if session.command is None and session.terminal:
+        return await shell(session)
+    await session.stdout.write(f"{session.user}:{session.subsystem}:{command}".encode())
+    return 0
+
+
+async def shell(session):
+    sizes = asyncio.Queue()
+    session.on_resize = sizes.put_nowait
+    first = session.terminal
+    await session.stdout.write(f"size {first.columns}x{first.rows}\r\n$ ".encode())
+    resized = asyncio.create_task(tell(sizes, session))
+    try:
+        while data := await session.stdin.read(100):
+            await session.stdout.write(b"<" + data.hex().encode() + b">")
+            if b"q" in data:
+                return 5
+    finally:
+        resized.cancel()
+    return 0
+
+
+async def tell(sizes, session):
+    while True:
+        size = await sizes.get()
+        await session.stdout.write(f"size {size.columns}x{size.rows}\r\n".encode())
+
+
+class Policy(nacre.Users):
+    def __init__(self, users):
+        super().__init__(users)
+        self.logged_in = asyncio.Event()
+
+    def authenticated(self, user, methods, connection):
+        self.logged_in.set()
+
+    def session_request(self, session, request):
+        return True
+
+
+@pytest.fixture
+async def served(tmp_path):
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    key = tmp_path / ".ssh" / "id_ed25519"
+    key.write_bytes(dump_private(USER_KEY))
+    key.chmod(0o600)
+    policy = Policy({"alice": USER_KEY.public, "bob": "open sesame"})
+    async with nacre.listen(
+        host_keys=[HOST_KEY], policy=policy, handler=handle, accept_env=["COLOR", "LC_*"]
+    ) as server:
+        result = Served(server, policy, tmp_path)
+        result.known_hosts.write_text(f"[127.0.0.1]:{server.port} {HOST_KEY.public}\n")
+        yield result
+
+
+async def test_output_errors_and_status(served):
+    status, out, err = await served.ssh(command=["both"])
+    assert (status, out, err) == (7, b"out\x00\xff\n", "err\n")
+
+
+async def test_binary_data_both_ways(served):
+    content = os.urandom(5_000_000)
+    status, out, err = await served.ssh("-C", "-o", "RekeyLimit=1M", command=["cat"], input=content)
+    assert (status, err) == (0, "")
+    assert out == content
+
+
+async def test_a_signal_is_255(served):
+    assert (await served.ssh(command=["killed"]))[0] == 255
+
+
+async def test_a_subsystem(served):
+    assert (await served.ssh("-s", command=["sftp"]))[1] == b"alice:sftp:"
+
+
+async def test_the_command_is_the_words_with_spaces(served):
+    assert (await served.ssh(command=["echo", "a  b", "-x"]))[1] == b"alice:None:echo a  b -x"
+
+
+async def test_environment(served):
+    options = ("-o", "SendEnv=CO* NO*", "-o", "SetEnv=LC_A=1", "-o", "SetEnv=LC_A=2 LC_B=3")
+    _, out, _ = await served.ssh(*options, command=["env"])
+    assert json.loads(out) == {"COLOR": "blue", "LC_A": "1", "LC_B": "3"}
+
+
+async def test_a_terminal_only_when_it_is_forced(served):
+    assert (await served.ssh(command=["tty"]))[1] == b"None"
+    _, out, err = await served.ssh("-t", command=["tty"])
+    assert out == b"None"
+    assert err == "Pseudo-terminal will not be allocated because stdin is not a terminal.\n"
+    assert (await served.ssh("-tt", command=["tty"]))[1] == b"'vt100'"
+
+
+async def test_output_that_nobody_reads(served):
+    read, write = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        *served.words("flood"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=write,
+        stderr=asyncio.subprocess.PIPE,
+        env=served.environment(),
+    )
+    os.close(write)
+    await asyncio.to_thread(os.read, read, 1000)
+    os.close(read)
+    _, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert process.returncode == 255
+    assert err == b""
+
+
+async def test_no_session(served):
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "-N", *served.words(), env=served.environment(), stderr=asyncio.subprocess.PIPE
+    )
+    await asyncio.wait_for(served.policy.logged_in.wait(), DEADLINE)
+    process.terminate()
+    _, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert process.returncode == 255
+    assert err == b"Killed by signal 15.\n"
+
+
+async def test_an_unknown_host_without_anyone_to_ask(served):
+    served.known_hosts.unlink()
+    status, out, err = await served.ssh("-o", "BatchMode=yes", command=["both"])
+    assert (status, out) == (255, b"")
+    assert "no ED25519 host key is known for [127.0.0.1]" in err
+    assert err.endswith("Host key verification failed.\n")
+
+
+async def test_accept_new_and_a_changed_key(served):
+    served.known_hosts.unlink()
+    new = ("-o", "StrictHostKeyChecking=accept-new")
+    status, _, err = await served.ssh(*new, command=["both"])
+    assert status == 7
+    name = f"[127.0.0.1]:{served.port}"
+    added = f"Warning: Permanently added '{name}' (ED25519) to the list of known hosts."
+    assert added in err
+    other = nacre.generate("ssh-ed25519").public
+    served.known_hosts.write_text(f"{name} {other}\n")
+    status, out, err = await served.ssh(*new, command=["both"])
+    assert (status, out) == (255, b"")
+    assert "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!" in err
+    assert f"{served.known_hosts}:1" in err
+    assert "Host key verification failed." in err
+
+
+async def test_denied(served):
+    options = ("-o", "BatchMode=yes")
+    status, _, err = await served.ssh(*options, command=["both"], user="bob")
+    assert status == 255
+    expected = "bob@127.0.0.1: Permission denied (publickey,password,keyboard-interactive).\n"
+    assert err.endswith(expected)
+    _, _, err = await served.ssh("-q", *options, command=["both"], user="bob")
+    assert err == ""
+
+
+async def test_refused_connection(served):
+    served.server.close()
+    await served.server.wait_closed()
+    status, _, err = await served.ssh(command=["both"])
+    assert status == 255
+    expected = f"ssh: connect to host 127.0.0.1 port {served.port}: Connection refused\n"
+    assert err == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["-V"], 0, f"nacre {nacre.__version__}"),
+        (["-o", "Prot=2"], 255, "nacre-ssh: Bad configuration option: Prot; did you mean Port?"),
+        (["-F", "/x"], 255, "configuration files are not read"),
+        (["-Z"], 255, "option -Z not recognized"),
+    ],
+)
+async def test_command_lines(served, words, status, said):
+    found, _, err = await served.ssh(*words)
+    assert found == status
+    assert said in err
+
+
+async def test_questions(served):
+    assert (await served.ssh("-G"))[1].decode().splitlines() == [
+        "user alice",
+        "hostname 127.0.0.1",
+        f"port {served.port}",
+    ]
+    assert b"aes256-ctr\n" in (await served.ssh("-Q", "cipher"))[1]
+
+
+async def test_verbose_names_the_phases(served):
+    _, _, err = await served.ssh("-v", command=["both"])
+    for text in (
+        "debug1: Remote protocol version"[:12],
+        "debug1: kex: algorithm: ",
+        f"debug1: Server host key: ssh-ed25519 {HOST_KEY.public.fingerprint()}",
+        "debug1: Authentication succeeded (publickey).",
+        "debug1: Exit status 7",
+    ):
+        assert text in err
+
+
+async def test_closed_descriptors_stay_away_from_the_socket(served):
+    script = 'exec "$0" "$@" <&- >&-'
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", script, *PROGRAM, *served.words("both"),
+        stderr=asyncio.subprocess.PIPE, env=served.environment(),
+    )  # fmt: skip
+    _, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert (process.returncode, err) == (7, b"err\n")
+
+
+async def test_trace(served):
+    status, out, err = await served.ssh(command=["both"], program=TRACE)
+    assert (status, err) == (7, "")
+    text = out.decode()
+    for number in range(1, 6):
+        assert f"Phase {number}: " in text
+    assert HOST_KEY.public.fingerprint() in text
+    assert "session id: " in text
+    assert "\x1b" not in text
+
+
+async def test_trace_as_json_shows_no_secret(served):
+    script = served.home / "askpass"
+    script.write_text("#!/bin/sh\necho open sesame\n")
+    script.chmod(0o700)
+    served.environment = lambda: Served.environment(
+        served, SSH_ASKPASS=str(script), SSH_ASKPASS_REQUIRE="force"
+    )
+    options = ("--json", "-o", "PreferredAuthentications=password")
+    status, out, _ = await served.ssh(*options, command=["both"], program=TRACE, user="bob")
+    assert status == 7
+    assert b"open sesame" not in out
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [r["phase"] for r in records if r["event"] == "phase"] == [1, 2, 3, 4, 5]
+    results = [(r["method"], r["outcome"]) for r in records if r["event"] == "authentication"]
+    assert results == [("none", "failure"), ("password", "success")]
+    negotiated = next(r for r in records if r["event"] == "negotiated" and r["what"] == "kex")
+    assert negotiated["chosen"] in negotiated["client"]
+    assert negotiated["why"].startswith("first of the client's list that the server has too")
+    assert records[-1]["exit_status"] == 7
+
+
+async def test_trace_of_a_failure(served):
+    status, out, err = await served.ssh(
+        "--json", "-o", "KexAlgorithms=diffie-hellman-group1-sha1", program=TRACE
+    )
+    assert status == 255
+    assert "Unable to negotiate with 127.0.0.1: no matching key exchange method found" in err
+    assert "no kex algorithm in common" in json.loads(out.splitlines()[-1])["error"]
+
+
+class Screen:
+    """A terminal with the program on it."""
+
+    def __init__(self, served, *options, user="alice", command=()):
+        self.master, slave = pty.openpty()
+        self.resize(80, 24)
+        self.before = termios.tcgetattr(slave)
+        self.slave = os.dup(slave)
+        self.process = subprocess.Popen(
+            [*ON_TERMINAL, *options, *served.words(*command, user=user)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=served.environment(),
+        )
+        os.close(slave)
+        self.seen = b""
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.master, text)
+
+    async def until(self, text):
+        """Wait until the screen shows ``text``; what came before is forgotten."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(DEADLINE):
+            while text not in self.seen:
+                ready = loop.create_future()
+                loop.add_reader(self.master, ready.set_result, None)
+                try:
+                    await ready
+                finally:
+                    loop.remove_reader(self.master)
+                self.seen += os.read(self.master, 10000)
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def raw(self):
+        return not termios.tcgetattr(self.slave)[3] & termios.ICANON
+
+    async def wait(self):
+        return await asyncio.to_thread(self.process.wait, DEADLINE)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def screen(served):
+    with contextlib.ExitStack() as stack:
+
+        def make(*options, **more):
+            made = Screen(served, *options, **more)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+async def test_an_interactive_shell(served, screen):
+    terminal = screen()
+    await terminal.until(b"size 80x24\r\n$ ")
+    assert terminal.raw()
+    terminal.type(b"\x03")
+    await terminal.until(b"<03>")
+    terminal.resize(132, 50)
+    await terminal.until(b"size 132x50")
+    terminal.type(b"q")
+    await terminal.until(b"Connection to 127.0.0.1 closed.")
+    assert await terminal.wait() == 5
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+async def test_escapes(served, screen):
+    terminal = screen()
+    await terminal.until(b"$ ")
+    terminal.type(b"~?")
+    await terminal.until(b"Supported escape sequences:\r\n")
+    terminal.type(b"~~x\r")
+    await terminal.until(b"<")
+    terminal.type(b"~#")
+    await terminal.until(b"nacre_")
+    terminal.type(b"~R~.")
+    await terminal.until(b"~.\r\n")
+    assert await terminal.wait() == 255
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+async def test_no_escapes(served, screen):
+    terminal = screen("-e", "none")
+    await terminal.until(b"$ ")
+    terminal.type(b"~.")
+    await terminal.until(b"<7e2e>")
+    terminal.type(b"q")
+    assert await terminal.wait() == 5
+
+
+async def test_suspend_and_go_on(served, screen):
+    terminal = screen()
+    await terminal.until(b"$ ")
+    terminal.type(b"~\x1a")
+    # A session of its own has no shell that would continue it: a stop of an orphan is refused,
+    # so it goes on at once, in raw mode again.
+    terminal.type(b"q")
+    assert await terminal.wait() == 5
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_leaves_the_terminal_as_it_was(served, screen, number):
+    terminal = screen()
+    await terminal.until(b"$ ")
+    terminal.process.send_signal(number)
+    await terminal.until(f"Killed by signal {int(number)}.".encode())
+    assert await terminal.wait() == 255
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+async def test_a_lost_connection_leaves_the_terminal_as_it_was(served, screen):
+    terminal = screen()
+    await terminal.until(b"$ ")
+    for connection in served.server.connections:
+        connection.abort()
+    await terminal.until(b"Connection to 127.0.0.1 closed by remote host")
+    assert await terminal.wait() == 255
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+async def test_passwords_are_asked_for_on_the_terminal(served, screen):
+    terminal = screen("-o", "PubkeyAuthentication=no", user="bob", command=["both"])
+    await terminal.until(b"(bob@127.0.0.1) Password: ")
+    terminal.type(b"wrong\n")
+    await terminal.until(b"(bob@127.0.0.1) Password: ")
+    terminal.type(b"open sesame\n")
+    before = await terminal.until(b"err")
+    assert b"sesame" not in before
+    assert await terminal.wait() == 7
+
+
+async def test_a_new_host_is_asked_about(served, screen):
+    served.known_hosts.unlink()
+    terminal = screen(command=["both"])
+    await terminal.until(HOST_KEY.public.fingerprint().encode())
+    await terminal.until(b"(yes/no/[fingerprint])? ")
+    terminal.type(b"yes\n")
+    await terminal.until(b"Warning: Permanently added")
+    assert await terminal.wait() == 7
+    assert str(HOST_KEY.public) in served.known_hosts.read_text()
+
+
+async def test_interrupt_at_a_prompt(served, screen):
+    terminal = screen("-o", "PreferredAuthentications=password", user="bob", command=["both"])
+    await terminal.until(b"bob@127.0.0.1's password: ")
+    assert not termios.tcgetattr(terminal.slave)[3] & termios.ECHO
+    terminal.type(b"\x03")
+    assert await terminal.wait() == -signal.SIGINT
+    assert termios.tcgetattr(terminal.slave) == terminal.before

@@ -1,0 +1,270 @@
+"""``nacre user``."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from nacre.cli.user import command
+from nacre.crypto.password import verify_password
+from nacre.keys import dump_private, generate
+from nacre.server.store import FILE, UserStore
+
+Nacre = Callable[..., Result]
+ROOT = os.geteuid() == 0
+KEY = generate("ssh-ed25519", comment="laptop")
+as_root = pytest.mark.skipif(not ROOT, reason="only root's server needs an account")
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Nacre:
+    def call(*words: object, typed: str = "") -> Result:
+        arguments = [str(word) for word in words]
+        return CliRunner().invoke(
+            command, [*arguments, "--state", str(tmp_path / "state")], input=typed
+        )
+
+    return call
+
+
+@pytest.fixture
+def add(user: Nacre) -> Nacre:
+    """Add a user, with an account where root needs one."""
+    account = ["--run-as", "nobody"] if ROOT else []
+
+    def call(*words: object, typed: str = "secret\n") -> Result:
+        return user("add", *words, *account, typed=typed)
+
+    return call
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    file = tmp_path / "id.pub"
+    file.write_text(f"{KEY.public} laptop\n")
+    return file
+
+
+def listed(user: Nacre) -> list[dict[str, object]]:
+    done = user("list", "--json")
+    assert done.exit_code == 0, done.output
+    users: list[dict[str, object]] = json.loads(done.stdout)
+    return users
+
+
+def test_no_users(user: Nacre) -> None:
+    assert listed(user) == []
+    done = user("list")
+    assert (done.exit_code, done.output) == (0, "")
+
+
+def test_add_with_everything(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
+    options = ["--auth", "password-publickey", "--service", "sftp", "--home", tmp_path]
+    done = add("alice", "--password-stdin", "--key", key_file, *options)
+    assert done.exit_code == 0, done.output
+    (alice,) = listed(user)
+    assert alice.pop("created")
+    assert alice == {
+        "name": "alice",
+        "auth": "password-publickey",
+        "service": "sftp",
+        "password": True,
+        "keys": 1,
+        "disabled": False,
+        "run_as": "nobody" if ROOT else None,
+        "home": str(tmp_path),
+    }
+    assert "alice" in user("list").stdout.split()
+
+
+def test_password_is_one_line_and_hashed(add: Nacre, tmp_path: Path) -> None:
+    assert add("alice", "--password-stdin", typed="two words ä\r\nmore\n").exit_code == 0
+    store = UserStore(tmp_path / "state" / FILE)
+    stored = store.user("alice").password
+    store.close()
+    assert stored is not None
+    assert stored.startswith("$argon2id$")
+    assert verify_password(stored, "two words ä".encode())
+
+
+@pytest.mark.parametrize("typed", ["", "\n"])
+def test_empty_password_is_refused(user: Nacre, add: Nacre, typed: str) -> None:
+    done = add("alice", "--password-stdin", typed=typed)
+    assert done.exit_code == 1
+    assert "empty" in done.output
+    assert listed(user) == []
+
+
+def test_without_terminal_nothing_is_asked(add: Nacre) -> None:
+    done = add("alice")
+    assert done.exit_code == 1
+    assert "--password-stdin" in done.output
+
+
+def test_key_alone_needs_no_password(user: Nacre, add: Nacre, key_file: Path) -> None:
+    done = add("alice", "--key", key_file)
+    assert done.exit_code == 0
+    assert listed(user)[0]["password"] is False
+    done = add("bob", "--auth", "publickey")
+    assert done.exit_code == 0
+    assert "nacre user key add bob" in done.stderr
+
+
+def test_names(add: Nacre) -> None:
+    assert add("alice", "--password-stdin").exit_code == 0
+    done = add("alice", "--password-stdin")
+    assert (done.exit_code, "already" in done.output) == (1, True)
+    done = add("a b", "--password-stdin")
+    assert (done.exit_code, "can't be a user's name" in done.output) == (1, True)
+
+
+def test_usage_errors(user: Nacre, add: Nacre) -> None:
+    assert add("alice", "--password-stdin", "--key", "-").exit_code == 2
+    assert add("alice", "--auth", "magic").exit_code == 2
+    assert user("add").exit_code == 2
+    assert user("set", "alice").exit_code == 2
+    assert user("passwd", "alice", "--delete", "--password-stdin").exit_code == 2
+
+
+@as_root
+def test_root_must_name_an_account(user: Nacre) -> None:
+    done = user("add", "alice", "--password-stdin", typed="secret\n")
+    assert done.exit_code == 1
+    assert "--run-as ACCOUNT" in done.output
+    assert listed(user) == []
+    done = user("add", "alice", "--password-stdin", "--run-as", "ghost-account", typed="x\n")
+    assert (done.exit_code, "no account" in done.output) == (1, True)
+
+
+@as_root
+def test_account_of_all_others_is_taken(user: Nacre, add: Nacre) -> None:
+    assert add("alice", "--password-stdin").exit_code == 0
+    done = user("add", "bob", "--password-stdin", typed="secret\n")
+    assert done.exit_code == 0
+    assert "run as nobody" in done.stderr
+    assert {one["run_as"] for one in listed(user)} == {"nobody"}
+    user("add", "carol", "--password-stdin", "--run-as", "daemon", typed="secret\n")
+    assert user("add", "dave", "--password-stdin", typed="secret\n").exit_code == 1
+
+
+@as_root
+def test_root_is_never_taken_unasked(user: Nacre) -> None:
+    done = user("add", "alice", "--password-stdin", "--run-as", "root", typed="secret\n")
+    assert done.exit_code == 0
+    assert user("add", "bob", "--password-stdin", typed="secret\n").exit_code == 1
+
+
+def test_set(user: Nacre, add: Nacre) -> None:
+    add("alice", "--password-stdin")
+    assert user("set", "alice", "--auth", "password", "--disable").exit_code == 0
+    (alice,) = listed(user)
+    assert (alice["auth"], alice["service"], alice["disabled"]) == ("password", "all", True)
+    assert user("set", "alice", "--enable").exit_code == 0
+    assert listed(user)[0]["disabled"] is False
+    assert user("set", "ghost", "--auth", "any").exit_code == 1
+    assert user("set", "alice", "--run-as", "ghost-account").exit_code == 1
+
+
+def test_passwd(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    add("alice", "--password-stdin")
+    assert user("passwd", "alice", "--password-stdin", typed="new\n").exit_code == 0
+    store = UserStore(tmp_path / "state" / FILE)
+    stored = store.user("alice").password
+    assert stored is not None
+    assert verify_password(stored, b"new")
+    assert user("passwd", "alice", "--delete").exit_code == 0
+    assert store.user("alice").password is None
+    store.close()
+    assert user("passwd", "ghost", "--password-stdin", typed="x\n").exit_code == 1
+
+
+def test_remove(user: Nacre, add: Nacre) -> None:
+    add("alice", "--password-stdin")
+    add("bob", "--password-stdin")
+    assert user("remove", "alice", "bob").exit_code == 0
+    assert listed(user) == []
+    done = user("remove", "alice")
+    assert (done.exit_code, "no user 'alice'" in done.output) == (1, True)
+
+
+def test_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
+    add("alice", "--password-stdin")
+    done = user("key", "add", "alice", key_file)
+    assert KEY.public.fingerprint() in done.stdout
+    other = generate("ecdsa-sha2-nistp256").public
+    assert user("key", "add", "alice", "-", typed=f"# mine\n{other} home\n").exit_code == 0
+    keys = json.loads(user("key", "list", "alice", "--json").stdout)
+    assert {(key["type"], key["comment"]) for key in keys} == {
+        ("ssh-ed25519", "laptop"),
+        ("ecdsa-sha2-nistp256", "home"),
+    }
+    assert user("key", "remove", "alice", other.fingerprint()).exit_code == 0
+    assert user("key", "remove", "alice", key_file).exit_code == 0
+    assert json.loads(user("key", "list", "alice", "--json").stdout) == []
+    done = user("key", "remove", "alice", other.fingerprint())
+    assert (done.exit_code, "has no key" in done.output) == (1, True)
+    assert user("key", "list", "ghost").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no public key"),
+        ("ssh-ed25519 nonsense\n", "line 1"),
+        (f'command="x" {KEY.public}\n', "options"),
+        (dump_private(KEY).decode(), "is a private key"),
+    ],
+)
+def test_files_that_are_no_keys(
+    user: Nacre, add: Nacre, tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text(text)
+    done = add("alice", "--key", file)
+    assert done.exit_code == 1
+    assert said in done.output
+    assert listed(user) == []
+    done = add("alice", "--key", tmp_path / "missing")
+    assert (done.exit_code, "can't read" in done.output) == (1, True)
+
+
+def test_comment_can_not_repaint_the_terminal(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    file = tmp_path / "id.pub"
+    file.write_text(f"{KEY.public} \x1b[2J\n")
+    add("alice", "--key", file)
+    assert "\x1b" not in user("key", "list", "alice").stdout
+
+
+def test_password_is_asked_twice_on_a_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    nacre = Path(sys.executable).parent / "nacre"
+    account = ["--run-as", "nobody"] if ROOT else []
+    with subprocess.Popen(
+        [nacre, "user", "add", "alice", "--state", tmp_path / "state", *account],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        for question in (b"Password for alice: ", b"Repeat for confirmation: "):
+            while question not in shown:
+                shown += os.read(ours, 1024)
+            os.write(ours, b"secret\n")
+        assert process.wait(20) == 0
+    os.close(ours)
+    assert b"secret" not in shown
+    store = UserStore(tmp_path / "state" / FILE)
+    stored = store.user("alice").password
+    store.close()
+    assert stored is not None
+    assert verify_password(stored, b"secret")

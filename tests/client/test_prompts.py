@@ -1,0 +1,143 @@
+import asyncio
+import os
+import pty
+import termios
+
+import pytest
+
+from nacre.client import prompts
+from nacre.keys import generate
+from nacre.runtime.trust import NewHost
+
+KEY = generate("ssh-ed25519").public
+
+
+@pytest.fixture(autouse=True)
+def no_desktop(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def tty(monkeypatch):
+    master, slave = pty.openpty()
+    monkeypatch.setattr(prompts, "TTY", os.ttyname(slave))
+    yield master, slave
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.fixture
+def askpass(tmp_path, monkeypatch):
+    def make(script):
+        program = tmp_path / "askpass"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o700)
+        monkeypatch.setenv("SSH_ASKPASS", str(program))
+        return program
+
+    return make
+
+
+async def shown(master, text):
+    """Read what the terminal shows until ``text`` is among it."""
+    loop, seen = asyncio.get_running_loop(), b""
+    while text not in seen:
+        ready = loop.create_future()
+        loop.add_reader(master, ready.set_result, None)
+        try:
+            await asyncio.wait_for(ready, 10)
+        finally:
+            loop.remove_reader(master)
+        seen += os.read(master, 1000)
+    return seen
+
+
+@pytest.mark.parametrize("echo", [True, False])
+async def test_on_the_terminal(tty, echo):
+    master, slave = tty
+    before = termios.tcgetattr(slave)
+    asked = asyncio.create_task(prompts.prompt("Password: ", echo))
+    await shown(master, b"Password: ")
+    os.write(master, "gehéim\n".encode())
+    assert await asyncio.wait_for(asked, 10) == "gehéim"
+    assert termios.tcgetattr(slave) == before
+    seen = await shown(master, b"\r\n")
+    assert ("gehéim".encode() in seen) is echo
+
+
+async def test_end_of_file_is_no_answer(tty):
+    asked = asyncio.create_task(prompts.prompt("Password: ", False))
+    await shown(tty[0], b"Password: ")
+    os.write(tty[0], b"\x04")
+    assert await asyncio.wait_for(asked, 10) is None
+
+
+async def test_a_cancelled_prompt_leaves_the_terminal_as_it_was(tty):
+    before = termios.tcgetattr(tty[1])
+    asked = asyncio.create_task(prompts.prompt("Password: ", False))
+    await shown(tty[0], b"Password: ")
+    assert not termios.tcgetattr(tty[1])[3] & termios.ECHO
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert termios.tcgetattr(tty[1]) == before
+
+
+async def test_nobody_there(monkeypatch, tmp_path, askpass):
+    monkeypatch.setattr(prompts, "TTY", str(tmp_path / "none"))
+    assert await prompts.prompt("Password: ", False) is None
+    askpass("echo secret")
+    assert await prompts.prompt("Password: ", False) is None
+
+
+async def test_askpass_on_a_desktop_without_a_terminal(monkeypatch, tmp_path, askpass):
+    monkeypatch.setattr(prompts, "TTY", str(tmp_path / "none"))
+    monkeypatch.setenv("DISPLAY", ":0")
+    askpass('printf "%s|\\nmore\\n" "$1"')
+    assert await prompts.prompt("Password: ", False) == "Password: |"
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "never")
+    assert await prompts.prompt("Password: ", False) is None
+
+
+async def test_askpass_by_force(monkeypatch, tty, askpass):
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    askpass("echo secret")
+    assert await prompts.prompt("Password: ", False) == "secret"
+    askpass("echo secret; exit 1")
+    assert await prompts.prompt("Password: ", False) is None
+    monkeypatch.setenv("SSH_ASKPASS", "/nonexistent")
+    assert await prompts.prompt("Password: ", False) is None
+
+
+async def test_askpass_preferred(monkeypatch, tty, askpass):
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "prefer")
+    monkeypatch.setenv("DISPLAY", ":0")
+    askpass("echo secret")
+    assert await prompts.prompt("Password: ", False) == "secret"
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["yes"], True),
+        (["no"], False),
+        (["what", "YES "], True),
+        ([KEY.fingerprint()], True),
+        (["SHA256:other", "no"], False),
+        ([None], False),
+    ],
+)
+async def test_confirm_host(answers, expected):
+    asked = []
+
+    async def answer(text, echo):
+        asked.append(text)
+        assert echo
+        return answers[len(asked) - 1]
+
+    question = NewHost("[h]:2222", "192.0.2.1", KEY, ())
+    assert await prompts.confirm_host(question, answer) is expected
+    assert len(asked) == len(answers)
+    assert "The authenticity of host '[h]:2222 (192.0.2.1)' can't be established." in asked[0]
+    assert f"ED25519 key fingerprint is {KEY.fingerprint()}." in asked[0]

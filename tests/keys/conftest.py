@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nacre.keys import PrivateKey, generate
+
+Keygen = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def keygen() -> Keygen:
+    """Run the real ssh-keygen and return what it prints."""
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        pytest.skip("ssh-keygen is not installed")
+
+    def run(*arguments: str | Path) -> str:
+        done = subprocess.run(
+            [program, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def key_of() -> Callable[[str], PrivateKey]:
+    """Return one private key of each type, made once."""
+    made: dict[str, PrivateKey] = {}
+
+    def key(type: str) -> PrivateKey:
+        if type not in made:
+            bits = 1024 if type == "ssh-rsa" else None
+            made[type] = generate(type, bits=bits, comment=f"a {type} key")
+        return made[type]
+
+    return key

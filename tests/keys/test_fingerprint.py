@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nacre.keys import load_public
+from nacre.keys.fingerprint import fingerprint
+from nacre.keys.key import KEY_TYPES
+
+
+@pytest.mark.parametrize("type", KEY_TYPES)
+@pytest.mark.parametrize("hash_name", ["sha256", "sha512", "sha1", "md5"])
+def test_fingerprints_are_those_of_ssh_keygen(
+    type: str, hash_name: str, key_of, keygen, tmp_path: Path
+) -> None:
+    file = tmp_path / "key.pub"
+    file.write_text(f"{key_of(type).public} comment\n")
+    bits, printed, *_ = keygen("-l", "-E", hash_name, "-f", file).split()
+    key, _ = load_public(file.read_text())
+    assert key.fingerprint(hash_name) == printed
+    assert str(key.bits) == bits
+
+
+def test_a_hash_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="crc7"):
+        fingerprint(b"", "crc7")

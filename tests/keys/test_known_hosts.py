@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import ConfigurationError
+from nacre.keys import PublicKey, generate
+from nacre.keys.known_hosts import KnownHosts, Marker, Verdict
+
+KEY, OTHER, THIRD = (generate("ssh-ed25519").public for _ in range(3))
+ECDSA = generate("ecdsa-sha2-nistp256").public
+
+
+def check(text: str, host: str, key: PublicKey, port: int = 22, address: str | None = None):
+    finding = KnownHosts.parse(text).check(host, port, key, address)
+    return finding.verdict, finding.lines
+
+
+def test_a_stranger() -> None:
+    assert check("", "host", KEY) == (Verdict.UNKNOWN, ())
+    assert check(f"another {KEY}\n", "host", KEY) == (Verdict.UNKNOWN, ())
+
+
+def test_a_known_host() -> None:
+    assert check(f"# comment\n\nhost,alias {KEY} a comment\n", "host", KEY) == (
+        Verdict.TRUSTED,
+        (3,),
+    )
+    assert check(f"host {KEY}", "HOST", KEY)[0] is Verdict.TRUSTED
+    assert check(f"HOST {KEY}", "host", KEY)[0] is Verdict.TRUSTED
+
+
+def test_a_changed_key_names_the_offending_lines() -> None:
+    text = f"host {OTHER}\nelsewhere {KEY}\nh* {THIRD}\n"
+    assert check(text, "host", KEY) == (Verdict.CHANGED, (1, 3))
+
+
+def test_several_keys_of_one_host() -> None:
+    assert check(f"host {OTHER}\nhost {KEY}\n", "host", KEY) == (Verdict.TRUSTED, (2,))
+
+
+def test_a_key_of_a_new_type_is_unknown_but_the_host_is_no_stranger() -> None:
+    finding = KnownHosts.parse(f"host {KEY}\n").check("host", 22, ECDSA)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert finding.lines == ()
+    assert [entry.line_number for entry in finding.other_types] == [1]
+
+
+def test_other_types_are_told_with_every_verdict() -> None:
+    known = KnownHosts.parse(f"host {KEY}\nhost {ECDSA}\n")
+    assert known.check("host", 22, OTHER).verdict is Verdict.CHANGED
+    assert [e.key_type for e in known.check("host", 22, OTHER).other_types] == [ECDSA.type]
+
+
+def test_ports() -> None:
+    text = f"[host]:2222 {KEY}\n"
+    assert check(text, "host", KEY, 2222)[0] is Verdict.TRUSTED
+    assert check(text, "host", KEY, 22)[0] is Verdict.UNKNOWN
+    assert check(text, "host", KEY, 2223)[0] is Verdict.UNKNOWN
+    assert check(text, "host", OTHER, 2222)[0] is Verdict.CHANGED
+    assert check(f"[host]:* {KEY}", "host", KEY, 4711)[0] is Verdict.TRUSTED
+    assert check(f"[::1]:2222 {KEY}", "::1", KEY, 2222)[0] is Verdict.TRUSTED
+    assert check(f"::1 {KEY}", "::1", KEY)[0] is Verdict.TRUSTED
+
+
+def test_a_line_without_a_port_vouches_for_its_very_key_at_every_port() -> None:
+    text = f"host {KEY}\n"
+    assert check(text, "host", KEY, 2222) == (Verdict.TRUSTED, (1,))
+    assert check(text, "host", OTHER, 2222) == (Verdict.UNKNOWN, ())
+    both = f"host {KEY}\n[host]:2222 {OTHER}\n"
+    assert check(both, "host", KEY, 2222) == (Verdict.CHANGED, (2,))
+
+
+def test_wildcards_and_negation() -> None:
+    text = f"*.example.com,!bad.example.com {KEY}\n"
+    assert check(text, "good.example.com", KEY)[0] is Verdict.TRUSTED
+    assert check(text, "bad.example.com", KEY)[0] is Verdict.UNKNOWN
+    assert check(text, "example.com", KEY)[0] is Verdict.UNKNOWN
+    assert check(f"host? {KEY}", "host1", KEY)[0] is Verdict.TRUSTED
+    assert check(f"!host {KEY}", "another", KEY)[0] is Verdict.UNKNOWN
+
+
+def test_a_revoked_key_is_revoked_wherever_else_it_stands() -> None:
+    text = f"host {KEY}\n@revoked * {KEY}\n"
+    assert check(text, "host", KEY) == (Verdict.REVOKED, (2,))
+    assert check(text, "host", KEY, 2222) == (Verdict.REVOKED, (2,))
+    assert check(text, "host", OTHER) == (Verdict.CHANGED, (1,))
+    assert check(f"@revoked host {KEY}\n", "host", KEY, 2222)[0] is Verdict.REVOKED
+    assert check(f"@revoked host {KEY}\n", "another", KEY)[0] is Verdict.UNKNOWN
+
+
+def test_an_address_counts_for_revocation_only() -> None:
+    assert check(f"@revoked 10.0.0.1 {KEY}\n", "host", KEY, 22, "10.0.0.1")[0] is Verdict.REVOKED
+    assert check(f"10.0.0.1 {KEY}\n", "host", KEY, 22, "10.0.0.1")[0] is Verdict.UNKNOWN
+    assert check(f"10.0.0.1 {KEY}\n", "host", OTHER, 22, "10.0.0.1")[0] is Verdict.UNKNOWN
+
+
+def test_a_certificate_authority_is_no_host_key() -> None:
+    text = f"@cert-authority host {KEY}\n"
+    known = KnownHosts.parse(text)
+    assert [entry.marker for entry in known.lookup("host")] == [Marker.CERT_AUTHORITY]
+    assert check(text, "host", KEY)[0] is Verdict.UNKNOWN
+    assert check(text, "host", OTHER)[0] is Verdict.UNKNOWN
+    assert known.key_types("host") == ()
+
+
+def test_lookup_takes_lines_of_the_name_and_of_the_address() -> None:
+    known = KnownHosts.parse(f"host {KEY}\n[10.0.0.1]:22 {KEY}\n10.0.0.1 {OTHER}\n")
+    assert [e.line_number for e in known.lookup("host", 22, "10.0.0.1")] == [1, 3]
+    assert [e.line_number for e in known.lookup("host")] == [1]
+
+
+def test_key_types_come_in_the_order_of_the_file() -> None:
+    known = KnownHosts.parse(f"h {ECDSA}\nh {KEY}\nh {OTHER}\n@revoked h {THIRD}\nother {KEY}\n")
+    assert known.key_types("h") == (ECDSA.type, KEY.type)
+    assert known.key_types("h", 2222) == (ECDSA.type, KEY.type)
+    assert known.key_types("elsewhere") == ()
+
+
+def test_a_key_of_a_type_that_nacre_does_not_have_is_kept() -> None:
+    blob = "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"
+    known = KnownHosts.parse(f"host sk-ssh-ed25519@openssh.com {blob}\n")
+    assert known.rejected == []
+    assert known.check("host", 22, KEY).other_types == tuple(known.entries)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "host",
+        "host ssh-ed25519",
+        "host ssh-ed25519 !!",
+        "host ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA==",
+        "@unknown host ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==",
+        "@revoked",
+        "|1|broken|hash ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==",
+        "|1||| ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==",
+        "host 1024 65537 1234567890",
+    ],
+)
+def test_a_broken_line_is_counted_and_hides_no_other(line: str) -> None:
+    known = KnownHosts.parse(f"{line}\nhost {KEY}\n")
+    assert [number for number, _ in known.rejected] == [1]
+    assert known.check("host", 22, KEY).verdict is Verdict.TRUSTED
+
+
+@given(st.text(st.sampled_from("@|1*!,? \t\n#=Ass-hrevoked\x00\u2028é"), max_size=200))
+def test_no_text_makes_it_raise(text: str) -> None:
+    known = KnownHosts.parse(text)
+    known.check("host", 22, KEY, "::1")
+    assert len(known.entries) + len(known.rejected) <= text.count("\n") + 1
+    KnownHosts.parse(text.encode())
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize("port", [22, 2222])
+@pytest.mark.parametrize("host", ["host.example.com", "::1", "10.0.0.1", "MiXed"])
+def test_ssh_keygen_finds_the_lines_made_here(
+    host: str, port: int, hashed: bool, keygen, tmp_path: Path
+) -> None:
+    line = KnownHosts.line_for(host, port, KEY, hashed=hashed)
+    assert (host.lower() in line) is not hashed
+    file = tmp_path / "known_hosts"
+    file.write_text(f"{KnownHosts.line_for('x', 22, OTHER, hashed=hashed)}\n{line}\n")
+    name = host.lower() if port == 22 else f"[{host.lower()}]:{port}"
+    assert f"Host {name} found: line 2" in keygen("-F", name, "-f", file)
+    assert KnownHosts.parse(file.read_bytes()).check(host, port, KEY).lines == (2,)
+
+
+def test_a_file_that_ssh_keygen_hashed(keygen, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"one,10.0.0.1 {KEY}\n[two]:2222 {OTHER}\n")
+    keygen("-H", "-f", file)
+    text = file.read_text()
+    assert "|1|" in text
+    assert "one" not in text
+    assert check(text, "one", KEY)[0] is Verdict.TRUSTED
+    assert check(text, "10.0.0.1", OTHER)[0] is Verdict.CHANGED
+    assert check(text, "two", OTHER, 2222)[0] is Verdict.TRUSTED
+    assert check(text, "two", KEY)[0] is Verdict.UNKNOWN
+
+
+def test_a_salt_comes_from_outside() -> None:
+    lines = {
+        KnownHosts.line_for("host", 22, KEY, hashed=True, random=lambda n, o=o: bytes([o]) * n)
+        for o in (1, 1, 2)
+    }
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    "host", ["", "a b", "a,b", "*", "!a", "a\nb", "|1|x", "@revoked", "#", "a\x1b"]
+)
+def test_a_name_that_would_mean_something_else_is_not_written(host: str) -> None:
+    with pytest.raises(ConfigurationError):
+        KnownHosts.line_for(host, 22, KEY)

@@ -1,0 +1,246 @@
+"""How connections begin, and how they fail to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+import nacre
+from nacre.protocol.asks import Answer, AskAuthentication, GiveUp, TryPassword
+from nacre.protocol.events import (
+    AlgorithmsChosen,
+    Authenticated,
+    AuthResult,
+    Event,
+    KexDone,
+    MessageSeen,
+    VersionReceived,
+)
+from nacre.runtime import dial as dialing
+from nacre.runtime.dial import dial
+from runtime.parties import PASSWORD, client_for, until
+
+
+@asynccontextmanager
+async def answering(text: bytes, *, hold: bool = True) -> AsyncIterator[int]:
+    """Something that listens, says ``text`` and then nothing; its port."""
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(text)
+        if hold:
+            await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        release.set()
+        server.close()
+        await server.wait_closed()
+
+
+def to(port: int, **options: Any) -> Any:
+    options = {"user": "alice", "trust": nacre.AnyHostKey(), "timeout": 10, **options}
+    return nacre.connect("127.0.0.1", port, keys=[], agent=False, **options)
+
+
+async def test_a_connection_knows_what_was_agreed(
+    ssh: nacre.Connection, host_key: nacre.PrivateKey
+) -> None:
+    assert ssh.peer_version == "SSH-2.0-nacre_0.1.0"
+    assert ssh.server_host_key == host_key.public
+    assert ssh.algorithms is not None
+    assert ssh.algorithms.host_key == "ssh-ed25519"
+    assert (ssh.user, ssh.methods) == ("alice", ("password",))
+    assert not ssh.closed
+
+
+async def test_it_may_be_awaited_instead_of_entered(client: Callable[..., Any]) -> None:
+    ssh = await client()
+    assert (await ssh.run("exit 3")).exit_status == 3
+    await ssh.close()
+    assert ssh.closed
+    assert ssh.error is None
+    with pytest.raises(nacre.ConnectionLost, match="this side has closed"):
+        await ssh.run("exit 3")
+
+
+async def test_nobody_listening_says_so() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(nacre.ConnectFailed, match=rf"port {port}.*refused.*is an SSH server"):
+            await to(port)
+
+
+async def test_a_name_without_address_says_so() -> None:
+    with pytest.raises(nacre.ConnectFailed, match=r"can't find the host nowhere.invalid"):
+        await nacre.connect("nowhere.invalid", user="alice", trust=nacre.AnyHostKey())
+
+
+async def test_a_peer_that_is_no_ssh_server_is_shown() -> None:
+    async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n", hold=False) as port:
+        with pytest.raises(nacre.VersionError, match=r"HTTP/1.1 400 Bad Request"):
+            await to(port)
+
+
+async def test_a_silent_peer_is_left_at_the_deadline() -> None:
+    async with answering(b"") as port:
+        with pytest.raises(nacre.DeadlineExceeded, match=r"identification; is it an SSH server"):
+            await to(port, timeout=0.1)
+
+
+async def test_one_deadline_covers_the_humans_too(client: Callable[..., Any]) -> None:
+    class Slow(nacre.AnyHostKey):
+        async def check(self, *about: object) -> None:
+            await asyncio.Event().wait()
+
+    with pytest.raises(nacre.DeadlineExceeded, match="exchanging keys"):
+        await client(trust=Slow(), timeout=0.3)
+
+
+async def test_a_wrong_password_says_what_was_tried(client: Callable[..., Any]) -> None:
+    with pytest.raises(nacre.AuthenticationFailed) as caught:
+        await client(password="wrong")
+    assert "password" in caught.value.tried
+    assert caught.value.user == "alice"
+    assert set(caught.value.can_continue) == {"password", "keyboard-interactive"}
+
+
+async def test_a_server_that_hangs_up_after_failures_says_no(
+    make_server: Callable[..., Any],
+) -> None:
+    class Stubborn(nacre.Identities):
+        async def authentication(self, ask: AskAuthentication) -> Answer:
+            return TryPassword("wrong")
+
+    server = await make_server(limits=nacre.Limits(auth_attempts=3))
+    with pytest.raises(nacre.AuthenticationFailed, match="hung up") as caught:
+        await client_for(server, credentials=Stubborn("alice", "here"))
+    assert caught.value.tried[:2] == ("password", "password")
+    assert isinstance(caught.value.__cause__, nacre.Disconnected)
+
+
+async def test_credentials_that_fail_end_the_connection(client: Callable[..., Any]) -> None:
+    class Broken(nacre.Identities):
+        async def authentication(self, ask: AskAuthentication) -> Answer:
+            raise KeyError("a bug")
+
+    with pytest.raises(nacre.NacreError, match=r"AskAuthentication.*a bug") as caught:
+        await client(credentials=Broken("alice", "here"))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+async def test_credentials_may_give_up_with_an_error_of_their_own(
+    client: Callable[..., Any],
+) -> None:
+    class Gone(nacre.Identities):
+        async def authentication(self, ask: AskAuthentication) -> Answer:
+            return GiveUp(nacre.ConfigurationError("my reason"))
+
+    with pytest.raises(nacre.ConfigurationError, match="my reason"):
+        await client(credentials=Gone("alice", "here"))
+
+
+async def test_an_unknown_host_key_is_refused(server: nacre.Server, tmp_path: Any) -> None:
+    with pytest.raises(nacre.HostKeyUnknown):
+        await client_for(server, trust=None, known_hosts=tmp_path / "none")
+    known = tmp_path / "known_hosts"
+    trust = nacre.KnownHostsFile([known], global_paths=[], strict="accept-new")
+    async with client_for(server, trust=trust) as ssh:
+        assert (await ssh.run("exit 0")).exit_status == 0
+    async with client_for(server, trust=None, known_hosts=known):
+        pass
+
+
+async def test_trusting_everybody_has_to_be_said() -> None:
+    with pytest.raises(nacre.ConfigurationError, match="AnyHostKey"):
+        nacre.connect("localhost", user="alice", known_hosts=None)  # type: ignore[arg-type]
+
+
+async def test_keys_log_in_without_files(make_server: Callable[..., Any]) -> None:
+    key = nacre.generate("ecdsa-sha2-nistp256")
+    server = await make_server(policy=nacre.Users({"alice": key.public, "bob": PASSWORD}))
+    async with client_for(server, keys=[key], password=None) as ssh:
+        assert ssh.methods == ("publickey",)
+    with pytest.raises(nacre.AuthenticationFailed, match=r"publickey ssh-ed25519 SHA256:"):
+        await client_for(server, keys=[nacre.generate("ssh-ed25519")], password=None)
+
+
+async def test_no_common_algorithm_names_both_lists(client: Callable[..., Any]) -> None:
+    only = nacre.algorithms(kex="diffie-hellman-group1-sha1")
+    with pytest.raises(nacre.NoCommonAlgorithm, match=r"diffie-hellman-group1-sha1.*curve25519"):
+        await client(algorithms=only)
+
+
+async def test_a_trace_sees_every_phase(client: Callable[..., Any]) -> None:
+    seen: list[tuple[Event, float]] = []
+    async with client(trace=lambda event, now: seen.append((event, now))) as ssh:
+        await ssh.run("exit 0")
+    kinds = [type(event) for event, _ in seen]
+    phases = [VersionReceived, AlgorithmsChosen, KexDone, AuthResult, Authenticated]
+    places = [kinds.index(kind) for kind in phases]
+    assert places == sorted(places)
+    assert {e.direction for e, _ in seen if isinstance(e, MessageSeen)} == {"in", "out"}
+    times = [now for _, now in seen]
+    assert times == sorted(times)
+
+
+async def test_keepalive_measures_the_round_trip(ssh: nacre.Connection) -> None:
+    assert 0 < await ssh.keepalive() < 5
+
+
+async def test_a_dead_peer_is_noticed(server: nacre.Server, client: Callable[..., Any]) -> None:
+    async with client(keepalive=0.05, keepalive_count=2) as ssh:
+        waiting = asyncio.create_task(ssh.run("hang"))
+        await until(lambda: server.connections and server.connections[0].sessions)
+        transport = server.connections[0].driver.transport
+        assert transport is not None
+        transport.pause_reading()
+        with pytest.raises(nacre.PeerSilent, match="2 keepalives"):
+            await waiting
+        assert isinstance(ssh.error, nacre.PeerSilent)
+        transport.abort()
+
+
+async def test_a_peer_that_answers_keepalives_stays(client: Callable[..., Any]) -> None:
+    async with client(keepalive=0.1, keepalive_count=3) as ssh:
+        with pytest.raises(nacre.DeadlineExceeded):
+            await ssh.run("hang", timeout=0.8)
+        assert not ssh.closed
+
+
+async def test_the_next_address_is_tried_when_one_is_slow(
+    server: nacre.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    real = dialing._connect
+
+    async def connect(address: Any, errors: list[OSError]) -> socket.socket | None:
+        asked.append(address[1][0])
+        if address[1][0] == "127.0.0.2":
+            await asyncio.Event().wait()
+        return await real(address, errors)
+
+    async def resolve(host: str, port: int) -> list[Any]:
+        return [(socket.AF_INET, (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(dialing, "_connect", connect)
+    monkeypatch.setattr(dialing, "_resolve", resolve)
+    monkeypatch.setattr(dialing, "ATTEMPT_DELAY", 0.01)
+    with await dial("anything", server.port) as sock:
+        assert sock.getpeername() == ("127.0.0.1", server.port)
+    assert asked == ["127.0.0.2", "127.0.0.1"]
+
+
+def test_families_alternate() -> None:
+    six, four = socket.AF_INET6, socket.AF_INET
+    order = dialing._interleaved([(six, 1), (six, 2), (six, 3), (four, 4)])
+    assert order == [(six, 1), (four, 4), (six, 2), (six, 3)]

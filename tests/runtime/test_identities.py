@@ -1,0 +1,332 @@
+import pytest
+
+from nacre.errors import AuthenticationFailed, UnusableKey
+from nacre.keys import dump_private, generate
+from nacre.protocol.asks import (
+    AskAuthentication,
+    AskNewPassword,
+    AskPrompts,
+    AskSignature,
+    Denied,
+    GiveUp,
+    NewPassword,
+    Prompt,
+    Responses,
+    Signature,
+    TryKeyboardInteractive,
+    TryNone,
+    TryPassword,
+    TryPublicKey,
+)
+from nacre.protocol.events import AuthResult
+from nacre.runtime.identities import UNNAMED_OFFERS, Identities
+
+ALL = ("publickey", "password", "keyboard-interactive")
+ED = generate("ssh-ed25519", comment="ed")
+RSA = generate("ssh-rsa", bits=2048)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    return tmp_path
+
+
+def ask(*methods, partial=False, server=None):
+    return AskAuthentication(can_continue=methods, partial=partial, server_algorithms=server)
+
+
+def failed(method, detail=""):
+    return AuthResult("u", method, detail, "failure", (), 1)
+
+
+class Human:
+    """Answers prompts from a list, and keeps what was asked."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    async def __call__(self, text, echo):
+        self.asked.append((text, echo))
+        return self.answers.pop(0) if self.answers else None
+
+
+class FakeAgent:
+    def __init__(self, *keys, refuses=False):
+        self.held = {key.public: key for key in keys}
+        self.refuses = refuses
+
+    async def keys(self):
+        if self.refuses:
+            raise UnusableKey("no agent")
+        return [(public, key.comment) for public, key in self.held.items()]
+
+    async def sign(self, key, data, algorithm):
+        return self.held[key].sign(data, algorithm)
+
+
+def save(home, name, key, passphrase=None, public=False):
+    path = home / ".ssh" / name
+    path.write_bytes(dump_private(key, passphrase, rounds=1))
+    path.chmod(0o600)
+    if public:
+        path.with_name(f"{name}.pub").write_text(f"{key.public} {key.comment}\n")
+    return path
+
+
+async def begun(*arguments, **options):
+    identities = Identities("u", "h", *arguments, **options)
+    assert await identities.authentication(ask()) == TryNone()
+    return identities
+
+
+async def offers(identities, *methods, server=None):
+    found = []
+    while isinstance(answer := await identities.authentication(ask(*methods, server=server)),
+                     TryPublicKey):  # fmt: skip
+        found.append(answer.key)
+    return found, answer
+
+
+async def test_nothing_to_show_gives_up_and_says_what_was_tried():
+    identities = await begun()
+    identities.result(failed("none"))
+    identities.result(failed("publickey", "ssh-ed25519 SHA256:x"))
+    answer = await identities.authentication(ask("publickey", "password"))
+    assert isinstance(answer, GiveUp)
+    error = answer.error
+    assert isinstance(error, AuthenticationFailed)
+    assert error.can_continue == ("publickey", "password")
+    assert error.tried == ("publickey ssh-ed25519 SHA256:x",)
+    assert "u@h was not let in: the server takes publickey,password" in str(error)
+
+
+async def test_default_files_in_their_order(home):
+    save(home, "id_rsa", RSA)
+    save(home, "id_ed25519", ED)
+    found, last = await offers(await begun(), *ALL)
+    assert found == [ED.public, RSA.public]
+    assert isinstance(last, GiveUp)
+
+
+async def test_keys_in_hand_come_first_and_sign(home):
+    save(home, "id_rsa", RSA)
+    identities = await begun(keys=[ED])
+    answer = await identities.authentication(ask(*ALL))
+    assert answer == TryPublicKey(ED.public, ("ssh-ed25519",))
+    signed = await identities.signature(
+        AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
+    )
+    assert ED.public.verify(signed.blob, b"data", "ssh-ed25519")
+
+
+async def test_rsa_signs_with_sha2_only_unless_told(home):
+    identities = await begun(keys=[RSA])
+    answer = await identities.authentication(ask(*ALL))
+    assert answer.algorithms == ("rsa-sha2-512", "rsa-sha2-256")
+    identities = await begun(keys=[RSA], signatures=["ssh-rsa"])
+    assert (await identities.authentication(ask(*ALL))).algorithms == ("ssh-rsa",)
+
+
+async def test_keys_the_server_has_no_algorithm_for_are_not_offered():
+    identities = await begun(keys=[RSA, ED], files=())
+    found, _ = await offers(identities, *ALL, server=("ssh-ed25519",))
+    assert found == [ED.public]
+
+
+async def test_order_of_agent_and_files(home):
+    first, second, third = (generate("ssh-ed25519") for _ in range(3))
+    named = save(home, "named", first)
+    agent = FakeAgent(second, third, first)
+    found, _ = await offers(await begun(files=[named], agent=agent), *ALL)
+    assert found == [first.public, second.public, third.public]
+    save(home, "id_ed25519", third)
+    found, _ = await offers(await begun(agent=agent), *ALL)
+    assert found == [second.public, first.public, third.public]
+
+
+async def test_identities_only(home):
+    named = save(home, "named", ED)
+    agent = FakeAgent(RSA, ED)
+    found, _ = await offers(await begun(files=[named], agent=agent, identities_only=True), *ALL)
+    assert found == [ED.public]
+
+
+async def test_a_public_file_chooses_a_key_of_the_agent(home):
+    path = home / ".ssh" / "chosen.pub"
+    path.write_text(str(ED.public))
+    for name in (path, path.with_suffix("")):
+        identities = await begun(files=[name], agent=FakeAgent(RSA, ED), identities_only=True)
+        found, _ = await offers(identities, *ALL)
+        assert found == [ED.public]
+    found, _ = await offers(await begun(files=[path], agent=None), *ALL)
+    assert found == []
+
+
+async def test_an_agent_that_is_gone_is_no_hindrance(home):
+    save(home, "id_ed25519", ED)
+    found, _ = await offers(await begun(agent=FakeAgent(refuses=True)), *ALL)
+    assert found == [ED.public]
+
+
+async def test_keys_nobody_named_leave_room_for_a_password():
+    agent = FakeAgent(*(generate("ssh-ed25519") for _ in range(9)))
+    human = Human("secret")
+    found, last = await offers(await begun(agent=agent, prompt=human), *ALL)
+    assert len(found) == UNNAMED_OFFERS
+    assert last == TryPassword("secret")
+    identities = await begun(agent=agent)
+    found, _ = await offers(identities, *ALL)
+    assert len(found) == 9
+
+
+async def test_encrypted_files_wait_until_the_server_wants_them(home):
+    save(home, "id_ed25519", ED, "open sesame")
+    human = Human("wrong", "open sesame")
+    identities = await begun(prompt=human)
+    answer = await identities.authentication(ask("publickey"))
+    assert answer.key == ED.public
+    assert human.asked == []
+    request = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
+    signed = await identities.signature(request)
+    assert isinstance(signed, Signature)
+    prompt = f"Enter passphrase for key '{home}/.ssh/id_ed25519': "
+    assert human.asked == [(prompt, False)] * 2
+    assert isinstance(await identities.signature(request), Signature)
+    assert len(human.asked) == 2
+
+
+async def test_an_encrypted_key_that_nobody_opens_is_denied(home):
+    save(home, "id_ed25519", ED, "secret")
+    request = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
+    for options in ({}, {"prompt": Human("")}, {"prompt": Human("a", "b", "c", "d")}):
+        said = []
+        identities = await begun(notice=said.append, **options)
+        await identities.authentication(ask("publickey"))
+        assert isinstance(await identities.signature(request), Denied)
+        assert "is encrypted" in said[0]
+
+
+async def test_a_passphrase_given_beforehand(home):
+    save(home, "id_ed25519", ED, "secret")
+    identities = await begun(passphrase="secret")
+    await identities.authentication(ask("publickey"))
+    request = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
+    assert isinstance(await identities.signature(request), Signature)
+
+
+async def test_a_key_that_was_not_offered_signs_nothing():
+    identities = await begun(keys=[ED])
+    request = AskSignature(key=RSA.public, algorithm="rsa-sha2-256", data=b"data")
+    assert isinstance(await identities.signature(request), Denied)
+
+
+async def test_files_that_cannot_be_used_are_named(home):
+    open_to_all = save(home, "open", ED)
+    open_to_all.chmod(0o644)
+    broken = home / ".ssh" / "broken"
+    broken.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    broken.chmod(0o600)
+    missing = home / ".ssh" / "missing"
+    said = []
+    identities = await begun(files=[open_to_all, broken, missing], notice=said.append)
+    found, _ = await offers(identities, "publickey")
+    assert found == []
+    assert "permissions 0644" in said[0]
+    assert str(broken) in said[1]
+    assert said[2].startswith(f"Warning: Identity file {missing} not accessible")
+
+
+async def test_a_password_given_beforehand_is_tried_once():
+    identities = await begun(password="secret")
+    assert await identities.authentication(ask(*ALL)) == TryPassword("secret")
+    assert isinstance(await identities.authentication(ask(*ALL)), GiveUp)
+
+
+async def test_a_password_given_beforehand_answers_one_prompt_without_echo():
+    identities = await begun(password="secret")
+    answer = await identities.authentication(ask("keyboard-interactive"))
+    assert answer == TryKeyboardInteractive()
+    question = AskPrompts(name="", instruction="", prompts=(Prompt("Password: ", False),))
+    assert await identities.prompts(question) == Responses(("secret",))
+    # A second prompt may be for a one-time code: the password is not repeated.
+    assert await identities.prompts(question) == Responses(("",))
+    assert isinstance(await identities.authentication(ask("keyboard-interactive")), GiveUp)
+
+
+async def test_the_password_is_no_answer_to_other_prompts():
+    identities = await begun(password="secret")
+    two = (Prompt("Password: ", False), Prompt("Code: ", False))
+    for prompts in (two, (Prompt("Name: ", True),)):
+        question = AskPrompts(name="", instruction="", prompts=prompts)
+        answer = await identities.prompts(question)
+        assert answer == Responses(("",) * len(prompts))
+
+
+async def test_a_human_is_asked_three_times():
+    human, said = Human("a", "b", "c", "d"), []
+    identities = await begun(prompt=human, notice=said.append, methods=["password"])
+    for secret in "abc":
+        assert await identities.authentication(ask("password")) == TryPassword(secret)
+    assert isinstance(await identities.authentication(ask("password")), GiveUp)
+    assert human.asked == [("u@h's password: ", False)] * 3
+    assert said == ["Permission denied, please try again."] * 2
+
+
+async def test_the_order_of_methods_is_the_users():
+    human = Human("a", "b")
+    identities = await begun(prompt=human, methods=["keyboard-interactive", "password"])
+    answer = await identities.authentication(ask("password", "keyboard-interactive"))
+    assert answer == TryKeyboardInteractive()
+    question = AskPrompts(
+        name="", instruction="Two things", prompts=(Prompt("One: ", True), Prompt("Two: ", False))
+    )
+    assert await identities.prompts(question) == Responses(("a", "b"))
+    assert human.asked == [("(u@h) One: ", True), ("(u@h) Two: ", False)]
+
+
+async def test_no_answer_ends_the_method():
+    identities = await begun(prompt=Human())
+    assert isinstance(await identities.authentication(ask("password")), GiveUp)
+    identities = await begun(prompt=Human())
+    question = AskPrompts(name="", instruction="", prompts=(Prompt("One: ", True),))
+    assert await identities.authentication(ask("keyboard-interactive")) == TryKeyboardInteractive()
+    assert await identities.prompts(question) == Responses(("",))
+    assert isinstance(await identities.authentication(ask("keyboard-interactive")), GiveUp)
+
+
+async def test_a_round_without_prompts_gets_no_responses():
+    said = []
+    identities = await begun(password="secret", notice=said.append)
+    question = AskPrompts(name="", instruction="Welcome", prompts=())
+    assert await identities.prompts(question) == Responses(())
+    assert said == ["Welcome"]
+
+
+async def test_no_secret_for_a_host_that_is_not_trusted():
+    identities = await begun(keys=[ED], files=(), password="secret", trusted=lambda: False)
+    found, last = await offers(identities, *ALL)
+    assert found == [ED.public]
+    assert isinstance(last, GiveUp)
+
+
+async def test_both_a_key_and_a_password():
+    identities = await begun(keys=[ED], files=(), password="secret")
+    assert isinstance(await identities.authentication(ask(*ALL)), TryPublicKey)
+    identities.result(AuthResult("u", "publickey", "", "partial", ("password",), 0))
+    assert await identities.authentication(ask("password", partial=True)) == TryPassword("secret")
+
+
+async def test_an_expired_password():
+    human = Human("old", "new", "nwe", "new", "new")
+    said = []
+    identities = await begun(prompt=human, notice=said.append)
+    await identities.authentication(ask("password"))
+    assert await identities.new_password(AskNewPassword(prompt="Expired.")) == NewPassword(
+        "old", "new"
+    )
+    assert said == ["Expired.", "Mismatch; try again, EOF to quit."]
+    identities = await begun(password="old")
+    assert isinstance(await identities.new_password(AskNewPassword(prompt="")), Denied)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import ConnectionLost
+from nacre.runtime.stream import Allowance, Collector, Reader
+
+
+class Credits:
+    """A channel as far as a reader knows it."""
+
+    def __init__(self) -> None:
+        self.octets = 0
+        self.stopped = False
+
+    def credit(self, octets: int) -> None:
+        assert octets > 0
+        self.octets += octets
+
+    def stop_writing(self) -> None:
+        self.stopped = True
+
+    @property
+    def changed(self) -> Any:
+        return self
+
+    def wake(self) -> None:
+        pass
+
+
+def reader(*chunks: bytes, ended: bool = True) -> tuple[Reader, Credits]:
+    credits = Credits()
+    made = Reader(credits)  # type: ignore[arg-type]
+    for chunk in chunks:
+        made.feed(memoryview(bytearray(chunk)))
+    if ended:
+        made.end()
+    return made, credits
+
+
+async def test_read_returns_what_is_there_up_to_n() -> None:
+    stream, credits = reader(b"abc", b"def")
+    assert await stream.read(2) == b"ab"
+    assert credits.octets == 2
+    assert await stream.read(100) == b"cdef"
+    assert credits.octets == 6
+    assert stream.at_eof()
+    assert await stream.read(1) == b""
+    assert await stream.read() == b""
+    assert await stream.readline() == b""
+
+
+async def test_read_all_lets_the_peer_go_on_while_it_waits() -> None:
+    stream, credits = reader(b"abc", ended=False)
+    task = asyncio.create_task(stream.read())
+    await asyncio.sleep(0)
+    assert credits.octets == 3
+    stream.feed(b"def")
+    stream.end()
+    assert await task == b"abcdef"
+    assert credits.octets == 6
+
+
+async def test_a_cancelled_read_loses_nothing() -> None:
+    stream, credits = reader(b"abc", ended=False)
+    for call in (stream.read(), stream.readexactly(10), stream.readline()):
+        task = asyncio.create_task(call)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    stream.feed(b"def")
+    assert await stream.read(100) == b"abcdef"
+    assert credits.octets == 6
+
+
+async def test_two_readers_at_once_are_refused() -> None:
+    stream, _ = reader(ended=False)
+    first = asyncio.create_task(stream.read(1))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="another task"):
+        await stream.read(1)
+    stream.end()
+    assert await first == b""
+
+
+async def test_readexactly_says_what_is_missing() -> None:
+    stream, _ = reader(b"abc", b"de")
+    assert await stream.readexactly(4) == b"abcd"
+    with pytest.raises(asyncio.IncompleteReadError) as caught:
+        await stream.readexactly(4)
+    assert caught.value.partial == b"e"
+
+
+async def test_lines_end_where_they_end() -> None:
+    stream, credits = reader(b"one\ntw", b"o\n", b"\nlast")
+    assert [line async for line in stream] == [b"one\n", b"two\n", b"\n", b"last"]
+    assert credits.octets == 13
+
+
+async def test_a_line_that_is_too_long_stays_where_it_is() -> None:
+    stream, _ = reader(b"0123456789", b"\nnext\n")
+    with pytest.raises(ValueError, match="5"):
+        await stream.readline(5)
+    assert await stream.readline() == b"0123456789\n"
+    assert await stream.readline(5) == b"next\n"
+
+
+async def test_a_lost_connection_raises_once_the_data_is_read() -> None:
+    stream, _ = reader(b"abc", ended=False)
+    stream.end(ConnectionLost("gone"))
+    for call in (stream.read(), stream.readline(), stream.readexactly(4)):
+        with pytest.raises(ConnectionLost, match="gone"):
+            await call
+    assert await stream.read(100) == b"abc"
+    for call in (stream.read(1), stream.read(), stream.readline(), stream.readexactly(1)):
+        with pytest.raises(ConnectionLost, match="gone"):
+            await call
+
+
+async def test_a_lost_connection_after_eof_is_an_end() -> None:
+    stream, _ = reader(b"abc")
+    stream.end(ConnectionLost("gone"))
+    assert await stream.read() == b"abc"
+    assert await stream.read(1) == b""
+
+
+@given(
+    chunks=st.lists(st.binary(min_size=1, max_size=20), max_size=10),
+    sizes=st.lists(st.integers(1, 15), min_size=1),
+)
+def test_any_reads_give_back_all_octets_and_all_credit(
+    chunks: list[bytes], sizes: list[int]
+) -> None:
+    async def check() -> None:
+        stream, credits = reader(*chunks)
+        got = b""
+        index = 0
+        while not stream.at_eof():
+            size = sizes[index % len(sizes)]
+            part = await (stream.read(size) if index % 2 else stream.readline(1000))
+            assert part
+            got += part
+            index += 1
+            assert credits.octets == len(got)
+        assert got == b"".join(chunks)
+
+    asyncio.run(check())
+
+
+async def test_a_collector_stops_at_what_is_allowed() -> None:
+    credits = Credits()
+    allowance = Allowance(10)
+    collector = Collector(credits, allowance)  # type: ignore[arg-type]
+    other = Collector(credits, allowance)  # type: ignore[arg-type]
+    collector.feed(b"12345")
+    other.feed(b"12345")
+    assert not allowance.exceeded
+    other.feed(b"6")
+    assert allowance.exceeded
+    assert credits.stopped
+    collector.feed(b"6")
+    assert (bytes(collector.data), bytes(other.data)) == (b"12345", b"12345")
+    assert credits.octets == 10

@@ -1,0 +1,123 @@
+"""Accounts, and the environment that sessions get."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nacre.errors import AccountError
+from nacre.server import accounts
+from nacre.server.accounts import (
+    Account,
+    find_account,
+    own_account,
+    program,
+    system_login,
+    virtual_login,
+)
+from nacre.server.store import User
+
+PEER, LOCAL = ("192.0.2.1", 40000), ("192.0.2.2", 22)
+ALICE = Account(name="alice", uid=4711, gid=4712, groups=(4712, 7), home="/", shell="/bin/bash")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs sessions as others")
+
+
+def test_own_account_needs_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts.os, "geteuid", lambda: 123456)
+    account = own_account()
+    assert (account.name, account.uid, account.shell) == ("123456", 123456, "/bin/sh")
+    assert account.credentials is None
+
+
+@pytest.mark.parametrize("name", ["no-such-account", "a\0b", "\udcff", ""])
+def test_no_such_account(name: str) -> None:
+    with pytest.raises(AccountError, match="no account"):
+        find_account(name)
+
+
+def test_groups_are_the_accounts() -> None:
+    entry = pwd.getpwnam("nobody")
+    assert set(find_account("nobody").groups) == set(os.getgrouplist("nobody", entry.pw_gid))
+
+
+def test_credentials_of_another() -> None:
+    credentials = ALICE.credentials
+    assert credentials is not None
+    assert (credentials.uid, credentials.gid, credentials.groups) == (4711, 4712, (4712, 7))
+
+
+@as_root
+def test_virtual_user_under_root() -> None:
+    user = User(name="alice")
+    with pytest.raises(AccountError, match="nacre user set alice --run-as"):
+        virtual_login(user, None)
+    assert virtual_login(user, "nobody").account.name == "nobody"
+    assert virtual_login(replace(user, run_as="root"), "nobody").account.name == "root"
+
+
+@as_root
+def test_account_without_a_shell_has_one_for_virtual_users() -> None:
+    assert virtual_login(User(name="alice"), "nobody").shell == "/bin/sh"
+    nobody = find_account("nobody")
+    assert system_login(nobody).shell == nobody.shell
+
+
+def test_virtual_user_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts.os, "geteuid", lambda: 123456)
+    login = virtual_login(User(name="alice", run_as="root", home="/srv"), None)
+    assert (login.account.uid, login.home, login.name) == (123456, "/srv", "alice")
+
+
+def test_environment() -> None:
+    login = system_login(replace(ALICE, home="/tmp"))
+    run = program(login, b"id", {"LANG": "C", "HOME": "/evil", "PATH": "/evil"}, PEER, LOCAL)
+    assert run.environment["HOME"] == "/tmp"
+    assert "/evil" not in run.environment["PATH"]
+    assert run.environment["LANG"] == "C"
+    assert run.environment["USER"] == run.environment["LOGNAME"] == "alice"
+    assert run.environment["SHELL"] == "/bin/bash"
+    assert run.environment["SSH_CLIENT"] == "192.0.2.1 40000 22"
+    assert run.environment["SSH_CONNECTION"] == "192.0.2.1 40000 192.0.2.2 22"
+    assert run.directory == "/tmp"
+    assert run.arguments == ["bash", "-c", b"id"]
+    assert run.credentials == ALICE.credentials
+
+
+def test_nothing_of_the_servers_environment_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NACRE_SECRET", "x")
+    assert "NACRE_SECRET" not in program(system_login(ALICE), None, {}, PEER, LOCAL).environment
+
+
+def test_login_shell_has_a_dash() -> None:
+    run = program(system_login(ALICE), None, {}, PEER, LOCAL)
+    assert (run.path, run.arguments) == ("/bin/bash", ["-bash"])
+
+
+def test_forced_command_replaces_the_clients() -> None:
+    login = system_login(ALICE, command="only this")
+    run = program(login, b"rm -rf /", {}, PEER, LOCAL)
+    assert run.arguments == ["bash", "-c", "only this"]
+    assert run.environment["SSH_ORIGINAL_COMMAND"] == "rm -rf /"
+    shell = program(login, None, {}, PEER, LOCAL)
+    assert shell.arguments == ["bash", "-c", "only this"]
+    assert "SSH_ORIGINAL_COMMAND" not in shell.environment
+
+
+def test_missing_home_is_the_root_directory() -> None:
+    run = program(system_login(replace(ALICE, home="/no/such")), None, {}, PEER, LOCAL)
+    assert (run.directory, run.environment["HOME"]) == ("/", "/no/such")
+
+
+def test_variables_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "environment"
+    file.write_text('# comment\nLANG="de_DE.UTF-8"\nexport X=1\n\nnonsense\nPATH=/opt/bin\n')
+    monkeypatch.setattr(accounts, "_SYSTEM_ENVIRONMENT", file)
+    environment = program(system_login(ALICE), None, {}, PEER, LOCAL).environment
+    assert environment["LANG"] == "de_DE.UTF-8"
+    assert environment["X"] == "1"
+    assert environment["PATH"] == "/opt/bin"
+    assert "nonsense" not in environment

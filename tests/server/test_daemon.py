@@ -1,0 +1,319 @@
+"""``nacre serve`` as its own process, and nacre's client at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import nacre
+from nacre.crypto.password import hash_password
+from nacre.server.store import FILE, User, UserKey, UserStore
+from server.conftest import SystemAccount
+
+KEY = nacre.generate("ssh-ed25519")
+HASH = hash_password(b"secret", os.urandom)
+NACRE = Path(sys.executable).parent / "nacre"
+RUN_AS = "root" if os.geteuid() == 0 else None
+
+
+class Server:
+    """The process, and what it said."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.port = 0
+
+    async def until(self, pattern: str, since: int = 0) -> str:
+        """Return the first line that matches, from line ``since`` on."""
+        while True:
+            for line in self.lines[since:]:
+                if re.search(pattern, line):
+                    return line
+            assert self.process.stderr is not None
+            async with asyncio.timeout(20):
+                line = (await self.process.stderr.readline()).decode()
+            assert line, f"ended without {pattern!r}:\n{''.join(self.lines)}"
+            self.lines.append(line)
+
+    async def end(self) -> int:
+        """Read what is left and return the exit status."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(20):
+            self.lines += (await self.process.stderr.read()).decode().splitlines(keepends=True)
+            return await self.process.wait()
+
+    def connect(self, user: str = "alice", **options: object) -> object:
+        options = {"keys": [KEY], "agent": False, **options}
+        return nacre.connect("127.0.0.1", self.port, user=user, trust=nacre.AnyHostKey(), **options)
+
+
+@asynccontextmanager
+async def serving(state: Path, *arguments: str) -> AsyncIterator[Server]:
+    process = await asyncio.create_subprocess_exec(
+        *[NACRE, "serve", "--state", state],
+        *["--listen", "127.0.0.1:0", *arguments],
+        stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
+    )
+    server = Server(process)
+    try:
+        ready = await server.until(r"^listening on 127\.0\.0\.1:\d+$")
+        server.port = int(ready.rpartition(":")[2])
+        yield server
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await server.end()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    store = UserStore(state / FILE)
+    key = UserKey(KEY.public, "")
+    store.add(User(name="alice", password=HASH, home=str(tmp_path), run_as=RUN_AS), [key])
+    store.add(User(name="both", password=HASH, auth="password-publickey", run_as=RUN_AS), [key])
+    store.add(User(name="files", service="sftp", run_as=RUN_AS), [key])
+    store.close()
+    return state
+
+
+async def test_every_phase_has_its_line(state: Path) -> None:
+    async with serving(state) as server:
+        async with server.connect() as ssh:
+            done = await ssh.run("pwd; exit 3")
+            assert (done.stdout.strip(), done.exit_status) == (str(state.parent), 3)
+        await server.until("event=closed")
+    events = re.findall(r"^time=\S+ level=info event=(\S+)", "".join(server.lines), re.M)
+    assert events == [
+        *["accepted", "version", "kex", "auth", "authenticated", "session", "exit", "closed"]
+    ]
+    assert all("peer=127.0.0.1:" in line for line in server.lines if "event=" in line)
+    assert any('command="pwd; exit 3"' in line for line in server.lines)
+
+
+async def test_no_secret_is_logged(state: Path) -> None:
+    async with serving(state, "-o", "LogLevel=DEBUG3") as server:
+        async with server.connect(keys=[], password="secret") as ssh:
+            await ssh.run("true")
+        with pytest.raises(nacre.AuthenticationFailed):
+            await server.connect(keys=[], password="not-the-secret")
+        await server.until("outcome=failure")
+        server.process.terminate()
+        assert await server.end() == 0
+    assert "secret" not in "".join(server.lines)
+
+
+async def test_quiet(state: Path) -> None:
+    async with serving(state, "-o", "LogLevel=QUIET") as server:
+        async with server.connect() as ssh:
+            await ssh.run("true")
+        server.process.terminate()
+        await server.end()
+    assert len(server.lines) == 1
+
+
+async def test_policies_and_services(state: Path) -> None:
+    async with serving(state) as server:
+        async with server.connect("both", password="secret") as ssh:
+            assert (await ssh.run("echo in")).stdout == "in\n"
+        for wrong in ({"password": "wrong"}, {"keys": [], "password": "secret"}):
+            with pytest.raises(nacre.AuthenticationFailed):
+                await server.connect("both", **wrong)
+        async with server.connect("files") as ssh:
+            with pytest.raises(nacre.RequestFailed):
+                await ssh.run("true")
+        assert "may use sftp alone" in await server.until("event=refused")
+
+
+async def test_a_change_counts_for_the_next_login(state: Path) -> None:
+    async with serving(state) as server:
+        async with server.connect():
+            pass
+        process = await asyncio.create_subprocess_exec(
+            *[NACRE, "user", "set", "alice", "--disable"],
+            *["--state", state],
+        )
+        assert await process.wait() == 0
+        with pytest.raises(nacre.AuthenticationFailed):
+            await server.connect()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server needs an account")
+async def test_root_without_an_account_refuses(state: Path) -> None:
+    store = UserStore(state / FILE)
+    store.change("alice", run_as=None)
+    store.close()
+    async with serving(state) as server, server.connect() as ssh:
+        with pytest.raises(nacre.RequestFailed):
+            await ssh.run("true")
+        assert "--run-as ACCOUNT" in await server.until("event=refused")
+    async with serving(state, "--run-as", "nobody") as server, server.connect() as ssh:
+        assert (await ssh.run("id -un")).stdout == "nobody\n"
+
+
+async def test_environment_by_allow_list(state: Path) -> None:
+    async with serving(state, "-o", "AcceptEnv=NACRE_*") as server, server.connect() as ssh:
+        done = await ssh.run("echo $NACRE_A-$OTHER-$USER", env={"NACRE_A": "1", "OTHER": "2"})
+        assert done.stdout == "1--alice\n"
+
+
+async def test_missing_home_is_said(state: Path) -> None:
+    store = UserStore(state / FILE)
+    store.change("alice", home="/no/such")
+    store.close()
+    async with serving(state) as server, server.connect() as ssh:
+        done = await ssh.run("pwd")
+        assert done.stdout == "/\n"
+        assert "no directory /no/such" in done.stderr
+
+
+async def test_banner_and_reload(state: Path, tmp_path: Path) -> None:
+    banner = tmp_path / "banner"
+    banner.write_text("first\n")
+    async with serving(state, "-o", f"Banner={banner}") as server:
+        async with server.connect() as before:
+            old = before.server_host_key
+            banner.write_text("second\n")
+            (state / "ssh_host_ed25519_key").unlink()
+            server.process.send_signal(signal.SIGHUP)
+            await server.until("event=reloaded")
+            async with server.connect() as after:
+                assert after.server_host_key != old
+            assert (await before.run("echo still here")).stdout == "still here\n"
+        banner.unlink()
+        server.process.send_signal(signal.SIGHUP)
+        assert "can't read" in await server.until("event=error")
+        async with server.connect():
+            pass
+
+
+async def test_graceful_stop(state: Path) -> None:
+    async with serving(state) as server, server.connect() as ssh:
+        async with ssh.process("echo ready; read x; echo $x; exit 5") as process:
+            assert await process.stdout.readline() == b"ready\n"
+            server.process.terminate()
+            await server.until("event=stopping")
+            with pytest.raises(nacre.ConnectionLost):
+                await server.connect()
+            await process.stdin.write(b"last words\n")
+            assert await process.stdout.read() == b"last words\n"
+            assert await process.wait() == 5
+        assert await server.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_second_signal_hurries(state: Path, number: signal.Signals) -> None:
+    async with serving(state) as server, server.connect() as ssh:
+        process = await ssh.process("echo $$; exec sleep 60")
+        pid = int(await process.stdout.readline())
+        server.process.send_signal(number)
+        await server.until("event=stopping")
+        server.process.send_signal(number)
+        assert await server.end() == 0
+        assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_sessions_end_with_their_connection(state: Path) -> None:
+    async with serving(state) as server:
+        ssh = await server.connect()
+        process = await ssh.process("echo $$; exec sleep 60", term="xterm")
+        pid = int(await process.stdout.readline())
+        ssh.abort()
+        async with asyncio.timeout(20):
+            while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110 - it is nobody's child here
+                await asyncio.sleep(0.01)
+        assert "status=HUP" in await server.until("event=exit")
+
+
+async def test_terminal_with_resize(state: Path) -> None:
+    async with serving(state) as server, server.connect() as ssh:
+        script = "trap 'stty size; exit 0' WINCH; stty size; while :; do sleep 0.05; done"
+        async with ssh.process(script, term="xterm", size=(132, 50)) as process:
+            assert await process.stdout.readline() == b"50 132\r\n"
+            process.resize(80, 24)
+            assert await process.stdout.readline() == b"24 80\r\n"
+            assert await process.wait() == 0
+
+
+async def test_nothing_grows(state: Path) -> None:
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+    async def log_in() -> None:
+        async with server.connect() as ssh:
+            assert (await ssh.run("echo x")).stdout == "x\n"
+
+    async with serving(state, "-o", "MaxStartups=100") as server:
+        # The store opens its file once for each thread, up to a bound.
+        for _ in range(3):
+            await asyncio.gather(*(log_in() for _ in range(20)))
+        before = descriptors()
+        for _ in range(4):
+            await asyncio.gather(*(log_in() for _ in range(10)))
+        await log_in()
+        async with asyncio.timeout(10):
+            while descriptors() > before:  # noqa: ASYNC110 - its socket closes when it likes
+                await asyncio.sleep(0.01)
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        assert children.read_text() == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other accounts")
+async def test_system_account(state: Path, system_account: SystemAccount, tmp_path: Path) -> None:
+    system_account.authorize(f"{KEY.public}\n")
+    async with serving(state, "--users", "system") as server:
+        async with server.connect(system_account.name) as ssh:
+            done = await ssh.run("id -un; pwd; echo $HOME $USER $SHELL; cat /etc/shadow")
+            home = str(system_account.home)
+            assert done.stdout.splitlines() == [
+                *[system_account.name, home, f"{home} {system_account.name} /bin/sh"]
+            ]
+            assert "denied" in done.stderr
+            done = await ssh.run("tty; id -un; stat -c %U $(tty)", term="xterm")
+            assert done.stdout.split()[1:] == [system_account.name] * 2
+        async with server.connect(
+            system_account.name, keys=[], password=system_account.password
+        ) as ssh:
+            assert (await ssh.run("id -un")).stdout.strip() == system_account.name
+        with pytest.raises(nacre.AuthenticationFailed):
+            await server.connect("root", keys=[], password="x")
+
+
+async def test_what_can_not_start(state: Path) -> None:
+    async def fails(*arguments: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *[NACRE, "serve", "--state", state, *arguments],
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(20):
+            _, said = await process.communicate()
+        return process.returncode, said.decode()
+
+    async with serving(state) as server:
+        status, said = await fails("--listen", f"127.0.0.1:{server.port}")
+        assert status == 1
+        assert "in use" in said
+        assert "--listen" in said
+    status, said = await fails("-o", "Banner=/no/such/file")
+    assert (status, "Banner" in said) == (1, True)
+    status, said = await fails("--run-as", "no-such-account")
+    assert (status, "no account" in said) == (1, True)
+    status, said = await fails("-o", "MaxSesions=3")
+    assert status == 2
+    assert "did you mean MaxSessions?" in said
+    shutil.rmtree(state)
+    state.touch()
+    status, said = await fails("--listen", "127.0.0.1:0")
+    assert (status, "--state" in said) == (1, True)

@@ -1,0 +1,197 @@
+"""The policy of virtual users, asked directly."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nacre.crypto import password as password_module
+from nacre.crypto.password import hash_password, needs_rehash, verify_password
+from nacre.keys import generate
+from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
+from nacre.server import policy as policy_module
+from nacre.server.policy import REQUIREMENTS, StorePolicy
+from nacre.server.store import FILE, User, UserKey, UserStore
+
+KEY = generate("ssh-ed25519").public
+HASH = hash_password(b"secret", os.urandom)
+RUN_AS = "root" if os.geteuid() == 0 else None
+PTY = PtyRequest("xterm", 80, 24, 0, 0, b"")
+
+
+class Connection:
+    """What the policy needs of a connection: somewhere to say why not."""
+
+    def __init__(self) -> None:
+        self.reasons: list[object] = []
+
+    def record(self, event: str, **fields: object) -> None:
+        assert event == "refused"
+        self.reasons.append(fields["reason"])
+
+
+class Session:
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.connection = Connection()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[UserStore]:
+    store = UserStore(tmp_path / FILE)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def policy(store: UserStore) -> Iterator[Any]:
+    policy = StorePolicy(store, RUN_AS)
+    yield policy
+    policy.close()
+
+
+@pytest.mark.parametrize("auth", REQUIREMENTS)
+async def test_requirement_is_the_users(store: UserStore, policy: Any, auth: str) -> None:
+    store.add(User(name="alice", auth=auth))
+    assert (await policy.requirement("alice", None)).requirement == REQUIREMENTS[auth]
+
+
+def test_no_requirement_is_empty() -> None:
+    assert all(methods for alternatives in REQUIREMENTS.values() for methods in alternatives)
+    both = REQUIREMENTS["password-publickey"]
+    assert all("publickey" in methods and len(methods) == 2 for methods in both)
+
+
+async def test_unknown_users_look_like_known_ones(store: UserStore, policy: Any) -> None:
+    names = [f"ghost{n}" for n in range(40)]
+
+    async def seen() -> list[Any]:
+        return [(await policy.requirement(name, None)).requirement for name in names]
+
+    assert set(await seen()) == {REQUIREMENTS["any"]}
+    store.add(User(name="a", auth="publickey"))
+    assert set(await seen()) == {REQUIREMENTS["publickey"]}
+    store.add(User(name="b", auth="password"))
+    first = await seen()
+    assert set(first) == {REQUIREMENTS["publickey"], REQUIREMENTS["password"]}
+    assert await seen() == first
+
+
+async def test_password(store: UserStore, policy: Any) -> None:
+    store.add(User(name="alice", password=HASH))
+    assert await policy.password("alice", "secret", None) is True
+    assert await policy.password("alice", "Secret", None) is False
+    assert await policy.password("alice", "", None) is False
+    assert await policy.password("ghost", "secret", None) is False
+    store.change("alice", disabled=True)
+    assert await policy.password("alice", "secret", None) is False
+
+
+async def test_every_password_costs_one_hash(
+    store: UserStore, policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(User(name="alice", password=HASH))
+    store.add(User(name="keys-alone"))
+    store.add(User(name="disabled", password=HASH, disabled=True))
+    costs: list[str] = []
+
+    def verify(stored: str, given: bytes) -> bool:
+        costs.append("verify")
+        return verify_password(stored, given)
+
+    def unknown(given: bytes) -> bool:
+        costs.append("unknown")
+        return password_module.verify_unknown(given)
+
+    monkeypatch.setattr(policy_module, "verify_password", verify)
+    monkeypatch.setattr(policy_module, "verify_unknown", unknown)
+    for name in ("alice", "ghost", "keys-alone", "disabled"):
+        assert await policy.password(name, "wrong", None) is False
+    assert costs == ["verify", "unknown", "unknown", "unknown"]
+
+
+async def test_hashing_is_off_the_loop(
+    store: UserStore, policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def unknown(given: bytes) -> bool:
+        threads.append(threading.current_thread().name)
+        return False
+
+    monkeypatch.setattr(policy_module, "verify_unknown", unknown)
+    await policy.password("ghost", "x", None)
+    assert threads[0].startswith("password")
+
+
+async def test_old_hashes_are_made_anew(
+    store: UserStore, policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(password_module, "ITERATIONS", 1)
+        old = hash_password(b"secret", os.urandom)
+    assert needs_rehash(old)
+    store.add(User(name="alice", password=old))
+    assert await policy.password("alice", "wrong", None) is False
+    assert store.user("alice").password == old
+    assert await policy.password("alice", "secret", None) is True
+    new = store.user("alice").password
+    assert new is not None
+    assert not needs_rehash(new)
+    assert await policy.password("alice", "secret", None) is True
+
+
+async def test_public_key(store: UserStore, policy: Any) -> None:
+    store.add(User(name="alice"), [UserKey(KEY, "")])
+    assert await policy.public_key("alice", KEY, "ssh-ed25519", False, None) is True
+    assert await policy.public_key("ghost", KEY, "ssh-ed25519", True, None) is False
+    store.remove_key("alice", KEY)
+    assert await policy.public_key("alice", KEY, "ssh-ed25519", True, None) is False
+
+
+@pytest.mark.parametrize(
+    ("service", "request_", "granted"),
+    [
+        ("all", Shell(), True),
+        ("all", Exec(b"id"), True),
+        ("all", PTY, True),
+        ("all", Subsystem("sftp"), False),
+        ("shell", Shell(), True),
+        ("shell", Exec(b"id"), True),
+        ("shell", Subsystem("sftp"), False),
+        ("sftp", Shell(), False),
+        ("sftp", Exec(b"id"), False),
+        ("sftp", PTY, False),
+    ],
+)
+async def test_services(
+    store: UserStore, policy: Any, service: str, request_: Request, granted: bool
+) -> None:
+    store.add(User(name="alice", service=service))
+    session = Session("alice")
+    assert await policy.session_request(session, request_) is granted
+    assert bool(session.connection.reasons) is not granted
+
+
+async def test_removed_user_starts_nothing_more(store: UserStore, policy: Any) -> None:
+    session = Session("alice")
+    assert await policy.session_request(session, Shell()) is False
+    assert session.connection.reasons == ["alice was removed or disabled"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server needs an account")
+async def test_root_gives_its_rights_to_nobody_unasked(store: UserStore) -> None:
+    policy: Any = StorePolicy(store)
+    store.add(User(name="alice"))
+    session = Session("alice")
+    assert await policy.session_request(session, Shell()) is False
+    assert "--run-as ACCOUNT" in str(session.connection.reasons[0])
+    store.change("alice", run_as="nobody")
+    assert await policy.session_request(session, Shell()) is True
+    assert (await policy.login(session)).account.name == "nobody"
+    policy.close()

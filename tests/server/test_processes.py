@@ -1,0 +1,439 @@
+"""Real processes, driven by a session that is not one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import pwd
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nacre.errors import ConnectionLost
+from nacre.protocol.modes import Mode, encode
+from nacre.server import child as child_module
+from nacre.server.child import Credentials, Program
+from nacre.server.processes import Processes
+
+
+class Source:
+    """What the peer sends: pieces, and b"" for the end."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.queue: asyncio.Queue[bytes | Exception] = asyncio.Queue()
+        self.taken = 0
+        for piece in pieces:
+            self.queue.put_nowait(piece)
+
+    async def read(self, n: int = -1, /) -> bytes:
+        piece = await self.queue.get()
+        if isinstance(piece, Exception):
+            raise piece
+        self.taken += len(piece)
+        return piece
+
+
+class Sink:
+    """To the peer, which may be slow."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.changed = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def write(self, data: bytes, /) -> None:
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        self.data += data
+        self.changed.set()
+
+    async def until(self, text: bytes) -> bytes:
+        """Return what came when ``text`` did, and forget it."""
+        async with asyncio.timeout(20):
+            while text not in self.data:
+                self.changed.clear()
+                await self.changed.wait()
+        seen = bytes(self.data)
+        self.data.clear()
+        return seen
+
+
+@dataclass
+class Terminal:
+    term: str = "xterm"
+    columns: int = 80
+    rows: int = 24
+    width: int = 0
+    height: int = 0
+    modes: bytes = b"\x00"
+
+
+@dataclass
+class Session:
+    stdin: Source = field(default_factory=Source)
+    stdout: Sink = field(default_factory=Sink)
+    stderr: Sink = field(default_factory=Sink)
+    terminal: Terminal | None = None
+    on_resize: Callable[[Any], object] | None = None
+    on_signal: Callable[[str], object] | None = None
+    on_break: Callable[[int], object] | None = None
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    ended_by: tuple[str, bool] | None = None
+
+    def exit_signal(self, name: str, core_dumped: bool = False, message: str = "") -> None:
+        self.ended_by = (name, core_dumped)
+
+    async def wait_closed(self) -> None:
+        await self.closed.wait()
+
+
+def sh(command: str, **environment: str) -> Program:
+    return Program(
+        path="/bin/sh",
+        arguments=["sh", "-c", command],
+        environment={"PATH": os.environ["PATH"], **environment},
+        directory="/",
+    )
+
+
+def descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+async def until_dead(pid: int) -> None:
+    async with asyncio.timeout(20):
+        while alive(pid):  # noqa: ASYNC110 - it is nobody's child here
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def processes() -> AsyncIterator[Processes]:
+    before = descriptors()
+    processes = Processes()
+    yield processes
+    await processes.end()
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):  # nothing unreaped is left
+        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222
+
+
+async def run(processes: Processes, session: Session, program: Program) -> int | None:
+    async with asyncio.timeout(30):
+        return await processes.run(session, program)
+
+
+async def test_streams_and_status(processes: Processes) -> None:
+    session = Session(Source(b"12", b"345", b""))
+    status = await run(processes, session, sh("wc -c; echo wrong >&2; exit 42"))
+    assert status == 42
+    assert session.stdout.data.strip() == b"5"
+    assert session.stderr.data == b"wrong\n"
+
+
+async def test_end_by_signal(processes: Processes) -> None:
+    session = Session()
+    assert await run(processes, session, sh("kill -USR1 $$")) is None
+    assert session.ended_by == ("USR1", False)
+
+
+async def test_environment_and_directory(processes: Processes) -> None:
+    session = Session()
+    await run(processes, session, sh("echo $NAME; pwd; env | grep -c SSH_TTY", NAME="value"))
+    assert session.stdout.data == b"value\n/\n0\n"
+
+
+async def test_nothing_but_the_three_streams_is_inherited(processes: Processes) -> None:
+    secret = os.open("/etc/passwd", os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    session = Session()
+    try:
+        await run(processes, session, sh("ls /proc/self/fd"))
+    finally:
+        os.close(secret)
+    # ls opens one of its own to list them.
+    assert session.stdout.data.split() == [b"0", b"1", b"2", b"3"]
+
+
+async def test_bulk_comes_out_unchanged(processes: Processes) -> None:
+    session = Session()
+    script = "head -c 33554433 /dev/urandom | tee /dev/stderr"
+    assert await run(processes, session, sh(script)) == 0
+    assert len(session.stdout.data) == 33554433
+    assert session.stdout.data == session.stderr.data
+
+
+async def test_bulk_goes_in_unchanged(processes: Processes) -> None:
+    data = os.urandom(8 << 20)
+    session = Session(Source(*[data[i : i + 99_991] for i in range(0, len(data), 99_991)], b""))
+    assert await run(processes, session, sh("sha256sum")) == 0
+    assert session.stdout.data.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+async def test_a_slow_peer_stops_the_process(processes: Processes, tmp_path: Path) -> None:
+    session = Session()
+    session.stdout.open.clear()
+    progress = tmp_path / "progress"
+    script = f"echo ready >&2; dd if=/dev/zero bs=1M count=64; echo done >{progress}"
+    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    await session.stderr.until(b"ready")
+    await asyncio.sleep(0.3)
+    assert not progress.exists()
+    assert not session.stdout.data
+    session.stdout.open.set()
+    assert await running == 0
+    assert len(session.stdout.data) == 64 << 20
+
+
+async def test_a_slow_process_stops_the_peer(processes: Processes) -> None:
+    session = Session(Source(*[bytes(1 << 20)] * 16, b""))
+    running = asyncio.ensure_future(run(processes, session, sh("echo ready; read x; wc -c")))
+    await session.stdout.until(b"ready")
+    # `read` takes its line octet by octet: nothing else leaves the pipe.
+    await asyncio.sleep(0.1)
+    assert session.stdin.taken <= 4 << 20
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_input_that_nobody_reads_is_dropped(processes: Processes) -> None:
+    session = Session(Source(*[bytes(1 << 20)] * 8))
+    running = asyncio.ensure_future(
+        run(processes, session, sh("exec <&-; echo closed; sleep 60 & wait"))
+    )
+    await session.stdout.until(b"closed")
+    async with asyncio.timeout(20):
+        while session.stdin.taken < 8 << 20:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    session.closed.set()
+    await running
+
+
+async def test_output_that_nobody_takes_ends_the_process(processes: Processes) -> None:
+    session = Session()
+    session.stdout.error = ConnectionLost("gone")
+    assert await run(processes, session, sh("exec yes")) is None
+    assert session.ended_by == ("PIPE", False)
+
+
+async def test_background_output_keeps_the_session_open(processes: Processes) -> None:
+    session = Session()
+    script = "(read x < /dev/null; sleep 0.2; echo late) & echo early"
+    assert await run(processes, session, sh(script)) == 0
+    assert session.stdout.data == b"early\nlate\n"
+
+
+async def test_background_without_output_does_not(processes: Processes) -> None:
+    session = Session()
+    assert await run(processes, session, sh("sleep 60 >/dev/null 2>&1 & echo $!")) == 0
+    await until_dead(int(session.stdout.data))
+
+
+async def test_group_ends_with_the_session(processes: Processes) -> None:
+    session = Session()
+    script = "sleep 60 & echo $! $$; wait"
+    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    pids = [int(word) for word in (await session.stdout.until(b"\n")).split()]
+    session.closed.set()
+    assert await running is None
+    for pid in pids:
+        await until_dead(pid)
+
+
+async def test_what_ignores_the_hangup_is_killed(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "GRACE", 0.2)
+    session = Session()
+    script = "trap '' HUP; sleep 60 & echo $! $$; while :; do sleep 1; done"
+    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    pids = [int(word) for word in (await session.stdout.until(b"\n")).split()]
+    session.closed.set()
+    await running
+    for pid in pids:
+        await until_dead(pid)
+
+
+async def test_signals_reach_the_group(processes: Processes) -> None:
+    session = Session()
+    script = "trap 'echo got it; exit 7' USR1; echo ready; while :; do sleep 0.05; done"
+    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    await session.stdout.until(b"ready")
+    assert session.on_signal is not None
+    session.on_signal("NONSENSE")
+    session.on_signal("USR1")
+    # sleep is of the group too, and has no trap.
+    assert await running == 7
+    assert b"got it" in session.stdout.data
+
+
+async def test_many_at_once(processes: Processes) -> None:
+    sessions = [Session(Source(b"%d" % number, b"")) for number in range(50)]
+    statuses = await asyncio.gather(
+        *(run(processes, session, sh("cat; exit 3")) for session in sessions)
+    )
+    assert statuses == [3] * 50
+    assert [int(session.stdout.data) for session in sessions] == list(range(50))
+
+
+async def test_what_can_not_be_started(processes: Processes) -> None:
+    program = Program(path="/no/such", arguments=["such"], environment={}, directory="/")
+    with pytest.raises(FileNotFoundError):
+        await run(processes, Session(), program)
+    with pytest.raises(FileNotFoundError):
+        await run(processes, Session(terminal=Terminal()), program)
+    with pytest.raises(ValueError, match="null"):
+        await run(processes, Session(), sh("echo \0"))
+
+
+# --- at a terminal ---
+
+
+async def test_terminal_is_the_controlling_one(processes: Processes) -> None:
+    session = Session(terminal=Terminal(columns=132, rows=50))
+    script = "tty; echo $SSH_TTY $TERM; stty size; ps -o tty= -p $$; echo x >/dev/tty"
+    assert await run(processes, session, sh(script)) == 0
+    tty, line, size, shown, x = session.stdout.data.split(b"\r\n")[:5]
+    assert tty.startswith(b"/dev/pts/")
+    assert line == tty + b" xterm"
+    assert size == b"50 132"
+    assert b"/dev/" + shown.strip() == tty
+    assert x == b"x"
+
+
+async def test_terminal_modes(processes: Processes) -> None:
+    modes = encode({Mode.ECHO: 0, Mode.VINTR: 5, Mode.VQUIT: 255, Mode.ONLCR: 0, Mode.IXANY: 1})
+    session = Session(terminal=Terminal(modes=modes))
+    assert await run(processes, session, sh("stty -a")) == 0
+    shown = session.stdout.data.decode()
+    assert "intr = ^E" in shown
+    assert "quit = <undef>" in shown
+    words = shown.replace(";", " ").split()
+    assert {"-echo", "-onlcr", "ixany", "icanon", "opost"} <= set(words)
+
+
+@pytest.mark.parametrize("modes", [b"", b"\xff\xff", b"\x35", bytes(range(256)) * 4])
+async def test_broken_modes_do_no_harm(processes: Processes, modes: bytes) -> None:
+    session = Session(terminal=Terminal(modes=modes, columns=1 << 31, rows=0))
+    assert await run(processes, session, sh("exit 4")) == 4
+
+
+async def test_resize_sends_winch(processes: Processes) -> None:
+    session = Session(terminal=Terminal())
+    script = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done"
+    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    await session.stdout.until(b"ready")
+    assert session.on_resize is not None
+    session.on_resize(Terminal(columns=100, rows=33))
+    assert await running == 0
+    assert b"33 100" in session.stdout.data
+
+
+async def test_typed_interrupt(processes: Processes) -> None:
+    session = Session(terminal=Terminal())
+    running = asyncio.ensure_future(run(processes, session, sh("echo ready; exec sleep 60")))
+    await session.stdout.until(b"ready")
+    session.stdin.queue.put_nowait(b"\x03")
+    assert await running is None
+    assert session.ended_by == ("INT", False)
+
+
+async def test_break_is_taken(processes: Processes) -> None:
+    session = Session(terminal=Terminal())
+    running = asyncio.ensure_future(run(processes, session, sh("echo ready; read x; echo $x-")))
+    await session.stdout.until(b"ready")
+    assert session.on_break is not None
+    session.on_break(500)
+    session.stdin.queue.put_nowait(b"word\n")
+    assert await running == 0
+    assert b"word-" in session.stdout.data
+
+
+async def test_hangup_when_the_session_ends(processes: Processes, tmp_path: Path) -> None:
+    session = Session(terminal=Terminal())
+    mark = tmp_path / "mark"
+    script = f"trap 'echo hup >{mark}; exit' HUP; echo $$; while :; do sleep 0.05; done"
+    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    pid = int((await session.stdout.until(b"\n")).split()[0])
+    session.closed.set()
+    assert await running is None
+    await until_dead(pid)
+    assert mark.read_text() == "hup\n"
+
+
+async def test_terminal_ends_with_its_shell(processes: Processes) -> None:
+    session = Session(terminal=Terminal())
+    # The background process has the terminal open, and ignores that it is hung up.
+    script = "trap '' HUP; sleep 60 & echo $!; exit 5"
+    assert await run(processes, session, sh(script)) == 5
+    os.kill(int(session.stdout.data.split()[0]), signal.SIGKILL)
+
+
+async def test_slow_peer_gets_all_of_a_terminal_that_ended(processes: Processes) -> None:
+    session = Session(terminal=Terminal())
+    session.stdout.open.clear()
+    running = asyncio.ensure_future(run(processes, session, sh("seq 300; exit 6")))
+    done, _ = await asyncio.wait({running}, timeout=1)
+    assert not done
+    session.stdout.open.set()
+    assert await running == 6
+    assert session.stdout.data.split()[-1] == b"300"
+
+
+async def test_much_output_at_a_terminal(processes: Processes) -> None:
+    session = Session(terminal=Terminal())
+    assert await run(processes, session, sh("seq 200000")) == 0
+    assert session.stdout.data.split()[-1] == b"200000"
+    assert session.stdout.data.count(b"\r\n") == 200000
+
+
+# --- as another account ---
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("terminal", [None, Terminal()])
+async def test_rights_of_another_account(processes: Processes, terminal: Terminal | None) -> None:
+    nobody = pwd.getpwnam("nobody")
+    groups = (nobody.pw_gid, 1234)
+    program = Program(
+        path="/bin/sh",
+        arguments=["sh", "-c", "id -u; id -g; id -G; umask; cat /etc/shadow; echo ok"],
+        environment={"PATH": os.environ["PATH"]},
+        directory="/",
+        credentials=Credentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=groups),
+    )
+    session = Session(terminal=terminal)
+    assert await run(processes, session, program) == 0
+    lines = session.stdout.data.decode().split("\n")
+    assert lines[0].strip() == str(nobody.pw_uid)
+    assert lines[1].strip() == str(nobody.pw_gid)
+    assert set(lines[2].split()) == {str(group) for group in groups}
+    assert lines[3].strip() == "0022"
+    assert b"denied" in session.stdout.data + session.stderr.data
+    assert "ok" in lines[-2]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_terminal_belongs_to_its_user(processes: Processes) -> None:
+    nobody = pwd.getpwnam("nobody")
+    program = sh("stat -c '%U %G %a' $(tty); echo x >/dev/tty")
+    credentials = Credentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=())
+    session = Session(terminal=Terminal())
+    status = await run(processes, session, replace(program, credentials=credentials))
+    assert (status, session.stdout.data) == (0, b"nobody tty 620\r\nx\r\n")

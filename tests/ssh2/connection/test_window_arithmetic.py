@@ -1,0 +1,236 @@
+"""Flow control: the arithmetic, and what it makes of a long path on a clock of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import LocalProtocolError, RemoteProtocolError
+from nacre.limits import KIB, MIB
+from nacre.ssh2.connection.window import ReceiveWindow, SendWindow
+
+PLENTY = 1 << 40
+
+
+def take(window, octets):
+    assert octets <= window.left
+    window.left -= octets
+
+
+class TestSendWindow:
+    def test_start_caps_the_packet_at_what_all_peers_take(self):
+        window = SendWindow()
+        window.start(100, 1 << 31)
+        assert (window.left, window.packet) == (100, 32 * KIB)
+        window.start(100, 17)
+        assert window.packet == 17
+
+    def test_a_peer_that_takes_no_packet_is_refused(self):
+        with pytest.raises(RemoteProtocolError, match="packet size is 0"):
+            SendWindow().start(100, 0)
+
+    def test_the_window_ends_at_32_bits(self):
+        window = SendWindow()
+        window.start(0xFFFFFFFE, 1)
+        window.add(1)
+        assert window.left == 0xFFFFFFFF
+        with pytest.raises(RemoteProtocolError, match="beyond"):
+            window.add(1)
+
+
+class TestReceiveWindow:
+    def test_a_quarter_is_granted_at_once_and_less_waits(self):
+        window = ReceiveWindow(1000, 1000, 0.0)
+        take(window, 1000)
+        window.consume(249)
+        assert window.adjust(0.0, PLENTY) == 0
+        window.consume(1)
+        assert window.adjust(0.0, PLENTY) == 250
+        assert (window.left, window.unread, window.consumed) == (250, 750, 0)
+
+    def test_a_large_window_keeps_seven_eighths_open(self):
+        window = ReceiveWindow(16 * MIB, 16 * MIB, 0.0)
+        take(window, 16 * MIB)
+        window.consume(2 * MIB - 1)
+        assert window.adjust(9.0, PLENTY) == 0
+        window.consume(1)
+        assert window.adjust(9.0, PLENTY) == 2 * MIB
+
+    @pytest.mark.parametrize("octets", [-1, 11])
+    def test_credit_for_what_is_not_unread_is_illegal(self, octets):
+        window = ReceiveWindow(1000, 1000, 0.0)
+        take(window, 10)
+        with pytest.raises(LocalProtocolError, match="10 are unread"):
+            window.consume(octets)
+
+    def test_the_smallest_window_works(self):
+        window = ReceiveWindow(1, 1, 0.0)
+        for _ in range(5):
+            take(window, 1)
+            window.consume(1)
+            assert window.adjust(0.0, PLENTY) == 1
+
+    def move(self, window, octets, now, spare=PLENTY):
+        granted = 0
+        while octets:
+            part = min(octets, window.left, window.step)
+            take(window, part)
+            window.consume(part)
+            granted += window.adjust(now, spare)
+            octets -= part
+        return granted
+
+    def test_a_window_used_up_within_a_second_doubles(self):
+        window = ReceiveWindow(1000, 3000, 0.0)
+        assert self.move(window, 1000, 0.9) == 2000
+        assert window.size == 2000
+        assert self.move(window, 2000, 1.0) == 3000
+        assert window.size == 3000, "never above the maximum"
+        self.move(window, 9000, 1.1)
+        assert window.size == 3000
+
+    def test_a_window_used_up_slowly_stays(self):
+        window = ReceiveWindow(1000, 4000, 0.0)
+        for second in range(1, 20):
+            self.move(window, 1000, float(second))
+        assert window.size == 1000
+
+    def test_growth_stops_at_what_is_spare(self):
+        window = ReceiveWindow(1000, 4000, 0.0)
+        self.move(window, 1000, 0.0, spare=300)
+        assert window.size == 1300
+        self.move(window, 2600, 0.0, spare=-5)
+        assert window.size == 1300
+
+    def test_a_backlog_forbids_growth(self):
+        window = ReceiveWindow(1000, 4000, 0.0)
+        take(window, 1000)
+        for _ in range(40):
+            window.consume(250)
+            take(window, window.adjust(0.0, PLENTY))
+        assert window.size == 1000
+        window.consume(1000)
+        window.adjust(0.0, PLENTY)
+        assert window.size == 2000, "the reader has caught up"
+
+    @given(
+        st.integers(1, 5000),
+        st.integers(1, 100_000),
+        st.lists(
+            st.tuples(st.integers(0, 5000), st.integers(0, 5000), st.floats(0, 2)), max_size=60
+        ),
+    )
+    def test_what_is_under_way_or_unread_never_exceeds_the_size(self, size, maximum, steps):
+        window = ReceiveWindow(size, maximum, 0.0)
+        now, allowed, granted_before = 0.0, size, size
+        for came, read, passed in steps:
+            now += passed
+            take(window, came := min(came, window.left))
+            allowed -= came
+            window.consume(min(read, window.unread))
+            allowed += window.adjust(now, PLENTY)
+            assert window.left == allowed >= 0, "both sides count the same"
+            assert window.left + window.unread + window.consumed == window.size
+            assert window.size >= granted_before, "a grant is never taken back"
+            assert window.size <= max(size, maximum)
+            assert window.consumed < window.step
+            granted_before = window.size
+
+
+class Path:
+    """A sender that always has data, a link with a rate and a delay, and a reader."""
+
+    def __init__(self, *, rate, one_way, window, reader_rate=None):
+        self.packet = 32 * KIB
+        self.rate = rate
+        self.one_way = one_way
+        self.window = window
+        self.reader_rate = reader_rate
+        self.sendable = window.left
+        self.now = 0.0
+        self.link_free = 0.0
+        self.reader_free = 0.0
+        self.data = deque()
+        self.grants = deque()
+        self.delivered = 0
+        self.worst_unread = 0
+
+    def _send(self):
+        while self.sendable and self.link_free <= self.now:
+            size = min(self.packet, self.sendable)
+            self.sendable -= size
+            self.link_free = max(self.link_free, self.now) + size / self.rate
+            self.data.append((self.link_free + self.one_way, size))
+
+    def _read(self, size):
+        take(self.window, size)
+        self.delivered += size
+        self.worst_unread = max(self.worst_unread, self.window.unread)
+        if self.reader_rate is None:
+            self._consumed(size)
+        else:
+            start = max(self.reader_free, self.now)
+            self.reader_free = start + size / self.reader_rate
+
+    def _consumed(self, size):
+        self.window.consume(size)
+        if grant := self.window.adjust(self.now, PLENTY):
+            self.grants.append((self.now + self.one_way, grant))
+
+    def run(self, until):
+        """Move the clock to ``until``; returns octets delivered meanwhile."""
+        before = self.delivered
+        while True:
+            self._send()
+            times = [queue[0][0] for queue in (self.data, self.grants) if queue]
+            if self.sendable:
+                times.append(self.link_free)
+            if not times or min(times) > until:
+                self.now = until
+                return self.delivered - before
+            self.now = max(self.now, min(times))
+            while self.grants and self.grants[0][0] <= self.now:
+                self.sendable += self.grants.popleft()[1]
+            while self.data and self.data[0][0] <= self.now:
+                self._read(self.data.popleft()[1])
+
+
+class TestPaths:
+    GIGABIT = 1e9 / 8
+
+    def test_a_gigabit_over_100_ms_is_filled_after_warming_up(self):
+        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        path = Path(rate=self.GIGABIT, one_way=0.05, window=window)
+        path.run(2.0)
+        assert path.run(6.0) / (4.0 * self.GIGABIT) >= 0.85
+
+    def test_what_a_fixed_window_would_give_on_that_path(self):
+        path = Path(rate=self.GIGABIT, one_way=0.05, window=ReceiveWindow(2 * MIB, 2 * MIB, 0.0))
+        path.run(2.0)
+        assert path.run(6.0) / (4.0 * self.GIGABIT) < 0.2, "the test above proves growth"
+
+    def test_a_reader_that_stalls_holds_its_window_and_no_more(self):
+        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        path = Path(rate=self.GIGABIT, one_way=0.05, window=window, reader_rate=1.0)
+        path.run(10.0)
+        assert window.size == path.delivered == path.worst_unread == 2 * MIB
+
+    def test_a_reader_that_stalls_after_growth_holds_what_was_granted(self):
+        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        path = Path(rate=self.GIGABIT, one_way=0.05, window=window)
+        path.run(3.0)
+        path.reader_rate = 1.0
+        path.run(9.0)
+        assert 2 * MIB < path.worst_unread <= window.size <= 32 * MIB
+
+    def test_an_interactive_channel_never_grows(self):
+        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        for second in range(3600):
+            for _ in range(50):
+                take(window, 4000)
+                window.consume(4000)
+                window.adjust(float(second), PLENTY)
+        assert window.size == 2 * MIB

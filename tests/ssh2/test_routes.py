@@ -1,0 +1,197 @@
+"""Every (stage, message number) pair of both roles: taken exactly where the tables say."""
+
+from __future__ import annotations
+
+import pytest
+
+from nacre.errors import RemoteProtocolError
+from nacre.protocol.asks import (
+    Answer,
+    Ask,
+    AskAuthentication,
+    AskHostKey,
+    AskKeyboardInteractive,
+    AskUser,
+    Challenge,
+    Granted,
+    Prompt,
+    TryKeyboardInteractive,
+    TryPublicKey,
+    UserRequirement,
+)
+from nacre.protocol.events import ConnectionEnded
+from nacre.protocol.options import Algorithms, algorithms
+from nacre.protocol.phases import Role
+from nacre.ssh2 import routes
+from nacre.ssh2.auth.stages import AuthStage
+from nacre.ssh2.engine import Client, Server
+from nacre.ssh2.routes import Rest, Stage
+from nacre.ssh2.transport.kex import KexStage
+from nacre.testing import Pair, agreeable, host_key
+
+GEX = "diffie-hellman-group-exchange-sha256"
+
+CLIENT_STAGES: list[Stage] = [
+    Rest.FIRST_KEXINIT,
+    KexStage.REPLY,
+    KexStage.GEX_GROUP,
+    KexStage.GEX_REPLY,
+    KexStage.NEWKEYS,
+    Rest.SERVICE,
+    AuthStage.CLIENT_IDLE,
+    AuthStage.CLIENT_PASSWORD,
+    AuthStage.CLIENT_PUBLICKEY_QUERY,
+    AuthStage.CLIENT_INTERACTIVE,
+    Rest.CONNECTION,
+]
+SERVER_STAGES: list[Stage] = [
+    Rest.FIRST_KEXINIT,
+    KexStage.INITIATE,
+    KexStage.GEX_REQUEST,
+    KexStage.GEX_INIT,
+    KexStage.NEWKEYS,
+    Rest.SERVICE,
+    AuthStage.SERVER_REQUEST,
+    AuthStage.SERVER_INTERACTIVE,
+    Rest.CONNECTION,
+]
+
+PLAIN = frozenset({1, 2, 3, 4})
+KEYED = PLAIN | {20, 192, 193}
+CHANNELS = frozenset({80, 81, 82, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100})
+
+# Written out once more on purpose: a change of the tables must be a change here.
+EXPECTED: dict[tuple[Role, Stage], frozenset[int]] = {
+    (Role.CLIENT, Rest.FIRST_KEXINIT): PLAIN | {20},
+    (Role.CLIENT, KexStage.REPLY): frozenset({1, 31}),
+    (Role.CLIENT, KexStage.GEX_GROUP): frozenset({1, 31}),
+    (Role.CLIENT, KexStage.GEX_REPLY): frozenset({1, 33}),
+    (Role.CLIENT, KexStage.NEWKEYS): frozenset({1, 21}),
+    (Role.CLIENT, Rest.SERVICE): KEYED | {6, 7},
+    (Role.CLIENT, AuthStage.CLIENT_IDLE): KEYED | {7, 53},
+    (Role.CLIENT, AuthStage.CLIENT_PASSWORD): KEYED | {7, 51, 52, 53, 60},
+    (Role.CLIENT, AuthStage.CLIENT_PUBLICKEY_QUERY): KEYED | {7, 51, 53, 60},
+    (Role.CLIENT, AuthStage.CLIENT_INTERACTIVE): KEYED | {7, 51, 52, 53, 60},
+    (Role.CLIENT, Rest.CONNECTION): KEYED | CHANNELS,
+    (Role.SERVER, Rest.FIRST_KEXINIT): PLAIN | {20},
+    (Role.SERVER, KexStage.INITIATE): frozenset({1, 30}),
+    (Role.SERVER, KexStage.GEX_REQUEST): frozenset({1, 34}),
+    (Role.SERVER, KexStage.GEX_INIT): frozenset({1, 32}),
+    (Role.SERVER, KexStage.NEWKEYS): frozenset({1, 21}),
+    (Role.SERVER, Rest.SERVICE): KEYED | {5, 7},
+    (Role.SERVER, AuthStage.SERVER_REQUEST): KEYED | {50},
+    (Role.SERVER, AuthStage.SERVER_INTERACTIVE): KEYED | {50, 61},
+    (Role.SERVER, Rest.CONNECTION): KEYED | CHANNELS | {50},
+}
+
+CASES = [(Role.CLIENT, stage) for stage in CLIENT_STAGES] + [
+    (Role.SERVER, stage) for stage in SERVER_STAGES
+]
+
+
+def answers(stage: Stage) -> object:
+    method = {
+        AuthStage.CLIENT_PUBLICKEY_QUERY: TryPublicKey(host_key().public, ("ssh-ed25519",)),
+        AuthStage.CLIENT_INTERACTIVE: TryKeyboardInteractive(),
+        AuthStage.SERVER_INTERACTIVE: TryKeyboardInteractive(),
+    }.get(stage)  # type: ignore[call-overload]
+
+    def answer(ask: Ask) -> Answer | None:
+        match ask:
+            case AskAuthentication() if stage is AuthStage.CLIENT_IDLE:
+                return None
+            case AskAuthentication() if method is not None:
+                return method  # type: ignore[no-any-return]
+            case AskUser():
+                return UserRequirement(
+                    tuple(frozenset({m}) for m in ("password", "keyboard-interactive", "publickey"))
+                )
+            case AskKeyboardInteractive():
+                return Challenge("", "", (Prompt("Password: ", False),))
+            case AskHostKey():
+                return Granted()
+        return agreeable(ask)
+
+    return answer
+
+
+def at(role: Role, stage: Stage, chosen: Algorithms | None = None) -> Client | Server:
+    """Return an engine that a real peer has brought to ``stage``."""
+    if chosen is None and stage.name.startswith("GEX"):
+        chosen = algorithms(kex=GEX)
+    pair = Pair(
+        algorithms=chosen,
+        answers_client=answers(stage),  # type: ignore[arg-type]
+        answers_server=answers(stage),  # type: ignore[arg-type]
+    )
+    ours, other = (pair.client, pair.server) if role is Role.CLIENT else (pair.server, pair.client)
+    logs = {pair.client: pair.client_events, pair.server: pair.server_events}
+    for _ in range(100):
+        for engine in (ours, other):
+            pair._settle(engine, logs[engine])
+        other.receive(bytes(ours.take_output()), 0.0)
+        pair._settle(other, logs[other])
+        for octet in bytes(other.take_output()):
+            # Octet by octet, so that we stop where the stage is entered.
+            ours.receive(bytes((octet,)), 0.0)
+            if not ours._asks.blocking and ours._stage is stage:  # type: ignore[attr-defined]
+                ours.take_events()
+                return ours  # type: ignore[return-value]
+            pair._settle(ours, logs[ours])
+            if ours._stage is stage:  # type: ignore[attr-defined]
+                ours.take_events()
+                return ours  # type: ignore[return-value]
+    raise AssertionError(f"{stage} was not reached")
+
+
+def receive(engine: Client | Server, payload: bytes) -> None:
+    """Let ``engine`` take ``payload`` as the next packet, as if it had been opened."""
+    payloads = [memoryview(payload)]
+    engine._inbox.next = lambda: payloads.pop() if payloads else None  # type: ignore[method-assign]
+    engine.take_output()
+    engine.receive(b"", 0.0)
+
+
+# A client that is asked what to try next looks at no packet before it has an answer.
+LOOKED_AT = [case for case in CASES if case[1] is not AuthStage.CLIENT_IDLE]
+
+
+@pytest.mark.parametrize(("role", "stage"), LOOKED_AT)
+def test_every_number_in_every_stage(role: Role, stage: Stage) -> None:
+    taken = set()
+    for number in range(256):
+        engine = at(role, stage)
+        receive(engine, bytes((number,)))
+        errors = [e.error for e in engine.take_events() if isinstance(e, ConnectionEnded)]
+        refused = any("is not legal" in str(error) for error in errors)
+        strict_first = engine._first_strict()
+        if number in EXPECTED[role, stage]:
+            assert not refused, number
+            taken.add(number)
+        elif number in routes.KNOWN or strict_first:
+            assert refused, number
+            assert isinstance(errors[0], RemoteProtocolError)
+        else:
+            assert not errors, number
+            assert len(engine.take_output()) > 0, f"{number} is not answered with UNIMPLEMENTED"
+    assert taken == EXPECTED[role, stage]
+
+
+@pytest.mark.parametrize(("role", "stage"), CASES)
+def test_the_tables_say_the_same(role: Role, stage: Stage) -> None:
+    strict = isinstance(stage, KexStage)
+    assert routes.legal(role, stage, strict=strict) == EXPECTED[role, stage]
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_noise_during_a_rekey_is_legal(number: int) -> None:
+    assert number in routes.legal(Role.CLIENT, KexStage.REPLY)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_client_takes_nothing_that_only_a_client_sends(role: Role) -> None:
+    only_from_client, only_from_server = {5, 30, 32, 34, 50, 61}, {6, 31, 33, 51, 52, 53, 60}
+    never = only_from_client if role is Role.CLIENT else only_from_server
+    stages = CLIENT_STAGES if role is Role.CLIENT else SERVER_STAGES
+    for stage in stages:
+        assert not never & routes.legal(role, stage)

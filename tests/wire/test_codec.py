@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import MalformedMessage
+from nacre.wire import codec
+from nacre.wire.codec import Reader
+
+# RFC 4251 section 5 gives these mpints.
+MPINTS = {
+    0: "00000000",
+    0x9A378F9B2E332A7: "0000000809a378f9b2e332a7",
+    0x80: "000000020080",
+    -0x1234: "00000002edcc",
+    -0xDEADBEEF: "00000005ff21524111",
+}
+
+
+@pytest.mark.parametrize(("value", "octets"), MPINTS.items())
+def test_mpint_of_the_rfc(value: int, octets: str) -> None:
+    assert codec.mpint(value).hex() == octets
+    assert Reader(bytes.fromhex(octets)).mpint() == value
+
+
+@given(st.integers())
+def test_mpint_round_trip_is_shortest(value: int) -> None:
+    encoded = codec.mpint(value)
+    assert Reader(encoded).mpint() == value
+    body = encoded[4:]
+    assert len(body) < 2 or body[0] not in (0, 0xFF) or (body[0] ^ body[1]) & 0x80
+
+
+@given(
+    st.integers(0, 255),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**64 - 1),
+    st.binary(),
+    st.text(alphabet=st.characters(codec="utf-8")),
+)
+def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
+    reader = Reader(
+        codec.u8(a)
+        + codec.boolean(b)
+        + codec.u32(c)
+        + codec.u64(d)
+        + codec.string(e)
+        + codec.text(f)
+        + b"rest"
+    )
+    assert (reader.u8(), reader.boolean(), reader.u32(), reader.u64()) == (a, b, c, d)
+    assert (reader.string(), reader.text(), reader.rest()) == (e, f, b"rest")
+    reader.end()
+
+
+@pytest.mark.parametrize(
+    ("octets", "take"),
+    [
+        (b"", "u8"),
+        (b"", "boolean"),
+        (b"\0\0\0", "u32"),
+        (b"\0" * 7, "u64"),
+        (b"\0\0\0\5abcd", "string"),
+        (b"\xff\xff\xff\xff", "string"),
+        (b"\0\0\0\2a", "mpint"),
+        (b"\0\0\0\2,a", "name_list"),
+        (b"\0\0\0\3a,,", "name_list"),
+        (b"\0\0\0\3a b", "name_list"),
+        (b"\0\0\0\1\x7f", "name_list"),
+        (b"\0\0\0\2\xc3\xa9", "name_list"),
+    ],
+)
+def test_malformed(octets: bytes, take: str) -> None:
+    with pytest.raises(MalformedMessage):
+        getattr(Reader(octets), take)()
+
+
+def test_bytes_behind_the_last_field_are_malformed() -> None:
+    with pytest.raises(MalformedMessage, match="2 bytes follow"):
+        Reader(b"ab").end()
+
+
+def test_any_nonzero_octet_is_true() -> None:
+    assert Reader(b"\x42").boolean() is True
+
+
+def test_text_keeps_octets_that_are_no_utf8() -> None:
+    text = Reader(codec.string(b"a\xff")).text()
+    assert codec.text(text) == codec.string(b"a\xff")
+
+
+def test_string_is_not_a_view() -> None:
+    buffer = bytearray(codec.string(b"abc"))
+    value = Reader(memoryview(buffer)).string()
+    buffer[:] = bytes(len(buffer))
+    assert value == b"abc"
+
+
+def test_name_list() -> None:
+    assert Reader(codec.name_list(["a", "b@c"])).name_list() == ("a", "b@c")
+    assert Reader(codec.name_list([])).name_list() == ()
