@@ -18,7 +18,14 @@ from nacre.protocol.options import Algorithms, Profile, ServerOptions
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.runtime.driver import Driver
 from nacre.runtime.policy import Policy
-from nacre.runtime.serving import Handler, Log, ServerConnection, Settings, to_logging
+from nacre.runtime.serving import (
+    FilesystemFactory,
+    Handler,
+    Log,
+    ServerConnection,
+    Settings,
+    to_logging,
+)
 from nacre.runtime.startups import MaxStartups
 from nacre.runtime.waiting import Gate, Later, Opening
 from nacre.ssh2.engine import Server as Engine
@@ -135,6 +142,7 @@ class Server:
         host_keys: Sequence[PrivateKey] | None = None,
         policy: Policy | None = None,
         handler: Handler | None = None,
+        sftp: FilesystemFactory | None = None,
         algorithms: Algorithms | None = None,
         limits: Limits | None = None,
         login_grace: float | None = None,
@@ -156,6 +164,7 @@ class Server:
         changes: dict[str, Any] = _given(
             policy=policy,
             handler=handler,
+            sftp=sftp,
             login_grace=login_grace,
             max_startups=None if max_startups is None else MaxStartups.parse(max_startups),
             keepalive=keepalive,
@@ -226,7 +235,8 @@ def listen(
     *,
     host_keys: Sequence[PrivateKey],
     policy: Policy,
-    handler: Handler,
+    handler: Handler | None = None,
+    sftp: FilesystemFactory | None = None,
     algorithms: Algorithms | None = None,
     profile: Profile = "default",
     limits: Limits = DEFAULT_LIMITS,
@@ -256,7 +266,10 @@ def listen(
     :param host_keys: the server's keys, of different types.
     :param policy: decides on logins and requests.
     :param handler: runs a session that was granted; what it returns is the exit status, None is 0.
-        When it raises, that is logged, and the exit status is 255.
+        When it raises, that is logged, and the exit status is 255. Without one there are no shells
+        and no commands.
+    :param sftp: called with each session that is to be SFTP, or scp when there is no ``handler``;
+        returns its files: ``sftp=lambda session: nacre.LocalFilesystem("/srv/files")``.
     :param login_grace: seconds a client has to log in; 0 for no end.
     :param max_startups: how many may wait to log in; see :class:`MaxStartups`.
     :param keepalive: seconds of silence after which a client is asked for a sign of life.
@@ -278,6 +291,7 @@ def listen(
         options=options,
         policy=policy,
         handler=handler,
+        sftp=sftp,
         login_grace=login_grace,
         max_startups=MaxStartups.parse(max_startups),
         keepalive=keepalive,

@@ -221,7 +221,7 @@ class Session:
 
     async def _handle(self) -> None:
         try:
-            status = await self.connection.settings.handler(self)
+            status = await self._serve()
         except asyncio.CancelledError:
             self._channel.close()
             raise
@@ -232,6 +232,16 @@ class Session:
             self.exit(FAILED)
         else:
             self.exit(status or 0)
+
+    async def _serve(self) -> int | None:
+        settings = self.connection.settings
+        files = settings.sftp
+        if files is not None and (self.subsystem == "sftp" or settings.handler is None):
+            from nacre.runtime.files import serve_files
+
+            return await serve_files(self, files(self))
+        assert settings.handler is not None
+        return await settings.handler(self)
 
     def _accept_change(self) -> None:
         if not self._channel.closed:
