@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -336,8 +338,6 @@ class SystemFilesystem(LocalFilesystem):
         """See :meth:`nacre.Filesystem.home`."""
         if not user:
             return self._home
-        import pwd
-
         try:
             return pwd.getpwnam(user).pw_dir
         except (KeyError, ValueError):
@@ -351,16 +351,12 @@ class SystemFilesystem(LocalFilesystem):
 
 
 def _user_name(uid: int) -> str:
-    import pwd
-
     with suppress(KeyError, OverflowError):
         return pwd.getpwuid(uid).pw_name
     return ""
 
 
 def _group_name(gid: int) -> str:
-    import grp
-
     with suppress(KeyError, OverflowError):
         return grp.getgrgid(gid).gr_name
     return ""
