@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check
+.PHONY: help setup run test fuzz check
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -17,11 +17,18 @@ run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another p
 test: setup ## run every test (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+fuzz: .venv/dev ## mutate what peers send, for NACRE_FUZZ_SECONDS in each test (60), from new seeds
+	@NACRE_FUZZ_SECONDS=$${NACRE_FUZZ_SECONDS:-60} NACRE_FUZZ_SEED=$${NACRE_FUZZ_SEED:-$$(date +%s)} \
+		.venv/bin/python -m pytest -n 2 --dist worksteal tests/fuzz
+
 check: .venv/dev ## format, lint, types, and who imports whom
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+bench: setup ## how fast a command's output comes down, against OpenSSH
+	@.venv/bin/python bench/exec_down.py
 
 # Each holds when its extras are installed as pyproject.toml asks. What suits development suits `run`.
 .venv/run: pyproject.toml

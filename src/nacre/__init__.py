@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nacre.errors import VersionError as VersionError
     from nacre.keys import PrivateKey as PrivateKey
     from nacre.keys import PublicKey as PublicKey
+    from nacre.keys import dump_private as dump_private
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
@@ -100,7 +101,14 @@ _HOMES = {
         "UnusableKey",
         "VersionError",
     ),
-    "nacre.keys": ("PrivateKey", "PublicKey", "generate", "load_private", "load_public"),
+    "nacre.keys": (
+        "PrivateKey",
+        "PublicKey",
+        "dump_private",
+        "generate",
+        "load_private",
+        "load_public",
+    ),
     "nacre.limits": ("Limits",),
     "nacre.protocol.asks": ("Challenge", "PasswordExpired", "Prompt", "UserRequirement"),
     "nacre.protocol.options": ("Algorithms", "algorithms"),

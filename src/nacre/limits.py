@@ -37,6 +37,10 @@ class Limits:
     kex_names: int = 512
     """Names in one name-list of a proposal."""
 
+    kex_unauthenticated: int = 4
+    """Key exchanges before the user is in. One is enough; each costs up to 100 ms of arithmetic,
+    and a stranger could ask for them without end."""
+
     rekey_bytes: int = 1 << 30
     """Octets in one direction before this side asks for a new key exchange (RFC 4253 section 9)."""
 

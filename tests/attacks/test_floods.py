@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from attacks.links import Crooked, error, inside, of, refused, say
+from attacks.links import Crooked, error, inside, log_of, of, refused, say
 from nacre.errors import (
     DisconnectCode,
     Disconnected,
@@ -34,7 +34,7 @@ from nacre.protocol.asks import (
     TryPassword,
     UserRequirement,
 )
-from nacre.protocol.events import ChannelOpened, ConnectionEnded
+from nacre.protocol.events import ChannelOpened, ConnectionEnded, KexDone
 from nacre.protocol.options import ServerOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.protocol.requests import Env
@@ -240,7 +240,7 @@ def test_proposals_with_many_names(role: Role, names: int) -> None:
         if payload[0] != 20:
             return [payload]
         init = KexInit.decode(payload)
-        fields = [getattr(init, name) for name in KexInit.__slots__]
+        fields = [getattr(init, name) for name in KexInit.FIELDS]
         fields[1] = tuple(["a"] * names) + fields[1]
         return [KexInit(*fields).encode()]
 
@@ -263,7 +263,7 @@ def test_proposals_with_long_names(role: Role) -> None:
         if payload[0] != 20:
             return [payload]
         init = KexInit.decode(payload)
-        fields = [getattr(init, name) for name in KexInit.__slots__]
+        fields = [getattr(init, name) for name in KexInit.FIELDS]
         fields[3] = fields[4] = ("x" * 100_000,)
         return [KexInit(*fields).encode()]
 
@@ -271,6 +271,56 @@ def test_proposals_with_long_names(role: Role) -> None:
     pair.run()
     found = error(pair.server_events if role is Role.CLIENT else pair.client_events)
     assert len(str(found)) < 2000
+
+
+def test_proposals_are_not_kept() -> None:
+    """A KEXINIT may have 200 KiB of languages; an idle connection must not go on holding them."""
+
+    def says(payload: bytes) -> list[bytes]:
+        if payload[0] != 20:
+            return [payload]
+        init = KexInit.decode(payload)
+        fields = [getattr(init, name) for name in KexInit.FIELDS]
+        fields[9] = ("x" * 200 * KIB,)
+        made = KexInit(*fields)
+        inside(pair.client)._kex._sent = made
+        return [made.encode()]
+
+    pair = Crooked(client_says=says)
+    tracemalloc.start()
+    try:
+        pair.run()
+        pair.server_events.clear()
+        inside(pair.client)._kex._init_payloads = inside(pair.client)._kex._sent = None
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert pair.server.phase is Phase.CONNECTION
+    assert held < 200 * KIB < peak
+
+
+@EITHER
+def test_key_exchanges_without_end_before_authentication(role: Role) -> None:
+    """D(HE)at, CVE-2002-20001: a stranger has the other side compute, and does nothing himself."""
+    pair = Pair(
+        answers_client=lambda ask: None if isinstance(ask, AskAuthentication) else agreeable(ask),
+        answers_server=lambda ask: None if isinstance(ask, AskUser) else agreeable(ask),
+    )
+    pair.run()
+    crooked, victim = (pair.client, pair.server)[:: 1 if role is Role.CLIENT else -1]
+    if role is Role.SERVER:
+        # The client waits for an answer to its request; else its own question would stop it.
+        (ask,) = of(pair.client_events, AskAuthentication)
+        pair.client.answer(ask.ask_id, TryNone())
+        pair.run()
+    inside(crooked)._asks.withdraw_all()
+    for _ in range(10):
+        if crooked.phase is Phase.AUTHENTICATION:
+            inside(crooked)._kex._exchanges_left = 9
+            inside(crooked)._kex.begin()
+            pair.run()
+    refused(pair, victim, RemoteProtocolError, "too many key exchanges before authentication")
+    assert len(of(log_of(pair, victim), KexDone)) == Limits().kex_unauthenticated
 
 
 @EITHER

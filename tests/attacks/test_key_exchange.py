@@ -276,7 +276,7 @@ def proposing(monkeypatch: pytest.MonkeyPatch, role: Role, **fields: object) -> 
         init = made(algorithms, host_key, made_for, cookie)
         if made_for is not role:
             return init
-        return KexInit(*(fields.get(n, getattr(init, n)) for n in KexInit.__slots__))
+        return KexInit(*(fields.get(n, getattr(init, n)) for n in KexInit.FIELDS))
 
     monkeypatch.setattr(negotiate, "kexinit", kexinit)
 

@@ -71,6 +71,9 @@ def strings(value: object) -> Iterator[str]:
     elif isinstance(value, tuple | list):
         for item in value:
             yield from strings(item)
+    elif isinstance(value, Record):
+        for name in value.FIELDS:
+            yield from strings(getattr(value, name))
     elif isinstance(value, Event | NacreError) or hasattr(value, "__dataclass_fields__"):
         for name in getattr(value, "__dataclass_fields__", None) or ("args",):
             yield from strings(getattr(value, name))

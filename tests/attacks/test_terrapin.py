@@ -140,7 +140,7 @@ def without_marker(role: Role, exchanges: int) -> object:
             return init
         left -= 1
         kex = tuple(name for name in init.kex if name not in negotiate.STRICT.values())
-        return KexInit(init.cookie, kex, *(getattr(init, n) for n in KexInit.__slots__[2:]))
+        return KexInit(init.cookie, kex, *(getattr(init, n) for n in KexInit.FIELDS[2:]))
 
     return kexinit
 

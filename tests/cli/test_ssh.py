@@ -215,6 +215,20 @@ async def test_no_session(served):
     assert err == b"Killed by signal 15.\n"
 
 
+async def test_a_signal_that_nohup_switched_off_stays_off(served):
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *PROGRAM, *served.words("wait"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, env=served.environment(),
+    )  # fmt: skip
+    line = await asyncio.wait_for(process.stdout.readline(), DEADLINE)
+    assert line == b"waiting\n"
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    _, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert err == b"Killed by signal 15.\n"
+
+
 async def test_an_unknown_host_without_anyone_to_ask(served):
     served.known_hosts.unlink()
     status, out, err = await served.ssh("-o", "BatchMode=yes", command=["both"])
@@ -335,6 +349,40 @@ async def test_trace_as_json_shows_no_secret(served):
     assert negotiated["chosen"] in negotiated["client"]
     assert negotiated["why"].startswith("first of the client's list that the server has too")
     assert records[-1]["exit_status"] == 7
+
+
+async def test_trace_without_a_session(served):
+    status, out, _ = await served.ssh("-N", "--json", program=TRACE)
+    assert status == 0
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [r["phase"] for r in records if r["event"] == "phase"] == [1, 2, 3, 4]
+    assert not [r for r in records if r.get("name") == "SSH_MSG_CHANNEL_OPEN"]
+
+
+async def test_trace_that_nobody_reads(served):
+    script = '"$@" | head -1'
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", script, "sh", *TRACE, "--json", *served.words("both"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=served.environment(),
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert len(out.splitlines()) == 1
+    assert err == b""
+
+
+async def test_a_server_does_not_learn_what_its_visitor_is_told(served):
+    other = nacre.generate("ssh-ed25519").public
+    served.known_hosts.write_text(f"[127.0.0.1]:{served.port} {other}\n")
+    status, out, err = await served.ssh("--json", program=TRACE)
+    assert status == 255
+    assert str(served.known_hosts) in err
+    records = [json.loads(line) for line in out.splitlines()]
+    last = [r for r in records if r.get("name") == "SSH_MSG_DISCONNECT"][-1]
+    assert last["fields"] == {
+        "code": 9,
+        "description": "host key not verifiable",
+        "language": "",
+    }
 
 
 async def test_trace_of_a_failure(served):

@@ -222,6 +222,7 @@ def test_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
         (f'command="x" {KEY.public}\n', "options"),
         (dump_private(KEY).decode(), "is a private key"),
     ],
+    ids=["empty", "damaged", "with options", "private"],
 )
 def test_files_that_are_no_keys(
     user: Nacre, add: Nacre, tmp_path: Path, text: str, said: str

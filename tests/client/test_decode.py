@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nacre.client.decode import Decoder
 from nacre.keys import generate
@@ -141,3 +143,21 @@ def test_what_does_not_decode_says_so(payload):
 def test_numbers_nobody_knows():
     shown = Decoder().decode(bytes((150, 1, 2)))
     assert (shown.name, shown.fields) == ("SSH_MSG_150", {"data": "<2 octets>"})
+
+
+NUMBERS = [*range(1, 8), 20, 21, *range(30, 35), *range(50, 54), 60, 61, *range(80, 101), 192]
+
+
+@given(
+    st.sampled_from(["", "publickey", "password", "keyboard-interactive"]),
+    st.sampled_from(["curve25519-sha256", "diffie-hellman-group-exchange-sha256"]),
+    st.sampled_from(NUMBERS),
+    st.binary(max_size=80),
+)
+def test_whatever_a_peer_sends_is_shown_and_printable(method, kex, number, body):
+    decoder = Decoder()
+    decoder.kex = kex
+    decoder.decode(request(method))
+    shown = decoder.decode(bytes((number,)) + body)
+    assert shown.number == number
+    assert json.dumps(shown.fields, ensure_ascii=False).isprintable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import grp
 import os
 import secrets
 from collections.abc import Iterator
@@ -122,6 +123,17 @@ def sshd(
 def to_sshd(sshd: Daemon, keys: dict[str, Path], tmp_path: Path) -> Login:
     """This account's login to OpenSSH's server."""
     return Login(sshd, ME, tmp_path, keys["ed25519"])
+
+
+@pytest.fixture
+def terminal_from_sshd() -> None:
+    """OpenSSH's server gives a terminal to the group tty, which not everybody may do."""
+    master, slave = os.openpty()
+    group = os.fstat(slave).st_gid
+    os.close(master)
+    os.close(slave)
+    if os.geteuid() != 0 and group != grp.getgrnam("tty").gr_gid:
+        pytest.skip("only root's sshd can make a terminal here")
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,15 @@ class Terminal:
                 return match
             assert self._read(deadline), f"{pattern!r} was never printed:\n{self.shown}"
 
+    def expect_size(self, rows: int, columns: int) -> None:
+        """Ask a shell for its terminal's size until it is this one."""
+        for _ in range(50):
+            self.type("stty size\n")
+            shown = self.expect(r"\b(\d+) (\d+)\r\n")
+            if (int(shown[1]), int(shown[2])) == (rows, columns):
+                return
+        raise AssertionError(f"the size never became {rows} {columns}:\n{self.shown}")
+
     def wait(self, timeout: float = 20.0) -> int:
         """Read to the end, and return the exit status."""
         deadline = time.monotonic() + timeout

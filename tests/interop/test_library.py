@@ -37,6 +37,7 @@ async def test_run(to_openssh: Connect) -> None:
         assert (done.exit_signal, done.exit_status) == ("TERM", None)
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 async def test_process_at_a_terminal(to_openssh: Connect) -> None:
     script = "stty size; read x; stty size; exit 4"
     async with to_openssh() as ssh, await ssh.process(script, term="xterm") as terminal:

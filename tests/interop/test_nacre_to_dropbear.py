@@ -41,11 +41,9 @@ def test_password(to_dropbear: Login, system_account: Account) -> None:
 
 def test_shell_at_a_terminal_with_resize(to_dropbear: Login) -> None:
     with Terminal(to_dropbear.nacre_ssh(flags=["-tt"]), rows=24, columns=80) as terminal:
-        terminal.type("stty size\n")
-        terminal.expect("24 80")
+        terminal.expect_size(24, 80)
         terminal.resize(50, 132)
-        terminal.type("stty size\n")
-        terminal.expect("50 132")
+        terminal.expect_size(50, 132)
         terminal.type("exit 3\n")
         assert terminal.wait() == 3
 

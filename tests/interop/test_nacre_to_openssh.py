@@ -203,18 +203,14 @@ def test_environment_is_sent(to_sshd: Login) -> None:
     assert done.stdout == b"1-2\n", done.stderr
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 def test_shell_at_a_terminal_with_resize(to_sshd: Login) -> None:
     with Terminal(to_sshd.nacre_ssh(flags=["-tt"]), rows=24, columns=80) as terminal:
-        terminal.type("stty size; echo a''b\n")
-        terminal.expect("24 80")
-        terminal.expect("ab")
-        terminal.type("trap 'echo resized to $(stty size)' WINCH; echo re''ady\n")
-        terminal.expect("ready")
+        terminal.expect(r"[$#] ")
+        terminal.type("exec sh\n")
+        terminal.expect_size(24, 80)
         terminal.resize(50, 132)
-        # A shell that waits for a line runs its trap when the line comes.
-        terminal.type("\n")
-        terminal.type("stty size\n")
-        terminal.expect("50 132")
+        terminal.expect_size(50, 132)
         # The shell has handed the terminal over before its child prints.
         terminal.type("sh -c \"echo go''ing; exec sleep 60\"\n")
         terminal.expect("going")
@@ -226,6 +222,7 @@ def test_shell_at_a_terminal_with_resize(to_sshd: Login) -> None:
         assert terminal.wait() == 3
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 def test_escapes(to_sshd: Login) -> None:
     with Terminal(to_sshd.nacre_ssh(flags=["-tt"])) as terminal:
         terminal.type("echo re''ady\n")
@@ -236,6 +233,7 @@ def test_escapes(to_sshd: Login) -> None:
         assert terminal.wait() == 255
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 def test_terminal_is_as_before_afterwards(to_sshd: Login, tmp_path: Path) -> None:
     command = " ".join(f"'{word}'" for word in to_sshd.nacre_ssh(flags=["-tt"]))
     before = tmp_path / "before"

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 import nacre
+from nacre.protocol.asks import Granted
+from nacre.protocol.events import ChannelOpened
+from nacre.runtime.dial import dial
 from nacre.runtime.driver import Driver
-from runtime.parties import until
+from runtime.parties import client_for, until
 
 
 async def cancelled_after(steps: int, work: Coroutine[Any, Any, object]) -> bool:
@@ -222,3 +225,105 @@ async def test_a_flood_of_requests_whose_replies_are_not_read_stops_the_reading(
         ours.resume_reading()
         await until(theirs.is_reading)
         assert (await ssh.run("exit 6")).exit_status == 6
+
+
+async def test_data_that_comes_with_the_end_is_not_lost(make_server: Callable[..., Any]) -> None:
+    async def handler(session: nacre.Session) -> None:
+        await session.stdout.write(b"last words")
+        session.connection.close()
+
+    server = await make_server(handler=handler)
+    async with client_for(server) as ssh:
+        process = await ssh.process("x")
+        assert await process.stdout.read(100) == b"last words"
+        with pytest.raises(nacre.Disconnected):
+            await process.stdout.read(100)
+    async with client_for(server) as ssh:
+        with pytest.raises(nacre.Disconnected):
+            await ssh.run("x")
+
+
+async def test_an_error_while_acting_on_an_event_ends_the_connection(
+    client: Callable[..., Any],
+) -> None:
+    def trace(event: object, now: float) -> None:
+        if isinstance(event, ChannelOpened):
+            raise KeyError("a bug")
+
+    async with client(trace=trace) as ssh:
+        with pytest.raises(nacre.NacreError, match=r"ChannelOpened failed.*a bug") as caught:
+            await ssh.run("exit 0")
+        assert isinstance(caught.value.__cause__, KeyError)
+
+
+async def test_an_answer_of_the_wrong_kind_is_told(client: Callable[..., Any]) -> None:
+    class Confused(nacre.Identities):
+        async def authentication(self, ask: object) -> Any:
+            return Granted()
+
+    with pytest.raises(nacre.LocalProtocolError, match="AskAuthentication takes TryNone"):
+        await client(credentials=Confused("alice", "here"))
+
+
+async def test_a_callback_that_fails_is_logged_and_the_session_goes_on(
+    make_server: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(session: nacre.Session) -> int:
+        def fail(about: object) -> None:
+            raise KeyError("a bug")
+
+        session.on_signal = session.on_break = fail
+        await session.stdout.write(b"ready")
+        await session.stdin.read()
+        return 3
+
+    server = await make_server(handler=handler)
+    async with client_for(server) as ssh, ssh.process("x") as process:
+        await process.stdout.readexactly(5)
+        process.send_signal("TERM")
+        await process.send_break()
+        process.stdin.write_eof()
+        assert await process.wait() == 3
+    assert caplog.text.count("KeyError: 'a bug'") == 2
+
+
+async def test_exit_in_a_callback_while_the_client_closes(make_server: Callable[..., Any]) -> None:
+    ended = asyncio.Event()
+
+    async def handler(session: nacre.Session) -> None:
+        session.on_signal = lambda name: session.exit_signal(name)
+        await session.stdout.write(b"ready")
+        try:
+            await session.stdin.read()
+        finally:
+            ended.set()
+
+    server = await make_server(handler=handler)
+    async with client_for(server) as ssh:
+        process = await ssh.process("x")
+        await process.stdout.readexactly(5)
+        process.send_signal("TERM")
+        process.close()
+        await process.wait_closed()
+        await ended.wait()
+        assert not server.connections[0].closed
+
+
+async def test_dial_cancelled_anywhere_leaves_nothing(server: nacre.Server) -> None:
+    async def work() -> None:
+        (await dial("localhost", server.port)).close()
+
+    assert await at_every_step(work) > 1
+    await until(lambda: not server.connections)
+
+
+async def test_a_peer_that_floods_sees_why_it_is_sent_away(server: nacre.Server) -> None:
+    """Octets that nobody reads any more must not reset the connection under our last words."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\n" + b"x" * 3_000_000)
+    async with asyncio.timeout(5):
+        said = await reader.read()
+    assert said.startswith(b"SSH-2.0-nacre")
+    assert b"GET / HTTP/1.1" in said
+    writer.close()
+    await until(lambda: not server.connections)

@@ -1,7 +1,9 @@
+import subprocess
+
 import pytest
 
 from nacre.errors import AuthenticationFailed, UnusableKey
-from nacre.keys import dump_private, generate
+from nacre.keys import dump_private, generate, load_private
 from nacre.protocol.asks import (
     AskAuthentication,
     AskNewPassword,
@@ -198,6 +200,43 @@ async def test_encrypted_files_wait_until_the_server_wants_them(home):
     assert len(human.asked) == 2
 
 
+async def test_an_old_encrypted_file_shows_its_public_half_beside_it(home):
+    pem = subprocess.run(
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    key = load_private(pem)
+    locked = subprocess.run(
+        ["openssl", "ec", "-aes256", "-passout", "pass:secret"],
+        input=pem,
+        capture_output=True,
+        check=True,
+    ).stdout
+    path = home / ".ssh" / "id_ecdsa"
+    path.write_bytes(locked)
+    path.chmod(0o600)
+    algorithm = "ecdsa-sha2-nistp256"
+    request = AskSignature(key=key.public, algorithm=algorithm, data=b"data")
+    # Without the public half the key has to be opened before it can be offered.
+    human = Human("secret")
+    identities = await begun(prompt=human)
+    assert (await identities.authentication(ask("publickey"))).key == key.public
+    assert len(human.asked) == 1
+    path.with_name("id_ecdsa.pub").write_text(f"{key.public}\n")
+    human = Human("secret")
+    identities = await begun(prompt=human)
+    assert (await identities.authentication(ask("publickey"))).key == key.public
+    assert human.asked == []
+    signed = await identities.signature(request)
+    assert key.public.verify(signed.blob, b"data", algorithm)
+    path.with_name("id_ecdsa.pub").write_text(f"{ED.public}\n")
+    identities = await begun(prompt=Human("secret"))
+    assert (await identities.authentication(ask("publickey"))).key == ED.public
+    wrong = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
+    assert isinstance(await identities.signature(wrong), Denied)
+
+
 async def test_an_encrypted_key_that_nobody_opens_is_denied(home):
     save(home, "id_ed25519", ED, "secret")
     request = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
@@ -306,10 +345,14 @@ async def test_a_round_without_prompts_gets_no_responses():
 
 
 async def test_no_secret_for_a_host_that_is_not_trusted():
-    identities = await begun(keys=[ED], files=(), password="secret", trusted=lambda: False)
+    said = []
+    identities = await begun(
+        keys=[ED], files=(), password="secret", trusted=lambda: False, notice=said.append
+    )
     found, last = await offers(identities, *ALL)
     assert found == [ED.public]
     assert isinstance(last, GiveUp)
+    assert [line.split()[0] for line in said] == ["password", "keyboard-interactive"]
 
 
 async def test_both_a_key_and_a_password():

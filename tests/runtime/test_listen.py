@@ -387,3 +387,16 @@ async def test_two_hundred_connections_at_once(make_server: Make) -> None:
 
     results = await asyncio.gather(*(work(number) for number in range(200)))
     assert results == list(range(200))
+
+
+@pytest.mark.parametrize("status", ["text", 1.5, object()])
+async def test_a_handler_that_returns_nonsense_has_failed(
+    make_server: Make, status: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(session: Session) -> Any:
+        return status
+
+    server = await make_server(handler=handler)
+    async with client_for(server) as ssh:
+        assert (await ssh.run("x")).exit_status == 255
+    assert "handler failed" in caplog.text

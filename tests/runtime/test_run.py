@@ -158,6 +158,24 @@ async def test_a_terminal_its_size_signals_and_breaks_reach_the_session(
     assert seen == [terminal, resized, "INT", 500]
 
 
+async def test_no_command_runs_where_its_terminal_was_refused(
+    make_server: Callable[..., Any],
+) -> None:
+    asked = []
+
+    class Plain(nacre.Users):
+        def session_request(self, session: nacre.Session, request: Any) -> bool:
+            asked.append(request.NAME)
+            return request.NAME == "exec"
+
+    server = await make_server(policy=Plain({"alice": PASSWORD}))
+    async with client_for(server) as ssh:
+        with pytest.raises(nacre.RequestFailed, match="no terminal"):
+            await ssh.run("exit 0", term="xterm")
+        assert (await ssh.run("exit 3")).exit_status == 3
+    assert asked == ["pty-req", "exec"]
+
+
 async def test_a_break_that_nobody_takes_is_refused(ssh: nacre.Connection) -> None:
     async with ssh.process("hang") as process:
         with pytest.raises(nacre.RequestFailed, match="BREAK"):

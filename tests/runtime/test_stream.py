@@ -165,5 +165,5 @@ async def test_a_collector_stops_at_what_is_allowed() -> None:
     assert allowance.exceeded
     assert credits.stopped
     collector.feed(b"6")
-    assert (bytes(collector.data), bytes(other.data)) == (b"12345", b"12345")
+    assert (collector.data, other.data) == (b"12345", b"12345")
     assert credits.octets == 10

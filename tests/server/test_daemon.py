@@ -247,6 +247,18 @@ async def test_terminal_with_resize(state: Path) -> None:
             assert await process.wait() == 0
 
 
+async def test_signals_ignored_at_the_start_are_not_in_sessions(state: Path) -> None:
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        async with serving(state) as server, server.connect() as ssh:
+            done = await ssh.run("grep SigIgn /proc/$$/status")
+            assert int(done.stdout.split()[1], 16) == 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 async def test_nothing_grows(state: Path) -> None:
     def descriptors() -> int:
         return len(os.listdir(f"/proc/{server.process.pid}/fd"))
@@ -256,7 +268,7 @@ async def test_nothing_grows(state: Path) -> None:
             assert (await ssh.run("echo x")).stdout == "x\n"
 
     async with serving(state, "-o", "MaxStartups=100") as server:
-        # The store opens its file once for each thread, up to a bound.
+        # The store opens its file twice at most.
         for _ in range(3):
             await asyncio.gather(*(log_in() for _ in range(20)))
         before = descriptors()

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeAlias, TypeVar
 
 from nacre.blocking.background import Attribute, Callback, Facade, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
-from nacre.keys import PublicKey
+from nacre.keys import PrivateKey, PublicKey
+from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.asks import Challenge, PasswordExpired, UserRequirement
+from nacre.protocol.options import Algorithms, Profile
 from nacre.protocol.requests import Request
 from nacre.runtime import listen as _listen
+from nacre.runtime import serving as _serving
 from nacre.runtime import session as _session
 from nacre.runtime.policy import Maybe, Policy, settled
-from nacre.runtime.serving import ServerConnection
-from nacre.runtime.waiting import Opening
+from nacre.runtime.serving import Log, ServerConnection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,7 +129,10 @@ class _InThreads(Policy):
         return await settled(await asyncio.to_thread(method, *args, **kwargs))
 
 
-def _threaded(handler: Callable[[Session], int | None]) -> Callable[[_session.Session], Any]:
+Handler: TypeAlias = Callable[[Session], int | None]
+
+
+def _threaded(handler: Handler) -> _serving.Handler:
     @wraps(handler)
     async def handle(session: _session.Session) -> int | None:
         loop = asyncio.get_running_loop()
@@ -155,15 +161,46 @@ def _threaded(handler: Callable[[Session], int | None]) -> Callable[[_session.Se
     return handle
 
 
-def _adapted(function: Callable[P, Opening[_listen.Server]]) -> Callable[P, Server]:
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Server:
-        changed: dict[str, Any] = dict(kwargs)
-        changed["handler"] = _threaded(changed["handler"])
-        changed["policy"] = _InThreads(changed["policy"])
-        return Server(background.call(lambda: function(*args, **changed)))
+def listen(
+    host: str | Sequence[str] = "127.0.0.1",
+    port: int = 0,
+    *,
+    host_keys: Sequence[PrivateKey],
+    policy: Policy,
+    handler: Handler,
+    algorithms: Algorithms | None = None,
+    profile: Profile = "default",
+    limits: Limits = DEFAULT_LIMITS,
+    login_grace: float = 120.0,
+    max_startups: str = "10:30:100",
+    keepalive: float | None = None,
+    keepalive_count: int = 3,
+    banner: str = "",
+    accept_env: Sequence[str] = (),
+    sock: socket.socket | None = None,
+    log: Log | None = None,
+) -> Server:
+    """Start a server, as :func:`nacre.listen` does.
 
-    return call
-
-
-listen = _adapted(_listen.listen)
+    :param policy: its plain methods run in threads.
+    :param handler: a plain function, called in a thread of its own for each session.
+    """
+    listening = _listen.listen(
+        host,
+        port,
+        host_keys=host_keys,
+        policy=_InThreads(policy),
+        handler=_threaded(handler),
+        algorithms=algorithms,
+        profile=profile,
+        limits=limits,
+        login_grace=login_grace,
+        max_startups=max_startups,
+        keepalive=keepalive,
+        keepalive_count=keepalive_count,
+        banner=banner,
+        accept_env=accept_env,
+        sock=sock,
+        log=log,
+    )
+    return Server(background.call(lambda: listening))

@@ -63,7 +63,9 @@ async def _trace(
     try:
         connection = await log_in(target, config, log, tracer)
         try:
-            status = await _session(connection, planned, tracer)
+            status = (
+                0 if config.session_type == "none" else await _session(connection, planned, tracer)
+            )
         finally:
             await say_goodbye(connection)
     except NacreError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from nacre.errors import KeyFormatError, MalformedMessage
@@ -124,7 +124,7 @@ class Decoder:
 def _show(record: Record) -> dict[str, Any]:
     special = _SPECIAL.get(type(record))
     shown = special(record) if special else {}
-    names = [f.name for f in fields(record)]  # type: ignore[arg-type]
+    names = record.FIELDS
     plain = {n: _value(n, getattr(record, n)) for n in names if n not in record.SECRETS}
     return {name: value for name, value in (plain | shown).items() if value is not None}
 

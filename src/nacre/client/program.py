@@ -54,7 +54,9 @@ async def _until_killed(work: Coroutine[Any, Any, int]) -> int:
         task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, kill, int(number))
+        # What nohup(1) or a parent has switched off stays off.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, kill, int(number))
     try:
         return await work
     except asyncio.CancelledError:

@@ -47,6 +47,10 @@ class Plan:
     read_input: bool
 
 
+class _Quit(Exception):
+    """The human wants the session to end."""
+
+
 class Session:
     """Runs a plan on a connection.
 
@@ -60,7 +64,6 @@ class Session:
         self._raw = RawTerminal(STDIN) if plan.terminal and os.isatty(STDIN) else None
         self._output = Output(STDOUT)
         self._errors = Output(STDERR)
-        self._quit = asyncio.Event()
 
     async def run(self) -> int:
         """Return the exit status of this program, when the remote process has ended.
@@ -99,11 +102,15 @@ class Session:
     async def _pump(self, process: Process) -> int:
         feeding = asyncio.create_task(self._feed(process))
         ending = asyncio.create_task(self._finish(process))
-        quitting = asyncio.create_task(self._quit.wait())
-        tasks = (feeding, ending, quitting)
+        ending.add_done_callback(lambda _: feeding.cancel())
+        tasks = (feeding, ending)
         try:
-            await asyncio.wait((ending, quitting), return_when=asyncio.FIRST_COMPLETED)
-            return ending.result() if ending.done() else NO_STATUS
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            if not ending.done():
+                feeding.result()
+            return ending.result()
+        except _Quit:
+            return NO_STATUS
         finally:
             for task in tasks:
                 task.cancel()
@@ -149,7 +156,7 @@ class Session:
         match escape:
             case Escape.DISCONNECT:
                 await self._say("~.\r\n")
-                self._quit.set()
+                raise _Quit
             case Escape.HELP if escapes:
                 await self._say(escapes.help())
             case Escape.CHANNELS:

@@ -13,7 +13,6 @@ from nacre.wire.message import U32, Bool, Record, Rest, String, Text, record
 class Request(Record):
     """A request on a channel. ``NAME`` is its request type on the wire."""
 
-    __slots__ = ()
     NAME: ClassVar[str]
 
 
@@ -132,8 +131,6 @@ class Keepalive(Request):
 
 class OtherRequest(Request):
     """A request of a type that has no class here; refused unless somebody knows it."""
-
-    __slots__ = ("NAME", "data")
 
     def __init__(self, name: str, data: bytes) -> None:
         self.NAME = name  # type: ignore[misc]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 from nacre.errors import (
     ConnectionLost,
     DisconnectCode,
+    Disconnected,
     LocalProtocolError,
     NacreError,
     PeerSilent,
@@ -96,10 +97,25 @@ class BaseConnection:
         """Act on events; those without a handler say nothing this side wants to know."""
         handlers = self.handlers
         for event in events:
-            if self._trace is not None:
-                self._trace(event, self.loop.time())
-            if (handler := handlers.get(type(event))) is not None:
-                handler(self, event)
+            if self.ended:
+                return
+            try:
+                if self._trace is not None:
+                    self._trace(event, self.loop.time())
+                if (handler := handlers.get(type(event))) is not None:
+                    handler(self, event)
+            except Exception as error:
+                self._fail_because_of(error, event)
+
+    def _fail_because_of(self, error: Exception, event: Event) -> None:
+        """End the connection when this program fails: it would miss what happened."""
+        failure = NacreError(f"acting on {type(event).__name__} failed: {error!r}")
+        failure.__cause__ = error
+        self.record_error(str(failure), error)
+        self.fail(failure, DisconnectCode.BY_APPLICATION, "internal error")
+
+    def record_error(self, what: str, error: Exception) -> None:
+        """Log a failure of this program, where nobody gets it as an exception."""
 
     def transport_lost(self) -> None:
         """The transport is closed."""
@@ -155,6 +171,7 @@ class BaseConnection:
     def _on_ended(self, event: ConnectionEnded) -> None:
         self.ended = True
         self.error = self.error or event.error
+        self.driver.says_why = self.error is not None and not isinstance(event.error, Disconnected)
         if isinstance(self.error, ConnectionLost) and self.driver.cause is not None:
             self.error.__cause__ = self.driver.cause
         if self._keepalive_timer is not None:

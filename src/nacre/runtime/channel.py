@@ -15,6 +15,7 @@ from nacre.protocol.events import (
     RequestReceived,
     Writable,
 )
+from nacre.protocol.phases import Phase
 from nacre.protocol.requests import EndOfWrite, Request
 from nacre.runtime.waiting import Gate
 from nacre.wire.codec import Buffer
@@ -143,6 +144,12 @@ class Channel:
 
     # --- what this side does ---
 
+    @property
+    def _usable(self) -> bool:
+        """Whether the engine knows the channel; it may have ended before we were told."""
+        ended = self._connection.engine.phase is Phase.CLOSED
+        return not (self.closed or self.closing or ended)
+
     def check(self) -> None:
         """Raise what ended the channel, if anything did."""
         if self.error is not None:
@@ -159,7 +166,7 @@ class Channel:
 
     def request(self, request: Request, *, want_reply: bool = False) -> int:
         """Send a request, unless the channel is closed; returns a token for :meth:`granted`."""
-        if self.closed or self.closing:
+        if not self._usable:
             return 0
         connection = self._connection
         token = connection.engine.connection.send_request(
@@ -179,7 +186,7 @@ class Channel:
 
     def credit(self, octets: int) -> None:
         """Let the peer send ``octets`` more."""
-        if not self.closed and not self.closing:
+        if self._usable:
             self._connection.engine.connection.credit(self.number, octets)
             self._connection.driver.touch()
 
@@ -240,13 +247,13 @@ class Channel:
         if stream not in self._unended:
             return
         self._unended.discard(stream)
-        if not self._unended and not self.closed and not self.closing:
+        if not self._unended and self._usable:
             self._connection.engine.connection.send_eof(self.number)
             self._connection.driver.touch()
 
     def close(self) -> None:
         """Close our side. A channel the peer has yet to confirm is closed when it does."""
-        if self.closed or self.closing:
+        if not self._usable:
             return
         self.closing = True
         self._connection.engine.connection.close_channel(self.number)

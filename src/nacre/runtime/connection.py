@@ -170,16 +170,14 @@ class Connection(BaseConnection):
 
         async def consult() -> None:
             try:
-                answer = await question(ask)
+                self.answer(ask.ask_id, await question(ask))
             except NacreError as error:
-                answer = refusal(error)
+                self.answer(ask.ask_id, refusal(error))
             except Exception as error:
                 failure = NacreError(f"{type(ask).__name__} got no answer: {error!r}")
                 failure.__cause__ = error
                 code = DisconnectCode.AUTH_CANCELLED_BY_USER
                 self.fail(failure, code, "cancelled by the user")
-                return
-            self.answer(ask.ask_id, answer)
 
         self.spawn(consult())
 

@@ -31,7 +31,7 @@ does not read them.
 """
 
 LINGER = 5.0
-"""Seconds that unsent octets have after the connection's end."""
+"""Seconds the peer has, after the connection's end, to take what is unsent and to hang up."""
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
@@ -71,11 +71,13 @@ class Driver(asyncio.BufferedProtocol):
     :ivar congested: whether the socket takes no more.
     :ivar drained: where writers wait while ``congested``.
     :ivar received_at: when octets came last, on the loop's clock.
+    :ivar says_why: the peer is to see our last words, so it hangs up first, if it does so soon.
     :ivar cause: the operating system's reason for the end of the transport.
     """
 
     __slots__ = (
         "_buffer",
+        "_dispatching",
         "_linger",
         "_owner",
         "_reading",
@@ -87,6 +89,7 @@ class Driver(asyncio.BufferedProtocol):
         "engine",
         "loop",
         "received_at",
+        "says_why",
         "transport",
     )
 
@@ -96,10 +99,12 @@ class Driver(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.cause: Exception | None = None
         self.congested = False
+        self.says_why = False
         self.drained = Gate()
         self.received_at = loop.time()
         self._owner = owner
         self._buffer = _receive_buffer(loop)
+        self._dispatching = False
         self._scheduled = False
         self._reading = True
         self._tick: asyncio.TimerHandle | None = None
@@ -203,12 +208,19 @@ class Driver(asyncio.BufferedProtocol):
             self._schedule_tick()
 
     def _dispatch(self) -> None:
-        while events := self.engine.take_events():
-            self._owner.handle(events)
+        # What a handler makes happen comes after what happened before, but for the end.
+        if self._dispatching and self.engine.phase is not Phase.CLOSED:
+            return
+        self._dispatching = True
+        try:
+            while events := self.engine.take_events():
+                self._owner.handle(events)
+        finally:
+            self._dispatching = False
 
     def _pace(self) -> None:
         transport = self.transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self.engine.phase is Phase.CLOSED:
             return
         reading = self.engine.wants_input and not (
             self.congested and transport.get_write_buffer_size() > UNSENT
@@ -222,9 +234,16 @@ class Driver(asyncio.BufferedProtocol):
 
     def _finish(self) -> None:
         transport = self.transport
-        if transport is not None and self._linger is None:
-            self._linger = self.loop.call_later(LINGER, transport.abort)
+        if transport is None or transport.is_closing() or self._linger is not None:
+            return
+        self._linger = self.loop.call_later(LINGER, transport.abort)
+        if not self.says_why:
             transport.close()
+            return
+        # Closing a socket with unread octets resets it, and the peer would not see the reason.
+        transport.write_eof()
+        if not self._reading:
+            transport.resume_reading()
 
     def _schedule_tick(self) -> None:
         due = self.engine.next_tick

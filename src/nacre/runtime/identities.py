@@ -298,7 +298,11 @@ class Identities:
         asked = self._asked.get(method, 0)
         if method in self._silenced or (self._password is None and self._prompt is None):
             return False
-        if asked >= self._prompts or not self._trusted():
+        if asked >= self._prompts:
+            return False
+        if not self._trusted():
+            self._silenced.add(method)
+            self._notice(f"{method} is not used: whoever is in the way would learn the secret.")
             return False
         self._asked[method] = asked + 1
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -116,6 +117,7 @@ class Users(Policy):
     """
 
     def __init__(self, users: Mapping[str, Secret | Iterable[Secret]]) -> None:
+        self._nobodys = os.urandom(32)
         self._passwords: dict[str, list[bytes]] = {}
         self._keys: dict[str, frozenset[PublicKey]] = {}
         for user, secrets in users.items():
@@ -134,7 +136,8 @@ class Users(Policy):
     def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Compare with each of the user's passwords, in constant time."""
         given = password.encode("utf-8", "surrogateescape")
-        known = self._passwords.get(user, [])
+        # Who has none is compared with a secret that nobody knows, and takes as long.
+        known = self._passwords.get(user) or [self._nobodys]
         return sum(hmac.compare_digest(given, one) for one in known) > 0
 
     def public_key(

@@ -119,20 +119,17 @@ class Process:
         channel.on_change = self._end_stdin_when_finished
 
     async def _begin(self) -> None:
-        """Ask for everything at once: a start costs two round trips, whatever is in it."""
+        """Ask for everything at once, but for a terminal: no command runs where it was refused."""
         channel, start = self._channel, self._start
         await channel.wait_opened()
         for name, value in start.env.items():
             channel.request(Env(name, value))
-        terminal = None
         if start.term is not None:
             columns, rows = start.size
             request = PtyRequest(start.term, columns, rows, 0, 0, start.modes or NO_MODES)
-            terminal = channel.request(request, want_reply=True)
-        started = channel.request(start.request, want_reply=True)
-        if terminal is not None and not await channel.granted(terminal):
-            raise RequestFailed("the server gives no terminal; try without one (term=None)")
-        if not await channel.granted(started):
+            if not await channel.granted(channel.request(request, want_reply=True)):
+                raise RequestFailed("the server gives no terminal; try without one (term=None)")
+        if not await channel.granted(channel.request(start.request, want_reply=True)):
             raise RequestFailed(
                 f"the server refused {start.description}: it may not allow that to this user"
             )
@@ -235,11 +232,9 @@ class Run:
     max_output: int
     encoding: str | None
 
-    def text(self, output: bytearray) -> Any:
+    def text(self, output: bytes) -> Any:
         """Return output as the caller wants it; what does not decode shows as U+FFFD."""
-        if self.encoding is None:
-            return bytes(output)
-        return output.decode(self.encoding, "replace")
+        return output if self.encoding is None else output.decode(self.encoding, "replace")
 
 
 async def run_process(connection: Connection, start: Start, run: Run) -> Completed[Any]:

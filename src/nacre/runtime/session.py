@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from nacre.errors import LocalProtocolError
 from nacre.protocol.asks import AskRequest, Denied, Granted
 from nacre.protocol.requests import (
     Break,
@@ -30,6 +32,8 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.runtime.serving import ServerConnection
+
+T = TypeVar("T")
 
 FAILED = 255
 """The exit status of a session whose handler raised."""
@@ -117,11 +121,12 @@ class Session:
         if self._exited:
             return
         self._exited = True
-        if not self.closed:
+        # The engine may have seen the client's close before we are told.
+        with contextlib.suppress(LocalProtocolError):
             self._channel.request(how)
             self.stdout.write_eof()
             self.stderr.write_eof()
-            self._channel.close()
+        self._channel.close()
         self.connection.record("exit", channel=self._channel.number, status=shown)
 
     async def wait_closed(self) -> None:
@@ -200,8 +205,14 @@ class Session:
     def _break(self, request: Break) -> bool:
         if self.on_break is None:
             return False
-        self.on_break(request.milliseconds)
+        self._call(self.on_break, request.milliseconds)
         return True
+
+    def _call(self, callback: Callable[[T], None], about: T) -> None:
+        try:
+            callback(about)
+        except Exception as error:
+            self.connection.record_error("a session's callback failed", error)
 
     def _accept_request(self, request: Request) -> None:
         if isinstance(request, WindowChange) and self.terminal is not None:
@@ -213,15 +224,16 @@ class Session:
                 height=request.height,
             )
             if self.on_resize is not None:
-                self.on_resize(self.terminal)
+                self._call(self.on_resize, self.terminal)
         elif isinstance(request, Signal) and self.on_signal is not None:
-            self.on_signal(request.name)
+            self._call(self.on_signal, request.name)
 
     # --- the handler ---
 
     async def _handle(self) -> None:
         try:
             status = await self._serve()
+            self.exit(0 if status is None else status)
         except asyncio.CancelledError:
             self._channel.close()
             raise
@@ -230,8 +242,6 @@ class Session:
                 return  # The client is gone; what the handler met was that.
             self.connection.record_error("the session's handler failed", error)
             self.exit(FAILED)
-        else:
-            self.exit(status or 0)
 
     async def _serve(self) -> int | None:
         settings = self.connection.settings

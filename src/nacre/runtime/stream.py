@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nacre.errors import NacreError, StreamClosed
@@ -275,22 +276,25 @@ class Writer:
 
 
 class Collector:
-    """Keeps what the peer sends, up to a bound that several collectors may share.
+    """Keeps what the peer sends, up to a bound that several collectors may share."""
 
-    :ivar data: what came so far.
-    """
-
-    __slots__ = ("_allowance", "_channel", "data")
+    __slots__ = ("_allowance", "_channel", "_kept")
 
     def __init__(self, channel: Channel, allowance: Allowance) -> None:
-        self.data = bytearray()
+        # Not a bytearray: getvalue() hands its octets over without a copy.
+        self._kept = BytesIO()
         self._channel = channel
         self._allowance = allowance
+
+    @property
+    def data(self) -> bytes:
+        """What came so far."""
+        return self._kept.getvalue()
 
     def feed(self, data: Buffer) -> None:
         """Keep data from the peer, unless it is too much: then who waits for the rest is woken."""
         if self._allowance.take(len(data)):
-            self.data += data
+            self._kept.write(data)
             self._channel.credit(len(data))
         else:
             self._channel.stop_writing()

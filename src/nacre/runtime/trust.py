@@ -201,7 +201,10 @@ class KnownHostsFile:
         if self._strict == "ask" and self._confirm is not None:
             question = NewHost(name, safe(address), key, tuple(others))
             if not await self._confirm(question):
-                raise HostKeyUnknown(f"the host key of {name} was not accepted")
+                raise HostKeyUnknown(
+                    f"the host key of {name} ({key.fingerprint()}) was not accepted; "
+                    "StrictHostKeyChecking=accept-new accepts keys of new hosts unasked"
+                )
         await self._keep(host, port, key, name)
 
     async def _keep(self, host: str, port: int, key: PublicKey, name: str) -> None:

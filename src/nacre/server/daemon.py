@@ -263,6 +263,9 @@ class _Serving:
             raise _cannot_listen(address, error) from error
 
     def _handle_signals(self) -> None:
+        # What whoever started us ignores would be ignored in sessions too, and children be lost.
+        for number in (signal.SIGQUIT, signal.SIGTSTP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._end)
         loop.add_signal_handler(signal.SIGINT, self._end)

@@ -130,8 +130,12 @@ class UserStore:
         :raises StateError: when it can't be made or read, or a newer nacre made it.
         """
         self._path = path
+        # Two open files at most, however many threads ask: each of them waits its short turn.
         self._engine = create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, pool_size=8
+            f"sqlite:///{path}",
+            connect_args={"timeout": _BUSY_SECONDS},
+            pool_size=2,
+            max_overflow=0,
         )
         event.listen(self._engine, "connect", _configure)
         try:

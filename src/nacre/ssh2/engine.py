@@ -11,6 +11,7 @@ from nacre.errors import (
     Disconnected,
     LocalProtocolError,
     NacreError,
+    ProtocolError,
     RemoteProtocolError,
     VersionError,
 )
@@ -443,7 +444,9 @@ class _Engine:
             return
         if not isinstance(error, ConnectionLost):
             code = getattr(error, "code", DisconnectCode.BY_APPLICATION)
-            self._say_goodbye(code, str(error))
+            # Other errors are for this side's user alone: they name files, keys and what to do.
+            told = isinstance(error, ProtocolError)
+            self._say_goodbye(code, str(error) if told else code.name.lower().replace("_", " "))
         self._close(error)
 
     def _say_goodbye(self, code: DisconnectCode, description: str) -> None:

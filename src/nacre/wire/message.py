@@ -8,15 +8,18 @@
         want_reply: Bool
         data: Rest
 
-``@record`` does the same for a structure that has no message number. Both make frozen, slotted
-dataclasses. ``decode`` refuses bytes behind the last field.
+``@record`` does the same for a structure that has no message number. Instances can't be changed and
+are equal when their fields are. ``decode`` refuses bytes behind the last field.
+
+A class is compiled when it is first used: a program uses a few of the hundred there are.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform, get_type_hints
+from inspect import get_annotations
+from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar, dataclass_transform
 
 from nacre.errors import MalformedMessage
 from nacre.wire import codec
@@ -45,14 +48,24 @@ _DECODE = {
 
 
 class Record:
-    """A structure on the wire. Subclasses are made by :func:`record` or :func:`message`."""
+    """A structure on the wire. Subclasses are made by :func:`record` or :func:`message`.
 
-    __slots__ = ()
+    :cvar FIELDS: the names of the fields, in their order.
+    :cvar SECRETS: those of them that are never shown.
+    """
+
+    FIELDS: ClassVar[tuple[str, ...]] = ()
     SECRETS: ClassVar[frozenset[str]] = frozenset()
+    _KINDS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _compile(type(self))
+        type(self).__init__(self, *args, **kwargs)
 
     def encode(self) -> bytes:
         """Return the bytes of this structure; of a message, with its number in front."""
-        raise NotImplementedError
+        _compile(type(self))
+        return type(self).encode(self)
 
     @classmethod
     def decode(cls, data: Buffer) -> Self:
@@ -60,12 +73,19 @@ class Record:
 
         :raises MalformedMessage: when a field is cut off or malformed, or bytes follow the last.
         """
-        raise NotImplementedError
+        _compile(cls)
+        return cls.decode(data)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
 
     def __repr__(self) -> str:
         shown = ", ".join(
-            f"{f.name}={'<hidden>' if f.name in self.SECRETS else repr(getattr(self, f.name))}"
-            for f in fields(self)  # type: ignore[arg-type]
+            f"{name}={'<hidden>' if name in self.SECRETS else repr(getattr(self, name))}"
+            for name in self.FIELDS
         )
         return f"{type(self).__name__}({shown})"
 
@@ -73,24 +93,37 @@ class Record:
 class Message(Record):
     """A record with a message number in front."""
 
-    __slots__ = ()
     NUMBER: ClassVar[int]
 
 
 R = TypeVar("R", bound=Record)
 
 
-def _compile(cls: type[R], number: int | None) -> type[R]:
-    made = dataclass(frozen=True, slots=True, repr=False)(cls)
-    hints = get_type_hints(made, include_extras=True)
-    names = [f.name for f in fields(made)]  # type: ignore[arg-type]
-    kinds: dict[str, tuple[Any, ...]] = {name: hints[name].__metadata__ for name in names}
-    parts = [] if number is None else [repr(bytes((number,)))]
-    for name in names:
-        kind = kinds[name][0]
-        parts.append(_ENCODE.get(kind, "codec." + kind + "(self.{0})").format(name))
-    values = ", ".join(_DECODE.get(kinds[name][0], f"reader.{kinds[name][0]}()") for name in names)
-    start = 0 if number is None else 1
+def _frozen(self: Record, name: str, value: object = None) -> NoReturn:
+    raise AttributeError(f"{type(self).__name__} can't be changed")
+
+
+def _declare(cls: type[R]) -> type[R]:
+    names = vars(sys.modules[cls.__module__])
+    annotations = get_annotations(cls)
+    marks = {field: names[annotation].__metadata__ for field, annotation in annotations.items()}
+    cls.FIELDS = tuple(marks)
+    cls.SECRETS = frozenset(field for field, mark in marks.items() if "secret" in mark)
+    cls._KINDS = tuple(mark[0] for mark in marks.values())
+    type.__setattr__(cls, "__match_args__", cls.FIELDS)
+    type.__setattr__(cls, "__setattr__", _frozen)
+    type.__setattr__(cls, "__delattr__", _frozen)
+    return cls
+
+
+def _compile(cls: type[Record]) -> None:
+    if not cls.FIELDS and "FIELDS" not in cls.__dict__:
+        raise TypeError(f"{cls.__name__} is no structure on the wire: decorate it")
+    number = cls.__dict__.get("NUMBER")
+    fields = list(zip(cls.FIELDS, cls._KINDS, strict=True))
+    head = [] if number is None else [repr(bytes((number,)))]
+    parts = [_ENCODE.get(kind, f"codec.{kind}(self.{{0}})").format(name) for name, kind in fields]
+    values = ", ".join(_DECODE.get(kind, f"reader.{kind}()") for _, kind in fields)
     check = (
         ""
         if number is None
@@ -99,9 +132,11 @@ def _compile(cls: type[R], number: int | None) -> type[R]:
             f"        raise MalformedMessage('not a message {number}')\n"
         )
     )
+    stores = "".join(f"    _stored[{name!r}] = {name}\n" for name in cls.FIELDS)
     source = (
-        f"def encode(self):\n    return {' + '.join(parts) or repr(b'')}\n"
-        f"def decode(cls, data):\n{check}    reader = Reader(data, {start})\n"
+        f"def __init__(self, {', '.join(cls.FIELDS)}):\n    _stored = self.__dict__\n{stores}"
+        f"def encode(self):\n    return {' + '.join(head + parts) or repr(b'')}\n"
+        f"def decode(cls, data):\n{check}    reader = Reader(data, {len(head)})\n"
         f"    value = cls({values})\n    reader.end()\n    return value\n"
     )
     namespace: dict[str, Any] = {
@@ -110,19 +145,16 @@ def _compile(cls: type[R], number: int | None) -> type[R]:
         "MalformedMessage": MalformedMessage,
     }
     exec(compile(source, f"<{cls.__name__} on the wire>", "exec"), namespace)
-    # A type's attributes: the base class declares both, so callers stay typed.
-    type.__setattr__(made, "encode", namespace["encode"])
-    type.__setattr__(made, "decode", classmethod(namespace["decode"]))
-    type.__setattr__(made, "SECRETS", frozenset(n for n in names if "secret" in kinds[n]))
-    if number is not None:
-        type.__setattr__(made, "NUMBER", number)
-    return made
+    # A type's attributes: the base class declares them, so callers stay typed.
+    type.__setattr__(cls, "__init__", namespace["__init__"])
+    type.__setattr__(cls, "encode", namespace["encode"])
+    type.__setattr__(cls, "decode", classmethod(namespace["decode"]))
 
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[R]) -> type[R]:
     """Make ``cls``, whose fields carry the annotations above, a structure on the wire."""
-    return _compile(cls, None)
+    return _declare(cls)
 
 
 @dataclass_transform(frozen_default=True)
@@ -130,6 +162,7 @@ def message(number: int) -> Callable[[type[R]], type[R]]:
     """Make a class a message with ``number``."""
 
     def decorate(cls: type[R]) -> type[R]:
-        return _compile(cls, number)
+        cls.NUMBER = number  # type: ignore[attr-defined]
+        return _declare(cls)
 
     return decorate

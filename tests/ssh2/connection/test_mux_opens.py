@@ -179,7 +179,10 @@ def test_answers_to_opens_come_once():
     for message in (confirmation, failure):
         with pytest.raises(RemoteProtocolError, match="not legal"):
             client.receive(message)
-    for message in (replace(confirmation, recipient=9), replace(failure, recipient=9)):
+    for message in (
+        ChannelOpenConfirmation(9, 0, 1, 1, b""),
+        ChannelOpenFailure(9, 1, "", ""),
+    ):
         with pytest.raises(RemoteProtocolError, match="does not exist"):
             client.receive(message)
 

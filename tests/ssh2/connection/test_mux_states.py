@@ -104,11 +104,11 @@ _FIELDS = {
 
 
 def shaped(kind):
-    fields = kind.__dataclass_fields__
+    fields = kind.__annotations__
     types = {"Text": str, "U32": int, "Bool": bool, "String": bytes, "Rest": bytes}
-    return st.builds(
-        kind, **{name: _FIELDS[types[field.type]] for name, field in fields.items()}
-    ).map(lambda value: value.encode())
+    return st.builds(kind, **{name: _FIELDS[types[field]] for name, field in fields.items()}).map(
+        lambda value: value.encode()
+    )
 
 
 _PAYLOADS = st.one_of(*[shaped(kind) for kind in m.MESSAGES.values()]) | st.builds(

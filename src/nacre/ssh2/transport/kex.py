@@ -107,6 +107,7 @@ class KeyExchange:
         self._asks = asks
         self._lines: tuple[bytes, bytes] = (b"", b"")
         self._authenticated = False
+        self._exchanges_left = options.limits.kex_unauthenticated
         self._sent: KexInit | None = None
         self._init_payloads: tuple[bytes, bytes] = (b"", b"")
         self._chosen: Chosen | None = None
@@ -164,8 +165,13 @@ class KeyExchange:
     def receive_kexinit(self, payload: Buffer) -> None:
         """Take the peer's KEXINIT.
 
-        :raises RemoteProtocolError: NoCommonAlgorithm, MalformedMessage, or strict kex is violated.
+        :raises RemoteProtocolError: NoCommonAlgorithm, MalformedMessage, strict kex is violated, or
+            there is no end to exchanges before authentication.
         """
+        if not self._authenticated:
+            if not self._exchanges_left:
+                raise RemoteProtocolError("too many key exchanges before authentication")
+            self._exchanges_left -= 1
         init = KexInit.decode(payload)
         lists = negotiate.proposal(init)
         most = self._options.limits.kex_names
@@ -357,6 +363,7 @@ class KeyExchange:
         self._decompress_input(chosen)
         first = secrets.session_id == secrets.exchange_hash
         self._secrets = self._sent = None
+        self._init_payloads = (b"", b"")
         self.stage = KexStage.IDLE
         self.active = False
         self._events.append(KexDone(self.session_id, self.host_key, chosen, first))

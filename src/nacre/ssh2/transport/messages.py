@@ -69,7 +69,6 @@ class ServiceAccept(Message):
 class ExtInfo(Message):
     """SSH_MSG_EXT_INFO (RFC 8308 section 2.3): names and values, in their order."""
 
-    __slots__ = ("extensions",)
     NUMBER = 7
 
     def __init__(self, extensions: dict[str, bytes]) -> None:

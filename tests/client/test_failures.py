@@ -1,0 +1,70 @@
+import pytest
+
+from nacre.client.failures import explain
+from nacre.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    Disconnected,
+    HostKeyChanged,
+    HostKeyUnknown,
+    NacreError,
+    NoCommonAlgorithm,
+    PeerSilent,
+)
+
+
+def hung_up():
+    error = AuthenticationFailed("no", can_continue=["publickey"])
+    error.__cause__ = Disconnected(2, "Too many authentication failures")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            AuthenticationFailed("no", can_continue=["publickey", "password"]),
+            "u@h: Permission denied (publickey,password).",
+        ),
+        (
+            hung_up(),
+            "Received disconnect from h: 2: Too many authentication failures\n"
+            "u@h: Permission denied (publickey).",
+        ),
+        (HostKeyUnknown("unknown"), "unknown\nHost key verification failed."),
+        (
+            NoCommonAlgorithm("kex", ["a"], ["b", "c"]),
+            "Unable to negotiate with h: no matching key exchange method found. Their offer: b,c\n",
+        ),
+        (
+            NoCommonAlgorithm("cipher", ["a"], ["b"]),
+            "Unable to negotiate with h: no matching cipher found. Their offer: b\n",
+        ),
+        (
+            ConnectFailed("connect to host h port 22: Connection refused"),
+            "ssh: connect to host h port 22: Connection refused",
+        ),
+        (DeadlineExceeded("too late"), "ssh: too late"),
+        (ConfigurationError("bad"), "ssh: bad"),
+        (Disconnected(11, "bye"), "Received disconnect from h: 11: bye"),
+        (PeerSilent("silent"), "Timeout, server h not responding.\nsilent"),
+        (ConnectionLost("gone"), "Connection to h closed by remote host: gone"),
+        (NacreError("else"), "ssh: h: else"),
+    ],
+)
+def test_explain(error, text):
+    said = explain(error, "h", "u@h")
+    assert said.startswith(text)
+
+
+def test_a_changed_key_is_loud():
+    lines = explain(HostKeyChanged("the details"), "h", "u@h").splitlines()
+    assert "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!" in lines[1]
+    assert lines[-2:] == ["the details", "Host key verification failed."]
+
+
+def test_names_are_made_safe():
+    assert "\x1b" not in explain(ConnectionLost("x"), "h\x1b[2J", "u@h")

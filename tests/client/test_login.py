@@ -1,0 +1,78 @@
+import os
+
+import pytest
+
+from nacre.client.log import Log
+from nacre.client.login import Target, _agent, _identities, _limits, _methods, _Trust
+from nacre.config.client import ClientConfig, LogLevel, parse
+from nacre.errors import ConfigurationError
+
+
+def test_target():
+    config = parse(["HostName=%h.example.org", "User=alice", "Port=2222"])
+    target = Target.of("web", config)
+    assert (target.name, target.host, target.port) == ("web", "web.example.org", 2222)
+    assert target.whom == "alice@web"
+    tokens = target.tokens()
+    assert (tokens["h"], tokens["n"], tokens["p"], tokens["r"]) == (
+        "web.example.org",
+        "web",
+        "2222",
+        "alice",
+    )
+    with pytest.raises(ConfigurationError, match="%x is unknown"):
+        Target.of("web", parse(["HostName=%x"]))
+
+
+def test_methods():
+    every = ["publickey", "keyboard-interactive", "password"]
+    assert _methods(ClientConfig()) == every
+    assert _methods(parse(["BatchMode=yes"])) == ["publickey"]
+    assert _methods(parse(["PasswordAuthentication=no"])) == every[:2]
+    assert _methods(parse(["PubkeyAuthentication=no"])) == every[1:]
+    preferred = ["PreferredAuthentications=gssapi-with-mic,password,publickey"]
+    assert _methods(parse(preferred)) == ["password", "publickey"]
+
+
+def test_agent(monkeypatch):
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/default")
+    monkeypatch.setenv("OTHER", "/other")
+    tokens = {"d": "/home/me"}
+    assert _agent("SSH_AUTH_SOCK", tokens).path == "/default"
+    assert _agent("$OTHER", tokens).path == "/other"
+    assert _agent("%d/agent", tokens).path == "/home/me/agent"
+    assert _agent("none", tokens) is None
+    monkeypatch.delenv("OTHER")
+    assert _agent("$OTHER", tokens) is None
+
+
+def test_limits():
+    default = _limits(ClientConfig())
+    assert _limits(parse(["RekeyLimit=1M"])).rekey_bytes == 1 << 20
+    assert _limits(parse(["RekeyLimit=1M"])).rekey_seconds == default.rekey_seconds
+    assert _limits(parse(["RekeyLimit=default none"])).rekey_seconds == 0
+    assert _limits(parse(["RekeyLimit=default none"])).rekey_bytes == default.rekey_bytes
+
+
+def test_log(tmp_path):
+    path = tmp_path / "log"
+    with path.open("wb", buffering=0) as file:
+        log = Log(LogLevel.INFO, file)
+        log.debug("not this")
+        log.info("one\ntwo")
+        log.fatal("three")
+        Log(LogLevel.QUIET, file).fatal("nor this")
+        Log(LogLevel.DEBUG1, file).debug("this")
+    assert path.read_text() == "one\ntwo\nthree\ndebug1: this\n"
+
+
+def test_paths_with_tokens_and_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = parse(["UserKnownHostsFile=~/k_%h %d/k_%p", "User=u", "IdentityFile=~/%r_key"])
+    target = Target.of("h", config)
+    with open(os.devnull, "wb", buffering=0) as file:
+        log = Log(LogLevel.QUIET, file)
+        trust = _Trust(target, config, log)
+        identities = _identities(target, config, config.algorithms(), trust, log)
+    assert [str(path) for path in trust._user] == [f"{tmp_path}/k_h", f"{tmp_path}/k_22"]
+    assert [str(path) for path in identities._paths()] == [f"{tmp_path}/u_key"]

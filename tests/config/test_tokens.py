@@ -1,0 +1,24 @@
+import pytest
+
+from nacre.config.tokens import expand, expand_path
+from nacre.errors import ConfigurationError
+
+
+def test_expand():
+    assert expand("%h-%%h-%p", {"h": "web", "p": "22"}) == "web-%h-22"
+    assert expand("plain", {}) == "plain"
+
+
+@pytest.mark.parametrize("text", ["%x", "100%"])
+def test_unknown_tokens(text):
+    with pytest.raises(ConfigurationError, match="is unknown here; allowed: %% %h"):
+        expand(text, {"h": "web"})
+
+
+def test_a_value_is_not_expanded_again():
+    assert expand("%h", {"h": "%p"}) == "%p"
+
+
+def test_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expand_path("~/.ssh/%h", {"h": "web"}) == "/home/me/.ssh/web"

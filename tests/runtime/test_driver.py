@@ -1,0 +1,227 @@
+"""The driver alone, between a transport that remembers and an engine that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nacre.errors import ConnectionLost
+from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
+from nacre.protocol.phases import Phase
+from nacre.runtime.driver import FLUSH, RECEIVE, RECEIVE_UNAUTHENTICATED, Driver
+
+
+class Engine:
+    """As much of an engine as a driver needs."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.VERSION
+        self.wants_input = True
+        self.next_tick: float | None = None
+        self.events: list[Event] = []
+        self.output = bytearray()
+        self.received: list[bytes] = []
+        self.ticks: list[float] = []
+
+    @property
+    def output_size(self) -> int:
+        return len(self.output)
+
+    def start(self, now: float) -> None:
+        self.output += b"hello"
+
+    def receive(self, data: Any, now: float) -> None:
+        self.received.append(bytes(data))
+
+    def receive_eof(self) -> None:
+        self.phase = Phase.CLOSED
+        self.events.append(ConnectionEnded(ConnectionLost("gone")))
+
+    def tick(self, now: float) -> None:
+        self.ticks.append(now)
+        self.next_tick = None
+
+    def take_events(self) -> list[Event]:
+        events, self.events = self.events, []
+        return events
+
+    def take_output(self) -> bytearray:
+        output, self.output = self.output, bytearray()
+        return output
+
+
+class Transport:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.calls: list[str] = []
+        self.unsent = 0
+        self.closing = False
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 0
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self.calls.append("write_eof")
+
+    def close(self) -> None:
+        self.closing = True
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def pause_reading(self) -> None:
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        self.calls.append("resume")
+
+
+class Owner:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.lost = False
+
+    def transport_made(self) -> None:
+        pass
+
+    def handle(self, events: list[Event]) -> None:
+        self.events += events
+
+    def transport_lost(self) -> None:
+        self.lost = True
+
+
+def driver() -> tuple[Driver, Engine, Transport, Owner]:
+    engine, transport, owner = Engine(), Transport(), Owner()
+    made = Driver(engine, owner, asyncio.get_running_loop())  # type: ignore[arg-type]
+    made.connection_made(transport)  # type: ignore[arg-type]
+    return made, engine, transport, owner
+
+
+async def test_the_first_words_leave_at_once() -> None:
+    _, _, transport, _ = driver()
+    assert transport.written == [b"hello"]
+
+
+async def test_connections_of_a_loop_share_a_buffer_and_get_little_of_it_at_first() -> None:
+    (first, engine, _, _), (second, _, _, _) = driver(), driver()
+    buffer = first.get_buffer(-1)
+    assert len(buffer) == RECEIVE_UNAUTHENTICATED
+    assert second.get_buffer(-1).obj is buffer.obj
+    engine.phase = Phase.CONNECTION
+    assert len(first.get_buffer(-1)) == RECEIVE
+    buffer[:3] = b"abc"
+    first.buffer_updated(3)
+    assert engine.received == [b"abc"]
+
+
+async def test_what_is_put_out_in_one_turn_leaves_in_one_write() -> None:
+    made, engine, transport, _ = driver()
+
+    async def send(part: bytes) -> None:
+        engine.output += part
+        made.touch()
+
+    await asyncio.gather(send(b"a"), send(b"b"), send(b"c"))
+    await asyncio.sleep(0)
+    assert transport.written == [b"hello", b"abc"]
+
+
+async def test_much_output_does_not_wait_for_the_end_of_the_turn() -> None:
+    made, engine, transport, _ = driver()
+    engine.output += bytes(FLUSH - 1)
+    made.flush_if_large()
+    assert len(transport.written) == 1
+    engine.output += b"x"
+    made.flush_if_large()
+    assert len(transport.written[1]) == FLUSH
+
+
+async def test_an_open_question_stops_the_reading() -> None:
+    made, engine, transport, _ = driver()
+    engine.wants_input = False
+    made.touch()
+    await asyncio.sleep(0)
+    assert transport.calls == ["pause"]
+    engine.wants_input = True
+    made.touch()
+    await asyncio.sleep(0)
+    assert transport.calls == ["pause", "resume"]
+
+
+async def test_events_of_handlers_come_after_those_before() -> None:
+    made, engine, _, owner = driver()
+    first, second, third = (DebugReceived(False, name) for name in ("1", "2", "3"))
+    seen = owner.events
+
+    def handle(events: list[Event]) -> None:
+        for event in events:
+            if event is first:
+                engine.events.append(third)
+                made.settle()
+            seen.append(event)
+
+    owner.handle = handle  # type: ignore[method-assign]
+    engine.events += [first, second]
+    made.settle()
+    assert seen == [first, second, third]
+    await asyncio.sleep(0)
+
+
+async def test_a_tick_comes_when_it_is_due() -> None:
+    made, engine, _, _ = driver()
+    loop = asyncio.get_running_loop()
+    due = engine.next_tick = loop.time() + 0.02
+    made.touch()
+    await asyncio.sleep(0)
+    while not engine.ticks:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    assert engine.ticks[0] >= due - 0.001
+
+
+async def test_the_end_closes_the_transport_and_then_does_not_wait_for_ever(
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr("nacre.runtime.driver.LINGER", 0.01)
+    made, _, transport, owner = driver()
+    assert made.eof_received() is False
+    assert isinstance(owner.events[-1], ConnectionEnded)
+    assert transport.calls == ["close"]
+    await asyncio.sleep(0.05)
+    assert transport.calls == ["close", "abort"]
+    reset = ConnectionResetError("reset")
+    made.connection_lost(reset)
+    assert made.cause is reset
+    assert owner.lost
+
+
+async def test_the_peer_may_read_our_last_words_before_the_socket_is_closed() -> None:
+    made, engine, transport, _ = driver()
+    engine.wants_input = False
+    made.touch()
+    await asyncio.sleep(0)
+    engine.phase = Phase.CLOSED
+    engine.output += b"goodbye"
+    made.says_why = True
+    made.touch()
+    await asyncio.sleep(0)
+    assert transport.written[-1] == b"goodbye"
+    assert transport.calls == ["pause", "write_eof", "resume"]
+    made.connection_lost(None)
