@@ -30,19 +30,20 @@ class TransferOptions(TypedDict, total=False):
     progress: Progress | None
     on_error: Callable[[OSError], None] | None
     on_skip: Callable[[str], None] | None
-    on_file: Callable[[str, str], None] | None
+    on_file: Callable[[str, str, bool], None] | None
 
 
 class Copies:
     """Copies between here and a server, on it, and to another.
 
     :ivar session: the session to the server.
+    :ivar local: the files of this machine.
     """
 
     def __init__(self, session: SFTPSession) -> None:
         self.session = session
         self._remote = Remote(session)
-        self._local = Local(session.disk)
+        self.local = Local(session.disk)
 
     def path(self, path: Path) -> str:
         """Return what is sent for ``path``."""
@@ -66,7 +67,7 @@ class Copies:
         sources = await self._sources(remote, glob)
         target = os.fsdecode(local) if local is not None else "."
         await self._transfer(
-            self._remote, self._local, Downloader(self.session), sources, target, options
+            self._remote, self.local, Downloader(self.session), sources, target, options
         )
 
     async def put(
@@ -80,10 +81,10 @@ class Copies:
         """Copy files from here to the server: :meth:`get` in the other direction."""
         paths = [os.fsdecode(path) for path in _listed(local)]
         if glob:
-            paths = [found for path in paths for found in await glob_in(self._local, path)]
+            paths = [found for path in paths for found in await glob_in(self.local, path)]
         target = self.path(remote if remote is not None else ".")
         await self._transfer(
-            self._local, self._remote, Uploader(self.session), paths, target, options
+            self.local, self._remote, Uploader(self.session), paths, target, options
         )
 
     async def copy(

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from nacre.errors import AlreadyExists, ConnectionLost, IsADirectory, SFTPError
+from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
 from nacre.runtime.movers import Mover
 from nacre.runtime.places import Place
 from nacre.sftp.attributes import Attributes
@@ -50,7 +50,7 @@ class Options:
     :ivar on_error: told of a file that can't be copied, and the copy goes on; without it the first
         such error ends the copy.
     :ivar on_skip: told of files that are neither regular nor directories, and of skipped links.
-    :ivar on_file: told of source and target when a file or a directory is begun.
+    :ivar on_file: told of source, target and whether it is a directory, when one is begun.
     """
 
     recursive: bool = False
@@ -63,7 +63,7 @@ class Options:
     progress: Progress | None = None
     on_error: Callable[[OSError], None] | None = None
     on_skip: Callable[[str], None] | None = None
-    on_file: Callable[[str, str], None] | None = None
+    on_file: Callable[[str, str, bool], None] | None = None
 
 
 class Transfer:
@@ -106,7 +106,7 @@ class Transfer:
         async def look() -> None:
             attributes = await self._source.stat(source)
             if attributes.is_directory and not self._options.recursive:
-                raise IsADirectory(errno.EISDIR, "Is a directory", source)
+                raise IsADirectoryError(errno.EISDIR, "Is a directory", source)
             found.append(attributes)
 
         await self._guarded(look(), source)
@@ -145,7 +145,7 @@ class Transfer:
         if depth >= _DEPTH:
             raise SFTPError(errno.ELOOP, "Too many levels of directories", source)
         if self._options.on_file is not None:
-            self._options.on_file(source, target)
+            self._options.on_file(source, target, True)
         mode = stat.S_IMODE(0o755 if attributes.permissions is None else attributes.permissions)
         await self._make_directory(target, mode | 0o700)
         if self._options.preserve or mode & 0o700 != 0o700:
@@ -205,7 +205,7 @@ class Transfer:
     async def _copy(self, source: str, target: str, attributes: Attributes) -> None:
         options = self._options
         if options.on_file is not None:
-            options.on_file(source, target)
+            options.on_file(source, target, False)
         written = _temporary(target, fixed=options.resume) if options.atomic else target
         try:
             size = await self._fetch(source, written, attributes)
