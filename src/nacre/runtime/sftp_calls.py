@@ -82,6 +82,8 @@ class OpenedFile:
 
     async def write(self, pieces: Sequence[Buffer], offset: int) -> None:
         """Write ``pieces`` one behind the other."""
+        if not self.writable:
+            raise OSError(errno.EBADF, "the file is open for reading")
         self.failed, before = True, self.failed
         if self.file.vectors:
             self.file.pwritev(pieces, offset)
