@@ -58,6 +58,11 @@ class _Pipes:
         assert stdin is not None
         stdin.close()
 
+    async def wait_closed(self) -> None:
+        """Return when the program has ended."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+
 
 async def start_server(command: str) -> SFTPClient:
     """Start a program that serves SFTP on its standard streams.

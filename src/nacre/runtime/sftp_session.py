@@ -53,6 +53,9 @@ class Line(Protocol):
     def close(self) -> None:
         """End the line."""
 
+    async def wait_closed(self) -> None:
+        """Return when nothing of it is left here."""
+
 
 class ChannelLine:
     """A channel as a line."""
@@ -79,6 +82,9 @@ class ChannelLine:
     def close(self) -> None:
         """See :class:`Line`."""
         self._channel.close()
+
+    async def wait_closed(self) -> None:
+        """See :class:`Line`: the channel is the connection's, which sees to its end."""
 
 
 class Pump(Protocol):
@@ -161,9 +167,10 @@ class SFTPSession:
         """Return when the session has ended and nothing of it runs any more."""
         while self.error is None:
             await self._changed.wait()
-        sender = self._sender
-        if sender is not None:
-            await asyncio.wait([sender])
+        if self._sender is not None:
+            await asyncio.wait([self._sender])
+        if self._line is not None:
+            await self._line.wait_closed()
 
     def fail(self, error: NacreError) -> None:
         """End the session: whoever waits gets ``error``. Only the first call counts."""
