@@ -122,6 +122,7 @@ class SFTPSession:
         self._waiters: dict[int, Waiter] = {}
         self._queue: deque[Buffer] = deque()
         self._scheduled = False
+        self._uncredited = 0
         self._sender: asyncio.Task[None] | None = None
         self._hungry: deque[Pump] = deque()
         self._changed = Gate()
@@ -197,8 +198,9 @@ class SFTPSession:
         """Take what the server sent."""
         if self.error is not None:
             return
-        assert self._line is not None
-        self._line.credit(len(data))
+        if not self._uncredited:
+            self.loop.call_soon(self._credit)
+        self._uncredited += len(data)
         try:
             results = self.client.receive(data)
         except RemoteProtocolError as error:
@@ -211,6 +213,12 @@ class SFTPSession:
             self._feed_hungry()
         else:
             self._changed.wake()
+
+    def _credit(self) -> None:
+        """Let the server send again what came in this turn of the loop."""
+        octets, self._uncredited = self._uncredited, 0
+        if self.error is None and self._line is not None:
+            self._line.credit(octets)
 
     def end(self, error: NacreError | None = None) -> None:
         """The stream ended."""
