@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nacre.errors import ProtocolError as ProtocolError
     from nacre.errors import RemoteProtocolError as RemoteProtocolError
     from nacre.errors import RequestFailed as RequestFailed
+    from nacre.errors import SFTPError as SFTPError
     from nacre.errors import StreamClosed as StreamClosed
     from nacre.errors import UnusableKey as UnusableKey
     from nacre.errors import VersionError as VersionError
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from nacre.runtime.serving import ServerConnection as ServerConnection
     from nacre.runtime.session import Session as Session
     from nacre.runtime.session import Terminal as Terminal
+    from nacre.runtime.sftp_client import SFTPClient as SFTPClient
+    from nacre.runtime.sftp_file import SFTPFile as SFTPFile
     from nacre.runtime.sftp_server import serve_sftp as serve_sftp
     from nacre.runtime.stream import Reader as Reader
     from nacre.runtime.stream import Writer as Writer
@@ -97,6 +100,7 @@ _HOMES = {
         "ProtocolError",
         "RemoteProtocolError",
         "RequestFailed",
+        "SFTPError",
         "StreamClosed",
         "UnusableKey",
         "VersionError",
@@ -121,6 +125,8 @@ _HOMES = {
     "nacre.runtime.process": ("Completed", "Process"),
     "nacre.runtime.serving": ("ServerConnection",),
     "nacre.runtime.session": ("Session", "Terminal"),
+    "nacre.runtime.sftp_client": ("SFTPClient",),
+    "nacre.runtime.sftp_file": ("SFTPFile",),
     "nacre.runtime.sftp_server": ("serve_sftp",),
     "nacre.runtime.stream": ("Reader", "Writer"),
     "nacre.runtime.trust": ("AnyHostKey", "KnownHostsFile"),
