@@ -513,13 +513,16 @@ async def write_row(calls: Sequence[Call]) -> None:
 
 def answer_row(server: Server, calls: Sequence[Call], buffer: memoryview, size: int) -> None:
     """Answer READs in a row, of which ``size`` octets are in ``buffer``."""
-    filled = []
+    filled, empty = [], []
     for call in calls:
         part = min(size, cast(msg.Read, call.request).length)
         if part:
             filled.append((call.id, part))
         else:
-            server.send_eof(call.id)
+            empty.append(call.id)
         size -= part
     if filled:
         server.send_filled(filled, buffer)
+    # In the order of the requests: PuTTY takes no end of the file before the data in front of it.
+    for number in empty:
+        server.send_eof(number)

@@ -1,8 +1,10 @@
 """Serves SFTP on the streams of a session.
 
 Calls wait in lanes: one for each open file, and one for all that names paths. The calls of a lane
-are carried out in order, those of different lanes side by side. A filesystem that blocks works in a
-few threads of the session's own, so neither the loop nor another session waits for it.
+are carried out in order, those of different lanes side by side. What names the path of a file that
+is at work goes to that file's lane: nobody sees a file as it was before a write that came first.
+A filesystem that blocks works in a few threads of the session's own, so neither the loop nor
+another session waits for it.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from nacre.runtime.threads import Threads
 from nacre.runtime.waiting import Gate
 from nacre.sftp.extensions import CopyData
 from nacre.sftp.messages import Read, ReadDir, Write
+from nacre.sftp.paths import normalise
 from nacre.sftp.server import Call, Server
 from nacre.wire.codec import Buffer
 
@@ -81,13 +84,19 @@ class Target(Protocol):
 
 
 class _Lane:
-    """The calls of one open file, or all those that name paths."""
+    """The calls of one open file, or all those that name paths.
 
-    __slots__ = ("busy", "calls")
+    :ivar opened: the file, or None.
+    :ivar path: where it was opened, absolute; "" without a file.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("busy", "calls", "opened", "path")
+
+    def __init__(self, opened: object = None) -> None:
         self.calls: deque[Call] = deque()
         self.busy = False
+        self.opened = opened
+        self.path = normalise(opened.path) if isinstance(opened, OpenedFile) else ""
 
 
 class Service:
@@ -164,11 +173,10 @@ class Service:
             and self._alone is None
             and (call := server.next_call()) is not None
         ):
-            if isinstance(call.request, CopyData):
-                # It belongs to two files: it waits for all before it, and all after it wait.
+            lane = self._lane(call)
+            if lane is None:
                 self._alone = call
                 break
-            lane = self._lane(call)
             lane.calls.append(call)
             if not lane.busy:
                 lane.busy = True
@@ -177,14 +185,26 @@ class Service:
         self._output.wake()
         self._start()
 
-    def _lane(self, call: Call) -> _Lane:
-        if not call.files:
+    def _lane(self, call: Call) -> _Lane | None:
+        """Return the lane of a call, or None when it has several.
+
+        Such a call waits for all that came before it, and all that comes after it waits.
+        """
+        if isinstance(call.request, CopyData):
+            return None
+        if call.files:
+            opened = call.files[0]
+            if (lane := self._lanes.get(id(opened))) is None:
+                lane = self._lanes[id(opened)] = _Lane(opened)
+            return lane
+        if not self._lanes:
             return self._paths
-        first = id(call.files[0])
-        lane = self._lanes.get(first)
-        if lane is None:
-            lane = self._lanes[first] = _Lane()
-        return lane
+        named = [path for path in call.request.paths if path is not None]
+        paths = {normalise(path) for path in named}
+        busy = [lane for lane in self._lanes.values() if lane.path in paths]
+        if not busy:
+            return self._paths
+        return busy[0] if len(busy) == len(named) == 1 else None
 
     # --- the work ---
 
@@ -197,10 +217,9 @@ class Service:
                 waiting.append(lane)
         self._ready.extendleft(reversed(waiting))
         if self._alone is not None and not self._running and not self._ready:
-            call, lane = self._alone, self._lane(self._alone)
-            lane.busy = True
             self._running += 1
-            self._run(self._one_by_one([call]), lane, [call], None)
+            alone = [self._alone]
+            self._run(self._one_by_one(alone), self._paths, alone, None)
 
     def _start_next(self, lane: _Lane) -> bool:
         """Start the next calls of a lane; return whether there was a buffer for them."""
@@ -277,9 +296,8 @@ class Service:
             self._ready.append(lane)
         else:
             lane.busy = False
-            if lane is not self._paths:
-                # The file may be closed now; when it is not, its next call makes a new lane.
-                self._lanes.pop(id(calls[0].files[0]), None)
+            # The file may be closed now; when it is not, its next call makes a new lane.
+            self._lanes.pop(id(lane.opened), None)
         self._start()
         self._progress.wake()
         self._output.wake()

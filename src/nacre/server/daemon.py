@@ -165,14 +165,17 @@ class Sessions:
         """Serve files here, or in a process that has the rights of the user's account."""
         session.terminal = None
         try:
-            if login.account.credentials is None:
-                return await serve_files(session, await asyncio.to_thread(files.open))
-            return await self.processes.run(session, _service(session, login, files))
+            if login.account.credentials is not None:
+                return await self.processes.run(session, _service(session, login, files))
+            filesystem = await asyncio.to_thread(files.open)
         except (OSError, ConfigurationError) as error:
+            if isinstance(error, ConnectionError):
+                raise  # it was not the files
             reason = safe(str(error))
             session.connection.record("error", what="files can't be served", error=reason)
             await _say(session, f"can't serve files of {login.name}: {reason}")
             return NOT_STARTED
+        return await serve_files(session, filesystem)
 
 
 def _files(session: Session, login: Login) -> Files | None:
