@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,7 +12,14 @@ from typing import Any, Protocol, TypeVar
 from nacre.errors import RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.runtime.filesystem import File, Filesystem
-from nacre.runtime.sftp_calls import BLOCK, OpenedDirectory, OpenedFile, pread, settled
+from nacre.runtime.sftp_calls import (
+    BLOCK,
+    OpenedDirectory,
+    OpenedFile,
+    numbered,
+    pread,
+    settled,
+)
 from nacre.sftp.attributes import Attributes
 from nacre.sftp.messages import OpenFlag
 from nacre.sftp.paths import components, has_wildcards, join, last_name, literal, matches
@@ -179,7 +187,7 @@ class _Receiving:
         try:
             await self._do(self._file.write([data], self._offset))
         except OSError as error:
-            self._problem = os.strerror(error.errno or 5)
+            self._problem = os.strerror(numbered(error).errno or errno.EIO)
         self._offset += len(data)
 
     async def _end(self, event: FileEnd) -> None:
@@ -339,7 +347,7 @@ class _Sending:
                     if not len(data):
                         problem = "the file became shorter"
                 except OSError as error:
-                    problem = os.strerror(error.errno or 5)
+                    problem = os.strerror(numbered(error).errno or errno.EIO)
             # The size was announced: what is missing is sent as zeros, and then named.
             data = data if len(data) else bytes(min(left, BLOCK))
             offset += len(data)
@@ -405,5 +413,6 @@ def _home(path: str) -> str:
 
 
 def _reason(path: tuple[str, ...], error: OSError) -> str:
-    reason = os.strerror(error.errno) if error.errno else error.strerror
+    number = numbered(error).errno
+    reason = os.strerror(number) if number else error.strerror
     return f"{'/'.join(path)}: {reason}"

@@ -197,9 +197,26 @@ async def outcome_of(filesystem: Filesystem, call: Call) -> tuple[Any, OSError |
     try:
         return await perform(filesystem, call), None
     except OSError as error:
-        return None, error
+        return None, numbered(error)
     except Exception as error:
         return None, internal(error)
+
+
+_NUMBERS: dict[type[OSError], int] = {
+    FileNotFoundError: errno.ENOENT,
+    FileExistsError: errno.EEXIST,
+    PermissionError: errno.EACCES,
+    NotADirectoryError: errno.ENOTDIR,
+    IsADirectoryError: errno.EISDIR,
+    TimeoutError: errno.ETIMEDOUT,
+}
+
+
+def numbered(error: OSError) -> OSError:
+    """Return a failure that has an ``errno``: many are raised with a text alone."""
+    if error.errno is not None:
+        return error
+    return OSError(_NUMBERS.get(type(error), errno.EIO), str(error))
 
 
 def internal(error: Exception) -> OSError:

@@ -28,6 +28,7 @@ from nacre.runtime.sftp_calls import (
     carried_out,
     in_a_row,
     internal,
+    numbered,
     outcome_of,
     read_row,
     settled,
@@ -306,7 +307,7 @@ class Service:
         self, calls: list[Call], buffer: bytearray | None, value: Any, error: Exception | None
     ) -> None:
         if error is not None:
-            failed = error if isinstance(error, OSError) else internal(error)
+            failed = numbered(error) if isinstance(error, OSError) else internal(error)
             value = [(None, failed)] * len(calls)
         elif buffer is not None:
             answer_row(self._server, calls, memoryview(buffer), value)

@@ -26,6 +26,7 @@ from nacre.runtime.sftp_calls import (
     answer_row,
     carried_out,
     in_a_row,
+    numbered,
     outcome_of,
     read_row,
     write_row,
@@ -202,7 +203,7 @@ class _Service:
                     answer(self._server, call, None, None)
         except OSError as error:
             for call in row:
-                answer(self._server, call, None, error)
+                answer(self._server, call, None, numbered(error))
         return len(row)
 
     def _flush(self) -> None:

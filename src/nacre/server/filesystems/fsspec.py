@@ -253,8 +253,9 @@ class _StreamedFile(File):
         if hasattr(self._file, "discard"):
             with suppress(NotImplementedError):
                 self._file.discard()
-        # A file that is collected would be closed, and so committed.
-        self._file.closed = True
+        # One that is collected would be closed, and so committed.
+        with suppress(AttributeError):
+            self._file.closed = True
 
 
 class _SpooledFile(File):
