@@ -164,7 +164,7 @@ def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
                 )
             program = Program(loop, sftp, settings, batch=batch)
             if not quiet:
-                log.info(f"Connected to {target.name or 'the server'}.")
+                print(f"Connected to {target.name or 'the server'}.", file=sys.stderr)
             if path:
                 local = common.words[1] if len(common.words) == 2 else None
                 done = program.start_at(path, local)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from nacre.errors import RemoteProtocolError
+from nacre.errors import RemoteProtocolError, StreamClosed
 from nacre.limits import MIB
 from nacre.runtime.disk import Disk
 from nacre.runtime.process import Process
@@ -88,7 +89,9 @@ class Receiver:
 
     async def _send(self) -> None:
         if octets := self._sink.data_to_send():
-            await self._process.stdin.write(octets)
+            # A source that is gone hears no answer; what it sent before is still taken.
+            with contextlib.suppress(StreamClosed):
+                await self._process.stdin.write(octets)
 
     async def _take(self, event: object, target: str, *, into: bool) -> None:
         if isinstance(event, memoryview):
@@ -272,8 +275,11 @@ class Sender:
         return Times(int(status.st_mtime), int(status.st_atime)) if self._how.preserve else None
 
     async def _send(self) -> None:
-        for piece in self._source.data_to_send():
-            await self._process.stdin.write(piece)
+        try:
+            for piece in self._source.data_to_send():
+                await self._process.stdin.write(piece)
+        except StreamClosed as error:
+            raise RemoteProtocolError("the sink broke off") from error
 
     async def _accepted(self) -> bool:
         """Send, and wait for the answer."""

@@ -212,7 +212,10 @@ class Program:
 
 
 async def _home(sftp: SFTPClient) -> str:
-    return await sftp.getcwd()
+    """Return the directory we are in at first; from here on all paths are absolute, as shown."""
+    home = await sftp.getcwd()
+    await sftp.chdir(home)
+    return home
 
 
 def run_program(work: Callable[[Loop], int]) -> int:
