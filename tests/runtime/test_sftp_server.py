@@ -339,6 +339,26 @@ async def test_a_client_that_reads_nothing_is_not_served_without_end(
             assert len(await talk.result(number)) > 0
 
 
+async def test_a_flood_that_needs_no_files_is_not_answered_without_end(files: Uploads) -> None:
+    async with Talk(files) as talk:
+        talk.down.open.clear()
+        flood = b"".join(
+            (17).to_bytes(4, "big") + b"\x04" + n.to_bytes(4, "big") + b"\0\0\0\x08" + b"nohandle"
+            for n in range(1, 60_001)
+        )
+        for start in range(0, len(flood), 100_000):
+            talk.up.queue.put_nowait(flood[start : start + 100_000])
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(talk.service._server._output) <= 4096
+        assert not talk.up.queue.empty()
+        talk.down.open.set()
+        seen = 0
+        while seen < 60_000:
+            async with asyncio.timeout(10):
+                seen += (await talk.down.queue.get()).count(b"Invalid handle")
+
+
 async def test_the_peer_takes_no_more(files: Uploads) -> None:
     talk = Talk(files)
     async with talk:

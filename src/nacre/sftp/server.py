@@ -64,6 +64,9 @@ _HEAD = Struct(">IBI")
 _DATA_HEAD = Struct(">IBII")
 _OFFSET_LENGTH = Struct(">QI")
 
+_UNSENT = 4096
+"""Pieces that wait to be sent at which no call is taken: most requests can be answered here."""
+
 DATA_ROOM = _DATA_HEAD.size
 """Octets in front of a DATA packet's data."""
 
@@ -132,7 +135,7 @@ class Server:
     def data_to_send(self) -> list[Buffer]:
         """Return what is to be sent, in pieces, and forget it; data of files is not copied.
 
-        Whoever sends it slowly takes calls slowly: that alone bounds what waits to be sent.
+        Whoever sends it slowly takes calls slowly: that bounds what waits to be sent.
         """
         output = self._output
         self._output = []
@@ -176,7 +179,8 @@ class Server:
     @property
     def _full(self) -> bool:
         limits = self._limits
-        return len(self._calls) >= limits.requests or self._octets >= limits.request_octets
+        busy = len(self._calls) >= limits.requests or self._octets >= limits.request_octets
+        return busy or len(self._output) >= _UNSENT
 
     # Requests.
 
