@@ -240,7 +240,8 @@ class Terminal:
 def test_on_a_terminal(served: Served) -> None:
     (served.root / "a long name").write_bytes(bytes(3_000_000))
     (served.root / "other").mkdir()
-    terminal = Terminal(served, "alice@127.0.0.1")
+    (served.root / "slow").write_bytes(bytes(100_000_000))
+    terminal = Terminal(served, "-l", "80000", "alice@127.0.0.1")
     try:
         terminal.until("Connected to 127.0.0.1")
         terminal.until("sftp> ")
@@ -259,6 +260,11 @@ def test_on_a_terminal(served: Served) -> None:
         terminal.until("not found")
         terminal.until("sftp> ")
         terminal.process.send_signal(signal.SIGINT)
+        terminal.until("sftp> ")
+        terminal.type("get /slow\r")
+        terminal.until("Fetching")
+        terminal.type("\x03")
+        terminal.until("Interrupt")
         terminal.until("sftp> ")
         terminal.type("bye\r")
         assert terminal.process.wait(20) == 0

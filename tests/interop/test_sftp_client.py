@@ -210,7 +210,7 @@ async def test_atomic_never_shows_a_half_file(to_sshd: Login, tmp_path: Path) ->
                     tmp_path / "source",
                     target,
                     atomic=True,
-                    progress=lambda source, done, size: moved.set() if done else None,
+                    progress=lambda source, done, size, moved=moved: done and moved.set(),
                 )
             )
             await moved.wait()

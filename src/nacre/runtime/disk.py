@@ -30,6 +30,7 @@ class Disk:
         self._threads = 0
         self._open = 0
         self._woken = False
+        self._closed = False
 
     def submit(self, work: Callable[[], Any], done: _Done) -> None:
         """Call ``work`` in a thread, then ``done`` in the loop, with its result or its error."""
@@ -38,6 +39,9 @@ class Disk:
             self._threads += 1
             threading.Thread(target=self._work, name="nacre.disk", daemon=True).start()
         self._jobs.put((work, done))
+        if self._closed:
+            # Whoever tidies up behind a session that broke gets a thread for just that.
+            self.close()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what ``work`` returns or raises.
@@ -68,9 +72,10 @@ class Disk:
 
     def close(self) -> None:
         """End the threads when they have done what they were given."""
+        self._closed = True
         for _ in range(self._threads):
             self._jobs.put(None)
-        self._threads = self._room = 0
+        self._threads = 0
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
