@@ -36,7 +36,7 @@ from nacre.runtime.sftp_calls import (
 )
 from nacre.runtime.threads import Threads
 from nacre.runtime.waiting import Gate
-from nacre.sftp.extensions import CopyData
+from nacre.sftp.extensions import CheckFile, CheckFileHandle, CheckFileName, CopyData, FSync
 from nacre.sftp.messages import Read, ReadDir, Write
 from nacre.sftp.paths import normalise
 from nacre.sftp.server import Call, Server
@@ -67,6 +67,9 @@ CLOSING = 30.0
 """Seconds that files have to be closed when the session is over; then the storage hangs."""
 
 _SMALL = 16 * KIB
+_SHORT = 256 * KIB
+_FEW = 8
+_LONG = (ReadDir, FSync, CopyData, CheckFile, CheckFileHandle, CheckFileName)
 _logger = logging.getLogger("nacre.server")
 
 
@@ -121,6 +124,7 @@ class Service:
         self._lanes: dict[int, _Lane] = {}
         self._ready: deque[_Lane] = deque()
         self._running = 0
+        self._starting = False
         self._alone: Call | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._buffers: list[bytearray] = []
@@ -211,12 +215,16 @@ class Service:
 
     def _start(self) -> None:
         """Start what may run now."""
+        if self._starting:
+            return  # Something was done at once: what follows it is started by who is at it.
+        self._starting = True
         waiting: list[_Lane] = []
         while self._ready and self._running < self._most:
             lane = self._ready.popleft()
             if not self._start_next(lane):
                 waiting.append(lane)
         self._ready.extendleft(reversed(waiting))
+        self._starting = False
         if self._alone is not None and not self._running and not self._ready:
             self._running += 1
             alone = [self._alone]
@@ -263,6 +271,7 @@ class Service:
             self._threads.start(
                 lambda: carried_out(work),
                 lambda value, error: self._finish(lane, calls, buffer, value, error),
+                short=_is_short(calls),
             )
             return
 
@@ -409,6 +418,20 @@ class Service:
                 if not isinstance(error, OSError):
                     _logger.error("a filesystem failed", exc_info=error)
         await settled(self._filesystem.close())
+
+
+def _is_short(calls: list[Call]) -> bool:
+    """Tell whether calls most likely take less than a moment."""
+    size = 0
+    for call in calls:
+        request = call.request
+        if isinstance(request, _LONG):
+            return False
+        if isinstance(request, Read):
+            size += request.length
+        elif isinstance(request, Write):
+            size += len(request.data)
+    return size <= _SHORT and len(calls) <= _FEW
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

@@ -30,6 +30,8 @@ class AttributeFlag(IntFlag):
 
 
 _KNOWN = 0x8000000F
+# Plain numbers: an IntFlag takes microseconds to be combined, and listings have many.
+_SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +103,19 @@ class Attributes:
         flags = 0
         parts = [b""]
         if self.size is not None:
-            flags |= AttributeFlag.SIZE
+            flags |= _SIZE
             parts.append(u64(self.size))
         if self.uid is not None and self.gid is not None:
-            flags |= AttributeFlag.UIDGID
+            flags |= _UIDGID
             parts += u32(self.uid), u32(self.gid)
         if self.permissions is not None:
-            flags |= AttributeFlag.PERMISSIONS
+            flags |= _PERMISSIONS
             parts.append(u32(self.permissions))
         if self.atime is not None and self.mtime is not None:
-            flags |= AttributeFlag.ACMODTIME
+            flags |= _ACMODTIME
             parts += u32(self.atime), u32(self.mtime)
         if self.extended:
-            flags |= AttributeFlag.EXTENDED
+            flags |= _EXTENDED
             parts.append(u32(len(self.extended)))
             for name, data in self.extended:
                 parts += text(name), string(data)
