@@ -80,7 +80,9 @@ def served_as_other(
     root = state.path.parent / "home-other"
     check([require("chown"), "-R", f"{system_account.name}:", root])
     for directory in (root, *root.parents):
-        if directory.stat().st_uid == 0 and directory.name.startswith(("pytest-", "files")):
+        if directory.stat().st_uid == 0 and directory.name.startswith(
+            ("pytest-", "popen-", "files")
+        ):
             directory.chmod(directory.stat().st_mode | 0o011)
     account = ["--run-as", system_account.name]
     check([*NACRE, "user", "set", "other", "--state", state.path, *account])

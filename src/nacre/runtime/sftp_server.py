@@ -430,7 +430,7 @@ def _is_short(calls: list[Call]) -> bool:
         if isinstance(request, Read):
             size += request.length
         elif isinstance(request, Write):
-            size += len(request.data)
+            size += 4 * len(request.data)  # all of it, where a READ may find less
     return size <= _SHORT and len(calls) <= _FEW
 
 
