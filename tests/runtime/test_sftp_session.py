@@ -12,9 +12,12 @@ import pytest
 
 from nacre.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError, SFTPError
 from nacre.runtime.pace import Pace
-from nacre.runtime.pumps import write_all
+from nacre.runtime.pumps import Upload, write_all
 from nacre.runtime.sftp_client import SFTPClient
+from nacre.sftp import messages as msg
 from nacre.sftp.attributes import Attributes, Entry
+from nacre.sftp.messages import OpenFlag
+from nacre.sftp.pipeline import Window
 from runtime.sftp_lines import MemoryLine, open_memory
 
 CONTENT = hashlib.shake_256(b"pumps").digest(2_000_003)
@@ -273,6 +276,25 @@ async def test_modes_of_open(both: tuple[SFTPClient, MemoryLine]) -> None:
     async with await sftp.open("/f", "rb") as file:
         with pytest.raises(OSError, match="not open for writing"):
             await file.write(b"x")
+
+
+async def test_a_copy_that_can_not_be_read_leaves_its_room_to_others(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    _, line = both
+    session = line.session
+    session.window = Window(floor=64 * 1024, ceiling=64 * 1024)
+    (tmp_path / "f").write_bytes(CONTENT)
+    handle = await session.request(msg.Open("/f", OpenFlag.WRITE | OpenFlag.CREAT))
+    with (tmp_path / "f").open("rb") as file:
+        good = Upload(session, handle, file.fileno(), [(0, len(CONTENT))], lambda octets: None)
+        bad = Upload(session, handle, -1, [(0, 1 << 20)], lambda octets: None)
+        async with asyncio.timeout(10):
+            results = await asyncio.gather(bad.run(), good.run(), return_exceptions=True)
+    assert isinstance(results[0], OSError)
+    assert results[1] is None
+    assert line.files.files["/f"] == CONTENT
+    assert session.window.in_flight == 0
 
 
 def test_zeros_become_holes(tmp_path: Path) -> None:

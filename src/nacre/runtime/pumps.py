@@ -273,6 +273,7 @@ class Upload(_Pump):
             for span in spans:
                 writes.lost(span)
             self._stop(error or session.error)
+            session.share_window()
             return
         now = self._loop.time()
         for span, block, size in zip(spans, blocks, sizes, strict=True):
@@ -283,6 +284,8 @@ class Upload(_Pump):
                 session.give_block(block)
                 writes.ended(span, now)
         self.fill()
+        # What was not sent gets no answer that would tell the others of the room it left.
+        session.share_window()
 
     def _accept(self, span: Span, block: bytearray, size: int, result: Result) -> None:
         if result is not None:

@@ -210,7 +210,7 @@ class SFTPSession:
         for number, result in results:
             waiters.pop(number)(result)
         if results:
-            self._feed_hungry()
+            self.share_window()
         else:
             self._changed.wake()
 
@@ -348,7 +348,8 @@ class SFTPSession:
         if pump not in self._hungry:
             self._hungry.append(pump)
 
-    def _feed_hungry(self) -> None:
+    def share_window(self) -> None:
+        """Let who waits for the window go on, as far as it has room."""
         self._changed.wake()
         hungry = self._hungry
         for _ in range(len(hungry)):
