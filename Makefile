@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fuzz check
+.PHONY: docs help setup run test fuzz check
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -26,6 +26,9 @@ check: .venv/dev ## format, lint, types, and who imports whom
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+docs: .venv/dev ## write the reference, from the docstrings, to build/docs
+	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
 
 bench: setup ## how fast a command's output comes down, against OpenSSH
 	@.venv/bin/python bench/exec_down.py

@@ -62,6 +62,14 @@ def test_without_await(server: Daemon, home: Path) -> None:
     assert _example("without_await.py", server, home, "echo $((6 * 7))") == b"42\n"
 
 
+def test_move_files(server: Daemon, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"release")
+    shown = _example("move_files.py", server, home, str(tmp_path / "f"), str(tmp_path / "copy"))
+    assert shown == b"['notes.txt', 'release.tar']\n"
+    assert (tmp_path / "copy" / "release.tar").read_bytes() == b"release"
+    assert (tmp_path / "copy" / "notes.txt").read_text() == "done\n"
+
+
 async def test_greeting_server(tmp_path: Path) -> None:
     server = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nacre.errors import ProtocolError as ProtocolError
     from nacre.errors import RemoteProtocolError as RemoteProtocolError
     from nacre.errors import RequestFailed as RequestFailed
+    from nacre.errors import SFTPError as SFTPError
     from nacre.errors import StreamClosed as StreamClosed
     from nacre.errors import UnusableKey as UnusableKey
     from nacre.errors import VersionError as VersionError
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from nacre.protocol.options import algorithms as algorithms
     from nacre.runtime.connect import connect as connect
     from nacre.runtime.connection import Connection as Connection
+    from nacre.runtime.filesystem import File as File
+    from nacre.runtime.filesystem import Filesystem as Filesystem
+    from nacre.runtime.filesystem import Upload as Upload
     from nacre.runtime.identities import Identities as Identities
     from nacre.runtime.listen import Server as Server
     from nacre.runtime.listen import listen as listen
@@ -56,10 +60,19 @@ if TYPE_CHECKING:
     from nacre.runtime.serving import ServerConnection as ServerConnection
     from nacre.runtime.session import Session as Session
     from nacre.runtime.session import Terminal as Terminal
+    from nacre.runtime.sftp_client import SFTPClient as SFTPClient
+    from nacre.runtime.sftp_file import SFTPFile as SFTPFile
+    from nacre.runtime.sftp_server import serve_sftp as serve_sftp
     from nacre.runtime.stream import Reader as Reader
     from nacre.runtime.stream import Writer as Writer
     from nacre.runtime.trust import AnyHostKey as AnyHostKey
     from nacre.runtime.trust import KnownHostsFile as KnownHostsFile
+    from nacre.server.filesystems.fsspec import FsspecFilesystem as FsspecFilesystem
+    from nacre.server.filesystems.local import LocalFilesystem as LocalFilesystem
+    from nacre.server.filesystems.memory import MemoryFilesystem as MemoryFilesystem
+    from nacre.sftp.attributes import Attributes as Attributes
+    from nacre.sftp.attributes import Entry as Entry
+    from nacre.sftp.messages import OpenFlag as OpenFlag
 
 __version__ = "0.1.0"
 
@@ -87,6 +100,7 @@ _HOMES = {
         "ProtocolError",
         "RemoteProtocolError",
         "RequestFailed",
+        "SFTPError",
         "StreamClosed",
         "UnusableKey",
         "VersionError",
@@ -104,14 +118,23 @@ _HOMES = {
     "nacre.protocol.options": ("Algorithms", "algorithms"),
     "nacre.runtime.connect": ("connect",),
     "nacre.runtime.connection": ("Connection",),
+    "nacre.runtime.filesystem": ("File", "Filesystem", "Upload"),
     "nacre.runtime.identities": ("Identities",),
     "nacre.runtime.listen": ("Server", "listen"),
     "nacre.runtime.policy": ("Policy", "Users"),
     "nacre.runtime.process": ("Completed", "Process"),
     "nacre.runtime.serving": ("ServerConnection",),
     "nacre.runtime.session": ("Session", "Terminal"),
+    "nacre.runtime.sftp_client": ("SFTPClient",),
+    "nacre.runtime.sftp_file": ("SFTPFile",),
+    "nacre.runtime.sftp_server": ("serve_sftp",),
     "nacre.runtime.stream": ("Reader", "Writer"),
     "nacre.runtime.trust": ("AnyHostKey", "KnownHostsFile"),
+    "nacre.server.filesystems.fsspec": ("FsspecFilesystem",),
+    "nacre.server.filesystems.local": ("LocalFilesystem",),
+    "nacre.server.filesystems.memory": ("MemoryFilesystem",),
+    "nacre.sftp.attributes": ("Attributes", "Entry"),
+    "nacre.sftp.messages": ("OpenFlag",),
 }
 """Where each public name lives; it is imported when it is first used."""
 

@@ -33,7 +33,13 @@
     ├── ConfigurationError            an option or a configuration word is wrong
     ├── StateError                    a server's state directory or a file in it can't be used
     │   └── UserStoreError            no such user, or one that can't be
-    └── AccountError                  no account of this system to run a session as
+    ├── AccountError                  no account of this system to run a session as
+    └── SFTPError                     the peer could not do that to a file (also an OSError)
+        ├── NoSuchFile                also a FileNotFoundError
+        ├── PermissionDenied          also a PermissionError
+        ├── AlreadyExists             also a FileExistsError
+        ├── NotADirectory             also a NotADirectoryError
+        └── IsADirectory              also an IsADirectoryError
 
 A message says what happened and, where the caller can do something, what to do.
 """
@@ -294,3 +300,44 @@ class UserStoreError(StateError):
 
 class AccountError(NacreError):
     """There is no account of this system that a user's session may run as."""
+
+
+class SFTPError(NacreError, OSError):
+    """The peer could not do what SFTP or scp asked of a file; ``errno`` and ``strerror`` say why.
+
+    :ivar code: the SSH_FX code of the answer (draft-ietf-secsh-filexfer-02 section 7).
+    :ivar filename: the path that was asked for, or None where a handle was.
+    """
+
+    def __init__(
+        self,
+        errno: int,
+        strerror: str,
+        filename: str | None = None,
+        winerror: None = None,
+        filename2: str | None = None,
+        *,
+        code: int = 4,
+    ) -> None:
+        super().__init__(errno, strerror, filename, winerror, filename2)
+        self.code = code
+
+
+class NoSuchFile(SFTPError, FileNotFoundError):
+    """There is no file of that name, or a part of the path is missing."""
+
+
+class PermissionDenied(SFTPError, PermissionError):
+    """The user may not."""
+
+
+class AlreadyExists(SFTPError, FileExistsError):
+    """There is a file of that name."""
+
+
+class NotADirectory(SFTPError, NotADirectoryError):
+    """A part of the path is no directory."""
+
+
+class IsADirectory(SFTPError, IsADirectoryError):
+    """The path is a directory."""

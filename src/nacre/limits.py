@@ -123,3 +123,47 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class SFTPLimits:
+    """The bounds of one SFTP or scp session."""
+
+    packet: int = 257 * KIB
+    """Octets of one packet without its length field: OpenSSH's 256 KiB, and room for a header."""
+
+    read: int = 255 * KIB
+    """Octets one READ returns, and one WRITE takes: what OpenSSH's server announces."""
+
+    handles: int = 512
+    """Files and directories a client keeps open at once."""
+
+    requests: int = 128
+    """Requests a server works on at once; the rest waits in the channel's window."""
+
+    request_octets: int = 8 * MIB
+    """Octets those requests read or write together."""
+
+    pending: int = 4096
+    """Requests of a client that wait for an answer at once: 128 MiB of 32 KiB reads."""
+
+    extensions: int = 128
+    """Extensions in one INIT or VERSION; OpenSSH's server announces 11."""
+
+    attribute_extensions: int = 64
+    """Extended attributes of one file."""
+
+    handle: int = 256
+    """Octets of a handle (draft-ietf-secsh-filexfer-02 section 6.3)."""
+
+    scp_line: int = 8 * KIB
+    """Octets of one scp record or answer: a name of 255, escaped, fits many times."""
+
+    scp_depth: int = 128
+    """Directories inside each other that an scp source may send."""
+
+    glob_alternatives: int = 1024
+    """Patterns that the braces of one scp pattern may stand for."""
+
+
+DEFAULT_SFTP_LIMITS = SFTPLimits()

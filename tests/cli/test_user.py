@@ -81,6 +81,8 @@ def test_add_with_everything(user: Nacre, add: Nacre, key_file: Path, tmp_path: 
         "disabled": False,
         "run_as": "nobody" if ROOT else None,
         "home": str(tmp_path),
+        "root": None,
+        "read_only": False,
     }
     assert "alice" in user("list").stdout.split()
 

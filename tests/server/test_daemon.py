@@ -134,7 +134,7 @@ async def test_policies_and_services(state: Path) -> None:
         async with server.connect("files") as ssh:
             with pytest.raises(nacre.RequestFailed):
                 await ssh.run("true")
-        assert "may use sftp alone" in await server.until("event=refused")
+        assert "may use sftp and scp alone" in await server.until("event=refused")
 
 
 async def test_a_change_counts_for_the_next_login(state: Path) -> None:
@@ -303,6 +303,48 @@ async def test_system_account(state: Path, system_account: SystemAccount, tmp_pa
             assert (await ssh.run("id -un")).stdout.strip() == system_account.name
         with pytest.raises(nacre.AuthenticationFailed):
             await server.connect("root", keys=[], password="x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other accounts")
+async def test_files_of_a_system_account(
+    state: Path, system_account: SystemAccount, tmp_path: Path
+) -> None:
+    system_account.authorize(f"{KEY.public}\n")
+    home = str(system_account.home)
+    async with serving(state, "--users", "system") as server:
+        async with server.connect(system_account.name) as ssh, ssh.sftp() as sftp:
+            assert await sftp.realpath(".") == home
+            async with await sftp.open("mine", "wb") as file:
+                await file.write(b"x" * 3_000_000)
+            assert Path(home, "mine").owner() == system_account.name
+            assert (await sftp.stat("/etc/passwd")).st_size == os.stat("/etc/passwd").st_size
+            for path in ("/etc/shadow", "/etc/gshadow"):
+                with pytest.raises(PermissionError):
+                    await sftp.open(path, "rb")
+        system_account.authorize(f'command="echo forced" {KEY.public}\n')
+        async with server.connect(system_account.name) as ssh:
+            assert (await ssh.run("true")).stdout == "forced\n"
+            with pytest.raises(nacre.NacreError):
+                async with ssh.sftp():
+                    pass
+
+
+async def test_files_in_the_server(state: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"to read")
+    async with serving(state) as server:
+        async with server.connect() as ssh, ssh.sftp() as sftp:
+            async with await sftp.open("/there", "rb") as file:
+                assert await file.read() == b"to read"
+            with pytest.raises(FileNotFoundError):
+                await sftp.stat("/etc/passwd")
+        store = UserStore(state / FILE)
+        store.change("files", home=str(tmp_path / "none"))
+        store.close()
+        async with server.connect("files") as ssh:
+            with pytest.raises(nacre.NacreError):
+                async with ssh.sftp():
+                    pass
+        await server.until("files can't be served")
 
 
 async def test_what_can_not_start(state: Path) -> None:

@@ -6,19 +6,22 @@
         print(ssh.run("uname -a").stdout)
 
 Names and arguments are those of :mod:`nacre`; what is awaited there is returned here. Streams are
-raw files. Handlers and policies of :func:`listen` are plain functions that run in threads.
+raw files; the files of ``ssh.sftp()`` are those of :mod:`io`. Handlers and policies of
+:func:`listen` are plain functions that run in threads.
 """
 
 from __future__ import annotations
 
 from nacre.blocking.client import Connection, Process, connect
 from nacre.blocking.server import Server, Session, listen
+from nacre.blocking.sftp import SFTPClient
 from nacre.blocking.streams import Reader, Writer
 
 __all__ = [
     "Connection",
     "Process",
     "Reader",
+    "SFTPClient",
     "Server",
     "Session",
     "Writer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from nacre.blocking.background import Attribute, Facade, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
@@ -15,6 +15,9 @@ from nacre.protocol.events import Chosen
 from nacre.runtime import connect as _connect
 from nacre.runtime import connection as _connection
 from nacre.runtime import process as _process
+
+if TYPE_CHECKING:
+    from nacre.blocking.sftp import SFTPClient
 
 P = ParamSpec("P")
 Inner = TypeVar("Inner")
@@ -89,6 +92,17 @@ class Connection(Facade[_connection.Connection]):
     shell = _started(_connection.Connection.shell)
     keepalive = waiting(_connection.Connection.keepalive)
     rekey = waiting(_connection.Connection.rekey)
+
+    def sftp(self, command: str | bytes | None = None, *, subsystem: str = "sftp") -> SFTPClient:
+        """Open an SFTP session; ``with`` closes it at the end.
+
+        As :meth:`nacre.Connection.sftp`.
+        """
+        from nacre.blocking.sftp import SFTPClient
+
+        connection = self._inner
+        return SFTPClient(background.call(lambda: connection.sftp(command, subsystem=subsystem)))
+
     close = waiting(_connection.Connection.close)
     abort = plain(_connection.Connection.abort)
     wait_closed = waiting(_connection.Connection.wait_closed)

@@ -22,7 +22,7 @@ from nacre.runtime import listen as _listen
 from nacre.runtime import serving as _serving
 from nacre.runtime import session as _session
 from nacre.runtime.policy import Maybe, Policy, settled
-from nacre.runtime.serving import Log, ServerConnection
+from nacre.runtime.serving import FilesystemFactory, Log, ServerConnection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -167,7 +167,8 @@ def listen(
     *,
     host_keys: Sequence[PrivateKey],
     policy: Policy,
-    handler: Handler,
+    handler: Handler | None = None,
+    sftp: FilesystemFactory | None = None,
     algorithms: Algorithms | None = None,
     profile: Profile = "default",
     limits: Limits = DEFAULT_LIMITS,
@@ -184,13 +185,15 @@ def listen(
 
     :param policy: its plain methods run in threads.
     :param handler: a plain function, called in a thread of its own for each session.
+    :param sftp: returns the files of a session; called in the loop's thread.
     """
     listening = _listen.listen(
         host,
         port,
         host_keys=host_keys,
         policy=_InThreads(policy),
-        handler=_threaded(handler),
+        handler=None if handler is None else _threaded(handler),
+        sftp=sftp,
         algorithms=algorithms,
         profile=profile,
         limits=limits,

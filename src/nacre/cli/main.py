@@ -9,7 +9,9 @@ import click
 from nacre import __version__
 
 _COMMANDS = {
+    "scp": "copy files between hosts",
     "serve": "start an SSH server",
+    "sftp": "move files by commands",
     "ssh": "log in to a host, or run a command there",
     "trace": "connect to a host and show each message",
     "user": "add, change and remove the server's users",

@@ -17,9 +17,10 @@ Run = Callable[[str, Sequence[str]], int]
 class Passing(click.Command):
     """Passes all its words to a function, but for ``--help``."""
 
-    def __init__(self, name: str, run: Run, help: str) -> None:
+    def __init__(self, name: str, run: Run, help: str, usage: str = USAGE) -> None:
         super().__init__(name, help=help, add_help_option=False)
         self._run = run
+        self._usage = usage
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.args = list(args)
@@ -27,6 +28,6 @@ class Passing(click.Command):
 
     def invoke(self, ctx: click.Context) -> NoReturn:
         if ctx.args[:1] == ["--help"]:
-            click.echo(f"{USAGE.format(program=ctx.command_path)}\n\n{self.help}")
+            click.echo(f"{self._usage.format(program=ctx.command_path)}\n\n{self.help}")
             sys.exit(0)
         sys.exit(self._run(ctx.command_path, ctx.args))

@@ -39,6 +39,15 @@ _home = click.option(
     metavar="DIR",
     help="The home directory; by default that of the account that sessions run as.",
 )
+_root = click.option(
+    "--root",
+    metavar="DIR|URL",
+    help="What sftp and scp serve, which they can't leave; by default the home directory. A URL "
+    "such as s3://bucket/prefix or memory://files is served by fsspec.",
+)
+_read_only = click.option(
+    "--read-only/--read-write", default=None, help="Whether sftp and scp may change nothing."
+)
 _run_as = click.option(
     "--run-as",
     metavar="ACCOUNT",
@@ -93,6 +102,8 @@ def command() -> None:
 @click.option("--auth", type=_AUTH, default="any", show_default=True, help="What is demanded.")
 @click.option("--service", type=_SERVICE, default="all", show_default=True, help="What is allowed.")
 @_home
+@_root
+@_read_only
 @_run_as
 @_reported
 def _add(
@@ -103,6 +114,8 @@ def _add(
     auth: str,
     service: str,
     home: Path | None,
+    root: str | None,
+    read_only: bool | None,
     run_as: str | None,
 ) -> None:
     """Add a user.
@@ -124,6 +137,8 @@ def _add(
             auth=auth,
             service=service,
             home=_absolute(home),
+            root=_checked(root),
+            read_only=bool(read_only),
             run_as=account,
         )
         store.add(user, keys)
@@ -139,6 +154,8 @@ def _add(
 @click.option("--auth", type=_AUTH, help="What is demanded.")
 @click.option("--service", type=_SERVICE, help="What is allowed.")
 @_home
+@_root
+@_read_only
 @_run_as
 @click.option("--disable/--enable", "disabled", default=None, help="Let the user in no more.")
 @_reported
@@ -148,6 +165,8 @@ def _set(
     auth: str | None,
     service: str | None,
     home: Path | None,
+    root: str | None,
+    read_only: bool | None,
     run_as: str | None,
     disabled: bool | None,
 ) -> None:
@@ -160,6 +179,8 @@ def _set(
         "auth": auth,
         "service": service,
         "home": _absolute(home),
+        "root": _checked(root),
+        "read_only": read_only,
         "run_as": run_as,
         "disabled": disabled,
     }
@@ -214,6 +235,8 @@ def _list(state: Path | None, as_json: bool) -> None:
                 "disabled": user.disabled,
                 "run_as": user.run_as,
                 "home": user.home,
+                "root": user.root,
+                "read_only": user.read_only,
                 "created": _time(user.created),
             }
             for user in store.users()
@@ -353,6 +376,21 @@ def _absolute(home: Path | None) -> str | None:
     if not home.is_dir():
         _note(f"there is no directory {home} yet")
     return str(home.absolute())
+
+
+def _checked(root: str | None) -> str | None:
+    """Return a root as it is kept: a directory's absolute path, or a URL that can be served."""
+    if root is None:
+        return None
+    if "://" not in root:
+        return _absolute(Path(root))
+    from nacre.server.filesystems.fsspec import open_root
+
+    try:
+        open_root(root).close()
+    except OSError as error:
+        raise UserStoreError(f"can't serve {root}: {error}") from error
+    return root
 
 
 def _note(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, overload
 
 from nacre.errors import (
     AuthenticationFailed,
@@ -56,6 +56,9 @@ from nacre.runtime.process import (
 )
 from nacre.runtime.waiting import Opening
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.runtime.sftp_client import SFTPClient
 
 _logger = logging.getLogger("nacre.client")
 
@@ -282,6 +285,20 @@ class Connection(BaseConnection):
     ) -> Opening[Process]:
         """Start the user's shell: :meth:`process` without a command."""
         return self.process(env=env, term=term, size=size, modes=modes)
+
+    def sftp(
+        self, command: str | bytes | None = None, *, subsystem: str = "sftp"
+    ) -> Opening[SFTPClient]:
+        """Open an SFTP session: await it, or use ``async with``.
+
+        :param command: a server to start, in place of the subsystem.
+        :raises ChannelOpenFailed: the server opens no session.
+        :raises RequestFailed: it has no such subsystem.
+        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        """
+        from nacre.runtime.sftp_client import open_sftp
+
+        return Opening(lambda: open_sftp(self, command, subsystem=subsystem))
 
     @overload
     async def run(

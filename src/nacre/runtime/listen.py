@@ -18,7 +18,14 @@ from nacre.protocol.options import algorithms as default_algorithms
 from nacre.runtime.choose import PROTOCOLS, server_engines
 from nacre.runtime.driver import Driver
 from nacre.runtime.policy import Policy
-from nacre.runtime.serving import Handler, Log, ServerConnection, Settings, to_logging
+from nacre.runtime.serving import (
+    FilesystemFactory,
+    Handler,
+    Log,
+    ServerConnection,
+    Settings,
+    to_logging,
+)
 from nacre.runtime.startups import MaxStartups
 from nacre.runtime.waiting import Gate, Later, Opening
 
@@ -134,6 +141,7 @@ class Server:
         host_keys: Sequence[PrivateKey] | None = None,
         policy: Policy | None = None,
         handler: Handler | None = None,
+        sftp: FilesystemFactory | None = None,
         algorithms: Algorithms | None = None,
         limits: Limits | None = None,
         login_grace: float | None = None,
@@ -155,6 +163,7 @@ class Server:
         changes: dict[str, Any] = _given(
             policy=policy,
             handler=handler,
+            sftp=sftp,
             login_grace=login_grace,
             max_startups=None if max_startups is None else MaxStartups.parse(max_startups),
             keepalive=keepalive,
@@ -225,7 +234,8 @@ def listen(
     *,
     host_keys: Sequence[PrivateKey],
     policy: Policy,
-    handler: Handler,
+    handler: Handler | None = None,
+    sftp: FilesystemFactory | None = None,
     algorithms: Algorithms | None = None,
     profile: Profile = "default",
     protocols: Sequence[int] = PROTOCOLS,
@@ -257,7 +267,10 @@ def listen(
     :param host_keys: the server's keys, of different types.
     :param policy: decides on logins and requests.
     :param handler: runs a session that was granted; what it returns is the exit status, None is 0.
-        When it raises, that is logged, and the exit status is 255.
+        When it raises, that is logged, and the exit status is 255. Without one there are no shells
+        and no commands.
+    :param sftp: called with each session that is to be SFTP, or scp when there is no ``handler``;
+        returns its files: ``sftp=lambda session: nacre.LocalFilesystem("/srv/files")``.
     :param protocols: versions of the protocol: ``(2, 1)`` announces 1.99 and speaks SSH-1 with
         clients that have nothing else, ``(1,)`` nothing else. SSH-1 needs a host key of the type
         ``rsa1``; it is weak, and each use is logged as a warning.
@@ -285,6 +298,7 @@ def listen(
         engines=server_engines(protocols),
         policy=policy,
         handler=handler,
+        sftp=sftp,
         login_grace=login_grace,
         max_startups=MaxStartups.parse(max_startups),
         keepalive=keepalive,

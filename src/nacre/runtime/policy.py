@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from nacre.keys import PublicKey
 from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.asks import Challenge, PasswordExpired, Prompt, UserRequirement
-from nacre.protocol.requests import Request, Subsystem
+from nacre.protocol.requests import Exec, Request, Subsystem
+from nacre.sftp.scp_command import parse_scp
 
 if TYPE_CHECKING:
     from nacre.runtime.serving import ServerConnection
@@ -32,7 +33,7 @@ ANY_METHOD = UserRequirement(
 
 
 class Policy:
-    """The base of policies: nobody gets in, and who gets in may have a shell and run commands.
+    """The base of policies: nobody gets in, and who gets in may have all that is served.
 
     A method that raises has said no; the error is logged. Unknown users get the same questions as
     known ones, and a policy should take the same time for both.
@@ -92,8 +93,19 @@ class Policy:
         """Note that the user is in."""
 
     def session_request(self, session: Session, request: Request) -> Maybe[bool]:
-        """Tell whether a shell, command, subsystem or terminal is allowed."""
-        return not isinstance(request, Subsystem)
+        """Tell whether a shell, command, subsystem or terminal is allowed: what there is to serve.
+
+        With files (``listen(sftp=…)``) that is the subsystem ``sftp``, and with a handler all but
+        subsystems.
+        """
+        settings = session.connection.settings
+        if isinstance(request, Subsystem):
+            return request.name == "sftp" and settings.sftp is not None
+        if settings.handler is not None:
+            return True
+        if not isinstance(request, Exec) or settings.sftp is None:
+            return False
+        return parse_scp(request.command) is not None
 
 
 async def settled(value: Maybe[T]) -> T:

@@ -45,10 +45,12 @@ from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.runtime.filesystem import Filesystem
     from nacre.runtime.listen import Server
 
 T = TypeVar("T")
 Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
+FilesystemFactory: TypeAlias = Callable[[Session], "Filesystem"]
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
 
 _logger = logging.getLogger("nacre.server")
@@ -67,7 +69,8 @@ class Settings:
     options: ServerOptions
     engines: Engines
     policy: Policy
-    handler: Handler
+    handler: Handler | None
+    sftp: FilesystemFactory | None
     login_grace: float
     max_startups: MaxStartups
     keepalive: float | None

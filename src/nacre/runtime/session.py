@@ -232,7 +232,7 @@ class Session:
 
     async def _handle(self) -> None:
         try:
-            status = await self.connection.settings.handler(self)
+            status = await self._serve()
             self.exit(0 if status is None else status)
         except asyncio.CancelledError:
             self._channel.close()
@@ -242,6 +242,16 @@ class Session:
                 return  # The client is gone; what the handler met was that.
             self.connection.record_error("the session's handler failed", error)
             self.exit(FAILED)
+
+    async def _serve(self) -> int | None:
+        settings = self.connection.settings
+        files = settings.sftp
+        if files is not None and (self.subsystem == "sftp" or settings.handler is None):
+            from nacre.runtime.files import serve_files
+
+            return await serve_files(self, files(self))
+        assert settings.handler is not None
+        return await settings.handler(self)
 
     def _accept_change(self) -> None:
         if not self._channel.closed:

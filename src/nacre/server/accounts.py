@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nacre.errors import AccountError
 from nacre.server.child import Credentials, Program
+from nacre.server.sftp_service import Files
 from nacre.server.store import User
 
 _FALLBACK_SHELL = "/bin/sh"
@@ -77,6 +78,8 @@ class Login:
     """What a user who is logged in works as.
 
     :ivar name: the user's name, which is not the account's for a virtual user.
+    :ivar files: what sftp and scp serve; None for an account that may do nothing here.
+    :ivar virtual: a virtual user: scp too is served from ``files``, and never by a shell.
     :ivar command: run instead of whatever the client asks for, or None.
     :ivar terminal: whether the user may have one.
     :ivar environment: variables to begin with.
@@ -86,6 +89,8 @@ class Login:
     account: Account
     home: str
     shell: str
+    files: Files | None = None
+    virtual: bool = False
     service: str = "all"
     command: str | None = None
     terminal: bool = True
@@ -109,10 +114,13 @@ def virtual_login(user: User, run_as: str | None) -> Login:
         account = find_account(chosen)
     # An account for services has no shell; whoever named it for sessions wants one.
     barred = os.path.basename(account.shell) in _NO_SHELLS
+    home = user.home or account.home
     return Login(
         name=user.name,
         account=account,
-        home=user.home or account.home,
+        home=home,
+        files=Files(root=user.root or home, home=home, user=user.name, read_only=user.read_only),
+        virtual=True,
         shell=_FALLBACK_SHELL if barred else account.shell,
         service=user.service,
         environment={},
@@ -121,11 +129,13 @@ def virtual_login(user: User, run_as: str | None) -> Login:
 
 def system_login(account: Account, command: str | None = None, terminal: bool = True) -> Login:
     """Return what an account's own user works as; an account without a shell keeps none."""
+    barred = os.path.basename(account.shell) in _NO_SHELLS
     return Login(
         name=account.name,
         account=account,
         home=account.home,
         shell=account.shell,
+        files=None if barred else Files(root=None, home=account.home, user=account.name),
         command=command,
         terminal=terminal,
         environment=_system_environment(),

@@ -20,17 +20,21 @@ from nacre.errors import AccountError, ConfigurationError, NacreError, StateErro
 from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
 from nacre.runtime.choose import RISK
+from nacre.runtime.files import serve_files
 from nacre.runtime.listen import Server, listen
 from nacre.runtime.session import Session
-from nacre.server.accounts import find_account, program
+from nacre.server.accounts import Login, find_account, program
+from nacre.server.child import Program
 from nacre.server.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
 from nacre.server.log import StderrLog
 from nacre.server.memory import give_back_memory
 from nacre.server.policy import AccountPolicy, StorePolicy
 from nacre.server.processes import Processes
+from nacre.server.sftp_service import Files, command_line, environment
 from nacre.server.state import open_state
 from nacre.server.store import FILE, UserStore
 from nacre.server.system import SystemPolicy
+from nacre.sftp.scp_command import parse_scp
 from nacre.wire.text import safe
 
 GRACE = 5.0
@@ -152,6 +156,9 @@ class Sessions:
     async def _run(self, session: Session) -> int | None:
         connection = session.connection
         login = await self._policy.login(session)
+        files = _files(session, login)
+        if files is not None:
+            return await self._serve_files(session, login, files)
         run = await asyncio.to_thread(
             program, login, session.command, session.environment, connection.peer, connection.local
         )
@@ -164,6 +171,42 @@ class Sessions:
             connection.record("error", what="the session can't be started", error=reason)
             await _say(session, f"can't start {login.shell}: {reason}")
             return NOT_STARTED
+
+    async def _serve_files(self, session: Session, login: Login, files: Files) -> int | None:
+        """Serve files here, or in a process that has the rights of the user's account."""
+        session.terminal = None
+        try:
+            if login.account.credentials is not None:
+                return await self.processes.run(session, _service(session, login, files))
+            filesystem = await asyncio.to_thread(files.open)
+        except (OSError, ConfigurationError) as error:
+            if isinstance(error, ConnectionError):
+                raise  # it was not the files
+            reason = safe(str(error))
+            session.connection.record("error", what="files can't be served", error=reason)
+            await _say(session, f"can't serve files of {login.name}: {reason}")
+            return NOT_STARTED
+        return await serve_files(session, filesystem)
+
+
+def _files(session: Session, login: Login) -> Files | None:
+    """Return what a session serves when it is sftp, or a virtual user's scp; otherwise None."""
+    if login.command is not None:
+        return None  # what the user's key demands is run, whatever is asked for
+    scp = session.command is not None and parse_scp(session.command) is not None
+    if session.subsystem == "sftp" or (scp and login.virtual and login.service != "shell"):
+        return login.files
+    return None
+
+
+def _service(session: Session, login: Login, files: Files) -> Program:
+    account, arguments = login.account, command_line(files)
+    return Program(
+        path=arguments[0],
+        arguments=arguments,
+        environment=environment(files, session.command, (account.uid, account.gid, account.groups)),
+        directory="/",
+    )
 
 
 async def _say(session: Session, text: str) -> None:

@@ -12,12 +12,13 @@ from nacre.crypto.password import hash_password, needs_rehash, verify_password, 
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Requirement, UserRequirement
-from nacre.protocol.requests import PtyRequest, Request, Subsystem
+from nacre.protocol.requests import Exec, PtyRequest, Request, Subsystem
 from nacre.runtime.choose import SSH1
 from nacre.runtime.policy import Policy, with_modulus
 from nacre.runtime.session import Session
 from nacre.server.accounts import Login, virtual_login
 from nacre.server.store import User, UserStore
+from nacre.sftp.scp_command import parse_scp
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -67,9 +68,13 @@ def _refusal(login: Login, request: Request) -> str | None:
     if isinstance(request, Subsystem):
         if login.service == "shell":
             return f"{login.name} may use no subsystem, only a shell"
+        if request.name == "sftp":
+            return None if login.files is not None else f"{login.name} may use no files"
         return f"there is no subsystem {safe(request.name, 64)}"
     if login.service == "sftp":
-        return f"{login.name} may use sftp alone"
+        if isinstance(request, Exec) and parse_scp(request.command) is not None:
+            return None
+        return f"{login.name} may use sftp and scp alone"
     if isinstance(request, PtyRequest) and not login.terminal:
         return f"{login.name} may have no terminal with this key"
     return None

@@ -40,7 +40,7 @@ from nacre.keys import PublicKey, decode_public
 from nacre.wire.text import safe
 
 FILE = "users.db"
-VERSION = 1
+VERSION = 2
 """The version of the tables below, kept in SQLite's ``user_version``."""
 
 AUTH_POLICIES = ("any", "password", "publickey", "password-publickey")
@@ -59,6 +59,8 @@ _USERS = Table(
     Column("service", String, nullable=False),
     Column("home", String),
     Column("run_as", String),
+    Column("root", String),
+    Column("read_only", Boolean, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("created", Integer, nullable=False),
 )
@@ -87,6 +89,8 @@ class User:
     :ivar service: one of :data:`SERVICES`.
     :ivar home: an absolute path, or None for the home of the account that sessions run as.
     :ivar run_as: the account that sessions run as under a root server, or None.
+    :ivar root: a directory or URL whose files sftp and scp serve, or None for ``home``.
+    :ivar read_only: sftp and scp change nothing.
     :ivar created: seconds since the epoch; set by :meth:`UserStore.add`.
     """
 
@@ -96,6 +100,8 @@ class User:
     service: str = "all"
     home: str | None = None
     run_as: str | None = None
+    root: str | None = None
+    read_only: bool = False
     disabled: bool = False
     created: int = 0
 
@@ -151,6 +157,12 @@ class UserStore:
                 f"the user store {self._path} has version {version}, made by a newer nacre; "
                 f"this one knows version {VERSION}"
             )
+        if version == 1:
+            connection.exec_driver_sql("ALTER TABLE users ADD COLUMN root VARCHAR")
+            connection.exec_driver_sql(
+                "ALTER TABLE users ADD COLUMN read_only BOOLEAN NOT NULL DEFAULT 0"
+            )
+            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
         if version == 0:
             _METADATA.create_all(connection)
             connection.execute(insert(_SETTINGS), {"name": "secret", "value": os.urandom(32)})

@@ -1,0 +1,241 @@
+"""Files of a server without await; open files are those that :mod:`io` gives."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from functools import wraps
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from nacre.blocking.background import Attribute, Facade, background, plain, waiting
+from nacre.limits import KIB
+from nacre.runtime import sftp_client, sftp_file
+from nacre.runtime.sftp_client import Path
+from nacre.runtime.sftp_copies import Copies, Paths, TransferOptions
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from nacre.runtime.sftp_session import SFTPSession
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Inner = TypeVar("Inner")
+
+BUFFER = 256 * KIB
+"""Octets that a buffered file keeps: one request's worth."""
+
+
+class RawSFTPFile(io.RawIOBase):
+    """An open file as a raw one. It reads ahead, and writes without waiting, as the file under it.
+
+    :ivar name: the path, as it was given.
+    """
+
+    def __init__(self, inner: sftp_file.SFTPFile, mode: str) -> None:
+        self._inner = inner
+        self.name = inner.name
+        self.mode = mode
+
+    def readable(self) -> bool:
+        return self._inner.readable()
+
+    def writable(self) -> bool:
+        return self._inner.writable()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill ``buffer``; return how many octets there were."""
+        view = memoryview(buffer).cast("B")
+        return background.call(lambda: self._inner.readinto(view))
+
+    def readall(self) -> bytes:
+        """Return everything up to the end."""
+        return background.call(self._inner.read)
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write all of ``data``; what fails on the server raises later, at last in ``close``."""
+        view = memoryview(data).cast("B")
+        return background.call(lambda: self._inner.write(view))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position, and return it."""
+        return background.call(lambda: self._inner.seek(offset, whence))
+
+    def tell(self) -> int:
+        """Return the position."""
+        return background.call(self._inner.tell)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Make the file ``size`` octets long, by default up to the position."""
+        return background.call(lambda: self._inner.truncate(size))
+
+    def flush(self) -> None:
+        """Return when the server has all that was written."""
+        if not self._inner.closed and self._inner.writable():
+            background.call(self._inner.flush)
+
+    def fsync(self) -> None:
+        """Bring the file to the server's disk."""
+        background.call(self._inner.fsync)
+
+    def stat(self) -> os.stat_result:
+        """Return the file's attributes."""
+        return background.call(self._inner.stat)
+
+    def close(self) -> None:
+        """Close it, when the server has all that was written."""
+        if self.closed:
+            return
+        try:
+            background.call(self._inner.close)
+        finally:
+            super().close()
+
+
+def _iterating(
+    method: Callable[Concatenate[Inner, P], AsyncIterator[T]],
+) -> Callable[Concatenate[Facade[Inner], P], Iterator[T]]:
+    """Make a method that gives one by one what an asynchronous one does."""
+
+    @wraps(method)
+    def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        found = method(self._inner, *args, **kwargs)
+        try:
+            while True:
+                try:
+                    yield background.call(found.__anext__)
+                except StopAsyncIteration:
+                    return
+        finally:
+            if isinstance(found, AsyncGenerator):
+                background.call(found.aclose)
+
+    return call
+
+
+class SFTPClient(Facade[sftp_client.SFTPClient]):
+    """Files of a server. ``with`` closes the session at the end; threads may share it.
+
+    As :class:`nacre.runtime.sftp_client.SFTPClient`; files are those of :mod:`io`.
+    """
+
+    extensions = Attribute[Any]()
+    session: Attribute[SFTPSession] = Attribute()
+
+    chdir = waiting(sftp_client.SFTPClient.chdir)
+    getcwd = waiting(sftp_client.SFTPClient.getcwd)
+    realpath = waiting(sftp_client.SFTPClient.realpath)
+    expanduser = waiting(sftp_client.SFTPClient.expanduser)
+    stat = waiting(sftp_client.SFTPClient.stat)
+    lstat = waiting(sftp_client.SFTPClient.lstat)
+    statvfs = waiting(sftp_client.SFTPClient.statvfs)
+    exists = waiting(sftp_client.SFTPClient.exists)
+    lexists = waiting(sftp_client.SFTPClient.lexists)
+    isdir = waiting(sftp_client.SFTPClient.isdir)
+    isfile = waiting(sftp_client.SFTPClient.isfile)
+    islink = waiting(sftp_client.SFTPClient.islink)
+    getsize = waiting(sftp_client.SFTPClient.getsize)
+    getmtime = waiting(sftp_client.SFTPClient.getmtime)
+    scandir = _iterating(sftp_client.SFTPClient.scandir)
+    listdir = waiting(sftp_client.SFTPClient.listdir)
+    walk = _iterating(sftp_client.SFTPClient.walk)
+    mkdir = waiting(sftp_client.SFTPClient.mkdir)
+    makedirs = waiting(sftp_client.SFTPClient.makedirs)
+    remove = waiting(sftp_client.SFTPClient.remove)
+    unlink = remove
+    rmdir = waiting(sftp_client.SFTPClient.rmdir)
+    rmtree = waiting(sftp_client.SFTPClient.rmtree)
+    rename = waiting(sftp_client.SFTPClient.rename)
+    replace = waiting(sftp_client.SFTPClient.replace)
+    symlink = waiting(sftp_client.SFTPClient.symlink)
+    link = waiting(sftp_client.SFTPClient.link)
+    readlink = waiting(sftp_client.SFTPClient.readlink)
+    chmod = waiting(sftp_client.SFTPClient.chmod)
+    chown = waiting(sftp_client.SFTPClient.chown)
+    utime = waiting(sftp_client.SFTPClient.utime)
+    truncate = waiting(sftp_client.SFTPClient.truncate)
+    read_bytes = waiting(sftp_client.SFTPClient.read_bytes)
+    write_bytes = waiting(sftp_client.SFTPClient.write_bytes)
+    read_text = waiting(sftp_client.SFTPClient.read_text)
+    write_text = waiting(sftp_client.SFTPClient.write_text)
+    digest = waiting(sftp_client.SFTPClient.digest)
+    names = waiting(sftp_client.SFTPClient.names)
+    glob = waiting(sftp_client.SFTPClient.glob)
+    get = waiting(sftp_client.SFTPClient.get)
+    put = waiting(sftp_client.SFTPClient.put)
+    close = plain(sftp_client.SFTPClient.close)
+    wait_closed = waiting(sftp_client.SFTPClient.wait_closed)
+
+    def copy(
+        self,
+        source: Paths,
+        target: Path,
+        to: SFTPClient | None = None,
+        *,
+        glob: bool = False,
+        **options: Unpack[TransferOptions],
+    ) -> None:
+        """Copy files on the server, or to another: see the runtime's method of the same name."""
+        there: Copies | None = None if to is None else to._inner
+        background.call(lambda: self._inner.copy(source, target, there, glob=glob, **options))
+
+    def open(
+        self,
+        path: Path,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        *,
+        permissions: int | None = None,
+    ) -> IO[Any]:
+        """Open a file as Python's ``open`` does.
+
+        :param buffering: 0 for a raw file, in binary mode; otherwise octets that are kept.
+        :param permissions: for a file that is made; the server's umask is taken off.
+        """
+        binary = "b" in mode
+        if binary and (encoding or errors or newline):
+            raise ValueError("binary mode takes neither encoding nor errors nor newline")
+        if not binary and buffering == 0:
+            raise ValueError("text can't be unbuffered")
+        plain_mode = mode.replace("t", "") + ("" if binary else "b")
+        inner = background.call(lambda: self._inner.open(path, plain_mode, permissions=permissions))
+        assert isinstance(inner, sftp_file.SFTPFile)
+        raw = RawSFTPFile(inner, mode)
+        if buffering == 0:
+            return raw  # type: ignore[return-value]
+        file: IO[bytes] = _buffered(raw, BUFFER if buffering < 2 else buffering)
+        if binary:
+            return file
+        text: Any = io.TextIOWrapper(file, encoding or "utf-8", errors, newline, buffering == 1)
+        text.mode = mode
+        opened: IO[str] = text
+        return opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _buffered(raw: RawSFTPFile, size: int) -> Any:
+    if raw.readable() and raw.writable():
+        return io.BufferedRandom(raw, size)
+    if raw.writable():
+        return io.BufferedWriter(raw, size)
+    return io.BufferedReader(raw, size)

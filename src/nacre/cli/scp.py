@@ -1,0 +1,122 @@
+"""``nacre scp``, also installed as ``nacre-scp``: copy files between hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from nacre.cli.transfer_options import Common, parse, split_place
+from nacre.config.client import parse as parse_config
+from nacre.errors import ConfigurationError, NacreError
+
+if TYPE_CHECKING:
+    import click
+
+    from nacre.client.log import Log
+    from nacre.client.scp_program import End, Settings
+
+USAGE = """\
+usage: {program} [-346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
+           [-i identity_file] [-l limit] [-o ssh_option] [-P port]
+           source ... target"""
+
+_LETTERS = "3BD:OpRrsS:TX:"
+FAILURE = 255
+
+
+def main() -> NoReturn:
+    """Run ``nacre-scp``."""
+    sys.exit(run("nacre-scp", sys.argv[1:]))
+
+
+def __getattr__(name: str) -> click.Command:
+    if name != "command":
+        raise AttributeError(name)
+    from nacre.cli.passing import Passing
+
+    return Passing("scp", run, "Copy files over an encrypted connection.", USAGE)
+
+
+def run(program: str, words: Sequence[str]) -> int:
+    """Do what a command line says; returns the exit status."""
+    from nacre.cli.ssh import occupy_standard_descriptors
+
+    occupy_standard_descriptors()
+    try:
+        common = parse(words, _LETTERS)
+        given = dict(common.others)
+        if absent := given.keys() & {"S", "X"}:
+            raise ConfigurationError(f"-{min(absent)} is not supported by nacre")
+        if "B" in given:
+            common.options.append("BatchMode=yes")
+    except ConfigurationError as error:
+        print(f"{error}\n{USAGE.format(program=program)}", file=sys.stderr)
+        return 1
+    if len(common.words) < 2:
+        print(USAGE.format(program=program), file=sys.stderr)
+        return 1
+    try:
+        return _copy(common, given)
+    except ConfigurationError as error:
+        print(f"scp: {error}", file=sys.stderr)
+        return FAILURE
+
+
+def _copy(common: Common, given: dict[str, str]) -> int:
+    from nacre.client.log import Log
+    from nacre.client.scp_program import Settings
+
+    settings = Settings(
+        recursive="r" in given,
+        preserve="p" in given,
+        quiet=common.quiet,
+        legacy="O" in given and "s" not in given,
+        direct="R" in given and "3" not in given,
+        rate=common.rate,
+        server=given.get("D"),
+        words=("-v",) * common.verbosity,
+    )
+    *sources, target = [_end(word, common) for word in common.words]
+    config = parse_config(common.options)
+    with open(2, "wb", buffering=0, closefd=False) as file:
+        try:
+            return asyncio.run(_run(sources, target, settings, Log(config.log_level, file)))
+        except KeyboardInterrupt:
+            # Whoever started us should see that it was the signal.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+            return FAILURE
+
+
+async def _run(sources: Sequence[End], target: End, settings: Settings, log: Log) -> int:
+    from nacre.client.failures import explain
+    from nacre.client.scp_program import Copying
+
+    copying = Copying(settings, log)
+    try:
+        return await copying.run(sources, target)
+    except NacreError as error:
+        remote = next((end.target for end in (*sources, target) if end.target), None)
+        host = remote.name if remote is not None else ""
+        log.fatal(explain(error, host, remote.whom if remote is not None else ""))
+        return FAILURE
+    finally:
+        await copying.close()
+
+
+def _end(word: str, common: Common) -> End:
+    from nacre.client.login import Target
+    from nacre.client.scp_program import End
+
+    place = split_place(word, "scp")
+    if place is None:
+        return End(None, parse_config(common.options), word, word)
+    host, options, path = place
+    if not host or host.startswith("-"):
+        raise ConfigurationError(f"{word!r} names no host")
+    config = parse_config([*common.options, *options])
+    return End(Target.of(host, config), config, path, word)

@@ -1,0 +1,140 @@
+"""The options that ``sftp`` and ``scp`` share, as words of ssh_config."""
+
+from __future__ import annotations
+
+import getopt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from nacre.cli.arguments import quote
+from nacre.errors import ConfigurationError
+from nacre.wire.text import safe
+
+_WORDS = {
+    "4": "AddressFamily=inet",
+    "6": "AddressFamily=inet6",
+    "A": None,
+    "C": "Compression=yes",
+}
+_VALUES = {"c": "Ciphers", "i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
+
+
+@dataclass(slots=True)
+class Common:
+    """What both programs are told.
+
+    :ivar options: ``Keyword=Value`` texts, strongest first.
+    :ivar rate: octets per second, or None.
+    :ivar others: the options that are not shared, in order: letter and value.
+    :ivar words: what is no option.
+    """
+
+    options: list[str] = field(default_factory=list)
+    rate: int | None = None
+    quiet: bool = False
+    verbosity: int = 0
+    others: list[tuple[str, str]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+
+def parse(words: Sequence[str], letters: str) -> Common:
+    """Take a command line apart.
+
+    :param letters: the program's own options, as :mod:`getopt` has them.
+    :raises ConfigurationError: an option is unknown, lacks its value, or has no feature here.
+    """
+    common = Common()
+    try:
+        found, common.words = getopt.getopt(list(words), "46ACc:F:i:J:l:o:P:qv" + letters)
+    except getopt.GetoptError as error:
+        raise ConfigurationError(f"{error}") from None
+    for dashed, value in found:
+        _take(common, dashed[1], value)
+    level = "QUIET" if common.quiet else ("INFO", "DEBUG1", "DEBUG2", "DEBUG3")[common.verbosity]
+    common.options.append(f"LogLevel={level}")
+    return common
+
+
+def _take(common: Common, letter: str, value: str) -> None:
+    if letter in _WORDS:
+        word = _WORDS[letter]
+        if word is None:
+            raise ConfigurationError("-A: agent forwarding is not supported by nacre yet")
+        common.options.append(word)
+    elif letter in _VALUES:
+        text = quote(value) if letter == "i" else value
+        common.options.append(f"{_VALUES[letter]}={text}")
+    elif letter == "o":
+        common.options.append(value)
+    elif letter == "F":
+        if value.lower() not in ("none", "/dev/null"):
+            raise ConfigurationError(
+                f"-F {safe(value)}: configuration files are not read by nacre yet; say -F none"
+            )
+    elif letter == "l":
+        common.rate = number("-l", value, "a limit in Kbit/s") * 1000 // 8
+    elif letter == "q":
+        common.quiet = True
+    elif letter == "v":
+        common.verbosity = min(common.verbosity + 1, 3)
+    else:
+        common.others.append((letter, value))
+
+
+def number(option: str, value: str, what: str) -> int:
+    """Return an option's value as a positive number.
+
+    :raises ConfigurationError: it is none.
+    """
+    if not (value.isascii() and value.isdigit() and int(value)):
+        raise ConfigurationError(f"{option} {safe(value)}: {what} is a positive number")
+    return int(value)
+
+
+def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
+    """Split ``[user@]host:path`` or ``scheme://[user@]host[:port][/path]``; None is a local path.
+
+    Returns the host, options for user and port, and the path.
+    """
+    options: list[str] = []
+    if place.lower().startswith(f"{scheme}://"):
+        authority, _, path = place[len(scheme) + 3 :].partition("/")
+        user, _, host = authority.rpartition("@")
+        name, port = _split_port(host)
+        if user:
+            options.append(f"User={quote(unquote(user.partition(';')[0]))}")
+        if port:
+            options.append(f"Port={port}")
+        return name, options, unquote(path)
+    end = _colon(place)
+    if end < 0:
+        return None
+    user, _, host = place[:end].rpartition("@")
+    if user:
+        options.append(f"User={quote(user)}")
+    return host.removeprefix("[").removesuffix("]"), options, place[end + 1 :]
+
+
+def _colon(place: str) -> int:
+    """Return where the host ends; -1 for a path of this machine: a slash comes first."""
+    if place.startswith(":"):
+        return -1
+    bracket = place.find("]:")
+    start = place.rpartition("@")[2] if "@" in place[: max(bracket, 0)] else place
+    if bracket > 0 and start.startswith("["):
+        return bracket + 1
+    for at, character in enumerate(place):
+        if character == ":":
+            return at
+        if character == "/":
+            return -1
+    return -1
+
+
+def _split_port(host: str) -> tuple[str, str]:
+    if host.startswith("["):
+        address, _, rest = host[1:].partition("]")
+        return address, rest.removeprefix(":")
+    name, _, port = host.partition(":")
+    return name, port

@@ -1,0 +1,97 @@
+"""History and completion for the prompt of ``sftp``, through readline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nacre.client.sftp_lines import ALIASES, COMMANDS, BadLine, quoted, split
+from nacre.errors import NacreError
+from nacre.runtime.sftp_client import SFTPClient
+from nacre.sftp.paths import literal
+
+Call = Callable[[Coroutine[Any, Any, list[str]]], list[str]]
+"""Waits for a coroutine of the loop."""
+
+
+class Completer:
+    """Completes commands, local names and remote names."""
+
+    def __init__(self, sftp: SFTPClient, call: Call) -> None:
+        self._sftp = sftp
+        self._call = call
+        self._hits: list[str] = []
+
+    @contextmanager
+    def history(self, path: str, lines: int) -> Iterator[None]:
+        """While in use: lines can be edited and completed, and are kept in the file ``path``."""
+        try:
+            import readline
+        except ImportError:  # Some Pythons have none; the prompt works without.
+            yield
+            return
+        readline.set_completer(lambda text, state: self._complete(readline, text, state))
+        readline.set_completer_delims(" \t")
+        readline.parse_and_bind("tab: complete")
+        with contextlib.suppress(OSError):
+            readline.read_history_file(path)
+        readline.set_history_length(lines)
+        try:
+            yield
+        finally:
+            readline.set_completer(None)
+            with contextlib.suppress(OSError):
+                previous = os.umask(0o077)
+                try:
+                    readline.write_history_file(path)
+                finally:
+                    os.umask(previous)
+
+    def _complete(self, readline: Any, text: str, state: int) -> str | None:
+        if state == 0:
+            begin = readline.get_line_buffer()[: readline.get_begidx()]
+            self._hits = self.hits(begin, text)
+        return self._hits[state] if state < len(self._hits) else None
+
+    def hits(self, before: str, text: str) -> list[str]:
+        """Return what ``text`` can become, behind the line's part ``before`` it."""
+        try:
+            words, _ = split(before)
+        except BadLine:
+            return []
+        if not words:
+            names = [*COMMANDS, *ALIASES]
+            return sorted({name + " " for name in names if name.startswith(text.lower())})
+        name = words[0].lower()
+        command = COMMANDS.get(ALIASES.get(name, name))
+        if command is None or not command.most:
+            return []
+        given = sum(not word.startswith("-") for word in words[1:])
+        kind = command.paths[min(given, len(command.paths) - 1)]
+        if kind == "-":
+            return []
+        directory, slash, start = literal(text).rpartition("/")
+        try:
+            if kind == "l":
+                found = _local(directory + slash)
+            else:
+                found = self._call(_remote(self._sftp, directory + slash))
+        except (OSError, NacreError):
+            return []
+        hits = sorted(name for name in found if name.startswith(start))
+        return [quoted(directory + slash) + quoted(name[:-1]) + name[-1] for name in hits]
+
+
+def _local(directory: str) -> list[str]:
+    with os.scandir(directory or ".") as entries:
+        return [entry.name + ("/" if entry.is_dir() else " ") for entry in entries]
+
+
+async def _remote(sftp: SFTPClient, directory: str) -> list[str]:
+    return [
+        entry.name + ("/" if entry.is_dir() else " ")
+        async for entry in sftp.scandir(directory or ".")
+    ]

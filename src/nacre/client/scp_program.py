@@ -1,0 +1,286 @@
+"""``scp`` as a program: which way each file goes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nacre.client.log import Log
+from nacre.client.login import Target, log_in
+from nacre.client.meter import Meter
+from nacre.client.program import say_goodbye
+from nacre.client.scp_legacy import How, Receiver, Sender
+from nacre.client.sftp_shell import reason
+from nacre.config.client import ClientConfig
+from nacre.errors import NacreError, RemoteProtocolError, SFTPError
+from nacre.runtime.connection import Connection
+from nacre.runtime.disk import Disk
+from nacre.runtime.pace import Pace
+from nacre.runtime.process import Process
+from nacre.runtime.sftp_client import SFTPClient, open_sftp
+from nacre.runtime.sftp_copies import TransferOptions
+from nacre.sftp.paths import last_name
+from nacre.wire.text import safe
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A source or the target.
+
+    :ivar target: the host; None for a path of this machine.
+    """
+
+    target: Target | None
+    config: ClientConfig
+    path: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line says.
+
+    :ivar legacy: ``-O``: the scp protocol, not SFTP.
+    :ivar direct: ``-R``: from one remote host straight to the other.
+    :ivar rate: octets per second, or None.
+    :ivar server: ``-D``: a program of this machine that serves SFTP, in place of every host.
+    """
+
+    recursive: bool
+    preserve: bool
+    quiet: bool
+    legacy: bool
+    direct: bool
+    rate: int | None
+    server: str | None
+    words: tuple[str, ...]
+
+
+class Failure(Exception):
+    """The copy ends, for the reason that was told."""
+
+
+class Copying:
+    """One run: :meth:`run` copies, :meth:`close` ends all connections."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._meter = Meter(enabled=not settings.quiet)
+        self._connections: dict[Target, Connection] = {}
+        self._clients: dict[Target | str, SFTPClient] = {}
+        self._disk: Disk | None = None
+        self.failures = 0
+
+    def complain(self, text: str) -> None:
+        """Say what was not copied."""
+        self.failures += 1
+        self._meter.clear()
+        print(text, file=sys.stderr, flush=True)
+
+    async def run(self, sources: Sequence[End], target: End) -> int:
+        """Copy; return the exit status."""
+        for source in sources:
+            try:
+                await self._copy(source, target, several=len(sources) > 1)
+            except SFTPError as error:
+                self.complain(f"scp: {safe(str(error.filename or source.path))}: {reason(error)}")
+            except RemoteProtocolError as error:
+                self.complain(f"scp: {error}")
+            except NacreError:
+                raise
+            except OSError as error:
+                self.complain(f"scp: {safe(str(error.filename or source.path))}: {reason(error)}")
+            except Failure as error:
+                self.complain(f"scp: {error}")
+        return 1 if self.failures else 0
+
+    async def close(self) -> None:
+        """End what was opened."""
+        for client in self._clients.values():
+            client.close()
+            await client.wait_closed()
+        for connection in self._connections.values():
+            await say_goodbye(connection)
+        if self._disk is not None:
+            self._disk.close()
+
+    async def _copy(self, source: End, target: End, *, several: bool) -> None:
+        there, here = target.target, source.target
+        if here is not None and there is not None:
+            if self._settings.direct:
+                await self._direct(source, target)
+            else:
+                await self._through(source, target, several=several)
+        elif there is not None:
+            if self._settings.legacy:
+                await self._send_legacy(source, target, several=several)
+            else:
+                await self._put(source, target, several=several)
+        elif here is not None:
+            if self._settings.legacy:
+                await self._receive_legacy(source, target, several=several)
+            else:
+                await self._get(source, target, several=several)
+        else:
+            raise Failure("neither end is remote; use cp")
+
+    # --- over SFTP ---
+
+    async def _get(self, source: End, target: End, *, several: bool) -> None:
+        client = await self._sftp(source)
+        path = await _expanded(client, source.path)
+        _check_directory(target.path, several)
+        found = await client.glob(path)
+        if not found:
+            raise Failure(f"{safe(path)}: No such file or directory")
+        await client.get(found, target.path, **self._options())
+
+    async def _put(self, source: End, target: End, *, several: bool) -> None:
+        client = await self._sftp(target)
+        path = await _expanded(client, target.path)
+        if not _is_there(source.path):
+            raise Failure(f'stat local "{safe(source.path)}": No such file or directory')
+        if several and not await client.isdir(path):
+            raise Failure(f'"{safe(path)}": Not a directory')
+        await client.put(_named(source.path), path, **self._options())
+
+    async def _through(self, source: End, target: End, *, several: bool) -> None:
+        if self._settings.legacy:
+            raise Failure("between two hosts the legacy protocol goes with -R only; leave -O out")
+        reading, writing = await self._sftp(source), await self._sftp(target)
+        path = await _expanded(writing, target.path)
+        found = await reading.glob(await _expanded(reading, source.path))
+        if not found:
+            raise Failure(f"{safe(source.path)}: No such file or directory")
+        if several and not await writing.isdir(path):
+            raise Failure(f'"{safe(path)}": Not a directory')
+        await reading.copy(found, path, writing, **self._options())
+
+    def _options(self) -> TransferOptions:
+        settings = self._settings
+        return TransferOptions(
+            recursive=settings.recursive,
+            preserve=settings.preserve,
+            progress=self._meter.update if self._meter.enabled else None,
+            on_error=self._tell,
+            on_skip=lambda path: self.complain(f"scp: {safe(path)}: not a regular file"),
+        )
+
+    def _tell(self, error: OSError) -> None:
+        path = safe(str(error.filename or ""))
+        if isinstance(error, IsADirectoryError):
+            self.complain(f"scp: {path}: not a regular file")
+        else:
+            where = "remote" if isinstance(error, SFTPError) else "local"
+            self.complain(f'scp: {where} open "{path}": {reason(error)}')
+
+    async def _sftp(self, end: End) -> SFTPClient:
+        key = self._settings.server or end.target
+        assert key is not None
+        client = self._clients.get(key)
+        if client is None:
+            if self._settings.server is not None:
+                from nacre.client.sftp_pipes import start_server
+
+                client = await start_server(self._settings.server)
+            else:
+                client = await open_sftp(await self._connection(end))
+            if self._settings.rate is not None:
+                client.session.pace = Pace(self._settings.rate)
+            self._clients[key] = client
+        return client
+
+    async def _connection(self, end: End) -> Connection:
+        assert end.target is not None
+        connection = self._connections.get(end.target)
+        if connection is None:
+            connection = await log_in(end.target, end.config, self._log)
+            self._connections[end.target] = connection
+        return connection
+
+    # --- over scp's own protocol ---
+
+    def _command(self, *options: str) -> str:
+        settings = self._settings
+        flags = ["-r"] * settings.recursive + ["-p"] * settings.preserve
+        return " ".join(["scp", *flags, *options])
+
+    def _how(self) -> How:
+        progress = self._meter.update if self._meter.enabled else None
+        return How(self._settings.recursive, self._settings.preserve, progress, self._legacy_says)
+
+    def _legacy_says(self, text: str) -> None:
+        self.complain(text if text.startswith("scp: ") else f"scp: {text}")
+
+    def _files(self) -> Disk:
+        if self._disk is None:
+            self._disk = Disk()
+        return self._disk
+
+    async def _send_legacy(self, source: End, target: End, *, several: bool) -> None:
+        # The path is the remote shell's to expand, as ever in this protocol.
+        options = ["-d"] * several + ["-t", "--", target.path or "."]
+        async with (await self._connection(target)).process(self._command(*options)) as process:
+            await Sender(process, self._files(), self._how()).run([_named(source.path)])
+            await self._ended(process)
+
+    async def _receive_legacy(self, source: End, target: End, *, several: bool) -> None:
+        _check_directory(target.path, several)
+        into = _is_directory(target.path)
+        command = self._command("-f", "--", source.path or ".")
+        async with (await self._connection(source)).process(command) as process:
+            receiver = Receiver(process, self._files(), [source.path or "."], self._how())
+            await receiver.run(target.path, into=into)
+            process.stdin.write_eof()
+            await self._ended(process)
+
+    async def _ended(self, process: Process) -> None:
+        said = (await process.stderr.read()).strip()
+        status = await process.wait()
+        if status and not self.failures:
+            self.complain(
+                safe(said, keep="\n") or f"scp: the remote scp ended with status {status}"
+            )
+
+    async def _direct(self, source: End, target: End) -> None:
+        settings = self._settings
+        flags = ["-q"] * settings.quiet + ["-O"] * settings.legacy
+        words = [self._command(*flags, *settings.words, "--"), source.path or "."]
+        words.append(shlex.quote(target.destination))
+        async with (await self._connection(source)).process(" ".join(words)) as process:
+            process.stdin.write_eof()
+            said = await process.stderr.read()
+            status = await process.wait()
+        if said:
+            print(safe(said, keep="\n").rstrip(), file=sys.stderr)
+        if status:
+            self.failures += 1
+
+
+def _named(path: str) -> str:
+    """Return a path that ends in a name: the copy needs one."""
+    name = last_name(path)
+    return os.path.realpath(path) if name in ("", ".", "..") else path.rstrip("/") or path
+
+
+def _is_there(path: str) -> bool:
+    return os.path.lexists(path)
+
+
+def _is_directory(path: str) -> bool:
+    return os.path.isdir(path)
+
+
+def _check_directory(path: str, several: bool) -> None:
+    if several and not _is_directory(path):
+        raise Failure(f"{safe(path)}: Not a directory")
+
+
+async def _expanded(client: SFTPClient, path: str) -> str:
+    if path.startswith("~"):
+        return await client.expanduser(path)
+    return path or "."

@@ -1,0 +1,171 @@
+"""The lines of ``sftp``: words, quotes and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_GLOB = frozenset("*?[\\")
+
+
+class BadLine(ValueError):
+    """A line that can't be taken; the text says why."""
+
+
+def split(line: str) -> tuple[list[str], bool]:
+    """Return the words of a line as patterns, and whether the last one is not ended yet.
+
+    What stands in quotes or behind ``\\`` is itself: wildcards in it have a ``\\`` in front.
+    """
+    words: list[str] = []
+    word: list[str] | None = None
+    quote = ""
+    at = 0
+    while at < len(line):
+        character = line[at]
+        at += 1
+        if character == "\\" and at < len(line) and quote != "'":
+            following = line[at]
+            at += 1
+            if quote and following not in (quote, "\\"):
+                word = [*(word or []), "\\\\"]
+            word = [*(word or []), _protected(following)]
+        elif quote:
+            if character == quote:
+                quote = ""
+            else:
+                word = [*(word or []), _protected(character)]
+        elif character in "'\"":
+            quote = character
+            word = word or []
+        elif character in " \t\r\n":
+            if word is not None:
+                words.append("".join(word))
+            word = None
+        elif character == "#" and word is None:
+            break
+        else:
+            word = [*(word or []), character]
+    if quote:
+        raise BadLine("Unterminated quoted argument")
+    if word is not None:
+        words.append("".join(word))
+    return words, word is not None
+
+
+def _protected(character: str) -> str:
+    return "\\" + character if character in _GLOB else character
+
+
+def quoted(name: str) -> str:
+    """Return a name as it can be typed."""
+    special = frozenset(" \t'\"\\*?[#")
+    return "".join(["\\" + c if c in special else c for c in name])
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    :ivar usage: as ``help`` shows it.
+    :ivar flags: the letters it takes.
+    :ivar least: paths that it needs.
+    :ivar most: paths that it takes.
+    :ivar remote: which of its paths are remote, for completion: ``r``, ``l`` or ``-`` each; the
+        last letter is for all that follow.
+    """
+
+    usage: str
+    help: str
+    flags: str = ""
+    least: int = 0
+    most: int = 1
+    paths: str = "r"
+
+
+COMMANDS: dict[str, Command] = {
+    "bye": Command("bye", "Quit sftp", most=0),
+    "cd": Command("cd path", "Change remote directory to 'path'"),
+    "chgrp": Command(
+        "chgrp [-h] grp path", "Change group of file 'path' to 'grp'", "h", 2, 99, "-r"
+    ),
+    "chmod": Command(
+        "chmod [-h] mode path", "Change permissions of file 'path' to 'mode'", "h", 2, 99, "-r"
+    ),
+    "chown": Command(
+        "chown [-h] own path", "Change owner of file 'path' to 'own'", "h", 2, 99, "-r"
+    ),
+    "copy": Command("copy oldpath newpath", "Copy remote file", "", 2, 2),
+    "cp": Command("cp oldpath newpath", "Copy remote file", "", 2, 2),
+    "df": Command(
+        "df [-hi] [path]",
+        "Display statistics for current directory or\nfilesystem containing 'path'",
+        "hi",
+    ),
+    "exit": Command("exit", "Quit sftp", most=0),
+    "get": Command("get [-afpR] remote [local]", "Download file", "afpPrR", 1, 2, "rl"),
+    "help": Command("help", "Display this help text"),
+    "lcd": Command("lcd path", "Change local directory to 'path'", paths="l"),
+    "lls": Command("lls [ls-options [path]]", "Display local directory listing", paths="l"),
+    "lmkdir": Command("lmkdir path", "Create local directory", "", 1, 1, "l"),
+    "ln": Command("ln [-s] oldpath newpath", "Link remote file (-s for symlink)", "s", 2, 2),
+    "lpwd": Command("lpwd", "Print local working directory", most=0),
+    "ls": Command("ls [-1afhlnrSt] [path]", "Display remote directory listing", "1afhlnrSt"),
+    "lumask": Command("lumask umask", "Set local umask to 'umask'", "", 1, 1, "-"),
+    "mkdir": Command("mkdir path", "Create remote directory", "", 1, 1),
+    "progress": Command("progress", "Toggle display of progress meter", most=0),
+    "put": Command("put [-afpR] local [remote]", "Upload file", "afpPrR", 1, 2, "lr"),
+    "pwd": Command("pwd", "Print remote working directory", most=0),
+    "quit": Command("quit", "Quit sftp", most=0),
+    "reget": Command("reget [-fpR] remote [local]", "Resume download file", "fpPrR", 1, 2, "rl"),
+    "rename": Command("rename oldpath newpath", "Rename remote file", "", 2, 2),
+    "reput": Command("reput [-fpR] local [remote]", "Resume upload file", "fpPrR", 1, 2, "lr"),
+    "rm": Command("rm path", "Delete remote file", "", 1, 99),
+    "rmdir": Command("rmdir path", "Remove remote directory", "", 1, 1),
+    "symlink": Command("symlink oldpath newpath", "Symlink remote file", "", 2, 2),
+    "version": Command("version", "Show SFTP version", most=0),
+}
+ALIASES = {
+    "?": "help", "chdir": "cd", "dir": "ls", "mget": "get", "mput": "put", "delete": "rm",
+    "exit": "bye", "quit": "bye", "copy": "cp",
+}  # fmt: skip
+
+
+def take_flags(name: str, words: Sequence[str]) -> tuple[frozenset[str], list[str]]:
+    """Split a command's words into its flags and the rest, and check how many those are.
+
+    :raises BadLine: a flag is unknown, or there are too few or too many words.
+    """
+    command = COMMANDS[name]
+    flags: set[str] = set()
+    rest = list(words)
+    while rest and len(rest[0]) > 1 and rest[0][0] == "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        for letter in word[1:]:
+            if letter not in command.flags:
+                raise BadLine(f"{name}: Invalid flag -{letter}")
+            flags.add(letter)
+    if len(rest) < command.least:
+        if command.least == 1:
+            raise BadLine(f"You must specify a path after a {name} command.")
+        if command.most == 2:
+            raise BadLine(f"You must specify two paths after a {name} command.")
+        raise BadLine(f"You must supply an argument and a path to the {name} command.")
+    if len(rest) > command.most:
+        raise BadLine(f"{name}: too many arguments")
+    return frozenset(flags), rest
+
+
+def help_text() -> str:
+    """Return what ``help`` prints."""
+    lines = ["Available commands:"]
+    for command in COMMANDS.values():
+        first, *more = command.help.split("\n")
+        lines.append(f"{command.usage:<35}{first}")
+        lines += [" " * 35 + text for text in more]
+    lines.append(f"{'!command':<35}Execute 'command' in local shell")
+    lines.append(f"{'!':<35}Escape to local shell")
+    lines.append(f"{'?':<35}Synonym for help")
+    return "\n".join(lines)

@@ -1,0 +1,129 @@
+"""How ``ls`` and ``df`` show what a server tells."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nacre.sftp.attributes import Attributes, longname
+from nacre.wire.text import safe
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file to show: the name as it is to appear, and what is known of it."""
+
+    name: str
+    attributes: Attributes
+    longname: str = ""
+
+
+def ordered(files: Sequence[Listed], flags: frozenset[str]) -> list[Listed]:
+    """Return files in the order that the flags of ``ls`` ask for."""
+    if "f" in flags:
+        return list(files)
+    if "t" in flags:
+        found = sorted(files, key=lambda file: -(file.attributes.mtime or 0))
+    elif "S" in flags:
+        found = sorted(files, key=lambda file: -(file.attributes.size or 0))
+    else:
+        found = sorted(files, key=lambda file: file.name.encode("utf-8", "surrogateescape"))
+    return found[::-1] if "r" in flags else found
+
+
+def lines(
+    files: Sequence[Listed],
+    flags: frozenset[str],
+    users: Mapping[int, str],
+    groups: Mapping[int, str],
+) -> list[str]:
+    """Return the lines of a listing.
+
+    :param users: names of users by number, where they are known; likewise ``groups``.
+    """
+    if flags & {"l", "n"}:
+        return [_long(file, flags, users, groups) for file in files]
+    names = [safe(file.name) for file in files]
+    return names if "1" in flags else columns(names)
+
+
+def columns(names: Sequence[str]) -> list[str]:
+    """Return names side by side, as many as fit."""
+    if not names:
+        return []
+    width = shutil.get_terminal_size().columns if os.isatty(1) else 80
+    count = max(1, width // (max(map(len, names)) + 2))
+    space = width // count
+    return [
+        "".join([f"{name:<{space}}" for name in names[at : at + count]]).rstrip()
+        for at in range(0, len(names), count)
+    ]
+
+
+def _long(
+    file: Listed, flags: frozenset[str], users: Mapping[int, str], groups: Mapping[int, str]
+) -> str:
+    known = file.attributes
+    if known.permissions is None and file.longname:
+        return safe(file.longname)
+    user = group = None
+    if "n" not in flags:
+        user = safe(users.get(known.uid or 0, "")) or None
+        group = safe(groups.get(known.gid or 0, "")) or None
+    zone = datetime.now().astimezone().tzinfo or UTC
+    name = safe(file.name)
+    line = longname(name, known, now=time.time(), user=user, group=group, zone=zone)
+    if "h" not in flags:
+        return line
+    mode = stat.filemode(known.permissions or 0)
+    shown_user, shown_group = user or str(known.uid or 0), group or str(known.gid or 0)
+    when = line[: len(line) - len(name)].split()[-3:]
+    shown = f"{when[0]} {when[1]:>2} {when[2]:>5}"
+    size = scaled(known.size or 0)
+    return f"{mode}   ? {shown_user:<8} {shown_group:<8} {size:>8} {shown} {name}"
+
+
+def scaled(octets: int) -> str:
+    """Return a size with a unit, in powers of 1024: ``3B``, ``4.0K``, ``22.4M``, ``252G``."""
+    size: float = octets
+    for unit in "BKMGTP":
+        if size < 1000 or unit == "P":
+            break
+        size /= 1024
+    if unit == "B" or size >= 99.95:
+        return f"{size:.0f}{unit}"
+    return f"{size:.1f}{unit}"
+
+
+def free_space(status: os.statvfs_result, flags: frozenset[str]) -> list[str]:
+    """Return the lines of ``df``."""
+    block = status.f_frsize or status.f_bsize
+    used = status.f_blocks - status.f_bfree
+    percent = f"{100 * used // status.f_blocks}%" if status.f_blocks else "-"
+    if "i" in flags:
+        gone = status.f_files - status.f_ffree
+        share = f"{100 * gone // status.f_files}%" if status.f_files else "ERR"
+        numbers = (status.f_files, gone, status.f_favail, status.f_ffree)
+        return [
+            "     Inodes        Used       Avail      (root)    %Capacity",
+            "{:>11} {:>11} {:>11} {:>11}         {:>4}".format(*numbers, share),
+        ]
+    sizes = [block * n for n in (status.f_blocks, used, status.f_bavail, status.f_bfree)]
+    if "h" in flags:
+        return [
+            "    Size     Used    Avail   (root)    %Capacity",
+            "{:>8} {:>8} {:>8} {:>8}         {:>4}".format(
+                *[scaled(size) + ("B" if size >= 1024 else "") for size in sizes], percent
+            ),
+        ]
+    return [
+        "        Size         Used        Avail       (root)    %Capacity",
+        "{:>12} {:>12} {:>12} {:>12}         {:>4}".format(
+            *[size // 1024 for size in sizes], percent
+        ),
+    ]

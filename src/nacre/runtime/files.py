@@ -1,0 +1,68 @@
+"""A session that is about files: SFTP, or a command that is scp."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nacre.runtime.filesystem import Filesystem
+from nacre.runtime.scp_server import serve_scp
+from nacre.runtime.sftp_calls import carried_out, settled
+from nacre.runtime.sftp_server import serve_sftp
+from nacre.runtime.threads import Threads
+from nacre.sftp.scp_command import ScpCommand, parse_scp
+
+if TYPE_CHECKING:
+    from nacre.runtime.session import Session
+    from nacre.wire.codec import Buffer
+
+T = TypeVar("T")
+
+NOT_FOUND = 127
+"""The exit status of a shell that does not find a command."""
+
+
+async def serve_files(session: Session, filesystem: Filesystem) -> int:
+    """Serve a session that is SFTP or scp; returns the exit status.
+
+    ``filesystem`` is closed at the end.
+    """
+    if session.subsystem is not None:
+        return await serve_sftp(session, filesystem)
+    command = None if session.command is None else parse_scp(session.command)
+    if command is None:
+        await session.stderr.write(b"there are files here, for sftp and scp, and no commands\n")
+        return NOT_FOUND
+    return await _serve_scp(session, filesystem, command)
+
+
+class _Line:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def read(self, n: int = -1) -> bytes:
+        return await self._session.stdin.read(n)
+
+    async def write(self, data: Buffer) -> None:
+        await self._session.stdout.write(data)
+
+
+async def _serve_scp(session: Session, filesystem: Filesystem, command: ScpCommand) -> int:
+    threads = Threads(1) if filesystem.blocking else None
+
+    async def do(work: Coroutine[Any, Any, T]) -> T:
+        if threads is None:
+            return await work
+        return await threads.run(lambda: carried_out(work))
+
+    async def close() -> None:
+        await settled(filesystem.close())
+
+    try:
+        return await serve_scp(_Line(session), do, filesystem, command)
+    finally:
+        with suppress(OSError):
+            await do(close())
+        if threads is not None:
+            threads.end()

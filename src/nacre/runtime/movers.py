@@ -1,0 +1,366 @@
+"""One file from one place to another, by the shortest way there is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from nacre.errors import NacreError
+from nacre.runtime.places import data_parts, set_attributes
+from nacre.runtime.pumps import Download, Moved, Upload, write_all
+from nacre.runtime.sftp_file import SFTPFile
+from nacre.runtime.sftp_session import HEAD_ROOM, SFTPSession
+from nacre.sftp import extensions as ext
+from nacre.sftp import messages as msg
+from nacre.sftp.attributes import Attributes
+from nacre.sftp.client import Result
+from nacre.sftp.messages import OpenFlag
+from nacre.wire.codec import Buffer
+
+if TYPE_CHECKING:
+    from nacre.runtime.transfers import Options
+
+_WRITABLE = 0o200
+_DEFAULT_MODE = 0o666
+_RELAYED = 1 << 20
+
+
+class Mover(Protocol):
+    """Copies the octets of one file."""
+
+    async def move(
+        self,
+        source: str,
+        target: str,
+        attributes: Attributes,
+        start: int,
+        options: Options,
+        moved: Moved,
+    ) -> int:
+        """Copy what is behind ``start``; return the size that the copy has.
+
+        :param attributes: those of the source.
+        :param moved: told of each portion.
+        """
+
+
+def _kept(attributes: Attributes) -> Attributes:
+    return Attributes(
+        permissions=attributes.permissions and stat.S_IMODE(attributes.permissions),
+        atime=attributes.atime,
+        mtime=attributes.mtime,
+    )
+
+
+def _new_mode(attributes: Attributes) -> int:
+    mode = _DEFAULT_MODE if attributes.permissions is None else attributes.permissions
+    return mode & 0o777
+
+
+class _LocalTarget:
+    """A local file that is written, in threads: opened by the first write, or at the end.
+
+    All writes are behind what the file holds, so zeros can be left out.
+    """
+
+    def __init__(self, path: str, start: int, mode: int) -> None:
+        self._path = path
+        self._start = start
+        self._mode = mode | _WRITABLE
+        self._descriptor = -1
+        self._regular = True
+
+    def write(self, chunks: list[Buffer], offset: int) -> None:
+        """Write chunks that follow one another."""
+        self._open()
+        write_all(self._descriptor, chunks, offset, holes=self._regular)
+
+    def finish(self, size: int, attributes: Attributes | None, fsync: bool) -> None:
+        """Give the file its size and its attributes, and close it."""
+        self._open()
+        try:
+            if self._regular:
+                os.ftruncate(self._descriptor, size)
+            if attributes is not None:
+                set_attributes(self._descriptor, attributes)
+            if fsync:
+                os.fsync(self._descriptor)
+        finally:
+            self.close()
+
+    def write_whole(self, data: memoryview, attributes: Attributes | None, fsync: bool) -> None:
+        """Write a small file in one go."""
+        try:
+            self.write([data], 0)
+            self.finish(len(data), attributes, fsync)
+        finally:
+            self.close()
+
+    def abandon(self, size: int) -> None:
+        """Keep what is whole, so that a later copy can go on there."""
+        if self._descriptor >= 0:
+            try:
+                if self._regular:
+                    os.ftruncate(self._descriptor, size)
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        """Close the descriptor, if there is one."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def _open(self) -> None:
+        if self._descriptor < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+            flags |= 0 if self._start else os.O_TRUNC
+            self._descriptor = os.open(self._path, flags, self._mode)
+            self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+
+
+class Downloader:
+    """From a server to this machine."""
+
+    def __init__(self, session: SFTPSession) -> None:
+        self._session = session
+
+    async def move(
+        self,
+        source: str,
+        target: str,
+        attributes: Attributes,
+        start: int,
+        options: Options,
+        moved: Moved,
+    ) -> int:
+        """See :class:`Mover`."""
+        session = self._session
+        handle = await session.request(msg.Open(source, OpenFlag.READ))
+        try:
+            file = _LocalTarget(target, start, _new_mode(attributes))
+            kept = _kept(attributes) if options.preserve else None
+            size = attributes.size
+            if start == 0 and (not size or size <= session.read_size):
+                reading = session.start_read(handle, 0, size or session.read_size)
+                first = await session.result(reading) or memoryview(b"")
+                if len(first) == size or not first:
+                    work = partial(file.write_whole, first, kept, options.fsync)
+                    await session.disk.run(work)
+                    moved(len(first))
+                    return len(first)
+            return await self._pump(handle, file, start, size or None, kept, options, moved)
+        finally:
+            session.close_handle(handle)
+
+    async def _pump(
+        self,
+        handle: bytes,
+        file: _LocalTarget,
+        start: int,
+        end: int | None,
+        kept: Attributes | None,
+        options: Options,
+        moved: Moved,
+    ) -> int:
+        session = self._session
+        pump = Download(session, handle, file.write, start, end, moved)
+        try:
+            await pump.run()
+            await session.disk.run(partial(file.finish, pump.position, kept, options.fsync))
+        except BaseException:
+            # No thread is at work on it any more, and a closed session has no threads.
+            with contextlib.suppress(OSError):
+                file.abandon(pump.position)
+            raise
+        return pump.position
+
+
+class _LocalSource:
+    """A local file that is read; opened, and when it is small read, in one go in a thread."""
+
+    def __init__(self, path: str, start: int, block: bytearray) -> None:
+        self._path = path
+        self._start = start
+        self.block = block
+        self.descriptor = -1
+        self.attributes = Attributes()
+        self.parts: list[tuple[int, int | None]] = []
+        self.whole: int | None = None
+
+    def open(self) -> None:
+        """Open it, and read it when it fits into the block; ``whole`` is then its size."""
+        self.descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(self.descriptor)
+        self.attributes = Attributes.of(status)
+        room = memoryview(self.block)[HEAD_ROOM:]
+        if self._start == 0 and status.st_size < len(room):
+            got = total = os.preadv(self.descriptor, [room], 0)
+            while got and total < len(room):
+                got = os.preadv(self.descriptor, [room[total:]], total)
+                total += got
+            if total < len(room):
+                self.whole = total
+                self.close()
+                return
+        self.parts = [(self._start, None)]
+        if status.st_size:
+            self.parts = data_parts(self.descriptor, status.st_size, self._start)
+
+    def close(self) -> None:
+        """Close the descriptor, if there is one."""
+        if self.descriptor >= 0:
+            descriptor, self.descriptor = self.descriptor, -1
+            os.close(descriptor)
+
+
+class Uploader:
+    """From this machine to a server."""
+
+    def __init__(self, session: SFTPSession) -> None:
+        self._session = session
+
+    async def move(
+        self,
+        source: str,
+        target: str,
+        attributes: Attributes,
+        start: int,
+        options: Options,
+        moved: Moved,
+    ) -> int:
+        """See :class:`Mover`."""
+        session = self._session
+        file = _LocalSource(source, start, session.take_block())
+        try:
+            await session.disk.run(file.open)
+            handle = await session.request(_open_target(target, file.attributes, start))
+            try:
+                if file.whole is None:
+                    size = await self._pump(handle, file, start, moved)
+                else:
+                    size = await self._send_whole(handle, file, moved)
+                kept = await self._complete(handle, file, size, options)
+            except BaseException:
+                session.close_handle(handle)
+                raise
+            closed = session.start(msg.Close(handle))
+            if kept is not None:
+                await session.result(kept)
+            await session.result(closed)
+        finally:
+            file.close()
+        return size
+
+    async def _send_whole(self, handle: bytes, file: _LocalSource, moved: Moved) -> int:
+        size = file.whole or 0
+        if size:
+            session = self._session
+            future: asyncio.Future[Result] = session.loop.create_future()
+
+            def accept(result: Result) -> None:
+                session.give_block(file.block)
+                if not future.done():
+                    future.set_result(result)
+
+            session.write(handle, 0, file.block, size, accept)
+            result = await future
+            if isinstance(result, NacreError):
+                raise result
+            moved(size)
+        else:
+            self._session.give_block(file.block)
+        return size
+
+    async def _pump(self, handle: bytes, file: _LocalSource, start: int, moved: Moved) -> int:
+        session = self._session
+        session.give_block(file.block)
+        pump = Upload(session, handle, file.descriptor, file.parts, moved)
+        try:
+            await pump.run()
+        except BaseException:
+            if session.error is None:
+                cut = Attributes(size=max(pump.watermark, start))
+                session.post(msg.FSetStat(handle, cut))
+            raise
+        return pump.end if pump.end is not None else max(file.attributes.size or 0, pump.watermark)
+
+    async def _complete(
+        self, handle: bytes, file: _LocalSource, size: int, options: Options
+    ) -> asyncio.Future[NacreError | None] | None:
+        """Give the copy what it needs beside its octets; what is on its way is returned."""
+        session = self._session
+        last = file.parts[-1][1] if file.parts else None
+        if file.whole is None and last != size:
+            # A hole at the end: nothing was written there that would have made the file so long.
+            await session.request(msg.FSetStat(handle, Attributes(size=size)))
+        if options.fsync and session.client.offers(ext.FSync.EXTENSION):
+            await session.request(ext.FSync(handle))
+        if options.preserve:
+            return session.start(msg.FSetStat(handle, _kept(file.attributes)))
+        return None
+
+
+def _open_target(path: str, attributes: Attributes, start: int) -> msg.Open:
+    flags = OpenFlag.WRITE | OpenFlag.CREAT
+    if not start:
+        flags |= OpenFlag.TRUNC
+    return msg.Open(path, flags, Attributes(permissions=_new_mode(attributes)))
+
+
+class Copier:
+    """From a server to the same, or to another: by ``copy-data`` where one server has both."""
+
+    def __init__(self, source: SFTPSession, target: SFTPSession) -> None:
+        self._source = source
+        self._target = target
+
+    async def move(
+        self,
+        source: str,
+        target: str,
+        attributes: Attributes,
+        start: int,
+        options: Options,
+        moved: Moved,
+    ) -> int:
+        """See :class:`Mover`."""
+        here, there = self._source, self._target
+        reading = await here.request(msg.Open(source, OpenFlag.READ))
+        try:
+            writing = await there.request(_open_target(target, attributes, start))
+            try:
+                if here is there and here.client.offers(ext.CopyData.EXTENSION):
+                    size = attributes.size or 0
+                    if start < size:
+                        copy = ext.CopyData(reading, start, 0, writing, start)
+                        await here.request(copy)
+                        moved(size - start)
+                else:
+                    size = await self._relay(reading, writing, start, moved)
+                if options.preserve:
+                    await there.request(msg.FSetStat(writing, _kept(attributes)))
+                if options.fsync and there.client.offers(ext.FSync.EXTENSION):
+                    await there.request(ext.FSync(writing))
+            except BaseException:
+                there.close_handle(writing)
+                raise
+            await there.request(msg.Close(writing))
+        finally:
+            here.close_handle(reading)
+        return size
+
+    async def _relay(self, reading: bytes, writing: bytes, start: int, moved: Moved) -> int:
+        source = SFTPFile(self._source, reading, "", readable=True)
+        target = SFTPFile(self._target, writing, "", writable=True)
+        await source.seek(start)
+        await target.seek(start)
+        while data := await source.read(_RELAYED):
+            await target.write(data)
+            moved(len(data))
+        await target.flush()
+        return await target.tell()

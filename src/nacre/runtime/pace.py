@@ -1,0 +1,20 @@
+"""A rate that transfers are held to."""
+
+from __future__ import annotations
+
+
+class Pace:
+    """Octets per second, with a tenth of a second's worth at once."""
+
+    def __init__(self, rate: float) -> None:
+        """Allow ``rate`` octets per second."""
+        self._rate = rate
+        self._free_at = 0.0
+
+    def delay(self, now: float) -> float:
+        """Return the seconds until something may be sent; 0 is now."""
+        return max(0.0, self._free_at - now - 0.1)
+
+    def spend(self, octets: int, now: float) -> None:
+        """Note that ``octets`` were asked for or sent."""
+        self._free_at = max(self._free_at, now) + octets / self._rate

@@ -1,0 +1,266 @@
+"""Where files can be: here or on a server, with the same few verbs for both."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Protocol
+
+from nacre.errors import SFTPError
+from nacre.limits import MIB
+from nacre.runtime.disk import Disk
+from nacre.runtime.sftp_session import SFTPSession
+from nacre.sftp import extensions as ext
+from nacre.sftp import messages as msg
+from nacre.sftp.attributes import Attributes, Entry
+from nacre.sftp.messages import OpenFlag
+from nacre.sftp.paths import is_name
+from nacre.sftp.pipeline import without_holes
+from nacre.wire.codec import Buffer
+from nacre.wire.text import safe
+
+HASH = "sha256"
+"""The hash by which copies are compared."""
+
+_LISTINGS = 4
+"""READDIRs in flight."""
+
+_HOLES = 100_000
+"""Holes of one file that are looked for."""
+
+
+class Place(Protocol):
+    """A file system to copy from, or to."""
+
+    async def stat(self, path: str, *, follow: bool = True) -> Attributes:
+        """Return a file's attributes; ``follow`` looks through a symbolic link."""
+
+    def listing(self, path: str) -> AsyncIterator[Entry]:
+        """Give the entries of a directory, ``.`` and ``..`` left out."""
+
+    async def mkdir(self, path: str, mode: int) -> None:
+        """Make a directory."""
+
+    async def remove(self, path: str) -> None:
+        """Remove a file."""
+
+    async def replace(self, old: str, new: str) -> None:
+        """Rename; an existing ``new`` is replaced, in one step."""
+
+    async def readlink(self, path: str) -> str:
+        """Return where a symbolic link points."""
+
+    async def symlink(self, target: str, path: str) -> None:
+        """Make a symbolic link."""
+
+    async def set_attributes(self, path: str, attributes: Attributes) -> None:
+        """Set permissions and times, where they are given."""
+
+    async def digest(self, path: str, size: int) -> bytes:
+        """Return the hash of a file's first ``size`` octets."""
+
+    def hashes_itself(self) -> bool:
+        """Whether ``digest`` moves no octets over the network."""
+
+
+class Local:
+    """The files of this machine."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    async def stat(self, path: str, *, follow: bool = True) -> Attributes:
+        """See :class:`Place`."""
+        return Attributes.of(await self._disk.run(lambda: os.stat(path, follow_symlinks=follow)))
+
+    async def listing(self, path: str) -> AsyncIterator[Entry]:
+        """See :class:`Place`."""
+        entries = os.scandir(path)
+        try:
+            while batch := await self._disk.run(partial(_some_entries, entries)):
+                for entry in batch:
+                    yield entry
+        finally:
+            entries.close()
+
+    async def mkdir(self, path: str, mode: int) -> None:
+        """See :class:`Place`."""
+        await self._disk.run(lambda: os.mkdir(path, mode))
+
+    async def remove(self, path: str) -> None:
+        """See :class:`Place`."""
+        await self._disk.run(lambda: os.unlink(path))
+
+    async def replace(self, old: str, new: str) -> None:
+        """See :class:`Place`."""
+        await self._disk.run(lambda: os.replace(old, new))
+
+    async def readlink(self, path: str) -> str:
+        """See :class:`Place`."""
+        return await self._disk.run(lambda: os.readlink(path))
+
+    async def symlink(self, target: str, path: str) -> None:
+        """See :class:`Place`."""
+        await self._disk.run(lambda: os.symlink(target, path))
+
+    async def set_attributes(self, path: str, attributes: Attributes) -> None:
+        """See :class:`Place`."""
+        await self._disk.run(lambda: set_attributes(path, attributes))
+
+    async def digest(self, path: str, size: int) -> bytes:
+        """See :class:`Place`."""
+        return await self._disk.run(lambda: _digest(path, size))
+
+    def hashes_itself(self) -> bool:
+        """See :class:`Place`."""
+        return True
+
+
+class Remote:
+    """The files of a server.
+
+    :ivar session: the session to it.
+    """
+
+    def __init__(self, session: SFTPSession) -> None:
+        self.session = session
+
+    async def stat(self, path: str, *, follow: bool = True) -> Attributes:
+        """See :class:`Place`."""
+        return await self.session.request(msg.Stat(path) if follow else msg.LStat(path))
+
+    async def listing(self, path: str) -> AsyncIterator[Entry]:
+        """See :class:`Place`. Names that could lead elsewhere are an error."""
+        session = self.session
+        handle = await session.request(msg.OpenDir(path))
+        waiting = [session.start(msg.ReadDir(handle)) for _ in range(_LISTINGS)]
+        try:
+            while (entries := await session.result(waiting.pop(0))) is not None:
+                waiting.append(session.start(msg.ReadDir(handle)))
+                for entry in entries:
+                    if is_name(entry.name):
+                        yield entry
+                    elif entry.name not in (".", ".."):
+                        shown = f"the server lists a name that is none: '{safe(entry.name, 256)}'"
+                        raise SFTPError(errno.EBADMSG, shown, path)
+        finally:
+            session.close_handle(handle)
+
+    async def mkdir(self, path: str, mode: int) -> None:
+        """See :class:`Place`."""
+        await self.session.request(msg.MkDir(path, Attributes(permissions=mode)))
+
+    async def remove(self, path: str) -> None:
+        """See :class:`Place`."""
+        await self.session.request(msg.Remove(path))
+
+    async def replace(self, old: str, new: str) -> None:
+        """See :class:`Place`; without the extension, ``new`` must not exist."""
+        if self.session.client.offers(ext.PosixRename.EXTENSION):
+            await self.session.request(ext.PosixRename(old, new))
+        else:
+            await self.session.request(msg.Rename(old, new))
+
+    async def readlink(self, path: str) -> str:
+        """See :class:`Place`."""
+        return await self.session.request(msg.ReadLink(path))
+
+    async def symlink(self, target: str, path: str) -> None:
+        """See :class:`Place`."""
+        await self.session.request(msg.SymLink(target, path))
+
+    async def set_attributes(self, path: str, attributes: Attributes) -> None:
+        """See :class:`Place`."""
+        await self.session.request(msg.SetStat(path, attributes))
+
+    async def digest(self, path: str, size: int) -> bytes:
+        """See :class:`Place`; a server that can't hash is read from."""
+        if not size:
+            return hashlib.new(HASH).digest()
+        handle = await self.session.request(msg.Open(path, OpenFlag.READ))
+        try:
+            if self.hashes_itself():
+                answer = await self.session.request(ext.CheckFileHandle(handle, HASH, 0, size, 0))
+                return answer.hashes
+            return await self._read_and_hash(handle, size)
+        finally:
+            self.session.close_handle(handle)
+
+    async def _read_and_hash(self, handle: bytes, size: int) -> bytes:
+        from nacre.runtime.pumps import Download
+
+        found = hashlib.new(HASH)
+
+        def write(chunks: list[Buffer], offset: int) -> None:
+            for chunk in chunks:
+                found.update(chunk)
+
+        await Download(self.session, handle, write, 0, size, lambda octets: None).run()
+        return found.digest()
+
+    def hashes_itself(self) -> bool:
+        """See :class:`Place`."""
+        offered = self.session.client.extensions.get("check-file", "")
+        return HASH in offered.split(",")
+
+
+def _some_entries(entries: Iterator[os.DirEntry[str]]) -> list[Entry]:
+    batch = []
+    for entry in entries:
+        with contextlib.suppress(FileNotFoundError):
+            found = Attributes.of(entry.stat(follow_symlinks=False))
+            batch.append(Entry(entry.name, "", found))
+        if len(batch) >= 256:
+            break
+    return batch
+
+
+def set_attributes(path: str | int, attributes: Attributes) -> None:
+    """Set permissions and times of a local file, where they are given."""
+    if attributes.permissions is not None:
+        os.chmod(path, stat.S_IMODE(attributes.permissions))
+    if attributes.atime is not None and attributes.mtime is not None:
+        os.utime(path, (attributes.atime, attributes.mtime))
+
+
+def _digest(path: str, size: int) -> bytes:
+    found = hashlib.new(HASH)
+    buffer = bytearray(MIB)
+    view = memoryview(buffer)
+    with open(path, "rb", buffering=0) as file:
+        while size and (got := file.readinto(view[: min(size, len(view))])):
+            found.update(view[:got])
+            size -= got
+    return found.digest()
+
+
+def data_parts(descriptor: int, size: int, start: int) -> list[tuple[int, int | None]]:
+    """Return the parts of a local file from ``start`` on that hold data: its holes left out."""
+    status = os.fstat(descriptor)
+    if status.st_blocks * 512 >= size or start >= size:
+        return [(start, size)] if start < size else []
+    return list(without_holes(size, _holes(descriptor, size), start))
+
+
+def _holes(descriptor: int, size: int) -> list[tuple[int, int]]:
+    holes: list[tuple[int, int]] = []
+    at = 0
+    try:
+        while len(holes) < _HOLES and (at := os.lseek(descriptor, at, os.SEEK_HOLE)) < size:
+            try:
+                end = os.lseek(descriptor, at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                end = size
+            holes.append((at, end))
+            at = end
+    except OSError:
+        # This file system does not tell: what it told so far is true.
+        return holes
+    return holes

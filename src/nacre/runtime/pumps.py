@@ -1,0 +1,354 @@
+"""The octets of one file, between a handle on the server and a descriptor here.
+
+Local files are read and written in threads, a megabyte at a time, in order: what is on the disk is
+always whole from the file's start on, so whatever breaks a transfer off, it can go on at the size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from nacre.errors import NacreError
+from nacre.limits import MIB
+from nacre.runtime.sftp_session import HEAD_ROOM, SFTPSession
+from nacre.sftp.client import Result
+from nacre.sftp.pipeline import ReadAhead, Span, WriteBehind, extents
+from nacre.wire.codec import Buffer
+
+BLOCK = 1 * MIB
+"""Octets that one turn of a thread reads or writes."""
+
+_UNWRITTEN = 8 * MIB
+"""Octets of one file that may wait for the disk."""
+
+_ZEROS = bytearray(256 * 1024)
+_HOLE = 4096
+"""Zeros at once that are worth a hole."""
+
+Moved = Callable[[int], None]
+"""Told of octets that were transferred."""
+
+
+class _Pump:
+    """What both directions share: the end, and who waits for it."""
+
+    def __init__(self, session: SFTPSession, handle: bytes, moved: Moved) -> None:
+        self._session = session
+        self._handle = handle
+        self._moved = moved
+        self._loop = session.loop
+        self._ended: asyncio.Future[None] = session.loop.create_future()
+        self._failure: BaseException | None = None
+        self._stopped = False
+        self._job = False
+        self._paced: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Return when all is done; cancelled or not, no thread is at work afterwards."""
+        self._session.watch()
+        self.fill()
+        try:
+            await asyncio.shield(self._ended)
+        except asyncio.CancelledError:
+            self._stop(None)
+            while not self._ended.done():
+                try:
+                    await asyncio.shield(self._ended)
+                except asyncio.CancelledError:
+                    continue
+            raise
+        finally:
+            if self._paced is not None:
+                self._paced.cancel()
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+
+    def fill(self) -> None:
+        """Ask for what the window allows."""
+        raise NotImplementedError
+
+    def _stop(self, failure: BaseException | None) -> None:
+        self._failure = self._failure or failure
+        self._stopped = True
+        self._settle()
+
+    def _settle(self) -> None:
+        """End when nothing is to come."""
+        if not self._job and not self._ended.done() and (self._stopped or self._complete):
+            self._ended.set_result(None)
+
+    @property
+    def _complete(self) -> bool:
+        raise NotImplementedError
+
+    def _may_send(self) -> bool:
+        """Tell whether to go on now; a pace that says later calls ``fill`` then."""
+        if not self._session.room:
+            self._session.wait_turn(self)
+            return False
+        pace = self._session.pace
+        if pace is not None and (delay := pace.delay(self._loop.time())) > 0:
+            if self._paced is None:
+                self._paced = self._loop.call_later(delay, self._resume)
+            return False
+        return True
+
+    def _resume(self) -> None:
+        self._paced = None
+        if not self._ended.done():
+            self.fill()
+
+    def _spend(self, octets: int, now: float) -> None:
+        if self._session.pace is not None:
+            self._session.pace.spend(octets, now)
+
+
+class Download(_Pump):
+    """From the server to here.
+
+    :ivar position: all before it is written.
+    """
+
+    def __init__(
+        self,
+        session: SFTPSession,
+        handle: bytes,
+        write: Callable[[list[Buffer], int], None],
+        start: int,
+        end: int | None,
+        moved: Moved,
+    ) -> None:
+        """Fetch octets from ``start`` to ``end``, or to the file's end.
+
+        :param write: called in a thread with octets that follow one another, and their offset.
+        """
+        super().__init__(session, handle, moved)
+        self.position = start
+        self._reads = ReadAhead(session.window, extents(start, end), request=session.read_size)
+        self._write = write
+        self._chunks: dict[int, memoryview] = {}
+        self._whole: list[Buffer] = []
+        self._whole_end = start
+        self._unwritten = 0
+
+    def fill(self) -> None:
+        """Ask for what the window allows, unless the disk is behind."""
+        reads, session = self._reads, self._session
+        now = self._loop.time()
+        while not self._stopped and self._unwritten < _UNWRITTEN and self._may_send():
+            span = reads.next(now)
+            if span is None:
+                if not session.window.fits(session.read_size):
+                    session.wait_turn(self)
+                break
+            self._spend(span.length, now)
+            session.read(self._handle, span.offset, span.length, partial(self._accept, span))
+        self._settle()
+
+    def _accept(self, span: Span, result: Result) -> None:
+        now = self._loop.time()
+        if isinstance(result, memoryview) and not self._stopped:
+            if self._reads.received(span, len(result), now):
+                self._take(span.offset, result)
+        elif result is None and not self._stopped:
+            self._reads.ended(span, now)
+        else:
+            self._reads.lost(span)
+            if isinstance(result, NacreError):
+                self._stop(result)
+            return
+        if not self._job and (self._unwritten >= BLOCK or self._reads.done):
+            self._write_out()
+        self.fill()
+
+    def _take(self, offset: int, data: memoryview) -> None:
+        self._chunks[offset] = data
+        self._unwritten += len(data)
+        while (chunk := self._chunks.pop(self._whole_end, None)) is not None:
+            self._whole.append(chunk)
+            self._whole_end += len(chunk)
+
+    @property
+    def _complete(self) -> bool:
+        return not self._whole and self._reads.done
+
+    def _write_out(self) -> None:
+        chunks, self._whole = self._whole, []
+        if not chunks:
+            return
+        self._job = True
+        end = self._whole_end
+        self._session.disk.submit(
+            partial(self._write, chunks, self.position), partial(self._written, end)
+        )
+
+    def _written(self, end: int, result: None, error: BaseException | None) -> None:
+        self._job = False
+        if error is not None:
+            self._stop(error)
+            return
+        size = end - self.position
+        self.position = end
+        self._unwritten -= size
+        self._moved(size)
+        if self._stopped:
+            self._settle()
+            return
+        if self._unwritten >= BLOCK or self._reads.done:
+            self._write_out()
+        self.fill()
+
+
+class Upload(_Pump):
+    """From here to the server.
+
+    :ivar end: where the local file ended, when that was before its size.
+    """
+
+    def __init__(
+        self,
+        session: SFTPSession,
+        handle: bytes,
+        descriptor: int,
+        parts: Iterable[tuple[int, int | None]],
+        moved: Moved,
+    ) -> None:
+        """Send ``parts`` of the open file ``descriptor``."""
+        super().__init__(session, handle, moved)
+        self._descriptor = descriptor
+        self._writes = WriteBehind(session.window, parts, request=session.write_size)
+
+    @property
+    def end(self) -> int | None:
+        """Where the local file turned out to end, or None."""
+        return self._writes.end
+
+    @property
+    def watermark(self) -> int:
+        """All before it is written."""
+        return self._writes.watermark
+
+    @property
+    def _complete(self) -> bool:
+        return self._writes.done
+
+    def fill(self) -> None:
+        """Let a thread read what the window allows."""
+        writes, session = self._writes, self._session
+        if not self._job and not self._stopped:
+            now = self._loop.time()
+            spans: list[Span] = []
+            size = 0
+            while size < BLOCK and self._may_send():
+                span = writes.next(now)
+                if span is None:
+                    if not session.window.fits(session.write_size):
+                        session.wait_turn(self)
+                    break
+                self._spend(span.length, now)
+                spans.append(span)
+                size += span.length
+            if spans:
+                self._job = True
+                blocks = [session.take_block() for _ in spans]
+                session.disk.submit(
+                    partial(_read_spans, self._descriptor, spans, blocks),
+                    partial(self._send, spans, blocks),
+                )
+        self._settle()
+
+    def _send(
+        self,
+        spans: list[Span],
+        blocks: list[bytearray],
+        sizes: list[int] | None,
+        error: BaseException | None,
+    ) -> None:
+        self._job = False
+        writes, session = self._writes, self._session
+        if sizes is None or self._stopped or session.error is not None:
+            for span in spans:
+                writes.lost(span)
+            self._stop(error or session.error)
+            session.share_window()
+            return
+        now = self._loop.time()
+        for span, block, size in zip(spans, blocks, sizes, strict=True):
+            if size:
+                accept = partial(self._accept, span, block, size)
+                session.write(self._handle, span.offset, block, size, accept)
+            else:
+                session.give_block(block)
+                writes.ended(span, now)
+        self.fill()
+        # What was not sent gets no answer that would tell the others of the room it left.
+        session.share_window()
+
+    def _accept(self, span: Span, block: bytearray, size: int, result: Result) -> None:
+        if result is not None:
+            self._writes.lost(span)
+            assert isinstance(result, NacreError)
+            self._stop(result)
+            return
+        self._session.give_block(block)
+        self._writes.written(span, self._loop.time(), size)
+        self._moved(size)
+        self.fill()
+
+
+def _read_spans(descriptor: int, spans: list[Span], blocks: list[bytearray]) -> list[int]:
+    sizes = []
+    for span, block in zip(spans, blocks, strict=True):
+        room = memoryview(block)[HEAD_ROOM : HEAD_ROOM + span.length]
+        got = 0
+        while got < span.length:
+            more = os.preadv(descriptor, [room[got:]], span.offset + got)
+            if not more:
+                break
+            got += more
+        sizes.append(got)
+    return sizes
+
+
+def write_all(descriptor: int, chunks: list[Buffer], offset: int, *, holes: bool) -> None:
+    """Write chunks that follow one another.
+
+    :param holes: leave out what is only zeros: the file is new, so nothing else is there.
+    """
+    batch: list[Buffer] = []
+    start = offset
+    for chunk in chunks:
+        size = len(chunk)
+        if holes and size >= _HOLE and _is_zero(chunk):
+            _write(descriptor, batch, start)
+            batch, start = [], offset + size
+        else:
+            batch.append(chunk)
+        offset += size
+    _write(descriptor, batch, start)
+
+
+def _is_zero(chunk: Buffer) -> bool:
+    # Comparing bytearrays is memcmp; comparing views is a loop over objects.
+    if chunk[0] or chunk[-1]:
+        return False
+    return all(
+        _ZEROS[: len(part)] == part
+        for part in (
+            memoryview(chunk)[at : at + len(_ZEROS)] for at in range(0, len(chunk), len(_ZEROS))
+        )
+    )
+
+
+def _write(descriptor: int, chunks: list[Buffer], offset: int) -> None:
+    while chunks:
+        written = os.pwritev(descriptor, chunks[:1024], offset)
+        offset += written
+        while chunks and written >= len(chunks[0]):
+            written -= len(chunks[0])
+            chunks = chunks[1:]
+        if written:
+            chunks = [memoryview(chunks[0])[written:], *chunks[1:]]

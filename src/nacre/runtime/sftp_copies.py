@@ -1,0 +1,202 @@
+"""``get``, ``put``, ``copy`` and ``glob``: what a client does with many files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import TypeAlias, TypedDict, Unpack
+
+from nacre.runtime.movers import Copier, Downloader, Mover, Uploader
+from nacre.runtime.places import Local, Place, Remote
+from nacre.runtime.sftp_session import SFTPSession
+from nacre.runtime.transfers import Links, Options, Progress, Transfer, at_once
+from nacre.sftp.paths import components, has_wildcards, join, last_name, literal, matches
+
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Paths: TypeAlias = Path | Sequence[Path]
+
+
+class TransferOptions(TypedDict, total=False):
+    """The options of copies; see :class:`~nacre.runtime.transfers.Options`."""
+
+    recursive: bool
+    preserve: bool
+    resume: bool
+    atomic: bool
+    verify: bool
+    fsync: bool
+    links: Links
+    progress: Progress | None
+    on_error: Callable[[OSError], None] | None
+    on_skip: Callable[[str], None] | None
+    on_file: Callable[[str, str, bool], None] | None
+
+
+class Copies:
+    """Copies between here and a server, on it, and to another.
+
+    :ivar session: the session to the server.
+    :ivar local: the files of this machine.
+    """
+
+    def __init__(self, session: SFTPSession) -> None:
+        self.session = session
+        self._remote = Remote(session)
+        self.local = Local(session.disk)
+
+    def path(self, path: Path) -> str:
+        """Return what is sent for ``path``."""
+        raise NotImplementedError
+
+    async def get(
+        self,
+        remote: Paths,
+        local: Path | None = None,
+        *,
+        glob: bool = False,
+        **options: Unpack[TransferOptions],
+    ) -> None:
+        """Copy files from the server to here.
+
+        :param local: the copy's name, or a directory to copy into; by default the one we are in.
+        :param glob: whether ``remote`` holds patterns.
+        :param options: see :class:`~nacre.runtime.transfers.Options`.
+        :raises OSError: a file here or there can't be copied; ``filename`` is which.
+        """
+        sources = await self._sources(remote, glob)
+        target = os.fsdecode(local) if local is not None else "."
+        await self._transfer(
+            self._remote, self.local, Downloader(self.session), sources, target, options
+        )
+
+    async def put(
+        self,
+        local: Paths,
+        remote: Path | None = None,
+        *,
+        glob: bool = False,
+        **options: Unpack[TransferOptions],
+    ) -> None:
+        """Copy files from here to the server: :meth:`get` in the other direction."""
+        paths = [os.fsdecode(path) for path in _listed(local)]
+        if glob:
+            paths = [found for path in paths for found in await glob_in(self.local, path)]
+        target = self.path(remote if remote is not None else ".")
+        await self._transfer(
+            self.local, self._remote, Uploader(self.session), paths, target, options
+        )
+
+    async def copy(
+        self,
+        source: Paths,
+        target: Path,
+        to: Copies | None = None,
+        *,
+        glob: bool = False,
+        **options: Unpack[TransferOptions],
+    ) -> None:
+        """Copy files on the server, which does it itself where it has ``copy-data``.
+
+        :param to: another server's client, to copy there.
+        """
+        there = to or self
+        sources = await self._sources(source, glob)
+        mover = Copier(self.session, there.session)
+        await self._transfer(
+            self._remote, there._remote, mover, sources, there.path(target), options
+        )
+
+    async def glob(self, pattern: str) -> list[str]:
+        """Return the paths that match ``pattern``, in order: ``*``, ``?``, ``[a-z]``, ``\\``.
+
+        Wildcards match no dot in front; ``**`` is any number of directories.
+        """
+        if pattern.startswith("/"):
+            return await glob_in(self._remote, pattern)
+        base = self.path("")
+        return await glob_in(self._remote, pattern, "" if base == "." else base)
+
+    async def _sources(self, paths: Paths, glob: bool) -> list[str]:
+        if not glob:
+            return [self.path(path) for path in _listed(paths)]
+        found = []
+        for path in _listed(paths):
+            some = await self.glob(os.fsdecode(path))
+            found += [self.path(one) for one in some]
+        return found
+
+    async def _transfer(
+        self,
+        source: Place,
+        target: Place,
+        mover: Mover,
+        sources: list[str],
+        copy: str,
+        options: TransferOptions,
+    ) -> None:
+        into = copy.endswith("/") or len(sources) > 1 or await _is_directory(target, copy)
+        pairs = [(path, join(copy, last_name(path)) if into else copy) for path in sources]
+        transfer = Transfer(
+            source, target, mover, Options(**options), at_once=at_once(self.session.handles)
+        )
+        await transfer.run(pairs)
+
+
+def _listed(paths: Paths) -> Sequence[Path]:
+    return [paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths
+
+
+async def _is_directory(place: Place, path: str) -> bool:
+    try:
+        return (await place.stat(path)).is_directory
+    except OSError:
+        return False
+
+
+async def glob_in(place: Place, pattern: str, base: str = "") -> list[str]:
+    """Return the paths in ``place`` that match ``pattern``, in order.
+
+    :param base: the directory a relative pattern starts from; it is not part of what is returned.
+    """
+    root, names = components(pattern)
+    found = [root]
+    for number, name in enumerate(names):
+        last = number == len(names) - 1
+        found = [path for at in found for path in await _step(place, base, at, name, last)]
+    return found
+
+
+async def _step(place: Place, base: str, at: str, name: str, last: bool) -> list[str]:
+    if name == "**":
+        return await _all_below(place, base, at)
+    if not has_wildcards(name):
+        path = join(at, literal(name))
+        return [path] if not last or await _is_there(place, join(base, path)) else []
+    hits: list[str] = []
+    try:
+        async with aclosing(place.listing(join(base, at) or ".")) as entries:  # type: ignore[type-var]
+            hits += [join(at, e.name) async for e in entries if matches(e.name, name)]
+    except OSError as error:
+        if isinstance(error, ConnectionError):
+            raise
+    return sorted(hits)
+
+
+async def _all_below(place: Place, base: str, at: str) -> list[str]:
+    found = [at]
+    async with aclosing(place.listing(join(base, at) or ".")) as entries:  # type: ignore[type-var]
+        async for entry in entries:
+            if entry.attributes.is_directory and not entry.name.startswith("."):
+                found += await _all_below(place, base, join(at, entry.name))
+    return found
+
+
+async def _is_there(place: Place, path: str) -> bool:
+    try:
+        await place.stat(path, follow=False)
+    except OSError as error:
+        if isinstance(error, ConnectionError):
+            raise
+        return False
+    return True

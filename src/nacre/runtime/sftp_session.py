@@ -1,0 +1,417 @@
+"""One SFTP session of a client: requests out, results to whoever waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from nacre.errors import ConnectionLost, NacreError, RemoteProtocolError
+from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB
+from nacre.runtime.channel import Channel
+from nacre.runtime.disk import Disk
+from nacre.runtime.pace import Pace
+from nacre.runtime.stream import SLICE, Writer
+from nacre.runtime.waiting import Gate
+from nacre.sftp.client import Client, Result
+from nacre.sftp.extensions import Limits, ServerLimits
+from nacre.sftp.messages import Close, HandleRequest, Request
+from nacre.sftp.pipeline import Window, request_sizes
+from nacre.wire.codec import Buffer
+
+T = TypeVar("T")
+
+Waiter = Callable[[Result], None]
+"""Gets what answers a request: a result, an SFTPError, or the error that ended the session."""
+
+HEAD_ROOM = 512
+"""Octets a block has in front of its data: a WRITE's head goes there, and all leaves as one."""
+
+_CEILING = 32 * MIB
+"""Octets in flight at most: they are memory, here and there."""
+
+_JOINED = 32 * KIB
+"""Octets of small requests that leave together: one packet's worth."""
+
+_SPARE_BLOCKS = 32
+
+
+class Line(Protocol):
+    """What carries the session's octets to the server."""
+
+    def try_write(self, data: Buffer) -> int:
+        """Send what goes at once, and return how much that was."""
+
+    async def write(self, data: Buffer) -> None:
+        """Send all of ``data``."""
+
+    def credit(self, octets: int) -> None:
+        """Octets that the server sent were taken."""
+
+    def close(self) -> None:
+        """End the line."""
+
+    async def wait_closed(self) -> None:
+        """Return when nothing of it is left here."""
+
+
+class ChannelLine:
+    """A channel as a line."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._writer = Writer(channel)
+
+    def try_write(self, data: Buffer) -> int:
+        """See :class:`Line`."""
+        channel = self._channel
+        if channel.congested or channel.takes_no_data:
+            return 0
+        return channel.send(memoryview(data)[:SLICE], 0)
+
+    async def write(self, data: Buffer) -> None:
+        """See :class:`Line`."""
+        await self._writer.write(data)
+
+    def credit(self, octets: int) -> None:
+        """See :class:`Line`."""
+        self._channel.credit(octets)
+
+    def close(self) -> None:
+        """See :class:`Line`."""
+        self._channel.close()
+
+    async def wait_closed(self) -> None:
+        """See :class:`Line`: the channel is the connection's, which sees to its end."""
+
+
+class Pump(Protocol):
+    """A transfer that asks for as much as the window allows."""
+
+    def fill(self) -> None:
+        """Ask for more now."""
+
+
+class SFTPSession:
+    """Matches requests with answers, and shares the window among transfers.
+
+    It is the sink of its channel. :meth:`begin` comes first.
+
+    :ivar client: the protocol's state.
+    :ivar window: how much may be in flight, for all transfers of the session.
+    :ivar disk: threads for local files.
+    :ivar read_size: octets of one READ.
+    :ivar write_size: octets of one WRITE.
+    :ivar handles: files the server lets a client open at once.
+    :ivar error: what ended the session, or None.
+    :ivar pace: the rate transfers are held to, or None.
+    """
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self.window = Window(ceiling=_CEILING)
+        self.loop = asyncio.get_running_loop()
+        self.disk = Disk()
+        self.read_size, self.write_size = request_sizes(None)
+        self.handles = 0
+        self.error: NacreError | None = None
+        self.pace: Pace | None = None
+        self._line: Line | None = None
+        self._waiters: dict[int, Waiter] = {}
+        self._queue: deque[Buffer] = deque()
+        self._scheduled = False
+        self._uncredited = 0
+        self._sender: asyncio.Task[None] | None = None
+        self._hungry: deque[Pump] = deque()
+        self._changed = Gate()
+        self._watch: asyncio.TimerHandle | None = None
+        self._blocks: list[bytearray] = []
+
+    # --- the session's life ---
+
+    async def begin(
+        self, line: Line, *, read_size: int | None = None, window: int | None = None
+    ) -> None:
+        """Exchange versions, and ask what the server takes.
+
+        :param read_size: octets of a READ and of a WRITE, in place of what the server says.
+        :param window: octets in flight at first, and at most.
+        """
+        self._line = line
+        self._flush()
+        while not self.client.ready:
+            self.check()
+            await self._changed.wait()
+        limits: ServerLimits | None = None
+        if self.client.offers(Limits.EXTENSION):
+            limits = await self.request(Limits())
+            self.handles = min(limits.handles, DEFAULT_SFTP_LIMITS.handles)
+        self.read_size, self.write_size = request_sizes(limits)
+        if read_size is not None:
+            bound = DEFAULT_SFTP_LIMITS.read
+            self.read_size = self.write_size = min(read_size, bound)
+        if window is not None:
+            self.window = Window(floor=window, ceiling=window)
+
+    def check(self) -> None:
+        """Raise what ended the session, if it has ended."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+
+    def close(self) -> None:
+        """End the session; what waits fails."""
+        self.fail(ConnectionLost("the SFTP session is closed"))
+
+    async def wait_ended(self) -> None:
+        """Return when the session has ended and nothing of it runs any more."""
+        while self.error is None:
+            await self._changed.wait()
+        if self._sender is not None:
+            await asyncio.wait([self._sender])
+        if self._line is not None:
+            await self._line.wait_closed()
+
+    def fail(self, error: NacreError) -> None:
+        """End the session: whoever waits gets ``error``. Only the first call counts."""
+        if self.error is not None:
+            return
+        self.error = error
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters.values():
+            waiter(error)
+        self._queue.clear()
+        self._hungry.clear()
+        if self._sender is not None:
+            self._sender.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._line is not None:
+            self._line.close()
+        self.disk.close()
+        self._changed.wake()
+
+    # --- what the channel says ---
+
+    def feed(self, data: Buffer) -> None:
+        """Take what the server sent."""
+        if self.error is not None:
+            return
+        if not self._uncredited:
+            self.loop.call_soon(self._credit)
+        self._uncredited += len(data)
+        try:
+            results = self.client.receive(data)
+        except RemoteProtocolError as error:
+            self.fail(error)
+            return
+        waiters = self._waiters
+        for number, result in results:
+            waiters.pop(number)(result)
+        if results:
+            self.share_window()
+        else:
+            self._changed.wake()
+
+    def _credit(self) -> None:
+        """Let the server send again what came in this turn of the loop."""
+        octets, self._uncredited = self._uncredited, 0
+        if self.error is None and self._line is not None:
+            self._line.credit(octets)
+
+    def end(self, error: NacreError | None = None) -> None:
+        """The stream ended."""
+        if self.error is None and error is None:
+            try:
+                self.client.receive_eof()
+                error = ConnectionLost("the server ended the SFTP session")
+            except RemoteProtocolError as broken:
+                error = broken
+        if error is not None:
+            self.fail(error)
+
+    # --- requests ---
+
+    async def request(self, request: Request[T]) -> T:
+        """Send a request and return its result.
+
+        :raises SFTPError: the server says no.
+        :raises ConnectionLost: the session has ended; another error that ended it likewise.
+        """
+        self.check()
+        while self.client.room <= 0:
+            await self._changed.wait()
+            self.check()
+        future = self.start(request)
+        try:
+            return await self.result(future)
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and isinstance(request, HandleRequest):
+                self._let_go(future.result())
+            raise
+
+    def start(self, request: Request[T]) -> asyncio.Future[T | NacreError]:
+        """Send a request; :meth:`result` waits for its answer."""
+        self.check()
+        future: asyncio.Future[Any] = self.loop.create_future()
+        self._waiters[self.client.send(request)] = partial(self._settle, request, future)
+        self._schedule()
+        return future
+
+    async def result(self, future: asyncio.Future[T | NacreError]) -> T:
+        """Return the result of a request that was started, or raise why there is none."""
+        result = await future
+        if isinstance(result, NacreError):
+            raise result.with_traceback(None)
+        return result
+
+    def _settle(self, request: Request[Any], future: asyncio.Future[Any], result: Result) -> None:
+        if not future.done():
+            # A result, not an exception: one that nobody takes would be complained about.
+            future.set_result(result)
+        elif isinstance(request, HandleRequest):
+            self._let_go(result)
+
+    def _let_go(self, handle: Result) -> None:
+        if isinstance(handle, bytes):
+            self.close_handle(handle)
+
+    def close_handle(self, handle: bytes) -> None:
+        """Close a handle whose fate interests nobody."""
+        self.post(Close(handle))
+
+    def post(self, request: Request[Any]) -> None:
+        """Send a request whose answer interests nobody."""
+        if self.error is None:
+            self._waiters[self.client.send(request)] = lambda result: None
+            self._schedule()
+
+    def read(self, handle: bytes, offset: int, length: int, waiter: Waiter) -> None:
+        """Send a READ; ``waiter`` gets a ``memoryview``, None at the end, or an error."""
+        self._waiters[self.client.send_read(handle, offset, length)] = waiter
+        if not self._scheduled:
+            self._schedule()
+
+    def start_read(
+        self, handle: bytes, offset: int, length: int
+    ) -> asyncio.Future[memoryview | NacreError | None]:
+        """Send a READ; the future gets what :meth:`read` gives its waiter."""
+        self.check()
+        future: asyncio.Future[Any] = self.loop.create_future()
+
+        def accept(result: Result) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        self.read(handle, offset, length, accept)
+        return future
+
+    def write(
+        self, handle: bytes, offset: int, block: bytearray, size: int, waiter: Waiter
+    ) -> None:
+        """Send ``size`` octets of ``block``, behind its head room, as a WRITE.
+
+        The block must stay as it is until ``waiter`` gets None, or an error.
+        """
+        self._take_output()
+        end = HEAD_ROOM + size
+        data = memoryview(block)[HEAD_ROOM:end]
+        self._waiters[self.client.send_write(handle, offset, data)] = waiter
+        head, _ = self.client.data_to_send()
+        start = HEAD_ROOM - len(head)
+        block[start:HEAD_ROOM] = head
+        self._queue.append(memoryview(block)[start:end])
+        if not self._scheduled:
+            self._schedule()
+
+    @property
+    def room(self) -> bool:
+        """Whether a READ or WRITE may be sent: neither the session's end nor its bound is there."""
+        return self.error is None and self.client.room > 64
+
+    # --- blocks ---
+
+    def take_block(self) -> bytearray:
+        """Return memory for a WRITE: head room, then as many octets as one takes."""
+        return self._blocks.pop() if self._blocks else bytearray(HEAD_ROOM + self.write_size)
+
+    def give_block(self, block: bytearray) -> None:
+        """Give a block back, whose WRITE was answered."""
+        if len(self._blocks) < _SPARE_BLOCKS:
+            self._blocks.append(block)
+
+    # --- the window ---
+
+    def wait_turn(self, pump: Pump) -> None:
+        """Call ``pump`` when the window has room again."""
+        if pump not in self._hungry:
+            self._hungry.append(pump)
+
+    def share_window(self) -> None:
+        """Let who waits for the window go on, as far as it has room."""
+        self._changed.wake()
+        hungry = self._hungry
+        for _ in range(len(hungry)):
+            if not self.window.fits(self.read_size):
+                break
+            hungry.popleft().fill()
+
+    def watch(self) -> None:
+        """Look after a server that may stall, while anything is in flight."""
+        if self._watch is None and self.error is None:
+            self._watch = self.loop.call_later(1.0, self._tick)
+
+    def _tick(self) -> None:
+        self._watch = None
+        if self.window.in_flight:
+            self.window.tick(self.loop.time())
+            self.watch()
+
+    # --- sending ---
+
+    def _schedule(self) -> None:
+        """Send before this turn of the loop is over, so that requests of one turn leave at once."""
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._flush)
+
+    def _take_output(self) -> None:
+        """Put small requests into the queue, joined."""
+        pieces = self.client.data_to_send()
+        while pieces:
+            joined: list[Buffer] = []
+            size = 0
+            while pieces and (not joined or size + len(pieces[0]) <= _JOINED):
+                size += len(pieces[0])
+                joined.append(pieces.pop(0))
+            self._queue.append(b"".join(joined) if len(joined) > 1 else joined[0])
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        self._take_output()
+        if self.error is not None or self._sender is not None or self._line is None:
+            return
+        queue = self._queue
+        while queue:
+            data = queue[0]
+            taken = self._line.try_write(data)
+            if taken == len(data):
+                queue.popleft()
+                continue
+            if not taken:
+                self._sender = self.loop.create_task(self._send())
+                return
+            queue[0] = memoryview(data)[taken:]
+
+    async def _send(self) -> None:
+        """Send what did not go at once."""
+        assert self._line is not None
+        try:
+            while self._queue:
+                await self._line.write(self._queue.popleft())
+        except NacreError as error:
+            self.fail(error)
+        finally:
+            self._sender = None
+            self._changed.wake()

@@ -1,0 +1,282 @@
+"""Copies of files and trees between two places, many files at once over one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import secrets
+import stat
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
+from nacre.runtime.movers import Mover
+from nacre.runtime.places import Place
+from nacre.sftp.attributes import Attributes
+from nacre.sftp.paths import join, last_name
+
+Links: TypeAlias = Literal["follow", "copy", "skip"]
+"""What becomes of symbolic links inside trees."""
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told of a source's path, the octets of it that are transferred, and its size."""
+
+_DEPTH = 64
+"""Directories inside each other: links that are followed may lead in circles."""
+
+_AT_ONCE = 64
+_AT_ONCE_UNTOLD = 16
+"""Files in flight: of a server that tells how many it opens, and of any other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to copy.
+
+    :ivar recursive: take directories, with all that is in them.
+    :ivar preserve: keep permissions and times.
+    :ivar resume: go on where an earlier copy broke off; the part that is there is compared by hash
+        where the server can hash (``check-file``), and else trusted.
+    :ivar atomic: copy to a temporary name, then rename: under its own name no half file shows.
+    :ivar verify: compare original and copy by hash; a server that can't hash is read from.
+    :ivar fsync: bring each file to the disk before it counts as copied.
+    :ivar links: symbolic links inside trees: ``follow`` copies what they point at, ``copy`` makes
+        links, ``skip`` leaves them out.
+    :ivar progress: called as octets arrive.
+    :ivar on_error: told of a file that can't be copied, and the copy goes on; without it the first
+        such error ends the copy.
+    :ivar on_skip: told of files that are neither regular nor directories, and of skipped links.
+    :ivar on_file: told of source, target and whether it is a directory, when one is begun.
+    """
+
+    recursive: bool = False
+    preserve: bool = False
+    resume: bool = False
+    atomic: bool = False
+    verify: bool = False
+    fsync: bool = False
+    links: Links = "follow"
+    progress: Progress | None = None
+    on_error: Callable[[OSError], None] | None = None
+    on_skip: Callable[[str], None] | None = None
+    on_file: Callable[[str, str, bool], None] | None = None
+
+
+class Transfer:
+    """One call of ``get``, ``put`` or ``copy``."""
+
+    def __init__(
+        self, source: Place, target: Place, mover: Mover, options: Options, *, at_once: int
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._mover = mover
+        self._options = options
+        self._at_once = at_once
+        self._jobs: asyncio.Queue[tuple[str, str, Attributes] | None] = asyncio.Queue(2 * at_once)
+        self._workers = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._directories: list[tuple[str, Attributes]] = []
+        self._links: list[tuple[str, str]] = []
+
+    async def run(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Copy each source to its target: a path that is to be the copy's own."""
+        found = [(source, target, await self._look(source)) for source, target in pairs]
+        if len(found) == 1 and (only := found[0][2]) is not None and not only.is_directory:
+            await self._guarded(self._copy(found[0][0], found[0][1], only), found[0][0])
+            return
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for source, target, attributes in found:
+                    if attributes is not None:
+                        await self._add(source, target, attributes, 0)
+                for _ in range(self._workers):
+                    await self._jobs.put(None)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        await self._finish()
+
+    async def _look(self, source: str) -> Attributes | None:
+        found: list[Attributes] = []
+
+        async def look() -> None:
+            attributes = await self._source.stat(source)
+            if attributes.is_directory and not self._options.recursive:
+                raise IsADirectoryError(errno.EISDIR, "Is a directory", source)
+            found.append(attributes)
+
+        await self._guarded(look(), source)
+        return found[0] if found else None
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], path: str) -> None:
+        """Do something for one file; what goes wrong with it is told, or raised."""
+        on_error = self._options.on_error
+        try:
+            await work
+        except OSError as error:
+            if on_error is None or isinstance(error, ConnectionLost):
+                raise
+            if error.filename is None:
+                error.filename = path
+            on_error(error)
+
+    # --- walking ---
+
+    async def _add(self, source: str, target: str, attributes: Attributes, depth: int) -> None:
+        if attributes.is_directory:
+            await self._guarded(self._add_directory(source, target, attributes, depth), source)
+        elif attributes.is_symlink:
+            await self._guarded(self._add_link(source, target, depth), source)
+        elif attributes.is_file or attributes.permissions is None:
+            await self._jobs.put((source, target, attributes))
+            if self._workers < self._at_once and self._group is not None:
+                self._workers += 1
+                self._group.create_task(self._work())
+        elif self._options.on_skip is not None:
+            self._options.on_skip(source)
+
+    async def _add_directory(
+        self, source: str, target: str, attributes: Attributes, depth: int
+    ) -> None:
+        if depth >= _DEPTH:
+            raise SFTPError(errno.ELOOP, "Too many levels of directories", source)
+        if self._options.on_file is not None:
+            self._options.on_file(source, target, True)
+        mode = stat.S_IMODE(0o755 if attributes.permissions is None else attributes.permissions)
+        await self._make_directory(target, mode | 0o700)
+        if self._options.preserve or mode & 0o700 != 0o700:
+            self._directories.append((target, self._kept(attributes)))
+        seen: set[str] = set()
+        async with aclosing(_generator(self._source, source)) as entries:
+            async for entry in entries:
+                # A name that is listed twice could be a link first, and lead elsewhere then.
+                if entry.name not in seen:
+                    seen.add(entry.name)
+                    below, copy = join(source, entry.name), join(target, entry.name)
+                    await self._add(below, copy, entry.attributes, depth + 1)
+
+    async def _make_directory(self, target: str, mode: int) -> None:
+        try:
+            await self._target.mkdir(target, mode & 0o777)
+        except OSError as error:
+            if isinstance(error, ConnectionLost):
+                raise
+            try:
+                there = await self._target.stat(target)
+            except FileNotFoundError:
+                raise error from None
+            if not there.is_directory:
+                raise AlreadyExists(errno.EEXIST, "File exists", target) from None
+
+    async def _add_link(self, source: str, target: str, depth: int) -> None:
+        if self._options.links == "copy":
+            self._links.append((await self._source.readlink(source), target))
+        elif self._options.links == "follow":
+            attributes = await self._source.stat(source)
+            await self._add(source, target, attributes, depth)
+        elif self._options.on_skip is not None:
+            self._options.on_skip(source)
+
+    def _kept(self, attributes: Attributes) -> Attributes:
+        if self._options.preserve:
+            return Attributes(
+                permissions=attributes.permissions, atime=attributes.atime, mtime=attributes.mtime
+            )
+        return Attributes(permissions=attributes.permissions)
+
+    async def _finish(self) -> None:
+        """Make the links, which nothing is written through any more, then close directories."""
+        for pointed, target in self._links:
+            await self._guarded(self._target.symlink(pointed, target), target)
+        for target, attributes in reversed(self._directories):
+            await self._guarded(self._target.set_attributes(target, attributes), target)
+
+    # --- files ---
+
+    async def _work(self) -> None:
+        while (job := await self._jobs.get()) is not None:
+            source, target, attributes = job
+            await self._guarded(self._copy(source, target, attributes), source)
+
+    async def _copy(self, source: str, target: str, attributes: Attributes) -> None:
+        options = self._options
+        if options.on_file is not None:
+            options.on_file(source, target, False)
+        written = _temporary(target, fixed=options.resume) if options.atomic else target
+        try:
+            size = await self._fetch(source, written, attributes)
+            if options.verify and await self._differs(source, written, size):
+                raise SFTPError(errno.EIO, "The copy differs from the original", source)
+            if options.atomic:
+                await self._target.replace(written, target)
+        except BaseException as error:
+            if options.atomic and not options.resume and not isinstance(error, ConnectionLost):
+                await _undisturbed(self._target.remove(written))
+            raise
+
+    async def _fetch(self, source: str, target: str, attributes: Attributes) -> int:
+        size = attributes.size or 0
+        start = 0
+        if self._options.resume:
+            start = await self._resume_point(source, target, size)
+        progress = self._options.progress
+        done = start
+        if progress is not None:
+            progress(source, done, size)
+
+        def moved(octets: int) -> None:
+            nonlocal done
+            done += octets
+            if progress is not None:
+                progress(source, done, size)
+
+        return await self._mover.move(source, target, attributes, start, self._options, moved)
+
+    async def _resume_point(self, source: str, target: str, size: int) -> int:
+        try:
+            have = (await self._target.stat(target)).size or 0
+        except FileNotFoundError:
+            return 0
+        if not have or have > size:
+            return 0
+        can_hash = self._source.hashes_itself() and self._target.hashes_itself()
+        if can_hash and await self._differs(source, target, have):
+            return 0
+        return have
+
+    async def _differs(self, source: str, target: str, size: int) -> bool:
+        original = await self._source.digest(source, size)
+        return original != await self._target.digest(target, size)
+
+
+def _generator(place: Place, path: str) -> Any:
+    entries: AsyncIterator[Any] = place.listing(path)
+    return entries
+
+
+def at_once(handles: int) -> int:
+    """Return how many files to copy at once from or to a server that opens ``handles``."""
+    return max(1, min(_AT_ONCE, handles // 2)) if handles else _AT_ONCE_UNTOLD
+
+
+def _temporary(target: str, *, fixed: bool) -> str:
+    """Return a name beside ``target``; ``fixed`` is the same each time, to be found again."""
+    name = last_name(target).encode("utf-8", "surrogateescape")
+    token = hashlib.sha256(name).hexdigest()[:16] if fixed else secrets.token_hex(8)
+    directory = target.rstrip("/")[: -len(last_name(target))]
+    return f"{directory}.nacre-{token}"
+
+
+async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
+    """Do something to the end although the caller was cancelled; what fails is left."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await asyncio.shield(task)
+    with contextlib.suppress(OSError):
+        if not task.cancelled():
+            task.exception()

@@ -1,0 +1,1 @@
+"""Filesystems to serve: a directory of this system, memory, any storage that fsspec knows."""

@@ -1,0 +1,310 @@
+"""Any storage that fsspec knows, as a filesystem: ``s3://bucket/prefix``, ``memory://files``."""
+
+from __future__ import annotations
+
+import errno
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import IO, Any
+
+from nacre.errors import ConfigurationError
+from nacre.limits import MIB
+from nacre.runtime.filesystem import WRITING, File, Filesystem
+from nacre.server.filesystems.local import LocalFilesystem
+from nacre.server.filesystems.walk import encoded, failure
+from nacre.sftp.attributes import Attributes, Entry
+from nacre.sftp.messages import OpenFlag
+from nacre.sftp.paths import join, normalise
+from nacre.wire.codec import Buffer
+
+_SPOOLED = 8 * MIB
+"""Octets of a file to be uploaded that are kept in memory; the rest is on the disk."""
+
+
+def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesystem:
+    """Return the filesystem of a path or URL.
+
+    A path, and ``file://`` before one, is a local directory: its links are not fsspec's to follow.
+
+    :raises ConfigurationError: fsspec is not installed, or does not know the URL.
+    :raises OSError: the directory can't be opened.
+    """
+    protocol, separator, path = url.partition("://")
+    if not separator or protocol in ("file", "local"):
+        return LocalFilesystem(path if separator else url, user=user, read_only=read_only)
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise ConfigurationError(
+            f"{url} needs fsspec: install nacre[fsspec], and the package for {protocol}"
+        ) from None
+    try:
+        storage, root = url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(f"fsspec can't use {url}: {error}") from error
+    return FsspecFilesystem(storage, root, read_only=read_only)
+
+
+class FsspecFilesystem(Filesystem):
+    """A prefix of a storage as ``/``.
+
+    A storage keys its objects by text, so here text does decide: ``..`` is taken out of every path
+    before it is put behind the prefix. Don't serve local directories so; see
+    :class:`~nacre.LocalFilesystem`. Modes, owners and times that the storage does not keep are
+    ignored when they are set.
+    """
+
+    def __init__(self, storage: Any, root: str = "", *, read_only: bool = False) -> None:
+        """Serve what is below ``root`` of ``storage``, an fsspec ``AbstractFileSystem``."""
+        self.read_only = read_only
+        self._storage = storage
+        self._root = root.rstrip("/")
+
+    def _path(self, path: str) -> str:
+        encoded(path)
+        inside = normalise(path)
+        return self._root + ("" if inside == "/" else inside) or "/"
+
+    def _info(self, path: str) -> Mapping[str, Any]:
+        where = self._path(path)
+        if where in (self._root, "/"):
+            return {"name": where, "type": "directory", "size": 0}
+        found: Mapping[str, Any] = self._storage.info(where)
+        return found
+
+    def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> File:
+        """See :meth:`nacre.Filesystem.open`."""
+        where = self._path(path)
+        found: Mapping[str, Any] | None = None
+        with suppress(FileNotFoundError):
+            found = self._info(path)
+        if found is not None and found["type"] == "directory":
+            raise failure(errno.EISDIR)
+        if not flags & WRITING:
+            if found is None:
+                raise failure(errno.ENOENT)
+            return _ReadFile(self._storage.open(where, "rb"), found)
+        if found is None and not flags & OpenFlag.CREAT:
+            raise failure(errno.ENOENT)
+        if found is not None and flags & OpenFlag.CREAT and flags & OpenFlag.EXCL:
+            raise failure(errno.EEXIST)
+        keeps = found is not None and not flags & OpenFlag.TRUNC and found.get("size")
+        if keeps or flags & OpenFlag.READ:
+            return _SpooledFile(self._storage, where, flags, keeps=bool(keeps))
+        return _StreamedFile(self._storage, where)
+
+    def scandir(self, path: str) -> Iterator[Entry]:
+        """See :meth:`nacre.Filesystem.scandir`."""
+        where = self._path(path)
+        if self._info(path)["type"] != "directory":
+            raise failure(errno.ENOTDIR)
+        found = []
+        with suppress(FileNotFoundError):  # an object store has no empty directories
+            found = self._storage.ls(where, detail=True)
+        return self._entries(where, found)
+
+    @staticmethod
+    def _entries(where: str, found: list[Mapping[str, Any]]) -> Iterator[Entry]:
+        for name in (".", ".."):
+            yield Entry(name, "", Attributes(permissions=stat.S_IFDIR | 0o755))
+        for info in found:
+            if info["name"].rstrip("/") != where.rstrip("/"):
+                name = info["name"].rstrip("/").rpartition("/")[2]
+                yield Entry(name, "", _attributes(info))
+
+    def stat(self, path: str) -> Attributes:
+        """See :meth:`nacre.Filesystem.stat`."""
+        return _attributes(self._info(path))
+
+    def set_attributes(
+        self, path: str, attributes: Attributes, *, follow_symlinks: bool = True
+    ) -> None:
+        """See :meth:`nacre.Filesystem.set_attributes`."""
+        found = self._info(path)
+        if attributes.size is not None and attributes.size != found.get("size"):
+            file = self.open(path, OpenFlag.READ | OpenFlag.WRITE, Attributes())
+            try:
+                file.set_attributes(attributes)
+            finally:
+                file.close()
+
+    def remove(self, path: str) -> None:
+        """See :meth:`nacre.Filesystem.remove`."""
+        if self._info(path)["type"] == "directory":
+            raise failure(errno.EISDIR)
+        self._storage.rm_file(self._path(path))
+
+    def mkdir(self, path: str, attributes: Attributes) -> None:
+        """See :meth:`nacre.Filesystem.mkdir`."""
+        if self._exists(path):
+            raise failure(errno.EEXIST)
+        self._check_parent(path)
+        self._storage.mkdir(self._path(path), create_parents=False)
+
+    def _exists(self, path: str) -> bool:
+        with suppress(FileNotFoundError):
+            self._info(path)
+            return True
+        return False
+
+    def _check_parent(self, path: str) -> None:
+        parent = normalise(join(normalise(path), ".."))
+        if self._info(parent)["type"] != "directory":
+            raise failure(errno.ENOTDIR)
+
+    def rmdir(self, path: str) -> None:
+        """See :meth:`nacre.Filesystem.rmdir`."""
+        if self._path(path) in (self._root, "/"):
+            raise failure(errno.EBUSY)
+        if self._info(path)["type"] != "directory":
+            raise failure(errno.ENOTDIR)
+        if any(entry.name not in (".", "..") for entry in self.scandir(path)):
+            raise failure(errno.ENOTEMPTY)
+        self._storage.rmdir(self._path(path))
+
+    def rename(self, old: str, new: str, *, replace: bool) -> None:
+        """See :meth:`nacre.Filesystem.rename`; a storage may copy, and not in one step."""
+        source, target = self._path(old), self._path(new)
+        directory = self._info(old)["type"] == "directory"
+        if source in (self._root, "/") or target.startswith(source + "/"):
+            raise failure(errno.EINVAL)
+        if self._exists(new):
+            if not replace or directory:
+                raise failure(errno.EEXIST)
+            if self._info(new)["type"] == "directory":
+                raise failure(errno.EISDIR)
+        self._check_parent(new)
+        if source != target:
+            self._storage.mv(source, target, recursive=directory)
+
+
+def _attributes(info: Mapping[str, Any]) -> Attributes:
+    directory = info["type"] == "directory"
+    mode = (stat.S_IFDIR | 0o755) if directory else (stat.S_IFREG | 0o644)
+    if isinstance(kept := info.get("mode"), int):
+        mode = stat.S_IFMT(mode) | kept & 0o7777
+    size = 0 if directory else int(info.get("size") or 0)
+    when = _changed(info)
+    return Attributes(size=size, permissions=mode, atime=when, mtime=when)
+
+
+def _changed(info: Mapping[str, Any]) -> int | None:
+    # Each storage has its own word for it.
+    for name in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
+        value = info.get(name)
+        if isinstance(value, datetime):
+            value = value.timestamp()
+        if isinstance(value, (int, float)):
+            return min(max(int(value), 0), 0xFFFFFFFF)
+    return None
+
+
+class _ReadFile(File):
+    def __init__(self, file: IO[bytes], info: Mapping[str, Any]) -> None:
+        self._file = file
+        self._info = info
+
+    def pread(self, size: int, offset: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def stat(self) -> Attributes:
+        return _attributes(self._info)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _StreamedFile(File):
+    """A file on its way to the storage: what comes is sent on, in the order of its octets."""
+
+    def __init__(self, storage: Any, path: str) -> None:
+        self._file = storage.open(path, "wb")
+        self._at = 0
+
+    def pwrite(self, data: Buffer, offset: int) -> None:
+        if offset < self._at:
+            raise failure(errno.ESPIPE)
+        while offset > self._at:
+            self._put(bytes(min(offset - self._at, MIB)))
+        self._put(bytes(data))
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._at += len(data)
+
+    def stat(self) -> Attributes:
+        return Attributes(size=self._at, permissions=stat.S_IFREG | 0o644)
+
+    def set_attributes(self, attributes: Attributes) -> None:
+        if attributes.size is not None and attributes.size < self._at:
+            raise failure(errno.EOPNOTSUPP)
+        if attributes.size is not None:
+            self.pwrite(b"", attributes.size)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def abort(self) -> None:
+        """Leave nothing behind, where the storage can."""
+        if hasattr(self._file, "discard"):
+            with suppress(NotImplementedError):
+                self._file.discard()
+        # One that is collected would be closed, and so committed.
+        with suppress(AttributeError):
+            self._file.closed = True
+
+
+class _SpooledFile(File):
+    """A file that is changed: here at first, and put back whole when it is closed."""
+
+    def __init__(self, storage: Any, path: str, flags: OpenFlag, *, keeps: bool) -> None:
+        self._storage = storage
+        self._path = path
+        self._append = bool(flags & OpenFlag.APPEND)
+        self._file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115
+        if keeps:
+            with storage.open(path, "rb") as there:
+                while block := there.read(MIB):
+                    self._file.write(block)
+
+    def pread(self, size: int, offset: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def pwrite(self, data: Buffer, offset: int) -> None:
+        self._file.seek(0, 2)
+        if not self._append:
+            self._fill(offset)
+            self._file.seek(offset)
+        self._file.write(data)
+
+    def _fill(self, size: int) -> None:
+        """Put zeros behind the end, up to ``size``."""
+        self._file.seek(0, 2)
+        while (missing := size - self._file.tell()) > 0:
+            self._file.write(bytes(min(missing, MIB)))
+
+    def stat(self) -> Attributes:
+        self._file.seek(0, 2)
+        return Attributes(size=self._file.tell(), permissions=stat.S_IFREG | 0o644)
+
+    def set_attributes(self, attributes: Attributes) -> None:
+        if attributes.size is not None:
+            self._file.truncate(attributes.size)
+            self._fill(attributes.size)
+
+    def close(self) -> None:
+        self._file.seek(0)
+        try:
+            with self._storage.open(self._path, "wb") as there:
+                while block := self._file.read(MIB):
+                    there.write(block)
+        finally:
+            self._file.close()
+
+    def abort(self) -> None:
+        self._file.close()

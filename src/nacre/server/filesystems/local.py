@@ -1,0 +1,472 @@
+"""Directories of this system as filesystems: one that nobody gets out of, and the whole system."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from nacre.runtime.filesystem import WRITING, File, Filesystem
+from nacre.server.filesystems.walk import Place, Walker, encoded, failure, pointing_at
+from nacre.sftp.attributes import Attributes, Entry, longname
+from nacre.sftp.extensions import FileSystemStatus
+from nacre.sftp.messages import OpenFlag
+from nacre.wire.codec import Buffer
+
+# Never a controlling terminal, never a wait for the other end of a FIFO, and never through a link.
+_OPEN = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
+
+_CANNOT_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
+
+
+class LocalFile(File):
+    """An open file of this system."""
+
+    vectors = True
+
+    def __init__(self, number: int, permitted: int) -> None:
+        self._number = number
+        self._permitted = permitted
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """See :meth:`nacre.File.pread`."""
+        return os.pread(self._number, size, offset)
+
+    def pwrite(self, data: Buffer, offset: int) -> None:
+        """See :meth:`nacre.File.pwrite`."""
+        self.pwritev([data], offset)
+
+    def preadv(self, buffers: Sequence[memoryview], offset: int) -> int:
+        """See :meth:`nacre.File.preadv`."""
+        _check_offset(offset)
+        total, left = 0, list(buffers)
+        while left:
+            count = os.preadv(self._number, left, offset + total)
+            if not count:
+                break
+            total += count
+            left = _behind(left, count)
+        return total
+
+    def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
+        """See :meth:`nacre.File.pwritev`."""
+        _check_offset(offset)
+        left = [memoryview(buffer) for buffer in buffers if len(buffer)]
+        while left:
+            count = os.pwritev(self._number, left, offset)
+            offset += count
+            left = _behind(left, count)
+
+    def copy_from(self, source: LocalFile, start: int, length: int, offset: int) -> int:
+        """Copy from another file, by the system where it can; return how many octets."""
+        try:
+            return os.copy_file_range(source._number, self._number, length, start, offset)
+        except OSError as error:
+            if error.errno not in _CANNOT_COPY:
+                raise
+        data = os.pread(source._number, min(length, 1 << 20), start)
+        self.pwrite(data, offset)
+        return len(data)
+
+    def stat(self) -> Attributes:
+        """See :meth:`nacre.File.stat`."""
+        return Attributes.of(os.fstat(self._number))
+
+    def set_attributes(self, attributes: Attributes) -> None:
+        """See :meth:`nacre.File.set_attributes`."""
+        number = self._number
+        if attributes.size is not None:
+            _check_offset(attributes.size)
+            os.ftruncate(number, attributes.size)
+        if attributes.permissions is not None:
+            os.fchmod(number, attributes.permissions & self._permitted)
+        if attributes.atime is not None and attributes.mtime is not None:
+            os.utime(number, (attributes.atime, attributes.mtime))
+        if attributes.uid is not None and attributes.gid is not None:
+            os.fchown(number, attributes.uid, attributes.gid)
+
+    def fsync(self) -> None:
+        """See :meth:`nacre.File.fsync`."""
+        os.fsync(self._number)
+
+    def statvfs(self) -> FileSystemStatus:
+        """See :meth:`nacre.File.statvfs`."""
+        return _statvfs(self._number)
+
+    def close(self) -> None:
+        """See :meth:`nacre.File.close`."""
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+
+class _Listing:
+    """The entries of an open directory, read as they are asked for."""
+
+    def __init__(self, number: int, filesystem: LocalFilesystem) -> None:
+        self._number = number
+        self._filesystem = filesystem
+        self._names = iter([".", ".."])
+        self._entries: Iterator[os.DirEntry[str]] | None = None
+        self._owners: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self
+
+    def __next__(self) -> Entry:
+        while self._number >= 0:
+            name = next(self._names, "")
+            if not name:
+                name = os.fsencode(next(self._scanned()).name).decode("utf-8", "surrogateescape")
+            # The root's `..` is outside; nobody needs its attributes, nor those of any other.
+            own = "." if name == ".." else name
+            with suppress(FileNotFoundError):
+                found = os.stat(encoded(own), dir_fd=self._number, follow_symlinks=False)
+                return self._entry(name, found)
+        raise StopIteration
+
+    def _scanned(self) -> Iterator[os.DirEntry[str]]:
+        if self._entries is None:
+            self._entries = os.scandir(self._number)
+        return self._entries
+
+    def _entry(self, name: str, found: os.stat_result) -> Entry:
+        attributes = Attributes.of(found)
+        owner = found.st_uid, found.st_gid
+        if (known := self._owners.get(owner)) is None:
+            (user,), (group,) = self._filesystem.names(owner[:1], owner[1:])
+            known = self._owners[owner] = user, group
+        user, group = known
+        line = longname(
+            name, attributes, now=time.time(), user=user, group=group, links=found.st_nlink
+        )
+        return Entry(name, line, attributes)
+
+    def close(self) -> None:
+        number, self._number = self._number, -1
+        if self._entries is not None:
+            self._entries.close()  # type: ignore[attr-defined]
+        if number >= 0:
+            os.close(number)
+
+
+class LocalFilesystem(Filesystem):
+    """A directory of this system, which a client sees as ``/`` and can't leave.
+
+    Whatever links it makes and whatever is renamed while it walks: every step of every path is
+    taken here, relative to an open directory. Absolute links are relative to the root. Only regular
+    files are opened.
+    """
+
+    permitted = 0o1777
+    """The permission bits that may be set: no file here changes who runs it."""
+
+    def __init__(
+        self, root: str | os.PathLike[str], *, user: str = "", read_only: bool = False
+    ) -> None:
+        """Serve the directory ``root``.
+
+        :param user: the name of whom files of this process's account are said to belong to.
+        :raises OSError: ``root`` can't be opened.
+        """
+        self.read_only = read_only
+        self._user = user
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._walker = Walker(self._root)
+
+    def close(self) -> None:
+        """See :meth:`nacre.Filesystem.close`."""
+        number, self._root = self._root, -1
+        if number >= 0:
+            os.close(number)
+
+    def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> LocalFile:
+        """See :meth:`nacre.Filesystem.open`."""
+        mode = 0o666 if attributes.permissions is None else attributes.permissions & 0o777
+        exclusive = OpenFlag.CREAT | OpenFlag.EXCL
+        follow = flags & exclusive != exclusive
+        with self._walker.place(path, follow=follow) as place:
+            number = os.open(place.name, _system_flags(flags), mode, dir_fd=place.directory)
+        try:
+            _check_regular(number)
+        except BaseException:
+            os.close(number)
+            raise
+        return LocalFile(number, self.permitted)
+
+    def scandir(self, path: str) -> _Listing:
+        """See :meth:`nacre.Filesystem.scandir`."""
+        with self._walker.place(path, follow=True) as place:
+            flags = os.O_RDONLY | os.O_DIRECTORY | _OPEN
+            return _Listing(os.open(place.name, flags, dir_fd=place.directory), self)
+
+    def stat(self, path: str) -> Attributes:
+        """See :meth:`nacre.Filesystem.stat`."""
+        return self._stat(path, follow=True)
+
+    def lstat(self, path: str) -> Attributes:
+        """See :meth:`nacre.Filesystem.lstat`."""
+        return self._stat(path, follow=False)
+
+    def _stat(self, path: str, *, follow: bool) -> Attributes:
+        with self._walker.place(path, follow=follow) as place:
+            found = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+            return Attributes.of(found)
+
+    def set_attributes(
+        self, path: str, attributes: Attributes, *, follow_symlinks: bool = True
+    ) -> None:
+        """See :meth:`nacre.Filesystem.set_attributes`."""
+        with self._walker.place(path, follow=follow_symlinks) as place:
+            where = place.directory
+            if attributes.size is not None:
+                self._truncate(place, attributes.size)
+            if attributes.permissions is not None:
+                _chmod(place, attributes.permissions & self.permitted)
+            if attributes.atime is not None and attributes.mtime is not None:
+                times = attributes.atime, attributes.mtime
+                os.utime(place.name, times, dir_fd=where, follow_symlinks=False)
+            if attributes.uid is not None and attributes.gid is not None:
+                uid, gid = attributes.uid, attributes.gid
+                os.chown(place.name, uid, gid, dir_fd=where, follow_symlinks=False)
+
+    @staticmethod
+    def _truncate(place: Place, size: int) -> None:
+        _check_offset(size)
+        number = os.open(place.name, os.O_WRONLY | _OPEN, dir_fd=place.directory)
+        try:
+            _check_regular(number)
+            os.ftruncate(number, size)
+        finally:
+            os.close(number)
+
+    def remove(self, path: str) -> None:
+        """See :meth:`nacre.Filesystem.remove`."""
+        with self._walker.place(path) as place:
+            os.unlink(place.name, dir_fd=place.directory)
+
+    def mkdir(self, path: str, attributes: Attributes) -> None:
+        """See :meth:`nacre.Filesystem.mkdir`."""
+        mode = 0o777 if attributes.permissions is None else attributes.permissions & 0o777
+        with self._walker.place(_bare(path)) as place:
+            os.mkdir(place.name, mode, dir_fd=place.directory)
+
+    def rmdir(self, path: str) -> None:
+        """See :meth:`nacre.Filesystem.rmdir`."""
+        with self._walker.place(_bare(path)) as place:
+            os.rmdir(place.name, dir_fd=place.directory)
+
+    def rename(self, old: str, new: str, *, replace: bool) -> None:
+        """See :meth:`nacre.Filesystem.rename`."""
+        with self._both(old, new) as (source, target):
+            if not replace and _link_and_remove(source, target):
+                return
+            os.rename(
+                source.name,
+                target.name,
+                src_dir_fd=source.directory,
+                dst_dir_fd=target.directory,
+            )
+
+    def link(self, old: str, new: str) -> None:
+        """See :meth:`nacre.Filesystem.link`."""
+        with self._both(old, new) as (source, target):
+            _link(source, target)
+
+    @contextmanager
+    def _both(self, old: str, new: str) -> Iterator[tuple[Place, Place]]:
+        with self._walker.place(_bare(old)) as source, self._walker.place(_bare(new)) as target:
+            yield source, target
+
+    def symlink(self, target: str, link: str) -> None:
+        """See :meth:`nacre.Filesystem.symlink`."""
+        octets = encoded(target)
+        with self._walker.place(link) as place:
+            os.symlink(octets, place.name, dir_fd=place.directory)
+
+    def readlink(self, path: str) -> str:
+        """See :meth:`nacre.Filesystem.readlink`."""
+        with self._walker.place(path) as place:
+            found = os.readlink(place.name, dir_fd=place.directory)
+        return found.decode("utf-8", "surrogateescape")
+
+    def realpath(self, path: str) -> str:
+        """See :meth:`nacre.Filesystem.realpath`."""
+        return self._walker.real(path)
+
+    def home(self, user: str) -> str:
+        """See :meth:`nacre.Filesystem.home`."""
+        if user not in ("", self._user):
+            raise failure(errno.ENOENT)
+        return "/"
+
+    def statvfs(self, path: str) -> FileSystemStatus:
+        """See :meth:`nacre.Filesystem.statvfs`."""
+        with self._walker.place(path, follow=True) as place:
+            number = pointing_at(place)
+        try:
+            return _statvfs(number)
+        finally:
+            os.close(number)
+
+    def names(
+        self, uids: tuple[int, ...], gids: tuple[int, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """See :meth:`nacre.Filesystem.names`."""
+        users = tuple([self._user if uid == os.geteuid() else "" for uid in uids])
+        return users, tuple([self._user if gid == os.getegid() else "" for gid in gids])
+
+
+class SystemFilesystem(LocalFilesystem):
+    """All files of this system, as this process's account may use them; paths start at ``home``."""
+
+    permitted = 0o7777
+
+    def __init__(self, home: str) -> None:
+        """Serve the system; ``home`` is an absolute path."""
+        super().__init__("/")
+        self._home = home
+        self._walker = Walker(self._root, tuple(encoded(home).split(b"/")))
+
+    def home(self, user: str) -> str:
+        """See :meth:`nacre.Filesystem.home`."""
+        if not user:
+            return self._home
+        try:
+            return pwd.getpwnam(user).pw_dir
+        except (KeyError, ValueError):
+            raise failure(errno.ENOENT) from None
+
+    def names(
+        self, uids: tuple[int, ...], gids: tuple[int, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """See :meth:`nacre.Filesystem.names`."""
+        return tuple(map(_user_name, uids)), tuple(map(_group_name, gids))
+
+
+def _user_name(uid: int) -> str:
+    with suppress(KeyError, OverflowError):
+        return pwd.getpwuid(uid).pw_name
+    return ""
+
+
+def _group_name(gid: int) -> str:
+    with suppress(KeyError, OverflowError):
+        return grp.getgrgid(gid).gr_name
+    return ""
+
+
+def _system_flags(flags: OpenFlag) -> int:
+    chosen = _OPEN
+    if not flags & (OpenFlag.WRITE | OpenFlag.APPEND):
+        # To make or to cut a file is to write to it, whatever else is asked for.
+        chosen |= os.O_RDWR if flags & WRITING else os.O_RDONLY
+    else:
+        chosen |= os.O_RDWR if flags & OpenFlag.READ else os.O_WRONLY
+    if flags & OpenFlag.APPEND:
+        chosen |= os.O_APPEND
+    if flags & OpenFlag.CREAT:
+        chosen |= os.O_CREAT
+        if flags & OpenFlag.EXCL:
+            chosen |= os.O_EXCL
+    if flags & OpenFlag.TRUNC:
+        chosen |= os.O_TRUNC
+    return chosen
+
+
+def _check_regular(number: int) -> None:
+    mode = os.fstat(number).st_mode
+    if stat.S_ISDIR(mode):
+        raise failure(errno.EISDIR)
+    if not stat.S_ISREG(mode):
+        raise failure(errno.EACCES)
+
+
+def _check_offset(offset: int) -> None:
+    if offset >= 1 << 63:
+        raise failure(errno.EFBIG)
+
+
+def _behind(buffers: Sequence[memoryview], count: int) -> list[memoryview]:
+    """Return what is left of ``buffers`` behind ``count`` octets."""
+    left = list(buffers)
+    while left and count >= len(left[0]):
+        count -= len(left.pop(0))
+    if count:
+        left[0] = left[0][count:]
+    return left
+
+
+def _bare(path: str) -> str:
+    """Return a path without slashes at its end: what it names need not be there yet."""
+    return path.rstrip("/") or path
+
+
+def _chmod(place: Place, mode: int) -> None:
+    """Set the permissions of what is at a place, and of nothing a link leads to."""
+    number = pointing_at(place)
+    try:
+        os.chmod(f"/proc/self/fd/{number}", mode)
+    except FileNotFoundError:  # there is no /proc
+        opened = os.open(place.name, os.O_RDONLY | _OPEN, dir_fd=place.directory)
+        try:
+            os.fchmod(opened, mode)
+        finally:
+            os.close(opened)
+    finally:
+        os.close(number)
+
+
+def _link(source: Place, target: Place) -> None:
+    os.link(
+        source.name,
+        target.name,
+        src_dir_fd=source.directory,
+        dst_dir_fd=target.directory,
+        follow_symlinks=False,
+    )
+
+
+def _link_and_remove(source: Place, target: Place) -> bool:
+    """Rename so that nothing is replaced; return False where it can't be done in this way.
+
+    :raises OSError: there is something at the target.
+    """
+    found = os.stat(source.name, dir_fd=source.directory, follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode):
+        try:
+            _link(source, target)
+        except OSError as error:
+            if error.errno not in _CANNOT_LINK:
+                raise
+        else:
+            os.unlink(source.name, dir_fd=source.directory)
+            return True
+    with suppress(FileNotFoundError):
+        os.stat(target.name, dir_fd=target.directory, follow_symlinks=False)
+        raise failure(errno.EEXIST)
+    return False
+
+
+def _statvfs(number: int) -> FileSystemStatus:
+    found = os.statvfs(number)
+    mask = (1 << 64) - 1
+    return FileSystemStatus(
+        found.f_bsize,
+        found.f_frsize,
+        found.f_blocks,
+        found.f_bfree,
+        found.f_bavail,
+        found.f_files,
+        found.f_ffree,
+        found.f_favail,
+        found.f_fsid & mask,
+        found.f_flag & 3,  # read-only and nosuid: all that the extension has
+        found.f_namemax,
+    )

@@ -1,0 +1,253 @@
+"""SFTP and scp over standard input and output: the process of a session that is another account's.
+
+It starts with the server's rights and gives them up before it looks at any file, so that the
+account need not be able to read this program. What it needs to know is in its environment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from nacre.errors import NacreError
+from nacre.limits import MIB
+from nacre.runtime.filesystem import Filesystem
+from nacre.runtime.sftp_calls import (
+    BLOCK,
+    OpenedDirectory,
+    OpenedFile,
+    answer,
+    answer_row,
+    carried_out,
+    in_a_row,
+    numbered,
+    outcome_of,
+    read_row,
+    write_row,
+)
+from nacre.server.filesystems.local import LocalFilesystem, SystemFilesystem
+from nacre.sftp.messages import Read, Write
+from nacre.sftp.server import Call, Server
+from nacre.wire.codec import Buffer
+
+T = TypeVar("T")
+
+VARIABLE = "NACRE_FILES"
+"""The variable that holds the :class:`Files` and the rights, as JSON."""
+
+_PORTION = 2 * MIB
+_PIPE = 1 * MIB
+_UNSENT = 1 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What a session's files are.
+
+    :ivar root: a directory or a URL, which the session can't leave; None is the whole system.
+    :ivar home: where the paths of the whole system start.
+    :ivar user: the name of whom files belong to below ``root``.
+    """
+
+    root: str | None
+    home: str
+    user: str
+    read_only: bool = False
+
+    def open(self) -> Filesystem:
+        """Return the filesystem.
+
+        :raises OSError: the directory can't be opened.
+        :raises ConfigurationError: the URL can't.
+        """
+        if self.root is None:
+            return SystemFilesystem(self.home)
+        if "://" not in self.root:
+            return LocalFilesystem(self.root, user=self.user, read_only=self.read_only)
+        from nacre.server.filesystems.fsspec import open_root
+
+        return open_root(self.root, user=self.user, read_only=self.read_only)
+
+
+def environment(
+    files: Files, command: bytes | None, rights: tuple[int, int, tuple[int, ...]]
+) -> dict[str, str]:
+    """Return the variables that tell :func:`main` what to do.
+
+    :param command: an scp command; None for SFTP.
+    :param rights: whose to take: user, group, and all groups.
+    """
+    told = {
+        "files": asdict(files),
+        "command": None if command is None else os.fsdecode(command),
+        "rights": rights,
+    }
+    return {VARIABLE: json.dumps(told)}
+
+
+def command_line(files: Files) -> list[str]:
+    """Return the command that runs :func:`main` with nothing of the user's on its way.
+
+    Isolated (``-I``): no variable, no working directory and no home of anybody's decides what is
+    imported, or whoever may upload a file could run it.
+    """
+    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    # A local directory needs this package alone; storages need what is installed beside it.
+    paths = [here, *sys.path[1:]] if files.root is not None and "://" in files.root else [here]
+    code = f"import sys; sys.path += {paths!r}; from nacre.server.sftp_service import main; main()"
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+def main() -> None:
+    """Serve what the environment says."""
+    told = json.loads(os.environ.pop(VARIABLE))
+    files = Files(**told["files"])
+    if files.root is not None and "://" in files.root:
+        pass
+    if told["command"] is not None:
+        pass
+    _take_rights(*told["rights"])
+    for number in (0, 1):
+        with suppress(OSError):
+            fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
+    try:
+        filesystem = files.open()
+    except (OSError, NacreError) as error:
+        sys.stderr.write(f"nacre: {files.root or files.home}: {error}\n")
+        raise SystemExit(1) from None
+    if told["command"] is None:
+        raise SystemExit(serve(filesystem))
+    raise SystemExit(_serve_scp(filesystem, os.fsencode(told["command"])))
+
+
+def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
+    if os.geteuid() != uid:
+        os.setgroups(groups)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    os.umask(0o022)
+
+
+def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
+    """Serve SFTP over two descriptors until the client is done; returns the exit status."""
+    server = Server()
+    work = _Service(server, filesystem, target)
+    try:
+        while data := os.read(source, _PORTION):
+            server.receive(data)
+            work.run()
+        server.receive_eof()
+    except (NacreError, BrokenPipeError):
+        return 1
+    finally:
+        for opened in server.files:
+            with suppress(OSError):
+                carried_out(_end(opened))
+        filesystem.close()
+    return 0
+
+
+async def _end(opened: object) -> None:
+    if isinstance(opened, OpenedFile):
+        await opened.end(complete=False)
+    elif isinstance(opened, OpenedDirectory):
+        await opened.end()
+
+
+class _Service:
+    """Carries out calls one after the other, those that follow one another in a file at once."""
+
+    def __init__(self, server: Server, filesystem: Filesystem, target: int) -> None:
+        self._server = server
+        self._filesystem = filesystem
+        self._target = target
+        self._buffer = memoryview(bytearray(BLOCK))
+
+    def run(self) -> None:
+        """Carry out all calls that are there."""
+        server = self._server
+        while True:
+            calls: list[Call] = []
+            while (call := server.next_call()) is not None:
+                calls.append(call)
+            while calls:
+                row = self._one_row(calls)
+                del calls[:row]
+            self._flush()
+            if server.wants_input:
+                return
+
+    def _one_row(self, calls: list[Call]) -> int:
+        first = calls[0]
+        file = first.files[0] if first.files else None
+        vectors = isinstance(file, OpenedFile) and file.file.vectors
+        if not vectors or not isinstance(first.request, (Read, Write)):
+            value, error = carried_out(outcome_of(self._filesystem, first))
+            answer(self._server, first, value, error)
+            return 1
+        row = calls[: in_a_row(calls)]
+        try:
+            if isinstance(first.request, Read):
+                size = carried_out(read_row(row, self._buffer))
+                answer_row(self._server, row, self._buffer, size)
+                self._flush()  # the buffer is needed again
+            else:
+                carried_out(write_row(row))
+                for call in row:
+                    answer(self._server, call, None, None)
+        except OSError as error:
+            for call in row:
+                answer(self._server, call, None, numbered(error))
+        return len(row)
+
+    def _flush(self) -> None:
+        pieces = self._server.data_to_send()
+        small: list[Buffer] = []
+        for piece in pieces:
+            if len(piece) < _UNSENT // 64:
+                small.append(piece)
+                continue
+            _write(self._target, b"".join(small))
+            small = []
+            _write(self._target, piece)
+        _write(self._target, b"".join(small))
+
+
+def _write(target: int, data: Buffer) -> None:
+    view = memoryview(data)
+    while len(view):
+        view = view[os.write(target, view) :]
+
+
+class _Line:
+    """The client, on standard input and output."""
+
+    async def read(self, n: int = -1) -> bytes:
+        return os.read(0, n)
+
+    async def write(self, data: Buffer) -> None:
+        _write(1, data)
+
+
+def _serve_scp(filesystem: Filesystem, line: bytes) -> int:
+    from nacre.runtime.scp_server import serve_scp
+    from nacre.sftp.scp_command import parse_scp
+
+    command = parse_scp(line)
+    assert command is not None
+
+    async def do(work: Coroutine[Any, Any, T]) -> T:
+        return await work
+
+    try:
+        return carried_out(serve_scp(_Line(), do, filesystem, command))
+    except (NacreError, OSError):
+        return 1
+    finally:
+        filesystem.close()

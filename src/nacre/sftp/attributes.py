@@ -1,0 +1,207 @@
+"""File attributes (draft-ietf-secsh-filexfer-02 section 5) and the lines of a listing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from enum import IntFlag
+from typing import Self
+
+from nacre.errors import MalformedMessage
+from nacre.limits import DEFAULT_SFTP_LIMITS
+from nacre.wire.codec import Reader, string, text, u32, u64
+
+_U32_MAX = 0xFFFFFFFF
+_HALF_A_YEAR = 365 * 24 * 3600 // 2
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class AttributeFlag(IntFlag):
+    """SSH_FILEXFER_ATTR: which fields follow."""
+
+    SIZE = 0x00000001
+    UIDGID = 0x00000002
+    PERMISSIONS = 0x00000004
+    ACMODTIME = 0x00000008
+    EXTENDED = 0x80000000
+
+
+_KNOWN = 0x8000000F
+# Plain numbers: an IntFlag takes microseconds to be combined, and listings have many.
+_SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What is known of a file, or is to be set; None is left out.
+
+    :ivar size: octets.
+    :ivar uid: numeric owner; goes with ``gid``.
+    :ivar gid: numeric group; goes with ``uid``.
+    :ivar permissions: ``st_mode``: permission bits, and the file's type in what a server sends.
+    :ivar atime: seconds since 1970 of the last access; goes with ``mtime``.
+    :ivar mtime: seconds since 1970 of the last change; goes with ``atime``.
+    :ivar extended: pairs of an extension's name and its octets.
+    :raises ValueError: when one of two that go together is missing.
+    """
+
+    size: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    permissions: int | None = None
+    atime: int | None = None
+    mtime: int | None = None
+    extended: tuple[tuple[str, bytes], ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.uid is None) != (self.gid is None):
+            raise ValueError("uid and gid go together")
+        if (self.atime is None) != (self.mtime is None):
+            raise ValueError("atime and mtime go together")
+
+    @classmethod
+    def of(cls, result: os.stat_result) -> Self:
+        """Return the attributes of a ``stat`` result; times are cut to what 32 bits hold."""
+        return cls(
+            size=result.st_size,
+            uid=result.st_uid & _U32_MAX,
+            gid=result.st_gid & _U32_MAX,
+            permissions=result.st_mode,
+            atime=min(max(int(result.st_atime), 0), _U32_MAX),
+            mtime=min(max(int(result.st_mtime), 0), _U32_MAX),
+        )
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the permissions say so."""
+        return stat.S_ISDIR(self.permissions or 0)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the permissions say that it is a regular file."""
+        return stat.S_ISREG(self.permissions or 0)
+
+    @property
+    def is_symlink(self) -> bool:
+        """Whether the permissions say so."""
+        return stat.S_ISLNK(self.permissions or 0)
+
+    def encode(self) -> bytes:
+        """Return the bytes of the ATTRS structure.
+
+        :raises ValueError: when a number does not fit: 64 bits for the size, 32 for all others.
+        """
+        try:
+            return self._encode()
+        except struct.error:
+            raise ValueError(f"an attribute is out of range: {self}") from None
+
+    def _encode(self) -> bytes:
+        flags = 0
+        parts = [b""]
+        if self.size is not None:
+            flags |= _SIZE
+            parts.append(u64(self.size))
+        if self.uid is not None and self.gid is not None:
+            flags |= _UIDGID
+            parts += u32(self.uid), u32(self.gid)
+        if self.permissions is not None:
+            flags |= _PERMISSIONS
+            parts.append(u32(self.permissions))
+        if self.atime is not None and self.mtime is not None:
+            flags |= _ACMODTIME
+            parts += u32(self.atime), u32(self.mtime)
+        if self.extended:
+            flags |= _EXTENDED
+            parts.append(u32(len(self.extended)))
+            for name, data in self.extended:
+                parts += text(name), string(data)
+        parts[0] = u32(flags)
+        return b"".join(parts)
+
+
+def take_attributes(reader: Reader) -> Attributes:
+    """Take an ATTRS structure off the front of ``reader``.
+
+    :raises MalformedMessage: when it is cut off, or flags announce fields that version 3 does
+        not have: where they end is unknown.
+    """
+    flags = reader.u32()
+    if flags & ~_KNOWN:
+        raise MalformedMessage(f"attributes with unknown flags 0x{flags & ~_KNOWN:x}")
+    size = uid = gid = permissions = atime = mtime = None
+    if flags & 1:
+        size = reader.u64()
+    if flags & 2:
+        uid, gid = reader.u32(), reader.u32()
+    if flags & 4:
+        permissions = reader.u32()
+    if flags & 8:
+        atime, mtime = reader.u32(), reader.u32()
+    extended = _take_extended(reader) if flags & AttributeFlag.EXTENDED else ()
+    return Attributes(size, uid, gid, permissions, atime, mtime, extended)
+
+
+def _take_extended(reader: Reader) -> tuple[tuple[str, bytes], ...]:
+    count = reader.u32()
+    if count > DEFAULT_SFTP_LIMITS.attribute_extensions:
+        raise MalformedMessage(f"{count} extended attributes of one file")
+    return tuple((reader.text(), reader.string()) for _ in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a directory listing, or the path that REALPATH and READLINK answer.
+
+    :ivar name: the file's name, one component; octets that are no UTF-8 are surrogate escapes.
+    :ivar longname: a line such as ``ls -l`` prints; only for people to read.
+    """
+
+    name: str
+    longname: str = ""
+    attributes: Attributes = Attributes()
+
+    def encode(self) -> bytes:
+        """Return the bytes of one member of a NAME packet."""
+        return text(self.name) + text(self.longname) + self.attributes.encode()
+
+
+def take_entry(reader: Reader) -> Entry:
+    """Take one member of a NAME packet off the front of ``reader``."""
+    return Entry(reader.text(), reader.text(), take_attributes(reader))
+
+
+def longname(
+    name: str,
+    attributes: Attributes,
+    *,
+    now: float,
+    user: str | None = None,
+    group: str | None = None,
+    links: int | None = None,
+    zone: tzinfo = UTC,
+) -> str:
+    """Return the line of ``ls -l`` for a file (the draft's section 7 recommends its columns).
+
+    :param now: seconds since 1970: files of the last half year show their time, others the year.
+    :param user: the owner's name; its number without one.
+    :param group: the group's name; its number without one.
+    """
+    mode = stat.filemode(attributes.permissions or 0)
+    shown_links = "?" if links is None else str(links)
+    shown_user = user or ("?" if attributes.uid is None else str(attributes.uid))
+    shown_group = group or ("?" if attributes.gid is None else str(attributes.gid))
+    size = attributes.size or 0
+    when = _when(attributes.mtime or 0, now, zone)
+    return f"{mode} {shown_links:>3} {shown_user:<8} {shown_group:<8} {size:>8} {when} {name}"
+
+
+def _when(mtime: int, now: float, zone: tzinfo) -> str:
+    moment = datetime.fromtimestamp(mtime, zone)
+    day = f"{_MONTHS[moment.month - 1]} {moment.day:>2}"
+    if now - _HALF_A_YEAR <= mtime <= now:
+        return f"{day} {moment.hour:02}:{moment.minute:02}"
+    return f"{day}  {moment.year}"

@@ -1,0 +1,259 @@
+"""The client's side of SFTP version 3.
+
+::
+
+    client = Client()
+    stream.write(client.data_to_send())           # INIT
+    for request_id, result in client.receive(stream.read()): ...
+    request_id = client.send(Stat("/etc/passwd"))
+
+A result is what the request's type says, or an :class:`~nacre.errors.SFTPError`, not raised.
+Answers come in any order; each names its request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from nacre.errors import (
+    LocalProtocolError,
+    MalformedMessage,
+    RemoteProtocolError,
+    SFTPError,
+    VersionError,
+)
+from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
+from nacre.sftp.extensions import announced_as, take_pairs
+from nacre.sftp.framing import Inbox
+from nacre.sftp.messages import FXP, VERSION_3, Request
+from nacre.sftp.status import FX, failure
+from nacre.wire.codec import Buffer, Reader, string, text, u32
+
+_REQUEST = Struct(">IBI")
+_HANDLE_REQUEST = Struct(">IBII")
+_READ_TAIL = Struct(">QI")
+_WRITE_TAIL = Struct(">QI")
+_ANSWER = Struct(">BI")
+_DATA = Struct(">BII")
+
+Result: TypeAlias = object
+"""What answers a request, by its type; or an SFTPError."""
+
+_WRITING: Final = 0
+"""Stands in the table of waiting requests for a WRITE; a READ is there as its length."""
+
+
+class Client:
+    """Sends requests, matches what comes back.
+
+    :ivar extensions: what the server announced, names and data; empty before VERSION came.
+    """
+
+    def __init__(self, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
+        """Have an INIT ready to be sent."""
+        self.extensions: Mapping[str, str] = MappingProxyType({})
+        self._limits = limits
+        self._inbox = Inbox(limits.packet)
+        self._output: list[Buffer] = [string(bytes((FXP.INIT,)) + u32(VERSION_3))]
+        self._pending: dict[int, Request[Any] | int] = {}
+        self._last_id = 0
+        self._ready = False
+        self._ended = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server's VERSION has come: requests may be sent."""
+        return self._ready
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for an answer."""
+        return len(self._pending)
+
+    @property
+    def room(self) -> int:
+        """Requests that may be sent now."""
+        return self._limits.pending - len(self._pending) if self._ready else 0
+
+    def offers(self, extension: str) -> bool:
+        """Tell whether the server announced an extended request."""
+        return extension in self.extensions or announced_as(extension) in self.extensions
+
+    def data_to_send(self) -> list[Buffer]:
+        """Return what is to be sent, in pieces, and forget it; a WRITE's data is not copied."""
+        output = self._output
+        self._output = []
+        return output
+
+    def send(self, request: Request[Any]) -> int:
+        """Send ``request``; return the id that its result will have.
+
+        :raises LocalProtocolError: before VERSION or after the end; too many requests are waiting;
+            the request is larger than a packet may be; or it is an extension that the server did
+            not announce.
+        """
+        if request.EXTENSION and not self.offers(request.EXTENSION):
+            raise LocalProtocolError(f"the server does not offer {request.EXTENSION}")
+        body = (text(request.EXTENSION) if request.EXTENSION else b"") + request.encode()
+        self._check_size(len(body))
+        number = self._new_id(request)
+        self._output.append(_REQUEST.pack(5 + len(body), request.NUMBER, number) + body)
+        return number
+
+    def send_read(self, handle: bytes, offset: int, length: int) -> int:
+        """Send a READ; its result is a ``memoryview`` of 1 to ``length`` octets, None at the end.
+
+        :raises LocalProtocolError: as :meth:`send`, or ``length`` is 0 or above the bound.
+        """
+        if not 0 < length <= self._limits.read:
+            raise LocalProtocolError(f"a READ of {length} bytes: 1 to {self._limits.read} may be")
+        self._check_offset(offset)
+        number = self._new_id(length)
+        size = len(handle)
+        head = _HANDLE_REQUEST.pack(21 + size, FXP.READ, number, size)
+        self._output.append(b"".join((head, handle, _READ_TAIL.pack(offset, length))))
+        return number
+
+    def send_write(self, handle: bytes, offset: int, data: Buffer) -> int:
+        """Send a WRITE; its result is None. ``data`` must stay as it is until it was sent.
+
+        :raises LocalProtocolError: as :meth:`send`.
+        """
+        size, amount = len(handle), len(data)
+        self._check_offset(offset)
+        self._check_size(21 + size + amount)
+        number = self._new_id(_WRITING)
+        head = _HANDLE_REQUEST.pack(21 + size + amount, FXP.WRITE, number, size)
+        self._output.append(b"".join((head, handle, _WRITE_TAIL.pack(offset, amount))))
+        self._output.append(data)
+        return number
+
+    def receive(self, data: Buffer) -> list[tuple[int, Result]]:
+        """Take what the server sent, in any portions; return ids and results.
+
+        ``data`` must not change afterwards: results may be views into it.
+
+        :raises RemoteProtocolError: the server broke the protocol; nothing more is taken, and
+            every waiting request has failed.
+        """
+        if self._ended:
+            raise LocalProtocolError("the session has ended")
+        results: list[tuple[int, Result]] = []
+        try:
+            self._inbox.feed(data)
+            while (packet := self._inbox.next()) is not None:
+                if self._ready:
+                    results.append(self._accept(packet))
+                else:
+                    self._accept_version(packet)
+        except RemoteProtocolError:
+            self._ended = True
+            raise
+        return results
+
+    def receive_eof(self) -> None:
+        """The stream ended.
+
+        :raises RemoteProtocolError: in the middle of a packet, or before VERSION.
+        """
+        self._ended = True
+        if self._inbox.partial or not self._ready:
+            raise RemoteProtocolError("the SFTP session broke off")
+
+    def _new_id(self, request: Request[Any] | int) -> int:
+        if not self._ready or self._ended:
+            raise LocalProtocolError("no request may be sent before VERSION or after the end")
+        if len(self._pending) >= self._limits.pending:
+            raise LocalProtocolError(f"{len(self._pending)} requests wait for their answers")
+        number = (self._last_id + 1) & 0xFFFFFFFF
+        while number in self._pending:
+            number = (number + 1) & 0xFFFFFFFF
+        self._last_id = number
+        self._pending[number] = request
+        return number
+
+    def _check_offset(self, offset: int) -> None:
+        if not 0 <= offset < 1 << 64:
+            raise LocalProtocolError(f"there is no offset {offset}")
+
+    def _check_size(self, size: int) -> None:
+        if size + 5 > self._limits.packet:
+            raise LocalProtocolError(f"a request of {size} bytes is larger than a packet may be")
+
+    def _accept_version(self, packet: memoryview) -> None:
+        reader = Reader(packet)
+        if reader.u8() != FXP.VERSION:
+            raise RemoteProtocolError("the server's first packet is no VERSION: no SFTP server?")
+        version = reader.u32()
+        if version != VERSION_3:
+            raise VersionError(f"the server speaks version {version} of SFTP, not 3")
+        self.extensions = MappingProxyType(take_pairs(reader))
+        self._ready = True
+
+    def _accept(self, packet: memoryview) -> tuple[int, Result]:
+        if len(packet) < 5:
+            raise MalformedMessage("an answer without a request id")
+        kind, number = _ANSWER.unpack_from(packet)
+        request = self._pending.pop(number, None)
+        if request is None:
+            raise RemoteProtocolError(f"an answer to request {number}, which does not wait for one")
+        if kind == FXP.DATA and isinstance(request, int) and request != _WRITING:
+            return number, _data(packet, request)
+        if kind == FXP.STATUS:
+            return number, _status(Reader(packet, 5), request)
+        if isinstance(request, int) or kind != request.ANSWER:
+            raise RemoteProtocolError(f"a packet of type {kind} answers {_name(request)}")
+        reader = Reader(packet, 5)
+        result = request.decode_answer(reader)
+        reader.end()
+        return number, result
+
+
+def _data(packet: memoryview, asked: int) -> memoryview | None:
+    """Return what DATA holds; some servers say the end of a file by DATA without an octet."""
+    if len(packet) < 9:
+        raise MalformedMessage("DATA without a length")
+    size = len(packet) - 9
+    if _DATA.unpack_from(packet)[2] != size:
+        raise MalformedMessage("DATA whose length is not that of its packet")
+    if size > asked:
+        raise RemoteProtocolError(f"{size} bytes answer a READ of {asked}")
+    return packet[9:] if size else None
+
+
+def _status(reader: Reader, request: Request[Any] | int) -> Result:
+    code = reader.u32()
+    message = ""
+    if reader.remaining:  # Servers of before version 3 send neither text nor language.
+        message = reader.text()
+        if reader.remaining:
+            reader.text()
+    reader.end()
+    answer = _answer_type(request)
+    if code == FX.OK:
+        if answer != FXP.STATUS:
+            raise RemoteProtocolError(f"{_name(request)} is answered by OK, without its result")
+        return None
+    if code == FX.EOF and answer in (FXP.DATA, FXP.NAME):
+        return None
+    return _failure(code, message, request)
+
+
+def _answer_type(request: Request[Any] | int) -> int:
+    if isinstance(request, int):
+        return FXP.STATUS if request == _WRITING else FXP.DATA
+    return request.ANSWER
+
+
+def _failure(code: int, message: str, request: Request[Any] | int) -> SFTPError:
+    paths = (None, None) if isinstance(request, int) else request.paths
+    return failure(code, message, *paths)
+
+
+def _name(request: Request[Any] | int) -> str:
+    if isinstance(request, int):
+        return "WRITE" if request == _WRITING else "READ"
+    return type(request).__name__.upper()

@@ -1,0 +1,358 @@
+"""The extended requests, by their names.
+
+Those of OpenSSH are laid out in its PROTOCOL document, section 4; ``copy-data``,
+``home-directory`` and ``check-file`` in draft-ietf-secsh-filexfer-extensions-00.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self, dataclass_transform
+
+from nacre.errors import MalformedMessage
+from nacre.limits import DEFAULT_SFTP_LIMITS
+from nacre.sftp.messages import (
+    FXP,
+    AnyHandle,
+    Attrs,
+    FileHandle,
+    PathRequest,
+    Q,
+    Request,
+    StatusRequest,
+    compiled,
+)
+from nacre.wire.codec import Reader, text, u32
+from nacre.wire.message import U32, U64, Record, Rest, String, Text, record
+
+EXTENSIONS: dict[str, type[Request[Any]]] = {}
+"""Every extended request known here, by its name."""
+
+HASHES = ("sha256", "sha512", "sha384", "sha224")
+"""The hash algorithms of ``check-file`` that are taken; MD5 and SHA-1 verify nothing."""
+
+OFFERED = {
+    "posix-rename@openssh.com": "1",
+    "statvfs@openssh.com": "2",
+    "fstatvfs@openssh.com": "2",
+    "hardlink@openssh.com": "1",
+    "fsync@openssh.com": "1",
+    "lsetstat@openssh.com": "1",
+    "limits@openssh.com": "1",
+    "expand-path@openssh.com": "1",
+    "users-groups-by-id@openssh.com": "1",
+    "copy-data": "1",
+    "home-directory": "1",
+    "check-file": ",".join(HASHES),
+}
+"""What a server announces in VERSION: names, and versions or, of ``check-file``, algorithms."""
+
+_ANNOUNCED_AS = {"check-file-handle": "check-file", "check-file-name": "check-file"}
+
+
+def announced_as(name: str) -> str:
+    """Return the name under which VERSION announces the extended request ``name``."""
+    return _ANNOUNCED_AS.get(name, name)
+
+
+@dataclass_transform(frozen_default=True)
+def extension(name: str) -> Callable[[type[Q]], type[Q]]:
+    """Make a class the extended request ``name``."""
+
+    def decorate(cls: type[Q]) -> type[Q]:
+        made = compiled(cls)
+        made.NUMBER = FXP.EXTENDED
+        made.EXTENSION = name
+        EXTENSIONS[name] = made
+        return made
+
+    return decorate
+
+
+def encode_pairs(pairs: dict[str, str]) -> bytes:
+    """Return the bytes of the extension pairs that end INIT and VERSION."""
+    return b"".join([text(name) + text(data) for name, data in pairs.items()])
+
+
+def take_pairs(reader: Reader) -> dict[str, str]:
+    """Take the extension pairs that end INIT and VERSION (draft-ietf-secsh-filexfer-02, 4).
+
+    :raises MalformedMessage: when one is cut off, or there are too many.
+    """
+    pairs: dict[str, str] = {}
+    for _ in range(DEFAULT_SFTP_LIMITS.extensions):
+        if not reader.remaining:
+            return pairs
+        name = reader.text()
+        pairs[name] = reader.text()
+    if reader.remaining:
+        raise MalformedMessage(f"more than {DEFAULT_SFTP_LIMITS.extensions} extensions")
+    return pairs
+
+
+@extension("posix-rename@openssh.com")
+class PosixRename(StatusRequest):
+    """Rename; an existing ``new`` is replaced, in one step."""
+
+    old: Text
+    new: Text
+
+
+@record
+class FileSystemStatus(Record):
+    """What ``statvfs`` tells of a file system; the fields are those of :func:`os.statvfs`."""
+
+    bsize: U64
+    frsize: U64
+    blocks: U64
+    bfree: U64
+    bavail: U64
+    files: U64
+    ffree: U64
+    favail: U64
+    fsid: U64
+    flag: U64
+    namemax: U64
+
+
+class StatVFSRequest(Request[FileSystemStatus]):
+    """A request for the state of a file system."""
+
+    __slots__ = ()
+    ANSWER = FXP.EXTENDED_REPLY
+
+    @classmethod
+    def decode_answer(cls, reader: Reader) -> FileSystemStatus:
+        """Take the eleven numbers."""
+        return FileSystemStatus.decode(reader.rest())
+
+
+@extension("statvfs@openssh.com")
+class StatVFS(StatVFSRequest):
+    """Ask for the state of the file system that holds ``path``."""
+
+    path: Text
+
+
+@extension("fstatvfs@openssh.com")
+class FStatVFS(StatVFSRequest):
+    """Ask for the state of the file system that holds an open file."""
+
+    handle: AnyHandle
+
+
+@extension("hardlink@openssh.com")
+class HardLink(StatusRequest):
+    """Make ``new`` another name of the file ``old``."""
+
+    old: Text
+    new: Text
+
+
+@extension("fsync@openssh.com")
+class FSync(StatusRequest):
+    """Bring an open file to the disk before answering."""
+
+    handle: FileHandle
+
+
+@extension("lsetstat@openssh.com")
+class LSetStat(StatusRequest):
+    """Set attributes, a symbolic link's own."""
+
+    path: Text
+    attributes: Attrs
+
+
+@record
+class ServerLimits(Record):
+    """What a server takes; a number of 0 is one it does not tell.
+
+    :ivar packet: octets of a packet.
+    :ivar read: octets one READ returns.
+    :ivar write: octets one WRITE takes.
+    :ivar handles: files and directories open at once.
+    """
+
+    packet: U64
+    read: U64
+    write: U64
+    handles: U64
+
+
+@extension("limits@openssh.com")
+class Limits(Request[ServerLimits]):
+    """Ask what the server takes."""
+
+    ANSWER = FXP.EXTENDED_REPLY
+
+    @classmethod
+    def decode_answer(cls, reader: Reader) -> ServerLimits:
+        """Take the four numbers."""
+        return ServerLimits.decode(reader.rest())
+
+
+@extension("expand-path@openssh.com")
+class ExpandPath(PathRequest):
+    """Like REALPATH, and ``~`` and ``~user`` in front are home directories."""
+
+    path: Text
+
+
+@extension("home-directory")
+class HomeDirectory(PathRequest):
+    """Ask for a user's home directory; an empty name is the user's own."""
+
+    user: Text
+
+
+@extension("users-groups-by-id@openssh.com")
+class UsersGroupsById(Request[tuple[tuple[str, ...], tuple[str, ...]]]):
+    """Ask for names by numbers: :meth:`of` makes it, ``uids`` and ``gids`` read it.
+
+    The answer has a name for each number, in their order; an empty one is not known.
+    """
+
+    ANSWER = FXP.EXTENDED_REPLY
+
+    packed_uids: String
+    packed_gids: String
+
+    @classmethod
+    def of(cls, uids: tuple[int, ...], gids: tuple[int, ...]) -> Self:
+        """Return the request for these numbers."""
+        return cls(b"".join(map(u32, uids)), b"".join(map(u32, gids)))
+
+    @property
+    def uids(self) -> tuple[int, ...]:
+        """The users' numbers.
+
+        :raises MalformedMessage: when they are not whole.
+        """
+        return _numbers(self.packed_uids)
+
+    @property
+    def gids(self) -> tuple[int, ...]:
+        """The groups' numbers.
+
+        :raises MalformedMessage: when they are not whole.
+        """
+        return _numbers(self.packed_gids)
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take both lists of numbers."""
+        value = cls(reader.string(), reader.string())
+        reader.end()
+        if len(value.packed_uids) % 4 or len(value.packed_gids) % 4:
+            raise MalformedMessage("a list of numbers that is not whole")
+        return value
+
+    @classmethod
+    def decode_answer(cls, reader: Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Take both lists of names."""
+        return _names(reader.string()), _names(reader.string())
+
+
+@record
+class UsersGroupsAnswer(Record):
+    """The answer to :class:`UsersGroupsById`; :meth:`of` makes it."""
+
+    packed_users: String
+    packed_groups: String
+
+    @classmethod
+    def of(cls, users: tuple[str, ...], groups: tuple[str, ...]) -> Self:
+        """Return the answer of these names, in the order of the numbers; empty is not known."""
+        return cls(b"".join(map(text, users)), b"".join(map(text, groups)))
+
+
+def _numbers(packed: bytes) -> tuple[int, ...]:
+    reader = Reader(packed)
+    return tuple([reader.u32() for _ in range(len(packed) // 4)])
+
+
+def _names(packed: bytes) -> tuple[str, ...]:
+    reader = Reader(packed)
+    names = []
+    while reader.remaining:
+        names.append(reader.text())
+    return tuple(names)
+
+
+@extension("copy-data")
+class CopyData(StatusRequest):
+    """Copy octets from one open file to another on the server; a length of 0 is all there are."""
+
+    read_from: FileHandle
+    read_offset: U64
+    length: U64
+    write_to: FileHandle
+    write_offset: U64
+
+
+@record
+class FileHashes(Record):
+    """The answer of ``check-file``.
+
+    :ivar algorithm: the one the server chose among those it was asked for.
+    :ivar hashes: the hashes of the blocks, one behind the other.
+    """
+
+    algorithm: Text
+    hashes: Rest
+
+
+class CheckFileRequest(Request[FileHashes]):
+    """A request for hashes: of all of the range with a ``block_size`` of 0, or one of each block.
+
+    ``algorithms`` are names joined by commas, the wanted first; a ``length`` of 0 is all from
+    ``offset`` on. A ``block_size`` is at least 256.
+    """
+
+    __slots__ = ()
+    ANSWER = FXP.EXTENDED_REPLY
+
+    @classmethod
+    def decode_answer(cls, reader: Reader) -> FileHashes:
+        """Take the algorithm and the hashes.
+
+        The name ``check-file`` may stand in front: earlier drafts and Paramiko have it there.
+        """
+        algorithm = reader.text()
+        if algorithm == CheckFile.EXTENSION:
+            algorithm = reader.text()
+        return FileHashes(algorithm, reader.rest())
+
+
+@extension("check-file-handle")
+class CheckFileHandle(CheckFileRequest):
+    """Ask for hashes of an open file."""
+
+    handle: FileHandle
+    algorithms: Text
+    offset: U64
+    length: U64
+    block_size: U32
+
+
+@extension("check-file-name")
+class CheckFileName(CheckFileRequest):
+    """Ask for hashes of a file by its path."""
+
+    path: Text
+    algorithms: Text
+    offset: U64
+    length: U64
+    block_size: U32
+
+
+@extension("check-file")
+class CheckFile(CheckFileRequest):
+    """``check-file-handle`` as Paramiko says it; its answer begins with ``check-file``."""
+
+    handle: FileHandle
+    algorithms: Text
+    offset: U64
+    length: U64
+    block_size: U32

@@ -1,0 +1,342 @@
+"""Which octets of a file to ask for next, and how many at once.
+
+::
+
+    window = Window()
+    reads = ReadAhead(window, extents(0, size))
+    while not reads.done:
+        while (span := reads.next(now)) is not None:
+            ask(span.offset, span.length)
+        …
+        reads.received(span, got, now)            # or reads.ended(span, now), reads.lost(span)
+
+Nothing here does I/O or knows the time: ``now`` is seconds of any clock that never goes back. One
+:class:`Window` serves all transfers of a connection, because they share its path.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from nacre.errors import LocalProtocolError
+from nacre.limits import KIB, MIB
+from nacre.sftp.extensions import ServerLimits
+
+DEFAULT_REQUEST = 32 * KIB
+"""Octets of one READ or WRITE that every server takes (draft-ietf-secsh-filexfer-02, 3)."""
+
+LARGEST_REQUEST = 255 * KIB
+"""Octets of one READ or WRITE at most, whatever a server announces."""
+
+_SMALLEST_REQUEST = 512
+"""What a request shrinks to for a server that answers less; then short reads are asked again."""
+
+_PATIENCE = 1.0
+"""Seconds without an answer, at least, before a server counts as stalled."""
+
+_ROUNDS = 10
+"""Round trips over which the best rate counts: a pause of the owner's disk is forgotten so."""
+
+
+def request_sizes(limits: ServerLimits | None) -> tuple[int, int]:
+    """Return octets of one READ and of one WRITE, by the answer to ``limits@openssh.com``."""
+    if limits is None:
+        return DEFAULT_REQUEST, DEFAULT_REQUEST
+    return _request_size(limits.read), _request_size(limits.write)
+
+
+def _request_size(announced: int) -> int:
+    return min(announced, LARGEST_REQUEST) if announced else DEFAULT_REQUEST
+
+
+def extents(start: int, end: int | None) -> Iterator[tuple[int, int | None]]:
+    """Return one extent: all octets from ``start`` to ``end``, or to the file's end."""
+    yield start, end
+
+
+def without_holes(
+    size: int, holes: Iterable[tuple[int, int]], start: int = 0
+) -> Iterator[tuple[int, int | None]]:
+    """Return the extents of a sparse file, its holes (start and end of each, in order) left out."""
+    for hole, hole_end in holes:
+        if hole > start:
+            yield start, min(hole, size)
+        start = max(start, hole_end)
+    if start < size:
+        yield start, size
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A request in flight: ``length`` octets from ``offset`` on.
+
+    :ivar sent: when it was given out.
+    """
+
+    offset: int
+    length: int
+    sent: float
+
+    @property
+    def end(self) -> int:
+        """The offset behind its last octet."""
+        return self.offset + self.length
+
+
+class Window:
+    """How many octets may be in flight: twice the bandwidth times the delay, as measured.
+
+    With twice what the path holds, a path that takes more shows it within a round trip: the rate
+    doubles, and the window with it. So it starts at ``floor`` and needs no probing. When nothing
+    comes back for long, it halves again and again down to one request, and grows back likewise.
+
+    :ivar limit: octets that may be in flight now.
+    :ivar in_flight: octets that are.
+    :ivar ceiling: octets that ever may be.
+    :ivar stalled: whether the server has not answered for too long.
+    """
+
+    def __init__(self, *, floor: int = 2 * MIB, ceiling: int = 64 * MIB) -> None:
+        """Measure one path.
+
+        :param floor: octets in flight before anything is measured; OpenSSH's clients keep 2 MiB.
+        :param ceiling: octets in flight at most: 64 MiB fill 1 Gbit/s over 250 ms, twice.
+        """
+        self.limit = floor
+        self.in_flight = 0
+        self.ceiling = max(ceiling, floor)
+        self.stalled = False
+        self._floor = self._low = floor
+        self._delay = float("inf")
+        self._smooth_delay = 0.0
+        self._rates: deque[float] = deque(maxlen=_ROUNDS)
+        self._delivered = 0
+        self._round = (0.0, 0)
+        self._progress = 0.0
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call ``tick`` if nothing comes back until then; None with nothing in flight."""
+        return self._progress + self._patience if self.in_flight else None
+
+    @property
+    def _patience(self) -> float:
+        return max(_PATIENCE, 4 * self._smooth_delay)
+
+    def fits(self, octets: int) -> bool:
+        """Tell whether a request may go out now; one may always be in flight."""
+        return not self.in_flight or self.in_flight + octets <= self.limit
+
+    def sent(self, octets: int, now: float) -> None:
+        """A request went out."""
+        if not self.in_flight:
+            self._progress = now
+            self._round = now, self._delivered
+        self.in_flight += octets
+
+    def answered(self, asked: int, got: int, sent: float, now: float) -> None:
+        """A request of ``asked`` octets, sent at ``sent``, moved ``got``."""
+        self.in_flight -= asked
+        self._delivered += got
+        self._progress = now
+        self.stalled = False
+        delay = now - sent
+        self._delay = min(self._delay, delay)
+        self._smooth_delay += (delay - self._smooth_delay) / 8
+        began, before = self._round
+        # A round ends with the answer to a request that was sent in it: one round trip at least.
+        if began <= sent and began < now:
+            self._rates.append((self._delivered - before) / (now - began))
+            self._round = now, self._delivered
+            self._low = min(2 * self._low, self._floor)
+            wanted = int(2 * max(self._rates) * self._delay)
+            self.limit = max(self._low, min(wanted, self.ceiling))
+
+    def forgot(self, octets: int) -> None:
+        """A request ended in a way that tells nothing of the path."""
+        self.in_flight -= octets
+
+    def tick(self, now: float) -> None:
+        """Time has passed: back off from a server that answers nothing."""
+        if not self.in_flight or now < self._progress + self._patience:
+            return
+        self.stalled = True
+        self._progress = now
+        self._round = now, self._delivered
+        self._rates.clear()
+        self.limit = self._low = max(self.limit // 2, DEFAULT_REQUEST)
+
+
+class _Pipeline:
+    """Hands out spans, and takes back what has to be asked again: the lowest offset first.
+
+    Beside what is in flight, at most the window's ceiling of octets is done ahead of the first
+    gap, so whoever needs the octets in order holds no more than that.
+
+    :ivar end: where the file turned out to end, or None. What was got from behind it is void.
+    :ivar moved: octets transferred.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        extents: Iterable[tuple[int, int | None]],
+        *,
+        request: int = DEFAULT_REQUEST,
+    ) -> None:
+        """Transfer ``extents``: pairs of start and end, in order; an end of None is the file's.
+
+        :param request: octets of one request.
+        """
+        self.end: int | None = None
+        self.moved = 0
+        self._window = window
+        self._extents = iter(extents)
+        self._request = request
+        self._position = 0
+        self._extent_end: int | None = 0
+        self._exhausted = False
+        self._in_flight: dict[int, Span] = {}
+        self._again: list[tuple[int, int]] = []
+        self._losses: dict[int, int] = {}
+        # Where spans began, from the first that is not done on; what is done among them.
+        self._begun: list[int] = []
+        self._finished: dict[int, int] = {}
+        self._ahead = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests in flight."""
+        return len(self._in_flight)
+
+    @property
+    def done(self) -> bool:
+        """Whether all is transferred and nothing is in flight."""
+        return not self._in_flight and not self._again and not self._more()
+
+    @property
+    def watermark(self) -> int:
+        """All before this offset is transferred: a transfer that breaks off goes on here.
+
+        What lies behind it may have gaps. A local file that is cut off here can be resumed by its
+        size; one that is not looks longer than it is.
+        """
+        return self._begun[0] if self._begun else self._position
+
+    def next(self, now: float) -> Span | None:
+        """Return what to ask for now; None when enough is in flight, or there is no more."""
+        if not self._window.fits(self._request):
+            return None
+        if self._again:
+            offset, length = heapq.heappop(self._again)
+        elif self._ahead < self._window.ceiling and self._more():
+            offset = self._position
+            stop = self._extent_end
+            length = self._request if stop is None else min(self._request, stop - offset)
+            self._position += length
+            heapq.heappush(self._begun, offset)
+        else:
+            return None
+        span = Span(offset, length, now)
+        self._in_flight[offset] = span
+        self._window.sent(length, now)
+        return span
+
+    def ended(self, span: Span, now: float) -> None:
+        """The file ends at or before the span's offset: nothing is there, nor behind it."""
+        self._land(span)
+        self._window.answered(span.length, 0, span.sent, now)
+        if self.end is not None and self.end <= span.offset:
+            return
+        end = self.end = span.offset
+        self._exhausted = True
+        self._position = min(self._position, end)
+        self._again = [piece for piece in self._again if piece[0] < end]
+        heapq.heapify(self._again)
+        self._begun = [offset for offset in self._begun if offset < end]
+        heapq.heapify(self._begun)
+        for offset in [offset for offset in self._finished if offset >= end]:
+            self._ahead -= self._finished.pop(offset)
+
+    def lost(self, span: Span) -> int:
+        """The request did nothing and will not: ask again. Return how often that was so."""
+        self._land(span)
+        self._window.forgot(span.length)
+        if self._void(span):
+            return 0
+        heapq.heappush(self._again, (span.offset, span.length))
+        self._losses[span.offset] = self._losses.get(span.offset, 0) + 1
+        return self._losses[span.offset]
+
+    def _complete(self, span: Span, got: int, now: float) -> bool:
+        if not 0 < got <= span.length:
+            raise LocalProtocolError(f"{got} bytes for a request of {span.length}")
+        self._land(span)
+        self._window.answered(span.length, got, span.sent, now)
+        if self._void(span):
+            return False
+        self._losses.pop(span.offset, None)
+        self.moved += got
+        if got < span.length:
+            rest = span.offset + got
+            heapq.heappush(self._begun, rest)
+            heapq.heappush(self._again, (rest, span.length - got))
+        self._finished[span.offset] = got
+        self._ahead += got
+        while self._begun and self._begun[0] in self._finished:
+            self._ahead -= self._finished.pop(heapq.heappop(self._begun))
+        return True
+
+    def _land(self, span: Span) -> None:
+        if self._in_flight.get(span.offset) is not span:
+            raise LocalProtocolError(f"nothing is in flight at offset {span.offset}")
+        del self._in_flight[span.offset]
+
+    def _void(self, span: Span) -> bool:
+        return self.end is not None and span.offset >= self.end
+
+    def _more(self) -> bool:
+        """Tell whether there is something not yet asked for; step into its extent."""
+        while not self._exhausted and self._position == self._extent_end:
+            start, end = next(self._extents, (None, None))
+            if start is None:
+                self._exhausted = True
+            elif start < self._position or (end is not None and end < start):
+                raise LocalProtocolError("extents are not in order")
+            else:
+                self._position, self._extent_end = start, end
+        return not self._exhausted
+
+
+class ReadAhead(_Pipeline):
+    """What to READ next."""
+
+    _last_short = 0
+
+    def received(self, span: Span, got: int, now: float) -> bool:
+        """``got`` octets came, at least one; the rest of a short read is asked for again.
+
+        Return whether they count: not when they are behind the ``end`` that was found meanwhile.
+        """
+        counts = self._complete(span, got, now)
+        if got < span.length:
+            if got == self._last_short:
+                # Twice the same: this is all that the server reads at once.
+                self._request = max(got, _SMALLEST_REQUEST)
+            self._last_short = got
+        return counts
+
+
+class WriteBehind(_Pipeline):
+    """What to WRITE next. ``ended`` is for a local file that is shorter than it was.
+
+    Spans are given out from the front to the back. A server that writes them in that order has no
+    gap before its file's end when the connection breaks, unless some were ``lost`` before.
+    """
+
+    def written(self, span: Span, now: float, length: int | None = None) -> None:
+        """The span was written, or ``length`` octets of it where no more were there to send."""
+        self._complete(span, span.length if length is None else length, now)

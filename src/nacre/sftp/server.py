@@ -1,0 +1,400 @@
+"""The server's side of SFTP version 3. Every request is a question to its owner.
+
+::
+
+    server = Server()
+    server.receive(stream.read())
+    while (call := server.next_call()) is not None:
+        answer(call)                              # server.send_data(call.id, …), now or later
+    stream.write(server.data_to_send())
+
+Calls may be answered in any order, but those of one file must be carried out in the order they
+came (draft-ietf-secsh-filexfer-02 section 6.1). What can't be right (an unknown handle, an unknown
+extension, one open file too many) is answered here and is no call. When what a client sends can't
+be read, the session ends; ``files`` is then what remains to be closed.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any
+
+from nacre.errors import (
+    LocalProtocolError,
+    MalformedMessage,
+    RemoteProtocolError,
+    VersionError,
+)
+from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
+from nacre.sftp.attributes import Attributes, Entry
+from nacre.sftp.extensions import (
+    EXTENSIONS,
+    OFFERED,
+    CheckFile,
+    Limits,
+    ServerLimits,
+    announced_as,
+    encode_pairs,
+    take_pairs,
+)
+from nacre.sftp.framing import Inbox
+from nacre.sftp.messages import (
+    FXP,
+    REQUESTS,
+    VERSION_3,
+    AttributesRequest,
+    Close,
+    HandleRequest,
+    OpenDir,
+    PathRequest,
+    Read,
+    ReadDir,
+    Request,
+    StatusRequest,
+    Write,
+)
+from nacre.sftp.status import FX, status_of
+from nacre.wire.codec import Buffer, Reader, string, text, u32, u64
+from nacre.wire.message import Record
+
+_HEAD = Struct(">IBI")
+_DATA_HEAD = Struct(">IBII")
+_OFFSET_LENGTH = Struct(">QI")
+
+_UNSENT = 4096
+"""Pieces that wait to be sent at which no call is taken: most requests can be answered here."""
+
+DATA_ROOM = _DATA_HEAD.size
+"""Octets in front of a DATA packet's data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that waits for its answer.
+
+    :ivar id: names it in every ``send_*``.
+    :ivar request: what is asked. A READ's length is never above the bound.
+    :ivar files: what its handles stand for: the objects that ``send_handle`` was given, in the
+        order of the handles in the request.
+    """
+
+    id: int
+    request: Request[Any]
+    files: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    kind: str
+    file: object
+
+
+class Server:
+    """Turns a client's packets into calls, and answers into packets."""
+
+    def __init__(
+        self,
+        *,
+        extensions: Mapping[str, str] = OFFERED,
+        limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
+    ) -> None:
+        """Serve one session.
+
+        :param extensions: what VERSION announces. One that is not in it is answered OP_UNSUPPORTED.
+        """
+        self._extensions = dict(extensions)
+        self._limits = limits
+        self._inbox = Inbox(limits.packet)
+        self._output: list[Buffer] = []
+        self._calls: dict[int, Request[Any]] = {}
+        self._octets = 0
+        self._handles: dict[bytes, _Open] = {}
+        self._opening = 0
+        self._last_handle = 0
+        self._ready = False
+        self._ended = False
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether ``receive`` may be called: all of the last portion became calls."""
+        return self._inbox.hungry and not self._full and not self._ended
+
+    @property
+    def outstanding(self) -> int:
+        """Calls without an answer."""
+        return len(self._calls)
+
+    @property
+    def files(self) -> list[object]:
+        """The objects behind all handles that are open."""
+        return [opened.file for opened in self._handles.values()]
+
+    def data_to_send(self) -> list[Buffer]:
+        """Return what is to be sent, in pieces, and forget it; data of files is not copied.
+
+        Whoever sends it slowly takes calls slowly: that bounds what waits to be sent.
+        """
+        output = self._output
+        self._output = []
+        return output
+
+    def receive(self, data: Buffer) -> None:
+        """Take what the client sent, in any portions; ``data`` must not change afterwards.
+
+        :raises LocalProtocolError: ``wants_input`` is false.
+        """
+        if not self.wants_input:
+            raise LocalProtocolError("no more is taken now")
+        self._inbox.feed(data)
+
+    def receive_eof(self) -> None:
+        """The stream ended.
+
+        :raises RemoteProtocolError: in the middle of a packet.
+        """
+        self._ended = True
+        if self._inbox.partial:
+            raise RemoteProtocolError("the SFTP session broke off")
+
+    def next_call(self) -> Call | None:
+        """Return the next call; None when more input is needed, or answers are.
+
+        :raises RemoteProtocolError: the client broke the protocol; nothing more is taken.
+        """
+        try:
+            while not self._ended and not self._full:
+                packet = self._inbox.next()
+                if packet is None:
+                    break
+                if (call := self._accept(packet)) is not None:
+                    return call
+        except RemoteProtocolError:
+            self._ended = True
+            raise
+        return None
+
+    @property
+    def _full(self) -> bool:
+        limits = self._limits
+        busy = len(self._calls) >= limits.requests or self._octets >= limits.request_octets
+        return busy or len(self._output) >= _UNSENT
+
+    # Requests.
+
+    def _accept(self, packet: memoryview) -> Call | None:
+        kind = packet[0]
+        if not self._ready:
+            self._accept_init(packet)
+            return None
+        reader = Reader(packet, 1)
+        number = reader.u32()
+        if number in self._calls:
+            raise RemoteProtocolError(f"request id {number} is used twice")
+        if kind == FXP.INIT:
+            raise RemoteProtocolError("a second INIT")
+        if kind == FXP.READ:
+            return self._ask(number, self._read(packet, reader))
+        if kind == FXP.WRITE:
+            return self._ask(number, _write(packet, reader))
+        known = self._extended(reader) if kind == FXP.EXTENDED else REQUESTS.get(kind)
+        if known is None:
+            self._status(number, FX.OP_UNSUPPORTED, "Operation not supported")
+            return None
+        return self._ask(number, known.decode(reader))
+
+    def _accept_init(self, packet: memoryview) -> None:
+        reader = Reader(packet)
+        if reader.u8() != FXP.INIT:
+            raise RemoteProtocolError("the client's first packet is no INIT")
+        version = reader.u32()
+        take_pairs(reader)
+        if version < VERSION_3:
+            raise VersionError(f"the client speaks version {version} of SFTP, not 3")
+        body = bytes((FXP.VERSION,)) + u32(VERSION_3) + encode_pairs(self._extensions)
+        self._output.append(string(body))
+        self._ready = True
+
+    def _extended(self, reader: Reader) -> type[Request[Any]] | None:
+        name = reader.text()
+        return EXTENSIONS.get(name) if announced_as(name) in self._extensions else None
+
+    def _read(self, packet: memoryview, reader: Reader) -> Read:
+        handle = reader.string()
+        if reader.remaining != 12:
+            raise MalformedMessage("a READ of a wrong size")
+        offset, length = _OFFSET_LENGTH.unpack_from(packet, len(packet) - 12)
+        return Read(handle, offset, min(length, self._limits.read))
+
+    def _ask(self, number: int, request: Request[Any]) -> Call | None:
+        opened = [self._handles.get(getattr(request, name)) for name, _ in request.HANDLES]
+        for found, (_, kind) in zip(opened, request.HANDLES, strict=True):
+            if found is None or kind not in ("any", found.kind):
+                self._status(number, FX.FAILURE, "Invalid handle")
+                return None
+        if isinstance(request, Limits):
+            self._reply(number, self._own_limits().encode())
+            return None
+        if isinstance(request, HandleRequest):
+            if len(self._handles) + self._opening >= self._limits.handles:
+                self._status(number, *status_of(OSError(errno.EMFILE, "")))
+                return None
+            self._opening += 1
+        elif isinstance(request, Close):
+            # From here on the handle is unknown: no later request can reach a file being closed.
+            del self._handles[request.handle]
+        self._calls[number] = request
+        self._octets += _cost(request)
+        return Call(number, request, tuple(found.file for found in opened if found is not None))
+
+    def _own_limits(self) -> ServerLimits:
+        limits = self._limits
+        return ServerLimits(limits.packet, limits.read, limits.read, limits.handles)
+
+    # Answers.
+
+    def send_ok(self, number: int) -> None:
+        """Answer that it was done, where nothing else is asked for."""
+        self._finish(number, StatusRequest)
+        self._status(number, FX.OK, "Success")
+
+    def send_error(self, number: int, error: OSError) -> None:
+        """Answer that it failed; code and text come from ``error.errno``."""
+        self._finish(number, Request)
+        self._status(number, *status_of(error))
+
+    def send_eof(self, number: int) -> None:
+        """Answer a READ or READDIR: there is no more."""
+        self._finish(number, Read, ReadDir)
+        self._status(number, FX.EOF, "End of file")
+
+    def send_handle(self, number: int, file: object) -> None:
+        """Answer an OPEN or OPENDIR: ``file`` comes back in the calls for the new handle."""
+        request = self._finish(number, HandleRequest)
+        self._last_handle += 1
+        handle = u64(self._last_handle)
+        kind = "directory" if isinstance(request, OpenDir) else "file"
+        self._handles[handle] = _Open(kind, file)
+        self._packet(FXP.HANDLE, number, string(handle))
+
+    def send_data(self, number: int, data: Buffer) -> None:
+        """Answer a READ; no octets at all are the end of the file.
+
+        ``data`` must stay as it is until it was sent.
+
+        :raises LocalProtocolError: it is more than was asked for.
+        """
+        request = self._waiting(number, Read)
+        if isinstance(request, Read) and len(data) > request.length:
+            raise LocalProtocolError(f"{len(data)} bytes for a READ of {request.length}")
+        if not data:
+            self.send_eof(number)
+            return
+        self._finish(number, Read)
+        size = len(data)
+        self._output.append(_DATA_HEAD.pack(9 + size, FXP.DATA, number, size))
+        self._output.append(data)
+
+    def send_filled(self, answers: Sequence[tuple[int, int]], buffer: memoryview) -> None:
+        """Answer READs by data that lies in ``buffer`` one after the other, with no copy made.
+
+        In front of each there is room of ``DATA_ROOM`` octets, which is filled here.
+
+        :param answers: of each READ its number, and how many octets there are: one at least.
+        :raises LocalProtocolError: they are more than were asked for.
+        """
+        at = 0
+        for number, size in answers:
+            request = self._waiting(number, Read)
+            if isinstance(request, Read) and not 0 < size <= request.length:
+                raise LocalProtocolError(f"{size} bytes for a READ of {request.length}")
+            self._finish(number, Read)
+            _DATA_HEAD.pack_into(buffer, at, 9 + size, FXP.DATA, number, size)
+            at += DATA_ROOM + size
+        self._output.append(buffer[:at])
+
+    def send_names(self, number: int, entries: Iterable[Entry]) -> int:
+        """Answer a READDIR with as many entries as one packet holds; return how many those are.
+
+        Without an entry it is the end of the directory. ``entries`` is read one further than it
+        is sent, at most.
+        """
+        self._finish(number, ReadDir)
+        parts: list[bytes] = []
+        room = self._limits.read
+        for entry in entries:
+            encoded = entry.encode()
+            room -= len(encoded)
+            if room < 0:
+                break
+            parts.append(encoded)
+        if parts:
+            self._packet(FXP.NAME, number, u32(len(parts)) + b"".join(parts))
+        else:
+            self._status(number, FX.EOF, "End of file")
+        return len(parts)
+
+    def send_path(self, number: int, path: str) -> None:
+        """Answer a REALPATH, READLINK, ``expand-path`` or ``home-directory``."""
+        self._finish(number, PathRequest)
+        self._packet(FXP.NAME, number, u32(1) + Entry(path, path).encode())
+
+    def send_attributes(self, number: int, attributes: Attributes) -> None:
+        """Answer a STAT, LSTAT or FSTAT."""
+        self._finish(number, AttributesRequest)
+        self._packet(FXP.ATTRS, number, attributes.encode())
+
+    def send_reply(self, number: int, reply: Record) -> None:
+        """Answer an extended request that has an answer of its own."""
+        request = self._waiting(number, Request)
+        if request.ANSWER != FXP.EXTENDED_REPLY:
+            raise LocalProtocolError(f"{type(request).__name__} is not answered so")
+        self._finish(number, Request)
+        body = reply.encode()
+        if isinstance(request, CheckFile):
+            body = text(CheckFile.EXTENSION) + body
+        self._reply(number, body)
+
+    def _waiting(self, number: int, *types: type[Request[Any]]) -> Request[Any]:
+        request = self._calls.get(number)
+        if request is None:
+            raise LocalProtocolError(f"no call {number} waits for an answer")
+        if not isinstance(request, types):
+            raise LocalProtocolError(f"{type(request).__name__} is not answered so")
+        return request
+
+    def _finish(self, number: int, *types: type[Request[Any]]) -> Request[Any]:
+        request = self._waiting(number, *types)
+        del self._calls[number]
+        self._octets -= _cost(request)
+        if isinstance(request, HandleRequest):
+            self._opening -= 1
+        return request
+
+    def _status(self, number: int, code: int, message: str) -> None:
+        self._packet(FXP.STATUS, number, u32(code) + text(message) + text(""))
+
+    def _reply(self, number: int, body: bytes) -> None:
+        self._packet(FXP.EXTENDED_REPLY, number, body)
+
+    def _packet(self, kind: int, number: int, body: bytes) -> None:
+        self._output.append(_HEAD.pack(5 + len(body), kind, number) + body)
+
+
+def _write(packet: memoryview, reader: Reader) -> Write:
+    handle = reader.string()
+    start = 9 + len(handle) + 12
+    if len(packet) < start:
+        raise MalformedMessage("a WRITE that is cut off")
+    offset, size = _OFFSET_LENGTH.unpack_from(packet, start - 12)
+    if len(packet) - start != size:
+        raise MalformedMessage("a WRITE whose length is not that of its packet")
+    return Write(handle, offset, packet[start:])
+
+
+def _cost(request: Request[Any]) -> int:
+    if isinstance(request, Read):
+        return request.length
+    return len(request.data) if isinstance(request, Write) else 0

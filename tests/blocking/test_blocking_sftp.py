@@ -1,0 +1,151 @@
+"""Files of a server without await, and through fsspec."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+import nacre
+import nacre.blocking
+from nacre.blocking.fsspec import NacreFileSystem
+
+PASSWORD = "open sesame"
+CONTENT = hashlib.shake_256(b"blocking").digest(1_500_001)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[nacre.blocking.Server]:
+    (tmp_path / "root").mkdir()
+    with nacre.blocking.listen(
+        host_keys=[nacre.generate("ssh-ed25519")],
+        policy=nacre.Users({"alice": PASSWORD}),
+        handler=lambda session: None,
+        sftp=lambda session: nacre.LocalFilesystem(tmp_path / "root"),
+        log=lambda record: None,
+    ) as server:
+        yield server
+
+
+OPTIONS: dict[str, Any] = {
+    "user": "alice",
+    "password": PASSWORD,
+    "keys": [],
+    "agent": False,
+    "trust": nacre.AnyHostKey(),
+}
+
+
+@pytest.fixture
+def sftp(server: nacre.blocking.Server) -> Iterator[nacre.blocking.SFTPClient]:
+    with nacre.blocking.connect("127.0.0.1", server.port, **OPTIONS) as ssh, ssh.sftp() as sftp:
+        yield sftp
+
+
+def test_files_are_those_of_io(sftp: nacre.blocking.SFTPClient) -> None:
+    with sftp.open("/f", "wb") as file:
+        assert isinstance(file, io.BufferedWriter)
+        shutil.copyfileobj(io.BytesIO(CONTENT), file, 100_000)
+    with sftp.open("/f", "rb") as file:
+        assert hashlib.file_digest(file, "sha256").digest() == hashlib.sha256(CONTENT).digest()
+    with sftp.open("/f", "r+b") as file:
+        file.seek(1000)
+        file.write(b"here")
+        file.seek(-10, os.SEEK_END)
+        assert file.read() == CONTENT[-10:]
+        file.seek(998)
+        assert file.read(8) == CONTENT[998:1000] + b"here" + CONTENT[1004:1006]
+    with sftp.open("/f", "rb", buffering=0) as raw:
+        assert isinstance(raw, io.RawIOBase)
+        assert raw.read(5) == CONTENT[:5]
+    assert raw.closed
+
+
+def test_zip_files_are_written_and_read(sftp: nacre.blocking.SFTPClient) -> None:
+    with sftp.open("/z.zip", "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a", "text" * 1000)
+        archive.writestr("b", CONTENT)
+    with sftp.open("/z.zip", "rb") as file, zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert archive.read("b") == CONTENT
+
+
+def test_text(sftp: nacre.blocking.SFTPClient) -> None:
+    with sftp.open("/t", "w", newline="\r\n") as file:
+        print("äöü\nline", file=file)
+    assert sftp.read_bytes("/t") == "äöü\r\nline\r\n".encode()
+    with sftp.open("/t") as file:
+        assert file.readlines() == ["äöü\n", "line\n"]
+    with sftp.open("/t", "a") as file:
+        file.write("more")
+    assert sftp.read_text("/t").endswith("more")
+    with pytest.raises(ValueError, match="binary mode"):
+        sftp.open("/t", "rb", encoding="utf-8")
+    with pytest.raises(FileNotFoundError) as caught:
+        sftp.open("/none")
+    assert caught.value.filename == "/none"
+
+
+def test_the_names_of_os(sftp: nacre.blocking.SFTPClient, tmp_path: Path) -> None:
+    sftp.makedirs("/a/b")
+    sftp.write_text("/a/f", "x")
+    assert sorted(entry.name for entry in sftp.scandir("/a")) == ["b", "f"]
+    assert [top for top, _, _ in sftp.walk("/a")] == ["/a", "/a/b"]
+    for entry in sftp.scandir("/a"):  # Left early: the handle is closed all the same.
+        assert entry.stat().st_mtime > 0
+        break
+    sftp.chmod("/a/f", 0o600)
+    assert stat.S_IMODE(sftp.stat("/a/f").st_mode) == 0o600
+    (tmp_path / "here").write_bytes(CONTENT)
+    sftp.put(tmp_path / "here", "/a", verify=True)
+    sftp.copy("/a/here", "/a/there")
+    sftp.get("/a/there", tmp_path / "back", atomic=True)
+    assert (tmp_path / "back").read_bytes() == CONTENT
+    assert sftp.glob("/a/*here") == ["/a/here", "/a/there"]
+    sftp.rmtree("/a")
+    assert not sftp.exists("/a")
+
+
+def test_fsspec(server: nacre.blocking.Server, tmp_path: Path) -> None:
+    fsspec.register_implementation("nacre", NacreFileSystem, clobber=True)
+    options = {key: value for key, value in OPTIONS.items() if key not in ("user", "password")}
+
+    assert NacreFileSystem._get_kwargs_from_urls("nacre://u@h:5/p") == {
+        "host": "h",
+        "port": 5,
+        "username": "u",
+    }
+    options |= {"username": "alice", "password": PASSWORD}
+    url = f"nacre://127.0.0.1:{server.port}"
+    with fsspec.open(f"{url}/f", "wb", **options) as file:
+        file.write(CONTENT)
+    with fsspec.open(f"{url}/f", "rb", **options) as file:
+        assert file.read() == CONTENT
+    files = fsspec.filesystem("nacre", host="127.0.0.1", port=server.port, **options)
+    try:
+        (tmp_path / "up" / "sub").mkdir(parents=True)
+        (tmp_path / "up" / "sub" / "x").write_bytes(b"x")
+        files.put(str(tmp_path / "up"), "/up", recursive=True)
+        assert files.find("/up") == ["/up/sub/x"]
+        assert files.info("/up/sub/x")["size"] == 1
+        files.cp("/up/sub/x", "/up/y")
+        files.mv("/up/y", "/up/z")
+        files.get("/up", str(tmp_path / "down"), recursive=True)
+        assert (tmp_path / "down" / "sub" / "x").read_bytes() == b"x"
+        assert files.cat("/up/z") == b"x"
+        files.rm("/up", recursive=True)
+        assert not files.exists("/up")
+        with pytest.raises(FileNotFoundError):
+            files.info("/up")
+    finally:
+        files.close()
+        NacreFileSystem.clear_instance_cache()

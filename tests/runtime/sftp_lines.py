@@ -1,0 +1,85 @@
+"""A line that ends in a server with files in memory; it can answer short, late or never."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from nacre.errors import ConnectionLost
+from nacre.runtime.sftp_client import SFTPClient, open_sftp_over
+from nacre.runtime.sftp_session import SFTPSession
+from nacre.sftp.server import Server
+from nacre.wire.codec import Buffer
+from sftp.memory_files import MemoryFiles
+
+
+class MemoryLine:
+    """Carries octets to a server in this process.
+
+    :ivar takes: octets that one ``try_write`` takes.
+    :ivar left: octets until the line breaks, or None.
+    :ivar credited: octets the session has taken.
+    :ivar held: answers that wait, while ``hold`` is set.
+    """
+
+    def __init__(self, session: SFTPSession, files: MemoryFiles) -> None:
+        self.session = session
+        self.files = files
+        self.server = Server()
+        self.takes = 1 << 30
+        self.left: int | None = None
+        self.sent = 0
+        self.credited = 0
+        self.hold = False
+        self.held: list[bytes] = []
+        self.closed = False
+        self.on_write: Callable[[], None] = lambda: None
+
+    def try_write(self, data: Buffer) -> int:
+        part = bytes(data[: self.takes])
+        self.accept(part)
+        return len(part)
+
+    async def write(self, data: Buffer) -> None:
+        await asyncio.sleep(0)
+        self.accept(bytes(data))
+
+    def accept(self, data: bytes) -> None:
+        self.on_write()
+        if self.left is not None:
+            self.left -= len(data)
+            if self.left <= 0:
+                self.session.loop.call_soon(self.session.end, ConnectionLost("cut"))
+                return
+        if self.closed:
+            return
+        self.server.receive(data)
+        self.files.serve(self.server)
+        answer = b"".join(self.server.data_to_send())
+        self.held.append(answer)
+        if not self.hold:
+            self.release()
+
+    def release(self) -> None:
+        held, self.held = self.held, []
+        self.hold = False
+        for answer in held:
+            if answer:
+                self.sent += len(answer)
+                self.session.loop.call_soon(self.session.feed, answer)
+
+    def credit(self, octets: int) -> None:
+        self.credited += octets
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def wait_closed(self) -> None:
+        pass
+
+
+async def open_memory(files: MemoryFiles | None = None) -> tuple[SFTPClient, MemoryLine]:
+    """Return a client whose server has its files in memory, and the line between them."""
+    session = SFTPSession()
+    line = MemoryLine(session, files or MemoryFiles())
+    return await open_sftp_over(line, session), line

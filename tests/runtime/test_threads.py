@@ -1,0 +1,91 @@
+"""A session's threads: who waits for whom, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from nacre.runtime import threads as threads_module
+from nacre.runtime.threads import Threads
+from runtime.parties import until
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[Threads]:
+    made = Threads(2)
+    yield made
+    made.end()
+
+
+def alive() -> int:
+    return sum(thread.name == "files" for thread in threading.enumerate())
+
+
+async def test_short_work_is_done_at_once(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads_module, "PATIENCE", 10.0)
+    seen: list[object] = []
+    threads.start(lambda: 5, lambda value, error: seen.append(value), short=True)
+    assert seen == [5]
+    failed = ValueError("as asked")
+
+    def fail() -> None:
+        raise failed
+
+    threads.start(fail, lambda value, error: seen.append(error), short=True)
+    assert seen == [5, failed]
+
+
+async def test_the_loop_does_not_wait_for_what_hangs(threads: Threads) -> None:
+    gate = threading.Event()
+    seen: asyncio.Queue[object] = asyncio.Queue()
+
+    def hang() -> str:
+        gate.wait(20)
+        return "late"
+
+    before = time.monotonic()
+    for _ in range(4):
+        threads.start(hang, lambda value, error: seen.put_nowait(value), short=True)
+    assert time.monotonic() - before < 5
+    assert seen.empty()
+    gate.set()
+    async with asyncio.timeout(10):
+        assert [await seen.get() for _ in range(4)] == ["late"] * 4
+
+
+async def test_many_jobs_of_both_kinds(threads: Threads) -> None:
+    seen: list[int | None] = []
+    for number in range(500):
+        threads.start(lambda n=number: n, lambda v, _: seen.append(v), short=number % 3 == 0)
+    await until(lambda: len(seen) == 500)
+    assert sorted(seen) == list(range(500))  # type: ignore[type-var]
+    assert alive() <= 2
+
+
+async def test_run(threads: Threads) -> None:
+    assert await threads.run(lambda: threading.current_thread().name) == "files"
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 // 0)
+    gate = threading.Event()
+    task = asyncio.ensure_future(threads.run(lambda: gate.wait(10)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.set()
+    assert await threads.run(lambda: 1) == 1
+
+
+async def test_threads_end_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads_module, "IDLE", 0.01)
+    threads = Threads(2)
+    await threads.run(lambda: None)
+    await until(lambda: not alive())
+    assert await threads.run(lambda: "again") == "again"
+    threads.end()

@@ -1,0 +1,319 @@
+"""What a local directory, memory and a storage of fsspec have in common."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nacre.runtime.filesystem import File, Filesystem
+from nacre.runtime.sftp_calls import numbered
+from nacre.server.filesystems.fsspec import FsspecFilesystem
+from nacre.server.filesystems.local import LocalFilesystem
+from nacre.server.filesystems.memory import MemoryFilesystem
+from nacre.sftp.attributes import Attributes, Entry
+from nacre.sftp.messages import OpenFlag
+
+READ = OpenFlag.READ
+NEW = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
+CHANGE = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT
+NONE = Attributes()
+
+
+def storage() -> FsspecFilesystem:
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory", skip_instance_cache=True)
+    memory.store, memory.pseudo_dirs = {}, [""]
+    memory.mkdir("/root")
+    return FsspecFilesystem(memory, "/root")
+
+
+KINDS: dict[str, Callable[[Path], Filesystem]] = {
+    "local": LocalFilesystem,
+    "memory": lambda _: MemoryFilesystem(),
+    "fsspec": lambda _: storage(),
+}
+
+
+@pytest.fixture(params=KINDS)
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    filesystem = KINDS[request.param](tmp_path)
+    yield filesystem
+    filesystem.close()
+
+
+@pytest.fixture(params=["local", "memory"])
+def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """One with links, modes and times."""
+    filesystem = KINDS[request.param](tmp_path)
+    yield filesystem
+    filesystem.close()
+
+
+def put(files: Any, path: str, content: bytes, flags: OpenFlag = NEW) -> None:
+    file = files.open(path, flags, NONE)
+    file.pwrite(content, 0)
+    file.close()
+
+
+def get(files: Any, path: str) -> bytes:
+    file = files.open(path, READ, NONE)
+    try:
+        return bytes(file.pread(1 << 20, 0))
+    finally:
+        file.close()
+
+
+def names(files: Any, path: str) -> list[str]:
+    listing = files.scandir(path)
+    try:
+        return sorted(entry.name for entry in listing if entry.name not in (".", ".."))
+    finally:
+        listing.close()
+
+
+def fails(number: int, call: Callable[[], object]) -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        call()
+    assert numbered(caught.value).errno == number, caught.value
+
+
+def test_files(files: Any) -> None:
+    put(files, "one", b"first")
+    assert get(files, "/one") == get(files, "./one") == b"first"
+    put(files, "one", b"2nd")
+    assert get(files, "../../one") == b"2nd"
+    assert files.stat("one").size == 3
+    assert files.stat("one").is_file
+    fails(errno.EEXIST, lambda: files.open("one", NEW | OpenFlag.EXCL, NONE))
+    fails(errno.ENOENT, lambda: files.open("none", READ, NONE))
+    fails(errno.ENOENT, lambda: files.stat("none"))
+    fails(errno.ENOENT, lambda: files.remove("none"))
+    files.remove("one")
+    assert names(files, "/") == []
+
+
+def test_changes_inside_a_file(files: Any) -> None:
+    put(files, "file", b"0123456789")
+    file = files.open("file", CHANGE, NONE)
+    file.pwrite(b"ab", 4)
+    file.pwrite(b"end", 12)
+    assert bytes(file.pread(100, 2)) == b"23ab6789\0\0end"
+    assert file.stat().size == 15
+    file.close()
+    assert get(files, "file") == b"0123ab6789\0\0end"
+    files.set_attributes("file", Attributes(size=5))
+    assert get(files, "file") == b"0123a"
+    files.set_attributes("file", Attributes(size=7))
+    assert get(files, "file") == b"0123a\0\0"
+
+
+def test_appending(files: Any) -> None:
+    put(files, "file", b"one")
+    file = files.open("file", OpenFlag.WRITE | OpenFlag.APPEND, NONE)
+    file.pwrite(b"two", 0)
+    file.close()
+    assert get(files, "file") == b"onetwo"
+
+
+def test_reads_behind_the_end(files: Any) -> None:
+    put(files, "file", b"abc")
+    file = files.open("file", READ, NONE)
+    assert [bytes(file.pread(2, offset)) for offset in (0, 2, 3, 100)] == [b"ab", b"c", b"", b""]
+    file.close()
+
+
+def test_directories(files: Any) -> None:
+    files.mkdir("d", NONE)
+    files.mkdir("/d/e", NONE)
+    put(files, "d/f", b"x")
+    assert names(files, "d") == ["e", "f"]
+    assert files.stat("d/e").is_directory
+    fails(errno.EEXIST, lambda: files.mkdir("d", NONE))
+    fails(errno.ENOENT, lambda: files.mkdir("none/d", NONE))
+    fails(errno.ENOTDIR, lambda: files.scandir("d/f"))
+    fails(errno.EISDIR, lambda: files.open("d", READ, NONE))
+    fails(errno.ENOTEMPTY, lambda: files.rmdir("d"))
+    fails(errno.ENOTDIR, lambda: files.rmdir("d/f"))
+    fails(errno.EISDIR, lambda: files.remove("d"))
+    files.rmdir("d/e")
+    files.remove("d/f")
+    files.rmdir("d")
+    fails(errno.ENOENT, lambda: files.scandir("d"))
+
+
+def test_renaming(files: Any) -> None:
+    put(files, "a", b"a")
+    put(files, "b", b"b")
+    fails(errno.EEXIST, lambda: files.rename("a", "b", replace=False))
+    assert get(files, "b") == b"b"
+    files.rename("a", "b", replace=True)
+    assert (names(files, "/"), get(files, "b")) == (["b"], b"a")
+    files.rename("b", "c", replace=False)
+    files.mkdir("d", NONE)
+    files.rename("c", "d/c", replace=False)
+    files.rename("d", "e", replace=False)
+    assert get(files, "e/c") == b"a"
+    fails(errno.ENOENT, lambda: files.rename("none", "x", replace=True))
+
+
+def test_real_paths(files: Any) -> None:
+    assert files.realpath(".") == files.realpath("") == files.realpath("/..") == "/"
+    assert files.realpath("new") == "/new"
+    assert files.home("") == "/"
+    fails(errno.ENOENT, lambda: files.home("root"))
+
+
+def test_links(full: Any) -> None:
+    full.mkdir("d", NONE)
+    put(full, "d/file", b"content")
+    full.symlink("d/file", "relative")
+    full.symlink("/d", "absolute")
+    full.symlink("../../d", "d/up")
+    assert get(full, "relative") == get(full, "absolute/file") == get(full, "d/up/file")
+    assert full.readlink("absolute") == "/d"
+    assert full.lstat("relative").is_symlink
+    assert full.stat("relative").size == 7
+    assert full.realpath("absolute/up/file") == "/d/file"
+    fails(errno.EINVAL, lambda: full.readlink("d"))
+    full.symlink("loop", "loop")
+    fails(errno.ELOOP, lambda: full.stat("loop"))
+    full.symlink("made", "dangling")
+    put(full, "dangling", b"through")
+    assert get(full, "made") == b"through"
+    fails(errno.EEXIST, lambda: full.open("dangling", NEW | OpenFlag.EXCL, NONE))
+    full.remove("relative")
+    assert get(full, "d/file") == b"content"
+
+
+def test_hard_links(full: Any) -> None:
+    put(full, "a", b"both")
+    full.link("a", "b")
+    put(full, "b", b"new!", OpenFlag.WRITE)
+    assert get(full, "a") == b"new!"
+    fails(errno.EEXIST, lambda: full.link("a", "b"))
+    full.mkdir("d", NONE)
+    fails(errno.EPERM, lambda: full.link("d", "e"))
+
+
+def test_attributes(full: Any) -> None:
+    put(full, "file", b"x")
+    full.set_attributes("file", Attributes(permissions=0o640, atime=100, mtime=200))
+    found = full.stat("file")
+    assert (found.permissions & 0o777, found.atime, found.mtime) == (0o640, 100, 200)
+    file = full.open("file", CHANGE, NONE)
+    file.set_attributes(Attributes(size=4, permissions=0o600, atime=1, mtime=2))
+    assert (file.stat().size, file.stat().mtime) == (4, 2)
+    file.close()
+    full.symlink("file", "link")
+    full.set_attributes("link", Attributes(atime=5, mtime=6), follow_symlinks=False)
+    assert (full.lstat("link").mtime, full.stat("link").mtime) == (6, 2)
+    full.set_attributes("link", Attributes(atime=7, mtime=8))
+    assert (full.lstat("link").mtime, full.stat("link").mtime) == (6, 8)
+    assert full.statvfs("file").namemax == 255
+
+
+@pytest.mark.parametrize("name", ["invalid-\udcff", "new\nline", "ünï", "-x", " ", "...", "a\\b"])
+def test_odd_names(full: Any, name: str) -> None:
+    put(full, name, b"x")
+    assert names(full, "/") == [name]
+    assert full.realpath(name) == f"/{name}"
+    full.symlink(name, "link")
+    assert get(full, "link") == b"x"
+
+
+def test_paths_no_system_has(files: Any) -> None:
+    fails(errno.EINVAL, lambda: files.stat("a\0b"))
+    fails(errno.ENAMETOOLONG, lambda: files.stat("a/" * 3000))
+
+
+def test_numbers_too_large(tmp_path: Path) -> None:
+    files = LocalFilesystem(tmp_path)
+    file = cast(File, files.open("file", CHANGE, NONE))
+    fails(errno.EFBIG, lambda: file.pwrite(b"x", 1 << 63))
+    fails(errno.EFBIG, lambda: files.set_attributes("file", Attributes(size=1 << 63)))
+    file.close()
+    files.close()
+
+
+def test_memory_has_an_end() -> None:
+    files = MemoryFilesystem(size=100)
+    files["/d/one"] = bytes(60)
+    fails(errno.ENOSPC, lambda: files.__setitem__("/d/two", bytes(60)))
+    files.remove("/d/one")
+    files["/d/two"] = bytes(60)
+    fails(errno.ENOSPC, lambda: files.set_attributes("/d/two", Attributes(size=1 << 40)))
+    fails(errno.EINVAL, lambda: files.rename("/d", "/d/inside", replace=False))
+
+
+def test_storages_commit_whole_files_alone() -> None:
+    files = storage()
+    put(files, "file", b"there")
+    file = files.open("file", CHANGE, NONE)
+    file.pwrite(b"else", 0)
+    file.abort()
+    assert get(files, "file") == b"there"
+    file = files.open("new", NEW, NONE)
+    file.pwrite(b"half", 0)
+    file.abort()
+    streamed = files.open("holes", NEW, NONE)
+    streamed.pwrite(b"end", 5)
+    fails(errno.ESPIPE, lambda: streamed.pwrite(b"x", 0))
+    streamed.close()
+    assert get(files, "holes") == b"\0\0\0\0\0end"
+
+
+def test_storages_stay_below_their_prefix() -> None:
+    files = storage()
+    files._storage.pipe_file("/secret", b"outside")
+    for path in ("../secret", "/../secret", "a/../../secret", "//secret"):
+        fails(errno.ENOENT, lambda path=path: files.open(path, READ, NONE))  # type: ignore[misc]
+    put(files, "../new", b"x")
+    assert files._storage.cat_file("/root/new") == b"x"
+
+
+def test_a_listing_may_be_left_early(tmp_path: Path) -> None:
+    files = LocalFilesystem(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    listing = files.scandir(".")
+    assert isinstance(next(listing), Entry)
+    listing.close()
+    unread = files.scandir("/")
+    unread.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    files.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.binary(min_size=1, max_size=100)), max_size=20),
+    st.lists(st.integers(1, 90), min_size=1, max_size=8),
+)
+def test_vectors_are_what_single_calls_are(
+    tmp_path_factory: pytest.TempPathFactory,
+    writes: list[tuple[int, bytes]],
+    sizes: list[int],
+) -> None:
+    files = LocalFilesystem(tmp_path_factory.mktemp("vectors"))
+    memory = MemoryFilesystem()
+    ours = files.open("f", CHANGE, NONE)
+    model = memory.open("f", CHANGE, NONE)
+    for offset, data in writes:
+        ours.pwritev([data[:3], b"", data[3:]], offset)
+        model.pwrite(data, offset)
+    buffer = memoryview(bytearray(sum(sizes)))
+    views, at = [], 0
+    for size in sizes:
+        views.append(buffer[at : at + size])
+        at += size
+    count = ours.preadv(views, 3)
+    assert bytes(buffer[:count]) == model.pread(sum(sizes), 3)
+    ours.close()
+    files.close()

@@ -1,0 +1,107 @@
+"""ATTRS, and the lines of a listing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from datetime import timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import MalformedMessage
+from nacre.sftp.attributes import Attributes, Entry, longname, take_attributes, take_entry
+from nacre.wire.codec import Reader, u32
+
+U32 = st.integers(0, 0xFFFFFFFF)
+PAIR = st.none() | st.tuples(U32, U32)
+NAMES = st.binary(max_size=20).map(lambda octets: octets.decode("utf-8", "surrogateescape"))
+
+
+@st.composite
+def attributes(draw: st.DrawFn) -> Attributes:
+    ids = draw(PAIR) or (None, None)
+    times = draw(PAIR) or (None, None)
+    extended = draw(st.lists(st.tuples(NAMES, st.binary(max_size=9)), max_size=3))
+    size = draw(st.none() | st.integers(0, (1 << 64) - 1))
+    return Attributes(size, *ids, draw(st.none() | U32), *times, tuple(extended))
+
+
+@given(attributes(), NAMES, NAMES)
+def test_what_is_encoded_decodes(value: Attributes, name: str, shown: str) -> None:
+    reader = Reader(value.encode())
+    assert take_attributes(reader) == value
+    reader.end()
+    entry = Entry(name, shown, value)
+    reader = Reader(entry.encode())
+    assert take_entry(reader) == entry
+    reader.end()
+
+
+def test_the_layout_of_the_draft() -> None:
+    value = Attributes(1, 2, 3, 0o644, 4, 5, (("x@y", b"z"),))
+    assert value.encode().hex() == (
+        "8000000f"
+        "0000000000000001"
+        "00000002"
+        "00000003"
+        "000001a4"
+        "00000004"
+        "00000005"
+        "00000001"
+        "00000003"
+        "784079"
+        "00000001"
+        "7a"
+    )
+    assert Attributes().encode() == bytes(4)
+
+
+def test_unknown_flags_are_refused() -> None:
+    with pytest.raises(MalformedMessage, match="0x10"):
+        take_attributes(Reader(u32(0x10)))
+
+
+def test_a_count_of_extended_attributes_is_bounded() -> None:
+    with pytest.raises(MalformedMessage, match="4294967295"):
+        take_attributes(Reader(u32(0x80000000) + u32(0xFFFFFFFF)))
+
+
+@given(st.binary(max_size=60))
+def test_any_octets_decode_or_are_malformed(octets: bytes) -> None:
+    with contextlib.suppress(MalformedMessage):
+        take_attributes(Reader(octets))
+
+
+def test_what_goes_together() -> None:
+    with pytest.raises(ValueError, match="uid and gid"):
+        Attributes(uid=1)
+    with pytest.raises(ValueError, match="atime and mtime"):
+        Attributes(mtime=1)
+
+
+def test_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"12345")
+    os.utime(path, (-7, 1 << 33))
+    value = Attributes.of(path.stat())
+    assert (value.size, value.atime, value.mtime) == (5, 0, 0xFFFFFFFF)
+    assert value.is_file
+    assert not value.is_directory
+    assert not value.is_symlink
+    assert Attributes.of(tmp_path.stat()).is_directory
+
+
+def test_longname_has_the_columns_of_ls() -> None:
+    value = Attributes(1234, 1, 2, stat.S_IFREG | 0o4750, 0, 1_700_000_000)
+    line = longname("a b", value, now=1_700_000_500, user="root", group="staff", links=2)
+    assert line == "-rwsr-x---   2 root     staff        1234 Nov 14 22:13 a b"
+    old = longname("x", value, now=1_800_000_000, zone=timezone(timedelta(hours=2)))
+    assert old == "-rwsr-x---   ? 1        2            1234 Nov 15  2023 x"
+    assert longname("x", value, now=1_600_000_000).endswith("Nov 14  2023 x")
+    assert longname("x", Attributes(), now=0).startswith(
+        "?---------   ? ?        ?               0 Jan  1"
+    )

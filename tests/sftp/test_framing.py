@@ -1,0 +1,104 @@
+"""Packets in a stream."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import LocalProtocolError, MalformedMessage, PacketTooLarge
+from nacre.sftp.framing import Inbox
+
+
+def packet(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + body
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=40), max_size=8),
+    st.lists(st.integers(1, 25), min_size=1, max_size=30),
+)
+def test_any_split_gives_the_same_packets(bodies: list[bytes], sizes: list[int]) -> None:
+    stream = b"".join(map(packet, bodies))
+    inbox = Inbox(40)
+    found = []
+    at = i = 0
+    while at < len(stream):
+        size = sizes[i % len(sizes)]
+        inbox.feed(stream[at : at + size])
+        while (got := inbox.next()) is not None:
+            found.append(got)
+        at += size
+        i += 1
+    assert [bytes(view) for view in found] == bodies
+    assert not inbox.partial
+
+
+def test_a_whole_packet_is_not_copied() -> None:
+    stream = packet(b"abc") + packet(b"defg")
+    inbox = Inbox(100)
+    inbox.feed(stream)
+    first, second = inbox.next(), inbox.next()
+    assert first is not None
+    assert second is not None
+    assert first.obj is stream
+    assert second.obj is stream
+    assert bytes(second) == b"defg"
+
+
+def test_a_split_packet_has_memory_of_its_own() -> None:
+    portion = bytearray(packet(b"abcdef"))
+    inbox = Inbox(100)
+    inbox.feed(portion[:7])
+    assert inbox.next() is None
+    inbox.feed(portion[7:])
+    found = inbox.next()
+    assert found is not None
+    inbox.feed(packet(b"x"))
+    assert inbox.next() == b"x"
+    assert bytes(found) == b"abcdef"
+
+
+def test_a_length_above_the_bound_is_refused_before_its_octets_come() -> None:
+    inbox = Inbox(10)
+    inbox.feed(b"\0\0\0\x0b")
+    with pytest.raises(PacketTooLarge, match="11 bytes"):
+        inbox.next()
+
+
+def test_an_empty_packet_is_refused() -> None:
+    inbox = Inbox(10)
+    inbox.feed(b"\0\0\0\0")
+    with pytest.raises(MalformedMessage):
+        inbox.next()
+
+
+def test_no_second_portion_on_top_of_waiting_packets() -> None:
+    inbox = Inbox(10)
+    inbox.feed(packet(b"a") + packet(b"b"))
+    inbox.next()
+    assert not inbox.hungry
+    with pytest.raises(LocalProtocolError):
+        inbox.feed(b"x")
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 6])
+def test_the_middle_of_a_packet_is_known(cut: int) -> None:
+    inbox = Inbox(10)
+    inbox.feed(packet(b"abc")[:cut])
+    assert inbox.next() is None
+    assert inbox.partial
+
+
+def test_memory_is_taken_for_what_came_not_for_what_was_announced() -> None:
+    tracemalloc.start()
+    try:
+        inboxes = [Inbox(1 << 20) for _ in range(100)]
+        for inbox in inboxes:
+            inbox.feed(b"\0\x0f\xff\xffabc")
+            assert inbox.next() is None
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,129 @@
+"""Requests as bytes and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import MalformedMessage
+from nacre.sftp import extensions as ext
+from nacre.sftp import messages as msg
+from nacre.sftp.attributes import Attributes
+from nacre.sftp.extensions import EXTENSIONS
+from nacre.sftp.messages import REQUESTS, Request
+from nacre.wire.codec import Reader, text, u32, u64
+
+NAMES = st.binary(max_size=20).map(lambda octets: octets.decode("utf-8", "surrogateescape"))
+EVERY = [*REQUESTS.values(), *EXTENSIONS.values()]
+OF_TYPE = {
+    "Text": NAMES,
+    "U32": st.integers(0, 0xFFFFFFFF),
+    "U64": st.integers(0, (1 << 64) - 1),
+    "String": st.binary(max_size=5).map(lambda octets: octets * 4),
+    "Octets": st.binary(max_size=30),
+    "FileHandle": st.binary(max_size=9),
+    "DirectoryHandle": st.binary(max_size=9),
+    "AnyHandle": st.binary(max_size=9),
+    "Attrs": st.sampled_from([Attributes(), Attributes(size=7), Attributes(permissions=0o755)]),
+}
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request[Any]:
+    cls = draw(st.sampled_from(EVERY))
+    return cls(*[draw(OF_TYPE[str(f.type)]) for f in dataclasses.fields(cls)])
+
+
+@given(requests())
+def test_what_is_encoded_decodes(request_: Request[Any]) -> None:
+    encoded = request_.encode()
+    assert type(request_).decode(Reader(encoded)) == request_
+    with pytest.raises(MalformedMessage):
+        type(request_).decode(Reader(encoded + b"x"))
+
+
+@given(st.sampled_from(EVERY), st.binary(max_size=80))
+def test_any_octets_decode_or_are_malformed(cls: type[Request[Any]], octets: bytes) -> None:
+    try:
+        decoded = cls.decode(Reader(octets))
+    except MalformedMessage:
+        return
+    # Attributes have one encoding for their flags, so what was read is written likewise.
+    assert decoded.encode() == octets
+
+
+@given(st.sampled_from(EVERY), st.binary(max_size=80))
+def test_any_octets_are_an_answer_or_malformed(cls: type[Request[Any]], octets: bytes) -> None:
+    if cls.ANSWER != msg.FXP.STATUS:
+        try:
+            cls.decode_answer(Reader(octets))
+        except MalformedMessage:
+            return
+
+
+def test_every_type_of_the_draft_is_there() -> None:
+    assert sorted(REQUESTS) == list(range(3, 21))
+    assert {ext.announced_as(name) for name in EXTENSIONS} == set(ext.OFFERED)
+
+
+@pytest.mark.parametrize(
+    ("request_", "octets"),
+    [
+        (msg.Open("a", 9), "00000001610000000900000000"),
+        (msg.Read(b"h", 1, 2), "0000000168000000000000000100000002"),
+        (msg.Write(b"h", 1, b"xy"), "00000001680000000000000001000000027879"),
+        (msg.SymLink("target", "link"), "00000006746172676574000000046c696e6b"),
+        (
+            ext.CopyData(b"a", 1, 2, b"b", 3),
+            "00000001610000000000000001000000000000000200000001620000000000000003",
+        ),
+        (ext.UsersGroupsById.of((0, 1), (2,)), "0000000800000000000000010000000400000002"),
+        (
+            ext.CheckFileHandle(b"h", "sha256", 1, 2, 256),
+            "0000000168000000067368613235360000000000000001000000000000000200000100",
+        ),
+    ],
+)
+def test_layouts(request_: Request[Any], octets: str) -> None:
+    assert request_.encode().hex() == octets
+
+
+def test_a_names_answer_with_a_false_count() -> None:
+    with pytest.raises(MalformedMessage):
+        msg.ReadDir.decode_answer(Reader(u32(0xFFFFFFFF) + text("a") + text("b") + u32(0)))
+    with pytest.raises(MalformedMessage, match="not one path"):
+        msg.RealPath.decode_answer(Reader(u32(2) + (text("a") + text("b") + u32(0)) * 2))
+
+
+def test_a_handle_is_bounded() -> None:
+    with pytest.raises(MalformedMessage, match="300"):
+        msg.Open.decode_answer(Reader(u32(300) + bytes(300)))
+
+
+def test_both_forms_of_the_hashes() -> None:
+    expected = ext.FileHashes("sha256", b"\1\2")
+    drafts = text("sha256") + b"\1\2"
+    assert ext.CheckFileName.decode_answer(Reader(drafts)) == expected
+    assert ext.CheckFileName.decode_answer(Reader(text("check-file") + drafts)) == expected
+
+
+def test_numbers_that_are_not_whole() -> None:
+    with pytest.raises(MalformedMessage, match="not whole"):
+        ext.UsersGroupsById.decode(Reader(u32(3) + bytes(3) + u32(0)))
+
+
+def test_limits_as_openssh_sends_them() -> None:
+    answer = u64(262144) + u64(261120) + u64(261120) + u64(1019)
+    found = ext.Limits.decode_answer(Reader(answer))
+    assert (found.packet, found.read, found.write, found.handles) == (262144, 261120, 261120, 1019)
+
+
+def test_extension_pairs_are_bounded() -> None:
+    pair = text("a") + text("1")
+    assert ext.take_pairs(Reader(pair * 128)) == {"a": "1"}
+    with pytest.raises(MalformedMessage, match="more than 128"):
+        ext.take_pairs(Reader(pair * 129))

@@ -1,0 +1,305 @@
+"""A server, and clients that break the rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacre.errors import (
+    LocalProtocolError,
+    MalformedMessage,
+    PacketTooLarge,
+    RemoteProtocolError,
+    VersionError,
+)
+from nacre.limits import SFTPLimits
+from nacre.sftp import extensions as ext
+from nacre.sftp import messages as msg
+from nacre.sftp.attributes import Attributes, Entry
+from nacre.sftp.messages import FXP
+from nacre.sftp.server import Server
+from nacre.wire.codec import Reader, string, text, u8, u32
+from sftp.memory_files import MemoryFiles
+
+
+def packet(kind: int, *fields: bytes) -> bytes:
+    return string(u8(kind) + b"".join(fields))
+
+
+def sent(number: int, request: msg.Request[object]) -> bytes:
+    name = text(request.EXTENSION) if request.EXTENSION else b""
+    return packet(request.NUMBER, u32(number), name, request.encode())
+
+
+INIT = packet(FXP.INIT, u32(3))
+
+
+def ready(limits: SFTPLimits | None = None) -> Server:
+    server = Server(limits=limits or SFTPLimits())
+    server.receive(INIT)
+    assert server.next_call() is None
+    version = b"".join(server.data_to_send())
+    assert version[4:9] == b"\x02\0\0\0\x03"
+    return server
+
+
+def opened(server: Server, file: object, number: int = 1000) -> bytes:
+    server.receive(sent(number, msg.Open("/", 1)))
+    call = server.next_call()
+    assert call is not None
+    server.send_handle(call.id, file)
+    return Reader(b"".join(server.data_to_send()), 9).string()
+
+
+def statuses(server: Server) -> list[tuple[int, int]]:
+    reader = Reader(b"".join(server.data_to_send()))
+    found = []
+    while reader.remaining:
+        body = Reader(reader.string())
+        if body.u8() == FXP.STATUS:
+            found.append((body.u32(), body.u32()))
+    return found
+
+
+def test_answers_in_any_order_name_their_requests() -> None:
+    server = ready()
+    server.receive(sent(7, msg.Remove("/a")) + sent(9, msg.Remove("/b")))
+    first, second = server.next_call(), server.next_call()
+    assert first is not None
+    assert second is not None
+    assert (first.request, second.request) == (msg.Remove("/a"), msg.Remove("/b"))
+    server.send_error(second.id, FileNotFoundError(2, "x"))
+    server.send_ok(first.id)
+    assert statuses(server) == [(9, 2), (7, 0)]
+
+
+def test_read_and_write_hold_views_and_the_file() -> None:
+    server = ready()
+    file = object()
+    handle = opened(server, file)
+    stream = sent(1, msg.Write(handle, 5, b"data")) + sent(2, msg.Read(handle, 6, 1 << 31))
+    server.receive(stream)
+    write, read = server.next_call(), server.next_call()
+    assert write is not None
+    assert read is not None
+    assert write.files == read.files == (file,)
+    assert isinstance(write.request, msg.Write)
+    assert isinstance(write.request.data, memoryview)
+    assert write.request.data.obj is stream
+    assert write.request == msg.Write(handle, 5, b"data")
+    assert read.request == msg.Read(handle, 6, 255 * 1024)
+
+
+def test_no_more_input_than_can_be_worked_on() -> None:
+    server = ready(SFTPLimits(requests=2))
+    server.receive(b"".join(sent(n, msg.Remove("/a")) for n in range(4)))
+    calls = [server.next_call() for _ in range(3)]
+    assert [call.id for call in calls if call] == [0, 1]
+    assert not server.wants_input
+    with pytest.raises(LocalProtocolError):
+        server.receive(b"x")
+    server.send_ok(1)
+    assert not server.wants_input
+    third = server.next_call()
+    assert third is not None
+    assert third.id == 2
+    server.send_ok(0)
+    assert server.next_call() is not None
+    server.send_ok(2)
+    assert server.wants_input
+
+
+def test_octets_to_be_read_are_bounded() -> None:
+    server = ready(SFTPLimits(request_octets=100_000))
+    handle = opened(server, object())
+    server.receive(b"".join(sent(n, msg.Read(handle, 0, 40_000)) for n in range(9)))
+    assert len([1 for _ in range(9) if server.next_call()]) == 3
+    server.send_data(0, b"x")
+    assert server.next_call() is not None
+    assert server.next_call() is None
+
+
+def test_an_id_that_is_used_twice() -> None:
+    server = ready()
+    server.receive(sent(5, msg.Remove("/a")) * 2)
+    assert server.next_call() is not None
+    with pytest.raises(RemoteProtocolError, match="used twice"):
+        server.next_call()
+    assert server.next_call() is None
+    assert not server.wants_input
+
+
+def test_an_id_may_come_again_after_its_answer() -> None:
+    server = ready()
+    for _ in range(2):
+        server.receive(sent(5, msg.Remove("/a")))
+        assert server.next_call() is not None
+        server.send_ok(5)
+    assert statuses(server) == [(5, 0), (5, 0)]
+
+
+@pytest.mark.parametrize(
+    ("octets", "error"),
+    [
+        (packet(FXP.OPEN, u32(1), text("x")), RemoteProtocolError),
+        (packet(FXP.INIT), MalformedMessage),
+        (packet(FXP.INIT, u32(2)), VersionError),
+        (b"\xff" * 4, PacketTooLarge),
+        (bytes(4), MalformedMessage),
+    ],
+)
+def test_a_bad_first_packet(octets: bytes, error: type[Exception]) -> None:
+    server = Server()
+    server.receive(octets)
+    with pytest.raises(error):
+        server.next_call()
+    assert server.data_to_send() == []
+
+
+def test_a_newer_client_is_answered_with_version_3() -> None:
+    server = Server()
+    server.receive(packet(FXP.INIT, u32(6), text("an-extension"), text("data")))
+    assert server.next_call() is None
+    assert b"".join(server.data_to_send())[4:9] == b"\x02\0\0\0\x03"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        INIT,
+        packet(FXP.OPEN),
+        packet(FXP.OPEN, u32(1)),
+        packet(FXP.OPEN, u32(1), text("a"), u32(1), u32(0), b"x"),
+        packet(FXP.READ, u32(1), string(b"h"), bytes(11)),
+        packet(FXP.READ, u32(1), string(b"h"), bytes(13)),
+        packet(FXP.WRITE, u32(1), string(b"h"), bytes(11)),
+        packet(FXP.WRITE, u32(1), string(b"h"), bytes(8), u32(5), b"1234"),
+        packet(FXP.WRITE, u32(1), string(b"h"), bytes(8), u32(3), b"1234"),
+        packet(FXP.WRITE, u32(1), u32(0xFFFFFFFF), bytes(20)),
+        packet(FXP.EXTENDED, u32(1)),
+        packet(FXP.EXTENDED, u32(1), text("statvfs@openssh.com")),
+        packet(FXP.SETSTAT, u32(1), text("a"), u32(0x40)),
+    ],
+)
+def test_malformed_requests_end_the_session(octets: bytes) -> None:
+    server = ready()
+    file = object()
+    opened(server, file)
+    server.receive(octets)
+    with pytest.raises(RemoteProtocolError):
+        server.next_call()
+    assert server.next_call() is None
+    assert not server.wants_input
+    assert server.files == [file]
+
+
+@pytest.mark.parametrize("kind", [0, 21, 22, 99, 101, 103, 201, 255])
+def test_unknown_types_are_unsupported(kind: int) -> None:
+    server = ready()
+    server.receive(packet(kind, u32(3), b"whatever"))
+    assert server.next_call() is None
+    assert statuses(server) == [(3, 8)]
+
+
+def test_unknown_extensions_are_unsupported() -> None:
+    server = ready()
+    server.receive(packet(FXP.EXTENDED, u32(3), text("flock@openssh.com"), b"whatever"))
+    assert server.next_call() is None
+    assert statuses(server) == [(3, 8)]
+
+
+def test_answers_that_do_not_fit() -> None:
+    server = ready()
+    handle = opened(server, object())
+    server.receive(sent(1, msg.Read(handle, 0, 3)) + sent(2, msg.Stat("/")))
+    server.receive(sent(3, ext.StatVFS("/"))) if server.wants_input else None
+    while server.next_call():
+        pass
+    wrong = [
+        lambda: server.send_ok(1),
+        lambda: server.send_data(1, b"1234"),
+        lambda: server.send_data(2, b"1"),
+        lambda: server.send_handle(1, object()),
+        lambda: server.send_attributes(1, Attributes()),
+        lambda: server.send_eof(2),
+        lambda: server.send_names(2, [Entry("a")]),
+        lambda: server.send_path(2, "/"),
+        lambda: server.send_reply(2, ext.ServerLimits(1, 2, 3, 4)),
+        lambda: server.send_ok(4),
+    ]
+    for answer in wrong:
+        with pytest.raises(LocalProtocolError):
+            answer()
+    assert server.data_to_send() == []
+    server.send_attributes(2, Attributes())
+    server.send_data(1, b"123")
+    assert server.outstanding == 0
+
+
+def test_no_data_is_the_end() -> None:
+    server = ready()
+    handle = opened(server, object())
+    server.receive(sent(1, msg.Read(handle, 0, 3)))
+    assert server.next_call() is not None
+    server.send_data(1, b"")
+    assert statuses(server) == [(1, 1)]
+
+
+def test_data_is_not_copied() -> None:
+    server = ready()
+    handle = opened(server, object())
+    server.receive(sent(1, msg.Read(handle, 0, 100)))
+    assert server.next_call() is not None
+    data = b"x" * 100
+    server.send_data(1, data)
+    head, piece = server.data_to_send()
+    assert piece is data
+    assert bytes(head) + data == packet(FXP.DATA, u32(1), string(data))
+
+
+def test_the_stream_ends() -> None:
+    ready().receive_eof()
+    server = ready()
+    server.receive(b"\0\0\0")
+    assert server.next_call() is None
+    with pytest.raises(RemoteProtocolError, match="broke off"):
+        server.receive_eof()
+
+
+PATHS = st.sampled_from(["/", "/f", "/d", "..", "", "\0", "/" * 40])
+HANDLES = st.sampled_from([b"", *(i.to_bytes(8, "big") for i in range(1, 6))])
+NUMBERS = st.sampled_from([0, 1, 5, 1 << 31])
+REQUESTS = st.one_of(
+    st.builds(msg.Open, PATHS, NUMBERS),
+    st.builds(msg.OpenDir, PATHS),
+    st.builds(msg.Close, HANDLES),
+    st.builds(msg.Read, HANDLES, NUMBERS, NUMBERS),
+    st.builds(msg.Write, HANDLES, st.sampled_from([0, 9]), st.binary(max_size=9)),
+    st.builds(msg.ReadDir, HANDLES),
+    st.builds(msg.Remove, PATHS),
+    st.builds(msg.Stat, PATHS),
+    st.builds(ext.CopyData, HANDLES, NUMBERS, NUMBERS, HANDLES, st.just(0)),
+)
+PACKETS = st.one_of(
+    st.builds(sent, st.integers(0, 5), REQUESTS),
+    st.builds(packet, st.integers(0, 255), st.integers(0, 9).map(u32), st.binary(max_size=20)),
+    st.binary(max_size=10),
+)
+
+
+@given(st.lists(PACKETS, max_size=20), st.integers(1, 64))
+def test_hostile_clients_get_answers_or_end(packets: list[bytes], portion: int) -> None:
+    limits = SFTPLimits(handles=3, requests=4)
+    server = ready(limits)
+    files = MemoryFiles()
+    files.files["/f"] = bytearray(b"content")
+    stream = b"".join(packets)
+    try:
+        for at in range(0, len(stream), portion):
+            server.receive(stream[at : at + portion])
+            files.serve(server)
+            assert len(server.files) <= limits.handles
+            assert server.outstanding == 0
+    except RemoteProtocolError:
+        assert not server.wants_input
