@@ -131,6 +131,11 @@ def tree(directory: Path) -> Path:
     return top
 
 
+def home(ssh1: SSH1, tmp_path: Path) -> tuple[Path, str]:
+    """Return where the user's files are, and a name there that no other test has."""
+    return ssh1.directory / "home-any", f"up-{tmp_path.name}"
+
+
 def contents(top: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()
@@ -184,9 +189,9 @@ def test_a_shell_at_a_terminal_with_resize(ssh1: SSH1) -> None:
 
 def test_scp1_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
     top = tree(tmp_path)
-    up, back = tmp_path / "up", tmp_path / "back"
+    (there, up), back = home(ssh1, tmp_path), tmp_path / "back"
     check([*ssh1.scp1(), top, f"any@127.0.0.1:{up}"], **ssh1.environment)
-    assert contents(up) == contents(top)
+    assert contents(there / up) == contents(top)
     check([*ssh1.scp1(), f"any@127.0.0.1:{up}", back], **ssh1.environment)
     assert contents(back) == contents(top)
 
@@ -242,10 +247,11 @@ def test_plink_at_a_terminal_with_resize(ssh1: SSH1) -> None:
 
 def test_pscp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
     top = tree(tmp_path)
-    up, back = tmp_path / "up", tmp_path / "back"
+    (top / "empty").unlink()
+    (there, up), back = home(ssh1, tmp_path), tmp_path / "back"
     pscp = ssh1.putty("pscp", "-pw", PASSWORD, "-q", "-r")
     check([*pscp, top, f"127.0.0.1:{up}"], timeout=60, **ssh1.environment)
-    assert contents(up) == contents(top)
+    assert contents(there / up) == contents(top)
     check([*pscp, f"127.0.0.1:{up}", back], timeout=60, **ssh1.environment)
     assert contents(back) == contents(top)
 
@@ -253,12 +259,12 @@ def test_pscp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
 def test_psftp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
     """Over an SSH-1 command: psftp looks for a server of SFTP itself."""
     top = tree(tmp_path)
-    up, back = tmp_path / "up", tmp_path / "back"
+    (there, up), back = home(ssh1, tmp_path), tmp_path / "back"
     script = tmp_path / "script"
     script.write_text(f"put -r {top} {up}\nget -r {up} {back}\nquit\n")
     psftp = ssh1.putty("psftp", "-pw", PASSWORD, "-b", str(script))
     check([*psftp, "127.0.0.1"], timeout=60, **ssh1.environment)
-    assert contents(up) == contents(top)
+    assert contents(there / up) == contents(top)
     assert contents(back) == contents(top)
 
 

@@ -406,13 +406,41 @@ def test_what_ssh1_has_no_word_for_is_refused_here() -> None:
     assert made.client_events[-1] == RequestAnswered(channel, token, False)
 
 
-def test_sftp_is_a_command() -> None:
+PUTTYS = (
+    b"test -x /usr/lib/sftp-server && exec /usr/lib/sftp-server\n"
+    b"test -x /usr/local/lib/sftp-server && exec /usr/local/lib/sftp-server\n"
+    b"exec sftp-server"
+)
+
+
+@pytest.mark.parametrize(
+    "request_", [Subsystem("sftp"), Exec(PUTTYS), Exec(b"exec /usr/lib/openssh/sftp-server")]
+)
+def test_sftp_is_a_command_on_the_wire(request_: Request) -> None:
     made = logged_in()
-    session(made, Subsystem("sftp"))
-    (ask,) = of(AskRequest, made.server_events)
-    assert isinstance(ask, AskRequest)
-    assert isinstance(ask.request, Exec)
-    assert ask.request.command.endswith(b"exec sftp-server")
+    session(made, request_)
+    asked = [ask.request for ask in made.server_events if isinstance(ask, AskRequest)]
+    assert asked == [Subsystem("sftp")]
+
+
+@pytest.mark.parametrize(
+    "command", [b"exec sftp-server -d /", b"id; exec sftp-server", b"PATH=$(id); exec sftp-server"]
+)
+def test_other_commands_are_not_taken_for_sftp(command: bytes) -> None:
+    made = logged_in()
+    session(made, Exec(command))
+    asked = [ask.request for ask in made.server_events if isinstance(ask, AskRequest)]
+    assert asked == [Exec(command)]
+
+
+def test_a_server_without_sftp_may_have_the_program() -> None:
+    made = logged_in(server=refusing(Subsystem))
+    session(made, Exec(PUTTYS))
+    asked = [ask.request for ask in made.server_events if isinstance(ask, AskRequest)]
+    assert asked == [Subsystem("sftp"), Exec(PUTTYS)]
+    made.client.connection.send_data(0, b"in")
+    made.run()
+    assert output(made.server_events) == b"in"
 
 
 def test_a_signal_ends_the_connection_with_its_name() -> None:

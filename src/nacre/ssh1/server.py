@@ -8,6 +8,7 @@ protocol; FAILURE says that it may not run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,7 @@ from nacre.protocol.requests import (
     PtyRequest,
     Request,
     Shell,
+    Subsystem,
     WindowChange,
 )
 from nacre.ssh1 import modes
@@ -64,8 +66,14 @@ AGENT_REQUEST = "auth-agent-req@openssh.com"
 
 _LISTEN = string(b"localhost")
 _MODES = 4096
+_SHORT = 1024
 _PORTS = 65536
-_STARTS = (Shell, Exec)
+_STARTS = (Shell, Exec, Subsystem)
+_SFTP = re.compile(
+    rb"(test -x (\S*/sftp-server) && exec \2\n)*(PATH=[\w$:/.-]+; ?)?exec (\S*/)?sftp-server\n?"
+)
+"""Commands with which clients ask for SFTP: SSH-1 has no subsystems."""
+
 _WITHOUT_WORD = (requests.XonXoff, requests.EndOfWrite, requests.Keepalive)
 _OUTPUT = {0: u8(Msg.SMSG_STDOUT_DATA), EXTENDED_DATA_STDERR: u8(Msg.SMSG_STDERR_DATA)}
 
@@ -241,16 +249,22 @@ class ServerConnection(Channels):
         command = ExecCmd.decode(payload).command
         if len(command) > self._limits.command:
             self.refuse()
+        elif len(command) <= _SHORT and _SFTP.fullmatch(command):
+            # Where there is no such subsystem, there may be such a program.
+            self._request(Subsystem("sftp"), otherwise=Exec(command))
         else:
             self._request(Exec(command))
 
     def _on_agent_request(self, payload: Buffer) -> None:
         self._request(OtherRequest(AGENT_REQUEST, b""))
 
-    def _request(self, request: Request) -> None:
-        """Let the owner decide, who is asked for the session itself first."""
+    def _request(self, request: Request, otherwise: Request | None = None) -> None:
+        """Let the owner decide, who is asked for the session itself first.
+
+        :param otherwise: what is asked for when ``request`` is refused.
+        """
         if self._session is not None:
-            self._ask_request(self._session, request)
+            self._ask_request(self._session, request, otherwise)
             return
         if not self._limits.sessions:
             self.refuse()
@@ -265,18 +279,21 @@ class ServerConnection(Channels):
                 return
             session.offered, session.open = False, True
             self._events.append(ChannelOpened(session.number))
-            self._ask_request(session, request)
+            self._ask_request(session, request, otherwise)
 
         self.waiting = True
         self._session = session
         ask = AskOpen(channel=session.number, channel_type="session", data=b"")
         self._asks.ask(ask, decided)
 
-    def _ask_request(self, session: Channel, request: Request) -> None:
+    def _ask_request(self, session: Channel, request: Request, otherwise: Request | None) -> None:
         def decided(answer: Answer) -> None:
             self.waiting = False
             if not isinstance(answer, Granted):
-                self.refuse()
+                if otherwise is None:
+                    self.refuse()
+                else:
+                    self._ask_request(session, otherwise, None)
             elif isinstance(request, _STARTS):
                 self.stage = Stage.SERVER_SESSION
             else:
