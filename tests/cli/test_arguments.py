@@ -35,6 +35,8 @@ def test_two_dashes_end_the_options():
 @pytest.mark.parametrize(
     ("words", "field", "expected"),
     [
+        (["-1", "h"], "protocol", (1,)),
+        (["-2", "-o", "Protocol=1", "h"], "protocol", (2,)),
         (["-4", "h"], "address_family", "inet"),
         (["-6", "h"], "address_family", "inet6"),
         (["-C", "-o", "Compression=no", "h"], "compression", True),

@@ -44,6 +44,10 @@ def test_identity_file_none():
 @pytest.mark.parametrize(
     ("option", "field", "expected"),
     [
+        ("Protocol=1", "protocol", (1,)),
+        ("Protocol 2,1", "protocol", (2, 1)),
+        ("Protocol=1,2", "protocol", (2, 1)),
+        ("Cipher=blowfish", "cipher", ("blowfish",)),
         ("StrictHostKeyChecking=off", "strict_host_key_checking", "no"),
         ("StrictHostKeyChecking accept-new", "strict_host_key_checking", "accept-new"),
         ("LogLevel=DEBUG", "log_level", LogLevel.DEBUG1),

@@ -28,6 +28,8 @@ def test_words_are_known_in_any_case() -> None:
     ("option", "field", "value"),
     [
         ("MaxAuthTries=3", "max_auth_tries", 3),
+        ("Protocol=2,1", "protocol", (2, 1)),
+        ("Protocol=2", "protocol", (2,)),
         ("maxauthtries 3", "max_auth_tries", 3),
         ("MaxSessions=0", "max_sessions", 0),
         ("MaxStartups=5", "max_startups", "5"),
@@ -82,6 +84,8 @@ def test_no_compression_before_authentication(word: str) -> None:
     "option",
     [
         "MaxAuthTries=0",
+        "Protocol=3",
+        "Protocol=",
         "MaxAuthTries=many",
         "MaxStartups=10:30",
         "MaxStartups=10:101:100",

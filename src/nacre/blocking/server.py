@@ -21,6 +21,7 @@ from nacre.protocol.requests import Request
 from nacre.runtime import listen as _listen
 from nacre.runtime import serving as _serving
 from nacre.runtime import session as _session
+from nacre.runtime.choose import PROTOCOLS
 from nacre.runtime.policy import Maybe, Policy, settled
 from nacre.runtime.serving import FilesystemFactory, Log, ServerConnection
 
@@ -104,6 +105,11 @@ class _InThreads(Policy):
     ) -> bool:
         return await self._ask(self._policy.public_key, user, key, algorithm, signed, connection)
 
+    async def rsa_key(
+        self, user: str, modulus: int, connection: ServerConnection
+    ) -> PublicKey | None:
+        return await self._ask(self._policy.rsa_key, user, modulus, connection)
+
     async def keyboard_interactive(
         self,
         user: str,
@@ -171,6 +177,8 @@ def listen(
     sftp: FilesystemFactory | None = None,
     algorithms: Algorithms | None = None,
     profile: Profile = "default",
+    protocols: Sequence[int] = PROTOCOLS,
+    ssh1_ciphers: Sequence[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     login_grace: float = 120.0,
     max_startups: str = "10:30:100",
@@ -196,6 +204,8 @@ def listen(
         sftp=sftp,
         algorithms=algorithms,
         profile=profile,
+        protocols=protocols,
+        ssh1_ciphers=ssh1_ciphers,
         limits=limits,
         login_grace=login_grace,
         max_startups=max_startups,
