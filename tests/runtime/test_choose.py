@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -267,3 +268,43 @@ print(*(name for name in sys.modules if name.startswith("nacre.ssh1")))
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+async def test_sftp_over_ssh1(tmp_path: Path) -> None:
+    """The subsystem is a command on the wire, which the server takes for what it is."""
+    (tmp_path / "here").write_bytes(bytes(100_000))
+    async with (
+        serving((1,), sftp=lambda session: nacre.LocalFilesystem(tmp_path)) as server,
+        client_for(server, protocols=(1,), ssh1_ciphers=["blowfish"]) as ssh,
+        ssh.sftp() as sftp,
+    ):
+        await sftp.put(tmp_path / "here", "there")
+        assert sorted(await sftp.listdir("/")) == ["here", "there"]
+    assert (tmp_path / "there").read_bytes() == bytes(100_000)
+
+
+class Riddle(nacre.Policy):
+    def keyboard_interactive(
+        self, user: str, submethods: str, responses: tuple[str, ...] | None, connection: object
+    ) -> Any:
+        if responses is None:
+            return nacre.Challenge("", "", (nacre.Prompt("6 x 9? ", True),))
+        return responses == ("42",)
+
+
+async def test_challenge_response_over_ssh1() -> None:
+    asked: list[str] = []
+
+    async def prompt(text: str, echo: bool) -> str:
+        asked.append(text)
+        return "42"
+
+    credentials = nacre.Identities("alice", "h", files=[], prompt=prompt)
+    async with (
+        nacre.listen(
+            host_keys=[rsa1_host_key()], policy=Riddle(), handler=handle, protocols=(1,)
+        ) as server,
+        client_for(server, protocols=(1,), credentials=credentials) as ssh,
+    ):
+        assert ssh.methods == ("keyboard-interactive",)
+    assert any("6 x 9?" in text for text in asked)
