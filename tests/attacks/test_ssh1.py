@@ -335,6 +335,18 @@ def test_answers_to_challenges_that_nobody_made(payload: bytes) -> None:
     assert isinstance(end(made.server_events), RemoteProtocolError)
 
 
+def test_challenges_that_are_left_alone_count() -> None:
+    made = logged_in(client=lambda ask: None if isinstance(ask, AskAuthentication) else giving(ask))
+    for _ in range(20):
+        send(made.client, messages.AuthTIS().encode())
+    made.run()
+    error = end(made.server_events)
+    assert isinstance(error, RemoteProtocolError)
+    assert error.code is DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
+    asked = [type(event).__name__ for event in made.server_events]
+    assert asked.count("AskKeyboardInteractive") <= 7
+
+
 # --- messages at the wrong time ---
 
 

@@ -150,6 +150,9 @@ class ServerAuth:
 
     def _begin(self, method: str) -> bool:
         """Start an attempt; False when the method brings the user no further."""
+        if self.stage is Stage.SERVER_TIS:
+            # A challenge that is left alone is an attempt too: there may not be challenges forever.
+            self._count_failure(Denied("abandoned"))
         self.stage = Stage.SERVER_AUTH
         self._method, self._detail = method, ""
         return method in useful(self._requirement, self.methods)
@@ -243,6 +246,10 @@ class ServerAuth:
         self._events.append(Authenticated(self.user, self.methods))
 
     def _fail(self, answer: Answer | None = None) -> None:
+        self._count_failure(answer)
+        self._outbox.send(Failure())
+
+    def _count_failure(self, answer: Answer | None) -> None:
         reason = ""
         if isinstance(answer, Denied):
             reason = safe(answer.reason)
@@ -256,7 +263,6 @@ class ServerAuth:
             raise RemoteProtocolError(
                 "too many authentication failures", DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
             )
-        self._outbox.send(Failure())
 
     def _report(self, outcome: Outcome) -> None:
         rest = () if outcome == "success" else useful(self._requirement, self.methods)
