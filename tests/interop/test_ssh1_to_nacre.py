@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.clients import PASSWORD
+from interop.clients import PASSWORD, Login
 from interop.daemons import Daemon, State, start_nacre
 from interop.programs import NACRE, check, require, run
 from interop.terminal import Terminal
@@ -326,3 +326,22 @@ def test_our_client_by_default(ssh1: SSH1, tmp_path: Path) -> None:
     assert done.returncode == 255
     assert b"SSH-1.99-" in done.stderr
     assert b"SSH-1 is weak" not in done.stderr
+
+
+@pytest.mark.parametrize("protocol", ["2", "2,1"])
+def test_what_the_programs_load(
+    tmp_path: Path, keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """Nothing of SSH-1 by default, in a server and a client that were used."""
+    state = State(tmp_path / "state")
+    state.add_user("any", keys=[keys["ed25519"].with_suffix(".pub")])
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    spoken = [] if protocol == "2" else ["-o", f"Protocol={protocol}"]
+    with start_nacre(state, *spoken) as server:
+        login = Login(server, "any", tmp_path, keys["ed25519"])
+        done = run([*login.nacre_ssh(), *spoken, "exit 3"])
+        assert done.returncode == 3
+        loaded = (done.stderr.decode(), "\n".join(server.log))
+    for shown in loaded:
+        assert "nacre.ssh2.engine" in shown
+        assert ("nacre.ssh1" in shown) is (protocol != "2")
