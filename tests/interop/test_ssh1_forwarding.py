@@ -187,15 +187,19 @@ def env(tmp_path: Path) -> dict[str, str]:
     return {**found, "SSH_ASKPASS": str(script), "DISPLAY": ":0"}
 
 
-def test_local_forwarding(client: list[str], served: Served, env: dict[str, str]) -> None:
-    """1 MiB through a forwarded port and back."""
+@pytest.mark.parametrize("way", ["-L", "-D"])
+def test_local_forwarding(client: list[str], served: Served, env: dict[str, str], way: str) -> None:
+    """1 MiB through a forwarded port, or a proxy, and back."""
     port, data = free_port(), random.Random(3).randbytes(1 << 20)
-    command = [*client, "-L", f"127.0.0.1:{port}:example.org:80", "127.0.0.1", "wait"]
+    where = f"127.0.0.1:{port}" + (":example.org:80" if way == "-L" else "")
+    command = [*client, way, where, "127.0.0.1", "wait"]
     with subprocess.Popen(
         command, env=environment(**env), stdin=subprocess.DEVNULL, start_new_session=True
     ) as process:
         try:
             with _connected(port, process) as sock:
+                if way == "-D":
+                    _ask_proxy(sock)
                 threading.Thread(target=_send, args=(sock, data), daemon=True).start()
                 assert sock.makefile("rb").read(len(data)) == data
                 sock.shutdown(socket.SHUT_WR)
@@ -205,6 +209,14 @@ def test_local_forwarding(client: list[str], served: Served, env: dict[str, str]
     kind, opened = next(one for one in served.asked if one[0] == "direct-tcpip")
     reader = Reader(opened)
     assert (kind, reader.string(), reader.u32()) == ("direct-tcpip", b"example.org", 80)
+
+
+def _ask_proxy(sock: socket.socket) -> None:
+    """Ask for example.org, port 80, by name (RFC 1928)."""
+    sock.sendall(b"\x05\x01\x00")
+    assert sock.recv(2) == b"\x05\x00"
+    sock.sendall(b"\x05\x01\x00\x03\x0bexample.org" + (80).to_bytes(2, "big"))
+    assert sock.recv(10, socket.MSG_WAITALL)[:2] == b"\x05\x00"
 
 
 def _send(sock: socket.socket, data: bytes) -> None:

@@ -109,6 +109,7 @@ def ssh1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSH1]:
         for cipher in ("3des", "blowfish", "des"):
             text = f"Protocol=ssh\nHostName=127.0.0.1\nPortNumber={server.port}\n"
             (sessions / cipher).write_text(f"{text}SshProt=0\nCipher={cipher},WARN\n")
+        (sessions / "tis").write_text(f"{text}SshProt=0\nAuthTIS=1\n")
         # Its host key gets into known_hosts, where PuTTY's options are made of it.
         check([*found.ssh1(), "true"], **environment)
         yield found
@@ -214,6 +215,18 @@ def test_plink_with_a_key(ssh1: SSH1) -> None:
     command = [*ssh1.putty("plink", "-i", str(ssh1.puttys)), "127.0.0.1", "exit 6"]
     done = run(command, **ssh1.environment)
     assert done.returncode == 6, done.stderr.decode()
+
+
+def test_plink_with_a_challenge(ssh1: SSH1) -> None:
+    command = [word for word in ssh1.putty("plink") if word != "-batch"]
+    since = len(ssh1.server.log)
+    with Terminal(
+        [*command, "-no-antispoof", "-load", "tis", "-T", "exit 6"], **ssh1.environment
+    ) as terminal:
+        terminal.expect("Password: ")
+        terminal.type(PASSWORD + "\n")
+        assert terminal.wait() == 6
+    ssh1.server.wait_for("method=keyboard-interactive .*outcome=success", since=since)
 
 
 @pytest.mark.parametrize("cipher", ["3des", "blowfish", "des"])
