@@ -1,8 +1,13 @@
-"""What the whole test run shows at its end."""
+"""What holds for the whole test run, and what it shows at its end."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("nacre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nacre")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -254,6 +254,15 @@ async def test_accept_new_and_a_changed_key(served):
     assert "Host key verification failed." in err
 
 
+async def test_a_changed_key_that_passes_is_heard_of_even_by_those_who_want_errors_only(served):
+    other = nacre.generate("ssh-ed25519").public
+    served.known_hosts.write_text(f"[127.0.0.1]:{served.port} {other}\n")
+    options = ("-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR")
+    status, _, err = await served.ssh(*options, command=["both"])
+    assert status == 7
+    assert "WARNING: the ED25519 host key of [127.0.0.1]" in err
+
+
 async def test_denied(served):
     options = ("-o", "BatchMode=yes")
     status, _, err = await served.ssh(*options, command=["both"], user="bob")

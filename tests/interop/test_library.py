@@ -58,8 +58,10 @@ async def test_password_and_refusal(sshd: Daemon, system_account: Account) -> No
 
 
 async def test_unknown_host_key(to_openssh: Connect, tmp_path: Path) -> None:
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(HostKeyUnknown, match="SHA256:"):
         await to_openssh(trust=None, known_hosts=tmp_path / "known_hosts")
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
 async def test_fifty_channels_on_one_connection(to_openssh: Connect) -> None:

@@ -253,7 +253,9 @@ async def test_signals_ignored_at_the_start_are_not_in_sessions(state: Path) -> 
     try:
         async with serving(state) as server, server.connect() as ssh:
             done = await ssh.run("grep SigIgn /proc/$$/status")
-            assert int(done.stdout.split()[1], 16) == 0
+            # The C library may ignore signals of its own, which no program can use.
+            ignored = int(done.stdout.split()[1], 16)
+            assert [number for number in numbers if ignored >> (number - 1) & 1] == []
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -139,6 +139,7 @@ class _Trust(KnownHostsFile):
             alias=config.host_key_alias,
             confirm=None if config.batch_mode else confirm_host,
             notice=log.info,
+            alarm=log.error,
         )
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:

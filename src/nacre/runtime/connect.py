@@ -7,6 +7,7 @@ import getpass
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -35,6 +36,9 @@ DEFAULT: Final = Default()
 """The user's ``known_hosts`` files, and the system's."""
 
 Path: TypeAlias = str | os.PathLike[str]
+
+_GOODBYE = 1.0
+"""Seconds that a peer has to hang up after a login that failed."""
 
 _STEPS = {
     Phase.VERSION: "waiting for the server's identification; is it an SSH server?",
@@ -140,8 +144,14 @@ async def _log_in(
             await _attach(connection, sock)
             await connection.wait_authenticated()
     except NacreError:
-        # What the engine said last, such as DISCONNECT with its reason, may still leave.
-        connection.close()
+        # What the engine said last, such as DISCONNECT with its reason, may still leave; but a
+        # caller whose loop ends with this error is not to be left with an open transport.
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE):
+                    await connection.close()
+        finally:
+            connection.abort()
         raise
     except BaseException as error:
         late = _too_late(connection, timeout)

@@ -95,6 +95,8 @@ class KnownHostsFile:
     :param alias: the name to look for in place of the host's; it has no port.
     :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
     :param notice: gets what a human should hear, a line or more of text.
+    :param alarm: gets what a human must hear: a changed key that ``strict="no"`` lets pass. Without
+        it, ``notice`` gets that too.
     :ivar mismatch: the error that ``strict="no"`` let pass. Nobody should give this host a secret.
     """
 
@@ -108,6 +110,7 @@ class KnownHostsFile:
         alias: str | None = None,
         confirm: Confirm | None = None,
         notice: Callable[[str], None] = lambda text: None,
+        alarm: Callable[[str], None] | None = None,
     ) -> None:
         self._user = _expand(paths)
         self._all = (*self._user, *_expand(global_paths))
@@ -116,6 +119,7 @@ class KnownHostsFile:
         self._alias = alias
         self._confirm = confirm
         self._notice = notice
+        self._alarm = alarm or notice
         self._cache: dict[Path, tuple[tuple[int, int], KnownHosts]] = {}
         self.mismatch: HostKeyError | None = None
 
@@ -185,7 +189,7 @@ class KnownHostsFile:
         if self._strict != "no":
             raise error
         self.mismatch = error
-        self._notice(f"WARNING: {error}")
+        self._alarm(f"WARNING: {error}")
 
     async def _unknown(
         self, host: str, port: int, address: str, key: PublicKey, others: list[Place]

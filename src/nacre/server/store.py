@@ -143,8 +143,12 @@ class UserStore:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StateError(f"can't open the user store {path}: {error.strerror}") from error
-        with self._transaction() as connection:
-            self._prepare(connection)
+        try:
+            with self._transaction() as connection:
+                self._prepare(connection)
+        except BaseException:
+            self.close()
+            raise
 
     def _prepare(self, connection: Connection) -> None:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
