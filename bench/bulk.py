@@ -29,12 +29,13 @@ KINDS = {
 
 def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
     """Return one of :data:`KINDS`."""
+    octets = ground.size.bulk if cipher == AES else ground.size.bulk // 4
     over_openssh = (2.0, 3.0) if kind.startswith("sftp") else (1.8, 2.5)
     contenders: dict[str, Callable[[], float]] = {
-        NACRE: lambda: _program(ground, "nacre", ground.nacre, kind, cipher),
-        OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher),
-        CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher),
-        SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher),
+        NACRE: lambda: _program(ground, "nacre", ground.nacre, kind, cipher, octets),
+        OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher, octets),
+        CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher, octets),
+        SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher, octets),
         ASYNCSSH: lambda: _library(ground, "asyncssh", ground.asyncssh, kind, cipher),
         "AsyncSSH-sshd": lambda: _library(ground, "asyncssh", ground.sshd, kind, cipher),
         "Paramiko-sshd": lambda: _library(ground, "paramiko", ground.sshd, kind, cipher),
@@ -48,14 +49,14 @@ def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
         Comparison(CLIENT, "Paramiko-sshd"),
     ]
     name = kind if cipher == AES else f"{kind}-chacha"
-    about = f"{KINDS[kind]}: {ground.size.bulk >> 20} MiB (AsyncSSH and Paramiko "
+    about = f"{KINDS[kind]}: {octets >> 20} MiB (AsyncSSH and Paramiko "
     about += f"{ground.size.part >> 20} MiB), {cipher}"
     if cipher == CHACHA:
         kept = [NACRE, OPENSSH, ASYNCSSH]
         contenders = {name: contenders[name] for name in kept}
         comparisons = [Comparison(NACRE, OPENSSH), Comparison(NACRE, ASYNCSSH)]
     return Workload(
-        name, about, "MB/s", contenders, comparisons, rounds=2 if cipher == CHACHA else None
+        name, about, "MB/s", contenders, comparisons, rounds=3 if cipher == CHACHA else None
     )
 
 
@@ -67,8 +68,9 @@ def _ends(ground: Ground, kind: str, octets: int) -> tuple[Path, Path]:
     return original, copy
 
 
-def _program(ground: Ground, client: str, server: Daemon, kind: str, cipher: str) -> float:
-    octets = ground.size.bulk
+def _program(
+    ground: Ground, client: str, server: Daemon, kind: str, cipher: str, octets: int
+) -> float:
     original, copy = _ends(ground, kind, octets)
     host = f"{ground.login(server).user}@127.0.0.1"
     if kind == "exec-down":
