@@ -89,6 +89,20 @@ class ServerConnection(BaseConnection):
 
     handlers: ClassVar[Handlers]
 
+    __slots__ = (
+        "_grace",
+        "_policy_failed",
+        "_sessions",
+        "_welcome",
+        "id",
+        "local",
+        "methods",
+        "peer",
+        "server",
+        "settings",
+        "user",
+    )
+
     def __init__(self, server: Server, settings: Settings, number: int) -> None:
         super().__init__(
             Engine(settings.options, random=os.urandom),
@@ -251,6 +265,7 @@ class ServerConnection(BaseConnection):
     def _on_authenticated(self, event: Authenticated) -> None:
         if self._grace is not None:
             self._grace.cancel()
+            self._grace = None
         self.user, self.methods = event.user, event.methods
         self.record("authenticated", methods=",".join(event.methods))
         self.server.logged_in(self)
@@ -267,6 +282,8 @@ class ServerConnection(BaseConnection):
                 DisconnectCode.BY_APPLICATION,
                 "the server can't serve this user now",
             )
+        finally:
+            self._welcome = None
 
     async def wait_welcomed(self) -> None:
         """Return when the policy has taken note of the user."""
