@@ -1,9 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run test fuzz check
+.PHONY: docs help setup run test fuzz check bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
 ARGS ?=
+ONLY ?=
+PAIRS ?= 5
+SIZE ?= 1024
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +33,18 @@ check: .venv/dev ## format, lint, types, and who imports whom
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs
 	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
 
-bench: setup ## how fast a command's output comes down, against OpenSSH
-	@.venv/bin/python bench/exec_down.py
+bench: setup .venv-bench/ready ## measure against OpenSSH, AsyncSSH, Paramiko (ONLY=sftp-get PAIRS=5 SIZE=1024)
+	@.venv/bin/python -m bench --only "$(ONLY)" --pairs $(PAIRS) --size $(SIZE)
+
+profile: setup .venv-bench/ready ## write where the time of a download and of a login goes to docs/performance.md
+	@.venv/bin/python -m bench.profiles
+
+# The peers that are libraries, in an environment of their own.
+.venv-bench/ready: bench/requirements.txt
+	@"$(PYTHON)" -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check \
+		--root-user-action=ignore --requirement bench/requirements.txt
+	@touch $@
 
 # Each holds when its extras are installed as pyproject.toml asks. What suits development suits `run`.
 .venv/run: pyproject.toml

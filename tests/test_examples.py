@@ -94,6 +94,39 @@ async def test_greeting_server(tmp_path: Path) -> None:
         await server.wait()
 
 
+async def test_file_server(tmp_path: Path) -> None:
+    (tmp_path / "alice").mkdir()
+    server = await asyncio.create_subprocess_exec(
+        sys.executable,
+        EXAMPLES / "file_server.py",
+        "0",
+        "secret",
+        tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert server.stdout is not None
+        line = await asyncio.wait_for(server.stdout.readline(), 20)
+        port = int(line.split()[2])
+        for user in ("alice", "bob"):
+            async with (
+                nacre.connect(
+                    "127.0.0.1", port, user=user, password="secret", trust=nacre.AnyHostKey()
+                ) as ssh,
+                ssh.sftp() as sftp,
+            ):
+                if user == "alice":
+                    await sftp.write_text("notes", "mine")
+                    with pytest.raises(FileNotFoundError):
+                        await sftp.read_text("../bob/notes")
+                else:
+                    assert await sftp.read_text("/pumps") == "all is well with pumps\n"
+        assert (tmp_path / "alice" / "notes").read_text() == "mine"
+    finally:
+        server.terminate()
+        await server.wait()
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
 def test_documentation_shows_code_that_is_run(page: str) -> None:
     shown = re.findall(

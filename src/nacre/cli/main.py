@@ -1,48 +1,23 @@
-"""The ``nacre`` command: a group that loads a subcommand only when it is called."""
+"""The ``nacre`` command."""
 
 from __future__ import annotations
 
+import gc
 import importlib
+import sys
 
-import click
-
-from nacre import __version__
-
-_COMMANDS = {
-    "scp": "copy files between hosts",
-    "serve": "start an SSH server",
-    "sftp": "move files by commands",
-    "ssh": "log in to a host, or run a command there",
-    "trace": "connect to a host and show each message",
-    "user": "add, change and remove the server's users",
-}
-
-
-class _Group(click.Group):
-    """Subcommands live in ``nacre.cli.<name>``, each as ``command``."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command = importlib.import_module(f"nacre.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # The help of the group must not import every subcommand.
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, name="nacre")
-@click.version_option(__version__, "-V", "--version", prog_name="nacre")
-def command() -> None:
-    """SSH in Python: a server and the command-line tools."""
+_AT_ONCE = ("scp", "sftp", "ssh")
+"""Subcommands that read their words themselves: they run without click, which takes as long to load
+as all of their own modules."""
 
 
 def main() -> None:
     """Run ``nacre``."""
+    name, words = sys.argv[1:2], sys.argv[2:]
+    if name and name[0] in _AT_ONCE and words[:1] != ["--help"]:
+        if name[0] == "ssh":
+            gc.disable()  # as `nacre-ssh` does
+        sys.exit(importlib.import_module(f"nacre.cli.{name[0]}").run(f"nacre {name[0]}", words))
+    from nacre.cli.group import command
+
     command()

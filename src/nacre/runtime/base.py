@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, TypeAlias
 
@@ -61,6 +60,31 @@ class BaseConnection:
 
     handlers: ClassVar[Handlers]
 
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_changed",
+        "_channels",
+        "_exchanges",
+        "_keepalive",
+        "_keepalive_count",
+        "_keepalive_timer",
+        "_pinged_at",
+        "_pings",
+        "_tasks",
+        "_trace",
+        "_transport_gone",
+        "_unanswered",
+        "algorithms",
+        "driver",
+        "ended",
+        "engine",
+        "error",
+        "loop",
+        "peer_version",
+        "server_host_key",
+    )
+
     def __init__(
         self,
         engine: Engine,
@@ -84,7 +108,7 @@ class BaseConnection:
         self._changed = Gate()
         self._transport_gone = False
         self._exchanges = 0
-        self._pings: deque[asyncio.Future[bool]] = deque()
+        self._pings: list[asyncio.Future[bool]] = []
         self._keepalive = keepalive
         self._keepalive_count = keepalive_count
         self._keepalive_timer: asyncio.TimerHandle | None = None
@@ -169,7 +193,7 @@ class BaseConnection:
             channel.accept_answer(event)
 
     def _on_pong(self, event: PongReceived | GlobalRequestAnswered) -> None:
-        if self._pings and not (ping := self._pings.popleft()).done():
+        if self._pings and not (ping := self._pings.pop(0)).done():
             ping.set_result(True)
 
     def _on_global_ask(self, event: AskGlobalRequest) -> None:

@@ -91,6 +91,20 @@ class ServerConnection(BaseConnection):
 
     handlers: ClassVar[Handlers]
 
+    __slots__ = (
+        "_grace",
+        "_policy_failed",
+        "_sessions",
+        "_welcome",
+        "id",
+        "local",
+        "methods",
+        "peer",
+        "server",
+        "settings",
+        "user",
+    )
+
     def __init__(self, server: Server, settings: Settings, number: int) -> None:
         super().__init__(
             settings.engines(settings.options),
@@ -264,6 +278,7 @@ class ServerConnection(BaseConnection):
     def _on_authenticated(self, event: Authenticated) -> None:
         if self._grace is not None:
             self._grace.cancel()
+            self._grace = None
         self.user, self.methods = event.user, event.methods
         self.record("authenticated", methods=",".join(event.methods))
         self.server.logged_in(self)
@@ -280,6 +295,8 @@ class ServerConnection(BaseConnection):
                 DisconnectCode.BY_APPLICATION,
                 "the server can't serve this user now",
             )
+        finally:
+            self._welcome = None
 
     async def wait_welcomed(self) -> None:
         """Return when the policy has taken note of the user."""

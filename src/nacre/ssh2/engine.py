@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from nacre.crypto.seal import PlainOpener, PlainSealer, Random
 from nacre.errors import (
@@ -32,6 +34,7 @@ from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import routes
 from nacre.ssh2.auth.client import ClientAuth
 from nacre.ssh2.auth.server import ServerAuth
+from nacre.ssh2.connection.mux import HANDLERS as CHANNELS
 from nacre.ssh2.connection.mux import Mux
 from nacre.ssh2.connection.replies import send_reply
 from nacre.ssh2.routes import Rest, Stage
@@ -61,7 +64,8 @@ from nacre.wire.text import safe
 _USERAUTH = "ssh-userauth"
 _KEEPALIVE = "keepalive@openssh.com"
 
-Handler = Callable[[Buffer], None]
+Handler = Callable[[Any, Buffer], None]
+"""A method of an engine, or of the multiplexer for messages about channels; not bound to either."""
 
 
 class _Engine:
@@ -100,9 +104,8 @@ class _Engine:
         self._now = 0.0
         self._keys_since = 0.0
         self._rest: Rest = Rest.FIRST_KEXINIT
-        self._handlers = self._transport_handlers()
         self._stage: Stage | None = None
-        self._table: list[Handler | None] = []
+        self._table: tuple[Handler | None, ...] = ()
 
     # --- what the owner calls ---
 
@@ -247,11 +250,14 @@ class _Engine:
                 break
             if self._options.trace:
                 self._events.append(MessageSeen("in", bytes(payload)))
-            handler = self._table[payload[0]]
+            number = payload[0]
+            handler = self._table[number]
             if handler is None:
-                self._refuse(payload[0])
+                self._refuse(number)
+            elif 80 <= number < 128:
+                handler(self._mux, payload)
             else:
-                handler(payload)
+                handler(self, payload)
             if self._mux is None or self._kex.active or self._stage is not Rest.CONNECTION:
                 self._advance()
             if self.phase is Phase.CLOSED:
@@ -301,8 +307,8 @@ class _Engine:
     def _enter(self, stage: Stage) -> None:
         """Swap the table of legal messages, whole."""
         left, self._stage = self._stage, stage
-        numbers = routes.legal(self.role, stage, strict=self._first_strict())
-        self._table = [self._handlers.get(n) if n in numbers else None for n in range(256)]
+        # mypy takes a class for something without a hash.
+        self._table = _table(type(self), stage, self._first_strict())  # type: ignore[arg-type]
         if isinstance(left, KexStage) and not isinstance(stage, KexStage):
             self._keys_since = self._now
         if stage is KexStage.NEWKEYS and self._mux is not None:
@@ -353,24 +359,30 @@ class _Engine:
 
     # --- phases 2 to 4: transport messages ---
 
-    def _transport_handlers(self) -> dict[int, Handler]:
-        kex = dict.fromkeys(range(30, 50), self._kex.receive)
-        auth = dict.fromkeys(range(50, 80), self._receive_auth)
+    @classmethod
+    def handlers(cls) -> dict[int, Handler]:
+        """Return what takes each message, legal or not."""
+        kex = dict.fromkeys(range(30, 50), cls._receive_kex)
+        auth = dict.fromkeys(range(50, 80), cls._receive_auth)
         return {
-            Msg.DISCONNECT: self._receive_disconnect,
-            Msg.IGNORE: self._receive_ignore,
-            Msg.UNIMPLEMENTED: self._receive_unimplemented,
-            Msg.DEBUG: self._receive_debug,
-            Msg.SERVICE_REQUEST: self._receive_service_request,
-            Msg.SERVICE_ACCEPT: self._receive_service_accept,
-            Msg.EXT_INFO: self._receive_ext_info,
-            Msg.KEXINIT: self._receive_kexinit,
-            Msg.NEWKEYS: self._receive_newkeys,
-            Msg.PING: self._receive_ping,
-            Msg.PONG: self._receive_pong,
+            Msg.DISCONNECT: cls._receive_disconnect,
+            Msg.IGNORE: cls._receive_ignore,
+            Msg.UNIMPLEMENTED: cls._receive_unimplemented,
+            Msg.DEBUG: cls._receive_debug,
+            Msg.SERVICE_REQUEST: cls._receive_service_request,
+            Msg.SERVICE_ACCEPT: cls._receive_service_accept,
+            Msg.EXT_INFO: cls._receive_ext_info,
+            Msg.KEXINIT: cls._receive_kexinit,
+            Msg.NEWKEYS: cls._receive_newkeys,
+            Msg.PING: cls._receive_ping,
+            Msg.PONG: cls._receive_pong,
             **kex,
             **auth,
+            **CHANNELS,
         }
+
+    def _receive_kex(self, payload: Buffer) -> None:
+        self._kex.receive(payload)
 
     def _receive_disconnect(self, payload: Buffer) -> None:
         message = Disconnect.decode(payload)
@@ -436,7 +448,6 @@ class _Engine:
         self._kex.authenticated()
         self._mux = Mux(self.role, self._outbox, self._events, self._asks, self._limits)
         self._mux.tick(self._now)
-        self._handlers.update(self._mux.handlers())
         self._rest = Rest.CONNECTION
         self.phase = Phase.CONNECTION
 
@@ -466,6 +477,14 @@ class _Engine:
         self._asks.withdraw_all()
         self._inbox.clear()
         self._events.append(ConnectionEnded(error))
+
+
+@cache
+def _table(engine: type[_Engine], stage: Stage, strict: bool) -> tuple[Handler | None, ...]:
+    """Return what takes each message that is legal in a stage; all connections share it."""
+    numbers = routes.legal(engine.role, stage, strict=strict)
+    handlers = engine.handlers()
+    return tuple(handlers.get(number) if number in numbers else None for number in range(256))
 
 
 class Client(_Engine):

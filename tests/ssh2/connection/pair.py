@@ -7,7 +7,7 @@ from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.asks import Ask, Asks, Granted
 from nacre.protocol.phases import Role
 from nacre.ssh2.connection.messages import MESSAGES
-from nacre.ssh2.connection.mux import Mux
+from nacre.ssh2.connection.mux import HANDLERS, Mux
 
 
 class RecordingOutbox:
@@ -36,12 +36,11 @@ class End:
         self.events = []
         self.asks = Asks(self.events)
         self.mux = Mux(role, self.outbox, self.events, self.asks, limits)
-        self.handlers = self.mux.handlers()
 
     def receive(self, *payloads):
         for payload in payloads:
             data = payload if isinstance(payload, bytes) else payload.encode()
-            self.handlers[data[0]](memoryview(data))
+            HANDLERS[data[0]](self.mux, memoryview(data))
 
     def sent(self):
         """The messages sent since the last call."""

@@ -26,6 +26,7 @@ from nacre.ssh2.connection.messages import (
     ChannelSuccess,
     ChannelWindowAdjust,
 )
+from nacre.ssh2.connection.mux import HANDLERS
 from ssh2.connection.pair import End, Pair
 
 SMALL = replace(DEFAULT_LIMITS, window_initial=1000, window_maximum=1000, packet_data=300)
@@ -137,7 +138,7 @@ class TestSending:
 class TestReceiving:
     def test_the_event_holds_the_payloads_own_memory(self, pair):
         payload = memoryview(ChannelData(0, b"hello").encode())
-        pair.server.handlers[94](payload)
+        HANDLERS[94](pair.server.mux, payload)
         (event,) = pair.server.happened()
         assert event == Data(0, b"hello")
         assert event.data.obj is payload.obj

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from nacre.errors import LocalProtocolError, RemoteProtocolError
 from nacre.limits import Limits
 from nacre.protocol.asks import Answer, AskGlobalRequest, Asks, GlobalGranted
@@ -51,7 +49,7 @@ class GlobalRequests:
         self._events = events
         self._asks = asks
         self._limits = limits
-        self._waiting: deque[int] = deque()
+        self._waiting: list[int] = []
         self._replies = Replies(outbox, limits.channel_requests)
 
     def send(self, token: int, name: str, data: bytes, *, want_reply: bool) -> None:
@@ -104,4 +102,4 @@ class GlobalRequests:
     def _reply_came(self, success: bool, data: bytes) -> None:
         if not self._waiting:
             raise RemoteProtocolError("a reply to a global request that was never made")
-        self._events.append(GlobalRequestAnswered(self._waiting.popleft(), success, data))
+        self._events.append(GlobalRequestAnswered(self._waiting.pop(0), success, data))

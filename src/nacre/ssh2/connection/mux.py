@@ -83,29 +83,6 @@ class Mux:
         self._last_token = 0
         self._globals = GlobalRequests(role, outbox, events, asks, limits)
 
-    def handlers(self) -> dict[int, Callable[[Buffer], None]]:
-        """Return the messages that are legal in phases 4 and 5, and what takes each.
-
-        A handler gets the whole payload, and raises
-        :class:`~nacre.errors.RemoteProtocolError` when it breaks the protocol.
-        """
-        return {
-            Msg.GLOBAL_REQUEST: self._globals.on_request,
-            Msg.REQUEST_SUCCESS: self._globals.on_success,
-            Msg.REQUEST_FAILURE: self._globals.on_failure,
-            Msg.CHANNEL_OPEN: self._on_open,
-            Msg.CHANNEL_OPEN_CONFIRMATION: self._on_open_confirmation,
-            Msg.CHANNEL_OPEN_FAILURE: self._on_open_failure,
-            Msg.CHANNEL_WINDOW_ADJUST: self._on_window_adjust,
-            Msg.CHANNEL_DATA: self._on_data,
-            Msg.CHANNEL_EXTENDED_DATA: self._on_extended_data,
-            Msg.CHANNEL_EOF: self._on_eof,
-            Msg.CHANNEL_CLOSE: self._on_close,
-            Msg.CHANNEL_REQUEST: self._on_request,
-            Msg.CHANNEL_SUCCESS: self._on_success,
-            Msg.CHANNEL_FAILURE: self._on_failure,
-        }
-
     def tick(self, now: float) -> None:
         """Note the time."""
         self.now = now
@@ -299,6 +276,17 @@ class Mux:
 
     def _established(self, number: int) -> Channel:
         return self._known(number, State.OPEN, State.CLOSING)
+
+    # --- global requests ---
+
+    def _on_global_request(self, payload: Buffer) -> None:
+        self._globals.on_request(payload)
+
+    def _on_global_success(self, payload: Buffer) -> None:
+        self._globals.on_success(payload)
+
+    def _on_global_failure(self, payload: Buffer) -> None:
+        self._globals.on_failure(payload)
 
     # --- opening ---
 
@@ -513,3 +501,26 @@ def _head(peer: int, stream: int, size: int) -> bytes:
 
 def _reply(channel: Channel, success: bool) -> bytes:
     return (ChannelSuccess if success else ChannelFailure)(channel.peer).encode()
+
+
+HANDLERS: dict[int, Callable[[Mux, Buffer], None]] = {
+    Msg.GLOBAL_REQUEST: Mux._on_global_request,
+    Msg.REQUEST_SUCCESS: Mux._on_global_success,
+    Msg.REQUEST_FAILURE: Mux._on_global_failure,
+    Msg.CHANNEL_OPEN: Mux._on_open,
+    Msg.CHANNEL_OPEN_CONFIRMATION: Mux._on_open_confirmation,
+    Msg.CHANNEL_OPEN_FAILURE: Mux._on_open_failure,
+    Msg.CHANNEL_WINDOW_ADJUST: Mux._on_window_adjust,
+    Msg.CHANNEL_DATA: Mux._on_data,
+    Msg.CHANNEL_EXTENDED_DATA: Mux._on_extended_data,
+    Msg.CHANNEL_EOF: Mux._on_eof,
+    Msg.CHANNEL_CLOSE: Mux._on_close,
+    Msg.CHANNEL_REQUEST: Mux._on_request,
+    Msg.CHANNEL_SUCCESS: Mux._on_success,
+    Msg.CHANNEL_FAILURE: Mux._on_failure,
+}
+"""The messages that are legal in phases 4 and 5, and what takes each.
+
+A handler gets the whole payload, and raises :class:`~nacre.errors.RemoteProtocolError` when it
+breaks the protocol.
+"""

@@ -6,7 +6,6 @@ of this side's owner may come in any order.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 from nacre.errors import LocalProtocolError, RemoteProtocolError
@@ -48,7 +47,7 @@ class Replies:
     def __init__(self, outbox: Outbox, limit: int) -> None:
         self._outbox = outbox
         self._limit = limit
-        self._slots: deque[Slot] = deque()
+        self._slots: list[Slot] = []
 
     def reserve(self) -> Slot:
         """Return the place of the next reply.
@@ -65,7 +64,7 @@ class Replies:
         """Decide a reply, and send every reply that waits for no other."""
         slot.reply = reply
         while self._slots and self._slots[0].reply is not None:
-            if reply := self._slots.popleft().reply or b"":
+            if reply := self._slots.pop(0).reply or b"":
                 send_reply(self._outbox, reply)
 
     def open_asks(self) -> Iterator[int]:

@@ -6,6 +6,7 @@ RFC 4253 sections 7 to 9, RFC 4419, RFC 5656 section 4.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from enum import Enum
 
 from nacre.crypto import registry
@@ -118,16 +119,6 @@ class KeyExchange:
         self._next_stage = KexStage.IDLE
         self._secrets: Secrets | None = None
         self._signers = self._signing_keys(host_keys)
-        self._handlers = {
-            KexStage.GUESS: self._drop_guess,
-            KexStage.INITIATE: self._receive_initiate,
-            KexStage.REPLY: self._receive_reply,
-            KexStage.GEX_REQUEST: self._receive_gex_request,
-            KexStage.GEX_GROUP: self._receive_gex_group,
-            KexStage.GEX_INIT: self._receive_gex_init,
-            KexStage.GEX_REPLY: self._receive_gex_reply,
-            KexStage.NEWKEYS: self._receive_newkeys,
-        }
 
     def _signing_keys(self, host_keys: tuple[PrivateKey, ...]) -> dict[str, PrivateKey]:
         keys = {
@@ -227,7 +218,7 @@ class KeyExchange:
 
         :raises RemoteProtocolError: KexFailed, MalformedMessage.
         """
-        self._handlers[self.stage](payload)
+        _HANDLERS[self.stage](self, payload)
 
     def _drop_guess(self, payload: Buffer) -> None:
         self.stage = self._next_stage
@@ -392,3 +383,15 @@ class KeyExchange:
         name = chosen.compression_s2c if client else chosen.compression_c2s
         limit = self._options.limits.decompressed
         self._inbox.decompress_with(Decompressor(limit) if self._wanted(name) else None)
+
+
+_HANDLERS: dict[KexStage, Callable[[KeyExchange, Buffer], None]] = {
+    KexStage.GUESS: KeyExchange._drop_guess,
+    KexStage.INITIATE: KeyExchange._receive_initiate,
+    KexStage.REPLY: KeyExchange._receive_reply,
+    KexStage.GEX_REQUEST: KeyExchange._receive_gex_request,
+    KexStage.GEX_GROUP: KeyExchange._receive_gex_group,
+    KexStage.GEX_INIT: KeyExchange._receive_gex_init,
+    KexStage.GEX_REPLY: KeyExchange._receive_gex_reply,
+    KexStage.NEWKEYS: KeyExchange._receive_newkeys,
+}

@@ -1,0 +1,1 @@
+"""nacre's benchmark: ``make bench``. What it measures, and how, is in docs/performance.md."""

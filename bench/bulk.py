@@ -1,0 +1,211 @@
+"""A large file through a command's standard output and input, and through SFTP; a long link."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.ground import AES, CHACHA, Daemon, Ground
+from bench.link import link
+from bench.measure import Comparison, Target, Workload
+
+OPENSSH = "OpenSSH-OpenSSH"
+NACRE = "nacre-nacre"
+CLIENT = "nacre-sshd"
+SERVER = "ssh-nacre"
+ASYNCSSH = "AsyncSSH-AsyncSSH"
+
+RATE, ROUND_TRIP = 125e6, 0.1
+"""1 Gbit/s and 100 ms."""
+
+KINDS = {
+    "exec-down": "what `cat` prints, to a file here",
+    "exec-up": "a file here, to what `cat` reads",
+    "sftp-get": "a file, by SFTP from the server",
+    "sftp-put": "a file, by SFTP to the server",
+}
+
+
+def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
+    """Return one of :data:`KINDS`."""
+    octets = ground.size.bulk if cipher == AES else ground.size.bulk // 4
+    over_openssh = (2.0, 3.0) if kind.startswith("sftp") else (1.8, 2.5)
+    contenders: dict[str, Callable[[], float]] = {
+        NACRE: lambda: _program(ground, "nacre", ground.nacre, kind, cipher, octets),
+        OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher, octets),
+        CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher, octets),
+        SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher, octets),
+        ASYNCSSH: lambda: _library(ground, "asyncssh", ground.asyncssh, kind, cipher),
+        "AsyncSSH-sshd": lambda: _library(ground, "asyncssh", ground.sshd, kind, cipher),
+        "Paramiko-sshd": lambda: _library(ground, "paramiko", ground.sshd, kind, cipher),
+    }
+    comparisons = [
+        Comparison(NACRE, OPENSSH, *over_openssh),
+        Comparison(CLIENT, OPENSSH, 1.1, 1.4),
+        Comparison(SERVER, OPENSSH, 1.1, 1.4),
+        Comparison(NACRE, ASYNCSSH, 4.0, 6.0),
+        Comparison(CLIENT, "AsyncSSH-sshd"),
+        Comparison(CLIENT, "Paramiko-sshd"),
+    ]
+    name = kind if cipher == AES else f"{kind}-chacha"
+    about = f"{KINDS[kind]}: {octets >> 20} MiB (AsyncSSH and Paramiko "
+    about += f"{ground.size.part >> 20} MiB), {cipher}"
+    if cipher == CHACHA:
+        kept = [NACRE, OPENSSH, ASYNCSSH]
+        contenders = {name: contenders[name] for name in kept}
+        comparisons = [Comparison(NACRE, OPENSSH), Comparison(NACRE, ASYNCSSH)]
+    return Workload(
+        name, about, "MB/s", contenders, comparisons, rounds=3 if cipher == CHACHA else None
+    )
+
+
+def _ends(ground: Ground, kind: str, octets: int) -> tuple[Path, Path]:
+    """Return the original, and where its copy goes."""
+    original = ground.blob(octets)
+    copy = ground.files / "copy"
+    copy.unlink(missing_ok=True)
+    return original, copy
+
+
+def _program(
+    ground: Ground, client: str, server: Daemon, kind: str, cipher: str, octets: int
+) -> float:
+    original, copy = _ends(ground, kind, octets)
+    host = f"{ground.login(server).user}@127.0.0.1"
+    if kind == "exec-down":
+        command = ground.program(client, "ssh", server, host, f"cat {original}", cipher=cipher)
+        seconds = ground.time(command, stdout=copy)
+    elif kind == "exec-up":
+        command = ground.program(client, "ssh", server, host, f"cat > {copy}", cipher=cipher)
+        seconds = ground.time(command, stdin=original)
+    else:
+        command = ground.program(client, "sftp", server, "-q", "-b", "-", host, cipher=cipher)
+        if kind == "sftp-get":
+            line = f"get {ground.remote(server, original)} {copy}\n"
+        else:
+            line = f"put {original} {ground.remote(server, copy)}\n"
+        seconds = ground.time(command, typed=line)
+    ground.verify(copy, original)
+    return octets / seconds / 1e6
+
+
+def _library(ground: Ground, library: str, server: Daemon, kind: str, cipher: str) -> float:
+    octets = ground.size.part
+    original, copy = _ends(ground, kind, octets)
+    remote, local = (original, copy) if kind in ("exec-down", "sftp-get") else (copy, original)
+    do = kind.removeprefix("exec-").removeprefix("sftp-")
+    seconds = ground.library(
+        library, server, do, remote=str(remote), local=str(local), cipher=cipher
+    )
+    ground.verify(copy, original)
+    return octets / seconds / 1e6
+
+
+# --- many small files ---
+
+
+def tree(ground: Ground, direction: str) -> Workload:
+    """Return the small files, ``get`` or ``put``."""
+    return Workload(
+        f"sftp-tree-{direction}",
+        f"{ground.size.files} files of 4 KiB by SFTP, "
+        + ("from the server" if direction == "get" else "to the server"),
+        "files/s",
+        {
+            NACRE: lambda: _tree(ground, "nacre", ground.nacre, direction),
+            OPENSSH: lambda: _tree(ground, "OpenSSH", ground.sshd, direction),
+            CLIENT: lambda: _tree(ground, "nacre", ground.sshd, direction),
+            ASYNCSSH: lambda: _asyncssh_tree(ground, direction),
+        },
+        [
+            Comparison(NACRE, OPENSSH, 2.0, 5.0),
+            Comparison(CLIENT, OPENSSH),
+            Comparison(NACRE, ASYNCSSH),
+        ],
+    )
+
+
+def _tree(ground: Ground, client: str, server: Daemon, direction: str) -> float:
+    source, copy = ground.tree, ground.files / "tree-copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    host = f"{ground.login(server).user}@127.0.0.1"
+    command = ground.program(client, "sftp", server, "-q", "-b", "-", host)
+    if direction == "get":
+        line = f"get -r {ground.remote(server, source)} {copy}\n"
+    else:
+        # OpenSSH's sftp does not make the top directory itself.
+        there = ground.remote(server, copy)
+        line = f"mkdir {there}\nput -r {source}/* {there}\n"
+    seconds = ground.time(command, typed=line)
+    ground.verify_tree(copy)
+    shutil.rmtree(copy)
+    return ground.size.files / seconds
+
+
+def _asyncssh_tree(ground: Ground, direction: str) -> float:
+    source, copy = ground.tree, ground.files / "tree-copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    remote, local = (source, copy) if direction == "get" else (copy, source)
+    seconds = ground.library(
+        "asyncssh", ground.asyncssh, direction, remote=str(remote), local=str(local), tree=True
+    )
+    ground.verify_tree(copy)
+    shutil.rmtree(copy)
+    return ground.size.files / seconds
+
+
+# --- a long link ---
+
+
+def wan(ground: Ground, direction: str) -> Workload:
+    """Return a transfer over a long link: the share of its rate that is used."""
+    return Workload(
+        f"wan-{direction}",
+        f"{ground.size.wan >> 20} MiB (the peers a quarter) by SFTP, "
+        + ("from" if direction == "get" else "to")
+        + " the server, over 1 Gbit/s with a round trip of 100 ms; the login is not counted",
+        "share",
+        {
+            NACRE: lambda: _wan(ground, "nacre", ground.nacre, direction, ground.size.wan),
+            CLIENT: lambda: _wan(ground, "nacre", ground.sshd, direction, ground.size.wan),
+            ASYNCSSH: lambda: _wan(
+                ground, "asyncssh", ground.asyncssh, direction, ground.size.wan // 4
+            ),
+            OPENSSH: lambda: _openssh_wan(ground, direction, ground.size.wan // 4),
+        },
+        [Comparison(NACRE, OPENSSH), Comparison(NACRE, ASYNCSSH)],
+        [Target(NACRE, 0.85, 0.95)],
+        rounds=3,
+    )
+
+
+def _wan(ground: Ground, library: str, server: Daemon, direction: str, octets: int) -> float:
+    original, copy = _ends(ground, direction, octets)
+    if direction == "get":
+        remote, local = ground.remote(server, original), copy
+    else:
+        remote, local = ground.remote(server, copy), original
+    with link(server.port, rate=RATE, round_trip=ROUND_TRIP) as port:
+        seconds = ground.library(
+            library, server, direction, port=port, remote=remote, local=str(local), warm=True
+        )
+    ground.verify(copy, original)
+    return octets / seconds / RATE
+
+
+def _openssh_wan(ground: Ground, direction: str, octets: int) -> float:
+    """The program can't say when it was logged in: an empty file's time is taken off."""
+    empty = ground.files / "empty"
+    empty.touch()
+    original, copy = _ends(ground, direction, octets)
+    seconds = []
+    with link(ground.sshd.port, rate=RATE, round_trip=ROUND_TRIP) as port:
+        command = ground.program("OpenSSH", "sftp", ground.sshd, "-q", "-b", "-")
+        command[command.index("-P") + 1] = str(port)
+        command.append(f"{ground.login(ground.sshd).user}@127.0.0.1")
+        for path in (empty, original):
+            copy.unlink(missing_ok=True)
+            seconds.append(ground.time(command, typed=f"{direction} {path} {copy}\n"))
+    ground.verify(copy, original)
+    return octets / (seconds[1] - seconds[0]) / RATE

@@ -1,0 +1,48 @@
+"""AsyncSSH as a server: commands, and SFTP. Arguments: host key, authorized keys."""
+
+import asyncio
+import os
+import pwd
+import signal
+import sys
+
+import asyncssh
+
+SHELL = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+"""What the other servers here run commands with."""
+
+
+async def serve(process: asyncssh.SSHServerProcess) -> None:
+    child = await asyncio.create_subprocess_exec(
+        SHELL,
+        "-c",
+        process.command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    status = await child.wait()
+    await process.stdout.drain()
+    process.exit(status)
+
+
+async def main() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_host_keys=[sys.argv[1]],
+        authorized_client_keys=sys.argv[2],
+        process_factory=serve,
+        sftp_factory=True,
+        encoding=None,
+        backlog=1000,
+    )
+    print(f"listening on {server.get_port()}", flush=True)
+    await stop.wait()
+    server.close()
+
+
+asyncio.run(main())

@@ -1,0 +1,127 @@
+"""What costs round trips and processes: stats, logins, commands, the start of the program."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from bench.bulk import ASYNCSSH, CLIENT, NACRE, OPENSSH
+from bench.ground import Daemon, Ground
+from bench.measure import Comparison, Workload
+
+
+def stats(ground: Ground, at_once: int) -> Workload:
+    """Return stats, one after another or so many at once."""
+    count = ground.size.stats // at_once * at_once
+    fewer = max(at_once, count // 4 // at_once * at_once)
+
+    def stat(library: str, server: Daemon, count: int) -> float:
+        path = ground.remote(server, ground.blob(1 << 20))
+        return count / ground.library(
+            library, server, "stat", path=path, count=count, at_once=at_once
+        )
+
+    contenders = {
+        NACRE: lambda: stat("nacre", ground.nacre, count),
+        ASYNCSSH: lambda: stat("asyncssh", ground.asyncssh, fewer),
+        CLIENT: lambda: stat("nacre", ground.sshd, count),
+        "AsyncSSH-sshd": lambda: stat("asyncssh", ground.sshd, fewer),
+    }
+    comparisons = [
+        Comparison(NACRE, ASYNCSSH, *((3.0, 5.0) if at_once == 1 else ())),
+        Comparison(CLIENT, "AsyncSSH-sshd"),
+    ]
+    if at_once == 1:
+        contenders["Paramiko-sshd"] = lambda: stat("paramiko", ground.sshd, fewer)
+        comparisons.append(Comparison(CLIENT, "Paramiko-sshd"))
+    return Workload(
+        "sftp-stat" if at_once == 1 else f"sftp-stat-{at_once}",
+        f"{count} stats ({fewer} by the peers), "
+        + ("one after another" if at_once == 1 else f"{at_once} at a time"),
+        "stats/s",
+        contenders,
+        comparisons,
+    )
+
+
+def logins(ground: Ground, at_once: int) -> Workload:
+    """Return whole connections: kex, Ed25519 login, `true`, goodbye."""
+    count = ground.size.logins if at_once > 1 else ground.size.logins // 4
+
+    def login(library: str, server: Daemon, count: int = count) -> float:
+        return count / ground.library(library, server, "login", count=count, at_once=at_once)
+
+    return Workload(
+        "login" if at_once == 1 else f"login-{at_once}",
+        f"{count} connections, each logs in with Ed25519 and runs `true`, "
+        + ("one after another" if at_once == 1 else f"{at_once} at a time")
+        + "; OpenSSH starts a process for each",
+        "logins/s",
+        {
+            NACRE: lambda: login("nacre", ground.nacre),
+            ASYNCSSH: lambda: login("asyncssh", ground.asyncssh),
+            OPENSSH: lambda: _openssh_logins(ground, max(20, count // 4), at_once),
+            CLIENT: lambda: login("nacre", ground.sshd, max(20, count // 4)),
+            "AsyncSSH-sshd": lambda: login("asyncssh", ground.sshd, max(20, count // 4)),
+            "Paramiko-sshd": lambda: login("paramiko", ground.sshd, max(20, count // 4)),
+        },
+        [
+            Comparison(NACRE, ASYNCSSH, *((4.0, 8.0) if at_once > 1 else ())),
+            Comparison(NACRE, OPENSSH),
+            Comparison(CLIENT, "AsyncSSH-sshd"),
+            Comparison(CLIENT, "Paramiko-sshd"),
+        ],
+    )
+
+
+def _openssh_logins(ground: Ground, count: int, at_once: int) -> float:
+    host = f"{ground.login(ground.sshd).user}@127.0.0.1"
+    command = ground.program("OpenSSH", "ssh", ground.sshd, host, "true")
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda _: ground.time(command), range(count)))
+    return count / (time.perf_counter() - begin)
+
+
+def commands(ground: Ground) -> Workload:
+    """Return commands, one after another on one connection."""
+    count = ground.size.commands
+
+    def run(library: str, server: Daemon) -> float:
+        return count / ground.library(library, server, "exec", count=count)
+
+    return Workload(
+        "exec",
+        f"`true` {count} times, one after another on one connection",
+        "commands/s",
+        {
+            NACRE: lambda: run("nacre", ground.nacre),
+            ASYNCSSH: lambda: run("asyncssh", ground.asyncssh),
+            CLIENT: lambda: run("nacre", ground.sshd),
+            "AsyncSSH-sshd": lambda: run("asyncssh", ground.sshd),
+            "Paramiko-sshd": lambda: run("paramiko", ground.sshd),
+        },
+        [
+            Comparison(NACRE, ASYNCSSH),
+            Comparison(CLIENT, "AsyncSSH-sshd"),
+            Comparison(CLIENT, "Paramiko-sshd"),
+        ],
+    )
+
+
+def cli(ground: Ground) -> Workload:
+    """Return `nacre ssh host true` and `ssh host true`, both with sshd."""
+    host = f"{ground.login(ground.sshd).user}@127.0.0.1"
+
+    def milliseconds(client: str) -> float:
+        command = ground.program(client, "ssh", ground.sshd, host, "true")
+        return ground.time(command) * 1e3
+
+    return Workload(
+        "cli",
+        "the whole run of `nacre ssh host true` and of `ssh host true`, both with sshd",
+        "ms",
+        {"nacre ssh": lambda: milliseconds("nacre"), "ssh": lambda: milliseconds("OpenSSH")},
+        [Comparison("nacre ssh", "ssh", 1.3, 1.0, at_most=True)],
+        rounds=15,
+    )
