@@ -260,7 +260,6 @@ def test_plink_at_a_terminal_with_resize(ssh1: SSH1) -> None:
 
 def test_pscp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
     top = tree(tmp_path)
-    (top / "empty").unlink()
     (there, up), back = home(ssh1, tmp_path), tmp_path / "back"
     pscp = ssh1.putty("pscp", "-pw", PASSWORD, "-q", "-r")
     check([*pscp, top, f"127.0.0.1:{up}"], timeout=60, **ssh1.environment)

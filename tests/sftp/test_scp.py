@@ -298,6 +298,35 @@ def test_a_file_is_sent() -> None:
     source.receive_eof()
 
 
+@pytest.mark.parametrize("size", [0, 5])
+def test_the_end_of_a_file_may_be_accepted_ahead_once(size: int) -> None:
+    source = started()
+    source.send_file("f", 0o644, size)
+    accepted_at_once = b"\0" if size else b"\0\0"
+    assert source.receive(accepted_at_once) == [Accepted()]
+    if size:
+        source.send_data(b"world")
+        assert source.receive(b"\0") == []
+    with pytest.raises(RemoteProtocolError, match="nobody asked"):
+        source.receive(b"\0")
+
+
+def test_a_file_that_was_accepted_ahead_is_over() -> None:
+    source = started()
+    source.send_file("empty", 0o644, 0)
+    assert source.receive(b"\0\0") == [Accepted()]
+    assert source.finish_file() == Accepted()
+    assert sent(source) == b"C0644 0 empty\n\0"
+    assert source.ready
+
+
+def test_no_file_is_accepted_before_it_was_sent() -> None:
+    source = started()
+    source.send_file("f", 0o644, 5)
+    with pytest.raises(RemoteProtocolError, match="nobody asked"):
+        source.receive(b"\0\0")
+
+
 def test_a_tree_is_sent() -> None:
     source = started()
     source.send_directory("d/", 0o755, Times(5, -6))

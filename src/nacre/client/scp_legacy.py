@@ -244,8 +244,10 @@ class Sender:
             if not await self._accepted():
                 return
             problem = await self._send_data(path, descriptor, size)
-            self._source.finish_file(problem)
-            await self._accepted()
+            if self._source.finish_file(problem) is None:
+                await self._accepted()
+            else:
+                await self._send()
         finally:
             os.close(descriptor)
 

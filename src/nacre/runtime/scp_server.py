@@ -355,8 +355,10 @@ class _Sending:
             for piece in self._source.data_to_send():
                 await self._line.write(piece)
         self._failed = self._failed or problem is not None
-        self._source.finish_file(problem)
-        if not isinstance(await self._until_ready(), Accepted):
+        answer = self._source.finish_file(problem) or await self._until_ready()
+        for piece in self._source.data_to_send():
+            await self._line.write(piece)
+        if not isinstance(answer, Accepted):
             self._failed = True
 
     async def _names(self, path: str) -> list[str]:

@@ -380,6 +380,7 @@ class Source:
         self._started = False
         self._record: bytes | None = None
         self._sending: int | None = None
+        self._accepted_ahead = False
         self._size = 0
         self._entering = False
         self._ended = False
@@ -432,8 +433,8 @@ class Source:
         self._sending -= len(data)
         self._output.append(data)
 
-    def finish_file(self, error: str | None = None) -> None:
-        """End the file; its answer is an event.
+    def finish_file(self, error: str | None = None) -> Accepted | None:
+        """End the file. Return its answer where the sink gave it ahead; else it is an event.
 
         :param error: why the octets are not those of the file: where it could not be read, the
             owner sends zeros for what is missing, because the size was announced.
@@ -443,6 +444,11 @@ class Source:
             raise LocalProtocolError(f"{self.remaining} bytes of the file are missing")
         self._sending = None
         self._send(_OK if error is None else _refusal(1, error))
+        if not self._accepted_ahead:
+            return None
+        self._accepted_ahead = False
+        self._waiting = 0
+        return Accepted()
 
     def send_warning(self, text: str) -> None:
         """Say that one file could not be sent; no answer comes.
@@ -518,6 +524,10 @@ class Source:
 
     def _accept(self, answer: SourceEvent) -> list[SourceEvent]:
         if not self._waiting:
+            # PuTTY's sink answers the end of a file as soon as it has the last octet.
+            if isinstance(answer, Accepted) and self._sending == 0 and not self._accepted_ahead:
+                self._accepted_ahead = True
+                return []
             raise RemoteProtocolError("the sink answers what nobody asked")
         self._waiting = 0
         if isinstance(answer, Failed):
