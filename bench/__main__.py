@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -51,6 +52,8 @@ def main() -> None:
     names = chosen(told.only)
     if not names:
         parser.error(f"no workload {told.only!r}: there are {', '.join(WORKLOADS)}")
+    # Ended from outside, it ends its servers and removes its files all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     begin = time.monotonic()
     results = []
     with (

@@ -31,6 +31,7 @@ def record(result: Result) -> Record:
         "about": workload.about,
         "unit": workload.unit,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "load": round(os.getloadavg()[1], 1),
         "rounds": len(next(iter(result.figures.values()))),
         "figures": {name: [round(f, 4) for f in fs] for name, fs in result.figures.items()},
         "ratios": [
@@ -179,7 +180,8 @@ def _results(data: Record) -> str:
     parts.append("### Workloads")
     parts.append(
         "\n".join(
-            f"- **{name}**: {kept['about']}. {kept['rounds']} rounds, {kept['date']}."
+            f"- **{name}**: {kept['about']}. {kept['rounds']} rounds, {kept['date']}"
+            + (f", load average {kept['load']}." if "load" in kept else ".")
             for name, kept in data["workloads"].items()
         )
     )

@@ -45,11 +45,11 @@ async def main() -> float:
                 done = await connection.run(
                     f"cat {JOB['remote']}", stdout=JOB["local"], encoding=None
                 )
-                assert done.exit_status == 0, done.stderr
+                assert done.exit_status == 0, (done.exit_status, done.exit_signal, done.stderr)
             case "up":
                 command = f"cat > {JOB['remote']}"
                 done = await connection.run(command, stdin=JOB["local"], encoding=None)
-                assert done.exit_status == 0, done.stderr
+                assert done.exit_status == 0, (done.exit_status, done.exit_signal, done.stderr)
             case "exec":
                 begin = time.perf_counter()
                 for _ in range(JOB["count"]):

@@ -11,6 +11,21 @@ import asyncssh
 SHELL = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
 """What the other servers here run commands with."""
 
+PORTION = 1 << 16
+
+
+async def feed(process: asyncssh.SSHServerProcess, sink: asyncio.StreamWriter) -> None:
+    while block := await process.stdin.read(PORTION):
+        sink.write(block)
+        await sink.drain()
+    sink.close()
+
+
+async def show(source: asyncio.StreamReader, sink: asyncssh.SSHWriter) -> None:
+    while block := await source.read(PORTION):
+        sink.write(block)
+        await sink.drain()
+
 
 async def serve(process: asyncssh.SSHServerProcess) -> None:
     child = await asyncio.create_subprocess_exec(
@@ -21,9 +36,12 @@ async def serve(process: asyncssh.SSHServerProcess) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    # redirect() is its own way to do this; it loses the exit status behind much output.
+    feeding = asyncio.create_task(feed(process, child.stdin))
+    await show(child.stdout, process.stdout)
+    process.stderr.write(await child.stderr.read())
     status = await child.wait()
-    await process.stdout.drain()
+    feeding.cancel()
     process.exit(status)
 
 
