@@ -14,21 +14,19 @@ from nacre.errors import (
     Disconnected,
     LocalProtocolError,
     NacreError,
-    ProtocolError,
     RemoteProtocolError,
     VersionError,
 )
 from nacre.keys.rsa1 import RSA1, RSA1PrivateKey
-from nacre.protocol.asks import Answer, AskHostKey, Asks, HostKeyRefused
-from nacre.protocol.banner import BannerReader, Identification, identification
+from nacre.protocol.asks import Answer, AskHostKey, HostKeyRefused
+from nacre.protocol.banner import BannerReader, Identification
 from nacre.protocol.events import (
     Authenticated,
-    ConnectionEnded,
     DebugReceived,
-    Event,
     MessageSeen,
     VersionReceived,
 )
+from nacre.protocol.machine import Machine
 from nacre.protocol.options import ClientOptions, Options, ServerOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh1 import routes
@@ -60,20 +58,12 @@ _LEVEL = 6
 Handler = Callable[[Buffer], None]
 
 
-class _Engine:
-    """What both roles share. See :class:`nacre.protocol.engine.Engine` for the surface."""
-
-    role: Role
+class _Engine(Machine):
+    """What both roles share."""
 
     def __init__(self, options: Options, announce: str, *, random: Random) -> None:
-        self.phase = Phase.VERSION
-        self._options = options
-        self._limits = options.limits
+        super().__init__(options, announce)
         self._random = random
-        self._events: list[Event] = []
-        self._asks = Asks(self._events)
-        self._banner: BannerReader | None = BannerReader(self.role, options.limits)
-        self._line = identification(announce, options.software)
         self._outbox = Outbox(self._events, random=random, trace=options.trace)
         self._inbox = Inbox(options.limits)
         self._connection: ClientConnection | ServerConnection | None = None
@@ -115,7 +105,7 @@ class _Engine:
 
     def start(self, now: float) -> None:
         """Begin: put our identification line into the outbox."""
-        self._outbox.buffer += self._line + b"\r\n"
+        self._send_line(self._line)
 
     def receive(self, data: Buffer, now: float) -> None:
         """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
@@ -145,40 +135,12 @@ class _Engine:
     def tick(self, now: float) -> None:
         """Do nothing: SSH-1 has nothing that is due."""
 
-    def answer(self, ask_id: int, answer: Answer) -> bool:
-        """Answer a question; False when it is no longer open.
-
-        :raises LocalProtocolError: there never was such a question, or the answer is not of it.
-        """
-        try:
-            taken = self._asks.answer(ask_id, answer)
-        except LocalProtocolError:
-            raise
-        except NacreError as error:
-            self._end(error)
-            return True
-        if taken:
-            self._go_on()
-        return taken
-
-    def take_events(self) -> list[Event]:
-        """Return what happened since the last call, in order."""
-        events = self._events[:]
-        self._events.clear()
-        return events
-
     def take_output(self) -> bytearray:
         """Return the octets to send; the caller owns them."""
         taken = self._outbox.take()
         if self._connection is not None and self.phase is not Phase.CLOSED:
             self._connection.sent()
         return taken
-
-    def disconnect(self, code: DisconnectCode, description: str) -> None:
-        """End the connection with a reason; SSH-1 has no codes for it."""
-        if self.phase is not Phase.CLOSED:
-            self._say_goodbye(description)
-            self._close(None)
 
     def rekey(self) -> None:
         """Refuse.
@@ -321,30 +283,14 @@ class _Engine:
 
     # --- the end ---
 
-    def _end(self, error: NacreError) -> None:
-        """End the connection because of ``error``, and tell the peer why."""
-        if self.phase is Phase.CLOSED:
-            return
-        if not isinstance(error, ConnectionLost):
-            code = getattr(error, "code", DisconnectCode.BY_APPLICATION)
-            # Other errors are for this side's user alone: they name files, keys and what to do.
-            told = isinstance(error, ProtocolError)
-            self._say_goodbye(str(error) if told else code.name.lower().replace("_", " "))
-        self._close(error)
+    def _send_line(self, line: bytes) -> None:
+        self._outbox.buffer += line + b"\r\n"
 
-    def _say_goodbye(self, description: str) -> None:
-        description = safe(description, 255)
-        if self.phase is Phase.VERSION:
-            # The peer may speak no SSH-1: a line of text is all it can be expected to show.
-            self._outbox.buffer += description.encode() + b"\r\n"
-        else:
-            self._outbox.send(Disconnect(description))
+    def _send_disconnect(self, code: DisconnectCode, description: str) -> None:
+        self._outbox.send(Disconnect(description))
 
-    def _close(self, error: NacreError | None) -> None:
-        self.phase = Phase.CLOSED
-        self._asks.withdraw_all()
+    def _clear(self) -> None:
         self._inbox.clear()
-        self._events.append(ConnectionEnded(error))
 
 
 class Client(_Engine):

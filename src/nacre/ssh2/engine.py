@@ -13,22 +13,19 @@ from nacre.errors import (
     Disconnected,
     LocalProtocolError,
     NacreError,
-    ProtocolError,
     RemoteProtocolError,
     VersionError,
 )
 from nacre.keys import PrivateKey
-from nacre.protocol.asks import Answer, Asks
-from nacre.protocol.banner import BannerReader, Identification, identification
+from nacre.protocol.banner import BannerReader, Identification
 from nacre.protocol.events import (
-    ConnectionEnded,
     DebugReceived,
-    Event,
     ExtensionsReceived,
     MessageSeen,
     PongReceived,
     VersionReceived,
 )
+from nacre.protocol.machine import Machine
 from nacre.protocol.options import ClientOptions, Options, ServerOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import routes
@@ -68,23 +65,16 @@ Handler = Callable[[Any, Buffer], None]
 """A method of an engine, or of the multiplexer for messages about channels; not bound to either."""
 
 
-class _Engine:
-    """What both roles share. See :class:`nacre.protocol.engine.Engine` for the surface."""
+class _Engine(Machine):
+    """What both roles share."""
 
-    role: Role
     _auth: ClientAuth | ServerAuth | None
 
     def __init__(
         self, options: Options, host_keys: tuple[PrivateKey, ...], *, random: Random
     ) -> None:
+        super().__init__(options, options.announce)
         limits = options.limits
-        self.phase = Phase.VERSION
-        self._options = options
-        self._limits = limits
-        self._events: list[Event] = []
-        self._asks = Asks(self._events)
-        self._banner: BannerReader | None = BannerReader(self.role, limits)
-        self._line = identification(options.announce, options.software)
         self._outbox = Outbox(PlainSealer(random), limits, self._events, trace=options.trace)
         self._inbox = Inbox(PlainOpener(limits.packet), limits)
         self._kex = KeyExchange(
@@ -139,7 +129,7 @@ class _Engine:
     def start(self, now: float) -> None:
         """Begin: put our identification line into the outbox."""
         self._now = now
-        self._outbox.buffer += self._line + b"\r\n"
+        self._send_line(self._line)
 
     def receive(self, data: Buffer, now: float) -> None:
         """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
@@ -179,39 +169,11 @@ class _Engine:
         if due is not None and now >= due:
             self.rekey()
 
-    def answer(self, ask_id: int, answer: Answer) -> bool:
-        """Answer a question; False when it is no longer open.
-
-        :raises LocalProtocolError: there never was such a question, or the answer is not of it.
-        """
-        try:
-            taken = self._asks.answer(ask_id, answer)
-        except LocalProtocolError:
-            raise
-        except NacreError as error:
-            self._end(error)
-            return True
-        if taken:
-            self._go_on()
-        return taken
-
-    def take_events(self) -> list[Event]:
-        """Return what happened since the last call, in order."""
-        events = self._events[:]
-        self._events.clear()
-        return events
-
     def take_output(self) -> bytearray:
         """Return the octets to send; the caller owns them."""
         if self._outbox.octets > self._limits.rekey_bytes and self._mux is not None:
             self.rekey()
         return self._outbox.take()
-
-    def disconnect(self, code: DisconnectCode, description: str) -> None:
-        """End the connection with a reason."""
-        if self.phase is not Phase.CLOSED:
-            self._say_goodbye(code, description)
-            self._close(None)
 
     def rekey(self) -> None:
         """Start a new key exchange, unless one is on.
@@ -453,30 +415,14 @@ class _Engine:
 
     # --- the end ---
 
-    def _end(self, error: NacreError) -> None:
-        """End the connection because of ``error``, and tell the peer why."""
-        if self.phase is Phase.CLOSED:
-            return
-        if not isinstance(error, ConnectionLost):
-            code = getattr(error, "code", DisconnectCode.BY_APPLICATION)
-            # Other errors are for this side's user alone: they name files, keys and what to do.
-            told = isinstance(error, ProtocolError)
-            self._say_goodbye(code, str(error) if told else code.name.lower().replace("_", " "))
-        self._close(error)
+    def _send_line(self, line: bytes) -> None:
+        self._outbox.buffer += line + b"\r\n"
 
-    def _say_goodbye(self, code: DisconnectCode, description: str) -> None:
-        description = safe(description, 255)
-        if self.phase is Phase.VERSION:
-            # The peer may speak no SSH-2: a line of text is all it can be expected to show.
-            self._outbox.buffer += description.encode() + b"\r\n"
-        else:
-            self._outbox.send(Disconnect(code, description, "").encode())
+    def _send_disconnect(self, code: DisconnectCode, description: str) -> None:
+        self._outbox.send(Disconnect(code, description, "").encode())
 
-    def _close(self, error: NacreError | None) -> None:
-        self.phase = Phase.CLOSED
-        self._asks.withdraw_all()
+    def _clear(self) -> None:
         self._inbox.clear()
-        self._events.append(ConnectionEnded(error))
 
 
 @cache
