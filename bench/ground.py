@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
 import os
@@ -75,6 +76,8 @@ class Ground:
         self.key, self.host_key = directory / "key", directory / "host_key"
 
     def __enter__(self) -> Ground:
+        # As an installation does: what starts here is the program, not the compiler of Python.
+        compileall.compile_dir(ROOT / "src" / "nacre", quiet=1)
         for path in (self.key, self.host_key):
             check([require("ssh-keygen"), "-q", "-N", "", "-t", "ed25519", "-f", path])
         self.files.mkdir()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from nacre.value import value
 
 KIB = 1024
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """The bounds of one connection. No length, count or queue of a peer's is used unchecked."""
 
@@ -125,7 +125,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SFTPLimits:
     """The bounds of one SFTP or scp session."""
 

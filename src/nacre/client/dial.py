@@ -6,17 +6,17 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from nacre.errors import ConnectFailed, DeadlineExceeded
+from nacre.value import value
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _PAUSE = 1.0
 """Seconds between attempts, as ssh_config(5) says of ConnectionAttempts."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Way:
     """How to reach a host.
 

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from nacre.client.dial import Way, dial
 from nacre.client.log import Log
@@ -33,12 +32,13 @@ from nacre.runtime.connect import connect, signature_algorithms
 from nacre.runtime.connection import Connection
 from nacre.runtime.identities import Identities
 from nacre.runtime.trust import KnownHostsFile
+from nacre.value import replace, value
 from nacre.wire.text import safe
 
 SECRET_METHODS = frozenset({"password", "keyboard-interactive"})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Target:
     """Whom to reach.
 

@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from nacre.client.standard import READ, Input, Output
 from nacre.client.terminal import RawTerminal, encode_modes, size
 from nacre.config.client import ClientConfig
 from nacre.errors import ConfigurationError, RequestFailed, StreamClosed
+from nacre.value import value
 
 if TYPE_CHECKING:
     from nacre.runtime.connection import Connection
@@ -28,7 +28,7 @@ NO_STATUS = 255
 """Our exit status when the remote side gives none: a signal ended it, or the connection did."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """What to run, and how.
 

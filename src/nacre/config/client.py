@@ -7,7 +7,6 @@ Configuration files are not read yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from nacre.config import values
 from nacre.config.values import RekeyLimit
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Algorithms, algorithms
+from nacre.value import value
 
 Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
@@ -34,7 +34,7 @@ class LogLevel(IntEnum):
     DEBUG3 = 7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ClientConfig:
     """What a client was told, with OpenSSH's defaults; each field is the word of its name.
 
@@ -82,7 +82,7 @@ class ClientConfig:
     protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
     pubkey_authentication: bool = True
-    rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
+    rekey_limit: RekeyLimit = RekeyLimit()
     remote_command: str | None = None
     request_tty: Tty = "auto"
     send_env: tuple[str, ...] = ()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeVar
 
 from nacre.errors import ConfigurationError
+from nacre.value import value
 from nacre.wire.text import safe
 
 T = TypeVar("T")
@@ -166,7 +166,7 @@ def assignments(keyword: str, value: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, content) for name, _, content in pairs)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RekeyLimit:
     """When this side asks for new keys; None leaves the default.
 

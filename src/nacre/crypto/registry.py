@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from nacre.crypto import kex_dh, kex_ecdh, kex_pq
 from nacre.crypto.block import stream_cipher
@@ -16,6 +15,7 @@ from nacre.crypto.kex import KexMethod, Tier
 from nacre.crypto.mac import Mac
 from nacre.crypto.seal import Opener, Random, Sealer
 from nacre.crypto.stream import EtmOpener, EtmSealer, StreamOpener, StreamSealer
+from nacre.value import value
 
 __all__ = [
     "CIPHERS",
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CipherSpec:
     """A cipher. With ``aead`` it authenticates by itself, and no MAC is negotiated."""
 
@@ -43,7 +43,7 @@ class CipherSpec:
     aead: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MacSpec:
     """A MAC. With ``etm`` it covers the encrypted packet, otherwise the plain one."""
 

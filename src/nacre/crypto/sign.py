@@ -10,8 +10,6 @@ Every constructor raises :class:`~nacre.errors.KeyFormatError` for numbers that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nacre.errors import KeyFormatError
+from nacre.value import value
 
 RSA_BITS = (1024, 16384)
 """The least and the most bits of an RSA modulus: below is broken, above costs seconds."""
@@ -93,7 +92,7 @@ class Ed25519Signer:
         return self._key.sign(data)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value(repr=False)
 class RSANumbers:
     """An RSA private key's numbers (RFC 8017 section 3.2), under their usual letters."""
 
@@ -266,7 +265,7 @@ class ECDSASigner:
         return decode_dss_signature(self._key.sign(data, self._algorithm))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DSAParameters:
     """A DSA group (FIPS 186-4): primes ``p`` and ``q``, generator ``g``."""
 

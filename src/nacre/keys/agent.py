@@ -7,10 +7,10 @@ Requests come out as bytes to send; :class:`Frames` cuts what is received into a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 
 from nacre.errors import MalformedMessage, UnusableKey
+from nacre.value import value
 from nacre.wire.codec import Buffer, Reader, mpint, mpint1, string, u8, u32
 
 MAXIMUM_MESSAGE = 256 * 1024
@@ -38,7 +38,7 @@ class AgentMessage(IntEnum):
 _SIGN_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Identity:
     """A key that the agent holds.
 

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import os
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from enum import Enum
 
 from nacre.errors import ConfigurationError, KeyFormatError
@@ -16,6 +15,7 @@ from nacre.keys.base import PublicKey
 from nacre.keys.files import decode_blob
 from nacre.keys.openssh import Random
 from nacre.keys.patterns import match_list
+from nacre.value import value
 from nacre.wire.text import safe
 
 DEFAULT_PORT = 22
@@ -42,7 +42,7 @@ class Verdict(Enum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KnownHost:
     """One line.
 
@@ -68,7 +68,7 @@ class KnownHost:
         return match_list(name, (pattern.lower() for pattern in self.hosts)) is True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """The answer to :meth:`KnownHosts.check`.
 

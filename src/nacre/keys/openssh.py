@@ -11,7 +11,6 @@ import binascii
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import bcrypt
@@ -20,6 +19,7 @@ from nacre.crypto import block
 from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_private, decode_public, encode_private
+from nacre.value import value
 from nacre.wire.codec import Reader, string, u32
 from nacre.wire.text import safe
 
@@ -37,7 +37,7 @@ _WRITES = "aes256-ctr"
 Random: TypeAlias = Callable[[int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Cipher:
     """What a file's cipher needs, in octets."""
 

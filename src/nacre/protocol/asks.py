@@ -6,13 +6,13 @@ An engine puts an ``Ask`` among its events; somebody calls ``engine.answer(ask.a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nacre.errors import LocalProtocolError, NacreError
 from nacre.keys import PublicKey
 from nacre.protocol.events import Event
 from nacre.protocol.requests import Request
+from nacre.value import value
 from nacre.wire.numbers import OpenFailure
 
 
@@ -22,38 +22,42 @@ class Answer:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Granted(Answer):
     """Yes."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Denied(Answer):
     """No. The reason is for logs of this side; the peer never sees it."""
 
     reason: str = ""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
 class Ask(Event):
-    """A question. While one that ``BLOCKS`` is open, no further packet is looked at."""
+    """A question. While one that ``BLOCKS`` is open, no further packet is looked at.
+
+    :ivar ask_id: its number, once it was asked.
+    """
+
+    __slots__ = ("ask_id",)
 
     BLOCKS: ClassVar[bool] = True
     ANSWERS: ClassVar[tuple[type[Answer], ...]] = (Granted, Denied)
-    ask_id: int = field(default=0, init=False)
+    ask_id: int
 
 
 # --- asked of a client ---
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HostKeyRefused(Answer):
     """The host key is not trusted; the connection ends with ``error``."""
 
     error: NacreError
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskHostKey(Ask):
     """Is this the key of the host we want? Its signature is verified already.
 
@@ -65,19 +69,19 @@ class AskHostKey(Ask):
     algorithm: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TryNone(Answer):
     """Ask for ``none``, to learn what the server takes (RFC 4252 section 5.2)."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value(repr=False)
 class TryPassword(Answer):
     """Send a password (RFC 4252 section 8)."""
 
     password: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TryPublicKey(Answer):
     """Offer a key, and sign when the server would take it (RFC 4252 section 7).
 
@@ -89,21 +93,21 @@ class TryPublicKey(Answer):
     algorithms: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TryKeyboardInteractive(Answer):
     """Ask for the server's prompts (RFC 4256)."""
 
     submethods: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GiveUp(Answer):
     """Nothing is left to try; the connection ends with ``error``."""
 
     error: NacreError
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskAuthentication(Ask):
     """What to try next?
 
@@ -118,14 +122,14 @@ class AskAuthentication(Ask):
     server_algorithms: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Signature(Answer):
     """A signature blob: string algorithm, string signature."""
 
     blob: bytes
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskSignature(Ask):
     """Sign ``data`` with the private half of ``key``. ``Denied`` moves on to the next attempt."""
 
@@ -135,7 +139,7 @@ class AskSignature(Ask):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prompt:
     """One prompt of a keyboard-interactive round; the text is made safe to print."""
 
@@ -143,14 +147,14 @@ class Prompt:
     echo: bool
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value(repr=False)
 class Responses(Answer):
     """One response for each prompt, in order."""
 
     responses: tuple[str, ...]
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskPrompts(Ask):
     """Answer the server's prompts; there may be none (RFC 4256 section 3.2)."""
 
@@ -160,7 +164,7 @@ class AskPrompts(Ask):
     prompts: tuple[Prompt, ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value(repr=False)
 class NewPassword(Answer):
     """The old password once more, and its successor."""
 
@@ -168,7 +172,7 @@ class NewPassword(Answer):
     new: str
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskNewPassword(Ask):
     """The password has expired: give a new one. ``Denied`` moves on to the next attempt."""
 
@@ -182,7 +186,7 @@ Requirement = tuple[frozenset[str], ...]
 """Alternatives: a user is in as soon as every method of one of these sets has succeeded."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UserRequirement(Answer):
     """What a user must show. Unknown users get one too, and look the same.
 
@@ -194,7 +198,7 @@ class UserRequirement(Answer):
     banner: str = ""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskUser(Ask):
     """Which methods must this user, known or unknown, succeed with?"""
 
@@ -202,24 +206,24 @@ class AskUser(Ask):
     user: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PasswordExpired(Answer):
     """The password is right but must be changed first; ``prompt`` is shown (RFC 4252 section 8)."""
 
     prompt: str
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True, repr=False)
 class AskPassword(Ask):
     """Is this the user's password? With ``new_password``: change it, if the old one is right."""
 
     ANSWERS = (Granted, Denied, PasswordExpired)
     user: str
-    password: str = field(repr=False)
-    new_password: str | None = field(default=None, repr=False)
+    password: str
+    new_password: str | None = None
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskPublicKey(Ask):
     """May the user log in with this key?
 
@@ -232,14 +236,14 @@ class AskPublicKey(Ask):
     signed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RSAKey(Answer):
     """The key of that modulus."""
 
     key: PublicKey
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskRSAKey(Ask):
     """Which of the user's RSA1 keys has this modulus? SSH-1 names keys so.
 
@@ -251,7 +255,7 @@ class AskRSAKey(Ask):
     modulus: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Challenge(Answer):
     """Prompts for the user."""
 
@@ -260,20 +264,20 @@ class Challenge(Answer):
     prompts: tuple[Prompt, ...]
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True, repr=False)
 class AskKeyboardInteractive(Ask):
     """Begin (``responses`` is None) or go on with keyboard-interactive (RFC 4256)."""
 
     ANSWERS = (Granted, Denied, Challenge)
     user: str
     submethods: str
-    responses: tuple[str, ...] | None = field(default=None, repr=False)
+    responses: tuple[str, ...] | None = None
 
 
 # --- asked of both ---
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OpenRefused(Answer):
     """No channel, with a code and a text for the peer (RFC 4254 section 5.1)."""
 
@@ -281,7 +285,7 @@ class OpenRefused(Answer):
     description: str = "refused"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskOpen(Ask):
     """May the peer open this channel? ``data`` is the type's own data."""
 
@@ -292,7 +296,7 @@ class AskOpen(Ask):
     data: bytes
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskRequest(Ask):
     """Shall this request on a channel be done?"""
 
@@ -301,14 +305,14 @@ class AskRequest(Ask):
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GlobalGranted(Answer):
     """Yes; ``data`` goes into the reply."""
 
     data: bytes = b""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@value(frozen=False, eq=False, kw_only=True)
 class AskGlobalRequest(Ask):
     """Shall this global request be done?"""
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nacre.errors import VersionError
 from nacre.limits import Limits
 from nacre.protocol.phases import Role
+from nacre.value import value
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Identification:
     """A peer's identification line.
 

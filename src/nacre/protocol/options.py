@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -13,6 +12,7 @@ from nacre.crypto.registry import Tier
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.value import value
 
 Profile = Literal["default", "legacy"]
 Choice = str | Sequence[str] | None
@@ -24,7 +24,7 @@ SSH1_CIPHERS = ("3des", "blowfish")
 """What SSH-1 uses when nothing else was said: DES, with its 56 bits, has to be named."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Algorithms:
     """What this side offers, best first. Made by :func:`algorithms`.
 
@@ -126,7 +126,10 @@ def algorithms(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+DEFAULT_ALGORITHMS = algorithms()
+
+
+@value(kw_only=True)
 class Options:
     """What both roles are told.
 
@@ -138,7 +141,7 @@ class Options:
     :ivar ssh1_ciphers: what SSH-1 may use, best first, of ``3des``, ``blowfish`` and ``des``.
     """
 
-    algorithms: Algorithms = field(default_factory=algorithms)
+    algorithms: Algorithms = DEFAULT_ALGORITHMS
     limits: Limits = DEFAULT_LIMITS
     software: str = SOFTWARE
     trace: bool = False
@@ -146,7 +149,7 @@ class Options:
     ssh1_ciphers: tuple[str, ...] = SSH1_CIPHERS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ClientOptions(Options):
     """What a client is told.
 
@@ -156,7 +159,7 @@ class ClientOptions(Options):
     user: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ServerOptions(Options):
     """What a server is told.
 

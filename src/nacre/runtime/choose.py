@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.errors import ConfigurationError, DisconnectCode, VersionError
@@ -22,6 +21,7 @@ from nacre.protocol.events import Event
 from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import engine as ssh2
+from nacre.value import replace
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:

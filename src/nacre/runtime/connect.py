@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final, TypeAlias
 
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
@@ -26,6 +25,7 @@ from nacre.runtime.dial import dial
 from nacre.runtime.identities import Identities
 from nacre.runtime.trust import KnownHostsFile
 from nacre.runtime.waiting import Opening
+from nacre.value import replace
 from nacre.wire.text import safe
 
 

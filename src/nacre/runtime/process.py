@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -31,6 +30,7 @@ from nacre.protocol.requests import (
 from nacre.runtime.channel import Channel
 from nacre.runtime.stream import Allowance, Collector, Reader, Writer
 from nacre.runtime.waiting import Later
+from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ NO_MODES = b"\x00"
 """Encoded terminal modes that say nothing: TTY_OP_END alone (RFC 4254 section 8)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Completed(Generic[Output]):
     """How a command ended, and what it printed.
 
@@ -60,7 +60,7 @@ class Completed(Generic[Output]):
     stderr: Output
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Start:
     """What to run, and with what around it.
 
@@ -122,8 +122,8 @@ class Process:
         """Ask for everything at once, but for a terminal: no command runs where it was refused."""
         channel, start = self._channel, self._start
         await channel.wait_opened()
-        for name, value in start.env.items():
-            channel.request(Env(name, value))
+        for name, text in start.env.items():
+            channel.request(Env(name, text))
         if start.term is not None:
             columns, rows = start.size
             request = PtyRequest(start.term, columns, rows, 0, 0, start.modes or NO_MODES)
@@ -217,7 +217,7 @@ async def start_process(connection: Connection, start: Start) -> Process:
     return process
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Run:
     """How to run something to its end.
 

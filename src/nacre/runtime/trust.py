@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -26,6 +25,7 @@ from nacre.keys.known_hosts import (
     Verdict,
     host_name,
 )
+from nacre.value import value
 from nacre.wire.text import safe
 
 Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
@@ -37,7 +37,7 @@ _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 _WORST_FIRST = (Verdict.REVOKED, Verdict.TRUSTED, Verdict.CHANGED, Verdict.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """A line of a file, as ``file:line``."""
 
@@ -48,7 +48,7 @@ class Place:
         return f"{self.path}:{self.entry.line_number}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NewHost:
     """A key that nothing vouches for, for a human to look at.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from nacre.errors import DisconnectCode, PacketTooLarge
@@ -18,6 +17,7 @@ from nacre.protocol.options import Options
 from nacre.ssh2.auth.messages import UserauthRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
+from nacre.value import value
 from nacre.wire.codec import Buffer
 from nacre.wire.message import Message, Record
 from nacre.wire.text import safe
@@ -28,7 +28,7 @@ SERVICE = "ssh-connection"
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exchange:
     """Send ``message``; what answers it comes in ``stage``."""
 
@@ -39,7 +39,7 @@ class Exchange:
 Steps: TypeAlias = Generator[Ask | Exchange, Any, Result]
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class Attempt:
     """One try of one method.
 

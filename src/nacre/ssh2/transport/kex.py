@@ -18,7 +18,7 @@ from nacre.crypto.seal import Random
 from nacre.errors import ConfigurationError, KexFailed, KeyFormatError, RemoteProtocolError
 from nacre.keys import PrivateKey, PublicKey, decode_public
 from nacre.protocol.asks import AskHostKey, Asks, Granted, HostKeyRefused
-from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone
+from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
 from nacre.protocol.options import Options
 from nacre.protocol.phases import Role
 from nacre.ssh2.transport import negotiate
@@ -166,7 +166,7 @@ class KeyExchange:
         init = KexInit.decode(payload)
         lists = negotiate.proposal(init)
         most = self._options.limits.kex_names
-        if any(len(getattr(lists, name)) > most for name in lists.__slots__):
+        if any(len(getattr(lists, name)) > most for name in Proposal.__match_args__):
             raise RemoteProtocolError(f"a list of the proposal has more than {most} names")
         self.begin()
         assert self._sent is not None

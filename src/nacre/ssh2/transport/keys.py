@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nacre.crypto import registry
 from nacre.crypto.kdf import derive
 from nacre.crypto.seal import Opener, Random, Sealer
 from nacre.protocol.events import Chosen
 from nacre.protocol.phases import Role
 from nacre.ssh2.transport.negotiate import IMPLICIT_MAC
+from nacre.value import value
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value(repr=False)
 class Secrets:
     """What a key exchange yields.
 
