@@ -115,27 +115,39 @@ async def test_default_files_in_their_order(home):
 
 async def test_keys_in_hand_come_first_and_sign(home):
     save(home, "id_rsa", RSA)
-    identities = await begun(keys=[ED])
-    answer = await identities.authentication(ask(*ALL))
-    assert answer == TryPublicKey(ED.public, ("ssh-ed25519",))
+    identities = Identities("u", "h", keys=[ED])
+    answer = await identities.authentication(ask())
+    assert answer == TryPublicKey(ED.public, ("ssh-ed25519",), signed=True)
     signed = await identities.signature(
         AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
     )
     assert ED.public.verify(signed.blob, b"data", "ssh-ed25519")
 
 
-async def test_rsa_signs_with_sha2_only_unless_told(home):
-    identities = await begun(keys=[RSA])
+async def test_nothing_is_asked_for_last_where_a_key_in_hand_came_first():
+    identities = Identities("u", "h", keys=[ED], files=())
+    assert isinstance(await identities.authentication(ask()), TryPublicKey)
+    assert await identities.authentication(ask(*ALL)) == TryNone()
+    assert isinstance(await identities.authentication(ask(*ALL)), GiveUp)
+
+
+async def test_a_key_that_an_agent_holds_is_offered_first(home):
+    identities = await begun(agent=FakeAgent(ED))
     answer = await identities.authentication(ask(*ALL))
+    assert answer == TryPublicKey(ED.public, ("ssh-ed25519",), signed=False)
+
+
+async def test_rsa_signs_with_sha2_only_unless_told(home):
+    identities = Identities("u", "h", keys=[RSA])
+    answer = await identities.authentication(ask())
     assert answer.algorithms == ("rsa-sha2-512", "rsa-sha2-256")
-    identities = await begun(keys=[RSA], signatures=["ssh-rsa"])
-    assert (await identities.authentication(ask(*ALL))).algorithms == ("ssh-rsa",)
+    identities = Identities("u", "h", keys=[RSA], signatures=["ssh-rsa"])
+    assert (await identities.authentication(ask())).algorithms == ("ssh-rsa",)
 
 
 async def test_keys_the_server_has_no_algorithm_for_are_not_offered():
-    identities = await begun(keys=[RSA, ED], files=())
-    found, _ = await offers(identities, *ALL, server=("ssh-ed25519",))
-    assert found == [ED.public]
+    identities = Identities("u", "h", keys=[RSA, ED], files=())
+    assert (await identities.authentication(ask(server=("ssh-ed25519",)))).key == ED.public
 
 
 async def test_order_of_agent_and_files(home):
@@ -257,7 +269,7 @@ async def test_a_passphrase_given_beforehand(home):
 
 
 async def test_a_key_that_was_not_offered_signs_nothing():
-    identities = await begun(keys=[ED])
+    identities = Identities("u", "h", keys=[ED])
     request = AskSignature(key=RSA.public, algorithm="rsa-sha2-256", data=b"data")
     assert isinstance(await identities.signature(request), Denied)
 
@@ -346,18 +358,14 @@ async def test_a_round_without_prompts_gets_no_responses():
 
 async def test_no_secret_for_a_host_that_is_not_trusted():
     said = []
-    identities = await begun(
-        keys=[ED], files=(), password="secret", trusted=lambda: False, notice=said.append
-    )
-    found, last = await offers(identities, *ALL)
-    assert found == [ED.public]
-    assert isinstance(last, GiveUp)
+    identities = await begun(password="secret", trusted=lambda: False, notice=said.append)
+    assert isinstance(await identities.authentication(ask(*ALL)), GiveUp)
     assert [line.split()[0] for line in said] == ["password", "keyboard-interactive"]
 
 
 async def test_both_a_key_and_a_password():
-    identities = await begun(keys=[ED], files=(), password="secret")
-    assert isinstance(await identities.authentication(ask(*ALL)), TryPublicKey)
+    identities = Identities("u", "h", keys=[ED], files=(), password="secret")
+    assert isinstance(await identities.authentication(ask()), TryPublicKey)
     identities.result(AuthResult("u", "publickey", "", "partial", ("password",), 0))
     assert await identities.authentication(ask("password", partial=True)) == TryPassword("secret")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 
@@ -51,3 +52,20 @@ def test_levels(level: LogLevel, shown: list[str], capsys: pytest.CaptureFixture
     log({"event": "rekey"})
     lines = capsys.readouterr().err.splitlines()
     assert [one.partition("event=")[2].split()[0] for one in lines] == shown
+
+
+async def test_what_a_turn_of_the_loop_says_is_one_write(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr("sys.stderr.write", written.append)
+    log = StderrLog(LogLevel.INFO)
+    log({"event": "accepted", "connection": 1})
+    log({"event": "accepted", "connection": 2})
+    assert written == []
+    await asyncio.sleep(0)
+    assert [text.count("\n") for text in written] == [2]
+    log({"event": "closed", "connection": 1})
+    log.flush()
+    await asyncio.sleep(0)
+    assert [text.count("\n") for text in written] == [2, 1]

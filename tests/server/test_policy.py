@@ -59,7 +59,7 @@ def policy(store: UserStore) -> Iterator[Any]:
 @pytest.mark.parametrize("auth", REQUIREMENTS)
 async def test_requirement_is_the_users(store: UserStore, policy: Any, auth: str) -> None:
     store.add(User(name="alice", auth=auth))
-    assert (await policy.requirement("alice", Connection())).requirement == REQUIREMENTS[auth]
+    assert policy.requirement("alice", Connection()).requirement == REQUIREMENTS[auth]
 
 
 def test_no_requirement_is_empty() -> None:
@@ -71,16 +71,16 @@ def test_no_requirement_is_empty() -> None:
 async def test_unknown_users_look_like_known_ones(store: UserStore, policy: Any) -> None:
     names = [f"ghost{n}" for n in range(40)]
 
-    async def seen() -> list[Any]:
-        return [(await policy.requirement(name, Connection())).requirement for name in names]
+    def seen() -> list[Any]:
+        return [policy.requirement(name, Connection()).requirement for name in names]
 
-    assert set(await seen()) == {REQUIREMENTS["any"]}
+    assert set(seen()) == {REQUIREMENTS["any"]}
     store.add(User(name="a", auth="publickey"))
-    assert set(await seen()) == {REQUIREMENTS["publickey"]}
+    assert set(seen()) == {REQUIREMENTS["publickey"]}
     store.add(User(name="b", auth="password"))
-    first = await seen()
+    first = seen()
     assert set(first) == {REQUIREMENTS["publickey"], REQUIREMENTS["password"]}
-    assert await seen() == first
+    assert seen() == first
 
 
 async def test_password(store: UserStore, policy: Any) -> None:
@@ -149,10 +149,10 @@ async def test_old_hashes_are_made_anew(
 
 async def test_public_key(store: UserStore, policy: Any) -> None:
     store.add(User(name="alice"), [UserKey(KEY, "")])
-    assert await policy.public_key("alice", KEY, "ssh-ed25519", False, None) is True
-    assert await policy.public_key("ghost", KEY, "ssh-ed25519", True, None) is False
+    assert policy.public_key("alice", KEY, "ssh-ed25519", False, None) is True
+    assert policy.public_key("ghost", KEY, "ssh-ed25519", True, None) is False
     store.remove_key("alice", KEY)
-    assert await policy.public_key("alice", KEY, "ssh-ed25519", True, None) is False
+    assert policy.public_key("alice", KEY, "ssh-ed25519", True, None) is False
 
 
 @pytest.mark.parametrize(

@@ -87,10 +87,12 @@ class TryPublicKey(Answer):
 
     :ivar algorithms: signature algorithms allowed for the key, best first; the first that the
         server's ``server-sig-algs`` names is used, or the first where the server named none.
+    :ivar signed: send the signature at once: it costs less than the round trip of an offer.
     """
 
     key: PublicKey
     algorithms: tuple[str, ...]
+    signed: bool = False
 
 
 @value

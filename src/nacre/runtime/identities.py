@@ -52,7 +52,9 @@ class Identities:
     """Answers the questions of a client's authentication.
 
     Keys come in this order: those in hand, named files (from the agent where it has them), the
-    agent's other keys, the default files. Encrypted ones stay so until a server wants them.
+    agent's other keys, the default files. Encrypted ones stay so until a server wants them. With a
+    key in hand the first request is a signed one, and ``none`` the last; otherwise ``none`` is
+    asked for first, to learn what the server takes.
 
     :param user: the user name, and with ``host`` the text of prompts.
     :param keys: private keys in hand.
@@ -117,15 +119,19 @@ class Identities:
         self._given = ""
         self._silenced: set[str] = set()
         self._begun = False
+        self._asked_for_none = False
         self.tried: list[str] = []
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
         """Say what to try next."""
+        can_continue = ask.can_continue
         if not self._begun:
             self._begun = True
-            return TryNone()
+            if can_continue or not self._held or self._methods[:1] != ("publickey",):
+                return self._none()
+            can_continue = ("publickey",)
         for method in self._methods:
-            if method not in ask.can_continue:
+            if method not in can_continue:
                 continue
             answer: Answer | None = None
             if method == "publickey":
@@ -136,7 +142,13 @@ class Identities:
                 answer = TryKeyboardInteractive(self._submethods)
             if answer is not None:
                 return answer
+        if not self._asked_for_none and not ask.partial:
+            return self._none()
         return GiveUp(self._failure(ask.can_continue))
+
+    def _none(self) -> TryNone:
+        self._asked_for_none = True
+        return TryNone()
 
     async def signature(self, ask: AskSignature) -> Answer:
         """Sign with the key that was offered."""
@@ -226,7 +238,7 @@ class Identities:
                 continue
             self._keys_tried[key.public] = key
             self._debug(f"Offering public key: {key.source} {key.public!r}")
-            return TryPublicKey(key.public, algorithms)
+            return TryPublicKey(key.public, algorithms, signed=key.at_hand)
         return None
 
     async def _gather(self) -> list[UserKey]:

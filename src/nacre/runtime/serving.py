@@ -19,7 +19,6 @@ from nacre.protocol.asks import (
     AskRequest,
     AskRSAKey,
     AskUser,
-    Challenge,
     Denied,
     Granted,
     OpenRefused,
@@ -38,7 +37,7 @@ from nacre.protocol.options import ServerOptions
 from nacre.runtime.base import COMMON, BaseConnection, Handlers
 from nacre.runtime.channel import Channel
 from nacre.runtime.choose import RISK, SSH1, Engines
-from nacre.runtime.policy import ANY_METHOD, Policy, settled
+from nacre.runtime.policy import ANY_METHOD, Maybe, Policy, settled
 from nacre.runtime.session import Session
 from nacre.runtime.startups import MaxStartups
 from nacre.wire.numbers import OpenFailure
@@ -205,49 +204,61 @@ class ServerConnection(BaseConnection):
 
     # --- authentication: at most one question is open at a time ---
 
-    async def ask_policy(self, question: Callable[[Policy], Awaitable[T]]) -> T | None:
+    async def ask_policy(self, question: Callable[[Policy], Maybe[T]]) -> T | None:
         """Return what the policy says, or None when it failed, which is a no."""
         try:
-            return await question(self.settings.policy)
+            return await settled(question(self.settings.policy))
         except Exception as error:
             self.record_error("the policy failed", error)
             return None
 
-    def _consult(
-        self, ask: Ask, question: Callable[[Policy], Awaitable[bool | Answer | None]]
+    def _ask_policy(
+        self, question: Callable[[Policy], Maybe[T]], then: Callable[[T | None], None]
     ) -> None:
-        async def consult() -> None:
-            said = await self.ask_policy(question)
-            if self._policy_failed or not (said is True or isinstance(said, ask.ANSWERS)):
-                said = Denied("the policy says no")
-            self.answer(ask.ask_id, Granted() if said is True else said)
+        """Give ``then`` what :meth:`ask_policy` returns; a plain method needs no task for it."""
+        said: Maybe[T] | None = None
+        try:
+            said = question(self.settings.policy)
+        except Exception as error:
+            self.record_error("the policy failed", error)
+        if isinstance(said, Awaitable):
+            self.spawn(self._wait_for_policy(said, then))
+        else:
+            then(said)
 
-        self.spawn(consult())
+    async def _wait_for_policy(self, said: Awaitable[T], then: Callable[[T | None], None]) -> None:
+        then(await self.ask_policy(lambda _: said))
+
+    def _consult(self, ask: Ask, question: Callable[[Policy], Maybe[Any]]) -> None:
+        def conclude(said: bool | Answer | None) -> None:
+            if said is True:
+                said = Granted()
+            if self._policy_failed or not isinstance(said, ask.ANSWERS):
+                said = Denied("the policy says no")
+            self.answer(ask.ask_id, said)
+
+        self._ask_policy(question, conclude)
 
     def _on_user(self, ask: AskUser) -> None:
-        async def consult() -> None:
-            said = await self.ask_policy(lambda p: settled(p.requirement(ask.user, self)))
+        def conclude(said: UserRequirement | None) -> None:
             if not isinstance(said, UserRequirement):
                 self._policy_failed = True
                 said = ANY_METHOD
             self.answer(ask.ask_id, replace(said, banner=said.banner or self.settings.banner))
 
-        self.spawn(consult())
+        self._ask_policy(lambda policy: policy.requirement(ask.user, self), conclude)
 
     def _on_password(self, ask: AskPassword) -> None:
-        async def question(policy: Policy) -> bool | PasswordExpired:
+        def question(policy: Policy) -> Maybe[bool | PasswordExpired]:
             if ask.new_password is None:
-                return await settled(policy.password(ask.user, ask.password, self))
-            return await settled(
-                policy.change_password(ask.user, ask.password, ask.new_password, self)
-            )
+                return policy.password(ask.user, ask.password, self)
+            return policy.change_password(ask.user, ask.password, ask.new_password, self)
 
         self._consult(ask, question)
 
     def _on_public_key(self, ask: AskPublicKey) -> None:
         self._consult(
-            ask,
-            lambda p: settled(p.public_key(ask.user, ask.key, ask.algorithm, ask.signed, self)),
+            ask, lambda p: p.public_key(ask.user, ask.key, ask.algorithm, ask.signed, self)
         )
 
     def _on_rsa_key(self, ask: AskRSAKey) -> None:
@@ -258,12 +269,9 @@ class ServerConnection(BaseConnection):
         self._consult(ask, question)
 
     def _on_keyboard_interactive(self, ask: AskKeyboardInteractive) -> None:
-        async def question(policy: Policy) -> bool | Challenge:
-            return await settled(
-                policy.keyboard_interactive(ask.user, ask.submethods, ask.responses, self)
-            )
-
-        self._consult(ask, question)
+        self._consult(
+            ask, lambda p: p.keyboard_interactive(ask.user, ask.submethods, ask.responses, self)
+        )
 
     def _on_auth_result(self, event: AuthResult) -> None:
         self.record(
@@ -283,20 +291,29 @@ class ServerConnection(BaseConnection):
         self.record("authenticated", methods=",".join(event.methods))
         self.server.logged_in(self)
         self.start_keepalive()
-        self._welcome = self.spawn(self._do_welcome())
-
-    async def _do_welcome(self) -> None:
         try:
-            await settled(self.settings.policy.authenticated(self.user, self.methods, self))
+            welcome = self.settings.policy.authenticated(self.user, self.methods, self)
         except Exception as error:
-            self.record_error("the policy failed", error)
-            self.fail(
-                ConnectionLost("the policy failed"),
-                DisconnectCode.BY_APPLICATION,
-                "the server can't serve this user now",
-            )
+            self._fail_to_welcome(error)
+            return
+        if welcome is not None:
+            self._welcome = self.spawn(self._wait_for_welcome(welcome))
+
+    async def _wait_for_welcome(self, welcome: Awaitable[None]) -> None:
+        try:
+            await welcome
+        except Exception as error:
+            self._fail_to_welcome(error)
         finally:
             self._welcome = None
+
+    def _fail_to_welcome(self, error: Exception) -> None:
+        self.record_error("the policy failed", error)
+        self.fail(
+            ConnectionLost("the policy failed"),
+            DisconnectCode.BY_APPLICATION,
+            "the server can't serve this user now",
+        )
 
     async def wait_welcomed(self) -> None:
         """Return when the policy has taken note of the user."""

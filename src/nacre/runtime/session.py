@@ -26,7 +26,6 @@ from nacre.protocol.requests import (
     WindowChange,
 )
 from nacre.runtime.channel import Channel
-from nacre.runtime.policy import settled
 from nacre.runtime.stream import Reader, Writer
 from nacre.wire.text import safe
 
@@ -166,7 +165,7 @@ class Session:
         elif isinstance(request, Subsystem):
             self.subsystem = request.name
         granted = await self.connection.ask_policy(
-            lambda policy: settled(policy.session_request(self, request))
+            lambda policy: policy.session_request(self, request)
         )
         granted = granted is True
         if not granted:

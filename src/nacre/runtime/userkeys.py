@@ -17,6 +17,9 @@ from nacre.runtime.agent import Agent
 SSH1_FILE = "~/.ssh/identity"
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
 
+_SLOW = {"ssh-rsa", "rsa1"}
+"""Types of keys that take milliseconds to sign; others take less than to ask a thread."""
+
 Unlock: TypeAlias = Callable[[str, int], Awaitable[str | None]]
 """Gets a key file's name and how many passphrases were wrong; returns one more, or None."""
 
@@ -25,10 +28,12 @@ class UserKey(Protocol):
     """A key to offer; its private half may be elsewhere, or still encrypted.
 
     :ivar source: where it is from, for humans.
+    :ivar at_hand: it signs without asking anybody for anything.
     """
 
     public: PublicKey
     source: str
+    at_hand: bool
 
     async def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return a signature in its wire form.
@@ -40,17 +45,23 @@ class UserKey(Protocol):
 class HeldKey:
     """A private key in hand."""
 
+    at_hand = True
+
     def __init__(self, key: PrivateKey, source: str = "") -> None:
         self._key = key
         self.public = key.public
         self.source = source or key.comment
 
     async def sign(self, data: bytes, algorithm: str) -> bytes:
+        if self.public.type not in _SLOW:
+            return self._key.sign(data, algorithm)
         return await asyncio.to_thread(self._key.sign, data, algorithm)
 
 
 class AgentKey:
     """A key that an agent holds."""
+
+    at_hand = False
 
     def __init__(self, agent: Agent, public: PublicKey, source: str) -> None:
         self._agent = agent
@@ -63,6 +74,8 @@ class AgentKey:
 
 class LockedFile:
     """A key file whose passphrase is asked for when a signature is needed, and not before."""
+
+    at_hand = False
 
     def __init__(self, path: Path, text: bytes, public: PublicKey, unlock: Unlock) -> None:
         self._text = text

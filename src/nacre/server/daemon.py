@@ -155,12 +155,12 @@ class Sessions:
 
     async def _run(self, session: Session) -> int | None:
         connection = session.connection
-        login = await self._policy.login(session)
+        login = self._policy.granted(session)
         files = _files(session, login)
         if files is not None:
             return await self._serve_files(session, login, files)
-        run = await asyncio.to_thread(
-            program, login, session.command, session.environment, connection.peer, connection.local
+        run = program(
+            login, session.command, session.environment, connection.peer, connection.local
         )
         try:
             if run.directory != login.home:
@@ -247,6 +247,7 @@ class _Serving:
             for server in self._servers:
                 await server.close()
             await self._sessions.processes.end()
+            self._log.flush()
 
     async def _listen(
         self, address: tuple[str, int], host_keys: tuple[PrivateKey, ...], banner: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,21 +29,47 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
 
 
 class StderrLog:
-    """Writes records up to a level."""
+    """Writes records up to a level.
+
+    On an event loop, what one turn has to say is written at once: a write for each line would cost
+    more than all the rest of it.
+    """
 
     def __init__(self, level: LogLevel) -> None:
         self._level = level
+        self._lines: list[str] = []
+        self._second = (0, "")
         # Where the records of errors come from, with stack traces.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
 
     def __call__(self, record: Mapping[str, object]) -> None:
         """Write a record, unless it is beyond the level."""
         level = level_of(record)
-        if level <= self._level:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            text = line({"time": now, "level": level.name.lower(), **record})
+        if level > self._level:
+            return
+        head = {"time": self._now(), "level": level.name.lower()}
+        self._lines.append(line({**head, **record}))
+        if len(self._lines) > 1:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:
+            self.flush()
+
+    def _now(self) -> str:
+        seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+        if self._second[0] != seconds:
+            text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = seconds, text
+        return f"{self._second[1]}.{milliseconds:03}+00:00"
+
+    def flush(self) -> None:
+        """Write what was not written yet."""
+        lines, self._lines = self._lines, []
+        if lines:
             with suppress(OSError):  # nobody reads it any more
-                print(text, file=sys.stderr)
+                sys.stderr.write("\n".join(lines) + "\n")
+                sys.stderr.flush()
 
 
 def line(record: Mapping[str, object]) -> str:

@@ -7,6 +7,7 @@ import hmac
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
 from nacre.errors import AccountError
@@ -46,6 +47,9 @@ _HASHING = 4
 class AccountPolicy(Policy):
     """A policy whose users work as accounts of this system."""
 
+    def __init__(self) -> None:
+        self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
+
     async def login(self, session: Session) -> Login:
         """Return what the session's user works as.
 
@@ -56,12 +60,19 @@ class AccountPolicy(Policy):
     async def session_request(self, session: Session, request: Request) -> bool:
         """Grant what the user's services allow; the log gets the reason of a refusal."""
         try:
-            refusal = _refusal(await self.login(session), request)
+            login = await self.login(session)
         except AccountError as error:
-            refusal = str(error)
+            refusal: str | None = str(error)
+        else:
+            self._granted[session] = login
+            refusal = _refusal(login, request)
         if refusal is not None:
             session.connection.record("refused", request=request.NAME, reason=refusal)
         return refusal is None
+
+    def granted(self, session: Session) -> Login:
+        """Return what the session's user worked as when its latest request was decided."""
+        return self._granted[session]
 
 
 def _refusal(login: Login, request: Request) -> str | None:
@@ -91,6 +102,7 @@ class StorePolicy(AccountPolicy):
         :param run_as: for users without an account of their own, under root.
         :param ssh1_strict: let nobody in over SSH-1 who needs both a password and a key.
         """
+        super().__init__()
         self._ssh1_strict = ssh1_strict
         self._store = store
         self._run_as = run_as
@@ -101,9 +113,9 @@ class StorePolicy(AccountPolicy):
         """End the threads."""
         self._hashing.shutdown(cancel_futures=True)
 
-    async def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
+    def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
         """Say what the user's policy demands; of both methods, SSH-1 takes either."""
-        policy = await asyncio.to_thread(self._policy, user)
+        policy = self._policy(user)
         if policy == BOTH and connection.protocol == SSH1:
             policy = "any"
         return UserRequirement(REQUIREMENTS[policy])
@@ -132,7 +144,7 @@ class StorePolicy(AccountPolicy):
         """Verify it, in one of a few threads, for as long for nobody as for somebody."""
         loop = asyncio.get_running_loop()
         right = await loop.run_in_executor(self._hashing, self._verify, user, password)
-        return right and not await asyncio.to_thread(self._barred, user, connection)
+        return right and not self._barred(user, connection)
 
     def _verify(self, name: str, password: str) -> bool:
         user = self._find(name)
@@ -145,12 +157,11 @@ class StorePolicy(AccountPolicy):
             self._store.replace_hash(name, user.password, hash_password(given, os.urandom))
         return True
 
-    async def public_key(
+    def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
         """Tell whether the key is one of the user's."""
-        known = await asyncio.to_thread(self._store.has_key, user, key)
-        return known and not await asyncio.to_thread(self._barred, user, connection)
+        return self._store.has_key(user, key) and not self._barred(user, connection)
 
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection

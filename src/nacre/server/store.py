@@ -1,13 +1,17 @@
 """The user store: virtual users, their passwords' hashes and their keys, in SQLite.
 
 A ``nacre user`` process may change it beside a running server; the next login sees the change.
-Every call blocks for a file: a server makes them in a thread.
+What a login asks, :meth:`UserStore.find`, ``policies`` and ``has_key``, takes some microseconds and
+waits for no other process, as readers of a write-ahead log don't: a server asks it on its loop.
+Every other call may block for as long as somebody writes.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,8 +27,10 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -33,6 +39,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from nacre.errors import StateError, UserStoreError
@@ -77,6 +84,20 @@ _SETTINGS = Table(
     _METADATA,
     Column("name", String, primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+
+def _sql(chosen: Select[Any]) -> str:
+    """Return a statement as the driver takes it, each parameter as ``:name``."""
+    return str(chosen.compile(dialect=sqlite.dialect(paramstyle="named")))
+
+
+_FIND = _sql(select(_USERS).where(_USERS.c.name == bindparam("name")))
+_POLICIES = _sql(select(_USERS.c.auth).distinct().order_by(_USERS.c.auth))
+_HAS_KEY = _sql(
+    select(_KEYS.c.user)
+    .join(_USERS, _USERS.c.name == _KEYS.c.user)
+    .where(_KEYS.c.user == bindparam("name"), _KEYS.c.blob == bindparam("blob"), ~_USERS.c.disabled)
 )
 
 
@@ -130,7 +151,8 @@ class UserStore:
         :raises StateError: when it can't be made or read, or a newer nacre made it.
         """
         self._path = path
-        # Two open files at most, however many threads ask: each of them waits its short turn.
+        # Two connections, one of which is for lookups: threads that change something wait their
+        # turn.
         self._engine = create_engine(
             f"sqlite:///{path}",
             connect_args={"timeout": _BUSY_SECONDS},
@@ -147,8 +169,12 @@ class UserStore:
             with self._transaction() as connection:
                 self._prepare(connection)
         except BaseException:
-            self.close()
+            self._engine.dispose()
             raise
+        # SQLAlchemy takes ten times as long for a lookup as SQLite does.
+        self._lookups = self._engine.raw_connection()
+        self._looking = threading.Lock()
+        self._policies: tuple[int, list[str]] = (-1, [])
 
     def _prepare(self, connection: Connection) -> None:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
@@ -170,7 +196,17 @@ class UserStore:
 
     def close(self) -> None:
         """Close the file."""
+        self._lookups.close()
         self._engine.dispose()
+
+    def _look(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a lookup, all of them: a statement that goes on would hold the log."""
+        try:
+            with self._looking:
+                cursor = self._lookups.cursor()
+                return list(cursor.execute(statement, values).fetchall())
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -191,10 +227,10 @@ class UserStore:
             with self._engine.connect() as connection:
                 yield connection
         except DatabaseError as error:
-            raise self._broken(error) from error
+            raise self._broken(error.orig) from error
 
-    def _broken(self, error: DatabaseError) -> StateError:
-        return StateError(f"can't use the user store {self._path}: {error.orig}")
+    def _broken(self, reason: object) -> StateError:
+        return StateError(f"can't use the user store {self._path}: {reason}")
 
     @property
     def secret(self) -> bytes:
@@ -221,15 +257,16 @@ class UserStore:
 
     def find(self, name: str) -> User | None:
         """Return a user, or None."""
-        with self._reading() as connection:
-            row = connection.execute(select(_USERS).where(_USERS.c.name == name)).mappings().first()
-        return None if row is None else User(**row)
+        rows = self._look(_FIND, name=name)
+        return _user(rows[0]) if rows else None
 
     def policies(self) -> list[str]:
         """Return which of :data:`AUTH_POLICIES` the users have, sorted."""
-        with self._reading() as connection:
-            chosen = select(_USERS.c.auth).distinct().order_by(_USERS.c.auth)
-            return list(connection.execute(chosen).scalars())
+        # The one lookup that goes through all users: made anew only when somebody has written.
+        version = self._look("PRAGMA data_version")[0][0]
+        if self._policies[0] != version:
+            self._policies = version, [row[0] for row in self._look(_POLICIES)]
+        return self._policies[1]
 
     def add(self, user: User, keys: Iterable[UserKey] = ()) -> None:
         """Add a user.
@@ -299,13 +336,7 @@ class UserStore:
 
     def has_key(self, name: str, key: PublicKey) -> bool:
         """Tell whether ``key`` opens the account of a user who is not disabled."""
-        with self._reading() as connection:
-            chosen = (
-                select(_KEYS.c.user)
-                .join(_USERS, _USERS.c.name == _KEYS.c.user)
-                .where(_KEYS.c.user == name, _KEYS.c.blob == key.blob, ~_USERS.c.disabled)
-            )
-            return connection.execute(chosen).first() is not None
+        return bool(self._look(_HAS_KEY, name=name, blob=key.blob))
 
     def add_keys(self, name: str, keys: Iterable[UserKey]) -> None:
         """Add keys; one that is there already gets the new comment.
@@ -327,6 +358,13 @@ class UserStore:
             )
             if done.rowcount == 0:
                 raise UserStoreError(f"{name} has no key {key.fingerprint()}")
+
+
+def _user(row: tuple[Any, ...]) -> User:
+    values = dict(zip(_USERS.columns.keys(), row, strict=True))
+    # SQLite has numbers for booleans.
+    flags = {name: bool(values[name]) for name in ("read_only", "disabled")}
+    return User(**values | flags)
 
 
 def _put_keys(connection: Connection, name: str, keys: Iterable[UserKey], now: int) -> None:

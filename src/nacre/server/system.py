@@ -35,6 +35,7 @@ class SystemPolicy(AccountPolicy):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
         self._options: WeakKeyDictionary[ServerConnection, Options] = WeakKeyDictionary()

@@ -19,6 +19,8 @@ def safe(value: str | bytes | bytearray | memoryview, limit: int = 1024, *, keep
     """
     if not isinstance(value, str):
         value = bytes(value[: limit * 4]).decode("utf-8", "surrogateescape")
+    if len(value) <= limit and value.isascii() and value.isprintable() and "\\" not in value:
+        return value  # as nearly all is
     cut = len(value) > limit
     shown = "".join(_shown(c, keep) for c in value[:limit])
     return shown + "…" if cut else shown

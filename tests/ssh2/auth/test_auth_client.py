@@ -231,6 +231,18 @@ def test_the_choice_of_an_algorithm(
     client.question(AskAuthentication)
 
 
+def test_a_signature_without_an_offer() -> None:
+    client = started(TryPublicKey(ED25519.public, ("ssh-ed25519",), signed=True))
+    assert client.sent() == []
+    question = client.question(AskSignature)
+    assert (question.key, question.algorithm) == (ED25519.public, "ssh-ed25519")
+    signature = ED25519.sign(question.data, "ssh-ed25519")
+    client.asks.answer(question.ask_id, Signature(signature))
+    (sent,) = client.sent()
+    assert sent.endswith(string(signature))
+    assert client.auth.stage is AuthStage.CLIENT_WAITING
+
+
 def test_ok_for_another_key_is_refused() -> None:
     client = started(OFFER)
     with pytest.raises(RemoteProtocolError, match="not offered"):

@@ -63,18 +63,19 @@ def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | No
 def prove(
     attempt: Attempt, chosen: TryPublicKey, server_algorithms: tuple[str, ...] | None
 ) -> Steps[NacreError | None]:
-    """Offer the key, and sign when the server would take it."""
+    """Offer the key, and sign when the server would take it; or sign at once."""
     key = chosen.key
     attempt.describe(key)
     algorithm = _choose(chosen, server_algorithms)
     if algorithm is None:
         attempt.explain("no signature algorithm in common with the server")
         return None
-    query = PublicKeyQuery(False, algorithm, key.blob)
-    reply = yield Exchange(attempt.request(query), AuthStage.CLIENT_PUBLICKEY_QUERY)
-    # Some servers name the key's type where the algorithm belongs, so only the key must be ours.
-    if PublicKeyOk.decode(reply).blob != key.blob:
-        raise RemoteProtocolError("the server accepts a public key that was not offered")
+    if not chosen.signed:
+        query = PublicKeyQuery(False, algorithm, key.blob)
+        reply = yield Exchange(attempt.request(query), AuthStage.CLIENT_PUBLICKEY_QUERY)
+        # Some servers name the key's type where the algorithm belongs: only the key must be ours.
+        if PublicKeyOk.decode(reply).blob != key.blob:
+            raise RemoteProtocolError("the server accepts a public key that was not offered")
     data = signed_data(attempt, algorithm, key.blob)
     answer = yield AskSignature(key=key, algorithm=algorithm, data=data)
     if isinstance(answer, Denied):
