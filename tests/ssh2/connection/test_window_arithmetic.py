@@ -43,7 +43,7 @@ class TestSendWindow:
 
 class TestReceiveWindow:
     def test_a_quarter_is_granted_at_once_and_less_waits(self):
-        window = ReceiveWindow(1000, 1000, 0.0)
+        window = ReceiveWindow(1000, 1000)
         take(window, 1000)
         window.consume(249)
         assert window.adjust(0.0, PLENTY) == 0
@@ -52,7 +52,7 @@ class TestReceiveWindow:
         assert (window.left, window.unread, window.consumed) == (250, 750, 0)
 
     def test_a_large_window_keeps_seven_eighths_open(self):
-        window = ReceiveWindow(16 * MIB, 16 * MIB, 0.0)
+        window = ReceiveWindow(16 * MIB, 16 * MIB)
         take(window, 16 * MIB)
         window.consume(2 * MIB - 1)
         assert window.adjust(9.0, PLENTY) == 0
@@ -61,13 +61,13 @@ class TestReceiveWindow:
 
     @pytest.mark.parametrize("octets", [-1, 11])
     def test_credit_for_what_is_not_unread_is_illegal(self, octets):
-        window = ReceiveWindow(1000, 1000, 0.0)
+        window = ReceiveWindow(1000, 1000)
         take(window, 10)
         with pytest.raises(LocalProtocolError, match="10 are unread"):
             window.consume(octets)
 
     def test_the_smallest_window_works(self):
-        window = ReceiveWindow(1, 1, 0.0)
+        window = ReceiveWindow(1, 1)
         for _ in range(5):
             take(window, 1)
             window.consume(1)
@@ -84,36 +84,73 @@ class TestReceiveWindow:
         return granted
 
     def test_a_window_used_up_within_a_second_doubles(self):
-        window = ReceiveWindow(1000, 3000, 0.0)
+        window = ReceiveWindow(1000, 3000)
+        self.move(window, 250, 0.0)
         assert self.move(window, 1000, 0.9) == 2000
         assert window.size == 2000
-        assert self.move(window, 2000, 1.0) == 3000
+        assert self.move(window, 2000, 1.5) == 3000
         assert window.size == 3000, "never above the maximum"
-        self.move(window, 9000, 1.1)
+        self.move(window, 9000, 1.6)
         assert window.size == 3000
 
     def test_a_window_used_up_slowly_stays(self):
-        window = ReceiveWindow(1000, 4000, 0.0)
-        for second in range(1, 20):
+        window = ReceiveWindow(1000, 4000)
+        for second in range(20):
             self.move(window, 1000, float(second))
         assert window.size == 1000
 
+    def test_what_came_before_the_first_grant_is_no_part_of_the_rate(self):
+        window = ReceiveWindow(1000, 4000)
+        self.move(window, 750, 100.0)
+        self.move(window, 250, 100.5)
+        assert window.size == 1000
+        self.move(window, 250, 100.5)
+        assert window.size == 2000
+
+    def test_a_doubling_that_made_nothing_faster_is_the_last(self):
+        window = ReceiveWindow(1000, 64_000)
+        now = 0.0
+        for _ in range(100):
+            self.move(window, 500, now)
+            now += 0.25
+        assert window.size == 2000
+
+    def test_a_path_that_gets_faster_gets_its_window(self):
+        window = ReceiveWindow(1000, 64_000)
+        now = 0.0
+        for _ in range(8):
+            self.move(window, 500, now)
+            now += 0.25
+        for _ in range(8):
+            self.move(window, 1000, now)
+            now += 0.25
+        assert window.size == 4000
+
+    def test_a_window_used_up_every_few_milliseconds_stays(self):
+        window = ReceiveWindow(1000, 64_000)
+        for millisecond in range(1000):
+            self.move(window, 250, millisecond / 1000)
+        assert window.size == 1000
+
     def test_growth_stops_at_what_is_spare(self):
-        window = ReceiveWindow(1000, 4000, 0.0)
-        self.move(window, 1000, 0.0, spare=300)
+        window = ReceiveWindow(1000, 4000)
+        self.move(window, 250, 0.0, spare=300)
+        self.move(window, 1000, 0.5, spare=300)
         assert window.size == 1300
-        self.move(window, 2600, 0.0, spare=-5)
+        self.move(window, 2600, 0.7, spare=-5)
         assert window.size == 1300
 
     def test_a_backlog_forbids_growth(self):
-        window = ReceiveWindow(1000, 4000, 0.0)
+        window = ReceiveWindow(1000, 4000)
         take(window, 1000)
-        for _ in range(40):
+        for _ in range(4):
             window.consume(250)
             take(window, window.adjust(0.0, PLENTY))
+        window.consume(250)
+        take(window, window.adjust(0.5, PLENTY))
         assert window.size == 1000
         window.consume(1000)
-        window.adjust(0.0, PLENTY)
+        window.adjust(0.5, PLENTY)
         assert window.size == 2000, "the reader has caught up"
 
     @given(
@@ -124,7 +161,7 @@ class TestReceiveWindow:
         ),
     )
     def test_what_is_under_way_or_unread_never_exceeds_the_size(self, size, maximum, steps):
-        window = ReceiveWindow(size, maximum, 0.0)
+        window = ReceiveWindow(size, maximum)
         now, allowed, granted_before = 0.0, size, size
         for came, read, passed in steps:
             now += passed
@@ -202,32 +239,39 @@ class TestPaths:
     GIGABIT = 1e9 / 8
 
     def test_a_gigabit_over_100_ms_is_filled_after_warming_up(self):
-        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
         path = Path(rate=self.GIGABIT, one_way=0.05, window=window)
         path.run(2.0)
         assert path.run(6.0) / (4.0 * self.GIGABIT) >= 0.85
 
     def test_what_a_fixed_window_would_give_on_that_path(self):
-        path = Path(rate=self.GIGABIT, one_way=0.05, window=ReceiveWindow(2 * MIB, 2 * MIB, 0.0))
+        path = Path(rate=self.GIGABIT, one_way=0.05, window=ReceiveWindow(2 * MIB, 2 * MIB))
         path.run(2.0)
         assert path.run(6.0) / (4.0 * self.GIGABIT) < 0.2, "the test above proves growth"
 
     def test_a_reader_that_stalls_holds_its_window_and_no_more(self):
-        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
         path = Path(rate=self.GIGABIT, one_way=0.05, window=window, reader_rate=1.0)
         path.run(10.0)
         assert window.size == path.delivered == path.worst_unread == 2 * MIB
 
     def test_a_reader_that_stalls_after_growth_holds_what_was_granted(self):
-        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
         path = Path(rate=self.GIGABIT, one_way=0.05, window=window)
         path.run(3.0)
         path.reader_rate = 1.0
         path.run(9.0)
         assert 2 * MIB < path.worst_unread <= window.size <= 32 * MIB
 
+    @pytest.mark.parametrize("rate", [10e6, GIGABIT, 10 * GIGABIT])
+    def test_a_short_path_that_the_window_does_not_limit_keeps_it_small(self, rate):
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
+        path = Path(rate=rate, one_way=0.0001, window=window)
+        assert path.run(3.0) >= 0.95 * 3.0 * rate
+        assert window.size <= 4 * MIB
+
     def test_an_interactive_channel_never_grows(self):
-        window = ReceiveWindow(2 * MIB, 32 * MIB, 0.0)
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
         for second in range(3600):
             for _ in range(50):
                 take(window, 4000)

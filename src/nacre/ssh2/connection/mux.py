@@ -252,7 +252,7 @@ class Mux:
         if self._windows + size > self._limits.windows_total:
             # Enough to work with, and too little to matter when a thousand channels have it.
             size = min(size, 2 * self._packet_data)
-        return ReceiveWindow(size, self._limits.window_maximum, self.now)
+        return ReceiveWindow(size, self._limits.window_maximum)
 
     def _remove(self, channel: Channel) -> None:
         del self._channels[channel.number]
