@@ -21,6 +21,12 @@ To be woken through a selector costs more than most looks at a file; and a stora
 make it longer.
 """
 
+SLOW = 0.005
+"""Seconds after which work on the loop was too long: what follows is done in threads for a while.
+
+Less than a disk with moving parts needs for one access, and more than any work from memory.
+"""
+
 _HURRIED = 100
 """Jobs nobody waits for after one that was not short."""
 
@@ -31,8 +37,9 @@ class Threads:
     They are daemons: a storage that hangs does not keep the process from ending.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, prompt: bool = False) -> None:
         self._most = most
+        self._prompt = prompt
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = 0
@@ -46,13 +53,18 @@ class Threads:
         done: Callable[[T | None, Exception | None], None],
         *,
         short: bool = False,
+        now: Callable[[], T] | None = None,
     ) -> None:
         """Do ``work`` in a thread, then call ``done`` on the loop: with its value or its failure.
 
         For the loop's thread alone.
 
         :param short: it most likely is; ``done`` may then be called before this returns.
+        :param now: does the same, for the loop to do when the storage is prompt; it may raise
+            BlockingIOError, and then ``work`` is done.
         """
+        if now is not None and self._prompt and not self._hurried and self._do_now(now, done):
+            return
         job = _Job(self, work, done)
         self._jobs += 1
         self._queue.put(job)
@@ -72,6 +84,24 @@ class Threads:
             return
         if not job.leave():
             self.finish(job)
+
+    def _do_now(
+        self, work: Callable[[], T], done: Callable[[T | None, Exception | None], None]
+    ) -> bool:
+        """Do ``work`` on the loop, unless it would have to wait; return whether it is done."""
+        before = self._loop.time()
+        value, failed = None, None
+        try:
+            value = work()
+        except BlockingIOError:
+            self._hurried = _HURRIED
+            return False
+        except Exception as error:
+            failed = error
+        if self._loop.time() - before > SLOW:
+            self._hurried = _HURRIED
+        done(value, failed)
+        return True
 
     def report(self, job: _Job) -> None:
         """Let the loop know that a job is done; for a job's thread."""
