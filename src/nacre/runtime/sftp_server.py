@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from nacre.errors import NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB, SFTPLimits
@@ -60,7 +61,7 @@ BUFFERS = 3
 UNSENT = 64
 """Answers that wait to be sent at which no more calls are taken."""
 
-TOGETHER = 64
+TOGETHER = 16
 """Calls of a lane that are carried out in one go."""
 
 TURN = 1 * MIB
@@ -71,11 +72,9 @@ CLOSING = 30.0
 
 _SMALL = 16 * KIB
 _SHORT = 256 * KIB
-_FEW = 8
+_FEW = 16
 _LONG = (ReadDir, FSync, CopyData, CheckFile, CheckFileHandle, CheckFileName)
 _logger = logging.getLogger("nacre.server")
-
-Work: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class _Lane:
@@ -106,9 +105,10 @@ class Service:
         self._most = THREADS if filesystem.blocking else TASKS
         self._line: Line | None = None
         self._input: deque[Buffer] = deque()
+        self._calls: deque[Call] = deque()
         self._eof = False
         self._served = False
-        self._error: NacreError | None = None
+        self._error: Exception | None = None
         self._scheduled = False
         self._paths = _Lane()
         self._lanes: dict[int, _Lane] = {}
@@ -171,24 +171,32 @@ class Service:
             return
         try:
             self._take_calls()
-            self._start()
+            self._carry_out()
             self._send()
             self._end_if_done()
-        except NacreError as error:
+        except Exception as error:
             self._fail(error)
 
     def _take_calls(self) -> None:
-        server = self._server
+        server, calls = self._server, self._calls
         while self._unsent < UNSENT and self._alone is None:
-            call = server.next_call()
-            if call is not None:
-                self._put_into_lane(call)
-            elif self._input and server.wants_input:
+            if self._input and server.wants_input:
                 data = self._input.popleft()
                 server.receive(data)
                 self._line.credit(len(data))  # type: ignore[union-attr]
-            else:
+            if (call := server.next_call()) is not None:
+                calls.append(call)
+            elif not (self._input and server.wants_input):
                 break
+
+    def _carry_out(self) -> None:
+        """Carry out calls here in their order while none has to wait, and the rest in lanes."""
+        threads = self._threads
+        if threads is not None and self._do_promptly(threads):
+            return
+        while self._calls and self._alone is None:
+            self._put_into_lane(self._calls.popleft())
+        self._start()
 
     def _put_into_lane(self, call: Call) -> None:
         lane = self._lane(call)
@@ -200,6 +208,41 @@ class Service:
             lane.busy = True
             self._ready.append(lane)
 
+    def _do_promptly(self, threads: Threads) -> bool:
+        """Carry out calls on the loop; return False when one must have a thread."""
+        calls = self._calls
+        while threads.prompt and not (self._running or self._ready or self._alone):
+            if not calls or self._unsent >= UNSENT:
+                return True
+            first = calls[0]
+            row = list(islice(calls, in_a_row(calls)))
+            buffer: bytearray | None = None
+            work: Coroutine[Any, Any, Any]
+            if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
+                if (buffer := self._take_buffer()) is None:
+                    return True  # some of those that are lent are sent first
+                work = read_row(row, memoryview(buffer), wait=False)
+            elif not _is_short(row):
+                return False
+            elif isinstance(first.request, Write):
+                work = write_row(row)
+            else:
+                work = self._one_by_one(row)
+            value, failed = None, None
+            try:
+                value = threads.now(partial(carried_out, work))
+            except BlockingIOError:
+                if buffer is not None:
+                    self._release(buffer)
+                return False
+            except Exception as error:
+                failed = error
+            for _ in row:
+                calls.popleft()
+            self._unsent += len(row)
+            self._answer(row, buffer, value, failed)
+        return False
+
     def _end_if_done(self) -> None:
         server = self._server
         if self._eof and not self._input and server.wants_input:
@@ -209,7 +252,7 @@ class Service:
             self._ended = True
             self._progress.wake()
 
-    def _fail(self, error: NacreError) -> None:
+    def _fail(self, error: Exception) -> None:
         """End the session; only the first error counts."""
         self._error = self._error or error
         self._ended = True
@@ -253,7 +296,7 @@ class Service:
         if self._alone is not None and not self._running and not self._ready:
             self._running += 1
             alone = [self._alone]
-            self._run(partial(self._one_by_one, alone), self._paths, alone)
+            self._run(self._one_by_one(alone), self._paths, alone)
 
     def _start_next(self, lane: _Lane) -> bool:
         """Start the next calls of a lane; return whether there was a buffer for them."""
@@ -270,13 +313,11 @@ class Service:
         taken = [calls.popleft() for _ in range(row)]
         self._running += 1
         if buffer is not None:
-            view = memoryview(buffer)
-            now = partial(read_row, taken, view, wait=False)
-            self._run(partial(read_row, taken, view), lane, taken, buffer, now)
+            self._run(read_row(taken, memoryview(buffer)), lane, taken, buffer)
         elif isinstance(first.request, Write):
-            self._run(partial(write_row, taken), lane, taken)
+            self._run(write_row(taken), lane, taken)
         else:
-            self._run(partial(self._one_by_one, taken), lane, taken)
+            self._run(self._one_by_one(taken), lane, taken)
         return True
 
     @staticmethod
@@ -293,32 +334,20 @@ class Service:
 
     def _run(
         self,
-        work: Work,
+        work: Coroutine[Any, Any, Any],
         lane: _Lane,
         calls: list[Call],
         buffer: bytearray | None = None,
-        now: Work | None = None,
     ) -> None:
-        """Do the work of calls.
-
-        :param now: the same, where it raises BlockingIOError rather than wait.
-        """
         done = partial(self._finish, lane, calls, buffer)
         if self._threads is not None:
-            short = _is_short(calls)
-            at_once = now or (work if short else None)
-            self._threads.start(
-                lambda: carried_out(work()),
-                done,
-                short=short,
-                now=None if at_once is None else lambda: carried_out(at_once()),
-            )
+            self._threads.start(partial(carried_out, work), done, short=_is_short(calls))
             return
 
         async def run() -> None:
             value, failed = None, None
             try:
-                value = await work()
+                value = await work
             except Exception as error:
                 failed = error
             done(value, failed)
@@ -416,7 +445,9 @@ class Service:
                 self._sent()
             else:
                 queue[0] = memoryview(piece)[taken:]
-        if left < TURN and (queue or self._ready or self._input or not self._server.wants_input):
+        if left < TURN and (
+            queue or self._ready or self._calls or self._input or not self._server.wants_input
+        ):
             self._schedule()
 
     async def _send_slowly(self, line: Line) -> None:

@@ -53,18 +53,13 @@ class Threads:
         done: Callable[[T | None, Exception | None], None],
         *,
         short: bool = False,
-        now: Callable[[], T] | None = None,
     ) -> None:
         """Do ``work`` in a thread, then call ``done`` on the loop: with its value or its failure.
 
         For the loop's thread alone.
 
         :param short: it most likely is; ``done`` may then be called before this returns.
-        :param now: does the same, for the loop to do when the storage is prompt; it may raise
-            BlockingIOError, and then ``work`` is done.
         """
-        if now is not None and self._prompt and not self._hurried and self._do_now(now, done):
-            return
         job = _Job(self, work, done)
         self._jobs += 1
         self._queue.put(job)
@@ -85,23 +80,25 @@ class Threads:
         if not job.leave():
             self.finish(job)
 
-    def _do_now(
-        self, work: Callable[[], T], done: Callable[[T | None, Exception | None], None]
-    ) -> bool:
-        """Do ``work`` on the loop, unless it would have to wait; return whether it is done."""
+    @property
+    def prompt(self) -> bool:
+        """Whether work that is short may be done on the loop: the storage is prompt, and was."""
+        return self._prompt and not self._hurried
+
+    def now(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` does, done here and now; not for a while again if it took its time.
+
+        :raises BlockingIOError: it would have had to wait; it must be done in a thread.
+        """
         before = self._loop.time()
-        value, failed = None, None
         try:
-            value = work()
+            return work()
         except BlockingIOError:
             self._hurried = _HURRIED
-            return False
-        except Exception as error:
-            failed = error
-        if self._loop.time() - before > SLOW:
-            self._hurried = _HURRIED
-        done(value, failed)
-        return True
+            raise
+        finally:
+            if self._loop.time() - before > SLOW:
+                self._hurried = _HURRIED
 
     def report(self, job: _Job) -> None:
         """Let the loop know that a job is done; for a job's thread."""
