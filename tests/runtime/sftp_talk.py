@@ -1,4 +1,4 @@
-"""A service of SFTP and a client of it, with queues between them."""
+"""A service of SFTP and a client of it, with a queue for the answers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from nacre.sftp.client import Client
 from nacre.sftp.messages import OpenFlag
 
 
-class Stream:
-    """One direction. ``open`` lets writers go on."""
+class Line:
+    """What carries answers. ``open`` lets writers go on.
+
+    :ivar credited: octets that the service has taken.
+    """
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[bytes] = asyncio.Queue()
@@ -23,30 +26,43 @@ class Stream:
         self.open.set()
         self.broken = False
         self.largest = 0
+        self.credited = 0
 
-    async def read(self, n: int = -1) -> bytes:
-        return await self.queue.get()
+    def try_write(self, data: Any) -> int:
+        if self.broken or not self.open.is_set():
+            return 0
+        self.largest = max(self.largest, len(data))
+        self.queue.put_nowait(bytes(data))
+        return len(data)
 
     async def write(self, data: Any) -> None:
         await self.open.wait()
         if self.broken:
             raise StreamClosed("as asked")
-        self.largest = max(self.largest, len(data))
-        self.queue.put_nowait(bytes(data))
+        self.try_write(data)
+
+    def credit(self, octets: int) -> None:
+        self.credited += octets
+
+    def close(self) -> None:
+        pass
+
+    async def wait_closed(self) -> None:
+        pass
 
 
 class Talk:
     """A client that speaks to a service over ``filesystem``."""
 
     def __init__(self, filesystem: Filesystem, **options: Any) -> None:
-        self.up, self.down = Stream(), Stream()
+        self.down = Line()
         self.client = Client()
-        self.service = Service(self.up, self.down, filesystem, **options)
+        self.service = Service(filesystem, **options)
         self.results: dict[int, Any] = {}
         self.order: list[int] = []
 
     async def __aenter__(self) -> Self:
-        self.task = asyncio.ensure_future(self.service.run())
+        self.task = asyncio.ensure_future(self.service.run(self.down))
         self.flush()
         while not self.client.ready:
             await self.take()
@@ -67,11 +83,11 @@ class Talk:
             await asyncio.wait({self.task}, timeout=10)
 
     def hang_up(self) -> None:
-        self.up.queue.put_nowait(b"")
+        self.service.end()
 
     def flush(self) -> None:
         for piece in self.client.data_to_send():
-            self.up.queue.put_nowait(bytes(piece))
+            self.service.feed(bytes(piece))
 
     def send(self, request: msg.Request[Any]) -> int:
         number = self.client.send(request)

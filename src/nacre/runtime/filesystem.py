@@ -73,8 +73,12 @@ class File:
         """Write all of ``data``, which is not valid any more after the call."""
         raise unsupported()
 
-    def preadv(self, buffers: Sequence[memoryview], offset: int) -> int:
-        """Fill ``buffers`` one after the other; fewer octets than fit are the end of the file."""
+    def preadv(self, buffers: Sequence[memoryview], offset: int, *, wait: bool = True) -> int:
+        """Fill ``buffers`` one after the other; fewer octets than fit are the end of the file.
+
+        :param wait: when False, raise BlockingIOError rather than wait for a disk. Only a
+            ``prompt`` filesystem's files are asked so.
+        """
         raise unsupported()
 
     def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
@@ -112,10 +116,14 @@ class Filesystem:
         are called in threads. When False they never block, may be coroutines, and are called on
         the event loop.
     :ivar read_only: requests that would change something are refused (EROFS) and never come here.
+    :ivar prompt: although blocking, it answers within moments as a rule, as a local disk does, and
+        never hangs as one behind a network may. Short calls are then made on the event loop, and
+        for a while in threads again after one that took its time.
     """
 
     blocking: ClassVar[bool] = True
     read_only: bool = False
+    prompt: bool = False
 
     def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> Maybe[File]:
         """Open a file, or with ``OpenFlag.CREAT`` make one with ``attributes``."""

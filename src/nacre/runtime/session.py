@@ -25,7 +25,7 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
-from nacre.runtime.channel import Channel
+from nacre.runtime.channel import Channel, Sink
 from nacre.runtime.stream import Reader, Writer
 from nacre.wire.text import safe
 
@@ -105,6 +105,12 @@ class Session:
     def closed(self) -> bool:
         """Whether the session is over."""
         return self._channel.closed or self._channel.closing
+
+    def attach(self, sink: Sink) -> Channel:
+        """Give ``sink`` what the client sends, in place of ``stdin``; return the channel."""
+        self._channel.sinks[0] = sink
+        self.stdin.move_to(sink)
+        return self._channel
 
     # --- what a handler may say ---
 

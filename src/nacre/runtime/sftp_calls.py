@@ -72,13 +72,15 @@ class OpenedFile:
         self.failed = False
         self.abandoned = False
 
-    async def read_into(self, buffer: memoryview, lengths: Sequence[int], offset: int) -> int:
+    async def read_into(
+        self, buffer: memoryview, lengths: Sequence[int], offset: int, *, wait: bool
+    ) -> int:
         """Read ``lengths`` octets in a row, each behind room for its header; return how many."""
         views, at = [], 0
         for length in lengths:
             views.append(buffer[at + DATA_ROOM : at + DATA_ROOM + length])
             at += DATA_ROOM + length
-        return self.file.preadv(views, offset)
+        return self.file.preadv(views, offset, wait=wait)
 
     async def write(self, pieces: Sequence[Buffer], offset: int) -> None:
         """Write ``pieces`` one behind the other."""
@@ -513,12 +515,15 @@ def in_a_row(calls: Sequence[Call]) -> int:
     return count
 
 
-async def read_row(calls: Sequence[Call], buffer: memoryview) -> int:
-    """Read for calls in a row into ``buffer``; return how many octets there are."""
+async def read_row(calls: Sequence[Call], buffer: memoryview, *, wait: bool = True) -> int:
+    """Read for calls in a row into ``buffer``; return how many octets there are.
+
+    :raises BlockingIOError: not without ``wait``.
+    """
     first = cast(msg.Read, calls[0].request)
     opened = cast(OpenedFile, calls[0].files[0])
     lengths = [cast(msg.Read, call.request).length for call in calls]
-    return await opened.read_into(buffer, lengths, first.offset)
+    return await opened.read_into(buffer, lengths, first.offset, wait=wait)
 
 
 async def write_row(calls: Sequence[Call]) -> None:

@@ -4,7 +4,9 @@ Calls wait in lanes: one for each open file, and one for all that names paths. T
 are carried out in order, those of different lanes side by side. What names the path of a file that
 is at work goes to that file's lane: nobody sees a file as it was before a write that came first.
 A filesystem that blocks works in a few threads of the session's own, so neither the loop nor
-another session waits for it.
+another session waits for it. One that is prompt is asked on the loop itself, as long as it is.
+
+All that came in one turn of the loop is taken, carried out and answered in the next one.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from nacre.errors import NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB, SFTPLimits
@@ -34,12 +37,13 @@ from nacre.runtime.sftp_calls import (
     settled,
     write_row,
 )
+from nacre.runtime.sftp_session import ChannelLine, Line
 from nacre.runtime.threads import Threads
 from nacre.runtime.waiting import Gate
 from nacre.sftp.extensions import CheckFile, CheckFileHandle, CheckFileName, CopyData, FSync
 from nacre.sftp.messages import Read, ReadDir, Write
 from nacre.sftp.paths import normalise
-from nacre.sftp.server import Call, Server
+from nacre.sftp.server import DATA_ROOM, Call, Server
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
@@ -54,37 +58,23 @@ TASKS = 32
 BUFFERS = 3
 """Blocks of READs that are filled or wait to be sent: one is read while another is sealed."""
 
-PORTION = 2 * MIB
-"""Octets taken from the client at once."""
-
 UNSENT = 64
 """Answers that wait to be sent at which no more calls are taken."""
 
-TOGETHER = 64
-"""Calls of a lane that one thread carries out in one go."""
+TOGETHER = 16
+"""Calls of a lane that are carried out in one go."""
+
+TURN = 1 * MIB
+"""Octets that are sent before others have their turn of the loop."""
 
 CLOSING = 30.0
 """Seconds that files have to be closed when the session is over; then the storage hangs."""
 
 _SMALL = 16 * KIB
 _SHORT = 256 * KIB
-_FEW = 8
+_FEW = 16
 _LONG = (ReadDir, FSync, CopyData, CheckFile, CheckFileHandle, CheckFileName)
 _logger = logging.getLogger("nacre.server")
-
-
-class Source(Protocol):
-    """Where the client's octets come from; see :class:`nacre.Reader`."""
-
-    async def read(self, n: int = -1) -> bytes:
-        """Return up to ``n`` octets; b"" at the end."""
-
-
-class Target(Protocol):
-    """Where the answers go; see :class:`nacre.Writer`."""
-
-    async def write(self, data: Buffer) -> None:
-        """Send ``data``."""
 
 
 class _Lane:
@@ -104,22 +94,22 @@ class _Lane:
 
 
 class Service:
-    """One SFTP session."""
+    """One SFTP session: the sink of what the client sends."""
 
-    def __init__(
-        self,
-        source: Source,
-        target: Target,
-        filesystem: Filesystem,
-        *,
-        limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
-    ) -> None:
-        self._source = source
-        self._target = target
+    def __init__(self, filesystem: Filesystem, *, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
         self._filesystem = filesystem
         self._server = Server(limits=limits)
-        self._threads = Threads(THREADS) if filesystem.blocking else None
+        self._loop = asyncio.get_running_loop()
+        prompt = filesystem.prompt
+        self._threads = Threads(THREADS, prompt=prompt) if filesystem.blocking else None
         self._most = THREADS if filesystem.blocking else TASKS
+        self._line: Line | None = None
+        self._input: deque[Buffer] = deque()
+        self._calls: deque[Call] = deque()
+        self._eof = False
+        self._served = False
+        self._error: Exception | None = None
+        self._scheduled = False
         self._paths = _Lane()
         self._lanes: dict[int, _Lane] = {}
         self._ready: deque[_Lane] = deque()
@@ -129,66 +119,144 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._buffers: list[bytearray] = []
         self._lent: dict[int, bytearray] = {}
+        self._queue: deque[Buffer] = deque()
         self._unsent = 0
+        self._sender: asyncio.Task[None] | None = None
         self._ended = False
         self._progress = Gate()
-        self._output = Gate()
 
-    async def run(self) -> None:
+    async def run(self, line: Line) -> None:
         """Serve until the client ends the session.
 
+        :param line: what carries answers to it.
         :raises RemoteProtocolError: it broke the protocol.
         :raises NacreError: the connection ended.
         """
-        sending = asyncio.ensure_future(self._send())
-        sending.add_done_callback(lambda _: self._progress.wake())
+        self._line = line
+        self._schedule()
         try:
-            await self._receive()
-            while self._server.outstanding and not sending.done():
+            while not self._ended:
                 await self._progress.wait()
-            self._ended = True
-            self._output.wake()
-            await sending
         finally:
             self._ended = True
-            sending.cancel()
-            with suppress(asyncio.CancelledError, NacreError):
-                await sending
+            if self._sender is not None:
+                self._sender.cancel()
             await _uncancelled(self._close())
+        if self._error is not None:
+            raise self._error
 
     # --- from the client ---
 
-    async def _receive(self) -> None:
-        server = self._server
-        while True:
+    def feed(self, data: Buffer) -> None:
+        """Take what the client sent."""
+        if not self._ended:
+            self._input.append(data)
+            self._schedule()
+
+    def end(self, error: NacreError | None = None) -> None:
+        """No more will come."""
+        self._eof = True
+        self._error = self._error or error
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Do what can be done now, within bounds: other connections wait meanwhile."""
+        self._scheduled = False
+        if self._ended or self._line is None:
+            return
+        try:
             self._take_calls()
-            if self._unsent >= UNSENT or self._alone is not None or not server.wants_input:
-                await self._progress.wait()
-                continue
-            data = await self._source.read(PORTION)
-            if not data:
-                server.receive_eof()
-                return
-            server.receive(data)
+            self._carry_out()
+            self._send()
+            self._end_if_done()
+        except Exception as error:
+            self._fail(error)
 
     def _take_calls(self) -> None:
-        server = self._server
-        while (
-            self._unsent < UNSENT
-            and self._alone is None
-            and (call := server.next_call()) is not None
-        ):
-            lane = self._lane(call)
-            if lane is None:
-                self._alone = call
+        server, calls = self._server, self._calls
+        while self._unsent < UNSENT and self._alone is None:
+            if self._input and server.wants_input:
+                data = self._input.popleft()
+                server.receive(data)
+                self._line.credit(len(data))  # type: ignore[union-attr]
+            if (call := server.next_call()) is not None:
+                calls.append(call)
+            elif not (self._input and server.wants_input):
                 break
-            lane.calls.append(call)
-            if not lane.busy:
-                lane.busy = True
-                self._ready.append(lane)
-        # Whatever the server answers by itself is there by now.
-        self._output.wake()
+
+    def _carry_out(self) -> None:
+        """Carry out calls here in their order while none has to wait, and the rest in lanes."""
+        threads = self._threads
+        if threads is not None and self._do_promptly(threads):
+            return
+        while self._calls and self._alone is None:
+            self._put_into_lane(self._calls.popleft())
         self._start()
+
+    def _put_into_lane(self, call: Call) -> None:
+        lane = self._lane(call)
+        if lane is None:
+            self._alone = call
+            return
+        lane.calls.append(call)
+        if not lane.busy:
+            lane.busy = True
+            self._ready.append(lane)
+
+    def _do_promptly(self, threads: Threads) -> bool:
+        """Carry out calls on the loop; return False when one must have a thread."""
+        calls = self._calls
+        while threads.prompt and not (self._running or self._ready or self._alone):
+            if not calls or self._unsent >= UNSENT:
+                return True
+            first = calls[0]
+            row = list(islice(calls, in_a_row(calls)))
+            buffer: bytearray | None = None
+            work: Coroutine[Any, Any, Any]
+            if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
+                if (buffer := self._take_buffer()) is None:
+                    return True  # some of those that are lent are sent first
+                work = read_row(row, memoryview(buffer), wait=False)
+            elif not _is_short(row):
+                return False
+            elif isinstance(first.request, Write):
+                work = write_row(row)
+            else:
+                work = self._one_by_one(row)
+            value, failed = None, None
+            try:
+                value = threads.now(partial(carried_out, work))
+            except BlockingIOError:
+                if buffer is not None:
+                    self._release(buffer)
+                return False
+            except Exception as error:
+                failed = error
+            for _ in row:
+                calls.popleft()
+            self._unsent += len(row)
+            self._answer(row, buffer, value, failed)
+        return False
+
+    def _end_if_done(self) -> None:
+        server = self._server
+        if self._eof and not self._input and server.wants_input:
+            server.receive_eof()
+            self._served = True
+        if self._served and not (server.outstanding or self._queue or self._sender):
+            self._ended = True
+            self._progress.wake()
+
+    def _fail(self, error: Exception) -> None:
+        """End the session; only the first error counts."""
+        self._error = self._error or error
+        self._ended = True
+        self._progress.wake()
 
     def _lane(self, call: Call) -> _Lane | None:
         """Return the lane of a call, or None when it has several.
@@ -219,7 +287,7 @@ class Service:
             return  # Something was done at once: what follows it is started by who is at it.
         self._starting = True
         waiting: list[_Lane] = []
-        while self._ready and self._running < self._most:
+        while self._ready and self._running < self._most and self._unsent < UNSENT:
             lane = self._ready.popleft()
             if not self._start_next(lane):
                 waiting.append(lane)
@@ -228,7 +296,7 @@ class Service:
         if self._alone is not None and not self._running and not self._ready:
             self._running += 1
             alone = [self._alone]
-            self._run(self._one_by_one(alone), self._paths, alone, None)
+            self._run(self._one_by_one(alone), self._paths, alone)
 
     def _start_next(self, lane: _Lane) -> bool:
         """Start the next calls of a lane; return whether there was a buffer for them."""
@@ -247,9 +315,9 @@ class Service:
         if buffer is not None:
             self._run(read_row(taken, memoryview(buffer)), lane, taken, buffer)
         elif isinstance(first.request, Write):
-            self._run(write_row(taken), lane, taken, None)
+            self._run(write_row(taken), lane, taken)
         else:
-            self._run(self._one_by_one(taken), lane, taken, None)
+            self._run(self._one_by_one(taken), lane, taken)
         return True
 
     @staticmethod
@@ -265,14 +333,15 @@ class Service:
         return [await outcome_of(self._filesystem, call) for call in calls]
 
     def _run(
-        self, work: Coroutine[Any, Any, Any], lane: _Lane, calls: list[Call], buffer: Any
+        self,
+        work: Coroutine[Any, Any, Any],
+        lane: _Lane,
+        calls: list[Call],
+        buffer: bytearray | None = None,
     ) -> None:
+        done = partial(self._finish, lane, calls, buffer)
         if self._threads is not None:
-            self._threads.start(
-                lambda: carried_out(work),
-                lambda value, error: self._finish(lane, calls, buffer, value, error),
-                short=_is_short(calls),
-            )
+            self._threads.start(partial(carried_out, work), done, short=_is_short(calls))
             return
 
         async def run() -> None:
@@ -281,7 +350,7 @@ class Service:
                 value = await work
             except Exception as error:
                 failed = error
-            self._finish(lane, calls, buffer, value, failed)
+            done(value, failed)
 
         task = asyncio.ensure_future(run())
         self._tasks.add(task)
@@ -308,9 +377,10 @@ class Service:
             lane.busy = False
             # The file may be closed now; when it is not, its next call makes a new lane.
             self._lanes.pop(id(lane.opened), None)
-        self._start()
-        self._progress.wake()
-        self._output.wake()
+        if self._ended:
+            self._progress.wake()
+        elif not self._starting:
+            self._schedule()
 
     def _answer(
         self, calls: list[Call], buffer: bytearray | None, value: Any, error: Exception | None
@@ -319,9 +389,7 @@ class Service:
             failed = numbered(error) if isinstance(error, OSError) else internal(error)
             value = [(None, failed)] * len(calls)
         elif buffer is not None:
-            answer_row(self._server, calls, memoryview(buffer), value)
-            if not value:
-                self._release(buffer)
+            self._answer_reads(calls, buffer, value)
             return
         elif value is None:
             value = [(None, None)] * len(calls)
@@ -330,6 +398,15 @@ class Service:
         for call, (result, problem) in zip(calls, value, strict=True):
             self._log(problem)
             answer(self._server, call, result, problem)
+
+    def _answer_reads(self, calls: list[Call], buffer: bytearray, size: int) -> None:
+        needed = size + len(calls) * DATA_ROOM
+        if needed < _SMALL:
+            # A copy, so that small files read in one turn need not wait for each other's buffers.
+            answer_row(self._server, calls, memoryview(buffer[:needed]), size)
+            self._release(buffer)
+        else:
+            answer_row(self._server, calls, memoryview(buffer), size)
 
     def _log(self, problem: OSError | None) -> None:
         if problem is not None and isinstance(problem.__cause__, Exception):
@@ -350,37 +427,66 @@ class Service:
 
     # --- to the client ---
 
-    async def _send(self) -> None:
-        while True:
-            pieces = self._server.data_to_send()
-            self._unsent = 0
-            if not pieces:
-                if self._ended:
-                    return
-                if not self._server.outstanding:
-                    # Nothing goes on: an idle session holds no memory.
-                    self._buffers.clear()
-                await self._output.wait()
-                continue
-            self._progress.wake()
-            await self._write(pieces)
+    def _send(self) -> None:
+        if self._sender is not None:
+            return
+        left = TURN
+        queue, line = self._queue, self._line
+        assert line is not None
+        self._take_output()
+        while queue and left > 0:
+            piece = queue[0]
+            taken = line.try_write(piece)
+            if not taken:
+                self._sender = self._loop.create_task(self._send_slowly(line))
+                return
+            left -= taken
+            if taken == len(piece):
+                self._sent()
+            else:
+                queue[0] = memoryview(piece)[taken:]
+        if left < TURN and (
+            queue or self._ready or self._calls or self._input or not self._server.wants_input
+        ):
+            self._schedule()
 
-    async def _write(self, pieces: list[Buffer]) -> None:
+    async def _send_slowly(self, line: Line) -> None:
+        """Send what did not go at once."""
+        try:
+            while self._queue:
+                await line.write(self._queue[0])
+                self._sent()
+                self._schedule()
+        except NacreError as error:
+            self._fail(error)
+        finally:
+            self._sender = None
+            self._schedule()
+
+    def _sent(self) -> None:
+        """The first piece of the queue is on its way: its memory can be used again."""
+        piece = self._queue.popleft()
+        if isinstance(piece, memoryview) and id(piece.obj) in self._lent:
+            self._release(piece.obj)  # type: ignore[arg-type]
+        if not self._queue:
+            self._unsent = 0
+            if not self._server.outstanding:
+                # Nothing goes on: an idle session holds no memory.
+                self._buffers.clear()
+
+    def _take_output(self) -> None:
+        """Put answers into the queue, small ones joined."""
         small = bytearray()
-        for piece in pieces:
-            block = self._lent.get(id(piece.obj)) if isinstance(piece, memoryview) else None
-            if block is None and len(piece) < _SMALL:
+        for piece in self._server.data_to_send():
+            if len(piece) < _SMALL:
                 small += piece
                 continue
             if small:
-                await self._target.write(small)
+                self._queue.append(small)
                 small = bytearray()
-            await self._target.write(piece)
-            if block is not None:
-                self._release(block)
-                self._start()
+            self._queue.append(piece)
         if small:
-            await self._target.write(small)
+            self._queue.append(small)
 
     # --- the end ---
 
@@ -460,7 +566,8 @@ async def serve_sftp(session: Session, filesystem: Filesystem) -> int:
     ``filesystem`` is closed at the end.
     """
     try:
-        await Service(session.stdin, session.stdout, filesystem).run()
+        service = Service(filesystem)
+        await service.run(ChannelLine(session.attach(service)))
     except RemoteProtocolError as error:
         session.connection.record("sftp", error=str(error))
         return 1

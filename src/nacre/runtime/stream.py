@@ -12,7 +12,7 @@ from nacre.limits import KIB, MIB
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.runtime.channel import Channel
+    from nacre.runtime.channel import Channel, Sink
 
 LINE = 1 * MIB
 """Octets a line may have by default."""
@@ -72,6 +72,19 @@ class Reader:
             self._eof = True
             self._error = error
             self._wake()
+
+    def move_to(self, sink: Sink) -> None:
+        """Give ``sink`` what was not read, and the end if it came: it takes this reader's place."""
+        chunks, offset, unread = self._chunks, self._offset, self._size
+        self._chunks, self._offset, self._size = deque(), 0, 0
+        # The octets of what was read are credited here; those of the rest by who takes them.
+        self._credit_beyond(unread)
+        self._uncredited = 0
+        for chunk in chunks:
+            sink.feed(memoryview(chunk)[offset:])
+            offset = 0
+        if self._eof:
+            sink.end(self._error)
 
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -21,6 +21,12 @@ To be woken through a selector costs more than most looks at a file; and a stora
 make it longer.
 """
 
+SLOW = 0.005
+"""Seconds after which work on the loop was too long: what follows is done in threads for a while.
+
+Less than a disk with moving parts needs for one access, and more than any work from memory.
+"""
+
 _HURRIED = 100
 """Jobs nobody waits for after one that was not short."""
 
@@ -31,8 +37,9 @@ class Threads:
     They are daemons: a storage that hangs does not keep the process from ending.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, prompt: bool = False) -> None:
         self._most = most
+        self._prompt = prompt
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = 0
@@ -72,6 +79,26 @@ class Threads:
             return
         if not job.leave():
             self.finish(job)
+
+    @property
+    def prompt(self) -> bool:
+        """Whether work that is short may be done on the loop: the storage is prompt, and was."""
+        return self._prompt and not self._hurried
+
+    def now(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` does, done here and now; not for a while again if it took its time.
+
+        :raises BlockingIOError: it would have had to wait; it must be done in a thread.
+        """
+        before = self._loop.time()
+        try:
+            return work()
+        except BlockingIOError:
+            self._hurried = _HURRIED
+            raise
+        finally:
+            if self._loop.time() - before > SLOW:
+                self._hurried = _HURRIED
 
     def report(self, job: _Job) -> None:
         """Let the loop know that a job is done; for a job's thread."""

@@ -21,6 +21,8 @@ from nacre.wire.codec import Buffer
 # Never a controlling terminal, never a wait for the other end of a FIFO, and never through a link.
 _OPEN = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
 
+_NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
+
 _CANNOT_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 _CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 
@@ -42,17 +44,25 @@ class LocalFile(File):
         """See :meth:`nacre.File.pwrite`."""
         self.pwritev([data], offset)
 
-    def preadv(self, buffers: Sequence[memoryview], offset: int) -> int:
+    def preadv(self, buffers: Sequence[memoryview], offset: int, *, wait: bool = True) -> int:
         """See :meth:`nacre.File.preadv`."""
         _check_offset(offset)
         total, left = 0, list(buffers)
         while left:
-            count = os.preadv(self._number, left, offset + total)
+            count = self._preadv(left, offset + total, 0 if wait else _NO_WAIT)
             if not count:
                 break
             total += count
             left = _behind(left, count)
         return total
+
+    def _preadv(self, buffers: list[memoryview], offset: int, flags: int) -> int:
+        try:
+            return os.preadv(self._number, buffers, offset, flags)
+        except OSError as error:
+            if flags and error.errno == errno.EOPNOTSUPP:
+                raise BlockingIOError(errno.EAGAIN, "the file system can't say") from None
+            raise
 
     def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
         """See :meth:`nacre.File.pwritev`."""
@@ -176,6 +186,7 @@ class LocalFilesystem(Filesystem):
         :raises OSError: ``root`` can't be opened.
         """
         self.read_only = read_only
+        self.prompt = True
         self._user = user
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._walker = Walker(self._root)
