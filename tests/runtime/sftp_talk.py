@@ -107,7 +107,7 @@ class Talk:
         result = self.results.pop(number)
         if isinstance(result, OSError):
             raise result
-        return bytes(result) if isinstance(result, memoryview) else result
+        return b"".join(result) if isinstance(result, list) else result
 
     async def call(self, request: msg.Request[Any]) -> Any:
         return await self.result(self.send(request))

@@ -1,4 +1,4 @@
-"""Threads for what blocks."""
+"""What blocks, in threads; what is quick, in the loop."""
 
 from __future__ import annotations
 
@@ -21,6 +21,34 @@ async def test_results_and_errors_come_back() -> None:
     with pytest.raises(FileNotFoundError, match="as asked"):
         await disk.run(fail)
     assert await disk.run(threading.get_ident) != threading.get_ident()
+    disk.close()
+
+
+async def test_what_is_quick_is_done_in_the_loop_until_it_was_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = Disk()
+    here = threading.get_ident()
+    assert disk.attempt(threading.get_ident) == (here, None)
+    assert await disk.run_quick(threading.get_ident) == here
+
+    def fail() -> None:
+        raise FileNotFoundError("as asked")
+
+    with pytest.raises(FileNotFoundError, match="as asked"):
+        await disk.run_quick(fail)
+    now = 0.0
+    monkeypatch.setattr(disk._loop, "time", lambda: now)
+
+    def dawdle() -> None:
+        nonlocal now
+        now += 1
+
+    await disk.run_quick(dawdle)
+    monkeypatch.undo()
+    found = [await disk.run_quick(threading.get_ident) for _ in range(201)]
+    assert here not in found[:200]
+    assert found[200] == here
     disk.close()
 
 

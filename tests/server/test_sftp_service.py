@@ -51,7 +51,7 @@ class Talk:
         result = self.results.pop(number)
         if isinstance(result, OSError):
             raise result
-        return bytes(result) if isinstance(result, memoryview) else result
+        return b"".join(result) if isinstance(result, list) else result
 
     def call(self, request: msg.Request[Any]) -> Any:
         number = self.client.send(request)

@@ -207,4 +207,4 @@ class Both:
         result = self.results.pop(number)
         if isinstance(result, OSError):
             raise result
-        return result
+        return b"".join(result) if isinstance(result, list) else result

@@ -129,6 +129,22 @@ def test_read_and_write_answered_by_something_else() -> None:
         client.receive(status(number, 0))
 
 
+@pytest.mark.parametrize("cut", [1, 4, 8, 12, 13, 14, 100])
+def test_data_that_comes_in_portions(cut: int) -> None:
+    client = ready()
+    number = client.send_read(b"h", 0, 300)
+    content = bytes(range(256))
+    octets = packet(FXP.DATA, u32(number), string(content))
+    portions = [octets[:cut], octets[cut:200], octets[200:]]
+    assert client.receive(portions[0]) == client.receive(portions[1]) == []
+    [(answered, parts)] = client.receive(portions[2])
+    assert answered == number
+    assert isinstance(parts, list)
+    assert b"".join(parts) == content
+    if cut >= 13:  # Behind the head nothing is copied.
+        assert parts[-1].obj is portions[2]
+
+
 def test_ends_of_files() -> None:
     client = ready()
     numbers = [client.send_read(b"h", 0, 3), client.send_read(b"h", 0, 3)]

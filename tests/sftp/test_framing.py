@@ -61,6 +61,20 @@ def test_a_split_packet_has_memory_of_its_own() -> None:
     assert bytes(found) == b"abcdef"
 
 
+def test_a_packet_in_crumbs_is_kept_in_few_parts() -> None:
+    body = bytes(range(250)) * 10
+    inbox = Inbox(4000)
+    for octet in packet(body)[:-1]:
+        inbox.feed(bytes((octet,)))
+        assert inbox.next_parts() is None
+    inbox.feed(body[-1:] + packet(b"x"))
+    parts = inbox.next_parts()
+    assert parts is not None
+    assert len(parts) <= 64
+    assert b"".join(parts) == body
+    assert inbox.next_parts() == [b"x"]
+
+
 def test_a_length_above_the_bound_is_refused_before_its_octets_come() -> None:
     inbox = Inbox(10)
     inbox.feed(b"\0\0\0\x0b")

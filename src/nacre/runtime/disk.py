@@ -1,4 +1,4 @@
-"""Threads for what blocks: the files of this machine, and hashes."""
+"""The files of this machine, and hashes: what blocks, in threads; what is quick, in the loop."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+
+_SLOW = 0.01
+"""Seconds: a call that takes longer was no quick one."""
+
+_WARY = 200
+"""Calls that go to a thread after a quick one was slow; then it is tried again."""
 
 _Done = Callable[[Any, BaseException | None], None]
 _Job = tuple[Callable[[], Any], _Done]
@@ -19,6 +25,9 @@ class Disk:
     """A few threads that start when they are needed and end with :meth:`close`.
 
     What they have done is told to the loop in batches: one wake-up for all results at hand.
+
+    To read or write a piece of a file takes less time than to wake a thread, as long as the system
+    has memory for it. So such a call is made in the loop, until one turns out to be slow.
     """
 
     def __init__(self, threads: int = 4) -> None:
@@ -31,6 +40,24 @@ class Disk:
         self._open = 0
         self._woken = False
         self._closed = False
+        self._wary = 0
+
+    def attempt(self, work: Callable[[], T]) -> tuple[T | None, Exception | None] | None:
+        """Call ``work`` here and return its result and its error; None when it is for a thread.
+
+        :param work: something that is quick as a rule, on regular files.
+        """
+        if self._wary:
+            self._wary -= 1
+            return None
+        begin = self._loop.time()
+        try:
+            return work(), None
+        except Exception as error:
+            return None, error
+        finally:
+            if self._loop.time() - begin > _SLOW:
+                self._wary = _WARY
 
     def submit(self, work: Callable[[], Any], done: _Done) -> None:
         """Call ``work`` in a thread, then ``done`` in the loop, with its result or its error."""
@@ -42,6 +69,16 @@ class Disk:
         if self._closed:
             # Whoever tidies up behind a session that broke gets a thread for just that.
             self.close()
+
+    async def run_quick(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns or raises: something for :meth:`attempt`."""
+        made = self.attempt(work)
+        if made is None:
+            return await self.run(work)
+        result, error = made
+        if error is not None:
+            raise error
+        return cast(T, result)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what ``work`` returns or raises.

@@ -92,11 +92,19 @@ class _LocalTarget:
         finally:
             self.close()
 
-    def write_whole(self, data: memoryview, attributes: Attributes | None, fsync: bool) -> None:
+    @property
+    def quick(self) -> bool:
+        """Whether writing it is quick as a rule: a pipe or a device may let us wait for ever."""
+        try:
+            return stat.S_ISREG(os.stat(self._path).st_mode)
+        except OSError:
+            return True
+
+    def write_whole(self, data: list[Buffer], attributes: Attributes | None, fsync: bool) -> None:
         """Write a small file in one go."""
         try:
-            self.write([data], 0)
-            self.finish(len(data), attributes, fsync)
+            self.write(data, 0)
+            self.finish(sum(map(len, data)), attributes, fsync)
         finally:
             self.close()
 
@@ -147,12 +155,14 @@ class Downloader:
             size = attributes.size
             if start == 0 and (not size or size <= session.read_size):
                 reading = session.start_read(handle, 0, size or session.read_size)
-                first = await session.result(reading) or memoryview(b"")
-                if len(first) == size or not first:
+                first: list[Buffer] = [*(await session.result(reading) or ())]
+                got = sum(map(len, first))
+                if got == size or not first:
                     work = partial(file.write_whole, first, kept, options.fsync)
-                    await session.disk.run(work)
-                    moved(len(first))
-                    return len(first)
+                    quick = file.quick and not options.fsync
+                    await (session.disk.run_quick if quick else session.disk.run)(work)
+                    moved(got)
+                    return got
             return await self._pump(handle, file, start, size or None, kept, options, moved)
         finally:
             session.close_handle(handle)
@@ -168,7 +178,7 @@ class Downloader:
         moved: Moved,
     ) -> int:
         session = self._session
-        pump = Download(session, handle, file.write, start, end, moved)
+        pump = Download(session, handle, file.write, start, end, moved, quick=file.quick)
         try:
             await pump.run()
             await session.disk.run(partial(file.finish, pump.position, kept, options.fsync))
@@ -237,7 +247,8 @@ class Uploader:
         session = self._session
         file = _LocalSource(source, start, session.take_block())
         try:
-            await session.disk.run(file.open)
+            quick = attributes.is_file
+            await (session.disk.run_quick if quick else session.disk.run)(file.open)
             handle = await session.request(_open_target(target, file.attributes, start))
             try:
                 if file.whole is None:
@@ -263,7 +274,6 @@ class Uploader:
             future: asyncio.Future[Result] = session.loop.create_future()
 
             def accept(result: Result) -> None:
-                session.give_block(file.block)
                 if not future.done():
                     future.set_result(result)
 
@@ -279,7 +289,8 @@ class Uploader:
     async def _pump(self, handle: bytes, file: _LocalSource, start: int, moved: Moved) -> int:
         session = self._session
         session.give_block(file.block)
-        pump = Upload(session, handle, file.descriptor, file.parts, moved)
+        quick = file.attributes.is_file
+        pump = Upload(session, handle, file.descriptor, file.parts, moved, quick=quick)
         try:
             await pump.run()
         except BaseException:

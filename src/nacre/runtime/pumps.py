@@ -1,7 +1,7 @@
 """The octets of one file, between a handle on the server and a descriptor here.
 
-Local files are read and written in threads, a megabyte at a time, in order: what is on the disk is
-always whole from the file's start on, so whatever breaks a transfer off, it can go on at the size.
+Local files are written in order: what is on the disk is always whole from the file's start on, so
+whatever breaks a transfer off, it can go on at the size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nacre.sftp.pipeline import ReadAhead, Span, WriteBehind, extents
 from nacre.wire.codec import Buffer
 
 BLOCK = 1 * MIB
-"""Octets that one turn of a thread reads or writes."""
+"""Octets that are written to the disk at once, and that one turn of the loop sends."""
 
 _UNWRITTEN = 8 * MIB
 """Octets of one file that may wait for the disk."""
@@ -120,16 +120,20 @@ class Download(_Pump):
         start: int,
         end: int | None,
         moved: Moved,
+        *,
+        quick: bool = False,
     ) -> None:
         """Fetch octets from ``start`` to ``end``, or to the file's end.
 
-        :param write: called in a thread with octets that follow one another, and their offset.
+        :param write: called with octets that follow one another, and their offset.
+        :param quick: whether ``write`` is quick as a rule; else a thread calls it.
         """
         super().__init__(session, handle, moved)
         self.position = start
         self._reads = ReadAhead(session.window, extents(start, end), request=session.read_size)
         self._write = write
-        self._chunks: dict[int, memoryview] = {}
+        self._quick = quick
+        self._chunks: dict[int, list[memoryview]] = {}
         self._whole: list[Buffer] = []
         self._whole_end = start
         self._unwritten = 0
@@ -150,9 +154,10 @@ class Download(_Pump):
 
     def _accept(self, span: Span, result: Result) -> None:
         now = self._loop.time()
-        if isinstance(result, memoryview) and not self._stopped:
-            if self._reads.received(span, len(result), now):
-                self._take(span.offset, result)
+        if isinstance(result, list) and not self._stopped:
+            size = sum(map(len, result))
+            if self._reads.received(span, size, now):
+                self._take(span.offset, size, result)
         elif result is None and not self._stopped:
             self._reads.ended(span, now)
         else:
@@ -160,33 +165,46 @@ class Download(_Pump):
             if isinstance(result, NacreError):
                 self._stop(result)
             return
-        if not self._job and (self._unwritten >= BLOCK or self._reads.done):
-            self._write_out()
+        self._write_out()
         self.fill()
 
-    def _take(self, offset: int, data: memoryview) -> None:
-        self._chunks[offset] = data
-        self._unwritten += len(data)
+    def _take(self, offset: int, size: int, parts: list[memoryview]) -> None:
+        self._unwritten += size
+        self._chunks[offset] = parts
         while (chunk := self._chunks.pop(self._whole_end, None)) is not None:
-            self._whole.append(chunk)
-            self._whole_end += len(chunk)
+            self._whole += chunk
+            self._whole_end += sum(map(len, chunk))
 
     @property
     def _complete(self) -> bool:
         return not self._whole and self._reads.done
 
     def _write_out(self) -> None:
-        chunks, self._whole = self._whole, []
-        if not chunks:
+        """Write what is whole, when it is enough, or all there is."""
+        if self._job or not self._whole:
             return
-        self._job = True
-        end = self._whole_end
-        self._session.disk.submit(
-            partial(self._write, chunks, self.position), partial(self._written, end)
-        )
+        if self._unwritten < BLOCK and not self._reads.done:
+            return
+        chunks, self._whole = self._whole, []
+        work = partial(self._write, chunks, self.position)
+        disk, end = self._session.disk, self._whole_end
+        made = disk.attempt(work) if self._quick else None
+        if made is not None:
+            self._note_written(end, made[1])
+        else:
+            self._job = True
+            disk.submit(work, partial(self._written, end))
 
     def _written(self, end: int, result: None, error: BaseException | None) -> None:
         self._job = False
+        self._note_written(end, error)
+        if self._stopped:
+            self._settle()
+            return
+        self._write_out()
+        self.fill()
+
+    def _note_written(self, end: int, error: BaseException | None) -> None:
         if error is not None:
             self._stop(error)
             return
@@ -194,12 +212,6 @@ class Download(_Pump):
         self.position = end
         self._unwritten -= size
         self._moved(size)
-        if self._stopped:
-            self._settle()
-            return
-        if self._unwritten >= BLOCK or self._reads.done:
-            self._write_out()
-        self.fill()
 
 
 class Upload(_Pump):
@@ -215,10 +227,16 @@ class Upload(_Pump):
         descriptor: int,
         parts: Iterable[tuple[int, int | None]],
         moved: Moved,
+        *,
+        quick: bool = False,
     ) -> None:
-        """Send ``parts`` of the open file ``descriptor``."""
+        """Send ``parts`` of the open file ``descriptor``.
+
+        :param quick: whether it is quick to read as a rule; else a thread reads it.
+        """
         super().__init__(session, handle, moved)
         self._descriptor = descriptor
+        self._quick = quick
         self._writes = WriteBehind(session.window, parts, request=session.write_size)
 
     @property
@@ -236,81 +254,81 @@ class Upload(_Pump):
         return self._writes.done
 
     def fill(self) -> None:
-        """Let a thread read what the window allows."""
+        """Send what the window allows and the line takes, but leave others their turn."""
         writes, session = self._writes, self._session
-        if not self._job and not self._stopped:
+        sent = 0
+        while not self._job and not self._stopped and self._may_send():
+            if session.clogged:
+                session.wait_turn(self)
+                break
+            if sent >= BLOCK:
+                self._loop.call_soon(self.fill)
+                break
             now = self._loop.time()
-            spans: list[Span] = []
-            size = 0
-            while size < BLOCK and self._may_send():
-                span = writes.next(now)
-                if span is None:
-                    if not session.window.fits(session.write_size):
-                        session.wait_turn(self)
-                    break
-                self._spend(span.length, now)
-                spans.append(span)
-                size += span.length
-            if spans:
-                self._job = True
-                blocks = [session.take_block() for _ in spans]
-                session.disk.submit(
-                    partial(_read_spans, self._descriptor, spans, blocks),
-                    partial(self._send, spans, blocks),
-                )
+            span = writes.next(now)
+            if span is None:
+                if not session.window.fits(session.write_size):
+                    session.wait_turn(self)
+                break
+            self._spend(span.length, now)
+            sent += span.length
+            self._read(span)
         self._settle()
 
-    def _send(
-        self,
-        spans: list[Span],
-        blocks: list[bytearray],
-        sizes: list[int] | None,
-        error: BaseException | None,
+    def _read(self, span: Span) -> None:
+        """Read a span and send it: now, or when a thread has read it."""
+        disk, block = self._session.disk, self._session.take_block()
+        work = partial(_read_span, self._descriptor, span, block)
+        made = disk.attempt(work) if self._quick else None
+        if made is not None:
+            self._send(span, block, *made)
+        else:
+            self._job = True
+            disk.submit(work, partial(self._sent, span, block))
+
+    def _sent(
+        self, span: Span, block: bytearray, size: int | None, error: BaseException | None
     ) -> None:
         self._job = False
-        writes, session = self._writes, self._session
-        if sizes is None or self._stopped or session.error is not None:
-            for span in spans:
-                writes.lost(span)
-            self._stop(error or session.error)
-            session.share_window()
-            return
-        now = self._loop.time()
-        for span, block, size in zip(spans, blocks, sizes, strict=True):
-            if size:
-                accept = partial(self._accept, span, block, size)
-                session.write(self._handle, span.offset, block, size, accept)
-            else:
-                session.give_block(block)
-                writes.ended(span, now)
+        self._send(span, block, size, error)
         self.fill()
         # What was not sent gets no answer that would tell the others of the room it left.
-        session.share_window()
+        self._session.share_window()
 
-    def _accept(self, span: Span, block: bytearray, size: int, result: Result) -> None:
+    def _send(
+        self, span: Span, block: bytearray, size: int | None, error: BaseException | None
+    ) -> None:
+        writes, session = self._writes, self._session
+        if size is None or self._stopped or session.error is not None:
+            writes.lost(span)
+            self._stop(error or session.error)
+        elif size:
+            accept = partial(self._accept, span, size)
+            session.write(self._handle, span.offset, block, size, accept)
+        else:
+            session.give_block(block)
+            writes.ended(span, self._loop.time())
+
+    def _accept(self, span: Span, size: int, result: Result) -> None:
         if result is not None:
             self._writes.lost(span)
             assert isinstance(result, NacreError)
             self._stop(result)
             return
-        self._session.give_block(block)
         self._writes.written(span, self._loop.time(), size)
         self._moved(size)
         self.fill()
 
 
-def _read_spans(descriptor: int, spans: list[Span], blocks: list[bytearray]) -> list[int]:
-    sizes = []
-    for span, block in zip(spans, blocks, strict=True):
-        room = memoryview(block)[HEAD_ROOM : HEAD_ROOM + span.length]
-        got = 0
-        while got < span.length:
-            more = os.preadv(descriptor, [room[got:]], span.offset + got)
-            if not more:
-                break
-            got += more
-        sizes.append(got)
-    return sizes
+def _read_span(descriptor: int, span: Span, block: bytearray) -> int:
+    room = memoryview(block)[HEAD_ROOM : HEAD_ROOM + span.length]
+    got = 0
+    while got < span.length:
+        more = os.preadv(descriptor, [room[got:]], span.offset + got)
+        if not more:
+            break
+        got += more
+    return got
 
 
 def write_all(descriptor: int, chunks: list[Buffer], offset: int, *, holes: bool) -> None:

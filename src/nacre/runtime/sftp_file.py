@@ -55,6 +55,7 @@ class SFTPFile:
         self._writable = writable
         self._position = position
         self._chunk = memoryview(b"")
+        self._chunks: deque[memoryview] = deque()
         self._asked: deque[tuple[int, asyncio.Future[Any]]] = deque()
         self._asked_to = 0
         self._request = min(_FIRST_READ, session.read_size)
@@ -135,6 +136,9 @@ class SFTPFile:
         """Have something at hand to read; False is the end of the file."""
         if len(self._chunk):
             return True
+        if self._chunks:
+            self._chunk = self._chunks.popleft()
+            return True
         self._check_open()
         if not self._readable:
             raise io.UnsupportedOperation("the file is not open for reading")
@@ -148,11 +152,13 @@ class SFTPFile:
         if isinstance(result, NacreError):
             self._forget()
             raise result.with_traceback(None)
-        if not isinstance(result, memoryview):
+        if not isinstance(result, list):
             self._forget()
             return False
-        self._chunk = result
-        if len(result) < length:
+        self._chunks.extend(result)
+        got = self._held
+        self._chunk = self._chunks.popleft()
+        if got < length:
             # The rest is not there, or has to be asked for again: what was asked for behind is out.
             self._asked.clear()
         else:
@@ -163,15 +169,21 @@ class SFTPFile:
 
     def _ask(self) -> None:
         if not self._asked:
-            self._asked_to = self._position + len(self._chunk)
+            self._asked_to = self._position + self._held
         while len(self._asked) < self._depth and (self._session.room or not self._asked):
             future = self._session.start_read(self._handle, self._asked_to, self._request)
             self._asked.append((self._request, future))
             self._asked_to += self._request
 
+    @property
+    def _held(self) -> int:
+        """Octets at hand behind the position."""
+        return len(self._chunk) + sum(map(len, self._chunks))
+
     def _forget(self) -> None:
         """What was read ahead is void."""
         self._chunk = memoryview(b"")
+        self._chunks.clear()
         self._asked.clear()
         self._depth = 1
         self._request = min(_FIRST_READ, self._session.read_size)
@@ -234,7 +246,6 @@ class SFTPFile:
         size = self._filled
 
         def accept(result: Result) -> None:
-            self._session.give_block(block)
             self._unconfirmed -= size
             if isinstance(result, NacreError):
                 if isinstance(result, SFTPError):
@@ -279,7 +290,11 @@ class SFTPFile:
         if offset < 0:
             raise ValueError(f"a negative position: {offset}")
         ahead = offset - self._position
-        if 0 <= ahead <= len(self._chunk):
+        if 0 <= ahead <= self._held:
+            while ahead > len(self._chunk):
+                ahead -= len(self._chunk)
+                self._advance(len(self._chunk))
+                self._chunk = self._chunks.popleft()
             self._advance(ahead)
         else:
             self._forget()

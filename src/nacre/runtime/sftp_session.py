@@ -39,7 +39,10 @@ _SPARE_BLOCKS = 32
 
 
 class Line(Protocol):
-    """What carries the session's octets to the server."""
+    """What carries the session's octets to the server.
+
+    What it has taken may change afterwards: memory is used again.
+    """
 
     def try_write(self, data: Buffer) -> int:
         """Send what goes at once, and return how much that was."""
@@ -120,7 +123,7 @@ class SFTPSession:
         self.pace: Pace | None = None
         self._line: Line | None = None
         self._waiters: dict[int, Waiter] = {}
-        self._queue: deque[Buffer] = deque()
+        self._queue: deque[memoryview] = deque()
         self._scheduled = False
         self._uncredited = 0
         self._sender: asyncio.Task[None] | None = None
@@ -211,8 +214,8 @@ class SFTPSession:
             waiters.pop(number)(result)
         if results:
             self.share_window()
-        else:
-            self._changed.wake()
+        elif not waiters:
+            self._changed.wake()  # Somebody waits for the server's VERSION.
 
     def _credit(self) -> None:
         """Let the server send again what came in this turn of the loop."""
@@ -288,14 +291,14 @@ class SFTPSession:
             self._schedule()
 
     def read(self, handle: bytes, offset: int, length: int, waiter: Waiter) -> None:
-        """Send a READ; ``waiter`` gets a ``memoryview``, None at the end, or an error."""
+        """Send a READ; ``waiter`` gets a list of ``memoryview``, None at the end, or an error."""
         self._waiters[self.client.send_read(handle, offset, length)] = waiter
         if not self._scheduled:
             self._schedule()
 
     def start_read(
         self, handle: bytes, offset: int, length: int
-    ) -> asyncio.Future[memoryview | NacreError | None]:
+    ) -> asyncio.Future[list[memoryview] | NacreError | None]:
         """Send a READ; the future gets what :meth:`read` gives its waiter."""
         self.check()
         future: asyncio.Future[Any] = self.loop.create_future()
@@ -312,7 +315,7 @@ class SFTPSession:
     ) -> None:
         """Send ``size`` octets of ``block``, behind its head room, as a WRITE.
 
-        The block must stay as it is until ``waiter`` gets None, or an error.
+        The block is the session's from now on. ``waiter`` gets None, or an error.
         """
         self._take_output()
         end = HEAD_ROOM + size
@@ -322,8 +325,13 @@ class SFTPSession:
         start = HEAD_ROOM - len(head)
         block[start:HEAD_ROOM] = head
         self._queue.append(memoryview(block)[start:end])
-        if not self._scheduled:
-            self._schedule()
+        # At once: the cipher finds the octets in the processor's cache, and the block is free.
+        self._send_now()
+
+    @property
+    def clogged(self) -> bool:
+        """Whether what was sent waits for the line to take it; :meth:`wait_turn` says when not."""
+        return len(self._queue) > 0
 
     @property
     def room(self) -> bool:
@@ -337,7 +345,7 @@ class SFTPSession:
         return self._blocks.pop() if self._blocks else bytearray(HEAD_ROOM + self.write_size)
 
     def give_block(self, block: bytearray) -> None:
-        """Give a block back, whose WRITE was answered."""
+        """Give a block back: it holds nothing that is needed any more."""
         if len(self._blocks) < _SPARE_BLOCKS:
             self._blocks.append(block)
 
@@ -385,33 +393,43 @@ class SFTPSession:
             while pieces and (not joined or size + len(pieces[0]) <= _JOINED):
                 size += len(pieces[0])
                 joined.append(pieces.pop(0))
-            self._queue.append(b"".join(joined) if len(joined) > 1 else joined[0])
+            self._queue.append(memoryview(b"".join(joined)))
 
     def _flush(self) -> None:
         self._scheduled = False
         self._take_output()
+        self._send_now()
+
+    def _send_now(self) -> None:
+        """Send what the line takes at once; a task sends the rest."""
         if self.error is not None or self._sender is not None or self._line is None:
             return
         queue = self._queue
         while queue:
             data = queue[0]
             taken = self._line.try_write(data)
-            if taken == len(data):
-                queue.popleft()
-                continue
-            if not taken:
-                self._sender = self.loop.create_task(self._send())
-                return
-            queue[0] = memoryview(data)[taken:]
+            if taken < len(data):
+                queue[0] = data[taken:]
+                if not taken:
+                    self._sender = self.loop.create_task(self._send())
+                    return
+            else:
+                self._forget(queue.popleft())
 
     async def _send(self) -> None:
         """Send what did not go at once."""
         assert self._line is not None
         try:
             while self._queue:
-                await self._line.write(self._queue.popleft())
+                await self._line.write(self._queue[0])
+                self._forget(self._queue.popleft())
         except NacreError as error:
             self.fail(error)
         finally:
             self._sender = None
-            self._changed.wake()
+            self.share_window()
+
+    def _forget(self, sent: memoryview) -> None:
+        """The line has taken it all: if it was a block, that can be used again."""
+        if isinstance(sent.obj, bytearray):
+            self.give_block(sent.obj)

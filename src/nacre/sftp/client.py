@@ -27,7 +27,7 @@ from nacre.errors import (
 )
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
 from nacre.sftp.extensions import announced_as, take_pairs
-from nacre.sftp.framing import Inbox
+from nacre.sftp.framing import Inbox, joined
 from nacre.sftp.messages import FXP, VERSION_3, Request
 from nacre.sftp.status import FX, failure
 from nacre.wire.codec import Buffer, Reader, string, text, u32
@@ -104,7 +104,9 @@ class Client:
         return number
 
     def send_read(self, handle: bytes, offset: int, length: int) -> int:
-        """Send a READ; its result is a ``memoryview`` of 1 to ``length`` octets, None at the end.
+        """Send a READ; its result is a list of ``memoryview``, or None at the end of the file.
+
+        They follow one another, and have 1 to ``length`` octets together.
 
         :raises LocalProtocolError: as :meth:`send`, or ``length`` is 0 or above the bound.
         """
@@ -144,11 +146,11 @@ class Client:
         results: list[tuple[int, Result]] = []
         try:
             self._inbox.feed(data)
-            while (packet := self._inbox.next()) is not None:
+            while (parts := self._inbox.next_parts()) is not None:
                 if self._ready:
-                    results.append(self._accept(packet))
+                    results.append(self._accept(parts))
                 else:
-                    self._accept_version(packet)
+                    self._accept_version(joined(parts))
         except RemoteProtocolError:
             self._ended = True
             raise
@@ -193,15 +195,20 @@ class Client:
         self.extensions = MappingProxyType(take_pairs(reader))
         self._ready = True
 
-    def _accept(self, packet: memoryview) -> tuple[int, Result]:
-        if len(packet) < 5:
+    def _accept(self, parts: list[memoryview]) -> tuple[int, Result]:
+        packet = parts[0]
+        if len(packet) < _DATA.size:
+            packet = joined(parts)
+            parts = [packet]
+        if len(packet) < _ANSWER.size:
             raise MalformedMessage("an answer without a request id")
         kind, number = _ANSWER.unpack_from(packet)
         request = self._pending.pop(number, None)
         if request is None:
             raise RemoteProtocolError(f"an answer to request {number}, which does not wait for one")
         if kind == FXP.DATA and isinstance(request, int) and request != _WRITING:
-            return number, _data(packet, request)
+            return number, _data(parts, request)
+        packet = joined(parts)
         if kind == FXP.STATUS:
             return number, _status(Reader(packet, 5), request)
         if isinstance(request, int) or kind != request.ANSWER:
@@ -212,16 +219,20 @@ class Client:
         return number, result
 
 
-def _data(packet: memoryview, asked: int) -> memoryview | None:
+def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
     """Return what DATA holds; some servers say the end of a file by DATA without an octet."""
-    if len(packet) < 9:
+    first = parts[0]
+    if len(first) < _DATA.size:
         raise MalformedMessage("DATA without a length")
-    size = len(packet) - 9
-    if _DATA.unpack_from(packet)[2] != size:
+    size = sum(map(len, parts)) - _DATA.size
+    if _DATA.unpack_from(first)[2] != size:
         raise MalformedMessage("DATA whose length is not that of its packet")
     if size > asked:
         raise RemoteProtocolError(f"{size} bytes answer a READ of {asked}")
-    return packet[9:] if size else None
+    if not size:
+        return None
+    parts[0] = first[_DATA.size :]
+    return parts
 
 
 def _status(reader: Reader, request: Request[Any] | int) -> Result:

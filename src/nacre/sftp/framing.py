@@ -9,15 +9,18 @@ from nacre.wire.codec import Buffer
 
 _LENGTH = Struct(">I")
 
+_PARTS = 64
+"""Parts of a packet that are kept apart: a stream that comes in crumbs must not cost more."""
+
 
 class Inbox:
     """Cuts a stream that comes in any portions into packets.
 
-    A packet that lies whole in one portion is handed out where it lies; one that is split is put
-    together in memory of its own. So a portion's memory must not be used again by the caller.
+    Nothing is copied: a packet is handed out where it lies, in as many parts as portions it came
+    in. So a portion's memory must not be used again by the caller.
     """
 
-    __slots__ = ("_at", "_body", "_bound", "_head", "_size", "_view")
+    __slots__ = ("_at", "_bound", "_head", "_missing", "_parts", "_view")
 
     def __init__(self, bound: int) -> None:
         """Take packets of at most ``bound`` octets, their length field not counted."""
@@ -25,8 +28,8 @@ class Inbox:
         self._view = memoryview(b"")
         self._at = 0
         self._head = bytearray()
-        self._body = bytearray()
-        self._size = -1
+        self._parts: list[memoryview] = []
+        self._missing = 0
 
     @property
     def hungry(self) -> bool:
@@ -36,14 +39,14 @@ class Inbox:
     @property
     def partial(self) -> bool:
         """Whether the stream is in the middle of a packet."""
-        return self._size >= 0 or len(self._head) > 0 or not self.hungry
+        return self._missing > 0 or len(self._head) > 0 or not self.hungry
 
     def feed(self, data: Buffer) -> None:
-        """Take the next portion; then call ``next`` until it returns None.
+        """Take the next portion; then call ``next`` or ``next_parts`` until it returns None.
 
         :raises LocalProtocolError: when the portion before still holds whole packets.
         """
-        if not self.hungry:
+        if self._at != len(self._view):
             raise LocalProtocolError("packets of the portion before are still waiting")
         self._view = memoryview(data)
         self._at = 0
@@ -54,22 +57,23 @@ class Inbox:
         :raises MalformedMessage: the packet is empty.
         :raises PacketTooLarge: its length is above the bound.
         """
-        if self._size < 0:
-            if not self._take_length():
-                return None
-            end = self._at + self._size
-            if end <= len(self._view):
-                packet = self._view[self._at : end]
-                self._at = end
-                self._size = -1
-                return packet
-        self._body += self._take(self._size - len(self._body))
-        if len(self._body) < self._size:
+        parts = self.next_parts()
+        return None if parts is None else joined(parts)
+
+    def next_parts(self) -> list[memoryview] | None:
+        """Return the next packet as :meth:`next` does, in parts that follow one another."""
+        if not self._missing and not self._take_length():
             return None
-        packet = memoryview(self._body)
-        self._body = bytearray()
-        self._size = -1
-        return packet
+        part = self._take(self._missing)
+        if len(part):
+            self._parts.append(part)
+            self._missing -= len(part)
+        if self._missing:
+            if len(self._parts) == _PARTS:
+                self._parts = [joined(self._parts)]
+            return None
+        parts, self._parts = self._parts, []
+        return parts
 
     def _take_length(self) -> bool:
         if not self._head and len(self._view) - self._at >= 4:
@@ -85,10 +89,15 @@ class Inbox:
             raise PacketTooLarge(f"a packet of {size} bytes: at most {self._bound} are taken")
         if not size:
             raise MalformedMessage("a packet of no bytes")
-        self._size = size
+        self._missing = size
         return True
 
     def _take(self, size: int) -> memoryview:
         part = self._view[self._at : self._at + size]
         self._at += len(part)
         return part
+
+
+def joined(parts: list[memoryview]) -> memoryview:
+    """Return octets that came in parts as one."""
+    return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
