@@ -15,6 +15,7 @@ import pytest
 from interop.clients import ME, PASSWORD, Account, Login
 from interop.daemons import Daemon, State, start_dropbear, start_nacre, start_sshd
 from interop.programs import check, require, run
+from interop.ssh1_peers import SSH1, start_ssh1
 from interop.suites import legacy_words
 
 HERE = Path(__file__).parent
@@ -171,3 +172,10 @@ def nacre_server(state: State) -> Iterator[Daemon]:
 def to_nacre(nacre_server: Daemon, keys: dict[str, Path], tmp_path: Path) -> Login:
     """The login of the user whose policy is ``any``."""
     return Login(nacre_server, "any", tmp_path, keys["ed25519"])
+
+
+@pytest.fixture(scope="session")
+def ssh1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSH1]:
+    """A server that speaks SSH-1 too, with users and keys for its clients."""
+    with start_ssh1(tmp_path_factory.mktemp("ssh1")) as found:
+        yield found

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from interop.programs import check, environment, require
-from interop.test_ssh1_to_nacre import OPENSSL
+from interop.ssh1_peers import OPENSSL
 from nacre.protocol.asks import (
     AskGlobalRequest,
     AskOpen,

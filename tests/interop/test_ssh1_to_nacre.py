@@ -2,146 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from interop.clients import PASSWORD, Login
-from interop.daemons import Daemon, State, start_nacre
-from interop.programs import NACRE, check, require, run
+from interop.daemons import State, start_nacre
+from interop.programs import NACRE, check, run
+from interop.ssh1_peers import SSH1, contents, echo, home, tree
 from interop.terminal import Terminal
-
-OPENSSL = """\
-openssl_conf = all
-[all]
-providers = providers
-[providers]
-default = on
-legacy = on
-[on]
-activate = 1
-"""
-"""What OpenSSL 3 has to be told before it does what SSH-1 needs."""
-
-BLOCK = random.Random(1995).randbytes(1 << 20)
-
-
-@dataclass(frozen=True)
-class SSH1:
-    """A server that speaks SSH-1 too, and what the clients need to log in there.
-
-    :ivar key: a key made by ``ssh-keygen1``; likewise ``puttys``, by ``puttygen``.
-    """
-
-    server: Daemon
-    directory: Path
-    key: Path
-    puttys: Path
-    environment: dict[str, str]
-
-    def options(self, *more: str) -> list[str | Path]:
-        words = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={self.directory / 'known_hosts'}"]
-        listed = [part for word in (*more, *words) for part in ("-o", word)]
-        return ["-F", "none", "-1", *listed]
-
-    def ssh1(self, *more: str, user: str = "any", key: bool = True) -> list[str | Path]:
-        """Return the command line of ``ssh1`` up to the host."""
-        identity = ["-i", self.key] if key else ["-o", "RSAAuthentication=no"]
-        port = ["-p", str(self.server.port)]
-        options = self.options("LogLevel=ERROR")
-        return [require("ssh1"), *options, *port, *identity, *more, f"{user}@127.0.0.1"]
-
-    def scp1(self) -> list[str | Path]:
-        port = ["-P", str(self.server.port)]
-        return [
-            require("scp1"),
-            "-S",
-            require("ssh1"),
-            *self.options(),
-            *port,
-            "-r",
-            "-i",
-            self.key,
-        ]
-
-    def putty(self, program: str, *more: str) -> list[str | Path]:
-        """Return the command line of one of PuTTY's programs up to the host."""
-        found = run(
-            [require("ssh-keygen1"), "-l", "-E", "md5", "-f", self.directory / "known_hosts"],
-            **self.environment,
-        )
-        fingerprint = found.stdout.decode().split()[1].removeprefix("MD5:")
-        login = ["-batch", "-noagent", "-1", "-P", str(self.server.port), "-l", "any"]
-        return [require(program), *login, "-hostkey", fingerprint, *more]
-
-    def asking(self, *answers: str) -> dict[str, str]:
-        """Return the environment in which ``ssh1`` gets its answers from a script."""
-        script = self.directory / "askpass"
-        script.write_text(f"#!/bin/sh\necho '{answers[0]}'\n")
-        script.chmod(0o700)
-        return {**self.environment, "SSH_ASKPASS": str(script), "DISPLAY": ":0"}
-
-
-@pytest.fixture(scope="session")
-def ssh1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSH1]:
-    directory = tmp_path_factory.mktemp("ssh1")
-    (directory / "openssl.cnf").write_text(OPENSSL)
-    environment = {"OPENSSL_CONF": str(directory / "openssl.cnf"), "HOME": str(directory)}
-    key, puttys = directory / "identity", directory / "puttys"
-    keygen = [require("ssh-keygen1"), "-q", "-t", "rsa1", "-b", "1024", "-N", "", "-f", key]
-    check(keygen, **environment)
-    made = [require("puttygen"), "-t", "rsa1", "-b", "1024", "-q", "-o", puttys]
-    check([*made, "--new-passphrase", "/dev/null"])
-    lines = directory / "puttys.pub"
-    lines.write_bytes(check([require("puttygen"), puttys, "-L"]))
-    state = State(directory / "state")
-    for auth in ("any", "password-publickey"):
-        public = [key.with_suffix(".pub"), lines]
-        state.add_user(auth, password=PASSWORD, keys=public, auth=auth)
-    sessions = directory / ".putty" / "sessions"
-    sessions.mkdir(parents=True)
-    with start_nacre(state, "--protocol", "2,1", "--profile", "legacy") as server:
-        found = SSH1(server, directory, key, puttys, environment)
-        for cipher in ("3des", "blowfish", "des"):
-            text = f"Protocol=ssh\nHostName=127.0.0.1\nPortNumber={server.port}\n"
-            (sessions / cipher).write_text(f"{text}SshProt=0\nCipher={cipher},WARN\n")
-        (sessions / "tis").write_text(f"{text}SshProt=0\nAuthTIS=1\n")
-        # Its host key gets into known_hosts, where PuTTY's options are made of it.
-        check([*found.ssh1(), "true"], **environment)
-        yield found
-
-
-def echo(command: list[str | Path], size: int, **env: str) -> None:
-    data = BLOCK * (size >> 20)
-    done = run(command, input=data, timeout=300, **env)
-    assert done.returncode == 0, done.stderr.decode()
-    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
-
-
-def tree(directory: Path) -> Path:
-    """Make files to copy."""
-    top = directory / "tree"
-    (top / "below" / "deep").mkdir(parents=True)
-    (top / "empty").write_bytes(b"")
-    (top / "below" / "text").write_text("text\n")
-    (top / "below" / "deep" / "much").write_bytes(BLOCK)
-    return top
-
-
-def home(ssh1: SSH1, tmp_path: Path) -> tuple[Path, str]:
-    """Return where the user's files are, and a name there that no other test has."""
-    return ssh1.directory / "home-any", f"up-{tmp_path.name}"
-
-
-def contents(top: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()
-    }
-
 
 # --- OpenSSH's ---
 
@@ -278,42 +147,6 @@ def test_psftp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
     check([*psftp, "127.0.0.1"], timeout=60, **ssh1.environment)
     assert contents(there / up) == contents(top)
     assert contents(back) == contents(top)
-
-
-# --- keys ---
-
-
-@pytest.mark.parametrize("passphrase", ["", "secret words"])
-def test_keys_of_ssh_keygen1_are_read(tmp_path: Path, ssh1: SSH1, passphrase: str) -> None:
-    from nacre.keys import load_private, load_public
-
-    key = tmp_path / "key"
-    made = [require("ssh-keygen1"), "-q", "-t", "rsa1", "-b", "1024", "-C", "me", "-f", key]
-    check([*made, "-N", passphrase], **ssh1.environment)
-    private = load_private(key.read_bytes(), passphrase)
-    public, comment = load_public(key.with_suffix(".pub").read_bytes())
-    assert (private.public, private.comment, comment) == (public, "me", "me")
-    shown = check(
-        [require("ssh-keygen1"), "-l", "-E", "md5", "-f", key.with_suffix(".pub")],
-        **ssh1.environment,
-    )
-    assert public.fingerprint("md5") in shown.decode()
-
-
-@pytest.mark.parametrize("passphrase", ["", "secret words"])
-def test_keys_of_ours_are_read(tmp_path: Path, ssh1: SSH1, passphrase: str) -> None:
-    from nacre.keys import dump_private, generate
-
-    key = tmp_path / "key"
-    made = generate("rsa1", bits=1024, comment="me")
-    key.write_bytes(dump_private(made, passphrase))
-    key.chmod(0o600)
-    command = [require("ssh-keygen1"), "-y", "-P", passphrase, "-f", key]
-    line = check(command, **ssh1.environment).decode()
-    assert line.split()[:3] == str(made.public).split()
-    (tmp_path / "passphrase").write_text(passphrase)
-    puttys = [require("puttygen"), key, "-L", "--old-passphrase", tmp_path / "passphrase"]
-    assert check(puttys).decode().split()[:3] == str(made.public).split()
 
 
 # --- our client ---

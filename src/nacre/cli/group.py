@@ -9,6 +9,7 @@ import click
 from nacre import __version__
 
 _COMMANDS = {
+    "keygen": "make keys, and look after their files",
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "move files by commands",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nacre.client.scp_program import End, Settings
 
 USAGE = """\
-usage: {program} [-346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
+usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
            [-i identity_file] [-l limit] [-o ssh_option] [-P port]
            source ... target"""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nacre.client.sftp_program import Loop, Program
 
 USAGE = """\
-usage: {program} [-46aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
+usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
           [-D sftp_server_command] [-F none] [-i identity_file]
           [-l limit] [-o ssh_option] [-P port] [-R num_requests]
           [-s subsystem | sftp_server] destination"""

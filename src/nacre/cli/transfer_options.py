@@ -12,6 +12,8 @@ from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
 _WORDS = {
+    "1": "Protocol=1",
+    "2": "Protocol=2",
     "4": "AddressFamily=inet",
     "6": "AddressFamily=inet6",
     "A": None,
@@ -46,7 +48,7 @@ def parse(words: Sequence[str], letters: str) -> Common:
     """
     common = Common()
     try:
-        found, common.words = getopt.getopt(list(words), "46ACc:F:i:J:l:o:P:qv" + letters)
+        found, common.words = getopt.getopt(list(words), "1246ACc:F:i:J:l:o:P:qv" + letters)
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}") from None
     for dashed, value in found:

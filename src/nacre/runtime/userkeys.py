@@ -133,7 +133,7 @@ async def open_file(path: Path, passphrase: Unlock) -> UserKey | PublicKey | Non
 def _read(path: Path) -> tuple[bytes | None, bytes | None]:
     private = _content(path)
     if private is not None and is_private(private):
-        _check_private(path)
+        check_private(path)
     return private, _content(path.with_name(f"{path.name}.pub"))
 
 
@@ -150,7 +150,11 @@ def _content(path: Path) -> bytes | None:
     return text
 
 
-def _check_private(path: Path) -> None:
+def check_private(path: Path) -> None:
+    """Check that nobody else can read a private key's file.
+
+    :raises UnusableKey: somebody can.
+    """
     status = path.stat()
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid == os.getuid() and mode & 0o077:

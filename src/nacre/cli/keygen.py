@@ -1,0 +1,280 @@
+"""``nacre keygen``: make keys for users and hosts, and look after their files."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from nacre.errors import KeyFormatError, NacreError, PassphraseRequired
+from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.keys import PrivateKey, PublicKey
+
+FAILURE = 255
+"""The exit status when a key can't be had; 1 when the human or the disk says no."""
+
+_FILES = {"rsa1": "identity", "rsa": "id_rsa", "ecdsa": "id_ecdsa", "ed25519": "id_ed25519"}
+_CURVES = {256: "nistp256", 384: "nistp384", 521: "nistp521"}
+_HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
+
+
+@click.command("keygen", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-t",
+    "type_",
+    type=click.Choice([*_FILES]),
+    default="ed25519",
+    show_default=True,
+    help="The type of the new key; rsa1 is for SSH-1 alone.",
+)
+@click.option(
+    "-b", "bits", type=int, metavar="BITS", help="Its size, for rsa (3072), rsa1 (2048), ecdsa."
+)
+@click.option("-f", "file", metavar="FILE", help="The key file; FILE.pub is the public half.")
+@click.option("-N", "new", metavar="PASSPHRASE", help="The new passphrase; '' for none.")
+@click.option("-P", "old", metavar="PASSPHRASE", help="The passphrase that the file has now.")
+@click.option("-C", "comment", metavar="TEXT", help="The comment; by default user@host.")
+@click.option(
+    "-a",
+    "rounds",
+    type=click.IntRange(1, 2048),
+    default=16,
+    show_default=True,
+    help="Rounds of bcrypt that make guessing the passphrase slow.",
+)
+@click.option("-l", "fingerprint", is_flag=True, help="Show the fingerprints of the keys in FILE.")
+@click.option(
+    "-E", "hash_name", type=click.Choice(_HASHES), default="sha256", help="The fingerprints' hash."
+)
+@click.option("-y", "show", is_flag=True, help="Print the public half of a private key.")
+@click.option("-p", "change", is_flag=True, help="Change the passphrase of a private key.")
+@click.option("-c", "rename", is_flag=True, help="Change the comment of a key.")
+@click.option("-q", "quiet", is_flag=True, help="Say nothing but questions and errors.")
+def command(
+    type_: str,
+    bits: int | None,
+    file: str | None,
+    new: str | None,
+    old: str | None,
+    comment: str | None,
+    rounds: int,
+    fingerprint: bool,
+    hash_name: str,
+    show: bool,
+    change: bool,
+    rename: bool,
+    quiet: bool,
+) -> None:
+    """Make a key, or look after its file, as ssh-keygen does.
+
+    What -N, -P, -C and -f don't say is asked for: passphrases on the terminal, or through
+    SSH_ASKPASS, or from standard input where there is neither.
+    """
+    if fingerprint + show + change + rename > 1:
+        raise click.UsageError("-l, -y, -p and -c are one thing each: give one of them")
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text)
+
+    try:
+        if fingerprint or show or change or rename:
+            path = _asked_path(file, type_, "in which the key is")
+            if fingerprint:
+                _show_fingerprints(path, hash_name)
+            elif show:
+                from nacre.client.keyfiles import line
+
+                click.echo(line(_load(path, old, "Enter passphrase: ")[0]))
+            elif change:
+                _change_passphrase(path, old, new, rounds, say)
+            else:
+                _change_comment(path, old, comment, rounds, say)
+        else:
+            _generate(type_, bits, file, new, comment, rounds, say)
+    except OSError as error:
+        _fail(f"{file or error.filename}: {error.strerror}", FAILURE)
+    except NacreError as error:
+        _fail(str(error), FAILURE)
+
+
+def _fail(text: str, status: int = 1) -> NoReturn:
+    click.echo(safe(text, 4096, keep="\n"), err=True)
+    sys.exit(status)
+
+
+# --- questions ---
+
+
+def _ask(text: str, *, echo: bool = False) -> str:
+    """Return the human's answer; without one there is nothing to do."""
+    from nacre.client.prompts import prompt
+
+    answer = asyncio.run(prompt(text, echo))
+    if answer is None and not sys.stdin.isatty():
+        line = sys.stdin.buffer.readline()
+        answer = os.fsdecode(line.rstrip(b"\r\n")) if line else None
+    if answer is None:
+        _fail(f"no answer to: {text.strip()}")
+    return answer
+
+
+def _ask_line(text: str) -> str:
+    """Ask on standard output, and read a line of standard input."""
+    click.echo(text, nl=False)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        click.echo()
+        sys.exit(1)
+    return os.fsdecode(line.rstrip(b"\r\n"))
+
+
+def _asked_path(file: str | None, type_: str, what: str) -> Path:
+    if file is None:
+        default = Path(os.path.expanduser("~"), ".ssh", _FILES[type_])
+        file = _ask_line(f"Enter file {what} ({default}): ") or str(default)
+    return Path(file)
+
+
+def _asked_passphrase(what: str, *, again: bool) -> str:
+    """Return a new passphrase that was typed twice alike.
+
+    :param again: ask until it is, or give up at once.
+    """
+    while True:
+        first = _ask(f"Enter {what} (empty for no passphrase): ")
+        if _ask("Enter same passphrase again: ") == first:
+            return first
+        if not again:
+            _fail("Pass phrases do not match.  Try again.")
+        click.echo("Passphrases do not match.  Try again.")
+
+
+# --- what there is to do ---
+
+
+def _generate(
+    type_: str,
+    bits: int | None,
+    file: str | None,
+    new: str | None,
+    comment: str | None,
+    rounds: int,
+    say: Callable[[str], None],
+) -> None:
+    from nacre.client.keyfiles import public_path, save, save_public
+    from nacre.keys import generate
+
+    name, size = _wire_type(type_, bits)
+    say(f"Generating public/private {type_} key pair.")
+    if type_ == "rsa1":
+        say("An RSA1 key is for SSH-1 alone, which is weak: use it where nothing else is spoken.")
+    path = _asked_path(file, type_, "in which to save the key")
+    _make_directory(path.parent, say)
+    _confirm_overwrite(path)
+    passphrase = _asked_passphrase("passphrase", again=True) if new is None else new
+    about = f"{getpass.getuser()}@{socket.gethostname()}" if comment is None else comment
+    key = generate(name, bits=size, comment=about)
+    try:
+        save(path, key, passphrase, rounds)
+        say(f"Your identification has been saved in {path}")
+        save_public(path, key)
+    except OSError as error:
+        _fail(f'Saving key "{path}" failed: {error.strerror}')
+    say(f"Your public key has been saved in {public_path(path)}")
+    say(f"The key fingerprint is:\n{key.public.fingerprint()} {safe(key.comment)}")
+
+
+def _wire_type(type_: str, bits: int | None) -> tuple[str, int | None]:
+    """Return a type and a size as :func:`nacre.generate` has them."""
+    if type_ == "ecdsa":
+        curve = _CURVES.get(bits or 256)
+        if curve is None:
+            raise KeyFormatError("Invalid ECDSA key length: valid lengths are 256, 384 or 521 bits")
+        return f"ecdsa-sha2-{curve}", None
+    if type_ == "ed25519":
+        return "ssh-ed25519", None  # ssh-keygen takes any -b with it, too
+    return {"rsa": "ssh-rsa"}.get(type_, type_), bits
+
+
+def _make_directory(path: Path, say: Callable[[str], None]) -> None:
+    """Make ``~/.ssh``, and no other directory."""
+    if path == Path(os.path.expanduser("~"), ".ssh") and not path.exists():
+        path.mkdir(mode=0o700)
+        say(f"Created directory '{path}'.")
+
+
+def _confirm_overwrite(path: Path) -> None:
+    if path.exists():
+        answer = _ask_line(f"{path} already exists.\nOverwrite (y/n)? ")
+        if not answer.lower().startswith("y"):
+            sys.exit(1)
+
+
+def _show_fingerprints(path: Path, hash_name: str) -> None:
+    from nacre.client.keyfiles import keys_in
+
+    keys = [*keys_in(path)]
+    if not keys:
+        raise KeyFormatError(f"{path} is not a public key file.")
+    for key, comment in keys:
+        click.echo(_described(key, comment, hash_name))
+
+
+def _described(key: PublicKey, comment: str, hash_name: str) -> str:
+    from nacre.runtime.trust import family
+
+    mark = key.fingerprint(hash_name)
+    return f"{key.bits} {mark} {safe(comment)} ({family(key.type)})"
+
+
+def _load(path: Path, passphrase: str | None, question: str) -> tuple[PrivateKey, str]:
+    """Return a private key and its passphrase, which is asked for when it is needed."""
+    from nacre.client.keyfiles import load
+
+    secret = passphrase or ""
+    try:
+        try:
+            return load(path, secret), secret
+        except PassphraseRequired:
+            if passphrase is not None:
+                raise
+        secret = _ask(question)
+        return load(path, secret), secret
+    except NacreError as error:
+        _fail(f'Load key "{path}": {error}', FAILURE)
+
+
+def _change_passphrase(
+    path: Path, old: str | None, new: str | None, rounds: int, say: Callable[[str], None]
+) -> None:
+    from nacre.client.keyfiles import save
+
+    key, _ = _load(path, old, "Enter old passphrase: ")
+    say(f"Key has comment '{safe(key.comment)}'")
+    if new is None:
+        new = _asked_passphrase("new passphrase", again=False)
+    save(path, key, new, rounds)
+    say("Your identification has been saved with the new passphrase.")
+
+
+def _change_comment(
+    path: Path, old: str | None, comment: str | None, rounds: int, say: Callable[[str], None]
+) -> None:
+    from nacre.client.keyfiles import save, save_public
+
+    key, passphrase = _load(path, old, "Enter passphrase: ")
+    say(f"Old comment: {safe(key.comment)}" if key.comment else "No existing comment")
+    key.comment = _ask_line("New comment: ") if comment is None else comment
+    save(path, key, passphrase, rounds)
+    save_public(path, key)
+    say(f"Comment '{safe(key.comment)}' applied" if key.comment else "Comment was removed")

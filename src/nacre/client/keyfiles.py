@@ -1,0 +1,144 @@
+"""Key files as ssh-keygen(1) keeps them: the private one for its owner, ``.pub`` beside it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from nacre.errors import KeyFormatError, PassphraseRequired
+from nacre.keys import (
+    PrivateKey,
+    PublicKey,
+    authorized_keys,
+    decode_public,
+    dump_private,
+    load_private,
+    load_public,
+)
+from nacre.keys.files import MAXIMUM_SIZE, is_private, public_half
+from nacre.keys.known_hosts import KnownHosts
+from nacre.runtime.userkeys import check_private
+
+PUBLIC_MODE = 0o644
+NO_COMMENT = "no comment"
+
+
+def public_path(path: Path) -> Path:
+    """Return where the public half of ``path`` is."""
+    return path.with_name(f"{path.name}.pub")
+
+
+def read(path: Path) -> bytes:
+    """Return a key file's text; ``-`` is standard input.
+
+    :raises OSError: it can't be read.
+    :raises KeyFormatError: it is too large.
+    """
+    with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+        text: bytes = file.read(MAXIMUM_SIZE + 1)
+    if len(text) > MAXIMUM_SIZE:
+        raise KeyFormatError("too large for a key file")
+    return text
+
+
+def load(path: Path, passphrase: str | None = None) -> PrivateKey:
+    """Return the private key in a file, with the comment of its ``.pub`` where it has none.
+
+    :raises OSError: the file can't be read.
+    :raises UnusableKey: others may read it, or it holds no private key that nacre has.
+    :raises PassphraseRequired: it is encrypted and the passphrase is missing or wrong.
+    """
+    text = read(path)
+    check_private(path)
+    key = load_private(text, passphrase)
+    key.comment = key.comment or _comment(path, key.public)
+    return key
+
+
+def _comment(path: Path, key: PublicKey) -> str:
+    """Return what the file beside ``path`` says of ``key``; nothing when it is of another."""
+    with suppress(OSError, KeyFormatError):
+        beside, comment = load_public(read(public_path(path)))
+        return comment if beside == key else ""
+    return ""
+
+
+def save(path: Path, key: PrivateKey, passphrase: str | None, rounds: int) -> None:
+    """Write a private key, mode 0600: all of it, or what was there stays.
+
+    :param rounds: of bcrypt, where the format has it.
+    :raises OSError: as writing does.
+    """
+    _replace(path, dump_private(key, passphrase, rounds=rounds), 0o600)
+
+
+def save_public(path: Path, key: PrivateKey) -> None:
+    """Write the public half of a key to ``path.pub``.
+
+    :raises OSError: as writing does.
+    """
+    _replace(public_path(path), f"{line(key)}\n".encode("utf-8", "surrogateescape"), PUBLIC_MODE)
+
+
+def line(key: PrivateKey) -> str:
+    """Return the line of a ``.pub`` file."""
+    # A line end in the comment would begin another key.
+    return " ".join([str(key.public), *key.comment.split()])
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    # Where a link leads is the file that is meant.
+    path = Path(os.path.realpath(path))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(descriptor, mode)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def keys_in(path: Path) -> Iterator[tuple[PublicKey, str]]:
+    """Yield the public keys of a file and their comments.
+
+    The file is a private key, whose public half shows without its passphrase; or has the lines of
+    a ``.pub`` file, of ``authorized_keys`` or of ``known_hosts``, whose comments are the hosts.
+
+    :raises OSError: the file can't be read.
+    :raises KeyFormatError: it holds a private key that is damaged.
+    :raises PassphraseRequired: only a passphrase would show the public half.
+    """
+    text = read(path)
+    if is_private(text):
+        yield _shown(path, text)
+        return
+    for one in text.split(b"\n"):
+        yield from _key_in(one)
+
+
+def _shown(path: Path, text: bytes) -> tuple[PublicKey, str]:
+    try:
+        key = load_private(text)
+    except PassphraseRequired:
+        public = public_half(text)
+        if public is None:
+            return load_public(read(public_path(path)))
+        return public, _comment(path, public) or NO_COMMENT
+    return key.public, key.comment or _comment(path, key.public) or NO_COMMENT
+
+
+def _key_in(text: bytes) -> Iterator[tuple[PublicKey, str]]:
+    for entry in authorized_keys.parse(text):
+        yield entry.key, entry.comment or NO_COMMENT
+        return
+    for known in KnownHosts.parse(text).entries:
+        with suppress(KeyFormatError):
+            yield decode_public(known.blob), ",".join(known.hosts)
