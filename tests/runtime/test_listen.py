@@ -12,6 +12,7 @@ import pytest
 
 import nacre
 from nacre.runtime.session import Session
+from nacre.wire.numbers import OpenFailure
 from runtime.parties import PASSWORD, client_for, handle, until
 
 Make = Callable[..., Any]
@@ -360,8 +361,15 @@ async def test_mistakes_are_told_at_once(host_key: nacre.PrivateKey) -> None:
         )
 
 
-async def test_other_channels_and_requests_are_refused(
-    ssh: nacre.Connection, server: nacre.Server
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("direct-tcpip", OpenFailure.ADMINISTRATIVELY_PROHIBITED),
+        ("x", OpenFailure.UNKNOWN_CHANNEL_TYPE),
+    ],
+)
+async def test_other_channels_are_refused(
+    ssh: nacre.Connection, server: nacre.Server, kind: str, code: OpenFailure
 ) -> None:
     mux = ssh.engine.connection
     answered = asyncio.get_running_loop().create_future()
@@ -370,11 +378,11 @@ async def test_other_channels_and_requests_are_refused(
         def accept_refused(self, event: Any) -> None:
             answered.set_result(event)
 
-    number = mux.open_channel("direct-tcpip", b"\0\0\0\1a\0\0\0\1\0\0\0\1a\0\0\0\1")
+    number = mux.open_channel(kind, b"\0\0\0\1a\0\0\0\1\0\0\0\1a\0\0\0\1")
     ssh._channels[number] = Channel()  # type: ignore[assignment]
     ssh.driver.touch()
     event = await asyncio.wait_for(answered, 5)
-    assert event.code == 3
+    assert event.code == code
     assert (await ssh.run("exit 0")).exit_status == 0
 
 
