@@ -565,3 +565,38 @@ async def test_interrupt_at_a_prompt(served, screen):
     terminal.type(b"\x03")
     assert await terminal.wait() == -signal.SIGINT
     assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+NOT_NEEDED = {
+    "argparse",
+    "bcrypt",
+    "click",
+    "cryptography.hazmat.primitives.serialization",
+    "cryptography.x509",
+    "dataclasses",
+    "difflib",
+    "encodings.idna",
+    "importlib.metadata",
+    "nacre.blocking",
+    "nacre.keys.authorized_keys",
+    "nacre.keys.pem",
+    "nacre.server",
+    "nacre.sftp",
+    "nacre.ssh1",
+    "rich",
+    "shutil",
+    "sqlalchemy",
+    "tempfile",
+}
+"""What a session with a command has no use for, and which would take longer than the login."""
+
+
+async def test_a_session_loads_only_what_it_needs(served):
+    program = (sys.executable, "-X", "importtime", *PROGRAM[1:])
+    status, out, err = await served.ssh(
+        "-oStrictHostKeyChecking=no", command=["x"], program=program
+    )
+    assert (status, out) == (0, b"alice:None:x")
+    loaded = {line.rpartition("|")[2].strip() for line in err.splitlines() if "|" in line}
+    assert "nacre.ssh2.engine" in loaded
+    assert not loaded & NOT_NEEDED

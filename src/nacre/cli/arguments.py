@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
@@ -76,7 +74,6 @@ _QUOTED = frozenset("bil")
 _LEVELS = ("DEBUG1", "DEBUG2", "DEBUG3")
 
 
-@dataclass(slots=True)
 class Arguments:
     """What the command line says.
 
@@ -91,15 +88,16 @@ class Arguments:
     :ivar flags: the long options that were given, without dashes.
     """
 
-    host: str = ""
-    command: str | None = None
-    options: list[str] = field(default_factory=list)
-    log_file: str | None = None
-    query: str | None = None
-    verbosity: int = 0
-    show_config: bool = False
-    show_version: bool = False
-    flags: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.host = ""
+        self.command: str | None = None
+        self.options: list[str] = []
+        self.log_file: str | None = None
+        self.query: str | None = None
+        self.verbosity = 0
+        self.show_config = False
+        self.show_version = False
+        self.flags: set[str] = set()
 
 
 def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
@@ -197,6 +195,8 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
 
     :raises ConfigurationError: it names no host, or one that begins with ``-``.
     """
+    from urllib.parse import unquote
+
     options: list[str] = []
     uri = destination.lower().startswith("ssh://")
     text = destination[6:].rstrip("/") if uri else destination

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import sys
+
+from nacre.cli.start import start
 
 _AT_ONCE = ("scp", "sftp", "ssh")
 """Subcommands that read their words themselves: they run without click, which takes as long to load
@@ -15,9 +16,7 @@ def main() -> None:
     """Run ``nacre``."""
     name, words = sys.argv[1:2], sys.argv[2:]
     if name and name[0] in _AT_ONCE and words[:1] != ["--help"]:
-        if name[0] == "ssh":
-            gc.disable()  # as `nacre-ssh` does
-        sys.exit(importlib.import_module(f"nacre.cli.{name[0]}").run(f"nacre {name[0]}", words))
+        start(importlib.import_module(f"nacre.cli.{name[0]}").run, f"nacre {name[0]}", words)
     from nacre.cli.group import command
 
     command()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from nacre.cli.start import loaded, start
 from nacre.cli.transfer_options import Common, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
@@ -30,7 +31,7 @@ FAILURE = 255
 
 def main() -> NoReturn:
     """Run ``nacre-scp``."""
-    sys.exit(run("nacre-scp", sys.argv[1:]))
+    start(run, "nacre-scp", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -96,6 +97,7 @@ async def _run(sources: Sequence[End], target: End, settings: Settings, log: Log
     from nacre.client.failures import explain
     from nacre.client.scp_program import Copying
 
+    loaded()
     copying = Copying(settings, log)
     try:
         return await copying.run(sources, target)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from nacre.cli.start import loaded, start
 from nacre.cli.transfer_options import Common, number, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
@@ -46,7 +47,7 @@ class _Plan:
 
 def main() -> NoReturn:
     """Run ``nacre-sftp``."""
-    sys.exit(run("nacre-sftp", sys.argv[1:]))
+    start(run, "nacre-sftp", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -127,6 +128,7 @@ def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
     from nacre.client.sftp_program import Program, Remote
     from nacre.client.sftp_shell import Settings
 
+    loaded()
     with open(2, "wb", buffering=0, closefd=False) as errors:
         host, path = "", ""
         options: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from nacre import __version__
 from nacre.cli.arguments import USAGE, Arguments, parse
+from nacre.cli.start import loaded, start
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError
@@ -28,10 +28,7 @@ FAILURE = 255
 
 def main() -> NoReturn:
     """Run ``nacre-ssh``."""
-    # What loads is no garbage: looking for some would take a tenth of the time until the first
-    # octet is sent.
-    gc.disable()
-    sys.exit(run("nacre-ssh", sys.argv[1:]))
+    start(run, "nacre-ssh", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -95,8 +92,7 @@ def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
     from nacre.client.program import run_client
     from nacre.client.session import plan
 
-    gc.freeze()
-    gc.enable()
+    loaded()
     log = Log(config.log_level, file)
     try:
         target = Target.of(arguments.host, config)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from nacre.errors import ConnectFailed, DeadlineExceeded
+from nacre.runtime.dial import look_up
 from nacre.value import value
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -59,9 +60,7 @@ async def dial(way: Way, debug: Callable[[str], None]) -> socket.socket:
 
 async def _resolve(host: str, port: int, way: Way) -> list[Any]:
     try:
-        return await asyncio.get_running_loop().getaddrinfo(
-            host, port, family=_FAMILIES[way.family], type=socket.SOCK_STREAM
-        )
+        return await look_up(host, port, _FAMILIES[way.family])
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConnectFailed(f"Could not resolve hostname {host}: {reason}") from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 
 from nacre.errors import ConfigurationError
@@ -45,6 +44,8 @@ def split(option: str) -> tuple[str, str]:
 
 def unknown(keyword: str, known: Iterable[str]) -> ConfigurationError:
     """Return the error for a keyword that does not exist, with the nearest one that does."""
+    from difflib import get_close_matches
+
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(keyword.lower(), by_lower, 1)
     hint = f"; did you mean {by_lower[near[0]]}?" if near else ""

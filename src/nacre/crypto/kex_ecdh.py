@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from nacre.crypto.curves import uncompressed_point
 from nacre.crypto.kex import Initiator, KexMethod, Tier
 from nacre.crypto.seal import Random
 from nacre.errors import KexFailed
@@ -70,9 +70,7 @@ class _EcdhInitiator(Initiator):
         # appendix A.2.1).
         spread = int.from_bytes(random(curve.key_size // 8 + 9), "big")
         self._private = ec.derive_private_key(spread % (curve.group_order - 1) + 1, curve)
-        self.public = self._private.public_key().public_bytes(
-            Encoding.X962, PublicFormat.UncompressedPoint
-        )
+        self.public = uncompressed_point(self._private)
 
     def finish(self, reply: bytes) -> bytes:
         """See :meth:`~nacre.crypto.kex.Initiator.finish`."""

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
 )
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from nacre.crypto.curves import uncompressed_point
 from nacre.errors import KeyFormatError
 from nacre.value import value
 
@@ -242,10 +242,7 @@ class ECDSASigner:
         except _BAD_NUMBERS as error:
             raise KeyFormatError(f"the ECDSA private key is not in the range of {curve}") from error
         self.secret = secret
-        self.verifier = ECDSAVerifier(
-            curve,
-            self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint),
-        )
+        self.verifier = ECDSAVerifier(curve, uncompressed_point(self._key))
 
     @classmethod
     def from_key(cls, key: ec.EllipticCurvePrivateKey) -> ECDSASigner:

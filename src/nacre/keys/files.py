@@ -7,7 +7,7 @@ import os
 from base64 import b64decode
 
 from nacre.errors import KeyFormatError
-from nacre.keys import openssh, pem, rsa1
+from nacre.keys import openssh, rsa1
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.openssh import Random
@@ -35,6 +35,8 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     if openssh.BEGIN in text:
         return openssh.decode(text, secret)
     if b"-----BEGIN " in text:
+        from nacre.keys import pem  # loads the readers of many formats
+
         return pem.decode(text, secret)
     if text.startswith(b"PuTTY-User-Key-File"):
         raise KeyFormatError(

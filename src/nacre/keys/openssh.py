@@ -13,8 +13,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import TypeAlias
 
-import bcrypt
-
 from nacre.crypto import block
 from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
 from nacre.keys.base import PrivateKey, PublicKey
@@ -194,6 +192,8 @@ def _decrypt(
 
 
 def _derive(cipher: _Cipher, passphrase: bytes, salt: bytes, rounds: int) -> tuple[bytes, bytes]:
+    import bcrypt
+
     made = bcrypt.kdf(passphrase, salt, cipher.key + cipher.iv, rounds, ignore_few_rounds=True)
     return made[: cipher.key], made[cipher.key :]
 

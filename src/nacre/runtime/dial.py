@@ -50,19 +50,30 @@ async def dial(
     raise ConnectFailed(_explain(host, port, wanted, errors)) from errors[0]
 
 
+async def look_up(
+    host: str, port: int, family: int = socket.AF_UNSPEC, lookups: Executor | None = None
+) -> list[Any]:
+    """Return what ``getaddrinfo`` says of a host; a literal address takes no thread.
+
+    :raises OSError: the name has no address.
+    :raises UnicodeError: it can't be a name.
+    """
+    # As octets: to encode a text, Python loads the tables of internationalized names.
+    name = host.encode("ascii") if host.isascii() else host
+    lookup = partial(socket.getaddrinfo, name, port, family, socket.SOCK_STREAM)
+    try:
+        return lookup(flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await asyncio.get_running_loop().run_in_executor(lookups, lookup)
+
+
 async def resolve(host: str, port: int, lookups: Executor | None = None) -> list[Address]:
     """Return a name's addresses, the families in turn.
 
     :raises ConnectFailed: it has none.
     """
-    loop = asyncio.get_running_loop()
     try:
-        try:
-            numeric = socket.AI_NUMERICHOST
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)
-        except socket.gaierror:
-            lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-            found = await loop.run_in_executor(lookups, lookup)
+        found = await look_up(host, port, lookups=lookups)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConnectFailed(
