@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 
-PORTION = 64 * 1024
+PORTION = 128 * 1024
+CREDIT = 0.005
+"""Seconds that the link may be behind its rate and catch up: sleeps are coarse, and what they take
+too long would be lost to the rate otherwise."""
 
 
 class Link:
@@ -24,57 +28,62 @@ class Link:
         self.port = 0
 
     async def serve(self, listening: threading.Event, stop: asyncio.Event) -> None:
-        server = await asyncio.start_server(self._carry, "127.0.0.1", 0, limit=PORTION)
-        self.port = server.sockets[0].getsockname()[1]
-        listening.set()
-        async with server:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            self.port = listener.getsockname()[1]
+            listening.set()
+            accepting = asyncio.create_task(self._accept(listener))
             await stop.wait()
+            accepting.cancel()
 
-    async def _carry(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
-        far, far_out = await asyncio.open_connection("127.0.0.1", self._target, limit=PORTION)
-        # A task that is cancelled when the link is taken down says so aloud, unless it ends well.
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(self._way(near, far_out), self._way(far, near_out))
+    async def _accept(self, listener: socket.socket) -> None:
+        carried = set()
+        while True:
+            near, _ = await asyncio.get_running_loop().sock_accept(listener)
+            carried.add(asyncio.create_task(self._carry(near)))
 
-    async def _way(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _carry(self, near: socket.socket) -> None:
+        with near, socket.create_connection(("127.0.0.1", self._target)) as far:
+            for end in (near, far):
+                end.setblocking(False)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._way(near, far))
+                both.create_task(self._way(far, near))
+
+    async def _way(self, source: socket.socket, sink: socket.socket) -> None:
         under_way = int(2 * self._rate * self._delay / PORTION) + 2
         line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(under_way)
         async with asyncio.TaskGroup() as both:
             both.create_task(self._enter(source, line))
             both.create_task(self._leave(line, sink))
 
-    async def _enter(
-        self, source: asyncio.StreamReader, line: asyncio.Queue[tuple[float, bytes]]
-    ) -> None:
-        now = asyncio.get_running_loop().time
+    async def _enter(self, source: socket.socket, line: asyncio.Queue[tuple[float, bytes]]) -> None:
+        loop = asyncio.get_running_loop()
         free_at = 0.0
         while True:
             try:
-                octets = await source.read(PORTION)
+                octets = await loop.sock_recv(source, PORTION)
             except ConnectionError:
                 octets = b""
-            free_at = max(free_at, now()) + len(octets) / self._rate
-            await line.put((free_at + self._delay, octets))
+            now = loop.time()
+            free_at = max(free_at, now - CREDIT) + len(octets) / self._rate
+            await line.put((max(free_at, now) + self._delay, octets))
             if not octets:
                 return
-            # Sleeps are coarse: as much as a millisecond and a half takes may go in at once.
-            if (ahead := free_at - now()) > 0.0015:
+            if (ahead := free_at - loop.time()) > CREDIT / 4:
                 await asyncio.sleep(ahead)
 
-    async def _leave(
-        self, line: asyncio.Queue[tuple[float, bytes]], sink: asyncio.StreamWriter
-    ) -> None:
-        now = asyncio.get_running_loop().time
-        with contextlib.suppress(ConnectionError):
-            while True:
+    async def _leave(self, line: asyncio.Queue[tuple[float, bytes]], sink: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        octets = b"none yet"
+        with contextlib.suppress(OSError):
+            while octets:
                 due, octets = await line.get()
-                if (left := due - now()) > 0:
+                if (left := due - loop.time()) > 0:
                     await asyncio.sleep(left)
-                if not octets:
-                    break
-                sink.write(octets)
-                await sink.drain()
-        sink.close()
+                await loop.sock_sendall(sink, octets)
+            sink.shutdown(socket.SHUT_WR)
         # Whoever still enters octets for a receiver that is gone must not wait for room.
         while octets:
             _, octets = await line.get()
