@@ -38,7 +38,7 @@ from nacre.server.sockets import bind, show
 from nacre.server.state import open_state
 from nacre.server.store import FILE, UserStore
 from nacre.server.system import SystemPolicy
-from nacre.server.workers import Supervisor, Worker
+from nacre.server.workers import AT_ONCE, Supervisor, Worker
 from nacre.sftp.scp_command import parse_scp
 from nacre.wire.text import safe
 
@@ -333,15 +333,16 @@ class _Serving:
             return
         # A terminal sends SIGINT to all processes; the supervisor passes it on as SIGTERM.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_signal_handler(AT_ONCE, self._end, True)
         loop.add_reader(self._worker.orphaned, self._on_orphaned, self._worker.orphaned)
 
     def _on_orphaned(self, descriptor: int) -> None:
         asyncio.get_running_loop().remove_reader(descriptor)
         self._end()
 
-    def _end(self) -> None:
+    def _end(self, at_once: bool = False) -> None:
         """Let open sessions end by themselves; at the second time end them."""
-        at_once = self._stop.is_set()
+        at_once = at_once or self._stop.is_set()
         self._log({"event": "stopping", "at_once": at_once})
         for server in self._servers:
             server.close(graceful=0.0 if at_once else GRACE)

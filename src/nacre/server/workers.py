@@ -20,6 +20,12 @@ from nacre.errors import NacreError, StateError
 from nacre.runtime.startups import Startups
 from nacre.server.log import StderrLog
 
+AT_ONCE = signal.SIGUSR1
+"""Tells a worker to end without letting sessions end by themselves.
+
+A second SIGTERM would be lost where the first one still waits.
+"""
+
 PAUSE = 1.0
 """Seconds from the start of a worker to that of the one that replaces it, at the least."""
 
@@ -146,10 +152,10 @@ class Supervisor:
             self._stop()
 
     def _stop(self) -> None:
+        self._tell(AT_ONCE if self._stopping else signal.SIGTERM)
         self._stopping = True
         for sock in self._sockets:
             sock.close()
-        self._tell(signal.SIGTERM)
 
     def _tell(self, number: signal.Signals) -> None:
         for pid in self._workers:
