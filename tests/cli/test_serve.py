@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from nacre.cli.serve import command
-from nacre.server.daemon import Daemon, show
+from nacre.server.daemon import Daemon
+from nacre.server.sockets import show
 
 
 @pytest.fixture

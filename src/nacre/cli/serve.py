@@ -82,6 +82,14 @@ def _addresses(
     is_flag=True,
     help="Refuse SSH-1 for users who need both a password and a key: in SSH-1 either lets them in.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that serve, one for each core at best; one more supervises them.",
+)
 def command(
     state: Path | None,
     addresses: tuple[tuple[str, int], ...],
@@ -91,6 +99,7 @@ def command(
     profile: Literal["default", "legacy"],
     protocol: str | None,
     ssh1_strict: bool,
+    workers: int,
 ) -> None:
     """Start an SSH server.
 
@@ -118,6 +127,7 @@ def command(
             config=config,
             profile=profile,
             ssh1_strict=ssh1_strict,
+            workers=workers,
         ).run()
     except NacreError as error:
         raise click.ClickException(str(error)) from None

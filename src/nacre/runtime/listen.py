@@ -26,7 +26,7 @@ from nacre.runtime.serving import (
     Settings,
     to_logging,
 )
-from nacre.runtime.startups import MaxStartups
+from nacre.runtime.startups import MaxStartups, Startups
 from nacre.runtime.waiting import Gate, Later, Opening
 
 BACKLOG = 1024
@@ -74,13 +74,17 @@ class Server:
                 self._accept, host, port, backlog=BACKLOG, start_serving=False
             )
         else:
+            # Other processes may take connections from this socket as well. asyncio takes as many
+            # at a time as it is told here: with one, who has nothing else to do gets the next.
             self._listener = await loop.create_server(
-                self._accept, sock=sock, backlog=BACKLOG, start_serving=False
+                self._accept, sock=sock, backlog=1, start_serving=False
             )
         names = (one.getsockname() for one in self._listener.sockets)
         self._addresses = tuple(n[:2] if isinstance(n, tuple) else (n, 0) for n in names)
         try:
             await self._listener.start_serving()
+            if sock is not None:
+                sock.listen(BACKLOG)
         except BaseException:
             self._listener.close()
             raise
@@ -106,19 +110,22 @@ class Server:
         self._connections[connection.id] = connection
         if self.closing:
             return False
-        draw = random.random()
-        if not connection.settings.max_startups.admits(len(self._waiting), draw):
+        settings, draw = connection.settings, random.random()
+        if not settings.max_startups.admits(settings.startups.waiting, draw):
             return False
         self._waiting.add(connection.id)
+        settings.startups.enter()
         return True
 
     def logged_in(self, connection: ServerConnection) -> None:
         """The connection waits no longer."""
-        self._waiting.discard(connection.id)
+        if connection.id in self._waiting:
+            self._waiting.remove(connection.id)
+            connection.settings.startups.leave()
 
     def forget(self, connection: ServerConnection) -> None:
         """The connection is over."""
-        self._waiting.discard(connection.id)
+        self.logged_in(connection)
         self._connections.pop(connection.id, None)
         self._changed.wake()
 
@@ -248,6 +255,7 @@ def listen(
     banner: str = "",
     accept_env: Sequence[str] = (),
     sock: socket.socket | None = None,
+    startups: Startups | None = None,
     log: Log | None = None,
 ) -> Opening[Server]:
     """Start a server: await it, or use ``async with``.
@@ -281,7 +289,9 @@ def listen(
     :param keepalive_count: how many such questions may stay unanswered.
     :param banner: text to show before login.
     :param accept_env: patterns of environment variables that clients may set.
-    :param sock: a listening socket to use in place of ``host`` and ``port``.
+    :param sock: a listening socket to use in place of ``host`` and ``port``; servers in other
+        processes may use it too.
+    :param startups: a count for all servers that share the limit ``max_startups``.
     :param log: called with a record of each phase of each connection; by default they go to the
         logger ``nacre.server``.
     :raises ConfigurationError: a value makes no sense.
@@ -301,6 +311,7 @@ def listen(
         sftp=sftp,
         login_grace=login_grace,
         max_startups=MaxStartups.parse(max_startups),
+        startups=startups or Startups(),
         keepalive=keepalive,
         keepalive_count=keepalive_count,
         banner=banner,

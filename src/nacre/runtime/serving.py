@@ -42,7 +42,7 @@ from nacre.runtime.channel import Channel
 from nacre.runtime.choose import RISK, SSH1, Engines
 from nacre.runtime.policy import ANY_METHOD, Maybe, Policy, settled
 from nacre.runtime.session import Session
-from nacre.runtime.startups import MaxStartups
+from nacre.runtime.startups import MaxStartups, Startups
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
@@ -76,6 +76,7 @@ class Settings:
     sftp: FilesystemFactory | None
     login_grace: float
     max_startups: MaxStartups
+    startups: Startups
     keepalive: float | None
     keepalive_count: int
     banner: str

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 
 from nacre.errors import ConfigurationError
+
+_COUNT = memoryview(b"").cast("I").itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,39 @@ class MaxStartups:
             return False
         above = (waiting - self.start) / (self.full - self.start)
         return draw >= (self.rate + (100 - self.rate) * above) / 100
+
+
+class Startups:
+    """Counts the clients that wait to log in, for all servers that are to share one limit.
+
+    They may be in several processes that were forked after this was made: each has a number of its
+    own in memory that all share, and no other process writes it, so there is nothing to lock. Two
+    that take a client at the same moment may not see each other's: then there is one too many.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
+        # A mapping without a file is shared with children.
+        self._counts = memoryview(mmap.mmap(-1, processes * _COUNT)).cast("I")
+        self._own = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait, in all processes."""
+        return sum(self._counts)
+
+    def be(self, number: int) -> None:
+        """Count as this process from now on; what one before it left counted is forgotten."""
+        self._own = number
+        self.forget(number)
+
+    def forget(self, number: int) -> None:
+        """Say that a process is gone, and its clients with it."""
+        self._counts[number] = 0
+
+    def enter(self) -> None:
+        """One more waits."""
+        self._counts[self._own] += 1
+
+    def leave(self) -> None:
+        """One waits no longer."""
+        self._counts[self._own] -= 1

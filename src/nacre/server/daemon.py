@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from nacre.config.server import ServerConfig
-from nacre.errors import AccountError, ConfigurationError, NacreError, StateError
+from nacre.errors import AccountError, ConfigurationError, NacreError
 from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
 from nacre.runtime.choose import RISK
 from nacre.runtime.files import serve_files
 from nacre.runtime.listen import Server, listen
+from nacre.runtime.serving import Log
 from nacre.runtime.session import Session
+from nacre.runtime.startups import Startups
 from nacre.server.accounts import Login, find_account, program
 from nacre.server.child import Program
 from nacre.server.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
@@ -31,9 +34,11 @@ from nacre.server.memory import give_back_memory
 from nacre.server.policy import AccountPolicy, StorePolicy
 from nacre.server.processes import Processes
 from nacre.server.sftp_service import Files, command_line, environment
+from nacre.server.sockets import bind, show
 from nacre.server.state import open_state
 from nacre.server.store import FILE, UserStore
 from nacre.server.system import SystemPolicy
+from nacre.server.workers import AT_ONCE, Supervisor, Worker
 from nacre.sftp.scp_command import parse_scp
 from nacre.wire.text import safe
 
@@ -58,6 +63,7 @@ class Daemon:
     :ivar ssh1_strict: refuse SSH-1 for users who need both a password and a key: in SSH-1 either
         is enough for them.
     :ivar run_as: the account of virtual users who have none of their own, under root.
+    :ivar workers: processes that serve; with several, one more supervises them.
     """
 
     state: Path | None
@@ -67,6 +73,7 @@ class Daemon:
     config: ServerConfig
     profile: Profile = "default"
     ssh1_strict: bool = False
+    workers: int = 1
 
     def run(self) -> None:
         """Serve until a signal says stop.
@@ -76,20 +83,46 @@ class Daemon:
         self._check_rights()
         give_back_memory()
         state = open_state(self.state)
-        if self.users == "system":
-            self._serve(state, SystemPolicy())
-            return
-        store = UserStore(state / FILE)
-        try:
-            self._serve(state, StorePolicy(store, self.run_as, ssh1_strict=self.ssh1_strict))
-        finally:
-            store.close()
+        if self.speaks_ssh1:
+            print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
+        with ExitStack() as stack:
+            sockets = [sock for address in self.addresses for sock in bind(*address)]
+            for sock in sockets:
+                stack.enter_context(sock)
+            if self.workers == 1:
+                self._serve(state, sockets, Startups(), None)
+            else:
+                self._supervise(state, sockets)
 
-    def _serve(self, state: Path, policy: StorePolicy | SystemPolicy) -> None:
-        try:
-            asyncio.run(_Serving(self, state, policy).run())
-        finally:
-            policy.close()
+    def _supervise(self, state: Path, sockets: list[socket.socket]) -> None:
+        # What is missing is made once, and what is wrong with it is said once.
+        self.host_keys(state)
+        if self.users == "store":
+            UserStore(state / FILE).close()
+        startups = Startups(self.workers)
+        Supervisor(
+            self.workers,
+            sockets,
+            startups,
+            StderrLog(self.config.log_level),
+            lambda worker: self._serve(state, sockets, startups, worker),
+        ).run(lambda: announce(sockets))
+
+    def _serve(
+        self, state: Path, sockets: list[socket.socket], startups: Startups, worker: Worker | None
+    ) -> None:
+        with ExitStack() as stack:
+            policy: StorePolicy | SystemPolicy
+            if self.users == "system":
+                policy = SystemPolicy()
+            else:
+                store = UserStore(state / FILE)
+                stack.callback(store.close)
+                policy = StorePolicy(
+                    store, self.run_as, ssh1_strict=self.ssh1_strict, workers=self.workers
+                )
+            stack.callback(policy.close)
+            asyncio.run(_Serving(self, state, policy, startups, worker).run(sockets))
 
     def _check_rights(self) -> None:
         if self.users == "system" and os.geteuid() != 0:
@@ -217,29 +250,39 @@ async def _say(session: Session, text: str) -> None:
 class _Serving:
     """A daemon at work."""
 
-    def __init__(self, daemon: Daemon, state: Path, policy: AccountPolicy) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        state: Path,
+        policy: AccountPolicy,
+        startups: Startups,
+        worker: Worker | None,
+    ) -> None:
         self._daemon = daemon
         self._state = state
         self._policy = policy
-        self._log = StderrLog(daemon.config.log_level)
+        self._startups = startups
+        self._worker = worker
+        always = {} if worker is None else {"worker": worker.number}
+        self._log = StderrLog(daemon.config.log_level, **always)
         self._sessions = Sessions(policy)
         self._servers: list[Server] = []
         self._stop = asyncio.Event()
 
-    async def run(self) -> None:
-        """Listen everywhere, and return when a signal said stop and all is closed."""
+    async def run(self, sockets: list[socket.socket]) -> None:
+        """Serve on all sockets, and return when a signal said stop and all is closed."""
         _allow_descriptors()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
         host_keys, banner = self._daemon.host_keys(self._state), self._daemon.banner()
-        if self._daemon.speaks_ssh1:
-            print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
         try:
-            for address in self._daemon.addresses:
-                self._servers.append(await self._listen(address, host_keys, banner))
+            for number, sock in enumerate(sockets, 1):
+                record = self._log if len(sockets) == 1 else partial(self._record, number)
+                self._servers.append(await self._listen(sock, host_keys, banner, record))
             self._handle_signals()
-            for server in self._servers:
-                for host, port in server.addresses:
-                    print(f"listening on {show(host, port)}", file=sys.stderr, flush=True)
+            if self._worker is None:
+                announce(sockets)
+            else:
+                self._worker.serves()
             await self._stop.wait()
             for server in self._servers:
                 await server.wait_closed()
@@ -249,37 +292,34 @@ class _Serving:
             await self._sessions.processes.end()
             self._log.flush()
 
+    def _record(self, listener: int, fields: Mapping[str, object]) -> None:
+        # Each listener counts its connections from 1.
+        if "connection" in fields:
+            fields = {**fields, "connection": f"{listener}.{fields['connection']}"}
+        self._log(fields)
+
     async def _listen(
-        self, address: tuple[str, int], host_keys: tuple[PrivateKey, ...], banner: str
+        self, sock: socket.socket, host_keys: tuple[PrivateKey, ...], banner: str, record: Log
     ) -> Server:
-        config, number = self._daemon.config, len(self._servers) + 1
-
-        def record(fields: Mapping[str, object]) -> None:
-            # Each listener counts its connections from 1.
-            if len(self._daemon.addresses) > 1 and "connection" in fields:
-                fields = {**fields, "connection": f"{number}.{fields['connection']}"}
-            self._log(fields)
-
-        try:
-            return await listen(
-                *address,
-                host_keys=host_keys,
-                policy=self._policy,
-                handler=self._sessions.handle,
-                algorithms=config.algorithms(self._daemon.profile),
-                protocols=config.protocol,
-                ssh1_ciphers=_SSH1_CIPHERS[self._daemon.profile],
-                limits=config.limits(),
-                login_grace=config.login_grace_time,
-                max_startups=config.max_startups,
-                keepalive=config.keepalive,
-                keepalive_count=config.client_alive_count_max,
-                banner=banner,
-                accept_env=config.accept_env,
-                log=record,
-            )
-        except OSError as error:
-            raise _cannot_listen(address, error) from error
+        config = self._daemon.config
+        return await listen(
+            sock=sock,
+            host_keys=host_keys,
+            policy=self._policy,
+            handler=self._sessions.handle,
+            algorithms=config.algorithms(self._daemon.profile),
+            protocols=config.protocol,
+            ssh1_ciphers=_SSH1_CIPHERS[self._daemon.profile],
+            limits=config.limits(),
+            login_grace=config.login_grace_time,
+            max_startups=config.max_startups,
+            startups=self._startups,
+            keepalive=config.keepalive,
+            keepalive_count=config.client_alive_count_max,
+            banner=banner,
+            accept_env=config.accept_env,
+            log=record,
+        )
 
     def _handle_signals(self) -> None:
         # What whoever started us ignores would be ignored in sessions too, and children be lost.
@@ -287,12 +327,22 @@ class _Serving:
             signal.signal(number, signal.SIG_DFL)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._end)
-        loop.add_signal_handler(signal.SIGINT, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if self._worker is None:
+            loop.add_signal_handler(signal.SIGINT, self._end)
+            return
+        # A terminal sends SIGINT to all processes; the supervisor passes it on as SIGTERM.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_signal_handler(AT_ONCE, self._end, True)
+        loop.add_reader(self._worker.orphaned, self._on_orphaned, self._worker.orphaned)
 
-    def _end(self) -> None:
+    def _on_orphaned(self, descriptor: int) -> None:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        self._end()
+
+    def _end(self, at_once: bool = False) -> None:
         """Let open sessions end by themselves; at the second time end them."""
-        at_once = self._stop.is_set()
+        at_once = at_once or self._stop.is_set()
         self._log({"event": "stopping", "at_once": at_once})
         for server in self._servers:
             server.close(graceful=0.0 if at_once else GRACE)
@@ -310,21 +360,11 @@ class _Serving:
             self._log({"event": "reloaded", "host_keys": len(host_keys)})
 
 
-def _cannot_listen(address: tuple[str, int], error: OSError) -> StateError:
-    where, remedy = show(*address), "give another address with --listen"
-    if error.errno == errno.EADDRINUSE:
-        remedy = "another program has it; give another port with --listen, or 0 for a free one"
-    elif error.errno == errno.EACCES:
-        remedy = "ports below 1024 are for root; give another port with --listen"
-    # asyncio's own text repeats the address; the errors of name lookup have negative numbers.
-    number = error.errno or 0
-    reason = os.strerror(number) if number > 0 else error.strerror
-    return StateError(f"can't listen on {where}: {reason}: {remedy}")
-
-
-def show(host: str, port: int) -> str:
-    """Return ``ADDR:PORT``, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def announce(sockets: list[socket.socket]) -> None:
+    """Say that all is ready, and where."""
+    for sock in sockets:
+        host, port = sock.getsockname()[:2]
+        print(f"listening on {show(host, port)}", file=sys.stderr, flush=True)
 
 
 def _allow_descriptors() -> None:

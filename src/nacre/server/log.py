@@ -6,9 +6,10 @@ import asyncio
 import json
 import logging
 import re
+import select
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -35,8 +36,10 @@ class StderrLog:
     more than all the rest of it.
     """
 
-    def __init__(self, level: LogLevel) -> None:
+    def __init__(self, level: LogLevel, **always: object) -> None:
+        """Write what is at most of ``level``; ``always`` is part of each record."""
         self._level = level
+        self._always = always
         self._lines: list[str] = []
         self._second = (0, "")
         # Where the records of errors come from, with stack traces.
@@ -48,7 +51,7 @@ class StderrLog:
         if level > self._level:
             return
         head = {"time": self._now(), "level": level.name.lower()}
-        self._lines.append(line({**head, **record}))
+        self._lines.append(line({**head, **self._always, **record}))
         if len(self._lines) > 1:
             return
         try:
@@ -66,10 +69,22 @@ class StderrLog:
     def flush(self) -> None:
         """Write what was not written yet."""
         lines, self._lines = self._lines, []
-        if lines:
+        for text in _portions(lines):
             with suppress(OSError):  # nobody reads it any more
-                sys.stderr.write("\n".join(lines) + "\n")
+                sys.stderr.write(text)
                 sys.stderr.flush()
+
+
+def _portions(lines: list[str]) -> Iterator[str]:
+    """Join lines to what a pipe takes in one piece: other processes may write into it too."""
+    portion = ""
+    for text in lines:
+        if portion and len(portion) + len(text) >= select.PIPE_BUF:
+            yield portion
+            portion = ""
+        portion += text + "\n"
+    if portion:
+        yield portion
 
 
 def line(record: Mapping[str, object]) -> str:

@@ -95,19 +95,25 @@ class StorePolicy(AccountPolicy):
     """The policy of virtual users. An unknown or disabled one costs and looks as any other."""
 
     def __init__(
-        self, store: UserStore, run_as: str | None = None, *, ssh1_strict: bool = False
+        self,
+        store: UserStore,
+        run_as: str | None = None,
+        *,
+        ssh1_strict: bool = False,
+        workers: int = 1,
     ) -> None:
         """Ask ``store``.
 
         :param run_as: for users without an account of their own, under root.
         :param ssh1_strict: let nobody in over SSH-1 who needs both a password and a key.
+        :param workers: processes like this one, which share what passwords may cost at once.
         """
         super().__init__()
         self._ssh1_strict = ssh1_strict
         self._store = store
         self._run_as = run_as
         self._secret = store.secret
-        self._hashing = ThreadPoolExecutor(_HASHING, "password")
+        self._hashing = ThreadPoolExecutor(max(1, _HASHING // workers), "password")
 
     def close(self) -> None:
         """End the threads."""

@@ -1,0 +1,50 @@
+"""The sockets that a server listens on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from nacre.errors import StateError
+from nacre.runtime.listen import BACKLOG
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets for each address that ``host`` has.
+
+    :param host: "" for every address.
+    :param port: 0 lets the system choose.
+    :raises StateError: the address can't be used; the message says why and what to do.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, where in dict.fromkeys((one[0], one[4]) for one in found):
+            if family == socket.AF_INET6 and not socket.has_ipv6:
+                continue
+            sockets.append(socket.create_server(where, family=family, backlog=BACKLOG))
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        raise _cannot_listen(host, port, error) from error
+    return sockets
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> StateError:
+    where, remedy = show(host, port), "give another address with --listen"
+    if error.errno == errno.EADDRINUSE:
+        remedy = "another program has it; give another port with --listen, or 0 for a free one"
+    elif error.errno == errno.EACCES:
+        remedy = "ports below 1024 are for root; give another port with --listen"
+    # The text of the error repeats the address; the errors of name lookup have negative numbers.
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror
+    return StateError(f"can't listen on {where}: {reason}: {remedy}")
+
+
+def show(host: str, port: int) -> str:
+    """Return ``ADDR:PORT``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

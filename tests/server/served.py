@@ -1,0 +1,84 @@
+"""``nacre serve`` as its own process, for the tests of several files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nacre
+from nacre.crypto.password import hash_password
+from nacre.server.store import FILE, User, UserKey, UserStore
+
+KEY = nacre.generate("ssh-ed25519")
+HASH = hash_password(b"secret", os.urandom)
+NACRE = Path(sys.executable).parent / "nacre"
+RUN_AS = "root" if os.geteuid() == 0 else None
+
+
+class Server:
+    """The process, and what it said."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.port = 0
+
+    async def until(self, pattern: str, since: int = 0) -> str:
+        """Return the first line that matches, from line ``since`` on."""
+        while True:
+            for line in self.lines[since:]:
+                if re.search(pattern, line):
+                    return line
+            assert self.process.stderr is not None
+            async with asyncio.timeout(20):
+                line = (await self.process.stderr.readline()).decode()
+            assert line, f"ended without {pattern!r}:\n{''.join(self.lines)}"
+            self.lines.append(line)
+
+    async def end(self) -> int:
+        """Read what is left and return the exit status."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(20):
+            self.lines += (await self.process.stderr.read()).decode().splitlines(keepends=True)
+            return await self.process.wait()
+
+    def connect(self, user: str = "alice", **options: object) -> object:
+        options = {"keys": [KEY], "agent": False, **options}
+        return nacre.connect("127.0.0.1", self.port, user=user, trust=nacre.AnyHostKey(), **options)
+
+
+@asynccontextmanager
+async def serving(state: Path, *arguments: str) -> AsyncIterator[Server]:
+    process = await asyncio.create_subprocess_exec(
+        *[NACRE, "serve", "--state", state],
+        *["--listen", "127.0.0.1:0", *arguments],
+        stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
+    )
+    server = Server(process)
+    try:
+        ready = await server.until(r"^listening on 127\.0\.0\.1:\d+$")
+        server.port = int(ready.rpartition(":")[2])
+        yield server
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await server.end()
+
+
+def make_state(tmp_path: Path) -> Path:
+    """Return a state directory with alice, both and files."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    store = UserStore(state / FILE)
+    key = UserKey(KEY.public, "")
+    store.add(User(name="alice", password=HASH, home=str(tmp_path), run_as=RUN_AS), [key])
+    store.add(User(name="both", password=HASH, auth="password-publickey", run_as=RUN_AS), [key])
+    store.add(User(name="files", service="sftp", run_as=RUN_AS), [key])
+    store.close()
+    return state
