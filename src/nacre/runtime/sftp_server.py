@@ -178,16 +178,17 @@ class Service:
             self._fail(error)
 
     def _take_calls(self) -> None:
-        server, calls = self._server, self._calls
+        server, calls, taken = self._server, self._calls, 0
         while self._unsent < UNSENT and self._alone is None:
-            if self._input and server.wants_input:
-                data = self._input.popleft()
-                server.receive(data)
-                self._line.credit(len(data))  # type: ignore[union-attr]
-            if (call := server.next_call()) is not None:
+            while (call := server.next_call()) is not None:
                 calls.append(call)
-            elif not (self._input and server.wants_input):
+            if not self._input or not server.wants_input:
                 break
+            data = self._input.popleft()
+            server.receive(data)
+            taken += len(data)
+        if taken:
+            self._line.credit(taken)  # type: ignore[union-attr]
 
     def _carry_out(self) -> None:
         """Carry out calls here in their order while none has to wait, and the rest in lanes."""

@@ -17,7 +17,7 @@ class Inbox:
     together in memory of its own. So a portion's memory must not be used again by the caller.
     """
 
-    __slots__ = ("_at", "_body", "_bound", "_head", "_size", "_view")
+    __slots__ = ("_at", "_bound", "_gathered", "_head", "_parts", "_size", "_view")
 
     def __init__(self, bound: int) -> None:
         """Take packets of at most ``bound`` octets, their length field not counted."""
@@ -25,7 +25,8 @@ class Inbox:
         self._view = memoryview(b"")
         self._at = 0
         self._head = bytearray()
-        self._body = bytearray()
+        self._parts: list[memoryview] = []
+        self._gathered = 0
         self._size = -1
 
     @property
@@ -63,11 +64,14 @@ class Inbox:
                 self._at = end
                 self._size = -1
                 return packet
-        self._body += self._take(self._size - len(self._body))
-        if len(self._body) < self._size:
+        part = self._take(self._size - self._gathered)
+        self._parts.append(part)
+        self._gathered += len(part)
+        if self._gathered < self._size:
             return None
-        packet = memoryview(self._body)
-        self._body = bytearray()
+        packet = memoryview(b"".join(self._parts))
+        self._parts.clear()
+        self._gathered = 0
         self._size = -1
         return packet
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from nacre.runtime.filesystem import WRITING, File, Filesystem
+from nacre.server.filesystems.mounts import is_local
 from nacre.server.filesystems.walk import Place, Walker, encoded, failure, pointing_at
 from nacre.sftp.attributes import Attributes, Entry, longname
 from nacre.sftp.extensions import FileSystemStatus
@@ -186,10 +187,14 @@ class LocalFilesystem(Filesystem):
         :raises OSError: ``root`` can't be opened.
         """
         self.read_only = read_only
-        self.prompt = True
         self._user = user
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._walker = Walker(self._root)
+
+    @property
+    def prompt(self) -> bool:
+        """Whether no part of it is behind a network."""
+        return is_local(self._root)
 
     def close(self) -> None:
         """See :meth:`nacre.Filesystem.close`."""
