@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from nacre.runtime.filesystem import WRITING, File, Filesystem
 from nacre.server.filesystems.mounts import is_local
@@ -205,16 +206,23 @@ class LocalFilesystem(Filesystem):
     def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> LocalFile:
         """See :meth:`nacre.Filesystem.open`."""
         mode = 0o666 if attributes.permissions is None else attributes.permissions & 0o777
-        exclusive = OpenFlag.CREAT | OpenFlag.EXCL
-        follow = flags & exclusive != exclusive
-        with self._walker.place(path, follow=follow) as place:
-            number = os.open(place.name, _system_flags(flags), mode, dir_fd=place.directory)
+        wanted = _system_flags(int(flags))
+        try:
+            number = self._open(path, wanted, mode, follow=False)
+        except OSError as error:
+            if error.errno != errno.ELOOP or wanted & os.O_EXCL:
+                raise
+            number = self._open(path, wanted, mode, follow=True)
         try:
             _check_regular(number)
         except BaseException:
             os.close(number)
             raise
         return LocalFile(number, self.permitted)
+
+    def _open(self, path: str, flags: int, mode: int, *, follow: bool) -> int:
+        with self._walker.place(path, follow=follow) as place:
+            return os.open(place.name, flags, mode, dir_fd=place.directory)
 
     def scandir(self, path: str) -> _Listing:
         """See :meth:`nacre.Filesystem.scandir`."""
@@ -224,16 +232,19 @@ class LocalFilesystem(Filesystem):
 
     def stat(self, path: str) -> Attributes:
         """See :meth:`nacre.Filesystem.stat`."""
-        return self._stat(path, follow=True)
+        found = self._stat(path, follow=False)
+        # Most are no links, and then one look is enough.
+        return Attributes.of(
+            self._stat(path, follow=True) if stat.S_ISLNK(found.st_mode) else found
+        )
 
     def lstat(self, path: str) -> Attributes:
         """See :meth:`nacre.Filesystem.lstat`."""
-        return self._stat(path, follow=False)
+        return Attributes.of(self._stat(path, follow=False))
 
-    def _stat(self, path: str, *, follow: bool) -> Attributes:
+    def _stat(self, path: str, *, follow: bool) -> os.stat_result:
         with self._walker.place(path, follow=follow) as place:
-            found = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
-            return Attributes.of(found)
+            return os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
 
     def set_attributes(
         self, path: str, attributes: Attributes, *, follow_symlinks: bool = True
@@ -378,7 +389,8 @@ def _group_name(gid: int) -> str:
     return ""
 
 
-def _system_flags(flags: OpenFlag) -> int:
+@cache
+def _system_flags(flags: int) -> int:
     chosen = _OPEN
     if not flags & (OpenFlag.WRITE | OpenFlag.APPEND):
         # To make or to cut a file is to write to it, whatever else is asked for.
