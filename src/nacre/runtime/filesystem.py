@@ -76,8 +76,8 @@ class File:
     def preadv(self, buffers: Sequence[memoryview], offset: int, *, wait: bool = True) -> int:
         """Fill ``buffers`` one after the other; fewer octets than fit are the end of the file.
 
-        :param wait: when False, raise BlockingIOError rather than wait for a disk. Only a
-            ``prompt`` filesystem's files are asked so.
+        :param wait: when False, raise BlockingIOError rather than wait for a disk, as far as that
+            can be told. Only a ``prompt`` filesystem's files are asked so.
         """
         raise unsupported()
 

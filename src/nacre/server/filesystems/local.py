@@ -37,6 +37,7 @@ class LocalFile(File):
     def __init__(self, number: int, permitted: int) -> None:
         self._number = number
         self._permitted = permitted
+        self._no_wait = _NO_WAIT
 
     def pread(self, size: int, offset: int) -> bytes:
         """See :meth:`nacre.File.pread`."""
@@ -51,7 +52,7 @@ class LocalFile(File):
         _check_offset(offset)
         total, left = 0, list(buffers)
         while left:
-            count = self._preadv(left, offset + total, 0 if wait else _NO_WAIT)
+            count = self._preadv(left, offset + total, 0 if wait else self._no_wait)
             if not count:
                 break
             total += count
@@ -62,9 +63,11 @@ class LocalFile(File):
         try:
             return os.preadv(self._number, buffers, offset, flags)
         except OSError as error:
-            if flags and error.errno == errno.EOPNOTSUPP:
-                raise BlockingIOError(errno.EAGAIN, "the file system can't say") from None
-            raise
+            if not flags or error.errno != errno.EOPNOTSUPP:
+                raise
+        # Such as tmpfs, which has it all in memory.
+        self._no_wait = 0
+        return os.preadv(self._number, buffers, offset)
 
     def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
         """See :meth:`nacre.File.pwritev`."""
