@@ -76,8 +76,8 @@ class File:
     def preadv(self, buffers: Sequence[memoryview], offset: int, *, wait: bool = True) -> int:
         """Fill ``buffers`` one after the other; fewer octets than fit are the end of the file.
 
-        :param wait: when False, raise BlockingIOError rather than wait for a disk. Only a
-            ``prompt`` filesystem's files are asked so.
+        :param wait: when False, raise BlockingIOError rather than wait for a disk, as far as that
+            can be told. Only a ``prompt`` filesystem's files are asked so.
         """
         raise unsupported()
 
@@ -116,14 +116,19 @@ class Filesystem:
         are called in threads. When False they never block, may be coroutines, and are called on
         the event loop.
     :ivar read_only: requests that would change something are refused (EROFS) and never come here.
-    :ivar prompt: although blocking, it answers within moments as a rule, as a local disk does, and
-        never hangs as one behind a network may. Short calls are then made on the event loop, and
-        for a while in threads again after one that took its time.
     """
 
     blocking: ClassVar[bool] = True
     read_only: bool = False
-    prompt: bool = False
+
+    @property
+    def prompt(self) -> bool:
+        """Whether it answers within moments as a rule, and never hangs, although it is blocking.
+
+        A local disk does, one behind a network does not. Short calls are then made on the event
+        loop; after one that took its time, in threads for a while.
+        """
+        return False
 
     def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> Maybe[File]:
         """Open a file, or with ``OpenFlag.CREAT`` make one with ``attributes``."""

@@ -33,6 +33,7 @@ ENTRIES = 256
 """Entries of a directory that are looked up for one READDIR."""
 
 _SMALLEST_BLOCK = 256
+_WRITING = int(WRITING)
 
 
 async def settled(value: Maybe[T]) -> T:
@@ -98,7 +99,8 @@ class OpenedFile:
     async def end(self, *, complete: bool) -> None:
         """Close the file, and say how the upload ended if it was one."""
         size = 0
-        if self.writable:
+        told = self.writable and _wants_uploads(self.filesystem)
+        if told:
             with suppress(OSError):
                 size = (await settled(self.file.stat())).size or 0
         try:
@@ -107,9 +109,14 @@ class OpenedFile:
             self.failed = True
             raise
         finally:
-            if self.writable:
+            if told:
                 upload = Upload(self.path, size, complete and not self.failed)
                 await settled(self.filesystem.upload_ended(upload))
+
+
+def _wants_uploads(filesystem: Filesystem) -> bool:
+    method = getattr(filesystem.upload_ended, "__func__", None)
+    return method is not Filesystem.upload_ended
 
 
 class OpenedDirectory:
@@ -190,7 +197,7 @@ async def perform(filesystem: Filesystem, call: Call) -> Any:
 
 def _changes(request: Any) -> bool:
     if isinstance(request, msg.Open):
-        return bool(request.flags & WRITING)
+        return bool(request.flags & _WRITING)
     return type(request) not in _LOOKS
 
 
@@ -256,7 +263,7 @@ def answer(server: Server, call: Call, value: Any, error: OSError | None) -> Non
 async def _open(fs: Filesystem, request: msg.Open, files: tuple[Any, ...]) -> OpenedFile:
     flags = OpenFlag(request.flags & 0x3F)
     file = await settled(fs.open(request.path, flags, request.attributes))
-    return OpenedFile(fs, request.path, file, bool(flags & WRITING))
+    return OpenedFile(fs, request.path, file, bool(request.flags & _WRITING))
 
 
 async def _open_directory(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,7 @@ CLOSING = 30.0
 """Seconds that files have to be closed when the session is over; then the storage hangs."""
 
 _SMALL = 16 * KIB
+_MODEST = 64 * KIB
 _SHORT = 256 * KIB
 _FEW = 16
 _LONG = (ReadDir, FSync, CopyData, CheckFile, CheckFileHandle, CheckFileName)
@@ -178,16 +179,17 @@ class Service:
             self._fail(error)
 
     def _take_calls(self) -> None:
-        server, calls = self._server, self._calls
+        server, calls, taken = self._server, self._calls, 0
         while self._unsent < UNSENT and self._alone is None:
-            if self._input and server.wants_input:
-                data = self._input.popleft()
-                server.receive(data)
-                self._line.credit(len(data))  # type: ignore[union-attr]
-            if (call := server.next_call()) is not None:
+            while (call := server.next_call()) is not None:
                 calls.append(call)
-            elif not (self._input and server.wants_input):
+            if not self._input or not server.wants_input:
                 break
+            data = self._input.popleft()
+            server.receive(data)
+            taken += len(data)
+        if taken:
+            self._line.credit(taken)  # type: ignore[union-attr]
 
     def _carry_out(self) -> None:
         """Carry out calls here in their order while none has to wait, and the rest in lanes."""
@@ -219,10 +221,10 @@ class Service:
             buffer: bytearray | None = None
             work: Coroutine[Any, Any, Any]
             if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
-                if (buffer := self._take_buffer()) is None:
+                if (buffer := self._take_buffer(row)) is None:
                     return True  # some of those that are lent are sent first
                 work = read_row(row, memoryview(buffer), wait=False)
-            elif not _is_short(row):
+            elif not (isinstance(first.request, ReadDir) or _is_short(row)):
                 return False
             elif isinstance(first.request, Write):
                 work = write_row(row)
@@ -305,7 +307,7 @@ class Service:
         first = calls[0]
         buffer: bytearray | None = None
         if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
-            buffer = self._take_buffer()
+            buffer = self._take_buffer(list(islice(calls, row)))
             if buffer is None:
                 return False
         elif not isinstance(first.request, (Write, ReadDir)):
@@ -389,7 +391,9 @@ class Service:
             failed = numbered(error) if isinstance(error, OSError) else internal(error)
             value = [(None, failed)] * len(calls)
         elif buffer is not None:
-            self._answer_reads(calls, buffer, value)
+            answer_row(self._server, calls, memoryview(buffer), value)
+            if not value:
+                self._release(buffer)
             return
         elif value is None:
             value = [(None, None)] * len(calls)
@@ -399,31 +403,27 @@ class Service:
             self._log(problem)
             answer(self._server, call, result, problem)
 
-    def _answer_reads(self, calls: list[Call], buffer: bytearray, size: int) -> None:
-        needed = size + len(calls) * DATA_ROOM
-        if needed < _SMALL:
-            # A copy, so that small files read in one turn need not wait for each other's buffers.
-            answer_row(self._server, calls, memoryview(buffer[:needed]), size)
-            self._release(buffer)
-        else:
-            answer_row(self._server, calls, memoryview(buffer), size)
-
     def _log(self, problem: OSError | None) -> None:
         if problem is not None and isinstance(problem.__cause__, Exception):
             _logger.error("a filesystem failed", exc_info=problem.__cause__)
 
     # --- buffers for what is read ---
 
-    def _take_buffer(self) -> bytearray | None:
+    def _take_buffer(self, row: Sequence[Call]) -> bytearray | None:
+        """Return memory for the answers to READs; None when too much of it waits to be sent."""
+        size = sum([DATA_ROOM + call.request.length for call in row])  # type: ignore[attr-defined]
+        if size <= _MODEST:
+            return bytearray(size)
         if len(self._lent) == BUFFERS:
             return None
         buffer = self._buffers.pop() if self._buffers else bytearray(BLOCK)
         self._lent[id(buffer)] = buffer
         return buffer
 
-    def _release(self, buffer: bytearray) -> None:
-        del self._lent[id(buffer)]
-        self._buffers.append(buffer)
+    def _release(self, buffer: object) -> None:
+        """Let a block be used again; other memory goes its own way."""
+        if (block := self._lent.pop(id(buffer), None)) is not None:
+            self._buffers.append(block)
 
     # --- to the client ---
 
@@ -466,8 +466,8 @@ class Service:
     def _sent(self) -> None:
         """The first piece of the queue is on its way: its memory can be used again."""
         piece = self._queue.popleft()
-        if isinstance(piece, memoryview) and id(piece.obj) in self._lent:
-            self._release(piece.obj)  # type: ignore[arg-type]
+        if isinstance(piece, memoryview):
+            self._release(piece.obj)
         if not self._queue:
             self._unsent = 0
             if not self._server.outstanding:
@@ -480,6 +480,8 @@ class Service:
         for piece in self._server.data_to_send():
             if len(piece) < _SMALL:
                 small += piece
+                if isinstance(piece, memoryview):
+                    self._release(piece.obj)
                 continue
             if small:
                 self._queue.append(small)

@@ -30,6 +30,9 @@ Less than a disk with moving parts needs for one access, and more than any work 
 _HURRIED = 100
 """Jobs nobody waits for after one that was not short."""
 
+_WARY = 100
+"""Jobs done in threads after one that was not for the loop."""
+
 
 class Threads:
     """At most ``most`` threads, which start when there is work and end when there was none long.
@@ -45,6 +48,7 @@ class Threads:
         self._threads = 0
         self._jobs = 0
         self._hurried = 0
+        self._wary = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(
@@ -62,6 +66,7 @@ class Threads:
         """
         job = _Job(self, work, done)
         self._jobs += 1
+        self._wary = max(0, self._wary - 1)
         self._queue.put(job)
         if self._timer is not None:
             self._timer.cancel()
@@ -83,7 +88,7 @@ class Threads:
     @property
     def prompt(self) -> bool:
         """Whether work that is short may be done on the loop: the storage is prompt, and was."""
-        return self._prompt and not self._hurried
+        return self._prompt and not self._wary
 
     def now(self, work: Callable[[], T]) -> T:
         """Return what ``work`` does, done here and now; not for a while again if it took its time.
@@ -94,11 +99,11 @@ class Threads:
         try:
             return work()
         except BlockingIOError:
-            self._hurried = _HURRIED
+            self._wary = _WARY
             raise
         finally:
             if self._loop.time() - before > SLOW:
-                self._hurried = _HURRIED
+                self._wary = _WARY
 
     def report(self, job: _Job) -> None:
         """Let the loop know that a job is done; for a job's thread."""

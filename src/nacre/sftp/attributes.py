@@ -30,6 +30,8 @@ class AttributeFlag(IntFlag):
 
 
 _KNOWN = 0x8000000F
+_ALL = 0xF
+_PLAIN = struct.Struct(">IQIIIII")
 # Plain numbers: an IntFlag takes microseconds to be combined, and listings have many.
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
@@ -95,6 +97,13 @@ class Attributes:
         :raises ValueError: when a number does not fit: 64 bits for the size, 32 for all others.
         """
         try:
+            if (
+                None not in (self.size, self.uid, self.permissions, self.atime)
+                and not self.extended
+            ):
+                return _PLAIN.pack(
+                    _ALL, self.size, self.uid, self.gid, self.permissions, self.atime, self.mtime
+                )
             return self._encode()
         except struct.error:
             raise ValueError(f"an attribute is out of range: {self}") from None

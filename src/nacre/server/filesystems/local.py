@@ -10,8 +10,10 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from nacre.runtime.filesystem import WRITING, File, Filesystem
+from nacre.server.filesystems.mounts import is_local
 from nacre.server.filesystems.walk import Place, Walker, encoded, failure, pointing_at
 from nacre.sftp.attributes import Attributes, Entry, longname
 from nacre.sftp.extensions import FileSystemStatus
@@ -35,6 +37,7 @@ class LocalFile(File):
     def __init__(self, number: int, permitted: int) -> None:
         self._number = number
         self._permitted = permitted
+        self._no_wait = _NO_WAIT
 
     def pread(self, size: int, offset: int) -> bytes:
         """See :meth:`nacre.File.pread`."""
@@ -49,7 +52,7 @@ class LocalFile(File):
         _check_offset(offset)
         total, left = 0, list(buffers)
         while left:
-            count = self._preadv(left, offset + total, 0 if wait else _NO_WAIT)
+            count = self._preadv(left, offset + total, 0 if wait else self._no_wait)
             if not count:
                 break
             total += count
@@ -60,9 +63,11 @@ class LocalFile(File):
         try:
             return os.preadv(self._number, buffers, offset, flags)
         except OSError as error:
-            if flags and error.errno == errno.EOPNOTSUPP:
-                raise BlockingIOError(errno.EAGAIN, "the file system can't say") from None
-            raise
+            if not flags or error.errno != errno.EOPNOTSUPP:
+                raise
+        # Such as tmpfs, which has it all in memory.
+        self._no_wait = 0
+        return os.preadv(self._number, buffers, offset)
 
     def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
         """See :meth:`nacre.File.pwritev`."""
@@ -186,10 +191,14 @@ class LocalFilesystem(Filesystem):
         :raises OSError: ``root`` can't be opened.
         """
         self.read_only = read_only
-        self.prompt = True
         self._user = user
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._walker = Walker(self._root)
+
+    @property
+    def prompt(self) -> bool:
+        """Whether no part of it is behind a network."""
+        return is_local(self._root)
 
     def close(self) -> None:
         """See :meth:`nacre.Filesystem.close`."""
@@ -200,16 +209,23 @@ class LocalFilesystem(Filesystem):
     def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> LocalFile:
         """See :meth:`nacre.Filesystem.open`."""
         mode = 0o666 if attributes.permissions is None else attributes.permissions & 0o777
-        exclusive = OpenFlag.CREAT | OpenFlag.EXCL
-        follow = flags & exclusive != exclusive
-        with self._walker.place(path, follow=follow) as place:
-            number = os.open(place.name, _system_flags(flags), mode, dir_fd=place.directory)
+        wanted = _system_flags(int(flags))
+        try:
+            number = self._open(path, wanted, mode, follow=False)
+        except OSError as error:
+            if error.errno != errno.ELOOP or wanted & os.O_EXCL:
+                raise
+            number = self._open(path, wanted, mode, follow=True)
         try:
             _check_regular(number)
         except BaseException:
             os.close(number)
             raise
         return LocalFile(number, self.permitted)
+
+    def _open(self, path: str, flags: int, mode: int, *, follow: bool) -> int:
+        with self._walker.place(path, follow=follow) as place:
+            return os.open(place.name, flags, mode, dir_fd=place.directory)
 
     def scandir(self, path: str) -> _Listing:
         """See :meth:`nacre.Filesystem.scandir`."""
@@ -219,16 +235,19 @@ class LocalFilesystem(Filesystem):
 
     def stat(self, path: str) -> Attributes:
         """See :meth:`nacre.Filesystem.stat`."""
-        return self._stat(path, follow=True)
+        found = self._stat(path, follow=False)
+        # Most are no links, and then one look is enough.
+        return Attributes.of(
+            self._stat(path, follow=True) if stat.S_ISLNK(found.st_mode) else found
+        )
 
     def lstat(self, path: str) -> Attributes:
         """See :meth:`nacre.Filesystem.lstat`."""
-        return self._stat(path, follow=False)
+        return Attributes.of(self._stat(path, follow=False))
 
-    def _stat(self, path: str, *, follow: bool) -> Attributes:
+    def _stat(self, path: str, *, follow: bool) -> os.stat_result:
         with self._walker.place(path, follow=follow) as place:
-            found = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
-            return Attributes.of(found)
+            return os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
 
     def set_attributes(
         self, path: str, attributes: Attributes, *, follow_symlinks: bool = True
@@ -373,7 +392,8 @@ def _group_name(gid: int) -> str:
     return ""
 
 
-def _system_flags(flags: OpenFlag) -> int:
+@cache
+def _system_flags(flags: int) -> int:
     chosen = _OPEN
     if not flags & (OpenFlag.WRITE | OpenFlag.APPEND):
         # To make or to cut a file is to write to it, whatever else is asked for.

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 
 _LINKS = 40
 """Symbolic links in one walk, as Linux has it."""
@@ -21,6 +19,8 @@ _STEPS = 8192
 
 _PATH = 4096
 """Octets of a path, as Linux has it."""
+
+_NO_NUMBER = (-1, -1)
 
 _HERE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC
 _DIRECTORY = _HERE | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -44,17 +44,6 @@ def encoded(path: str) -> bytes:
     return octets
 
 
-@dataclass(slots=True)
-class Place:
-    """Where a walk ended: a name in a directory, or the directory itself, named ``.``.
-
-    :ivar directory: its descriptor, open as long as the place is.
-    """
-
-    directory: int
-    name: bytes
-
-
 class Walker:
     """Finds places below ``root``, a descriptor; relative paths start from ``base``."""
 
@@ -62,57 +51,71 @@ class Walker:
         self._root = root
         self._base = base
 
-    @contextmanager
-    def place(self, path: str, *, follow: bool = False) -> Iterator[Place]:
-        """Find the place that ``path`` names; its last name need not exist.
+    def place(self, path: str, *, follow: bool = False) -> Place:
+        """Find the place that ``path`` names, to be left by ``with``; its last name need not exist.
 
         :param follow: go through a link at the end; what is there then is no link when looked at.
         :raises OSError: a directory on the way is missing, or can't be passed.
         """
-        walk = self._walk(path, follow)
+        octets = encoded(path)
+        names = octets.split(b"/")
+        if not octets.startswith(b"/"):
+            names = [*self._base, *names]
+        # What ends in a slash is a directory: through a link, if there is one.
+        follow = follow or octets.endswith((b"/", b"/."))
         try:
-            yield Place(walk.directory, walk.name)
-        finally:
-            walk.close()
+            return self._walk(names, follow, numbered=b".." in names)
+        except _NumbersNeeded:
+            return self._walk(names, follow, numbered=True)
+
+    def _walk(self, names: list[bytes], follow: bool, *, numbered: bool) -> Place:
+        place = Place(self._root, numbered)
+        try:
+            place.go(names, follow)
+        except BaseException:
+            place.close()
+            raise
+        return place
 
     def real(self, path: str) -> str:
         """Return the absolute path below the root, without links; its last name may be missing."""
-        walk = self._walk(path, True)
-        try:
-            names = [name for name, _ in walk.above]
-            if walk.name != b".":
-                names.append(walk.name)
-        finally:
-            walk.close()
+        with self.place(path, follow=True) as place:
+            names = [name for name, _ in place.above]
+            if place.name != b".":
+                names.append(place.name)
         return "/" + b"/".join(names).decode("utf-8", "surrogateescape")
 
-    def _walk(self, path: str, follow: bool) -> _Walk:
-        octets = encoded(path)
-        walk = _Walk(self._root)
-        try:
-            names = octets.split(b"/")
-            if not octets.startswith(b"/"):
-                names = [*self._base, *names]
-            # What ends in a slash is a directory: through a link, if there is one.
-            walk.go(names, follow or octets.endswith((b"/", b"/.")))
-        except BaseException:
-            walk.close()
-            raise
-        return walk
+
+class _NumbersNeeded(Exception):
+    """A link leads up, and the directories above were not numbered."""
 
 
-class _Walk:
-    """One walk: the directory it is in, and the names and numbers of those above."""
+class Place:
+    """Where a walk is, and where it ended: a name in a directory, or the directory itself, ``.``.
 
-    def __init__(self, root: int) -> None:
+    :ivar directory: its descriptor, open as long as the place is.
+    :ivar name: the name in it.
+    :ivar above: the names of the directories on the way, and the numbers of those above each.
+    """
+
+    __slots__ = ("_links", "_numbered", "_root", "_steps", "above", "directory", "name")
+
+    def __init__(self, root: int, numbered: bool) -> None:
         self._root = root
+        self._numbered = numbered
         self._links = self._steps = 0
-        self._ids: list[tuple[int, int]] = []
         self.directory = root
         self.above: list[tuple[bytes, tuple[int, int]]] = []
         self.name = b"."
 
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
+        """Close the directory."""
         self._move(self._root)
 
     def _move(self, directory: int) -> None:
@@ -159,7 +162,7 @@ class _Walk:
                 raise
             return self._target(name)
         try:
-            number = _number(self.directory)
+            number = _number(self.directory) if self._numbered else _NO_NUMBER
         except BaseException:
             os.close(entered)
             raise
@@ -178,6 +181,8 @@ class _Walk:
     def _up(self) -> None:
         if not self.above:
             return
+        if not self._numbered:
+            raise _NumbersNeeded
         _, number = self.above.pop()
         above = os.open(b"..", _DIRECTORY, dir_fd=self.directory)
         if _number(above) != number:
