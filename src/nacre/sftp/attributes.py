@@ -30,6 +30,8 @@ class AttributeFlag(IntFlag):
 
 
 _KNOWN = 0x8000000F
+_USUAL = 0x0000000F
+_USUAL_FIELDS = struct.Struct(">QIIIII")
 # Plain numbers: an IntFlag takes microseconds to be combined, and listings have many.
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
@@ -130,6 +132,8 @@ def take_attributes(reader: Reader) -> Attributes:
         not have: where they end is unknown.
     """
     flags = reader.u32()
+    if flags == _USUAL:
+        return Attributes(*_USUAL_FIELDS.unpack(reader.octets(_USUAL_FIELDS.size)))
     if flags & ~_KNOWN:
         raise MalformedMessage(f"attributes with unknown flags 0x{flags & ~_KNOWN:x}")
     size = uid = gid = permissions = atime = mtime = None
@@ -141,7 +145,7 @@ def take_attributes(reader: Reader) -> Attributes:
         permissions = reader.u32()
     if flags & 8:
         atime, mtime = reader.u32(), reader.u32()
-    extended = _take_extended(reader) if flags & AttributeFlag.EXTENDED else ()
+    extended = _take_extended(reader) if flags & _EXTENDED else ()
     return Attributes(size, uid, gid, permissions, atime, mtime, extended)
 
 
