@@ -304,13 +304,24 @@ class SFTPSession:
     ) -> asyncio.Future[list[memoryview] | NacreError | None]:
         """Send a READ; the future gets what :meth:`read` gives its waiter."""
         self.check()
+        return self._expect(self.client.send_read(handle, offset, length))
+
+    def start_write(
+        self, handle: bytes, offset: int, data: bytes
+    ) -> asyncio.Future[NacreError | None]:
+        """Send ``data`` as a WRITE, together with other requests where it is small."""
+        self.check()
+        return self._expect(self.client.send_write(handle, offset, data))
+
+    def _expect(self, number: int) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self.loop.create_future()
 
         def accept(result: Result) -> None:
             if not future.done():
                 future.set_result(result)
 
-        self.read(handle, offset, length, accept)
+        self._waiters[number] = accept
+        self._schedule()
         return future
 
     def write(
