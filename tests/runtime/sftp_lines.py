@@ -35,6 +35,9 @@ class MemoryLine:
         self.closed = False
         self.on_write: Callable[[], None] = lambda: None
 
+    def before_write(self, collect: Callable[[], None]) -> None:
+        self.session.loop.call_soon(collect)
+
     def try_write(self, data: Buffer) -> int:
         part = bytes(data[: self.takes])
         self.accept(part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+from collections.abc import Callable
 
 from nacre.errors import ConnectFailed, ConnectionLost
 from nacre.limits import KIB
@@ -33,6 +34,10 @@ class _Pipes:
             session.feed(data)
         session.end()
         await self._process.wait()
+
+    def before_write(self, collect: Callable[[], None]) -> None:
+        """Call ``collect`` in this turn of the loop."""
+        asyncio.get_running_loop().call_soon(collect)
 
     def try_write(self, data: Buffer) -> int:
         """Send nothing yet: :meth:`write` does."""

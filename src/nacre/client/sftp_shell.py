@@ -185,7 +185,7 @@ class Shell:
             progress=self.meter.update if self.meter.enabled else None,
             on_error=self._tell,
             on_skip=lambda path: self.complain(f'"{safe(path)}": not a regular file'),
-            on_file=begin,
+            on_file=None if settings.quiet else begin,
         )
 
     def _tell(self, error: OSError) -> None:

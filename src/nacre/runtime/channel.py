@@ -214,6 +214,10 @@ class Channel:
         connection.driver.flush_if_large()
         return taken
 
+    def before_write(self, collect: Callable[[], None]) -> None:
+        """Call ``collect`` before what this turn of the loop puts out is written."""
+        self._connection.driver.before_write(collect)
+
     @property
     def congested(self) -> bool:
         """Whether the socket takes no more."""

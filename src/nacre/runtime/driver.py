@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
@@ -77,6 +78,7 @@ class Driver(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_buffer",
+        "_collectors",
         "_dispatching",
         "_linger",
         "_owner",
@@ -104,6 +106,7 @@ class Driver(asyncio.BufferedProtocol):
         self.received_at = loop.time()
         self._owner = owner
         self._buffer = receive_buffer(loop)
+        self._collectors: list[Callable[[], None]] = []
         self._dispatching = False
         self._scheduled = False
         self._reading = True
@@ -178,6 +181,11 @@ class Driver(asyncio.BufferedProtocol):
             self._scheduled = True
             self.loop.call_soon(self._turn)
 
+    def before_write(self, collect: Callable[[], None]) -> None:
+        """Call ``collect``, which may call the engine, right before this turn's write."""
+        self._collectors.append(collect)
+        self.touch()
+
     def flush_if_large(self) -> None:
         """Write now when much is waiting, so that the outbox stays small."""
         if self.engine.output_size >= FLUSH:
@@ -197,8 +205,12 @@ class Driver(asyncio.BufferedProtocol):
     # --- one turn ---
 
     def _turn(self) -> None:
-        self._scheduled = False
-        self._finish_turn()
+        try:
+            while self._collectors:
+                self._collectors.pop()()
+        finally:
+            self._scheduled = False
+            self._finish_turn()
 
     def _finish_turn(self) -> None:
         self._dispatch()

@@ -13,11 +13,10 @@ from nacre.errors import NacreError
 from nacre.runtime.places import data_parts, set_attributes
 from nacre.runtime.pumps import Download, Moved, Upload, write_all
 from nacre.runtime.sftp_file import SFTPFile
-from nacre.runtime.sftp_session import HEAD_ROOM, SFTPSession
+from nacre.runtime.sftp_session import SFTPSession
 from nacre.sftp import extensions as ext
 from nacre.sftp import messages as msg
 from nacre.sftp.attributes import Attributes
-from nacre.sftp.client import Result
 from nacre.sftp.messages import OpenFlag
 from nacre.wire.codec import Buffer
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 _WRITABLE = 0o200
 _DEFAULT_MODE = 0o666
 _RELAYED = 1 << 20
+_LEAST_READ = 4096
 
 
 class Mover(Protocol):
@@ -191,30 +191,34 @@ class Downloader:
 
 
 class _LocalSource:
-    """A local file that is read; opened, and when it is small read, in one go in a thread."""
+    """A local file that is read; a small one is read when it is opened.
 
-    def __init__(self, path: str, start: int, block: bytearray) -> None:
+    :ivar whole: what a small file holds, or None.
+    """
+
+    def __init__(self, path: str, start: int, small: int) -> None:
+        """Name a file; ``small`` is less than so many octets."""
         self._path = path
         self._start = start
-        self.block = block
+        self._small = small
         self.descriptor = -1
         self.attributes = Attributes()
         self.parts: list[tuple[int, int | None]] = []
-        self.whole: int | None = None
+        self.whole: bytes | None = None
 
     def open(self) -> None:
-        """Open it, and read it when it fits into the block; ``whole`` is then its size."""
+        """Open it, and read and close it when it is small."""
         self.descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self.descriptor)
         self.attributes = Attributes.of(status)
-        room = memoryview(self.block)[HEAD_ROOM:]
-        if self._start == 0 and status.st_size < len(room):
-            got = total = os.preadv(self.descriptor, [room], 0)
-            while got and total < len(room):
-                got = os.preadv(self.descriptor, [room[total:]], total)
-                total += got
-            if total < len(room):
-                self.whole = total
+        if self._start == 0 and status.st_size < self._small:
+            data = os.pread(self.descriptor, max(status.st_size, _LEAST_READ), 0)
+            while data and len(data) < self._small:
+                if not (more := os.pread(self.descriptor, _LEAST_READ, len(data))):
+                    break
+                data += more
+            if len(data) < self._small:
+                self.whole = data
                 self.close()
                 return
         self.parts = [(self._start, None)]
@@ -245,7 +249,7 @@ class Uploader:
     ) -> int:
         """See :class:`Mover`."""
         session = self._session
-        file = _LocalSource(source, start, session.take_block())
+        file = _LocalSource(source, start, session.write_size)
         try:
             quick = attributes.is_file
             await (session.disk.run_quick if quick else session.disk.run)(file.open)
@@ -253,42 +257,38 @@ class Uploader:
             try:
                 if file.whole is None:
                     size = await self._pump(handle, file, start, moved)
+                    asked = await self._complete(handle, file, size, options)
                 else:
-                    size = await self._send_whole(handle, file, moved)
-                kept = await self._complete(handle, file, size, options)
+                    size = len(file.whole)
+                    asked = self._send_whole(handle, file, options)
             except BaseException:
                 session.close_handle(handle)
                 raise
-            closed = session.start(msg.Close(handle))
-            if kept is not None:
-                await session.result(kept)
-            await session.result(closed)
+            asked.append(session.start(msg.Close(handle)))
+            for future in asked:
+                await session.result(future)
+            if file.whole:
+                moved(size)
         finally:
             file.close()
         return size
 
-    async def _send_whole(self, handle: bytes, file: _LocalSource, moved: Moved) -> int:
-        size = file.whole or 0
-        if size:
-            session = self._session
-            future: asyncio.Future[Result] = session.loop.create_future()
-
-            def accept(result: Result) -> None:
-                if not future.done():
-                    future.set_result(result)
-
-            session.write(handle, 0, file.block, size, accept)
-            result = await future
-            if isinstance(result, NacreError):
-                raise result
-            moved(size)
-        else:
-            self._session.give_block(file.block)
-        return size
+    def _send_whole(
+        self, handle: bytes, file: _LocalSource, options: Options
+    ) -> list[asyncio.Future[NacreError | None]]:
+        """Ask for all at once: a server does what concerns one file in the order it is asked."""
+        session = self._session
+        asked: list[asyncio.Future[NacreError | None]] = []
+        if file.whole:
+            asked.append(session.start_write(handle, 0, file.whole))
+        if options.fsync and session.client.offers(ext.FSync.EXTENSION):
+            asked.append(session.start(ext.FSync(handle)))
+        if options.preserve:
+            asked.append(session.start(msg.FSetStat(handle, _kept(file.attributes))))
+        return asked
 
     async def _pump(self, handle: bytes, file: _LocalSource, start: int, moved: Moved) -> int:
         session = self._session
-        session.give_block(file.block)
         quick = file.attributes.is_file
         pump = Upload(session, handle, file.descriptor, file.parts, moved, quick=quick)
         try:
@@ -302,18 +302,18 @@ class Uploader:
 
     async def _complete(
         self, handle: bytes, file: _LocalSource, size: int, options: Options
-    ) -> asyncio.Future[NacreError | None] | None:
+    ) -> list[asyncio.Future[NacreError | None]]:
         """Give the copy what it needs beside its octets; what is on its way is returned."""
         session = self._session
         last = file.parts[-1][1] if file.parts else None
-        if file.whole is None and last != size:
+        if last != size:
             # A hole at the end: nothing was written there that would have made the file so long.
             await session.request(msg.FSetStat(handle, Attributes(size=size)))
         if options.fsync and session.client.offers(ext.FSync.EXTENSION):
             await session.request(ext.FSync(handle))
         if options.preserve:
-            return session.start(msg.FSetStat(handle, _kept(file.attributes)))
-        return None
+            return [session.start(msg.FSetStat(handle, _kept(file.attributes)))]
+        return []
 
 
 def _open_target(path: str, attributes: Attributes, start: int) -> msg.Open:

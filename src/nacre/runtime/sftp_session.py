@@ -44,6 +44,9 @@ class Line(Protocol):
     What it has taken may change afterwards: memory is used again.
     """
 
+    def before_write(self, collect: Callable[[], None]) -> None:
+        """Call ``collect`` before what this turn of the loop sends is sent."""
+
     def try_write(self, data: Buffer) -> int:
         """Send what goes at once, and return how much that was."""
 
@@ -66,6 +69,10 @@ class ChannelLine:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._writer = Writer(channel)
+
+    def before_write(self, collect: Callable[[], None]) -> None:
+        """See :class:`Line`."""
+        self._channel.before_write(collect)
 
     def try_write(self, data: Buffer) -> int:
         """See :class:`Line`."""
@@ -201,9 +208,9 @@ class SFTPSession:
         """Take what the server sent."""
         if self.error is not None:
             return
-        if not self._uncredited:
-            self.loop.call_soon(self._credit)
         self._uncredited += len(data)
+        if not self._scheduled:
+            self._schedule()
         try:
             results = self.client.receive(data)
         except RemoteProtocolError as error:
@@ -216,12 +223,6 @@ class SFTPSession:
             self.share_window()
         elif not waiters:
             self._changed.wake()  # Somebody waits for the server's VERSION.
-
-    def _credit(self) -> None:
-        """Let the server send again what came in this turn of the loop."""
-        octets, self._uncredited = self._uncredited, 0
-        if self.error is None and self._line is not None:
-            self._line.credit(octets)
 
     def end(self, error: NacreError | None = None) -> None:
         """The stream ended."""
@@ -242,17 +243,19 @@ class SFTPSession:
         :raises SFTPError: the server says no.
         :raises ConnectionLost: the session has ended; another error that ended it likewise.
         """
-        self.check()
         while self.client.room <= 0:
-            await self._changed.wait()
             self.check()
+            await self._changed.wait()
         future = self.start(request)
         try:
-            return await self.result(future)
+            result = await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and isinstance(request, HandleRequest):
                 self._let_go(future.result())
             raise
+        if isinstance(result, NacreError):
+            raise result.with_traceback(None)
+        return result
 
     def start(self, request: Request[T]) -> asyncio.Future[T | NacreError]:
         """Send a request; :meth:`result` waits for its answer."""
@@ -301,13 +304,24 @@ class SFTPSession:
     ) -> asyncio.Future[list[memoryview] | NacreError | None]:
         """Send a READ; the future gets what :meth:`read` gives its waiter."""
         self.check()
+        return self._expect(self.client.send_read(handle, offset, length))
+
+    def start_write(
+        self, handle: bytes, offset: int, data: bytes
+    ) -> asyncio.Future[NacreError | None]:
+        """Send ``data`` as a WRITE, together with other requests where it is small."""
+        self.check()
+        return self._expect(self.client.send_write(handle, offset, data))
+
+    def _expect(self, number: int) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self.loop.create_future()
 
         def accept(result: Result) -> None:
             if not future.done():
                 future.set_result(result)
 
-        self.read(handle, offset, length, accept)
+        self._waiters[number] = accept
+        self._schedule()
         return future
 
     def write(
@@ -380,9 +394,9 @@ class SFTPSession:
 
     def _schedule(self) -> None:
         """Send before this turn of the loop is over, so that requests of one turn leave at once."""
-        if not self._scheduled:
+        if not self._scheduled and self._line is not None:
             self._scheduled = True
-            self.loop.call_soon(self._flush)
+            self._line.before_write(self._flush)
 
     def _take_output(self) -> None:
         """Put small requests into the queue, joined."""
@@ -396,7 +410,11 @@ class SFTPSession:
             self._queue.append(memoryview(b"".join(joined)))
 
     def _flush(self) -> None:
+        """Let the server send again what came in, and send what this turn of the loop asks for."""
         self._scheduled = False
+        if self._uncredited and self.error is None and self._line is not None:
+            octets, self._uncredited = self._uncredited, 0
+            self._line.credit(octets)
         self._take_output()
         self._send_now()
 

@@ -30,8 +30,9 @@ class AttributeFlag(IntFlag):
 
 
 _KNOWN = 0x8000000F
-_ALL = 0xF
-_PLAIN = struct.Struct(">IQIIIII")
+_USUAL = 0x0000000F
+_USUAL_FIELDS = struct.Struct(">QIIIII")
+_USUAL_WHOLE = struct.Struct(">IQIIIII")
 # Plain numbers: an IntFlag takes microseconds to be combined, and listings have many.
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
@@ -101,8 +102,8 @@ class Attributes:
                 None not in (self.size, self.uid, self.permissions, self.atime)
                 and not self.extended
             ):
-                return _PLAIN.pack(
-                    _ALL, self.size, self.uid, self.gid, self.permissions, self.atime, self.mtime
+                return _USUAL_WHOLE.pack(
+                    _USUAL, self.size, self.uid, self.gid, self.permissions, self.atime, self.mtime
                 )
             return self._encode()
         except struct.error:
@@ -139,6 +140,8 @@ def take_attributes(reader: Reader) -> Attributes:
         not have: where they end is unknown.
     """
     flags = reader.u32()
+    if flags == _USUAL:
+        return Attributes(*_USUAL_FIELDS.unpack(reader.octets(_USUAL_FIELDS.size)))
     if flags & ~_KNOWN:
         raise MalformedMessage(f"attributes with unknown flags 0x{flags & ~_KNOWN:x}")
     size = uid = gid = permissions = atime = mtime = None
@@ -150,7 +153,7 @@ def take_attributes(reader: Reader) -> Attributes:
         permissions = reader.u32()
     if flags & 8:
         atime, mtime = reader.u32(), reader.u32()
-    extended = _take_extended(reader) if flags & AttributeFlag.EXTENDED else ()
+    extended = _take_extended(reader) if flags & _EXTENDED else ()
     return Attributes(size, uid, gid, permissions, atime, mtime, extended)
 
 

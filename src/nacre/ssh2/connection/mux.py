@@ -54,6 +54,7 @@ from nacre.wire.text import safe
 _DATA = Struct(">BII")
 _DATA_NUMBER = int(Msg.CHANNEL_DATA)
 _EXTENDED_DATA = Struct(">BIII")
+_WINDOW_ADJUST = Struct(">BII")  # OpenSSH sends one for every third packet.
 
 _PEER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 
@@ -420,9 +421,12 @@ class Mux:
             send_reply(self._outbox, ChannelWindowAdjust(channel.peer, grant).encode())
 
     def _on_window_adjust(self, payload: Buffer) -> None:
-        message = ChannelWindowAdjust.decode(payload)
-        channel = self._established(message.recipient)
-        channel.send.add(message.octets)
+        try:
+            _, number, octets = _WINDOW_ADJUST.unpack(payload)
+        except StructError:
+            raise MalformedMessage("CHANNEL_WINDOW_ADJUST is cut off, or too long") from None
+        channel = self._established(number)
+        channel.send.add(octets)
         self._unblock(channel)
 
     def _unblock(self, channel: Channel) -> None:
