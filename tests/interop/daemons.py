@@ -88,7 +88,7 @@ class Daemon:
         return status
 
 
-def _on_free_port(start: Callable[[int], Daemon], ready: str) -> Daemon:
+def on_free_port(start: Callable[[int], Daemon], ready: str) -> Daemon:
     """Start a server that can't take port 0: pick one, and again when somebody was faster."""
     for _ in range(10):
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -134,7 +134,7 @@ def start_sshd(
         config.write_text("\n".join(lines) + "\n")
         return Daemon("sshd", [sshd, "-D", "-e", "-f", config])
 
-    return _on_free_port(start, r"Server listening on 127\.0\.0\.1")
+    return on_free_port(start, r"Server listening on 127\.0\.0\.1")
 
 
 def start_dropbear(directory: Path, *options: str) -> Daemon:
@@ -150,7 +150,7 @@ def start_dropbear(directory: Path, *options: str) -> Daemon:
         where = ["-F", "-E", "-p", f"127.0.0.1:{port}", "-P", directory / "dropbear.pid"]
         return Daemon("dropbear", [dropbear, *where, *keys, *options])
 
-    return _on_free_port(start, "Not backgrounding")
+    return on_free_port(start, "Not backgrounding")
 
 
 RUN_AS = ["--run-as", "root"] if os.geteuid() == 0 else []

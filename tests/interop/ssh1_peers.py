@@ -80,9 +80,10 @@ class SSH1:
     def nacre(self, program: str, *more: str, key: bool = True) -> list[str | Path]:
         """Return the command line of one of nacre's programs up to the host."""
         port = ["-p" if program in ("ssh", "trace") else "-P", str(self.server.port)]
-        options = self.options("StrictHostKeyChecking=yes", "IdentityAgent=none")
-        identity = ["-i", self.key] if key else ["-o", "PubkeyAuthentication=no"]
-        return [*NACRE, program, *options, *port, *identity, *more]
+        options = self.options("StrictHostKeyChecking=yes")
+        agent = ["-o", "IdentityAgent=none"]
+        identity = [*agent, "-i", self.key] if key else ["-o", "PubkeyAuthentication=no"]
+        return [*NACRE, program, *options, *port, *more, *identity]
 
     def asking(self, *answers: str) -> dict[str, str]:
         """Return the environment in which ``ssh1`` gets its answers from a script."""

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import subprocess
 import tempfile
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.pageant import FILE
 from nacre.errors import UnusableKey
-from nacre.keys import agent, decode_public, dump_private
+from nacre.keys import agent, decode_public, dump_private, load_private
 from nacre.keys.key import KEY_TYPES
 from nacre.wire.codec import string, u32
 
@@ -161,3 +164,16 @@ def test_a_real_agent_refuses_a_key_it_has_not(conversation: Conversation, key_o
     request = agent.request_signature(b"no such key", b"data", "ssh-ed25519")
     with pytest.raises(UnusableKey, match="refuses to sign"):
         agent.decode_signature(conversation.ask(request))
+
+
+def test_what_pageant_said() -> None:
+    """Made by ``pageant.py``: SSH-1's requests, to PuTTY's agent."""
+    said = json.loads(FILE.read_text())
+    key, data = load_private(b64decode(said["key"])), bytes.fromhex(said["data"])
+    (identity,) = agent.decode_rsa_identities(bytes.fromhex(said["identities"]))
+    assert decode_public(identity.blob) == key.public
+    assert identity.comment == key.comment == "an old key"
+    response = agent.decode_rsa_response(bytes.fromhex(said["response"]))
+    assert response == key.sign(data, "rsa1")
+    with pytest.raises(UnusableKey):
+        agent.decode_rsa_response(bytes.fromhex(said["unknown"]))

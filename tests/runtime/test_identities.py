@@ -26,6 +26,7 @@ from nacre.runtime.identities import UNNAMED_OFFERS, Identities
 ALL = ("publickey", "password", "keyboard-interactive")
 ED = generate("ssh-ed25519", comment="ed")
 RSA = generate("ssh-rsa", bits=2048)
+OLD, OLDER = (generate("rsa1", bits=1024) for _ in range(2))
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,9 @@ class FakeAgent:
         if self.refuses:
             raise UnusableKey("no agent")
         return [(public, key.comment) for public, key in self.held.items()]
+
+    async def rsa1_keys(self):
+        return [(OLD.public, "the agent's")]
 
     async def sign(self, key, data, algorithm):
         return self.held[key].sign(data, algorithm)
@@ -122,6 +126,18 @@ async def test_keys_in_hand_come_first_and_sign(home):
         AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
     )
     assert ED.public.verify(signed.blob, b"data", "ssh-ed25519")
+
+
+async def test_rsa1_keys_are_for_ssh1_and_the_others_are_not(home):
+    """Which of the two it is, the question says: its server takes RSA1 keys alone."""
+    save(home, "identity", OLDER)
+    save(home, "id_ed25519", ED)
+    for files in (None, ["~/.ssh/identity", "~/.ssh/id_ed25519"]):
+        identities = await begun(files=files, agent=FakeAgent(RSA))
+        found, _ = await offers(identities, "publickey", server=("rsa1",))
+        assert set(found) == {OLD.public, OLDER.public}
+        found, _ = await offers(await begun(files=files, agent=FakeAgent(RSA)), "publickey")
+        assert set(found) == {RSA.public, ED.public}
 
 
 async def test_nothing_is_asked_for_last_where_a_key_in_hand_came_first():

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from nacre.errors import AccountError
-from nacre.keys import generate
+from nacre.keys import PublicKey, generate
+from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.requests import PtyRequest, Shell
 from nacre.server import pam, shadow, system
 from nacre.server.accounts import find_account
@@ -247,3 +248,22 @@ async def test_options_of_the_key_bind(system_account: SystemAccount, policy: An
     assert login.account.name == system_account.name
     assert await policy.session_request(session, Shell())
     assert not await policy.session_request(session, PTY)
+
+
+async def test_rsa1_lines_are_found_by_their_modulus(
+    system_account: SystemAccount, policy: Any
+) -> None:
+    """In SSH-1 the key's number comes first; its options are held against who can answer."""
+    old, other = (generate("rsa1", bits=1024).public for _ in range(2))
+    system_account.authorize(f'{KEY}\nfrom="192.0.2.0/24" {old} a comment\n')
+    name = system_account.name
+    assert await policy.rsa_key(name, modulus(old), Connection()) == old
+    assert await policy.rsa_key(name, modulus(other), Connection()) is None
+    assert await policy.rsa_key("no-such-account", modulus(old), Connection()) is None
+    assert await policy.public_key(name, old, "rsa1", True, Connection())
+    assert not await policy.public_key(name, old, "rsa1", True, Connection("198.51.100.1"))
+
+
+def modulus(key: PublicKey) -> int:
+    assert isinstance(key, RSA1PublicKey)
+    return key.verifier.n

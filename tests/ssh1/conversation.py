@@ -1,7 +1,7 @@
 """A server of SSH-1 that always says the same, and how its talk with a real client is written down.
 
-``python tests/ssh1/conversation.py`` (with ``src`` and ``tests`` in PYTHONPATH) records the
-transcripts anew, with the clients that are installed.
+``python tests/ssh1/conversation.py [NAME...]`` (with ``src`` and ``tests`` in PYTHONPATH) records
+the transcripts anew, with the clients that are installed.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ def _record(name: str, command: list[str], keys: dict[str, RSA1PrivateKey], seed
         (place / "askpass").chmod(0o700)
         ciphers = place / ".putty" / "sessions"
         ciphers.mkdir(parents=True)
-        (ciphers / "blowfish").write_text("Cipher=blowfish,WARN\nHostName=127.0.0.1\n")
+        for cipher in ("blowfish", "des"):
+            (ciphers / cipher).write_text(f"Cipher={cipher},WARN\nHostName=127.0.0.1\n")
         words = [word.format(port=port, home=home) for word in command]
         found = environment(
             HOME=home,
@@ -174,7 +175,7 @@ def _record(name: str, command: list[str], keys: dict[str, RSA1PrivateKey], seed
 
 
 def main() -> None:
-    """Record each client."""
+    """Record each client, or those that are named."""
     from ssh1.pair1 import rsa1
 
     keys = {"host": rsa1(1024, 11), "server": rsa1(768, 12), "user": rsa1(1024, 13)}
@@ -196,9 +197,13 @@ def main() -> None:
         "plink-key": [*plink, "-i", "{home}/key", here, "cat"],
         "plink-compressed": [*plink, "-C", "-pw", PASSWORD, here, "cat"],
         "plink-blowfish": [*plink, "-load", "blowfish", "-T", "-pw", PASSWORD, "cat"],
+        "plink-des": [*plink, "-load", "des", "-T", "-pw", PASSWORD, "cat"],
+        "plink-terminal": [*plink, "-t", "-pw", PASSWORD, here],
     }
     DIRECTORY.mkdir(exist_ok=True)
     for seed, (name, command) in enumerate(commands.items()):
+        if name not in (sys.argv[1:] or commands):
+            continue
         _record(name, command, keys, seed)
         print(name, file=sys.stderr)
 

@@ -30,7 +30,7 @@ from nacre.protocol.asks import (
     Signature,
     UserRequirement,
 )
-from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
+from nacre.protocol.options import SOFTWARE, ClientOptions, ServerOptions, algorithms
 from nacre.ssh1.engine import Client, Server
 from nacre.testing import Pair, agreeable, whole
 
@@ -105,6 +105,7 @@ def pair(
     server_bits: int = SERVER,
     seed: int = 0,
     trace: bool = False,
+    software: str = SOFTWARE,
 ) -> Pair:
     """Return two engines that have not met yet; see :class:`nacre.testing.Pair`."""
     draw = random.Random(seed).randbytes
@@ -126,6 +127,7 @@ def pair(
                     host_keys=(rsa1(host_bits),),
                     ssh1_ciphers=("3des", "blowfish", "des"),
                     announce="1.5",
+                    software=software,
                     limits=limits,
                     trace=trace,
                 ),

@@ -1,34 +1,54 @@
-"""What OpenSSH's and PuTTY's clients once said, said again: the server answers octet for octet.
+"""What peers once said, said again: OpenSSH's and PuTTY's clients, and PuTTY's server for tests.
 
-Made by ``conversation.py`` with fixed randomness on the server's side; the clients' is in what they
-said.
+Our side answers octet for octet. Made by ``conversation.py`` and ``client_conversation.py`` with
+fixed randomness on our side; the peers' is in what they said.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ssh1 import client_conversation
+from ssh1.client_conversation import ClientConversation
 from ssh1.conversation import DIRECTORY, Conversation, load_keys
 
-RECORDED = sorted(DIRECTORY.glob("*.json"))
+CLIENTS = sorted(DIRECTORY.glob("*.json"))
+SERVERS = sorted(client_conversation.DIRECTORY.glob("*.json"))
+
+slowly = pytest.mark.parametrize("slow", [False, True], ids=["", "octets"])
 
 
-@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
-@pytest.mark.parametrize("slow", [False, True], ids=["", "octets"])
-def test_replay(file: Path, slow: bool) -> None:
-    recorded = json.loads(file.read_text())
-    conversation = Conversation(load_keys(recorded["keys"]), recorded["seed"])
+def replay(recorded: dict[str, Any], ours: Conversation | ClientConversation, slow: bool) -> None:
     for octets, answer in recorded["steps"]:
         data = bytes.fromhex(octets)
         parts = [data[i : i + 1] for i in range(len(data))] if slow and data else [data]
-        said = b"".join(conversation.receive(part) for part in parts)
+        said = b"".join(ours.receive(part) for part in parts)
         assert said == bytes.fromhex(answer)
-    assert conversation.said == recorded["said"]
-    assert conversation.ended
+    assert ours.said == recorded["said"]
+    assert ours.ended
 
 
-def test_there_are_transcripts_of_both() -> None:
-    assert {"ssh1", "plink"} == {file.stem.partition("-")[0] for file in RECORDED}
+@slowly
+@pytest.mark.parametrize("file", CLIENTS, ids=lambda file: file.stem)
+def test_what_a_client_said(file: Path, slow: bool) -> None:
+    recorded = json.loads(file.read_text())
+    replay(recorded, Conversation(load_keys(recorded["keys"]), recorded["seed"]), slow)
+
+
+@slowly
+@pytest.mark.parametrize("file", SERVERS, ids=lambda file: file.stem)
+def test_what_a_server_said(file: Path, slow: bool) -> None:
+    recorded = json.loads(file.read_text())
+    keys = load_keys(recorded["keys"])
+    replay(recorded, ClientConversation(keys, recorded["seed"], recorded["how"]), slow)
+
+
+def test_there_are_transcripts_of_all() -> None:
+    assert {"ssh1", "plink"} == {file.stem.partition("-")[0] for file in CLIENTS}
+    assert {file.stem for file in SERVERS} == {
+        f"uppity-{name}" for name in client_conversation.SCENARIOS
+    }

@@ -28,7 +28,7 @@ from nacre.protocol.events import (
 from nacre.protocol.options import Algorithms
 from nacre.runtime.agent import Agent
 from nacre.runtime.base import Trace
-from nacre.runtime.connect import connect, signature_algorithms
+from nacre.runtime.connect import connect
 from nacre.runtime.connection import Connection
 from nacre.runtime.identities import Identities
 from nacre.runtime.trust import KnownHostsFile
@@ -179,7 +179,7 @@ def _identities(
         identities_only=config.identities_only,
         prompt=None if config.batch_mode else prompt,
         methods=_methods(config),
-        signatures=signature_algorithms(offered, config.protocol),
+        signatures=offered.signatures,
         submethods=config.kbd_interactive_devices,
         prompts=config.password_prompts,
         trusted=lambda: trust.mismatch is None,

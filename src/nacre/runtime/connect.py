@@ -12,7 +12,6 @@ from typing import Final, TypeAlias
 
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
-from nacre.keys.rsa1 import RSA1
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
@@ -112,8 +111,7 @@ def connect(
     if trust is None:
         trust = _known_hosts(known_hosts)
     if credentials is None:
-        signatures = signature_algorithms(offered, protocols)
-        credentials = _identities(user, host, password, keys, passphrase, agent, signatures)
+        credentials = _identities(user, host, password, keys, passphrase, agent, offered.signatures)
 
     async def start() -> Connection:
         order = trust.algorithms(host, port, offered.host_key)
@@ -221,8 +219,3 @@ def _identities(
         passphrase=passphrase,
         signatures=signatures,
     )
-
-
-def signature_algorithms(offered: Algorithms, protocols: Sequence[int]) -> tuple[str, ...]:
-    """Return what users' keys may be used for: in SSH-1, RSA1 keys for their challenges."""
-    return (*offered.signatures, RSA1) if 1 in protocols else offered.signatures

@@ -48,6 +48,11 @@ def _silent(text: str) -> None:
     pass
 
 
+def _is_of_ssh1(ask: AskAuthentication) -> bool:
+    """Tell whether the server takes RSA1 keys, which those of SSH-1 do, and no others."""
+    return ask.server_algorithms == (RSA1,)
+
+
 class Identities:
     """Answers the questions of a client's authentication.
 
@@ -66,7 +71,7 @@ class Identities:
     :param passphrase: tried on every encrypted key file.
     :param prompt: asks a human for whatever else is needed; without it nobody is asked.
     :param methods: methods to use, in order.
-    :param signatures: signature algorithms to use; by default those that are no legacy.
+    :param signatures: signature algorithms to use in SSH-2; by default those that are no legacy.
     :param prompts: how often a human is asked for the same secret.
     :param trusted: tells whether the host may be given secrets.
     :param notice: gets what a human should hear; ``debug`` what one may want to know.
@@ -224,13 +229,14 @@ class Identities:
 
     async def _next_key(self, ask: AskAuthentication) -> TryPublicKey | None:
         if self._offers is None:
-            self._offers = await self._gather()
+            self._offers = await self._gather(ssh1=_is_of_ssh1(ask))
+        usable = (RSA1,) if _is_of_ssh1(ask) else self._signatures
         while self._offers:
             key = self._offers.pop(0)
             algorithms = tuple(
                 name
                 for name in key.public.signature_algorithms
-                if name in self._signatures
+                if name in usable
                 and (ask.server_algorithms is None or name in ask.server_algorithms)
             )
             if not algorithms:
@@ -241,11 +247,11 @@ class Identities:
             return TryPublicKey(key.public, algorithms, signed=key.at_hand)
         return None
 
-    async def _gather(self) -> list[UserKey]:
-        agent = await self._agent_keys()
+    async def _gather(self, *, ssh1: bool) -> list[UserKey]:
+        agent = await self._agent_keys(ssh1=ssh1)
         named: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
         unnamed: dict[PublicKey, UserKey] = {}
-        files = await self._file_keys()
+        files = await self._file_keys(ssh1=ssh1)
         for public, key in files.items():
             known = agent.pop(public, None) or key
             if known is not None:
@@ -262,24 +268,20 @@ class Identities:
         secret = {"password", "keyboard-interactive"} & set(self._methods)
         return bool(secret) and (self._password is not None or self._prompt is not None)
 
-    async def _agent_keys(self) -> dict[PublicKey, UserKey]:
+    async def _agent_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey]:
         if self._agent is None:
             return {}
-        lists = [self._agent.keys]
-        if RSA1 in self._signatures:
-            lists.append(self._agent.rsa1_keys)
-        found: list[tuple[PublicKey, str]] = []
-        for keys in lists:
-            try:
-                found += await keys()
-            except UnusableKey as error:
-                self._debug(str(error))
+        try:
+            found = await (self._agent.rsa1_keys() if ssh1 else self._agent.keys())
+        except UnusableKey as error:
+            self._debug(str(error))
+            return {}
         return {key: AgentKey(self._agent, key, comment or "agent") for key, comment in found}
 
-    async def _file_keys(self) -> dict[PublicKey, UserKey | None]:
+    async def _file_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey | None]:
         """Keys of the files in order; None where only the agent may have the private half."""
         found: dict[PublicKey, UserKey | None] = {}
-        for path in self._paths():
+        for path in self._paths(ssh1=ssh1):
             try:
                 key = await open_file(path, self._next_passphrase)
             except UnusableKey as error:
@@ -295,8 +297,8 @@ class Identities:
                 )
         return found
 
-    def _paths(self) -> list[Path]:
-        default = (SSH1_FILE, *DEFAULT_FILES) if RSA1 in self._signatures else DEFAULT_FILES
+    def _paths(self, *, ssh1: bool) -> list[Path]:
+        default = (SSH1_FILE,) if ssh1 else DEFAULT_FILES
         names = default if self._files is None else self._files
         return [Path(os.path.expanduser(name)) for name in names]
 

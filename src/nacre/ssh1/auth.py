@@ -278,6 +278,7 @@ class ServerAuth:
 class ClientAuth:
     """Tries what the owner says until the server lets us in.
 
+    :param software: the server's, as its identification names it.
     :ivar stage: which messages are legal now.
     :ivar succeeded: we are in.
     :ivar gave_up: why the owner gave up; the connection is to end with it.
@@ -291,6 +292,8 @@ class ClientAuth:
         options: ClientOptions,
         session_id: bytes,
         methods: tuple[str, ...],
+        *,
+        software: str,
     ) -> None:
         self.stage = Stage.CLIENT_IDLE
         self.succeeded = False
@@ -302,6 +305,7 @@ class ClientAuth:
         self._limits = options.limits
         self._session_id = session_id
         self._can_continue = methods
+        self._pads = not software.startswith(_PADDING_SPOILS)
         self._method = "none"
         self._detail = ""
         self._failures = 0
@@ -340,7 +344,7 @@ class ClientAuth:
         elif isinstance(chosen, TryPassword):
             self._method = "password"
             secret = chosen.password.encode("utf-8", "surrogateescape")
-            self._outbox.send(AuthPassword(_padded(secret)))
+            self._outbox.send(AuthPassword(_padded(secret) if self._pads else secret))
             self.stage = Stage.CLIENT_RESULT
         elif isinstance(chosen, TryPublicKey):
             self._method = "publickey"
@@ -392,7 +396,8 @@ class ClientAuth:
     def _answer_prompts(self, answer: Answer) -> None:
         if isinstance(answer, Responses):
             response = "".join(answer.responses[:1]).encode("utf-8", "surrogateescape")
-            self._outbox.send(AuthTISResponse(_padded(response)))
+            # Without padding: not every server cuts it off, as all do with passwords.
+            self._outbox.send(AuthTISResponse(response))
             self.stage = Stage.CLIENT_RESULT
         elif isinstance(answer, GiveUp):
             self.gave_up = answer.error
@@ -429,6 +434,8 @@ class ClientAuth:
 
 
 _STEP = 32
+_PADDING_SPOILS = ("Cisco-1.", "OSU_")
+"""Servers that take a password's padding for a part of it."""
 
 
 def _padded(secret: bytes) -> bytes:

@@ -73,6 +73,7 @@ class _Engine(Machine):
             Msg.DEBUG: self._receive_debug,
         }
         self._looping = False
+        self._peer_software = ""
 
     # --- what the owner calls ---
 
@@ -224,6 +225,7 @@ class _Engine(Machine):
             VersionReceived(VERSION, self._line.decode(), safe(peer.line), peer.before)
         )
         self._banner = None
+        self._peer_software = peer.software
         self.phase = Phase.KEX
         self._exchange_keys()
         return banner.rest
@@ -351,6 +353,7 @@ class Client(_Engine):
             self._client_options,
             exchange.session_id,
             exchange.methods,
+            software=self._peer_software,
         )
         self._handlers.update(self._auth.handlers())
         self._auth.start()
