@@ -77,6 +77,9 @@ class Limits:
     sessions: int = 10
     """Sessions open at once on one connection that a server accepts (MaxSessions)."""
 
+    listeners: int = 128
+    """Ports that a server listens on at once for one client."""
+
     channel_requests: int = 256
     """Requests of one channel, or global ones, that wait for an answer at once."""
 

@@ -233,7 +233,7 @@ async def test_the_next_address_is_tried_when_one_is_slow(
         return [(socket.AF_INET, (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
 
     monkeypatch.setattr(dialing, "_connect", connect)
-    monkeypatch.setattr(dialing, "_resolve", resolve)
+    monkeypatch.setattr(dialing, "resolve", resolve)
     monkeypatch.setattr(dialing, "ATTEMPT_DELAY", 0.01)
     with await dial("anything", server.port) as sock:
         assert sock.getpeername() == ("127.0.0.1", server.port)

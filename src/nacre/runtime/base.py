@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from nacre.errors import (
+    ChannelOpenFailed,
     ConnectionLost,
     DisconnectCode,
     Disconnected,
@@ -66,6 +67,7 @@ class BaseConnection:
         "_changed",
         "_channels",
         "_exchanges",
+        "_global_answers",
         "_keepalive",
         "_keepalive_count",
         "_keepalive_timer",
@@ -108,6 +110,7 @@ class BaseConnection:
         self._changed = Gate()
         self._transport_gone = False
         self._exchanges = 0
+        self._global_answers: dict[int, asyncio.Future[bytes | None]] = {}
         self._pings: list[asyncio.Future[bool]] = []
         self._keepalive = keepalive
         self._keepalive_count = keepalive_count
@@ -192,6 +195,12 @@ class BaseConnection:
         if (channel := self._channels.get(event.channel)) is not None:
             channel.accept_answer(event)
 
+    def _on_global_answered(self, event: GlobalRequestAnswered) -> None:
+        if (answer := self._global_answers.pop(event.token, None)) is None:
+            self._on_pong(event)
+        elif not answer.done():
+            answer.set_result(event.data if event.success else None)
+
     def _on_pong(self, event: PongReceived | GlobalRequestAnswered) -> None:
         if self._pings and not (ping := self._pings.pop(0)).done():
             ping.set_result(True)
@@ -214,6 +223,9 @@ class BaseConnection:
         for ping in self._pings:
             if not ping.done():
                 ping.set_result(False)
+        for answer in self._global_answers.values():
+            if not answer.done():
+                answer.set_result(None)
         for task in self._tasks:
             # Not at once: a task that was woken sees first what its stream or channel raises.
             self.loop.call_soon(task.cancel)
@@ -248,6 +260,36 @@ class BaseConnection:
     def add_channel(self, channel: Channel) -> None:
         """Let ``channel`` get the events of its number."""
         self._channels[channel.number] = channel
+
+    def open_channel(self, channel_type: str, data: bytes = b"") -> Channel:
+        """Ask the peer for a channel, and let it get its events.
+
+        :raises ChannelOpenFailed: there can be no such channel, or none more.
+        """
+        self.check()
+        try:
+            number = self.engine.connection.open_channel(channel_type, data)
+        except LocalProtocolError as error:
+            raise ChannelOpenFailed(0, str(error)) from error
+        channel = Channel(self, number, {0})
+        self.add_channel(channel)
+        self.driver.touch()
+        return channel
+
+    async def request(self, name: str, data: bytes) -> bytes | None:
+        """Send a global request; returns what its success carries, or None when it was refused.
+
+        :raises LocalProtocolError: too many wait for their answers.
+        :raises ConnectionLost: the connection ended before the answer.
+        """
+        self.check()
+        token = self.engine.connection.send_global_request(name, data)
+        self.driver.touch()
+        answer: asyncio.Future[bytes | None] = self.loop.create_future()
+        self._global_answers[token] = answer
+        said = await answer
+        self.check()
+        return said
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` in a task that is cancelled when the connection ends."""
@@ -363,7 +405,7 @@ COMMON: Handlers = {
     RequestReceived: BaseConnection._on_request,
     RequestAnswered: BaseConnection._on_request_answered,
     PongReceived: BaseConnection._on_pong,
-    GlobalRequestAnswered: BaseConnection._on_pong,
+    GlobalRequestAnswered: BaseConnection._on_global_answered,
     AskGlobalRequest: BaseConnection._on_global_ask,
     ConnectionEnded: BaseConnection._on_ended,
 }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, overload
 
 from nacre.errors import (
     AuthenticationFailed,
-    ChannelOpenFailed,
     DisconnectCode,
     Disconnected,
-    LocalProtocolError,
     NacreError,
 )
 from nacre.keys import PublicKey
@@ -58,6 +57,7 @@ from nacre.runtime.waiting import Opening
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.runtime.forward import Forwards, Listener, Tunnel
     from nacre.runtime.sftp_client import SFTPClient
 
 _logger = logging.getLogger("nacre.client")
@@ -137,6 +137,7 @@ class Connection(BaseConnection):
         self._credentials = credentials
         self._tried: list[str] = []
         self._can_continue: tuple[str, ...] = ()
+        self._forwards: Forwards | None = None
 
     # --- up to authentication ---
 
@@ -233,7 +234,11 @@ class Connection(BaseConnection):
     # --- what the server may ask ---
 
     def _on_open(self, ask: AskOpen) -> None:
-        self.answer(ask.ask_id, OpenRefused())
+        if self._forwards is None:
+            self.answer(ask.ask_id, OpenRefused())
+        else:
+            # In a task: what waits for the answer to a request of ours goes on before.
+            self.spawn(self._forwards.accept(ask))
 
     def _on_request_ask(self, ask: AskRequest) -> None:
         self.answer(ask.ask_id, Denied())
@@ -242,15 +247,7 @@ class Connection(BaseConnection):
 
     def open_session(self) -> Channel:
         """Ask for a session's channel."""
-        self.check()
-        try:
-            number = self.engine.connection.open_channel("session")
-        except LocalProtocolError as error:
-            raise ChannelOpenFailed(0, str(error)) from error
-        channel = Channel(self, number, {0})
-        self.add_channel(channel)
-        self.driver.touch()
-        return channel
+        return self.open_channel("session")
 
     def process(
         self,
@@ -272,7 +269,8 @@ class Connection(BaseConnection):
         :raises RequestFailed: it refused the terminal or the command.
         :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
         """
-        start = Start(command, subsystem, dict(env or {}), term, size, modes)
+        agent = self.forwards_agent
+        start = Start(command, subsystem, dict(env or {}), term, size, modes, agent)
         return Opening(lambda: start_process(self, start))
 
     def shell(
@@ -361,9 +359,87 @@ class Connection(BaseConnection):
         """
         if isinstance(input, str):
             input = input.encode(encoding or "utf-8")
-        start = Start(command, None, dict(env or {}), term, size or (80, 24), NO_MODES)
+        agent = self.forwards_agent
+        start = Start(command, None, dict(env or {}), term, size or (80, 24), NO_MODES, agent)
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self, start, how)
+
+    # --- forwarding ---
+
+    @property
+    def _forwarding(self) -> Forwards:
+        if self._forwards is None:
+            from nacre.runtime.forward import Forwards
+
+            self._forwards = Forwards(self)
+        return self._forwards
+
+    def open_connection(self, host: str, port: int) -> Opening[Tunnel]:
+        """Have the server connect to ``host``: await it, or use ``async with``.
+
+        :param host: a name or an address, as the server understands it.
+        :raises ChannelOpenFailed: the server does not allow it, or nobody answers there.
+        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        """
+        return Opening(lambda: self._forwarding.open_connection(host, port))
+
+    def forward_local(
+        self, host: str, port: int, *, listen_host: str = "localhost", listen_port: int = 0
+    ) -> Opening[Listener]:
+        """Listen here, and have the server connect to ``host`` for each who comes (``ssh -L``).
+
+        Await it, or use ``async with``. A connection that the server refuses is closed, and logged
+        as a warning.
+
+        :param listen_host: where to listen: an address of this host, "" for every one.
+        :param listen_port: 0 lets the system choose; ``Listener.port`` tells.
+        :raises OSError: the address can't be used.
+        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        """
+        listen = listen_host, listen_port
+        return Opening(lambda: self._forwarding.local((host, port), listen))
+
+    def forward_remote(
+        self, host: str, port: int, *, listen_host: str = "localhost", listen_port: int = 0
+    ) -> Opening[Listener]:
+        """Have the server listen, and connect to ``host`` for each who comes there (``ssh -R``).
+
+        Await it, or use ``async with``.
+
+        :param listen_host: where the server listens: "localhost", "" for every address, or one of
+            the server's; it may not allow all of them.
+        :param listen_port: 0 lets the server choose, but not in SSH-1; ``Listener.port`` tells.
+        :raises RequestFailed: the server does not listen there.
+        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        """
+        listen = listen_host, listen_port
+        return Opening(lambda: self._forwarding.remote((host, port), listen))
+
+    def forward_dynamic(
+        self, *, listen_host: str = "localhost", listen_port: int = 0
+    ) -> Opening[Listener]:
+        """Listen here as a SOCKS proxy (4, 4a, 5) that connects from the server (``ssh -D``).
+
+        The proxy lets in everybody who reaches it. Parameters and errors are those of
+        :meth:`forward_local`.
+        """
+        return Opening(lambda: self._forwarding.dynamic((listen_host, listen_port)))
+
+    def forward_agent(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Let sessions that start from now on use an agent of this host (``ssh -A``).
+
+        Who has the rights of root on the server can then use the agent's keys while the connection
+        lasts, though not read them.
+
+        :param path: the agent's socket; by default what ``SSH_AUTH_SOCK`` names.
+        :raises ConfigurationError: there is no agent.
+        """
+        self._forwarding.lend_agent(path)
+
+    @property
+    def forwards_agent(self) -> bool:
+        """Whether sessions may use an agent of this host."""
+        return self._forwards is not None and self._forwards.lends_agent
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,6 +6,8 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterable
+from concurrent.futures import Executor
+from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, TypeAlias
 
@@ -19,12 +21,16 @@ Address: TypeAlias = tuple[int, Any]
 """A family, and an address of it."""
 
 
-async def dial(host: str, port: int) -> socket.socket:
+async def dial(
+    host: str, port: int, *, wanted: str = "an SSH server", lookups: Executor | None = None
+) -> socket.socket:
     """Return a socket that is connected to ``host``; a cancelled call leaves none open.
 
+    :param wanted: what should run there, for error messages.
+    :param lookups: where names are looked up; by default in the loop's threads.
     :raises ConnectFailed: the name has no address, or none of its addresses answers.
     """
-    addresses = await _resolve(host, port)
+    addresses = await resolve(host, port, lookups)
     errors: list[OSError] = []
     tasks: list[asyncio.Task[socket.socket | None]] = []
     waiting = iter(addresses)
@@ -41,17 +47,22 @@ async def dial(host: str, port: int) -> socket.socket:
         for task in tasks:
             task.cancel()
             task.add_done_callback(_close_unused)
-    raise ConnectFailed(_explain(host, port, errors)) from errors[0]
+    raise ConnectFailed(_explain(host, port, wanted, errors)) from errors[0]
 
 
-async def _resolve(host: str, port: int) -> list[Address]:
+async def resolve(host: str, port: int, lookups: Executor | None = None) -> list[Address]:
+    """Return a name's addresses, the families in turn.
+
+    :raises ConnectFailed: it has none.
+    """
     loop = asyncio.get_running_loop()
     try:
         try:
             numeric = socket.AI_NUMERICHOST
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)
         except socket.gaierror:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(lookups, lookup)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConnectFailed(
@@ -98,12 +109,12 @@ def _close_unused(task: asyncio.Task[socket.socket | None]) -> None:
         sock.close()
 
 
-def _explain(host: str, port: int, errors: list[OSError]) -> str:
+def _explain(host: str, port: int, wanted: str, errors: list[OSError]) -> str:
     # asyncio puts a text of its own in place of the system's.
     said = (os.strerror(error.errno) if error.errno else str(error) for error in errors)
     reasons = "; ".join(dict.fromkeys(said))
     if any(isinstance(error, ConnectionRefusedError) for error in errors):
-        remedy = "is an SSH server running there, on this port?"
+        remedy = f"is {wanted} running there, on this port?"
     else:
         remedy = "check the address, and the network and firewalls on the way"
     return f"can't connect to {safe(host)} port {port}: {reasons}; {remedy}"

@@ -36,7 +36,7 @@ LINGER = 5.0
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
 
-def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+def receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
     """Return the buffer to read into.
 
     A selector loop asks for the buffer, fills it and hands it over in one go, so all its
@@ -103,7 +103,7 @@ class Driver(asyncio.BufferedProtocol):
         self.drained = Gate()
         self.received_at = loop.time()
         self._owner = owner
-        self._buffer = _receive_buffer(loop)
+        self._buffer = receive_buffer(loop)
         self._dispatching = False
         self._scheduled = False
         self._reading = True
@@ -116,7 +116,7 @@ class Driver(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)
         # The socket's own buffer is queue enough: writers wait while it is full.
         self.transport.set_write_buffer_limits(high=0)
-        _no_delay(transport.get_extra_info("socket"))
+        no_delay(transport.get_extra_info("socket"))
         self._owner.transport_made()
         if self.engine.phase is not Phase.CLOSED:
             self.engine.start(self.loop.time())
@@ -261,7 +261,7 @@ class Driver(asyncio.BufferedProtocol):
         self._finish_turn()
 
 
-def _no_delay(sock: socket.socket | None) -> None:
+def no_delay(sock: socket.socket | None) -> None:
     """Switch Nagle's algorithm off; asyncio does it for sockets it makes itself."""
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):

@@ -92,6 +92,25 @@ class Policy:
     ) -> Maybe[None]:
         """Note that the user is in."""
 
+    def direct_connection(self, host: str, port: int, connection: ServerConnection) -> Maybe[bool]:
+        """Tell whether the user may connect through this server to ``host``, as it was written."""
+        return False
+
+    def remote_listen(
+        self, host: str, port: int, connection: ServerConnection
+    ) -> Maybe[str | None]:
+        """Return where this server listens for the user, or None for no.
+
+        :param host: what the client asked for; "" and "localhost" among others.
+        :param port: 0 lets the system choose.
+        :returns: the address: "localhost" is reachable from this host alone, "" from everywhere.
+        """
+        return None
+
+    def agent_forwarding(self, session: Session) -> Maybe[bool]:
+        """Tell whether the session may use the client's agent; see :meth:`Session.agent_socket`."""
+        return False
+
     def session_request(self, session: Session, request: Request) -> Maybe[bool]:
         """Tell whether a shell, command, subsystem or terminal is allowed: what there is to serve.
 

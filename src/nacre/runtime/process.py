@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -14,12 +15,14 @@ from nacre.errors import (
     RequestFailed,
     StreamClosed,
 )
+from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import (
     Break,
     Env,
     Exec,
     ExitSignal,
     ExitStatus,
+    OtherRequest,
     PtyRequest,
     Request,
     Shell,
@@ -35,6 +38,8 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.runtime.connection import Connection
+
+_logger = logging.getLogger("nacre.client")
 
 Output = TypeVar("Output", str, bytes)
 
@@ -67,6 +72,7 @@ class Start:
     :ivar term: the terminal's type, such as ``xterm-256color``; None for no terminal.
     :ivar size: its columns and rows.
     :ivar modes: its encoded modes (RFC 4254 section 8).
+    :ivar agent: let it use our agent.
     """
 
     command: str | bytes | None
@@ -75,6 +81,7 @@ class Start:
     term: str | None
     size: tuple[int, int]
     modes: bytes
+    agent: bool = False
 
     @property
     def request(self) -> Request:
@@ -129,10 +136,15 @@ class Process:
             request = PtyRequest(start.term, columns, rows, 0, 0, start.modes or NO_MODES)
             if not await channel.granted(channel.request(request, want_reply=True)):
                 raise RequestFailed("the server gives no terminal; try without one (term=None)")
+        lent = 0
+        if start.agent:
+            lent = channel.request(OtherRequest(AGENT_REQUEST, b""), want_reply=True)
         if not await channel.granted(channel.request(start.request, want_reply=True)):
             raise RequestFailed(
                 f"the server refused {start.description}: it may not allow that to this user"
             )
+        if lent and not await channel.granted(lent):
+            _logger.warning("the server does not let %s use our agent", start.description)
 
     def _accept_request(self, request: Request) -> None:
         if isinstance(request, ExitStatus):

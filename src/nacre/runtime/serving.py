@@ -12,6 +12,7 @@ from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.protocol.asks import (
     Answer,
     Ask,
+    AskGlobalRequest,
     AskKeyboardInteractive,
     AskOpen,
     AskPassword,
@@ -30,9 +31,11 @@ from nacre.protocol.events import (
     Authenticated,
     AuthResult,
     ConnectionEnded,
+    GlobalRequestReceived,
     KexDone,
     VersionReceived,
 )
+from nacre.protocol.forwards import CANCEL, DIRECT, LISTEN
 from nacre.protocol.options import ServerOptions
 from nacre.runtime.base import COMMON, BaseConnection, Handlers
 from nacre.runtime.channel import Channel
@@ -45,6 +48,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.runtime.filesystem import Filesystem
+    from nacre.runtime.forward_server import ServerForwards
     from nacre.runtime.listen import Server
 
 T = TypeVar("T")
@@ -91,6 +95,7 @@ class ServerConnection(BaseConnection):
     handlers: ClassVar[Handlers]
 
     __slots__ = (
+        "_forwards",
         "_grace",
         "_policy_failed",
         "_sessions",
@@ -118,6 +123,7 @@ class ServerConnection(BaseConnection):
         self.user = ""
         self.methods: tuple[str, ...] = ()
         self._sessions: dict[int, Session] = {}
+        self._forwards: ServerForwards | None = None
         self._policy_failed = False
         self._grace: asyncio.TimerHandle | None = None
         self._welcome: asyncio.Task[None] | None = None
@@ -323,7 +329,7 @@ class ServerConnection(BaseConnection):
     # --- sessions ---
 
     def _on_open(self, ask: AskOpen) -> None:
-        if ask.channel_type != "session":
+        if ask.channel_type not in ("session", DIRECT):
             refusal = OpenRefused(
                 OpenFailure.UNKNOWN_CHANNEL_TYPE, f"no {safe(ask.channel_type, 64)} channels here"
             )
@@ -332,6 +338,8 @@ class ServerConnection(BaseConnection):
             self.answer(
                 ask.ask_id, OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "the server is stopping")
             )
+        elif ask.channel_type == DIRECT:
+            self.spawn(self.forwards.connect(ask))
         else:
             channel = Channel(self, ask.channel, {0, 1})
             self.add_channel(channel)
@@ -346,6 +354,34 @@ class ServerConnection(BaseConnection):
         del self._sessions[number]
         if self.server.closing and not self._sessions:
             self.close()
+
+    # --- forwarding ---
+
+    @property
+    def forwards(self) -> ServerForwards:
+        """What the client has forwarded."""
+        if self._forwards is None:
+            from nacre.runtime.forward_server import ServerForwards
+
+            self._forwards = ServerForwards(self)
+        return self._forwards
+
+    def _on_global_request(self, ask: AskGlobalRequest) -> None:
+        async def decide() -> None:
+            self.answer(ask.ask_id, await self.forwards.decide(ask.name, ask.data))
+
+        if ask.name in (LISTEN, CANCEL):
+            self.spawn(decide())
+        else:
+            self._on_global_ask(ask)
+
+    def _on_global_told(self, event: GlobalRequestReceived) -> None:
+        async def decide() -> None:
+            await self.forwards.decide(event.name, event.data)
+
+        # A client that asks for a port wants to know whether it has it.
+        if event.name == CANCEL:
+            self.spawn(decide())
 
     # --- the end ---
 
@@ -374,7 +410,9 @@ ServerConnection.handlers = {
     AskKeyboardInteractive: ServerConnection._on_keyboard_interactive,
     AuthResult: ServerConnection._on_auth_result,
     Authenticated: ServerConnection._on_authenticated,
+    AskGlobalRequest: ServerConnection._on_global_request,
     AskOpen: ServerConnection._on_open,
     AskRequest: ServerConnection._on_request_ask,
     ConnectionEnded: ServerConnection._on_server_ended,
+    GlobalRequestReceived: ServerConnection._on_global_told,
 }

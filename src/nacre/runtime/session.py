@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nacre.errors import LocalProtocolError
 from nacre.protocol.asks import AskRequest, Denied, Granted
+from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import (
     Break,
     Env,
@@ -27,9 +28,11 @@ from nacre.protocol.requests import (
 )
 from nacre.runtime.channel import Channel, Sink
 from nacre.runtime.stream import Reader, Writer
+from nacre.runtime.waiting import Opening
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.runtime.forward_server import AgentSocket
     from nacre.runtime.serving import ServerConnection
 
 T = TypeVar("T")
@@ -67,6 +70,7 @@ class Session:
     :ivar subsystem: the subsystem's name, or None.
     :ivar environment: what the client set and the server accepts.
     :ivar terminal: the client's terminal, or None when it wants none.
+    :ivar forwards_agent: its processes may use the client's agent: see :meth:`agent_socket`.
     :ivar stdin: what the client sends.
     :ivar stdout: what goes to the client; with ``stderr``, both at their EOF make the client's.
     :ivar stderr: what goes to the client's standard error.
@@ -81,6 +85,7 @@ class Session:
         self.subsystem: str | None = None
         self.environment: dict[str, str] = {}
         self.terminal: Terminal | None = None
+        self.forwards_agent = False
         self.stdin = Reader(channel)
         self.stdout = Writer(channel)
         self.stderr = Writer(channel, 1)
@@ -134,6 +139,21 @@ class Session:
         self._channel.close()
         self.connection.record("exit", channel=self._channel.number, status=shown)
 
+    def agent_socket(self, owner: tuple[int, int] | None = None) -> Opening[AgentSocket]:
+        """Make a Unix socket that leads to the client's agent: await it, or use ``async with``.
+
+        Its path belongs into ``SSH_AUTH_SOCK`` of the session's processes.
+
+        :param owner: the user and group that may use it; None for those of this process.
+        :raises OSError: it can't be made.
+        :raises LocalProtocolError: the client forwards no agent, or the policy said no.
+        """
+        if not self.forwards_agent:
+            raise LocalProtocolError("there is no agent: look at forwards_agent before")
+        from nacre.runtime.forward_server import open_agent_socket
+
+        return Opening(lambda: open_agent_socket(self.connection, owner))
+
     async def wait_closed(self) -> None:
         """Return when the client has closed the session, or the connection has ended."""
         while not self._channel.closed:
@@ -164,6 +184,8 @@ class Session:
             return self._set_variable(request)
         if isinstance(request, Break):
             return self._break(request)
+        if request.NAME == AGENT_REQUEST:
+            return await self._lend_agent()
         if not isinstance(request, (PtyRequest, Shell, Exec, Subsystem)):
             return False
         if isinstance(request, Exec):
@@ -187,6 +209,14 @@ class Session:
             )
         self._record(request, granted)
         return granted
+
+    async def _lend_agent(self) -> bool:
+        said = await self.connection.ask_policy(lambda p: settled(p.agent_forwarding(self)))
+        self.forwards_agent = said is True
+        self.connection.record(
+            "session", channel=self._channel.number, request="agent", granted=self.forwards_agent
+        )
+        return self.forwards_agent
 
     def _record(self, request: Request, granted: bool) -> None:
         more: dict[str, object] = {}

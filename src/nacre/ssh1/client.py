@@ -21,6 +21,7 @@ from nacre.protocol.events import (
     RequestAnswered,
     RequestReceived,
 )
+from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem, WindowChange
 from nacre.ssh1 import modes
 from nacre.ssh1.channels import Channel, Channels, unknown_type, unsuited
@@ -42,9 +43,6 @@ from nacre.ssh1.messages import (
 from nacre.ssh1.routes import Stage
 from nacre.wire.codec import Buffer, Reader, string, u8, u32
 from nacre.wire.message import Message
-
-AGENT_REQUEST = "auth-agent-req@openssh.com"
-"""The request on a session that lets its processes use our agent."""
 
 SUBSYSTEMS = {
     "sftp": b"PATH=$PATH:/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh:/usr/libexec; "

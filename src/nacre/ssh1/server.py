@@ -29,6 +29,7 @@ from nacre.protocol.events import (
     GlobalRequestAnswered,
     RequestReceived,
 )
+from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import (
     Exec,
     ExitSignal,
@@ -60,9 +61,6 @@ from nacre.ssh1.routes import Stage
 from nacre.wire.codec import Buffer, Reader, string, u8, u32
 from nacre.wire.numbers import EXTENDED_DATA_STDERR
 from nacre.wire.text import safe
-
-AGENT_REQUEST = "auth-agent-req@openssh.com"
-"""The request on a session that lets its processes use the client's agent."""
 
 _LISTEN = string(b"localhost")
 _MODES = 4096

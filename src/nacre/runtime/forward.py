@@ -1,0 +1,323 @@
+"""Forwarded ports and agents, as the client has them (RFC 4254 section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from nacre.errors import (
+    ConfigurationError,
+    ConnectFailed,
+    MalformedMessage,
+    NacreError,
+    RequestFailed,
+)
+from nacre.protocol.asks import AskOpen, OpenRefused
+from nacre.protocol.forwards import (
+    AGENT_CHANNEL,
+    CANCEL,
+    DIRECT,
+    FORWARDED,
+    LISTEN,
+    AllocatedPort,
+    TCPChannel,
+    TCPListener,
+)
+from nacre.runtime.channel import Channel
+from nacre.runtime.dial import dial
+from nacre.runtime.listeners import Listening, Take, bind
+from nacre.runtime.relay import carry, grant
+from nacre.runtime.socks import Negotiation, SOCKSError
+from nacre.runtime.stream import Reader, Writer
+from nacre.runtime.waiting import Later
+from nacre.wire.numbers import OpenFailure
+from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.runtime.connection import Connection
+
+_logger = logging.getLogger("nacre.client")
+
+_NEGOTIATION = 30.0
+"""Seconds a program has to tell the SOCKS proxy where it wants to go."""
+
+Place: TypeAlias = tuple[str, int]
+"""A host and a port."""
+
+
+class Listener:
+    """A forwarded port. ``async with`` closes it at the end.
+
+    Connections that came through it go on until they end, or the SSH connection does.
+
+    :ivar host: where it listens, as it was asked for.
+    :ivar port: its port, which the system may have chosen.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody listens any more."""
+        raise NotImplementedError
+
+    def close(self) -> Later[None]:
+        """Listen no more. It acts at once; await it for the end."""
+        raise NotImplementedError
+
+    async def wait_closed(self) -> None:
+        """Return when nobody listens any more."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class LocalListener(Listener):
+    """A port of this host."""
+
+    def __init__(self, host: str, port: int, listening: Listening) -> None:
+        super().__init__(host, port)
+        self._listening = listening
+
+    @property
+    def closed(self) -> bool:
+        return self._listening.closed
+
+    def close(self) -> Later[None]:
+        self._listening.close()
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        await self._listening.wait_closed()
+
+
+class RemoteListener(Listener):
+    """A port of the server's."""
+
+    def __init__(
+        self, host: str, port: int, cancel: asyncio.Task[None], closing: asyncio.Event
+    ) -> None:
+        super().__init__(host, port)
+        self._cancel = cancel
+        self._closing = closing
+
+    @property
+    def closed(self) -> bool:
+        return self._cancel.done()
+
+    def close(self) -> Later[None]:
+        self._closing.set()
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        await asyncio.wait({self._cancel})
+
+
+class Tunnel:
+    """A connection that the server made for us. ``async with`` closes it at the end.
+
+    :ivar reader: what comes from there.
+    :ivar writer: what goes there; ``write_eof`` ends it and keeps the other direction open.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.reader = Reader(channel)
+        self.writer = Writer(channel)
+        self._channel = channel
+        channel.sinks = {0: self.reader}
+
+    def close(self) -> Later[None]:
+        """Close the connection. It acts at once; await it for the end."""
+        self._channel.close()
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        """Return when both sides have closed it."""
+        while not self._channel.closed:
+            await self._channel.changed.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+
+class Forwards:
+    """What one connection forwards."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._remote: dict[Place, Place] = {}
+        self._agent: str | None = None
+
+    # --- connections that we ask the server for ---
+
+    def _open(self, host: str, port: int, originator: Any) -> Channel:
+        source = originator if isinstance(originator, tuple) else ("127.0.0.1", 0)
+        data = TCPChannel(host, port, str(source[0]), int(source[1])).encode()
+        return self._connection.open_channel(DIRECT, data)
+
+    async def open_connection(self, host: str, port: int) -> Tunnel:
+        """See :meth:`Connection.open_connection`."""
+        channel = self._open(host, port, None)
+        tunnel = Tunnel(channel)
+        try:
+            await channel.wait_opened()
+        except BaseException:
+            channel.close()
+            raise
+        return tunnel
+
+    async def local(self, place: Place, listen: Place) -> LocalListener:
+        """See :meth:`Connection.forward_local`."""
+        return await self._listen(listen, partial(self._take, place))
+
+    async def dynamic(self, listen: Place) -> LocalListener:
+        """See :meth:`Connection.forward_dynamic`."""
+        return await self._listen(listen, partial(self._take, None))
+
+    async def _listen(self, listen: Place, take: Take) -> LocalListener:
+        self._connection.check()
+        sockets = await bind(*listen)
+        listening = Listening(self._connection, sockets, take)
+        return LocalListener(listen[0], sockets[0].getsockname()[1], listening)
+
+    async def _take(self, place: Place | None, sock: socket.socket, originator: Any) -> None:
+        """Carry a connection to ``place``, or to where the program says that made it."""
+        negotiation = Negotiation(sock) if place is None else None
+        carried = False
+        try:
+            if negotiation is not None:
+                async with asyncio.timeout(_NEGOTIATION):
+                    place = await negotiation.request()
+            assert place is not None
+            channel = self._open(*place, originator)
+            opened = None if negotiation is None else negotiation.succeed
+            await carry(self._connection, channel, sock, opened)
+            carried = True
+        except (NacreError, SOCKSError, OSError) as error:
+            self._tell(place or "a SOCKS client's destination", error)
+            if negotiation is not None and isinstance(error, NacreError):
+                with suppress(OSError):
+                    await negotiation.fail(error)
+        finally:
+            if not carried:
+                sock.close()
+
+    def _tell(self, place: Place | str, error: Exception) -> None:
+        where = place if isinstance(place, str) else f"{place[0]} port {place[1]}"
+        if not self._connection.ended:
+            _logger.warning("forwarding to %s failed: %s", safe(where), error)
+
+    # --- connections that the server offers ---
+
+    async def remote(self, place: Place, listen: Place) -> RemoteListener:
+        """See :meth:`Connection.forward_remote`."""
+        connection = self._connection
+        host, port = listen
+        answer = await connection.request(LISTEN, TCPListener(host, port).encode())
+        if answer is None:
+            raise RequestFailed(
+                f"the server does not listen on {safe(host) or 'every address,'} port {port}: "
+                "forwarding may not be allowed there, or the port may be taken"
+            )
+        if not port:
+            port = AllocatedPort.decode(answer).port
+        self._remote[host, port] = place
+        closing = asyncio.Event()
+        cancel = connection.spawn(self._cancel(host, port, closing))
+        return RemoteListener(host, port, cancel, closing)
+
+    async def _cancel(self, host: str, port: int, closing: asyncio.Event) -> None:
+        await closing.wait()
+        self._remote.pop((host, port), None)
+        with suppress(NacreError):
+            await self._connection.request(CANCEL, TCPListener(host, port).encode())
+
+    def lend_agent(self, path: str | os.PathLike[str] | None) -> None:
+        """See :meth:`Connection.forward_agent`."""
+        path = path or os.environ.get("SSH_AUTH_SOCK")
+        if not path:
+            raise ConfigurationError(
+                "there is no agent to forward: start one (SSH_AUTH_SOCK names it), or give its path"
+            )
+        self._agent = os.fspath(path)
+
+    @property
+    def lends_agent(self) -> bool:
+        """Whether sessions may use our agent."""
+        return self._agent is not None
+
+    async def accept(self, ask: AskOpen) -> None:
+        """Take a channel that the server opens, when it belongs to something we asked for."""
+        connection = self._connection
+        if (place := self._place(ask)) is None:
+            connection.answer(ask.ask_id, OpenRefused())
+            return
+        try:
+            sock = await _connect(place)
+        except NacreError as error:
+            refusal = OpenRefused(OpenFailure.CONNECT_FAILED, str(error))
+            connection.answer(ask.ask_id, refusal)
+            self._tell(place, error)
+            return
+        await grant(connection, ask, sock)
+
+    def _place(self, ask: AskOpen) -> Place | str | None:
+        """Return where a channel goes; some servers name other addresses than we asked for."""
+        if ask.channel_type == AGENT_CHANNEL:
+            return self._agent
+        if ask.channel_type != FORWARDED:
+            return None
+        try:
+            came = TCPChannel.decode(ask.data)
+        except MalformedMessage:
+            return None
+        if (place := self._remote.get((came.host, came.port))) is not None:
+            return place
+        places = [place for (_, port), place in self._remote.items() if port == came.port]
+        return places[0] if len(places) == 1 else None
+
+
+async def _connect(place: Place | str) -> socket.socket:
+    """Connect to a host and port, or to a Unix socket.
+
+    :raises ConnectFailed: nobody answers there.
+    """
+    if not isinstance(place, str):
+        return await dial(*place, wanted="anything")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, place)
+    except OSError as error:
+        sock.close()
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConnectFailed(f"no agent at {safe(place)}: {reason}") from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,216 @@
+"""A socket on one side, a channel on the other: what comes from one goes to the other."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from struct import pack
+from typing import TYPE_CHECKING, cast
+
+from nacre.errors import NacreError
+from nacre.limits import KIB
+from nacre.protocol.asks import AskOpen, Granted
+from nacre.runtime.channel import Channel
+from nacre.runtime.driver import LINGER, no_delay, receive_buffer
+from nacre.runtime.stream import Writer
+from nacre.wire.codec import Buffer
+
+if TYPE_CHECKING:
+    from nacre.runtime.base import BaseConnection
+
+READ = 256 * KIB
+"""Octets one read of a socket takes: what a relay may have to hold while the peer takes none."""
+
+_RESET = pack("ii", 1, 0)
+
+
+class Relay(asyncio.BufferedProtocol):
+    """Carries octets between a socket's transport and a channel; a task runs only while it waits.
+
+    What the socket gives goes from the loop's buffer to the sealer. When the peer's window or the
+    connection's socket takes no more, nothing is read until it does. What the channel gives is
+    credited when the socket has taken it.
+
+    Each side's end of data is passed on alone. When both have ended, or one side is gone, the other
+    is closed; where the connection broke off, the socket is reset, so that nothing cut off looks
+    whole.
+    """
+
+    def __init__(self, connection: BaseConnection, channel: Channel) -> None:
+        self._connection = connection
+        self._channel = channel
+        self._writer = Writer(channel)
+        self._buffer = receive_buffer(connection.loop)[:READ]
+        self._transport: asyncio.Transport | None = None
+        self._gone = connection.loop.create_future()
+        self._early: list[Buffer] = []
+        self._uncredited = 0
+        self._full = False
+        self._socket_ended = False
+        self._channel_ended = False
+        channel.sinks = {0: self}
+
+    async def attach(self, sock: socket.socket) -> None:
+        """Begin with ``sock``, which belongs to the relay from now on. The channel is open.
+
+        :raises OSError: it can't be used.
+        """
+        no_delay(sock)
+        await self._connection.loop.connect_accepted_socket(lambda: self, sock)
+
+    # --- what the socket does ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)
+        for data in self._early:
+            self._transport.write(data)
+        self._early.clear()
+        if self._channel_ended:
+            self._end_socket()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        channel, transport = self._channel, self._transport
+        assert transport is not None
+        if channel.takes_no_data:
+            return
+        view = self._buffer[:nbytes]
+        taken = channel.send(view, 0)
+        if taken < nbytes or channel.congested:
+            transport.pause_reading()
+            self._connection.spawn(self._catch_up(bytes(view[taken:])))
+
+    async def _catch_up(self, rest: bytes) -> None:
+        """Send what was not taken, and read again when the connection's socket takes more."""
+        with suppress(NacreError):
+            await self._writer.write(rest)
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        self._socket_ended = True
+        if not self._channel.takes_no_data:
+            self._writer.write_eof()
+        if self._channel_ended:
+            self._close()
+        return True
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._credit()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if not self._gone.done():
+            self._gone.set_result(None)
+        self._channel.close()
+
+    # --- what the channel does ---
+
+    def feed(self, data: Buffer) -> None:
+        """Give the socket data from the peer."""
+        if self._transport is None:
+            self._early.append(data)
+        else:
+            self._transport.write(data)
+        self._uncredited += len(data)
+        if not self._full:
+            self._credit()
+
+    def _credit(self) -> None:
+        self._channel.credit(self._uncredited)
+        self._uncredited = 0
+
+    def end(self, error: NacreError | None = None) -> None:
+        """No more data will come, or the channel is closed."""
+        cut_off = error is not None and not self._channel_ended
+        self._channel_ended = True
+        if self._transport is None:
+            return
+        if cut_off:
+            _reset(self._transport)
+        else:
+            self._end_socket()
+
+    def _end_socket(self) -> None:
+        assert self._transport is not None
+        channel = self._channel
+        if self._socket_ended or channel.closed or channel.closing:
+            self._close()
+        elif not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def _close(self) -> None:
+        """Close the socket as soon as it has taken everything."""
+        transport, connection = self._transport, self._connection
+        if transport is None or transport.is_closing():
+            return
+        transport.close()
+        if not transport.get_write_buffer_size():
+            return
+        if connection.ended:
+            connection.loop.call_later(LINGER, transport.abort)
+        else:
+            connection.spawn(self._outlive(transport))
+
+    async def _outlive(self, transport: asyncio.Transport) -> None:
+        """Let a slow reader have the rest, but not after the end of the connection."""
+        try:
+            await self._gone
+        finally:
+            transport.abort()
+
+
+async def carry(
+    connection: BaseConnection,
+    channel: Channel,
+    sock: socket.socket,
+    opened: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Join a socket to a channel as soon as it opens; the socket then belongs to the relay.
+
+    :param opened: awaited when the channel is open, before anything is carried.
+    :raises ChannelOpenFailed: the peer refused the channel; the socket is still the caller's.
+    :raises OSError: the socket can't be used.
+    :raises ConnectionLost: the connection ended before; other errors that ended it likewise.
+    """
+    relay = Relay(connection, channel)
+    try:
+        await channel.wait_opened()
+        if opened is not None:
+            await opened()
+        await relay.attach(sock)
+    except BaseException:
+        channel.close()
+        raise
+
+
+async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
+    """Grant the peer a channel, and join it to a socket that is connected."""
+    channel = Channel(connection, ask.channel, {0})
+    connection.add_channel(channel)
+    carried = False
+    try:
+        connection.answer(ask.ask_id, Granted())
+        await carry(connection, channel, sock)
+        carried = True
+    except (NacreError, OSError):
+        pass  # both ends know: the channel is closed
+    finally:
+        if not carried:
+            sock.close()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
