@@ -229,7 +229,7 @@ async def test_the_next_address_is_tried_when_one_is_slow(
             await asyncio.Event().wait()
         return await real(address, errors)
 
-    async def resolve(host: str, port: int) -> list[Any]:
+    async def resolve(host: str, port: int, lookups: object) -> list[Any]:
         return [(socket.AF_INET, (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
 
     monkeypatch.setattr(dialing, "_connect", connect)
