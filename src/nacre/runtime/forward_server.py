@@ -25,7 +25,6 @@ from nacre.protocol.forwards import (
 )
 from nacre.runtime.dial import dial
 from nacre.runtime.listeners import Listening, bind
-from nacre.runtime.policy import settled
 from nacre.runtime.relay import carry, grant
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
@@ -78,7 +77,7 @@ class ServerForwards:
         connection = self._connection
         await connection.wait_welcomed()
         said = await connection.ask_policy(
-            lambda p: settled(p.direct_connection(asked.host, asked.port, connection))
+            lambda policy: policy.direct_connection(asked.host, asked.port, connection)
         )
         return said is True
 
@@ -129,7 +128,7 @@ class ServerForwards:
         if len(self._listening) >= connection.settings.options.limits.listeners:
             return None, "too many ports"
         host = await connection.ask_policy(
-            lambda p: settled(p.remote_listen(asked.host, asked.port, connection))
+            lambda policy: policy.remote_listen(asked.host, asked.port, connection)
         )
         return (host, "") if isinstance(host, str) else (None, "not allowed")
 
