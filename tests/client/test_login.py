@@ -3,7 +3,7 @@ import os
 import pytest
 
 from nacre.client.log import Log
-from nacre.client.login import Target, _identities, _limits, _methods, _Trust
+from nacre.client.login import Target, _identities, _limits, _methods, _Trust, agent_path
 from nacre.config.client import ClientConfig, LogLevel, parse
 from nacre.errors import ConfigurationError
 

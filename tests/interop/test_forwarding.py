@@ -20,7 +20,7 @@ import pytest
 from interop.clients import Account, Login
 from interop.daemons import Daemon, State, start_nacre
 from interop.programs import NACRE, check, environment, require, run
-from interop.test_ssh1_to_nacre import SSH1, ssh1  # noqa: F401
+from interop.ssh1_peers import SSH1
 
 DATA = random.Random(11).randbytes(8 << 20)
 DEADLINE = 30.0
@@ -130,21 +130,14 @@ def connected(port: int, process: subprocess.Popen[bytes]) -> socket.socket:
 Client = Callable[..., tuple[list[str | Path], dict[str, str]]]
 """Gets flags, and a command or none; returns a command line and an environment."""
 
-WAY = (
-    "OpenSSH-nacre",
-    "nacre-OpenSSH",
-    "nacre-nacre",
-    "ssh1-nacre",
-    "plink1-nacre",
-    "nacre1-nacre",
-)
+SSH1_WAYS = ("ssh1-nacre", "plink1-nacre", "nacre1-nacre")
 
 
-@pytest.fixture(params=WAY)
+@pytest.fixture(params=["OpenSSH-nacre", "nacre-OpenSSH", "nacre-nacre", *SSH1_WAYS])
 def client(request: pytest.FixtureRequest, keys: dict[str, Path], tmp_path: Path) -> Client:
     """Each client with each server that it speaks to; ``1`` is SSH-1."""
     way: str = request.param
-    if way in ("ssh1-nacre", "plink1-nacre", "nacre1-nacre"):
+    if way in SSH1_WAYS:
         found: SSH1 = request.getfixturevalue("ssh1")
         return _ssh1_client(way, found)
     login: Login = request.getfixturevalue("to_sshd" if way == "nacre-OpenSSH" else "to_nacre")
@@ -350,7 +343,6 @@ def test_options_of_keys(
     public = keys["ed25519"].with_suffix(".pub").read_text()
     where, elsewhere = f"127.0.0.1:{target.port}", f"127.0.0.1:{free_port()}"
     state = State(tmp_path / "state")
-    state.add_user("other")
     try:
         daemon = _start_system(state)
         with daemon, agent() as sock:
