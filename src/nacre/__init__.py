@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from nacre.runtime.filesystem import File as File
     from nacre.runtime.filesystem import Filesystem as Filesystem
     from nacre.runtime.filesystem import Upload as Upload
+    from nacre.runtime.forward import Listener as Listener
+    from nacre.runtime.forward import Tunnel as Tunnel
+    from nacre.runtime.forward_server import AgentSocket as AgentSocket
     from nacre.runtime.identities import Identities as Identities
     from nacre.runtime.listen import Server as Server
     from nacre.runtime.listen import listen as listen
@@ -119,6 +122,8 @@ _HOMES = {
     "nacre.runtime.connect": ("connect",),
     "nacre.runtime.connection": ("Connection",),
     "nacre.runtime.filesystem": ("File", "Filesystem", "Upload"),
+    "nacre.runtime.forward": ("Listener", "Tunnel"),
+    "nacre.runtime.forward_server": ("AgentSocket",),
     "nacre.runtime.identities": ("Identities",),
     "nacre.runtime.listen": ("Server", "listen"),
     "nacre.runtime.policy": ("Policy", "Users"),

@@ -228,7 +228,9 @@ def test_arguments_are_those_of_the_async_api(name: str) -> None:
     assert parameters[0] == parameters[1]
 
 
-@pytest.mark.parametrize("kind", ["Connection", "Process", "Server", "Session"])
+@pytest.mark.parametrize(
+    "kind", ["AgentSocket", "Connection", "Listener", "Process", "Server", "Session", "Tunnel"]
+)
 def test_names_are_those_of_the_async_api(kind: str) -> None:
     ours, theirs = getattr(nacre.blocking, kind), getattr(nacre, kind)
     for name, method in vars(ours).items():

@@ -3,7 +3,10 @@ import pytest
 from nacre.cli.arguments import parse, quote, split_destination
 from nacre.config.client import LogLevel
 from nacre.config.client import parse as parse_config
+from nacre.config.forwards import Forward
 from nacre.errors import ConfigurationError
+
+L1 = Forward(None, 1, "h", 2)
 
 
 def config(*words):
@@ -64,6 +67,16 @@ def test_two_dashes_end_the_options():
         (["-F/dev/null", "-axk2", "h"], "port", 22),
         (["-S", "none", "h"], "port", 22),
         (["bob@h"], "user", "bob"),
+        (["-A", "h"], "forward_agent", "SSH_AUTH_SOCK"),
+        (["-a", "-A", "h"], "forward_agent", None),
+        (["-oForwardAgent=$SOCK", "h"], "forward_agent", "$SOCK"),
+        (["-g", "h"], "gateway_ports", True),
+        (["-L", "1:h:2", "-L3:h:4", "h"], "local_forwards", (L1, Forward(None, 3, "h", 4))),
+        (["-R", "[::1]:0:h:2", "h"], "remote_forwards", (Forward("::1", 0, "h", 2),)),
+        (["-D1", "-D", "*:2", "h"], "dynamic_forwards", (Forward(None, 1), Forward("", 2))),
+        (["-W", "x:1", "-L", "1:h:2", "h"], "local_forwards", ()),
+        (["-W", "x:1", "h"], "session_type", "none"),
+        (["-W", "x:1", "-oExitOnForwardFailure=no", "h"], "exit_on_forward_failure", False),
         (["-l", "alice", "bob@h"], "user", "alice"),
         (["ssh://bob@h:99"], "port", 99),
     ],
@@ -75,7 +88,7 @@ def test_options(words, field, expected):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-L", "1:h:2", "h"], "-L: local forwarding is not supported by nacre yet"),
+        (["-y", "h"], "-y: logging to syslog is not supported by nacre yet"),
         (["-f", "h"], "-f: going to the background"),
         (["-F", "/etc/my", "h"], "configuration files are not read"),
         (["-Z", "h"], "option -Z not recognized"),

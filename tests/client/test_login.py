@@ -3,7 +3,7 @@ import os
 import pytest
 
 from nacre.client.log import Log
-from nacre.client.login import Target, _agent, _identities, _limits, _methods, _Trust
+from nacre.client.login import Target, _identities, _limits, _methods, _Trust, agent_path
 from nacre.config.client import ClientConfig, LogLevel, parse
 from nacre.errors import ConfigurationError
 
@@ -38,12 +38,12 @@ def test_agent(monkeypatch):
     monkeypatch.setenv("SSH_AUTH_SOCK", "/default")
     monkeypatch.setenv("OTHER", "/other")
     tokens = {"d": "/home/me"}
-    assert _agent("SSH_AUTH_SOCK", tokens).path == "/default"
-    assert _agent("$OTHER", tokens).path == "/other"
-    assert _agent("%d/agent", tokens).path == "/home/me/agent"
-    assert _agent("none", tokens) is None
+    assert agent_path("SSH_AUTH_SOCK", tokens) == "/default"
+    assert agent_path("$OTHER", tokens) == "/other"
+    assert agent_path("%d/agent", tokens) == "/home/me/agent"
+    assert agent_path("none", tokens) is None
     monkeypatch.delenv("OTHER")
-    assert _agent("$OTHER", tokens) is None
+    assert agent_path("$OTHER", tokens) is None
 
 
 def test_limits():

@@ -20,7 +20,7 @@ def test_nothing_said_is_the_default() -> None:
 
 
 def test_words_are_known_in_any_case() -> None:
-    assert len(KEYWORDS) == 17
+    assert len(KEYWORDS) == 23
     assert parse(["LOGLEVEL=info"]) == ServerConfig()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nacre.errors import AccountError
+from nacre.keys.key_options import parse_options
 from nacre.server import accounts
 from nacre.server.accounts import (
     Account,
@@ -98,7 +99,7 @@ def test_login_shell_has_a_dash() -> None:
 
 
 def test_forced_command_replaces_the_clients() -> None:
-    login = system_login(ALICE, command="only this")
+    login = system_login(ALICE, parse_options('command="only this"'))
     run = program(login, b"rm -rf /", {}, PEER, LOCAL)
     assert run.arguments == ["bash", "-c", "only this"]
     assert run.environment["SSH_ORIGINAL_COMMAND"] == "rm -rf /"

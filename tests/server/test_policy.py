@@ -201,5 +201,5 @@ async def test_root_gives_its_rights_to_nobody_unasked(store: UserStore) -> None
     assert "--run-as ACCOUNT" in str(session.connection.reasons[0])
     store.change("alice", run_as="nobody")
     assert await policy.session_request(session, Shell()) is True
-    assert (await policy.login(session)).account.name == "nobody"
+    assert (await policy.login("alice", session.connection)).account.name == "nobody"
     policy.close()

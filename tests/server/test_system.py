@@ -241,10 +241,10 @@ async def test_options_of_the_key_bind(system_account: SystemAccount, policy: An
     system_account.authorize(f'command="only this",no-pty {KEY}\n')
     connection = Connection()
     session = Session(system_account.name, connection)
-    assert (await policy.login(session)).command is None
+    assert (await policy.login(session.user, connection)).key.command is None
     assert await policy.public_key(system_account.name, KEY, "ssh-ed25519", True, connection)
-    login = await policy.login(session)
-    assert (login.command, login.terminal) == ("only this", False)
+    login = await policy.login(session.user, connection)
+    assert (login.key.command, login.key.pty) == ("only this", False)
     assert login.account.name == system_account.name
     assert await policy.session_request(session, Shell())
     assert not await policy.session_request(session, PTY)

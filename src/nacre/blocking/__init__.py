@@ -13,17 +13,21 @@ raw files; the files of ``ssh.sftp()`` are those of :mod:`io`. Handlers and poli
 from __future__ import annotations
 
 from nacre.blocking.client import Connection, Process, connect
+from nacre.blocking.forward import AgentSocket, Listener, Tunnel
 from nacre.blocking.server import Server, Session, listen
 from nacre.blocking.sftp import SFTPClient
 from nacre.blocking.streams import Reader, Writer
 
 __all__ = [
+    "AgentSocket",
     "Connection",
+    "Listener",
     "Process",
     "Reader",
     "SFTPClient",
     "Server",
     "Session",
+    "Tunnel",
     "Writer",
     "connect",
     "listen",

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 T = TypeVar("T")
 P = ParamSpec("P")
 Inner = TypeVar("Inner")
+Outer = TypeVar("Outer")
 Inner_co = TypeVar("Inner_co", covariant=True)
 
 _JOIN = 5.0
@@ -107,6 +108,18 @@ def waiting(
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return background.call(lambda: method(self._inner, *args, **kwargs))
+
+    return call
+
+
+def wrapping(
+    method: Callable[Concatenate[Inner, P], Awaitable[T]], wrap: Callable[[T], Outer]
+) -> Callable[Concatenate[Facade[Inner], P], Outer]:
+    """Make a method that waits for something of the runtime, and returns it wrapped."""
+
+    @wraps(method)
+    def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Outer:
+        return wrap(background.call(lambda: method(self._inner, *args, **kwargs)))
 
     return call
 

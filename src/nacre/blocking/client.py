@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
-from nacre.blocking.background import Attribute, Facade, background, plain, waiting
+from nacre.blocking.background import Attribute, Facade, background, plain, waiting, wrapping
+from nacre.blocking.forward import Listener, Tunnel
 from nacre.blocking.streams import Reader, Writer
 from nacre.errors import NacreError
 from nacre.keys import PublicKey
@@ -61,16 +62,6 @@ class Process(Facade[_process.Process]):
         self.close()
 
 
-def _started(
-    method: Callable[Concatenate[_connection.Connection, P], Awaitable[_process.Process]],
-) -> Callable[Concatenate[Facade[_connection.Connection], P], Process]:
-    @wraps(method)
-    def call(self: Facade[_connection.Connection], /, *args: P.args, **kwargs: P.kwargs) -> Process:
-        return Process(background.call(lambda: method(self._inner, *args, **kwargs)))
-
-    return call
-
-
 class Connection(Facade[_connection.Connection]):
     """A client's connection. ``with`` closes it at the end; threads may share it.
 
@@ -88,8 +79,14 @@ class Connection(Facade[_connection.Connection]):
     error = Attribute[NacreError | None]()
 
     run = waiting(_connection.Connection.run)
-    process = _started(_connection.Connection.process)
-    shell = _started(_connection.Connection.shell)
+    process = wrapping(_connection.Connection.process, Process)
+    shell = wrapping(_connection.Connection.shell, Process)
+    open_connection = wrapping(_connection.Connection.open_connection, Tunnel)
+    forward_local = wrapping(_connection.Connection.forward_local, Listener)
+    forward_remote = wrapping(_connection.Connection.forward_remote, Listener)
+    forward_dynamic = wrapping(_connection.Connection.forward_dynamic, Listener)
+    forward_agent = plain(_connection.Connection.forward_agent)
+    forwards_agent = Attribute[bool]()
     keepalive = waiting(_connection.Connection.keepalive)
     rekey = waiting(_connection.Connection.rekey)
 

@@ -11,7 +11,16 @@ from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, Self, TypeAlias, TypeVar
 
-from nacre.blocking.background import Attribute, Callback, Facade, background, plain, waiting
+from nacre.blocking.background import (
+    Attribute,
+    Callback,
+    Facade,
+    background,
+    plain,
+    waiting,
+    wrapping,
+)
+from nacre.blocking.forward import AgentSocket
 from nacre.blocking.streams import Reader, Writer
 from nacre.keys import PrivateKey, PublicKey
 from nacre.limits import DEFAULT_LIMITS, Limits
@@ -52,7 +61,10 @@ class Session(Facade[_session.Session]):
         self.stdout = Writer(inner.stdout)
         self.stderr = Writer(inner.stderr)
 
+    forwards_agent = Attribute[bool]()
+
     exit = plain(_session.Session.exit)
+    agent_socket = wrapping(_session.Session.agent_socket, AgentSocket)
     exit_signal = plain(_session.Session.exit_signal)
     wait_closed = waiting(_session.Session.wait_closed)
 
@@ -130,6 +142,15 @@ class _InThreads(Policy):
 
     async def session_request(self, session: _session.Session, request: Request) -> bool:
         return await self._ask(self._policy.session_request, session, request)
+
+    async def direct_connection(self, host: str, port: int, connection: ServerConnection) -> bool:
+        return await self._ask(self._policy.direct_connection, host, port, connection)
+
+    async def remote_listen(self, host: str, port: int, connection: ServerConnection) -> str | None:
+        return await self._ask(self._policy.remote_listen, host, port, connection)
+
+    async def agent_forwarding(self, session: _session.Session) -> bool:
+        return await self._ask(self._policy.agent_forwarding, session)
 
     async def _ask(self, method: Callable[P, Maybe[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return await settled(await asyncio.to_thread(method, *args, **kwargs))

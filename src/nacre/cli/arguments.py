@@ -15,27 +15,23 @@ from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
 USAGE = """\
-usage: {program} [-1246aCGknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-E LOG] [-e CHAR] [-F none]
-           [-i KEY] [-l USER] [-m MACS] [-o KEY=VALUE] [-p PORT] [-Q LIST]
+usage: {program} [-1246AaCGgknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-D [BIND:]PORT] [-E LOG]
+           [-e CHAR] [-F none] [-i KEY] [-L [BIND:]PORT:HOST:PORT] [-l USER] [-m MACS]
+           [-o KEY=VALUE] [-p PORT] [-Q LIST] [-R [BIND:]PORT:HOST:PORT] [-W HOST:PORT]
            [user@]host|ssh://[user@]host[:port] [command [argument ...]]"""
 
 _LETTERS = "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
 
 _ABSENT = {
     "B": "binding to an interface",
-    "D": "dynamic forwarding",
     "I": "PKCS#11",
     "K": "GSSAPI",
-    "L": "local forwarding",
     "M": "connection sharing",
     "O": "connection sharing",
     "P": "tags",
-    "R": "remote forwarding",
-    "W": "standard input forwarding",
     "X": "X11 forwarding",
     "Y": "X11 forwarding",
     "f": "going to the background",
-    "g": "gateway ports",
     "w": "tunnel devices",
     "y": "logging to syslog",
 }
@@ -46,6 +42,7 @@ _WORDS = {
     "N": "SessionType=none",
     "T": "RequestTTY=no",
     "a": "ForwardAgent=no",
+    "g": "GatewayPorts=yes",
     "k": "GSSAPIAuthentication=no",
     "n": "StdinNull=yes",
     "s": "SessionType=subsystem",
@@ -58,7 +55,10 @@ _WORDS = {
 """Options that are short for a configuration word, and stronger than ``-o``."""
 
 _VALUES = {
+    "D": "DynamicForward",
     "J": "ProxyJump",
+    "L": "LocalForward",
+    "R": "RemoteForward",
     "S": "ControlPath",
     "b": "BindAddress",
     "c": "Ciphers",
@@ -69,6 +69,14 @@ _VALUES = {
     "p": "Port",
 }
 """Options whose value is a configuration word's; the first of either kind wins."""
+
+_JOINING = (
+    "SessionType=none",
+    "RequestTTY=no",
+    "ExitOnForwardFailure=yes",
+    "ClearAllForwardings=yes",
+)
+"""What ``-W`` implies, where nothing else is said."""
 
 _QUOTED = frozenset("bil")
 _LEVELS = ("DEBUG1", "DEBUG2", "DEBUG3")
@@ -82,6 +90,7 @@ class Arguments:
     :ivar options: ``Keyword=Value`` texts, strongest first.
     :ivar log_file: where to log in place of standard error.
     :ivar query: what ``-Q`` asks for.
+    :ivar join: ``HOST:PORT`` to join standard input and output to (``-W``).
     :ivar verbosity: how often ``-v`` was said, up to 3.
     :ivar show_config: ``-G``.
     :ivar show_version: ``-V``.
@@ -94,6 +103,7 @@ class Arguments:
         self.options: list[str] = []
         self.log_file: str | None = None
         self.query: str | None = None
+        self.join: str | None = None
         self.verbosity = 0
         self.show_config = False
         self.show_version = False
@@ -117,6 +127,8 @@ def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
         arguments.host = host
         arguments.options += options
     arguments.options[:0] = strong
+    if arguments.join is not None:
+        arguments.options += _JOINING
     return arguments
 
 
@@ -179,6 +191,7 @@ _OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
     "G": _setting("show_config", True),
     "Q": _setting("query"),
     "V": _setting("show_version", True),
+    "W": _setting("join"),
     "o": _option,
     "q": _quiet,
 }

@@ -97,29 +97,52 @@ def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
     try:
         target = Target.of(arguments.host, config)
         planned = plan(config, arguments.command, log.info)
+        join = _place(arguments.join)
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
         return FAILURE
-    return run_client(_session(target, config, planned, log), target, log)
+    return run_client(_session(target, config, planned, join, log), target, log)
 
 
-async def _session(target: Target, config: ClientConfig, planned: Plan, log: Log) -> int:
+async def _session(
+    target: Target, config: ClientConfig, planned: Plan, join: tuple[str, int] | None, log: Log
+) -> int:
     from nacre.client.login import log_in
     from nacre.client.program import say_goodbye
     from nacre.client.session import Session
 
     connection = await log_in(target, config, log)
     try:
+        if config.forwards:
+            from nacre.client.forwarding import start_forwarding
+
+            await start_forwarding(connection, target, config, log)
+        if join is not None:
+            from nacre.client.forwarding import join_standard
+
+            return await join_standard(connection, *join)
         if config.session_type == "none":
             await connection.wait_closed()
             connection.check()
-        status = await Session(connection, planned, log.info).run()
+        session = Session(connection, planned, log.info)
+        status = await session.run()
         log.debug(f"Exit status {status}")
+        if config.forwards and not session.quit:
+            await connection.wait_idle()
     finally:
         await say_goodbye(connection)
     if planned.terminal:
         log.info(f"Connection to {target.name} closed.")
     return status
+
+
+def _place(text: str | None) -> tuple[str, int] | None:
+    """Return what ``-W`` names."""
+    if text is None:
+        return None
+    from nacre.config.forwards import place
+
+    return place("-W", text)
 
 
 def _show_config(arguments: Arguments, config: ClientConfig) -> int:

@@ -101,9 +101,7 @@ async def log_in(
     sock = await dial(way, log.debug)
     handshake = asyncio.timeout(config.connect_timeout)
     trust.on_key = lambda: handshake.reschedule(None)
-    warnings = _Warnings(log)
-    logger = logging.getLogger("nacre.client")
-    logger.addHandler(warnings)
+    warnings = show_warnings(log)
     try:
         async with handshake:
             return await connect(
@@ -130,12 +128,17 @@ async def log_in(
             "Connection timed out during banner exchange or key exchange"
         ) from error
     finally:
-        logger.removeHandler(warnings)
+        logging.getLogger("nacre.client").removeHandler(warnings)
+
+
+def show_warnings(log: Log) -> logging.Handler:
+    """Tell the user what the library warns of, until the handler is removed."""
+    warnings = _Warnings(log)
+    logging.getLogger("nacre.client").addHandler(warnings)
+    return warnings
 
 
 class _Warnings(logging.Handler):
-    """Tells the user what the library warns of."""
-
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
         self._log = log
@@ -171,11 +174,12 @@ def _identities(
 ) -> Identities:
     tokens = target.tokens()
     files = [expand_path(name, tokens) for name in config.identity_files]
+    agent = agent_path(config.identity_agent, tokens)
     return Identities(
         target.user,
         target.name,
         files=files if files or config.no_identity_files else None,
-        agent=_agent(config.identity_agent, tokens),
+        agent=None if agent is None else Agent(agent),
         identities_only=config.identities_only,
         prompt=None if config.batch_mode else prompt,
         methods=_methods(config),
@@ -198,15 +202,15 @@ def _methods(config: ClientConfig) -> list[str]:
     return [name for name in config.preferred_authentications if allowed.get(name)]
 
 
-def _agent(name: str, tokens: dict[str, str]) -> Agent | None:
+def agent_path(name: str, tokens: dict[str, str]) -> str | None:
+    """Return the agent's socket that IdentityAgent or ForwardAgent names, or None for none."""
     if name.lower() == "none":
         return None
     if name == "SSH_AUTH_SOCK":
-        return Agent.from_environment()
+        return os.environ.get(name) or None
     if name.startswith("$"):
-        path = os.environ.get(name[1:].strip("{}"))
-        return Agent(path) if path else None
-    return Agent(expand_path(name, tokens))
+        return os.environ.get(name[1:].strip("{}")) or None
+    return expand_path(name, tokens)
 
 
 def _limits(config: ClientConfig) -> Limits:

@@ -55,9 +55,11 @@ class Session:
     """Runs a plan on a connection.
 
     :param notice: gets what a human should hear.
+    :ivar quit: the human ended it with an escape.
     """
 
     def __init__(self, connection: Connection, plan: Plan, notice: Callable[[str], None]) -> None:
+        self.quit = False
         self._connection = connection
         self._plan = plan
         self._notice = notice
@@ -110,6 +112,7 @@ class Session:
                 feeding.result()
             return ending.result()
         except _Quit:
+            self.quit = True
             return NO_STATUS
         finally:
             for task in tasks:

@@ -1,6 +1,7 @@
 """What ``-o`` tells the client: OpenSSH's words of ssh_config(5), as typed values.
 
-As in OpenSSH the first value of a word wins; ``IdentityFile``, ``SendEnv`` and ``SetEnv`` gather.
+As in OpenSSH the first value of a word wins; ``IdentityFile``, ``SendEnv``, ``SetEnv`` and what is
+to be forwarded gather.
 Configuration files are not read yet.
 """
 
@@ -8,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nacre.config import values
 from nacre.config.values import RekeyLimit
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Algorithms, algorithms
 from nacre.value import value
+
+if TYPE_CHECKING:
+    from nacre.config.forwards import Forward
 
 Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
@@ -44,6 +48,8 @@ class ClientConfig:
     :ivar connect_timeout: seconds, or None to wait as long as the system does.
     :ivar server_alive_interval: seconds between keepalives; 0 for none.
     :ivar escape_char: one octet, or None for none.
+    :ivar forward_agent: None for no; ``SSH_AUTH_SOCK`` is the agent that this variable names, and
+        anything else a path, or the name of a variable with ``$`` in front.
     :ivar identity_files: empty for the default ones; ``none`` is left out, and then
         ``no_identity_files`` is true.
     :ivar send_env: patterns; one with ``-`` in front takes back earlier ones.
@@ -55,9 +61,14 @@ class ClientConfig:
     cipher: tuple[str, ...] | None = None
     ciphers: str | None = None
     compression: bool = False
+    clear_all_forwardings: bool = False
     connect_timeout: int | None = None
     connection_attempts: int = 1
+    dynamic_forwards: tuple[Forward, ...] = ()
     escape_char: bytes | None = b"~"
+    exit_on_forward_failure: bool = False
+    forward_agent: str | None = None
+    gateway_ports: bool = False
     global_known_hosts_files: tuple[str, ...] = (
         "/etc/ssh/ssh_known_hosts",
         "/etc/ssh/ssh_known_hosts2",
@@ -73,6 +84,7 @@ class ClientConfig:
     kbd_interactive: bool = True
     kbd_interactive_devices: str = ""
     kex_algorithms: str | None = None
+    local_forwards: tuple[Forward, ...] = ()
     log_level: LogLevel = LogLevel.INFO
     macs: str | None = None
     password_prompts: int = 3
@@ -84,6 +96,7 @@ class ClientConfig:
     pubkey_authentication: bool = True
     rekey_limit: RekeyLimit = RekeyLimit()
     remote_command: str | None = None
+    remote_forwards: tuple[Forward, ...] = ()
     request_tty: Tty = "auto"
     send_env: tuple[str, ...] = ()
     server_alive_count_max: int = 3
@@ -95,6 +108,12 @@ class ClientConfig:
     tcp_keep_alive: bool = True
     user: str | None = None
     user_known_hosts_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+
+    @property
+    def forwards(self) -> bool:
+        """Whether anything is to be forwarded."""
+        ports = self.local_forwards or self.remote_forwards or self.dynamic_forwards
+        return bool(ports) or self.forward_agent is not None
 
     def algorithms(self) -> Algorithms:
         """Return what to offer: legacy algorithms only where a word names them."""
@@ -157,6 +176,21 @@ def _ssh1_cipher(keyword: str, value: str) -> tuple[str, ...]:
     return (_words_of("3des", "blowfish", "des")(keyword, value),)
 
 
+def _forward(kind: str) -> _Parse:
+    def parse_forward(keyword: str, value: str) -> Any:
+        from nacre.config import forwards
+
+        return getattr(forwards, kind)(keyword, value)
+
+    return parse_forward
+
+
+def _forwarded_agent(keyword: str, value: str) -> str | None:
+    meaning = {"yes": "SSH_AUTH_SOCK", "true": "SSH_AUTH_SOCK", "no": None, "false": None}
+    found = values.one_word(keyword, value)
+    return meaning.get(found.lower(), found)
+
+
 def _text(keyword: str, value: str) -> str:
     if not value:
         raise values.bad(keyword, value, "a text that is not empty")
@@ -186,10 +220,15 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "ChallengeResponseAuthentication": ("kbd_interactive", values.boolean),
     "Cipher": ("cipher", _ssh1_cipher),
     "Ciphers": ("ciphers", _list_of("cipher")),
+    "ClearAllForwardings": ("clear_all_forwardings", values.boolean),
     "Compression": ("compression", values.boolean),
     "ConnectionAttempts": ("connection_attempts", _number(1)),
     "ConnectTimeout": ("connect_timeout", _timeout),
+    "DynamicForward": ("dynamic_forwards", _forward("dynamic")),
     "EscapeChar": ("escape_char", _escape),
+    "ExitOnForwardFailure": ("exit_on_forward_failure", values.boolean),
+    "ForwardAgent": ("forward_agent", _forwarded_agent),
+    "GatewayPorts": ("gateway_ports", values.boolean),
     "GlobalKnownHostsFile": ("global_known_hosts_files", _files),
     "HashKnownHosts": ("hash_known_hosts", values.boolean),
     "HostKeyAlgorithms": ("host_key_algorithms", _list_of("host key")),
@@ -201,6 +240,7 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "KbdInteractiveAuthentication": ("kbd_interactive", values.boolean),
     "KbdInteractiveDevices": ("kbd_interactive_devices", values.one_word),
     "KexAlgorithms": ("kex_algorithms", _list_of("kex")),
+    "LocalForward": ("local_forwards", _forward("local")),
     "LogLevel": ("log_level", _one_of(_LEVELS)),
     "MACs": ("macs", _list_of("MAC")),
     "NumberOfPasswordPrompts": ("password_prompts", _number(1)),
@@ -213,6 +253,7 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "PubkeyAuthentication": ("pubkey_authentication", values.boolean),
     "RekeyLimit": ("rekey_limit", values.rekey_limit),
     "RemoteCommand": ("remote_command", _command),
+    "RemoteForward": ("remote_forwards", _forward("remote")),
     "RequestTTY": ("request_tty", _one_of(_TTY)),
     "SendEnv": ("send_env", values.some_words),
     "ServerAliveCountMax": ("server_alive_count_max", _number(1)),
@@ -225,7 +266,8 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "User": ("user", values.one_word),
     "UserKnownHostsFile": ("user_known_hosts_files", _files),
 }
-_GATHERED = frozenset({"identity_files", "send_env", "set_env"})
+_FORWARDS = ("local_forwards", "remote_forwards", "dynamic_forwards")
+_GATHERED = frozenset({"identity_files", "send_env", "set_env", *_FORWARDS})
 
 _OFF = {
     "AddKeysToAgent": ("no", "false"),
@@ -233,14 +275,10 @@ _OFF = {
     "CertificateFile": ("none",),
     # nacre never looks addresses up in known_hosts: it answers as OpenSSH does with `no`.
     "CheckHostIP": ("no", "false", "yes", "true"),
-    # No forwarding can be asked for yet, so none fails and there is none to clear.
-    "ClearAllForwardings": ("no", "false", "yes", "true"),
     "ControlMaster": ("no", "false"),
     "ControlPath": ("none",),
     "ControlPersist": ("no", "false"),
-    "ExitOnForwardFailure": ("no", "false", "yes", "true"),
     "ForkAfterAuthentication": ("no", "false"),
-    "ForwardAgent": ("no", "false"),
     "ForwardX11": ("no", "false"),
     "ForwardX11Trusted": ("no", "false"),
     "GSSAPIAuthentication": ("no", "false"),
@@ -261,12 +299,12 @@ _OFF = {
 # fmt: off
 _ABSENT = (
     "BindInterface", "CanonicalDomains", "CanonicalizeFallbackLocal", "CanonicalizeMaxDots",
-    "CanonicalizePermittedCNAMEs", "CASignatureAlgorithms", "ChannelTimeout", "DynamicForward",
+    "CanonicalizePermittedCNAMEs", "CASignatureAlgorithms", "ChannelTimeout",
     "EnableEscapeCommandline", "EnableSSHKeysign", "FingerprintHash", "ForwardX11Timeout",
-    "GatewayPorts", "Host", "HostbasedAcceptedAlgorithms", "IgnoreUnknown", "Include", "IPQoS",
-    "LocalCommand", "LocalForward", "LogVerbose", "Match", "NoHostAuthenticationForLocalhost",
+    "Host", "HostbasedAcceptedAlgorithms", "IgnoreUnknown", "Include", "IPQoS",
+    "LocalCommand", "LogVerbose", "Match", "NoHostAuthenticationForLocalhost",
     "ObscureKeystrokeTiming", "PermitRemoteOpen", "ProxyUseFdpass", "RefuseConnection",
-    "RemoteForward", "RequiredRSASize", "RevokedHostKeys", "SecurityKeyProvider",
+    "RequiredRSASize", "RevokedHostKeys", "SecurityKeyProvider",
     "StreamLocalBindMask", "StreamLocalBindUnlink", "SyslogFacility", "Tag", "TunnelDevice",
     "VersionAddendum", "WarnWeakCrypto", "XAuthLocation",
 )
@@ -296,6 +334,9 @@ def parse(options: Iterable[str]) -> ClientConfig:
         else:
             _check_off(keyword, value)
     _name_identities(found)
+    if found.get("clear_all_forwardings"):
+        for name in _FORWARDS:
+            found.pop(name, None)
     return ClientConfig(**found)
 
 

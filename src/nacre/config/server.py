@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nacre.config import values
 from nacre.config.values import RekeyLimit
+from nacre.errors import KeyFormatError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms
+
+if TYPE_CHECKING:
+    from nacre.keys.key_options import HostPort
 
 _MOST = 100_000
 
@@ -30,6 +34,14 @@ class LogLevel(IntEnum):
 
 
 _LOG_LEVELS = {level.name.lower(): level for level in LogLevel} | {"debug": LogLevel.DEBUG1}
+_FORWARDING = {
+    "yes": frozenset({"local", "remote"}),
+    "all": frozenset({"local", "remote"}),
+    "no": frozenset[str](),
+    "local": frozenset({"local"}),
+    "remote": frozenset({"remote"}),
+}
+_GATEWAY = {"no": "no", "yes": "yes", "clientspecified": "clientspecified"}
 _COMPRESSIONS = {
     # As OpenSSH has it since 7.4: no compression before authentication, whatever the word.
     "yes": "none,zlib@openssh.com",
@@ -61,6 +73,23 @@ def _max_startups(keyword: str, value: str) -> str:
     return value
 
 
+def _places(default_host: str | None) -> Callable[[str, str], tuple[HostPort, ...] | None]:
+    """Take ``any`` (None), ``none``, or hosts with ports, either of them perhaps ``*``."""
+
+    def take(keyword: str, value: str) -> tuple[HostPort, ...] | None:
+        from nacre.keys.key_options import host_port
+
+        if value.lower() in ("any", "none"):
+            return None if value.lower() == "any" else ()
+        try:
+            return tuple(host_port(word, default_host) for word in values.words(keyword, value))
+        except KeyFormatError:
+            shown = "host:port" if default_host is None else "port or host:port"
+            raise values.bad(keyword, value, f"any, none, or {shown}, once or more") from None
+
+    return take
+
+
 def _banner(keyword: str, value: str) -> Path | None:
     path = values.one_word(keyword, value)
     return None if path.lower() == "none" else Path(path)
@@ -78,6 +107,11 @@ class ServerConfig:
     :ivar accept_env: patterns of environment variables' names.
     :ivar banner: the file whose text is shown before login, or None.
     :ivar client_alive_interval: seconds of silence before a keepalive; 0 is never.
+    :ivar allow_tcp_forwarding: of ``local`` and ``remote``, what is allowed.
+    :ivar gateway_ports: who can reach ports that the server listens on for clients: ``no`` is this
+        host alone, ``yes`` everybody, ``clientspecified`` whom the client says.
+    :ivar permit_open: where clients may connect to; None is anywhere, and a port of None any port.
+    :ivar permit_listen: where clients may have the server listen, likewise.
     """
 
     host_key_algorithms: str | None = None
@@ -97,6 +131,12 @@ class ServerConfig:
     client_alive_interval: int = 0
     client_alive_count_max: int = 3
     log_level: LogLevel = LogLevel.INFO
+    allow_tcp_forwarding: frozenset[str] = _FORWARDING["yes"]
+    allow_agent_forwarding: bool = True
+    disable_forwarding: bool = False
+    gateway_ports: str = "no"
+    permit_open: tuple[HostPort, ...] | None = None
+    permit_listen: tuple[HostPort, ...] | None = None
 
     def algorithms(self, profile: Profile = "default") -> Algorithms:
         """Return what to offer."""
@@ -148,6 +188,12 @@ _WORDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "ClientAliveInterval": ("client_alive_interval", values.seconds),
     "ClientAliveCountMax": ("client_alive_count_max", _number(0)),
     "LogLevel": ("log_level", _one_of(_LOG_LEVELS)),
+    "AllowTcpForwarding": ("allow_tcp_forwarding", _one_of(_FORWARDING)),
+    "AllowAgentForwarding": ("allow_agent_forwarding", values.boolean),
+    "DisableForwarding": ("disable_forwarding", values.boolean),
+    "GatewayPorts": ("gateway_ports", _one_of(_GATEWAY)),
+    "PermitOpen": ("permit_open", _places(None)),
+    "PermitListen": ("permit_listen", _places("*")),
 }
 """Which field of :class:`ServerConfig` each word fills, and how its value is taken."""
 

@@ -167,14 +167,20 @@ def _expiry_time(options: Options, value: str) -> Options:
 
 
 def _permit_open(options: Options, value: str) -> Options:
-    return replace(options, permit_open=(*options.permit_open, _host_port(value, None)))
+    return replace(options, permit_open=(*options.permit_open, host_port(value, None)))
 
 
 def _permit_listen(options: Options, value: str) -> Options:
-    return replace(options, permit_listen=(*options.permit_listen, _host_port(value, "*")))
+    return replace(options, permit_listen=(*options.permit_listen, host_port(value, "*")))
 
 
-def _host_port(value: str, default_host: str | None) -> HostPort:
+def host_port(value: str, default_host: str | None) -> HostPort:
+    """Return host and port of ``host:port``, ``[IPv6]:port`` or, with a default, ``port``.
+
+    A port of ``*`` is any, and None.
+
+    :raises KeyFormatError: it is none of these.
+    """
     found = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]+)):)?(\*|[0-9]{1,5})", value, re.ASCII)
     if found:
         host = found[1] or found[2] or default_host

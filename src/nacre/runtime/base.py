@@ -177,12 +177,14 @@ class BaseConnection:
 
     def _on_refused(self, event: ChannelRefused) -> None:
         self._channels.pop(event.channel).accept_refused(event)
+        self._changed.wake()
 
     def _on_eof(self, event: EofReceived) -> None:
         self._channels[event.channel].accept_eof(event)
 
     def _on_closed(self, event: ChannelClosed) -> None:
         self._channels.pop(event.channel).accept_closed(event)
+        self._changed.wake()
 
     def _on_writable(self, event: Writable) -> None:
         if (channel := self._channels.get(event.channel)) is not None:
@@ -325,6 +327,11 @@ class BaseConnection:
     async def wait_closed(self) -> None:
         """Return when the transport is closed; ``error`` then says why."""
         while not self._transport_gone:
+            await self._changed.wait()
+
+    async def wait_idle(self) -> None:
+        """Return when no channel is open, forwarded connections included, or all has ended."""
+        while self._channels and not self.ended:
             await self._changed.wait()
 
     async def keepalive(self) -> float:

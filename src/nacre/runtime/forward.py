@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -51,6 +52,37 @@ Place: TypeAlias = tuple[str, int]
 """A host and a port."""
 
 
+class RemotePort:
+    """A port of the server's, until it is cancelled or the connection ends.
+
+    :param cancel: cancels it.
+    """
+
+    def __init__(
+        self, connection: Connection, cancel: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._cancel = cancel
+        self._closing = asyncio.Event()
+        self._task = connection.spawn(self._hold())
+
+    async def _hold(self) -> None:
+        await self._closing.wait()
+        await self._cancel()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody listens any more."""
+        return self._task.done()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._closing.set()
+
+    async def wait_closed(self) -> None:
+        """Return when nobody listens any more."""
+        await asyncio.wait({self._task})
+
+
 class Listener:
     """A forwarded port. ``async with`` closes it at the end.
 
@@ -60,22 +92,24 @@ class Listener:
     :ivar port: its port, which the system may have chosen.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listening: Listening | RemotePort) -> None:
         self.host = host
         self.port = port
+        self._listening = listening
 
     @property
     def closed(self) -> bool:
         """Whether nobody listens any more."""
-        raise NotImplementedError
+        return self._listening.closed
 
     def close(self) -> Later[None]:
         """Listen no more. It acts at once; await it for the end."""
-        raise NotImplementedError
+        self._listening.close()
+        return Later(self.wait_closed)
 
     async def wait_closed(self) -> None:
         """Return when nobody listens any more."""
-        raise NotImplementedError
+        await self._listening.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,47 +121,6 @@ class Listener:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-class LocalListener(Listener):
-    """A port of this host."""
-
-    def __init__(self, host: str, port: int, listening: Listening) -> None:
-        super().__init__(host, port)
-        self._listening = listening
-
-    @property
-    def closed(self) -> bool:
-        return self._listening.closed
-
-    def close(self) -> Later[None]:
-        self._listening.close()
-        return Later(self.wait_closed)
-
-    async def wait_closed(self) -> None:
-        await self._listening.wait_closed()
-
-
-class RemoteListener(Listener):
-    """A port of the server's."""
-
-    def __init__(
-        self, host: str, port: int, cancel: asyncio.Task[None], closing: asyncio.Event
-    ) -> None:
-        super().__init__(host, port)
-        self._cancel = cancel
-        self._closing = closing
-
-    @property
-    def closed(self) -> bool:
-        return self._cancel.done()
-
-    def close(self) -> Later[None]:
-        self._closing.set()
-        return Later(self.wait_closed)
-
-    async def wait_closed(self) -> None:
-        await asyncio.wait({self._cancel})
 
 
 class Tunnel:
@@ -191,19 +184,19 @@ class Forwards:
             raise
         return tunnel
 
-    async def local(self, place: Place, listen: Place) -> LocalListener:
+    async def local(self, place: Place, listen: Place) -> Listener:
         """See :meth:`Connection.forward_local`."""
         return await self._listen(listen, partial(self._take, place))
 
-    async def dynamic(self, listen: Place) -> LocalListener:
+    async def dynamic(self, listen: Place) -> Listener:
         """See :meth:`Connection.forward_dynamic`."""
         return await self._listen(listen, partial(self._take, None))
 
-    async def _listen(self, listen: Place, take: Take) -> LocalListener:
+    async def _listen(self, listen: Place, take: Take) -> Listener:
         self._connection.check()
         sockets = await bind(*listen)
         listening = Listening(self._connection, sockets, take)
-        return LocalListener(listen[0], sockets[0].getsockname()[1], listening)
+        return Listener(listen[0], sockets[0].getsockname()[1], listening)
 
     async def _take(self, place: Place | None, sock: socket.socket, originator: Any) -> None:
         """Carry a connection to ``place``, or to where the program says that made it."""
@@ -234,7 +227,7 @@ class Forwards:
 
     # --- connections that the server offers ---
 
-    async def remote(self, place: Place, listen: Place) -> RemoteListener:
+    async def remote(self, place: Place, listen: Place) -> Listener:
         """See :meth:`Connection.forward_remote`."""
         connection = self._connection
         host, port = listen
@@ -247,15 +240,13 @@ class Forwards:
         if not port:
             port = AllocatedPort.decode(answer).port
         self._remote[host, port] = place
-        closing = asyncio.Event()
-        cancel = connection.spawn(self._cancel(host, port, closing))
-        return RemoteListener(host, port, cancel, closing)
+        port_there = RemotePort(connection, partial(self._cancel, TCPListener(host, port)))
+        return Listener(host, port, port_there)
 
-    async def _cancel(self, host: str, port: int, closing: asyncio.Event) -> None:
-        await closing.wait()
-        self._remote.pop((host, port), None)
+    async def _cancel(self, listener: TCPListener) -> None:
+        self._remote.pop((listener.host, listener.port), None)
         with suppress(NacreError):
-            await self._connection.request(CANCEL, TCPListener(host, port).encode())
+            await self._connection.request(CANCEL, listener.encode())
 
     def lend_agent(self, path: str | os.PathLike[str] | None) -> None:
         """See :meth:`Connection.forward_agent`."""

@@ -77,7 +77,7 @@ class ServerForwards:
         connection = self._connection
         await connection.wait_welcomed()
         said = await connection.ask_policy(
-            lambda p: p.direct_connection(asked.host, asked.port, connection)
+            lambda policy: policy.direct_connection(asked.host, asked.port, connection)
         )
         return said is True
 
@@ -128,7 +128,7 @@ class ServerForwards:
         if len(self._listening) >= connection.settings.options.limits.listeners:
             return None, "too many ports"
         host = await connection.ask_policy(
-            lambda p: p.remote_listen(asked.host, asked.port, connection)
+            lambda policy: policy.remote_listen(asked.host, asked.port, connection)
         )
         return (host, "") if isinstance(host, str) else (None, "not allowed")
 

@@ -211,7 +211,7 @@ class Session:
         return granted
 
     async def _lend_agent(self) -> bool:
-        said = await self.connection.ask_policy(lambda p: p.agent_forwarding(self))
+        said = await self.connection.ask_policy(lambda policy: policy.agent_forwarding(self))
         self.forwards_agent = said is True
         self.connection.record(
             "session", channel=self._channel.number, request="agent", granted=self.forwards_agent

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nacre.errors import AccountError
+from nacre.keys.key_options import NO_OPTIONS, Options
 from nacre.server.child import Credentials, Program
 from nacre.server.sftp_service import Files
 from nacre.server.store import User
@@ -80,8 +81,7 @@ class Login:
     :ivar name: the user's name, which is not the account's for a virtual user.
     :ivar files: what sftp and scp serve; None for an account that may do nothing here.
     :ivar virtual: a virtual user: scp too is served from ``files``, and never by a shell.
-    :ivar command: run instead of whatever the client asks for, or None.
-    :ivar terminal: whether the user may have one.
+    :ivar key: what the key the user came with demands and allows.
     :ivar environment: variables to begin with.
     """
 
@@ -92,9 +92,17 @@ class Login:
     files: Files | None = None
     virtual: bool = False
     service: str = "all"
-    command: str | None = None
-    terminal: bool = True
+    key: Options = NO_OPTIONS
     environment: Mapping[str, str]
+
+    @property
+    def has_shell(self) -> bool:
+        """Whether the user may have a shell, and not files alone or nothing."""
+        return self.service != "sftp" and not _bars(self.shell)
+
+
+def _bars(shell: str) -> bool:
+    return os.path.basename(shell) in _NO_SHELLS
 
 
 def virtual_login(user: User, run_as: str | None) -> Login:
@@ -113,7 +121,7 @@ def virtual_login(user: User, run_as: str | None) -> Login:
             )
         account = find_account(chosen)
     # An account for services has no shell; whoever named it for sessions wants one.
-    barred = os.path.basename(account.shell) in _NO_SHELLS
+    barred = _bars(account.shell)
     home = user.home or account.home
     return Login(
         name=user.name,
@@ -127,17 +135,16 @@ def virtual_login(user: User, run_as: str | None) -> Login:
     )
 
 
-def system_login(account: Account, command: str | None = None, terminal: bool = True) -> Login:
+def system_login(account: Account, key: Options = NO_OPTIONS) -> Login:
     """Return what an account's own user works as; an account without a shell keeps none."""
-    barred = os.path.basename(account.shell) in _NO_SHELLS
+    barred = _bars(account.shell)
     return Login(
         name=account.name,
         account=account,
         home=account.home,
         shell=account.shell,
         files=None if barred else Files(root=None, home=account.home, user=account.name),
-        command=command,
-        terminal=terminal,
+        key=key,
         environment=_system_environment(),
     )
 
@@ -181,8 +188,8 @@ def program(
     if "TZ" in os.environ:
         environment["TZ"] = os.environ["TZ"]
     run: str | bytes | None = command
-    if login.command is not None:
-        run = login.command
+    if login.key.command is not None:
+        run = login.key.command
         if command is not None:
             environment["SSH_ORIGINAL_COMMAND"] = os.fsdecode(command)
     shell = os.path.basename(login.shell)

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -114,12 +114,16 @@ class Daemon:
         with ExitStack() as stack:
             policy: StorePolicy | SystemPolicy
             if self.users == "system":
-                policy = SystemPolicy()
+                policy = SystemPolicy(self.config)
             else:
                 store = UserStore(state / FILE)
                 stack.callback(store.close)
                 policy = StorePolicy(
-                    store, self.run_as, ssh1_strict=self.ssh1_strict, workers=self.workers
+                    store,
+                    self.run_as,
+                    ssh1_strict=self.ssh1_strict,
+                    workers=self.workers,
+                    config=self.config,
                 )
             stack.callback(policy.close)
             asyncio.run(_Serving(self, state, policy, startups, worker).run(sockets))
@@ -181,17 +185,20 @@ class Sessions:
     async def handle(self, session: Session) -> int | None:
         """Run a session; returns the exit status."""
         try:
-            return await self._run(session)
+            async with AsyncExitStack() as stack:
+                return await self._run(session, stack)
         finally:
             if session.closed:
                 session.exit_signal("HUP")
 
-    async def _run(self, session: Session) -> int | None:
+    async def _run(self, session: Session, stack: AsyncExitStack) -> int | None:
         connection = session.connection
         login = self._policy.granted(session)
         files = _files(session, login)
         if files is not None:
             return await self._serve_files(session, login, files)
+        if session.forwards_agent:
+            await _lend_agent(session, login, stack)
         run = program(
             login, session.command, session.environment, connection.peer, connection.local
         )
@@ -222,9 +229,21 @@ class Sessions:
         return await serve_files(session, filesystem)
 
 
+async def _lend_agent(session: Session, login: Login, stack: AsyncExitStack) -> None:
+    """Give the session a socket that leads to the client's agent, until its end."""
+    rights = login.account.credentials
+    try:
+        agent = session.agent_socket(None if rights is None else (rights.uid, rights.gid))
+        socket = await stack.enter_async_context(agent)
+    except OSError as error:
+        session.connection.record("error", what="no agent is forwarded", error=safe(str(error)))
+    else:
+        session.environment["SSH_AUTH_SOCK"] = socket.path
+
+
 def _files(session: Session, login: Login) -> Files | None:
     """Return what a session serves when it is sftp, or a virtual user's scp; otherwise None."""
-    if login.command is not None:
+    if login.key.command is not None:
         return None  # what the user's key demands is run, whatever is asked for
     scp = session.command is not None and parse_scp(session.command) is not None
     if session.subsystem == "sftp" or (scp and login.virtual and login.service != "shell"):

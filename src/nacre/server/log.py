@@ -23,6 +23,8 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
     event = record["event"]
     if event == "error":
         return LogLevel.ERROR
+    if event == "forward" and record.get("granted"):
+        return LogLevel.VERBOSE
     # A client asks with `none` for the methods there are: that is no attempt.
     if event == "rekey" or (event == "auth" and record.get("method") == "none"):
         return LogLevel.VERBOSE

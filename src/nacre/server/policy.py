@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from nacre.config.server import ServerConfig
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
@@ -18,6 +19,7 @@ from nacre.runtime.choose import SSH1
 from nacre.runtime.policy import Policy, with_modulus
 from nacre.runtime.session import Session
 from nacre.server.accounts import Login, virtual_login
+from nacre.server.forwarding import Forwarding
 from nacre.server.store import User, UserStore
 from nacre.sftp.scp_command import parse_scp
 from nacre.wire.text import safe
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
 
 BOTH = "password-publickey"
+
+DEFAULT_CONFIG = ServerConfig()
 
 REQUIREMENTS: dict[str, Requirement] = {
     "any": (frozenset({_PUBLIC_KEY}), frozenset({_PASSWORD}), frozenset({_INTERACTIVE})),
@@ -47,20 +51,46 @@ _HASHING = 4
 class AccountPolicy(Policy):
     """A policy whose users work as accounts of this system."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
         self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
+        # What may be forwarded is decided once for each login, as sshd has it.
+        self._forwarding: WeakKeyDictionary[ServerConnection, Forwarding] = WeakKeyDictionary()
 
-    async def login(self, session: Session) -> Login:
-        """Return what the session's user works as.
+    async def login(self, user: str, connection: ServerConnection) -> Login:
+        """Return what a user who is logged in works as.
 
         :raises AccountError: nothing, any more.
         """
         raise NotImplementedError
 
+    async def _may_forward(self, connection: ServerConnection) -> Forwarding:
+        found = self._forwarding.get(connection)
+        if found is None:
+            try:
+                login = await self.login(connection.user, connection)
+            except AccountError as error:
+                connection.record("refused", request="forwarding", reason=str(error))
+                login = None
+            found = self._forwarding[connection] = Forwarding(login, self._config)
+        return found
+
+    async def direct_connection(self, host: str, port: int, connection: ServerConnection) -> bool:
+        """Grant what the configuration and the user's key allow."""
+        return (await self._may_forward(connection)).may_connect(host, port)
+
+    async def remote_listen(self, host: str, port: int, connection: ServerConnection) -> str | None:
+        """Grant what the configuration and the user's key allow."""
+        return (await self._may_forward(connection)).where_to_listen(host, port)
+
+    async def agent_forwarding(self, session: Session) -> bool:
+        """Grant what the configuration and the user's key allow."""
+        return (await self._may_forward(session.connection)).agent
+
     async def session_request(self, session: Session, request: Request) -> bool:
         """Grant what the user's services allow; the log gets the reason of a refusal."""
         try:
-            login = await self.login(session)
+            login = await self.login(session.user, session.connection)
         except AccountError as error:
             refusal: str | None = str(error)
         else:
@@ -86,7 +116,7 @@ def _refusal(login: Login, request: Request) -> str | None:
         if isinstance(request, Exec) and parse_scp(request.command) is not None:
             return None
         return f"{login.name} may use sftp and scp alone"
-    if isinstance(request, PtyRequest) and not login.terminal:
+    if isinstance(request, PtyRequest) and not login.key.pty:
         return f"{login.name} may have no terminal with this key"
     return None
 
@@ -101,6 +131,7 @@ class StorePolicy(AccountPolicy):
         *,
         ssh1_strict: bool = False,
         workers: int = 1,
+        config: ServerConfig = DEFAULT_CONFIG,
     ) -> None:
         """Ask ``store``.
 
@@ -108,7 +139,7 @@ class StorePolicy(AccountPolicy):
         :param ssh1_strict: let nobody in over SSH-1 who needs both a password and a key.
         :param workers: processes like this one, which share what passwords may cost at once.
         """
-        super().__init__()
+        super().__init__(config)
         self._ssh1_strict = ssh1_strict
         self._store = store
         self._run_as = run_as
@@ -180,9 +211,9 @@ class StorePolicy(AccountPolicy):
             return None
         return with_modulus((one.key for one in self._store.keys(name)), modulus)
 
-    async def login(self, session: Session) -> Login:
+    async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return what the user works as now; a user removed meanwhile works as nothing."""
-        return await asyncio.to_thread(self._login, session.user)
+        return await asyncio.to_thread(self._login, user)
 
     def _login(self, name: str) -> Login:
         user = self._find(name)

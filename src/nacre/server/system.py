@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from nacre.config.server import ServerConfig
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
 from nacre.keys.authorized_keys import Options
+from nacre.keys.key_options import NO_OPTIONS
 from nacre.protocol.asks import UserRequirement
 from nacre.runtime.policy import with_modulus
-from nacre.runtime.session import Session
 from nacre.server import pam, shadow
 from nacre.server.accounts import Login, find_account, system_login
 from nacre.server.authorized import read_authorized_keys
-from nacre.server.policy import REQUIREMENTS, AccountPolicy
+from nacre.server.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
 
 if TYPE_CHECKING:
     from nacre.runtime.serving import ServerConnection
@@ -34,8 +35,8 @@ class SystemPolicy(AccountPolicy):
     Needs root's rights. A guessed password of root's is worth too much to let it be tried.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, config: ServerConfig = DEFAULT_CONFIG) -> None:
+        super().__init__(config)
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
         self._options: WeakKeyDictionary[ServerConnection, Options] = WeakKeyDictionary()
@@ -98,13 +99,10 @@ class SystemPolicy(AccountPolicy):
             connection.record("refused", method="publickey", reason=str(error))
             return None
 
-    async def login(self, session: Session) -> Login:
+    async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return what the account and the options of the key say."""
-        account = await asyncio.to_thread(find_account, session.user)
-        options = self._options.get(session.connection)
-        if options is None:
-            return system_login(account)
-        return system_login(account, options.command, options.pty)
+        account = await asyncio.to_thread(find_account, user)
+        return system_login(account, self._options.get(connection, NO_OPTIONS))
 
 
 def _find_rsa_key(user: str, modulus: int) -> PublicKey | None:

@@ -1,0 +1,142 @@
+"""What ``nacre ssh`` forwards: ports, the agent, its own standard input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable
+from contextlib import suppress
+
+from nacre.client.log import Log
+from nacre.client.login import Target, agent_path, show_warnings
+from nacre.client.standard import READ, Input, Output
+from nacre.config.client import ClientConfig
+from nacre.config.forwards import Forward
+from nacre.errors import ConnectionLost, RequestFailed, StreamClosed
+from nacre.runtime.connection import Connection
+from nacre.runtime.forward import Listener
+from nacre.runtime.stream import Writer
+from nacre.wire.text import safe
+
+_STDIN, _STDOUT = 0, 1
+
+
+async def start_forwarding(
+    connection: Connection, target: Target, config: ClientConfig, log: Log
+) -> None:
+    """Listen wherever the configuration says, and lend the agent.
+
+    :raises RequestFailed: a port can't be forwarded, and ExitOnForwardFailure is set.
+    :raises ConnectionLost: the connection ended.
+    """
+    show_warnings(log)
+    starting = _Starting(connection, config, log)
+    await starting.all()
+    if starting.failed and config.exit_on_forward_failure:
+        raise RequestFailed(
+            "not everything can be forwarded, as said above; without ExitOnForwardFailure "
+            "the rest would be"
+        )
+    path = agent_path(config.forward_agent or "none", target.tokens())
+    if path is not None:
+        connection.forward_agent(path)
+    elif config.forward_agent is not None:
+        log.verbose("There is no agent to forward: SSH_AUTH_SOCK names none.")
+
+
+class _Starting:
+    def __init__(self, connection: Connection, config: ClientConfig, log: Log) -> None:
+        self._connection = connection
+        self._config = config
+        self._log = log
+        self.failed = False
+
+    async def all(self) -> None:
+        """Start one after the other, as they were given."""
+        connection, config = self._connection, self._config
+        for one in config.local_forwards:
+            await self._try(
+                connection.forward_local(
+                    one.host, one.host_port, listen_host=self._bind(one), listen_port=one.port
+                ),
+                self._bind(one),
+                one,
+            )
+        for one in config.dynamic_forwards:
+            host = self._bind(one)
+            await self._try(
+                connection.forward_dynamic(listen_host=host, listen_port=one.port), host, one
+            )
+        for one in config.remote_forwards:
+            host = "localhost" if one.bind is None else one.bind
+            listener = await self._try(
+                connection.forward_remote(
+                    one.host, one.host_port, listen_host=host, listen_port=one.port
+                ),
+                host,
+                one,
+            )
+            if listener is not None and not one.port:
+                self._log.info(
+                    f"Allocated port {listener.port} for remote forward to "
+                    f"{safe(one.host)}:{one.host_port}"
+                )
+
+    def _bind(self, one: Forward) -> str:
+        if one.bind is None:
+            return "" if self._config.gateway_ports else "localhost"
+        return one.bind
+
+    async def _try(self, opening: Awaitable[Listener], host: str, one: Forward) -> Listener | None:
+        try:
+            return await opening
+        except ConnectionLost:
+            self._connection.check()
+            raise
+        except RequestFailed as error:
+            text = f"Warning: remote port forwarding failed for listen port {one.port}: {error}"
+        except PermissionError:
+            text = f"bind {self._shown(host, one)}: Permission denied; ports below 1024 are root's"
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            text = (
+                f"bind {self._shown(host, one)}: {reason}; choose another port or address, or end "
+                "the program that has it"
+            )
+        self._log.error(text)
+        self.failed = True
+        return None
+
+    @staticmethod
+    def _shown(host: str, one: Forward) -> str:
+        return f"[{safe(host) or '*'}]:{one.port}"
+
+
+async def join_standard(connection: Connection, host: str, port: int) -> int:
+    """Join standard input and output to a connection that the server makes; returns 0.
+
+    :raises ChannelOpenFailed: the server does not make it.
+    """
+    async with connection.open_connection(host, port) as tunnel:
+        feeding = asyncio.create_task(_feed(tunnel.writer))
+        try:
+            output = Output(_STDOUT)
+            while data := await tunnel.reader.read(READ):
+                await output.write(data)
+            ended = asyncio.create_task(tunnel.wait_closed())
+            await asyncio.wait({feeding, ended}, return_when=asyncio.FIRST_COMPLETED)
+            ended.cancel()
+        except BrokenPipeError:
+            return 0  # nobody reads what we print
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+    return 0
+
+
+async def _feed(writer: Writer) -> None:
+    source = Input(_STDIN)
+    with suppress(StreamClosed):
+        while data := await source.read():
+            await writer.write(data)
+        writer.write_eof()

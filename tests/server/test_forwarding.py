@@ -1,0 +1,152 @@
+"""What users may have forwarded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nacre.config.server import parse
+from nacre.keys.key_options import parse_options
+from nacre.server.accounts import Account, Login, own_account
+from nacre.server.forwarding import Forwarding
+
+OWN = own_account()
+OTHER = replace(OWN, uid=OWN.uid + 1)
+
+
+def rights(
+    *words: str,
+    key: str = "no-x11-forwarding",
+    service: str = "all",
+    shell: str = "/bin/sh",
+    account: Account = OWN,
+) -> Forwarding:
+    login = Login(
+        name="alice",
+        account=account,
+        home="/",
+        shell=shell,
+        service=service,
+        key=parse_options(key),
+        environment={},
+    )
+    return Forwarding(login, parse(words))
+
+
+def granted(found: Forwarding) -> tuple[bool, bool, bool]:
+    """Local, remote, agent."""
+    return (
+        found.may_connect("db", 5432),
+        found.where_to_listen("localhost", 8080) is not None,
+        found.agent,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (rights(), (True, True, True)),
+        (rights(service="shell"), (True, True, True)),
+        (rights(service="sftp"), (False, False, False)),
+        (rights(shell="/usr/sbin/nologin"), (False, False, False)),
+        (rights("AllowTcpForwarding=no"), (False, False, True)),
+        (rights("AllowTcpForwarding=local"), (True, False, True)),
+        (rights("AllowTcpForwarding=remote"), (False, True, True)),
+        (rights("AllowTcpForwarding=all"), (True, True, True)),
+        (rights("AllowAgentForwarding=no"), (True, True, False)),
+        (rights("DisableForwarding=yes"), (False, False, False)),
+        (rights("PermitOpen=none"), (False, True, True)),
+        (rights("PermitListen=none"), (True, False, True)),
+        (rights(key="no-port-forwarding"), (False, False, True)),
+        (rights(key="no-agent-forwarding"), (True, True, False)),
+        (rights(key="restrict"), (False, False, False)),
+        (rights(key="restrict,port-forwarding"), (True, True, False)),
+        (rights(key='restrict,permitopen="db:5432"'), (False, False, False)),
+        (rights(key='permitopen="db:5432",permitlisten="9"'), (True, False, True)),
+        (rights("PermitOpen=db:1", key='permitopen="db:5432"'), (False, True, True)),
+        (rights("PermitListen=8080 8081", key='permitlisten="8082"'), (True, False, True)),
+        (Forwarding(None, parse([])), (False, False, False)),
+    ],
+)
+def test_words_services_and_keys(found: Forwarding, expected: tuple[bool, bool, bool]) -> None:
+    assert granted(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("db", 5432, True),
+        ("db", 5433, False),
+        ("web", 1, True),
+        ("::1", 80, True),
+        ("other", 443, True),
+        ("other", 444, False),
+        ("DB", 5432, False),
+        ("db.", 5432, False),
+        ("db\0", 5432, False),
+        ("db:5432", 5432, False),
+        ("[::1]", 80, False),
+        ("0:0:0:0:0:0:0:1", 80, False),
+        ("*", 5432, False),
+        ("", 5432, False),
+        ("db", 5432 + 65536, False),
+        ("db", 0, False),
+    ],
+)
+def test_places_are_compared_as_they_were_written(host: str, port: int, expected: bool) -> None:
+    word = "PermitOpen=db:5432 web:* [::1]:80 *:443"
+    assert rights(word).may_connect(host, port) is expected
+    options = 'permitopen="db:5432",permitopen="web:*",permitopen="[::1]:80",permitopen="*:443"'
+    assert rights(key=options).may_connect(host, port) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("localhost", 8080, True),
+        ("LOCALHOST", 8080, True),
+        ("", 8080, True),
+        ("localhost", 0, False),
+        ("localhost", 8081, False),
+        ("10.0.0.1", 9000, True),
+        ("10.1.0.1", 9000, False),
+        ("", 9000, False),
+    ],
+)
+def test_ports_that_may_be_listened_on(host: str, port: int, expected: bool) -> None:
+    found = rights("PermitListen=8080 10.0.*:9000")
+    assert (found.where_to_listen(host, port) is not None) is expected
+
+
+@pytest.mark.parametrize(
+    ("word", "asked", "listens"),
+    [
+        ("no", "", "localhost"),
+        ("no", "*", "localhost"),
+        ("no", "192.0.2.1", "localhost"),
+        ("yes", "localhost", ""),
+        ("clientspecified", "localhost", "localhost"),
+        ("clientspecified", "192.0.2.1", "192.0.2.1"),
+        ("clientspecified", "", ""),
+        ("clientspecified", "*", ""),
+    ],
+)
+def test_gateway_ports(word: str, asked: str, listens: str) -> None:
+    assert rights(f"GatewayPorts={word}").where_to_listen(asked, 8080) == listens
+
+
+def test_ports_of_root_are_not_for_other_accounts() -> None:
+    found = rights(account=OTHER)
+    assert found.where_to_listen("localhost", 443) is None
+    assert found.where_to_listen("localhost", 1024) == "localhost"
+    assert found.where_to_listen("localhost", 0) == "localhost"
+    assert rights().where_to_listen("localhost", 443) == "localhost"
+
+
+@pytest.mark.parametrize(
+    "word", ["PermitOpen=80", "PermitOpen=a:b", "PermitListen=a:0", "GatewayPorts=maybe"]
+)
+def test_bad_words(word: str) -> None:
+    with pytest.raises(Exception, match=word.partition("=")[0]):
+        parse([word])
