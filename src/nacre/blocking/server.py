@@ -33,6 +33,7 @@ from nacre.runtime import session as _session
 from nacre.runtime.choose import PROTOCOLS
 from nacre.runtime.policy import Maybe, Policy, settled
 from nacre.runtime.serving import FilesystemFactory, Log, ServerConnection
+from nacre.runtime.startups import Startups
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Session(Facade[_session.Session]):
     environment = Attribute[dict[str, str]]()
     terminal = Attribute[_session.Terminal | None]()
     closed = Attribute[bool]()
+    forwards_agent = Attribute[bool]()
     on_resize = Callback[Callable[[_session.Terminal], None] | None]()
     on_signal = Callback[Callable[[str], None] | None]()
     on_break = Callback[Callable[[int], None] | None]()
@@ -60,8 +62,6 @@ class Session(Facade[_session.Session]):
         self.stdin = Reader(inner.stdin)
         self.stdout = Writer(inner.stdout)
         self.stderr = Writer(inner.stderr)
-
-    forwards_agent = Attribute[bool]()
 
     exit = plain(_session.Session.exit)
     agent_socket = wrapping(_session.Session.agent_socket, AgentSocket)
@@ -208,6 +208,7 @@ def listen(
     banner: str = "",
     accept_env: Sequence[str] = (),
     sock: socket.socket | None = None,
+    startups: Startups | None = None,
     log: Log | None = None,
 ) -> Server:
     """Start a server, as :func:`nacre.listen` does.
@@ -235,6 +236,7 @@ def listen(
         banner=banner,
         accept_env=accept_env,
         sock=sock,
+        startups=startups,
         log=log,
     )
     return Server(background.call(lambda: listening))
