@@ -37,6 +37,9 @@ _SMALLEST_REQUEST = 512
 _PATIENCE = 1.0
 """Seconds without an answer, at least, before a server counts as stalled."""
 
+_EXPECTED_RATE = 125e6
+"""Octets per second a path counts for until it is measured: 1 Gbit/s."""
+
 _ROUNDS = 10
 """Round trips over which the best rate counts: a pause of the owner's disk is forgotten so."""
 
@@ -115,7 +118,13 @@ class Window:
         self._rates: deque[float] = deque(maxlen=_ROUNDS)
         self._delivered = 0
         self._round = (0.0, 0)
+        self._filling = False
         self._progress = 0.0
+
+    def expect(self, round_trip: float) -> None:
+        """Fill a path whose round trip takes so many seconds from the start on."""
+        wanted = int(_EXPECTED_RATE * round_trip)
+        self.limit = max(self._floor, min(wanted, self.ceiling))
 
     @property
     def deadline(self) -> float | None:
@@ -135,6 +144,7 @@ class Window:
         if not self.in_flight:
             self._progress = now
             self._round = now, self._delivered
+            self._filling = self.limit >= self._floor
         self.in_flight += octets
 
     def answered(self, asked: int, got: int, sent: float, now: float) -> None:
@@ -149,8 +159,12 @@ class Window:
         began, before = self._round
         # A round ends with the answer to a request that was sent in it: one round trip at least.
         if began <= sent and began < now:
-            self._rates.append((self._delivered - before) / (now - began))
             self._round = now, self._delivered
+            # Nothing comes while the path fills: that round tells nothing of its rate.
+            if self._filling:
+                self._filling = False
+                return
+            self._rates.append((self._delivered - before) / (now - began))
             self._low = min(2 * self._low, self._floor)
             wanted = int(2 * max(self._rates) * self._delay)
             self.limit = max(self._low, min(wanted, self.ceiling))

@@ -13,7 +13,7 @@ from nacre.errors import (
     PacketTooLarge,
     RemoteProtocolError,
 )
-from nacre.limits import DEFAULT_LIMITS, KIB
+from nacre.limits import DEFAULT_LIMITS, KIB, MIB
 from nacre.protocol.events import ChannelClosed, Data, EofReceived, Writable
 from nacre.protocol.phases import Role
 from nacre.protocol.requests import ExitStatus, Shell
@@ -205,6 +205,35 @@ class TestReceiving:
             pair.server.mux.credit(1, sum(map(len, came)))
             pair.pump()
         assert pair.client.mux.send_data(1, bytes(9000)) == 2500, "a closed one's are free again"
+
+    def test_windows_of_sessions_fit_a_long_path_from_the_start_on(self):
+        pair = Pair()
+        pair.client.mux.open_channel("session")
+        pair.pump()
+        (ask,) = pair.server.questions()
+        pair.server.answer(ask)
+        pair.client.mux.tick(0.1)
+        pair.pump()
+        pair.client.mux.send_request(0, Shell())
+        assert pair.client.mux.send_data(0, bytes(32 * MIB)) == 2 * MIB
+        pair.server.mux.tick(0.1)
+        pair.pump()
+        adjusts = [end.mux._channels[0].receive.size for end in (pair.client, pair.server)]
+        assert all(0.1 * 125e6 < size < 0.1 * 2 * 125e6 for size in adjusts)
+        assert pair.client.mux.send_data(0, bytes(32 * MIB)) == adjusts[1] - 2 * MIB
+
+    def test_sessions_leave_room_for_more(self):
+        pair = Pair(replace(DEFAULT_LIMITS, windows_total=32 * MIB))
+        for number in range(6):
+            pair.client.mux.open_channel("session")
+            pair.pump()
+            (ask,) = pair.server.questions()
+            pair.server.answer(ask)
+            pair.client.mux.tick(pair.client.mux.now + 0.2)
+            pair.pump()
+            pair.client.happened()
+            assert pair.client.mux._channels[number].receive.size >= 2 * MIB
+        assert pair.client.mux._windows <= 32 * MIB
 
     def test_a_slow_clock_does_not_grow_a_channel(self):
         pair = Pair(replace(SMALL, window_maximum=100_000))

@@ -132,6 +132,34 @@ class TestReceiveWindow:
             self.move(window, 250, millisecond / 1000)
         assert window.size == 1000
 
+    def test_the_first_answer_shows_how_long_the_path_is(self):
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
+        window.announced(5.0)
+        growth = window.answered(5.1, PLENTY)
+        assert window.size == window.left == 2 * MIB + growth
+        assert window.size - window.step == pytest.approx(0.1 * 125e6, rel=0.1), "1 Gbit/s of it"
+        assert window.answered(5.9, PLENTY) == 0, "only the first one"
+
+    @pytest.mark.parametrize(
+        ("took", "spare", "growth"),
+        [
+            (0.001, PLENTY, 0),
+            (0.1, 1000, 1000),
+            (0.1, -5, 0),
+            (0.9, PLENTY, 30 * MIB),
+            (1.1, PLENTY, 0),
+        ],
+    )
+    def test_a_short_path_and_a_late_answer_leave_the_window(self, took, spare, growth):
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
+        window.announced(0.0)
+        assert window.answered(took, spare) == growth
+        assert window.size == 2 * MIB + growth
+
+    def test_who_was_not_told_of_a_window_answers_nothing(self):
+        window = ReceiveWindow(2 * MIB, 32 * MIB)
+        assert window.answered(0.1, PLENTY) == 0
+
     def test_growth_stops_at_what_is_spare(self):
         window = ReceiveWindow(1000, 4000)
         self.move(window, 250, 0.0, spare=300)

@@ -110,6 +110,7 @@ class Mux:
                 channel_type, channel.number, channel.receive.left, self._packet_data, data
             ).encode()
         )
+        channel.receive.announced(self.now)
         self._add(channel)
         return channel.number
 
@@ -337,6 +338,7 @@ class Mux:
             channel.peer, channel.number, channel.receive.left, self._packet_data, b""
         )
         send_reply(self._outbox, message.encode())
+        channel.receive.announced(self.now)
         channel.opened()
         self._events.append(ChannelOpened(channel.number))
 
@@ -349,6 +351,7 @@ class Mux:
         if channel.close_wanted:
             self.close_channel(channel.number)
         else:
+            self._answered(channel)
             self._events.append(ChannelOpened(channel.number))
 
     def _on_open_failure(self, payload: Buffer) -> None:
@@ -416,9 +419,21 @@ class Mux:
         if channel.eof_received:
             return
         before = window.size
-        if grant := window.adjust(self.now, self._limits.windows_total - self._windows):
-            self._windows += window.size - before
-            send_reply(self._outbox, ChannelWindowAdjust(channel.peer, grant).encode())
+        grant = window.adjust(self.now, self._limits.windows_total - self._windows)
+        self._grant(channel, grant, window.size - before)
+
+    def _answered(self, channel: Channel) -> None:
+        """Take the first word of the peer on a channel: a round trip has passed."""
+        # Sessions alone: they are few. A quarter of what is left: the next ones want some too.
+        if channel.channel_type == "session":
+            spare = (self._limits.windows_total - self._windows) // 4
+            growth = channel.receive.answered(self.now, spare)
+            self._grant(channel, growth, growth)
+
+    def _grant(self, channel: Channel, octets: int, growth: int) -> None:
+        self._windows += growth
+        if octets:
+            send_reply(self._outbox, ChannelWindowAdjust(channel.peer, octets).encode())
 
     def _on_window_adjust(self, payload: Buffer) -> None:
         try:
@@ -463,6 +478,7 @@ class Mux:
         request = decode(message.name, message.data)
         if channel.state is State.CLOSING:
             return
+        self._answered(channel)
         verdict = channel.requests.judge(request)
         if verdict is Verdict.ASK:
             self._ask(channel, request, want_reply=message.want_reply)

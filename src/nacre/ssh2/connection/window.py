@@ -14,6 +14,9 @@ eighths of it at work; a quarter does for windows that small paths are happy wit
 How it grows
 ============
 
+The peer's first answer on a channel shows how long the path is, and the window becomes what
+1 Gbit/s puts on it: on a long path most of a transfer would be over before doublings got there.
+
 A window that is used up within a second is doubled, as long as the reader keeps up and the last
 doubling made the data come faster. That fills any path whose round trip is below a second after a
 few doublings, and leaves alone what never moves much: a terminal, a control connection. Where the
@@ -36,6 +39,7 @@ _COARSE_STEPS_UP_TO = 4 * MIB
 _GROWTH_PERIOD = 1.0
 _SAMPLE = 0.1  # seconds a rate is taken over at least: within less, schedulers make it a chance
 _OFTEN = 8  # windows in a sample: each lasted 13 ms or less
+_PATH_RATE = 1.25 * 125e6  # 1 Gbit/s, and the step that is not granted again yet
 _GAIN = 1.5  # what comes of a doubling where the window is the limit is twice the rate
 
 
@@ -83,12 +87,23 @@ class ReceiveWindow:
     :ivar size: octets that may be under way or unread together.
     """
 
-    __slots__ = ("_maximum", "_moved", "_pace", "_since", "consumed", "left", "size", "step")
+    __slots__ = (
+        "_announced",
+        "_maximum",
+        "_moved",
+        "_pace",
+        "_since",
+        "consumed",
+        "left",
+        "size",
+        "step",
+    )
 
     def __init__(self, size: int, maximum: int) -> None:
         self.left = size
         self.consumed = 0
         self._maximum = maximum
+        self._announced: float | None = None
         self._moved = 0
         self._since = -_GROWTH_PERIOD
         self._pace = 0.0
@@ -97,6 +112,28 @@ class ReceiveWindow:
     def _resize(self, size: int) -> None:
         self.size = size
         self.step = max(1, size // 4 if size <= _COARSE_STEPS_UP_TO else size // 8)
+
+    def announced(self, now: float) -> None:
+        """Note that the peer is told of this window now."""
+        self._announced = now
+
+    def answered(self, now: float, spare: int) -> int:
+        """Return the octets to grant now that the peer has answered; only the first answer counts.
+
+        :param spare: octets by which this window may grow at most.
+        """
+        if self._announced is None:
+            return 0
+        round_trip, self._announced = now - self._announced, None
+        if round_trip > _GROWTH_PERIOD:
+            return 0
+        return self._grow(int(_PATH_RATE * round_trip) - self.size, spare)
+
+    def _grow(self, octets: int, spare: int) -> int:
+        growth = max(0, min(octets, self._maximum - self.size, spare))
+        self._resize(self.size + growth)
+        self.left += growth
+        return growth
 
     @property
     def unread(self) -> int:
@@ -135,8 +172,6 @@ class ReceiveWindow:
         growth = 0
         if self._moved < _OFTEN * self.size and self._moved >= self._pace * took:
             self._pace = _GAIN * self._moved / took
-            growth = max(0, min(self.size, self._maximum - self.size, spare))
-            self._resize(self.size + growth)
-            self.left += growth
+            growth = self._grow(self.size, spare)
         self._since, self._moved = now, 0
         return growth
