@@ -104,6 +104,10 @@ class Ground:
         daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])
         return daemon
 
+    @cached_property
+    def nacre_workers(self) -> Daemon:
+        return self._stack.enter_context(self.start_nacre((*NACRE, "serve", "--workers", "2")))
+
     def nacre_state(self) -> State:
         """Return a new state with the user of the benchmark."""
         state = State(self.directory / f"state-{time.monotonic_ns()}")

@@ -9,6 +9,8 @@ from bench.bulk import ASYNCSSH, CLIENT, NACRE, OPENSSH
 from bench.ground import Daemon, Ground
 from bench.measure import Comparison, Workload
 
+WORKERS = "nacre-nacre (2 workers)"
+
 
 def stats(ground: Ground, at_once: int) -> Workload:
     """Return stats, one after another or so many at once."""
@@ -59,6 +61,7 @@ def logins(ground: Ground, at_once: int) -> Workload:
         "logins/s",
         {
             NACRE: lambda: login("nacre", ground.nacre),
+            WORKERS: lambda: login("nacre", ground.nacre_workers),
             ASYNCSSH: lambda: login("asyncssh", ground.asyncssh),
             OPENSSH: lambda: _openssh_logins(ground, max(20, count // 4), at_once),
             CLIENT: lambda: login("nacre", ground.sshd, max(20, count // 4)),
@@ -67,6 +70,7 @@ def logins(ground: Ground, at_once: int) -> Workload:
         },
         [
             Comparison(NACRE, ASYNCSSH, *((4.0, 8.0) if at_once > 1 else ())),
+            Comparison(WORKERS, ASYNCSSH),
             Comparison(NACRE, OPENSSH),
             Comparison(CLIENT, "AsyncSSH-sshd"),
             Comparison(CLIENT, "Paramiko-sshd"),

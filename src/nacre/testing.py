@@ -117,6 +117,9 @@ class Pair:
             self.client: answers_client,
             self.server: answers_server,
         }
+        self._start()
+
+    def _start(self) -> None:
         self.client.start(self.now)
         self.server.start(self.now)
 

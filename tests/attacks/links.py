@@ -97,11 +97,15 @@ class Crooked(Pair):
     def __init__(
         self, *, client_says: Says | None = None, server_says: Says | None = None, **options: Any
     ) -> None:
+        self._says = client_says, server_says
         super().__init__(**options)
-        for engine, says in ((self.client, client_says), (self.server, server_says)):
+
+    def _start(self) -> None:
+        for engine, says in zip((self.client, self.server), self._says, strict=True):
             if says is not None:
                 outbox = inside(engine)._outbox
                 outbox.send_parts = _replaced(outbox.send_parts, says)
+        super()._start()
 
 
 def _replaced(send: Callable[[bytes, bytes], None], says: Says) -> Callable[[bytes, bytes], None]:
@@ -116,12 +120,15 @@ class Middle(Pair):
     """A pair with somebody in the middle, who sees packets but holds no keys."""
 
     def __init__(self, tap: Tap, **options: Any) -> None:
-        super().__init__(**options)
         self.tap = tap
         self._sent: dict[Engine, list[tuple[bytes, int]]] = {}
+        super().__init__(**options)
+
+    def _start(self) -> None:
         for engine in (self.client, self.server):
             self._sent[engine] = []
             self._watch(inside(engine)._outbox, self._sent[engine])
+        super()._start()
 
     @staticmethod
     def _watch(outbox: Any, sent: list[tuple[bytes, int]]) -> None:

@@ -283,7 +283,7 @@ def test_proposals_are_not_kept() -> None:
         fields = [getattr(init, name) for name in KexInit.FIELDS]
         fields[9] = ("x" * 200 * KIB,)
         made = KexInit(*fields)
-        inside(pair.client)._kex._sent = made
+        inside(pair.client)._kex._sent = made.encode()
         return [made.encode()]
 
     pair = Crooked(client_says=says)

@@ -391,13 +391,15 @@ def test_a_guess_that_was_announced_and_right_is_not_sent_twice(
 def test_channel_messages_inside_an_exchange(role: Role) -> None:
     """RFC 4253 section 7.1: behind its KEXINIT a side sends nothing of the higher layers."""
 
+    rekeying = False
+
     def says(payload: bytes) -> list[bytes]:
-        rekeying = payload[0] == 20 and engine.phase is Phase.CONNECTION
-        return [payload, b"\x50\0\0\0\1x\0"] if rekeying else [payload]
+        return [payload, b"\x50\0\0\0\1x\0"] if rekeying and payload[0] == 20 else [payload]
 
     pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
     engine = pair.client if role is Role.CLIENT else pair.server
     pair.run()
+    rekeying = True
     engine.rekey()
     pair.run()
     victim = pair.server if role is Role.CLIENT else pair.client
@@ -409,8 +411,9 @@ def test_weak_values_in_a_rekey(role: Role) -> None:
     """Every exchange is checked, not the first alone."""
 
     def says(payload: bytes) -> list[bytes]:
-        late = pair.client.phase is Phase.CONNECTION
-        return [with_public(payload, bytes(32))] if late and payload[0] in {30, 31} else [payload]
+        if payload[0] in {30, 31} and pair.client.phase is Phase.CONNECTION:
+            return [with_public(payload, bytes(32))]
+        return [payload]
 
     options = {f"{role.value}_says": says}
     pair = Crooked(algorithms=algorithms(kex=X25519), **options)  # type: ignore[arg-type]

@@ -29,11 +29,12 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.phases import Phase, Role
 from nacre.protocol.requests import Exec
-from nacre.ssh2.auth.messages import UserauthRequest, UserauthSuccess
+from nacre.ssh2.auth.messages import UserauthFailure, UserauthRequest, UserauthSuccess
 from nacre.ssh2.connection.messages import ChannelOpen, ChannelRequest, GlobalRequest
 from nacre.ssh2.transport import negotiate
 from nacre.ssh2.transport.messages import ExtInfo, NewKeys, ServiceAccept, ServiceRequest
 from nacre.testing import Pair, agreeable, host_key
+from nacre.wire.message import Message
 
 OPEN = ChannelOpen("session", 0, 1 << 20, 1 << 15, b"").encode()
 EXEC = ChannelRequest(0, "exec", True, Exec(b"touch /tmp/owned").encode()).encode()
@@ -128,7 +129,7 @@ def test_kexinit_before_the_peer_s_newkeys(role: Role) -> None:
     """An exchange is over when both NEWKEYS have come (RFC 4253 section 9)."""
 
     def says(payload: bytes) -> list[bytes]:
-        return [inside(engine)._kex._sent.encode()] if payload[0] == 21 else [payload]
+        return [inside(engine)._kex._sent] if payload[0] == 21 else [payload]
 
     pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
     engine = pair.client if role is Role.CLIENT else pair.server
@@ -291,3 +292,15 @@ def test_requests_to_log_in_as_somebody_else_after_success() -> None:
     assert pair.server.phase is Phase.CONNECTION
     assert len(of(pair.server_events, AskUser)) == asked
     assert [event.user for event in of(pair.server_events, Authenticated)] == ["alice"]
+
+
+@pytest.mark.parametrize("early", [UserauthSuccess(), UserauthFailure(("none",), False)])
+def test_an_answer_to_the_request_that_did_not_wait_for_the_service(early: Message) -> None:
+    """The client's first request leaves before SERVICE_ACCEPT came; its answer may not."""
+
+    def says(payload: bytes) -> list[bytes]:
+        return [early.encode(), payload] if payload[0] == 6 else [payload]
+
+    pair = Crooked(server_says=says)
+    pair.run()
+    refused(pair, pair.client, RemoteProtocolError, "is not legal while waiting for a service")

@@ -349,7 +349,7 @@ def test_trace_shows_every_message() -> None:
     seen = [(e.direction, e.payload[0]) for e in of(pair.client_events, MessageSeen)]  # type: ignore[attr-defined]
     assert seen == [
         ("out", 20), ("in", 20), ("out", 30), ("in", 31), ("out", 21), ("out", 7), ("in", 21),
-        ("out", 5), ("in", 7), ("in", 6), ("out", 50), ("in", 52),
+        ("out", 5), ("in", 7), ("out", 50), ("in", 6), ("in", 52),
     ]  # fmt: skip
 
 

@@ -134,7 +134,8 @@ class Driver(asyncio.BufferedProtocol):
         self.received_at = now = self.loop.time()
         self.engine.receive(self._buffer[:nbytes], now)
         self.settle()
-        if self.engine.phase is not Phase.CONNECTION and self.transport is not None:
+        silent = self.engine.phase is not Phase.CONNECTION and not self.engine.output_size
+        if silent and self.transport is not None:
             _acknowledge(self.transport.get_extra_info("socket"))
 
     def eof_received(self) -> bool:

@@ -130,6 +130,10 @@ class _Engine(Machine):
         """Begin: put our identification line into the outbox."""
         self._now = now
         self._send_line(self._line)
+        if self.role is Role.SERVER and self._options.announce == "2.0":
+            # Without waiting for the client's line (RFC 4253 section 7.1): its answer then has the
+            # first message of the exchange in it. Whoever may speak SSH-1 must know first.
+            self._kex.begin()
 
     def receive(self, data: Buffer, now: float) -> None:
         """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
@@ -385,8 +389,8 @@ class _Engine(Machine):
         self._ext_infos_left -= 1
         extensions = ExtInfo.decode(payload, self._limits.extensions).extensions
         self._peer_pings = self._peer_pings or extensions.get(PING_EXTENSION) == b"0"
-        self._extended(extensions)
         self._events.append(ExtensionsReceived(extensions))
+        self._extended(extensions)
 
     def _extended(self, extensions: dict[str, bytes]) -> None:
         """Take what matters to a role from an EXT_INFO."""
@@ -421,6 +425,13 @@ class _Engine(Machine):
     def _send_disconnect(self, code: DisconnectCode, description: str) -> None:
         self._outbox.send(Disconnect(code, description, "").encode())
 
+    def _say_goodbye(self, code: DisconnectCode, description: str) -> None:
+        if self.phase is Phase.VERSION and self._kex.active:
+            # Behind our KEXINIT a line of text would be no packet.
+            self._send_disconnect(code, safe(description, 255))
+        else:
+            super()._say_goodbye(code, description)
+
     def _clear(self) -> None:
         self._inbox.clear()
 
@@ -446,22 +457,31 @@ class Client(_Engine):
         super().__init__(options, (), random=random)
         self._client_options = options
         self._server_algorithms: tuple[str, ...] | None = None
+        self._begun: ClientAuth | None = None
 
     def _receive_service_accept(self, payload: Buffer) -> None:
         if ServiceAccept.decode(payload).service != _USERAUTH:
             raise RemoteProtocolError("the server accepted a service that was not asked for")
-        self._auth = ClientAuth(
-            self._outbox, self._events, self._asks, self._client_options, self._kex.session_id
-        )
-        self._auth.server_algorithms = self._server_algorithms
-        self._auth.start()
+        self._begin_auth()
+        self._auth = self._begun
+
+    def _begin_auth(self) -> None:
+        if self._begun is None:
+            self._begun = ClientAuth(
+                self._outbox, self._events, self._asks, self._client_options, self._kex.session_id
+            )
+            self._begun.server_algorithms = self._server_algorithms
+            self._begun.start()
 
     def _extended(self, extensions: dict[str, bytes]) -> None:
         names = extensions.get(SIGNATURE_EXTENSION)
         if names is not None:
             self._server_algorithms = tuple(names.decode("ascii", "replace").split(","))
-            if self._auth is not None:
-                self._auth.server_algorithms = self._server_algorithms
+            if self._begun is not None:
+                self._begun.server_algorithms = self._server_algorithms
+        # What would matter to the first request is known now: it need not wait for SERVICE_ACCEPT,
+        # which is still the only thing that may come next.
+        self._begin_auth()
 
     def _advance_auth(self, auth: ClientAuth | ServerAuth) -> None:
         if isinstance(auth, ClientAuth) and auth.gave_up is not None:

@@ -30,7 +30,6 @@ from nacre.ssh2.transport.messages import (
     GexInit,
     GexReply,
     GexRequest,
-    KexInit,
     KexInitiate,
     KexReply,
     NewKeys,
@@ -109,7 +108,8 @@ class KeyExchange:
         self._lines: tuple[bytes, bytes] = (b"", b"")
         self._authenticated = False
         self._exchanges_left = options.limits.kex_unauthenticated
-        self._sent: KexInit | None = None
+        self._sent = b""
+        self._proposal: Proposal | None = None
         self._init_payloads: tuple[bytes, bytes] = (b"", b"")
         self._chosen: Chosen | None = None
         self._peer_wants_ext_info = False
@@ -142,14 +142,13 @@ class KeyExchange:
 
     def begin(self) -> None:
         """Send our KEXINIT, unless it is sent already."""
-        if self._sent is not None:
+        if self._sent:
             return
         client = self._role is Role.CLIENT
         names = self._options.algorithms.host_key if client else tuple(self._signers)
-        self._sent = negotiate.kexinit(
-            self._options.algorithms, names, self._role, self._random(16)
-        )
-        self._outbox.send(self._sent.encode())
+        init = negotiate.kexinit(self._options.algorithms, names, self._role, self._random(16))
+        self._proposal, self._sent = negotiate.proposal(init), init.encode()
+        self._outbox.send(self._sent)
         self._outbox.begin_kex()
         self.active = True
 
@@ -163,33 +162,32 @@ class KeyExchange:
             if not self._exchanges_left:
                 raise RemoteProtocolError("too many key exchanges before authentication")
             self._exchanges_left -= 1
-        init = KexInit.decode(payload)
-        lists = negotiate.proposal(init)
+        lists, guessed = negotiate.received(bytes(payload))
         most = self._options.limits.kex_names
         if any(len(getattr(lists, name)) > most for name in Proposal.__match_args__):
             raise RemoteProtocolError(f"a list of the proposal has more than {most} names")
         self.begin()
-        assert self._sent is not None
-        ours = negotiate.proposal(self._sent)
+        ours = self._proposal
+        assert ours is not None
         client, server = (ours, lists) if self._role is Role.CLIENT else (lists, ours)
         chosen = negotiate.negotiate(client, server, self._role)
         if not self.session_id:
-            self._first_kexinit(chosen, init)
-        payloads = self._sent.encode(), bytes(payload)
+            self._first_kexinit(chosen, lists)
+        payloads = self._sent, bytes(payload)
         self._init_payloads = payloads if self._role is Role.CLIENT else payloads[::-1]
         self._chosen = chosen
         self._events.append(AlgorithmsChosen(client, server, chosen, not self.session_id))
         self._start_method(chosen)
-        if init.first_kex_packet_follows and not negotiate.guessed_right(client, server):
+        if guessed and not negotiate.guessed_right(client, server):
             self._next_stage, self.stage = self.stage, KexStage.GUESS
 
-    def _first_kexinit(self, chosen: Chosen, init: KexInit) -> None:
+    def _first_kexinit(self, chosen: Chosen, peers: Proposal) -> None:
         self.strict = chosen.strict
         # Strict kex: anything before KEXINIT could be an attacker's, to shift sequence numbers.
         if self.strict and self._inbox.sequence != 1:
             raise RemoteProtocolError("strict kex: KEXINIT was not the first packet")
         other = Role.SERVER if self._role is Role.CLIENT else Role.CLIENT
-        self._peer_wants_ext_info = negotiate.EXT_INFO[other] in init.kex
+        self._peer_wants_ext_info = negotiate.EXT_INFO[other] in peers.kex
 
     def _method(self) -> KexMethod:
         assert self._chosen is not None
@@ -353,7 +351,8 @@ class KeyExchange:
         )
         self._decompress_input(chosen)
         first = secrets.session_id == secrets.exchange_hash
-        self._secrets = self._sent = None
+        self._secrets = self._proposal = None
+        self._sent = b""
         self._init_payloads = (b"", b"")
         self.stage = KexStage.IDLE
         self.active = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from nacre.crypto.registry import CIPHERS
 from nacre.errors import NoCommonAlgorithm
 from nacre.protocol.events import Chosen, Proposal
@@ -16,6 +18,13 @@ STRICT = {
     Role.SERVER: "kex-strict-s-v00@openssh.com",
 }
 EXT_INFO = {Role.CLIENT: "ext-info-c", Role.SERVER: "ext-info-s"}
+_COOKIE = 16
+_KEPT = 16
+"""How many different KEXINITs of peers are remembered."""
+
+_USUAL = 4096
+"""Octets of the longest that is."""
+
 _MARKERS = frozenset({*STRICT.values(), *EXT_INFO.values()})
 
 
@@ -55,6 +64,24 @@ def proposal(init: KexInit) -> Proposal:
         init.compression_c2s,
         init.compression_s2c,
     )
+
+
+def received(payload: bytes) -> tuple[Proposal, bool]:
+    """Return the lists of the peer's KEXINIT, and whether a guessed packet follows.
+
+    :raises MalformedMessage: it is malformed.
+    """
+    # Peers of one kind say the same in all but the cookie.
+    said = payload[:1] + bytes(_COOKIE) + payload[1 + _COOKIE :]
+    return _remembered(said) if len(said) <= _USUAL else _read(said)
+
+
+def _read(payload: bytes) -> tuple[Proposal, bool]:
+    init = KexInit.decode(payload)
+    return proposal(init), init.first_kex_packet_follows
+
+
+_remembered = lru_cache(_KEPT)(_read)
 
 
 def negotiate(client: Proposal, server: Proposal, role: Role) -> Chosen:
