@@ -218,14 +218,14 @@ class Service:
                 return True
             first = calls[0]
             row = list(islice(calls, in_a_row(calls)))
+            if not (_is_short(row) or isinstance(first.request, ReadDir)):
+                return False
             buffer: bytearray | None = None
             work: Coroutine[Any, Any, Any]
             if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
                 if (buffer := self._take_buffer(row)) is None:
                     return True  # some of those that are lent are sent first
                 work = read_row(row, memoryview(buffer), wait=False)
-            elif not (isinstance(first.request, ReadDir) or _is_short(row)):
-                return False
             elif isinstance(first.request, Write):
                 work = write_row(row)
             else:
