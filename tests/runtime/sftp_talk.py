@@ -18,6 +18,7 @@ class Line:
     """What carries answers. ``open`` lets writers go on.
 
     :ivar credited: octets that the service has taken.
+    :ivar takes: octets that one ``try_write`` takes.
     """
 
     def __init__(self) -> None:
@@ -27,19 +28,21 @@ class Line:
         self.broken = False
         self.largest = 0
         self.credited = 0
+        self.takes = 1 << 30
 
     def try_write(self, data: Any) -> int:
         if self.broken or not self.open.is_set():
             return 0
         self.largest = max(self.largest, len(data))
-        self.queue.put_nowait(bytes(data))
-        return len(data)
+        part = bytes(data[: self.takes])
+        self.queue.put_nowait(part)
+        return len(part)
 
     async def write(self, data: Any) -> None:
         await self.open.wait()
         if self.broken:
             raise StreamClosed("as asked")
-        self.try_write(data)
+        self.queue.put_nowait(bytes(data))
 
     def credit(self, octets: int) -> None:
         self.credited += octets

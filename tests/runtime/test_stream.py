@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.errors import ConnectionLost
+from nacre.errors import ConnectionLost, NacreError
 from nacre.runtime.stream import Allowance, Collector, Reader
+from nacre.wire.codec import Buffer
 
 
 class Credits:
@@ -151,6 +152,46 @@ def test_any_reads_give_back_all_octets_and_all_credit(
         assert got == b"".join(chunks)
 
     asyncio.run(check())
+
+
+class Kept:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.octets = b""
+        self.ends: list[object] = []
+
+    def feed(self, data: Buffer) -> None:
+        self.octets += data
+
+    def end(self, error: NacreError | None = None) -> None:
+        self.ends.append(error)
+
+
+async def test_what_was_not_read_moves_to_a_sink() -> None:
+    stream, credits = reader(b"abc", b"def", b"ghi", ended=False)
+    assert await stream.read(4) == b"abcd"
+    kept = Kept()
+    stream.move_to(kept)
+    assert kept.octets == b"efghi"
+    assert kept.ends == []
+    assert credits.octets == 4, "the rest is for the sink to credit"
+    lost = ConnectionLost("gone")
+    stream, credits = reader(b"abc", ended=False)
+    stream.end(lost)
+    stream.move_to(kept)
+    assert kept.ends == [lost]
+    assert credits.octets == 0
+
+
+async def test_a_reader_that_credits_ahead_can_not_be_replaced() -> None:
+    stream, _ = reader(b"abc", ended=False)
+    task = asyncio.create_task(stream.read())
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="up to its end"):
+        stream.move_to(Kept())
+    stream.end()
+    assert await task == b"abc"
 
 
 async def test_a_collector_stops_at_what_is_allowed() -> None:

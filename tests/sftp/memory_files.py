@@ -82,7 +82,7 @@ class MemoryFiles:
                 length = min(length, self.short or length)
                 server.send_data(call.id, bytes(self.data(call)[offset : offset + length]))
             case msg.Write(_, offset, data):
-                self.write(self.data(call), offset, data)
+                self.write(self.data(call), offset, bytes(data))
                 server.send_ok(call.id)
             case msg.Stat(path):
                 server.send_attributes(call.id, self.attributes(self.follow(path)))

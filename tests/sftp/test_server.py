@@ -91,6 +91,56 @@ def test_read_and_write_hold_views_and_the_file() -> None:
     assert read.request == msg.Read(handle, 6, 255 * 1024)
 
 
+def test_a_write_in_parts_is_not_joined() -> None:
+    server = ready()
+    handle = opened(server, file := object())
+    content = bytes(range(256)) * 400
+    packet = sent(1, msg.Write(handle, 5, content))
+    portions = [packet[start : start + 30_000] for start in range(0, len(packet), 30_000)]
+    for portion in portions[:-1]:
+        server.receive(portion)
+        assert server.next_call() is None
+    server.receive(portions[-1])
+    call = server.next_call()
+    assert call is not None
+    assert call.files == (file,)
+    data = call.request.data  # type: ignore[attr-defined]
+    assert isinstance(data, msg.Pieces)
+    assert [part.obj for part in data.parts] == portions
+    assert (len(data), bytes(data)) == (len(content), content)
+
+
+@pytest.mark.parametrize("first", [1, 4, 5, 9, 12, 17, 28, 32, 33, 34])
+@pytest.mark.parametrize("handle", [None, b"", b"x" * 300])
+def test_a_write_that_is_cut_anywhere(first: int, handle: bytes | None) -> None:
+    """Its head may come in parts too; an unknown handle of any length is only refused."""
+    server = ready()
+    known = opened(server, object())
+    packet = sent(1, msg.Write(known if handle is None else handle, 5, b"data" * 20))
+    server.receive(packet[:first])
+    assert server.next_call() is None
+    server.receive(packet[first:])
+    call = server.next_call()
+    if handle is None:
+        assert call is not None
+        assert bytes(call.request.data) == b"data" * 20  # type: ignore[attr-defined]
+    else:
+        assert call is None
+        assert statuses(server) == [(1, 4)]
+
+
+def test_a_write_in_parts_that_is_too_short() -> None:
+    server = ready()
+    handle = opened(server, object())
+    packet = bytearray(sent(1, msg.Write(handle, 5, b"data" * 20)))
+    packet[32] += 1
+    server.receive(bytes(packet[:50]))
+    assert server.next_call() is None
+    server.receive(bytes(packet[50:]))
+    with pytest.raises(MalformedMessage):
+        server.next_call()
+
+
 def test_no_more_input_than_can_be_worked_on() -> None:
     server = ready(SFTPLimits(requests=2))
     server.receive(b"".join(sent(n, msg.Remove("/a")) for n in range(4)))

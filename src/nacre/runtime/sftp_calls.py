@@ -83,17 +83,21 @@ class OpenedFile:
             at += DATA_ROOM + length
         return self.file.preadv(views, offset, wait=wait)
 
-    async def write(self, pieces: Sequence[Buffer], offset: int) -> None:
-        """Write ``pieces`` one behind the other."""
+    async def write(self, row: Sequence[Buffer | msg.Pieces], offset: int) -> None:
+        """Write the data of requests one behind the other."""
         if not self.writable:
             raise OSError(errno.EBADF, "the file is open for reading")
         self.failed, before = True, self.failed
         if self.file.vectors:
+            pieces: list[Buffer] = []
+            for data in row:
+                pieces += data.parts if isinstance(data, msg.Pieces) else [data]
             self.file.pwritev(pieces, offset)
         else:
-            for piece in pieces:
-                await settled(self.file.pwrite(piece, offset))
-                offset += len(piece)
+            for data in row:
+                whole = bytes(data) if isinstance(data, msg.Pieces) else data
+                await settled(self.file.pwrite(whole, offset))
+                offset += len(whole)
         self.failed = before
 
     async def end(self, *, complete: bool) -> None:
@@ -536,8 +540,8 @@ async def read_row(calls: Sequence[Call], buffer: memoryview, *, wait: bool = Tr
 async def write_row(calls: Sequence[Call]) -> None:
     """Write for calls in a row."""
     first = cast(msg.Write, calls[0].request)
-    pieces = [cast(msg.Write, call.request).data for call in calls]
-    await cast(OpenedFile, calls[0].files[0]).write(pieces, first.offset)
+    row = [cast(msg.Write, call.request).data for call in calls]
+    await cast(OpenedFile, calls[0].files[0]).write(row, first.offset)
 
 
 def answer_row(server: Server, calls: Sequence[Call], buffer: memoryview, size: int) -> None:

@@ -181,13 +181,14 @@ class Service:
     def _take_calls(self) -> None:
         server, calls, taken = self._server, self._calls, 0
         while self._unsent < UNSENT and self._alone is None:
-            while (call := server.next_call()) is not None:
+            if self._input and server.wants_input:
+                data = self._input.popleft()
+                server.receive(data)
+                taken += len(data)
+            if (call := server.next_call()) is not None:
                 calls.append(call)
-            if not self._input or not server.wants_input:
+            elif not self._input or not server.wants_input:
                 break
-            data = self._input.popleft()
-            server.receive(data)
-            taken += len(data)
         if taken:
             self._line.credit(taken)  # type: ignore[union-attr]
 
@@ -218,14 +219,14 @@ class Service:
                 return True
             first = calls[0]
             row = list(islice(calls, in_a_row(calls)))
+            if not (_is_short(row) or isinstance(first.request, ReadDir)):
+                return False
             buffer: bytearray | None = None
             work: Coroutine[Any, Any, Any]
             if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
                 if (buffer := self._take_buffer(row)) is None:
                     return True  # some of those that are lent are sent first
                 work = read_row(row, memoryview(buffer), wait=False)
-            elif not (isinstance(first.request, ReadDir) or _is_short(row)):
-                return False
             elif isinstance(first.request, Write):
                 work = write_row(row)
             else:

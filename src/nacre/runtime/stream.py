@@ -74,12 +74,16 @@ class Reader:
             self._wake()
 
     def move_to(self, sink: Sink) -> None:
-        """Give ``sink`` what was not read, and the end if it came: it takes this reader's place."""
-        chunks, offset, unread = self._chunks, self._offset, self._size
-        self._chunks, self._offset, self._size = deque(), 0, 0
-        # The octets of what was read are credited here; those of the rest by who takes them.
+        """Give ``sink`` what was not read, and the end if it came: it takes this reader's place.
+
+        :raises RuntimeError: more than was read is credited already, by a ``read()`` to the end.
+        """
+        unread = self._size
+        if self._uncredited < unread:
+            raise RuntimeError("this stream is being read up to its end")
         self._credit_beyond(unread)
-        self._uncredited = 0
+        chunks, offset = self._chunks, self._offset
+        self._chunks, self._offset, self._size, self._uncredited = deque(), 0, 0, 0
         for chunk in chunks:
             sink.feed(memoryview(chunk)[offset:])
             offset = 0

@@ -76,7 +76,23 @@ class OpenFlag(IntFlag):
     EXCL = 0x20
 
 
-Octets: TypeAlias = Annotated[Buffer, "string"]
+class Pieces:
+    """Octets in parts that follow one another: so a large WRITE comes in, and is not joined."""
+
+    __slots__ = ("_size", "parts")
+
+    def __init__(self, parts: list[memoryview]) -> None:
+        self.parts = parts
+        self._size = sum(map(len, parts))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.parts)
+
+
+Octets: TypeAlias = Annotated[Buffer | Pieces, "string"]
 Attrs: TypeAlias = Annotated[Attributes, "attributes"]
 FileHandle: TypeAlias = Annotated[bytes, "string", "file"]
 DirectoryHandle: TypeAlias = Annotated[bytes, "string", "directory"]
@@ -260,7 +276,7 @@ class Read(Request["memoryview | None"]):
 
 @request(FXP.WRITE)
 class Write(StatusRequest):
-    """Write all of ``data`` at ``offset``; on a server ``data`` is a view into the packet."""
+    """Write all of ``data`` at ``offset``; on a server ``data`` are views into the packet."""
 
     handle: FileHandle
     offset: U64

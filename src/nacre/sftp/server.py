@@ -40,7 +40,7 @@ from nacre.sftp.extensions import (
     encode_pairs,
     take_pairs,
 )
-from nacre.sftp.framing import Inbox
+from nacre.sftp.framing import Inbox, joined
 from nacre.sftp.messages import (
     FXP,
     REQUESTS,
@@ -50,6 +50,7 @@ from nacre.sftp.messages import (
     HandleRequest,
     OpenDir,
     PathRequest,
+    Pieces,
     Read,
     ReadDir,
     Request,
@@ -60,6 +61,7 @@ from nacre.sftp.status import FX, status_of
 from nacre.wire.codec import Buffer, Reader, string, text, u32, u64
 from nacre.wire.message import Record
 
+_U32 = Struct(">I")
 _HEAD = Struct(">IBI")
 _DATA_HEAD = Struct(">IBII")
 _OFFSET_LENGTH = Struct(">QI")
@@ -166,10 +168,10 @@ class Server:
         """
         try:
             while not self._ended and not self._full:
-                packet = self._inbox.next()
-                if packet is None:
+                parts = self._inbox.next_parts()
+                if parts is None:
                     break
-                if (call := self._accept(packet)) is not None:
+                if (call := self._accept(parts)) is not None:
                     return call
         except RemoteProtocolError:
             self._ended = True
@@ -184,21 +186,25 @@ class Server:
 
     # Requests.
 
-    def _accept(self, packet: memoryview) -> Call | None:
-        kind = packet[0]
+    def _accept(self, parts: list[memoryview]) -> Call | None:
+        packet = parts[0]
+        if len(parts) > 1 and not _holds_head_of_write(packet):
+            packet = joined(parts)
+            parts = [packet]
         if not self._ready:
             self._accept_init(packet)
             return None
+        kind = packet[0]
         reader = Reader(packet, 1)
         number = reader.u32()
         if number in self._calls:
             raise RemoteProtocolError(f"request id {number} is used twice")
-        if kind == FXP.INIT:
-            raise RemoteProtocolError("a second INIT")
         if kind == FXP.READ:
             return self._ask(number, self._read(packet, reader))
         if kind == FXP.WRITE:
-            return self._ask(number, _write(packet, reader))
+            return self._ask(number, _write(parts, reader))
+        if kind == FXP.INIT:
+            raise RemoteProtocolError("a second INIT")
         known = self._extended(reader) if kind == FXP.EXTENDED else REQUESTS.get(kind)
         if known is None:
             self._status(number, FX.OP_UNSUPPORTED, "Operation not supported")
@@ -229,13 +235,9 @@ class Server:
         return Read(handle, offset, min(length, self._limits.read))
 
     def _ask(self, number: int, request: Request[Any]) -> Call | None:
-        opened = [self._handles.get(getattr(request, name)) for name, _ in request.HANDLES]
-        for found, (_, kind) in zip(opened, request.HANDLES, strict=True):
-            if found is None or kind not in ("any", found.kind):
-                self._status(number, FX.FAILURE, "Invalid handle")
-                return None
-        if isinstance(request, Limits):
-            self._reply(number, self._own_limits().encode())
+        files = self._behind(request) if request.HANDLES else ()
+        if files is None:
+            self._status(number, FX.FAILURE, "Invalid handle")
             return None
         if isinstance(request, HandleRequest):
             if len(self._handles) + self._opening >= self._limits.handles:
@@ -245,9 +247,22 @@ class Server:
         elif isinstance(request, Close):
             # From here on the handle is unknown: no later request can reach a file being closed.
             del self._handles[request.handle]
+        elif isinstance(request, Limits):
+            self._reply(number, self._own_limits().encode())
+            return None
         self._calls[number] = request
         self._octets += _cost(request)
-        return Call(number, request, tuple(found.file for found in opened if found is not None))
+        return Call(number, request, files)
+
+    def _behind(self, request: Request[Any]) -> tuple[object, ...] | None:
+        """Return what a request's handles stand for; None when one stands for nothing fitting."""
+        files = []
+        for name, kind in request.HANDLES:
+            opened = self._handles.get(getattr(request, name))
+            if opened is None or kind not in ("any", opened.kind):
+                return None
+            files.append(opened.file)
+        return tuple(files)
 
     def _own_limits(self) -> ServerLimits:
         limits = self._limits
@@ -383,18 +398,27 @@ class Server:
         self._output.append(_HEAD.pack(5 + len(body), kind, number) + body)
 
 
-def _write(packet: memoryview, reader: Reader) -> Write:
+def _holds_head_of_write(part: memoryview) -> bool:
+    """Tell whether the first part of a packet is that of a WRITE, with all in front of its data."""
+    if len(part) < 9 or part[0] != FXP.WRITE:
+        return False
+    return len(part) >= 9 + _U32.unpack_from(part, 5)[0] + _OFFSET_LENGTH.size  # type: ignore[no-any-return]
+
+
+def _write(parts: list[memoryview], reader: Reader) -> Write:
     handle = reader.string()
-    start = 9 + len(handle) + 12
-    if len(packet) < start:
+    first = parts[0]
+    start = 9 + len(handle) + _OFFSET_LENGTH.size
+    if len(first) < start:
         raise MalformedMessage("a WRITE that is cut off")
-    offset, size = _OFFSET_LENGTH.unpack_from(packet, start - 12)
-    if len(packet) - start != size:
+    offset, size = _OFFSET_LENGTH.unpack_from(first, start - _OFFSET_LENGTH.size)
+    data = first[start:] if len(parts) == 1 else Pieces([first[start:], *parts[1:]])
+    if len(data) != size:
         raise MalformedMessage("a WRITE whose length is not that of its packet")
-    return Write(handle, offset, packet[start:])
+    return Write(handle, offset, data)
 
 
 def _cost(request: Request[Any]) -> int:
-    if isinstance(request, Read):
-        return request.length
-    return len(request.data) if isinstance(request, Write) else 0
+    if isinstance(request, Write):
+        return len(request.data)
+    return request.length if isinstance(request, Read) else 0

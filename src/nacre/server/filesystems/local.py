@@ -25,6 +25,9 @@ _OPEN = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
 
 _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
 
+_VECTORS = 1024
+"""Buffers that one call takes, as Linux has it."""
+
 _CANNOT_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 _CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 
@@ -74,7 +77,7 @@ class LocalFile(File):
         _check_offset(offset)
         left = [memoryview(buffer) for buffer in buffers if len(buffer)]
         while left:
-            count = os.pwritev(self._number, left, offset)
+            count = os.pwritev(self._number, left[:_VECTORS], offset)
             offset += count
             left = _behind(left, count)
 

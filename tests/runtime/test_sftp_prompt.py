@@ -1,0 +1,236 @@
+"""The service over a filesystem that is prompt: what the loop does itself, and what it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from nacre.limits import KIB, MIB
+from nacre.runtime import sftp_server
+from nacre.runtime.filesystem import File, Filesystem
+from nacre.sftp import messages as msg
+from nacre.sftp.attributes import Attributes
+from nacre.sftp.messages import OpenFlag
+from nacre.wire.codec import Buffer
+from runtime.sftp_talk import Talk
+
+BOTH = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT
+
+
+class Prompt(Filesystem):
+    """One file in memory; it notes who calls, and takes as long as it is told.
+
+    :ivar cold: what is read is not in memory: only who waits gets it.
+    """
+
+    prompt = True
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.calls: list[tuple[str, bool]] = []
+        self.seconds = 0.0
+        self.cold = False
+        self.loop = asyncio.get_running_loop()
+        self.loop_thread = threading.get_ident()
+        self.passed = 0.0
+        real = self.loop.time
+        self.loop.time = lambda: real() + self.passed  # type: ignore[method-assign]
+
+    def note(self, what: str) -> None:
+        self.calls.append((what, threading.get_ident() == self.loop_thread))
+        self.passed += self.seconds
+
+    def here(self, what: str) -> list[bool]:
+        """Tell of each call of a kind whether the loop made it."""
+        return [on_loop for name, on_loop in self.calls if name == what]
+
+    def stat(self, path: str) -> Attributes:
+        self.note("stat")
+        return Attributes(size=len(self.data))
+
+    def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> File:
+        self.note("open")
+        return PromptFile(self)
+
+
+class PromptFile(File):
+    vectors = True
+
+    def __init__(self, filesystem: Prompt) -> None:
+        self._filesystem = filesystem
+
+    def preadv(self, buffers: Sequence[memoryview], offset: int, *, wait: bool = True) -> int:
+        self._filesystem.note("read")
+        if self._filesystem.cold and not wait:
+            raise BlockingIOError(errno.EAGAIN, "not in memory")
+        total = 0
+        for buffer in buffers:
+            part = self._filesystem.data[offset + total : offset + total + len(buffer)]
+            buffer[: len(part)] = part
+            total += len(part)
+        return total
+
+    def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
+        self._filesystem.note("write")
+        whole = b"".join(buffers)
+        self._filesystem.data[offset : offset + len(whole)] = whole
+
+    def stat(self) -> Attributes:
+        self._filesystem.note("fstat")
+        return Attributes(size=len(self._filesystem.data))
+
+
+async def test_short_calls_are_made_on_the_loop() -> None:
+    files = Prompt()
+    async with Talk(files) as talk:
+        handle = await talk.open("file", BOTH)
+        await talk.call(msg.Write(handle, 0, b"some"))
+        assert await talk.call(msg.Read(handle, 0, 10)) == b"some"
+        assert (await talk.call(msg.Stat("file"))).size == 4
+        await talk.call(msg.Close(handle))
+    assert [name for name, _ in files.calls] == ["open", "write", "read", "stat"]
+    assert all(on_loop for _, on_loop in files.calls)
+
+
+async def test_large_ones_are_not() -> None:
+    files = Prompt()
+    async with Talk(files) as talk:
+        handle = await talk.open("file", BOTH)
+        content = bytes(range(250)) * 1000
+        writes = [talk.client.send_write(handle, n * len(content), content) for n in range(3)]
+        talk.flush()
+        for number in writes:
+            assert await talk.result(number) is None
+        reads = [talk.client.send_read(handle, n * 250_000, 250_000) for n in range(3)]
+        talk.flush()
+        assert [await talk.result(number) for number in reads] == [content] * 3
+    assert not any(files.here("write"))
+    assert not any(files.here("read"))
+    assert len(files.here("read")) == 1, "three in a row are one call"
+
+
+async def test_a_filesystem_that_does_not_say_so_is_never_called_on_the_loop() -> None:
+    class Ordinary(Prompt):
+        prompt = False
+
+    files = Ordinary()
+    async with Talk(files) as talk:
+        for _ in range(10):
+            await talk.call(msg.Stat("file"))
+    assert files.here("stat") == [False] * 10
+
+
+async def test_a_slow_call_sends_those_behind_it_to_threads_for_a_while() -> None:
+    files = Prompt()
+    async with Talk(files) as talk:
+        await talk.call(msg.Stat("file"))
+        files.seconds = 1.0
+        await talk.call(msg.Stat("file"))
+        files.seconds = 0.0
+        for _ in range(150):
+            await talk.call(msg.Stat("file"))
+    made_here = files.here("stat")
+    assert made_here[:2] == [True, True]
+    assert made_here[2:100] == [False] * 98
+    assert made_here[-1]
+
+
+async def test_a_storage_that_stays_slow_is_asked_on_the_loop_seldom() -> None:
+    files = Prompt()
+    files.seconds = 0.1
+    async with Talk(files) as talk:
+        for _ in range(300):
+            await talk.call(msg.Stat("file"))
+    assert sum(files.here("stat")) <= 3
+
+
+async def test_what_is_not_in_memory_is_read_in_a_thread() -> None:
+    files = Prompt()
+    files.data[:] = b"0123456789"
+    files.cold = True
+    async with Talk(files) as talk:
+        handle = await talk.open("file")
+        numbers = [talk.client.send_read(handle, start, 4) for start in (0, 4, 8, 12)]
+        talk.flush()
+        found = [await talk.result(number) for number in numbers]
+    assert found == [b"0123", b"4567", b"89", None]
+    assert files.here("read") == [True, False]
+
+
+async def test_the_order_holds_where_calls_change_over_to_threads() -> None:
+    """A READ sees the large WRITE before it, and the small one behind that."""
+    files = Prompt()
+    async with Talk(files) as talk:
+        handle = await talk.open("file", BOTH)
+        numbers = []
+        for value in range(8):
+            size = 250 * KIB if value % 2 else 10
+            numbers += [
+                talk.client.send_write(handle, 0, bytes([value]) * size),
+                talk.client.send(msg.FStat(handle)),
+                talk.client.send_read(handle, 0, 10),
+                talk.client.send(msg.Stat("file")),
+            ]
+        talk.flush()
+        found = [await talk.result(number) for number in numbers]
+    assert found[2::4] == [bytes([value]) * 10 for value in range(8)]
+    sizes = [10, *[250 * KIB] * 7]
+    assert [one.size for one in found[1::4]] == sizes
+    assert [one.size for one in found[3::4]] == sizes
+
+
+async def test_much_at_once_leaves_turns_to_others() -> None:
+    files = Prompt()
+    count, turns = 2000, 0
+    async with Talk(files) as talk:
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if len(files.here("stat")) < count:
+                loop.call_soon(turn)
+
+        packets = b"".join(
+            bytes([0, 0, 0, 10, msg.FXP.STAT]) + number.to_bytes(4, "big") + b"\0\0\0\1f"
+            for number in range(10**6, 10**6 + count)
+        )
+        loop.call_soon(turn)
+        talk.service.feed(packets)
+        seen = 0
+        while seen < count:
+            async with asyncio.timeout(10):
+                seen += (await talk.down.queue.get()).count(bytes([msg.FXP.ATTRS, 0, 15]))
+    assert turns >= count // (2 * sftp_server.UNSENT)
+
+
+async def test_a_line_that_takes_little_at_a_time() -> None:
+    files = Prompt()
+    files.data[:] = bytes(range(256)) * (MIB // 256)
+    async with Talk(files) as talk:
+        talk.down.takes = 1000
+        handle = await talk.open("file")
+        numbers = [talk.client.send_read(handle, start, 60_000) for start in range(0, MIB, 60_000)]
+        talk.flush()
+        whole = b"".join([await talk.result(number) for number in numbers])
+        assert whole == files.data
+        assert talk.down.credited > 0
+        assert not talk.service._lent
+
+
+async def test_a_failure_on_the_loop_is_the_clients_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Prompt):
+        def stat(self, path: str) -> Attributes:
+            raise KeyError("a bug")
+
+    async with Talk(Broken()) as talk:
+        with pytest.raises(OSError, match="Input/output error"):
+            await talk.call(msg.Stat("x"))
+        assert await talk.open("file")
+    assert "a bug" in caplog.text
