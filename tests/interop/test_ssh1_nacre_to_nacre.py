@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import nacre
 from interop.clients import PASSWORD, askpass
+from interop.daemons import State, start_nacre
 from interop.programs import check, run
 from interop.ssh1_peers import BLOCK, SSH1, contents, echo, home, tree
 from interop.terminal import Terminal
@@ -127,6 +129,21 @@ def test_the_host_key_is_noted_and_compared(ssh1: SSH1, tmp_path: Path) -> None:
     done = run([*ours, "exit 3"])
     assert done.returncode == 255
     assert b"REMOTE HOST IDENTIFICATION HAS CHANGED" in done.stderr
+
+
+def test_a_server_of_ssh1_alone_needs_the_option(ssh1: SSH1) -> None:
+    with start_nacre(State(ssh1.directory / "state"), "--protocol", "1") as server:
+        command = replace(ssh1, server=server).nacre("ssh", "-v")
+        command[command.index("-1")] = "-oStrictHostKeyChecking=no"
+        done = run([*command, ANY, "exit 3"])
+        assert done.returncode == 255
+        assert b"say -o Protocol=2,1" in done.stderr
+        assert b"SSH-1.5-nacre" in done.stderr
+        for protocol in ("2,1", "1"):
+            allowed = [*command, "-o", f"Protocol={protocol}", ANY, "exit 3"]
+            done = run(allowed)
+            assert done.returncode == 3
+            assert b"SSH-1 is weak" in done.stderr
 
 
 def test_keys_can_not_be_exchanged_anew(ssh1: SSH1) -> None:
