@@ -45,6 +45,7 @@ def test_two_dashes_end_the_options():
         (["-C", "-o", "Compression=no", "h"], "compression", True),
         (["-b", "192.0.2.1", "h"], "bind_address", "192.0.2.1"),
         (["-c", "aes128-ctr,aes256-ctr", "h"], "ciphers", "aes128-ctr,aes256-ctr"),
+        (["-c", "des", "h"], "cipher", ("des",)),
         (["-m", "hmac-sha2-512", "h"], "macs", "hmac-sha2-512"),
         (["-e", "none", "h"], "escape_char", None),
         (["-e^B", "h"], "escape_char", b"\x02"),

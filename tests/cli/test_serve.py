@@ -39,6 +39,23 @@ def test_everything(started: list[Daemon]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "protocol", "strict"),
+    [
+        ("", (2,), False),
+        ("--protocol 2,1", (2, 1), False),
+        ("-o Protocol=1", (1,), False),
+        ("--protocol 2,1 --ssh1-strict", (2, 1), True),
+    ],
+)
+def test_versions(
+    started: list[Daemon], words: str, protocol: tuple[int, ...], strict: bool
+) -> None:
+    assert CliRunner().invoke(command, words.split()).exit_code == 0
+    (daemon,) = started
+    assert (daemon.config.protocol, daemon.ssh1_strict) == (protocol, strict)
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "--listen 127.0.0.1",
@@ -49,6 +66,7 @@ def test_everything(started: list[Daemon]) -> None:
         "-o Nonsense=1",
         "-o MaxSessions",
         "--profile weak",
+        "--protocol 3",
         "extra",
     ],
 )

@@ -222,15 +222,16 @@ def test_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
         ("", "no public key"),
         ("ssh-ed25519 nonsense\n", "line 1"),
         (f'command="x" {KEY.public}\n', "options"),
-        (dump_private(KEY).decode(), "is a private key"),
+        (dump_private(KEY), "is a private key"),
+        (dump_private(generate("rsa1", bits=1024)), "is a private key"),
     ],
-    ids=["empty", "damaged", "with options", "private"],
+    ids=["empty", "damaged", "with options", "private", "private of SSH-1"],
 )
 def test_files_that_are_no_keys(
-    user: Nacre, add: Nacre, tmp_path: Path, text: str, said: str
+    user: Nacre, add: Nacre, tmp_path: Path, text: str | bytes, said: str
 ) -> None:
     file = tmp_path / "file"
-    file.write_text(text)
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
     done = add("alice", "--key", file)
     assert done.exit_code == 1
     assert said in done.output

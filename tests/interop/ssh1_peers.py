@@ -109,6 +109,7 @@ def start_ssh1(directory: Path) -> Iterator[SSH1]:
     for auth in ("any", "password-publickey"):
         public = [key.with_suffix(".pub"), lines]
         state.add_user(auth, password=PASSWORD, keys=public, auth=auth)
+    state.add_user("files", keys=public, service="sftp")
     sessions = directory / ".putty" / "sessions"
     sessions.mkdir(parents=True)
     with start_nacre(state, "--protocol", "2,1", "--profile", "legacy") as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import nacre
 from interop.clients import PASSWORD, askpass
+from interop.daemons import State, start_nacre
 from interop.programs import check, run
 from interop.ssh1_peers import BLOCK, SSH1, contents, echo, home, tree
 from interop.terminal import Terminal
@@ -89,6 +91,69 @@ def test_sftp_copies_a_tree_both_ways(ssh1: SSH1, tmp_path: Path) -> None:
     check([*ssh1.nacre("sftp", "-b", str(tmp_path / "script")), ANY])
     assert contents(there / up) == contents(top)
     assert contents(back) == contents(top)
+
+
+@pytest.mark.parametrize("options", [[], ["-O"]], ids=["sftp", "scp"])
+def test_who_has_files_alone(ssh1: SSH1, tmp_path: Path, options: list[str]) -> None:
+    """A root that can't be left; and no commands."""
+    top, back = tree(tmp_path), tmp_path / "back"
+    up = f"/up-{tmp_path.name}"
+    scp = ssh1.nacre("scp", "-r", *options)
+    check([*scp, top, f"files@127.0.0.1:{up}"])
+    assert contents(ssh1.directory / f"home-files{up}") == contents(top)
+    check([*scp, f"files@127.0.0.1:{up}", back])
+    assert contents(back) == contents(top)
+    outside = [*scp, f"files@127.0.0.1:../{ssh1.key.name}", tmp_path / "stolen"]
+    assert run(outside).returncode != 0
+    assert not (tmp_path / "stolen").exists()
+    done = run([*ssh1.nacre("ssh"), "files@127.0.0.1", "echo here"])
+    assert (done.stdout, done.returncode) != (b"here\n", 0)
+
+
+def test_the_host_key_is_noted_and_compared(ssh1: SSH1, tmp_path: Path) -> None:
+    """In lines that OpenSSH's client of SSH-1 reads, too."""
+    known = tmp_path / "known"
+    where = ["-o", f"UserKnownHostsFile={known}"]
+    # The first of a word's values counts: these stand before those of all.
+    ours = [*ssh1.nacre("ssh"), ANY]
+    ours[2:2] = ["-o", "StrictHostKeyChecking=accept-new", *where]
+    assert run([*ours, "exit 3"]).returncode == 3
+    name, bits, *_ = known.read_text().split()
+    assert (name, bits) == (f"[127.0.0.1]:{ssh1.server.port}", "2048")
+    theirs = ssh1.ssh1()
+    theirs[1:1] = ["-o", "StrictHostKeyChecking=yes", *where]
+    assert run([*theirs, "exit 4"], **ssh1.environment).returncode == 4
+    # Another key under the name: nobody is let in, and no password leaves.
+    other = nacre.generate("rsa1", bits=1024).public
+    known.write_text(f"{name} {other}\n")
+    done = run([*ours, "exit 3"])
+    assert done.returncode == 255
+    assert b"REMOTE HOST IDENTIFICATION HAS CHANGED" in done.stderr
+
+
+def test_a_server_of_ssh1_alone_needs_the_option(ssh1: SSH1) -> None:
+    with start_nacre(State(ssh1.directory / "state"), "--protocol", "1") as server:
+        command = replace(ssh1, server=server).nacre("ssh", "-v")
+        command[command.index("-1")] = "-oStrictHostKeyChecking=no"
+        done = run([*command, ANY, "exit 3"])
+        assert done.returncode == 255
+        assert b"say -o Protocol=2,1" in done.stderr
+        assert b"SSH-1.5-nacre" in done.stderr
+        for protocol in ("2,1", "1"):
+            allowed = [*command, "-o", f"Protocol={protocol}", ANY, "exit 3"]
+            done = run(allowed)
+            assert done.returncode == 3
+            assert b"SSH-1 is weak" in done.stderr
+
+
+def test_keys_can_not_be_exchanged_anew(ssh1: SSH1) -> None:
+    with Terminal([*ssh1.nacre("ssh"), ANY]) as terminal:
+        terminal.type("echo read''y\n")
+        terminal.expect("ready")
+        terminal.type("\n~R")
+        terminal.expect("can't exchange keys anew")
+        terminal.type("exit 5\n")
+        assert terminal.wait() == 5
 
 
 def test_the_phases_in_trace(ssh1: SSH1) -> None:

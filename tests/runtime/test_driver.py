@@ -225,3 +225,18 @@ async def test_the_peer_may_read_our_last_words_before_the_socket_is_closed() ->
     assert transport.written[-1] == b"goodbye"
     assert transport.calls == ["pause", "write_eof", "resume"]
     made.connection_lost(None)
+
+
+async def test_a_peer_that_has_reset_the_connection_reads_no_last_words() -> None:
+    made, engine, transport, _ = driver()
+
+    def not_connected() -> None:
+        raise OSError(107, "Transport endpoint is not connected")
+
+    transport.write_eof = not_connected  # type: ignore[method-assign]
+    engine.phase = Phase.CLOSED
+    made.says_why = True
+    made.touch()
+    await asyncio.sleep(0)
+    assert transport.calls == ["abort"]
+    made.connection_lost(None)

@@ -65,6 +65,9 @@ def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
         (b"\0\0\0\5abcd", "string"),
         (b"\xff\xff\xff\xff", "string"),
         (b"\0\0\0\2a", "mpint"),
+        (b"\0", "mpint1"),
+        (b"\0\x09a", "mpint1"),
+        (b"\xff\xffabc", "mpint1"),
         (b"\0\0\0\2,a", "name_list"),
         (b"\0\0\0\3a,,", "name_list"),
         (b"\0\0\0\3a b", "name_list"),
@@ -75,6 +78,36 @@ def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
 def test_malformed(octets: bytes, take: str) -> None:
     with pytest.raises(MalformedMessage):
         getattr(Reader(octets), take)()
+
+
+@pytest.mark.parametrize(
+    ("octets", "value"),
+    [
+        ("0000", 0),
+        ("0001 01", 1),
+        ("0009 01ff", 0x1FF),
+        ("0010 01ff", 0x1FF),  # PuTTY rounds up to whole octets
+        ("0018 0001ff", 0x1FF),
+        ("0003 ff", 0xFF),  # a peer that counts too few
+    ],
+)
+def test_numbers_of_ssh1_whose_bits_are_counted_in_other_ways(octets: str, value: int) -> None:
+    reader = Reader(bytes.fromhex(octets))
+    assert reader.mpint1() == value
+    reader.end()
+
+
+@given(st.integers(0, (1 << 2000) - 1))
+def test_numbers_of_ssh1(value: int) -> None:
+    made = codec.mpint1(value)
+    assert made[:2] == value.bit_length().to_bytes(2, "big")
+    assert Reader(made).mpint1() == value
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 65535], ids=["negative", "too long"])
+def test_numbers_that_ssh1_can_not_carry(value: int) -> None:
+    with pytest.raises(ValueError, match="SSH-1"):
+        codec.mpint1(value)
 
 
 def test_bytes_behind_the_last_field_are_malformed() -> None:

@@ -61,7 +61,6 @@ _VALUES = {
     "R": "RemoteForward",
     "S": "ControlPath",
     "b": "BindAddress",
-    "c": "Ciphers",
     "e": "EscapeChar",
     "i": "IdentityFile",
     "l": "User",
@@ -79,6 +78,7 @@ _JOINING = (
 """What ``-W`` implies, where nothing else is said."""
 
 _QUOTED = frozenset("bil")
+_SSH1_CIPHERS = ("3des", "blowfish", "des")
 _LEVELS = ("DEBUG1", "DEBUG2", "DEBUG3")
 
 
@@ -185,6 +185,10 @@ def _option(arguments: Arguments, strong: list[str], value: str) -> None:
     arguments.options.append(value)
 
 
+def _cipher(arguments: Arguments, strong: list[str], value: str) -> None:
+    arguments.options.append(cipher_word(value))
+
+
 _OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
     "E": _setting("log_file"),
     "F": _config_file,
@@ -192,9 +196,15 @@ _OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
     "Q": _setting("query"),
     "V": _setting("show_version", True),
     "W": _setting("join"),
+    "c": _cipher,
     "o": _option,
     "q": _quiet,
 }
+
+
+def cipher_word(value: str) -> str:
+    """Return the configuration's word for ``-c``: SSH-1 has ciphers, and a word, of its own."""
+    return f"{'Cipher' if value.lower() in _SSH1_CIPHERS else 'Ciphers'}={value}"
 
 
 def quote(value: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from nacre.cli.arguments import quote
+from nacre.cli.arguments import cipher_word, quote
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
@@ -19,7 +19,7 @@ _WORDS = {
     "A": None,
     "C": "Compression=yes",
 }
-_VALUES = {"c": "Ciphers", "i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
+_VALUES = {"i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
 
 
 @dataclass(slots=True)
@@ -67,6 +67,8 @@ def _take(common: Common, letter: str, value: str) -> None:
     elif letter in _VALUES:
         text = quote(value) if letter == "i" else value
         common.options.append(f"{_VALUES[letter]}={text}")
+    elif letter == "c":
+        common.options.append(cipher_word(value))
     elif letter == "o":
         common.options.append(value)
     elif letter == "F":

@@ -53,7 +53,8 @@ def load(path: Path, passphrase: str | None = None) -> PrivateKey:
     :raises PassphraseRequired: it is encrypted and the passphrase is missing or wrong.
     """
     text = read(path)
-    check_private(path)
+    if is_private(text):
+        check_private(path)
     key = load_private(text, passphrase)
     key.comment = key.comment or _comment(path, key.public)
     return key

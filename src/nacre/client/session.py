@@ -14,7 +14,7 @@ from nacre.client.escapes import Escape, Escapes
 from nacre.client.standard import READ, Input, Output
 from nacre.client.terminal import RawTerminal, encode_modes, size
 from nacre.config.client import ClientConfig
-from nacre.errors import ConfigurationError, RequestFailed, StreamClosed
+from nacre.errors import ConfigurationError, LocalProtocolError, RequestFailed, StreamClosed
 from nacre.value import value
 
 if TYPE_CHECKING:
@@ -171,7 +171,10 @@ class Session:
                 with suppress(RequestFailed):
                     await process.send_break(_BREAK)
             case Escape.REKEY:
-                await self._connection.rekey()
+                try:
+                    await self._connection.rekey()
+                except LocalProtocolError as error:
+                    await self._say(f"{error}\r\n")
 
     async def _say(self, text: str) -> None:
         await self._errors.write(text.encode())

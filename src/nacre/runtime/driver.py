@@ -256,7 +256,12 @@ class Driver(asyncio.BufferedProtocol):
             transport.close()
             return
         # Closing a socket with unread octets resets it, and the peer would not see the reason.
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:
+            # The peer has reset the connection: nobody is left to read it.
+            transport.abort()
+            return
         if not self._reading:
             transport.resume_reading()
 

@@ -1,0 +1,23 @@
+"""The options that ``nacre sftp`` and ``nacre scp`` share."""
+
+from __future__ import annotations
+
+import pytest
+
+from nacre.cli.transfer_options import parse
+from nacre.config.client import parse as parse_config
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "expected"),
+    [
+        (["-1"], "protocol", (1,)),
+        (["-2", "-o", "Protocol=1"], "protocol", (2,)),
+        (["-c", "blowfish"], "cipher", ("blowfish",)),
+        (["-c", "aes128-ctr"], "ciphers", "aes128-ctr"),
+        (["-P", "2222"], "port", 2222),
+        (["-i", "a b"], "identity_files", ("a b",)),
+    ],
+)
+def test_words_of_the_configuration(words: list[str], field: str, expected: object) -> None:
+    assert getattr(parse_config(parse(words, "").options), field) == expected
