@@ -43,6 +43,9 @@ class Connection(Protocol):
     def credit(self, channel: int, octets: int) -> None:
         """Say that a reader consumed ``octets``, so that the peer may send as many more."""
 
+    def widen(self, channel: int, size: int) -> None:
+        """Let the peer have up to ``size`` octets under way: its reader bounds them itself."""
+
 
 class Engine(Protocol):
     """One end of one connection. It does no I/O: bytes go in and come out, time is handed in.

@@ -190,6 +190,12 @@ class Channel:
             self._connection.engine.connection.credit(self.number, octets)
             self._connection.driver.touch()
 
+    def widen(self, size: int) -> None:
+        """Let the peer have up to ``size`` octets under way: the reader bounds them itself."""
+        if self._usable:
+            self._connection.engine.connection.widen(self.number, size)
+            self._connection.driver.touch()
+
     @property
     def takes_no_data(self) -> bool:
         """Whether nothing more can be written."""

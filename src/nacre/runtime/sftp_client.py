@@ -475,6 +475,8 @@ async def open_sftp(
     channel.sinks = {0: session}
     try:
         await process._begin()
+        # A server answers no more than it is asked for, and that is the session's window.
+        channel.widen(session.window.ceiling)
         await session.begin(ChannelLine(channel), read_size=read_size, window=window)
     except BaseException:
         process.close()

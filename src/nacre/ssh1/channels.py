@@ -147,6 +147,9 @@ class Channels:
             raise LocalProtocolError(f"credit for {octets} bytes where {state.unread} are unread")
         self._forget_unread(state, octets)
 
+    def widen(self, channel: int, size: int) -> None:
+        """Do nothing: SSH-1 has no windows."""
+
     def _forget_unread(self, channel: Channel, octets: int) -> None:
         full = self.full
         channel.unread -= octets

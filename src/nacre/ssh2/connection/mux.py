@@ -213,6 +213,19 @@ class Mux:
         if state is not None and state.state is State.OPEN:
             self._consume(state, octets)
 
+    def widen(self, channel: int, size: int) -> None:
+        """Let the peer have ``size`` octets under way or unread at once, as far as bounds allow.
+
+        For a reader that bounds itself what the peer has to send: the window need not find it out.
+        """
+        state = self._channels.get(channel)
+        if state is None or state.state is not State.OPEN or state.eof_received:
+            return
+        growth = state.receive.widen(size, self._limits.windows_total - self._windows)
+        if growth:
+            self._windows += growth
+            send_reply(self._outbox, ChannelWindowAdjust(state.peer, growth).encode())
+
     def _open(self, number: int) -> Channel:
         channel = self._channels.get(number)
         if channel is None or channel.state is not State.OPEN:

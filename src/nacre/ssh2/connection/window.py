@@ -112,6 +112,16 @@ class ReceiveWindow:
             raise LocalProtocolError(f"credit for {octets} bytes where {self.unread} are unread")
         self.consumed += octets
 
+    def widen(self, size: int, spare: int) -> int:
+        """Grow to ``size``, and return the octets to grant for it.
+
+        :param spare: octets by which this window may grow at most.
+        """
+        growth = max(0, min(min(size, self._maximum) - self.size, spare))
+        self._resize(self.size + growth)
+        self.left += growth
+        return growth
+
     def adjust(self, now: float, spare: int) -> int:
         """Return the octets to grant now; 0 while less than a step was consumed.
 
@@ -135,8 +145,6 @@ class ReceiveWindow:
         growth = 0
         if self._moved < _OFTEN * self.size and self._moved >= self._pace * took:
             self._pace = _GAIN * self._moved / took
-            growth = max(0, min(self.size, self._maximum - self.size, spare))
-            self._resize(self.size + growth)
-            self.left += growth
+            growth = self.widen(2 * self.size, spare)
         self._since, self._moved = now, 0
         return growth
