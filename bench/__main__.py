@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -54,6 +55,8 @@ def main() -> None:
         parser.error(f"no workload {told.only!r}: there are {', '.join(WORKLOADS)}")
     # Ended from outside, it ends its servers and removes its files all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    # Installed programs have their modules compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     begin = time.monotonic()
     results = []
     with (

@@ -15,6 +15,9 @@ NACRE = "nacre-nacre"
 CLIENT = "nacre-sshd"
 SERVER = "ssh-nacre"
 ASYNCSSH = "AsyncSSH-AsyncSSH"
+LIBRARY = "nacre-nacre (library)"
+LIBRARY_CLIENT = "nacre-sshd (library)"
+"""A library's figures begin with the connect: beside a library stands ours, not the program."""
 
 RATE, ROUND_TRIP = 125e6, 0.1
 """1 Gbit/s and 100 ms."""
@@ -30,31 +33,34 @@ KINDS = {
 def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
     """Return one of :data:`KINDS`."""
     octets = ground.size.bulk if cipher == AES else ground.size.bulk // 4
+    part = ground.size.part
     over_openssh = (2.0, 3.0) if kind.startswith("sftp") else (1.8, 2.5)
     contenders: dict[str, Callable[[], float]] = {
         NACRE: lambda: _program(ground, "nacre", ground.nacre, kind, cipher, octets),
         OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher, octets),
         CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher, octets),
         SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher, octets),
-        ASYNCSSH: lambda: _library(ground, "asyncssh", ground.asyncssh, kind, cipher),
-        "AsyncSSH-sshd": lambda: _library(ground, "asyncssh", ground.sshd, kind, cipher),
-        "Paramiko-sshd": lambda: _library(ground, "paramiko", ground.sshd, kind, cipher),
+        LIBRARY: lambda: _library(ground, "nacre", ground.nacre, kind, cipher, octets),
+        LIBRARY_CLIENT: lambda: _library(ground, "nacre", ground.sshd, kind, cipher, octets),
+        ASYNCSSH: lambda: _library(ground, "asyncssh", ground.asyncssh, kind, cipher, part),
+        "AsyncSSH-sshd": lambda: _library(ground, "asyncssh", ground.sshd, kind, cipher, part),
+        "Paramiko-sshd": lambda: _library(ground, "paramiko", ground.sshd, kind, cipher, part),
     }
     comparisons = [
         Comparison(NACRE, OPENSSH, *over_openssh),
         Comparison(CLIENT, OPENSSH, 1.1, 1.4),
         Comparison(SERVER, OPENSSH, 1.1, 1.4),
-        Comparison(NACRE, ASYNCSSH, 4.0, 6.0),
-        Comparison(CLIENT, "AsyncSSH-sshd"),
-        Comparison(CLIENT, "Paramiko-sshd"),
+        Comparison(LIBRARY, ASYNCSSH, 4.0, 6.0),
+        Comparison(LIBRARY_CLIENT, "AsyncSSH-sshd"),
+        Comparison(LIBRARY_CLIENT, "Paramiko-sshd"),
     ]
     name = kind if cipher == AES else f"{kind}-chacha"
     about = f"{KINDS[kind]}: {octets >> 20} MiB (AsyncSSH and Paramiko "
-    about += f"{ground.size.part >> 20} MiB), {cipher}"
+    about += f"{part >> 20} MiB), {cipher}"
     if cipher == CHACHA:
-        kept = [NACRE, OPENSSH, ASYNCSSH]
+        kept = [NACRE, OPENSSH, LIBRARY, ASYNCSSH]
         contenders = {name: contenders[name] for name in kept}
-        comparisons = [Comparison(NACRE, OPENSSH), Comparison(NACRE, ASYNCSSH)]
+        comparisons = [Comparison(NACRE, OPENSSH), Comparison(LIBRARY, ASYNCSSH)]
     return Workload(
         name, about, "MB/s", contenders, comparisons, rounds=3 if cipher == CHACHA else None
     )
@@ -90,14 +96,14 @@ def _program(
     return octets / seconds / 1e6
 
 
-def _library(ground: Ground, library: str, server: Daemon, kind: str, cipher: str) -> float:
-    octets = ground.size.part
+def _library(
+    ground: Ground, library: str, server: Daemon, kind: str, cipher: str, octets: int
+) -> float:
     original, copy = _ends(ground, kind, octets)
-    remote, local = (original, copy) if kind in ("exec-down", "sftp-get") else (copy, original)
-    do = kind.removeprefix("exec-").removeprefix("sftp-")
-    seconds = ground.library(
-        library, server, do, remote=str(remote), local=str(local), cipher=cipher
-    )
+    tool, do = kind.split("-")
+    there, here = (original, copy) if do in ("down", "get") else (copy, original)
+    remote = ground.remote(server, there) if tool == "sftp" else str(there)
+    seconds = ground.library(library, server, do, remote=remote, local=str(here), cipher=cipher)
     ground.verify(copy, original)
     return octets / seconds / 1e6
 
@@ -116,12 +122,13 @@ def tree(ground: Ground, direction: str) -> Workload:
             NACRE: lambda: _tree(ground, "nacre", ground.nacre, direction),
             OPENSSH: lambda: _tree(ground, "OpenSSH", ground.sshd, direction),
             CLIENT: lambda: _tree(ground, "nacre", ground.sshd, direction),
-            ASYNCSSH: lambda: _asyncssh_tree(ground, direction),
+            LIBRARY: lambda: _library_tree(ground, "nacre", ground.nacre, direction),
+            ASYNCSSH: lambda: _library_tree(ground, "asyncssh", ground.asyncssh, direction),
         },
         [
             Comparison(NACRE, OPENSSH, 2.0, 5.0),
             Comparison(CLIENT, OPENSSH),
-            Comparison(NACRE, ASYNCSSH),
+            Comparison(LIBRARY, ASYNCSSH),
         ],
     )
 
@@ -143,13 +150,12 @@ def _tree(ground: Ground, client: str, server: Daemon, direction: str) -> float:
     return ground.size.files / seconds
 
 
-def _asyncssh_tree(ground: Ground, direction: str) -> float:
+def _library_tree(ground: Ground, library: str, server: Daemon, direction: str) -> float:
     source, copy = ground.tree, ground.files / "tree-copy"
     shutil.rmtree(copy, ignore_errors=True)
-    remote, local = (source, copy) if direction == "get" else (copy, source)
-    seconds = ground.library(
-        "asyncssh", ground.asyncssh, direction, remote=str(remote), local=str(local), tree=True
-    )
+    there, here = (source, copy) if direction == "get" else (copy, source)
+    remote = ground.remote(server, there)
+    seconds = ground.library(library, server, direction, remote=remote, local=str(here), tree=True)
     ground.verify_tree(copy)
     shutil.rmtree(copy)
     return ground.size.files / seconds

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from contextlib import AsyncExitStack
+from io import FileIO
 from pathlib import Path
 
 import nacre
@@ -41,6 +42,23 @@ async def login(limit: asyncio.Semaphore) -> None:
 async def stats(sftp: nacre.SFTPClient, count: int) -> None:
     for _ in range(count):
         await sftp.stat(JOB["path"])
+
+
+async def download(connection: nacre.Connection) -> None:
+    async with connection.process(f"cat {JOB['remote']}") as process:
+        with FileIO(JOB["local"], "w") as sink:
+            while block := await process.stdout.read(1 << 20):
+                sink.write(block)
+        assert await process.wait() == 0
+
+
+async def upload(connection: nacre.Connection) -> None:
+    async with connection.process(f"cat > {JOB['remote']}") as process:
+        with FileIO(JOB["local"]) as source:
+            while block := source.read(1 << 20):
+                await process.stdin.write(block)
+        process.stdin.write_eof()
+        assert await process.wait() == 0
 
 
 async def hold() -> None:
@@ -81,17 +99,21 @@ async def main() -> float | None:
         await asyncio.gather(*(login(limit) for _ in range(JOB["count"])))
         return time.perf_counter() - begin
     async with connect() as connection:
+        if JOB["do"] in ("down", "up"):
+            await (download if JOB["do"] == "down" else upload)(connection)
+            return time.perf_counter() - begin
         if JOB["do"] == "exec":
             begin = time.perf_counter()
             for _ in range(JOB["count"]):
                 assert (await connection.run("true")).exit_status == 0
             return time.perf_counter() - begin
         async with connection.sftp() as sftp:
-            begin = time.perf_counter()
+            if JOB.get("warm") or JOB["do"] == "stat":
+                begin = time.perf_counter()
             if JOB["do"] == "get":
-                await sftp.get(JOB["remote"], JOB["local"])
+                await sftp.get(JOB["remote"], JOB["local"], recursive=JOB.get("tree", False))
             elif JOB["do"] == "put":
-                await sftp.put(JOB["local"], JOB["remote"])
+                await sftp.put(JOB["local"], JOB["remote"], recursive=JOB.get("tree", False))
             else:
                 share = JOB["count"] // JOB["at_once"]
                 await asyncio.gather(*(stats(sftp, share) for _ in range(JOB["at_once"])))

@@ -37,8 +37,8 @@ _SMALLEST_REQUEST = 512
 _PATIENCE = 1.0
 """Seconds without an answer, at least, before a server counts as stalled."""
 
-_EXPECTED_RATE = 125e6
-"""Octets per second a path counts for until it is measured: 1 Gbit/s."""
+_QUEUED = 1.25
+"""What an answer takes that had to queue, in times of the one that took least."""
 
 _ROUNDS = 10
 """Round trips over which the best rate counts: a pause of the owner's disk is forgotten so."""
@@ -92,9 +92,12 @@ class Span:
 class Window:
     """How many octets may be in flight: twice the bandwidth times the delay, as measured.
 
-    With twice what the path holds, a path that takes more shows it within a round trip: the rate
-    doubles, and the window with it. So it starts at ``floor`` and needs no probing. When nothing
-    comes back for long, it halves again and again down to one request, and grows back likewise.
+    It starts at ``floor``. When so much came back and nothing of it had to queue, the path is not
+    full: the window is then three times what came, until something queues. From then on, with twice
+    what the path holds, a path that takes more shows it within a round trip: the rate doubles, and
+    the window with it.
+    When nothing comes back for long, it halves again and again down to one request, and grows back
+    likewise.
 
     :ivar limit: octets that may be in flight now.
     :ivar in_flight: octets that are.
@@ -116,15 +119,10 @@ class Window:
         self._delay = float("inf")
         self._smooth_delay = 0.0
         self._rates: deque[float] = deque(maxlen=_ROUNDS)
+        self._probing = self._unqueued = True
         self._delivered = 0
         self._round = (0.0, 0)
-        self._filling = False
         self._progress = 0.0
-
-    def expect(self, round_trip: float) -> None:
-        """Fill a path whose round trip takes so many seconds from the start on."""
-        wanted = int(_EXPECTED_RATE * round_trip)
-        self.limit = max(self._floor, min(wanted, self.ceiling))
 
     @property
     def deadline(self) -> float | None:
@@ -144,7 +142,6 @@ class Window:
         if not self.in_flight:
             self._progress = now
             self._round = now, self._delivered
-            self._filling = self.limit >= self._floor
         self.in_flight += octets
 
     def answered(self, asked: int, got: int, sent: float, now: float) -> None:
@@ -156,16 +153,21 @@ class Window:
         delay = now - sent
         self._delay = min(self._delay, delay)
         self._smooth_delay += (delay - self._smooth_delay) / 8
+        self._unqueued = self._unqueued and delay < _QUEUED * self._delay
+        if self._unqueued and self._delivered >= self._floor:
+            self.limit = max(self.limit, min(3 * self._delivered, self.ceiling))
         began, before = self._round
         # A round ends with the answer to a request that was sent in it: one round trip at least.
         if began <= sent and began < now:
+            self._end_round((self._delivered - before) / (now - began))
             self._round = now, self._delivered
-            # Nothing comes while the path fills: that round tells nothing of its rate.
-            if self._filling:
-                self._filling = False
-                return
-            self._rates.append((self._delivered - before) / (now - began))
-            self._low = min(2 * self._low, self._floor)
+
+    def _end_round(self, rate: float) -> None:
+        # The round in which something queued first is the first one that tells the path's rate.
+        self._probing = self._probing and self._unqueued
+        self._rates.append(rate)
+        self._low = min(2 * self._low, self._floor)
+        if not self._probing:
             wanted = int(2 * max(self._rates) * self._delay)
             self.limit = max(self._low, min(wanted, self.ceiling))
 
@@ -181,6 +183,7 @@ class Window:
         self._progress = now
         self._round = now, self._delivered
         self._rates.clear()
+        self._probing = self._unqueued = False
         self.limit = self._low = max(self.limit // 2, DEFAULT_REQUEST)
 
 
