@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import report
+from bench import forward, report
 from bench.bulk import KINDS, bulk, tree, wan
 from bench.ground import CHACHA, PEERS_PYTHON, Ground, Size
 from bench.idle import idle, idle_10000
@@ -33,6 +33,8 @@ WORKLOADS: dict[str, Callable[[Ground], Workload]] = {
     "login-20": partial(logins, at_once=20),
     "exec": commands,
     "cli": cli,
+    "forward-echo": forward.echo,
+    "forward-bulk": forward.bulk,
     "wan-get": partial(wan, direction="get"),
     "wan-put": partial(wan, direction="put"),
     "idle": idle,

@@ -265,6 +265,18 @@ class Ground:
         }
         return Daemon("idle connections", [*self._end("nacre"), json.dumps(job)])
 
+    def forwarding(self, server: Daemon, target: int) -> Daemon:
+        """Start AsyncSSH as a client that forwards a port, and says which."""
+        job = {
+            "port": server.port,
+            "user": self.login(server).user,
+            "key": str(self.key),
+            "cipher": AES,
+            "do": "forward",
+            "target": target,
+        }
+        return Daemon("AsyncSSH", [*self._end("asyncssh"), json.dumps(job)])
+
     def _end(self, library: str) -> list[str]:
         python = sys.executable if library == "nacre" else str(PEERS_PYTHON)
         return [python, str(ENDS / f"{library}_client.py")]

@@ -6,7 +6,9 @@ import asyncio
 import re
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,26 @@ def test_move_files(server: Daemon, home: Path, tmp_path: Path) -> None:
     assert shown == b"['notes.txt', 'release.tar']\n"
     assert (tmp_path / "copy" / "release.tar").read_bytes() == b"release"
     assert (tmp_path / "copy" / "notes.txt").read_text() == "done\n"
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_forward_port(server: Daemon, home: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        shown = _example("forward_port.py", server, home, str(page.server_address[1]))
+        page.shutdown()
+    assert shown == b"200\nHTTP/1.0 200 OK\n"
 
 
 async def test_greeting_server(tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ async def main() -> float:
         return time.perf_counter() - begin
     async with connect() as connection:
         match JOB["do"]:
+            case "forward":
+                listener = await connection.forward_local_port(
+                    "127.0.0.1", 0, "127.0.0.1", JOB["target"]
+                )
+                print(f"listening on {listener.get_port()}", flush=True)
+                await connection.wait_closed()
             case "down":
                 done = await connection.run(
                     f"cat {JOB['remote']}", stdout=JOB["local"], encoding=None

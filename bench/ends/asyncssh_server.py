@@ -14,6 +14,11 @@ SHELL = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
 PORTION = 1 << 16
 
 
+class Forwarding(asyncssh.SSHServer):
+    def connection_requested(self, *where: object) -> bool:
+        return True
+
+
 async def feed(process: asyncssh.SSHServerProcess, sink: asyncio.StreamWriter) -> None:
     while block := await process.stdin.read(PORTION):
         sink.write(block)
@@ -56,6 +61,7 @@ async def main() -> None:
         process_factory=serve,
         sftp_factory=True,
         encoding=None,
+        server_factory=Forwarding,
         backlog=1000,
     )
     print(f"listening on {server.get_port()}", flush=True)

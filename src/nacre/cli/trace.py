@@ -38,6 +38,8 @@ def run(program: str, words: Sequence[str]) -> int:
         config = parse_config(arguments.options)
         if not arguments.host:
             raise ConfigurationError("which host? Say [user@]host")
+        if config.forwards or arguments.join is not None:
+            raise ConfigurationError("nothing is forwarded here: leave -L, -R, -D, -A and -W out")
         target = Target.of(arguments.host, config)
         planned = replace(plan(config, arguments.command, _silent), read_input=False)
     except ConfigurationError as error:

@@ -12,7 +12,7 @@ from nacre.client.login import Target, agent_path, show_warnings
 from nacre.client.standard import READ, Input, Output
 from nacre.config.client import ClientConfig
 from nacre.config.forwards import Forward
-from nacre.errors import ConnectionLost, RequestFailed, StreamClosed
+from nacre.errors import RequestFailed, StreamClosed
 from nacre.runtime.connection import Connection
 from nacre.runtime.forward import Listener
 from nacre.runtime.stream import Writer
@@ -90,14 +90,12 @@ class _Starting:
     async def _try(self, opening: Awaitable[Listener], host: str, one: Forward) -> Listener | None:
         try:
             return await opening
-        except ConnectionLost:
-            self._connection.check()
-            raise
         except RequestFailed as error:
             text = f"Warning: remote port forwarding failed for listen port {one.port}: {error}"
         except PermissionError:
             text = f"bind {self._shown(host, one)}: Permission denied; ports below 1024 are root's"
         except OSError as error:
+            self._connection.check()
             reason = os.strerror(error.errno) if error.errno else str(error)
             text = (
                 f"bind {self._shown(host, one)}: {reason}; choose another port or address, or end "

@@ -298,6 +298,8 @@ class BaseConnection:
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self.ended:
+            self.loop.call_soon(task.cancel)
         return task
 
     # --- public, both roles ---

@@ -117,10 +117,10 @@ class Relay(asyncio.BufferedProtocol):
 
     def feed(self, data: Buffer) -> None:
         """Give the socket data from the peer."""
-        if self._transport is None:
-            self._early.append(data)
-        else:
+        if self._transport is not None:
             self._transport.write(data)
+        elif not self._gone.done():
+            self._early.append(data)
         self._uncredited += len(data)
         if not self._full:
             self._credit()
