@@ -317,3 +317,37 @@ def test_vectors_are_what_single_calls_are(
     assert bytes(buffer[:count]) == model.pread(sum(sizes), 3)
     ours.close()
     files.close()
+
+
+def test_more_pieces_than_one_call_takes(tmp_path: Path) -> None:
+    files = LocalFilesystem(tmp_path)
+    file = files.open("f", CHANGE, NONE)
+    pieces = [bytes([n % 256]) * 3 for n in range(3000)]
+    file.pwritev(pieces, 5)
+    assert file.pread(10_000, 0) == bytes(5) + b"".join(pieces)
+    file.close()
+    files.close()
+
+
+def test_a_read_that_must_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page cache does not have is left to who may wait; who can't be asked is read."""
+    (tmp_path / "f").write_bytes(b"content")
+    files = LocalFilesystem(tmp_path)
+    real, numbers = os.preadv, [errno.EAGAIN]
+
+    def preadv(number: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
+        if flags:
+            raise OSError(numbers[0], os.strerror(numbers[0]))
+        return real(number, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    file = files.open("f", OpenFlag.READ, NONE)
+    view = memoryview(bytearray(20))
+    with pytest.raises(BlockingIOError):
+        file.preadv([view], 0, wait=False)
+    assert file.preadv([view], 0) == 7
+    numbers[0] = errno.EOPNOTSUPP
+    assert file.preadv([view[8:]], 3, wait=False) == 4
+    assert bytes(view[:12]) == b"content\0tent"
+    file.close()
+    files.close()
