@@ -13,7 +13,7 @@ from nacre.errors import (
     PacketTooLarge,
     RemoteProtocolError,
 )
-from nacre.limits import Limits
+from nacre.limits import KIB, Limits
 from nacre.protocol.asks import Answer, AskOpen, AskRequest, Asks, Granted, OpenRefused
 from nacre.protocol.events import (
     ChannelClosed,
@@ -54,6 +54,8 @@ from nacre.wire.text import safe
 _DATA = Struct(">BII")
 _DATA_NUMBER = int(Msg.CHANNEL_DATA)
 _EXTENDED_DATA = Struct(">BIII")
+
+_LEAST_WINDOW = 64 * KIB  # enough to work with, and little when a thousand channels have it
 
 _PEER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 
@@ -135,10 +137,9 @@ class Mux:
             if size:
                 self._outbox.send_parts(_head(state.peer, stream, size), data)
             return size
-        view = memoryview(data)
-        for start in range(0, size, packet):
-            part = view[start : min(start + packet, size)]
-            self._outbox.send_parts(_head(state.peer, stream, len(part)), part)
+        view = memoryview(data)[:size]
+        parts = [view[start : start + packet] for start in range(0, size, packet)]
+        self._outbox.send_all([(_head(state.peer, stream, len(part)), part) for part in parts])
         return size
 
     def send_eof(self, channel: int) -> None:
@@ -250,8 +251,7 @@ class Mux:
     def _first_window(self) -> ReceiveWindow:
         size = self._limits.window_initial
         if self._windows + size > self._limits.windows_total:
-            # Enough to work with, and too little to matter when a thousand channels have it.
-            size = min(size, 2 * self._packet_data)
+            size = min(size, _LEAST_WINDOW)
         return ReceiveWindow(size, self._limits.window_maximum)
 
     def _remove(self, channel: Channel) -> None:
