@@ -95,8 +95,9 @@ class Limits:
     windows_total: int = 128 * MIB
     """What the windows of one connection's channels may grow to, all together."""
 
-    packet_data: int = 32 * KIB
-    """Octets of data in one CHANNEL_DATA that this side accepts: what all peers speak."""
+    packet_data: int = 128 * KIB
+    """Octets of data in one CHANNEL_DATA that this side accepts. All peers send 32 KiB; larger ones
+    cost less per octet, and one packet is what an interactive channel may have to wait for."""
 
     ssh1_output: int = 1 * MIB
     """Octets of an SSH-1 connection that wait to be sent, at which it takes no more data: SSH-1 has

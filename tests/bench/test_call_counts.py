@@ -28,6 +28,9 @@ CEILINGS = {
 }
 """Calls per packet, of functions in Python and in C. Receiving includes the reader's credit."""
 
+RUN_CEILING = 18.75
+"""Calls per packet of those that one call of ``send_data`` makes of much data."""
+
 ALLOCATED = {"send": 0, "receive": 4}
 """Blocks of memory that a packet holds until its reader has it: its data, and the event."""
 
@@ -108,6 +111,18 @@ def calls_per_packet(talk: Talk, what: str) -> float:
 def test_calls_per_packet(what: str, cipher: str, direction: str) -> None:
     measured = calls_per_packet(Talk(cipher, direction), what)
     assert measured <= CEILINGS[what, cipher], "a packet costs more calls than it did"
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_calls_per_packet_of_a_run(direction: str) -> None:
+    talk = Talk("aes128-gcm@openssh.com", direction)
+    counts = []
+    for packets in (4, 4, 12):  # the window has room for 16
+        data = bytes(packets * 128 * 1024)
+        counts.append(calls(lambda d=data: talk.sender.connection.send_data(talk.to, d)))  # type: ignore[misc]
+        talk.receive(talk.sender.take_output())
+        talk.settle()
+    assert (counts[2] - counts[1]) / 8 <= RUN_CEILING
 
 
 def test_one_call_more_is_seen() -> None:

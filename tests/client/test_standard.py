@@ -94,3 +94,19 @@ async def test_nobody_reads(pipe):
     close(pipe, 0)
     with pytest.raises(BrokenPipeError):
         await Output(pipe[1]).write(b"data")
+
+
+async def test_a_file_is_written_at_once(tmp_path):
+    with (tmp_path / "file").open("wb") as file:
+        sink = Output(file.fileno())
+        writing = sink.write(b"one ", memoryview(b"two "), b"three")
+        with pytest.raises(StopIteration):
+            writing.send(None)  # it never waits
+    assert (tmp_path / "file").read_bytes() == b"one two three"
+
+
+async def test_a_file_that_takes_nothing(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    with path.open("rb") as file, pytest.raises(OSError, match="descriptor"):
+        await Output(file.fileno()).write(b"data")

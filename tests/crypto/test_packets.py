@@ -93,6 +93,19 @@ def test_what_is_sealed_opens_to_the_same(
 
 
 @pytest.mark.parametrize(("cipher", "mac"), PAIRS)
+def test_packets_sealed_together_are_those_sealed_one_by_one(cipher: str, mac: str) -> None:
+    seal, _ = make(cipher, mac)
+    other, _ = make(cipher, mac)
+    packets = [(b"head", bytes(size)) for size in (0, 1, 11, 12, 500, 32 * 1024, 400_000, 3)]
+    one_by_one, together = bytearray(b"before"), bytearray(b"before")
+    for head, body in packets:
+        seal.seal(head, body, one_by_one)
+    other.seal_all(packets, together)
+    assert together == one_by_one
+    assert other.sequence == seal.sequence
+
+
+@pytest.mark.parametrize(("cipher", "mac"), PAIRS)
 def test_big_packets(cipher: str, mac: str) -> None:
     seal, open_ = make(cipher, mac)
     for size in (32 * 1024 + 9, 200_000):

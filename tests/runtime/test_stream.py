@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import ConnectionLost, NacreError
-from nacre.runtime.stream import Allowance, Collector, Reader
+from nacre.runtime.stream import Allowance, Collector, Reader, write_chunks
 from nacre.wire.codec import Buffer
 
 
@@ -54,6 +55,36 @@ async def test_read_returns_what_is_there_up_to_n() -> None:
     assert await stream.read(1) == b""
     assert await stream.read() == b""
     assert await stream.readline() == b""
+
+
+async def test_chunks_are_what_came_and_no_more_than_n() -> None:
+    stream, credits = reader(b"abc", b"defg", b"h")
+    assert [bytes(chunk) for chunk in await stream.read_chunks(5)] == [b"abc", b"de"]
+    assert [bytes(chunk) for chunk in await stream.read_chunks(99)] == [b"fg", b"h"]
+    assert await stream.read_chunks(99) == []
+    assert credits.octets == 8
+
+
+def test_what_a_pipe_does_not_take_is_left() -> None:
+    source, sink = os.pipe()
+    try:
+        os.set_blocking(sink, False)
+        content = os.urandom(300_000)
+        left: list[Buffer] = [content[:7], content[7:200_000], memoryview(content)[200_000:]]
+        left = write_chunks(sink, left)
+        assert left, "it is full"
+        with pytest.raises(BlockingIOError):
+            write_chunks(sink, left)
+        came = b""
+        while len(came) < len(content):
+            came += os.read(source, 1 << 20)
+            if left:
+                left = write_chunks(sink, left)
+        assert came == content
+        assert not left
+    finally:
+        os.close(source)
+        os.close(sink)
 
 
 async def test_read_all_lets_the_peer_go_on_while_it_waits() -> None:

@@ -37,6 +37,10 @@ class Source:
         self.taken += len(piece)
         return piece
 
+    async def read_chunks(self, n: int, /) -> list[bytes]:
+        data = await self.read(n)
+        return [data] if data else []
+
 
 class Sink:
     """To the peer, which may be slow."""

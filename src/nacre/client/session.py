@@ -16,6 +16,7 @@ from nacre.client.terminal import RawTerminal, encode_modes, size
 from nacre.config.client import ClientConfig
 from nacre.errors import ConfigurationError, LocalProtocolError, RequestFailed, StreamClosed
 from nacre.value import value
+from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
     from nacre.runtime.connection import Connection
@@ -128,9 +129,9 @@ class Session:
         return NO_STATUS if status is None else status
 
     async def _show(self, process: Process, stream: Reader, output: Output) -> None:
-        while data := await stream.read(READ):
+        while chunks := await stream.read_chunks(READ):
             try:
-                await output.write(data)
+                await output.write(*chunks)
             except OSError:
                 # Nobody reads what we print (`ssh host … | head`): the other side need not go on.
                 process.close()
@@ -149,7 +150,7 @@ class Session:
         interactive = self._raw is not None and self._plan.escape is not None
         escapes = Escapes(self._plan.escape or b"~") if interactive else None
         while data := await _read(source):
-            for part in escapes.feed(data) if escapes else (data,):
+            for part in escapes.feed(bytes(data)) if escapes else (data,):
                 if isinstance(part, Escape):
                     await self._do(part, process, escapes)
                 else:
@@ -230,7 +231,7 @@ def _environment(config: ClientConfig) -> dict[str, str]:
     return taken | dict(reversed(config.set_env))
 
 
-async def _read(source: Input) -> bytes:
+async def _read(source: Input) -> Buffer:
     try:
         return await source.read()
     except OSError:

@@ -11,7 +11,7 @@ tag. packet_length counts neither itself nor the MAC.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TypeAlias
 
@@ -46,6 +46,11 @@ class Sealer(ABC):
 
         ``sequence`` goes up by one. No view of ``out`` outlives the call.
         """
+
+    def seal_all(self, packets: Sequence[tuple[bytes, Buffer]], out: bytearray) -> None:
+        """Append a packet for each ``head`` and ``body``, as :meth:`seal` does."""
+        for head, body in packets:
+            self.seal(head, body, out)
 
 
 class Opener(ABC):

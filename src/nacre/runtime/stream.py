@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ SLICE = 256 * KIB
 
 TURN = 1 * MIB
 """Octets a writer sends before it lets other tasks run."""
+
+_VECTOR = 1024  # IOV_MAX of Linux and the BSDs
 
 
 class Reader:
@@ -119,6 +122,18 @@ class Reader:
             await self._more()
         return self._take(min(n, self._size))
 
+    async def read_chunks(self, n: int) -> list[Buffer]:
+        """Return what is there as it came, without a copy, and else do as :meth:`read`.
+
+        :returns: at least one and at most ``n`` octets, or an empty list at the end.
+        """
+        while not self._size:
+            if self._eof:
+                self._check()
+                return []
+            await self._more()
+        return self._take_chunks(min(n, self._size))
+
     async def readexactly(self, n: int) -> bytes:
         """Return ``n`` octets.
 
@@ -188,24 +203,21 @@ class Reader:
         return None
 
     def _take(self, n: int) -> bytes:
-        if not n:
-            return b""
-        chunks = self._chunks
-        if self._offset == 0 and len(chunks) == 1 and n == self._size:
-            taken = bytes(chunks.popleft())
-        else:
-            parts: list[Buffer] = []
-            left = n
-            while left:
-                start = self._offset
-                part = memoryview(chunks[0])[start : start + left]
-                parts.append(part)
-                left -= len(part)
-                self._offset += len(part)
-                if self._offset == len(chunks[0]):
-                    chunks.popleft()
-                    self._offset = 0
-            taken = b"".join(parts)
+        chunks = self._take_chunks(n)
+        return bytes(chunks[0]) if len(chunks) == 1 else b"".join(chunks)
+
+    def _take_chunks(self, n: int) -> list[Buffer]:
+        chunks, taken, left = self._chunks, [], n
+        while left:
+            chunk = chunks[0]
+            if self._offset or len(chunk) > left:
+                chunk = memoryview(chunk)[self._offset : self._offset + left]
+            taken.append(chunk)
+            left -= len(chunk)
+            self._offset += len(chunk)
+            if self._offset == len(chunks[0]):
+                chunks.popleft()
+                self._offset = 0
         self._size -= n
         self._credit_beyond(self._size)
         return taken
@@ -215,6 +227,19 @@ class Reader:
         if self._uncredited > held:
             self._channel.credit(self._uncredited - held)
             self._uncredited = held
+
+
+def write_chunks(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
+    """Write what a descriptor takes in one go, and return the rest.
+
+    :raises OSError: of the write; :class:`BlockingIOError` when nothing can be taken now.
+    """
+    written = os.writev(descriptor, chunks[:_VECTOR])
+    for index, chunk in enumerate(chunks):
+        if written < len(chunk):
+            return [memoryview(chunk)[written:], *chunks[index + 1 :]]
+        written -= len(chunk)
+    return []
 
 
 class Writer:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from nacre.errors import NacreError
 from nacre.limits import KIB, MIB
-from nacre.runtime.stream import Reader, Writer
+from nacre.runtime.stream import Reader, Writer, write_chunks
 
 CHUNK = 256 * KIB
 """Octets moved at a time."""
@@ -117,11 +117,10 @@ async def pump_out(source: Descriptor, sink: Writer) -> None:
 async def pump_in(source: Reader, sink: Descriptor) -> None:
     """Give a process what the peer sends, until one of them ends it."""
     with suppress(NacreError):
-        while data := await source.read(CHUNK):
-            view = memoryview(data)
-            while view:
+        while chunks := await source.read_chunks(CHUNK):
+            while chunks:
                 try:
-                    view = view[os.write(sink.number, view) :]
+                    chunks = write_chunks(sink.number, chunks)
                 except BlockingIOError:
                     sink.widen()
                     await sink.writable()

@@ -21,12 +21,21 @@ def take(window, octets):
 
 
 class TestSendWindow:
-    def test_start_caps_the_packet_at_what_all_peers_take(self):
+    @pytest.mark.parametrize(
+        ("announced", "sent"),
+        [
+            (17, 17),
+            (32 * KIB, 32 * KIB),
+            (64 * KIB, 64 * KIB),
+            (256 * KIB, 128 * KIB),
+            (256 * KIB + 1, 32 * KIB),
+            (1 << 31, 32 * KIB),
+        ],
+    )
+    def test_a_packet_is_what_the_peer_takes_within_reason(self, announced, sent):
         window = SendWindow()
-        window.start(100, 1 << 31)
-        assert (window.left, window.packet) == (100, 32 * KIB)
-        window.start(100, 17)
-        assert window.packet == 17
+        window.start(100, announced)
+        assert (window.left, window.packet) == (100, sent)
 
     def test_a_peer_that_takes_no_packet_is_refused(self):
         with pytest.raises(RemoteProtocolError, match="packet size is 0"):

@@ -13,7 +13,7 @@ from nacre.errors import (
     PacketTooLarge,
     RemoteProtocolError,
 )
-from nacre.limits import Limits
+from nacre.limits import KIB, Limits
 from nacre.protocol.asks import Answer, AskOpen, AskRequest, Asks, Granted, OpenRefused
 from nacre.protocol.events import (
     ChannelClosed,
@@ -55,6 +55,8 @@ _DATA = Struct(">BII")
 _DATA_NUMBER = int(Msg.CHANNEL_DATA)
 _EXTENDED_DATA = Struct(">BIII")
 _WINDOW_ADJUST = Struct(">BII")  # OpenSSH sends one for every third packet.
+
+_LEAST_WINDOW = 64 * KIB  # enough to work with, and little when a thousand channels have it
 
 _PEER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 
@@ -137,10 +139,9 @@ class Mux:
             if size:
                 self._outbox.send_parts(_head(state.peer, stream, size), data)
             return size
-        view = memoryview(data)
-        for start in range(0, size, packet):
-            part = view[start : min(start + packet, size)]
-            self._outbox.send_parts(_head(state.peer, stream, len(part)), part)
+        view = memoryview(data)[:size]
+        parts = [view[start : start + packet] for start in range(0, size, packet)]
+        self._outbox.send_all([(_head(state.peer, stream, len(part)), part) for part in parts])
         return size
 
     def send_eof(self, channel: int) -> None:
@@ -252,8 +253,7 @@ class Mux:
     def _first_window(self) -> ReceiveWindow:
         size = self._limits.window_initial
         if self._windows + size > self._limits.windows_total:
-            # Enough to work with, and too little to matter when a thousand channels have it.
-            size = min(size, 2 * self._packet_data)
+            size = min(size, _LEAST_WINDOW)
         return ReceiveWindow(size, self._limits.window_maximum)
 
     def _remove(self, channel: Channel) -> None:
@@ -419,21 +419,20 @@ class Mux:
         if channel.eof_received:
             return
         before = window.size
-        grant = window.adjust(self.now, self._limits.windows_total - self._windows)
-        self._grant(channel, grant, window.size - before)
+        if grant := window.adjust(self.now, self._limits.windows_total - self._windows):
+            self._grant(channel, grant, window.size - before)
 
     def _answered(self, channel: Channel) -> None:
         """Take the first word of the peer on a channel: a round trip has passed."""
         # Sessions alone: they are few. A quarter of what is left: the next ones want some too.
         if channel.channel_type == "session":
             spare = (self._limits.windows_total - self._windows) // 4
-            growth = channel.receive.answered(self.now, spare)
-            self._grant(channel, growth, growth)
+            if growth := channel.receive.answered(self.now, spare):
+                self._grant(channel, growth, growth)
 
     def _grant(self, channel: Channel, octets: int, growth: int) -> None:
         self._windows += growth
-        if octets:
-            send_reply(self._outbox, ChannelWindowAdjust(channel.peer, octets).encode())
+        send_reply(self._outbox, ChannelWindowAdjust(channel.peer, octets).encode())
 
     def _on_window_adjust(self, payload: Buffer) -> None:
         try:

@@ -31,10 +31,12 @@ A grant can't be taken back, so no window shrinks.
 from __future__ import annotations
 
 from nacre.errors import LocalProtocolError, RemoteProtocolError
-from nacre.limits import MIB
+from nacre.limits import KIB, MIB
 
 _WINDOW_END = 1 << 32
-_SEND_PACKET = 32 * 1024
+_SEND_PACKET = 128 * KIB
+_CREDIBLE_PACKET = 256 * KIB  # OpenSSH's own bound
+_COMMON_PACKET = 32 * KIB
 _COARSE_STEPS_UP_TO = 4 * MIB
 _GROWTH_PERIOD = 1.0
 _SAMPLE = 0.1  # seconds a rate is taken over at least: within less, schedulers make it a chance
@@ -47,8 +49,8 @@ class SendWindow:
     """What this side may send.
 
     :ivar left: octets of data the peer still takes.
-    :ivar packet: octets of data in one message: the peer's maximum, but never above 32 KiB,
-        which is what all peers really take.
+    :ivar packet: octets of data in one message: the peer's maximum, within reason. Peers that name
+        more than any takes, such as 2**31, get what all really take, 32 KiB.
     """
 
     __slots__ = ("left", "packet")
@@ -65,7 +67,7 @@ class SendWindow:
         if packet == 0:
             raise RemoteProtocolError("the peer's maximum packet size is 0")
         self.left = window
-        self.packet = min(packet, _SEND_PACKET)
+        self.packet = min(packet, _SEND_PACKET) if packet <= _CREDIBLE_PACKET else _COMMON_PACKET
 
     def add(self, octets: int) -> None:
         """Take a WINDOW_ADJUST.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nacre.crypto.compress import Compressor
 from nacre.crypto.seal import Sealer
 from nacre.errors import LocalProtocolError
@@ -62,6 +64,16 @@ class Outbox:
         self._sealer.seal(head, body, self.buffer)
         self.octets += len(head) + len(body)
         self.packets += 1
+
+    def send_all(self, messages: Sequence[tuple[bytes, Buffer]]) -> None:
+        """Send messages in a row, each as :meth:`send_parts` does."""
+        if self._trace or self._compressor is not None:
+            for head, body in messages:
+                self.send_parts(head, body)
+            return
+        self._sealer.seal_all(messages, self.buffer)
+        self.octets += sum(len(head) + len(body) for head, body in messages)
+        self.packets += len(messages)
 
     def begin_kex(self) -> None:
         """Our KEXINIT was sent: from here on only messages of the exchange go out."""
