@@ -144,6 +144,22 @@ async def test_what_is_put_out_in_one_turn_leaves_in_one_write() -> None:
     assert transport.written == [b"hello", b"abc"]
 
 
+async def test_what_is_collected_before_the_write_leaves_in_the_same_turn() -> None:
+    subject, engine, transport, _ = driver()
+    transport.written.clear()
+
+    def collect() -> None:
+        engine.output += b"collected"
+        subject.touch()
+
+    subject.before_write(collect)
+    engine.output += b"first "
+    await asyncio.sleep(0)
+    assert transport.written == [b"first collected"]
+    await asyncio.sleep(0)
+    assert transport.written == [b"first collected"]
+
+
 async def test_much_output_does_not_wait_for_the_end_of_the_turn() -> None:
     made, engine, transport, _ = driver()
     engine.output += bytes(FLUSH - 1)

@@ -126,6 +126,36 @@ async def test_a_handle_that_comes_too_late_is_closed(
     assert len(line.files.closed) == 1
 
 
+async def test_a_file_is_opened_while_its_attributes_are_on_their_way(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    sftp, line = both
+    line.files.files["/f"] = bytearray(CONTENT)
+    line.files.directories.add("/d")
+    line.hold = True
+    task = asyncio.create_task(sftp.get("/f", tmp_path / "f"))
+    await asyncio.sleep(0.01)
+    assert sftp.session.client.waiting == 2
+    line.release()
+    await task
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    with pytest.raises(IsADirectoryError):
+        await sftp.get("/d", tmp_path / "d")
+    with pytest.raises(FileNotFoundError):
+        await sftp.get("/none", tmp_path / "none")
+    line.hold = True
+    task = asyncio.create_task(sftp.get("/f", tmp_path / "g"))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    line.release()
+    await sftp.stat("/")
+    await sftp.stat("/")
+    assert len(line.files.closed) == 2
+    assert not (tmp_path / "g").exists()
+
+
 async def test_a_failed_write_is_told_by_flush_or_close(
     both: tuple[SFTPClient, MemoryLine],
 ) -> None:

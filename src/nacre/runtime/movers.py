@@ -136,6 +136,28 @@ class Downloader:
 
     def __init__(self, session: SFTPSession) -> None:
         self._session = session
+        self._expected: dict[str, asyncio.Future[bytes | NacreError]] = {}
+
+    def expect(self, source: str) -> None:
+        """Have ``source`` opened while others find out what it is; :meth:`forget` follows."""
+        if self._session.room:
+            self._expected[source] = self._session.start(msg.Open(source, OpenFlag.READ))
+
+    def forget(self) -> None:
+        """Close what was expected and not moved."""
+        for opening in self._expected.values():
+            if not opening.done():
+                opening.cancel()  # The session closes a handle that comes too late.
+            elif not opening.cancelled() and isinstance(handle := opening.result(), bytes):
+                self._session.close_handle(handle)
+        self._expected.clear()
+
+    async def _open(self, source: str) -> bytes:
+        if (opening := self._expected.get(source)) is None:
+            return await self._session.request(msg.Open(source, OpenFlag.READ))
+        handle = await self._session.result(opening)
+        del self._expected[source]
+        return handle
 
     async def move(
         self,
@@ -148,7 +170,7 @@ class Downloader:
     ) -> int:
         """See :class:`Mover`."""
         session = self._session
-        handle = await session.request(msg.Open(source, OpenFlag.READ))
+        handle = await self._open(source)
         try:
             file = _LocalTarget(target, start, _new_mode(attributes))
             kept = _kept(attributes) if options.preserve else None

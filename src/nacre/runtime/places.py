@@ -76,13 +76,15 @@ class Local:
 
     async def stat(self, path: str, *, follow: bool = True) -> Attributes:
         """See :class:`Place`."""
-        return Attributes.of(await self._disk.run(lambda: os.stat(path, follow_symlinks=follow)))
+        return Attributes.of(
+            await self._disk.run_quick(lambda: os.stat(path, follow_symlinks=follow))
+        )
 
     async def listing(self, path: str) -> AsyncIterator[Entry]:
         """See :class:`Place`."""
         entries = os.scandir(path)
         try:
-            while batch := await self._disk.run(partial(_some_entries, entries)):
+            while batch := await self._disk.run_quick(partial(_some_entries, entries)):
                 for entry in batch:
                     yield entry
         finally:
@@ -90,27 +92,27 @@ class Local:
 
     async def mkdir(self, path: str, mode: int) -> None:
         """See :class:`Place`."""
-        await self._disk.run(lambda: os.mkdir(path, mode))
+        await self._disk.run_quick(lambda: os.mkdir(path, mode))
 
     async def remove(self, path: str) -> None:
         """See :class:`Place`."""
-        await self._disk.run(lambda: os.unlink(path))
+        await self._disk.run_quick(lambda: os.unlink(path))
 
     async def replace(self, old: str, new: str) -> None:
         """See :class:`Place`."""
-        await self._disk.run(lambda: os.replace(old, new))
+        await self._disk.run_quick(lambda: os.replace(old, new))
 
     async def readlink(self, path: str) -> str:
         """See :class:`Place`."""
-        return await self._disk.run(lambda: os.readlink(path))
+        return await self._disk.run_quick(lambda: os.readlink(path))
 
     async def symlink(self, target: str, path: str) -> None:
         """See :class:`Place`."""
-        await self._disk.run(lambda: os.symlink(target, path))
+        await self._disk.run_quick(lambda: os.symlink(target, path))
 
     async def set_attributes(self, path: str, attributes: Attributes) -> None:
         """See :class:`Place`."""
-        await self._disk.run(lambda: set_attributes(path, attributes))
+        await self._disk.run_quick(lambda: set_attributes(path, attributes))
 
     async def digest(self, path: str, size: int) -> bytes:
         """See :class:`Place`."""

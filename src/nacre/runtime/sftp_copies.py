@@ -66,9 +66,13 @@ class Copies:
         """
         sources = await self._sources(remote, glob)
         target = os.fsdecode(local) if local is not None else "."
-        await self._transfer(
-            self._remote, self.local, Downloader(self.session), sources, target, options
-        )
+        mover = Downloader(self.session)
+        try:
+            if len(sources) == 1 and not options.get("recursive"):
+                mover.expect(sources[0])
+            await self._transfer(self._remote, self.local, mover, sources, target, options)
+        finally:
+            mover.forget()
 
     async def put(
         self,
