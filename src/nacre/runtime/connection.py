@@ -408,8 +408,8 @@ class Connection(BaseConnection):
 
         :param listen_host: where the server listens: "localhost", "" for every address, or one of
             the server's; it may not allow all of them.
-        :param listen_port: 0 lets the server choose; ``Listener.port`` tells. SSH-1 takes a port that
-            is named, before the session begins.
+        :param listen_port: 0 lets the server choose; ``Listener.port`` tells. SSH-1 takes a port
+            that is named, before the session begins.
         :raises RequestFailed: the server does not listen there.
         :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
         """

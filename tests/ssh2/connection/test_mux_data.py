@@ -86,18 +86,6 @@ class TestSending:
         small.pump()
         assert small.client.happened() == []
 
-    def test_a_window_is_widened_at_once_for_a_reader_that_asks(self, pair):
-        server = pair.server
-        server.mux.widen(0, 8 * MIB)
-        assert server.sent() == [ChannelWindowAdjust(0, 6 * MIB)]
-        server.mux.widen(0, 8 * MIB)
-        assert server.sent() == []
-        server.mux.close_channel(0)
-        server.sent()
-        server.mux.widen(0, 9 * MIB)
-        server.mux.widen(7, 9 * MIB)
-        assert server.sent() == []
-
     def test_no_data_goes_during_a_key_exchange(self, pair):
         client = pair.client
         client.outbox.takes_data = False

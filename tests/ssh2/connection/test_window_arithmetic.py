@@ -60,16 +60,6 @@ class TestReceiveWindow:
         assert window.adjust(0.0, PLENTY) == 250
         assert (window.left, window.unread, window.consumed) == (250, 750, 0)
 
-    def test_it_is_widened_within_its_bounds_and_never_narrowed(self):
-        window = ReceiveWindow(1000, 5000)
-        take(window, 400)
-        assert window.widen(3000, PLENTY) == 2000
-        assert (window.left, window.size) == (2600, 3000)
-        assert window.widen(2000, PLENTY) == 0
-        assert window.widen(9000, 700) == 700
-        assert window.widen(9000, PLENTY) == 1300
-        assert (window.left, window.size, window.unread) == (4600, 5000, 400)
-
     def test_a_large_window_keeps_seven_eighths_open(self):
         window = ReceiveWindow(16 * MIB, 16 * MIB)
         take(window, 16 * MIB)
