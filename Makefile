@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run test fuzz check bench profile
+.PHONY: docs help setup run test uppity fuzz check bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -19,6 +19,10 @@ run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another p
 
 test: setup ## run every test (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
+	@scripts/uppity
+	@.venv/bin/python -m pytest -m uppity tests/interop
 
 fuzz: .venv/dev ## mutate what peers send, for NACRE_FUZZ_SECONDS in each test (60), from new seeds
 	@NACRE_FUZZ_SECONDS=$${NACRE_FUZZ_SECONDS:-60} NACRE_FUZZ_SEED=$${NACRE_FUZZ_SEED:-$$(date +%s)} \

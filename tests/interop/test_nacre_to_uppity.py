@@ -1,6 +1,7 @@
 """nacre's client of SSH-1 and PuTTY's server for tests; and PuTTY's agent, which keeps RSA1 keys.
 
-Debian packages neither: ``scripts/uppity`` builds them, and without them these tests are skipped.
+Debian packages neither: ``make uppity`` builds them and runs these tests, which are no part of
+``make test``.
 What both say is kept as transcripts too (tests/ssh1, tests/keys).
 """
 
@@ -18,13 +19,15 @@ from interop.programs import NACRE, check, run
 from interop.ssh1_peers import SSH1, contents, tree
 from interop.terminal import Terminal
 
+pytestmark = pytest.mark.uppity
+
 BUILT = Path(__file__).parents[2] / "build" / "putty"
 ME = "me@127.0.0.1"
 
 
 def built(program: str) -> Path:
     if not (BUILT / program).exists():
-        pytest.skip(f"{program} is not built: scripts/uppity does it")
+        pytest.fail(f"{program} is not built: make uppity does it")
     return BUILT / program
 
 
