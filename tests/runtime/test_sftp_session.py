@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from nacre.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError, SFTPError
+from nacre.runtime.movers import Uploader
 from nacre.runtime.pace import Pace
 from nacre.runtime.pumps import Upload, write_all
 from nacre.runtime.sftp_client import SFTPClient
@@ -154,6 +155,135 @@ async def test_a_file_is_opened_while_its_attributes_are_on_their_way(
     await sftp.stat("/")
     assert len(line.files.closed) == 2
     assert not (tmp_path / "g").exists()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0)
+
+
+async def test_a_copy_is_opened_while_it_may_still_be_a_directory(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    sftp, line = both
+    (tmp_path / "f").write_bytes(CONTENT)
+    line.files.directories.add("/d")
+    line.hold = True
+    task = asyncio.create_task(sftp.put(tmp_path / "f", "/f"))
+    await until(lambda: any(line.held))
+    assert sftp.session.client.waiting == 2
+    line.release()
+    await task
+    assert line.files.files == {"/f": CONTENT}
+    await sftp.put(tmp_path / "f", "/d")
+    assert line.files.files == {"/f": CONTENT, "/d/f": CONTENT}
+    line.hold = True
+    task = asyncio.create_task(sftp.put(tmp_path / "f", "/g"))
+    await until(lambda: any(line.held))
+    assert sftp.session.client.waiting == 2
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    line.release()
+    await sftp.stat("/")
+    await sftp.stat("/")
+    assert len(line.files.closed) == 3
+
+
+async def test_what_can_not_be_copied_costs_a_copy_nothing(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    sftp, line = both
+    line.files.files["/f"] = bytearray(CONTENT)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileNotFoundError):
+        await sftp.put(tmp_path / "none", "/f")
+    with pytest.raises(IsADirectoryError):
+        await sftp.put(tmp_path, "/f")
+    with pytest.raises(OSError, match="symbolic"):
+        await sftp.put(tmp_path / "loop", "/f")
+    mover = Uploader(sftp.session)
+    await mover.expect(str(tmp_path / "pipe"), "/f")
+    assert sftp.session.client.waiting == 0
+    assert line.files.files == {"/f": CONTENT}
+
+
+async def test_a_copy_is_closed_behind_its_last_write(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    sftp, line = both
+    (tmp_path / "f").write_bytes(CONTENT)
+    os.utime(tmp_path / "f", (1000, 2000))
+    line.hold = True
+    task = asyncio.create_task(sftp.put(tmp_path / "f", "/f", preserve=True, fsync=True))
+    await until(lambda: any(line.held))
+    assert sftp.session.client.waiting == 2
+    line.release()
+    line.hold = True
+    await until(lambda: len(line.files.closed) == 1)
+    assert line.files.files["/f"] == CONTENT
+    assert line.files.synced == ["/f"]
+    assert [attributes.mtime for _, attributes in line.files.set] == [2000]
+    assert not task.done()
+    line.release()
+    await task
+
+
+async def test_a_write_that_fails_before_the_close_is_told(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    sftp, line = both
+    (tmp_path / "f").write_bytes(CONTENT)
+    write = line.files.write
+
+    def fail_once(file: bytearray, offset: int, data: bytes | bytearray | memoryview) -> None:
+        if offset == 2 * line.session.write_size:
+            raise OSError(28, "")
+        write(file, offset, bytes(data))
+
+    line.files.write = fail_once  # type: ignore[method-assign]
+    line.hold = True
+    task = asyncio.create_task(sftp.put(tmp_path / "f", "/f"))
+    await until(lambda: any(line.held))
+    assert sftp.session.client.waiting == 2
+    line.release()
+    line.hold = True
+    await until(lambda: len(line.files.closed) == 1)
+    line.release()
+    with pytest.raises(OSError, match="No space"):
+        await task
+    await sftp.stat("/")
+    # What was written behind the gap is cut off, by name: the handle may be another file's now.
+    assert [(path, found.size) for path, found in line.files.set] == [
+        ("/f", 2 * line.session.write_size)
+    ]
+    assert len(line.files.closed) == 1
+
+
+async def test_all_is_sent_when_no_write_can_follow(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    _, line = both
+    session = line.session
+    (tmp_path / "f").write_bytes(CONTENT)
+    handle = await session.request(msg.Open("/f", OpenFlag.WRITE | OpenFlag.CREAT))
+    told: list[int | None] = []
+    with (tmp_path / "f").open("rb") as file:
+        # It was longer when it was looked at: what is left of the last span is asked for again.
+        parts = [(0, len(CONTENT) + 5)]
+        subject = Upload(
+            session,
+            handle,
+            file.fileno(),
+            parts,
+            lambda octets: None,
+            all_sent=lambda: told.append(subject.end),
+        )
+        await subject.run()
+    assert told == [len(CONTENT)]
+    assert line.files.files["/f"] == CONTENT
 
 
 async def test_a_failed_write_is_told_by_flush_or_close(

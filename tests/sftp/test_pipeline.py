@@ -121,6 +121,31 @@ def test_other_paths(rate: float, delay: float, share: float) -> None:
     assert path.most_in_flight <= 2 * MIB
 
 
+def test_a_path_whose_round_trip_is_known_is_filled_at_once() -> None:
+    path = Path(256 * MIB, GIGABIT, 0.1)
+    window = Window()
+    window.expect(0.1)
+    seconds = path.read(ReadAhead(window, extents(0, path.size)), window)
+    assert seconds < 256 * MIB / GIGABIT + 0.1 + 0.05
+
+
+def test_what_is_expected_of_a_path_gives_way_to_what_it_does() -> None:
+    path = Path(64 * MIB, GIGABIT / 40, 0.1)
+    window = Window()
+    window.expect(0.1)
+    assert window.limit == 15_625_000
+    path.read(ReadAhead(window, extents(0, path.size)), window)
+    assert window.limit == 2 * MIB
+
+
+def test_expectations_have_bounds() -> None:
+    window = Window(ceiling=4 * MIB)
+    window.expect(0.0001)
+    assert window.limit == 2 * MIB
+    window.expect(100.0)
+    assert window.limit == 4 * MIB
+
+
 def test_in_flight_never_exceeds_the_ceiling() -> None:
     path = Path(400 * MIB, GIGABIT * 10, 0.2)
     download(path, window=Window(ceiling=8 * MIB))

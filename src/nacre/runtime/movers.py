@@ -131,17 +131,16 @@ class _LocalTarget:
             self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
 
 
-class Downloader:
-    """From a server to this machine."""
+class _Opener:
+    """Opens files of a server, ahead of who needs them where they are expected."""
 
     def __init__(self, session: SFTPSession) -> None:
         self._session = session
         self._expected: dict[str, asyncio.Future[bytes | NacreError]] = {}
 
-    def expect(self, source: str) -> None:
-        """Have ``source`` opened while others find out what it is; :meth:`forget` follows."""
+    def _expect(self, request: msg.Open) -> None:
         if self._session.room:
-            self._expected[source] = self._session.start(msg.Open(source, OpenFlag.READ))
+            self._expected[request.path] = self._session.start(request)
 
     def forget(self) -> None:
         """Close what was expected and not moved."""
@@ -152,12 +151,20 @@ class Downloader:
                 self._session.close_handle(handle)
         self._expected.clear()
 
-    async def _open(self, source: str) -> bytes:
-        if (opening := self._expected.get(source)) is None:
-            return await self._session.request(msg.Open(source, OpenFlag.READ))
+    async def _open(self, request: msg.Open) -> bytes:
+        if (opening := self._expected.get(request.path)) is None:
+            return await self._session.request(request)
         handle = await self._session.result(opening)
-        del self._expected[source]
+        del self._expected[request.path]
         return handle
+
+
+class Downloader(_Opener):
+    """From a server to this machine."""
+
+    def expect(self, source: str) -> None:
+        """Have ``source`` opened while others find out what it is; :meth:`forget` follows."""
+        self._expect(msg.Open(source, OpenFlag.READ))
 
     async def move(
         self,
@@ -170,7 +177,7 @@ class Downloader:
     ) -> int:
         """See :class:`Mover`."""
         session = self._session
-        handle = await self._open(source)
+        handle = await self._open(msg.Open(source, OpenFlag.READ))
         try:
             file = _LocalTarget(target, start, _new_mode(attributes))
             kept = _kept(attributes) if options.preserve else None
@@ -254,11 +261,19 @@ class _LocalSource:
             os.close(descriptor)
 
 
-class Uploader:
+class Uploader(_Opener):
     """From this machine to a server."""
 
-    def __init__(self, session: SFTPSession) -> None:
-        self._session = session
+    async def expect(self, source: str, target: str) -> None:
+        """Have ``target`` opened while others find out whether it is a directory.
+
+        Only where ``source`` is a file that can be read: what stood there is lost.
+        :meth:`forget` follows.
+        """
+        with contextlib.suppress(OSError):
+            attributes = await self._session.disk.run_quick(partial(_readable_file, source))
+            if attributes is not None:
+                self._expect(_open_target(target, attributes, 0))
 
     async def move(
         self,
@@ -275,18 +290,14 @@ class Uploader:
         try:
             quick = attributes.is_file
             await (session.disk.run_quick if quick else session.disk.run)(file.open)
-            handle = await session.request(_open_target(target, file.attributes, start))
-            try:
-                if file.whole is None:
-                    size = await self._pump(handle, file, start, moved)
-                    asked = await self._complete(handle, file, size, options)
-                else:
-                    size = len(file.whole)
-                    asked = self._send_whole(handle, file, options)
-            except BaseException:
-                session.close_handle(handle)
-                raise
-            asked.append(session.start(msg.Close(handle)))
+            handle = await self._open(_open_target(target, file.attributes, start))
+            if file.whole is None:
+                return await self._pump(handle, file, target, start, options, moved)
+            size = len(file.whole)
+            asked: list[asyncio.Future[NacreError | None]] = []
+            if file.whole:
+                asked.append(session.start_write(handle, 0, file.whole))
+            asked += self._complete(handle, file, size, options)
             for future in asked:
                 await session.result(future)
             if file.whole:
@@ -295,47 +306,78 @@ class Uploader:
             file.close()
         return size
 
-    def _send_whole(
-        self, handle: bytes, file: _LocalSource, options: Options
-    ) -> list[asyncio.Future[NacreError | None]]:
-        """Ask for all at once: a server does what concerns one file in the order it is asked."""
+    async def _pump(
+        self,
+        handle: bytes,
+        file: _LocalSource,
+        target: str,
+        start: int,
+        options: Options,
+        moved: Moved,
+    ) -> int:
         session = self._session
         asked: list[asyncio.Future[NacreError | None]] = []
-        if file.whole:
-            asked.append(session.start_write(handle, 0, file.whole))
-        if options.fsync and session.client.offers(ext.FSync.EXTENSION):
-            asked.append(session.start(ext.FSync(handle)))
-        if options.preserve:
-            asked.append(session.start(msg.FSetStat(handle, _kept(file.attributes))))
-        return asked
 
-    async def _pump(self, handle: bytes, file: _LocalSource, start: int, moved: Moved) -> int:
-        session = self._session
-        quick = file.attributes.is_file
-        pump = Upload(session, handle, file.descriptor, file.parts, moved, quick=quick)
+        def size() -> int:
+            return pump.end if pump.end is not None else file.attributes.size or 0
+
+        def complete() -> None:
+            asked.extend(self._complete(handle, file, size(), options))
+
+        pump = Upload(
+            session,
+            handle,
+            file.descriptor,
+            file.parts,
+            moved,
+            quick=file.attributes.is_file,
+            all_sent=complete,
+        )
         try:
             await pump.run()
         except BaseException:
-            if session.error is None:
-                cut = Attributes(size=max(pump.watermark, start))
-                session.post(msg.FSetStat(handle, cut))
+            cut = Attributes(size=max(pump.watermark, start))
+            # Nothing names the handle any more once it is closed: it may be another file's by then.
+            session.post(msg.SetStat(target, cut) if asked else msg.FSetStat(handle, cut))
+            if not asked:
+                session.close_handle(handle)
             raise
-        return pump.end if pump.end is not None else max(file.attributes.size or 0, pump.watermark)
+        for future in asked:
+            await session.result(future)
+        return size()
 
-    async def _complete(
+    def _complete(
         self, handle: bytes, file: _LocalSource, size: int, options: Options
     ) -> list[asyncio.Future[NacreError | None]]:
-        """Give the copy what it needs beside its octets; what is on its way is returned."""
+        """Ask for all that the copy needs beside its octets, without waiting for these.
+
+        A server does what concerns one file in the order it is asked.
+        """
         session = self._session
-        last = file.parts[-1][1] if file.parts else None
-        if last != size:
+        requests: list[msg.Request[None]] = []
+        if file.whole is None and (not file.parts or file.parts[-1][1] != size):
             # A hole at the end: nothing was written there that would have made the file so long.
-            await session.request(msg.FSetStat(handle, Attributes(size=size)))
+            requests.append(msg.FSetStat(handle, Attributes(size=size)))
         if options.fsync and session.client.offers(ext.FSync.EXTENSION):
-            await session.request(ext.FSync(handle))
+            requests.append(ext.FSync(handle))
         if options.preserve:
-            return [session.start(msg.FSetStat(handle, _kept(file.attributes)))]
-        return []
+            requests.append(msg.FSetStat(handle, _kept(file.attributes)))
+        return [session.start(request) for request in (*requests, msg.Close(handle))]
+
+
+def _readable_file(path: str) -> Attributes | None:
+    """Return the attributes of a regular file, None of any other.
+
+    :raises OSError: it can't be read.
+    """
+    # A pipe would let us wait for who writes to it.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return None
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return Attributes.of(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def _open_target(path: str, attributes: Attributes, start: int) -> msg.Open:

@@ -229,14 +229,18 @@ class Upload(_Pump):
         moved: Moved,
         *,
         quick: bool = False,
+        all_sent: Callable[[], None] = lambda: None,
     ) -> None:
         """Send ``parts`` of the open file ``descriptor``.
 
         :param quick: whether it is quick to read as a rule; else a thread reads it.
+        :param all_sent: called once, when no WRITE is to follow those that were sent.
         """
         super().__init__(session, handle, moved)
         self._descriptor = descriptor
         self._quick = quick
+        self._all_sent: Callable[[], None] | None = all_sent
+        self._short = 0
         self._writes = WriteBehind(session.window, parts, request=session.write_size)
 
     @property
@@ -273,7 +277,16 @@ class Upload(_Pump):
             self._spend(span.length, now)
             sent += span.length
             self._read(span)
+        self._tell_when_all_sent()
         self._settle()
+
+    def _tell_when_all_sent(self) -> None:
+        # A span that the file had less for is asked for again when its answer has come.
+        if self._stopped or self._job or self._short or self._session.error is not None:
+            return
+        if self._all_sent is not None and self._writes.all_asked:
+            tell, self._all_sent = self._all_sent, None
+            tell()
 
     def _read(self, span: Span) -> None:
         """Read a span and send it: now, or when a thread has read it."""
@@ -303,6 +316,7 @@ class Upload(_Pump):
             writes.lost(span)
             self._stop(error or session.error)
         elif size:
+            self._short += size < span.length
             accept = partial(self._accept, span, size)
             session.write(self._handle, span.offset, block, size, accept)
         else:
@@ -310,6 +324,7 @@ class Upload(_Pump):
             writes.ended(span, self._loop.time())
 
     def _accept(self, span: Span, size: int, result: Result) -> None:
+        self._short -= size < span.length
         if result is not None:
             self._writes.lost(span)
             assert isinstance(result, NacreError)

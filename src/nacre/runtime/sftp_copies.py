@@ -16,6 +16,9 @@ from nacre.sftp.paths import components, has_wildcards, join, last_name, literal
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Paths: TypeAlias = Path | Sequence[Path]
 
+_NOT_AT_ONCE = ("recursive", "resume", "atomic")
+"""Options with which a file is not put under its own name, or not from its start on."""
+
 
 class TransferOptions(TypedDict, total=False):
     """The options of copies; see :class:`~nacre.runtime.transfers.Options`."""
@@ -87,9 +90,13 @@ class Copies:
         if glob:
             paths = [found for path in paths for found in await glob_in(self.local, path)]
         target = self.path(remote if remote is not None else ".")
-        await self._transfer(
-            self.local, self._remote, Uploader(self.session), paths, target, options
-        )
+        mover = Uploader(self.session)
+        try:
+            if len(paths) == 1 and not any(options.get(word) for word in _NOT_AT_ONCE):
+                await mover.expect(paths[0], target)
+            await self._transfer(self.local, self._remote, mover, paths, target, options)
+        finally:
+            mover.forget()
 
     async def copy(
         self,

@@ -156,7 +156,9 @@ class SFTPSession:
             await self._changed.wait()
         limits: ServerLimits | None = None
         if self.client.offers(Limits.EXTENSION):
+            asked = self.loop.time()
             limits = await self.request(Limits())
+            self.window.expect(self.loop.time() - asked)
             self.handles = min(limits.handles, DEFAULT_SFTP_LIMITS.handles)
         self.read_size, self.write_size = request_sizes(limits)
         if read_size is not None:

@@ -37,8 +37,8 @@ _SMALLEST_REQUEST = 512
 _PATIENCE = 1.0
 """Seconds without an answer, at least, before a server counts as stalled."""
 
-_QUEUED = 1.25
-"""What an answer takes that had to queue, in times of the one that took least."""
+_EXPECTED_RATE = 1.25 * 125e6
+"""Octets per second a path counts for until it is measured: 1 Gbit/s, and what the ends hold."""
 
 _ROUNDS = 10
 """Round trips over which the best rate counts: a pause of the owner's disk is forgotten so."""
@@ -92,12 +92,10 @@ class Span:
 class Window:
     """How many octets may be in flight: twice the bandwidth times the delay, as measured.
 
-    It starts at ``floor``. When so much came back and nothing of it had to queue, the path is not
-    full: the window is then three times what came, until something queues. From then on, with twice
+    It starts at ``floor``, or at what 1 Gbit/s puts on a path whose round trip is known. With twice
     what the path holds, a path that takes more shows it within a round trip: the rate doubles, and
-    the window with it.
-    When nothing comes back for long, it halves again and again down to one request, and grows back
-    likewise.
+    the window with it. When nothing comes back for long, it halves again and again down to one
+    request, and grows back likewise.
 
     :ivar limit: octets that may be in flight now.
     :ivar in_flight: octets that are.
@@ -119,10 +117,15 @@ class Window:
         self._delay = float("inf")
         self._smooth_delay = 0.0
         self._rates: deque[float] = deque(maxlen=_ROUNDS)
-        self._probing = self._unqueued = True
         self._delivered = 0
         self._round = (0.0, 0)
+        self._filling = False
         self._progress = 0.0
+
+    def expect(self, round_trip: float) -> None:
+        """Fill a path whose round trip takes so many seconds from the start on."""
+        wanted = int(_EXPECTED_RATE * round_trip)
+        self.limit = max(self._floor, min(wanted, self.ceiling))
 
     @property
     def deadline(self) -> float | None:
@@ -142,6 +145,7 @@ class Window:
         if not self.in_flight:
             self._progress = now
             self._round = now, self._delivered
+            self._filling = self.limit >= self._floor
         self.in_flight += octets
 
     def answered(self, asked: int, got: int, sent: float, now: float) -> None:
@@ -153,21 +157,16 @@ class Window:
         delay = now - sent
         self._delay = min(self._delay, delay)
         self._smooth_delay += (delay - self._smooth_delay) / 8
-        self._unqueued = self._unqueued and delay < _QUEUED * self._delay
-        if self._unqueued and self._delivered >= self._floor:
-            self.limit = max(self.limit, min(3 * self._delivered, self.ceiling))
         began, before = self._round
         # A round ends with the answer to a request that was sent in it: one round trip at least.
         if began <= sent and began < now:
-            self._end_round((self._delivered - before) / (now - began))
             self._round = now, self._delivered
-
-    def _end_round(self, rate: float) -> None:
-        # The round in which something queued first is the first one that tells the path's rate.
-        self._probing = self._probing and self._unqueued
-        self._rates.append(rate)
-        self._low = min(2 * self._low, self._floor)
-        if not self._probing:
+            # Nothing comes while the path fills: that round tells nothing of its rate.
+            if self._filling:
+                self._filling = False
+                return
+            self._rates.append((self._delivered - before) / (now - began))
+            self._low = min(2 * self._low, self._floor)
             wanted = int(2 * max(self._rates) * self._delay)
             self.limit = max(self._low, min(wanted, self.ceiling))
 
@@ -183,7 +182,6 @@ class Window:
         self._progress = now
         self._round = now, self._delivered
         self._rates.clear()
-        self._probing = self._unqueued = False
         self.limit = self._low = max(self.limit // 2, DEFAULT_REQUEST)
 
 
@@ -232,7 +230,12 @@ class _Pipeline:
     @property
     def done(self) -> bool:
         """Whether all is transferred and nothing is in flight."""
-        return not self._in_flight and not self._again and not self._more()
+        return not self._in_flight and self.all_asked
+
+    @property
+    def all_asked(self) -> bool:
+        """Whether nothing more is to be given out, unless what is in flight falls short."""
+        return not self._again and not self._more()
 
     @property
     def watermark(self) -> int:
