@@ -44,8 +44,11 @@ class Line(Protocol):
     What it has taken may change afterwards: memory is used again.
     """
 
-    def before_write(self, collect: Callable[[], None]) -> None:
-        """Call ``collect`` before what this turn of the loop sends is sent."""
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
+        """Call ``collect`` before what this turn of the loop sends is sent.
+
+        :param at_once: as soon as all that came in was handed over, where that can be.
+        """
 
     def try_write(self, data: Buffer) -> int:
         """Send what goes at once, and return how much that was."""
@@ -70,9 +73,9 @@ class ChannelLine:
         self._channel = channel
         self._writer = Writer(channel)
 
-    def before_write(self, collect: Callable[[], None]) -> None:
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
         """See :class:`Line`."""
-        self._channel.before_write(collect)
+        self._channel.before_write(collect, at_once=at_once)
 
     def try_write(self, data: Buffer) -> int:
         """See :class:`Line`."""
