@@ -231,7 +231,8 @@ class Driver(asyncio.BufferedProtocol):
             self._finish()
         else:
             self._pace()
-            self._schedule_tick()
+            if self._tick is None:
+                self._schedule_tick()
 
     def _dispatch(self) -> None:
         # What a handler makes happen comes after what happened before, but for the end.
@@ -277,12 +278,9 @@ class Driver(asyncio.BufferedProtocol):
             transport.resume_reading()
 
     def _schedule_tick(self) -> None:
-        due = self.engine.next_tick
-        if self._tick is not None:
-            if self._tick.when() == due:
-                return
-            self._tick.cancel()
-        self._tick = None if due is None else self.loop.call_at(due, self._on_tick)
+        # What is due is only ever put off: a tick that comes too early finds that out.
+        if (due := self.engine.next_tick) is not None:
+            self._tick = self.loop.call_at(due, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick = None

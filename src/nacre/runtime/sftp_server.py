@@ -186,13 +186,13 @@ class Service:
     def _take_calls(self) -> None:
         server, calls, taken = self._server, self._calls, 0
         while self._unsent < UNSENT and self._alone is None:
-            if self._input and server.wants_input:
+            if (call := server.next_call()) is not None:
+                calls.append(call)
+            elif self._input and server.wants_input:
                 data = self._input.popleft()
                 server.receive(data)
                 taken += len(data)
-            if (call := server.next_call()) is not None:
-                calls.append(call)
-            elif not self._input or not server.wants_input:
+            else:
                 break
         if taken:
             self._line.credit(taken)  # type: ignore[union-attr]

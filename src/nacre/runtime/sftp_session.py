@@ -37,6 +37,9 @@ _JOINED = 32 * KIB
 
 _SPARE_BLOCKS = 32
 
+_OWED = 8 * KIB
+"""Octets taken that the other end is not told of: little beside the smallest window."""
+
 
 class Line(Protocol):
     """What carries the session's octets to the server.
@@ -72,6 +75,7 @@ class ChannelLine:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._writer = Writer(channel)
+        self._owed = 0
 
     def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
         """See :class:`Line`."""
@@ -89,8 +93,11 @@ class ChannelLine:
         await self._writer.write(data)
 
     def credit(self, octets: int) -> None:
-        """See :class:`Line`."""
-        self._channel.credit(octets)
+        """See :class:`Line`; small requests and answers are credited together."""
+        self._owed += octets
+        if self._owed >= _OWED:
+            octets, self._owed = self._owed, 0
+            self._channel.credit(octets)
 
     def close(self) -> None:
         """See :class:`Line`."""
@@ -262,10 +269,12 @@ class SFTPSession:
 
     def start(self, request: Request[T]) -> asyncio.Future[T | NacreError]:
         """Send a request; :meth:`result` waits for its answer."""
-        self.check()
+        if self.error is not None:
+            self.check()
         future: asyncio.Future[Any] = self.loop.create_future()
         self._waiters[self.client.send(request)] = partial(self._settle, request, future)
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
         return future
 
     async def result(self, future: asyncio.Future[T | NacreError]) -> T:
