@@ -35,7 +35,7 @@ class MemoryLine:
         self.closed = False
         self.on_write: Callable[[], None] = lambda: None
 
-    def before_write(self, collect: Callable[[], None]) -> None:
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
         self.session.loop.call_soon(collect)
 
     def try_write(self, data: Buffer) -> int:

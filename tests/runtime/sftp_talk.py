@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,6 +38,9 @@ class Line:
         part = bytes(data[: self.takes])
         self.queue.put_nowait(part)
         return len(part)
+
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
+        asyncio.get_running_loop().call_soon(collect)
 
     async def write(self, data: Any) -> None:
         await self.open.wait()

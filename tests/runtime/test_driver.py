@@ -160,6 +160,32 @@ async def test_what_is_collected_before_the_write_leaves_in_the_same_turn() -> N
     assert transport.written == [b"first collected"]
 
 
+async def test_an_answer_that_waits_for_nobody_leaves_before_the_loop_goes_on() -> None:
+    made, engine, transport, owner = driver()
+    transport.written.clear()
+
+    def collect() -> None:
+        assert len(owner.events) == 2
+        engine.output += b"answer"
+        made.touch()
+
+    def handle(events: list[Event]) -> None:
+        if not owner.events:
+            made.before_write(collect, at_once=True)
+        owner.events += events
+
+    owner.handle = handle  # type: ignore[method-assign]
+    engine.events += [DebugReceived(False, "one"), DebugReceived(False, "two")]
+    made.buffer_updated(1)
+    assert transport.written == [b"answer"]
+    engine.events.append(DebugReceived(False, "three"))
+    engine.output += b"reply"
+    made.buffer_updated(1)
+    assert transport.written == [b"answer"], "others are waited for again"
+    await asyncio.sleep(0)
+    assert transport.written == [b"answer", b"reply"]
+
+
 async def test_much_output_does_not_wait_for_the_end_of_the_turn() -> None:
     made, engine, transport, _ = driver()
     engine.output += bytes(FLUSH - 1)

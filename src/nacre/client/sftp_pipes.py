@@ -35,7 +35,7 @@ class _Pipes:
         session.end()
         await self._process.wait()
 
-    def before_write(self, collect: Callable[[], None]) -> None:
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
         """Call ``collect`` in this turn of the loop."""
         asyncio.get_running_loop().call_soon(collect)
 

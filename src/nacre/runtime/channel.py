@@ -214,9 +214,12 @@ class Channel:
         connection.driver.flush_if_large()
         return taken
 
-    def before_write(self, collect: Callable[[], None]) -> None:
-        """Call ``collect`` before what this turn of the loop puts out is written."""
-        self._connection.driver.before_write(collect)
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
+        """Call ``collect`` before what this turn of the loop puts out is written.
+
+        See :meth:`nacre.runtime.driver.Driver.before_write`.
+        """
+        self._connection.driver.before_write(collect, at_once=at_once)
 
     @property
     def congested(self) -> bool:

@@ -77,6 +77,7 @@ class Driver(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_at_once",
         "_buffer",
         "_collectors",
         "_dispatching",
@@ -107,6 +108,7 @@ class Driver(asyncio.BufferedProtocol):
         self._owner = owner
         self._buffer = receive_buffer(loop)
         self._collectors: list[Callable[[], None]] = []
+        self._at_once = False
         self._dispatching = False
         self._scheduled = False
         self._reading = True
@@ -172,7 +174,11 @@ class Driver(asyncio.BufferedProtocol):
         """Act on events that change what may be called next, and on the rest as :meth:`touch`."""
         scheduled, self._scheduled = self._scheduled, True
         self._dispatch()
-        if not scheduled:
+        if scheduled:
+            return
+        if self._at_once:
+            self._turn()
+        else:
             # Tasks that were woken run before the write, and what they send goes with it.
             self.loop.call_soon(self._turn)
 
@@ -182,8 +188,13 @@ class Driver(asyncio.BufferedProtocol):
             self._scheduled = True
             self.loop.call_soon(self._turn)
 
-    def before_write(self, collect: Callable[[], None]) -> None:
-        """Call ``collect``, which may call the engine, right before this turn's write."""
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
+        """Call ``collect``, which may call the engine, right before this turn's write.
+
+        :param at_once: nobody else has to be waited for: when all that came in was acted on, it is
+            called and the answer written, where nothing was to be written already.
+        """
+        self._at_once = self._at_once or at_once
         self._collectors.append(collect)
         self.touch()
 
@@ -210,7 +221,7 @@ class Driver(asyncio.BufferedProtocol):
             while self._collectors:
                 self._collectors.pop()()
         finally:
-            self._scheduled = False
+            self._scheduled = self._at_once = False
             self._finish_turn()
 
     def _finish_turn(self) -> None:
@@ -220,7 +231,8 @@ class Driver(asyncio.BufferedProtocol):
             self._finish()
         else:
             self._pace()
-            self._schedule_tick()
+            if self._tick is None:
+                self._schedule_tick()
 
     def _dispatch(self) -> None:
         # What a handler makes happen comes after what happened before, but for the end.
@@ -266,12 +278,9 @@ class Driver(asyncio.BufferedProtocol):
             transport.resume_reading()
 
     def _schedule_tick(self) -> None:
-        due = self.engine.next_tick
-        if self._tick is not None:
-            if self._tick.when() == due:
-                return
-            self._tick.cancel()
-        self._tick = None if due is None else self.loop.call_at(due, self._on_tick)
+        # What is due is only ever put off: a tick that comes too early finds that out.
+        if (due := self.engine.next_tick) is not None:
+            self._tick = self.loop.call_at(due, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick = None

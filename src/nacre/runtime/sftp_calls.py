@@ -193,10 +193,13 @@ async def perform(filesystem: Filesystem, call: Call) -> Any:
 
     :raises OSError: it failed.
     """
-    request = call.request
+    _check_change(filesystem, call.request)
+    return await _OPERATIONS[type(call.request)](filesystem, call.request, call.files)
+
+
+def _check_change(filesystem: Filesystem, request: Any) -> None:
     if filesystem.read_only and _changes(request):
         raise OSError(errno.EROFS, "the filesystem is read-only")
-    return await _OPERATIONS[type(request)](filesystem, request, call.files)
 
 
 def _changes(request: Any) -> bool:
@@ -209,6 +212,20 @@ async def outcome_of(filesystem: Filesystem, call: Call) -> tuple[Any, OSError |
     """Return the value of the answer, or the failure; what no filesystem should raise is EIO."""
     try:
         return await perform(filesystem, call), None
+    except OSError as error:
+        return None, numbered(error)
+    except Exception as error:
+        return None, internal(error)
+
+
+def outcome_now(filesystem: Filesystem, call: Call) -> tuple[Any, OSError | None]:
+    """Return what :func:`outcome_of` does, over a filesystem whose methods are plain."""
+    if (method := PLAIN.get(type(call.request))) is None:
+        return carried_out(outcome_of(filesystem, call))
+    try:
+        _check_change(filesystem, call.request)
+        value = method(filesystem, call.request)
+        return carried_out(settled(value)) if hasattr(value, "__await__") else value, None
     except OSError as error:
         return None, numbered(error)
     except Exception as error:
@@ -439,35 +456,38 @@ def _plainly(method: Callable[[Filesystem, Any], Maybe[Any]]) -> Operation:
     return operation
 
 
+PLAIN: dict[type[Any], Callable[[Filesystem, Any], Maybe[Any]]] = {
+    msg.LStat: lambda fs, r: fs.lstat(r.path),
+    msg.SetStat: lambda fs, r: fs.set_attributes(r.path, r.attributes),
+    msg.Remove: lambda fs, r: fs.remove(r.path),
+    msg.MkDir: lambda fs, r: fs.mkdir(r.path, r.attributes),
+    msg.RmDir: lambda fs, r: fs.rmdir(r.path),
+    msg.RealPath: lambda fs, r: fs.realpath(r.path),
+    msg.Stat: lambda fs, r: fs.stat(r.path),
+    msg.Rename: lambda fs, r: fs.rename(r.old, r.new, replace=False),
+    msg.ReadLink: lambda fs, r: fs.readlink(r.path),
+    msg.SymLink: lambda fs, r: fs.symlink(r.target, r.link),
+    ext.PosixRename: lambda fs, r: fs.rename(r.old, r.new, replace=True),
+    ext.StatVFS: lambda fs, r: fs.statvfs(r.path),
+    ext.HardLink: lambda fs, r: fs.link(r.old, r.new),
+    ext.LSetStat: lambda fs, r: fs.set_attributes(r.path, r.attributes, follow_symlinks=False),
+    ext.HomeDirectory: lambda fs, r: fs.home(r.user),
+}
+"""The requests that are one call of the filesystem."""
+
 _OPERATIONS: dict[type[Any], Operation] = {
+    **{request: _plainly(method) for request, method in PLAIN.items()},
     msg.Open: _open,
     msg.Close: _close,
     msg.Read: _read,
     msg.Write: _write,
-    msg.LStat: _plainly(lambda fs, r: fs.lstat(r.path)),
     msg.FStat: _fstat,
-    msg.SetStat: _plainly(lambda fs, r: fs.set_attributes(r.path, r.attributes)),
     msg.FSetStat: _fsetstat,
     msg.OpenDir: _open_directory,
     msg.ReadDir: _read_directory,
-    msg.Remove: _plainly(lambda fs, r: fs.remove(r.path)),
-    msg.MkDir: _plainly(lambda fs, r: fs.mkdir(r.path, r.attributes)),
-    msg.RmDir: _plainly(lambda fs, r: fs.rmdir(r.path)),
-    msg.RealPath: _plainly(lambda fs, r: fs.realpath(r.path)),
-    msg.Stat: _plainly(lambda fs, r: fs.stat(r.path)),
-    msg.Rename: _plainly(lambda fs, r: fs.rename(r.old, r.new, replace=False)),
-    msg.ReadLink: _plainly(lambda fs, r: fs.readlink(r.path)),
-    msg.SymLink: _plainly(lambda fs, r: fs.symlink(r.target, r.link)),
-    ext.PosixRename: _plainly(lambda fs, r: fs.rename(r.old, r.new, replace=True)),
-    ext.StatVFS: _plainly(lambda fs, r: fs.statvfs(r.path)),
     ext.FStatVFS: _fstatvfs,
-    ext.HardLink: _plainly(lambda fs, r: fs.link(r.old, r.new)),
     ext.FSync: _fsync,
-    ext.LSetStat: _plainly(
-        lambda fs, r: fs.set_attributes(r.path, r.attributes, follow_symlinks=False)
-    ),
     ext.ExpandPath: _expand,
-    ext.HomeDirectory: _plainly(lambda fs, r: fs.home(r.user)),
     ext.UsersGroupsById: _names,
     ext.CopyData: _copy,
     ext.CheckFileHandle: _check,

@@ -6,7 +6,8 @@ is at work goes to that file's lane: nobody sees a file as it was before a write
 A filesystem that blocks works in a few threads of the session's own, so neither the loop nor
 another session waits for it. One that is prompt is asked on the loop itself, as long as it is.
 
-All that came in one turn of the loop is taken, carried out and answered in the next one.
+All that came in with one read of the socket is taken, carried out and answered with one write, as
+far as the bounds of a turn allow: what is beyond them has its turn of the loop later.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB, SFTPLimits
 from nacre.runtime.filesystem import Filesystem
 from nacre.runtime.sftp_calls import (
     BLOCK,
+    PLAIN,
     OpenedDirectory,
     OpenedFile,
     answer,
@@ -32,6 +34,7 @@ from nacre.runtime.sftp_calls import (
     in_a_row,
     internal,
     numbered,
+    outcome_now,
     outcome_of,
     read_row,
     settled,
@@ -152,7 +155,9 @@ class Service:
         """Take what the client sent."""
         if not self._ended:
             self._input.append(data)
-            self._schedule()
+            if not self._scheduled and self._line is not None:
+                self._scheduled = True
+                self._line.before_write(self._turn, at_once=True)
 
     def end(self, error: NacreError | None = None) -> None:
         """No more will come."""
@@ -181,13 +186,13 @@ class Service:
     def _take_calls(self) -> None:
         server, calls, taken = self._server, self._calls, 0
         while self._unsent < UNSENT and self._alone is None:
-            if self._input and server.wants_input:
+            if (call := server.next_call()) is not None:
+                calls.append(call)
+            elif self._input and server.wants_input:
                 data = self._input.popleft()
                 server.receive(data)
                 taken += len(data)
-            if (call := server.next_call()) is not None:
-                calls.append(call)
-            elif not self._input or not server.wants_input:
+            else:
                 break
         if taken:
             self._line.credit(taken)  # type: ignore[union-attr]
@@ -218,6 +223,9 @@ class Service:
             if not calls or self._unsent >= UNSENT:
                 return True
             first = calls[0]
+            if type(first.request) in PLAIN:
+                self._do_plainly(threads, calls.popleft())
+                continue
             row = list(islice(calls, in_a_row(calls)))
             if not (_is_short(row) or isinstance(first.request, ReadDir)):
                 return False
@@ -245,6 +253,13 @@ class Service:
             self._unsent += len(row)
             self._answer(row, buffer, value, failed)
         return False
+
+    def _do_plainly(self, threads: Threads, call: Call) -> None:
+        """Carry out a call that is one call of the filesystem, and answer it."""
+        value, problem = threads.now(partial(outcome_now, self._filesystem, call))
+        self._unsent += 1
+        self._log(problem)
+        answer(self._server, call, value, problem)
 
     def _end_if_done(self) -> None:
         server = self._server

@@ -37,6 +37,9 @@ _JOINED = 32 * KIB
 
 _SPARE_BLOCKS = 32
 
+_OWED = 8 * KIB
+"""Octets taken that the other end is not told of: little beside the smallest window."""
+
 
 class Line(Protocol):
     """What carries the session's octets to the server.
@@ -44,8 +47,11 @@ class Line(Protocol):
     What it has taken may change afterwards: memory is used again.
     """
 
-    def before_write(self, collect: Callable[[], None]) -> None:
-        """Call ``collect`` before what this turn of the loop sends is sent."""
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
+        """Call ``collect`` before what this turn of the loop sends is sent.
+
+        :param at_once: as soon as all that came in was handed over, where that can be.
+        """
 
     def try_write(self, data: Buffer) -> int:
         """Send what goes at once, and return how much that was."""
@@ -69,10 +75,11 @@ class ChannelLine:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._writer = Writer(channel)
+        self._owed = 0
 
-    def before_write(self, collect: Callable[[], None]) -> None:
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
         """See :class:`Line`."""
-        self._channel.before_write(collect)
+        self._channel.before_write(collect, at_once=at_once)
 
     def try_write(self, data: Buffer) -> int:
         """See :class:`Line`."""
@@ -86,8 +93,11 @@ class ChannelLine:
         await self._writer.write(data)
 
     def credit(self, octets: int) -> None:
-        """See :class:`Line`."""
-        self._channel.credit(octets)
+        """See :class:`Line`; small requests and answers are credited together."""
+        self._owed += octets
+        if self._owed >= _OWED:
+            octets, self._owed = self._owed, 0
+            self._channel.credit(octets)
 
     def close(self) -> None:
         """See :class:`Line`."""
@@ -261,10 +271,12 @@ class SFTPSession:
 
     def start(self, request: Request[T]) -> asyncio.Future[T | NacreError]:
         """Send a request; :meth:`result` waits for its answer."""
-        self.check()
+        if self.error is not None:
+            self.check()
         future: asyncio.Future[Any] = self.loop.create_future()
         self._waiters[self.client.send(request)] = partial(self._settle, request, future)
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
         return future
 
     async def result(self, future: asyncio.Future[T | NacreError]) -> T:

@@ -27,7 +27,7 @@ from nacre.runtime.sftp_calls import (
     carried_out,
     in_a_row,
     numbered,
-    outcome_of,
+    outcome_now,
     read_row,
     write_row,
 )
@@ -188,7 +188,7 @@ class _Service:
         file = first.files[0] if first.files else None
         vectors = isinstance(file, OpenedFile) and file.file.vectors
         if not vectors or not isinstance(first.request, (Read, Write)):
-            value, error = carried_out(outcome_of(self._filesystem, first))
+            value, error = outcome_now(self._filesystem, first)
             answer(self._server, first, value, error)
             return 1
         row = calls[: in_a_row(calls)]

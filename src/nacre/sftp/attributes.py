@@ -68,14 +68,10 @@ class Attributes:
     @classmethod
     def of(cls, result: os.stat_result) -> Self:
         """Return the attributes of a ``stat`` result; times are cut to what 32 bits hold."""
-        return cls(
-            size=result.st_size,
-            uid=result.st_uid & _U32_MAX,
-            gid=result.st_gid & _U32_MAX,
-            permissions=result.st_mode,
-            atime=min(max(int(result.st_atime), 0), _U32_MAX),
-            mtime=min(max(int(result.st_mtime), 0), _U32_MAX),
-        )
+        mode, _, _, _, uid, gid, size, atime, mtime, _ = result
+        if not (0 <= atime <= _U32_MAX and 0 <= mtime <= _U32_MAX):
+            atime, mtime = (min(max(seconds, 0), _U32_MAX) for seconds in (atime, mtime))
+        return cls(size, uid & _U32_MAX, gid & _U32_MAX, mode, int(atime), int(mtime))
 
     @property
     def is_directory(self) -> bool:

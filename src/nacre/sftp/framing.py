@@ -62,6 +62,8 @@ class Inbox:
 
     def next_parts(self) -> list[memoryview] | None:
         """Return the next packet as :meth:`next` does, in parts that follow one another."""
+        if self._at == len(self._view):
+            return None
         if not self._missing and not self._take_length():
             return None
         part = self._take(self._missing)

@@ -63,6 +63,7 @@ from nacre.wire.message import Record
 
 _U32 = Struct(">I")
 _HEAD = Struct(">IBI")
+_KIND_ID = Struct(">BI")
 _DATA_HEAD = Struct(">IBII")
 _OFFSET_LENGTH = Struct(">QI")
 
@@ -194,9 +195,10 @@ class Server:
         if not self._ready:
             self._accept_init(packet)
             return None
-        kind = packet[0]
-        reader = Reader(packet, 1)
-        number = reader.u32()
+        if len(packet) < _KIND_ID.size:
+            raise MalformedMessage("a request without an id")
+        kind, number = _KIND_ID.unpack_from(packet)
+        reader = Reader(packet, _KIND_ID.size)
         if number in self._calls:
             raise RemoteProtocolError(f"request id {number} is used twice")
         if kind == FXP.READ:
@@ -358,7 +360,8 @@ class Server:
 
     def send_attributes(self, number: int, attributes: Attributes) -> None:
         """Answer a STAT, LSTAT or FSTAT."""
-        self._finish(number, AttributesRequest)
+        self._waiting(number, AttributesRequest)
+        del self._calls[number]  # Such a request counts nowhere else.
         self._packet(FXP.ATTRS, number, attributes.encode())
 
     def send_reply(self, number: int, reply: Record) -> None:

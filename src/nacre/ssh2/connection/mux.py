@@ -416,7 +416,7 @@ class Mux:
     def _consume(self, channel: Channel, octets: int) -> None:
         window = channel.receive
         window.consume(octets)
-        if channel.eof_received:
+        if window.consumed < window.step or channel.eof_received:
             return
         before = window.size
         if grant := window.adjust(self.now, self._limits.windows_total - self._windows):

@@ -147,7 +147,7 @@ class ReceiveWindow:
 
         :raises LocalProtocolError: so many were not unread.
         """
-        if not 0 <= octets <= self.unread:
+        if not 0 <= octets <= self.size - self.left - self.consumed:
             raise LocalProtocolError(f"credit for {octets} bytes where {self.unread} are unread")
         self.consumed += octets
 

@@ -69,14 +69,15 @@ class Inbox:
             payload = self._next_held()
         else:
             view, start = self._view, self._at
-            header = view[start:]
-            if len(header) < self._opener.header_size:
+            left = len(view) - start
+            if left < self._opener.header_size:
                 return None
-            size = self._opener.packet_size(header)
-            if len(header) < size:
+            size = self._opener.packet_size(view[start:])
+            if left < size:
                 return None
-            payload = self._opener.open(header[:size])
-            self._at = start + size
+            end = start + size
+            payload = self._opener.open(view[start:end])
+            self._at = end
         if payload is None:
             return None
         self.packets += 1
@@ -101,10 +102,11 @@ class Inbox:
 
         :raises RemoteProtocolError: more is held than the bound allows.
         """
-        rest = self._view[self._at :]
+        view, at = self._view, self._at
         self._view, self._at = b"", 0
-        if not len(rest):
+        if at == len(view):
             return
+        rest = view[at:]
         if self._held_at:
             del self._held[: self._held_at]
             self._held_at = 0

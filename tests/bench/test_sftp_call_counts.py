@@ -1,0 +1,142 @@
+"""What one small SFTP request costs each end, without a clock: function calls.
+
+The ceilings are lowered when the code gets better, and never raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+
+from nacre.runtime.filesystem import Filesystem
+from nacre.runtime.sftp_server import Service
+from nacre.runtime.sftp_session import SFTPSession
+from nacre.sftp.attributes import Attributes
+from nacre.sftp.client import Client
+from nacre.sftp.messages import Stat
+from nacre.sftp.server import Server
+from nacre.wire.codec import Buffer
+
+REQUESTS = 50
+
+SERVICE_CEILING = 135
+"""Calls from what a channel gives to what it takes, the filesystem's own left out."""
+
+SESSION_CEILING = 103
+"""Calls of a client's session, from the request to its result: sent, waited for, received."""
+
+FOUND = Attributes(1, 2, 3, 4, 5, 6)
+
+
+class Files(Filesystem):
+    """Has one file, and needs no thread for it."""
+
+    prompt = True
+
+    def stat(self, path: str) -> Attributes:
+        return FOUND
+
+
+class Line:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+        self.collect: Callable[[], None] = lambda: None
+
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
+        self.collect = collect
+
+    def try_write(self, data: Buffer) -> int:
+        self.sent += data
+        return len(data)
+
+    async def write(self, data: Buffer) -> None:
+        raise AssertionError("all goes at once")
+
+    def credit(self, octets: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    async def wait_closed(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        self.collect()
+        sent = bytes(self.sent)
+        self.sent.clear()
+        return sent
+
+
+class Count:
+    """Counts the calls that are made inside of ``with``."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __enter__(self) -> None:
+        gc.disable()
+        sys.setprofile(self._note)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        gc.enable()
+
+    def _note(self, _frame: FrameType, event: str, _argument: object) -> None:
+        if event in ("call", "c_call"):
+            self.calls += 1
+
+
+async def test_calls_of_a_service_per_request() -> None:
+    line, client, service, count = Line(), Client(), Service(Files()), Count()
+    running = asyncio.ensure_future(service.run(line))
+    for _ in range(2):  # it begins, and has its first turn
+        await asyncio.sleep(0)
+    for piece in client.data_to_send():
+        service.feed(piece)
+    client.receive(line.take())
+    for _ in range(REQUESTS):
+        client.send(Stat("file"))
+        (request,) = client.data_to_send()
+        with count:
+            service.feed(request)
+            answer = line.take()
+        assert [result for _, result in client.receive(answer)] == [FOUND]
+    service.end()
+    async with asyncio.timeout(10):
+        await running
+    assert count.calls / REQUESTS <= SERVICE_CEILING
+
+
+async def test_calls_of_a_session_per_request() -> None:
+    line, server, session, count = Line(), Server(), SFTPSession(), Count()
+    beginning = asyncio.ensure_future(session.begin(line))
+    await asyncio.sleep(0)
+
+    def answer() -> bytes:
+        server.receive(line.take())
+        while (call := server.next_call()) is not None:
+            server.send_attributes(call.id, FOUND)
+        return b"".join(server.data_to_send())
+
+    while not beginning.done():
+        session.feed(answer())
+        await asyncio.sleep(0)
+    for _ in range(REQUESTS):
+        with count:
+            asking = session.request(Stat("file"))
+            asking.send(None)
+            line.collect()
+        octets = answer()
+        with count:
+            session.feed(octets)
+            with suppress(StopIteration):
+                asking.send(None)
+    session.close()
+    assert count.calls / REQUESTS <= SESSION_CEILING
