@@ -219,7 +219,7 @@ class Service:
                 return True
             first = calls[0]
             row = list(islice(calls, in_a_row(calls)))
-            if not (_is_short(row) or isinstance(first.request, ReadDir)):
+            if not (isinstance(first.request, (Read, Write, ReadDir)) or _is_short(row)):
                 return False
             buffer: bytearray | None = None
             work: Coroutine[Any, Any, Any]
