@@ -96,7 +96,7 @@ async def test_short_calls_are_made_on_the_loop() -> None:
     assert all(on_loop for _, on_loop in files.calls)
 
 
-async def test_large_ones_are_not() -> None:
+async def test_so_are_large_ones_together_when_they_are_in_a_row() -> None:
     files = Prompt()
     async with Talk(files) as talk:
         handle = await talk.open("file", BOTH)
@@ -108,9 +108,21 @@ async def test_large_ones_are_not() -> None:
         reads = [talk.client.send_read(handle, n * 250_000, 250_000) for n in range(3)]
         talk.flush()
         assert [await talk.result(number) for number in reads] == [content] * 3
-    assert not any(files.here("write"))
-    assert not any(files.here("read"))
-    assert len(files.here("read")) == 1, "three in a row are one call"
+    assert all(files.here("write"))
+    assert files.here("read") == [True], "three in a row are one call"
+
+
+async def test_large_ones_go_to_threads_after_one_that_was_slow() -> None:
+    files = Prompt()
+    async with Talk(files) as talk:
+        handle = await talk.open("file", BOTH)
+        files.seconds = 1.0
+        await talk.call(msg.Write(handle, 0, bytes(250_000)))
+        files.seconds = 0.0
+        await talk.call(msg.Write(handle, 250_000, bytes(250_000)))
+        await talk.call(msg.Read(handle, 0, 250_000))
+    assert files.here("write") == [True, False]
+    assert files.here("read") == [False]
 
 
 async def test_a_filesystem_that_does_not_say_so_is_never_called_on_the_loop() -> None:

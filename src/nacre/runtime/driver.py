@@ -47,6 +47,9 @@ def receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
         return memoryview(bytearray(2 * RECEIVE_UNAUTHENTICATED))
     if (buffer := _shared.get(loop)) is None:
         buffer = _shared[loop] = memoryview(bytearray(RECEIVE))
+        # glibc learns from it what to keep of freed memory, unless it was told (mallopt(3)). What
+        # it gives back to the system comes again page by page, for every packet of a transfer.
+        bytes(2 * RECEIVE)
     return buffer
 
 

@@ -227,7 +227,7 @@ class Service:
                 self._do_plainly(threads, calls.popleft())
                 continue
             row = list(islice(calls, in_a_row(calls)))
-            if not (_is_short(row) or isinstance(first.request, ReadDir)):
+            if not (isinstance(first.request, (Read, Write, ReadDir)) or _is_short(row)):
                 return False
             buffer: bytearray | None = None
             work: Coroutine[Any, Any, Any]
