@@ -23,7 +23,7 @@ from nacre.wire.codec import Buffer
 
 REQUESTS = 50
 
-SERVICE_CEILING = 135
+SERVICE_CEILING = 129
 """Calls from what a channel gives to what it takes, the filesystem's own left out."""
 
 SESSION_CEILING = 103

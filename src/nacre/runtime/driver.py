@@ -179,7 +179,7 @@ class Driver(asyncio.BufferedProtocol):
         self._dispatch()
         if scheduled:
             return
-        if self._at_once:
+        if self._at_once and not self._dispatching:
             self._turn()
         else:
             # Tasks that were woken run before the write, and what they send goes with it.

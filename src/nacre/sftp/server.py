@@ -168,7 +168,7 @@ class Server:
         :raises RemoteProtocolError: the client broke the protocol; nothing more is taken.
         """
         try:
-            while not self._ended and not self._full:
+            while not (self._inbox.hungry or self._ended or self._full):
                 parts = self._inbox.next_parts()
                 if parts is None:
                     break
@@ -422,6 +422,7 @@ def _write(parts: list[memoryview], reader: Reader) -> Write:
 
 
 def _cost(request: Request[Any]) -> int:
-    if isinstance(request, Write):
-        return len(request.data)
-    return request.length if isinstance(request, Read) else 0
+    kind = type(request)
+    if kind is Write:
+        return len(request.data)  # type: ignore[attr-defined]
+    return request.length if kind is Read else 0  # type: ignore[attr-defined]
