@@ -168,13 +168,13 @@ def wan(ground: Ground, direction: str) -> Workload:
     """Return a transfer over a long link: the share of its rate that is used."""
     return Workload(
         f"wan-{direction}",
-        f"{ground.size.wan >> 20} MiB (the peers a quarter) by SFTP, "
+        f"{ground.size.wan >> 20} MiB (where a peer is, a quarter) by SFTP, "
         + ("from" if direction == "get" else "to")
         + " the server, over 1 Gbit/s with a round trip of 100 ms; the login is not counted",
         "share",
         {
             NACRE: lambda: _wan(ground, "nacre", ground.nacre, direction, ground.size.wan),
-            CLIENT: lambda: _wan(ground, "nacre", ground.sshd, direction, ground.size.wan),
+            CLIENT: lambda: _wan(ground, "nacre", ground.sshd, direction, ground.size.wan // 4),
             ASYNCSSH: lambda: _wan(
                 ground, "asyncssh", ground.asyncssh, direction, ground.size.wan // 4
             ),
