@@ -9,7 +9,8 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -98,6 +99,25 @@ class Facade(Generic[Inner_co]):
 
     def __init__(self, inner: Inner_co) -> None:
         self._inner = inner
+
+
+class Closing(Facade[Inner_co]):
+    """What ``with`` closes at its end."""
+
+    def close(self) -> None:
+        """Close it."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def waiting(

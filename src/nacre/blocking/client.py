@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from types import TracebackType
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nacre.blocking.background import Attribute, Facade, background, plain, waiting, wrapping
+from nacre.blocking.background import (
+    Attribute,
+    Closing,
+    background,
+    plain,
+    waiting,
+    wrapping,
+)
 from nacre.blocking.forward import Listener, Tunnel
 from nacre.blocking.streams import Reader, Writer
 from nacre.errors import NacreError
@@ -25,7 +31,7 @@ Inner = TypeVar("Inner")
 Outer = TypeVar("Outer")
 
 
-class Process(Facade[_process.Process]):
+class Process(Closing[_process.Process]):
     """A running command, shell or subsystem. ``with`` closes it at the end.
 
     As :class:`nacre.Process`; its streams are raw files.
@@ -50,19 +56,8 @@ class Process(Facade[_process.Process]):
         """Close the channel, which ends the process; does not wait for the server."""
         background.call_soon(self._inner.close)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Connection(Facade[_connection.Connection]):
+class Connection(Closing[_connection.Connection]):
     """A client's connection. ``with`` closes it at the end; threads may share it.
 
     As :class:`nacre.Connection`.
@@ -103,17 +98,6 @@ class Connection(Facade[_connection.Connection]):
     close = waiting(_connection.Connection.close)
     abort = plain(_connection.Connection.abort)
     wait_closed = waiting(_connection.Connection.wait_closed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def opened(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from nacre.blocking.background import Attribute, Facade, background, plain, waiting
+from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
 from nacre.runtime import forward as _forward
 from nacre.runtime import forward_server as _forward_server
 
 
-class Listener(Facade[_forward.Listener]):
+class Listener(Closing[_forward.Listener]):
     """A forwarded port, served in the background. ``with`` closes it at the end.
 
     As :class:`nacre.Listener`.
@@ -23,17 +23,6 @@ class Listener(Facade[_forward.Listener]):
 
     close = waiting(_forward.Listener.close)
     wait_closed = waiting(_forward.Listener.wait_closed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Tunnel(Facade[_forward.Tunnel]):
@@ -62,7 +51,7 @@ class Tunnel(Facade[_forward.Tunnel]):
         background.call_soon(self._inner.close)
 
 
-class AgentSocket(Facade[_forward_server.AgentSocket]):
+class AgentSocket(Closing[_forward_server.AgentSocket]):
     """A Unix socket that leads to the client's agent. ``with`` removes it at the end.
 
     As :class:`nacre.AgentSocket`.
@@ -71,14 +60,3 @@ class AgentSocket(Facade[_forward_server.AgentSocket]):
     path = Attribute[str]()
 
     close = plain(_forward_server.AgentSocket.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -8,12 +8,12 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
-from types import TracebackType
-from typing import ParamSpec, Self, TypeAlias, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from nacre.blocking.background import (
     Attribute,
     Callback,
+    Closing,
     Facade,
     background,
     plain,
@@ -69,7 +69,7 @@ class Session(Facade[_session.Session]):
     wait_closed = waiting(_session.Session.wait_closed)
 
 
-class Server(Facade[_listen.Server]):
+class Server(Closing[_listen.Server]):
     """A server that listens. ``with`` closes it at the end. As :class:`nacre.Server`."""
 
     port = Attribute[int]()
@@ -80,17 +80,6 @@ class Server(Facade[_listen.Server]):
     reload = plain(_listen.Server.reload)
     close = waiting(_listen.Server.close)
     wait_closed = waiting(_listen.Server.wait_closed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _InThreads(Policy):

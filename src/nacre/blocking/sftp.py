@@ -6,10 +6,9 @@ import io
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from functools import wraps
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from nacre.blocking.background import Attribute, Facade, background, plain, waiting
+from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
 from nacre.limits import KIB
 from nacre.runtime import sftp_client, sftp_file
 from nacre.runtime.sftp_client import Path
@@ -120,7 +119,7 @@ def _iterating(
     return call
 
 
-class SFTPClient(Facade[sftp_client.SFTPClient]):
+class SFTPClient(Closing[sftp_client.SFTPClient]):
     """Files of a server. ``with`` closes the session at the end; threads may share it.
 
     As :class:`nacre.runtime.sftp_client.SFTPClient`; files are those of :mod:`io`.
@@ -220,17 +219,6 @@ class SFTPClient(Facade[sftp_client.SFTPClient]):
         text.mode = mode
         opened: IO[str] = text
         return opened
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _buffered(raw: RawSFTPFile, size: int) -> Any:
