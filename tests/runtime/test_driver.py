@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from nacre.errors import ConnectionLost
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
+from nacre.runtime.busy_poll import AWAKE, BRIEF, BusyPoll
 from nacre.runtime.driver import FLUSH, RECEIVE, RECEIVE_UNAUTHENTICATED, Driver
 
 
@@ -282,3 +285,38 @@ async def test_a_peer_that_has_reset_the_connection_reads_no_last_words() -> Non
     await asyncio.sleep(0)
     assert transport.calls == ["abort"]
     made.connection_lost(None)
+
+
+class Clock:
+    """A loop's own time, put forward by hand; counts how often the loop was to stay awake."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.awake = 0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
+        monkeypatch.setattr(BusyPoll, "stay_awake", lambda _: self.count())
+
+    def count(self) -> None:
+        self.awake += 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "waited", "came", "awake"),
+    [
+        (b"question", AWAKE / 2, b"answer", 1),
+        (b"question", AWAKE * 2, b"answer", 0),
+        (bytes(BRIEF + 1), AWAKE / 2, b"answer", 0),
+        (b"question", AWAKE / 2, bytes(BRIEF + 1), 0),
+    ],
+)
+async def test_a_quick_exchange_of_short_messages_keeps_the_loop_awake(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, waited: float, came: bytes, awake: int
+) -> None:
+    clock = Clock(monkeypatch)
+    made, engine, _, _ = driver()
+    engine.output += sent
+    made.flush()
+    clock.now += waited
+    made.get_buffer(-1)[: len(came)] = came
+    made.buffer_updated(len(came))
+    assert clock.awake == awake

@@ -12,6 +12,8 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
+from nacre.runtime.busy_poll import BusyPoll
+
 T = TypeVar("T")
 P = ParamSpec("P")
 Inner = TypeVar("Inner")
@@ -71,6 +73,7 @@ class Background:
     def _main(self, started: threading.Event) -> None:
         with asyncio.Runner() as runner:
             self._loop = runner.get_loop()
+            BusyPoll.forbid(self._loop)
             self._loop.call_soon(started.set)
             self._loop.run_forever()
 

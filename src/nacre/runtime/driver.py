@@ -13,6 +13,7 @@ from nacre.limits import KIB, MIB
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
+from nacre.runtime.busy_poll import BRIEF, BusyPoll
 from nacre.runtime.waiting import Gate
 
 RECEIVE = 1 * MIB
@@ -80,12 +81,14 @@ class Driver(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_asked_at",
         "_at_once",
         "_buffer",
         "_collectors",
         "_dispatching",
         "_linger",
         "_owner",
+        "_poll",
         "_reading",
         "_scheduled",
         "_tick",
@@ -111,6 +114,8 @@ class Driver(asyncio.BufferedProtocol):
         self._owner = owner
         self._buffer = receive_buffer(loop)
         self._collectors: list[Callable[[], None]] = []
+        self._poll = BusyPoll.of(loop)
+        self._asked_at = 0.0
         self._at_once = False
         self._dispatching = False
         self._scheduled = False
@@ -139,6 +144,8 @@ class Driver(asyncio.BufferedProtocol):
         self.received_at = now = self.loop.time()
         self.engine.receive(self._buffer[:nbytes], now)
         self.settle()
+        if now - self._asked_at < self._poll.seconds and nbytes <= BRIEF:
+            self._poll.stay_awake()
         silent = self.engine.phase is not Phase.CONNECTION and not self.engine.output_size
         if silent and self.transport is not None:
             _acknowledge(self.transport.get_extra_info("socket"))
@@ -210,7 +217,9 @@ class Driver(asyncio.BufferedProtocol):
         """Hand what was put out to the transport."""
         if self.transport is not None and self.engine.output_size:
             # A view: the transport slices off what it could not send, and would copy it.
-            self.transport.write(memoryview(self.engine.take_output()))
+            output = memoryview(self.engine.take_output())
+            self.transport.write(output)
+            self._asked_at = self.loop.time() if len(output) <= BRIEF else 0.0
 
     def abort(self) -> None:
         """Close the transport at once; what was not sent is dropped."""
