@@ -194,6 +194,13 @@ async def test_bulk_goes_in_unchanged(processes: Processes) -> None:
     assert session.stdout.data.split()[0].decode() == hashlib.sha256(data).hexdigest()
 
 
+async def test_what_is_opened_by_its_name(processes: Processes) -> None:
+    session = Session(Source(b"in", b""))
+    script = "cat /dev/stdin >/dev/stderr; test -S /proc/self/fd/1"
+    assert await run(processes, session, sh(script)) == 0
+    assert session.stderr.data == b"in"
+
+
 async def test_a_slow_peer_stops_the_process(processes: Processes, tmp_path: Path) -> None:
     session = Session()
     session.stdout.open.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import socket
 from contextlib import suppress
 
 from nacre.errors import NacreError
@@ -70,7 +71,7 @@ class Descriptor:
         See the section /proc/sys/fs/pipe-user-pages-soft in pipe(7).
         """
         if not self._bulk and _F_SETPIPE_SZ is not None:
-            with suppress(OSError):  # a terminal, or the bound is reached
+            with suppress(OSError):  # no pipe, or the bound is reached
                 fcntl.fcntl(self.number, _F_SETPIPE_SZ, _PIPE_BULK)
         self._bulk = True
 
@@ -81,6 +82,20 @@ class Descriptor:
             self._loop.remove_writer(self.number)
             os.close(self.number)
             self.number = -1
+
+
+class Printed(Descriptor):
+    """Our end of the pair of sockets that a process prints to."""
+
+    def close(self) -> None:
+        """See :meth:`Descriptor.close`; who prints on gets SIGPIPE, as with a pipe."""
+        if self.number >= 0:
+            with socket.socket(fileno=os.dup(self.number)) as end, suppress(OSError):
+                end.shutdown(socket.SHUT_RD)
+                # What is left unread would be told to the process as a reset.
+                while end.recv(CHUNK):
+                    pass
+        super().close()
 
 
 def _done(ready: asyncio.Future[None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import termios
 from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import Any
 from nacre.runtime.session import Session
 from nacre.runtime.stream import Writer
 from nacre.server.child import GRACE, Child, Exit, Program
-from nacre.server.descriptors import Descriptor, drop, pump_in, pump_out
+from nacre.server.descriptors import Descriptor, Printed, drop, pump_in, pump_out
 from nacre.server.pty import open_terminal, resize
 
 # fmt: off
@@ -88,14 +89,14 @@ async def _cancelled(*tasks: asyncio.Task[Any] | asyncio.Future[Any]) -> None:
 @contextmanager
 def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
     with (
-        _pipe() as (their_in, our_in),
-        _pipe() as (our_out, their_out),
-        _pipe() as (our_err, their_err),
+        _ends(os.pipe()) as (their_in, our_in),
+        _ends(_socket_pair()) as (our_out, their_out),
+        _ends(os.pipe()) as (our_err, their_err),
     ):
         child = Child(program, their_in, their_out, their_err, terminal=False)
         for number in (their_in, their_out, their_err):
             os.close(number)
-    ours = [Descriptor(number) for number in (our_in, our_out, our_err)]
+    ours = [Descriptor(our_in), Printed(our_out), Descriptor(our_err)]
     try:
         yield child, _pump_pipes(session, child, *ours)
     finally:
@@ -104,15 +105,24 @@ def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Wo
 
 
 @contextmanager
-def _pipe() -> Iterator[tuple[int, int]]:
-    """A pipe, closed again when what follows fails."""
-    ends = os.pipe()
+def _ends(numbers: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Two ends, closed again when what follows fails."""
     try:
-        yield ends
+        yield numbers
     except BaseException:
-        for number in ends:
+        for number in numbers:
             os.close(number)
         raise
+
+
+def _socket_pair() -> tuple[int, int]:
+    """What a process prints comes through sockets, as sshd has it: a pipe copies page by page.
+
+    Its other streams are pipes: a socket can't be opened again by its name, as /dev/stderr is, and
+    a shell whose input is one takes that for a reason to read what its user set up for logins.
+    """
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
 
 
 async def _pump_pipes(
