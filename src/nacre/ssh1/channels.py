@@ -43,10 +43,16 @@ from nacre.wire.message import Message
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
-PIECE = 32 * 1024
-"""Octets of data in one message."""
+PACKET = 32 * 1024
+"""Octets of one packet with data at most, without its length field.
+
+PuTTY's clients stop reading while they hold more than that of a packet that is not whole, and so
+never get the rest of a larger one.
+"""
 
 _OVERHEAD = 64
+"""What a packet has beside its data at most: padding, the message's fields, the CRC, and what zlib
+adds to data that it can't make smaller."""
 
 
 @dataclass(slots=True)
@@ -111,7 +117,7 @@ class Channels:
         self._session: Channel | None = None
         self._blocked: set[int] = set()
         self._unread = 0
-        self._piece = PIECE
+        self._piece = PACKET - _OVERHEAD
         self._last_token = 0
 
     # --- what the engine asks ---
@@ -187,7 +193,7 @@ class Channels:
 
     def limit_packets(self, octets: int) -> None:
         """Send no packets above ``octets``, as the peer wishes."""
-        self._piece = min(PIECE, max(1, octets - _OVERHEAD))
+        self._piece = max(1, min(PACKET, octets) - _OVERHEAD)
 
     def send_eof(self, channel: int) -> None:
         """Say that no more data follows.
