@@ -301,22 +301,36 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("sent", "waited", "came", "awake"),
+    ("before", "sent", "waited", "came", "awake"),
     [
-        (b"question", AWAKE / 2, b"answer", 1),
-        (b"question", AWAKE * 2, b"answer", 0),
-        (bytes(BRIEF + 1), AWAKE / 2, b"answer", 0),
-        (b"question", AWAKE / 2, bytes(BRIEF + 1), 0),
+        (b"answer", b"question", AWAKE / 2, b"answer", 1),
+        (b"", b"question", AWAKE / 2, b"answer", 1),
+        (b"answer", b"question", AWAKE * 2, b"answer", 0),
+        (b"answer", bytes(BRIEF + 1), AWAKE / 2, b"answer", 0),
+        (b"answer", b"question", AWAKE / 2, bytes(BRIEF + 1), 0),
+        (bytes(BRIEF + 1), b"window adjust", AWAKE / 2, b"the rest", 0),
     ],
 )
 async def test_a_quick_exchange_of_short_messages_keeps_the_loop_awake(
-    monkeypatch: pytest.MonkeyPatch, sent: bytes, waited: float, came: bytes, awake: int
+    monkeypatch: pytest.MonkeyPatch,
+    before: bytes,
+    sent: bytes,
+    waited: float,
+    came: bytes,
+    awake: int,
 ) -> None:
     clock = Clock(monkeypatch)
     made, engine, _, _ = driver()
+    engine.phase = Phase.CONNECTION
+    clock.now += 1
+    receive(made, before)
     engine.output += sent
     made.flush()
     clock.now += waited
-    made.get_buffer(-1)[: len(came)] = came
-    made.buffer_updated(len(came))
+    receive(made, came)
     assert clock.awake == awake
+
+
+def receive(subject: Driver, octets: bytes) -> None:
+    subject.get_buffer(-1)[: len(octets)] = octets
+    subject.buffer_updated(len(octets))

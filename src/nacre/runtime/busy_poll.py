@@ -22,7 +22,11 @@ no more than sleeping, and who has just waited less seldom does so in vain.
 """
 
 BRIEF = 4096
-"""Octets up to which what came is one message, a question or an answer, and not a part of many."""
+"""Octets, between two writes, up to which what came is a question or an answer.
+
+More of them are a part of many, which come without being asked for: who stays awake for those reads
+little at a time, often.
+"""
 
 _give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: time.sleep(0))
 

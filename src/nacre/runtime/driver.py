@@ -84,6 +84,7 @@ class Driver(asyncio.BufferedProtocol):
         "_asked_at",
         "_at_once",
         "_buffer",
+        "_came",
         "_collectors",
         "_dispatching",
         "_linger",
@@ -116,6 +117,7 @@ class Driver(asyncio.BufferedProtocol):
         self._collectors: list[Callable[[], None]] = []
         self._poll = BusyPoll.of(loop)
         self._asked_at = 0.0
+        self._came = 0
         self._at_once = False
         self._dispatching = False
         self._scheduled = False
@@ -144,7 +146,8 @@ class Driver(asyncio.BufferedProtocol):
         self.received_at = now = self.loop.time()
         self.engine.receive(self._buffer[:nbytes], now)
         self.settle()
-        if now - self._asked_at < self._poll.seconds and nbytes <= BRIEF:
+        self._came += nbytes
+        if now - self._asked_at < self._poll.seconds and self._came <= BRIEF:
             self._poll.stay_awake()
         silent = self.engine.phase is not Phase.CONNECTION and not self.engine.output_size
         if silent and self.transport is not None:
@@ -219,7 +222,9 @@ class Driver(asyncio.BufferedProtocol):
             # A view: the transport slices off what it could not send, and would copy it.
             output = memoryview(self.engine.take_output())
             self.transport.write(output)
-            self._asked_at = self.loop.time() if len(output) <= BRIEF else 0.0
+            brief = self._came <= BRIEF and len(output) <= BRIEF
+            self._asked_at = self.loop.time() if brief else 0.0
+            self._came = 0
 
     def abort(self) -> None:
         """Close the transport at once; what was not sent is dropped."""
