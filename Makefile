@@ -38,9 +38,11 @@ docs: .venv/dev ## write the reference, from the docstrings, to build/docs
 	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
 
 bench: setup .venv-bench/ready ## measure against OpenSSH, AsyncSSH, Paramiko (ONLY=sftp-get PAIRS=5 SIZE=1024)
+	@ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || scripts/apt libnss-wrapper
 	@.venv/bin/python -m bench --only "$(ONLY)" --pairs $(PAIRS) --size $(SIZE)
 
 profile: setup .venv-bench/ready ## write where the time of a download and of a login goes to docs/performance.md
+	@ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || scripts/apt libnss-wrapper
 	@.venv/bin/python -m bench.profiles
 
 # The peers that are libraries, in an environment of their own.

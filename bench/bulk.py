@@ -40,8 +40,8 @@ def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
         OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher, octets),
         CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher, octets),
         SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher, octets),
-        LIBRARY: lambda: _library(ground, "nacre", ground.nacre, kind, cipher, octets),
-        LIBRARY_CLIENT: lambda: _library(ground, "nacre", ground.sshd, kind, cipher, octets),
+        LIBRARY: lambda: _library(ground, "nacre", ground.nacre, kind, cipher, part),
+        LIBRARY_CLIENT: lambda: _library(ground, "nacre", ground.sshd, kind, cipher, part),
         ASYNCSSH: lambda: _library(ground, "asyncssh", ground.asyncssh, kind, cipher, part),
         "AsyncSSH-sshd": lambda: _library(ground, "asyncssh", ground.sshd, kind, cipher, part),
         "Paramiko-sshd": lambda: _library(ground, "paramiko", ground.sshd, kind, cipher, part),
@@ -55,8 +55,7 @@ def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
         Comparison(LIBRARY_CLIENT, "Paramiko-sshd"),
     ]
     name = kind if cipher == AES else f"{kind}-chacha"
-    about = f"{KINDS[kind]}: {octets >> 20} MiB (AsyncSSH and Paramiko "
-    about += f"{part >> 20} MiB), {cipher}"
+    about = f"{KINDS[kind]}: {octets >> 20} MiB (libraries {part >> 20} MiB), {cipher}"
     if cipher == CHACHA:
         kept = [NACRE, OPENSSH, LIBRARY, ASYNCSSH]
         contenders = {name: contenders[name] for name in kept}

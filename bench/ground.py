@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from bench.shell import plain_shell  # noqa: E402
 from interop.clients import ME, Login  # noqa: E402
 from interop.daemons import RUN_AS, Daemon, State, start_sshd  # noqa: E402
 from interop.programs import NACRE, check, environment, require  # noqa: E402
@@ -38,7 +39,7 @@ LONGEST = 300.0
 class Size:
     """How much each workload moves.
 
-    :ivar bulk: octets of the large file; ``part`` is what the slow peers move instead.
+    :ivar bulk: octets of the large file; ``part`` is what libraries move.
     """
 
     bulk: int
@@ -56,7 +57,7 @@ class Size:
         share = mebibytes / 1024
         return cls(
             bulk=mebibytes * MIB,
-            part=max(1, mebibytes // 8) * MIB,
+            part=max(1, mebibytes // 4) * MIB,
             files=max(100, int(5000 * share) // 100 * 100),
             stats=max(500, int(10000 * share)),
             logins=max(20, int(200 * share) // 20 * 20),
@@ -100,7 +101,9 @@ class Ground:
     def start_nacre(self, command: Sequence[str | Path] = (*NACRE, "serve")) -> Daemon:
         """Start ``nacre serve``, or another command that takes its words."""
         words = ["--listen", "127.0.0.1:0", *RUN_AS, "-o", "MaxStartups=1000"]  # as sshd here
-        daemon = Daemon("nacre serve", [*command, "--state", self.nacre_state().path, *words])
+        state = self.nacre_state()
+        with plain_shell(self.directory):
+            daemon = Daemon("nacre serve", [*command, "--state", state.path, *words])
         daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])
         return daemon
 
@@ -125,7 +128,8 @@ class Ground:
             # What an account's own shell reads at its start is not to be measured.
             f"SetEnv HOME={self.files}",
         ]
-        return start_sshd(self.directory, [self.host_key], public, *options)
+        with plain_shell(self.directory):
+            return start_sshd(self.directory, [self.host_key], public, *options)
 
     @cached_property
     def asyncssh(self) -> Daemon:
@@ -133,7 +137,8 @@ class Ground:
 
     def start_asyncssh(self) -> Daemon:
         words = [self.host_key, self.key.with_suffix(".pub")]
-        daemon = Daemon("AsyncSSH", [PEERS_PYTHON, ENDS / "asyncssh_server.py", *words])
+        with plain_shell(self.directory):
+            daemon = Daemon("AsyncSSH", [PEERS_PYTHON, ENDS / "asyncssh_server.py", *words])
         daemon.port = int(daemon.wait_for(r"^listening on (\d+)$")[1])
         return daemon
 

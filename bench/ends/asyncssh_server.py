@@ -11,6 +11,9 @@ import asyncssh
 SHELL = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
 """What the other servers here run commands with."""
 
+# It let the account be looked up: what is started here needs it no more.
+os.environ.pop("LD_PRELOAD", None)
+
 PORTION = 1 << 16
 
 
