@@ -210,8 +210,7 @@ class Channel:
         """Send what the window takes of ``data`` now, and return how many octets that was."""
         connection = self._connection
         taken = connection.engine.connection.send_data(self.number, data, stream)
-        connection.driver.touch()
-        connection.driver.flush_if_large()
+        connection.driver.touch_data()
         return taken
 
     def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
