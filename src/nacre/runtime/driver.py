@@ -142,10 +142,10 @@ class Driver(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received_at = now = self.loop.time()
-        quick = now - self._asked_at < self._poll.seconds and nbytes <= BRIEF
         self.engine.receive(self._buffer[:nbytes], now)
         self.settle()
-        if quick:
+        # What was answered at once counts as quick: the next question may come as soon.
+        if now - self._asked_at < self._poll.seconds and nbytes <= BRIEF:
             self._poll.stay_awake()
         silent = self.engine.phase is not Phase.CONNECTION and not self.engine.output_size
         if silent and self.transport is not None:
