@@ -21,7 +21,7 @@ PACKET = 32 * 1024
 FEW, MANY = 8, 40
 
 CEILINGS = {
-    ("send", "aes128-gcm@openssh.com"): 20,
+    ("send", "aes128-gcm@openssh.com"): 19,
     ("receive", "aes128-gcm@openssh.com"): 22.79,
     ("send", "chacha20-poly1305@openssh.com"): 28,
     ("receive", "chacha20-poly1305@openssh.com"): 35.04,

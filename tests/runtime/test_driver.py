@@ -192,10 +192,10 @@ async def test_an_answer_that_waits_for_nobody_leaves_before_the_loop_goes_on() 
 async def test_much_output_does_not_wait_for_the_end_of_the_turn() -> None:
     made, engine, transport, _ = driver()
     engine.output += bytes(FLUSH - 1)
-    made.flush_if_large()
+    made.touch_data()
     assert len(transport.written) == 1
     engine.output += b"x"
-    made.flush_if_large()
+    made.touch_data()
     assert len(transport.written[1]) == FLUSH
 
 

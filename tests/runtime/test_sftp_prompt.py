@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from nacre.limits import KIB, MIB
-from nacre.runtime import sftp_server
+from nacre.runtime import sftp_server, threads
 from nacre.runtime.filesystem import File, Filesystem
 from nacre.sftp import messages as msg
 from nacre.sftp.attributes import Attributes
@@ -24,10 +25,12 @@ BOTH = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT
 class Prompt(Filesystem):
     """One file in memory; it notes who calls, and takes as long as it is told.
 
+    :cvar passed: the seconds that all calls together were told to take.
     :ivar cold: what is read is not in memory: only who waits gets it.
     """
 
     prompt = True
+    passed = 0.0
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -36,13 +39,10 @@ class Prompt(Filesystem):
         self.cold = False
         self.loop = asyncio.get_running_loop()
         self.loop_thread = threading.get_ident()
-        self.passed = 0.0
-        real = self.loop.time
-        self.loop.time = lambda: real() + self.passed  # type: ignore[method-assign]
 
     def note(self, what: str) -> None:
         self.calls.append((what, threading.get_ident() == self.loop_thread))
-        self.passed += self.seconds
+        Prompt.passed += self.seconds
 
     def here(self, what: str) -> list[bool]:
         """Tell of each call of a kind whether the loop made it."""
@@ -55,6 +55,12 @@ class Prompt(Filesystem):
     def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> File:
         self.note("open")
         return PromptFile(self)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Prompt, "passed", 0.0)
+    monkeypatch.setattr(threads, "monotonic", lambda: time.monotonic() + Prompt.passed)
 
 
 class PromptFile(File):

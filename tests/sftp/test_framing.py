@@ -93,7 +93,7 @@ def test_no_second_portion_on_top_of_waiting_packets() -> None:
     inbox = Inbox(10)
     inbox.feed(packet(b"a") + packet(b"b"))
     inbox.next()
-    assert not inbox.hungry
+    assert inbox.left
     with pytest.raises(LocalProtocolError):
         inbox.feed(b"x")
 

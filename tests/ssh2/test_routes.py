@@ -148,6 +148,7 @@ def receive(engine: Client | Server, payload: bytes) -> None:
     """Let ``engine`` take ``payload`` as the next packet, as if it had been opened."""
     payloads = [memoryview(payload)]
     engine._inbox.next = lambda: payloads.pop() if payloads else None  # type: ignore[method-assign]
+    engine._inbox.left = len(payload)
     engine.take_output()
     engine.receive(b"", 0.0)
 

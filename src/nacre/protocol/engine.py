@@ -66,6 +66,10 @@ class Engine(Protocol):
         """
 
     @property
+    def events(self) -> list[Event]:
+        """What happened and was not taken yet; only ``take_events`` takes it."""
+
+    @property
     def wants_input(self) -> bool:
         """False while an open question stops the packet loop: read no more until it is answered."""
 

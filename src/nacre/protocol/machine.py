@@ -20,6 +20,7 @@ from nacre.wire.text import safe
 class Machine:
     """The ground of an engine; see :class:`nacre.protocol.engine.Engine` for the surface.
 
+    :ivar events: what happened and was not taken yet.
     :param announce: the protocol version that our identification line names.
     """
 
@@ -29,8 +30,8 @@ class Machine:
         self.phase = Phase.VERSION
         self._options = options
         self._limits = options.limits
-        self._events: list[Event] = []
-        self._asks = Asks(self._events)
+        self.events: list[Event] = []
+        self._asks = Asks(self.events)
         self._banner: BannerReader | None = BannerReader(self.role, options.limits)
         self._line = identification(announce, options.software)
 
@@ -54,8 +55,9 @@ class Machine:
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call, in order."""
-        events = self._events[:]
-        self._events.clear()
+        # The list itself stays: all layers put what happens into this one.
+        events = self.events[:]
+        self.events.clear()
         return events
 
     def disconnect(self, code: DisconnectCode, description: str) -> None:
@@ -106,4 +108,4 @@ class Machine:
         self.phase = Phase.CLOSED
         self._asks.withdraw_all()
         self._clear()
-        self._events.append(ConnectionEnded(error))
+        self.events.append(ConnectionEnded(error))

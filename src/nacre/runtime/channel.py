@@ -42,6 +42,7 @@ def _ignore(request: Request) -> None:
 class Channel:
     """The state of a channel, and the calls to its engine.
 
+    :ivar before_write: see :meth:`nacre.runtime.driver.Driver.before_write`.
     :ivar sinks: where data goes, by stream: 0 for the main stream, 1 for standard error.
     :ivar on_request: told of each request that wants no decision.
     :ivar on_change: told of EOF, and when the channel is closed or the connection has ended.
@@ -58,6 +59,7 @@ class Channel:
         "_connection",
         "_unended",
         "_writable",
+        "before_write",
         "changed",
         "closed",
         "closing",
@@ -83,6 +85,7 @@ class Channel:
         self.closing = False
         self.closed = False
         self.error: NacreError | None = None
+        self.before_write = connection.driver.before_write
         self._connection = connection
         self._writable = Gate()
         self._answers: dict[int, bool] = {}
@@ -207,19 +210,17 @@ class Channel:
             raise StreamClosed("the other end reads no more")
 
     def send(self, data: Buffer, stream: int) -> int:
-        """Send what the window takes of ``data`` now, and return how many octets that was."""
-        connection = self._connection
-        taken = connection.engine.connection.send_data(self.number, data, stream)
-        connection.driver.touch()
-        connection.driver.flush_if_large()
-        return taken
+        """Send what the window takes of ``data`` now, and return how many octets that was.
 
-    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
-        """Call ``collect`` before what this turn of the loop puts out is written.
-
-        See :meth:`nacre.runtime.driver.Driver.before_write`.
+        While the socket takes no more, and when nothing more can be written, that is none.
         """
-        self._connection.driver.before_write(collect, at_once=at_once)
+        connection = self._connection
+        driver = connection.driver
+        if driver.congested or self.closed or self.closing or not self.peer_reads:
+            return 0
+        taken = connection.engine.connection.send_data(self.number, data, stream)
+        driver.touch_data()
+        return taken
 
     @property
     def congested(self) -> bool:

@@ -162,6 +162,10 @@ class _Choosing:
         return self._engine.connection
 
     @property
+    def events(self) -> list[Event]:
+        return self._engine.events
+
+    @property
     def wants_input(self) -> bool:
         return self._engine.wants_input
 

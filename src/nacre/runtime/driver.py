@@ -144,10 +144,11 @@ class Driver(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received_at = now = self.loop.time()
+        self._came += nbytes
+        quick = now - self._asked_at < self._poll.seconds and self._came <= BRIEF
         self.engine.receive(self._buffer[:nbytes], now)
         self.settle()
-        self._came += nbytes
-        if now - self._asked_at < self._poll.seconds and self._came <= BRIEF:
+        if quick:
             self._poll.stay_awake()
         silent = self.engine.phase is not Phase.CONNECTION and not self.engine.output_size
         if silent and self.transport is not None:
@@ -209,19 +210,21 @@ class Driver(asyncio.BufferedProtocol):
         """
         self._at_once = self._at_once or at_once
         self._collectors.append(collect)
-        self.touch()
+        if not self._scheduled:
+            self.touch()
 
-    def flush_if_large(self) -> None:
-        """Write now when much is waiting, so that the outbox stays small."""
+    def touch_data(self) -> None:
+        """Data was put out: do as :meth:`touch`, and write now when much is waiting."""
         if self.engine.output_size >= FLUSH:
             self.flush()
+        if not self._scheduled:
+            self.touch()
 
     def flush(self) -> None:
         """Hand what was put out to the transport."""
-        if self.transport is not None and self.engine.output_size:
+        if self.transport is not None and (output := self.engine.take_output()):
             # A view: the transport slices off what it could not send, and would copy it.
-            output = memoryview(self.engine.take_output())
-            self.transport.write(output)
+            self.transport.write(memoryview(output))
             brief = self._came <= BRIEF and len(output) <= BRIEF
             self._asked_at = self.loop.time() if brief else 0.0
             self._came = 0
@@ -242,7 +245,8 @@ class Driver(asyncio.BufferedProtocol):
             self._finish_turn()
 
     def _finish_turn(self) -> None:
-        self._dispatch()
+        if self.engine.events:
+            self._dispatch()
         self.flush()
         if self.engine.phase is Phase.CLOSED:
             self._finish()
@@ -257,19 +261,19 @@ class Driver(asyncio.BufferedProtocol):
             return
         self._dispatching = True
         try:
-            while events := self.engine.take_events():
-                self._owner.handle(events)
+            while self.engine.events:
+                self._owner.handle(self.engine.take_events())
         finally:
             self._dispatching = False
 
     def _pace(self) -> None:
         transport = self.transport
-        if transport is None or transport.is_closing() or self.engine.phase is Phase.CLOSED:
+        if transport is None or self.engine.phase is Phase.CLOSED:
             return
         reading = self.engine.wants_input and not (
             self.congested and transport.get_write_buffer_size() > UNSENT
         )
-        if reading != self._reading:
+        if reading != self._reading and not transport.is_closing():
             self._reading = reading
             if reading:
                 transport.resume_reading()

@@ -7,9 +7,9 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from nacre.errors import SFTPError
 from nacre.limits import MIB
@@ -132,9 +132,9 @@ class Remote:
     def __init__(self, session: SFTPSession) -> None:
         self.session = session
 
-    async def stat(self, path: str, *, follow: bool = True) -> Attributes:
+    def stat(self, path: str, *, follow: bool = True) -> Coroutine[Any, Any, Attributes]:
         """See :class:`Place`."""
-        return await self.session.request(msg.Stat(path) if follow else msg.LStat(path))
+        return self.session.request(msg.Stat(path) if follow else msg.LStat(path))
 
     async def listing(self, path: str) -> AsyncIterator[Entry]:
         """See :class:`Place`. Names that could lead elsewhere are an error."""

@@ -179,7 +179,8 @@ class Service:
             self._take_calls()
             self._carry_out()
             self._send()
-            self._end_if_done()
+            if self._eof:
+                self._end_if_done()
         except Exception as error:
             self._fail(error)
 
@@ -241,7 +242,7 @@ class Service:
                 work = self._one_by_one(row)
             value, failed = None, None
             try:
-                value = threads.now(partial(carried_out, work))
+                value = threads.now(carried_out, work)
             except BlockingIOError:
                 if buffer is not None:
                     self._release(buffer)
@@ -256,14 +257,13 @@ class Service:
 
     def _do_plainly(self, threads: Threads, call: Call) -> None:
         """Carry out a call that is one call of the filesystem, and answer it."""
-        value, problem = threads.now(partial(outcome_now, self._filesystem, call))
+        value, problem = threads.now(outcome_now, self._filesystem, call)
         self._unsent += 1
-        self._log(problem)
-        answer(self._server, call, value, problem)
+        self._answer_one(call, value, problem)
 
     def _end_if_done(self) -> None:
         server = self._server
-        if self._eof and not self._input and server.wants_input:
+        if not self._input and server.wants_input:
             server.receive_eof()
             self._served = True
         if self._served and not (server.outstanding or self._queue or self._sender):
@@ -416,12 +416,12 @@ class Service:
         if buffer is not None:
             self._release(buffer)
         for call, (result, problem) in zip(calls, value, strict=True):
-            self._log(problem)
-            answer(self._server, call, result, problem)
+            self._answer_one(call, result, problem)
 
-    def _log(self, problem: OSError | None) -> None:
+    def _answer_one(self, call: Call, value: Any, problem: OSError | None) -> None:
         if problem is not None and isinstance(problem.__cause__, Exception):
             _logger.error("a filesystem failed", exc_info=problem.__cause__)
+        answer(self._server, call, value, problem)
 
     # --- buffers for what is read ---
 
@@ -462,7 +462,7 @@ class Service:
             else:
                 queue[0] = memoryview(piece)[taken:]
         if left < TURN and (
-            queue or self._ready or self._calls or self._input or not self._server.wants_input
+            queue or self._ready or self._calls or self._input or not self._server.hungry
         ):
             self._schedule()
 
@@ -486,7 +486,7 @@ class Service:
             self._release(piece.obj)
         if not self._queue:
             self._unsent = 0
-            if not self._server.outstanding:
+            if self._buffers and not self._server.outstanding:
                 # Nothing goes on: an idle session holds no memory.
                 self._buffers.clear()
 

@@ -73,20 +73,14 @@ class ChannelLine:
     """A channel as a line."""
 
     def __init__(self, channel: Channel) -> None:
+        self.before_write = channel.before_write
         self._channel = channel
         self._writer = Writer(channel)
         self._owed = 0
 
-    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
-        """See :class:`Line`."""
-        self._channel.before_write(collect, at_once=at_once)
-
     def try_write(self, data: Buffer) -> int:
         """See :class:`Line`."""
-        channel = self._channel
-        if channel.congested or channel.takes_no_data:
-            return 0
-        return channel.send(memoryview(data)[:SLICE], 0)
+        return self._channel.send(memoryview(data)[:SLICE], 0)
 
     async def write(self, data: Buffer) -> None:
         """See :class:`Line`."""
@@ -414,13 +408,16 @@ class SFTPSession:
 
     def _take_output(self) -> None:
         """Put small requests into the queue, joined."""
-        pieces = self.client.data_to_send()
-        while pieces:
-            joined: list[Buffer] = []
-            size = 0
-            while pieces and (not joined or size + len(pieces[0]) <= _JOINED):
-                size += len(pieces[0])
-                joined.append(pieces.pop(0))
+        joined: list[Buffer] = []
+        room = _JOINED
+        for piece in self.client.data_to_send():
+            room -= len(piece)
+            if room < 0 and joined:
+                self._queue.append(memoryview(b"".join(joined)))
+                joined = []
+                room = _JOINED - len(piece)
+            joined.append(piece)
+        if joined:
             self._queue.append(memoryview(b"".join(joined)))
 
     def _flush(self) -> None:

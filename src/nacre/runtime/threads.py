@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -90,19 +91,19 @@ class Threads:
         """Whether work that is short may be done on the loop: the storage is prompt, and was."""
         return self._prompt and not self._wary
 
-    def now(self, work: Callable[[], T]) -> T:
+    def now(self, work: Callable[..., T], *arguments: Any) -> T:
         """Return what ``work`` does, done here and now; not for a while again if it took its time.
 
         :raises BlockingIOError: it would have had to wait; it must be done in a thread.
         """
-        before = self._loop.time()
+        before = monotonic()
         try:
-            return work()
+            return work(*arguments)
         except BlockingIOError:
             self._wary = _WARY
             raise
         finally:
-            if self._loop.time() - before > SLOW:
+            if monotonic() - before > SLOW:
                 self._wary = _WARY
 
     def report(self, job: _Job) -> None:

@@ -137,7 +137,7 @@ def take_attributes(reader: Reader) -> Attributes:
     """
     flags = reader.u32()
     if flags == _USUAL:
-        return Attributes(*_USUAL_FIELDS.unpack(reader.octets(_USUAL_FIELDS.size)))
+        return Attributes(*reader.unpack(_USUAL_FIELDS))
     if flags & ~_KNOWN:
         raise MalformedMessage(f"attributes with unknown flags 0x{flags & ~_KNOWN:x}")
     size = uid = gid = permissions = atime = mtime = None

@@ -98,9 +98,10 @@ class Client:
         if request.EXTENSION and not self.offers(request.EXTENSION):
             raise LocalProtocolError(f"the server does not offer {request.EXTENSION}")
         body = (text(request.EXTENSION) if request.EXTENSION else b"") + request.encode()
-        self._check_size(len(body))
+        size = len(body)
+        self._check_size(size)
         number = self._new_id(request)
-        self._output.append(_REQUEST.pack(5 + len(body), request.NUMBER, number) + body)
+        self._output.append(_REQUEST.pack(5 + size, request.NUMBER, number) + body)
         return number
 
     def send_read(self, handle: bytes, offset: int, length: int) -> int:
@@ -146,7 +147,7 @@ class Client:
         results: list[tuple[int, Result]] = []
         try:
             self._inbox.feed(data)
-            while (parts := self._inbox.next_parts()) is not None:
+            while self._inbox.left and (parts := self._inbox.next_parts()) is not None:
                 if self._ready:
                     results.append(self._accept(parts))
                 else:
@@ -200,8 +201,8 @@ class Client:
         if len(packet) < _DATA.size:
             packet = joined(parts)
             parts = [packet]
-        if len(packet) < _ANSWER.size:
-            raise MalformedMessage("an answer without a request id")
+            if len(packet) < _ANSWER.size:
+                raise MalformedMessage("an answer without a request id")
         kind, number = _ANSWER.unpack_from(packet)
         request = self._pending.pop(number, None)
         if request is None:

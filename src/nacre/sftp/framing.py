@@ -18,12 +18,15 @@ class Inbox:
 
     Nothing is copied: a packet is handed out where it lies, in as many parts as portions it came
     in. So a portion's memory must not be used again by the caller.
+
+    :ivar left: octets of the portion that have not been looked at.
     """
 
-    __slots__ = ("_at", "_bound", "_head", "_missing", "_parts", "_view")
+    __slots__ = ("_at", "_bound", "_head", "_missing", "_parts", "_view", "left")
 
     def __init__(self, bound: int) -> None:
         """Take packets of at most ``bound`` octets, their length field not counted."""
+        self.left = 0
         self._bound = bound
         self._view = memoryview(b"")
         self._at = 0
@@ -32,24 +35,20 @@ class Inbox:
         self._missing = 0
 
     @property
-    def hungry(self) -> bool:
-        """Whether every octet that was fed has been looked at."""
-        return self._at == len(self._view)
-
-    @property
     def partial(self) -> bool:
         """Whether the stream is in the middle of a packet."""
-        return self._missing > 0 or len(self._head) > 0 or not self.hungry
+        return self._missing > 0 or len(self._head) > 0 or self.left > 0
 
     def feed(self, data: Buffer) -> None:
-        """Take the next portion; then call ``next`` or ``next_parts`` until it returns None.
+        """Take the next portion; then call ``next`` or ``next_parts`` until nothing is ``left``.
 
         :raises LocalProtocolError: when the portion before still holds whole packets.
         """
-        if self._at != len(self._view):
+        if self.left:
             raise LocalProtocolError("packets of the portion before are still waiting")
         self._view = memoryview(data)
         self._at = 0
+        self.left = len(self._view)
 
     def next(self) -> memoryview | None:
         """Return the next packet without its length, or None when no whole one is there.
@@ -62,14 +61,12 @@ class Inbox:
 
     def next_parts(self) -> list[memoryview] | None:
         """Return the next packet as :meth:`next` does, in parts that follow one another."""
-        if self._at == len(self._view):
-            return None
         if not self._missing and not self._take_length():
             return None
-        part = self._take(self._missing)
-        if len(part):
-            self._parts.append(part)
-            self._missing -= len(part)
+        size = min(self._missing, self.left)
+        if size:
+            self._parts.append(self._take(size))
+            self._missing -= size
         if self._missing:
             if len(self._parts) == _PARTS:
                 self._parts = [joined(self._parts)]
@@ -78,11 +75,12 @@ class Inbox:
         return parts
 
     def _take_length(self) -> bool:
-        if not self._head and len(self._view) - self._at >= 4:
+        if not self._head and self.left >= 4:
             size = _LENGTH.unpack_from(self._view, self._at)[0]
             self._at += 4
+            self.left -= 4
         else:
-            self._head += self._take(4 - len(self._head))
+            self._head += self._take(min(4 - len(self._head), self.left))
             if len(self._head) < 4:
                 return False
             size = _LENGTH.unpack(self._head)[0]
@@ -95,9 +93,10 @@ class Inbox:
         return True
 
     def _take(self, size: int) -> memoryview:
-        part = self._view[self._at : self._at + size]
-        self._at += len(part)
-        return part
+        start = self._at
+        self._at += size
+        self.left -= size
+        return self._view[start : self._at]
 
 
 def joined(parts: list[memoryview]) -> memoryview:

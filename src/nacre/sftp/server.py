@@ -74,7 +74,7 @@ DATA_ROOM = _DATA_HEAD.size
 """Octets in front of a DATA packet's data."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request that waits for its answer.
 
@@ -84,6 +84,7 @@ class Call:
         order of the handles in the request.
     """
 
+    # Not frozen: one is made per request, and what can't be changed costs twice as much to make.
     id: int
     request: Request[Any]
     files: tuple[object, ...]
@@ -121,9 +122,14 @@ class Server:
         self._ended = False
 
     @property
+    def hungry(self) -> bool:
+        """Whether all of the last portion became calls: ``receive`` may be called."""
+        return not self._inbox.left
+
+    @property
     def wants_input(self) -> bool:
-        """Whether ``receive`` may be called: all of the last portion became calls."""
-        return self._inbox.hungry and not self._full and not self._ended
+        """Whether ``receive`` should be called: there is room for what may come of it."""
+        return not (self._inbox.left or self._ended or self._full)
 
     @property
     def outstanding(self) -> int:
@@ -147,10 +153,10 @@ class Server:
     def receive(self, data: Buffer) -> None:
         """Take what the client sent, in any portions; ``data`` must not change afterwards.
 
-        :raises LocalProtocolError: ``wants_input`` is false.
+        :raises LocalProtocolError: there are still calls in the last portion, or the session ended.
         """
-        if not self.wants_input:
-            raise LocalProtocolError("no more is taken now")
+        if self._ended:
+            raise LocalProtocolError("the session has ended")
         self._inbox.feed(data)
 
     def receive_eof(self) -> None:
@@ -168,7 +174,7 @@ class Server:
         :raises RemoteProtocolError: the client broke the protocol; nothing more is taken.
         """
         try:
-            while not (self._inbox.hungry or self._ended or self._full):
+            while self._inbox.left and not (self._ended or self._full):
                 parts = self._inbox.next_parts()
                 if parts is None:
                     break

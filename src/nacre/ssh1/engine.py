@@ -64,7 +64,7 @@ class _Engine(Machine):
     def __init__(self, options: Options, announce: str, *, random: Random) -> None:
         super().__init__(options, announce)
         self._random = random
-        self._outbox = Outbox(self._events, random=random, trace=options.trace)
+        self._outbox = Outbox(self.events, random=random, trace=options.trace)
         self._inbox = Inbox(options.limits)
         self._connection: ClientConnection | ServerConnection | None = None
         self._handlers: dict[int, Handler] = {
@@ -188,7 +188,7 @@ class _Engine(Machine):
 
     def _take(self, payload: Buffer) -> None:
         if self._options.trace:
-            self._events.append(MessageSeen("in", bytes(payload)))
+            self.events.append(MessageSeen("in", bytes(payload)))
         number = payload[0]
         if number in routes.LEGAL[self._stage] or number in routes.ALWAYS:
             self._handlers[number](payload)
@@ -221,7 +221,7 @@ class _Engine(Machine):
         if peer is None:
             return b""
         self._check_version(peer)
-        self._events.append(
+        self.events.append(
             VersionReceived(VERSION, self._line.decode(), safe(peer.line), peer.before)
         )
         self._banner = None
@@ -254,7 +254,7 @@ class _Engine(Machine):
         Ignore.decode(payload)
 
     def _receive_debug(self, payload: Buffer) -> None:
-        self._events.append(DebugReceived(False, safe(Debug.decode(payload).text)))
+        self.events.append(DebugReceived(False, safe(Debug.decode(payload).text)))
 
     # --- phase 4 ---
 
@@ -262,7 +262,7 @@ class _Engine(Machine):
         """Begin with channels: the user is in."""
         self._connection = kind(
             self._outbox,
-            self._events,
+            self.events,
             self._asks,
             self._limits,
             originators=bool(flags),
@@ -314,7 +314,7 @@ class Client(_Engine):
             random=random,
             outbox=self._outbox,
             inbox=self._inbox,
-            events=self._events,
+            events=self.events,
         )
         self._handlers[Msg.SMSG_PUBLIC_KEY] = self._receive_keys
         self._handlers[Msg.SMSG_SUCCESS] = self._receive_key_taken
@@ -348,7 +348,7 @@ class Client(_Engine):
         exchange = self._exchange
         self._auth = ClientAuth(
             self._outbox,
-            self._events,
+            self.events,
             self._asks,
             self._client_options,
             exchange.session_id,
@@ -385,7 +385,7 @@ class Client(_Engine):
 
     def _open(self, auth: ClientAuth) -> None:
         self._connect(ClientConnection, self._exchange.flags)
-        self._events.append(Authenticated(auth.user, auth.methods))
+        self.events.append(Authenticated(auth.user, auth.methods))
 
 
 class Server(_Engine):
@@ -412,7 +412,7 @@ class Server(_Engine):
             random=random,
             outbox=self._outbox,
             inbox=self._inbox,
-            events=self._events,
+            events=self.events,
         )
         self._handlers[Msg.CMSG_SESSION_KEY] = self._receive_session_key
 
@@ -430,7 +430,7 @@ class Server(_Engine):
         self.phase = Phase.AUTHENTICATION
         self._auth = ServerAuth(
             self._outbox,
-            self._events,
+            self.events,
             self._asks,
             self._server_options,
             self._exchange.session_id,

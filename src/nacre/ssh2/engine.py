@@ -75,7 +75,7 @@ class _Engine(Machine):
     ) -> None:
         super().__init__(options, options.announce)
         limits = options.limits
-        self._outbox = Outbox(PlainSealer(random), limits, self._events, trace=options.trace)
+        self._outbox = Outbox(PlainSealer(random), limits, self.events, trace=options.trace)
         self._inbox = Inbox(PlainOpener(limits.packet), limits)
         self._kex = KeyExchange(
             self.role,
@@ -84,7 +84,7 @@ class _Engine(Machine):
             random=random,
             outbox=self._outbox,
             inbox=self._inbox,
-            events=self._events,
+            events=self.events,
             asks=self._asks,
         )
         self._auth = None
@@ -175,7 +175,7 @@ class _Engine(Machine):
 
     def take_output(self) -> bytearray:
         """Return the octets to send; the caller owns them."""
-        if self._outbox.octets > self._limits.rekey_bytes and self._mux is not None:
+        if self._outbox.octets > self._limits.rekey_bytes and self.phase is Phase.CONNECTION:
             self.rekey()
         return self._outbox.take()
 
@@ -204,18 +204,18 @@ class _Engine(Machine):
     def _note_time(self, now: float) -> None:
         self._now = now
         if self._mux is not None:
-            self._mux.tick(now)
+            self._mux.now = now
 
     # --- the packet loop ---
 
     def _loop(self) -> None:
         inbox, asks = self._inbox, self._asks
-        while not asks.blocking and self._banner is None:
+        while inbox.left and not asks.blocking and self._banner is None:
             payload = inbox.next()
             if payload is None:
                 break
             if self._options.trace:
-                self._events.append(MessageSeen("in", bytes(payload)))
+                self.events.append(MessageSeen("in", bytes(payload)))
             number = payload[0]
             handler = self._table[number]
             if handler is None:
@@ -293,7 +293,7 @@ class _Engine(Machine):
         self._check_version(peer)
         lines = (self._line, peer.line)
         self._kex.versions(*(lines if self.role is Role.CLIENT else lines[::-1]))
-        self._events.append(
+        self.events.append(
             VersionReceived("2.0", self._line.decode(), safe(peer.line), peer.before)
         )
         self._banner = None
@@ -364,7 +364,7 @@ class _Engine(Machine):
 
     def _receive_debug(self, payload: Buffer) -> None:
         message = Debug.decode(payload)
-        self._events.append(DebugReceived(message.always_display, safe(message.text)))
+        self.events.append(DebugReceived(message.always_display, safe(message.text)))
 
     def _receive_kexinit(self, payload: Buffer) -> None:
         self._kex.receive_kexinit(payload)
@@ -389,7 +389,7 @@ class _Engine(Machine):
         self._ext_infos_left -= 1
         extensions = ExtInfo.decode(payload, self._limits.extensions).extensions
         self._peer_pings = self._peer_pings or extensions.get(PING_EXTENSION) == b"0"
-        self._events.append(ExtensionsReceived(extensions))
+        self.events.append(ExtensionsReceived(extensions))
         self._extended(extensions)
 
     def _extended(self, extensions: dict[str, bytes]) -> None:
@@ -399,7 +399,7 @@ class _Engine(Machine):
         send_reply(self._outbox, Pong(Ping.decode(payload).data).encode())
 
     def _receive_pong(self, payload: Buffer) -> None:
-        self._events.append(PongReceived(Pong.decode(payload).data))
+        self.events.append(PongReceived(Pong.decode(payload).data))
 
     # --- phase 3 ---
 
@@ -412,8 +412,8 @@ class _Engine(Machine):
         if not auth.succeeded:
             return
         self._kex.authenticated()
-        self._mux = Mux(self.role, self._outbox, self._events, self._asks, self._limits)
-        self._mux.tick(self._now)
+        self._mux = Mux(self.role, self._outbox, self.events, self._asks, self._limits)
+        self._mux.now = self._now
         self._rest = Rest.CONNECTION
         self.phase = Phase.CONNECTION
 
@@ -468,7 +468,7 @@ class Client(_Engine):
     def _begin_auth(self) -> None:
         if self._begun is None:
             self._begun = ClientAuth(
-                self._outbox, self._events, self._asks, self._client_options, self._kex.session_id
+                self._outbox, self.events, self._asks, self._client_options, self._kex.session_id
             )
             self._begun.server_algorithms = self._server_algorithms
             self._begun.start()
@@ -511,6 +511,6 @@ class Server(_Engine):
                 DisconnectCode.SERVICE_NOT_AVAILABLE,
             )
         self._auth = ServerAuth(
-            self._outbox, self._events, self._asks, self._server_options, self._kex.session_id
+            self._outbox, self.events, self._asks, self._server_options, self._kex.session_id
         )
         self._outbox.send(ServiceAccept(service).encode())

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import TypeAlias
+from struct import error as StructError
+from typing import Any, TypeAlias
 
 from nacre.errors import MalformedMessage
 
@@ -44,7 +45,8 @@ def string(value: Buffer) -> bytes:
 
 def text(value: str) -> bytes:
     """Return a ``string`` that holds UTF-8; surrogate escapes give back their octets."""
-    return string(value.encode("utf-8", "surrogateescape"))
+    octets = value.encode("utf-8", "surrogateescape")
+    return _U32.pack(len(octets)) + octets
 
 
 def mpint(value: int) -> bytes:
@@ -84,38 +86,49 @@ class Reader:
         self._data = data
         self._position = position
 
-    def _take(self, size: int) -> int:
-        start = self._position
-        end = start + size
-        if end > len(self._data):
-            raise MalformedMessage(
-                f"a field of {size} bytes is cut off after {len(self._data) - start}"
-            )
-        self._position = end
-        return start
+    def _cut_off(self, size: int) -> MalformedMessage:
+        return MalformedMessage(f"a field of {size} bytes is cut off after {self.remaining}")
+
+    def unpack(self, layout: Struct) -> tuple[Any, ...]:
+        """Take the fields of ``layout``."""
+        try:
+            values = layout.unpack_from(self._data, self._position)
+        except StructError:
+            raise self._cut_off(layout.size) from None
+        self._position += layout.size
+        return values
 
     def u8(self) -> int:
         """Take a ``byte``."""
-        return self._data[self._take(1)]
+        return self.octets(1)[0]
 
     def boolean(self) -> bool:
         """Take a ``boolean``: all non-zero values are true (RFC 4251 section 5)."""
-        return self._data[self._take(1)] != 0
+        return self.octets(1) != b"\x00"
 
     def u32(self) -> int:
         """Take a ``uint32``."""
-        value: int = _U32.unpack_from(self._data, self._take(4))[0]
+        # Not by ``unpack``: no value is taken as often.
+        try:
+            value: int = _U32.unpack_from(self._data, self._position)[0]
+        except StructError:
+            raise self._cut_off(4) from None
+        self._position += 4
         return value
 
     def u64(self) -> int:
         """Take a ``uint64``."""
-        value: int = _U64.unpack_from(self._data, self._take(8))[0]
+        value: int = self.unpack(_U64)[0]
         return value
 
     def octets(self, size: int) -> bytes:
         """Take ``size`` octets that have no length of their own."""
-        start = self._take(size)
-        return bytes(self._data[start : start + size])
+        start = self._position
+        end = start + size
+        if end > len(self._data):
+            raise self._cut_off(size)
+        self._position = end
+        return bytes(self._data[start:end])
 
     def string(self) -> bytes:
         """Take a ``string`` of any octets."""
@@ -163,5 +176,5 @@ class Reader:
 
     def end(self) -> None:
         """Check that nothing is left."""
-        if self.remaining:
+        if self._position != len(self._data):
             raise MalformedMessage(f"{self.remaining} bytes follow the last field")

@@ -186,7 +186,7 @@ class TestReceiving:
         pair.session()
         clock = count(0.0, 0.2)  # the round trip of the path: larger windows make it faster
         for now in islice(clock, 20):
-            pair.server.mux.tick(now)
+            pair.server.mux.now = now
             pair.client.mux.send_data(0, bytes(4000))
             pair.pump()
             pair.server.mux.credit(0, sum(len(event.data) for event in pair.server.happened()))
@@ -198,7 +198,7 @@ class TestReceiving:
             pair.pump()
         pair.session()
         for now in islice(clock, 20):
-            pair.server.mux.tick(now)
+            pair.server.mux.now = now
             pair.client.mux.send_data(1, bytes(4000))
             pair.pump()
             came = [event.data for event in pair.server.happened() if isinstance(event, Data)]
@@ -212,11 +212,11 @@ class TestReceiving:
         pair.pump()
         (ask,) = pair.server.questions()
         pair.server.answer(ask)
-        pair.client.mux.tick(0.1)
+        pair.client.mux.now = 0.1
         pair.pump()
         pair.client.mux.send_request(0, Shell())
         assert pair.client.mux.send_data(0, bytes(32 * MIB)) == 2 * MIB
-        pair.server.mux.tick(0.1)
+        pair.server.mux.now = 0.1
         pair.pump()
         adjusts = [end.mux._channels[0].receive.size for end in (pair.client, pair.server)]
         assert all(0.1 * 125e6 < size < 0.1 * 2 * 125e6 for size in adjusts)
@@ -229,7 +229,7 @@ class TestReceiving:
             pair.pump()
             (ask,) = pair.server.questions()
             pair.server.answer(ask)
-            pair.client.mux.tick(pair.client.mux.now + 0.2)
+            pair.client.mux.now = pair.client.mux.now + 0.2
             pair.pump()
             pair.client.happened()
             assert pair.client.mux._channels[number].receive.size >= 2 * MIB
@@ -239,7 +239,7 @@ class TestReceiving:
         pair = Pair(replace(SMALL, window_maximum=100_000))
         pair.session()
         for second in range(50):
-            pair.server.mux.tick(float(second))
+            pair.server.mux.now = float(second)
             pair.client.mux.send_data(0, bytes(900))
             pair.pump()
             pair.server.mux.credit(0, 900)

@@ -235,7 +235,7 @@ class Channels(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now += seconds
         for owner in self.owners:
-            owner.end.mux.tick(self.now)
+            owner.end.mux.now = self.now
 
     def arrive(self):
         while any(owner.end.outbox.payloads for owner in self.owners):

@@ -112,7 +112,8 @@ class Place:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        if self.directory != self._root:
+            self.close()
 
     def close(self) -> None:
         """Close the directory."""

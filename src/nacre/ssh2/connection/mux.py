@@ -68,7 +68,7 @@ class Mux:
     in the list. ``close_channel`` and ``credit`` of such a channel therefore do nothing; what
     would send something on it raises :class:`~nacre.errors.LocalProtocolError`.
 
-    :ivar now: the time, in seconds, that windows are measured with.
+    :ivar now: the time, in seconds, that windows are measured with; the owner sets it.
     """
 
     def __init__(
@@ -85,10 +85,6 @@ class Mux:
         self._windows = 0
         self._last_token = 0
         self._globals = GlobalRequests(role, outbox, events, asks, limits)
-
-    def tick(self, now: float) -> None:
-        """Note the time."""
-        self.now = now
 
     def resume(self) -> None:
         """Note that a key exchange ended, and with it the pause of data."""
@@ -131,7 +127,9 @@ class Mux:
             self._check_stream(state, stream)
         window = state.send
         offered = len(data)
-        size = min(offered, window.left) if self._outbox.takes_data else 0
+        size = offered if self._outbox.takes_data else 0
+        if size > window.left:
+            size = window.left
         state.blocked = size < offered
         window.left -= size
         packet = window.packet

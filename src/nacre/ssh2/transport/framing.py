@@ -19,11 +19,13 @@ class Inbox:
     over two calls is put together in memory of this object. ``keep`` must end each call, because
     the caller uses its buffer again.
 
+    :ivar left: octets that came and that no packet was made of yet.
     :ivar octets: payload octets opened under the present key.
     :ivar packets: packets opened under the present key.
     """
 
     def __init__(self, opener: Opener, limits: Limits) -> None:
+        self.left = 0
         self.octets = 0
         self.packets = 0
         self._opener = opener
@@ -55,8 +57,9 @@ class Inbox:
         self._decompressor = decompressor
 
     def feed(self, data: Buffer) -> None:
-        """Take octets; call ``next`` until it returns None, then ``keep``."""
+        """Take octets; call ``next`` until it returns None or nothing is left, then ``keep``."""
         self._view = memoryview(data)
+        self.left += len(data)
         self._at = 0
         self._decompressed = 0
 
@@ -68,16 +71,15 @@ class Inbox:
         if self._held:
             payload = self._next_held()
         else:
-            view, start = self._view, self._at
-            left = len(view) - start
-            if left < self._opener.header_size:
+            view, start, opener = self._view, self._at, self._opener
+            if self.left < opener.header_size:
                 return None
-            size = self._opener.packet_size(view[start:])
-            if left < size:
+            size = opener.packet_size(view[start:])
+            if self.left < size:
                 return None
-            end = start + size
-            payload = self._opener.open(view[start:end])
-            self._at = end
+            self._at = end = start + size
+            self.left -= size
+            payload = opener.open(view[start:end])
         if payload is None:
             return None
         self.packets += 1
@@ -102,11 +104,10 @@ class Inbox:
 
         :raises RemoteProtocolError: more is held than the bound allows.
         """
-        view, at = self._view, self._at
+        rest = self._view[self._at :] if self.left else b""
         self._view, self._at = b"", 0
-        if at == len(view):
+        if not rest:
             return
-        rest = view[at:]
         if self._held_at:
             del self._held[: self._held_at]
             self._held_at = 0
@@ -117,7 +118,7 @@ class Inbox:
     def clear(self) -> None:
         """Forget all: the connection has ended."""
         self._held.clear()
-        self._held_at = 0
+        self._held_at = self.left = 0
         self._view, self._at = b"", 0
 
     def _next_held(self) -> memoryview | None:
@@ -131,6 +132,7 @@ class Inbox:
         with memoryview(self._held) as held, held[start : start + size] as packet:
             payload = opener.open(packet)
         self._held_at += size
+        self.left -= size
         if self._held_at == len(self._held):
             self._held.clear()
             self._held_at = 0
