@@ -111,7 +111,7 @@ class Printed(Descriptor):
     """Our end of the pair of sockets that a process prints to."""
 
     def close(self) -> None:
-        """See :meth:`Descriptor.close`; who prints on gets SIGPIPE, as with a pipe."""
+        """See :meth:`Descriptor.close`; who prints on gets EPIPE and SIGPIPE, as with a pipe."""
         if self.number >= 0 and not self.ended:
             with socket.socket(fileno=os.dup(self.number)) as end, suppress(OSError):
                 end.shutdown(socket.SHUT_RD)

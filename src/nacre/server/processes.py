@@ -71,31 +71,24 @@ _Work = Coroutine[Any, Any, Exit]
 
 @contextmanager
 def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
-    with (
-        _ends(os.pipe()) as (their_in, our_in),
-        _ends(_socket_pair()) as (our_out, their_out),
-        _ends(os.pipe()) as (our_err, their_err),
-    ):
+    ends: list[int] = []
+    try:
+        for make in (os.pipe, _socket_pair, os.pipe):
+            ends += make()
+        their_in, our_in, our_out, their_out, our_err, their_err = ends
         child = Child(program, their_in, their_out, their_err, terminal=False)
-        for number in (their_in, their_out, their_err):
+    except BaseException:
+        for number in ends:
             os.close(number)
+        raise
+    for number in (their_in, their_out, their_err):
+        os.close(number)
     ours = [Descriptor(our_in), Printed(our_out), Descriptor(our_err)]
     try:
         yield child, _pump_pipes(session, child, *ours)
     finally:
         for descriptor in ours:
             descriptor.close()
-
-
-@contextmanager
-def _ends(numbers: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Two ends, closed again when what follows fails."""
-    try:
-        yield numbers
-    except BaseException:
-        for number in numbers:
-            os.close(number)
-        raise
 
 
 def _socket_pair() -> tuple[int, int]:
