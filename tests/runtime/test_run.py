@@ -242,3 +242,25 @@ async def test_one_octet_at_a_time(
     monkeypatch.setattr(Driver, "get_buffer", lambda self, hint: self._buffer[:1])
     async with client() as ssh:
         assert (await ssh.run("cat", input="x" * 5000)).stdout == "x" * 5000
+
+
+async def test_what_a_login_and_a_command_write(
+    make_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = nacre.generate("ssh-ed25519")
+    server = await make_server(policy=nacre.Users({"alice": key.public}))
+    writes: list[Driver] = []
+    flush = Driver.flush
+
+    def note(driver: Driver) -> None:
+        if driver.engine.output_size and driver.transport is not None:
+            writes.append(driver)
+        flush(driver)
+
+    monkeypatch.setattr(Driver, "flush", note)
+    async with client_for(server, keys=[key]) as ssh:
+        # The line; KEXINIT and the method's first message; NEWKEYS and the signed request.
+        assert writes.count(ssh.driver) == 3
+        await ssh.run("exit 0")
+        # The channel; the command with the end of its input. CLOSE leaves with what comes next.
+        assert writes.count(ssh.driver) == 5

@@ -14,6 +14,8 @@ from nacre.keys.key_options import parse_options
 from nacre.server import accounts
 from nacre.server.accounts import (
     Account,
+    RecentAccounts,
+    account_name,
     find_account,
     own_account,
     program,
@@ -45,6 +47,26 @@ def test_groups_are_the_accounts() -> None:
     assert set(find_account("nobody").groups) == set(os.getgrouplist("nobody", entry.pw_gid))
 
 
+async def test_accounts_are_looked_up_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def look(name: str) -> Account:
+        asked.append(name)
+        return find_account(name)
+
+    monkeypatch.setattr(accounts, "find_account", look)
+    recent = RecentAccounts()
+    assert await recent.find("nobody") == await recent.find("nobody") == find_account("nobody")
+    assert await recent.find(None) == own_account()
+    for _ in range(2):
+        with pytest.raises(AccountError):
+            await recent.find("no-such-account")
+    assert asked == ["nobody", "no-such-account", "no-such-account"]
+    monkeypatch.setattr(accounts, "RECENT", 0.0)
+    await recent.find("nobody")
+    assert asked[-1] == "nobody"
+
+
 def test_credentials_of_another() -> None:
     credentials = ALICE.credentials
     assert credentials is not None
@@ -55,21 +77,23 @@ def test_credentials_of_another() -> None:
 def test_virtual_user_under_root() -> None:
     user = User(name="alice")
     with pytest.raises(AccountError, match="nacre user set alice --run-as"):
-        virtual_login(user, None)
-    assert virtual_login(user, "nobody").account.name == "nobody"
-    assert virtual_login(replace(user, run_as="root"), "nobody").account.name == "root"
+        account_name(user, None)
+    assert account_name(user, "nobody") == "nobody"
+    assert account_name(replace(user, run_as="root"), "nobody") == "root"
 
 
 @as_root
 def test_account_without_a_shell_has_one_for_virtual_users() -> None:
-    assert virtual_login(User(name="alice"), "nobody").shell == "/bin/sh"
     nobody = find_account("nobody")
+    assert virtual_login(User(name="alice"), nobody).shell == "/bin/sh"
     assert system_login(nobody).shell == nobody.shell
 
 
 def test_virtual_user_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts.os, "geteuid", lambda: 123456)
-    login = virtual_login(User(name="alice", run_as="root", home="/srv"), None)
+    user = User(name="alice", run_as="root", home="/srv")
+    assert account_name(user, None) is None
+    login = virtual_login(user, own_account())
     assert (login.account.uid, login.home, login.name) == (123456, "/srv", "alice")
 
 

@@ -54,18 +54,31 @@ def test_levels(level: LogLevel, shown: list[str], capsys: pytest.CaptureFixture
     assert [one.partition("event=")[2].split()[0] for one in lines] == shown
 
 
-async def test_what_a_turn_of_the_loop_says_is_one_write(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is written on standard error, a piece for each write."""
     written: list[str] = []
     monkeypatch.setattr("sys.stderr.write", written.append)
+    return written
+
+
+async def test_what_is_said_in_a_short_time_is_one_write(written: list[str]) -> None:
     log = StderrLog(LogLevel.INFO)
     log({"event": "accepted", "connection": 1})
+    await asyncio.sleep(0)
     log({"event": "accepted", "connection": 2})
     assert written == []
-    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while not written:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
     assert [text.count("\n") for text in written] == [2]
     log({"event": "closed", "connection": 1})
     log.flush()
-    await asyncio.sleep(0)
     assert [text.count("\n") for text in written] == [2, 1]
+
+
+async def test_errors_are_written_at_once(written: list[str]) -> None:
+    log = StderrLog(LogLevel.INFO)
+    log({"event": "accepted", "connection": 1})
+    log({"event": "error"})
+    assert [text.count("\n") for text in written] == [2]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, overload
 
 from nacre.errors import (
     AuthenticationFailed,
@@ -64,6 +65,12 @@ _logger = logging.getLogger("nacre.client")
 
 MAX_OUTPUT = 16 * MIB
 """Octets of a command's output that ``run`` keeps by default."""
+
+
+_Question: TypeAlias = tuple[
+    Ask, Callable[[Any], Awaitable[Answer]], Callable[[NacreError], Answer]
+]
+"""What is asked, who answers, and what an error of theirs means as an answer."""
 
 
 class HostKeyCheck(Protocol):
@@ -137,6 +144,7 @@ class Connection(BaseConnection):
         self._credentials = credentials
         self._tried: list[str] = []
         self._can_continue: tuple[str, ...] = ()
+        self._questions: deque[_Question] = deque()
         self._forwards: Forwards | None = None
 
     # --- up to authentication ---
@@ -178,19 +186,33 @@ class Connection(BaseConnection):
         refusal: Callable[[NacreError], Answer],
     ) -> None:
         """Let somebody answer in a task; at most one such question is open at a time."""
+        idle = not self._questions
+        self._questions.append((ask, question, refusal))
+        if idle:
+            self.spawn(self._consult_all())
 
-        async def consult() -> None:
-            try:
-                self.answer(ask.ask_id, await question(ask))
-            except NacreError as error:
-                self.answer(ask.ask_id, refusal(error))
-            except Exception as error:
-                failure = NacreError(f"{type(ask).__name__} got no answer: {error!r}")
-                failure.__cause__ = error
-                code = DisconnectCode.AUTH_CANCELLED_BY_USER
-                self.fail(failure, code, "cancelled by the user")
+    async def _consult_all(self) -> None:
+        # What one answer leads to is asked in the same turn of the loop: where nobody has to be
+        # waited for, NEWKEYS and the request with its signature leave in one write.
+        while self._questions:
+            await self._consult_once(*self._questions[0])
+            self._questions.popleft()
 
-        self.spawn(consult())
+    async def _consult_once(
+        self,
+        ask: Ask,
+        question: Callable[[Any], Awaitable[Answer]],
+        refusal: Callable[[NacreError], Answer],
+    ) -> None:
+        try:
+            self.answer(ask.ask_id, await question(ask))
+        except NacreError as error:
+            self.answer(ask.ask_id, refusal(error))
+        except Exception as error:
+            failure = NacreError(f"{type(ask).__name__} got no answer: {error!r}")
+            failure.__cause__ = error
+            code = DisconnectCode.AUTH_CANCELLED_BY_USER
+            self.fail(failure, code, "cancelled by the user")
 
     def _on_client_version(self, event: VersionReceived) -> None:
         self._on_version(event)

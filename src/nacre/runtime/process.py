@@ -125,8 +125,11 @@ class Process:
         channel.on_request = self._accept_request
         channel.on_change = self._end_stdin_when_finished
 
-    async def _begin(self) -> None:
-        """Ask for everything at once, but for a terminal: no command runs where it was refused."""
+    async def _begin(self, *, no_input: bool = False) -> None:
+        """Ask for everything at once, but for a terminal: no command runs where it was refused.
+
+        :param no_input: say with the request that nothing follows.
+        """
         channel, start = self._channel, self._start
         await channel.wait_opened()
         for name, text in start.env.items():
@@ -139,7 +142,10 @@ class Process:
         lent = 0
         if start.agent:
             lent = channel.request(OtherRequest(AGENT_REQUEST, b""), want_reply=True)
-        if not await channel.granted(channel.request(start.request, want_reply=True)):
+        asked = channel.request(start.request, want_reply=True)
+        if no_input:
+            self.stdin.write_eof()
+        if not await channel.granted(asked):
             raise RequestFailed(
                 f"the server refused {start.description}: it may not allow that to this user"
             )
@@ -263,10 +269,11 @@ async def run_process(connection: Connection, start: Start, run: Run) -> Complet
     deadline = asyncio.timeout(run.timeout)
     try:
         async with deadline:
-            await process._begin()
-            with contextlib.suppress(StreamClosed):
-                await process.stdin.write(run.input)
-            process.stdin.write_eof()
+            await process._begin(no_input=not run.input)
+            if run.input:
+                with contextlib.suppress(StreamClosed):
+                    await process.stdin.write(run.input)
+                process.stdin.write_eof()
             while not allowance.exceeded and not process._finished:
                 await channel.changed.wait()
             if not allowance.exceeded:

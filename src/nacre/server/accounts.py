@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nacre.errors import AccountError
@@ -13,6 +15,9 @@ from nacre.keys.key_options import NO_OPTIONS, Options
 from nacre.server.child import Credentials, Program
 from nacre.server.sftp_service import Files
 from nacre.server.store import User
+
+RECENT = 1.0
+"""Seconds for which an account is what it was when it was looked up."""
 
 _FALLBACK_SHELL = "/bin/sh"
 _NO_SHELLS = {"nologin", "false"}
@@ -105,21 +110,52 @@ def _bars(shell: str) -> bool:
     return os.path.basename(shell) in _NO_SHELLS
 
 
-def virtual_login(user: User, run_as: str | None) -> Login:
-    """Return what a virtual user works as: this process's account, or the one that root names.
+def account_name(user: User, run_as: str | None) -> str | None:
+    """Return the name of the account a virtual user works as: None for that of this process.
 
-    :param run_as: the account for users who have none of their own.
+    :param run_as: the account for users who have none of their own, under root.
     :raises AccountError: a server of root has no account for the user.
     """
-    account = own_account()
-    if account.uid == 0:
-        chosen = user.run_as or run_as
-        if chosen is None:
-            raise AccountError(
-                f"{user.name} has no account to run as, and root's rights are not given unasked: "
-                f"`nacre user set {user.name} --run-as ACCOUNT`, or `nacre serve --run-as ACCOUNT`"
-            )
-        account = find_account(chosen)
+    if os.geteuid() != 0:
+        return None
+    chosen = user.run_as or run_as
+    if chosen is None:
+        raise AccountError(
+            f"{user.name} has no account to run as, and root's rights are not given unasked: "
+            f"`nacre user set {user.name} --run-as ACCOUNT`, or `nacre serve --run-as ACCOUNT`"
+        )
+    return chosen
+
+
+class RecentAccounts:
+    """Accounts, looked up in threads: the system may ask another machine (nsswitch.conf(5)).
+
+    What it said holds for :data:`RECENT` seconds, in which many may log in who work as the same
+    account.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str | None, tuple[float, Account]] = {}
+
+    async def find(self, name: str | None) -> Account:
+        """Return the account of this name, or for None the one this process runs as.
+
+        :raises AccountError: there is none.
+        """
+        clock = asyncio.get_running_loop().time
+        known = self._found.get(name)
+        if known is not None and clock() - known[0] < RECENT:
+            return known[1]
+        asked = clock()
+        look = own_account if name is None else partial(find_account, name)
+        account = await asyncio.to_thread(look)
+        self._found = {k: v for k, v in self._found.items() if asked - v[0] < RECENT}
+        self._found[name] = asked, account
+        return account
+
+
+def virtual_login(user: User, account: Account) -> Login:
+    """Return what a virtual user works as who has this account."""
     # An account for services has no shell; whoever named it for sessions wants one.
     barred = _bars(account.shell)
     home = user.home or account.home

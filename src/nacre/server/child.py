@@ -64,7 +64,8 @@ class Child:
     It is reaped in :meth:`end` and not before: until then nobody else can get its number, and a
     signal for the group can't hit a stranger.
 
-    :ivar exited: gets how the leader ended.
+    :ivar how: how the leader ended, or None while it runs.
+    :ivar on_exit: called when ``how`` is known.
     :ivar gone: done when nothing is left of the group.
     """
 
@@ -78,7 +79,8 @@ class Child:
         :raises ValueError: an argument or a variable can't be passed on.
         """
         self._loop = asyncio.get_running_loop()
-        self.exited: asyncio.Future[Exit] = self._loop.create_future()
+        self.how: Exit | None = None
+        self.on_exit: Callable[[], None] = lambda: None
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self._ended = False
         # Only the leader of a session can get a controlling terminal, and only by itself. So this
@@ -108,11 +110,10 @@ class Child:
         result = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         assert result is not None
         if result.si_code == os.CLD_EXITED:
-            how = Exit(result.si_status)
+            self.how = Exit(result.si_status)
         else:
-            how = Exit(None, result.si_status, result.si_code == os.CLD_DUMPED)
-        if not self.exited.done():
-            self.exited.set_result(how)
+            self.how = Exit(None, result.si_status, result.si_code == os.CLD_DUMPED)
+        self.on_exit()
         if self._ended:
             self._reap()
 
@@ -140,7 +141,7 @@ class Child:
         self._signal_group(signal.SIGHUP)
         self._signal_group(signal.SIGCONT)  # what is stopped can't die of SIGHUP
         self._killing = self._loop.call_later(GRACE, self.kill)
-        if self.exited.done():
+        if self.how is not None:
             self._reap()
 
     def kill(self) -> None:

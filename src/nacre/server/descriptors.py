@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from nacre.errors import NacreError
@@ -30,6 +31,7 @@ _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 class Descriptor:
     """A descriptor of ours that never blocks. Two tasks may use it: one reads, one writes.
 
+    :ivar ended: everything was read.
     :ivar waits: how often somebody began to wait for something to read.
     :ivar waiting: whether somebody does.
     """
@@ -39,8 +41,29 @@ class Descriptor:
         self.number = number
         self._loop = asyncio.get_running_loop()
         self._bulk = False
+        self.ended = False
         self.waits = 0
         self.waiting = False
+
+    def read(self) -> bytes | None:
+        """Return what there is, at most ``CHUNK`` octets: None when nothing is, b"" at the end."""
+        try:
+            data = os.read(self.number, CHUNK)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""  # EIO: nobody has the terminal's other side open any more
+        self.ended = not data
+        return data
+
+    def call_when_readable(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` as soon as a read would not block, once."""
+
+        def ready() -> None:
+            self._loop.remove_reader(self.number)
+            callback()
+
+        self._loop.add_reader(self.number, ready)
 
     async def readable(self) -> None:
         """Wait until a read would not block."""
@@ -88,8 +111,8 @@ class Printed(Descriptor):
     """Our end of the pair of sockets that a process prints to."""
 
     def close(self) -> None:
-        """See :meth:`Descriptor.close`; who prints on gets SIGPIPE, as with a pipe."""
-        if self.number >= 0:
+        """See :meth:`Descriptor.close`; who prints on gets EPIPE and SIGPIPE, as with a pipe."""
+        if self.number >= 0 and not self.ended:
             with socket.socket(fileno=os.dup(self.number)) as end, suppress(OSError):
                 end.shutdown(socket.SHUT_RD)
                 # What is left unread would be told to the process as a reset.
@@ -103,30 +126,82 @@ def _done(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-async def pump_out(source: Descriptor, sink: Writer) -> None:
-    """Send what a process prints, until it prints no more or nobody takes it."""
+async def pump_out(source: Descriptor, sink: Writer, data: bytes | None = None) -> None:
+    """Send what a process prints, until it prints no more or nobody takes it.
+
+    :param data: what was read already.
+    """
     turn = 0
-    while True:
-        try:
-            data = os.read(source.number, CHUNK)
-        except BlockingIOError:
+    while data != b"":
+        if data is None:
             await source.readable()
             turn = 0
-            continue
-        except OSError:
-            return  # EIO: nobody has the terminal's other side open any more
-        if not data:
-            return
-        if len(data) >= _PIPE_DEFAULT:
-            source.widen()
-        try:
-            await sink.write(data)
-        except NacreError:
-            return
-        turn += len(data)
-        if turn >= TURN:
-            await asyncio.sleep(0)
-            turn = 0
+        else:
+            if len(data) >= _PIPE_DEFAULT:
+                source.widen()
+            try:
+                await sink.write(data)
+            except NacreError:
+                return
+            turn += len(data)
+            if turn >= TURN:
+                await asyncio.sleep(0)
+                turn = 0
+        data = source.read()
+
+
+class Output:
+    """What a process prints on one stream. No task is at work before the first octet is there.
+
+    Most commands print on one stream, or on none.
+    """
+
+    def __init__(self, source: Descriptor, sink: Writer, on_end: Callable[[], None]) -> None:
+        """Begin to send it; ``on_end`` is called when ``ended``."""
+        self._source = source
+        self._sink = sink
+        self._on_end = on_end
+        self._pump: asyncio.Task[None] | None = None
+        source.call_when_readable(self._begin)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is printed, or nobody takes it: the descriptor is closed."""
+        return self._source.number < 0
+
+    def _begin(self) -> None:
+        if data := self._source.read():
+            loop = asyncio.get_running_loop()
+            self._pump = loop.create_task(pump_out(self._source, self._sink, data))
+            self._pump.add_done_callback(lambda _: self._end())
+        elif data is None:
+            self._source.call_when_readable(self._begin)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._source.close()
+        self._on_end()
+
+    async def stop(self) -> None:
+        """Send no more.
+
+        :raises Exception: what made it end that should not have.
+        """
+        if self._pump is not None:
+            await stop(self._pump)
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task unless it is done, and return when it is.
+
+    :raises Exception: what it raised.
+    """
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
 
 
 async def pump_in(source: Reader, sink: Descriptor) -> None:

@@ -17,6 +17,9 @@ from nacre.config.server import LogLevel
 
 _PLAIN = re.compile(r"[!#-<>-~]+")  # visible US-ASCII without the quote and the equals sign
 
+_LATER = 0.01
+"""Seconds that a line may wait for others."""
+
 
 def level_of(record: Mapping[str, object]) -> LogLevel:
     """Return from which level on a record is shown."""
@@ -34,8 +37,8 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
 class StderrLog:
     """Writes records up to a level.
 
-    On an event loop, what one turn has to say is written at once: a write for each line would cost
-    more than all the rest of it.
+    On an event loop, what a hundredth of a second has to say is one write: to write each line would
+    cost more than all the rest of it, and wake who reads the log. Errors are written at once.
     """
 
     def __init__(self, level: LogLevel, **always: object) -> None:
@@ -43,6 +46,7 @@ class StderrLog:
         self._level = level
         self._always = always
         self._lines: list[str] = []
+        self._flushing: asyncio.TimerHandle | None = None
         self._second = (0, "")
         # Where the records of errors come from, with stack traces.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
@@ -54,12 +58,13 @@ class StderrLog:
             return
         head = {"time": self._now(), "level": level.name.lower()}
         self._lines.append(line({**head, **self._always, **record}))
-        if len(self._lines) > 1:
-            return
-        try:
-            asyncio.get_running_loop().call_soon(self.flush)
-        except RuntimeError:
+        if level is LogLevel.ERROR:
             self.flush()
+        elif self._flushing is None:
+            try:
+                self._flushing = asyncio.get_running_loop().call_later(_LATER, self.flush)
+            except RuntimeError:
+                self.flush()
 
     def _now(self) -> str:
         seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
@@ -70,6 +75,9 @@ class StderrLog:
 
     def flush(self) -> None:
         """Write what was not written yet."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
         lines, self._lines = self._lines, []
         for text in _portions(lines):
             with suppress(OSError):  # nobody reads it any more
@@ -91,11 +99,10 @@ def _portions(lines: list[str]) -> Iterator[str]:
 
 def line(record: Mapping[str, object]) -> str:
     """Return a record as words; a value of more than one word is quoted as in JSON."""
-    return " ".join(f"{key}={_value(value)}" for key, value in record.items())
-
-
-def _value(value: object) -> str:
-    text = str(value)
-    if _PLAIN.fullmatch(text):
-        return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    words = []
+    for key, value in record.items():
+        text = str(value)
+        if not _PLAIN.fullmatch(text):
+            text = json.dumps(text, ensure_ascii=not text.isprintable())
+        words.append(f"{key}={text}")
+    return " ".join(words)

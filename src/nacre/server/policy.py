@@ -18,7 +18,7 @@ from nacre.protocol.requests import Exec, PtyRequest, Request, Subsystem
 from nacre.runtime.choose import SSH1
 from nacre.runtime.policy import Policy, with_modulus
 from nacre.runtime.session import Session
-from nacre.server.accounts import Login, virtual_login
+from nacre.server.accounts import Login, RecentAccounts, account_name, virtual_login
 from nacre.server.forwarding import Forwarding
 from nacre.server.store import User, UserStore
 from nacre.sftp.scp_command import parse_scp
@@ -143,6 +143,7 @@ class StorePolicy(AccountPolicy):
         self._ssh1_strict = ssh1_strict
         self._store = store
         self._run_as = run_as
+        self._accounts = RecentAccounts()
         self._secret = store.secret
         self._hashing = ThreadPoolExecutor(max(1, _HASHING // workers), "password")
 
@@ -213,10 +214,7 @@ class StorePolicy(AccountPolicy):
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return what the user works as now; a user removed meanwhile works as nothing."""
-        return await asyncio.to_thread(self._login, user)
-
-    def _login(self, name: str) -> Login:
-        user = self._find(name)
-        if user is None:
-            raise AccountError(f"{safe(name, 64)} was removed or disabled")
-        return virtual_login(user, self._run_as)
+        found = self._find(user)
+        if found is None:
+            raise AccountError(f"{safe(user, 64)} was removed or disabled")
+        return virtual_login(found, await self._accounts.find(account_name(found, self._run_as)))

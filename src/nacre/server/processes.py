@@ -7,16 +7,16 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from nacre.runtime.session import Session
-from nacre.runtime.stream import Writer
+from nacre.runtime.waiting import Gate
 from nacre.server.child import GRACE, Child, Exit, Program
-from nacre.server.descriptors import Descriptor, Printed, drop, pump_in, pump_out
+from nacre.server.descriptors import Descriptor, Output, Printed, drop, pump_in, pump_out, stop
 from nacre.server.pty import open_terminal, resize
 
 # fmt: off
@@ -38,7 +38,7 @@ class Processes:
         self._children: set[Child] = set()
 
     async def run(self, session: Session, program: Program) -> int | None:
-        """Run ``program`` until it and its output have ended, or the session has.
+        """Run ``program`` until it and its output have ended; when this is cancelled, it ends.
 
         With pipes, what the process left in the background and holds them keeps the session open,
         as OpenSSH has it; at a terminal the session ends with the process.
@@ -52,7 +52,7 @@ class Processes:
             child.gone.add_done_callback(lambda _: self._children.discard(child))
             session.on_signal = lambda name: _signal(child, name)
             try:
-                how = await _unless_closed(session, work)
+                how = await work
             finally:
                 child.end()
         return _report(session, how)
@@ -69,50 +69,26 @@ class Processes:
 _Work = Coroutine[Any, Any, Exit]
 
 
-async def _unless_closed(session: Session, work: _Work) -> Exit | None:
-    """Return what ``work`` does, or None when the channel was closed first."""
-    closed = asyncio.ensure_future(session.wait_closed())
-    working = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({closed, working}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        await _cancelled(closed, working)
-
-
-async def _cancelled(*tasks: asyncio.Task[Any] | asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @contextmanager
 def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
-    with (
-        _ends(os.pipe()) as (their_in, our_in),
-        _ends(_socket_pair()) as (our_out, their_out),
-        _ends(os.pipe()) as (our_err, their_err),
-    ):
+    ends: list[int] = []
+    try:
+        for make in (os.pipe, _socket_pair, os.pipe):
+            ends += make()
+        their_in, our_in, our_out, their_out, our_err, their_err = ends
         child = Child(program, their_in, their_out, their_err, terminal=False)
-        for number in (their_in, their_out, their_err):
+    except BaseException:
+        for number in ends:
             os.close(number)
+        raise
+    for number in (their_in, their_out, their_err):
+        os.close(number)
     ours = [Descriptor(our_in), Printed(our_out), Descriptor(our_err)]
     try:
         yield child, _pump_pipes(session, child, *ours)
     finally:
         for descriptor in ours:
             descriptor.close()
-
-
-@contextmanager
-def _ends(numbers: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Two ends, closed again when what follows fails."""
-    try:
-        yield numbers
-    except BaseException:
-        for number in numbers:
-            os.close(number)
-        raise
 
 
 def _socket_pair() -> tuple[int, int]:
@@ -135,17 +111,26 @@ async def _pump_pipes(
             stdin.close()
         await drop(session.stdin)
 
-    async def show(source: Descriptor, sink: Writer) -> None:
-        try:
-            await pump_out(source, sink)
-        finally:
-            source.close()
+    gate = Gate()
 
-    async def follow() -> Exit:
-        await asyncio.gather(show(stdout, session.stdout), show(stderr, session.stderr))
-        return await asyncio.shield(child.exited)
+    def over() -> bool:
+        return child.how is not None and all(output.ended for output in outputs)
 
-    return await _beside(feed(), follow())
+    def look() -> None:
+        if over():
+            gate.wake()
+
+    child.on_exit = look
+    outputs = Output(stdout, session.stdout, look), Output(stderr, session.stderr, look)
+    feeding = asyncio.create_task(feed())
+    try:
+        while not over():
+            await gate.wait()
+    finally:
+        await stop(feeding)
+        for output in outputs:
+            await output.stop()
+    return _how(child)
 
 
 @contextmanager
@@ -184,19 +169,21 @@ async def _pump_terminal(session: Session, child: Child, master: Descriptor) -> 
         await pump_in(session.stdin, master)
         await drop(session.stdin)
 
-    async def follow() -> Exit:
-        showing = asyncio.ensure_future(pump_out(master, session.stdout))
-        try:
-            how = await asyncio.shield(child.exited)
-            await _until_quiet(master, showing)
-            return how
-        finally:
-            await _cancelled(showing)
+    gate = Gate()
+    child.on_exit = gate.wake
+    feeding = asyncio.create_task(feed())
+    showing = asyncio.create_task(pump_out(master, session.stdout))
+    try:
+        while child.how is None:
+            await gate.wait()
+        await _until_quiet(master, showing)
+    finally:
+        await stop(feeding)
+        await stop(showing)
+    return _how(child)
 
-    return await _beside(feed(), follow())
 
-
-async def _until_quiet(master: Descriptor, showing: asyncio.Future[None]) -> None:
+async def _until_quiet(master: Descriptor, showing: asyncio.Task[None]) -> None:
     """Return when all was shown, or nothing more came for a while."""
     while not showing.done():
         waits = master.waits
@@ -205,23 +192,19 @@ async def _until_quiet(master: Descriptor, showing: asyncio.Future[None]) -> Non
             return
 
 
-async def _beside(feed: Awaitable[None], follow: _Work) -> Exit:
-    """Return what ``follow`` does, and end ``feed`` then."""
-    feeding = asyncio.ensure_future(feed)
-    try:
-        return await follow
-    finally:
-        await _cancelled(feeding)
-
-
 def _signal(child: Child, name: str) -> None:
     if name in SIGNALS:
         child.send_signal(signal.Signals[f"SIG{name}"])
 
 
-def _report(session: Session, how: Exit | None) -> int | None:
-    if how is None or how.signal is None:
-        return None if how is None else how.status
+def _how(child: Child) -> Exit:
+    assert child.how is not None
+    return child.how
+
+
+def _report(session: Session, how: Exit) -> int | None:
+    if how.signal is None:
+        return how.status
     name = f"signal {how.signal}"
     with suppress(ValueError):
         name = signal.Signals(how.signal).name.removeprefix("SIG")

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ SERVICES = ("all", "shell", "sftp")
 
 _NAME = re.compile(r"[\w.@+][\w.@+-]{0,63}", re.ASCII)
 _BUSY_SECONDS = 10
+_KEPT = 64
+"""How many different rows of users are kept in the form they are used in."""
 
 _METADATA = MetaData()
 _USERS = Table(
@@ -360,6 +363,7 @@ class UserStore:
                 raise UserStoreError(f"{name} has no key {key.fingerprint()}")
 
 
+@lru_cache(_KEPT)
 def _user(row: tuple[Any, ...]) -> User:
     values = dict(zip(_USERS.columns.keys(), row, strict=True))
     # SQLite has numbers for booleans.
