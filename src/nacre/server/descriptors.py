@@ -16,14 +16,17 @@ from contextlib import suppress
 from nacre.errors import NacreError
 from nacre.limits import KIB, MIB
 from nacre.runtime.stream import Reader, Writer, write_chunks
+from nacre.wire.codec import Buffer
+
+SOME = 64 * KIB
+"""Octets read at first: as many as a pipe holds, unless it is told to hold more."""
 
 CHUNK = 256 * KIB
-"""Octets moved at a time."""
+"""Octets moved at a time where there is much."""
 
 TURN = 1 * MIB
 """Octets one pump moves before other tasks get their turn."""
 
-_PIPE_DEFAULT = 64 * KIB
 _PIPE_BULK = 1 * MIB
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 
@@ -41,14 +44,22 @@ class Descriptor:
         self.number = number
         self._loop = asyncio.get_running_loop()
         self._bulk = False
+        self._block: memoryview | None = None
         self.ended = False
         self.waits = 0
         self.waiting = False
 
-    def read(self) -> bytes | None:
-        """Return what there is, at most ``CHUNK`` octets: None when nothing is, b"" at the end."""
+    def read(self) -> Buffer | None:
+        """Return what there is, at most ``CHUNK`` octets: None when nothing is, b"" at the end.
+
+        The next call may write over it.
+        """
+        block = self._block
         try:
-            data = os.read(self.number, CHUNK)
+            if block is None:
+                data: Buffer = os.read(self.number, SOME)
+            else:
+                data = block[: os.readv(self.number, [block])]
         except BlockingIOError:
             return None
         except OSError:
@@ -98,6 +109,12 @@ class Descriptor:
                 fcntl.fcntl(self.number, _F_SETPIPE_SZ, _PIPE_BULK)
         self._bulk = True
 
+    def read_much(self) -> None:
+        """Read more at a time from now on, into memory that stays in the processor's cache."""
+        if self._block is None:
+            self.widen()
+            self._block = memoryview(bytearray(CHUNK))
+
     def close(self) -> None:
         """Close it; a second call does nothing. Who waits must have been cancelled."""
         if self.number >= 0:
@@ -126,7 +143,7 @@ def _done(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-async def pump_out(source: Descriptor, sink: Writer, data: bytes | None = None) -> None:
+async def pump_out(source: Descriptor, sink: Writer, data: Buffer | None = None) -> None:
     """Send what a process prints, until it prints no more or nobody takes it.
 
     :param data: what was read already.
@@ -137,8 +154,8 @@ async def pump_out(source: Descriptor, sink: Writer, data: bytes | None = None) 
             await source.readable()
             turn = 0
         else:
-            if len(data) >= _PIPE_DEFAULT:
-                source.widen()
+            if len(data) == SOME:
+                source.read_much()
             try:
                 await sink.write(data)
             except NacreError:
