@@ -209,7 +209,8 @@ class Client:
             raise RemoteProtocolError(f"an answer to request {number}, which does not wait for one")
         if kind == FXP.DATA and isinstance(request, int) and request != _WRITING:
             return number, _data(parts, request)
-        packet = joined(parts)
+        if len(parts) > 1:
+            packet = joined(parts)
         if kind == FXP.STATUS:
             return number, _status(Reader(packet, 5), request)
         if isinstance(request, int) or kind != request.ANSWER:

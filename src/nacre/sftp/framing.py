@@ -63,7 +63,7 @@ class Inbox:
         """Return the next packet as :meth:`next` does, in parts that follow one another."""
         if not self._missing and not self._take_length():
             return None
-        size = min(self._missing, self.left)
+        size = self._missing if self._missing < self.left else self.left
         if size:
             self._parts.append(self._take(size))
             self._missing -= size

@@ -191,11 +191,7 @@ class AttributesRequest(Request[Attributes]):
 
     __slots__ = ()
     ANSWER = FXP.ATTRS
-
-    @classmethod
-    def decode_answer(cls, reader: Reader) -> Attributes:
-        """Take the attributes."""
-        return take_attributes(reader)
+    decode_answer = staticmethod(take_attributes)
 
 
 class PathRequest(Request[str]):
