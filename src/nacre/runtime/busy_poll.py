@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-AWAKE = 200e-6
-"""Seconds a loop stays awake after a message, if the last one came as soon.
+AWAKE = 300e-6
+"""Seconds a loop stays awake after a message, if that came as soon after ours.
 
-About what it takes to put two processes to sleep and to wake them: to wait that long in vain costs
-no more than sleeping, and who has just waited less seldom does so in vain.
+About what it takes two processes that sleep to wake each other: so an exchange between two that
+sleep begins to keep both awake, and who stays awake after a quick message seldom does so in vain.
 """
 
 BRIEF = 4096

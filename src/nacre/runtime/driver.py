@@ -144,11 +144,11 @@ class Driver(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received_at = now = self.loop.time()
+        self._came += nbytes
+        quick = now - self._asked_at < self._poll.seconds and self._came <= BRIEF
         self.engine.receive(self._buffer[:nbytes], now)
         self.settle()
-        self._came += nbytes
-        # What was answered at once counts as quick: two ends that both sleep would never be.
-        if now - self._asked_at < self._poll.seconds and self._came <= BRIEF:
+        if quick:
             self._poll.stay_awake()
         silent = self.engine.phase is not Phase.CONNECTION and not self.engine.output_size
         if silent and self.transport is not None:
