@@ -131,27 +131,30 @@ class RecentAccounts:
     """Accounts, looked up in threads: the system may ask another machine (nsswitch.conf(5)).
 
     What it said holds for :data:`RECENT` seconds, in which many may log in who work as the same
-    account.
+    account; those who ask in the same moment wait for one lookup.
     """
 
     def __init__(self) -> None:
-        self._found: dict[str | None, tuple[float, Account]] = {}
+        self._asked: dict[str | None, tuple[float, asyncio.Task[Account]]] = {}
 
     async def find(self, name: str | None) -> Account:
         """Return the account of this name, or for None the one this process runs as.
 
         :raises AccountError: there is none.
         """
-        clock = asyncio.get_running_loop().time
-        known = self._found.get(name)
-        if known is not None and clock() - known[0] < RECENT:
-            return known[1]
-        asked = clock()
-        look = own_account if name is None else partial(find_account, name)
-        account = await asyncio.to_thread(look)
-        self._found = {k: v for k, v in self._found.items() if asked - v[0] < RECENT}
-        self._found[name] = asked, account
-        return account
+        now = asyncio.get_running_loop().time()
+        asked_at, asked = self._asked.get(name, (0.0, None))
+        if asked is None or now - asked_at >= RECENT:
+            look = own_account if name is None else partial(find_account, name)
+            asked = asyncio.create_task(asyncio.to_thread(look))
+            self._asked = {k: v for k, v in self._asked.items() if now - v[0] < RECENT}
+            self._asked[name] = now, asked
+        try:
+            return await asyncio.shield(asked)
+        except AccountError:
+            # Whoever asks next may find that somebody made it meanwhile.
+            self._asked.pop(name, None)
+            raise
 
 
 def virtual_login(user: User, account: Account) -> Login:
