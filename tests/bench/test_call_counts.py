@@ -22,13 +22,13 @@ FEW, MANY = 8, 40
 
 CEILINGS = {
     ("send", "aes128-gcm@openssh.com"): 19,
-    ("receive", "aes128-gcm@openssh.com"): 22.79,
-    ("send", "chacha20-poly1305@openssh.com"): 28,
-    ("receive", "chacha20-poly1305@openssh.com"): 35.04,
+    ("receive", "aes128-gcm@openssh.com"): 21.79,
+    ("send", "chacha20-poly1305@openssh.com"): 27,
+    ("receive", "chacha20-poly1305@openssh.com"): 34.04,
 }
 """Calls per packet, of functions in Python and in C. Receiving includes the reader's credit."""
 
-RUN_CEILING = 18.75
+RUN_CEILING = 17
 """Calls per packet of those that one call of ``send_data`` makes of much data."""
 
 ALLOCATED = {"send": 0, "receive": 4}
