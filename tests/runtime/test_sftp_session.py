@@ -109,6 +109,22 @@ async def test_a_server_that_breaks_the_protocol_ends_the_session(
     assert line.closed
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0)
+
+
+async def give_up(task: asyncio.Task[object], sftp: SFTPClient, line: MemoryLine) -> None:
+    """Cancel it, let the answers come, and wait for what is sent because of them."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    line.release()
+    await sftp.stat("/")
+    await sftp.stat("/")
+
+
 async def test_a_handle_that_comes_too_late_is_closed(
     both: tuple[SFTPClient, MemoryLine],
 ) -> None:
@@ -118,12 +134,7 @@ async def test_a_handle_that_comes_too_late_is_closed(
     task = asyncio.create_task(sftp.open("/f", "rb"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    line.release()
-    await sftp.stat("/")
-    await sftp.stat("/")
+    await give_up(task, sftp, line)
     assert len(line.files.closed) == 1
 
 
@@ -135,7 +146,7 @@ async def test_a_file_is_opened_while_its_attributes_are_on_their_way(
     line.files.directories.add("/d")
     line.hold = True
     task = asyncio.create_task(sftp.get("/f", tmp_path / "f"))
-    await asyncio.sleep(0.01)
+    await until(lambda: any(line.held))
     assert sftp.session.client.waiting == 2
     line.release()
     await task
@@ -146,21 +157,11 @@ async def test_a_file_is_opened_while_its_attributes_are_on_their_way(
         await sftp.get("/none", tmp_path / "none")
     line.hold = True
     task = asyncio.create_task(sftp.get("/f", tmp_path / "g"))
-    await asyncio.sleep(0.01)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    line.release()
-    await sftp.stat("/")
-    await sftp.stat("/")
+    await until(lambda: any(line.held))
+    assert sftp.session.client.waiting == 2
+    await give_up(task, sftp, line)
     assert len(line.files.closed) == 2
     assert not (tmp_path / "g").exists()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - nobody tells of it
-            await asyncio.sleep(0)
 
 
 async def test_a_copy_is_opened_while_it_may_still_be_a_directory(
@@ -182,12 +183,7 @@ async def test_a_copy_is_opened_while_it_may_still_be_a_directory(
     task = asyncio.create_task(sftp.put(tmp_path / "f", "/g"))
     await until(lambda: any(line.held))
     assert sftp.session.client.waiting == 2
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    line.release()
-    await sftp.stat("/")
-    await sftp.stat("/")
+    await give_up(task, sftp, line)
     assert len(line.files.closed) == 3
 
 
