@@ -11,7 +11,7 @@ from nacre.errors import ConnectionLost
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
 from nacre.runtime.busy_poll import AWAKE, BRIEF, BusyPoll
-from nacre.runtime.driver import FLUSH, RECEIVE, RECEIVE_UNAUTHENTICATED, Driver
+from nacre.runtime.driver import EARLY, FLUSH, RECEIVE, RECEIVE_UNAUTHENTICATED, Driver
 
 
 class Engine:
@@ -329,6 +329,25 @@ async def test_a_quick_exchange_of_short_messages_keeps_the_loop_awake(
     clock.now += waited
     receive(made, came)
     assert clock.awake == awake
+
+
+async def test_what_comes_early_and_is_not_answered_is_acknowledged_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    acknowledged: list[int] = []
+    made, engine, _, _ = driver()
+    monkeypatch.setattr(
+        "nacre.runtime.driver._acknowledge", lambda _: acknowledged.append(len(engine.received))
+    )
+    receive(made, b"a server's line")
+    engine.phase = Phase.CONNECTION
+    receive(made, b"its host keys")
+    engine.output += b"answer"
+    receive(made, b"question")
+    made.flush()
+    receive(made, bytes(EARLY))
+    receive(made, b"much later")
+    assert acknowledged == [1, 2, 4]
 
 
 def receive(subject: Driver, octets: bytes) -> None:

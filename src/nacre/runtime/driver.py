@@ -32,6 +32,9 @@ Writers stop as soon as the socket takes no more: what comes on top of it are re
 does not read them.
 """
 
+EARLY = 16 * KIB
+"""Octets at a connection's start that are acknowledged at once: its login and first request."""
+
 LINGER = 5.0
 """Seconds the peer has, after the connection's end, to take what is unsent and to hang up."""
 
@@ -87,6 +90,7 @@ class Driver(asyncio.BufferedProtocol):
         "_came",
         "_collectors",
         "_dispatching",
+        "_early",
         "_linger",
         "_owner",
         "_poll",
@@ -118,6 +122,7 @@ class Driver(asyncio.BufferedProtocol):
         self._poll = BusyPoll.of(loop)
         self._asked_at = 0.0
         self._came = 0
+        self._early = EARLY
         self._at_once = False
         self._dispatching = False
         self._scheduled = False
@@ -150,9 +155,10 @@ class Driver(asyncio.BufferedProtocol):
         self.settle()
         if quick:
             self._poll.stay_awake()
-        silent = self.engine.phase is not Phase.CONNECTION and not self.engine.output_size
-        if silent and self.transport is not None:
-            _acknowledge(self.transport.get_extra_info("socket"))
+        if self._early > 0:
+            self._early -= nbytes
+            if not self.engine.output_size and self.transport is not None:
+                _acknowledge(self.transport.get_extra_info("socket"))
 
     def eof_received(self) -> bool:
         if self.engine.phase is not Phase.CLOSED:
@@ -320,7 +326,8 @@ def _acknowledge(sock: socket.socket | None) -> None:
     """Acknowledge what came at once, where the system can.
 
     A peer that has Nagle's algorithm on holds its second message back until the first one is
-    acknowledged: OpenSSH's client does so with what follows its NEWKEYS, for 40 ms a login.
+    acknowledged, for 40 ms: OpenSSH's client does so with what follows its NEWKEYS, its server with
+    the answer to the first channel, which follows a list of its host keys.
     """
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, AttributeError):
