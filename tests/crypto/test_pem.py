@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
 from nacre.crypto.pem import load_pem
-from nacre.crypto.sign import Ed25519Signer
+from nacre.crypto.sign_ed25519 import Ed25519Signer
 from nacre.errors import KeyFormatError, PassphraseRequired
 
 

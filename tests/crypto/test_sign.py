@@ -4,18 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.crypto.sign import (
-    DSAParameters,
-    DSASigner,
-    DSAVerifier,
-    ECDSASigner,
-    ECDSAVerifier,
-    Ed25519Signer,
-    Ed25519Verifier,
-    RSANumbers,
-    RSASigner,
-    RSAVerifier,
-)
+from nacre.crypto.sign_dsa import DSAParameters, DSASigner, DSAVerifier
+from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
+from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
+from nacre.crypto.sign_rsa import RSANumbers, RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError
 
 RSA_KEY = RSASigner.generate(1024)

@@ -308,10 +308,10 @@ def _named_keys(name: str, key: str, store: UserStore) -> list[PublicKey]:
 
 
 def _read_keys(file: str) -> list[UserKey]:
-    from nacre.keys import rsa1
     from nacre.keys.authorized_keys import parse
     from nacre.keys.files import MAXIMUM_SIZE
     from nacre.keys.key_options import NO_OPTIONS
+    from nacre.keys.rsa1_text import BEGIN
     from nacre.server.store import UserKey
 
     try:
@@ -319,7 +319,7 @@ def _read_keys(file: str) -> list[UserKey]:
             text = stream.read(MAXIMUM_SIZE)
     except OSError as error:
         raise UserStoreError(f"can't read {file}: {error.strerror}") from error
-    if b"PRIVATE KEY-----" in text or text.startswith(rsa1.BEGIN):
+    if b"PRIVATE KEY-----" in text or text.startswith(BEGIN):
         raise UserStoreError(f"{file} is a private key: give the public one, {file}.pub")
     found = parse(text)
     for number, reason in found.rejected:

@@ -1,8 +1,19 @@
-"""Points of elliptic curves as SSH writes them (RFC 5656 section 3.1)."""
+"""The NIST curves: points as SSH writes them (RFC 5656 section 3.1), and Diffie-Hellman on them."""
 
 from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from nacre.crypto.kex import Initiator
+from nacre.crypto.seal import Random
+from nacre.errors import KexFailed
+from nacre.wire.codec import mpint
+
+CURVES: dict[str, ec.EllipticCurve] = {
+    "nistp256": ec.SECP256R1(),
+    "nistp384": ec.SECP384R1(),
+    "nistp521": ec.SECP521R1(),
+}
 
 
 def uncompressed_point(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -11,3 +22,26 @@ def uncompressed_point(key: ec.EllipticCurvePrivateKey) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+class EcdhInitiator(Initiator):
+    """The client of an exchange (RFC 5656 section 4). The curves have cofactor 1."""
+
+    def __init__(self, name: str, random: Random) -> None:
+        self._curve = curve = CURVES[name]
+        # 64 bits more than the order has make the bias of the remainder negligible (FIPS 186-5
+        # appendix A.2.1).
+        spread = int.from_bytes(random(curve.key_size // 8 + 9), "big")
+        self._private = ec.derive_private_key(spread % (curve.group_order - 1) + 1, curve)
+        self.public = uncompressed_point(self._private)
+
+    def finish(self, reply: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.kex.Initiator.finish`."""
+        if len(reply) != len(self.public) or reply[0] != 4:
+            raise KexFailed(f"the peer's value is no uncompressed point of {self._curve.name}")
+        try:
+            peer = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, reply)
+            secret = self._private.exchange(ec.ECDH(), peer)
+        except ValueError:
+            raise KexFailed(f"the peer's value is no point of {self._curve.name}") from None
+        return mpint(int.from_bytes(secret, "big"))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from nacre.crypto.curves import uncompressed_point
 from nacre.crypto.kex import Initiator, KexMethod, Tier
 from nacre.crypto.seal import Random
 from nacre.errors import KexFailed
@@ -63,41 +61,23 @@ class X25519Method(KexMethod):
         return own.public, own.finish(public)
 
 
-class _EcdhInitiator(Initiator):
-    def __init__(self, curve: ec.EllipticCurve, random: Random) -> None:
-        self._curve = curve
-        # 64 bits more than the order has make the bias of the remainder negligible (FIPS 186-5
-        # appendix A.2.1).
-        spread = int.from_bytes(random(curve.key_size // 8 + 9), "big")
-        self._private = ec.derive_private_key(spread % (curve.group_order - 1) + 1, curve)
-        self.public = uncompressed_point(self._private)
-
-    def finish(self, reply: bytes) -> bytes:
-        """See :meth:`~nacre.crypto.kex.Initiator.finish`."""
-        if len(reply) != len(self.public) or reply[0] != 4:
-            raise KexFailed(f"the peer's value is no uncompressed point of {self._curve.name}")
-        try:
-            peer = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, reply)
-            secret = self._private.exchange(ec.ECDH(), peer)
-        except ValueError:
-            raise KexFailed(f"the peer's value is no point of {self._curve.name}") from None
-        return mpint(int.from_bytes(secret, "big"))
-
-
 class EcdhMethod(KexMethod):
     """ECDH on a NIST curve. The curves have cofactor 1: a point on the curve is a valid one."""
 
-    def __init__(self, name: str, hash_name: str, curve: ec.EllipticCurve) -> None:
-        super().__init__(name, Tier.DEFAULT, hash_name, "ecdh")
+    def __init__(self, curve: str, hash_name: str) -> None:
+        super().__init__(f"ecdh-sha2-{curve}", Tier.DEFAULT, hash_name, "ecdh")
         self._curve = curve
 
     def initiate(self, random: Random) -> Initiator:
         """See :meth:`~nacre.crypto.kex.KexMethod.initiate`."""
-        return _EcdhInitiator(self._curve, random)
+        # Few connections need these curves, and the library's part for them takes long to load.
+        from nacre.crypto.curves import EcdhInitiator
+
+        return EcdhInitiator(self._curve, random)
 
     def respond(self, public: bytes, random: Random) -> tuple[bytes, bytes]:
         """See :meth:`~nacre.crypto.kex.KexMethod.respond`."""
-        own = _EcdhInitiator(self._curve, random)
+        own = self.initiate(random)
         return own.public, own.finish(public)
 
 
@@ -106,8 +86,8 @@ METHODS: dict[str, KexMethod] = {
     for method in (
         X25519Method("curve25519-sha256"),
         X25519Method("curve25519-sha256@libssh.org"),
-        EcdhMethod("ecdh-sha2-nistp256", "sha256", ec.SECP256R1()),
-        EcdhMethod("ecdh-sha2-nistp384", "sha384", ec.SECP384R1()),
-        EcdhMethod("ecdh-sha2-nistp521", "sha512", ec.SECP521R1()),
+        EcdhMethod("nistp256", "sha256"),
+        EcdhMethod("nistp384", "sha384"),
+        EcdhMethod("nistp521", "sha512"),
     )
 }

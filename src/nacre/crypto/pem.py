@@ -12,7 +12,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from nacre.crypto.sign import DSASigner, ECDSASigner, Ed25519Signer, RSASigner
+from nacre.crypto.sign_dsa import DSASigner
+from nacre.crypto.sign_ecdsa import ECDSASigner
+from nacre.crypto.sign_ed25519 import Ed25519Signer
+from nacre.crypto.sign_rsa import RSASigner
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.wire.text import safe
 

@@ -1,21 +1,21 @@
 """Every algorithm by its wire name, with its tier. The order of a table is the order of preference.
 
-``key``, ``iv`` and MAC sizes are in octets: they say how much key material an algorithm takes.
+``key``, ``iv`` and MAC sizes are in octets: they say how much key material an algorithm takes. All
+but the first choice of ciphers is loaded when it was chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nacre.crypto import kex_dh, kex_ecdh, kex_pq
-from nacre.crypto.block import stream_cipher
-from nacre.crypto.chacha import ChaChaOpener, ChaChaSealer
 from nacre.crypto.gcm import GcmOpener, GcmSealer
 from nacre.crypto.kex import KexMethod, Tier
-from nacre.crypto.mac import Mac
 from nacre.crypto.seal import Opener, Random, Sealer
-from nacre.crypto.stream import EtmOpener, EtmSealer, StreamOpener, StreamSealer
 from nacre.value import value
+
+if TYPE_CHECKING:
+    from nacre.crypto.mac import Mac
 
 __all__ = [
     "CIPHERS",
@@ -130,10 +130,15 @@ def sealer(
     """
     spec = _checked(cipher, key, iv)
     if cipher == _CHACHA:
+        from nacre.crypto.chacha import ChaChaSealer
+
         return ChaChaSealer(key, sequence, random)
     if spec.aead:
         return GcmSealer(key, iv, sequence, random)
-    make: Callable[..., Sealer] = EtmSealer if MACS[mac].etm else StreamSealer
+    from nacre.crypto.block import stream_cipher
+    from nacre.crypto.stream import EtmSealer, StreamSealer
+
+    make = EtmSealer if MACS[mac].etm else StreamSealer
     encryptor = stream_cipher(cipher, key, iv).encryptor()
     return make(encryptor, spec.block_size, _mac(mac, mac_key), sequence, random)
 
@@ -154,10 +159,15 @@ def opener(
     """
     spec = _checked(cipher, key, iv)
     if cipher == _CHACHA:
+        from nacre.crypto.chacha import ChaChaOpener
+
         return ChaChaOpener(key, sequence, packet_limit)
     if spec.aead:
         return GcmOpener(key, iv, sequence, packet_limit)
-    make: Callable[..., Opener] = EtmOpener if MACS[mac].etm else StreamOpener
+    from nacre.crypto.block import stream_cipher
+    from nacre.crypto.stream import EtmOpener, StreamOpener
+
+    make = EtmOpener if MACS[mac].etm else StreamOpener
     decryptor = stream_cipher(cipher, key, iv).decryptor()
     return make(decryptor, spec.block_size, _mac(mac, mac_key), sequence, packet_limit)
 
@@ -173,6 +183,8 @@ def _checked(cipher: str, key: bytes, iv: bytes) -> CipherSpec:
 
 
 def _mac(name: str, key: bytes) -> Mac:
+    from nacre.crypto.mac import Mac
+
     spec = MACS[name]
     if len(key) != spec.key_size:
         raise ValueError(f"{name} takes a key of {spec.key_size} bytes, not {len(key)}")

@@ -11,7 +11,7 @@ from math import gcd
 
 from nacre.crypto.legacy import octets
 from nacre.crypto.seal import Random
-from nacre.crypto.sign import RSANumbers, RSASigner
+from nacre.crypto.sign_rsa import RSANumbers, RSASigner
 from nacre.errors import KeyFormatError
 
 BITS = (512, 8192)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nacre.errors import KeyFormatError
-from nacre.keys import rsa1
 from nacre.keys.base import PublicKey
 from nacre.keys.files import load_public
 from nacre.keys.key_options import NO_OPTIONS, Options, parse_options
+from nacre.keys.rsa1_text import is_line
 
 __all__ = ["AuthorizedKey", "AuthorizedKeys", "Options", "parse"]
 
@@ -99,7 +99,7 @@ def parse(text: str | bytes) -> AuthorizedKeys:
 
 def _parse_line(number: int, line: str) -> AuthorizedKey:
     options = NO_OPTIONS
-    if not line.startswith(_KEY_TYPES) and not rsa1.is_line(line.split(None, 3)):
+    if not line.startswith(_KEY_TYPES) and not is_line(line.split(None, 3)):
         end = _options_end(line)
         options, line = parse_options(line[:end]), line[end:]
     key, comment = load_public(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.crypto.sign import DSAParameters, DSASigner, DSAVerifier
+from nacre.crypto.sign_dsa import DSAParameters, DSASigner, DSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.wire.codec import Reader, mpint

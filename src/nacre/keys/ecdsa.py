@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.crypto.sign import ECDSASigner, ECDSAVerifier
+from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.wire.codec import Reader, mpint, string
@@ -10,8 +10,6 @@ from nacre.wire.text import safe
 
 _PREFIX = "ecdsa-sha2-"
 _BITS = {"nistp256": 256, "nistp384": 384, "nistp521": 521}
-
-ECDSA_TYPES = tuple(_PREFIX + curve for curve in _BITS)
 
 
 def _take_curve(type: str, reader: Reader) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.crypto.sign import Ed25519Signer, Ed25519Verifier
+from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.wire.codec import Reader, string

@@ -7,7 +7,7 @@ import os
 from base64 import b64decode
 
 from nacre.errors import KeyFormatError
-from nacre.keys import openssh, rsa1
+from nacre.keys import openssh, rsa1_text
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.openssh import Random
@@ -30,7 +30,9 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     text, secret = _octets(data), None if passphrase is None else _octets(passphrase)
     if len(text) > MAXIMUM_SIZE:
         raise KeyFormatError(f"{len(text)} bytes are no private key file")
-    if text.startswith(rsa1.BEGIN):
+    if text.startswith(rsa1_text.BEGIN):
+        from nacre.keys import rsa1
+
         return rsa1.decode(text, secret)
     if openssh.BEGIN in text:
         return openssh.decode(text, secret)
@@ -47,7 +49,7 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
 
 def is_private(text: bytes) -> bool:
     """Tell whether a key file's text is that of a private key."""
-    return text.lstrip().startswith(b"-") or text.startswith(rsa1.BEGIN)
+    return text.lstrip().startswith(b"-") or text.startswith(rsa1_text.BEGIN)
 
 
 def public_half(text: bytes) -> PublicKey | None:
@@ -55,7 +57,9 @@ def public_half(text: bytes) -> PublicKey | None:
 
     :raises KeyFormatError: when it is damaged.
     """
-    if text.startswith(rsa1.BEGIN):
+    if text.startswith(rsa1_text.BEGIN):
+        from nacre.keys import rsa1
+
         return rsa1.public_half(text)
     return openssh.public_half(text) if openssh.BEGIN in text else None
 
@@ -71,7 +75,9 @@ def load_public(line: bytes | str) -> tuple[PublicKey, str]:
     if isinstance(line, bytes):
         line = line.decode("utf-8", "surrogateescape")
     words = line.strip().split(None, 3)
-    if rsa1.is_line(words):
+    if rsa1_text.is_line(words):
+        from nacre.keys import rsa1
+
         return rsa1.parse_words(words), words[3] if len(words) > 3 else ""
     words = line.strip().split(None, 2)
     if len(words) < 2:
@@ -112,7 +118,10 @@ def dump_private(
     :param random: makes salts.
     """
     secret = None if passphrase is None else _octets(passphrase)
-    if isinstance(key, rsa1.RSA1PrivateKey):
+    if key.public.type == rsa1_text.RSA1:
+        from nacre.keys import rsa1
+
+        assert isinstance(key, rsa1.RSA1PrivateKey)
         return rsa1.encode(key, secret, random)
     return openssh.encode(key, secret, rounds=rounds, random=random)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.keys.dsa import DSA, DSAPrivateKey, DSAPublicKey
-from nacre.keys.ecdsa import ECDSA_TYPES, ECDSAPrivateKey, ECDSAPublicKey
-from nacre.keys.ed25519 import ED25519, Ed25519PrivateKey, Ed25519PublicKey
-from nacre.keys.rsa import RSA, RSAPrivateKey, RSAPublicKey
-from nacre.keys.rsa1 import RSA1, RSA1PrivateKey, RSA1PublicKey
+from nacre.keys.rsa1_text import RSA1
 from nacre.wire.codec import Reader, string
 from nacre.wire.text import safe
 
@@ -24,43 +20,54 @@ __all__ = [
     "generate",
 ]
 
-_PublicFamily: TypeAlias = (
-    type[Ed25519PublicKey]
-    | type[ECDSAPublicKey]
-    | type[RSAPublicKey]
-    | type[DSAPublicKey]
-    | type[RSA1PublicKey]
-)
-_PrivateFamily: TypeAlias = (
-    type[Ed25519PrivateKey]
-    | type[ECDSAPrivateKey]
-    | type[RSAPrivateKey]
-    | type[DSAPrivateKey]
-    | type[RSA1PrivateKey]
-)
+if TYPE_CHECKING:
+    from nacre.keys.dsa import DSAPrivateKey, DSAPublicKey
+    from nacre.keys.ecdsa import ECDSAPrivateKey, ECDSAPublicKey
+    from nacre.keys.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from nacre.keys.rsa import RSAPrivateKey, RSAPublicKey
+    from nacre.keys.rsa1 import RSA1PrivateKey, RSA1PublicKey
 
-_FAMILIES: dict[str, tuple[_PublicFamily, _PrivateFamily]] = {
-    ED25519: (Ed25519PublicKey, Ed25519PrivateKey),
-    **dict.fromkeys(ECDSA_TYPES, (ECDSAPublicKey, ECDSAPrivateKey)),
-    RSA: (RSAPublicKey, RSAPrivateKey),
-    DSA: (DSAPublicKey, DSAPrivateKey),
-}
+    _Family: TypeAlias = (
+        tuple[type[Ed25519PublicKey], type[Ed25519PrivateKey]]
+        | tuple[type[ECDSAPublicKey], type[ECDSAPrivateKey]]
+        | tuple[type[RSAPublicKey], type[RSAPrivateKey]]
+        | tuple[type[DSAPublicKey], type[DSAPrivateKey]]
+        | tuple[type[RSA1PublicKey], type[RSA1PrivateKey]]
+    )
 
-KEY_TYPES = tuple(_FAMILIES)
+_ECDSA_TYPES = ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
+
+KEY_TYPES = ("ssh-ed25519", *_ECDSA_TYPES, "ssh-rsa", "ssh-dss")
 """The types of keys SSH-2 has, by their names on the wire."""
 
-# Keys of SSH-1 are kept among others: in a user store, and behind `nacre.generate`. SSH-2 has no
-# algorithm for them.
-_FAMILIES[RSA1] = (RSA1PublicKey, RSA1PrivateKey)
 
+def _family(type: str) -> _Family:
+    # Each loads its own part of the library, and a login needs one or two.
+    if type == "ssh-ed25519":
+        from nacre.keys.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-def _family(type: str) -> tuple[_PublicFamily, _PrivateFamily]:
-    try:
-        return _FAMILIES[type]
-    except KeyError:
-        raise KeyFormatError(
-            f"keys of type {safe(type, 64)} are not supported; {', '.join(KEY_TYPES)} are"
-        ) from None
+        return Ed25519PublicKey, Ed25519PrivateKey
+    if type in _ECDSA_TYPES:
+        from nacre.keys.ecdsa import ECDSAPrivateKey, ECDSAPublicKey
+
+        return ECDSAPublicKey, ECDSAPrivateKey
+    if type == "ssh-rsa":
+        from nacre.keys.rsa import RSAPrivateKey, RSAPublicKey
+
+        return RSAPublicKey, RSAPrivateKey
+    if type == "ssh-dss":
+        from nacre.keys.dsa import DSAPrivateKey, DSAPublicKey
+
+        return DSAPublicKey, DSAPrivateKey
+    if type == RSA1:
+        # SSH-1's keys are kept among others: in a user store, and behind `nacre.generate`. SSH-2
+        # has no algorithm for them.
+        from nacre.keys.rsa1 import RSA1PrivateKey, RSA1PublicKey
+
+        return RSA1PublicKey, RSA1PrivateKey
+    raise KeyFormatError(
+        f"keys of type {safe(type, 64)} are not supported; {', '.join(KEY_TYPES)} are"
+    )
 
 
 def decode_public(blob: bytes) -> PublicKey:

@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from enum import Enum
 
 from nacre.errors import ConfigurationError, KeyFormatError
-from nacre.keys import rsa1
+from nacre.keys import rsa1_text
 from nacre.keys.base import PublicKey
 from nacre.keys.files import decode_blob
 from nacre.keys.openssh import Random
@@ -214,7 +214,11 @@ def _parse_line(number: int, line: str) -> KnownHost:
         except ValueError:
             raise KeyFormatError(f"{safe(word, 32)} is no marker") from None
     words = line.split(None, 4)
-    rsa1_key = rsa1.parse_words(words[1:]) if rsa1.is_line(words[1:]) else None
+    rsa1_key = None
+    if rsa1_text.is_line(words[1:]):
+        from nacre.keys import rsa1
+
+        rsa1_key = rsa1.parse_words(words[1:])
     if rsa1_key is None:
         words = line.split(None, 3)
     if len(words) < 3:

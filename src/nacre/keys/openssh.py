@@ -13,7 +13,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import TypeAlias
 
-from nacre.crypto import block
 from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_private, decode_public, encode_private
@@ -108,9 +107,11 @@ def encode(
     derivation, options = b"none", b""
     if passphrase:
         salt = random(16)
+        from nacre.crypto.block import encrypt
+
         derivation, options = b"bcrypt", string(salt) + u32(rounds)
         secret, iv = _derive(cipher, passphrase, salt, rounds)
-        section = block.encrypt(name, secret, iv, section)
+        section = encrypt(name, secret, iv, section)
     return _armor(
         _MAGIC
         + string(name.encode("ascii"))
@@ -182,9 +183,11 @@ def _decrypt(
         )
     if not passphrase:
         raise PassphraseRequired("the private key is encrypted: a passphrase is needed")
+    from nacre.crypto.block import decrypt
+
     secret, iv = _derive(cipher, passphrase, salt, rounds)
     try:
-        return block.decrypt(name, secret, iv, section)
+        return decrypt(name, secret, iv, section)
     except ValueError as error:
         raise PassphraseRequired(
             "the passphrase is wrong, or the private key is damaged"

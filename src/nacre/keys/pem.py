@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from nacre.crypto.pem import load_pem
-from nacre.crypto.sign import DSASigner, ECDSASigner, Ed25519Signer, RSASigner
+from nacre.crypto.sign_dsa import DSASigner
+from nacre.crypto.sign_ecdsa import ECDSASigner
+from nacre.crypto.sign_ed25519 import Ed25519Signer
+from nacre.crypto.sign_rsa import RSASigner
 from nacre.keys.base import PrivateKey
 from nacre.keys.dsa import DSAPrivateKey
 from nacre.keys.ecdsa import ECDSAPrivateKey

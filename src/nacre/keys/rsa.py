@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.crypto.sign import RSA_BITS, RSANumbers, RSASigner, RSAVerifier
+from nacre.crypto.sign_rsa import RSA_BITS, RSANumbers, RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.wire.codec import Reader, mpint

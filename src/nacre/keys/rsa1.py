@@ -12,16 +12,14 @@ import os
 from nacre.crypto import legacy
 from nacre.crypto.rsa1 import BITS, RSA1Signer, RSA1Verifier, fields
 from nacre.crypto.seal import Random
-from nacre.crypto.sign import RSANumbers
+from nacre.crypto.sign_rsa import RSANumbers
 from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.fingerprint import fingerprint
+from nacre.keys.rsa1_text import BEGIN, RSA1, is_line
 from nacre.wire.codec import Reader, mpint, mpint1, string, u8, u32
 
-RSA1 = "rsa1"
 DEFAULT_BITS = 2048
-
-BEGIN = b"SSH PRIVATE KEY FILE FORMAT 1.1\n\0"
 
 CHALLENGE = 32
 """Octets of a challenge."""
@@ -105,11 +103,6 @@ class RSA1PrivateKey(PrivateKey):
 
 
 # --- lines ---
-
-
-def is_line(words: list[str]) -> bool:
-    """Tell whether words begin with bits, an exponent and a modulus."""
-    return len(words) >= 3 and all(word.isascii() and word.isdigit() for word in words[:3])
 
 
 def parse_words(words: list[str]) -> RSA1PublicKey:

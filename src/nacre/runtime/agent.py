@@ -19,7 +19,7 @@ from nacre.keys.agent import (
 )
 from nacre.keys.base import PublicKey
 from nacre.keys.key import decode_public
-from nacre.keys.rsa1 import RSA1
+from nacre.keys.rsa1_text import RSA1
 
 _READ = 64 * 1024
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from nacre.errors import AuthenticationFailed, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.keys.rsa1 import RSA1
+from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,

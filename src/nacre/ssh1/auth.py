@@ -15,7 +15,8 @@ from nacre.crypto.legacy import challenge_response
 from nacre.crypto.seal import Random
 from nacre.errors import DisconnectCode, NacreError, PacketTooLarge, RemoteProtocolError
 from nacre.keys import PublicKey
-from nacre.keys.rsa1 import CHALLENGE, RSA1, RSA1PublicKey
+from nacre.keys.rsa1 import CHALLENGE, RSA1PublicKey
+from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,

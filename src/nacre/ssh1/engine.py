@@ -17,7 +17,8 @@ from nacre.errors import (
     RemoteProtocolError,
     VersionError,
 )
-from nacre.keys.rsa1 import RSA1, RSA1PrivateKey
+from nacre.keys.rsa1 import RSA1PrivateKey
+from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.asks import Answer, AskHostKey, HostKeyRefused
 from nacre.protocol.banner import BannerReader, Identification
 from nacre.protocol.events import (

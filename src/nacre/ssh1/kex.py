@@ -18,7 +18,8 @@ from nacre.errors import (
     KeyFormatError,
     NoCommonAlgorithm,
 )
-from nacre.keys.rsa1 import RSA1, RSA1PrivateKey, RSA1PublicKey
+from nacre.keys.rsa1 import RSA1PrivateKey, RSA1PublicKey
+from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
 from nacre.ssh1.framing import Inbox, Outbox
 from nacre.ssh1.messages import HOST_IN_FWD_OPEN, METHODS, PublicKey, SessionKey, Success

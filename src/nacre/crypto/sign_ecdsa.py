@@ -1,0 +1,84 @@
+"""ECDSA signatures on the NIST curves (RFC 5656); see :mod:`nacre.crypto.sign`."""
+
+from __future__ import annotations
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+
+from nacre.crypto.curves import CURVES, uncompressed_point
+from nacre.crypto.sign import BAD_NUMBERS
+from nacre.errors import KeyFormatError
+
+_ALGORITHMS = {
+    "nistp256": ec.ECDSA(hashes.SHA256()),
+    "nistp384": ec.ECDSA(hashes.SHA384()),
+    "nistp521": ec.ECDSA(hashes.SHA512()),
+}
+_NAMES = {curve.name: name for name, curve in CURVES.items()}
+
+
+class ECDSAVerifier:
+    """An ECDSA public key on ``curve`` (``nistp256``, ``nistp384``, ``nistp521``).
+
+    ``point`` is uncompressed (SEC 1 section 2.3.3): RFC 5656 lets a peer refuse all else.
+    """
+
+    __slots__ = ("_algorithm", "_key", "curve", "point")
+
+    def __init__(self, curve: str, point: bytes) -> None:
+        if point[:1] != b"\x04":
+            raise KeyFormatError("the point of the ECDSA public key is not uncompressed")
+        try:
+            self._key = ec.EllipticCurvePublicKey.from_encoded_point(CURVES[curve], point)
+        except BAD_NUMBERS as error:
+            raise KeyFormatError(f"the ECDSA public key is no point of {curve}") from error
+        self._algorithm = _ALGORITHMS[curve]
+        self.curve = curve
+        self.point = point
+
+    def verify(self, r: int, s: int, data: bytes) -> bool:
+        """Tell whether ``(r, s)`` is this key's signature over ``data``."""
+        if r <= 0 or s <= 0:
+            return False
+        try:
+            self._key.verify(encode_dss_signature(r, s), data, self._algorithm)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+class ECDSASigner:
+    """An ECDSA private key: ``secret`` on ``curve``."""
+
+    __slots__ = ("_algorithm", "_key", "secret", "verifier")
+
+    def __init__(self, curve: str, secret: int) -> None:
+        try:
+            self._key = ec.derive_private_key(secret, CURVES[curve])
+        except BAD_NUMBERS as error:
+            raise KeyFormatError(f"the ECDSA private key is not in the range of {curve}") from error
+        self._algorithm = _ALGORITHMS[curve]
+        self.secret = secret
+        self.verifier = ECDSAVerifier(curve, uncompressed_point(self._key))
+
+    @classmethod
+    def from_key(cls, key: ec.EllipticCurvePrivateKey) -> ECDSASigner:
+        """Take a key of the ``cryptography`` package."""
+        curve = _NAMES.get(key.curve.name)
+        if curve is None:
+            raise KeyFormatError(f"SSH has no keys on the curve {key.curve.name}")
+        return cls(curve, key.private_numbers().private_value)
+
+    @classmethod
+    def generate(cls, curve: str) -> ECDSASigner:
+        """Make a new key."""
+        return cls.from_key(ec.generate_private_key(CURVES[curve]))
+
+    def sign(self, data: bytes) -> tuple[int, int]:
+        """Return the signature over ``data`` as ``(r, s)``."""
+        return decode_dss_signature(self._key.sign(data, self._algorithm))
