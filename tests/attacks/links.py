@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from nacre.crypto.seal import PlainSealer
+from nacre.crypto.seal import OVERHEAD, PlainSealer
 from nacre.errors import NacreError
 from nacre.keys import PrivateKey, PublicKey
 from nacre.protocol.asks import (
@@ -86,9 +86,8 @@ def say(pair: Pair, engine: Engine, *payloads: bytes) -> None:
 
 def plain(payload: bytes) -> bytes:
     """Return a packet as it is before the first key exchange."""
-    out = bytearray()
-    PlainSealer(bytes).seal(payload, b"", out)
-    return bytes(out)
+    out = memoryview(bytearray(len(payload) + OVERHEAD))
+    return bytes(out[: PlainSealer(bytes).seal(payload, b"", out, 0)])
 
 
 class Crooked(Pair):
@@ -135,9 +134,9 @@ class Middle(Pair):
         send = outbox.send_parts
 
         def send_parts(head: bytes, body: bytes) -> None:
-            before = len(outbox.buffer)
+            before = outbox.size
             send(head, body)
-            sent.append((head + bytes(body), len(outbox.buffer) - before))
+            sent.append((head + bytes(body), outbox.size - before))
 
         outbox.send_parts = send_parts
 

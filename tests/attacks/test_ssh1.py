@@ -188,8 +188,8 @@ def _at_session_key() -> tuple[Pair, bytes, dict[str, Any]]:
 def _deliver_session_key(made: Pair, **fields: Any) -> list[Event]:
     client = pair().client
     send(client, messages.SessionKey(**fields).encode())
-    wire = client.take_output()
-    made.server.receive(bytes(wire[wire.index(b"\n") + 1 :]), 0.0)
+    wire = bytes(client.take_output())
+    made.server.receive(wire[wire.index(b"\n") + 1 :], 0.0)
     return made.server.take_events()
 
 

@@ -72,7 +72,7 @@ def test_the_lower_version_counts_if_the_client_has_it(
 def test_what_a_server_announces(server: tuple[int, ...], announced: bytes) -> None:
     engine = server_engines(server)(options())
     engine.start(0.0)
-    assert engine.take_output().startswith(announced)
+    assert bytes(engine.take_output()).startswith(announced)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_a_client_with_both_answers(server: bytes, answered: bytes) -> None
     engine.start(0.0)
     assert engine.take_output() == b""
     engine.receive(server, 0.0)
-    assert engine.take_output().startswith(answered)
+    assert bytes(engine.take_output()).startswith(answered)
 
 
 @pytest.mark.parametrize("line", [b"SSH-1.4-x\r\n", b"SSH-1.3-old\r\n", b"SSH-0.9-x\r\n"])

@@ -12,6 +12,8 @@ from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
 from nacre.runtime.busy_poll import AWAKE, BRIEF, BusyPoll
 from nacre.runtime.driver import EARLY, FLUSH, RECEIVE, RECEIVE_UNAUTHENTICATED, Driver
+from nacre.wire import memory
+from nacre.wire.memory import take_block
 
 
 class Engine:
@@ -48,9 +50,9 @@ class Engine:
         events, self.events = self.events, []
         return events
 
-    def take_output(self) -> bytearray:
+    def take_output(self) -> memoryview:
         output, self.output = self.output, bytearray()
-        return output
+        return memoryview(output)
 
 
 class Transport:
@@ -197,6 +199,28 @@ async def test_much_output_does_not_wait_for_the_end_of_the_turn() -> None:
     engine.output += b"x"
     made.touch_data()
     assert len(transport.written[1]) == FLUSH
+
+
+class Keeping(Transport):
+    """Keeps what it was given, as one of asyncio does with what the socket did not take."""
+
+    def write(self, data: memoryview) -> None:
+        self.written.append(data[5:])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("transport", [Transport(), Keeping()])
+async def test_the_memory_of_what_left_is_used_again(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare: list[bytearray] = []
+    monkeypatch.setattr(memory, "_spare", spare)
+    engine = Engine()
+    made = Driver(engine, Owner(), asyncio.get_running_loop())  # type: ignore[arg-type]
+    made.connection_made(transport)  # type: ignore[arg-type]
+    block = engine.output = take_block()
+    made.flush()
+    assert len(transport.written[1]) >= len(block) - 5
+    assert spare == ([] if isinstance(transport, Keeping) else [block])
 
 
 async def test_an_open_question_stops_the_reading() -> None:

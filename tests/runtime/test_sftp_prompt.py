@@ -16,6 +16,7 @@ from nacre.runtime.filesystem import File, Filesystem
 from nacre.sftp import messages as msg
 from nacre.sftp.attributes import Attributes
 from nacre.sftp.messages import OpenFlag
+from nacre.wire import memory
 from nacre.wire.codec import Buffer
 from runtime.sftp_talk import Talk
 
@@ -116,6 +117,33 @@ async def test_so_are_large_ones_together_when_they_are_in_a_row() -> None:
         assert [await talk.result(number) for number in reads] == [content] * 3
     assert all(files.here("write"))
     assert files.here("read") == [True], "three in a row are one call"
+
+
+async def test_the_blocks_of_large_reads_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    spare: list[bytearray] = []
+    monkeypatch.setattr(memory, "_spare", spare)
+    files = Prompt()
+    files.data += bytes(range(250)) * 1000
+    async with Talk(files) as talk:
+        handle = await talk.open("file", BOTH)
+        await talk.call(msg.Read(handle, 0, 250_000))
+        (block,) = spare
+        for talk.down.takes in (1 << 30, 100_000):
+            assert await talk.call(msg.Read(handle, 0, 250_000)) == files.data
+            assert spare == [block]
+            assert spare[0] is block
+        # What is left of a large READ is copied to other small answers.
+        assert await talk.call(msg.Read(handle, 249_000, 250_000)) == files.data[249_000:]
+        assert spare[0] is block
+        talk.down.open.clear()
+        reading = talk.client.send_read(handle, 0, 250_000)
+        talk.flush()
+        for _ in range(3):  # the service has its turn
+            await asyncio.sleep(0)
+        assert not spare, "what waits is not used for anything else"
+        talk.down.open.set()
+        assert await talk.result(reading) == files.data
+        assert spare[0] is block
 
 
 async def test_large_ones_go_to_threads_after_one_that_was_slow() -> None:

@@ -239,7 +239,7 @@ def test_version_rule(role: str, line: bytes, fits: bool) -> None:
     error = end(events).error
     assert isinstance(error, VersionError)
     assert line.decode() in str(error)
-    assert b"no SSH version in common" in engine.take_output()
+    assert b"no SSH version in common" in bytes(engine.take_output())
     assert engine.phase is Phase.CLOSED
 
 

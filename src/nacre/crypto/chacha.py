@@ -57,7 +57,7 @@ class ChaChaSealer(Sealer):
         self._main = _context(key[:32])
         self._lengths = _context(key[32:])
 
-    def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
+    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
         """See :meth:`~nacre.crypto.seal.Sealer.seal`."""
         size = 1 + len(head) + len(body)
         padding = _BLOCK - size % _BLOCK
@@ -66,16 +66,13 @@ class ChaChaSealer(Sealer):
         nonce = _NONCE.pack(0, self.sequence)
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         self._lengths.reset_nonce(nonce)
-        length = self._lengths.update(LENGTH.pack(size + padding))
-        poly = Poly1305(_start(self._main, nonce))
-        text = self._main.update(
-            b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding]))
-        )
-        poly.update(length)
-        poly.update(text)
-        out += length
-        out += text
-        out += poly.finalize()
+        start = at + 4
+        out[at:start] = self._lengths.update(LENGTH.pack(size + padding))
+        poly_key = _start(self._main, nonce)
+        plain = b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding]))
+        end = start + self._main.update_into(plain, out[start:])
+        out[end : end + _TAG] = Poly1305.generate_tag(poly_key, out[at:end])
+        return end + _TAG
 
 
 class ChaChaOpener(Opener):

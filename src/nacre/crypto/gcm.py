@@ -7,7 +7,6 @@ under one key, because a rekey comes long before 2**64 packets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from struct import Struct
 
 from cryptography.exceptions import InvalidTag
@@ -32,16 +31,6 @@ _COUNTER_MASK = (1 << 64) - 1
 _BLOCK = 16
 _TAG = 16
 
-# What ``out`` grows by, before the cipher writes over it: adding from one lasting block of zeros
-# is faster than to allocate and clear a new one for each packet.
-_ROOM = 288 * 1024
-_ZEROS = memoryview(bytes(_ROOM))
-
-
-def _padding(size: int) -> int:
-    padding = _BLOCK - size % _BLOCK
-    return padding if padding >= MINIMUM_PADDING else padding + _BLOCK
-
 
 class GcmSealer(Sealer):
     """Seals with AES-GCM."""
@@ -54,43 +43,21 @@ class GcmSealer(Sealer):
         self._fixed = iv[:4]
         self._counter: int = _COUNTER.unpack_from(iv, 4)[0]
 
-    def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
+    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
         """See :meth:`~nacre.crypto.seal.Sealer.seal`."""
         size = 1 + len(head) + len(body)
         padding = _BLOCK - size % _BLOCK
         if padding < MINIMUM_PADDING:
             padding += _BLOCK
         plain = b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding]))
-        size += padding
-        start = len(out)
-        room = 4 + size + _TAG
-        out += _ZEROS[:room] if room <= _ROOM else bytes(room)
-        # The view must be released: the caller can't resize ``out`` while one is alive.
-        with memoryview(out) as view:
-            self._seal_into(view, start, plain, size)
-
-    def seal_all(self, packets: Sequence[tuple[bytes, Buffer]], out: bytearray) -> None:
-        """See :meth:`~nacre.crypto.seal.Sealer.seal_all`; ``out`` grows and moves but once."""
-        start = len(out)
-        sizes = [1 + len(head) + len(body) for head, body in packets]
-        room = sum(size + _padding(size) + 4 + _TAG for size in sizes)
-        out += _ZEROS[:room] if room <= _ROOM else bytes(room)
-        with memoryview(out) as view:
-            for (head, body), size in zip(packets, sizes, strict=True):
-                padding = _padding(size)
-                plain = b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding]))
-                start = self._seal_into(view, start, plain, size + padding)
-
-    def _seal_into(self, view: memoryview, start: int, plain: bytes, size: int) -> int:
-        """Write the packet of ``plain``, which has ``size`` octets; returns where it ends."""
-        length = LENGTH.pack(size)
+        length = LENGTH.pack(size + padding)
         nonce = self._fixed + _COUNTER.pack(self._counter)
         self._counter = (self._counter + 1) & _COUNTER_MASK
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
-        view[start : start + 4] = length
-        end = start + 4 + size + _TAG
-        with view[start + 4 : end] as sealed:
-            self._encrypt_into(nonce, plain, length, sealed)
+        start = at + 4
+        end = start + size + padding + _TAG
+        out[at:start] = length
+        self._encrypt_into(nonce, plain, length, out[start:end])
         return end
 
 

@@ -11,7 +11,7 @@ tag. packet_length counts neither itself nor the MAC.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from struct import Struct
 from typing import TypeAlias
 
@@ -25,6 +25,10 @@ LENGTH = Struct(">I")
 PADDING_LENGTH = tuple(bytes((n,)) for n in range(256))
 SEQUENCE_MASK = 0xFFFFFFFF
 MINIMUM_PADDING = 4
+
+OVERHEAD = 128
+"""Octets that a Sealer may write beside a payload: length, padding, a MAC of 64, and a block more
+that some ciphers want to see."""
 
 
 class Sealer(ABC):
@@ -41,16 +45,14 @@ class Sealer(ABC):
         self.padding = random(block + MINIMUM_PADDING)
 
     @abstractmethod
-    def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
-        """Append to ``out`` the whole packet whose payload is ``head`` followed by ``body``.
+    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
+        """Write the whole packet whose payload is ``head`` followed by ``body``.
 
-        ``sequence`` goes up by one. No view of ``out`` outlives the call.
+        ``sequence`` goes up by one.
+
+        :param out: has room for the payload and ``OVERHEAD`` from ``at`` on.
+        :returns: where in ``out`` the packet ends.
         """
-
-    def seal_all(self, packets: Sequence[tuple[bytes, Buffer]], out: bytearray) -> None:
-        """Append a packet for each ``head`` and ``body``, as :meth:`seal` does."""
-        for head, body in packets:
-            self.seal(head, body, out)
 
 
 class Opener(ABC):
@@ -114,13 +116,14 @@ class PlainSealer(Sealer):
     def __init__(self, random: Random) -> None:
         super().__init__(0, random, 8)
 
-    def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
+    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
         """See :meth:`Sealer.seal`."""
         size = 1 + len(head) + len(body)
         padding = 8 - (size + 4) % 8
         if padding < MINIMUM_PADDING:
             padding += 8
-        out += b"".join(
+        end = at + 4 + size + padding
+        out[at:end] = b"".join(
             (
                 LENGTH.pack(size + padding),
                 PADDING_LENGTH[padding],
@@ -130,6 +133,7 @@ class PlainSealer(Sealer):
             )
         )
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        return end
 
 
 class PlainOpener(Opener):

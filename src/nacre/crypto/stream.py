@@ -34,17 +34,17 @@ from nacre.wire.codec import Buffer
 class StreamSealer(Sealer):
     """Encrypts, and MACs the plain packet."""
 
-    __slots__ = ("_block", "_mac", "_update")
+    __slots__ = ("_block", "_mac", "_update_into")
 
     def __init__(
         self, encryptor: CipherContext, block: int, mac: Mac, sequence: int, random: Random
     ) -> None:
         super().__init__(sequence, random, block)
-        self._update = encryptor.update
+        self._update_into = encryptor.update_into
         self._block = block
         self._mac = mac
 
-    def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
+    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
         """See :meth:`~nacre.crypto.seal.Sealer.seal`."""
         size = 1 + len(head) + len(body)
         padding = self._block - (size + 4) % self._block
@@ -59,9 +59,15 @@ class StreamSealer(Sealer):
                 self.padding[:padding],
             )
         )
-        out += self._update(plain)
-        out += self._mac.tag(self.sequence, plain)
+        end = at + self._update_into(plain, out[at:])
+        return self._add_tag(out, end, plain)
+
+    def _add_tag(self, out: memoryview, at: int, text: Buffer) -> int:
+        tag = self._mac.tag(self.sequence, text)
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        end = at + self._mac.size
+        out[at:end] = tag
+        return end
 
 
 class EtmSealer(StreamSealer):
@@ -69,18 +75,17 @@ class EtmSealer(StreamSealer):
 
     __slots__ = ()
 
-    def seal(self, head: bytes, body: Buffer, out: bytearray) -> None:
+    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
         """See :meth:`~nacre.crypto.seal.Sealer.seal`."""
         size = 1 + len(head) + len(body)
         padding = self._block - size % self._block
         if padding < MINIMUM_PADDING:
             padding += self._block
-        length = LENGTH.pack(size + padding)
-        text = self._update(b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding])))
-        out += length
-        out += text
-        out += self._mac.tag(self.sequence, length, text)
-        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        start = at + 4
+        out[at:start] = LENGTH.pack(size + padding)
+        plain = b"".join((PADDING_LENGTH[padding], head, body, self.padding[:padding]))
+        end = start + self._update_into(plain, out[start:])
+        return self._add_tag(out, end, out[at:end])
 
 
 class StreamOpener(Opener):

@@ -99,8 +99,11 @@ class Engine(Protocol):
     def take_events(self) -> list[Event]:
         """Return what happened since the last call, in order."""
 
-    def take_output(self) -> bytearray:
-        """Return the octets to send; the caller owns them."""
+    def take_output(self) -> memoryview:
+        """Return the octets to send; the caller owns them.
+
+        When they were sent, :func:`~nacre.wire.memory.give_block` may take their memory back.
+        """
 
     def disconnect(self, code: DisconnectCode, description: str) -> None:
         """End the connection with a reason."""

@@ -199,7 +199,7 @@ class _Choosing:
     def take_events(self) -> list[Event]:
         return self._engine.take_events()
 
-    def take_output(self) -> bytearray:
+    def take_output(self) -> memoryview:
         return self._engine.take_output()
 
     def disconnect(self, code: DisconnectCode, description: str) -> None:

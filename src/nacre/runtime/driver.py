@@ -15,6 +15,7 @@ from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
 from nacre.runtime.busy_poll import BRIEF, BusyPoll
 from nacre.runtime.waiting import Gate
+from nacre.wire.memory import give_block
 
 RECEIVE = 1 * MIB
 """Octets one read of an authenticated connection takes: big reads are what makes it fast."""
@@ -229,9 +230,13 @@ class Driver(asyncio.BufferedProtocol):
     def flush(self) -> None:
         """Hand what was put out to the transport."""
         if self.transport is not None and (output := self.engine.take_output()):
-            # A view: the transport slices off what it could not send, and would copy it.
-            self.transport.write(memoryview(output))
-            brief = self._came <= BRIEF and len(output) <= BRIEF
+            size, memory = len(output), output.obj
+            self.transport.write(output)
+            # What the transport could not send it keeps a view of, or has copied.
+            del output
+            if size > BRIEF:
+                give_block(memory)
+            brief = self._came <= BRIEF and size <= BRIEF
             self._asked_at = self.loop.time() if brief else 0.0
             self._came = 0
 

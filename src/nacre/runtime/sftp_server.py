@@ -24,7 +24,6 @@ from nacre.errors import NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB, SFTPLimits
 from nacre.runtime.filesystem import Filesystem
 from nacre.runtime.sftp_calls import (
-    BLOCK,
     PLAIN,
     OpenedDirectory,
     OpenedFile,
@@ -48,6 +47,7 @@ from nacre.sftp.messages import Read, ReadDir, Write
 from nacre.sftp.paths import normalise
 from nacre.sftp.server import DATA_ROOM, Call, Server
 from nacre.wire.codec import Buffer
+from nacre.wire.memory import give_block, take_block
 
 if TYPE_CHECKING:
     from nacre.runtime.session import Session
@@ -121,7 +121,6 @@ class Service:
         self._starting = False
         self._alone: Call | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._buffers: list[bytearray] = []
         self._lent: dict[int, bytearray] = {}
         self._queue: deque[Buffer] = deque()
         self._unsent = 0
@@ -432,14 +431,19 @@ class Service:
             return bytearray(size)
         if len(self._lent) == BUFFERS:
             return None
-        buffer = self._buffers.pop() if self._buffers else bytearray(BLOCK)
+        buffer = take_block()
         self._lent[id(buffer)] = buffer
         return buffer
 
     def _release(self, buffer: object) -> None:
-        """Let a block be used again; other memory goes its own way."""
-        if (block := self._lent.pop(id(buffer), None)) is not None:
-            self._buffers.append(block)
+        """Let a block be used again, by whichever session; other memory goes its own way."""
+        give_block(self._lent.pop(id(buffer), None))
+
+    def _forget(self, piece: memoryview) -> None:
+        """Let the block be used again that was sent, or copied, if it was one."""
+        if id(block := piece.obj) in self._lent:
+            piece.release()
+            self._release(block)
 
     # --- to the client ---
 
@@ -482,13 +486,10 @@ class Service:
     def _sent(self) -> None:
         """The first piece of the queue is on its way: its memory can be used again."""
         piece = self._queue.popleft()
-        if isinstance(piece, memoryview):
-            self._release(piece.obj)
+        if type(piece) is memoryview:
+            self._forget(piece)
         if not self._queue:
             self._unsent = 0
-            if self._buffers and not self._server.outstanding:
-                # Nothing goes on: an idle session holds no memory.
-                self._buffers.clear()
 
     def _take_output(self) -> None:
         """Put answers into the queue, small ones joined."""
@@ -496,8 +497,8 @@ class Service:
         for piece in self._server.data_to_send():
             if len(piece) < _SMALL:
                 small += piece
-                if isinstance(piece, memoryview):
-                    self._release(piece.obj)
+                if type(piece) is memoryview:
+                    self._forget(piece)
                 continue
             if small:
                 self._queue.append(small)

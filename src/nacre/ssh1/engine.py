@@ -137,7 +137,7 @@ class _Engine(Machine):
     def tick(self, now: float) -> None:
         """Do nothing: SSH-1 has nothing that is due."""
 
-    def take_output(self) -> bytearray:
+    def take_output(self) -> memoryview:
         """Return the octets to send; the caller owns them."""
         taken = self._outbox.take()
         if self._connection is not None and self.phase is not Phase.CLOSED:

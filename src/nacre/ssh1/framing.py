@@ -63,10 +63,10 @@ class Outbox:
         self.buffer += _LENGTH.pack(length)
         self.buffer += packet if self._cipher is None else self._cipher.update(packet)
 
-    def take(self) -> bytearray:
-        """Return all packets; the caller owns the buffer."""
+    def take(self) -> memoryview:
+        """Return all packets; the caller owns their memory."""
         taken, self.buffer = self.buffer, bytearray()
-        return taken
+        return memoryview(taken)
 
 
 class Inbox:

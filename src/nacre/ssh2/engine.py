@@ -117,7 +117,7 @@ class _Engine(Machine):
     @property
     def output_size(self) -> int:
         """Octets that wait in the outbox."""
-        return len(self._outbox.buffer)
+        return self._outbox.size
 
     @property
     def next_tick(self) -> float | None:
@@ -173,7 +173,7 @@ class _Engine(Machine):
         if due is not None and now >= due:
             self.rekey()
 
-    def take_output(self) -> bytearray:
+    def take_output(self) -> memoryview:
         """Return the octets to send; the caller owns them."""
         if self._outbox.octets > self._limits.rekey_bytes and self.phase is Phase.CONNECTION:
             self.rekey()
@@ -420,7 +420,7 @@ class _Engine(Machine):
     # --- the end ---
 
     def _send_line(self, line: bytes) -> None:
-        self._outbox.buffer += line + b"\r\n"
+        self._outbox.send_line(line + b"\r\n")
 
     def _send_disconnect(self, code: DisconnectCode, description: str) -> None:
         self._outbox.send(Disconnect(code, description, "").encode())

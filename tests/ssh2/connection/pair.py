@@ -26,10 +26,6 @@ class RecordingOutbox:
     def send_parts(self, head, body):
         self.payloads.append(bytes(head) + bytes(body))
 
-    def send_all(self, messages):
-        for head, body in messages:
-            self.send_parts(head, body)
-
 
 class End:
     """One end: a multiplexer with its outbox, events and questions."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.crypto import registry
-from nacre.crypto.seal import Opener, PlainOpener, PlainSealer, Sealer
+from nacre.crypto.seal import OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
 from nacre.errors import PacketTooLarge, RemoteProtocolError
 from nacre.limits import Limits
 from nacre.ssh2.transport.framing import Inbox
@@ -29,6 +29,14 @@ def ends(cipher: str, mac: str = "hmac-sha2-256") -> tuple[Sealer, Opener]:
     )
 
 
+def sealed(sealer: Sealer, *payloads: bytes) -> bytearray:
+    wire = bytearray()
+    for payload in payloads:
+        out = memoryview(bytearray(len(payload) + OVERHEAD))
+        wire += out[: sealer.seal(payload, b"", out, 0)]
+    return wire
+
+
 def drain(inbox: Inbox, octets: bytes) -> list[bytes]:
     inbox.feed(octets)
     got = []
@@ -42,9 +50,7 @@ def drain(inbox: Inbox, octets: bytes) -> list[bytes]:
 @given(cuts=st.lists(st.integers(0, 12_000), max_size=30))
 def test_any_split_gives_the_same_payloads(cipher: str, cuts: list[int]) -> None:
     sealer, opener = ends(cipher)
-    wire = bytearray()
-    for payload in PAYLOADS:
-        sealer.seal(payload, b"", wire)
+    wire = sealed(sealer, *PAYLOADS)
     inbox = Inbox(opener, Limits())
     edges = [0, *sorted(c for c in cuts if c < len(wire)), len(wire)]
     got = []
@@ -56,19 +62,14 @@ def test_any_split_gives_the_same_payloads(cipher: str, cuts: list[int]) -> None
 
 
 def test_one_octet_at_a_time() -> None:
-    sealer = PlainSealer(os.urandom)
-    wire = bytearray()
-    for payload in PAYLOADS:
-        sealer.seal(payload, b"", wire)
+    wire = sealed(PlainSealer(os.urandom), *PAYLOADS)
     inbox = Inbox(PlainOpener(1 << 18), Limits())
     got = [p for octet in wire for p in drain(inbox, bytes((octet,)))]
     assert got == PAYLOADS
 
 
 def test_a_payload_outlives_the_callers_buffer() -> None:
-    sealer = PlainSealer(os.urandom)
-    wire = bytearray()
-    sealer.seal(b"abc", b"", wire)
+    wire = sealed(PlainSealer(os.urandom), b"abc")
     inbox = Inbox(PlainOpener(1 << 18), Limits())
     inbox.feed(wire)
     payload = inbox.next()
@@ -96,14 +97,10 @@ def test_held_input_is_bounded() -> None:
 
 def test_held_packets_come_out_later() -> None:
     sealer = PlainSealer(os.urandom)
-    wire = bytearray()
-    for payload in PAYLOADS[:3]:
-        sealer.seal(payload, b"", wire)
+    wire = sealed(sealer, *PAYLOADS[:3])
     inbox = Inbox(PlainOpener(1 << 18), Limits())
     inbox.feed(wire)
     assert inbox.next() == PAYLOADS[0]
     inbox.keep()
     assert inbox.next() == PAYLOADS[1]
-    rest = bytearray()
-    sealer.seal(b"later", b"", rest)
-    assert drain(inbox, bytes(rest)) == [PAYLOADS[2], b"later"]
+    assert drain(inbox, bytes(sealed(sealer, b"later"))) == [PAYLOADS[2], b"later"]

@@ -1,10 +1,14 @@
 """The outbox: messages that are sent together."""
 
+import zlib
+from struct import unpack_from
+
 from nacre.crypto.compress import Compressor
-from nacre.crypto.seal import PlainSealer
+from nacre.crypto.seal import OVERHEAD, PlainSealer
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.events import MessageSeen
 from nacre.ssh2.transport.outbox import Outbox
+from nacre.wire.memory import give_block
 
 MESSAGES = [(b"\x5eone", b"1" * 100), (b"\x5etwo", memoryview(b"2" * 5))]
 
@@ -14,29 +18,67 @@ def outbox(**options):
     return Outbox(PlainSealer(bytes), DEFAULT_LIMITS, events, **options), events
 
 
-def one_by_one(made):
-    for head, body in MESSAGES:
-        made.send_parts(head, body)
-    return made
-
-
-def test_messages_together_are_counted_and_sealed_like_each():
+def test_messages_are_counted_and_wait_one_behind_the_other():
     together, _ = outbox()
-    together.send_all(MESSAGES)
-    alone = one_by_one(outbox()[0])
-    assert together.take() == alone.take()
-    assert (together.packets, together.octets) == (alone.packets, alone.octets) == (2, 113)
+    alone, _ = outbox()
+    packets = []
+    for head, body in MESSAGES:
+        together.send_parts(head, body)
+        alone.send_parts(head, body)
+        packets.append(bytes(alone.take()))
+    assert together.size == len(b"".join(packets))
+    assert together.take() == b"".join(packets)
+    assert (together.packets, together.octets, together.size) == (2, 113, 0)
+
+
+def test_what_waits_stays_when_much_follows():
+    """From a little memory to a block, and to more than a block holds."""
+    made, _ = outbox()
+    made.send_line(b"SSH-2.0-x\r\n")
+    expected = bytearray(b"SSH-2.0-x\r\n")
+    for size in (10, 3000, 40_000, 500_000, 900_000, 900_000):
+        body = bytes(range(256)) * (size // 256)
+        made.send_parts(b"head", body)
+        other = memoryview(bytearray(size + OVERHEAD))
+        expected += other[: PlainSealer(bytes).seal(b"head", body, other, 0)]
+    assert made.take() == expected
+    assert not made.take()
+
+
+def test_what_was_taken_stays_as_it_is():
+    made, _ = outbox()
+    made.send_parts(b"one", bytes(100_000))
+    first = made.take()
+    before = bytes(first)
+    made.send_parts(b"two", b"x" * 100_000)
+    assert first == before != made.take()
+
+
+def test_a_block_that_was_given_back_is_sealed_into():
+    made, _ = outbox()
+    made.send_parts(b"one", bytes(100_000))
+    taken = made.take()
+    block = taken.obj
+    del taken
+    give_block(block)
+    made.send_parts(b"two", bytes(100_000))
+    assert made.take().obj is block
 
 
 def test_a_trace_sees_each():
-    together, events = outbox(trace=True)
-    together.send_all(MESSAGES)
+    made, events = outbox(trace=True)
+    for head, body in MESSAGES:
+        made.send_parts(head, body)
     assert events == [MessageSeen("out", head + bytes(body)) for head, body in MESSAGES]
 
 
 def test_each_is_compressed():
-    together, alone = outbox()[0], outbox()[0]
-    for made in (together, alone):
-        made.compress_with(Compressor())
-    together.send_all(MESSAGES)
-    assert together.take() == one_by_one(alone).take()
+    made, _ = outbox()
+    made.compress_with(Compressor())
+    for head, body in MESSAGES:
+        made.send_parts(head, body)
+    wire, undo = bytes(made.take()), zlib.decompressobj()
+    for head, body in MESSAGES:
+        length, padding = unpack_from(">IB", wire)
+        assert undo.decompress(wire[5 : 4 + length - padding]) == head + bytes(body)
+        wire = wire[4 + length :]

@@ -54,6 +54,7 @@ from nacre.wire.text import safe
 _DATA = Struct(">BII")
 _DATA_NUMBER = int(Msg.CHANNEL_DATA)
 _EXTENDED_DATA = Struct(">BIII")
+_EXTENDED_DATA_NUMBER = int(Msg.CHANNEL_EXTENDED_DATA)
 _WINDOW_ADJUST = Struct(">BII")  # OpenSSH sends one for every third packet.
 
 _LEAST_WINDOW = 64 * KIB  # enough to work with, and little when a thousand channels have it
@@ -132,14 +133,16 @@ class Mux:
             size = window.left
         state.blocked = size < offered
         window.left -= size
-        packet = window.packet
-        if size <= packet and size == offered:
-            if size:
-                self._outbox.send_parts(_head(state.peer, stream, size), data)
-            return size
-        view = memoryview(data)[:size]
-        parts = [view[start : start + packet] for start in range(0, size, packet)]
-        self._outbox.send_all([(_head(state.peer, stream, len(part)), part) for part in parts])
+        view, start = memoryview(data), 0
+        while start < size:
+            part = size - start if size - start <= window.packet else window.packet
+            head = (
+                _EXTENDED_DATA.pack(_EXTENDED_DATA_NUMBER, state.peer, stream, part)
+                if stream
+                else _DATA.pack(_DATA_NUMBER, state.peer, part)
+            )
+            self._outbox.send_parts(head, view[start : start + part])
+            start += part
         return size
 
     def send_eof(self, channel: int) -> None:
@@ -508,12 +511,6 @@ class Mux:
         if not channel.waiting:
             raise RemoteProtocolError(f"a reply to no request on channel {number}")
         self._events.append(RequestAnswered(number, channel.waiting.popleft(), success))
-
-
-def _head(peer: int, stream: int, size: int) -> bytes:
-    if stream:
-        return _EXTENDED_DATA.pack(Msg.CHANNEL_EXTENDED_DATA, peer, stream, size)
-    return _DATA.pack(_DATA_NUMBER, peer, size)
 
 
 def _reply(channel: Channel, success: bool) -> bytes:

@@ -1,15 +1,14 @@
-"""What goes out: sealed packets in one buffer, and what a key exchange keeps back."""
+"""What goes out: sealed packets one behind the other, and what a key exchange keeps back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from nacre.crypto.compress import Compressor
-from nacre.crypto.seal import Sealer
+from nacre.crypto.seal import OVERHEAD, Sealer
 from nacre.errors import LocalProtocolError
-from nacre.limits import Limits
+from nacre.limits import KIB, Limits
 from nacre.protocol.events import Event, MessageSeen
 from nacre.wire.codec import Buffer
+from nacre.wire.memory import BLOCK, take_block
 
 _FIRST_AUTH_MESSAGE = 50
 _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
@@ -17,13 +16,18 @@ _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
 # What a message that waits costs beside its octets: replies of one octet must not slip through.
 _HELD_OVERHEAD = 64
 
+_LEAST = 1 * KIB
+_MUCH = 16 * KIB
+_NOTHING = memoryview(b"")
+
 
 class Outbox:
-    """The one way out of every layer: payloads in, sealed packets in ``buffer``.
+    """The one way out of every layer: payloads in, sealed packets out.
 
     While a key exchange is on, messages that RFC 4253 section 7.1 forbids meanwhile wait, bounded;
     channel data never waits here: whoever has data asks ``takes_data`` first.
 
+    :ivar size: octets that wait to be taken.
     :ivar takes_data: False while a key exchange is on.
     :ivar octets: plain octets sealed under the present key.
     :ivar packets: packets sealed under the present key.
@@ -32,10 +36,11 @@ class Outbox:
     def __init__(
         self, sealer: Sealer, limits: Limits, events: list[Event], *, trace: bool = False
     ) -> None:
-        self.buffer = bytearray()
+        self.size = 0
         self.takes_data = False
         self.octets = 0
         self.packets = 0
+        self._memory = _NOTHING
         self._sealer = sealer
         self._compressor: Compressor | None = None
         self._limits = limits
@@ -61,19 +66,30 @@ class Outbox:
             self._events.append(MessageSeen("out", head + bytes(body)))
         if self._compressor is not None:
             head, body = self._compressor.compress(head + bytes(body)), b""
-        self._sealer.seal(head, body, self.buffer)
-        self.octets += len(head) + len(body)
+        octets = len(head) + len(body)
+        if (needed := self.size + octets + OVERHEAD) > len(self._memory):
+            self._make_room(needed)
+        self.size = self._sealer.seal(head, body, self._memory, self.size)
+        self.octets += octets
         self.packets += 1
 
-    def send_all(self, messages: Sequence[tuple[bytes, Buffer]]) -> None:
-        """Send messages in a row, each as :meth:`send_parts` does."""
-        if self._trace or self._compressor is not None:
-            for head, body in messages:
-                self.send_parts(head, body)
-            return
-        self._sealer.seal_all(messages, self.buffer)
-        self.octets += sum(len(head) + len(body) for head, body in messages)
-        self.packets += len(messages)
+    def send_line(self, line: bytes) -> None:
+        """Send octets as they are, before the first packet."""
+        end = self.size + len(line)
+        self._make_room(end)
+        self._memory[self.size : end] = line
+        self.size = end
+
+    def _make_room(self, needed: int) -> None:
+        """Have memory for ``needed`` octets at least, those that wait included."""
+        if needed <= _MUCH:
+            larger = memoryview(bytearray(max(_LEAST, 2 * needed)))
+        elif needed <= BLOCK:
+            larger = memoryview(take_block())
+        else:
+            larger = memoryview(bytearray(needed + needed // 2))
+        larger[: self.size] = self._memory[: self.size]
+        self._memory = larger
 
     def begin_kex(self) -> None:
         """Our KEXINIT was sent: from here on only messages of the exchange go out."""
@@ -107,7 +123,8 @@ class Outbox:
         """Compress what follows."""
         self._compressor = compressor
 
-    def take(self) -> bytearray:
-        """Return all sealed packets; the caller owns the buffer."""
-        taken, self.buffer = self.buffer, bytearray()
+    def take(self) -> memoryview:
+        """Return all that waits. Whose memory is a block may be given back when it was sent."""
+        taken = self._memory[: self.size]
+        self._memory, self.size = _NOTHING, 0
         return taken
