@@ -11,7 +11,8 @@ from nacre.errors import ConnectionLost
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
 from nacre.runtime.busy_poll import AWAKE, BRIEF, BusyPoll
-from nacre.runtime.driver import FLUSH, RECEIVE, RECEIVE_UNAUTHENTICATED, Driver
+from nacre.runtime.driver import FLUSH, Driver
+from nacre.runtime.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
 
 
 class Engine:
@@ -25,6 +26,7 @@ class Engine:
         self.output = bytearray()
         self.received: list[bytes] = []
         self.ticks: list[float] = []
+        self.not_whole = 0
 
     @property
     def output_size(self) -> int:
@@ -33,8 +35,9 @@ class Engine:
     def start(self, now: float) -> None:
         self.output += b"hello"
 
-    def receive(self, data: Any, now: float) -> None:
+    def receive(self, data: Any, now: float, *, whole: bool = False) -> int:
         self.received.append(bytes(data))
+        return self.not_whole if whole else 0
 
     def receive_eof(self) -> None:
         self.phase = Phase.CLOSED
