@@ -118,7 +118,7 @@ class Driver(asyncio.BufferedProtocol):
         self._finish_turn()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        memory = self._buffer.memory(self)
+        memory = self._buffer.claim(self)
         if self.engine.phase is not Phase.CONNECTION:
             return memory[:RECEIVE_UNAUTHENTICATED]
         left = self._left
@@ -143,7 +143,7 @@ class Driver(asyncio.BufferedProtocol):
         """Give the engine what came; a packet that is not whole stays where its end will follow."""
         buffer = self._buffer
         end = self._begun + self._left + nbytes
-        data = buffer.memory(self)[self._begun : end]
+        data = buffer.view[self._begun : end]
         whole = buffer.shared and self.engine.phase is Phase.CONNECTION
         self._left = left = self.engine.receive(data, now, whole=whole)
         self._begun = end - left if left else 0
@@ -152,7 +152,7 @@ class Driver(asyncio.BufferedProtocol):
     def vacate(self) -> None:
         """Let the engine keep the packet that is not whole: somebody else reads now."""
         end = self._begun + self._left
-        data = self._buffer.memory(self)[self._begun : end]
+        data = self._buffer.view[self._begun : end]
         self._begun = self._left = 0
         self.engine.receive(data, self.loop.time())
         self.touch()

@@ -31,14 +31,15 @@ class ReceiveBuffer:
 
     :ivar shared: whether the loop's connections share this one.
     :ivar tenant: who left something in it, or None.
+    :ivar view: all of it.
     """
 
-    __slots__ = ("_memory", "shared", "tenant")
+    __slots__ = ("shared", "tenant", "view")
 
     def __init__(self, size: int, *, shared: bool) -> None:
         self.shared = shared
         self.tenant: Tenant | None = None
-        self._memory = memoryview(bytearray(size))
+        self.view = memoryview(bytearray(size))
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> ReceiveBuffer:
@@ -54,12 +55,12 @@ class ReceiveBuffer:
             bytes(2 * RECEIVE)
         return buffer
 
-    def memory(self, reader: Tenant | None) -> memoryview:
-        """Return all of it; what others left there is theirs no more."""
+    def claim(self, reader: Tenant | None) -> memoryview:
+        """Return all of it for a read; what others left there is theirs no more."""
         if self.tenant is not None and self.tenant is not reader:
             tenant, self.tenant = self.tenant, None
             tenant.vacate()
-        return self._memory
+        return self.view
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, ReceiveBuffer] = WeakKeyDictionary()

@@ -73,14 +73,14 @@ class Relay(asyncio.BufferedProtocol):
             self._end_socket()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer.memory(None)[:READ]
+        return self._buffer.claim(None)[:READ]
 
     def buffer_updated(self, nbytes: int) -> None:
         channel, transport = self._channel, self._transport
         assert transport is not None
         if channel.takes_no_data:
             return
-        view = self._buffer.memory(None)[:nbytes]
+        view = self._buffer.view[:nbytes]
         taken = channel.send(view, 0)
         if taken < nbytes or channel.congested:
             transport.pause_reading()
