@@ -11,7 +11,8 @@ from nacre.errors import ConnectionLost
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
 from nacre.runtime.busy_poll import AWAKE, BRIEF, BusyPoll
-from nacre.runtime.driver import EARLY, FLUSH, RECEIVE, RECEIVE_UNAUTHENTICATED, Driver
+from nacre.runtime.driver import EARLY, FLUSH, Driver
+from nacre.runtime.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
 from nacre.wire import memory
 from nacre.wire.memory import take_block
 
@@ -27,6 +28,7 @@ class Engine:
         self.output = bytearray()
         self.received: list[bytes] = []
         self.ticks: list[float] = []
+        self.not_whole = 0
 
     @property
     def output_size(self) -> int:
@@ -35,8 +37,9 @@ class Engine:
     def start(self, now: float) -> None:
         self.output += b"hello"
 
-    def receive(self, data: Any, now: float) -> None:
+    def receive(self, data: Any, now: float, *, whole: bool = False) -> int:
         self.received.append(bytes(data))
+        return self.not_whole if whole else 0
 
     def receive_eof(self) -> None:
         self.phase = Phase.CLOSED

@@ -84,8 +84,13 @@ class Engine(Protocol):
     def start(self, now: float) -> None:
         """Begin: put our identification line into the outbox."""
 
-    def receive(self, data: Buffer, now: float) -> None:
-        """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
+    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+        """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``.
+
+        :param whole: take whole packets alone, where that can be.
+        :returns: how many octets at the end of ``data`` were not taken, and must come again in
+            front of what follows them; without ``whole`` there are none.
+        """
 
     def receive_eof(self) -> None:
         """The transport ended: no more octets will come."""

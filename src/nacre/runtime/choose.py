@@ -177,11 +177,11 @@ class _Choosing:
     def next_tick(self) -> float | None:
         return self._engine.next_tick
 
-    def receive(self, data: Buffer, now: float) -> None:
+    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
         if self._reader is None or self.phase is Phase.CLOSED:
-            self._engine.receive(data, now)
-        else:
-            self._choose(data, now)
+            return self._engine.receive(data, now, whole=whole)
+        self._choose(data, now)
+        return 0
 
     def receive_eof(self) -> None:
         if self._reader is not None and self._seen:

@@ -7,21 +7,15 @@ import contextlib
 import socket
 from collections.abc import Callable
 from typing import Protocol, cast
-from weakref import WeakKeyDictionary
 
 from nacre.limits import KIB, MIB
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
 from nacre.runtime.busy_poll import BRIEF, BusyPoll
+from nacre.runtime.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED, ReceiveBuffer
 from nacre.runtime.waiting import Gate
 from nacre.wire.memory import give_block
-
-RECEIVE = 1 * MIB
-"""Octets one read of an authenticated connection takes: big reads are what makes it fast."""
-
-RECEIVE_UNAUTHENTICATED = 32 * KIB
-"""Octets one read of any other connection takes: what the engine may have to hold of it."""
 
 FLUSH = 256 * KIB
 """Sealed octets that go to the transport at once, without waiting for the end of the turn."""
@@ -38,24 +32,6 @@ EARLY = 16 * KIB
 
 LINGER = 5.0
 """Seconds the peer has, after the connection's end, to take what is unsent and to hang up."""
-
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
-
-
-def receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """Return the buffer to read into.
-
-    A selector loop asks for the buffer, fills it and hands it over in one go, so all its
-    connections share one. Any other loop may read while another connection does.
-    """
-    if not isinstance(loop, asyncio.SelectorEventLoop):
-        return memoryview(bytearray(2 * RECEIVE_UNAUTHENTICATED))
-    if (buffer := _shared.get(loop)) is None:
-        buffer = _shared[loop] = memoryview(bytearray(RECEIVE))
-        # glibc learns from it what to keep of freed memory, unless it was told (mallopt(3)). What
-        # it gives back to the system comes again page by page, for every packet of a transfer.
-        bytes(2 * RECEIVE)
-    return buffer
 
 
 class Owner(Protocol):
@@ -87,11 +63,13 @@ class Driver(asyncio.BufferedProtocol):
     __slots__ = (
         "_asked_at",
         "_at_once",
+        "_begun",
         "_buffer",
         "_came",
         "_collectors",
         "_dispatching",
         "_early",
+        "_left",
         "_linger",
         "_owner",
         "_poll",
@@ -118,7 +96,9 @@ class Driver(asyncio.BufferedProtocol):
         self.drained = Gate()
         self.received_at = loop.time()
         self._owner = owner
-        self._buffer = receive_buffer(loop)
+        self._buffer = ReceiveBuffer.of(loop)
+        # Where in the buffer the packet that is not whole yet begins, and its octets there.
+        self._begun = self._left = 0
         self._collectors: list[Callable[[], None]] = []
         self._poll = BusyPoll.of(loop)
         self._asked_at = 0.0
@@ -144,15 +124,20 @@ class Driver(asyncio.BufferedProtocol):
         self._finish_turn()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        if self.engine.phase is Phase.CONNECTION:
-            return self._buffer
-        return self._buffer[:RECEIVE_UNAUTHENTICATED]
+        memory = self._buffer.claim(self)
+        if self.engine.phase is not Phase.CONNECTION:
+            return memory[:RECEIVE_UNAUTHENTICATED]
+        left = self._left
+        if self._begun >= RECEIVE // 2:
+            memory[:left] = memory[self._begun : self._begun + left]
+            self._begun = 0
+        return memory[self._begun + left :][:RECEIVE]
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received_at = now = self.loop.time()
         self._came += nbytes
         quick = now - self._asked_at < self._poll.seconds and self._came <= BRIEF
-        self.engine.receive(self._buffer[:nbytes], now)
+        self._receive(nbytes, now)
         self.settle()
         if quick:
             self._poll.stay_awake()
@@ -160,6 +145,24 @@ class Driver(asyncio.BufferedProtocol):
             self._early -= nbytes
             if not self.engine.output_size and self.transport is not None:
                 _acknowledge(self.transport.get_extra_info("socket"))
+
+    def _receive(self, nbytes: int, now: float) -> None:
+        """Give the engine what came; a packet that is not whole stays where its end will follow."""
+        buffer = self._buffer
+        end = self._begun + self._left + nbytes
+        data = buffer.view[self._begun : end]
+        whole = buffer.shared and self.engine.phase is Phase.CONNECTION
+        self._left = left = self.engine.receive(data, now, whole=whole)
+        self._begun = end - left if left else 0
+        buffer.tenant = self if left else None
+
+    def vacate(self) -> None:
+        """Let the engine keep the packet that is not whole: somebody else reads now."""
+        end = self._begun + self._left
+        data = self._buffer.view[self._begun : end]
+        self._begun = self._left = 0
+        self.engine.receive(data, self.loop.time())
+        self.touch()
 
     def eof_received(self) -> bool:
         if self.engine.phase is not Phase.CLOSED:
@@ -181,6 +184,8 @@ class Driver(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self._tick = self._linger = None
+        if self._buffer.tenant is self:
+            self._buffer.tenant = None
         if self.engine.phase is not Phase.CLOSED:
             self.engine.receive_eof()
         self._dispatch()

@@ -77,7 +77,7 @@ class _Pump:
 
     def _settle(self) -> None:
         """End when nothing is to come."""
-        if not self._job and not self._ended.done() and (self._stopped or self._complete):
+        if (self._stopped or self._complete) and not self._job and not self._ended.done():
             self._ended.set_result(None)
 
     @property
@@ -133,20 +133,22 @@ class Download(_Pump):
         self._reads = ReadAhead(session.window, extents(start, end), request=session.read_size)
         self._write = write
         self._quick = quick
-        self._chunks: dict[int, list[memoryview]] = {}
+        self._chunks: dict[int, tuple[int, list[memoryview]]] = {}
         self._whole: list[Buffer] = []
         self._whole_end = start
         self._unwritten = 0
 
     def fill(self) -> None:
         """Ask for what the window allows, unless the disk is behind."""
+        self._ask(self._loop.time())
+
+    def _ask(self, now: float) -> None:
         reads, session = self._reads, self._session
-        now = self._loop.time()
-        while not self._stopped and self._unwritten < _UNWRITTEN and self._may_send():
-            span = reads.next(now)
-            if span is None:
-                if not session.window.fits(session.read_size):
-                    session.wait_turn(self)
+        while not self._stopped and self._unwritten < _UNWRITTEN:
+            if not session.window.fits(session.read_size):
+                session.wait_turn(self)
+                break
+            if not self._may_send() or (span := reads.next(now)) is None:
                 break
             self._spend(span.length, now)
             session.read(self._handle, span.offset, span.length, partial(self._accept, span))
@@ -166,14 +168,14 @@ class Download(_Pump):
                 self._stop(result)
             return
         self._write_out()
-        self.fill()
+        self._ask(now)
 
     def _take(self, offset: int, size: int, parts: list[memoryview]) -> None:
         self._unwritten += size
-        self._chunks[offset] = parts
+        self._chunks[offset] = size, parts
         while (chunk := self._chunks.pop(self._whole_end, None)) is not None:
-            self._whole += chunk
-            self._whole_end += sum(map(len, chunk))
+            self._whole_end += chunk[0]
+            self._whole += chunk[1]
 
     @property
     def _complete(self) -> bool:
@@ -260,19 +262,15 @@ class Upload(_Pump):
     def fill(self) -> None:
         """Send what the window allows and the line takes, but leave others their turn."""
         writes, session = self._writes, self._session
-        sent = 0
-        while not self._job and not self._stopped and self._may_send():
-            if session.clogged:
+        now, sent = self._loop.time(), 0
+        while not self._job and not self._stopped:
+            if session.clogged or not session.window.fits(session.write_size):
                 session.wait_turn(self)
                 break
             if sent >= BLOCK:
                 self._loop.call_soon(self.fill)
                 break
-            now = self._loop.time()
-            span = writes.next(now)
-            if span is None:
-                if not session.window.fits(session.write_size):
-                    session.wait_turn(self)
+            if not self._may_send() or (span := writes.next(now)) is None:
                 break
             self._spend(span.length, now)
             sent += span.length

@@ -13,7 +13,8 @@ from nacre.errors import NacreError
 from nacre.limits import KIB
 from nacre.protocol.asks import AskOpen, Granted
 from nacre.runtime.channel import Channel
-from nacre.runtime.driver import LINGER, no_delay, receive_buffer
+from nacre.runtime.driver import LINGER, no_delay
+from nacre.runtime.receiving import ReceiveBuffer
 from nacre.runtime.stream import Writer
 from nacre.wire.codec import Buffer
 
@@ -42,7 +43,7 @@ class Relay(asyncio.BufferedProtocol):
         self._connection = connection
         self._channel = channel
         self._writer = Writer(channel)
-        self._buffer = receive_buffer(connection.loop)[:READ]
+        self._buffer = ReceiveBuffer.of(connection.loop)
         self._transport: asyncio.Transport | None = None
         self._gone = connection.loop.create_future()
         self._early: list[Buffer] = []
@@ -72,14 +73,14 @@ class Relay(asyncio.BufferedProtocol):
             self._end_socket()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
+        return self._buffer.claim(None)[:READ]
 
     def buffer_updated(self, nbytes: int) -> None:
         channel, transport = self._channel, self._transport
         assert transport is not None
         if channel.takes_no_data:
             return
-        view = self._buffer[:nbytes]
+        view = self._buffer.view[:nbytes]
         taken = channel.send(view, 0)
         if taken < nbytes or channel.congested:
             transport.pause_reading()

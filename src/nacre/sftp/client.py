@@ -39,6 +39,9 @@ _WRITE_TAIL = Struct(">QI")
 _ANSWER = Struct(">BI")
 _DATA = Struct(">BII")
 
+_SUCCESS: Final = u32(FX.OK) + text("Success") + text("")
+"""What OpenSSH's server and this one answer to each WRITE: known without being taken apart."""
+
 Result: TypeAlias = object
 """What answers a request, by its type; or an SFTPError."""
 
@@ -212,7 +215,7 @@ class Client:
         if len(parts) > 1:
             packet = joined(parts)
         if kind == FXP.STATUS:
-            return number, _status(Reader(packet, 5), request)
+            return number, _status(packet[5:], request)
         if isinstance(request, int) or kind != request.ANSWER:
             raise RemoteProtocolError(f"a packet of type {kind} answers {_name(request)}")
         reader = Reader(packet, 5)
@@ -237,14 +240,8 @@ def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
     return parts
 
 
-def _status(reader: Reader, request: Request[Any] | int) -> Result:
-    code = reader.u32()
-    message = ""
-    if reader.remaining:  # Servers of before version 3 send neither text nor language.
-        message = reader.text()
-        if reader.remaining:
-            reader.text()
-    reader.end()
+def _status(status: memoryview, request: Request[Any] | int) -> Result:
+    code, message = (int(FX.OK), "") if status == _SUCCESS else _read_status(Reader(status))
     answer = _answer_type(request)
     if code == FX.OK:
         if answer != FXP.STATUS:
@@ -253,6 +250,17 @@ def _status(reader: Reader, request: Request[Any] | int) -> Result:
     if code == FX.EOF and answer in (FXP.DATA, FXP.NAME):
         return None
     return _failure(code, message, request)
+
+
+def _read_status(reader: Reader) -> tuple[int, str]:
+    code = reader.u32()
+    message = ""
+    if reader.remaining:  # Servers of before version 3 send neither text nor language.
+        message = reader.text()
+        if reader.remaining:
+            reader.text()
+    reader.end()
+    return code, message
 
 
 def _answer_type(request: Request[Any] | int) -> int:

@@ -63,9 +63,12 @@ class Inbox:
         """Return the next packet as :meth:`next` does, in parts that follow one another."""
         if not self._missing and not self._take_length():
             return None
-        size = self._missing if self._missing < self.left else self.left
+        left, at = self.left, self._at
+        size = self._missing if self._missing < left else left
         if size:
-            self._parts.append(self._take(size))
+            self._parts.append(self._view[at : at + size])
+            self._at = at + size
+            self.left = left - size
             self._missing -= size
         if self._missing:
             if len(self._parts) == _PARTS:
@@ -80,7 +83,10 @@ class Inbox:
             self._at += 4
             self.left -= 4
         else:
-            self._head += self._take(min(4 - len(self._head), self.left))
+            part = self._view[self._at : self._at + 4 - len(self._head)]
+            self._head += part
+            self._at += len(part)
+            self.left -= len(part)
             if len(self._head) < 4:
                 return False
             size = _LENGTH.unpack(self._head)[0]
@@ -91,12 +97,6 @@ class Inbox:
             raise MalformedMessage("a packet of no bytes")
         self._missing = size
         return True
-
-    def _take(self, size: int) -> memoryview:
-        start = self._at
-        self._at += size
-        self.left -= size
-        return self._view[start : self._at]
 
 
 def joined(parts: list[memoryview]) -> memoryview:

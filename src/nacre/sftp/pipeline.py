@@ -72,13 +72,14 @@ def without_holes(
         yield start, size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
     """A request in flight: ``length`` octets from ``offset`` on.
 
     :ivar sent: when it was given out.
     """
 
+    # Not frozen: one is made per request, and what can't be changed costs twice as much to make.
     offset: int
     length: int
     sent: float
@@ -155,7 +156,8 @@ class Window:
         self._progress = now
         self.stalled = False
         delay = now - sent
-        self._delay = min(self._delay, delay)
+        if delay < self._delay:
+            self._delay = delay
         self._smooth_delay += (delay - self._smooth_delay) / 8
         began, before = self._round
         # A round ends with the answer to a request that was sent in it: one round trip at least.
@@ -298,16 +300,21 @@ class _Pipeline:
         self._window.answered(span.length, got, span.sent, now)
         if self._void(span):
             return False
-        self._losses.pop(span.offset, None)
+        if self._losses:
+            self._losses.pop(span.offset, None)
         self.moved += got
+        begun, finished = self._begun, self._finished
         if got < span.length:
             rest = span.offset + got
-            heapq.heappush(self._begun, rest)
+            heapq.heappush(begun, rest)
             heapq.heappush(self._again, (rest, span.length - got))
-        self._finished[span.offset] = got
-        self._ahead += got
-        while self._begun and self._begun[0] in self._finished:
-            self._ahead -= self._finished.pop(heapq.heappop(self._begun))
+        if begun[0] != span.offset:
+            finished[span.offset] = got
+            self._ahead += got
+            return True
+        heapq.heappop(begun)
+        while begun and begun[0] in finished:
+            self._ahead -= finished.pop(heapq.heappop(begun))
         return True
 
     def _land(self, span: Span) -> None:

@@ -109,10 +109,10 @@ class _Engine(Machine):
         """Begin: put our identification line into the outbox."""
         self._send_line(self._line)
 
-    def receive(self, data: Buffer, now: float) -> None:
-        """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
+    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+        """Take octets from the peer, all that come. What is wrong ends in ``ConnectionEnded``."""
         if self.phase is Phase.CLOSED:
-            return
+            return 0
         try:
             if self._banner is not None:
                 data = self._receive_banner(self._banner, data)
@@ -121,6 +121,7 @@ class _Engine(Machine):
             self._inbox.check()
         except NacreError as error:
             self._end(error)
+        return 0
 
     def receive_eof(self) -> None:
         """The transport ended: no more octets will come."""

@@ -135,19 +135,23 @@ class _Engine(Machine):
             # first message of the exchange in it. Whoever may speak SSH-1 must know first.
             self._kex.begin()
 
-    def receive(self, data: Buffer, now: float) -> None:
-        """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``."""
+    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+        """Take octets from the peer, as :class:`nacre.protocol.engine.Engine` says."""
         self._note_time(now)
         if self.phase is Phase.CLOSED:
-            return
+            return 0
         try:
             if self._banner is not None:
                 data = self._receive_banner(self._banner, data)
             self._inbox.feed(data)
             self._loop()
+            # What waits for an answer is taken up without the caller.
+            if whole and not self._asks.blocking:
+                return self._inbox.leave()
             self._inbox.keep()
         except NacreError as error:
             self._end(error)
+        return 0
 
     def _go_on(self) -> None:
         """Take up the packets that waited for an answer."""

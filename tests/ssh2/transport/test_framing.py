@@ -79,6 +79,23 @@ def test_a_payload_outlives_the_callers_buffer() -> None:
     assert bytes(payload) == b"abc"
 
 
+def test_what_is_left_to_the_caller_is_fed_again() -> None:
+    sealer = PlainSealer(os.urandom)
+    wire = bytearray()
+    for payload in (b"first", b"second"):
+        sealer.seal(payload, b"", wire)
+    inbox = Inbox(PlainOpener(1 << 18), Limits())
+    for cut in (3, len(wire) // 2 - 1, len(wire) // 2 + 1):
+        inbox.feed(wire[:cut])
+        got = [bytes(p) for p in iter(inbox.next, None)]
+        begun = cut - inbox.leave()
+        assert inbox.left == 0
+        inbox.feed(wire[begun:])
+        got += [bytes(p) for p in iter(inbox.next, None)]
+        assert inbox.leave() == 0
+        assert got == [b"first", b"second"]
+
+
 def test_a_length_above_the_bound_is_refused_before_anything_is_kept() -> None:
     inbox = Inbox(PlainOpener(1 << 18), Limits())
     with pytest.raises(PacketTooLarge):

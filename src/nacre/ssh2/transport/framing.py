@@ -17,7 +17,7 @@ class Inbox:
 
     Whole packets are opened where they lie, in the caller's buffer; only a packet that is split
     over two calls is put together in memory of this object. ``keep`` must end each call, because
-    the caller uses its buffer again.
+    the caller uses its buffer again; or ``leave``, where he does not.
 
     :ivar left: octets that came and that no packet was made of yet.
     :ivar octets: payload octets opened under the present key.
@@ -114,6 +114,16 @@ class Inbox:
         if len(self._held) + len(rest) > self._limits.held_input:
             raise RemoteProtocolError("the peer sends on while it has to wait for an answer")
         self._held += rest
+
+    def leave(self) -> int:
+        """Forget what no packet was made of yet, and return its octets, the last that came.
+
+        The caller feeds them again, with what follows behind them.
+        """
+        rest = len(self._view) - self._at
+        self.left -= rest
+        self._view, self._at = b"", 0
+        return rest
 
     def clear(self) -> None:
         """Forget all: the connection has ended."""
