@@ -80,10 +80,7 @@ def test_a_payload_outlives_the_callers_buffer() -> None:
 
 
 def test_what_is_left_to_the_caller_is_fed_again() -> None:
-    sealer = PlainSealer(os.urandom)
-    wire = bytearray()
-    for payload in (b"first", b"second"):
-        sealer.seal(payload, b"", wire)
+    wire = sealed(PlainSealer(os.urandom), b"first", b"second")
     inbox = Inbox(PlainOpener(1 << 18), Limits())
     for cut in (3, len(wire) // 2 - 1, len(wire) // 2 + 1):
         inbox.feed(wire[:cut])
