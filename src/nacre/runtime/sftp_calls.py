@@ -527,18 +527,19 @@ def in_a_row(calls: Sequence[Call]) -> int:
 
     Their octets, and the READs' headers, are no more than :data:`BLOCK`.
     """
-    first = calls[0].request
+    first: Any = calls[0].request
     opened = calls[0].files[0] if calls[0].files else None
-    if not isinstance(first, (msg.Read, msg.Write)) or not isinstance(opened, OpenedFile):
+    kind = type(first)
+    if kind not in (msg.Read, msg.Write) or not isinstance(opened, OpenedFile):
         return 1
-    if isinstance(first, msg.Read) and not opened.file.vectors:
+    if kind is msg.Read and not opened.file.vectors:
         return 1
     count, end, room = 0, first.offset, BLOCK
     for call in calls:
-        request = call.request
-        if type(request) is not type(first) or request.offset != end:  # type: ignore[attr-defined]
+        request: Any = call.request
+        if type(request) is not kind or request.offset != end:
             break
-        size = request.length if isinstance(request, msg.Read) else len(request.data)  # type: ignore[attr-defined]
+        size = request.length if kind is msg.Read else len(request.data)
         room -= size + DATA_ROOM
         if count and (room < 0 or call.files[0] is not opened):
             break
@@ -551,24 +552,25 @@ async def read_row(calls: Sequence[Call], buffer: memoryview, *, wait: bool = Tr
 
     :raises BlockingIOError: not without ``wait``.
     """
-    first = cast(msg.Read, calls[0].request)
-    opened = cast(OpenedFile, calls[0].files[0])
-    lengths = [cast(msg.Read, call.request).length for call in calls]
-    return await opened.read_into(buffer, lengths, first.offset, wait=wait)
+    first: Any = calls[0].request
+    opened: Any = calls[0].files[0]
+    lengths = [call.request.length for call in calls]  # type: ignore[attr-defined]
+    return await opened.read_into(buffer, lengths, first.offset, wait=wait)  # type: ignore[no-any-return]
 
 
 async def write_row(calls: Sequence[Call]) -> None:
     """Write for calls in a row."""
-    first = cast(msg.Write, calls[0].request)
-    row = [cast(msg.Write, call.request).data for call in calls]
-    await cast(OpenedFile, calls[0].files[0]).write(row, first.offset)
+    first: Any = calls[0].request
+    opened: Any = calls[0].files[0]
+    row = [call.request.data for call in calls]  # type: ignore[attr-defined]
+    await opened.write(row, first.offset)
 
 
 def answer_row(server: Server, calls: Sequence[Call], buffer: memoryview, size: int) -> None:
     """Answer READs in a row, of which ``size`` octets are in ``buffer``."""
     filled, empty = [], []
     for call in calls:
-        part = min(size, cast(msg.Read, call.request).length)
+        part = min(size, call.request.length)  # type: ignore[attr-defined]
         if part:
             filled.append((call.id, part))
         else:

@@ -330,10 +330,11 @@ class Server:
         """
         at = 0
         for number, size in answers:
-            request = self._waiting(number, Read)
-            if isinstance(request, Read) and not 0 < size <= request.length:
-                raise LocalProtocolError(f"{size} bytes for a READ of {request.length}")
-            self._finish(number, Read)
+            length: int = self._waiting(number, Read).length  # type: ignore[attr-defined]
+            if not 0 < size <= length:
+                raise LocalProtocolError(f"{size} bytes for a READ of {length}")
+            del self._calls[number]
+            self._octets -= length
             _DATA_HEAD.pack_into(buffer, at, 9 + size, FXP.DATA, number, size)
             at += DATA_ROOM + size
         self._output.append(buffer[:at])
