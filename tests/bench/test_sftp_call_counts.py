@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+from nacre.errors import ConnectionLost
+from nacre.limits import KIB
 from nacre.runtime.filesystem import Filesystem
+from nacre.runtime.pumps import Download
 from nacre.runtime.sftp_server import Service
 from nacre.runtime.sftp_session import SFTPSession
 from nacre.sftp.attributes import Attributes
 from nacre.sftp.client import Client
-from nacre.sftp.messages import Stat
-from nacre.sftp.server import Server
+from nacre.sftp.messages import Open, OpenFlag, Read, Stat
+from nacre.sftp.server import Call, Server
 from nacre.wire.codec import Buffer
 
 REQUESTS = 50
@@ -28,6 +32,9 @@ SERVICE_CEILING = 95
 
 SESSION_CEILING = 85
 """Calls of a client's session, from the request to its result: sent, waited for, received."""
+
+DOWNLOAD_CEILING = 87.6
+"""Calls of a client's session per READ of a file that is fetched: asked for, received, written."""
 
 FOUND = Attributes(1, 2, 3, 4, 5, 6)
 
@@ -114,10 +121,17 @@ async def test_calls_of_a_service_per_request() -> None:
     assert count.calls / REQUESTS <= SERVICE_CEILING
 
 
-async def test_calls_of_a_session_per_request() -> None:
-    line, server, session, count = Line(), Server(), SFTPSession(), Count()
+async def begin(session: SFTPSession, line: Line, answer: Callable[[], bytes]) -> None:
+    """Begin a session with a server that gives answers to what the line has."""
     beginning = asyncio.ensure_future(session.begin(line))
     await asyncio.sleep(0)
+    while not beginning.done():
+        session.feed(answer())
+        await asyncio.sleep(0)
+
+
+async def test_calls_of_a_session_per_request() -> None:
+    line, server, session, count = Line(), Server(), SFTPSession(), Count()
 
     def answer() -> bytes:
         server.receive(line.take())
@@ -125,9 +139,7 @@ async def test_calls_of_a_session_per_request() -> None:
             server.send_attributes(call.id, FOUND)
         return b"".join(server.data_to_send())
 
-    while not beginning.done():
-        session.feed(answer())
-        await asyncio.sleep(0)
+    await begin(session, line, answer)
     for _ in range(REQUESTS):
         with count:
             asking = session.request(Stat("file"))
@@ -140,3 +152,43 @@ async def test_calls_of_a_session_per_request() -> None:
                 asking.send(None)
     session.close()
     assert count.calls / REQUESTS <= SESSION_CEILING
+
+
+async def test_calls_of_a_download_per_read() -> None:
+    line, server, session, count = Line(), Server(), SFTPSession(), Count()
+    block, calls, written = bytes(255 * KIB), deque[Call](), 0
+
+    def answer() -> bytes:
+        server.receive(line.take())
+        while (call := server.next_call()) is not None:
+            if isinstance(call.request, Read):
+                calls.append(call)
+            else:
+                server.send_handle(call.id, FOUND)
+        return b"".join(server.data_to_send())
+
+    def write(chunks: list[Buffer], offset: int) -> None:
+        nonlocal written
+        assert offset == written
+        written += sum(len(chunk) for chunk in chunks)
+
+    await begin(session, line, answer)
+    opening = session.start(Open("file", OpenFlag.READ, Attributes()))
+    session.feed(answer())
+    handle = await session.result(opening)
+    pump = Download(session, handle, write, 0, None, lambda size: None, quick=True)
+    running = asyncio.ensure_future(pump.run())
+    await asyncio.sleep(0)
+    session.feed(answer())
+    for _ in range(REQUESTS):
+        server.send_data(calls.popleft().id, block)
+        octets = b"".join(server.data_to_send())
+        with count:
+            session.feed(octets)
+            line.collect()
+        session.feed(answer())
+    session.close()
+    with suppress(ConnectionLost):
+        await running
+    assert written > (REQUESTS - 8) * len(block)
+    assert count.calls / REQUESTS <= DOWNLOAD_CEILING

@@ -58,13 +58,16 @@ class End:
 
 async def test_the_rest_of_a_packet_is_read_behind_its_beginning() -> None:
     end = End(1)
-    first = end.read(SIZE + 100)
-    assert ReceiveBuffer.of(asyncio.get_running_loop()).tenant is end.driver
-    assert bytes(end.read(50_000)[:50_000]) == bytes(first[SIZE + 100 : SIZE + 50_100])
+    buffer = ReceiveBuffer.of(asyncio.get_running_loop())
+    end.read(SIZE + 1000)
+    assert buffer.tenant is end.driver
+    # A packet has some octets beside its data; the beginning of the second one is what is left.
+    assert 900 < RECEIVE - len(end.read(50_000)) < 1000
+    assert len(end.owner.data) == SIZE
     while end.wire:
-        assert len(end.read(300_000)) == RECEIVE
+        end.read(300_000)
     assert end.owner.data == end.sent
-    assert ReceiveBuffer.of(asyncio.get_running_loop()).tenant is None
+    assert buffer.tenant is None
 
 
 async def test_connections_that_read_in_turn_spoil_nothing() -> None:

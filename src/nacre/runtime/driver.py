@@ -13,7 +13,7 @@ from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
 from nacre.runtime.busy_poll import BRIEF, BusyPoll
-from nacre.runtime.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED, ReceiveBuffer
+from nacre.runtime.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
 from nacre.runtime.waiting import Gate
 from nacre.wire.memory import give_block
 
@@ -63,7 +63,6 @@ class Driver(asyncio.BufferedProtocol):
     __slots__ = (
         "_asked_at",
         "_at_once",
-        "_begun",
         "_buffer",
         "_came",
         "_collectors",
@@ -97,8 +96,7 @@ class Driver(asyncio.BufferedProtocol):
         self.received_at = loop.time()
         self._owner = owner
         self._buffer = ReceiveBuffer.of(loop)
-        # Where in the buffer the packet that is not whole yet begins, and its octets there.
-        self._begun = self._left = 0
+        self._left = 0  # octets at the buffer's front: a packet that is not whole yet
         self._collectors: list[Callable[[], None]] = []
         self._poll = BusyPoll.of(loop)
         self._asked_at = 0.0
@@ -127,11 +125,7 @@ class Driver(asyncio.BufferedProtocol):
         memory = self._buffer.claim(self)
         if self.engine.phase is not Phase.CONNECTION:
             return memory[:RECEIVE_UNAUTHENTICATED]
-        left = self._left
-        if self._begun >= RECEIVE // 2:
-            memory[:left] = memory[self._begun : self._begun + left]
-            self._begun = 0
-        return memory[self._begun + left :][:RECEIVE]
+        return memory[self._left :]
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received_at = now = self.loop.time()
@@ -147,21 +141,19 @@ class Driver(asyncio.BufferedProtocol):
                 _acknowledge(self.transport.get_extra_info("socket"))
 
     def _receive(self, nbytes: int, now: float) -> None:
-        """Give the engine what came; a packet that is not whole stays where its end will follow."""
+        """Give the engine what came; a packet that is not whole waits for what follows it."""
         buffer = self._buffer
-        end = self._begun + self._left + nbytes
-        data = buffer.view[self._begun : end]
+        end = self._left + nbytes
         whole = buffer.shared and self.engine.phase is Phase.CONNECTION
-        self._left = left = self.engine.receive(data, now, whole=whole)
-        self._begun = end - left if left else 0
+        self._left = left = self.engine.receive(buffer.view[:end], now, whole=whole)
+        if 0 < left < end:
+            buffer.view[:left] = buffer.view[end - left : end]
         buffer.tenant = self if left else None
 
     def vacate(self) -> None:
         """Let the engine keep the packet that is not whole: somebody else reads now."""
-        end = self._begun + self._left
-        data = self._buffer.view[self._begun : end]
-        self._begun = self._left = 0
-        self.engine.receive(data, self.loop.time())
+        left, self._left = self._left, 0
+        self.engine.receive(self._buffer.view[:left], self.loop.time())
         self.touch()
 
     def eof_received(self) -> bool:

@@ -172,8 +172,12 @@ class Download(_Pump):
 
     def _take(self, offset: int, size: int, parts: list[memoryview]) -> None:
         self._unwritten += size
-        self._chunks[offset] = size, parts
-        while (chunk := self._chunks.pop(self._whole_end, None)) is not None:
+        if offset != self._whole_end:
+            self._chunks[offset] = size, parts
+            return
+        self._whole_end += size
+        self._whole += parts
+        while self._chunks and (chunk := self._chunks.pop(self._whole_end, None)) is not None:
             self._whole_end += chunk[0]
             self._whole += chunk[1]
 

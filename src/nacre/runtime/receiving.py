@@ -16,7 +16,7 @@ RECEIVE_UNAUTHENTICATED = 32 * KIB
 
 
 class Tenant(Protocol):
-    """Who left something in the memory, to have what follows it read behind it."""
+    """Who left something at the memory's front, to have what follows it read behind it."""
 
     def vacate(self) -> None:
         """Take away what is there: somebody else reads now."""
@@ -26,8 +26,8 @@ class ReceiveBuffer:
     """Memory to read into.
 
     A selector loop asks for memory, fills it and hands it over in one go, so all its connections
-    share one piece. What a connection can't use yet, the beginning of a packet, may stay there
-    until somebody else reads. Any other loop may read while another connection does.
+    share one piece. What a connection can't use yet, the beginning of a packet, may stay at its
+    front until somebody else reads. Any other loop may read while another connection does.
 
     :ivar shared: whether the loop's connections share this one.
     :ivar tenant: who left something in it, or None.
@@ -47,8 +47,7 @@ class ReceiveBuffer:
         if not isinstance(loop, asyncio.SelectorEventLoop):
             return cls(2 * RECEIVE_UNAUTHENTICATED, shared=False)
         if (buffer := _shared.get(loop)) is None:
-            # One more: whoever left the beginning of a packet reads as much as others.
-            buffer = _shared[loop] = cls(2 * RECEIVE, shared=True)
+            buffer = _shared[loop] = cls(RECEIVE, shared=True)
             # glibc learns from it what to keep of freed memory, unless it was told (mallopt(3)).
             # What it gives back to the system comes again page by page, for every packet of a
             # transfer.
