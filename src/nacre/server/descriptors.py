@@ -22,7 +22,10 @@ SOME = 64 * KIB
 """Octets read at first: as many as a pipe holds, unless it is told to hold more."""
 
 CHUNK = 256 * KIB
-"""Octets moved at a time where there is much."""
+"""Octets read at a time where there is much."""
+
+GIVEN = 1 * MIB
+"""Octets given to a process at a time: all that one read of the connection brought."""
 
 TURN = 1 * MIB
 """Octets one pump moves before other tasks get their turn."""
@@ -224,7 +227,7 @@ async def stop(task: asyncio.Task[None]) -> None:
 async def pump_in(source: Reader, sink: Descriptor) -> None:
     """Give a process what the peer sends, until one of them ends it."""
     with suppress(NacreError):
-        while chunks := await source.read_chunks(CHUNK):
+        while chunks := await source.read_chunks(GIVEN):
             while chunks:
                 try:
                     chunks = write_chunks(sink.number, chunks)
