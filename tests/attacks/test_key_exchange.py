@@ -273,10 +273,12 @@ def proposing(monkeypatch: pytest.MonkeyPatch, role: Role, **fields: object) -> 
     made = negotiate.kexinit
 
     def kexinit(algorithms, host_key, made_for, cookie):  # type: ignore[no-untyped-def]
-        init = made(algorithms, host_key, made_for, cookie)
+        lists, said = made(algorithms, host_key, made_for, cookie)
         if made_for is not role:
-            return init
-        return KexInit(*(fields.get(n, getattr(init, n)) for n in KexInit.FIELDS))
+            return lists, said
+        init = KexInit.decode(said)
+        other = KexInit(*(fields.get(n, getattr(init, n)) for n in KexInit.FIELDS))
+        return negotiate.proposal(other), other.encode()
 
     monkeypatch.setattr(negotiate, "kexinit", kexinit)
 

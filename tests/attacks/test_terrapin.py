@@ -135,12 +135,14 @@ def without_marker(role: Role, exchanges: int) -> object:
 
     def kexinit(algorithms, host_key, made_for, cookie):  # type: ignore[no-untyped-def]
         nonlocal left
-        init = made(algorithms, host_key, made_for, cookie)
+        lists, said = made(algorithms, host_key, made_for, cookie)
         if made_for is not role or not left:
-            return init
+            return lists, said
         left -= 1
+        init = KexInit.decode(said)
         kex = tuple(name for name in init.kex if name not in negotiate.STRICT.values())
-        return KexInit(init.cookie, kex, *(getattr(init, n) for n in KexInit.FIELDS[2:]))
+        other = KexInit(init.cookie, kex, *(getattr(init, n) for n in KexInit.FIELDS[2:]))
+        return negotiate.proposal(other), other.encode()
 
     return kexinit
 

@@ -32,6 +32,11 @@ async def dial(
     """
     addresses = await resolve(host, port, lookups)
     errors: list[OSError] = []
+    if len(addresses) == 1:
+        # Nothing to try beside it, so no task for it.
+        if (sock := await _connect(addresses[0], errors)) is not None:
+            return sock
+        raise ConnectFailed(_explain(host, port, wanted, errors)) from errors[0]
     tasks: list[asyncio.Task[socket.socket | None]] = []
     waiting = iter(addresses)
     try:

@@ -83,6 +83,7 @@ class Child:
         self.on_exit: Callable[[], None] = lambda: None
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self._ended = False
+        self._killing: asyncio.TimerHandle | None = None
         # Only the leader of a session can get a controlling terminal, and only by itself. So this
         # one call is made between fork and exec. It is C alone and takes no lock, which makes it
         # safe while other threads run. Without it, subprocess uses vfork.
@@ -140,9 +141,10 @@ class Child:
         self._ended = True
         self._signal_group(signal.SIGHUP)
         self._signal_group(signal.SIGCONT)  # what is stopped can't die of SIGHUP
-        self._killing = self._loop.call_later(GRACE, self.kill)
         if self.how is not None:
             self._reap()
+        if not self.gone.done():
+            self._killing = self._loop.call_later(GRACE, self.kill)
 
     def kill(self) -> None:
         """Send SIGKILL to what is left of the group that ``end`` was called for."""
@@ -162,7 +164,8 @@ class Child:
         if self._signal_group(0) and self._loop.time() < deadline:
             self._loop.call_later(_LOOK_AGAIN, self._until_gone, deadline)
             return
-        self._killing.cancel()
+        if self._killing is not None:
+            self._killing.cancel()
         self.gone.set_result(None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -298,6 +299,8 @@ class _Serving:
                 record = self._log if len(sockets) == 1 else partial(self._record, number)
                 self._servers.append(await self._listen(sock, host_keys, banner, record))
             self._handle_signals()
+            # What is there now stays to the end: nobody has to look for garbage in it again.
+            gc.freeze()
             if self._worker is None:
                 announce(sockets)
             else:

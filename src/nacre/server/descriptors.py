@@ -48,6 +48,7 @@ class Descriptor:
         self._loop = asyncio.get_running_loop()
         self._bulk = False
         self._block: memoryview | None = None
+        self._watched = False
         self.ended = False
         self.waits = 0
         self.waiting = False
@@ -74,14 +75,17 @@ class Descriptor:
         """Call ``callback`` as soon as a read would not block, once."""
 
         def ready() -> None:
+            self._watched = False
             self._loop.remove_reader(self.number)
             callback()
 
+        self._watched = True
         self._loop.add_reader(self.number, ready)
 
     async def readable(self) -> None:
         """Wait until a read would not block."""
         ready = self._loop.create_future()
+        self._watched = True
         self._loop.add_reader(self.number, _done, ready)
         self.waits += 1
         self.waiting = True
@@ -95,6 +99,7 @@ class Descriptor:
     async def writable(self) -> None:
         """Wait until a write would not block."""
         ready = self._loop.create_future()
+        self._watched = True
         self._loop.add_writer(self.number, _done, ready)
         try:
             await ready
@@ -121,8 +126,9 @@ class Descriptor:
     def close(self) -> None:
         """Close it; a second call does nothing. Who waits must have been cancelled."""
         if self.number >= 0:
-            self._loop.remove_reader(self.number)
-            self._loop.remove_writer(self.number)
+            if self._watched:
+                self._loop.remove_reader(self.number)
+                self._loop.remove_writer(self.number)
             os.close(self.number)
             self.number = -1
 

@@ -17,6 +17,8 @@ from nacre.config.server import LogLevel
 
 _PLAIN = re.compile(r"[!#-<>-~]+")  # visible US-ASCII without the quote and the equals sign
 
+_NAMES = {level: level.name.lower() for level in LogLevel}
+
 _LATER = 0.01
 """Seconds that a line may wait for others."""
 
@@ -56,7 +58,7 @@ class StderrLog:
         level = level_of(record)
         if level > self._level:
             return
-        head = {"time": self._now(), "level": level.name.lower()}
+        head = {"time": self._now(), "level": _NAMES[level]}
         self._lines.append(line({**head, **self._always, **record}))
         if level is LogLevel.ERROR:
             self.flush()
@@ -99,10 +101,12 @@ def _portions(lines: list[str]) -> Iterator[str]:
 
 def line(record: Mapping[str, object]) -> str:
     """Return a record as words; a value of more than one word is quoted as in JSON."""
-    words = []
-    for key, value in record.items():
-        text = str(value)
-        if not _PLAIN.fullmatch(text):
-            text = json.dumps(text, ensure_ascii=not text.isprintable())
-        words.append(f"{key}={text}")
-    return " ".join(words)
+    texts = [str(value) for value in record.values()]
+    # Most lines need no quotes, and one look shows that.
+    if not all(texts) or not _PLAIN.fullmatch("".join(texts)):
+        texts = [text if _PLAIN.fullmatch(text) else _quoted(text) for text in texts]
+    return " ".join(map("=".join, zip(record, texts, strict=True)))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -132,7 +132,17 @@ class Reader:
 
     def string(self) -> bytes:
         """Take a ``string`` of any octets."""
-        return self.octets(self.u32())
+        # Not by ``u32`` and ``octets``: a login has dozens of them.
+        data, start = self._data, self._position + 4
+        try:
+            end: int = start + _U32.unpack_from(data, start - 4)[0]
+        except StructError:
+            raise self._cut_off(4) from None
+        self._position = start
+        if end > len(data):
+            raise self._cut_off(end - start)
+        self._position = end
+        return bytes(data[start:end])
 
     def text(self) -> str:
         """Take a ``string`` of UTF-8.

@@ -146,8 +146,9 @@ class KeyExchange:
             return
         client = self._role is Role.CLIENT
         names = self._options.algorithms.host_key if client else tuple(self._signers)
-        init = negotiate.kexinit(self._options.algorithms, names, self._role, self._random(16))
-        self._proposal, self._sent = negotiate.proposal(init), init.encode()
+        self._proposal, self._sent = negotiate.kexinit(
+            self._options.algorithms, names, self._role, self._random(16)
+        )
         self._outbox.send(self._sent)
         self._outbox.begin_kex()
         self.active = True
@@ -269,11 +270,9 @@ class KeyExchange:
 
     def _hash(self, host_key: bytes, client: bytes, server: bytes, k: bytes) -> None:
         method = self._method()
-        exchange = hashlib.new(method.hash_name)
-        for part in (*self._lines, *self._init_payloads, host_key):
-            exchange.update(codec.string(part))
-        exchange.update(self._gex_hashed + codec.string(client) + codec.string(server) + k)
-        digest = exchange.digest()
+        said = map(codec.string, (*self._lines, *self._init_payloads, host_key))
+        values = self._gex_hashed + codec.string(client) + codec.string(server) + k
+        digest = hashlib.new(method.hash_name, b"".join(said) + values).digest()
         self._secrets = Secrets(method.hash_name, k, digest, self.session_id or digest)
 
     def _sign(self, client: bytes, server: bytes, k: bytes) -> tuple[bytes, bytes]:

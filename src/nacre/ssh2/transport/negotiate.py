@@ -20,7 +20,7 @@ STRICT = {
 EXT_INFO = {Role.CLIENT: "ext-info-c", Role.SERVER: "ext-info-s"}
 _COOKIE = 16
 _KEPT = 16
-"""How many different KEXINITs of peers are remembered."""
+"""How many different KEXINITs are remembered, of this side and of peers."""
 
 _USUAL = 4096
 """Octets of the longest that is."""
@@ -30,26 +30,41 @@ _MARKERS = frozenset({*STRICT.values(), *EXT_INFO.values()})
 
 def kexinit(
     algorithms: Algorithms, host_key: tuple[str, ...], role: Role, cookie: bytes
-) -> KexInit:
-    """Return our KEXINIT.
+) -> tuple[Proposal, bytes]:
+    """Return our lists, and the KEXINIT that says them.
 
     The markers of strict kex and ext-info are in every one of ours; they count in the first only.
     """
-    return KexInit(
-        cookie=cookie,
-        kex=(*algorithms.kex, EXT_INFO[role], STRICT[role]),
+    kex = (*algorithms.kex, EXT_INFO[role], STRICT[role])
+    ciphers, macs = algorithms.ciphers, algorithms.macs
+    lists, said = _ours(kex, host_key, ciphers, macs, algorithms.compression)
+    return lists, said[:1] + cookie + said[1 + _COOKIE :]
+
+
+@lru_cache(_KEPT)
+def _ours(
+    kex: tuple[str, ...],
+    host_key: tuple[str, ...],
+    ciphers: tuple[str, ...],
+    macs: tuple[str, ...],
+    compression: tuple[str, ...],
+) -> tuple[Proposal, bytes]:
+    init = KexInit(
+        cookie=bytes(_COOKIE),
+        kex=kex,
         host_key=host_key,
-        ciphers_c2s=algorithms.ciphers,
-        ciphers_s2c=algorithms.ciphers,
-        macs_c2s=algorithms.macs,
-        macs_s2c=algorithms.macs,
-        compression_c2s=algorithms.compression,
-        compression_s2c=algorithms.compression,
+        ciphers_c2s=ciphers,
+        ciphers_s2c=ciphers,
+        macs_c2s=macs,
+        macs_s2c=macs,
+        compression_c2s=compression,
+        compression_s2c=compression,
         languages_c2s=(),
         languages_s2c=(),
         first_kex_packet_follows=False,
         reserved=0,
     )
+    return proposal(init), init.encode()
 
 
 def proposal(init: KexInit) -> Proposal:
