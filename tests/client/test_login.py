@@ -2,8 +2,9 @@ import os
 
 import pytest
 
+from nacre.client.handshake import _identities, _limits, _methods, _Trust, agent_path
 from nacre.client.log import Log
-from nacre.client.login import Target, _identities, _limits, _methods, _Trust, agent_path
+from nacre.client.login import Target
 from nacre.config.client import ClientConfig, LogLevel, parse
 from nacre.errors import ConfigurationError
 

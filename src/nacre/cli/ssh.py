@@ -92,7 +92,6 @@ def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
     from nacre.client.program import run_client
     from nacre.client.session import plan
 
-    loaded()
     log = Log(config.log_level, file)
     try:
         target = Target.of(arguments.host, config)
@@ -112,6 +111,7 @@ async def _session(
     from nacre.client.session import Session
 
     connection = await log_in(target, config, log)
+    loaded()
     try:
         if config.forwards:
             from nacre.client.forwarding import start_forwarding

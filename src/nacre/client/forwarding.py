@@ -7,8 +7,9 @@ import os
 from collections.abc import Awaitable
 from contextlib import suppress
 
+from nacre.client.handshake import agent_path, show_warnings
 from nacre.client.log import Log
-from nacre.client.login import Target, agent_path, show_warnings
+from nacre.client.login import Target
 from nacre.client.standard import READ, Input, Output
 from nacre.config.client import ClientConfig
 from nacre.config.forwards import Forward

@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nacre.client.failures import explain
 from nacre.client.log import Log
-from nacre.client.login import Target
 from nacre.errors import NacreError
-from nacre.runtime.connection import Connection
+
+if TYPE_CHECKING:
+    from nacre.client.login import Target
+    from nacre.runtime.connection import Connection
 
 FAILURE = 255
 """The exit status for errors of our own."""

@@ -1,7 +1,7 @@
 """Every algorithm by its wire name, with its tier. The order of a table is the order of preference.
 
-``key``, ``iv`` and MAC sizes are in octets: they say how much key material an algorithm takes. All
-but the first choice of ciphers is loaded when it was chosen.
+``key``, ``iv`` and MAC sizes are in octets: they say how much key material an algorithm takes. What
+an algorithm needs is loaded when it was chosen.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nacre.crypto import kex_dh, kex_ecdh, kex_pq
-from nacre.crypto.gcm import GcmOpener, GcmSealer
 from nacre.crypto.kex import KexMethod, Tier
 from nacre.crypto.seal import Opener, Random, Sealer
 from nacre.value import value
@@ -134,6 +133,8 @@ def sealer(
 
         return ChaChaSealer(key, sequence, random)
     if spec.aead:
+        from nacre.crypto.gcm import GcmSealer
+
         return GcmSealer(key, iv, sequence, random)
     from nacre.crypto.block import stream_cipher
     from nacre.crypto.stream import EtmSealer, StreamSealer
@@ -163,6 +164,8 @@ def opener(
 
         return ChaChaOpener(key, sequence, packet_limit)
     if spec.aead:
+        from nacre.crypto.gcm import GcmOpener
+
         return GcmOpener(key, iv, sequence, packet_limit)
     from nacre.crypto.block import stream_cipher
     from nacre.crypto.stream import EtmOpener, StreamOpener

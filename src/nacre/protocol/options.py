@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nacre import __version__
 from nacre.crypto import registry
 from nacre.crypto.registry import Tier
 from nacre.errors import ConfigurationError
-from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.value import value
+
+if TYPE_CHECKING:
+    from nacre.keys import PrivateKey
 
 Profile = Literal["default", "legacy"]
 Choice = str | Sequence[str] | None
