@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -35,7 +34,7 @@ OF_TYPE = {
 @st.composite
 def requests(draw: st.DrawFn) -> Request[Any]:
     cls = draw(st.sampled_from(EVERY))
-    return cls(*[draw(OF_TYPE[str(f.type)]) for f in dataclasses.fields(cls)])
+    return cls(*[draw(OF_TYPE[cls.__annotations__[name]]) for name in cls.__match_args__])
 
 
 @given(requests())

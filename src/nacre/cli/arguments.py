@@ -218,14 +218,16 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
 
     :raises ConfigurationError: it names no host, or one that begins with ``-``.
     """
-    from urllib.parse import unquote
-
     options: list[str] = []
     uri = destination.lower().startswith("ssh://")
     text = destination[6:].rstrip("/") if uri else destination
     user, at, host = text.rpartition("@")
+    if uri:
+        from urllib.parse import unquote
+
+        user = unquote(user.partition(";")[0])
     if at:
-        options.append(f"User={quote(unquote(user.partition(';')[0]) if uri else user)}")
+        options.append(f"User={quote(user)}")
     if uri:
         host, port = _split_port(host)
         options += [f"Port={port}"] if port else []

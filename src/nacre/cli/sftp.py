@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from nacre.cli.start import loaded, start
 from nacre.cli.transfer_options import Common, number, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
+from nacre.value import value
 
 if TYPE_CHECKING:
     import click
@@ -29,7 +29,7 @@ _LETTERS = "aB:b:D:fNpR:rS:s:X:"
 FAILURE = 255
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class _Plan:
     """What the command line says beside the connection."""
 
@@ -80,18 +80,18 @@ def run(program: str, words: Sequence[str]) -> int:
 
 def _plan(common: Common) -> _Plan:
     plan = _Plan()
-    for letter, value in common.others:
+    for letter, said in common.others:
         if letter == "b":
-            plan.batch = value
+            plan.batch = said
             common.options.append("BatchMode=yes")
         elif letter == "B":
-            plan.read_size = number("-B", value, "a size in octets")
+            plan.read_size = number("-B", said, "a size in octets")
         elif letter == "R":
-            plan.requests = number("-R", value, "a number of requests")
+            plan.requests = number("-R", said, "a number of requests")
         elif letter == "D":
-            plan.direct = value
+            plan.direct = said
         elif letter == "s":
-            plan.subsystem = value
+            plan.subsystem = said
         elif letter == "N":
             plan.silent = True
         elif letter in _SETTINGS:

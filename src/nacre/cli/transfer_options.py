@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 from nacre.cli.arguments import cipher_word, quote
 from nacre.errors import ConfigurationError
@@ -22,7 +20,6 @@ _WORDS = {
 _VALUES = {"i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
 
 
-@dataclass(slots=True)
 class Common:
     """What both programs are told.
 
@@ -32,12 +29,13 @@ class Common:
     :ivar words: what is no option.
     """
 
-    options: list[str] = field(default_factory=list)
-    rate: int | None = None
-    quiet: bool = False
-    verbosity: int = 0
-    others: list[tuple[str, str]] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.options: list[str] = []
+        self.rate: int | None = None
+        self.quiet = False
+        self.verbosity = 0
+        self.others: list[tuple[str, str]] = []
+        self.words: list[str] = []
 
 
 def parse(words: Sequence[str], letters: str) -> Common:
@@ -103,6 +101,8 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
     """
     options: list[str] = []
     if place.lower().startswith(f"{scheme}://"):
+        from urllib.parse import unquote
+
         authority, _, path = place[len(scheme) + 3 :].partition("/")
         user, _, host = authority.rpartition("@")
         name, port = _split_port(host)

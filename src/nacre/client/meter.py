@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 
@@ -50,7 +49,9 @@ class Meter:
     def _draw(
         self, source: str, done: int, size: int, seconds: float, moved: int, *, final: bool
     ) -> None:
-        columns = shutil.get_terminal_size().columns
+        from shutil import get_terminal_size
+
+        columns = get_terminal_size().columns
         room = max(columns - _TAIL, 10)
         percent = 100 if done >= size else int(100 * done / size)
         rate = moved / seconds if seconds > 0 else 0.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from nacre.value import value
 
 _GLOB = frozenset("*?[\\")
 
@@ -63,7 +64,7 @@ def quoted(name: str) -> str:
     return "".join(["\\" + c if c in special else c for c in name])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """One command.
 

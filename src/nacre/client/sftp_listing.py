@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nacre.sftp.attributes import Attributes, longname
+from nacre.value import value
 from nacre.wire.text import safe
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listed:
     """A file to show: the name as it is to appear, and what is known of it."""
 
@@ -56,7 +55,9 @@ def columns(names: Sequence[str]) -> list[str]:
     """Return names side by side, as many as fit."""
     if not names:
         return []
-    width = shutil.get_terminal_size().columns if os.isatty(1) else 80
+    from shutil import get_terminal_size
+
+    width = get_terminal_size().columns if os.isatty(1) else 80
     count = max(1, width // (max(map(len, names)) + 2))
     space = width // count
     return [

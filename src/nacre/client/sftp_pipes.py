@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 from collections.abc import Callable
 
 from nacre.errors import ConnectFailed, ConnectionLost
@@ -74,9 +73,11 @@ async def start_server(command: str) -> SFTPClient:
 
     :raises ConnectFailed: it does not start.
     """
+    from shlex import split
+
     try:
         process = await asyncio.create_subprocess_exec(
-            *[os.fsencode(word) for word in shlex.split(command)],
+            *[os.fsencode(word) for word in split(command)],
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

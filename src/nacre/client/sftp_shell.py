@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 from nacre.client.meter import Meter
 from nacre.client.sftp_lines import (
@@ -26,6 +25,7 @@ from nacre.sftp.attributes import Attributes
 from nacre.sftp.extensions import LSetStat
 from nacre.sftp.paths import has_wildcards, join, literal
 from nacre.sftp.status import FX
+from nacre.value import value
 from nacre.wire.text import safe
 
 
@@ -44,7 +44,7 @@ class Quit(Exception):
     """The user is done."""
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class Settings:
     """How transfers are done.
 

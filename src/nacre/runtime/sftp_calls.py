@@ -11,7 +11,6 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -22,6 +21,7 @@ from nacre.sftp import messages as msg
 from nacre.sftp.attributes import Attributes, Entry, longname
 from nacre.sftp.messages import FXP, OpenFlag
 from nacre.sftp.server import DATA_ROOM, Call, Server
+from nacre.value import replace
 from nacre.wire.codec import Buffer
 
 T = TypeVar("T")

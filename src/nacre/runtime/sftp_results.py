@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from nacre.sftp.attributes import Attributes
 from nacre.sftp.extensions import FileSystemStatus
+from nacre.value import value
 
 Name = TypeVar("Name", str, bytes)
 
@@ -50,7 +50,7 @@ def statvfs_result(status: FileSystemStatus) -> os.statvfs_result:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DirEntry(Generic[Name]):
     """A file of a listing, as :class:`os.DirEntry`: what it tells is of the entry itself.
 

@@ -10,7 +10,6 @@ import secrets
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
@@ -18,6 +17,7 @@ from nacre.runtime.movers import Mover
 from nacre.runtime.places import Place
 from nacre.sftp.attributes import Attributes
 from nacre.sftp.paths import join, last_name
+from nacre.value import value
 
 Links: TypeAlias = Literal["follow", "copy", "skip"]
 """What becomes of symbolic links inside trees."""
@@ -33,7 +33,7 @@ _AT_ONCE_UNTOLD = 16
 """Files in flight: of a server that tells how many it opens, and of any other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Options:
     """How to copy.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import IntFlag
 from typing import Self
 
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
+from nacre.value import value
 from nacre.wire.codec import Reader, string, text, u32, u64
 
 _U32_MAX = 0xFFFFFFFF
@@ -37,7 +37,7 @@ _USUAL_WHOLE = struct.Struct(">IQIIIII")
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attributes:
     """What is known of a file, or is to be set; None is left out.
 
@@ -160,7 +160,7 @@ def _take_extended(reader: Reader) -> tuple[tuple[str, bytes], ...]:
     return tuple((reader.text(), reader.string()) for _ in range(count))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One file of a directory listing, or the path that REALPATH and READLINK answer.
 

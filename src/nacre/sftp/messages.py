@@ -8,7 +8,6 @@ The request id is not part of it; the client and the server keep it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
 from typing import (
     Annotated,
@@ -25,6 +24,7 @@ from typing import (
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.sftp.attributes import Attributes, Entry, take_attributes, take_entry
+from nacre.value import value
 from nacre.wire import codec
 from nacre.wire.codec import Buffer, Reader
 from nacre.wire.message import U32, U64, Text
@@ -212,10 +212,10 @@ Q = TypeVar("Q", bound=Request[Any])
 
 
 def compiled(cls: type[Q]) -> type[Q]:
-    """Make ``cls`` a frozen dataclass with the layout that its annotations give."""
-    made: type[Q] = dataclass(frozen=True, slots=True)(cls)
+    """Make ``cls`` a value with the layout that its annotations give."""
+    made = value(cls)
     hints = get_type_hints(made, include_extras=True)
-    kinds = {f.name: hints[f.name].__metadata__ for f in fields(made)}  # type: ignore[arg-type]
+    kinds = {name: hints[name].__metadata__ for name in made.__match_args__}  # type: ignore[attr-defined]
     made._LAYOUT = tuple((name, *_KINDS[kind[0]]) for name, kind in kinds.items())
     made.HANDLES = tuple((name, kind[1]) for name, kind in kinds.items() if len(kind) > 1)
     return made

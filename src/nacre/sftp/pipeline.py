@@ -19,11 +19,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from nacre.errors import LocalProtocolError
 from nacre.limits import KIB, MIB
 from nacre.sftp.extensions import ServerLimits
+from nacre.value import value
 
 DEFAULT_REQUEST = 32 * KIB
 """Octets of one READ or WRITE that every server takes (draft-ietf-secsh-filexfer-02, 3)."""
@@ -72,7 +72,7 @@ def without_holes(
         yield start, size
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class Span:
     """A request in flight: ``length`` octets from ``offset`` on.
 
