@@ -1,4 +1,4 @@
-"""What one packet of 32 KiB costs, without a clock: function calls and objects that stay.
+"""What a packet of 32 KiB and a login cost, without a clock: calls, and objects that stay.
 
 The ceilings are lowered when the code gets better, and never raised: a call more per packet fails.
 """
@@ -13,9 +13,22 @@ from types import FrameType
 
 import pytest
 
+from nacre.protocol.asks import (
+    Answer,
+    Ask,
+    AskAuthentication,
+    AskPublicKey,
+    AskSignature,
+    AskUser,
+    Granted,
+    Signature,
+    TryPublicKey,
+    UserRequirement,
+)
 from nacre.protocol.events import Data
 from nacre.protocol.options import algorithms
-from nacre.testing import Pair
+from nacre.protocol.phases import Phase
+from nacre.testing import Pair, agreeable, host_key
 
 PACKET = 32 * 1024
 FEW, MANY = 8, 40
@@ -33,6 +46,10 @@ RUN_CEILING = 12
 
 ALLOCATED = {"send": 0, "receive": 4}
 """Blocks of memory that a packet holds until its reader has it: its data, and the event."""
+
+
+LOGIN_CEILING = 1629
+"""Calls of both engines and of what carries between them: keys exchanged, a signed login."""
 
 
 class Talk:
@@ -123,6 +140,31 @@ def test_calls_per_packet_of_a_run(direction: str) -> None:
         talk.receive(talk.sender.take_output())
         talk.settle()
     assert (counts[2] - counts[1]) / 2 <= RUN_CEILING
+
+
+def signing(ask: Ask) -> Answer | None:
+    """Log in with a key, whose signature goes with the first request."""
+    key = host_key()
+    match ask:
+        case AskAuthentication():
+            return TryPublicKey(key.public, ("ssh-ed25519",), signed=True)
+        case AskSignature(data=data, algorithm=algorithm):
+            return Signature(key.sign(data, algorithm))
+        case AskUser():
+            return UserRequirement((frozenset({"publickey"}),))
+        case AskPublicKey():
+            return Granted()
+    return agreeable(ask)
+
+
+def test_calls_per_login() -> None:
+    counts = []
+    for _ in range(3):  # the first compiles messages
+        pair = Pair(answers_client=signing, answers_server=signing)
+        counts.append(calls(pair.run))
+        assert pair.client.phase is pair.server.phase is Phase.CONNECTION
+    assert counts[1] == counts[2]
+    assert counts[2] <= LOGIN_CEILING, "a login costs more calls than it did"
 
 
 def test_one_call_more_is_seen() -> None:

@@ -15,12 +15,10 @@ def derive(
     :param letter: ``A`` and ``B`` for the IVs, ``C`` and ``D`` for the cipher keys, ``E`` and ``F``
         for the MAC keys, client to server first.
     """
-    start = hashlib.new(hash_name, k + exchange_hash)
-    block = start.copy()
-    block.update(letter + session_id)
-    key = block.digest()
+    if not size:
+        return b""
+    new, start = getattr(hashlib, hash_name), k + exchange_hash
+    key: bytes = new(start + letter + session_id).digest()
     while len(key) < size:
-        block = start.copy()
-        block.update(key)
-        key += block.digest()
+        key += new(start + key).digest()
     return key[:size]

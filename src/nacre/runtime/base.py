@@ -163,7 +163,9 @@ class BaseConnection:
         self.algorithms = event.chosen
         self.server_host_key = event.host_key
         self._exchanges += 1
-        self._changed.wake()
+        if not event.first:
+            # For who waits in ``rekey``.
+            self._changed.wake()
 
     def _on_data(self, event: Data) -> None:
         channel = self._channels[event.channel]

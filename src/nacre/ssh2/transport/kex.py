@@ -272,7 +272,7 @@ class KeyExchange:
         method = self._method()
         said = map(codec.string, (*self._lines, *self._init_payloads, host_key))
         values = self._gex_hashed + codec.string(client) + codec.string(server) + k
-        digest = hashlib.new(method.hash_name, b"".join(said) + values).digest()
+        digest = getattr(hashlib, method.hash_name)(b"".join(said) + values).digest()
         self._secrets = Secrets(method.hash_name, k, digest, self.session_id or digest)
 
     def _sign(self, client: bytes, server: bytes, k: bytes) -> tuple[bytes, bytes]:
