@@ -87,7 +87,7 @@ class Limits:
     request_name: int = 256
     """Octets of a request's or channel type's name."""
 
-    window_initial: int = 2 * MIB
+    window_initial: int = 4 * MIB
     """Octets a channel's peer may send at first."""
 
     window_maximum: int = 32 * MIB

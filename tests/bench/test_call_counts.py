@@ -31,7 +31,7 @@ from nacre.protocol.phases import Phase
 from nacre.testing import Pair, agreeable, host_key
 
 PACKET = 32 * 1024
-FEW, MANY = 8, 40
+FEW, MANY = 32, 64  # megabytes: the window is opened again once for each
 
 CEILINGS = {
     ("send", "aes128-gcm@openssh.com"): 15.04,

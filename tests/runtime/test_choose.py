@@ -202,7 +202,7 @@ async def test_backpressure_of_a_slow_reader() -> None:
         await asyncio.sleep(0.5)
         (channel,) = ssh._channels.values()
         held = ssh.engine.connection._unread
-        assert 2 << 20 <= held <= 4 << 20
+        assert 4 << 20 <= held <= 6 << 20
         assert len(await process.stdout.read()) == 12000000
         assert await process.wait() == 0
         assert channel.closed

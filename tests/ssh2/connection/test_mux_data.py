@@ -174,10 +174,10 @@ class TestReceiving:
 
     def test_credit_is_granted_seldom_and_large(self, pair):
         server = pair.server
-        for _ in range(16):
+        for _ in range(32):
             server.receive(ChannelData(0, bytes(32 * KIB)))
             server.mux.credit(0, 32 * KIB)
-        assert server.sent() == [ChannelWindowAdjust(0, 512 * KIB)]
+        assert server.sent() == [ChannelWindowAdjust(0, 1024 * KIB)]
 
     def test_a_busy_channel_grows_within_the_total_of_all(self):
         limits = replace(SMALL, window_maximum=100_000, windows_total=3500)
@@ -215,15 +215,15 @@ class TestReceiving:
         pair.client.mux.now = 0.1
         pair.pump()
         pair.client.mux.send_request(0, Shell())
-        assert pair.client.mux.send_data(0, bytes(32 * MIB)) == 2 * MIB
+        assert pair.client.mux.send_data(0, bytes(32 * MIB)) == 4 * MIB
         pair.server.mux.now = 0.1
         pair.pump()
         adjusts = [end.mux._channels[0].receive.size for end in (pair.client, pair.server)]
         assert all(0.1 * 125e6 < size < 0.1 * 2 * 125e6 for size in adjusts)
-        assert pair.client.mux.send_data(0, bytes(32 * MIB)) == adjusts[1] - 2 * MIB
+        assert pair.client.mux.send_data(0, bytes(32 * MIB)) == adjusts[1] - 4 * MIB
 
     def test_sessions_leave_room_for_more(self):
-        pair = Pair(replace(DEFAULT_LIMITS, windows_total=32 * MIB))
+        pair = Pair(replace(DEFAULT_LIMITS, windows_total=64 * MIB))
         for number in range(6):
             pair.client.mux.open_channel("session")
             pair.pump()
@@ -232,8 +232,8 @@ class TestReceiving:
             pair.client.mux.now = pair.client.mux.now + 0.2
             pair.pump()
             pair.client.happened()
-            assert pair.client.mux._channels[number].receive.size >= 2 * MIB
-        assert pair.client.mux._windows <= 32 * MIB
+            assert pair.client.mux._channels[number].receive.size >= 4 * MIB
+        assert pair.client.mux._windows <= 64 * MIB
 
     def test_a_slow_clock_does_not_grow_a_channel(self):
         pair = Pair(replace(SMALL, window_maximum=100_000))
