@@ -127,19 +127,3 @@ def test_what_is_only_defined_is_not_compiled():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.split() == ["False", "1"]
-
-
-@pytest.mark.parametrize("times", [0, 1])
-def test_fields_can_be_checked(times):
-    @value
-    class Even:
-        x: int
-
-        def __post_init__(self):
-            if self.x % 2:
-                raise ValueError("odd")
-
-    for _ in range(times):
-        Even(2)
-    with pytest.raises(ValueError, match="odd"):
-        Even(1)

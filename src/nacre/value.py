@@ -12,7 +12,7 @@ few of the hundred there are, and compiling them all took a fifth of the time of
 :func:`dataclasses.replace` and its like a value is a dataclass.
 
 Defaults are shared by all instances, so they must be values themselves. The fields of a base come
-before those of a class. ``__post_init__`` is called when all fields are there, to check them.
+before those of a class.
 """
 
 from __future__ import annotations
@@ -109,7 +109,6 @@ def _compile(cls: Any, frozen: bool, kw_only: bool) -> None:
         parameters.insert(0, "*")
     store = "_set_{0}(self, {0})" if frozen else "self.{0} = {0}"
     body = "".join(f"    {store.format(name)}\n" for name in names) or "    pass\n"
-    body += "    self.__post_init__()\n" if hasattr(cls, "__post_init__") else ""
     namespace: dict[str, Any] = {f"_set_{name}": getattr(cls, name).__set__ for name in names}
     namespace |= {f"_default_{name}": default for name, default in cls._DEFAULTS.items()}
     source = f"def __init__({', '.join(['self', *parameters])}):\n{body}"

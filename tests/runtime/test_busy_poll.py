@@ -41,15 +41,15 @@ def loop() -> Loop:
 
 def test_it_stays_awake_as_long_as_it_says_and_no_longer(loop: Loop) -> None:
     poll = BusyPoll(loop, AWAKE)  # type: ignore[arg-type]
-    poll.stay_awake()
+    poll.stay_awake(loop.now)
     assert [loop.turn(2) for _ in range(4)] == [True, True, True, False]
 
 
 def test_another_message_begins_it_anew_and_adds_nothing_to_a_turn(loop: Loop) -> None:
     poll = BusyPoll(loop, AWAKE)  # type: ignore[arg-type]
-    poll.stay_awake()
+    poll.stay_awake(loop.now)
     loop.turn(4)
-    poll.stay_awake()
+    poll.stay_awake(loop.now)
     assert len(loop.ready) == 1
     assert [loop.turn(4) for _ in range(2)] == [True, False]
 
@@ -57,7 +57,7 @@ def test_another_message_begins_it_anew_and_adds_nothing_to_a_turn(loop: Loop) -
 def test_others_go_first_each_time(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     gave_way: list[float] = []
     monkeypatch.setattr(busy_poll, "_give_way", lambda: gave_way.append(loop.now))
-    BusyPoll(loop, AWAKE).stay_awake()  # type: ignore[arg-type]
+    BusyPoll(loop, AWAKE).stay_awake(loop.now)  # type: ignore[arg-type]
     while loop.turn(1):
         pass
     assert len(gave_way) == 7
@@ -67,5 +67,5 @@ def test_a_loop_that_may_not_does_not(loop: Loop) -> None:
     BusyPoll.forbid(loop)  # type: ignore[arg-type]
     poll = BusyPoll.of(loop)  # type: ignore[arg-type]
     assert poll is BusyPoll.of(loop)  # type: ignore[arg-type]
-    poll.stay_awake()
+    poll.stay_awake(loop.now)
     assert not loop.turn(0)

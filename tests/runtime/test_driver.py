@@ -321,7 +321,7 @@ class Clock:
         self.now = 1000.0
         self.awake = 0
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
-        monkeypatch.setattr(BusyPoll, "stay_awake", lambda _: self.count())
+        monkeypatch.setattr(BusyPoll, "stay_awake", lambda _poll, _now: self.count())
 
     def count(self) -> None:
         self.awake += 1

@@ -59,9 +59,9 @@ class BusyPoll:
         """Let the loop sleep at once: another thread goes on with what came, and needs the GIL."""
         _shared[loop] = cls(loop, 0.0)
 
-    def stay_awake(self) -> None:
+    def stay_awake(self, now: float) -> None:
         """Begin anew to stay awake."""
-        self._until = self._loop.time() + self.seconds
+        self._until = now + self.seconds
         if not self._watching:
             self._watching = True
             self._loop.call_soon(self._watch)

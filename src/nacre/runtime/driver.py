@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from nacre.limits import KIB, MIB
 from nacre.protocol.engine import Engine
@@ -29,6 +29,10 @@ does not read them.
 
 EARLY = 16 * KIB
 """Octets at a connection's start that are acknowledged at once: its login and first request."""
+
+# A member of an Enum takes longer to be looked up than a function to be called.
+_CONNECTION: Final = Phase.CONNECTION
+_CLOSED: Final = Phase.CLOSED
 
 LINGER = 5.0
 """Seconds the peer has, after the connection's end, to take what is unsent and to hang up."""
@@ -117,24 +121,24 @@ class Driver(asyncio.BufferedProtocol):
         self.transport.set_write_buffer_limits(high=0)
         no_delay(transport.get_extra_info("socket"))
         self._owner.transport_made()
-        if self.engine.phase is not Phase.CLOSED:
+        if self.engine.phase is not _CLOSED:
             self.engine.start(self.loop.time())
         self._finish_turn()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         memory = self._buffer.claim(self)
-        if self.engine.phase is not Phase.CONNECTION:
+        if self.engine.phase is not _CONNECTION:
             return memory[:RECEIVE_UNAUTHENTICATED]
         return memory[self._left :]
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received_at = now = self.loop.time()
-        self._came += nbytes
-        quick = now - self._asked_at < self._poll.seconds and self._came <= BRIEF
+        self._came = came = self._came + nbytes
+        quick = came <= BRIEF and now - self._asked_at < self._poll.seconds
         self._receive(nbytes, now)
         self.settle()
         if quick:
-            self._poll.stay_awake()
+            self._poll.stay_awake(now)
         if self._early > 0:
             self._early -= nbytes
             if not self.engine.output_size and self.transport is not None:
@@ -144,7 +148,7 @@ class Driver(asyncio.BufferedProtocol):
         """Give the engine what came; a packet that is not whole waits for what follows it."""
         buffer = self._buffer
         end = self._left + nbytes
-        whole = buffer.shared and self.engine.phase is Phase.CONNECTION
+        whole = buffer.shared and self.engine.phase is _CONNECTION
         self._left = left = self.engine.receive(buffer.view[:end], now, whole=whole)
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
@@ -157,7 +161,7 @@ class Driver(asyncio.BufferedProtocol):
         self.touch()
 
     def eof_received(self) -> bool:
-        if self.engine.phase is not Phase.CLOSED:
+        if self.engine.phase is not _CLOSED:
             self.engine.receive_eof()
             self._finish_turn()
         return False
@@ -178,7 +182,7 @@ class Driver(asyncio.BufferedProtocol):
         self._tick = self._linger = None
         if self._buffer.tenant is self:
             self._buffer.tenant = None
-        if self.engine.phase is not Phase.CLOSED:
+        if self.engine.phase is not _CLOSED:
             self.engine.receive_eof()
         self._dispatch()
         self.transport = None
@@ -191,7 +195,8 @@ class Driver(asyncio.BufferedProtocol):
     def settle(self) -> None:
         """Act on events that change what may be called next, and on the rest as :meth:`touch`."""
         scheduled, self._scheduled = self._scheduled, True
-        self._dispatch()
+        if self.engine.events:
+            self._dispatch()
         if scheduled:
             return
         if self._at_once and not self._dispatching:
@@ -253,30 +258,33 @@ class Driver(asyncio.BufferedProtocol):
             self._finish_turn()
 
     def _finish_turn(self) -> None:
-        if self.engine.events:
+        engine = self.engine
+        if engine.events:
             self._dispatch()
         self.flush()
-        if self.engine.phase is Phase.CLOSED:
+        if engine.phase is _CLOSED:
             self._finish()
-        else:
+            return
+        if self.congested or engine.wants_input is not self._reading:
             self._pace()
-            if self._tick is None:
-                self._schedule_tick()
+        if self._tick is None:
+            self._schedule_tick()
 
     def _dispatch(self) -> None:
         # What a handler makes happen comes after what happened before, but for the end.
-        if self._dispatching and self.engine.phase is not Phase.CLOSED:
+        if self._dispatching and self.engine.phase is not _CLOSED:
             return
         self._dispatching = True
+        engine = self.engine
         try:
-            while self.engine.events:
-                self._owner.handle(self.engine.take_events())
+            while engine.events:
+                self._owner.handle(engine.take_events())
         finally:
             self._dispatching = False
 
     def _pace(self) -> None:
         transport = self.transport
-        if transport is None or self.engine.phase is Phase.CLOSED:
+        if transport is None or self.engine.phase is _CLOSED:
             return
         reading = self.engine.wants_input and not (
             self.congested and transport.get_write_buffer_size() > UNSENT

@@ -34,6 +34,7 @@ ENTRIES = 256
 
 _SMALLEST_BLOCK = 256
 _WRITING = int(WRITING)
+_ATTRS, _STATUS = int(FXP.ATTRS), int(FXP.STATUS)
 
 
 async def settled(value: Maybe[T]) -> T:
@@ -261,10 +262,10 @@ def answer(server: Server, call: Call, value: Any, error: OSError | None) -> Non
     kind = call.request.ANSWER
     if error is not None:
         server.send_error(call.id, error)
-    elif kind == FXP.STATUS:
-        server.send_ok(call.id)
-    elif kind == FXP.ATTRS:
+    elif kind == _ATTRS:
         server.send_attributes(call.id, value)
+    elif kind == _STATUS:
+        server.send_ok(call.id)
     elif kind == FXP.HANDLE:
         server.send_handle(call.id, value)
     elif kind == FXP.DATA:

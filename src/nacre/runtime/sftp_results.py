@@ -15,20 +15,9 @@ Name = TypeVar("Name", str, bytes)
 
 def stat_result(attributes: Attributes) -> os.stat_result:
     """Return attributes as :func:`os.stat` gives them; what the server did not tell is 0."""
-    known = attributes
+    size, uid, gid, permissions, atime, mtime, _ = attributes
     return os.stat_result(
-        (
-            known.permissions or 0,
-            0,
-            0,
-            0,
-            known.uid or 0,
-            known.gid or 0,
-            known.size or 0,
-            known.atime or 0,
-            known.mtime or 0,
-            0,
-        )
+        (permissions or 0, 0, 0, 0, uid or 0, gid or 0, size or 0, atime or 0, mtime or 0, 0)
     )
 
 

@@ -186,7 +186,7 @@ class Service:
     def _take_calls(self) -> None:
         server, calls, taken = self._server, self._calls, 0
         while self._unsent < UNSENT and self._alone is None:
-            if (call := server.next_call()) is not None:
+            if not server.hungry and (call := server.next_call()) is not None:
                 calls.append(call)
             elif self._input and server.wants_input:
                 data = self._input.popleft()
@@ -224,7 +224,10 @@ class Service:
                 return True
             first = calls[0]
             if type(first.request) in PLAIN:
-                self._do_plainly(threads, calls.popleft())
+                calls.popleft()
+                value, problem = threads.now(outcome_now, self._filesystem, first)
+                self._unsent += 1
+                self._answer_one(first, value, problem)
                 continue
             row = list(islice(calls, in_a_row(calls)))
             if not (isinstance(first.request, (Read, Write, ReadDir)) or _is_short(row)):
@@ -253,12 +256,6 @@ class Service:
             self._unsent += len(row)
             self._answer(row, buffer, value, failed)
         return False
-
-    def _do_plainly(self, threads: Threads, call: Call) -> None:
-        """Carry out a call that is one call of the filesystem, and answer it."""
-        value, problem = threads.now(outcome_now, self._filesystem, call)
-        self._unsent += 1
-        self._answer_one(call, value, problem)
 
     def _end_if_done(self) -> None:
         server = self._server

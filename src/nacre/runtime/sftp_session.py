@@ -14,7 +14,7 @@ from nacre.runtime.channel import Channel
 from nacre.runtime.disk import Disk
 from nacre.runtime.pace import Pace
 from nacre.runtime.stream import SLICE, Writer
-from nacre.runtime.waiting import Gate
+from nacre.runtime.waiting import Gate, Reply
 from nacre.sftp.client import Client, Result
 from nacre.sftp.extensions import Limits, ServerLimits
 from nacre.sftp.messages import Close, HandleRequest, Request
@@ -134,6 +134,7 @@ class SFTPSession:
         self.pace: Pace | None = None
         self._line: Line | None = None
         self._waiters: dict[int, Waiter] = {}
+        self._answered: list[Reply[Any]] = []
         self._queue: deque[memoryview] = deque()
         self._scheduled = False
         self._uncredited = 0
@@ -197,6 +198,10 @@ class SFTPSession:
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter(error)
+        # Not now: it may be a task that ends the session.
+        for reply in self._answered:
+            reply.wake_soon()
+        self._answered.clear()
         self._queue.clear()
         self._hungry.clear()
         if self._sender is not None:
@@ -215,8 +220,9 @@ class SFTPSession:
         if self.error is not None:
             return
         self._uncredited += len(data)
-        if not self._scheduled:
-            self._schedule()
+        if not self._scheduled and self._line is not None:
+            self._scheduled = True
+            self._line.before_write(self._flush, at_once=True)
         try:
             results = self.client.receive(data)
         except RemoteProtocolError as error:
@@ -226,7 +232,9 @@ class SFTPSession:
         for number, result in results:
             waiters.pop(number)(result)
         if results:
-            self.share_window()
+            self._changed.wake()
+            if self._hungry:
+                self.share_window()
         elif not waiters:
             self._changed.wake()  # Somebody waits for the server's VERSION.
 
@@ -252,12 +260,15 @@ class SFTPSession:
         while self.client.room <= 0:
             self.check()
             await self._changed.wait()
-        future = self.start(request)
+        if self.error is not None:
+            self.check()
+        reply: Reply[T | NacreError] = Reply(self.loop)
+        self._ask(request, reply)
         try:
-            result = await future
+            result = await reply
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and isinstance(request, HandleRequest):
-                self._let_go(future.result())
+            if not reply.cancelled():
+                self._let_go(request, reply.result())
             raise
         if isinstance(result, NacreError):
             raise result.with_traceback(None)
@@ -267,10 +278,8 @@ class SFTPSession:
         """Send a request; :meth:`result` waits for its answer."""
         if self.error is not None:
             self.check()
-        future: asyncio.Future[Any] = self.loop.create_future()
-        self._waiters[self.client.send(request)] = partial(self._settle, request, future)
-        if not self._scheduled:
-            self._schedule()
+        future: asyncio.Future[T | NacreError] = self.loop.create_future()
+        self._ask(request, future)
         return future
 
     async def result(self, future: asyncio.Future[T | NacreError]) -> T:
@@ -280,16 +289,26 @@ class SFTPSession:
             raise result.with_traceback(None)
         return result
 
-    def _settle(self, request: Request[Any], future: asyncio.Future[Any], result: Result) -> None:
-        if not future.done():
-            # A result, not an exception: one that nobody takes would be complained about.
-            future.set_result(result)
-        elif isinstance(request, HandleRequest):
-            self._let_go(result)
+    def _ask(self, request: Request[T], answer: asyncio.Future[Any] | Reply[Any]) -> None:
+        self._waiters[self.client.send(request)] = partial(self._settle, request, answer)
+        if not self._scheduled:
+            self._schedule()
 
-    def _let_go(self, handle: Result) -> None:
-        if isinstance(handle, bytes):
-            self.close_handle(handle)
+    def _settle(
+        self, request: Request[Any], answer: asyncio.Future[Any] | Reply[Any], result: Result
+    ) -> None:
+        if answer.done():
+            self._let_go(request, result)
+            return
+        # A result, not an exception: one that nobody takes would be complained about.
+        answer.set_result(result)
+        if isinstance(answer, Reply):
+            self._answered.append(answer)
+
+    def _let_go(self, request: Request[Any], result: Result) -> None:
+        """Nobody wants an answer any more: what it opened is closed."""
+        if isinstance(request, HandleRequest) and isinstance(result, bytes):
+            self.close_handle(result)
 
     def close_handle(self, handle: bytes) -> None:
         """Close a handle whose fate interests nobody."""
@@ -408,9 +427,13 @@ class SFTPSession:
 
     def _take_output(self) -> None:
         """Put small requests into the queue, joined."""
+        pieces = self.client.data_to_send()
+        if len(pieces) == 1:
+            self._queue.append(memoryview(pieces[0]))
+            return
         joined: list[Buffer] = []
         room = _JOINED
-        for piece in self.client.data_to_send():
+        for piece in pieces:
             room -= len(piece)
             if room < 0 and joined:
                 self._queue.append(memoryview(b"".join(joined)))
@@ -421,13 +444,25 @@ class SFTPSession:
             self._queue.append(memoryview(b"".join(joined)))
 
     def _flush(self) -> None:
-        """Let the server send again what came in, and send what this turn of the loop asks for."""
+        """Let tasks go on with their answers; send what they ask for, and others of this turn."""
+        if self._answered:
+            self._go_on()
         self._scheduled = False
         if self._uncredited and self.error is None and self._line is not None:
             octets, self._uncredited = self._uncredited, 0
             self._line.credit(octets)
         self._take_output()
         self._send_now()
+
+    def _go_on(self) -> None:
+        answered, self._answered = self._answered, []
+        inside = asyncio.current_task(self.loop) is not None
+        for reply in answered:
+            # One task can't be run by another.
+            if inside:
+                reply.wake_soon()
+            else:
+                reply.wake()
 
     def _send_now(self) -> None:
         """Send what the line takes at once; a task sends the rest."""

@@ -7,7 +7,7 @@ import stat
 import struct
 from datetime import UTC, datetime, tzinfo
 from enum import IntFlag
-from typing import Self
+from typing import NamedTuple, Self
 
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
@@ -37,9 +37,18 @@ _USUAL_WHOLE = struct.Struct(">IQIIIII")
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
 
-@value
-class Attributes:
-    """What is known of a file, or is to be set; None is left out.
+class _Fields(NamedTuple):
+    size: int | None
+    uid: int | None
+    gid: int | None
+    permissions: int | None
+    atime: int | None
+    mtime: int | None
+    extended: tuple[tuple[str, bytes], ...]
+
+
+class Attributes(_Fields):
+    """What is known of a file, or is to be set; None is left out. A tuple, as ``stat`` gives one.
 
     :ivar size: octets.
     :ivar uid: numeric owner; goes with ``gid``.
@@ -51,19 +60,23 @@ class Attributes:
     :raises ValueError: when one of two that go together is missing.
     """
 
-    size: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-    permissions: int | None = None
-    atime: int | None = None
-    mtime: int | None = None
-    extended: tuple[tuple[str, bytes], ...] = ()
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if (self.uid is None) != (self.gid is None):
+    def __new__(
+        cls,
+        size: int | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
+        permissions: int | None = None,
+        atime: int | None = None,
+        mtime: int | None = None,
+        extended: tuple[tuple[str, bytes], ...] = (),
+    ) -> Self:
+        if (uid is None) != (gid is None):
             raise ValueError("uid and gid go together")
-        if (self.atime is None) != (self.mtime is None):
+        if (atime is None) != (mtime is None):
             raise ValueError("atime and mtime go together")
+        return super().__new__(cls, size, uid, gid, permissions, atime, mtime, extended)
 
     @classmethod
     def of(cls, result: os.stat_result) -> Self:
@@ -71,7 +84,8 @@ class Attributes:
         mode, _, _, _, uid, gid, size, atime, mtime, _ = result
         if not (0 <= atime <= _U32_MAX and 0 <= mtime <= _U32_MAX):
             atime, mtime = (min(max(seconds, 0), _U32_MAX) for seconds in (atime, mtime))
-        return cls(size, uid & _U32_MAX, gid & _U32_MAX, mode, int(atime), int(mtime))
+        found = (size, uid & _U32_MAX, gid & _U32_MAX, mode, int(atime), int(mtime), ())
+        return tuple.__new__(cls, found)
 
     @property
     def is_directory(self) -> bool:
@@ -94,14 +108,9 @@ class Attributes:
         :raises ValueError: when a number does not fit: 64 bits for the size, 32 for all others.
         """
         try:
-            if (
-                None not in (self.size, self.uid, self.permissions, self.atime)
-                and not self.extended
-            ):
-                return _USUAL_WHOLE.pack(
-                    _USUAL, self.size, self.uid, self.gid, self.permissions, self.atime, self.mtime
-                )
-            return self._encode()
+            if None in self or self.extended:
+                return self._encode()
+            return _USUAL_WHOLE.pack(_USUAL, *self[:6])
         except struct.error:
             raise ValueError(f"an attribute is out of range: {self}") from None
 
@@ -137,7 +146,7 @@ def take_attributes(reader: Reader) -> Attributes:
     """
     flags = reader.u32()
     if flags == _USUAL:
-        return Attributes(*reader.unpack(_USUAL_FIELDS))
+        return tuple.__new__(Attributes, (*reader.unpack(_USUAL_FIELDS), ()))
     if flags & ~_KNOWN:
         raise MalformedMessage(f"attributes with unknown flags 0x{flags & ~_KNOWN:x}")
     size = uid = gid = permissions = atime = mtime = None

@@ -38,6 +38,7 @@ _READ_TAIL = Struct(">QI")
 _WRITE_TAIL = Struct(">QI")
 _ANSWER = Struct(">BI")
 _DATA = Struct(">BII")
+_DATA_NUMBER, _STATUS_NUMBER = int(FXP.DATA), int(FXP.STATUS)
 
 _SUCCESS: Final = u32(FX.OK) + text("Success") + text("")
 """What OpenSSH's server and this one answer to each WRITE: known without being taken apart."""
@@ -210,11 +211,11 @@ class Client:
         request = self._pending.pop(number, None)
         if request is None:
             raise RemoteProtocolError(f"an answer to request {number}, which does not wait for one")
-        if kind == FXP.DATA and isinstance(request, int) and request != _WRITING:
+        if kind == _DATA_NUMBER and isinstance(request, int) and request != _WRITING:
             return number, _data(parts, request)
         if len(parts) > 1:
             packet = joined(parts)
-        if kind == FXP.STATUS:
+        if kind == _STATUS_NUMBER:
             return number, _status(packet[5:], request)
         if isinstance(request, int) or kind != request.ANSWER:
             raise RemoteProtocolError(f"a packet of type {kind} answers {_name(request)}")

@@ -61,8 +61,17 @@ class Inbox:
 
     def next_parts(self) -> list[memoryview] | None:
         """Return the next packet as :meth:`next` does, in parts that follow one another."""
-        if not self._missing and not self._take_length():
-            return None
+        if not self._missing:
+            if not self._head and self.left >= 4:
+                start = self._at + 4
+                size = _LENGTH.unpack_from(self._view, self._at)[0]
+                # Most are all in one portion.
+                if size < self.left - 3 and 0 < size <= self._bound:
+                    self._at = end = start + size
+                    self.left -= 4 + size
+                    return [self._view[start:end]]
+            if not self._take_length():
+                return None
         left, at = self.left, self._at
         size = self._missing if self._missing < left else left
         if size:

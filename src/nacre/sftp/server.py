@@ -61,6 +61,11 @@ from nacre.sftp.status import FX, status_of
 from nacre.wire.codec import Buffer, Reader, string, text, u32, u64
 from nacre.wire.message import Record
 
+_READ_NUMBER, _WRITE_NUMBER, _INIT_NUMBER, _EXTENDED_NUMBER = map(
+    int, (FXP.READ, FXP.WRITE, FXP.INIT, FXP.EXTENDED)
+)
+_ATTRS_NUMBER = int(FXP.ATTRS)
+
 _U32 = Struct(">I")
 _HEAD = Struct(">IBI")
 _KIND_ID = Struct(">BI")
@@ -207,13 +212,13 @@ class Server:
         reader = Reader(packet, _KIND_ID.size)
         if number in self._calls:
             raise RemoteProtocolError(f"request id {number} is used twice")
-        if kind == FXP.READ:
+        if kind == _READ_NUMBER:
             return self._ask(number, self._read(packet, reader))
-        if kind == FXP.WRITE:
+        if kind == _WRITE_NUMBER:
             return self._ask(number, _write(parts, reader))
-        if kind == FXP.INIT:
+        if kind == _INIT_NUMBER:
             raise RemoteProtocolError("a second INIT")
-        known = self._extended(reader) if kind == FXP.EXTENDED else REQUESTS.get(kind)
+        known = self._extended(reader) if kind == _EXTENDED_NUMBER else REQUESTS.get(kind)
         if known is None:
             self._status(number, FX.OP_UNSUPPORTED, "Operation not supported")
             return None
@@ -369,7 +374,7 @@ class Server:
         """Answer a STAT, LSTAT or FSTAT."""
         self._waiting(number, AttributesRequest)
         del self._calls[number]  # Such a request counts nowhere else.
-        self._packet(FXP.ATTRS, number, attributes.encode())
+        self._packet(_ATTRS_NUMBER, number, attributes.encode())
 
     def send_reply(self, number: int, reply: Record) -> None:
         """Answer an extended request that has an answer of its own."""
@@ -410,7 +415,7 @@ class Server:
 
 def _holds_head_of_write(part: memoryview) -> bool:
     """Tell whether the first part of a packet is that of a WRITE, with all in front of its data."""
-    if len(part) < 9 or part[0] != FXP.WRITE:
+    if len(part) < 9 or part[0] != _WRITE_NUMBER:
         return False
     return len(part) >= 9 + _U32.unpack_from(part, 5)[0] + _OFFSET_LENGTH.size  # type: ignore[no-any-return]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from nacre.crypto.seal import PlainOpener, PlainSealer, Random
 from nacre.errors import (
@@ -59,6 +59,10 @@ from nacre.wire.numbers import Msg
 from nacre.wire.text import safe
 
 _USERAUTH = "ssh-userauth"
+
+# A member of an Enum takes longer to be looked up than a function to be called.
+_CLOSED: Final = Phase.CLOSED
+_CONNECTION: Final = Rest.CONNECTION
 _KEEPALIVE = "keepalive@openssh.com"
 
 Handler = Callable[[Any, Buffer], None]
@@ -105,14 +109,14 @@ class _Engine(Machine):
 
         :raises LocalProtocolError: before authentication is done, and after the end.
         """
-        if self._mux is None or self.phase is Phase.CLOSED:
+        if self._mux is None or self.phase is _CLOSED:
             raise LocalProtocolError(f"there are no channels in phase {self.phase.name}")
         return self._mux
 
     @property
     def wants_input(self) -> bool:
         """False while an open question stops the packet loop, and after the end."""
-        return not self._asks.blocking and self.phase is not Phase.CLOSED
+        return not self._asks.blocking and self.phase is not _CLOSED
 
     @property
     def output_size(self) -> int:
@@ -137,8 +141,10 @@ class _Engine(Machine):
 
     def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
         """Take octets from the peer, as :class:`nacre.protocol.engine.Engine` says."""
-        self._note_time(now)
-        if self.phase is Phase.CLOSED:
+        self._now = now
+        if self._mux is not None:
+            self._mux.now = now
+        if self.phase is _CLOSED:
             return 0
         try:
             if self._banner is not None:
@@ -172,7 +178,7 @@ class _Engine(Machine):
 
     def tick(self, now: float) -> None:
         """Do what is due at ``now``: a rekey by time."""
-        self._note_time(now)
+        self._now = now
         due = self.next_tick
         if due is not None and now >= due:
             self.rekey()
@@ -200,15 +206,10 @@ class _Engine(Machine):
         Before authentication is done, a peer that did not announce ``ping@openssh.com`` has nothing
         that it must answer; then nothing is sent.
         """
-        if self._peer_pings and self.phase is not Phase.CLOSED:
+        if self._peer_pings and self.phase is not _CLOSED:
             self._outbox.send(Ping(data).encode())
-        elif self._mux is not None and self.phase is not Phase.CLOSED:
+        elif self._mux is not None and self.phase is not _CLOSED:
             self._mux.send_global_request(_KEEPALIVE)
-
-    def _note_time(self, now: float) -> None:
-        self._now = now
-        if self._mux is not None:
-            self._mux.now = now
 
     # --- the packet loop ---
 
@@ -228,21 +229,19 @@ class _Engine(Machine):
                 handler(self._mux, payload)
             else:
                 handler(self, payload)
-            if self._mux is None or self._kex.active or self._stage is not Rest.CONNECTION:
+            if self._stage is not _CONNECTION or self._kex.active:
                 self._advance()
-            if self.phase is Phase.CLOSED:
+            if self.phase is _CLOSED:
                 return
-        if self._mux is not None and not self._kex.active and self._worn_out():
-            self._kex.begin()
-
-    def _worn_out(self) -> bool:
-        limits, inbox, outbox = self._limits, self._inbox, self._outbox
-        return (
+        limits, outbox = self._limits, self._outbox
+        worn_out = (
             inbox.octets > limits.rekey_bytes
             or outbox.octets > limits.rekey_bytes
             or inbox.packets > limits.rekey_packets
             or outbox.packets > limits.rekey_packets
         )
+        if worn_out and self._mux is not None and not self._kex.active:
+            self._kex.begin()
 
     def _refuse(self, number: int) -> None:
         if number in routes.KNOWN or self._first_strict():
