@@ -598,5 +598,5 @@ async def test_a_session_loads_only_what_it_needs(served):
     )
     assert (status, out) == (0, b"alice:None:x")
     loaded = {line.rpartition("|")[2].strip() for line in err.splitlines() if "|" in line}
-    assert "nacre.ssh2.routes" in loaded
+    assert "nacre.ssh2.engine" in loaded
     assert not loaded & NOT_NEEDED

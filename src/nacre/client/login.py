@@ -6,7 +6,6 @@ import asyncio
 import getpass
 import os
 import socket
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nacre.client.dial import Way, dial
@@ -19,9 +18,6 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.runtime.base import Trace
     from nacre.runtime.connection import Connection
-
-_LOADED_MEANWHILE = ("nacre.runtime.trust", "nacre.ssh2.engine", "nacre.client.handshake")
-"""What speaks with a server, in parts: it is loaded while the way to the server is found."""
 
 
 @value
@@ -92,6 +88,11 @@ async def log_in(
 
 
 async def _load() -> None:
-    for name in _LOADED_MEANWHILE:
-        import_module(name)
-        await asyncio.sleep(0)
+    """Load what speaks with a server, in parts: the way to it is found meanwhile."""
+    import nacre.runtime.trust
+
+    await asyncio.sleep(0)
+    import nacre.ssh2.engine
+
+    await asyncio.sleep(0)
+    import nacre.client.handshake  # noqa: F401
