@@ -21,9 +21,8 @@ class Limits:
     version_octets_before: int = 64 * KIB
     """Octets of all those lines together: a login script's text fits, a flood does not."""
 
-    packet: int = 257 * KIB
-    """The largest packet_length taken: ``packet_data``, its head and the longest padding. RFC 4253
-    section 6.1 demands 35,000."""
+    packet: int = 256 * KIB
+    """The largest packet_length taken. RFC 4253 section 6.1 demands 35,000."""
 
     held_input: int = 2 * MIB
     """Octets kept while a question that stops the packet loop waits for its answer."""
@@ -96,10 +95,9 @@ class Limits:
     windows_total: int = 128 * MIB
     """What the windows of one connection's channels may grow to, all together."""
 
-    packet_data: int = 256 * KIB
-    """Octets of data in one CHANNEL_DATA that this side accepts: one holds a READ's whole answer.
-    All peers send 32 KiB; larger ones cost less per octet, and one packet is what an interactive
-    channel may have to wait for."""
+    packet_data: int = 128 * KIB
+    """Octets of data in one CHANNEL_DATA that this side accepts. All peers send 32 KiB; larger ones
+    cost less per octet, and one packet is what an interactive channel may have to wait for."""
 
     ssh1_output: int = 1 * MIB
     """Octets of an SSH-1 connection that wait to be sent, at which it takes no more data: SSH-1 has
@@ -120,7 +118,7 @@ class Limits:
     unanswered_pings: int = 1024
     """Pings and global requests of this side that wait for an answer at once."""
 
-    decompressed: int = 257 * KIB
+    decompressed: int = 256 * KIB
     """Octets one packet's payload may grow to when decompressed."""
 
     decompressed_requests: int = 4 * MIB

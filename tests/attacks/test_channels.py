@@ -141,8 +141,8 @@ def test_empty_data_without_end(role: Role) -> None:
 def test_a_message_with_more_data_than_it_may_have(role: Role) -> None:
     pair = session()
     crooked, victim = crooked_and_victim(pair, role)
-    say(pair, crooked, ChannelData(0, bytes(262_145)).encode())
-    refused(pair, victim, PacketTooLarge, "at most 262144")
+    say(pair, crooked, ChannelData(0, bytes(131_073)).encode())
+    refused(pair, victim, PacketTooLarge, "at most 131072")
 
 
 @EITHER

@@ -68,7 +68,7 @@ def test_a_bomb_before_authentication() -> None:
         answers_client=lambda ask: None if isinstance(ask, AskAuthentication) else agreeable(ask),
     )
     assert not of(pair.server_events, Authenticated)
-    say(pair, pair.client, b"\x02\0\4\0\0" + bytes(257 * KIB))
+    say(pair, pair.client, b"\x02\0\4\0\0" + bytes(256 * KIB))
     refused(pair, pair.server, RemoteProtocolError, "grows to more than")
 
 

@@ -30,7 +30,7 @@ def test_an_open_says_our_window_and_packet_and_is_confirmed_when_granted():
     pair = Pair()
     number = pair.client.mux.open_channel("direct-tcpip", b"where to")
     (opened,) = pair.client.sent()
-    assert opened == ChannelOpen("direct-tcpip", number, 4 << 20, 256 * KIB, b"where to")
+    assert opened == ChannelOpen("direct-tcpip", number, 4 << 20, 128 * KIB, b"where to")
     pair.server.receive(opened)
     (ask,) = pair.server.questions()
     assert isinstance(ask, AskOpen)
@@ -38,7 +38,7 @@ def test_an_open_says_our_window_and_packet_and_is_confirmed_when_granted():
     assert pair.server.sent() == []
     pair.server.answer(ask)
     (confirmed,) = pair.server.sent()
-    assert confirmed == ChannelOpenConfirmation(number, ask.channel, 4 << 20, 256 * KIB, b"")
+    assert confirmed == ChannelOpenConfirmation(number, ask.channel, 4 << 20, 128 * KIB, b"")
     pair.client.receive(confirmed)
     assert pair.client.happened() == [ChannelOpened(number)]
     assert pair.server.happened() == [ChannelOpened(ask.channel)]

@@ -27,7 +27,7 @@ class TestSendWindow:
             (17, 17),
             (32 * KIB, 32 * KIB),
             (64 * KIB, 64 * KIB),
-            (256 * KIB, 256 * KIB),
+            (256 * KIB, 128 * KIB),
             (256 * KIB + 1, 32 * KIB),
             (1 << 31, 32 * KIB),
         ],

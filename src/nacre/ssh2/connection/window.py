@@ -34,7 +34,7 @@ from nacre.errors import LocalProtocolError, RemoteProtocolError
 from nacre.limits import KIB, MIB
 
 _WINDOW_END = 1 << 32
-_SEND_PACKET = 256 * KIB
+_SEND_PACKET = 128 * KIB  # twice as many leave the processor's cache before they are sealed
 _CREDIBLE_PACKET = 256 * KIB  # OpenSSH's own bound
 _COMMON_PACKET = 32 * KIB
 _COARSE_STEPS_UP_TO = 4 * MIB
