@@ -490,8 +490,12 @@ class Service:
 
     def _take_output(self) -> None:
         """Put answers into the queue, small ones joined."""
+        pieces = self._server.data_to_send()
+        if len(pieces) == 1 and type(pieces[0]) is bytes:
+            self._queue.append(pieces[0])
+            return
         small = bytearray()
-        for piece in self._server.data_to_send():
+        for piece in pieces:
             if len(piece) < _SMALL:
                 small += piece
                 if type(piece) is memoryview:

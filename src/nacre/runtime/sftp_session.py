@@ -80,7 +80,7 @@ class ChannelLine:
 
     def try_write(self, data: Buffer) -> int:
         """See :class:`Line`."""
-        return self._channel.send(memoryview(data)[:SLICE], 0)
+        return self._channel.send(data if len(data) <= SLICE else memoryview(data)[:SLICE], 0)
 
     async def write(self, data: Buffer) -> None:
         """See :class:`Line`."""

@@ -130,7 +130,11 @@ class Request(Generic[R_co]):
 
     def encode(self) -> bytes:
         """Return the fields' bytes: what follows the request id, or the extension's name."""
-        return b"".join([put(getattr(self, name)) for name, put, _ in self._LAYOUT])
+        layout = self._LAYOUT
+        if len(layout) == 1:  # a path or a handle alone, as most requests have it
+            name, put, _ = layout[0]
+            return put(getattr(self, name))
+        return b"".join([put(getattr(self, name)) for name, put, _ in layout])
 
     @classmethod
     def decode(cls, reader: Reader) -> Self:
