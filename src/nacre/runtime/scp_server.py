@@ -13,7 +13,6 @@ from nacre.errors import RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.runtime.filesystem import File, Filesystem
 from nacre.runtime.sftp_calls import (
-    BLOCK,
     OpenedDirectory,
     OpenedFile,
     numbered,
@@ -36,6 +35,7 @@ from nacre.sftp.scp import (
 )
 from nacre.sftp.scp_command import ScpCommand
 from nacre.wire.codec import Buffer
+from nacre.wire.memory import BLOCK
 
 T = TypeVar("T")
 

@@ -14,7 +14,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar, cast
 
-from nacre.limits import MIB
 from nacre.runtime.filesystem import WRITING, File, Filesystem, Maybe, Upload, unsupported
 from nacre.sftp import extensions as ext
 from nacre.sftp import messages as msg
@@ -23,11 +22,9 @@ from nacre.sftp.messages import FXP, OpenFlag
 from nacre.sftp.server import DATA_ROOM, Call, Server
 from nacre.value import replace
 from nacre.wire.codec import Buffer
+from nacre.wire.memory import BLOCK
 
 T = TypeVar("T")
-
-BLOCK = 1 * MIB
-"""Octets of a file that are read or written in one go, where requests in a row ask for as many."""
 
 ENTRIES = 256
 """Entries of a directory that are looked up for one READDIR."""

@@ -19,7 +19,6 @@ from nacre.errors import NacreError
 from nacre.limits import MIB
 from nacre.runtime.filesystem import Filesystem
 from nacre.runtime.sftp_calls import (
-    BLOCK,
     OpenedDirectory,
     OpenedFile,
     answer,
@@ -35,6 +34,7 @@ from nacre.server.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.messages import Read, Write
 from nacre.sftp.server import Call, Server
 from nacre.wire.codec import Buffer
+from nacre.wire.memory import BLOCK
 
 T = TypeVar("T")
 
