@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nacre._version import __version__ as __version__
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
     from nacre.errors import ConfigurationError as ConfigurationError
@@ -56,11 +57,11 @@ if TYPE_CHECKING:
     from nacre.runtime.identities import Identities as Identities
     from nacre.runtime.listen import Server as Server
     from nacre.runtime.listen import listen as listen
+    from nacre.runtime.peer import ServerConnection as ServerConnection
     from nacre.runtime.policy import Policy as Policy
     from nacre.runtime.policy import Users as Users
     from nacre.runtime.process import Completed as Completed
     from nacre.runtime.process import Process as Process
-    from nacre.runtime.serving import ServerConnection as ServerConnection
     from nacre.runtime.session import Session as Session
     from nacre.runtime.session import Terminal as Terminal
     from nacre.runtime.sftp_client import SFTPClient as SFTPClient
@@ -77,9 +78,8 @@ if TYPE_CHECKING:
     from nacre.sftp.attributes import Entry as Entry
     from nacre.sftp.messages import OpenFlag as OpenFlag
 
-__version__ = "0.1.0"
-
 _HOMES = {
+    "nacre._version": ("__version__",),
     "nacre.errors": (
         "AuthenticationFailed",
         "ChannelOpenFailed",
@@ -128,7 +128,7 @@ _HOMES = {
     "nacre.runtime.listen": ("Server", "listen"),
     "nacre.runtime.policy": ("Policy", "Users"),
     "nacre.runtime.process": ("Completed", "Process"),
-    "nacre.runtime.serving": ("ServerConnection",),
+    "nacre.runtime.peer": ("ServerConnection",),
     "nacre.runtime.session": ("Session", "Terminal"),
     "nacre.runtime.sftp_client": ("SFTPClient",),
     "nacre.runtime.sftp_file": ("SFTPFile",),
@@ -145,7 +145,7 @@ _HOMES = {
 
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_PLACES]
+__all__ = [*_PLACES]
 
 
 def __getattr__(name: str) -> object:

@@ -31,8 +31,9 @@ from nacre.runtime import listen as _listen
 from nacre.runtime import serving as _serving
 from nacre.runtime import session as _session
 from nacre.runtime.choose import PROTOCOLS
-from nacre.runtime.policy import Maybe, Policy, settled
-from nacre.runtime.serving import FilesystemFactory, Log, ServerConnection
+from nacre.runtime.peer import Log, Maybe, ServerConnection
+from nacre.runtime.policy import Policy, settled
+from nacre.runtime.serving import FilesystemFactory
 from nacre.runtime.startups import Startups
 
 P = ParamSpec("P")

@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-from nacre import __version__
+from nacre._version import __version__
 
 _COMMANDS = {
     "keygen": "make keys, and look after their files",

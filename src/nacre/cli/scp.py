@@ -111,8 +111,8 @@ async def _run(sources: Sequence[End], target: End, settings: Settings, log: Log
 
 
 def _end(word: str, common: Common) -> End:
-    from nacre.client.login import Target
     from nacre.client.scp_program import End
+    from nacre.client.target import Target
 
     place = split_place(word, "scp")
     if place is None:

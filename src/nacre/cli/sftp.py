@@ -124,9 +124,9 @@ def _run(common: Common, plan: _Plan) -> int:
 def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
     from nacre.client.failures import explain
     from nacre.client.log import Log
-    from nacre.client.login import Target
     from nacre.client.sftp_program import Program, Remote
     from nacre.client.sftp_shell import Settings
+    from nacre.client.target import Target
 
     loaded()
     with open(2, "wb", buffering=0, closefd=False) as errors:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from nacre import __version__
+from nacre._version import __version__
 from nacre.cli.arguments import USAGE, Arguments, parse
 from nacre.cli.start import loaded, start
 from nacre.config.client import ClientConfig
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import click
 
     from nacre.client.log import Log
-    from nacre.client.login import Target
     from nacre.client.session import Plan
+    from nacre.client.target import Target
 
 FAILURE = 255
 """The exit status for errors of our own."""
@@ -88,9 +88,9 @@ def open_log(arguments: Arguments, stack: ExitStack) -> BinaryIO:
 def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
     # The event loop and the crypto floor load only now: -V, -G and wrong options are quick.
     from nacre.client.log import Log
-    from nacre.client.login import Target
     from nacre.client.program import run_client
     from nacre.client.session import plan
+    from nacre.client.target import Target
 
     log = Log(config.log_level, file)
     try:
@@ -146,7 +146,7 @@ def _place(text: str | None) -> tuple[str, int] | None:
 
 
 def _show_config(arguments: Arguments, config: ClientConfig) -> int:
-    from nacre.client.login import Target
+    from nacre.client.target import Target
 
     try:
         target = Target.of(arguments.host, config)

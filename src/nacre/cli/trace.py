@@ -15,10 +15,11 @@ from nacre.cli.arguments import parse
 from nacre.cli.passing import Passing
 from nacre.cli.ssh import FAILURE, occupy_standard_descriptors, open_log
 from nacre.client.log import Log
-from nacre.client.login import Target, log_in
+from nacre.client.login import log_in
 from nacre.client.program import run_client, say_goodbye
 from nacre.client.session import Plan, plan
 from nacre.client.standard import READ
+from nacre.client.target import Target
 from nacre.client.tracing import Record, Tracer
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config

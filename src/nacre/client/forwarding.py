@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from nacre.client.handshake import agent_path, show_warnings
 from nacre.client.log import Log
-from nacre.client.login import Target
 from nacre.client.standard import READ, Input, Output
+from nacre.client.target import Target
 from nacre.config.client import ClientConfig
 from nacre.config.forwards import Forward
 from nacre.errors import RequestFailed, StreamClosed

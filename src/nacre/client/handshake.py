@@ -9,8 +9,8 @@ import socket
 from collections.abc import Callable
 
 from nacre.client.log import Log
-from nacre.client.login import Target
 from nacre.client.prompts import confirm_host, prompt
+from nacre.client.target import Target
 from nacre.config.client import ClientConfig, LogLevel
 from nacre.config.tokens import expand_path
 from nacre.errors import DeadlineExceeded

@@ -13,7 +13,7 @@ from nacre.client.log import Log
 from nacre.errors import NacreError
 
 if TYPE_CHECKING:
-    from nacre.client.login import Target
+    from nacre.client.target import Target
     from nacre.runtime.connection import Connection
 
 FAILURE = 255

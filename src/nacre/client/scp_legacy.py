@@ -13,7 +13,7 @@ from nacre.errors import RemoteProtocolError, StreamClosed
 from nacre.limits import MIB
 from nacre.runtime.disk import Disk
 from nacre.runtime.process import Process
-from nacre.runtime.transfers import Progress
+from nacre.runtime.transfer_options import Progress
 from nacre.sftp.paths import join
 from nacre.sftp.scp import (
     Accepted,

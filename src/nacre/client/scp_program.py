@@ -9,19 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nacre.client.log import Log
-from nacre.client.login import Target, log_in
+from nacre.client.login import log_in
 from nacre.client.meter import Meter
 from nacre.client.program import say_goodbye
 from nacre.client.scp_legacy import How, Receiver, Sender
 from nacre.client.sftp_shell import reason
+from nacre.client.target import Target
 from nacre.config.client import ClientConfig
 from nacre.errors import NacreError, RemoteProtocolError, SFTPError
 from nacre.runtime.connection import Connection
 from nacre.runtime.disk import Disk
 from nacre.runtime.pace import Pace
 from nacre.runtime.process import Process
-from nacre.runtime.sftp_client import SFTPClient, open_sftp
+from nacre.runtime.sftp_client import SFTPClient
 from nacre.runtime.sftp_copies import TransferOptions
+from nacre.runtime.sftp_open import open_sftp
 from nacre.sftp.paths import last_name
 from nacre.wire.text import safe
 
@@ -188,7 +190,7 @@ class Copying:
 
                 client = await start_server(self._settings.server)
             else:
-                client = await open_sftp(await self._connection(end))
+                client = await open_sftp((await self._connection(end)).open_session())
             if self._settings.rate is not None:
                 client.session.pace = Pace(self._settings.rate)
             self._clients[key] = client

@@ -16,17 +16,19 @@ from typing import Any, TextIO, TypeVar
 
 from nacre.client.completion import Completer
 from nacre.client.log import Log
-from nacre.client.login import Target, log_in
+from nacre.client.login import log_in
 from nacre.client.meter import Meter
 from nacre.client.program import say_goodbye
 from nacre.client.sftp_lines import BadLine
 from nacre.client.sftp_pipes import start_server
 from nacre.client.sftp_shell import Failed, Quit, Settings, Shell, reason
+from nacre.client.target import Target
 from nacre.config.client import ClientConfig
 from nacre.errors import NacreError
 from nacre.runtime.connection import Connection
 from nacre.runtime.pace import Pace
-from nacre.runtime.sftp_client import SFTPClient, open_sftp
+from nacre.runtime.sftp_client import SFTPClient
+from nacre.runtime.sftp_open import open_sftp
 
 T = TypeVar("T")
 
@@ -106,7 +108,11 @@ class Remote:
         server = subsystem.encode() if "/" in subsystem else None
         window = None if requests is None else requests * (read_size or 32768)
         sftp = await open_sftp(
-            self._connection, server, subsystem=subsystem, read_size=read_size, window=window
+            self._connection.open_session(),
+            server,
+            subsystem=subsystem,
+            read_size=read_size,
+            window=window,
         )
         if rate is not None:
             sftp.session.pace = Pace(rate)

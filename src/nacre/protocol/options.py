@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
-from nacre import __version__
+from nacre._version import __version__
 from nacre.crypto import registry
 from nacre.crypto.registry import Tier
 from nacre.errors import ConfigurationError

@@ -275,7 +275,7 @@ class BaseConnection:
             number = self.engine.connection.open_channel(channel_type, data)
         except LocalProtocolError as error:
             raise ChannelOpenFailed(0, str(error)) from error
-        channel = Channel(self, number, {0})
+        channel = Channel(self.engine, self.driver, number, {0})
         self.add_channel(channel)
         self.driver.touch()
         return channel

@@ -22,7 +22,8 @@ from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.base import BaseConnection
+    from nacre.protocol.engine import Engine
+    from nacre.runtime.driver import Driver
 
 
 class Sink(Protocol):
@@ -56,7 +57,8 @@ class Channel:
 
     __slots__ = (
         "_answers",
-        "_connection",
+        "_driver",
+        "_engine",
         "_unended",
         "_writable",
         "before_write",
@@ -73,7 +75,7 @@ class Channel:
         "sinks",
     )
 
-    def __init__(self, connection: BaseConnection, number: int, writers: set[int]) -> None:
+    def __init__(self, engine: Engine, driver: Driver, number: int, writers: set[int]) -> None:
         self.number = number
         self.sinks: dict[int, Sink] = {}
         self.on_request: Callable[[Request], None] = _ignore
@@ -85,8 +87,9 @@ class Channel:
         self.closing = False
         self.closed = False
         self.error: NacreError | None = None
-        self.before_write = connection.driver.before_write
-        self._connection = connection
+        self.before_write = driver.before_write
+        self._engine = engine
+        self._driver = driver
         self._writable = Gate()
         self._answers: dict[int, bool] = {}
         self._unended = writers
@@ -150,7 +153,7 @@ class Channel:
     @property
     def _usable(self) -> bool:
         """Whether the engine knows the channel; it may have ended before we were told."""
-        ended = self._connection.engine.phase is Phase.CLOSED
+        ended = self._engine.phase is Phase.CLOSED
         return not (self.closed or self.closing or ended)
 
     def check(self) -> None:
@@ -171,11 +174,8 @@ class Channel:
         """Send a request, unless the channel is closed; returns a token for :meth:`granted`."""
         if not self._usable:
             return 0
-        connection = self._connection
-        token = connection.engine.connection.send_request(
-            self.number, request, want_reply=want_reply
-        )
-        connection.driver.touch()
+        token = self._engine.connection.send_request(self.number, request, want_reply=want_reply)
+        self._driver.touch()
         return token
 
     async def granted(self, token: int) -> bool:
@@ -190,8 +190,8 @@ class Channel:
     def credit(self, octets: int) -> None:
         """Let the peer send ``octets`` more."""
         if self._usable:
-            self._connection.engine.connection.credit(self.number, octets)
-            self._connection.driver.touch()
+            self._engine.connection.credit(self.number, octets)
+            self._driver.touch()
 
     @property
     def takes_no_data(self) -> bool:
@@ -214,22 +214,21 @@ class Channel:
 
         While the socket takes no more, and when nothing more can be written, that is none.
         """
-        connection = self._connection
-        driver = connection.driver
+        driver = self._driver
         if driver.congested or self.closed or self.closing or not self.peer_reads:
             return 0
-        taken = connection.engine.connection.send_data(self.number, data, stream)
+        taken = self._engine.connection.send_data(self.number, data, stream)
         driver.touch_data()
         return taken
 
     @property
     def congested(self) -> bool:
         """Whether the socket takes no more."""
-        return self._connection.driver.congested
+        return self._driver.congested
 
     async def wait_uncongested(self) -> None:
         """Wait until the socket takes more, or something else happened."""
-        await self._connection.driver.drained.wait()
+        await self._driver.drained.wait()
 
     async def wait_writable(self) -> None:
         """Wait until the window has room, or something else happened."""
@@ -237,7 +236,7 @@ class Channel:
 
     async def drain(self) -> None:
         """Return when the socket has taken everything."""
-        driver = self._connection.driver
+        driver = self._driver
         driver.flush()
         while driver.congested:
             await driver.drained.wait()
@@ -248,7 +247,7 @@ class Channel:
         """The peer takes no more data: who waits to write gets :class:`StreamClosed`."""
         self.peer_reads = False
         self._writable.wake()
-        self._connection.driver.drained.wake()
+        self._driver.drained.wake()
 
     def send_eof(self, stream: int) -> None:
         """Send EOF once every stream that goes to the peer has ended."""
@@ -256,16 +255,16 @@ class Channel:
             return
         self._unended.discard(stream)
         if not self._unended and self._usable:
-            self._connection.engine.connection.send_eof(self.number)
-            self._connection.driver.touch()
+            self._engine.connection.send_eof(self.number)
+            self._driver.touch()
 
     def close(self) -> None:
         """Close our side. A channel the peer has yet to confirm is closed when it does."""
         if not self._usable:
             return
         self.closing = True
-        self._connection.engine.connection.close_channel(self.number)
-        self._connection.driver.touch()
+        self._engine.connection.close_channel(self.number)
+        self._driver.touch()
         for sink in self.sinks.values():
             sink.end()
         self._writable.wake()

@@ -293,7 +293,7 @@ class Connection(BaseConnection):
         """
         agent = self.forwards_agent
         start = Start(command, subsystem, dict(env or {}), term, size, modes, agent)
-        return Opening(lambda: start_process(self, start))
+        return Opening(lambda: start_process(self.open_session(), start))
 
     def shell(
         self,
@@ -316,9 +316,9 @@ class Connection(BaseConnection):
         :raises RequestFailed: it has no such subsystem.
         :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
         """
-        from nacre.runtime.sftp_client import open_sftp
+        from nacre.runtime.sftp_open import open_sftp
 
-        return Opening(lambda: open_sftp(self, command, subsystem=subsystem))
+        return Opening(lambda: open_sftp(self.open_session(), command, subsystem=subsystem))
 
     @overload
     async def run(
@@ -384,7 +384,7 @@ class Connection(BaseConnection):
         agent = self.forwards_agent
         start = Start(command, None, dict(env or {}), term, size or (80, 24), NO_MODES, agent)
         how = Run(input or b"", timeout, check, max_output, encoding)
-        return await run_process(self, start, how)
+        return await run_process(self.open_session(), start, how)
 
     # --- forwarding ---
 

@@ -41,7 +41,7 @@ from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.connection import Connection
+    from nacre.runtime.base import BaseConnection
 
 _logger = logging.getLogger("nacre.client")
 
@@ -59,7 +59,7 @@ class RemotePort:
     """
 
     def __init__(
-        self, connection: Connection, cancel: Callable[[], Coroutine[Any, Any, None]]
+        self, connection: BaseConnection, cancel: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         self._cancel = cancel
         self._closing = asyncio.Event()
@@ -161,7 +161,7 @@ class Tunnel:
 class Forwards:
     """What one connection forwards."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: BaseConnection) -> None:
         self._connection = connection
         self._remote: dict[Place, Place] = {}
         self._agent: str | None = None

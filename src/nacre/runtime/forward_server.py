@@ -30,7 +30,7 @@ from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.serving import ServerConnection
+    from nacre.runtime.peer import ServerConnection
 
 _LOOKUPS = 8
 _SOCKET = "agent"
@@ -45,8 +45,9 @@ def _lookups() -> ThreadPoolExecutor:
 class ServerForwards:
     """What one client has forwarded."""
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(self, connection: ServerConnection, listeners: int) -> None:
         self._connection = connection
+        self._most = listeners
         self._listening: dict[tuple[str, int], Listening] = {}
         # Listening and cancelling happen in the order in which they were asked for.
         self._order = asyncio.Lock()
@@ -125,7 +126,7 @@ class ServerForwards:
             return None, "no such port"
         if asked.host and not _is_host(asked.host):
             return None, "no such host"
-        if len(self._listening) >= connection.settings.options.limits.listeners:
+        if len(self._listening) >= self._most:
             return None, "too many ports"
         host = await connection.ask_policy(
             lambda policy: policy.remote_listen(asked.host, asked.port, connection)
@@ -168,8 +169,10 @@ class AgentSocket:
     :ivar path: the socket's path.
     """
 
-    def __init__(self, connection: ServerConnection, owner: tuple[int, int] | None) -> None:
-        self._connection = connection
+    def __init__(
+        self, forwards: ServerForwards, connection: ServerConnection, owner: tuple[int, int] | None
+    ) -> None:
+        self._forwards = forwards
         directory = tempfile.mkdtemp(prefix="nacre-")  # with mode 0700
         self.path = os.path.join(directory, _SOCKET)
         self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -188,7 +191,7 @@ class AgentSocket:
         self._listening = Listening(connection, [sock], self._take)
 
     async def _take(self, sock: socket.socket, originator: Any) -> None:
-        await self._connection.forwards.offer(AGENT_CHANNEL, b"", sock)
+        await self._forwards.offer(AGENT_CHANNEL, b"", sock)
 
     def _remove(self) -> None:
         # By its descriptor: whom the directory belongs to could have put another in its place.
@@ -219,7 +222,7 @@ async def open_agent_socket(
     connection: ServerConnection, owner: tuple[int, int] | None
 ) -> AgentSocket:
     """See :meth:`Session.agent_socket`."""
-    return AgentSocket(connection, owner)
+    return AgentSocket(connection.forwards, connection, owner)
 
 
 def _is_host(text: str) -> bool:

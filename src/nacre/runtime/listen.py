@@ -17,15 +17,16 @@ from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile, ServerOpti
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.runtime.choose import PROTOCOLS, server_engines
 from nacre.runtime.driver import Driver
+from nacre.runtime.peer import Log
 from nacre.runtime.policy import Policy
 from nacre.runtime.serving import (
     FilesystemFactory,
     Handler,
-    Log,
-    ServerConnection,
+    Serving,
     Settings,
     to_logging,
 )
+from nacre.runtime.session import Session
 from nacre.runtime.startups import MaxStartups, Startups
 from nacre.runtime.waiting import Gate, Later, Opening
 
@@ -44,7 +45,7 @@ class Server:
         self._settings = settings
         self._listener: asyncio.Server | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
-        self._connections: dict[int, ServerConnection] = {}
+        self._connections: dict[int, Serving] = {}
         self._waiting: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._last = 0
@@ -62,7 +63,7 @@ class Server:
         return self._addresses[0][1]
 
     @property
-    def connections(self) -> tuple[ServerConnection, ...]:
+    def connections(self) -> tuple[Serving, ...]:
         """The connections that are open, in the order in which they came."""
         return tuple(self._connections.values())
 
@@ -89,7 +90,7 @@ class Server:
             self._listener.close()
             raise
 
-    async def attach(self, sock: socket.socket) -> ServerConnection:
+    async def attach(self, sock: socket.socket) -> Serving:
         """Serve a client over a connected stream socket, which belongs to the server from now."""
         connection = self._make()
         loop = asyncio.get_running_loop()
@@ -99,13 +100,13 @@ class Server:
     def _accept(self) -> Driver:
         return self._make().driver
 
-    def _make(self) -> ServerConnection:
+    def _make(self) -> Serving:
         self._last += 1
-        return ServerConnection(self, self._settings, self._last)
+        return Serving(self, self._settings, self._last)
 
     # --- what connections report ---
 
-    def admit(self, connection: ServerConnection) -> bool:
+    def admit(self, connection: Serving) -> bool:
         """Tell whether one more connection may try to log in; when it may, it counts."""
         self._connections[connection.id] = connection
         if self.closing:
@@ -117,13 +118,13 @@ class Server:
         settings.startups.enter()
         return True
 
-    def logged_in(self, connection: ServerConnection) -> None:
+    def logged_in(self, connection: Serving) -> None:
         """The connection waits no longer."""
         if connection.id in self._waiting:
             self._waiting.remove(connection.id)
             connection.settings.startups.leave()
 
-    def forget(self, connection: ServerConnection) -> None:
+    def forget(self, connection: Serving) -> None:
         """The connection is over."""
         self.logged_in(connection)
         self._connections.pop(connection.id, None)
@@ -178,6 +179,9 @@ class Server:
             banner=banner,
             accept_env=None if accept_env is None else tuple(accept_env),
         )
+        if handler is not None or sftp is not None:
+            old = self._settings
+            changes["serve"] = serving(handler or old.handler, sftp or old.sftp)
         settings = replace(
             self._settings, options=replace(self._settings.options, **options), **changes
         )
@@ -233,6 +237,20 @@ def _check(settings: Settings) -> None:
             'a server needs a host key: nacre.generate("ssh-ed25519") makes one, to be kept'
         )
     settings.engines(settings.options)
+
+
+def serving(handler: Handler | None, sftp: FilesystemFactory | None) -> Handler:
+    """Return what serves a session: its files, or the handler."""
+
+    async def serve(session: Session) -> int | None:
+        if sftp is not None and (session.subsystem == "sftp" or handler is None):
+            from nacre.runtime.files import serve_files
+
+            return await serve_files(session, sftp(session))
+        assert handler is not None
+        return await handler(session)
+
+    return serve
 
 
 def listen(
@@ -309,6 +327,7 @@ def listen(
         policy=policy,
         handler=handler,
         sftp=sftp,
+        serve=serving(handler, sftp),
         login_grace=login_grace,
         max_startups=MaxStartups.parse(max_startups),
         startups=startups or Startups(),

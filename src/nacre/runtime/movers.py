@@ -21,7 +21,7 @@ from nacre.sftp.messages import OpenFlag
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.runtime.transfers import Options
+    from nacre.runtime.transfer_options import Options
 
 _WRITABLE = 0o200
 _DEFAULT_MODE = 0o666

@@ -11,16 +11,14 @@ from nacre.keys import PublicKey
 from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.asks import Challenge, PasswordExpired, Prompt, UserRequirement
 from nacre.protocol.requests import Exec, Request, Subsystem
+from nacre.runtime.peer import Maybe
 from nacre.sftp.scp_command import parse_scp
 
 if TYPE_CHECKING:
-    from nacre.runtime.serving import ServerConnection
+    from nacre.runtime.peer import ServerConnection
     from nacre.runtime.session import Session
 
 T = TypeVar("T")
-
-Maybe: TypeAlias = T | Awaitable[T]
-"""Every method below may be a plain one or a coroutine."""
 
 ANY_METHOD = UserRequirement(
     (

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from nacre.errors import (
     DeadlineExceeded,
@@ -35,9 +35,6 @@ from nacre.runtime.stream import Allowance, Collector, Reader, Writer
 from nacre.runtime.waiting import Later
 from nacre.value import value
 from nacre.wire.text import safe
-
-if TYPE_CHECKING:
-    from nacre.runtime.connection import Connection
 
 _logger = logging.getLogger("nacre.client")
 
@@ -125,7 +122,7 @@ class Process:
         channel.on_request = self._accept_request
         channel.on_change = self._end_stdin_when_finished
 
-    async def _begin(self, *, no_input: bool = False) -> None:
+    async def begin(self, *, no_input: bool = False) -> None:
         """Ask for everything at once, but for a terminal: no command runs where it was refused.
 
         :param no_input: say with the request that nothing follows.
@@ -224,11 +221,11 @@ class Process:
         self._channel.close()
 
 
-async def start_process(connection: Connection, start: Start) -> Process:
-    """Open a session and start something in it; a caller that is cancelled leaves nothing open."""
-    process = Process(connection.open_session(), start)
+async def start_process(channel: Channel, start: Start) -> Process:
+    """Start something in a session's channel; a caller that is cancelled leaves nothing open."""
+    process = Process(channel, start)
     try:
-        await process._begin()
+        await process.begin()
     except BaseException:
         process.close()
         raise
@@ -255,21 +252,20 @@ class Run:
         return output if self.encoding is None else output.decode(self.encoding, "replace")
 
 
-async def run_process(connection: Connection, start: Start, run: Run) -> Completed[Any]:
+async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any]:
     """Run something to its end, and close its channel whatever happens.
 
     Its output is kept as it comes in, whatever becomes of its input, so neither waits for the
     other.
     """
-    process = Process(connection.open_session(), start)
-    channel = process._channel
+    process = Process(channel, start)
     allowance = Allowance(run.max_output)
     stdout, stderr = Collector(channel, allowance), Collector(channel, allowance)
     channel.sinks = {0: stdout, 1: stderr}
     deadline = asyncio.timeout(run.timeout)
     try:
         async with deadline:
-            await process._begin(no_input=not run.input)
+            await process.begin(no_input=not run.input)
             if run.input:
                 with contextlib.suppress(StreamClosed):
                     await process.stdin.write(run.input)

@@ -196,7 +196,7 @@ async def carry(
 
 async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
     """Grant the peer a channel, and join it to a socket that is connected."""
-    channel = Channel(connection, ask.channel, {0})
+    channel = Channel(connection.engine, connection.driver, ask.channel, {0})
     connection.add_channel(channel)
     carried = False
     try:

@@ -37,10 +37,11 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.forwards import CANCEL, DIRECT, LISTEN
 from nacre.protocol.options import ServerOptions
-from nacre.runtime.base import COMMON, BaseConnection, Handlers
+from nacre.runtime.base import COMMON, Handlers
 from nacre.runtime.channel import Channel
 from nacre.runtime.choose import RISK, SSH1, Engines
-from nacre.runtime.policy import ANY_METHOD, Maybe, Policy, settled
+from nacre.runtime.peer import Host, Log, Maybe, ServerConnection
+from nacre.runtime.policy import ANY_METHOD, Policy, settled
 from nacre.runtime.session import Session
 from nacre.runtime.startups import MaxStartups, Startups
 from nacre.wire.numbers import OpenFailure
@@ -49,12 +50,10 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.runtime.filesystem import Filesystem
     from nacre.runtime.forward_server import ServerForwards
-    from nacre.runtime.listen import Server
 
 T = TypeVar("T")
 Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
 FilesystemFactory: TypeAlias = Callable[[Session], "Filesystem"]
-Log: TypeAlias = Callable[[Mapping[str, object]], None]
 
 _logger = logging.getLogger("nacre.server")
 
@@ -74,6 +73,7 @@ class Settings:
     policy: Policy
     handler: Handler | None
     sftp: FilesystemFactory | None
+    serve: Handler
     login_grace: float
     max_startups: MaxStartups
     startups: Startups
@@ -84,45 +84,23 @@ class Settings:
     log: Log
 
 
-class ServerConnection(BaseConnection):
-    """One client's connection.
-
-    :ivar id: its number on this server, from 1.
-    :ivar peer: the client's address and port; likewise ``local``, ours.
-    :ivar user: who is logged in; empty before.
-    :ivar methods: the authentication methods that succeeded, in order.
-    """
+class Serving(ServerConnection):
+    """Serves one client's connection."""
 
     handlers: ClassVar[Handlers]
+    settings: Settings
 
-    __slots__ = (
-        "_forwards",
-        "_grace",
-        "_policy_failed",
-        "_sessions",
-        "_welcome",
-        "id",
-        "local",
-        "methods",
-        "peer",
-        "server",
-        "settings",
-        "user",
-    )
+    __slots__ = ("_forwards", "_grace", "_policy_failed", "_sessions", "_welcome")
 
-    def __init__(self, server: Server, settings: Settings, number: int) -> None:
+    def __init__(self, server: Host, settings: Settings, number: int) -> None:
         super().__init__(
             settings.engines(settings.options),
+            server,
+            settings,
+            number,
             keepalive=settings.keepalive,
             keepalive_count=settings.keepalive_count,
         )
-        self.server = server
-        self.settings = settings
-        self.id = number
-        self.peer: tuple[str, int] = ("", 0)
-        self.local: tuple[str, int] = ("", 0)
-        self.user = ""
-        self.methods: tuple[str, ...] = ()
         self._sessions: dict[int, Session] = {}
         self._forwards: ServerForwards | None = None
         self._policy_failed = False
@@ -133,29 +111,6 @@ class ServerConnection(BaseConnection):
     def sessions(self) -> tuple[Session, ...]:
         """The sessions that are open."""
         return tuple(self._sessions.values())
-
-    # --- log ---
-
-    def record(self, event: str, **fields: object) -> None:
-        """Log what happened on this connection."""
-        host, port = self.peer
-        record: dict[str, object] = {
-            "event": event,
-            "connection": self.id,
-            "peer": f"{host}:{port}",
-        }
-        if self.user:
-            record["user"] = safe(self.user)
-        record.update(fields)
-        try:
-            self.settings.log(record)
-        except Exception:
-            _logger.exception("the log of a server failed")
-
-    def record_error(self, what: str, error: Exception) -> None:
-        """Log a failure of this program."""
-        _logger.error("%s", what, exc_info=error)
-        self.record("error", what=what, error=safe(repr(error)))
 
     # --- from the transport to the login ---
 
@@ -342,7 +297,7 @@ class ServerConnection(BaseConnection):
         elif ask.channel_type == DIRECT:
             self.spawn(self.forwards.connect(ask))
         else:
-            channel = Channel(self, ask.channel, {0, 1})
+            channel = Channel(self.engine, self.driver, ask.channel, {0, 1})
             self.add_channel(channel)
             self._sessions[ask.channel] = Session(self, channel)
             self.answer(ask.ask_id, Granted())
@@ -364,7 +319,7 @@ class ServerConnection(BaseConnection):
         if self._forwards is None:
             from nacre.runtime.forward_server import ServerForwards
 
-            self._forwards = ServerForwards(self)
+            self._forwards = ServerForwards(self, self.settings.options.limits.listeners)
         return self._forwards
 
     def _on_global_request(self, ask: AskGlobalRequest) -> None:
@@ -400,20 +355,20 @@ def _address(name: object) -> tuple[str, int]:
     return (name if isinstance(name, str) else ""), 0
 
 
-ServerConnection.handlers = {
+Serving.handlers = {
     **COMMON,
-    VersionReceived: ServerConnection._on_server_version,
-    KexDone: ServerConnection._on_server_kex_done,
-    AskUser: ServerConnection._on_user,
-    AskPassword: ServerConnection._on_password,
-    AskPublicKey: ServerConnection._on_public_key,
-    AskRSAKey: ServerConnection._on_rsa_key,
-    AskKeyboardInteractive: ServerConnection._on_keyboard_interactive,
-    AuthResult: ServerConnection._on_auth_result,
-    Authenticated: ServerConnection._on_authenticated,
-    AskGlobalRequest: ServerConnection._on_global_request,
-    AskOpen: ServerConnection._on_open,
-    AskRequest: ServerConnection._on_request_ask,
-    ConnectionEnded: ServerConnection._on_server_ended,
-    GlobalRequestReceived: ServerConnection._on_global_told,
+    VersionReceived: Serving._on_server_version,
+    KexDone: Serving._on_server_kex_done,
+    AskUser: Serving._on_user,
+    AskPassword: Serving._on_password,
+    AskPublicKey: Serving._on_public_key,
+    AskRSAKey: Serving._on_rsa_key,
+    AskKeyboardInteractive: Serving._on_keyboard_interactive,
+    AuthResult: Serving._on_auth_result,
+    Authenticated: Serving._on_authenticated,
+    AskGlobalRequest: Serving._on_global_request,
+    AskOpen: Serving._on_open,
+    AskRequest: Serving._on_request_ask,
+    ConnectionEnded: Serving._on_server_ended,
+    GlobalRequestReceived: Serving._on_global_told,
 }

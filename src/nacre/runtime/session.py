@@ -33,7 +33,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.runtime.forward_server import AgentSocket
-    from nacre.runtime.serving import ServerConnection
+    from nacre.runtime.peer import ServerConnection
 
 T = TypeVar("T")
 
@@ -267,7 +267,7 @@ class Session:
 
     async def _handle(self) -> None:
         try:
-            status = await self._serve()
+            status = await self.connection.settings.serve(self)
             self.exit(0 if status is None else status)
         except asyncio.CancelledError:
             self._channel.close()
@@ -277,16 +277,6 @@ class Session:
                 return  # The client is gone; what the handler met was that.
             self.connection.record_error("the session's handler failed", error)
             self.exit(FAILED)
-
-    async def _serve(self) -> int | None:
-        settings = self.connection.settings
-        files = settings.sftp
-        if files is not None and (self.subsystem == "sftp" or settings.handler is None):
-            from nacre.runtime.files import serve_files
-
-            return await serve_files(self, files(self))
-        assert settings.handler is not None
-        return await settings.handler(self)
 
     def _accept_change(self) -> None:
         if not self._channel.closed:

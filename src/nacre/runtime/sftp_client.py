@@ -11,23 +11,19 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from nacre.errors import AlreadyExists, NacreError, SFTPError
-from nacre.runtime.process import NO_MODES, Process, Start
 from nacre.runtime.sftp_copies import Copies
 from nacre.runtime.sftp_file import SFTPFile, SFTPTextFile
 from nacre.runtime.sftp_results import DirEntry, stat_result, statvfs_result
-from nacre.runtime.sftp_session import ChannelLine, Line, SFTPSession
+from nacre.runtime.sftp_session import Line, SFTPSession
 from nacre.sftp import extensions as ext
 from nacre.sftp import messages as msg
 from nacre.sftp.attributes import Attributes
 from nacre.sftp.messages import OpenFlag, Request
 from nacre.sftp.paths import join
 from nacre.sftp.status import FX
-
-if TYPE_CHECKING:
-    from nacre.runtime.connection import Connection
 
 T = TypeVar("T")
 Name = TypeVar("Name", str, bytes)
@@ -457,30 +453,6 @@ def _alike(found: str, asked: Name | os.PathLike[Name]) -> Name:
     if isinstance(os.fspath(asked), bytes):
         return bytes_of(found)  # type: ignore[return-value]
     return found  # type: ignore[return-value]
-
-
-async def open_sftp(
-    connection: Connection,
-    command: str | bytes | None = None,
-    *,
-    subsystem: str = "sftp",
-    read_size: int | None = None,
-    window: int | None = None,
-) -> SFTPClient:
-    """Start an SFTP session on a connection; a caller that is cancelled leaves nothing open."""
-    start = Start(command, None if command is not None else subsystem, {}, None, (80, 24), NO_MODES)
-    process = Process(connection.open_session(), start)
-    channel = process._channel
-    session = SFTPSession()
-    channel.sinks = {0: session}
-    try:
-        await process._begin()
-        await session.begin(ChannelLine(channel), read_size=read_size, window=window)
-    except BaseException:
-        process.close()
-        session.close()
-        raise
-    return SFTPClient(session)
 
 
 async def open_sftp_over(

@@ -10,7 +10,8 @@ from typing import TypeAlias, TypedDict, Unpack
 from nacre.runtime.movers import Copier, Downloader, Mover, Uploader
 from nacre.runtime.places import Local, Place, Remote
 from nacre.runtime.sftp_session import SFTPSession
-from nacre.runtime.transfers import Links, Options, Progress, Transfer, at_once
+from nacre.runtime.transfer_options import Links, Options, Progress
+from nacre.runtime.transfers import Transfer, at_once
 from nacre.sftp.paths import components, has_wildcards, join, last_name, literal, matches
 
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nacre.errors import NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB, SFTPLimits
@@ -50,7 +50,7 @@ from nacre.wire.codec import Buffer
 from nacre.wire.memory import give_block, take_block
 
 if TYPE_CHECKING:
-    from nacre.runtime.session import Session
+    from nacre.runtime.channel import Channel, Sink
 
 THREADS = 4
 """Threads of one session: as many calls of it go on at once over a filesystem that blocks."""
@@ -574,7 +574,25 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
         raise asyncio.CancelledError
 
 
-async def serve_sftp(session: Session, filesystem: Filesystem) -> int:
+class Recorder(Protocol):
+    """Where a session's events are recorded."""
+
+    def record(self, event: str, **fields: object) -> None:
+        """Log what happened."""
+
+
+class Served(Protocol):
+    """A session that SFTP is served to."""
+
+    @property
+    def connection(self) -> Recorder:
+        """The connection it belongs to."""
+
+    def attach(self, sink: Sink) -> Channel:
+        """Give ``sink`` what the client sends."""
+
+
+async def serve_sftp(session: Served, filesystem: Filesystem) -> int:
     """Serve SFTP to a session until its client is done; returns the exit status.
 
     ::

@@ -8,22 +8,16 @@ import errno
 import hashlib
 import secrets
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
 from nacre.runtime.movers import Mover
 from nacre.runtime.places import Place
+from nacre.runtime.transfer_options import Options
 from nacre.sftp.attributes import Attributes
 from nacre.sftp.paths import join, last_name
-from nacre.value import value
-
-Links: TypeAlias = Literal["follow", "copy", "skip"]
-"""What becomes of symbolic links inside trees."""
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told of a source's path, the octets of it that are transferred, and its size."""
 
 _DEPTH = 64
 """Directories inside each other: links that are followed may lead in circles."""
@@ -31,39 +25,6 @@ _DEPTH = 64
 _AT_ONCE = 64
 _AT_ONCE_UNTOLD = 16
 """Files in flight: of a server that tells how many it opens, and of any other."""
-
-
-@value(kw_only=True)
-class Options:
-    """How to copy.
-
-    :ivar recursive: take directories, with all that is in them.
-    :ivar preserve: keep permissions and times.
-    :ivar resume: go on where an earlier copy broke off; the part that is there is compared by hash
-        where the server can hash (``check-file``), and else trusted.
-    :ivar atomic: copy to a temporary name, then rename: under its own name no half file shows.
-    :ivar verify: compare original and copy by hash; a server that can't hash is read from.
-    :ivar fsync: bring each file to the disk before it counts as copied.
-    :ivar links: symbolic links inside trees: ``follow`` copies what they point at, ``copy`` makes
-        links, ``skip`` leaves them out.
-    :ivar progress: called as octets arrive.
-    :ivar on_error: told of a file that can't be copied, and the copy goes on; without it the first
-        such error ends the copy.
-    :ivar on_skip: told of files that are neither regular nor directories, and of skipped links.
-    :ivar on_file: told of source, target and whether it is a directory, when one is begun.
-    """
-
-    recursive: bool = False
-    preserve: bool = False
-    resume: bool = False
-    atomic: bool = False
-    verify: bool = False
-    fsync: bool = False
-    links: Links = "follow"
-    progress: Progress | None = None
-    on_error: Callable[[OSError], None] | None = None
-    on_skip: Callable[[str], None] | None = None
-    on_file: Callable[[str, str, bool], None] | None = None
 
 
 class Transfer:

@@ -24,7 +24,7 @@ from nacre.protocol.options import Profile
 from nacre.runtime.choose import RISK
 from nacre.runtime.files import serve_files
 from nacre.runtime.listen import Server, listen
-from nacre.runtime.serving import Log
+from nacre.runtime.peer import Log
 from nacre.runtime.session import Session
 from nacre.runtime.startups import Startups
 from nacre.server.accounts import Login, find_account, program

@@ -25,7 +25,7 @@ from nacre.sftp.scp_command import parse_scp
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.serving import ServerConnection
+    from nacre.runtime.peer import ServerConnection
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
 

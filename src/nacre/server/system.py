@@ -22,7 +22,7 @@ from nacre.server.authorized import read_authorized_keys
 from nacre.server.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
 
 if TYPE_CHECKING:
-    from nacre.runtime.serving import ServerConnection
+    from nacre.runtime.peer import ServerConnection
 
 _NOLOGIN = Path("/etc/nologin")
 _WAITING = 32

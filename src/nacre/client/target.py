@@ -1,0 +1,51 @@
+"""Whom a client program is to reach."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+
+from nacre.config.client import ClientConfig
+from nacre.config.tokens import expand
+from nacre.value import value
+from nacre.wire.text import safe
+
+
+@value
+class Target:
+    """Whom to reach.
+
+    :ivar name: the host as the user gave it.
+    :ivar host: the host to connect to, as HostName has it.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+
+    @classmethod
+    def of(cls, name: str, config: ClientConfig) -> Target:
+        """Return what ``config`` makes of a host's name."""
+        host = expand(config.host_name or "%h", {"h": name})
+        return cls(name, host, config.port, config.user or getpass.getuser())
+
+    @property
+    def whom(self) -> str:
+        """``user@host``, safe to print."""
+        return f"{safe(self.user)}@{safe(self.name)}"
+
+    def tokens(self) -> dict[str, str]:
+        """Return what percent tokens in configuration values stand for."""
+        return {
+            "d": os.path.expanduser("~"),
+            "h": self.host,
+            "i": str(os.getuid()),
+            "L": socket.gethostname().partition(".")[0],
+            "l": socket.gethostname(),
+            "n": self.name,
+            "p": str(self.port),
+            "r": self.user,
+            "u": getpass.getuser(),
+        }

@@ -1,0 +1,31 @@
+"""An SFTP session in a channel of a client's connection."""
+
+from __future__ import annotations
+
+from nacre.runtime.channel import Channel
+from nacre.runtime.process import NO_MODES, Process, Start
+from nacre.runtime.sftp_client import SFTPClient
+from nacre.runtime.sftp_session import ChannelLine, SFTPSession
+
+
+async def open_sftp(
+    channel: Channel,
+    command: str | bytes | None = None,
+    *,
+    subsystem: str = "sftp",
+    read_size: int | None = None,
+    window: int | None = None,
+) -> SFTPClient:
+    """Start an SFTP session in a channel; a caller that is cancelled leaves nothing open."""
+    start = Start(command, None if command is not None else subsystem, {}, None, (80, 24), NO_MODES)
+    process = Process(channel, start)
+    session = SFTPSession()
+    channel.sinks = {0: session}
+    try:
+        await process.begin()
+        await session.begin(ChannelLine(channel), read_size=read_size, window=window)
+    except BaseException:
+        process.close()
+        session.close()
+        raise
+    return SFTPClient(session)
