@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import nacre
-from runtime.parties import PASSWORD, client_for, handle, open_files
+from parties import PASSWORD, client_for, handle, open_files
 
 
 @pytest.fixture(scope="session")

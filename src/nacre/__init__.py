@@ -7,6 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nacre._version import __version__ as __version__
+    from nacre.aio.stream import Reader as Reader
+    from nacre.aio.stream import Writer as Writer
+    from nacre.client.connect import connect as connect
+    from nacre.client.connection import Connection as Connection
+    from nacre.client.identities import Identities as Identities
+    from nacre.client.process import Completed as Completed
+    from nacre.client.process import Process as Process
+    from nacre.client.tcpip import Listener as Listener
+    from nacre.client.tcpip import Tunnel as Tunnel
+    from nacre.client.trust import AnyHostKey as AnyHostKey
+    from nacre.client.trust import KnownHostsFile as KnownHostsFile
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
     from nacre.errors import ConfigurationError as ConfigurationError
@@ -46,40 +57,36 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import UserRequirement as UserRequirement
     from nacre.protocol.options import Algorithms as Algorithms
     from nacre.protocol.options import algorithms as algorithms
-    from nacre.runtime.connect import connect as connect
-    from nacre.runtime.connection import Connection as Connection
-    from nacre.runtime.filesystem import File as File
-    from nacre.runtime.filesystem import Filesystem as Filesystem
-    from nacre.runtime.filesystem import Upload as Upload
-    from nacre.runtime.forward import Listener as Listener
-    from nacre.runtime.forward import Tunnel as Tunnel
-    from nacre.runtime.forward_server import AgentSocket as AgentSocket
-    from nacre.runtime.identities import Identities as Identities
-    from nacre.runtime.listen import Server as Server
-    from nacre.runtime.listen import listen as listen
-    from nacre.runtime.peer import ServerConnection as ServerConnection
-    from nacre.runtime.policy import Policy as Policy
-    from nacre.runtime.policy import Users as Users
-    from nacre.runtime.process import Completed as Completed
-    from nacre.runtime.process import Process as Process
-    from nacre.runtime.session import Session as Session
-    from nacre.runtime.session import Terminal as Terminal
-    from nacre.runtime.sftp_client import SFTPClient as SFTPClient
-    from nacre.runtime.sftp_file import SFTPFile as SFTPFile
-    from nacre.runtime.sftp_server import serve_sftp as serve_sftp
-    from nacre.runtime.stream import Reader as Reader
-    from nacre.runtime.stream import Writer as Writer
-    from nacre.runtime.trust import AnyHostKey as AnyHostKey
-    from nacre.runtime.trust import KnownHostsFile as KnownHostsFile
-    from nacre.server.filesystems.fsspec import FsspecFilesystem as FsspecFilesystem
-    from nacre.server.filesystems.local import LocalFilesystem as LocalFilesystem
-    from nacre.server.filesystems.memory import MemoryFilesystem as MemoryFilesystem
-    from nacre.sftp.attributes import Attributes as Attributes
-    from nacre.sftp.attributes import Entry as Entry
-    from nacre.sftp.messages import OpenFlag as OpenFlag
+    from nacre.server.listen import Server as Server
+    from nacre.server.listen import listen as listen
+    from nacre.server.peer import ServerConnection as ServerConnection
+    from nacre.server.policy import Policy as Policy
+    from nacre.server.policy import Users as Users
+    from nacre.server.session import Session as Session
+    from nacre.server.session import Terminal as Terminal
+    from nacre.server.tcpip import AgentSocket as AgentSocket
+    from nacre.sftp.client.client import SFTPClient as SFTPClient
+    from nacre.sftp.client.file import SFTPFile as SFTPFile
+    from nacre.sftp.filesystems.base import File as File
+    from nacre.sftp.filesystems.base import Filesystem as Filesystem
+    from nacre.sftp.filesystems.base import Upload as Upload
+    from nacre.sftp.filesystems.fsspec import FsspecFilesystem as FsspecFilesystem
+    from nacre.sftp.filesystems.local import LocalFilesystem as LocalFilesystem
+    from nacre.sftp.filesystems.memory import MemoryFilesystem as MemoryFilesystem
+    from nacre.sftp.protocol.attributes import Attributes as Attributes
+    from nacre.sftp.protocol.attributes import Entry as Entry
+    from nacre.sftp.protocol.messages import OpenFlag as OpenFlag
+    from nacre.sftp.server.service import serve_sftp as serve_sftp
 
 _HOMES = {
     "nacre._version": ("__version__",),
+    "nacre.aio.stream": ("Reader", "Writer"),
+    "nacre.client.connect": ("connect",),
+    "nacre.client.connection": ("Connection",),
+    "nacre.client.identities": ("Identities",),
+    "nacre.client.process": ("Completed", "Process"),
+    "nacre.client.tcpip": ("Listener", "Tunnel"),
+    "nacre.client.trust": ("AnyHostKey", "KnownHostsFile"),
     "nacre.errors": (
         "AuthenticationFailed",
         "ChannelOpenFailed",
@@ -119,27 +126,20 @@ _HOMES = {
     "nacre.limits": ("Limits",),
     "nacre.protocol.asks": ("Challenge", "PasswordExpired", "Prompt", "UserRequirement"),
     "nacre.protocol.options": ("Algorithms", "algorithms"),
-    "nacre.runtime.connect": ("connect",),
-    "nacre.runtime.connection": ("Connection",),
-    "nacre.runtime.filesystem": ("File", "Filesystem", "Upload"),
-    "nacre.runtime.forward": ("Listener", "Tunnel"),
-    "nacre.runtime.forward_server": ("AgentSocket",),
-    "nacre.runtime.identities": ("Identities",),
-    "nacre.runtime.listen": ("Server", "listen"),
-    "nacre.runtime.policy": ("Policy", "Users"),
-    "nacre.runtime.process": ("Completed", "Process"),
-    "nacre.runtime.peer": ("ServerConnection",),
-    "nacre.runtime.session": ("Session", "Terminal"),
-    "nacre.runtime.sftp_client": ("SFTPClient",),
-    "nacre.runtime.sftp_file": ("SFTPFile",),
-    "nacre.runtime.sftp_server": ("serve_sftp",),
-    "nacre.runtime.stream": ("Reader", "Writer"),
-    "nacre.runtime.trust": ("AnyHostKey", "KnownHostsFile"),
-    "nacre.server.filesystems.fsspec": ("FsspecFilesystem",),
-    "nacre.server.filesystems.local": ("LocalFilesystem",),
-    "nacre.server.filesystems.memory": ("MemoryFilesystem",),
-    "nacre.sftp.attributes": ("Attributes", "Entry"),
-    "nacre.sftp.messages": ("OpenFlag",),
+    "nacre.server.listen": ("Server", "listen"),
+    "nacre.server.peer": ("ServerConnection",),
+    "nacre.server.policy": ("Policy", "Users"),
+    "nacre.server.session": ("Session", "Terminal"),
+    "nacre.server.tcpip": ("AgentSocket",),
+    "nacre.sftp.client.client": ("SFTPClient",),
+    "nacre.sftp.client.file": ("SFTPFile",),
+    "nacre.sftp.filesystems.base": ("File", "Filesystem", "Upload"),
+    "nacre.sftp.filesystems.fsspec": ("FsspecFilesystem",),
+    "nacre.sftp.filesystems.local": ("LocalFilesystem",),
+    "nacre.sftp.filesystems.memory": ("MemoryFilesystem",),
+    "nacre.sftp.protocol.attributes": ("Attributes", "Entry"),
+    "nacre.sftp.protocol.messages": ("OpenFlag",),
+    "nacre.sftp.server.service": ("serve_sftp",),
 }
 """Where each public name lives; it is imported when it is first used."""
 

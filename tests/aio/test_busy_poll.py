@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nacre.runtime import busy_poll
-from nacre.runtime.busy_poll import BusyPoll
+from nacre.aio import busy_poll
+from nacre.aio.busy_poll import BusyPoll
 
 AWAKE = 8.0
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from nacre.aio.busy_poll import AWAKE, BRIEF, BusyPoll
+from nacre.aio.driver import EARLY, FLUSH, Driver
+from nacre.aio.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
 from nacre.errors import ConnectionLost
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
-from nacre.runtime.busy_poll import AWAKE, BRIEF, BusyPoll
-from nacre.runtime.driver import EARLY, FLUSH, Driver
-from nacre.runtime.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
-from nacre.wire import memory
-from nacre.wire.memory import take_block
+from nacre.wire import blocks as memory
+from nacre.wire.blocks import take_block
 
 
 class Engine:
@@ -271,7 +271,7 @@ async def test_a_tick_comes_when_it_is_due() -> None:
 async def test_the_end_closes_the_transport_and_then_does_not_wait_for_ever(
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr("nacre.runtime.driver.LINGER", 0.01)
+    monkeypatch.setattr("nacre.aio.driver.LINGER", 0.01)
     made, _, transport, owner = driver()
     assert made.eof_received() is False
     assert isinstance(owner.events[-1], ConnectionEnded)
@@ -364,7 +364,7 @@ async def test_what_comes_early_and_is_not_answered_is_acknowledged_at_once(
     acknowledged: list[int] = []
     made, engine, _, _ = driver()
     monkeypatch.setattr(
-        "nacre.runtime.driver._acknowledge", lambda _: acknowledged.append(len(engine.received))
+        "nacre.aio.driver._acknowledge", lambda _: acknowledged.append(len(engine.received))
     )
     receive(made, b"a server's line")
     engine.phase = Phase.CONNECTION

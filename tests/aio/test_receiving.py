@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
+from nacre.aio.driver import Driver
+from nacre.aio.receiving import RECEIVE, ReceiveBuffer
 from nacre.limits import KIB
 from nacre.protocol.events import Data
-from nacre.runtime.driver import Driver
-from nacre.runtime.receiving import RECEIVE, ReceiveBuffer
 from nacre.testing import Pair
 
 SIZE = 200 * KIB

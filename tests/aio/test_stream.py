@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nacre.aio.stream import Allowance, Collector, Reader, write_chunks
 from nacre.errors import ConnectionLost, NacreError
-from nacre.runtime.stream import Allowance, Collector, Reader, write_chunks
 from nacre.wire.codec import Buffer
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 import nacre
+from nacre.aio.versions import RISK, _Servers, client_engine, server_engines
 from nacre.errors import ConfigurationError, VersionError
 from nacre.keys import PrivateKey, generate
 from nacre.protocol.events import VersionReceived
 from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.protocol.phases import Phase
-from nacre.runtime.choose import RISK, _Servers, client_engine, server_engines
 from nacre.testing import Pair, host_key, one_by_one
-from runtime.parties import PASSWORD, client_for, handle, until
+from parties import PASSWORD, client_for, handle, until
 
 ALL = [(1,), (2,), (2, 1)]
 
@@ -250,8 +250,8 @@ def test_nothing_of_ssh1_is_loaded_by_default() -> None:
     program = """
 import asyncio, sys, nacre
 from nacre.keys import generate
-import nacre.cli.main, nacre.cli.serve, nacre.cli.ssh, nacre.server.daemon, nacre.client.session
-import nacre.client.login, nacre.client.tracing
+import nacre.cli.main, nacre.cli.serve.command, nacre.cli.ssh.command, nacre.daemon.daemon
+import nacre.cli.ssh.session, nacre.cli.common.login, nacre.cli.trace.tracing
 async def main():
     async def handle(session):
         return 3

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from nacre.runtime.waiting import Reply
+from nacre.aio.waiting import Reply
 
 said: ContextVar[str] = ContextVar("said", default="nothing")
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from nacre.runtime.filesystem import File
-from nacre.server.filesystems.local import LocalFilesystem
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.messages import OpenFlag
+from nacre.sftp.filesystems.base import File
+from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.messages import OpenFlag
 
 SECRET = b"nobody may read this"
 CREATE = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT

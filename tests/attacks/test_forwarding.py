@@ -16,7 +16,7 @@ import pytest
 import nacre
 from nacre.errors import ChannelOpenFailed
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.forwards import (
+from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
     DIRECT,
@@ -204,7 +204,7 @@ async def test_more_connections_than_there_may_be() -> None:
 def test_nothing_of_forwarding_is_loaded_before_it_is_asked_for(tmp_path: Path) -> None:
     program = f"""
 import asyncio, sys, nacre
-import nacre.cli.ssh, nacre.client.session, nacre.client.login
+import nacre.cli.ssh.command, nacre.cli.ssh.session, nacre.cli.common.login
 async def main():
     async def handle(session):
         return 3
@@ -218,8 +218,8 @@ async def main():
             assert await ssh.request("{LISTEN}", b"") is None
             print(before, bool(loaded()))
 def loaded():
-    names = "forward", "forward_server", "relay", "listeners", "socks"
-    return [name for name in names if "nacre.runtime." + name in sys.modules]
+    names = "client.tcpip", "server.tcpip", "tunnels.relay", "tunnels.listeners", "tunnels.socks"
+    return [name for name in names if "nacre." + name in sys.modules]
 asyncio.run(main())
 """
     done = subprocess.run(

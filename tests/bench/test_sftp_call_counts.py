@@ -18,14 +18,14 @@ import pytest
 
 from nacre.errors import ConnectionLost
 from nacre.limits import KIB
-from nacre.runtime.filesystem import Filesystem
-from nacre.runtime.pumps import Download
-from nacre.runtime.sftp_server import Service
-from nacre.runtime.sftp_session import SFTPSession
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.client import Client
-from nacre.sftp.messages import Open, OpenFlag, Read, Stat
-from nacre.sftp.server import Call, Server
+from nacre.sftp.client.pumps import Download
+from nacre.sftp.client.session import SFTPSession
+from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.messages import Open, OpenFlag, Read, Stat
+from nacre.sftp.protocol.server import Call, Server
+from nacre.sftp.server.service import Service
 from nacre.wire.codec import Buffer
 
 REQUESTS = 50

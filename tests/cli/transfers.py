@@ -37,7 +37,7 @@ class Served:
 
     def run(self, tool: str, *words: str, input: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``sftp`` or ``scp`` to its end."""
-        program = f"from nacre.cli.{tool} import main; main()"
+        program = f"from nacre.cli.{tool}.command import main; main()"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SSH_")}
         return subprocess.run(
             [sys.executable, "-c", program, *self.words(), *words],

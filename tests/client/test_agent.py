@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from nacre.client.agent import Agent
 from nacre.errors import UnusableKey
 from nacre.keys import dump_private, generate
-from nacre.runtime.agent import Agent
 
 needs_agent = pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="no ssh-agent")
 

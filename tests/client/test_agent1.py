@@ -18,7 +18,7 @@ from nacre.keys import generate
 from nacre.keys.agent import decode_rsa_identities, decode_rsa_response
 from nacre.keys.rsa1 import RSA1PrivateKey
 from nacre.wire.codec import Reader, mpint1, string, u8, u32
-from runtime.parties import handle
+from parties import handle
 
 
 @cache

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import nacre
+from nacre.aio import dial as dialing
+from nacre.aio.dial import dial
 from nacre.protocol.asks import Answer, AskAuthentication, GiveUp, TryPassword
 from nacre.protocol.events import (
     AlgorithmsChosen,
@@ -21,9 +23,7 @@ from nacre.protocol.events import (
     MessageSeen,
     VersionReceived,
 )
-from nacre.runtime import dial as dialing
-from nacre.runtime.dial import dial
-from runtime.parties import PASSWORD, client_for, until
+from parties import PASSWORD, client_for, until
 
 
 @asynccontextmanager

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import nacre
+from nacre.aio.dial import dial
+from nacre.aio.driver import Driver
 from nacre.protocol.asks import Granted
 from nacre.protocol.events import ChannelOpened
-from nacre.runtime.dial import dial
-from nacre.runtime.driver import Driver
-from runtime.parties import client_for, until
+from parties import client_for, until
 
 
 async def cancelled_after(steps: int, work: Coroutine[Any, Any, object]) -> bool:
@@ -188,7 +188,7 @@ async def test_a_failed_connection_makes_no_noise(
 async def test_closing_does_not_wait_for_a_peer_that_reads_nothing(
     server: nacre.Server, client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nacre.runtime.driver.LINGER", 0.1)
+    monkeypatch.setattr("nacre.aio.driver.LINGER", 0.1)
     ours, theirs = socket.socketpair()
     await server.attach(theirs)
     ssh = await client(sock=ours)
@@ -208,7 +208,7 @@ async def test_closing_does_not_wait_for_a_peer_that_reads_nothing(
 async def test_a_flood_of_requests_whose_replies_are_not_read_stops_the_reading(
     server: nacre.Server, client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nacre.runtime.driver.UNSENT", 100_000)
+    monkeypatch.setattr("nacre.aio.driver.UNSENT", 100_000)
     async with client() as ssh:
         ours, theirs = ssh.driver.transport, server.connections[0].driver.transport
         assert ours is not None

@@ -2,6 +2,7 @@ import subprocess
 
 import pytest
 
+from nacre.client.identities import UNNAMED_OFFERS, Identities
 from nacre.errors import AuthenticationFailed, UnusableKey
 from nacre.keys import dump_private, generate, load_private
 from nacre.protocol.asks import (
@@ -21,7 +22,6 @@ from nacre.protocol.asks import (
     TryPublicKey,
 )
 from nacre.protocol.events import AuthResult
-from nacre.runtime.identities import UNNAMED_OFFERS, Identities
 
 ALL = ("publickey", "password", "keyboard-interactive")
 ED = generate("ssh-ed25519", comment="ed")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import nacre
-from nacre.runtime.driver import Driver
-from runtime.parties import PASSWORD, client_for, until
+from nacre.aio.driver import Driver
+from parties import PASSWORD, client_for, until
 
 
 async def test_run_returns_what_a_command_printed(ssh: nacre.Connection) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 import nacre
+from aio.test_versions import rsa1_host_key
 from nacre.errors import ChannelOpenFailed, ConfigurationError, ConnectionLost, RequestFailed
 from nacre.limits import DEFAULT_LIMITS
-from runtime.parties import PASSWORD, client_for, until
-from runtime.test_choose import rsa1_host_key
+from parties import PASSWORD, client_for, until
 
 DATA = random.Random(7).randbytes(3 << 20)
 

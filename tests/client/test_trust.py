@@ -3,11 +3,11 @@ import threading
 
 import pytest
 
+from nacre.client import trust
+from nacre.client.trust import KnownHostsFile
 from nacre.errors import ConfigurationError, HostKeyChanged, HostKeyRevoked, HostKeyUnknown
 from nacre.keys.key import generate
 from nacre.keys.known_hosts import KnownHosts, Verdict
-from nacre.runtime import trust
-from nacre.runtime.trust import KnownHostsFile
 
 ED = generate("ssh-ed25519").public
 OTHER = generate("ssh-ed25519").public

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nacre.config.client import parse
-from nacre.config.forwards import Forward, place
+from nacre.config.tunnels import Forward, place
 from nacre.errors import ConfigurationError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nacre
 from nacre.crypto.password import hash_password
-from nacre.server.store import FILE, User, UserKey, UserStore
+from nacre.daemon.accounts.store import FILE, User, UserKey, UserStore
 
 KEY = nacre.generate("ssh-ed25519")
 HASH = hash_password(b"secret", os.urandom)

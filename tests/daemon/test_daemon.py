@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import nacre
-from nacre.server.store import FILE, UserStore
-from server.conftest import SystemAccount
-from server.served import KEY, NACRE, make_state, serving
+from daemon.conftest import SystemAccount
+from daemon.served import KEY, NACRE, make_state, serving
+from nacre.daemon.accounts.store import FILE, UserStore
 
 
 @pytest.fixture

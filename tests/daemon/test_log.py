@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from nacre.config.server import LogLevel
-from nacre.server.log import StderrLog, line
+from nacre.daemon.log import StderrLog, line
 
 
 @pytest.fixture(autouse=True)

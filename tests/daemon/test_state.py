@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from nacre.daemon import state as state_module
+from nacre.daemon.hostkeys import DEFAULT_TYPES, FILES, key_types, load_host_keys
+from nacre.daemon.state import default_path, open_state, write_once
 from nacre.errors import StateError
-from nacre.server import state as state_module
-from nacre.server.hostkeys import DEFAULT_TYPES, FILES, key_types, load_host_keys
-from nacre.server.state import default_path, open_state, write_once
 
 
 def mode(path: Path) -> int:
@@ -115,7 +115,7 @@ def test_more_types_where_they_are_asked_for(tmp_path: Path) -> None:
 
 def test_two_starts_at_once_agree(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from nacre.server.hostkeys import load_host_keys\n"
+        "import sys; from pathlib import Path; from nacre.daemon.hostkeys import load_host_keys\n"
         "for key in load_host_keys(Path(sys.argv[1])): print(key.public)"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import nacre
-from server.served import Server, make_state, serving
+from daemon.served import Server, make_state, serving
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ async def test_what_is_wrong_at_the_start_is_said(state: Path, tmp_path: Path) -
 
 COUNT = """
 import os
-from nacre.runtime.startups import Startups
+from nacre.server.startups import Startups
 startups = Startups(2)
 startups.enter()
 if (pid := os.fork()) == 0:

@@ -19,9 +19,9 @@ import nacre
 from interop.clients import ME, Login
 from interop.daemons import Daemon, start_sshd
 from interop.programs import require
-from nacre.client.sftp_pipes import start_server
+from nacre.cli.sftp.pipes import start_server
 from nacre.errors import ConnectionLost, SFTPError
-from nacre.runtime.sftp_client import SFTPClient
+from nacre.sftp.client.client import SFTPClient
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 CONTENT = hashlib.shake_256(b"nacre").digest(5_000_003)

@@ -15,7 +15,7 @@ from nacre.errors import (
     RemoteProtocolError,
 )
 from nacre.limits import SFTPLimits
-from nacre.sftp.scp import (
+from nacre.scp.protocol import (
     Accepted,
     DirectoryEnd,
     DirectoryStart,

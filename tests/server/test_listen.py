@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import nacre
-from nacre.runtime.session import Session
+from nacre.server.session import Session
 from nacre.wire.numbers import OpenFailure
-from runtime.parties import PASSWORD, client_for, handle, until
+from parties import PASSWORD, client_for, handle, until
 
 Make = Callable[..., Any]
 

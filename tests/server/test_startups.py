@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nacre.errors import ConfigurationError
-from nacre.runtime.startups import MaxStartups
+from nacre.server.startups import MaxStartups
 
 
 def test_the_chance_to_get_in_falls_from_start_to_full() -> None:

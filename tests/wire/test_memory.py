@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.wire import memory
-from nacre.wire.memory import BLOCK, give_block, take_block
+from nacre.wire import blocks as memory
+from nacre.wire.blocks import BLOCK, give_block, take_block
 
 
 @pytest.fixture(autouse=True)

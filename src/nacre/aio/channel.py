@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from nacre.aio.waiting import Gate
 from nacre.errors import ChannelOpenFailed, NacreError, StreamClosed
 from nacre.protocol.events import (
     ChannelClosed,
@@ -17,13 +18,12 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.phases import Phase
 from nacre.protocol.requests import EndOfWrite, Request
-from nacre.runtime.waiting import Gate
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.aio.driver import Driver
     from nacre.protocol.engine import Engine
-    from nacre.runtime.driver import Driver
 
 
 class Sink(Protocol):
@@ -43,7 +43,7 @@ def _ignore(request: Request) -> None:
 class Channel:
     """The state of a channel, and the calls to its engine.
 
-    :ivar before_write: see :meth:`nacre.runtime.driver.Driver.before_write`.
+    :ivar before_write: see :meth:`nacre.aio.driver.Driver.before_write`.
     :ivar sinks: where data goes, by stream: 0 for the main stream, 1 for standard error.
     :ivar on_request: told of each request that wants no decision.
     :ivar on_change: told of EOF, and when the channel is closed or the connection has ended.

@@ -7,6 +7,10 @@ import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, TypeAlias
 
+from nacre.aio.channel import Channel
+from nacre.aio.driver import Driver
+from nacre.aio.versions import SSH1
+from nacre.aio.waiting import Gate, Later
 from nacre.errors import (
     ChannelOpenFailed,
     ConnectionLost,
@@ -36,10 +40,6 @@ from nacre.protocol.events import (
     VersionReceived,
     Writable,
 )
-from nacre.runtime.channel import Channel
-from nacre.runtime.choose import SSH1
-from nacre.runtime.driver import Driver
-from nacre.runtime.waiting import Gate, Later
 
 Trace: TypeAlias = Callable[[Event, float], None]
 """Gets every event of an engine, questions included, and the loop's time."""

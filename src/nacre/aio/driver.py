@@ -8,14 +8,14 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
+from nacre.aio.busy_poll import BRIEF, BusyPoll
+from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
+from nacre.aio.waiting import Gate
 from nacre.limits import KIB, MIB
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
-from nacre.runtime.busy_poll import BRIEF, BusyPoll
-from nacre.runtime.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
-from nacre.runtime.waiting import Gate
-from nacre.wire.memory import give_block
+from nacre.wire.blocks import give_block
 
 FLUSH = 256 * KIB
 """Sealed octets that go to the transport at once, without waiting for the end of the turn."""

@@ -13,7 +13,7 @@ from nacre.limits import KIB, MIB
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.runtime.channel import Channel, Sink
+    from nacre.aio.channel import Channel, Sink
 
 LINE = 1 * MIB
 """Octets a line may have by default."""

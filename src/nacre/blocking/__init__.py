@@ -13,10 +13,10 @@ raw files; the files of ``ssh.sftp()`` are those of :mod:`io`. Handlers and poli
 from __future__ import annotations
 
 from nacre.blocking.client import Connection, Process, connect
-from nacre.blocking.forward import AgentSocket, Listener, Tunnel
 from nacre.blocking.server import Server, Session, listen
 from nacre.blocking.sftp import SFTPClient
 from nacre.blocking.streams import Reader, Writer
+from nacre.blocking.tcpip import AgentSocket, Listener, Tunnel
 
 __all__ = [
     "AgentSocket",

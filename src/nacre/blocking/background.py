@@ -12,7 +12,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from nacre.runtime.busy_poll import BusyPoll
+from nacre.aio.busy_poll import BusyPoll
 
 T = TypeVar("T")
 P = ParamSpec("P")

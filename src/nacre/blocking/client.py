@@ -14,14 +14,14 @@ from nacre.blocking.background import (
     waiting,
     wrapping,
 )
-from nacre.blocking.forward import Listener, Tunnel
 from nacre.blocking.streams import Reader, Writer
+from nacre.blocking.tcpip import Listener, Tunnel
+from nacre.client import connect as _connect
+from nacre.client import connection as _connection
+from nacre.client import process as _process
 from nacre.errors import NacreError
 from nacre.keys import PublicKey
 from nacre.protocol.events import Chosen
-from nacre.runtime import connect as _connect
-from nacre.runtime import connection as _connection
-from nacre.runtime import process as _process
 
 if TYPE_CHECKING:
     from nacre.blocking.sftp import SFTPClient

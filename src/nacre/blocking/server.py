@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeAlias, TypeVar
 
+from nacre.aio.versions import PROTOCOLS
 from nacre.blocking.background import (
     Attribute,
     Callback,
@@ -20,21 +21,20 @@ from nacre.blocking.background import (
     waiting,
     wrapping,
 )
-from nacre.blocking.forward import AgentSocket
 from nacre.blocking.streams import Reader, Writer
+from nacre.blocking.tcpip import AgentSocket
 from nacre.keys import PrivateKey, PublicKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.asks import Challenge, PasswordExpired, UserRequirement
 from nacre.protocol.options import Algorithms, Profile
 from nacre.protocol.requests import Request
-from nacre.runtime import listen as _listen
-from nacre.runtime import serving as _serving
-from nacre.runtime import session as _session
-from nacre.runtime.choose import PROTOCOLS
-from nacre.runtime.peer import Log, Maybe, ServerConnection
-from nacre.runtime.policy import Policy, settled
-from nacre.runtime.serving import FilesystemFactory
-from nacre.runtime.startups import Startups
+from nacre.server import listen as _listen
+from nacre.server import serving as _serving
+from nacre.server import session as _session
+from nacre.server.peer import Log, Maybe, ServerConnection
+from nacre.server.policy import Policy, settled
+from nacre.server.serving import FilesystemFactory
+from nacre.server.startups import Startups
 
 P = ParamSpec("P")
 T = TypeVar("T")

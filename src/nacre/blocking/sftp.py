@@ -10,16 +10,17 @@ from typing import IO, TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
 from nacre.limits import KIB
-from nacre.runtime import sftp_client, sftp_file
-from nacre.runtime.sftp_client import Path
-from nacre.runtime.sftp_copies import Copies, Paths, TransferOptions
+from nacre.sftp.client import client as sftp_client
+from nacre.sftp.client import file as sftp_file
+from nacre.sftp.client.client import Path
+from nacre.sftp.client.copies import Copies, Paths, TransferOptions
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-    from nacre.runtime.sftp_session import SFTPSession
+    from nacre.sftp.client.session import SFTPSession
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -122,7 +123,7 @@ def _iterating(
 class SFTPClient(Closing[sftp_client.SFTPClient]):
     """Files of a server. ``with`` closes the session at the end; threads may share it.
 
-    As :class:`nacre.runtime.sftp_client.SFTPClient`; files are those of :mod:`io`.
+    As :class:`nacre.sftp.client.client.SFTPClient`; files are those of :mod:`io`.
     """
 
     extensions = Attribute[Any]()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from nacre.aio import stream
 from nacre.blocking.background import background
-from nacre.runtime import stream
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Self
 
 from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
-from nacre.runtime import forward as _forward
-from nacre.runtime import forward_server as _forward_server
+from nacre.client import tcpip as _forward
+from nacre.server import tcpip as _forward_server
 
 
 class Listener(Closing[_forward.Listener]):

@@ -20,7 +20,7 @@ _COMMANDS = {
 
 
 class _Group(click.Group):
-    """Subcommands live in ``nacre.cli.<name>``, each as ``command``."""
+    """Subcommands live in ``nacre.cli.<name>.command``, each as ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -28,7 +28,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"nacre.cli.{cmd_name}").command
+        command = importlib.import_module(f"nacre.cli.{cmd_name}.command").command
         assert isinstance(command, click.Command)
         return command
 

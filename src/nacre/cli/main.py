@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from nacre.cli.start import start
+from nacre.cli.common.start import start
 
 _AT_ONCE = ("scp", "sftp", "ssh")
 """Subcommands that read their words themselves: they run without click, which takes as long to load
@@ -16,7 +16,8 @@ def main() -> None:
     """Run ``nacre``."""
     name, words = sys.argv[1:2], sys.argv[2:]
     if name and name[0] in _AT_ONCE and words[:1] != ["--help"]:
-        start(importlib.import_module(f"nacre.cli.{name[0]}").run, f"nacre {name[0]}", words)
+        program = importlib.import_module(f"nacre.cli.{name[0]}.command")
+        start(program.run, f"nacre {name[0]}", words)
     from nacre.cli.group import command
 
     command()

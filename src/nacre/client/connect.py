@@ -10,20 +10,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
+from nacre.aio.connection import Trace
+from nacre.aio.dial import dial
+from nacre.aio.versions import PROTOCOLS, client_engine
+from nacre.aio.waiting import Opening
+from nacre.client.agent import Agent
+from nacre.client.connection import Connection, Credentials, HostKeyCheck
+from nacre.client.identities import Identities
+from nacre.client.trust import KnownHostsFile
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
-from nacre.runtime.agent import Agent
-from nacre.runtime.base import Trace
-from nacre.runtime.choose import PROTOCOLS, client_engine
-from nacre.runtime.connection import Connection, Credentials, HostKeyCheck
-from nacre.runtime.dial import dial
-from nacre.runtime.identities import Identities
-from nacre.runtime.trust import KnownHostsFile
-from nacre.runtime.waiting import Opening
 from nacre.value import replace
 from nacre.wire.text import safe
 

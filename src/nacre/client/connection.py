@@ -9,6 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, overload
 
+from nacre.aio.channel import Channel
+from nacre.aio.connection import COMMON, BaseConnection, Handlers, Trace
+from nacre.aio.versions import RISK, SSH1
+from nacre.aio.waiting import Opening
+from nacre.client.process import (
+    NO_MODES,
+    Completed,
+    Process,
+    Run,
+    Start,
+    run_process,
+    start_process,
+)
 from nacre.errors import (
     AuthenticationFailed,
     DisconnectCode,
@@ -42,24 +55,11 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.phases import Phase
-from nacre.runtime.base import COMMON, BaseConnection, Handlers, Trace
-from nacre.runtime.channel import Channel
-from nacre.runtime.choose import RISK, SSH1
-from nacre.runtime.process import (
-    NO_MODES,
-    Completed,
-    Process,
-    Run,
-    Start,
-    run_process,
-    start_process,
-)
-from nacre.runtime.waiting import Opening
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.forward import Forwards, Listener, Tunnel
-    from nacre.runtime.sftp_client import SFTPClient
+    from nacre.client.tcpip import Forwards, Listener, Tunnel
+    from nacre.sftp.client.client import SFTPClient
 
 _logger = logging.getLogger("nacre.client")
 
@@ -316,7 +316,7 @@ class Connection(BaseConnection):
         :raises RequestFailed: it has no such subsystem.
         :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
         """
-        from nacre.runtime.sftp_open import open_sftp
+        from nacre.client.sftp import open_sftp
 
         return Opening(lambda: open_sftp(self.open_session(), command, subsystem=subsystem))
 
@@ -391,7 +391,7 @@ class Connection(BaseConnection):
     @property
     def _forwarding(self) -> Forwards:
         if self._forwards is None:
-            from nacre.runtime.forward import Forwards
+            from nacre.client.tcpip import Forwards
 
             self._forwards = Forwards(self)
         return self._forwards

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from nacre.client.agent import Agent
+from nacre.client.userkeys import DEFAULT_FILES, SSH1_FILE, AgentKey, HeldKey, UserKey, open_file
 from nacre.errors import AuthenticationFailed, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
@@ -28,8 +30,6 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.events import AuthResult
 from nacre.protocol.options import choose
-from nacre.runtime.agent import Agent
-from nacre.runtime.userkeys import DEFAULT_FILES, SSH1_FILE, AgentKey, HeldKey, UserKey, open_file
 from nacre.wire.text import safe
 
 METHODS = ("publickey", "password", "keyboard-interactive")

@@ -8,6 +8,9 @@ import logging
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from nacre.aio.channel import Channel
+from nacre.aio.stream import Allowance, Collector, Reader, Writer
+from nacre.aio.waiting import Later
 from nacre.errors import (
     DeadlineExceeded,
     OutputTooLarge,
@@ -15,7 +18,6 @@ from nacre.errors import (
     RequestFailed,
     StreamClosed,
 )
-from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import (
     Break,
     Env,
@@ -30,9 +32,7 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
-from nacre.runtime.channel import Channel
-from nacre.runtime.stream import Allowance, Collector, Reader, Writer
-from nacre.runtime.waiting import Later
+from nacre.protocol.tcpip import AGENT_REQUEST
 from nacre.value import value
 from nacre.wire.text import safe
 

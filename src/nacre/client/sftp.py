@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from nacre.runtime.channel import Channel
-from nacre.runtime.process import NO_MODES, Process, Start
-from nacre.runtime.sftp_client import SFTPClient
-from nacre.runtime.sftp_session import ChannelLine, SFTPSession
+from nacre.aio.channel import Channel
+from nacre.aio.line import ChannelLine
+from nacre.client.process import NO_MODES, Process, Start
+from nacre.sftp.client.client import SFTPClient
+from nacre.sftp.client.session import SFTPSession
 
 
 async def open_sftp(

@@ -12,6 +12,10 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from nacre.aio.channel import Channel
+from nacre.aio.dial import dial
+from nacre.aio.stream import Reader, Writer
+from nacre.aio.waiting import Later
 from nacre.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -20,7 +24,7 @@ from nacre.errors import (
     RequestFailed,
 )
 from nacre.protocol.asks import AskOpen, OpenRefused
-from nacre.protocol.forwards import (
+from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
     DIRECT,
@@ -30,18 +34,14 @@ from nacre.protocol.forwards import (
     TCPChannel,
     TCPListener,
 )
-from nacre.runtime.channel import Channel
-from nacre.runtime.dial import dial
-from nacre.runtime.listeners import Listening, Take, bind
-from nacre.runtime.relay import carry, grant
-from nacre.runtime.socks import Negotiation, SOCKSError
-from nacre.runtime.stream import Reader, Writer
-from nacre.runtime.waiting import Later
+from nacre.tunnels.listeners import Listening, Take, bind
+from nacre.tunnels.relay import carry, grant
+from nacre.tunnels.socks import Negotiation, SOCKSError
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.base import BaseConnection
+    from nacre.aio.connection import BaseConnection
 
 _logger = logging.getLogger("nacre.client")
 

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from nacre.client.agent import Agent
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import MAXIMUM_SIZE, is_private, load_private, load_public, public_half
-from nacre.runtime.agent import Agent
 
 SSH1_FILE = "~/.ssh/identity"
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")

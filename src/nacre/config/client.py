@@ -18,7 +18,7 @@ from nacre.protocol.options import Algorithms, algorithms
 from nacre.value import value
 
 if TYPE_CHECKING:
-    from nacre.config.forwards import Forward
+    from nacre.config.tunnels import Forward
 
 Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
@@ -178,7 +178,7 @@ def _ssh1_cipher(keyword: str, value: str) -> tuple[str, ...]:
 
 def _forward(kind: str) -> _Parse:
     def parse_forward(keyword: str, value: str) -> Any:
-        from nacre.config import forwards
+        from nacre.config import tunnels as forwards
 
         return getattr(forwards, kind)(keyword, value)
 

@@ -17,30 +17,30 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from nacre.aio.versions import RISK
 from nacre.config.server import ServerConfig
+from nacre.daemon.accounts.accounts import Login, find_account, program
+from nacre.daemon.accounts.policy import AccountPolicy, StorePolicy
+from nacre.daemon.accounts.store import FILE, UserStore
+from nacre.daemon.accounts.system import SystemPolicy
+from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
+from nacre.daemon.log import StderrLog
+from nacre.daemon.memory import give_back_memory
+from nacre.daemon.processes.child import Program
+from nacre.daemon.processes.file_process import Files, command_line, environment
+from nacre.daemon.processes.processes import Processes
+from nacre.daemon.sockets import bind, show
+from nacre.daemon.state import open_state
+from nacre.daemon.workers import AT_ONCE, Supervisor, Worker
 from nacre.errors import AccountError, ConfigurationError, NacreError
 from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
-from nacre.runtime.choose import RISK
-from nacre.runtime.files import serve_files
-from nacre.runtime.listen import Server, listen
-from nacre.runtime.peer import Log
-from nacre.runtime.session import Session
-from nacre.runtime.startups import Startups
-from nacre.server.accounts import Login, find_account, program
-from nacre.server.child import Program
-from nacre.server.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
-from nacre.server.log import StderrLog
-from nacre.server.memory import give_back_memory
-from nacre.server.policy import AccountPolicy, StorePolicy
-from nacre.server.processes import Processes
-from nacre.server.sftp_service import Files, command_line, environment
-from nacre.server.sockets import bind, show
-from nacre.server.state import open_state
-from nacre.server.store import FILE, UserStore
-from nacre.server.system import SystemPolicy
-from nacre.server.workers import AT_ONCE, Supervisor, Worker
-from nacre.sftp.scp_command import parse_scp
+from nacre.scp.command import parse_scp
+from nacre.server.dispatch import serve_files
+from nacre.server.listen import Server, listen
+from nacre.server.peer import Log
+from nacre.server.session import Session
+from nacre.server.startups import Startups
 from nacre.wire.text import safe
 
 GRACE = 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from nacre.daemon.state import write_once
 from nacre.errors import StateError, UnusableKey
 from nacre.keys import PrivateKey, dump_private, generate, load_private
-from nacre.server.state import write_once
 
 FILES = {
     "ssh-ed25519": "ssh_host_ed25519_key",

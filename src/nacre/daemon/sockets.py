@@ -7,7 +7,7 @@ import os
 import socket
 
 from nacre.errors import StateError
-from nacre.runtime.listen import BACKLOG
+from nacre.server.listen import BACKLOG
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

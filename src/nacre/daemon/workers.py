@@ -16,9 +16,9 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from nacre.daemon.log import StderrLog
 from nacre.errors import NacreError, StateError
-from nacre.runtime.startups import Startups
-from nacre.server.log import StderrLog
+from nacre.server.startups import Startups
 
 AT_ONCE = signal.SIGUSR1
 """Tells a worker to end without letting sessions end by themselves.

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from nacre.errors import LocalProtocolError, MalformedMessage, PacketTooLarge, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
-from nacre.sftp.paths import alternatives, check_name, is_name, last_name, matches
+from nacre.sftp.protocol.paths import alternatives, check_name, is_name, last_name, matches
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 

@@ -11,18 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from nacre.errors import RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS
-from nacre.runtime.filesystem import File, Filesystem
-from nacre.runtime.sftp_calls import (
-    OpenedDirectory,
-    OpenedFile,
-    numbered,
-    pread,
-    settled,
-)
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.paths import components, has_wildcards, join, last_name, literal, matches
-from nacre.sftp.scp import (
+from nacre.scp.command import ScpCommand
+from nacre.scp.protocol import (
     Accepted,
     DirectoryEnd,
     DirectoryStart,
@@ -33,9 +23,19 @@ from nacre.sftp.scp import (
     Source,
     Times,
 )
-from nacre.sftp.scp_command import ScpCommand
+from nacre.sftp.filesystems.base import File, Filesystem
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
+from nacre.sftp.server.calls import (
+    OpenedDirectory,
+    OpenedFile,
+    numbered,
+    pread,
+    settled,
+)
+from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
-from nacre.wire.memory import BLOCK
 
 T = TypeVar("T")
 

@@ -6,15 +6,15 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nacre.runtime.filesystem import Filesystem
-from nacre.runtime.scp_server import serve_scp
-from nacre.runtime.sftp_calls import carried_out, settled
-from nacre.runtime.sftp_server import serve_sftp
-from nacre.runtime.threads import Threads
-from nacre.sftp.scp_command import ScpCommand, parse_scp
+from nacre.scp.command import ScpCommand, parse_scp
+from nacre.scp.server import serve_scp
+from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.server.calls import carried_out, settled
+from nacre.sftp.server.service import serve_sftp
+from nacre.sftp.server.threads import Threads
 
 if TYPE_CHECKING:
-    from nacre.runtime.session import Session
+    from nacre.server.session import Session
     from nacre.wire.codec import Buffer
 
 T = TypeVar("T")

@@ -10,25 +10,25 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from nacre.aio.driver import Driver
+from nacre.aio.versions import PROTOCOLS, server_engines
+from nacre.aio.waiting import Gate, Later, Opening
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile, ServerOptions
 from nacre.protocol.options import algorithms as default_algorithms
-from nacre.runtime.choose import PROTOCOLS, server_engines
-from nacre.runtime.driver import Driver
-from nacre.runtime.peer import Log
-from nacre.runtime.policy import Policy
-from nacre.runtime.serving import (
+from nacre.server.peer import Log
+from nacre.server.policy import Policy
+from nacre.server.serving import (
     FilesystemFactory,
     Handler,
     Serving,
     Settings,
     to_logging,
 )
-from nacre.runtime.session import Session
-from nacre.runtime.startups import MaxStartups, Startups
-from nacre.runtime.waiting import Gate, Later, Opening
+from nacre.server.session import Session
+from nacre.server.startups import MaxStartups, Startups
 
 BACKLOG = 1024
 """Connections the system keeps for us until we take them."""
@@ -244,7 +244,7 @@ def serving(handler: Handler | None, sftp: FilesystemFactory | None) -> Handler:
 
     async def serve(session: Session) -> int | None:
         if sftp is not None and (session.subsystem == "sftp" or handler is None):
-            from nacre.runtime.files import serve_files
+            from nacre.server.dispatch import serve_files
 
             return await serve_files(session, sftp(session))
         assert handler is not None

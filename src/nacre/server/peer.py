@@ -7,12 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from nacre.runtime.base import BaseConnection
+from nacre.aio.connection import BaseConnection
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.protocol.engine import Engine
-    from nacre.runtime.filesystem import Filesystem
+    from nacre.sftp.filesystems.base import Filesystem
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from nacre.keys import PublicKey
 from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.asks import Challenge, PasswordExpired, Prompt, UserRequirement
 from nacre.protocol.requests import Exec, Request, Subsystem
-from nacre.runtime.peer import Maybe
-from nacre.sftp.scp_command import parse_scp
+from nacre.scp.command import parse_scp
+from nacre.server.peer import Maybe
 
 if TYPE_CHECKING:
-    from nacre.runtime.peer import ServerConnection
-    from nacre.runtime.session import Session
+    from nacre.server.peer import ServerConnection
+    from nacre.server.session import Session
 
 T = TypeVar("T")
 

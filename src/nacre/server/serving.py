@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
+from nacre.aio.channel import Channel
+from nacre.aio.connection import COMMON, Handlers
+from nacre.aio.versions import RISK, SSH1, Engines
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.protocol.asks import (
     Answer,
@@ -35,21 +38,18 @@ from nacre.protocol.events import (
     KexDone,
     VersionReceived,
 )
-from nacre.protocol.forwards import CANCEL, DIRECT, LISTEN
 from nacre.protocol.options import ServerOptions
-from nacre.runtime.base import COMMON, Handlers
-from nacre.runtime.channel import Channel
-from nacre.runtime.choose import RISK, SSH1, Engines
-from nacre.runtime.peer import Host, Log, Maybe, ServerConnection
-from nacre.runtime.policy import ANY_METHOD, Policy, settled
-from nacre.runtime.session import Session
-from nacre.runtime.startups import MaxStartups, Startups
+from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
+from nacre.server.peer import Host, Log, Maybe, ServerConnection
+from nacre.server.policy import ANY_METHOD, Policy, settled
+from nacre.server.session import Session
+from nacre.server.startups import MaxStartups, Startups
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.filesystem import Filesystem
-    from nacre.runtime.forward_server import ServerForwards
+    from nacre.server.tcpip import ServerForwards
+    from nacre.sftp.filesystems.base import Filesystem
 
 T = TypeVar("T")
 Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
@@ -317,7 +317,7 @@ class Serving(ServerConnection):
     def forwards(self) -> ServerForwards:
         """What the client has forwarded."""
         if self._forwards is None:
-            from nacre.runtime.forward_server import ServerForwards
+            from nacre.server.tcpip import ServerForwards
 
             self._forwards = ServerForwards(self, self.settings.options.limits.listeners)
         return self._forwards

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
+from nacre.aio.channel import Channel, Sink
+from nacre.aio.stream import Reader, Writer
+from nacre.aio.waiting import Opening
 from nacre.errors import LocalProtocolError
 from nacre.protocol.asks import AskRequest, Denied, Granted
-from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import (
     Break,
     Env,
@@ -26,14 +28,12 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
-from nacre.runtime.channel import Channel, Sink
-from nacre.runtime.stream import Reader, Writer
-from nacre.runtime.waiting import Opening
+from nacre.protocol.tcpip import AGENT_REQUEST
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.forward_server import AgentSocket
-    from nacre.runtime.peer import ServerConnection
+    from nacre.server.peer import ServerConnection
+    from nacre.server.tcpip import AgentSocket
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ class Session:
         """
         if not self.forwards_agent:
             raise LocalProtocolError("there is no agent: look at forwards_agent before")
-        from nacre.runtime.forward_server import open_agent_socket
+        from nacre.server.tcpip import open_agent_socket
 
         return Opening(lambda: open_agent_socket(self.connection, owner))
 

@@ -12,9 +12,10 @@ from functools import cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from nacre.aio.dial import dial
 from nacre.errors import ConnectFailed, MalformedMessage, NacreError
 from nacre.protocol.asks import Answer, AskOpen, Denied, GlobalGranted, OpenRefused
-from nacre.protocol.forwards import (
+from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     FORWARDED,
     LISTEN,
@@ -23,14 +24,13 @@ from nacre.protocol.forwards import (
     TCPChannel,
     TCPListener,
 )
-from nacre.runtime.dial import dial
-from nacre.runtime.listeners import Listening, bind
-from nacre.runtime.relay import carry, grant
+from nacre.tunnels.listeners import Listening, bind
+from nacre.tunnels.relay import carry, grant
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.peer import ServerConnection
+    from nacre.server.peer import ServerConnection
 
 _LOOKUPS = 8
 _SOCKET = "agent"

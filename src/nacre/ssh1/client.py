@@ -21,8 +21,8 @@ from nacre.protocol.events import (
     RequestAnswered,
     RequestReceived,
 )
-from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem, WindowChange
+from nacre.protocol.tcpip import AGENT_REQUEST
 from nacre.ssh1 import modes
 from nacre.ssh1.channels import Channel, Channels, unknown_type, unsuited
 from nacre.ssh1.messages import (

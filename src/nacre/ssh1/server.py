@@ -29,7 +29,6 @@ from nacre.protocol.events import (
     GlobalRequestAnswered,
     RequestReceived,
 )
-from nacre.protocol.forwards import AGENT_REQUEST
 from nacre.protocol.requests import (
     Exec,
     ExitSignal,
@@ -40,6 +39,7 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
+from nacre.protocol.tcpip import AGENT_REQUEST
 from nacre.ssh1 import modes
 from nacre.ssh1.channels import Channel, Channels, unknown_type, unsuited
 from nacre.ssh1.messages import (

@@ -10,11 +10,11 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nacre.runtime.dial import Address, resolve
-from nacre.runtime.waiting import Gate
+from nacre.aio.dial import Address, resolve
+from nacre.aio.waiting import Gate
 
 if TYPE_CHECKING:
-    from nacre.runtime.base import BaseConnection
+    from nacre.aio.connection import BaseConnection
 
 BACKLOG = 128
 """Connections the system keeps for us until we take them."""

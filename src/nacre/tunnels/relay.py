@@ -9,17 +9,17 @@ from contextlib import suppress
 from struct import pack
 from typing import TYPE_CHECKING, cast
 
+from nacre.aio.channel import Channel
+from nacre.aio.driver import LINGER, no_delay
+from nacre.aio.receiving import ReceiveBuffer
+from nacre.aio.stream import Writer
 from nacre.errors import NacreError
 from nacre.limits import KIB
 from nacre.protocol.asks import AskOpen, Granted
-from nacre.runtime.channel import Channel
-from nacre.runtime.driver import LINGER, no_delay
-from nacre.runtime.receiving import ReceiveBuffer
-from nacre.runtime.stream import Writer
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.runtime.base import BaseConnection
+    from nacre.aio.connection import BaseConnection
 
 READ = 256 * KIB
 """Octets one read of a socket takes: what a relay may have to hold while the peer takes none."""

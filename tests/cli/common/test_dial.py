@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from nacre.client.dial import Way, dial
+from nacre.cli.common.dial import Way, dial
 from nacre.errors import ConnectFailed, DeadlineExceeded
 
 
@@ -49,7 +49,7 @@ async def test_no_address_of_the_family(listener):
 async def test_attempts(listener, monkeypatch):
     port, server = listener
     server.close()
-    monkeypatch.setattr("nacre.client.dial._PAUSE", 0)
+    monkeypatch.setattr("nacre.cli.common.dial._PAUSE", 0)
     said = []
     with pytest.raises(ConnectFailed):
         await dial(Way("127.0.0.1", port, attempts=3), said.append)

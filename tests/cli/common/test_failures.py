@@ -1,6 +1,6 @@
 import pytest
 
-from nacre.client.failures import explain
+from nacre.cli.common.failures import explain
 from nacre.errors import (
     AuthenticationFailed,
     ConfigurationError,

@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from nacre.client.handshake import _identities, _limits, _methods, _Trust, agent_path
-from nacre.client.log import Log
-from nacre.client.login import Target
+from nacre.cli.common.handshake import _identities, _limits, _methods, _Trust, agent_path
+from nacre.cli.common.log import Log
+from nacre.cli.common.login import Target
 from nacre.config.client import ClientConfig, LogLevel, parse
 from nacre.errors import ConfigurationError
 

@@ -5,9 +5,9 @@ import termios
 
 import pytest
 
-from nacre.client import prompts
+from nacre.cli.common import prompts
+from nacre.client.trust import NewHost
 from nacre.keys import generate
-from nacre.runtime.trust import NewHost
 
 KEY = generate("ssh-ed25519").public
 

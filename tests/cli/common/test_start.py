@@ -31,7 +31,7 @@ def test_module_is_the_command() -> None:
 @pytest.mark.parametrize("status", [0, 7, 255])
 def test_output_is_written_before_the_end(status: int) -> None:
     program = (
-        "from nacre.cli.start import start\n"
+        "from nacre.cli.common.start import start\n"
         "def run(program, words):\n"
         "    print(program, *words, 'x' * 100000)\n"
         f"    return {status}\n"
@@ -42,14 +42,14 @@ def test_output_is_written_before_the_end(status: int) -> None:
 
 
 def test_closed_standard_output_is_no_error() -> None:
-    program = "import sys; from nacre.cli.start import start; sys.stdout = None\n"
+    program = "import sys; from nacre.cli.common.start import start; sys.stdout = None\n"
     done = run("-c", program + "start(lambda program, words: 3, 'p', [])")
     assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_output_that_can_not_be_written_is_told() -> None:
     program = (
-        "from nacre.cli.start import start\n"
+        "from nacre.cli.common.start import start\n"
         "def run(program, words):\n"
         "    print('x')\n"
         "    return 0\n"
@@ -63,7 +63,7 @@ def test_output_that_can_not_be_written_is_told() -> None:
 
 def test_garbage_is_looked_for_when_all_is_loaded() -> None:
     program = (
-        "import gc; from nacre.cli.start import loaded, start\n"
+        "import gc; from nacre.cli.common.start import loaded, start\n"
         "def run(program, words):\n"
         "    before = gc.isenabled(); loaded(); print(before, gc.isenabled()); return 0\n"
         "start(run, 'p', [])\n"

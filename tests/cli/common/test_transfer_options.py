@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.cli.transfer_options import parse
+from nacre.cli.common.transfer_options import parse
 from nacre.config.client import parse as parse_config
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nacre.cli.keygen import command
-from nacre.client import prompts
+from nacre.cli.common import prompts
+from nacre.cli.keygen.command import command
 from nacre.errors import PassphraseRequired
 from nacre.keys import dump_private, generate, load_private, load_public
 

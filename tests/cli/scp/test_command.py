@@ -125,7 +125,7 @@ def test_straight_between_two_hosts_runs_scp_there(tmp_path: Path) -> None:
 
 
 def test_usage() -> None:
-    from nacre.cli.scp import run
+    from nacre.cli.scp.command import run
 
     assert run("scp", ["one"]) == 1
     assert run("scp", ["-z", "a", "b"]) == 1

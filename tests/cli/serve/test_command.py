@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nacre.cli.serve import command
-from nacre.server.daemon import Daemon
-from nacre.server.sockets import show
+from nacre.cli.serve.command import command
+from nacre.daemon.daemon import Daemon
+from nacre.daemon.sockets import show
 
 
 @pytest.fixture

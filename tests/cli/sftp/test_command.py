@@ -19,12 +19,12 @@ from pathlib import Path
 import pytest
 
 from cli.transfers import Served, serving
-from nacre.client.completion import Completer
-from nacre.client.meter import Meter
-from nacre.client.sftp_lines import BadLine, quoted, split, take_flags
-from nacre.client.sftp_listing import Listed, columns, ordered, scaled
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.paths import literal
+from nacre.cli.common.meter import Meter
+from nacre.cli.sftp.completion import Completer
+from nacre.cli.sftp.lines import BadLine, quoted, split, take_flags
+from nacre.cli.sftp.listing import Listed, columns, ordered, scaled
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.paths import literal
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ class Terminal:
     def __init__(self, served: Served, *words: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        program = "import os; os.login_tty(0); from nacre.cli.sftp import main; main()"
+        program = "import os; os.login_tty(0); from nacre.cli.sftp.command import main; main()"
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, *served.words(), *words],
             stdin=slave,

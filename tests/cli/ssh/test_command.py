@@ -19,11 +19,11 @@ from nacre.keys import dump_private
 
 HOST_KEY = nacre.generate("ssh-ed25519")
 USER_KEY = nacre.generate("ssh-ed25519")
-PROGRAM = (sys.executable, "-c", "from nacre.cli.ssh import main; main()")
+PROGRAM = (sys.executable, "-c", "from nacre.cli.ssh.command import main; main()")
 ON_TERMINAL = (
     sys.executable,
     "-c",
-    "import os; os.login_tty(0); from nacre.cli.ssh import main; main()",
+    "import os; os.login_tty(0); from nacre.cli.ssh.command import main; main()",
 )
 TRACE = (sys.executable, "-c", "from nacre.cli.main import main; main()", "trace")
 DEADLINE = 30
@@ -578,6 +578,7 @@ NOT_NEEDED = {
     "encodings.idna",
     "importlib.metadata",
     "nacre.blocking",
+    "nacre.daemon",
     "nacre.keys.authorized_keys",
     "nacre.keys.pem",
     "nacre.server",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.client.escapes import Escape, Escapes
+from nacre.cli.ssh.escapes import Escape, Escapes
 
 
 def feed(*typed, character=b"~"):

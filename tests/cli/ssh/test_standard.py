@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nacre.client.standard import Input, Output
+from nacre.cli.ssh.standard import Input, Output
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import termios
 
 import pytest
 
-from nacre.client.terminal import RawTerminal, encode_modes, size
+from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
 from nacre.wire.codec import Reader
 
 
@@ -78,7 +78,7 @@ def test_raw_mode_comes_and_goes(terminal):
 def test_raw_mode_ends_with_the_program(terminal):
     before = termios.tcgetattr(terminal[1])
     program = (
-        "import sys; from nacre.client.terminal import RawTerminal; "
+        "import sys; from nacre.cli.ssh.terminal import RawTerminal; "
         "RawTerminal(0).enter(); sys.exit(3)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdin=terminal[1], timeout=30)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.client.decode import Decoder
+from nacre.cli.trace.decode import Decoder
 from nacre.keys import generate
 from nacre.protocol.requests import Env, Exec
 from nacre.ssh2.auth import messages as auth

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.client.decode1 import Decoder
+from nacre.cli.trace.decode1 import Decoder
 from nacre.ssh1 import messages
 from nacre.ssh1.messages import MESSAGES, Msg
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nacre.cli.user import command
+from nacre.cli.user.command import command
 from nacre.crypto.password import verify_password
+from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.keys import dump_private, generate
-from nacre.server.store import FILE, UserStore
 
 Nacre = Callable[..., Result]
 ROOT = os.geteuid() == 0

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nacre.errors import AccountError
-from nacre.keys.key_options import parse_options
-from nacre.server import accounts
-from nacre.server.accounts import (
+from nacre.daemon.accounts import accounts
+from nacre.daemon.accounts.accounts import (
     Account,
     RecentAccounts,
     account_name,
@@ -23,7 +21,9 @@ from nacre.server.accounts import (
     system_login,
     virtual_login,
 )
-from nacre.server.store import User
+from nacre.daemon.accounts.store import User
+from nacre.errors import AccountError
+from nacre.keys.key_options import parse_options
 
 PEER, LOCAL = ("192.0.2.1", 40000), ("192.0.2.2", 22)
 ALICE = Account(name="alice", uid=4711, gid=4712, groups=(4712, 7), home="/", shell="/bin/bash")

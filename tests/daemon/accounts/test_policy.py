@@ -12,11 +12,11 @@ import pytest
 
 from nacre.crypto import password as password_module
 from nacre.crypto.password import hash_password, needs_rehash, verify_password
+from nacre.daemon.accounts import policy as policy_module
+from nacre.daemon.accounts.policy import REQUIREMENTS, StorePolicy
+from nacre.daemon.accounts.store import FILE, User, UserKey, UserStore
 from nacre.keys import generate
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
-from nacre.server import policy as policy_module
-from nacre.server.policy import REQUIREMENTS, StorePolicy
-from nacre.server.store import FILE, User, UserKey, UserStore
 
 KEY = generate("ssh-ed25519").public
 HASH = hash_password(b"secret", os.urandom)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from nacre.config.server import parse
+from nacre.daemon.accounts.accounts import Account, Login, own_account
+from nacre.daemon.accounts.rights import Forwarding
 from nacre.keys.key_options import parse_options
-from nacre.server.accounts import Account, Login, own_account
-from nacre.server.forwarding import Forwarding
 
 OWN = own_account()
 OTHER = replace(OWN, uid=OWN.uid + 1)

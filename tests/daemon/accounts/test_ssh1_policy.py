@@ -13,9 +13,9 @@ import pytest
 
 import nacre
 from nacre.crypto.password import hash_password
+from nacre.daemon.accounts.policy import StorePolicy
+from nacre.daemon.accounts.store import AUTH_POLICIES, FILE, User, UserKey, UserStore
 from nacre.keys import PrivateKey, generate
-from nacre.server.policy import StorePolicy
-from nacre.server.store import AUTH_POLICIES, FILE, User, UserKey, UserStore
 
 SECRET = "secret"
 HASH = hash_password(SECRET.encode(), os.urandom)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from nacre.daemon.accounts.store import FILE, VERSION, User, UserKey, UserStore
 from nacre.errors import StateError, UserStoreError
 from nacre.keys import generate
-from nacre.server.store import FILE, VERSION, User, UserKey, UserStore
 
 
 @pytest.fixture

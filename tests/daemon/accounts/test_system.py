@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
+from daemon.conftest import PATH, SystemAccount
+from nacre.daemon.accounts import pam, shadow, system
+from nacre.daemon.accounts.accounts import find_account
+from nacre.daemon.accounts.authorized import read_authorized_keys
+from nacre.daemon.accounts.policy import REQUIREMENTS
+from nacre.daemon.accounts.system import SystemPolicy
 from nacre.errors import AccountError
 from nacre.keys import PublicKey, generate
 from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.requests import PtyRequest, Shell
-from nacre.server import pam, shadow, system
-from nacre.server.accounts import find_account
-from nacre.server.authorized import read_authorized_keys
-from nacre.server.policy import REQUIREMENTS
-from nacre.server.system import SystemPolicy
-from server.conftest import PATH, SystemAccount
 
 KEY = generate("ssh-ed25519").public
 OTHER = generate("ssh-ed25519").public

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from daemon.conftest import SystemAccount
+from nacre.daemon.processes.file_process import Files, command_line, environment
 from nacre.errors import NoSuchFile, SFTPError
-from nacre.server.sftp_service import Files, command_line, environment
-from nacre.sftp import messages as msg
-from nacre.sftp.client import Client
-from nacre.sftp.messages import OpenFlag
-from server.conftest import SystemAccount
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.messages import OpenFlag
 
 OWN = (os.geteuid(), os.getegid(), tuple(os.getgroups()))
 CHANGE = int(OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT)

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from nacre.daemon.processes import child as child_module
+from nacre.daemon.processes.child import Credentials, Program
+from nacre.daemon.processes.processes import Processes
 from nacre.errors import ConnectionLost
 from nacre.protocol.modes import Mode, encode
-from nacre.server import child as child_module
-from nacre.server.child import Credentials, Program
-from nacre.server.processes import Processes
 
 
 class Source:

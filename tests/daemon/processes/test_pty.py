@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nacre.daemon.processes.pty import open_terminal, resize, set_modes
 from nacre.protocol.modes import Mode, encode
-from nacre.runtime.session import Terminal
-from nacre.server.pty import open_terminal, resize, set_modes
+from nacre.server.session import Terminal
 
 WANTED = Terminal("xterm", 132, 50, 800, 600, encode({Mode.ECHO: 0, Mode.TTY_OP_OSPEED: 9600}))
 

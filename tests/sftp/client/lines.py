@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from nacre.errors import ConnectionLost
-from nacre.runtime.sftp_client import SFTPClient, open_sftp_over
-from nacre.runtime.sftp_session import SFTPSession
-from nacre.sftp.server import Server
+from nacre.sftp.client.client import SFTPClient, open_sftp_over
+from nacre.sftp.client.session import SFTPSession
+from nacre.sftp.protocol.server import Server
 from nacre.wire.codec import Buffer
-from sftp.memory_files import MemoryFiles
+from sftp.protocol.memory_files import MemoryFiles
 
 
 class MemoryLine:

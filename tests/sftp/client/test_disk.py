@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from nacre.runtime.disk import Disk
+from nacre.sftp.client.disk import Disk
 
 
 async def test_results_and_errors_come_back() -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from nacre.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError, SFTPError
-from nacre.runtime.movers import Uploader
-from nacre.runtime.pace import Pace
-from nacre.runtime.pumps import Upload, write_all
-from nacre.runtime.sftp_client import SFTPClient
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.pipeline import Window
-from runtime.sftp_lines import MemoryLine, open_memory
+from nacre.sftp.client.client import SFTPClient
+from nacre.sftp.client.movers import Uploader
+from nacre.sftp.client.pace import Pace
+from nacre.sftp.client.pumps import Upload, write_all
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.pipeline import Window
+from sftp.client.lines import MemoryLine, open_memory
 
 CONTENT = hashlib.shake_256(b"pumps").digest(2_000_003)
 

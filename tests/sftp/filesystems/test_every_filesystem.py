@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nacre.runtime.filesystem import File, Filesystem
-from nacre.runtime.sftp_calls import numbered
-from nacre.server.filesystems.fsspec import FsspecFilesystem
-from nacre.server.filesystems.local import LocalFilesystem
-from nacre.server.filesystems.memory import MemoryFilesystem
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.messages import OpenFlag
+from nacre.sftp.filesystems.base import File, Filesystem
+from nacre.sftp.filesystems.fsspec import FsspecFilesystem
+from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.filesystems.memory import MemoryFilesystem
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.server.calls import numbered
 
 READ = OpenFlag.READ
 NEW = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC

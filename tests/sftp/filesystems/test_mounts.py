@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.server.filesystems.mounts import are_local, is_local
+from nacre.sftp.filesystems.mounts import are_local, is_local
 
 MOUNTS = r"""
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

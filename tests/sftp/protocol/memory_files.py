@@ -7,13 +7,13 @@ import hashlib
 import stat
 from collections.abc import Iterator
 
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes, Entry, longname
-from nacre.sftp.client import Client, Result
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.paths import normalise
-from nacre.sftp.server import Call, Server
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes, Entry, longname
+from nacre.sftp.protocol.client import Client, Result
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.paths import normalise
+from nacre.sftp.protocol.server import Call, Server
 
 
 class OpenFile:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from nacre.sftp.server import Server
-from sftp.memory_files import MemoryFiles
+from nacre.sftp.protocol.server import Server
+from sftp.protocol.memory_files import MemoryFiles
 
 
 def main() -> None:

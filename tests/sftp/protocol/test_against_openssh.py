@@ -15,13 +15,7 @@ import pytest
 
 from interop.programs import require
 from nacre.errors import NoSuchFile
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.client import Client, Result
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.pipeline import ReadAhead, Span, Window, WriteBehind, extents, request_sizes
-from nacre.sftp.scp import (
+from nacre.scp.protocol import (
     Accepted,
     DirectoryStart,
     FileEnd,
@@ -31,8 +25,21 @@ from nacre.sftp.scp import (
     Times,
     Warned,
 )
-from nacre.sftp.server import Server
-from sftp.memory_files import MemoryFiles
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.client import Client, Result
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.pipeline import (
+    ReadAhead,
+    Span,
+    Window,
+    WriteBehind,
+    extents,
+    request_sizes,
+)
+from nacre.sftp.protocol.server import Server
+from sftp.protocol.memory_files import MemoryFiles
 
 pytestmark = pytest.mark.interop
 
@@ -211,7 +218,7 @@ def test_openssh_sftp_over_our_server(tmp_path: Path) -> None:
         "-rm /dir/missing\n"
     )
     (tmp_path / "up").write_bytes(CONTENT)
-    tests = Path(__file__).parent.parent
+    tests = Path(__file__).parents[2]
     environment = dict(os.environ, PYTHONPATH=f"{tests}:{tests.parent / 'src'}")
     server = f"{sys.executable} {Path(__file__).parent / 'serve_memory.py'}"
     done = subprocess.run(

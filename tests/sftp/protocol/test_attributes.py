@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import MalformedMessage
-from nacre.sftp.attributes import Attributes, Entry, longname, take_attributes, take_entry
+from nacre.sftp.protocol.attributes import Attributes, Entry, longname, take_attributes, take_entry
 from nacre.wire.codec import Reader, u32
 
 U32 = st.integers(0, 0xFFFFFFFF)

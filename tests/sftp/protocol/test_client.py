@@ -17,11 +17,11 @@ from nacre.errors import (
     VersionError,
 )
 from nacre.limits import SFTPLimits
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.client import Client
-from nacre.sftp.messages import FXP
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.messages import FXP
 from nacre.wire.codec import string, text, u8, u32
 
 

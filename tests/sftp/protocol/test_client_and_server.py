@@ -9,13 +9,13 @@ import pytest
 
 from nacre.errors import NoSuchFile, SFTPError
 from nacre.limits import SFTPLimits
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.client import Client
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.server import Server
-from sftp.memory_files import Both
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.server import Server
+from sftp.protocol.memory_files import Both
 
 NEW = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
 ODD_NAMES = [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import LocalProtocolError, MalformedMessage, PacketTooLarge
-from nacre.sftp.framing import Inbox
+from nacre.sftp.protocol.framing import Inbox
 
 
 def packet(body: bytes) -> bytes:

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import MalformedMessage
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.extensions import EXTENSIONS
-from nacre.sftp.messages import REQUESTS, Request
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.extensions import EXTENSIONS
+from nacre.sftp.protocol.messages import REQUESTS, Request
 from nacre.wire.codec import Reader, text, u32, u64
 
 NAMES = st.binary(max_size=20).map(lambda octets: octets.decode("utf-8", "surrogateescape"))

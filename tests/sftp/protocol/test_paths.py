@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import RemoteProtocolError
-from nacre.sftp.paths import (
+from nacre.sftp.protocol.paths import (
     alternatives,
     check_name,
     components,

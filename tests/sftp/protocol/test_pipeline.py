@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nacre.errors import LocalProtocolError
 from nacre.limits import KIB, MIB
-from nacre.sftp.extensions import ServerLimits
-from nacre.sftp.pipeline import (
+from nacre.sftp.protocol.extensions import ServerLimits
+from nacre.sftp.protocol.pipeline import (
     ReadAhead,
     Span,
     Window,

@@ -14,13 +14,13 @@ from nacre.errors import (
     VersionError,
 )
 from nacre.limits import SFTPLimits
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.messages import FXP
-from nacre.sftp.server import Server
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.messages import FXP
+from nacre.sftp.protocol.server import Server
 from nacre.wire.codec import Reader, string, text, u8, u32
-from sftp.memory_files import MemoryFiles
+from sftp.protocol.memory_files import MemoryFiles
 
 
 def packet(kind: int, *fields: bytes) -> bytes:

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from nacre.errors import NacreError, NoSuchFile, SFTPError
-from nacre.sftp.status import FX, failure, status_of
+from nacre.sftp.protocol.status import FX, failure, status_of
 
 
 @pytest.mark.parametrize(

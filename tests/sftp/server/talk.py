@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from nacre.errors import StreamClosed
-from nacre.runtime.filesystem import Filesystem
-from nacre.runtime.sftp_server import Service
-from nacre.sftp import messages as msg
-from nacre.sftp.client import Client
-from nacre.sftp.messages import OpenFlag
+from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.server.service import Service
 
 
 class Line:

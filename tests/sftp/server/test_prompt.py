@@ -11,14 +11,15 @@ from collections.abc import Sequence
 import pytest
 
 from nacre.limits import KIB, MIB
-from nacre.runtime import sftp_server, threads
-from nacre.runtime.filesystem import File, Filesystem
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.messages import OpenFlag
-from nacre.wire import memory
+from nacre.sftp.filesystems.base import File, Filesystem
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.server import service as sftp_server
+from nacre.sftp.server import threads
+from nacre.wire import blocks as memory
 from nacre.wire.codec import Buffer
-from runtime.sftp_talk import Talk
+from sftp.server.talk import Talk
 
 BOTH = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT
 

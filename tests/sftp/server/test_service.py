@@ -16,16 +16,16 @@ import pytest
 import nacre
 from nacre.errors import NoSuchFile, RemoteProtocolError, SFTPError, StreamClosed
 from nacre.limits import MIB
-from nacre.runtime.filesystem import File, Filesystem, Upload
-from nacre.server.filesystems.local import LocalFilesystem
-from nacre.server.filesystems.memory import MemoryFilesystem
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.client import Client
-from nacre.sftp.messages import OpenFlag
-from runtime.parties import client_for
-from runtime.sftp_talk import Talk
+from nacre.sftp.filesystems.base import File, Filesystem, Upload
+from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.filesystems.memory import MemoryFilesystem
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.messages import OpenFlag
+from parties import client_for
+from sftp.server.talk import Talk
 
 NEW = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nacre.runtime import threads as threads_module
-from nacre.runtime.threads import Threads
-from runtime.parties import until
+from nacre.sftp.server import threads as threads_module
+from nacre.sftp.server.threads import Threads
+from parties import until
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from nacre.crypto.seal import OVERHEAD, PlainSealer
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.events import MessageSeen
 from nacre.ssh2.transport.outbox import Outbox
-from nacre.wire.memory import give_block
+from nacre.wire.blocks import give_block
 
 MESSAGES = [(b"\x5eone", b"1" * 100), (b"\x5etwo", memoryview(b"2" * 5))]
 

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Literal
 
+from nacre.aio.dial import look_up
 from nacre.errors import ConnectFailed, DeadlineExceeded
-from nacre.runtime.dial import look_up
 from nacre.value import value
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}

@@ -8,9 +8,15 @@ import os
 import socket
 from collections.abc import Callable
 
-from nacre.client.log import Log
-from nacre.client.prompts import confirm_host, prompt
-from nacre.client.target import Target
+from nacre.aio.connection import Trace
+from nacre.cli.common.log import Log
+from nacre.cli.common.prompts import confirm_host, prompt
+from nacre.cli.common.target import Target
+from nacre.client.agent import Agent
+from nacre.client.connect import connect
+from nacre.client.connection import Connection
+from nacre.client.identities import Identities
+from nacre.client.trust import KnownHostsFile
 from nacre.config.client import ClientConfig, LogLevel
 from nacre.config.tokens import expand_path
 from nacre.errors import DeadlineExceeded
@@ -25,12 +31,6 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.options import Algorithms
-from nacre.runtime.agent import Agent
-from nacre.runtime.base import Trace
-from nacre.runtime.connect import connect
-from nacre.runtime.connection import Connection
-from nacre.runtime.identities import Identities
-from nacre.runtime.trust import KnownHostsFile
 from nacre.value import replace
 from nacre.wire.text import safe
 

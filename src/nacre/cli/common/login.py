@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nacre.client.dial import Way, dial
-from nacre.client.log import Log
-from nacre.client.target import Target
+from nacre.cli.common.dial import Way, dial
+from nacre.cli.common.log import Log
+from nacre.cli.common.target import Target
 from nacre.config.client import ClientConfig
 
 if TYPE_CHECKING:
-    from nacre.runtime.base import Trace
-    from nacre.runtime.connection import Connection
+    from nacre.aio.connection import Trace
+    from nacre.client.connection import Connection
 
 
 async def log_in(
@@ -38,17 +38,17 @@ async def log_in(
         sock = await dial(way, log.debug)
     finally:
         loading.cancel()
-    from nacre.client.handshake import shake_hands
+    from nacre.cli.common.handshake import shake_hands
 
     return await shake_hands(sock, target, config, log, trace)
 
 
 async def _load() -> None:
     """Load what speaks with a server, in parts: the way to it is found meanwhile."""
-    import nacre.runtime.trust
+    import nacre.client.trust
 
     await asyncio.sleep(0)
     import nacre.ssh2.engine
 
     await asyncio.sleep(0)
-    import nacre.client.handshake  # noqa: F401
+    import nacre.cli.common.handshake  # noqa: F401

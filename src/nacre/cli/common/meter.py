@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from nacre.sftp.paths import last_name
+from nacre.sftp.protocol.paths import last_name
 from nacre.wire.text import safe
 
 _REFRESH = 0.2

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from nacre.cli.arguments import USAGE
+from nacre.cli.common.arguments import USAGE
 
 Run = Callable[[str, Sequence[str]], int]
 """Gets the program's name and its words; returns the exit status."""

@@ -8,13 +8,13 @@ import signal
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from nacre.client.failures import explain
-from nacre.client.log import Log
+from nacre.cli.common.failures import explain
+from nacre.cli.common.log import Log
 from nacre.errors import NacreError
 
 if TYPE_CHECKING:
-    from nacre.client.target import Target
-    from nacre.runtime.connection import Connection
+    from nacre.cli.common.target import Target
+    from nacre.client.connection import Connection
 
 FAILURE = 255
 """The exit status for errors of our own."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from nacre.runtime.trust import NewHost, family
+from nacre.client.trust import NewHost, family
 
 TTY = "/dev/tty"
 DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getopt
 from collections.abc import Sequence
 
-from nacre.cli.arguments import cipher_word, quote
+from nacre.cli.common.arguments import cipher_word, quote
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 

@@ -92,7 +92,7 @@ def command(
             if fingerprint:
                 _show_fingerprints(path, hash_name)
             elif show:
-                from nacre.client.keyfiles import line
+                from nacre.cli.keygen.keyfiles import line
 
                 click.echo(line(_load(path, old, "Enter passphrase: ")[0]))
             elif change:
@@ -117,7 +117,7 @@ def _fail(text: str, status: int = 1) -> NoReturn:
 
 def _ask(text: str, *, echo: bool = False) -> str:
     """Return the human's answer; without one there is nothing to do."""
-    from nacre.client.prompts import prompt
+    from nacre.cli.common.prompts import prompt
 
     answer = asyncio.run(prompt(text, echo))
     if answer is None and not sys.stdin.isatty():
@@ -171,7 +171,7 @@ def _generate(
     rounds: int,
     say: Callable[[str], None],
 ) -> None:
-    from nacre.client.keyfiles import public_path, save, save_public
+    from nacre.cli.keygen.keyfiles import public_path, save, save_public
     from nacre.keys import generate
 
     name, size = _wire_type(type_, bits)
@@ -221,7 +221,7 @@ def _confirm_overwrite(path: Path) -> None:
 
 
 def _show_fingerprints(path: Path, hash_name: str) -> None:
-    from nacre.client.keyfiles import keys_in
+    from nacre.cli.keygen.keyfiles import keys_in
 
     keys = [*keys_in(path)]
     if not keys:
@@ -231,7 +231,7 @@ def _show_fingerprints(path: Path, hash_name: str) -> None:
 
 
 def _described(key: PublicKey, comment: str, hash_name: str) -> str:
-    from nacre.runtime.trust import family
+    from nacre.client.trust import family
 
     mark = key.fingerprint(hash_name)
     return f"{key.bits} {mark} {safe(comment)} ({family(key.type)})"
@@ -239,7 +239,7 @@ def _described(key: PublicKey, comment: str, hash_name: str) -> str:
 
 def _load(path: Path, passphrase: str | None, question: str) -> tuple[PrivateKey, str]:
     """Return a private key and its passphrase, which is asked for when it is needed."""
-    from nacre.client.keyfiles import load
+    from nacre.cli.keygen.keyfiles import load
 
     secret = passphrase or ""
     try:
@@ -257,7 +257,7 @@ def _load(path: Path, passphrase: str | None, question: str) -> tuple[PrivateKey
 def _change_passphrase(
     path: Path, old: str | None, new: str | None, rounds: int, say: Callable[[str], None]
 ) -> None:
-    from nacre.client.keyfiles import save
+    from nacre.cli.keygen.keyfiles import save
 
     key, _ = _load(path, old, "Enter old passphrase: ")
     say(f"Key has comment '{safe(key.comment)}'")
@@ -270,7 +270,7 @@ def _change_passphrase(
 def _change_comment(
     path: Path, old: str | None, comment: str | None, rounds: int, say: Callable[[str], None]
 ) -> None:
-    from nacre.client.keyfiles import save, save_public
+    from nacre.cli.keygen.keyfiles import save, save_public
 
     key, passphrase = _load(path, old, "Enter passphrase: ")
     say(f"Old comment: {safe(key.comment)}" if key.comment else "No existing comment")

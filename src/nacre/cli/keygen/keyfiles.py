@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from nacre.client.userkeys import check_private
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import (
     PrivateKey,
@@ -21,7 +22,6 @@ from nacre.keys import (
 )
 from nacre.keys.files import MAXIMUM_SIZE, is_private, public_half
 from nacre.keys.known_hosts import KnownHosts
-from nacre.runtime.userkeys import check_private
 
 PUBLIC_MODE = 0o644
 NO_COMMENT = "no comment"

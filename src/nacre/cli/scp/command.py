@@ -9,16 +9,16 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from nacre.cli.start import loaded, start
-from nacre.cli.transfer_options import Common, parse, split_place
+from nacre.cli.common.start import loaded, start
+from nacre.cli.common.transfer_options import Common, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 
 if TYPE_CHECKING:
     import click
 
-    from nacre.client.log import Log
-    from nacre.client.scp_program import End, Settings
+    from nacre.cli.common.log import Log
+    from nacre.cli.scp.program import End, Settings
 
 USAGE = """\
 usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
@@ -37,14 +37,14 @@ def main() -> NoReturn:
 def __getattr__(name: str) -> click.Command:
     if name != "command":
         raise AttributeError(name)
-    from nacre.cli.passing import Passing
+    from nacre.cli.common.passing import Passing
 
     return Passing("scp", run, "Copy files over an encrypted connection.", USAGE)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Do what a command line says; returns the exit status."""
-    from nacre.cli.ssh import occupy_standard_descriptors
+    from nacre.cli.ssh.command import occupy_standard_descriptors
 
     occupy_standard_descriptors()
     try:
@@ -68,8 +68,8 @@ def run(program: str, words: Sequence[str]) -> int:
 
 
 def _copy(common: Common, given: dict[str, str]) -> int:
-    from nacre.client.log import Log
-    from nacre.client.scp_program import Settings
+    from nacre.cli.common.log import Log
+    from nacre.cli.scp.program import Settings
 
     settings = Settings(
         recursive="r" in given,
@@ -94,8 +94,8 @@ def _copy(common: Common, given: dict[str, str]) -> int:
 
 
 async def _run(sources: Sequence[End], target: End, settings: Settings, log: Log) -> int:
-    from nacre.client.failures import explain
-    from nacre.client.scp_program import Copying
+    from nacre.cli.common.failures import explain
+    from nacre.cli.scp.program import Copying
 
     loaded()
     copying = Copying(settings, log)
@@ -111,8 +111,8 @@ async def _run(sources: Sequence[End], target: End, settings: Settings, log: Log
 
 
 def _end(word: str, common: Common) -> End:
-    from nacre.client.scp_program import End
-    from nacre.client.target import Target
+    from nacre.cli.common.target import Target
+    from nacre.cli.scp.program import End
 
     place = split_place(word, "scp")
     if place is None:

@@ -9,13 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from nacre.client.process import Process
 from nacre.errors import RemoteProtocolError, StreamClosed
 from nacre.limits import MIB
-from nacre.runtime.disk import Disk
-from nacre.runtime.process import Process
-from nacre.runtime.transfer_options import Progress
-from nacre.sftp.paths import join
-from nacre.sftp.scp import (
+from nacre.scp.protocol import (
     Accepted,
     DirectoryEnd,
     DirectoryStart,
@@ -27,7 +24,10 @@ from nacre.sftp.scp import (
     Times,
     Warned,
 )
-from nacre.sftp.scp import Failed as GaveUp
+from nacre.scp.protocol import Failed as GaveUp
+from nacre.sftp.client.disk import Disk
+from nacre.sftp.client.options import Progress
+from nacre.sftp.protocol.paths import join
 from nacre.wire.text import safe
 
 _BLOCK = 1 * MIB

@@ -8,23 +8,23 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nacre.client.log import Log
-from nacre.client.login import log_in
-from nacre.client.meter import Meter
-from nacre.client.program import say_goodbye
-from nacre.client.scp_legacy import How, Receiver, Sender
-from nacre.client.sftp_shell import reason
-from nacre.client.target import Target
+from nacre.cli.common.log import Log
+from nacre.cli.common.login import log_in
+from nacre.cli.common.meter import Meter
+from nacre.cli.common.program import say_goodbye
+from nacre.cli.common.target import Target
+from nacre.cli.scp.legacy import How, Receiver, Sender
+from nacre.cli.sftp.shell import reason
+from nacre.client.connection import Connection
+from nacre.client.process import Process
+from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
 from nacre.errors import NacreError, RemoteProtocolError, SFTPError
-from nacre.runtime.connection import Connection
-from nacre.runtime.disk import Disk
-from nacre.runtime.pace import Pace
-from nacre.runtime.process import Process
-from nacre.runtime.sftp_client import SFTPClient
-from nacre.runtime.sftp_copies import TransferOptions
-from nacre.runtime.sftp_open import open_sftp
-from nacre.sftp.paths import last_name
+from nacre.sftp.client.client import SFTPClient
+from nacre.sftp.client.copies import TransferOptions
+from nacre.sftp.client.disk import Disk
+from nacre.sftp.client.pace import Pace
+from nacre.sftp.protocol.paths import last_name
 from nacre.wire.text import safe
 
 
@@ -186,7 +186,7 @@ class Copying:
         client = self._clients.get(key)
         if client is None:
             if self._settings.server is not None:
-                from nacre.client.sftp_pipes import start_server
+                from nacre.cli.sftp.pipes import start_server
 
                 client = await start_server(self._settings.server)
             else:

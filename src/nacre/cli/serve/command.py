@@ -116,7 +116,7 @@ def command(
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
 
-    from nacre.server.daemon import Daemon
+    from nacre.daemon.daemon import Daemon
 
     try:
         Daemon(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from nacre.cli.start import loaded, start
-from nacre.cli.transfer_options import Common, number, parse, split_place
+from nacre.cli.common.start import loaded, start
+from nacre.cli.common.transfer_options import Common, number, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import value
@@ -17,7 +17,7 @@ from nacre.value import value
 if TYPE_CHECKING:
     import click
 
-    from nacre.client.sftp_program import Loop, Program
+    from nacre.cli.sftp.program import Loop, Program
 
 USAGE = """\
 usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
@@ -53,14 +53,14 @@ def main() -> NoReturn:
 def __getattr__(name: str) -> click.Command:
     if name != "command":
         raise AttributeError(name)
-    from nacre.cli.passing import Passing
+    from nacre.cli.common.passing import Passing
 
     return Passing("sftp", run, "Move files over an encrypted connection.", USAGE)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Do what a command line says; returns the exit status."""
-    from nacre.cli.ssh import occupy_standard_descriptors
+    from nacre.cli.ssh.command import occupy_standard_descriptors
 
     occupy_standard_descriptors()
     try:
@@ -105,7 +105,7 @@ _SETTINGS = {"a": "resume", "f": "fsync", "p": "preserve", "r": "recursive"}
 
 
 def _run(common: Common, plan: _Plan) -> int:
-    from nacre.client.sftp_program import run_program
+    from nacre.cli.sftp.program import run_program
 
     with ExitStack() as stack:
         lines: TextIO = sys.stdin
@@ -122,11 +122,11 @@ def _run(common: Common, plan: _Plan) -> int:
 
 
 def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
-    from nacre.client.failures import explain
-    from nacre.client.log import Log
-    from nacre.client.sftp_program import Program, Remote
-    from nacre.client.sftp_shell import Settings
-    from nacre.client.target import Target
+    from nacre.cli.common.failures import explain
+    from nacre.cli.common.log import Log
+    from nacre.cli.common.target import Target
+    from nacre.cli.sftp.program import Program, Remote
+    from nacre.cli.sftp.shell import Settings
 
     loaded()
     with open(2, "wb", buffering=0, closefd=False) as errors:

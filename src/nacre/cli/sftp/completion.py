@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nacre.client.sftp_lines import ALIASES, COMMANDS, BadLine, quoted, split
+from nacre.cli.sftp.lines import ALIASES, COMMANDS, BadLine, quoted, split
 from nacre.errors import NacreError
-from nacre.runtime.sftp_client import SFTPClient
-from nacre.sftp.paths import literal
+from nacre.sftp.client.client import SFTPClient
+from nacre.sftp.protocol.paths import literal
 
 Call = Callable[[Coroutine[Any, Any, list[str]]], list[str]]
 """Waits for a coroutine of the loop."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from nacre.sftp.attributes import Attributes, longname
+from nacre.sftp.protocol.attributes import Attributes, longname
 from nacre.value import value
 from nacre.wire.text import safe
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from nacre.errors import ConnectFailed, ConnectionLost
 from nacre.limits import KIB
-from nacre.runtime.sftp_client import SFTPClient, open_sftp_over
-from nacre.runtime.sftp_session import SFTPSession
+from nacre.sftp.client.client import SFTPClient, open_sftp_over
+from nacre.sftp.client.session import SFTPSession
 from nacre.wire.codec import Buffer
 
 _READ = 256 * KIB

@@ -14,21 +14,21 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TextIO, TypeVar
 
-from nacre.client.completion import Completer
-from nacre.client.log import Log
-from nacre.client.login import log_in
-from nacre.client.meter import Meter
-from nacre.client.program import say_goodbye
-from nacre.client.sftp_lines import BadLine
-from nacre.client.sftp_pipes import start_server
-from nacre.client.sftp_shell import Failed, Quit, Settings, Shell, reason
-from nacre.client.target import Target
+from nacre.cli.common.log import Log
+from nacre.cli.common.login import log_in
+from nacre.cli.common.meter import Meter
+from nacre.cli.common.program import say_goodbye
+from nacre.cli.common.target import Target
+from nacre.cli.sftp.completion import Completer
+from nacre.cli.sftp.lines import BadLine
+from nacre.cli.sftp.pipes import start_server
+from nacre.cli.sftp.shell import Failed, Quit, Settings, Shell, reason
+from nacre.client.connection import Connection
+from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
 from nacre.errors import NacreError
-from nacre.runtime.connection import Connection
-from nacre.runtime.pace import Pace
-from nacre.runtime.sftp_client import SFTPClient
-from nacre.runtime.sftp_open import open_sftp
+from nacre.sftp.client.client import SFTPClient
+from nacre.sftp.client.pace import Pace
 
 T = TypeVar("T")
 

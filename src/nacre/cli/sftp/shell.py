@@ -7,8 +7,8 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from nacre.client.meter import Meter
-from nacre.client.sftp_lines import (
+from nacre.cli.common.meter import Meter
+from nacre.cli.sftp.lines import (
     ALIASES,
     COMMANDS,
     BadLine,
@@ -16,15 +16,15 @@ from nacre.client.sftp_lines import (
     split,
     take_flags,
 )
-from nacre.client.sftp_listing import Listed, free_space, lines, ordered
+from nacre.cli.sftp.listing import Listed, free_space, lines, ordered
 from nacre.errors import NacreError, SFTPError
-from nacre.runtime.sftp_client import SFTPClient
-from nacre.runtime.sftp_copies import TransferOptions
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.extensions import LSetStat
-from nacre.sftp.paths import has_wildcards, join, literal
-from nacre.sftp.status import FX
+from nacre.sftp.client.client import SFTPClient
+from nacre.sftp.client.copies import TransferOptions
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.extensions import LSetStat
+from nacre.sftp.protocol.paths import has_wildcards, join, literal
+from nacre.sftp.protocol.status import FX
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -150,7 +150,7 @@ class Shell:
         self, patterns: Sequence[str], remote: str | None, flags: frozenset[str] = frozenset()
     ) -> None:
         """Send what patterns match."""
-        from nacre.runtime.sftp_copies import glob_in
+        from nacre.sftp.client.copies import glob_in
 
         sources: list[str] = []
         for pattern in patterns:

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from nacre._version import __version__
-from nacre.cli.arguments import USAGE, Arguments, parse
-from nacre.cli.start import loaded, start
+from nacre.cli.common.arguments import USAGE, Arguments, parse
+from nacre.cli.common.start import loaded, start
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError
@@ -18,9 +18,9 @@ from nacre.errors import ConfigurationError
 if TYPE_CHECKING:
     import click
 
-    from nacre.client.log import Log
-    from nacre.client.session import Plan
-    from nacre.client.target import Target
+    from nacre.cli.common.log import Log
+    from nacre.cli.common.target import Target
+    from nacre.cli.ssh.session import Plan
 
 FAILURE = 255
 """The exit status for errors of our own."""
@@ -35,7 +35,7 @@ def __getattr__(name: str) -> click.Command:
     # `nacre-ssh` runs without click, which takes longer to load than all the rest of this module.
     if name != "command":
         raise AttributeError(name)
-    from nacre.cli.passing import Passing
+    from nacre.cli.common.passing import Passing
 
     return Passing("ssh", run, "Log in to a host, or run a command there.")
 
@@ -87,10 +87,10 @@ def open_log(arguments: Arguments, stack: ExitStack) -> BinaryIO:
 
 def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
     # The event loop and the crypto floor load only now: -V, -G and wrong options are quick.
-    from nacre.client.log import Log
-    from nacre.client.program import run_client
-    from nacre.client.session import plan
-    from nacre.client.target import Target
+    from nacre.cli.common.log import Log
+    from nacre.cli.common.program import run_client
+    from nacre.cli.common.target import Target
+    from nacre.cli.ssh.session import plan
 
     log = Log(config.log_level, file)
     try:
@@ -106,19 +106,19 @@ def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
 async def _session(
     target: Target, config: ClientConfig, planned: Plan, join: tuple[str, int] | None, log: Log
 ) -> int:
-    from nacre.client.login import log_in
-    from nacre.client.program import say_goodbye
-    from nacre.client.session import Session
+    from nacre.cli.common.login import log_in
+    from nacre.cli.common.program import say_goodbye
+    from nacre.cli.ssh.session import Session
 
     connection = await log_in(target, config, log)
     loaded()
     try:
         if config.forwards:
-            from nacre.client.forwarding import start_forwarding
+            from nacre.cli.ssh.tunnels import start_forwarding
 
             await start_forwarding(connection, target, config, log)
         if join is not None:
-            from nacre.client.forwarding import join_standard
+            from nacre.cli.ssh.tunnels import join_standard
 
             return await join_standard(connection, *join)
         if config.session_type == "none":
@@ -140,13 +140,13 @@ def _place(text: str | None) -> tuple[str, int] | None:
     """Return what ``-W`` names."""
     if text is None:
         return None
-    from nacre.config.forwards import place
+    from nacre.config.tunnels import place
 
     return place("-W", text)
 
 
 def _show_config(arguments: Arguments, config: ClientConfig) -> int:
-    from nacre.client.target import Target
+    from nacre.cli.common.target import Target
 
     try:
         target = Target.of(arguments.host, config)

@@ -10,18 +10,18 @@ from contextlib import ExitStack, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from nacre.client.escapes import Escape, Escapes
-from nacre.client.standard import READ, Input, Output
-from nacre.client.terminal import RawTerminal, encode_modes, size
+from nacre.cli.ssh.escapes import Escape, Escapes
+from nacre.cli.ssh.standard import READ, Input, Output
+from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
 from nacre.config.client import ClientConfig
 from nacre.errors import ConfigurationError, LocalProtocolError, RequestFailed, StreamClosed
 from nacre.value import value
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.runtime.connection import Connection
-    from nacre.runtime.process import Process
-    from nacre.runtime.stream import Reader
+    from nacre.aio.stream import Reader
+    from nacre.client.connection import Connection
+    from nacre.client.process import Process
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 _BREAK = 1000  # milliseconds; the server may have a will of its own (RFC 4335 section 3)

@@ -16,7 +16,7 @@ import stat
 import threading
 from queue import SimpleQueue
 
-from nacre.runtime.stream import write_chunks
+from nacre.aio.stream import write_chunks
 from nacre.wire.codec import Buffer
 
 READ = 1024 * 1024

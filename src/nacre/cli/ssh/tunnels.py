@@ -7,16 +7,16 @@ import os
 from collections.abc import Awaitable
 from contextlib import suppress
 
-from nacre.client.handshake import agent_path, show_warnings
-from nacre.client.log import Log
-from nacre.client.standard import READ, Input, Output
-from nacre.client.target import Target
+from nacre.aio.stream import Writer
+from nacre.cli.common.handshake import agent_path, show_warnings
+from nacre.cli.common.log import Log
+from nacre.cli.common.target import Target
+from nacre.cli.ssh.standard import READ, Input, Output
+from nacre.client.connection import Connection
+from nacre.client.tcpip import Listener
 from nacre.config.client import ClientConfig
-from nacre.config.forwards import Forward
+from nacre.config.tunnels import Forward
 from nacre.errors import RequestFailed, StreamClosed
-from nacre.runtime.connection import Connection
-from nacre.runtime.forward import Listener
-from nacre.runtime.stream import Writer
 from nacre.wire.text import safe
 
 _STDIN, _STDOUT = 0, 1

@@ -11,16 +11,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from nacre.cli.arguments import parse
-from nacre.cli.passing import Passing
-from nacre.cli.ssh import FAILURE, occupy_standard_descriptors, open_log
-from nacre.client.log import Log
-from nacre.client.login import log_in
-from nacre.client.program import run_client, say_goodbye
-from nacre.client.session import Plan, plan
-from nacre.client.standard import READ
-from nacre.client.target import Target
-from nacre.client.tracing import Record, Tracer
+from nacre.cli.common.arguments import parse
+from nacre.cli.common.log import Log
+from nacre.cli.common.login import log_in
+from nacre.cli.common.passing import Passing
+from nacre.cli.common.program import run_client, say_goodbye
+from nacre.cli.common.target import Target
+from nacre.cli.ssh.command import FAILURE, occupy_standard_descriptors, open_log
+from nacre.cli.ssh.session import Plan, plan
+from nacre.cli.ssh.standard import READ
+from nacre.cli.trace.tracing import Record, Tracer
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError

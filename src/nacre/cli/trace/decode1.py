@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from nacre.client.decode import HIDDEN, Decoded, show
+from nacre.cli.trace.decode import HIDDEN, Decoded, show
 from nacre.errors import MalformedMessage
 from nacre.ssh1.messages import MESSAGES, ExecCmd, Msg
 from nacre.wire.text import safe
 
 
 class Decoder:
-    """See :class:`nacre.client.decode.Decoder`."""
+    """See :class:`nacre.cli.trace.decode.Decoder`."""
 
     AUTHENTICATION = frozenset({int(Msg.CMSG_USER)})
 

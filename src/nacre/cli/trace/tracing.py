@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nacre.client.decode import Decoder
+from nacre.aio.versions import SSH1
+from nacre.cli.trace.decode import Decoder
 from nacre.protocol.events import (
     AlgorithmsChosen,
     AuthBanner,
@@ -19,11 +20,10 @@ from nacre.protocol.events import (
     RequestAnswered,
     VersionReceived,
 )
-from nacre.runtime.choose import SSH1
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.client.decode1 import Decoder as Decoder1
+    from nacre.cli.trace.decode1 import Decoder as Decoder1
 
 PHASES = {
     1: "version negotiation",
@@ -114,7 +114,7 @@ class Tracer:
 
     def _version(self, event: VersionReceived) -> None:
         if event.protocol == SSH1:
-            from nacre.client.decode1 import Decoder as Decoder1
+            from nacre.cli.trace.decode1 import Decoder as Decoder1
 
             self._decoder = Decoder1()
         self._record(

@@ -17,8 +17,8 @@ import click
 from nacre.errors import AccountError, NacreError, UserStoreError
 
 if TYPE_CHECKING:
+    from nacre.daemon.accounts.store import UserKey, UserStore
     from nacre.keys import PublicKey
-    from nacre.server.store import UserKey, UserStore
 
 _AUTH = click.Choice(["any", "password", "publickey", "password-publickey"])
 _SERVICE = click.Choice(["all", "shell", "sftp"])
@@ -70,8 +70,8 @@ def _reported(function: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _store(state: Path | None) -> Iterator[UserStore]:
-    from nacre.server.state import open_state
-    from nacre.server.store import FILE, UserStore
+    from nacre.daemon.accounts.store import FILE, UserStore
+    from nacre.daemon.state import open_state
 
     store = UserStore(open_state(state) / FILE)
     try:
@@ -122,7 +122,7 @@ def _add(
 
     Without --key or --password-stdin the password is asked for on the terminal.
     """
-    from nacre.server.store import User
+    from nacre.daemon.accounts.store import User
 
     if password_stdin and "-" in key_files:
         raise click.UsageError("standard input can't hold both the password and a key")
@@ -171,7 +171,7 @@ def _set(
     disabled: bool | None,
 ) -> None:
     """Change a user; what is not named stays."""
-    from nacre.server.accounts import find_account
+    from nacre.daemon.accounts.accounts import find_account
 
     if run_as is not None:
         find_account(run_as)
@@ -308,11 +308,11 @@ def _named_keys(name: str, key: str, store: UserStore) -> list[PublicKey]:
 
 
 def _read_keys(file: str) -> list[UserKey]:
+    from nacre.daemon.accounts.store import UserKey
     from nacre.keys.authorized_keys import parse
     from nacre.keys.files import MAXIMUM_SIZE
     from nacre.keys.key_options import NO_OPTIONS
     from nacre.keys.rsa1_text import BEGIN
-    from nacre.server.store import UserKey
 
     try:
         with click.open_file(file, "rb") as stream:
@@ -337,7 +337,7 @@ def _read_keys(file: str) -> list[UserKey]:
 
 def _account(name: str, run_as: str | None, store: UserStore) -> str | None:
     """Return the account a new user's sessions run as: the named one, or that of all others."""
-    from nacre.server.accounts import find_account
+    from nacre.daemon.accounts.accounts import find_account
 
     if run_as is not None:
         return find_account(run_as).name
@@ -385,7 +385,7 @@ def _checked(root: str | None) -> str | None:
         return None
     if "://" not in root:
         return _absolute(Path(root))
-    from nacre.server.filesystems.fsspec import open_root
+    from nacre.sftp.filesystems.fsspec import open_root
 
     try:
         open_root(root).close()

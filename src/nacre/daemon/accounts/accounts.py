@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from nacre.daemon.accounts.store import User
+from nacre.daemon.processes.child import Credentials, Program
+from nacre.daemon.processes.file_process import Files
 from nacre.errors import AccountError
 from nacre.keys.key_options import NO_OPTIONS, Options
-from nacre.server.child import Credentials, Program
-from nacre.server.sftp_service import Files
-from nacre.server.store import User
 
 RECENT = 1.0
 """Seconds for which an account is what it was when it was looked up."""

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nacre.daemon.accounts.accounts import Account
 from nacre.errors import AccountError
 from nacre.keys.authorized_keys import AuthorizedKeys, parse
 from nacre.limits import MIB
-from nacre.server.accounts import Account
 
 FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 """Where keys are, below the home directory; both count."""

@@ -9,23 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from nacre.aio.versions import SSH1
 from nacre.config.server import ServerConfig
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
+from nacre.daemon.accounts.accounts import Login, RecentAccounts, account_name, virtual_login
+from nacre.daemon.accounts.rights import Forwarding
+from nacre.daemon.accounts.store import User, UserStore
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Requirement, UserRequirement
 from nacre.protocol.requests import Exec, PtyRequest, Request, Subsystem
-from nacre.runtime.choose import SSH1
-from nacre.runtime.policy import Policy, with_modulus
-from nacre.runtime.session import Session
-from nacre.server.accounts import Login, RecentAccounts, account_name, virtual_login
-from nacre.server.forwarding import Forwarding
-from nacre.server.store import User, UserStore
-from nacre.sftp.scp_command import parse_scp
+from nacre.scp.command import parse_scp
+from nacre.server.policy import Policy, with_modulus
+from nacre.server.session import Session
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.runtime.peer import ServerConnection
+    from nacre.server.peer import ServerConnection
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nacre.config.server import ServerConfig
+from nacre.daemon.accounts.accounts import Login
 from nacre.keys.key_options import NO_OPTIONS, HostPort
 from nacre.keys.patterns import matches
-from nacre.server.accounts import Login
 
 _PRIVILEGED = 1024
 """Ports below are root's."""

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from nacre.config.server import ServerConfig
+from nacre.daemon.accounts import pam, shadow
+from nacre.daemon.accounts.accounts import Login, find_account, system_login
+from nacre.daemon.accounts.authorized import read_authorized_keys
+from nacre.daemon.accounts.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
 from nacre.keys.authorized_keys import Options
 from nacre.keys.key_options import NO_OPTIONS
 from nacre.protocol.asks import UserRequirement
-from nacre.runtime.policy import with_modulus
-from nacre.server import pam, shadow
-from nacre.server.accounts import Login, find_account, system_login
-from nacre.server.authorized import read_authorized_keys
-from nacre.server.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
+from nacre.server.policy import with_modulus
 
 if TYPE_CHECKING:
-    from nacre.runtime.peer import ServerConnection
+    from nacre.server.peer import ServerConnection
 
 _NOLOGIN = Path("/etc/nologin")
 _WAITING = 32

@@ -13,9 +13,9 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from nacre.aio.stream import Reader, Writer, write_chunks
 from nacre.errors import NacreError
 from nacre.limits import KIB, MIB
-from nacre.runtime.stream import Reader, Writer, write_chunks
 from nacre.wire.codec import Buffer
 
 SOME = 64 * KIB

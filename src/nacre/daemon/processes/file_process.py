@@ -15,10 +15,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+import nacre
 from nacre.errors import NacreError
 from nacre.limits import MIB
-from nacre.runtime.filesystem import Filesystem
-from nacre.runtime.sftp_calls import (
+from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
+from nacre.sftp.protocol.messages import Read, Write
+from nacre.sftp.protocol.server import Call, Server
+from nacre.sftp.server.calls import (
     OpenedDirectory,
     OpenedFile,
     answer,
@@ -30,11 +34,8 @@ from nacre.runtime.sftp_calls import (
     read_row,
     write_row,
 )
-from nacre.server.filesystems.local import LocalFilesystem, SystemFilesystem
-from nacre.sftp.messages import Read, Write
-from nacre.sftp.server import Call, Server
+from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
-from nacre.wire.memory import BLOCK
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class Files:
             return SystemFilesystem(self.home)
         if "://" not in self.root:
             return LocalFilesystem(self.root, user=self.user, read_only=self.read_only)
-        from nacre.server.filesystems.fsspec import open_root
+        from nacre.sftp.filesystems.fsspec import open_root
 
         return open_root(self.root, user=self.user, read_only=self.read_only)
 
@@ -97,10 +98,10 @@ def command_line(files: Files) -> list[str]:
     Isolated (``-I``): no variable, no working directory and no home of anybody's decides what is
     imported, or whoever may upload a file could run it.
     """
-    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    here = os.path.dirname(os.path.dirname(os.path.abspath(nacre.__file__)))
     # A local directory needs this package alone; storages need what is installed beside it.
     paths = [here, *sys.path[1:]] if files.root is not None and "://" in files.root else [here]
-    code = f"import sys; sys.path += {paths!r}; from nacre.server.sftp_service import main; main()"
+    code = f"import sys; sys.path += {paths!r}; from {__name__} import main; main()"
     return [sys.executable, "-I", "-S", "-c", code]
 
 
@@ -236,8 +237,8 @@ class _Line:
 
 
 def _serve_scp(filesystem: Filesystem, line: bytes) -> int:
-    from nacre.runtime.scp_server import serve_scp
-    from nacre.sftp.scp_command import parse_scp
+    from nacre.scp.command import parse_scp
+    from nacre.scp.server import serve_scp
 
     command = parse_scp(line)
     assert command is not None

@@ -13,11 +13,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from nacre.runtime.session import Session
-from nacre.runtime.waiting import Gate
-from nacre.server.child import GRACE, Child, Exit, Program
-from nacre.server.descriptors import Descriptor, Output, Printed, drop, pump_in, pump_out, stop
-from nacre.server.pty import open_terminal, resize
+from nacre.aio.waiting import Gate
+from nacre.daemon.processes.child import GRACE, Child, Exit, Program
+from nacre.daemon.processes.descriptors import (
+    Descriptor,
+    Output,
+    Printed,
+    drop,
+    pump_in,
+    pump_out,
+    stop,
+)
+from nacre.daemon.processes.pty import open_terminal, resize
+from nacre.server.session import Session
 
 # fmt: off
 SIGNALS = (

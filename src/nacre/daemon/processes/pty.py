@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from nacre.daemon.processes.child import Credentials
 from nacre.protocol.modes import Mode, decode
-from nacre.runtime.session import Terminal
-from nacre.server.child import Credentials
+from nacre.server.session import Terminal
 
 _IFLAG, _OFLAG, _CFLAG, _LFLAG, _ISPEED, _OSPEED, _CC = range(7)
 

@@ -13,17 +13,18 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
+from nacre.aio.line import Line
 from nacre.errors import AlreadyExists, NacreError, SFTPError
-from nacre.runtime.sftp_copies import Copies
-from nacre.runtime.sftp_file import SFTPFile, SFTPTextFile
-from nacre.runtime.sftp_results import DirEntry, stat_result, statvfs_result
-from nacre.runtime.sftp_session import Line, SFTPSession
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.messages import OpenFlag, Request
-from nacre.sftp.paths import join
-from nacre.sftp.status import FX
+from nacre.sftp.client.copies import Copies
+from nacre.sftp.client.file import SFTPFile, SFTPTextFile
+from nacre.sftp.client.results import DirEntry, stat_result, statvfs_result
+from nacre.sftp.client.session import SFTPSession
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.messages import OpenFlag, Request
+from nacre.sftp.protocol.paths import join
+from nacre.sftp.protocol.status import FX
 
 T = TypeVar("T")
 Name = TypeVar("Name", str, bytes)

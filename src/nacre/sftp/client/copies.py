@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TypeAlias, TypedDict, Unpack
 
-from nacre.runtime.movers import Copier, Downloader, Mover, Uploader
-from nacre.runtime.places import Local, Place, Remote
-from nacre.runtime.sftp_session import SFTPSession
-from nacre.runtime.transfer_options import Links, Options, Progress
-from nacre.runtime.transfers import Transfer, at_once
-from nacre.sftp.paths import components, has_wildcards, join, last_name, literal, matches
+from nacre.sftp.client.movers import Copier, Downloader, Mover, Uploader
+from nacre.sftp.client.options import Links, Options, Progress
+from nacre.sftp.client.places import Local, Place, Remote
+from nacre.sftp.client.session import SFTPSession
+from nacre.sftp.client.transfers import Transfer, at_once
+from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
 
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Paths: TypeAlias = Path | Sequence[Path]
@@ -22,7 +22,7 @@ _NOT_AT_ONCE = ("recursive", "resume", "atomic")
 
 
 class TransferOptions(TypedDict, total=False):
-    """The options of copies; see :class:`~nacre.runtime.transfers.Options`."""
+    """The options of copies; see :class:`~nacre.sftp.client.transfers.Options`."""
 
     recursive: bool
     preserve: bool
@@ -65,7 +65,7 @@ class Copies:
 
         :param local: the copy's name, or a directory to copy into; by default the one we are in.
         :param glob: whether ``remote`` holds patterns.
-        :param options: see :class:`~nacre.runtime.transfers.Options`.
+        :param options: see :class:`~nacre.sftp.client.transfers.Options`.
         :raises OSError: a file here or there can't be copied; ``filename`` is which.
         """
         sources = await self._sources(remote, glob)

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from nacre.errors import NacreError, SFTPError
 from nacre.limits import KIB, MIB
-from nacre.runtime.sftp_session import HEAD_ROOM, SFTPSession
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.client import Result
-from nacre.sftp.extensions import FSync
+from nacre.sftp.client.session import HEAD_ROOM, SFTPSession
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.client import Result
+from nacre.sftp.protocol.extensions import FSync
 from nacre.wire.codec import Buffer
 
 _FIRST_READ = 32 * KIB
@@ -311,7 +311,7 @@ class SFTPFile:
 
     async def stat(self) -> os.stat_result:
         """Return the file's attributes."""
-        from nacre.runtime.sftp_results import stat_result
+        from nacre.sftp.client.results import stat_result
 
         await self.flush()
         return stat_result(await self._attributes())

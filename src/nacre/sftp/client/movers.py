@@ -10,18 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from nacre.errors import NacreError
-from nacre.runtime.places import data_parts, set_attributes
-from nacre.runtime.pumps import Download, Moved, Upload, write_all
-from nacre.runtime.sftp_file import SFTPFile
-from nacre.runtime.sftp_session import SFTPSession
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.messages import OpenFlag
+from nacre.sftp.client.file import SFTPFile
+from nacre.sftp.client.places import data_parts, set_attributes
+from nacre.sftp.client.pumps import Download, Moved, Upload, write_all
+from nacre.sftp.client.session import SFTPSession
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.messages import OpenFlag
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.runtime.transfer_options import Options
+    from nacre.sftp.client.options import Options
 
 _WRITABLE = 0o200
 _DEFAULT_MODE = 0o666

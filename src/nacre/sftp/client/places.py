@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 from nacre.errors import SFTPError
 from nacre.limits import MIB
-from nacre.runtime.disk import Disk
-from nacre.runtime.sftp_session import SFTPSession
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.paths import is_name
-from nacre.sftp.pipeline import without_holes
+from nacre.sftp.client.disk import Disk
+from nacre.sftp.client.session import SFTPSession
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.paths import is_name
+from nacre.sftp.protocol.pipeline import without_holes
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
@@ -194,7 +194,7 @@ class Remote:
             self.session.close_handle(handle)
 
     async def _read_and_hash(self, handle: bytes, size: int) -> bytes:
-        from nacre.runtime.pumps import Download
+        from nacre.sftp.client.pumps import Download
 
         found = hashlib.new(HASH)
 

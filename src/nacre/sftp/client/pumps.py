@@ -13,9 +13,9 @@ from functools import partial
 
 from nacre.errors import NacreError
 from nacre.limits import MIB
-from nacre.runtime.sftp_session import HEAD_ROOM, SFTPSession
-from nacre.sftp.client import Result
-from nacre.sftp.pipeline import ReadAhead, Span, WriteBehind, extents
+from nacre.sftp.client.session import HEAD_ROOM, SFTPSession
+from nacre.sftp.protocol.client import Result
+from nacre.sftp.protocol.pipeline import ReadAhead, Span, WriteBehind, extents
 from nacre.wire.codec import Buffer
 
 BLOCK = 1 * MIB

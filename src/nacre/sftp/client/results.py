@@ -6,8 +6,8 @@ import os
 import stat
 from typing import Generic, TypeVar
 
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.extensions import FileSystemStatus
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.value import value
 
 Name = TypeVar("Name", str, bytes)

@@ -8,17 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from nacre.aio.line import Line
+from nacre.aio.waiting import Gate, Reply
 from nacre.errors import ConnectionLost, NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB
-from nacre.runtime.channel import Channel
-from nacre.runtime.disk import Disk
-from nacre.runtime.pace import Pace
-from nacre.runtime.stream import SLICE, Writer
-from nacre.runtime.waiting import Gate, Reply
-from nacre.sftp.client import Client, Result
-from nacre.sftp.extensions import Limits, ServerLimits
-from nacre.sftp.messages import Close, HandleRequest, Request
-from nacre.sftp.pipeline import Window, request_sizes
+from nacre.sftp.client.disk import Disk
+from nacre.sftp.client.pace import Pace
+from nacre.sftp.protocol.client import Client, Result
+from nacre.sftp.protocol.extensions import Limits, ServerLimits
+from nacre.sftp.protocol.messages import Close, HandleRequest, Request
+from nacre.sftp.protocol.pipeline import Window, request_sizes
 from nacre.wire.codec import Buffer
 
 T = TypeVar("T")
@@ -36,69 +35,6 @@ _JOINED = 32 * KIB
 """Octets of small requests that leave together: one packet's worth."""
 
 _SPARE_BLOCKS = 32
-
-_OWED = 8 * KIB
-"""Octets taken that the other end is not told of: little beside the smallest window."""
-
-
-class Line(Protocol):
-    """What carries the session's octets to the server.
-
-    What it has taken may change afterwards: memory is used again.
-    """
-
-    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
-        """Call ``collect`` before what this turn of the loop sends is sent.
-
-        :param at_once: as soon as all that came in was handed over, where that can be.
-        """
-
-    def try_write(self, data: Buffer) -> int:
-        """Send what goes at once, and return how much that was."""
-
-    async def write(self, data: Buffer) -> None:
-        """Send all of ``data``."""
-
-    def credit(self, octets: int) -> None:
-        """Octets that the server sent were taken."""
-
-    def close(self) -> None:
-        """End the line."""
-
-    async def wait_closed(self) -> None:
-        """Return when nothing of it is left here."""
-
-
-class ChannelLine:
-    """A channel as a line."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.before_write = channel.before_write
-        self._channel = channel
-        self._writer = Writer(channel)
-        self._owed = 0
-
-    def try_write(self, data: Buffer) -> int:
-        """See :class:`Line`."""
-        return self._channel.send(data if len(data) <= SLICE else memoryview(data)[:SLICE], 0)
-
-    async def write(self, data: Buffer) -> None:
-        """See :class:`Line`."""
-        await self._writer.write(data)
-
-    def credit(self, octets: int) -> None:
-        """See :class:`Line`; small requests and answers are credited together."""
-        self._owed += octets
-        if self._owed >= _OWED:
-            octets, self._owed = self._owed, 0
-            self._channel.credit(octets)
-
-    def close(self) -> None:
-        """See :class:`Line`."""
-        self._channel.close()
-
-    async def wait_closed(self) -> None:
-        """See :class:`Line`: the channel is the connection's, which sees to its end."""
 
 
 class Pump(Protocol):

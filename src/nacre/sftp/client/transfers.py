@@ -13,11 +13,11 @@ from contextlib import aclosing
 from typing import Any
 
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
-from nacre.runtime.movers import Mover
-from nacre.runtime.places import Place
-from nacre.runtime.transfer_options import Options
-from nacre.sftp.attributes import Attributes
-from nacre.sftp.paths import join, last_name
+from nacre.sftp.client.movers import Mover
+from nacre.sftp.client.options import Options
+from nacre.sftp.client.places import Place
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.paths import join, last_name
 
 _DEPTH = 64
 """Directories inside each other: links that are followed may lead in circles."""

@@ -22,10 +22,10 @@ from collections.abc import AsyncIterable, Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, TypeVar
 
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.extensions import FileSystemStatus
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.paths import normalise
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.extensions import FileSystemStatus
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.paths import normalise
 from nacre.wire.codec import Buffer
 
 T = TypeVar("T")

@@ -12,12 +12,12 @@ from typing import IO, Any
 
 from nacre.errors import ConfigurationError
 from nacre.limits import MIB
-from nacre.runtime.filesystem import WRITING, File, Filesystem
-from nacre.server.filesystems.local import LocalFilesystem
-from nacre.server.filesystems.walk import encoded, failure
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.messages import OpenFlag
-from nacre.sftp.paths import join, normalise
+from nacre.sftp.filesystems.base import WRITING, File, Filesystem
+from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.filesystems.walk import encoded, failure
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.paths import join, normalise
 from nacre.wire.codec import Buffer
 
 _SPOOLED = 8 * MIB

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from nacre.runtime.filesystem import WRITING, File, Filesystem
-from nacre.server.filesystems.mounts import is_local
-from nacre.server.filesystems.walk import Place, Walker, encoded, failure, pointing_at
-from nacre.sftp.attributes import Attributes, Entry, longname
-from nacre.sftp.extensions import FileSystemStatus
-from nacre.sftp.messages import OpenFlag
+from nacre.sftp.filesystems.base import WRITING, File, Filesystem
+from nacre.sftp.filesystems.mounts import is_local
+from nacre.sftp.filesystems.walk import Place, Walker, encoded, failure, pointing_at
+from nacre.sftp.protocol.attributes import Attributes, Entry, longname
+from nacre.sftp.protocol.extensions import FileSystemStatus
+from nacre.sftp.protocol.messages import OpenFlag
 from nacre.wire.codec import Buffer
 
 # Never a controlling terminal, never a wait for the other end of a FIFO, and never through a link.

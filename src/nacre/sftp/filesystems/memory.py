@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nacre.limits import MIB
-from nacre.runtime.filesystem import File, Filesystem
-from nacre.server.filesystems.walk import encoded, failure
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.extensions import FileSystemStatus
-from nacre.sftp.messages import OpenFlag
+from nacre.sftp.filesystems.base import File, Filesystem
+from nacre.sftp.filesystems.walk import encoded, failure
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.extensions import FileSystemStatus
+from nacre.sftp.protocol.messages import OpenFlag
 from nacre.wire.codec import Buffer
 
 _LINKS = 40

@@ -26,10 +26,10 @@ from nacre.errors import (
     VersionError,
 )
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
-from nacre.sftp.extensions import announced_as, take_pairs
-from nacre.sftp.framing import Inbox, joined
-from nacre.sftp.messages import FXP, VERSION_3, Request
-from nacre.sftp.status import FX, failure
+from nacre.sftp.protocol.extensions import announced_as, take_pairs
+from nacre.sftp.protocol.framing import Inbox, joined
+from nacre.sftp.protocol.messages import FXP, VERSION_3, Request
+from nacre.sftp.protocol.status import FX, failure
 from nacre.wire.codec import Buffer, Reader, string, text, u32
 
 _REQUEST = Struct(">IBI")

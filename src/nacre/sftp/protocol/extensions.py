@@ -11,7 +11,7 @@ from typing import Any, Self, dataclass_transform
 
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
-from nacre.sftp.messages import (
+from nacre.sftp.protocol.messages import (
     FXP,
     AnyHandle,
     Attrs,

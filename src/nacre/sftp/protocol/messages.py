@@ -23,7 +23,7 @@ from typing import (
 
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
-from nacre.sftp.attributes import Attributes, Entry, take_attributes, take_entry
+from nacre.sftp.protocol.attributes import Attributes, Entry, take_attributes, take_entry
 from nacre.value import value
 from nacre.wire import codec
 from nacre.wire.codec import Buffer, Reader

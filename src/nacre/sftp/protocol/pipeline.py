@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 
 from nacre.errors import LocalProtocolError
 from nacre.limits import KIB, MIB
-from nacre.sftp.extensions import ServerLimits
+from nacre.sftp.protocol.extensions import ServerLimits
 from nacre.value import value
 
 DEFAULT_REQUEST = 32 * KIB

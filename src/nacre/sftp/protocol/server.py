@@ -29,8 +29,8 @@ from nacre.errors import (
     VersionError,
 )
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
-from nacre.sftp.attributes import Attributes, Entry
-from nacre.sftp.extensions import (
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.extensions import (
     EXTENSIONS,
     OFFERED,
     CheckFile,
@@ -40,8 +40,8 @@ from nacre.sftp.extensions import (
     encode_pairs,
     take_pairs,
 )
-from nacre.sftp.framing import Inbox, joined
-from nacre.sftp.messages import (
+from nacre.sftp.protocol.framing import Inbox, joined
+from nacre.sftp.protocol.messages import (
     FXP,
     REQUESTS,
     VERSION_3,
@@ -57,7 +57,7 @@ from nacre.sftp.messages import (
     StatusRequest,
     Write,
 )
-from nacre.sftp.status import FX, status_of
+from nacre.sftp.protocol.status import FX, status_of
 from nacre.wire.codec import Buffer, Reader, string, text, u32, u64
 from nacre.wire.message import Record
 

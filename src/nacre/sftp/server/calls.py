@@ -14,15 +14,15 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar, cast
 
-from nacre.runtime.filesystem import WRITING, File, Filesystem, Maybe, Upload, unsupported
-from nacre.sftp import extensions as ext
-from nacre.sftp import messages as msg
-from nacre.sftp.attributes import Attributes, Entry, longname
-from nacre.sftp.messages import FXP, OpenFlag
-from nacre.sftp.server import DATA_ROOM, Call, Server
+from nacre.sftp.filesystems.base import WRITING, File, Filesystem, Maybe, Upload, unsupported
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes, Entry, longname
+from nacre.sftp.protocol.messages import FXP, OpenFlag
+from nacre.sftp.protocol.server import DATA_ROOM, Call, Server
 from nacre.value import replace
+from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
-from nacre.wire.memory import BLOCK
 
 T = TypeVar("T")
 

@@ -20,10 +20,22 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nacre.aio.line import ChannelLine, Line
+from nacre.aio.waiting import Gate
 from nacre.errors import NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB, SFTPLimits
-from nacre.runtime.filesystem import Filesystem
-from nacre.runtime.sftp_calls import (
+from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.protocol.extensions import (
+    CheckFile,
+    CheckFileHandle,
+    CheckFileName,
+    CopyData,
+    FSync,
+)
+from nacre.sftp.protocol.messages import Read, ReadDir, Write
+from nacre.sftp.protocol.paths import normalise
+from nacre.sftp.protocol.server import DATA_ROOM, Call, Server
+from nacre.sftp.server.calls import (
     PLAIN,
     OpenedDirectory,
     OpenedFile,
@@ -39,18 +51,12 @@ from nacre.runtime.sftp_calls import (
     settled,
     write_row,
 )
-from nacre.runtime.sftp_session import ChannelLine, Line
-from nacre.runtime.threads import Threads
-from nacre.runtime.waiting import Gate
-from nacre.sftp.extensions import CheckFile, CheckFileHandle, CheckFileName, CopyData, FSync
-from nacre.sftp.messages import Read, ReadDir, Write
-from nacre.sftp.paths import normalise
-from nacre.sftp.server import DATA_ROOM, Call, Server
+from nacre.sftp.server.threads import Threads
+from nacre.wire.blocks import give_block, take_block
 from nacre.wire.codec import Buffer
-from nacre.wire.memory import give_block, take_block
 
 if TYPE_CHECKING:
-    from nacre.runtime.channel import Channel, Sink
+    from nacre.aio.channel import Channel, Sink
 
 THREADS = 4
 """Threads of one session: as many calls of it go on at once over a filesystem that blocks."""

@@ -7,8 +7,8 @@ from nacre.crypto.seal import OVERHEAD, Sealer
 from nacre.errors import LocalProtocolError
 from nacre.limits import KIB, Limits
 from nacre.protocol.events import Event, MessageSeen
+from nacre.wire.blocks import BLOCK, take_block
 from nacre.wire.codec import Buffer
-from nacre.wire.memory import BLOCK, take_block
 
 _FIRST_AUTH_MESSAGE = 50
 _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
