@@ -33,7 +33,7 @@ from nacre.ssh2.auth.messages import (
     UserauthRequest,
 )
 from nacre.testing import PASSWORD, Pair, agreeable, host_key
-from nacre.wire.codec import Reader, boolean, mpint, string, text
+from nacre.wire.codec import WireReader, boolean, mpint, string, text
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_algorithms_of_keys_are_not_confused(
     if relabel:
         fields = UserauthRequest.decode(message).fields
         taken = PublicKeyRequest.decode(fields)
-        reader = Reader(taken.signature)
+        reader = WireReader(taken.signature)
         reader.string()
         made = text(algorithm) + string(reader.string())
         message = request(

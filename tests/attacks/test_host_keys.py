@@ -18,7 +18,7 @@ from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2.transport.messages import KexInitiate, KexReply
 from nacre.testing import Pair, agreeable, host_key
-from nacre.wire.codec import Reader, string
+from nacre.wire.codec import WireReader, string
 
 X25519 = "curve25519-sha256"
 
@@ -151,7 +151,7 @@ def test_rsa_with_another_hash(agreed: str, used: str, keys: dict[str, PrivateKe
             digest = inside(pairs[-1].server)._kex._secrets.exchange_hash
             made = rsa.sign(digest, used)
             if relabel:
-                reader = Reader(made)
+                reader = WireReader(made)
                 reader.string()
                 made = string(agreed.encode()) + string(reader.string())
             return KexReply(reply.host_key, reply.public, made)

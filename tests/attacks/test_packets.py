@@ -20,7 +20,7 @@ from nacre.limits import KIB, MIB, Limits
 from nacre.protocol.events import Data
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
-from nacre.ssh2.engine import Client, Server
+from nacre.ssh2.engine import SSH2Client, SSH2Server
 from nacre.testing import Pair, host_key
 
 EITHER = pytest.mark.parametrize("role", list(Role))
@@ -37,20 +37,20 @@ CIPHERS = pytest.mark.parametrize(
 )
 
 
-def after_versions(role: Role) -> Client | Server:
+def after_versions(role: Role) -> SSH2Client | SSH2Server:
     """Return an engine whose peer has said its identification line, and nothing more."""
-    engine: Client | Server
+    engine: SSH2Client | SSH2Server
     if role is Role.CLIENT:
-        engine = Client(ClientOptions(user="a"), random=bytes)
+        engine = SSH2Client(ClientOptions(user="a"), random=bytes)
     else:
-        engine = Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
+        engine = SSH2Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
     engine.start(0.0)
     engine.receive(b"SSH-2.0-x\r\n", 0.0)
     engine.take_events()
     return engine
 
 
-def ended(engine: Client | Server) -> NacreError | None:
+def ended(engine: SSH2Client | SSH2Server) -> NacreError | None:
     return error(engine.take_events())
 
 

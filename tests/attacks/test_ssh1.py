@@ -37,7 +37,7 @@ from nacre.protocol.events import ConnectionEnded, Data, Event, KexDone
 from nacre.protocol.phases import Phase
 from nacre.protocol.requests import Exec, ExitStatus
 from nacre.ssh1 import messages, routes
-from nacre.ssh1.messages import Msg
+from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh1.routes import Stage
 from nacre.testing import Pair
 from nacre.wire.codec import mpint1, string, u8, u32
@@ -148,7 +148,7 @@ def test_lengths_below_a_message(length: int) -> None:
 def test_a_decompression_bomb() -> None:
     made = running(compress=True)
     stream = zlib.compressobj(9)
-    data = u8(Msg.CMSG_STDIN_DATA) + u32(64 << 20) + bytes(64 << 20)
+    data = u8(SSH1Msg.CMSG_STDIN_DATA) + u32(64 << 20) + bytes(64 << 20)
     inside(made.client)._outbox._compressor = None
     send(made.client, stream.compress(data)[:60000] + stream.flush(zlib.Z_PARTIAL_FLUSH)[:1000])
     made.run()
@@ -162,7 +162,7 @@ def test_many_small_messages_out_of_little_data() -> None:
     made = running(compress=True)
     inside(made.server)._outbox.buffer.clear()
     for _ in range(2000):
-        send(made.client, u8(Msg.IGNORE) + string(bytes(8192)))
+        send(made.client, u8(SSH1Msg.IGNORE) + string(bytes(8192)))
     made.server.receive(made.client.take_output(), 0.0)
     assert "grow too much" in str(end(made.server.take_events()))
 
@@ -297,7 +297,7 @@ def test_a_server_that_can_not_decrypt_is_not_believed() -> None:
 def test_a_huge_modulus_of_a_user() -> None:
     made = logged_in(client=lambda ask: None if isinstance(ask, AskAuthentication) else giving(ask))
     start = time.process_time()
-    send(made.client, u8(Msg.CMSG_AUTH_RSA) + mpint1((1 << 65534) + 1))
+    send(made.client, u8(SSH1Msg.CMSG_AUTH_RSA) + mpint1((1 << 65534) + 1))
     made.run()
     assert made.server.phase is Phase.AUTHENTICATION
     assert time.process_time() - start < 1
@@ -324,8 +324,8 @@ def test_a_challenge_above_the_modulus() -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        u8(Msg.CMSG_AUTH_RSA_RESPONSE) + bytes(16),
-        u8(Msg.CMSG_AUTH_TIS_RESPONSE) + string(b"forty-two"),
+        u8(SSH1Msg.CMSG_AUTH_RSA_RESPONSE) + bytes(16),
+        u8(SSH1Msg.CMSG_AUTH_TIS_RESPONSE) + string(b"forty-two"),
     ],
 )
 def test_answers_to_challenges_that_nobody_made(payload: bytes) -> None:

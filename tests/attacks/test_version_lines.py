@@ -12,24 +12,24 @@ from nacre.limits import KIB, MIB, Limits
 from nacre.protocol.events import VersionReceived
 from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
-from nacre.ssh2.engine import Client, Server
+from nacre.ssh2.engine import SSH2Client, SSH2Server
 from nacre.testing import host_key
 
 EITHER = pytest.mark.parametrize("role", list(Role))
 
 
-def fresh(role: Role) -> Client | Server:
-    engine: Client | Server
+def fresh(role: Role) -> SSH2Client | SSH2Server:
+    engine: SSH2Client | SSH2Server
     if role is Role.CLIENT:
-        engine = Client(ClientOptions(user="a"), random=bytes)
+        engine = SSH2Client(ClientOptions(user="a"), random=bytes)
     else:
-        engine = Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
+        engine = SSH2Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
     engine.start(0.0)
     engine.take_output()
     return engine
 
 
-def slowly(engine: Client | Server, octets: bytes) -> None:
+def slowly(engine: SSH2Client | SSH2Server, octets: bytes) -> None:
     for at in range(len(octets)):
         engine.receive(octets[at : at + 1], 0.0)
 
@@ -138,7 +138,7 @@ def test_after_the_end_nothing_is_taken(role: Role) -> None:
 @EITHER
 def test_the_bounds_are_the_limits(role: Role) -> None:
     options = ClientOptions(user="a", limits=Limits(version_line=20))
-    engine = Client(options, random=bytes)
+    engine = SSH2Client(options, random=bytes)
     engine.start(0.0)
     engine.receive(b"SSH-2.0-12345678901\r\n", 0.0)
     assert isinstance(error(engine.take_events()), VersionError)

@@ -18,13 +18,13 @@ import pytest
 
 from nacre.errors import ConnectionLost
 from nacre.limits import KIB
-from nacre.sftp.client.pumps import Download
+from nacre.sftp.client.pumps import DownloadPump
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import Open, OpenFlag, Read, Stat
-from nacre.sftp.protocol.server import Call, Server
+from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.service import Service
 from nacre.wire.codec import Buffer
 
@@ -104,7 +104,7 @@ class Count:
 
 
 async def test_calls_of_a_service_per_request() -> None:
-    line, client, service, count = Line(), Client(), Service(Files()), Count()
+    line, client, service, count = Line(), SFTPClientProtocol(), Service(Files()), Count()
     running = asyncio.ensure_future(service.run(line))
     for _ in range(2):  # it begins, and has its first turn
         await asyncio.sleep(0)
@@ -134,7 +134,7 @@ async def begin(session: SFTPSession, line: Line, answer: Callable[[], bytes]) -
 
 
 async def test_calls_of_a_session_per_request() -> None:
-    line, server, session, count = Line(), Server(), SFTPSession(), Count()
+    line, server, session, count = Line(), SFTPServerProtocol(), SFTPSession(), Count()
 
     def answer() -> bytes:
         server.receive(line.take())
@@ -167,7 +167,7 @@ async def test_calls_of_a_session_per_request() -> None:
 
 
 async def test_calls_of_a_download_per_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    line, server, session, count = Line(), Server(), SFTPSession(), Count()
+    line, server, session, count = Line(), SFTPServerProtocol(), SFTPSession(), Count()
     # How much is asked for at once depends on how fast answers come.
     looks = itertools.count()
     monkeypatch.setattr(session.loop, "time", lambda: next(looks) * 1e-4)
@@ -191,7 +191,7 @@ async def test_calls_of_a_download_per_read(monkeypatch: pytest.MonkeyPatch) -> 
     opening = session.start(Open("file", OpenFlag.READ, Attributes()))
     session.feed(answer())
     handle = await session.result(opening)
-    pump = Download(session, handle, write, 0, None, lambda size: None, quick=True)
+    pump = DownloadPump(session, handle, write, 0, None, lambda size: None, quick=True)
     running = asyncio.ensure_future(pump.run())
     await asyncio.sleep(0)
     session.feed(answer())

@@ -17,7 +17,7 @@ from nacre.errors import UnusableKey
 from nacre.keys import generate
 from nacre.keys.agent import decode_rsa_identities, decode_rsa_response
 from nacre.keys.rsa1 import RSA1PrivateKey
-from nacre.wire.codec import Reader, mpint1, string, u8, u32
+from nacre.wire.codec import WireReader, mpint1, string, u8, u32
 from parties import handle
 
 
@@ -30,7 +30,7 @@ def key(which: str) -> RSA1PrivateKey:
 
 def answer(request: bytes) -> bytes:
     """Answer as an agent does that holds one RSA1 key, and none of SSH-2."""
-    reader = Reader(request)
+    reader = WireReader(request)
     numbers = key("user").signer.numbers
     match reader.u8():
         case 1:

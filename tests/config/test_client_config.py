@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.config.client import KEYWORDS, ClientConfig, LogLevel, parse
-from nacre.config.values import RekeyLimit
+from nacre.config.client import KEYWORDS, ClientConfig, parse
+from nacre.config.values import LogLevel, RekeyLimit
 from nacre.errors import ConfigurationError
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.config.server import KEYWORDS, LogLevel, ServerConfig, parse
+from nacre.config.server import KEYWORDS, ServerConfig, parse
+from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError
 
 

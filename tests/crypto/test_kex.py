@@ -21,7 +21,7 @@ from nacre.crypto.kex_dh import DhMethod, dh_gex
 from nacre.crypto.registry import KEX
 from nacre.crypto.seal import Random
 from nacre.errors import KexFailed, LocalProtocolError
-from nacre.wire.codec import Reader, mpint, string
+from nacre.wire.codec import WireReader, mpint, string
 
 GEX = "diffie-hellman-group-exchange-sha256"
 METHODS = [method for method in KEX.values() if method.family != "dh-gex"]
@@ -48,7 +48,7 @@ def test_both_sides_get_the_same_secret(method: KexMethod) -> None:
     public, k = method.respond(client.public, urandom)
     assert client.finish(public) == k
     assert method.respond(client.public, urandom)[1] != k
-    reader = Reader(k)
+    reader = WireReader(k)
     content = reader.string()
     reader.end()
     if method is HYBRID:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nacre
 from nacre.crypto.password import hash_password
-from nacre.daemon.accounts.store import FILE, User, UserKey, UserStore
+from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
 
 KEY = nacre.generate("ssh-ed25519")
 HASH = hash_password(b"secret", os.urandom)
@@ -76,7 +76,7 @@ def make_state(tmp_path: Path) -> Path:
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     store = UserStore(state / FILE)
-    key = UserKey(KEY.public, "")
+    key = StoredKey(KEY.public, "")
     store.add(User(name="alice", password=HASH, home=str(tmp_path), run_as=RUN_AS), [key])
     store.add(User(name="both", password=HASH, auth="password-publickey", run_as=RUN_AS), [key])
     store.add(User(name="files", service="sftp", run_as=RUN_AS), [key])

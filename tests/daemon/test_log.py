@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nacre.config.server import LogLevel
+from nacre.config.values import LogLevel
 from nacre.daemon.log import StderrLog, line
 
 

@@ -16,7 +16,7 @@ from nacre.protocol.asks import AskAuthentication
 from nacre.protocol.events import Authenticated, ConnectionEnded, Event
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
-from nacre.ssh2.engine import Client, Server
+from nacre.ssh2.engine import SSH2Client, SSH2Server
 from nacre.testing import Pair, host_key
 from nacre.wire.text import safe
 
@@ -34,12 +34,12 @@ LINES = [
 ]
 
 
-def fresh(role: Role) -> Client | Server:
-    engine: Client | Server
+def fresh(role: Role) -> SSH2Client | SSH2Server:
+    engine: SSH2Client | SSH2Server
     if role is Role.CLIENT:
-        engine = Client(ClientOptions(user="alice"), random=bytes)
+        engine = SSH2Client(ClientOptions(user="alice"), random=bytes)
     else:
-        engine = Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
+        engine = SSH2Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
     engine.start(0.0)
     engine.take_output()
     return engine

@@ -29,8 +29,8 @@ from nacre.protocol.asks import (
 from nacre.protocol.events import ChannelOpened, ConnectionEnded, Data, EofReceived, Event
 from nacre.protocol.options import ServerOptions
 from nacre.protocol.requests import Exec, ExitStatus
-from nacre.ssh1.engine import Server
-from nacre.wire.codec import Reader, string, u32
+from nacre.ssh1.engine import SSH1Server
+from nacre.wire.codec import WireReader, string, u32
 from ssh1.pair1 import rsa1
 
 PASSWORD = "secret"
@@ -49,7 +49,7 @@ class Echo:
         self._sock = sock
         self._command = b""
         self._ours = -1
-        self._engine = Server(
+        self._engine = SSH1Server(
             ServerOptions(host_keys=(rsa1(1024),), announce="1.5"),
             server_key=rsa1(768),
             random=os.urandom,
@@ -207,7 +207,7 @@ def test_local_forwarding(client: list[str], served: Served, env: dict[str, str]
         finally:
             process.kill()
     kind, opened = next(one for one in served.asked if one[0] == "direct-tcpip")
-    reader = Reader(opened)
+    reader = WireReader(opened)
     assert (kind, reader.string(), reader.u32()) == ("direct-tcpip", b"example.org", 80)
 
 

@@ -11,7 +11,7 @@ from nacre.crypto.sign_rsa import RSASigner
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import decode_public, generate, load_public
 from nacre.keys.key import KEY_TYPES
-from nacre.wire.codec import Reader, mpint, string
+from nacre.wire.codec import WireReader, mpint, string
 
 ALGORITHMS = {
     "ssh-ed25519": ("ssh-ed25519",),
@@ -57,7 +57,7 @@ def test_a_signature_is_good_for_its_data_its_key_and_its_algorithm_only(
     key = key_of(type)
     signature = key.sign(b"data", algorithm)
     public = decode_public(key.public.blob)
-    assert Reader(signature).text() == algorithm
+    assert WireReader(signature).text() == algorithm
     assert public.verify(signature, b"data", algorithm)
     assert not public.verify(signature, b"datA", algorithm)
     for other in {a for names in ALGORITHMS.values() for a in names} - {algorithm}:
@@ -69,7 +69,7 @@ def test_a_signature_is_good_for_its_data_its_key_and_its_algorithm_only(
 def test_a_signature_under_another_name_is_refused(key_of) -> None:
     """SHA-1 must not pass for SHA-2 by relabelling, nor the other way round."""
     key = key_of("ssh-rsa")
-    reader = Reader(key.sign(b"data", "ssh-rsa"))
+    reader = WireReader(key.sign(b"data", "ssh-rsa"))
     reader.string()
     relabelled = string(b"rsa-sha2-512") + string(reader.string())
     assert not key.public.verify(relabelled, b"data", "rsa-sha2-512")
@@ -83,7 +83,7 @@ def test_an_algorithm_that_the_key_has_not(type: str, key_of) -> None:
 
 
 def test_a_dsa_signature_is_40_octets(key_of) -> None:
-    reader = Reader(key_of("ssh-dss").sign(b"data", "ssh-dss"))
+    reader = WireReader(key_of("ssh-dss").sign(b"data", "ssh-dss"))
     reader.string()
     assert len(reader.string()) == 40
 
@@ -127,7 +127,7 @@ def test_bytes_behind_a_key_are_refused(key_of) -> None:
 
 
 def test_an_ecdsa_key_that_names_another_curve(key_of) -> None:
-    reader = Reader(key_of("ecdsa-sha2-nistp256").public.blob)
+    reader = WireReader(key_of("ecdsa-sha2-nistp256").public.blob)
     reader.string()
     fields = reader.rest()
     with pytest.raises(KeyFormatError, match="names the curve nistp256"):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nacre.errors import KeyFormatError
-from nacre.keys.key_options import NO_OPTIONS, Options, parse_options
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 
 PERMISSIONS = ("pty", "user_rc", "port_forwarding", "agent_forwarding", "x11_forwarding")
 
@@ -37,7 +37,7 @@ def test_values() -> None:
         'permitopen="db:5432",permitopen="[::1]:*",permitlisten="8080",permitlisten="*:80",'
         'tunnel="0",principals="a,b",cert-authority,no-touch-required,verify-required'
     )
-    assert options == Options(
+    assert options == KeyOptions(
         command='run "this", now',
         environment=(("A", "1"), ("B", "x=y")),
         permit_open=(("db", 5432), ("::1", None)),

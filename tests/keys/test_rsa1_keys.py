@@ -23,7 +23,7 @@ from nacre.keys import (
 from nacre.keys.files import is_private, public_half
 from nacre.keys.known_hosts import KnownHosts, Verdict
 from nacre.keys.rsa1 import RSA1PrivateKey
-from nacre.wire.codec import Reader
+from nacre.wire.codec import WireReader
 
 
 @cache
@@ -130,7 +130,7 @@ def test_authorized_keys() -> None:
 def test_a_challenge_is_answered() -> None:
     challenge, session = random.Random(3).randbytes(32), bytes(16)
     text = key().public.verifier.encrypt(challenge, random.Random(4).randbytes)
-    signature = Reader(key().sign(session + text.to_bytes(96, "big"), "rsa1"))
+    signature = WireReader(key().sign(session + text.to_bytes(96, "big"), "rsa1"))
     assert signature.string() == b"rsa1"
     assert signature.string() == challenge_response(challenge, session)
 

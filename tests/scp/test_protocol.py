@@ -16,14 +16,14 @@ from nacre.errors import (
 )
 from nacre.limits import SFTPLimits
 from nacre.scp.protocol import (
+    Aborted,
     Accepted,
     DirectoryEnd,
     DirectoryStart,
-    Failed,
     FileEnd,
     FileStart,
-    Sink,
-    Source,
+    ScpSink,
+    ScpSource,
     Times,
     Warned,
 )
@@ -32,7 +32,7 @@ from nacre.scp.protocol import (
 class Target:
     """Takes all that a sink lets through into a dict."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: ScpSink) -> None:
         self.sink = sink
         self.files: dict[tuple[str, ...], bytes] = {}
         self.events: list[object] = []
@@ -57,7 +57,7 @@ class Target:
 
 
 def sink(requested: Sequence[str] | None = None, **options: bool) -> Target:
-    return Target(Sink(requested=requested, **options))
+    return Target(ScpSink(requested=requested, **options))
 
 
 def test_a_file() -> None:
@@ -198,7 +198,7 @@ def test_inside_a_directory_names_are_the_sources_but_still_names() -> None:
 
 
 def test_directories_inside_each_other_are_bounded() -> None:
-    target = Target(Sink(requested=None, recursive=True, limits=SFTPLimits(scp_depth=3)))
+    target = Target(ScpSink(requested=None, recursive=True, limits=SFTPLimits(scp_depth=3)))
     with pytest.raises(RemoteProtocolError, match="deep"):
         target.feed(b"D0755 0 d\n" * 4)
 
@@ -221,7 +221,7 @@ def test_a_source_that_could_not_read() -> None:
 def test_a_source_that_gives_up() -> None:
     target = sink()
     target.feed(b"\x02scp: gone \x1b[2J\nC0644 2 f\n")
-    assert target.events == [Failed("scp: gone \\x1b[2J")]
+    assert target.events == [Aborted("scp: gone \\x1b[2J")]
     target.sink.receive_eof()
 
 
@@ -236,7 +236,7 @@ def test_a_source_that_breaks_off(stream: bytes) -> None:
 
 
 def test_a_sink_that_gives_up() -> None:
-    end = Sink(requested=None)
+    end = ScpSink(requested=None)
     end.fail("disk full")
     assert end.data_to_send() == b"\0\x02scp: disk full\n"
     with pytest.raises(LocalProtocolError):
@@ -245,7 +245,7 @@ def test_a_sink_that_gives_up() -> None:
 
 def test_too_many_names_asked_for() -> None:
     with pytest.raises(ValueError, match="too many"):
-        Sink(requested=["{a,b}" * 30])
+        ScpSink(requested=["{a,b}" * 30])
 
 
 @given(st.binary(max_size=100), st.integers(1, 9))
@@ -263,15 +263,15 @@ def test_any_octets_are_events_or_protocol_errors(octets: bytes, portion: int) -
 # The source.
 
 
-def started() -> Source:
-    source = Source()
+def started() -> ScpSource:
+    source = ScpSource()
     assert not source.ready
     assert source.receive(b"\0") == []
     assert source.ready
     return source
 
 
-def sent(source: Source) -> bytes:
+def sent(source: ScpSource) -> bytes:
     return b"".join(source.data_to_send())
 
 
@@ -368,14 +368,14 @@ def test_refusals_and_ends() -> None:
     with pytest.raises(LocalProtocolError):
         source.send_data(b"abc")
     source.send_file("f", 0o644, 3)
-    assert source.receive(b"\x02scp: \x07full\n\0\0") == [Failed("scp: \\x07full")]
+    assert source.receive(b"\x02scp: \x07full\n\0\0") == [Aborted("scp: \\x07full")]
     assert not source.ready
     with pytest.raises(LocalProtocolError):
         source.receive(b"\0")
 
 
 def test_no_scp_on_the_other_side() -> None:
-    assert Source().receive(b"sh: scp: not found\n") == [Failed("sh: scp: not found")]
+    assert ScpSource().receive(b"sh: scp: not found\n") == [Aborted("sh: scp: not found")]
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_no_scp_on_the_other_side() -> None:
     [(b"\0\0", RemoteProtocolError), (b"\x01" + b"x" * 9000, PacketTooLarge)],
 )
 def test_sinks_that_break_the_rules(octets: bytes, error: type[Exception]) -> None:
-    source = Source()
+    source = ScpSource()
     with pytest.raises(error):
         source.receive(octets)
     with pytest.raises(LocalProtocolError):
@@ -392,12 +392,12 @@ def test_sinks_that_break_the_rules(octets: bytes, error: type[Exception]) -> No
 
 def test_a_sink_that_breaks_off() -> None:
     with pytest.raises(RemoteProtocolError, match="broke off"):
-        Source().receive_eof()
+        ScpSource().receive_eof()
 
 
 @given(st.binary(max_size=60), st.integers(1, 9))
 def test_any_answers_are_events_or_protocol_errors(octets: bytes, portion: int) -> None:
-    source = Source()
+    source = ScpSource()
     try:
         for at in range(0, len(octets), portion):
             source.receive(octets[at : at + portion])
@@ -410,7 +410,7 @@ def test_any_answers_are_events_or_protocol_errors(octets: bytes, portion: int) 
 
 
 def test_both_ends_back_to_back() -> None:
-    source, target = Source(), sink(["d"], recursive=True, preserve=True)
+    source, target = ScpSource(), sink(["d"], recursive=True, preserve=True)
 
     def run() -> list[object]:
         events: list[object] = []

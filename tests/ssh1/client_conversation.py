@@ -46,7 +46,7 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.options import ClientOptions, algorithms
 from nacre.protocol.requests import Exec, ExitStatus, PtyRequest, WindowChange
-from nacre.ssh1.engine import Client
+from nacre.ssh1.engine import SSH1Client
 
 DIRECTORY = Path(__file__).parent / "transcripts" / "servers"
 UPPITY = Path(__file__).parents[2] / "build" / "putty" / "uppity"
@@ -79,7 +79,7 @@ class ClientConversation:
             algorithms=offered,
             ssh1_ciphers=(how.get("cipher", "3des"),),
         )
-        self.engine = Client(options, random=random.Random(seed).randbytes)
+        self.engine = SSH1Client(options, random=random.Random(seed).randbytes)
         self.engine.start(0.0)
 
     def receive(self, octets: bytes) -> bytes:

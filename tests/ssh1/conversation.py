@@ -37,7 +37,7 @@ from nacre.protocol.asks import (
 from nacre.protocol.events import ConnectionEnded, Data, EofReceived, Event, RequestReceived
 from nacre.protocol.options import ServerOptions, algorithms
 from nacre.protocol.requests import ExitStatus, PtyRequest
-from nacre.ssh1.engine import Server
+from nacre.ssh1.engine import SSH1Server
 
 DIRECTORY = Path(__file__).parent / "transcripts"
 PASSWORD = "secret"
@@ -60,7 +60,7 @@ class Conversation:
             algorithms=algorithms(compression=["none", "zlib"]),
         )
         draw = random.Random(seed).randbytes
-        self.engine = Server(options, server_key=keys["server"], random=draw)
+        self.engine = SSH1Server(options, server_key=keys["server"], random=draw)
         self.ended = False
         self.engine.start(0.0)
 

@@ -31,7 +31,7 @@ from nacre.protocol.asks import (
     UserRequirement,
 )
 from nacre.protocol.options import SOFTWARE, ClientOptions, ServerOptions, algorithms
-from nacre.ssh1.engine import Client, Server
+from nacre.ssh1.engine import SSH1Client, SSH1Server
 from nacre.testing import Pair, agreeable, whole
 
 ANY: Requirement = (
@@ -116,13 +116,13 @@ def pair(
         answers_server=server or Taking(),
         split=split,
         engines=(
-            Client(
+            SSH1Client(
                 ClientOptions(
                     user="alice", algorithms=offered, ssh1_ciphers=names, limits=limits, trace=trace
                 ),
                 random=draw,
             ),
-            Server(
+            SSH1Server(
                 ServerOptions(
                     host_keys=(rsa1(host_bits),),
                     ssh1_ciphers=("3des", "blowfish", "des"),

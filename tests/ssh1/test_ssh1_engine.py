@@ -78,8 +78,8 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
-from nacre.ssh1.engine import Server
-from nacre.ssh1.messages import ChannelCloseConfirmation, PortOpen
+from nacre.ssh1 import messages as msg
+from nacre.ssh1.engine import SSH1Server
 from nacre.testing import PASSWORD, Pair, one_by_one
 from nacre.wire.codec import string, u32
 from ssh1.pair1 import BOTH, Taking, giving, logged_in, pair, rsa1, user_key
@@ -147,9 +147,11 @@ def test_the_smaller_modulus_encrypts_first(host: int, server: int) -> None:
 
 def test_a_server_needs_an_rsa1_host_key_of_another_size() -> None:
     with pytest.raises(ConfigurationError, match="host key of its own"):
-        Server(ServerOptions(host_keys=()), server_key=rsa1(768), random=random.randbytes)
+        SSH1Server(ServerOptions(host_keys=()), server_key=rsa1(768), random=random.randbytes)
     with pytest.raises(ConfigurationError, match="128"):
-        Server(ServerOptions(host_keys=(rsa1(832),)), server_key=rsa1(768), random=random.randbytes)
+        SSH1Server(
+            ServerOptions(host_keys=(rsa1(832),)), server_key=rsa1(768), random=random.randbytes
+        )
 
 
 def test_a_host_key_that_is_not_trusted_ends_it_before_a_key_is_sent() -> None:
@@ -291,7 +293,7 @@ def test_passwords_arrive_without_their_padding(length: int) -> None:
 
 def test_no_cipher_in_common() -> None:
     made = pair(cipher="blowfish")
-    assert isinstance(made.server, Server)
+    assert isinstance(made.server, SSH1Server)
     made.server._exchange._ciphers = ("des",)
     client = made.client
     client._exchange._ciphers = ("blowfish",)  # type: ignore[attr-defined]
@@ -611,7 +613,7 @@ def test_a_peer_that_takes_no_more_says_so_as_openssh_does() -> None:
     made = logged_in()
     ours, theirs = forwarded(made)
     peer = made.client.connection._channels[ours].peer  # type: ignore[attr-defined]
-    made.client._outbox.send(ChannelCloseConfirmation(peer))  # type: ignore[attr-defined]
+    made.client._outbox.send(msg.ChannelCloseConfirmation(peer))  # type: ignore[attr-defined]
     made.run()
     assert RequestReceived(theirs, EndOfWrite()) in made.server_events
     assert EofReceived(ours) in made.client_events
@@ -651,7 +653,7 @@ def test_remote_forwarding() -> None:
 
 def test_a_server_can_connect_nowhere_that_was_not_asked_for() -> None:
     made = logged_in()
-    made.server._outbox.send(PortOpen(9, "10.0.0.1", 22, string(b"")))  # type: ignore[attr-defined]
+    made.server._outbox.send(msg.PortOpen(9, "10.0.0.1", 22, string(b"")))  # type: ignore[attr-defined]
     made.run()
     assert not of(AskOpen, made.client_events)
     # The server hears no, for a channel that it knows nothing of.

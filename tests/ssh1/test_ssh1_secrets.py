@@ -6,11 +6,12 @@ import pytest
 
 from nacre.protocol.asks import Answer, Ask, AskAuthentication, TryKeyboardInteractive, TryPassword
 from nacre.protocol.events import MessageSeen
-from nacre.ssh1.messages import AuthPassword, AuthTISResponse, Msg
+from nacre.ssh1 import messages as msg
+from nacre.ssh1.messages import SSH1Msg
 from ssh1.pair1 import giving, logged_in
 
 
-def sent(way: Answer, number: Msg, software: str = "nacre") -> bytes:
+def sent(way: Answer, number: SSH1Msg, software: str = "nacre") -> bytes:
     """Return the first message of a number that a client sends which tries one way."""
 
     def answers(ask: Ask) -> Answer | None:
@@ -25,8 +26,8 @@ def sent(way: Answer, number: Msg, software: str = "nacre") -> bytes:
 
 
 def password(length: int, software: str = "nacre") -> bytes:
-    payload = sent(TryPassword("p" * length), Msg.CMSG_AUTH_PASSWORD, software)
-    return AuthPassword.decode(payload).password
+    payload = sent(TryPassword("p" * length), SSH1Msg.CMSG_AUTH_PASSWORD, software)
+    return msg.AuthPassword.decode(payload).password
 
 
 @pytest.mark.parametrize(("length", "padded"), [(1, 32), (31, 32), (32, 32), (33, 64)])
@@ -40,5 +41,5 @@ def test_servers_that_padding_spoils_get_none(software: str) -> None:
 
 
 def test_answers_to_challenges_are_not_padded() -> None:
-    payload = sent(TryKeyboardInteractive(), Msg.CMSG_AUTH_TIS_RESPONSE)
-    assert AuthTISResponse.decode(payload).response == b"forty-two"
+    payload = sent(TryKeyboardInteractive(), SSH1Msg.CMSG_AUTH_TIS_RESPONSE)
+    assert msg.AuthTISResponse.decode(payload).response == b"forty-two"

@@ -48,7 +48,7 @@ from nacre.protocol.events import (
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.requests import ExitStatus, Shell
-from nacre.ssh2.engine import Client, Server
+from nacre.ssh2.engine import SSH2Client, SSH2Server
 from nacre.testing import Pair, agreeable, host_key, one_by_one
 
 
@@ -180,7 +180,7 @@ def test_no_common_algorithm_names_both_lists() -> None:
 
 def test_a_server_without_a_fitting_host_key_does_not_start() -> None:
     with pytest.raises(ConfigurationError, match="no host key fits"):
-        Server(
+        SSH2Server(
             ServerOptions(host_keys=(host_key(),), algorithms=algorithms(host_key="rsa-sha2-512")),
             random=bytes,
         )
@@ -203,11 +203,11 @@ def test_a_refused_host_key_ends_the_connection() -> None:
 # --- version negotiation ---
 
 
-def fresh(role: str) -> Client | Server:
+def fresh(role: str) -> SSH2Client | SSH2Server:
     if role == "client":
-        engine: Client | Server = Client(ClientOptions(user="a"), random=bytes)
+        engine: SSH2Client | SSH2Server = SSH2Client(ClientOptions(user="a"), random=bytes)
     else:
-        engine = Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
+        engine = SSH2Server(ServerOptions(host_keys=(host_key(),)), random=bytes)
     engine.start(0.0)
     engine.take_output()
     return engine

@@ -24,36 +24,36 @@ from nacre.protocol.options import Algorithms, algorithms
 from nacre.protocol.phases import Role
 from nacre.ssh2 import routes
 from nacre.ssh2.auth.stages import AuthStage
-from nacre.ssh2.engine import Client, Server
-from nacre.ssh2.routes import Rest, Stage
+from nacre.ssh2.engine import SSH2Client, SSH2Server
+from nacre.ssh2.routes import Resting, Stage
 from nacre.ssh2.transport.kex import KexStage
 from nacre.testing import Pair, agreeable, host_key
 
 GEX = "diffie-hellman-group-exchange-sha256"
 
 CLIENT_STAGES: list[Stage] = [
-    Rest.FIRST_KEXINIT,
+    Resting.FIRST_KEXINIT,
     KexStage.REPLY,
     KexStage.GEX_GROUP,
     KexStage.GEX_REPLY,
     KexStage.NEWKEYS,
-    Rest.SERVICE,
+    Resting.SERVICE,
     AuthStage.CLIENT_IDLE,
     AuthStage.CLIENT_PASSWORD,
     AuthStage.CLIENT_PUBLICKEY_QUERY,
     AuthStage.CLIENT_INTERACTIVE,
-    Rest.CONNECTION,
+    Resting.CONNECTION,
 ]
 SERVER_STAGES: list[Stage] = [
-    Rest.FIRST_KEXINIT,
+    Resting.FIRST_KEXINIT,
     KexStage.INITIATE,
     KexStage.GEX_REQUEST,
     KexStage.GEX_INIT,
     KexStage.NEWKEYS,
-    Rest.SERVICE,
+    Resting.SERVICE,
     AuthStage.SERVER_REQUEST,
     AuthStage.SERVER_INTERACTIVE,
-    Rest.CONNECTION,
+    Resting.CONNECTION,
 ]
 
 PLAIN = frozenset({1, 2, 3, 4})
@@ -62,26 +62,26 @@ CHANNELS = frozenset({80, 81, 82, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100})
 
 # Written out once more on purpose: a change of the tables must be a change here.
 EXPECTED: dict[tuple[Role, Stage], frozenset[int]] = {
-    (Role.CLIENT, Rest.FIRST_KEXINIT): PLAIN | {20},
+    (Role.CLIENT, Resting.FIRST_KEXINIT): PLAIN | {20},
     (Role.CLIENT, KexStage.REPLY): frozenset({1, 31}),
     (Role.CLIENT, KexStage.GEX_GROUP): frozenset({1, 31}),
     (Role.CLIENT, KexStage.GEX_REPLY): frozenset({1, 33}),
     (Role.CLIENT, KexStage.NEWKEYS): frozenset({1, 21}),
-    (Role.CLIENT, Rest.SERVICE): KEYED | {6, 7},
+    (Role.CLIENT, Resting.SERVICE): KEYED | {6, 7},
     (Role.CLIENT, AuthStage.CLIENT_IDLE): KEYED | {7, 53},
     (Role.CLIENT, AuthStage.CLIENT_PASSWORD): KEYED | {7, 51, 52, 53, 60},
     (Role.CLIENT, AuthStage.CLIENT_PUBLICKEY_QUERY): KEYED | {7, 51, 53, 60},
     (Role.CLIENT, AuthStage.CLIENT_INTERACTIVE): KEYED | {7, 51, 52, 53, 60},
-    (Role.CLIENT, Rest.CONNECTION): KEYED | CHANNELS,
-    (Role.SERVER, Rest.FIRST_KEXINIT): PLAIN | {20},
+    (Role.CLIENT, Resting.CONNECTION): KEYED | CHANNELS,
+    (Role.SERVER, Resting.FIRST_KEXINIT): PLAIN | {20},
     (Role.SERVER, KexStage.INITIATE): frozenset({1, 30}),
     (Role.SERVER, KexStage.GEX_REQUEST): frozenset({1, 34}),
     (Role.SERVER, KexStage.GEX_INIT): frozenset({1, 32}),
     (Role.SERVER, KexStage.NEWKEYS): frozenset({1, 21}),
-    (Role.SERVER, Rest.SERVICE): KEYED | {5, 7},
+    (Role.SERVER, Resting.SERVICE): KEYED | {5, 7},
     (Role.SERVER, AuthStage.SERVER_REQUEST): KEYED | {50},
     (Role.SERVER, AuthStage.SERVER_INTERACTIVE): KEYED | {50, 61},
-    (Role.SERVER, Rest.CONNECTION): KEYED | CHANNELS | {50},
+    (Role.SERVER, Resting.CONNECTION): KEYED | CHANNELS | {50},
 }
 
 CASES = [(Role.CLIENT, stage) for stage in CLIENT_STAGES] + [
@@ -115,7 +115,7 @@ def answers(stage: Stage) -> object:
     return answer
 
 
-def at(role: Role, stage: Stage, chosen: Algorithms | None = None) -> Client | Server:
+def at(role: Role, stage: Stage, chosen: Algorithms | None = None) -> SSH2Client | SSH2Server:
     """Return an engine that a real peer has brought to ``stage``."""
     if chosen is None and stage.name.startswith("GEX"):
         chosen = algorithms(kex=GEX)
@@ -144,7 +144,7 @@ def at(role: Role, stage: Stage, chosen: Algorithms | None = None) -> Client | S
     raise AssertionError(f"{stage} was not reached")
 
 
-def receive(engine: Client | Server, payload: bytes) -> None:
+def receive(engine: SSH2Client | SSH2Server, payload: bytes) -> None:
     """Let ``engine`` take ``payload`` as the next packet, as if it had been opened."""
     payloads = [memoryview(payload)]
     engine._inbox.next = lambda: payloads.pop() if payloads else None  # type: ignore[method-assign]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nacre.errors import MalformedMessage
 from nacre.wire import codec
-from nacre.wire.codec import Reader
+from nacre.wire.codec import WireReader
 
 # RFC 4251 section 5 gives these mpints.
 MPINTS = {
@@ -21,13 +21,13 @@ MPINTS = {
 @pytest.mark.parametrize(("value", "octets"), MPINTS.items())
 def test_mpint_of_the_rfc(value: int, octets: str) -> None:
     assert codec.mpint(value).hex() == octets
-    assert Reader(bytes.fromhex(octets)).mpint() == value
+    assert WireReader(bytes.fromhex(octets)).mpint() == value
 
 
 @given(st.integers())
 def test_mpint_round_trip_is_shortest(value: int) -> None:
     encoded = codec.mpint(value)
-    assert Reader(encoded).mpint() == value
+    assert WireReader(encoded).mpint() == value
     body = encoded[4:]
     assert len(body) < 2 or body[0] not in (0, 0xFF) or (body[0] ^ body[1]) & 0x80
 
@@ -41,7 +41,7 @@ def test_mpint_round_trip_is_shortest(value: int) -> None:
     st.text(alphabet=st.characters(codec="utf-8")),
 )
 def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
-    reader = Reader(
+    reader = WireReader(
         codec.u8(a)
         + codec.boolean(b)
         + codec.u32(c)
@@ -77,7 +77,7 @@ def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
 )
 def test_malformed(octets: bytes, take: str) -> None:
     with pytest.raises(MalformedMessage):
-        getattr(Reader(octets), take)()
+        getattr(WireReader(octets), take)()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_malformed(octets: bytes, take: str) -> None:
     ],
 )
 def test_numbers_of_ssh1_whose_bits_are_counted_in_other_ways(octets: str, value: int) -> None:
-    reader = Reader(bytes.fromhex(octets))
+    reader = WireReader(bytes.fromhex(octets))
     assert reader.mpint1() == value
     reader.end()
 
@@ -101,7 +101,7 @@ def test_numbers_of_ssh1_whose_bits_are_counted_in_other_ways(octets: str, value
 def test_numbers_of_ssh1(value: int) -> None:
     made = codec.mpint1(value)
     assert made[:2] == value.bit_length().to_bytes(2, "big")
-    assert Reader(made).mpint1() == value
+    assert WireReader(made).mpint1() == value
 
 
 @pytest.mark.parametrize("value", [-1, 1 << 65535], ids=["negative", "too long"])
@@ -112,25 +112,25 @@ def test_numbers_that_ssh1_can_not_carry(value: int) -> None:
 
 def test_bytes_behind_the_last_field_are_malformed() -> None:
     with pytest.raises(MalformedMessage, match="2 bytes follow"):
-        Reader(b"ab").end()
+        WireReader(b"ab").end()
 
 
 def test_any_nonzero_octet_is_true() -> None:
-    assert Reader(b"\x42").boolean() is True
+    assert WireReader(b"\x42").boolean() is True
 
 
 def test_text_keeps_octets_that_are_no_utf8() -> None:
-    text = Reader(codec.string(b"a\xff")).text()
+    text = WireReader(codec.string(b"a\xff")).text()
     assert codec.text(text) == codec.string(b"a\xff")
 
 
 def test_string_is_not_a_view() -> None:
     buffer = bytearray(codec.string(b"abc"))
-    value = Reader(memoryview(buffer)).string()
+    value = WireReader(memoryview(buffer)).string()
     buffer[:] = bytes(len(buffer))
     assert value == b"abc"
 
 
 def test_name_list() -> None:
-    assert Reader(codec.name_list(["a", "b@c"])).name_list() == ("a", "b@c")
-    assert Reader(codec.name_list([])).name_list() == ()
+    assert WireReader(codec.name_list(["a", "b@c"])).name_list() == ("a", "b@c")
+    assert WireReader(codec.name_list([])).name_list() == ()

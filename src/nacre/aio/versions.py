@@ -16,7 +16,7 @@ from nacre.errors import ConfigurationError, DisconnectCode, VersionError
 from nacre.limits import Limits
 from nacre.protocol.asks import Answer
 from nacre.protocol.banner import BannerReader
-from nacre.protocol.engine import Connection, Engine
+from nacre.protocol.engine import ConnectionLayer, Engine
 from nacre.protocol.events import Event
 from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
@@ -64,14 +64,14 @@ def client_engine(options: ClientOptions, protocols: Sequence[int]) -> Engine:
     """
     chosen = check_protocols(protocols)
     if chosen == {2}:
-        return ssh2.Client(options, random=os.urandom)
+        return ssh2.SSH2Client(options, random=os.urandom)
 
     from nacre.ssh1 import engine as ssh1
 
-    old = ssh1.Client(options, random=os.urandom)
+    old = ssh1.SSH1Client(options, random=os.urandom)
     if 2 not in chosen:
         return old
-    return _Client(ssh2.Client(options, random=os.urandom), old, options.limits)
+    return _Client(ssh2.SSH2Client(options, random=os.urandom), old, options.limits)
 
 
 def server_engines(protocols: Sequence[int]) -> Engines:
@@ -81,7 +81,7 @@ def server_engines(protocols: Sequence[int]) -> Engines:
     """
     chosen = check_protocols(protocols)
     if chosen == {2}:
-        return lambda options: ssh2.Server(options, random=os.urandom)
+        return lambda options: ssh2.SSH2Server(options, random=os.urandom)
     return _Servers(both=2 in chosen)
 
 
@@ -99,10 +99,10 @@ class _Servers:
         from nacre.ssh1 import engine as ssh1
 
         options = replace(options, announce="1.99" if self._both else SSH1)
-        old = ssh1.Server(options, server_key=self._server_key(options), random=os.urandom)
+        old = ssh1.SSH1Server(options, server_key=self._server_key(options), random=os.urandom)
         if not self._both:
             return old
-        return _Server(ssh2.Server(options, random=os.urandom), old, options.limits)
+        return _Server(ssh2.SSH2Server(options, random=os.urandom), old, options.limits)
 
     def _server_key(self, options: ServerOptions) -> RSA1PrivateKey:
         from nacre.ssh1.engine import host_key
@@ -158,7 +158,7 @@ class _Choosing:
         return self._engine.phase
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> ConnectionLayer:
         return self._engine.connection
 
     @property

@@ -15,7 +15,7 @@ from nacre.aio.dial import dial
 from nacre.aio.versions import PROTOCOLS, client_engine
 from nacre.aio.waiting import Opening
 from nacre.client.agent import Agent
-from nacre.client.connection import Connection, Credentials, HostKeyCheck
+from nacre.client.connection import Connection, HostKeyCheck, LoginAnswers
 from nacre.client.identities import Identities
 from nacre.client.trust import KnownHostsFile
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
@@ -58,7 +58,7 @@ def connect(
     agent: bool = True,
     known_hosts: Path | Sequence[Path] | Default = DEFAULT,
     trust: HostKeyCheck | None = None,
-    credentials: Credentials | None = None,
+    credentials: LoginAnswers | None = None,
     algorithms: Algorithms | None = None,
     profile: Profile = "default",
     protocols: Sequence[int] = PROTOCOLS,

@@ -86,7 +86,7 @@ class HostKeyCheck(Protocol):
         """
 
 
-class Credentials(Protocol):
+class LoginAnswers(Protocol):
     """Says who the user is. An error that is raised here ends the attempt, or the connection."""
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
@@ -130,7 +130,7 @@ class Connection(BaseConnection):
         port: int,
         user: str,
         trust: HostKeyCheck,
-        credentials: Credentials,
+        credentials: LoginAnswers,
         keepalive: float | None,
         keepalive_count: int,
         trace: Trace | None,

@@ -48,7 +48,7 @@ _logger = logging.getLogger("nacre.client")
 _NEGOTIATION = 30.0
 """Seconds a program has to tell the SOCKS proxy where it wants to go."""
 
-Place: TypeAlias = tuple[str, int]
+Endpoint: TypeAlias = tuple[str, int]
 """A host and a port."""
 
 
@@ -163,7 +163,7 @@ class Forwards:
 
     def __init__(self, connection: BaseConnection) -> None:
         self._connection = connection
-        self._remote: dict[Place, Place] = {}
+        self._remote: dict[Endpoint, Endpoint] = {}
         self._agent: str | None = None
 
     # --- connections that we ask the server for ---
@@ -184,21 +184,21 @@ class Forwards:
             raise
         return tunnel
 
-    async def local(self, place: Place, listen: Place) -> Listener:
+    async def local(self, place: Endpoint, listen: Endpoint) -> Listener:
         """See :meth:`Connection.forward_local`."""
         return await self._listen(listen, partial(self._take, place))
 
-    async def dynamic(self, listen: Place) -> Listener:
+    async def dynamic(self, listen: Endpoint) -> Listener:
         """See :meth:`Connection.forward_dynamic`."""
         return await self._listen(listen, partial(self._take, None))
 
-    async def _listen(self, listen: Place, take: Take) -> Listener:
+    async def _listen(self, listen: Endpoint, take: Take) -> Listener:
         self._connection.check()
         sockets = await bind(*listen)
         listening = Listening(self._connection, sockets, take)
         return Listener(listen[0], sockets[0].getsockname()[1], listening)
 
-    async def _take(self, place: Place | None, sock: socket.socket, originator: Any) -> None:
+    async def _take(self, place: Endpoint | None, sock: socket.socket, originator: Any) -> None:
         """Carry a connection to ``place``, or to where the program says that made it."""
         negotiation = Negotiation(sock) if place is None else None
         carried = False
@@ -220,14 +220,14 @@ class Forwards:
             if not carried:
                 sock.close()
 
-    def _tell(self, place: Place | str, error: Exception) -> None:
+    def _tell(self, place: Endpoint | str, error: Exception) -> None:
         where = place if isinstance(place, str) else f"{place[0]} port {place[1]}"
         if not self._connection.ended:
             _logger.warning("forwarding to %s failed: %s", safe(where), error)
 
     # --- connections that the server offers ---
 
-    async def remote(self, place: Place, listen: Place) -> Listener:
+    async def remote(self, place: Endpoint, listen: Endpoint) -> Listener:
         """See :meth:`Connection.forward_remote`."""
         connection = self._connection
         host, port = listen
@@ -277,7 +277,7 @@ class Forwards:
             return
         await grant(connection, ask, sock)
 
-    def _place(self, ask: AskOpen) -> Place | str | None:
+    def _place(self, ask: AskOpen) -> Endpoint | str | None:
         """Return where a channel goes; some servers name other addresses than we asked for."""
         if ask.channel_type == AGENT_CHANNEL:
             return self._agent
@@ -293,7 +293,7 @@ class Forwards:
         return places[0] if len(places) == 1 else None
 
 
-async def _connect(place: Place | str) -> socket.socket:
+async def _connect(place: Endpoint | str) -> socket.socket:
     """Connect to a host and port, or to a Unix socket.
 
     :raises ConnectFailed: nobody answers there.

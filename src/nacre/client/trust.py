@@ -38,7 +38,7 @@ _WORST_FIRST = (Verdict.REVOKED, Verdict.TRUSTED, Verdict.CHANGED, Verdict.UNKNO
 
 
 @value
-class Place:
+class Location:
     """A line of a file, as ``file:line``."""
 
     path: Path
@@ -61,7 +61,7 @@ class NewHost:
     name: str
     address: str
     key: PublicKey
-    other_types: tuple[Place, ...]
+    other_types: tuple[Location, ...]
 
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
@@ -170,7 +170,7 @@ class KnownHostsFile:
 
     def _find(
         self, host: str, port: int, address: str, key: PublicKey
-    ) -> tuple[Verdict, list[Place], list[Place]]:
+    ) -> tuple[Verdict, list[Location], list[Location]]:
         found = [(path, self._load(path).check(host, port, key, address)) for path in self._all]
         verdicts = {finding.verdict for _, finding in found} | {Verdict.UNKNOWN}
         verdict = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
@@ -178,7 +178,7 @@ class KnownHostsFile:
         others = [(path, f.other_types) for path, f in found]
         return verdict, _places(entries), _places(others)
 
-    def _changed(self, name: str, places: list[Place], key: PublicKey) -> None:
+    def _changed(self, name: str, places: list[Location], key: PublicKey) -> None:
         place = places[0]
         error = HostKeyChanged(
             f"the {family(key.type)} host key of {name} has changed: someone may be listening in, "
@@ -192,7 +192,7 @@ class KnownHostsFile:
         self._alarm(f"WARNING: {error}")
 
     async def _unknown(
-        self, host: str, port: int, address: str, key: PublicKey, others: list[Place]
+        self, host: str, port: int, address: str, key: PublicKey, others: list[Location]
     ) -> None:
         name = safe(host_name(host, port))
         if self._strict == "yes" or (self._strict == "ask" and self._confirm is None):
@@ -230,8 +230,8 @@ def _expand(paths: Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:
     return tuple(Path(os.path.expanduser(path)) for path in paths)
 
 
-def _places(found: Iterable[tuple[Path, tuple[KnownHost, ...]]]) -> list[Place]:
-    return [Place(path, entry) for path, entries in found for entry in entries]
+def _places(found: Iterable[tuple[Path, tuple[KnownHost, ...]]]) -> list[Location]:
+    return [Location(path, entry) for path, entries in found for entry in entries]
 
 
 def _append(path: Path, line: str, host: str, port: int, key: PublicKey) -> None:

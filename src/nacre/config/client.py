@@ -8,11 +8,10 @@ Configuration files are not read yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from nacre.config import values
-from nacre.config.values import RekeyLimit
+from nacre.config.values import LogLevel, RekeyLimit
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Algorithms, algorithms
 from nacre.value import value
@@ -23,19 +22,6 @@ if TYPE_CHECKING:
 Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
 SessionKind = Literal["default", "none", "subsystem"]
-
-
-class LogLevel(IntEnum):
-    """How much is said on standard error."""
-
-    QUIET = 0
-    FATAL = 1
-    ERROR = 2
-    INFO = 3
-    VERBOSE = 4
-    DEBUG1 = 5
-    DEBUG2 = 6
-    DEBUG3 = 7
 
 
 @value(kw_only=True)
@@ -211,7 +197,6 @@ _STRICT = {
     "accept-new": "accept-new",
     "ask": "ask",
 }
-_LEVELS = {level.name.lower(): level for level in LogLevel} | {"debug": LogLevel.DEBUG1}
 
 _WORDS: dict[str, tuple[str, _Parse]] = {
     "AddressFamily": ("address_family", _words_of("any", "inet", "inet6")),
@@ -241,7 +226,7 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "KbdInteractiveDevices": ("kbd_interactive_devices", values.one_word),
     "KexAlgorithms": ("kex_algorithms", _list_of("kex")),
     "LocalForward": ("local_forwards", _forward("local")),
-    "LogLevel": ("log_level", _one_of(_LEVELS)),
+    "LogLevel": ("log_level", _one_of(values.LOG_LEVELS)),
     "MACs": ("macs", _list_of("MAC")),
     "NumberOfPasswordPrompts": ("password_prompts", _number(1)),
     "PasswordAuthentication": ("password_authentication", values.boolean),

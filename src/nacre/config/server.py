@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nacre.config import values
-from nacre.config.values import RekeyLimit
+from nacre.config.values import LogLevel, RekeyLimit
 from nacre.errors import KeyFormatError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms
@@ -20,20 +19,6 @@ if TYPE_CHECKING:
 _MOST = 100_000
 
 
-class LogLevel(IntEnum):
-    """How much is logged; each level includes those before it."""
-
-    QUIET = 0
-    FATAL = 1
-    ERROR = 2
-    INFO = 3
-    VERBOSE = 4
-    DEBUG1 = 5
-    DEBUG2 = 6
-    DEBUG3 = 7
-
-
-_LOG_LEVELS = {level.name.lower(): level for level in LogLevel} | {"debug": LogLevel.DEBUG1}
 _FORWARDING = {
     "yes": frozenset({"local", "remote"}),
     "all": frozenset({"local", "remote"}),
@@ -187,7 +172,7 @@ _WORDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "Banner": ("banner", _banner),
     "ClientAliveInterval": ("client_alive_interval", values.seconds),
     "ClientAliveCountMax": ("client_alive_count_max", _number(0)),
-    "LogLevel": ("log_level", _one_of(_LOG_LEVELS)),
+    "LogLevel": ("log_level", _one_of(values.LOG_LEVELS)),
     "AllowTcpForwarding": ("allow_tcp_forwarding", _one_of(_FORWARDING)),
     "AllowAgentForwarding": ("allow_agent_forwarding", values.boolean),
     "DisableForwarding": ("disable_forwarding", values.boolean),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import IntEnum
 from typing import TypeVar
 
 from nacre.errors import ConfigurationError
@@ -16,6 +17,23 @@ from nacre.value import value
 from nacre.wire.text import safe
 
 T = TypeVar("T")
+
+
+class LogLevel(IntEnum):
+    """How much is logged; each level includes those before it."""
+
+    QUIET = 0
+    FATAL = 1
+    ERROR = 2
+    INFO = 3
+    VERBOSE = 4
+    DEBUG1 = 5
+    DEBUG2 = 6
+    DEBUG3 = 7
+
+
+LOG_LEVELS = {level.name.lower(): level for level in LogLevel} | {"debug": LogLevel.DEBUG1}
+"""What OpenSSH calls the levels."""
 
 BOOLEAN = {"yes": True, "true": True, "no": False, "false": False}
 """What OpenSSH takes for yes and no."""

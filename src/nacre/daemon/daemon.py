@@ -27,7 +27,7 @@ from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
 from nacre.daemon.log import StderrLog
 from nacre.daemon.memory import give_back_memory
 from nacre.daemon.processes.child import Program
-from nacre.daemon.processes.file_process import Files, command_line, environment
+from nacre.daemon.processes.file_process import FileRoot, command_line, environment
 from nacre.daemon.processes.processes import Processes
 from nacre.daemon.sockets import bind, show
 from nacre.daemon.state import open_state
@@ -213,7 +213,7 @@ class Sessions:
             await _say(session, f"can't start {login.shell}: {reason}")
             return NOT_STARTED
 
-    async def _serve_files(self, session: Session, login: Login, files: Files) -> int | None:
+    async def _serve_files(self, session: Session, login: Login, files: FileRoot) -> int | None:
         """Serve files here, or in a process that has the rights of the user's account."""
         session.terminal = None
         try:
@@ -242,7 +242,7 @@ async def _lend_agent(session: Session, login: Login, stack: AsyncExitStack) -> 
         session.environment["SSH_AUTH_SOCK"] = socket.path
 
 
-def _files(session: Session, login: Login) -> Files | None:
+def _files(session: Session, login: Login) -> FileRoot | None:
     """Return what a session serves when it is sftp, or a virtual user's scp; otherwise None."""
     if login.key.command is not None:
         return None  # what the user's key demands is run, whatever is asked for
@@ -252,7 +252,7 @@ def _files(session: Session, login: Login) -> Files | None:
     return None
 
 
-def _service(session: Session, login: Login, files: Files) -> Program:
+def _service(session: Session, login: Login, files: FileRoot) -> Program:
     account, arguments = login.account, command_line(files)
     return Program(
         path=arguments[0],

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from nacre.config.server import LogLevel
+from nacre.config.values import LogLevel
 
 _PLAIN = re.compile(r"[!#-<>-~]+")  # visible US-ASCII without the quote and the equals sign
 

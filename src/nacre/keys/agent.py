@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.value import value
-from nacre.wire.codec import Buffer, Reader, mpint, mpint1, string, u8, u32
+from nacre.wire.codec import Buffer, WireReader, mpint, mpint1, string, u8, u32
 
 MAXIMUM_MESSAGE = 256 * 1024
 """Octets of one message; OpenSSH's agent takes as many."""
@@ -83,7 +83,7 @@ def request_rsa_response(blob: bytes, data: bytes) -> bytes:
 
     :param data: the session id of 16 octets, and the challenge as it was sent.
     """
-    reader = Reader(blob)
+    reader = WireReader(blob)
     reader.string()
     e, n = reader.mpint(), reader.mpint()
     challenge = int.from_bytes(data[_SESSION_ID:], "big")
@@ -107,7 +107,7 @@ def decode_rsa_identities(answer: bytes) -> list[Identity]:
     return _listed(reader, _rsa_identity)
 
 
-def _rsa_identity(reader: Reader) -> Identity:
+def _rsa_identity(reader: WireReader) -> Identity:
     reader.u32()  # bits
     e, n = reader.mpint1(), reader.mpint1()
     return Identity(string(_RSA1) + mpint(e) + mpint(n), reader.text())
@@ -163,7 +163,7 @@ def decode_identities(answer: bytes) -> list[Identity]:
     return _listed(reader, lambda one: Identity(one.string(), one.text()))
 
 
-def _listed(reader: Reader, take: Callable[[Reader], Identity]) -> list[Identity]:
+def _listed(reader: WireReader, take: Callable[[WireReader], Identity]) -> list[Identity]:
     try:
         count = reader.u32()
         if count > MAXIMUM_IDENTITIES:
@@ -193,9 +193,9 @@ def decode_signature(answer: bytes) -> bytes:
     return signature
 
 
-def _open(answer: bytes, expected: AgentMessage, deed: str) -> Reader:
+def _open(answer: bytes, expected: AgentMessage, deed: str) -> WireReader:
     if answer[:1] == u8(AgentMessage.FAILURE):
         raise UnusableKey(f"the agent refuses to {deed}")
     if answer[:1] != u8(expected):
         raise UnusableKey(f"the agent answers with the message {answer[:1].hex() or 'of no bytes'}")
-    return Reader(answer, 1)
+    return WireReader(answer, 1)

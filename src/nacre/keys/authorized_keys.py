@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PublicKey
 from nacre.keys.files import load_public
-from nacre.keys.key_options import NO_OPTIONS, Options, parse_options
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 from nacre.keys.rsa1_text import is_line
 
-__all__ = ["AuthorizedKey", "AuthorizedKeys", "Options", "parse"]
+__all__ = ["AuthorizedKey", "AuthorizedKeys", "parse"]
 
 
 # How the names of key types begin, and those of no options. An RSA1 key's line begins with digits.
@@ -33,7 +33,7 @@ class AuthorizedKey:
     """
 
     key: PublicKey
-    options: Options
+    options: KeyOptions
     comment: str
     line_number: int
 

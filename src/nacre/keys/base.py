@@ -7,7 +7,7 @@ from base64 import b64encode
 
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys.fingerprint import fingerprint
-from nacre.wire.codec import Reader, string
+from nacre.wire.codec import WireReader, string
 from nacre.wire.text import safe
 
 
@@ -40,7 +40,7 @@ class PublicKey(ABC):
         """
         if algorithm not in self.signature_algorithms:
             return False
-        reader = Reader(signature)
+        reader = WireReader(signature)
         try:
             name, made = reader.string(), reader.string()
             reader.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nacre.crypto.sign_dsa import DSAParameters, DSASigner, DSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.wire.codec import Reader, mpint
+from nacre.wire.codec import WireReader, mpint
 
 DSA = "ssh-dss"
 DEFAULT_BITS = 1024
@@ -24,7 +24,7 @@ class DSAPublicKey(PublicKey):
         self._verifier = verifier
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> DSAPublicKey:
+    def decode(cls, type: str, reader: WireReader) -> DSAPublicKey:
         """Take the fields behind the type's name."""
         p, q, g, y = (reader.mpint() for _ in range(4))
         return cls(DSAVerifier(DSAParameters(p, q, g), y))
@@ -53,7 +53,7 @@ class DSAPrivateKey(PrivateKey):
         return cls(DSASigner.generate(DEFAULT_BITS))
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> DSAPrivateKey:
+    def decode(cls, type: str, reader: WireReader) -> DSAPrivateKey:
         """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
         p, q, g, y, x = (reader.mpint() for _ in range(5))
         return cls(DSASigner(DSAParameters(p, q, g), y, x))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.wire.codec import Reader, mpint, string
+from nacre.wire.codec import WireReader, mpint, string
 from nacre.wire.text import safe
 
 _PREFIX = "ecdsa-sha2-"
 _BITS = {"nistp256": 256, "nistp384": 384, "nistp521": 521}
 
 
-def _take_curve(type: str, reader: Reader) -> str:
+def _take_curve(type: str, reader: WireReader) -> str:
     curve = type.removeprefix(_PREFIX)
     named = reader.string()
     if named != curve.encode("ascii"):
@@ -32,12 +32,12 @@ class ECDSAPublicKey(PublicKey):
         self._verifier = verifier
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> ECDSAPublicKey:
+    def decode(cls, type: str, reader: WireReader) -> ECDSAPublicKey:
         """Take the fields behind the type's name (RFC 5656 section 3.1)."""
         return cls(ECDSAVerifier(_take_curve(type, reader), reader.string()))
 
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
-        reader = Reader(made)
+        reader = WireReader(made)
         r, s = reader.mpint(), reader.mpint()
         reader.end()
         return self._verifier.verify(r, s, data)
@@ -61,7 +61,7 @@ class ECDSAPrivateKey(PrivateKey):
         return cls(ECDSASigner.generate(curve))
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> ECDSAPrivateKey:
+    def decode(cls, type: str, reader: WireReader) -> ECDSAPrivateKey:
         """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
         curve = _take_curve(type, reader)
         point, secret = reader.string(), reader.mpint()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.wire.codec import Reader, string
+from nacre.wire.codec import WireReader, string
 
 ED25519 = "ssh-ed25519"
 
@@ -20,7 +20,7 @@ class Ed25519PublicKey(PublicKey):
         self._verifier = verifier
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> Ed25519PublicKey:
+    def decode(cls, type: str, reader: WireReader) -> Ed25519PublicKey:
         """Take the fields behind the type's name (RFC 8709 section 4)."""
         return cls(Ed25519Verifier(reader.string()))
 
@@ -45,7 +45,7 @@ class Ed25519PrivateKey(PrivateKey):
         return cls(Ed25519Signer.generate())
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> Ed25519PrivateKey:
+    def decode(cls, type: str, reader: WireReader) -> Ed25519PrivateKey:
         """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
         public, secret = reader.string(), reader.string()
         signer = Ed25519Signer(secret[:32])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
-from nacre.wire.codec import Reader, string
+from nacre.wire.codec import WireReader, string
 from nacre.wire.text import safe
 
 __all__ = [
@@ -78,7 +78,7 @@ def decode_public(blob: bytes) -> PublicKey:
 
     :raises KeyFormatError: when it holds none, or one whose numbers can't be used.
     """
-    reader = Reader(blob)
+    reader = WireReader(blob)
     try:
         type = reader.text()
         key = _family(type)[0].decode(type, reader)
@@ -90,7 +90,7 @@ def decode_public(blob: bytes) -> PublicKey:
     return key
 
 
-def decode_private(reader: Reader) -> PrivateKey:
+def decode_private(reader: WireReader) -> PrivateKey:
     """Take a private key as openssh-key-v1 has it: the type's name, the fields, the comment.
 
     :raises KeyFormatError: when it holds none, or one whose numbers can't be used.

@@ -18,7 +18,7 @@ HostPort: TypeAlias = tuple[str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class KeyOptions:
     """What a line demands of a login, and what it lets it do.
 
     :ivar command: run instead of whatever the client asks for.
@@ -69,10 +69,10 @@ class Options:
         return None
 
 
-NO_OPTIONS = Options()
+NO_OPTIONS = KeyOptions()
 
 
-def parse_options(text: str) -> Options:
+def parse_options(text: str) -> KeyOptions:
     """Return what ``text``, options joined by commas, says. Later ones overrule ``restrict``.
 
     :raises KeyFormatError: for an option that is unknown, malformed or given twice.
@@ -124,11 +124,11 @@ _FLAGS: dict[str, dict[str, Any]] = {
 }
 
 
-def _command(options: Options, value: str) -> Options:
+def _command(options: KeyOptions, value: str) -> KeyOptions:
     return replace(options, command=value)
 
 
-def _environment(options: Options, value: str) -> Options:
+def _environment(options: KeyOptions, value: str) -> KeyOptions:
     name, equals, content = value.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise KeyFormatError(f"environment={safe(value, 32)!r} is not NAME=value")
@@ -137,7 +137,7 @@ def _environment(options: Options, value: str) -> Options:
     return replace(options, environment=(*options.environment, (name, content)))
 
 
-def _from(options: Options, value: str) -> Options:
+def _from(options: KeyOptions, value: str) -> KeyOptions:
     patterns = tuple(value.split(","))
     for pattern in patterns:
         bare = pattern.removeprefix("!")
@@ -151,7 +151,7 @@ def _from(options: Options, value: str) -> Options:
     return replace(options, sources=patterns)
 
 
-def _expiry_time(options: Options, value: str) -> Options:
+def _expiry_time(options: KeyOptions, value: str) -> KeyOptions:
     digits = value.removesuffix("UTC").removesuffix("Z")
     form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
     try:
@@ -166,11 +166,11 @@ def _expiry_time(options: Options, value: str) -> Options:
     return replace(options, expires=expires)
 
 
-def _permit_open(options: Options, value: str) -> Options:
+def _permit_open(options: KeyOptions, value: str) -> KeyOptions:
     return replace(options, permit_open=(*options.permit_open, host_port(value, None)))
 
 
-def _permit_listen(options: Options, value: str) -> Options:
+def _permit_listen(options: KeyOptions, value: str) -> KeyOptions:
     return replace(options, permit_listen=(*options.permit_listen, host_port(value, "*")))
 
 
@@ -191,20 +191,20 @@ def host_port(value: str, default_host: str | None) -> HostPort:
     raise KeyFormatError(f"{safe(value, 64)!r} is no host and port")
 
 
-def _tunnel(options: Options, value: str) -> Options:
+def _tunnel(options: KeyOptions, value: str) -> KeyOptions:
     if not re.fullmatch(r"any|[0-9]+|(any|[0-9]+):(any|[0-9]+)", value):
         raise KeyFormatError(f"tunnel={safe(value, 32)!r} is no tun device")
     return replace(options, tunnel=value)
 
 
-def _principals(options: Options, value: str) -> Options:
+def _principals(options: KeyOptions, value: str) -> KeyOptions:
     names = tuple(value.split(","))
     if "" in names:
         raise KeyFormatError("principals= holds an empty name")
     return replace(options, principals=names)
 
 
-_VALUES: dict[str, Callable[[Options, str], Options]] = {
+_VALUES: dict[str, Callable[[KeyOptions, str], KeyOptions]] = {
     "command": _command,
     "environment": _environment,
     "from": _from,

@@ -17,7 +17,7 @@ from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_private, decode_public, encode_private
 from nacre.value import value
-from nacre.wire.codec import Reader, string, u32
+from nacre.wire.codec import WireReader, string, u32
 from nacre.wire.text import safe
 
 BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -67,7 +67,7 @@ def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
     :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
     """
     try:
-        return _decode(Reader(_unarmor(data)), passphrase)
+        return _decode(WireReader(_unarmor(data)), passphrase)
     except MalformedMessage as error:
         raise KeyFormatError(f"the private key file is damaged: {error}") from error
 
@@ -77,7 +77,7 @@ def public_half(data: bytes) -> PublicKey:
 
     :raises KeyFormatError: when the file is damaged, or holds more than one key.
     """
-    reader = Reader(_unarmor(data))
+    reader = WireReader(_unarmor(data))
     try:
         for _ in ("cipher", "derivation", "options"):
             reader.string()
@@ -143,7 +143,7 @@ def _unarmor(data: bytes) -> bytes:
     return octets[len(_MAGIC) :]
 
 
-def _decode(reader: Reader, passphrase: bytes | None) -> PrivateKey:
+def _decode(reader: WireReader, passphrase: bytes | None) -> PrivateKey:
     name, derivation, options = reader.text(), reader.text(), reader.string()
     cipher = _CIPHERS.get(name)
     if cipher is None:
@@ -173,7 +173,7 @@ def _decode(reader: Reader, passphrase: bytes | None) -> PrivateKey:
 def _decrypt(
     name: str, cipher: _Cipher, options: bytes, section: bytes, passphrase: bytes | None
 ) -> bytes:
-    reader = Reader(options)
+    reader = WireReader(options)
     salt, rounds = reader.string(), reader.u32()
     reader.end()
     if not salt or not 1 <= rounds <= MAXIMUM_ROUNDS:
@@ -202,7 +202,7 @@ def _derive(cipher: _Cipher, passphrase: bytes, salt: bytes, rounds: int) -> tup
 
 
 def _decode_section(section: bytes, *, encrypted: bool) -> PrivateKey:
-    reader = Reader(section)
+    reader = WireReader(section)
     if reader.u32() != reader.u32():
         # The two are equal in every file: they tell a right passphrase from a wrong one.
         if encrypted:

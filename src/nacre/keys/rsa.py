@@ -5,7 +5,7 @@ from __future__ import annotations
 from nacre.crypto.sign_rsa import RSA_BITS, RSANumbers, RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.wire.codec import Reader, mpint
+from nacre.wire.codec import WireReader, mpint
 
 RSA = "ssh-rsa"
 DEFAULT_BITS = 3072
@@ -24,7 +24,7 @@ class RSAPublicKey(PublicKey):
         self._verifier = verifier
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> RSAPublicKey:
+    def decode(cls, type: str, reader: WireReader) -> RSAPublicKey:
         """Take the fields behind the type's name."""
         e, n = reader.mpint(), reader.mpint()
         return cls(RSAVerifier(n, e))
@@ -52,7 +52,7 @@ class RSAPrivateKey(PrivateKey):
         return cls(RSASigner.generate(bits))
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> RSAPrivateKey:
+    def decode(cls, type: str, reader: WireReader) -> RSAPrivateKey:
         """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
         n, e, d, iqmp, p, q = (reader.mpint() for _ in range(6))
         return cls(RSASigner(RSANumbers(n=n, e=e, d=d, p=p, q=q, iqmp=iqmp)))

@@ -17,7 +17,7 @@ from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.fingerprint import fingerprint
 from nacre.keys.rsa1_text import BEGIN, RSA1, is_line
-from nacre.wire.codec import Reader, mpint, mpint1, string, u8, u32
+from nacre.wire.codec import WireReader, mpint, mpint1, string, u8, u32
 
 DEFAULT_BITS = 2048
 
@@ -44,7 +44,7 @@ class RSA1PublicKey(PublicKey):
         self.verifier = verifier
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> RSA1PublicKey:
+    def decode(cls, type: str, reader: WireReader) -> RSA1PublicKey:
         """Take the fields behind the type's name."""
         e, n = reader.mpint(), reader.mpint()
         return cls(RSA1Verifier(n, e))
@@ -85,7 +85,7 @@ class RSA1PrivateKey(PrivateKey):
         return cls(RSA1Signer.generate(bits))
 
     @classmethod
-    def decode(cls, type: str, reader: Reader) -> RSA1PrivateKey:
+    def decode(cls, type: str, reader: WireReader) -> RSA1PrivateKey:
         """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
         n, e, d, iqmp, p, q = (reader.mpint() for _ in range(6))
         return cls(RSA1Signer(RSANumbers(n=n, e=e, d=d, p=p, q=q, iqmp=iqmp)))
@@ -127,7 +127,7 @@ def decode(data: bytes, passphrase: bytes | None) -> RSA1PrivateKey:
     :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
     """
     try:
-        reader = Reader(data, len(BEGIN))
+        reader = WireReader(data, len(BEGIN))
         cipher, public, comment = _decode_front(reader)
         encrypted = cipher != _PLAIN
         if encrypted and not passphrase:
@@ -148,12 +148,12 @@ def public_half(data: bytes) -> RSA1PublicKey:
     :raises KeyFormatError: when it is damaged.
     """
     try:
-        return _decode_front(Reader(data, len(BEGIN)))[1]
+        return _decode_front(WireReader(data, len(BEGIN)))[1]
     except MalformedMessage as error:
         raise KeyFormatError(f"the private key file is damaged: {error}") from error
 
 
-def _decode_front(reader: Reader) -> tuple[int, RSA1PublicKey, str]:
+def _decode_front(reader: WireReader) -> tuple[int, RSA1PublicKey, str]:
     cipher = reader.u8()
     if cipher not in (_PLAIN, _ENCRYPTED):
         raise KeyFormatError(f"the private key is encrypted with cipher {cipher}: 3DES is taken")
@@ -170,7 +170,7 @@ def _decode_secret(
         if encrypted:
             raise PassphraseRequired("the passphrase is wrong, or the private key is damaged")
         raise KeyFormatError("the private key file is damaged")
-    reader = Reader(secret, 4)
+    reader = WireReader(secret, 4)
     try:
         d, iqmp, q, p = (reader.mpint1() for _ in range(4))
         verifier = public.verifier

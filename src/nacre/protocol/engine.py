@@ -12,7 +12,7 @@ from nacre.protocol.requests import Request
 from nacre.wire.codec import Buffer
 
 
-class Connection(Protocol):
+class ConnectionLayer(Protocol):
     """Phases 4 and 5: channels and requests. Numbers of channels are this side's.
 
     Every method raises :class:`~nacre.errors.LocalProtocolError` when the call is not legal now,
@@ -59,7 +59,7 @@ class Engine(Protocol):
         """Where the connection stands."""
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> ConnectionLayer:
         """Channels and requests.
 
         :raises LocalProtocolError: before authentication is done, and after the end.

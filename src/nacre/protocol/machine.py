@@ -12,7 +12,7 @@ from nacre.errors import (
 from nacre.protocol.asks import Answer, Asks
 from nacre.protocol.banner import BannerReader, identification
 from nacre.protocol.events import ConnectionEnded, Event
-from nacre.protocol.options import Options
+from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.wire.text import safe
 
@@ -26,7 +26,7 @@ class Machine:
 
     role: Role
 
-    def __init__(self, options: Options, announce: str) -> None:
+    def __init__(self, options: EngineOptions, announce: str) -> None:
         self.phase = Phase.VERSION
         self._options = options
         self._limits = options.limits

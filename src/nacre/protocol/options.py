@@ -132,7 +132,7 @@ DEFAULT_ALGORITHMS = algorithms()
 
 
 @value(kw_only=True)
-class Options:
+class EngineOptions:
     """What both roles are told.
 
     :ivar software: the software version of our identification line: printable US-ASCII without
@@ -152,7 +152,7 @@ class Options:
 
 
 @value(kw_only=True)
-class ClientOptions(Options):
+class ClientOptions(EngineOptions):
     """What a client is told.
 
     :ivar user: the user name to log in with.
@@ -162,7 +162,7 @@ class ClientOptions(Options):
 
 
 @value(kw_only=True)
-class ServerOptions(Options):
+class ServerOptions(EngineOptions):
     """What a server is told.
 
     :ivar host_keys: at least one; those whose algorithms are not in ``algorithms.host_key`` stay

@@ -85,7 +85,7 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Aborted:
     """The other end gave up; ``text`` is safe to print."""
 
     text: str
@@ -97,11 +97,11 @@ class Accepted:
 
 
 SinkEvent: TypeAlias = (
-    FileStart | memoryview | FileEnd | DirectoryStart | DirectoryEnd | Warned | Failed
+    FileStart | memoryview | FileEnd | DirectoryStart | DirectoryEnd | Warned | Aborted
 )
 """What a source sent; a ``memoryview`` is octets of the file that started last."""
 
-SourceEvent: TypeAlias = Accepted | Warned | Failed
+SourceEvent: TypeAlias = Accepted | Warned | Aborted
 """What a sink answered."""
 
 
@@ -154,7 +154,7 @@ class _Lines:
         return part
 
 
-class Sink:
+class ScpSink:
     """Receives files: a client's copy from a server, or ``scp -t`` on a server.
 
     ::
@@ -289,7 +289,7 @@ class Sink:
                 return None
             if octet == 2:
                 self._ended = True
-                return Failed(safe(line[1:]))
+                return Aborted(safe(line[1:]))
             error = safe(line[1:])
         else:
             raise RemoteProtocolError("more data than the file's size")
@@ -303,7 +303,7 @@ class Sink:
             return Warned(safe(line[1:]))
         if kind == b"\x02":
             self._ended = True
-            return Failed(safe(line[1:]))
+            return Aborted(safe(line[1:]))
         if kind == b"E":
             return self._accept_end(line)
         if kind == b"T":
@@ -365,7 +365,7 @@ class Sink:
             raise RemoteProtocolError(f"directories more than {len(self._path)} deep")
 
 
-class Source:
+class ScpSource:
     """Sends files: a client's copy to a server, or ``scp -f`` on a server.
 
     Each ``send_*`` that makes a record may be called when ``ready``; its answer is an event.
@@ -520,7 +520,7 @@ class Source:
         if octet == 1:
             return Warned(safe(line[1:]))
         # What is neither 0, 1 nor 2 is text: a shell that could not find scp, or a login script.
-        return Failed(safe(line[1:] if octet == 2 else line))
+        return Aborted(safe(line[1:] if octet == 2 else line))
 
     def _accept(self, answer: SourceEvent) -> list[SourceEvent]:
         if not self._waiting:
@@ -530,7 +530,7 @@ class Source:
                 return []
             raise RemoteProtocolError("the sink answers what nobody asked")
         self._waiting = 0
-        if isinstance(answer, Failed):
+        if isinstance(answer, Aborted):
             self._ended = True
             return [answer]
         if not self._started:

@@ -13,14 +13,14 @@ from nacre.errors import RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.scp.command import ScpCommand
 from nacre.scp.protocol import (
+    Aborted,
     Accepted,
     DirectoryEnd,
     DirectoryStart,
-    Failed,
     FileEnd,
     FileStart,
-    Sink,
-    Source,
+    ScpSink,
+    ScpSource,
     Times,
 )
 from nacre.sftp.filesystems.base import File, Filesystem
@@ -44,7 +44,7 @@ _MATCHES = 10_000
 """Files that one pattern may stand for."""
 
 
-class Line(Protocol):
+class ScpLine(Protocol):
     """The client."""
 
     async def read(self, n: int = -1) -> bytes:
@@ -58,7 +58,7 @@ Do = Callable[[Coroutine[Any, Any, T]], Awaitable[T]]
 """Does work on the filesystem where it may block."""
 
 
-async def serve_scp(line: Line, do: Do[Any], filesystem: Filesystem, command: ScpCommand) -> int:
+async def serve_scp(line: ScpLine, do: Do[Any], filesystem: Filesystem, command: ScpCommand) -> int:
     """Do what ``command`` says; returns the exit status: 1 when a part of it failed.
 
     :raises NacreError: the connection ended.
@@ -71,7 +71,7 @@ async def serve_scp(line: Line, do: Do[Any], filesystem: Filesystem, command: Sc
 class _Receiving:
     """Takes files from a client."""
 
-    def __init__(self, line: Line, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
+    def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
         self._line = line
         self._do = do
         self._fs = fs
@@ -86,7 +86,7 @@ class _Receiving:
         self._failed = False
 
     async def run(self) -> int:
-        sink = Sink(
+        sink = ScpSink(
             requested=None,
             recursive=self._command.recursive,
             preserve=self._command.preserve,
@@ -115,12 +115,12 @@ class _Receiving:
                     await self._do(file.end(complete=False))
         return 1 if self._failed else 0
 
-    async def _loop(self, sink: Sink) -> None:
+    async def _loop(self, sink: ScpSink) -> None:
         while True:
             while (event := sink.next_event()) is not None:
                 if isinstance(event, memoryview):
                     await self._write(event)
-                elif isinstance(event, Failed):
+                elif isinstance(event, Aborted):
                     self._failed = True
                 else:
                     await self._handle(sink, event)
@@ -134,7 +134,7 @@ class _Receiving:
                 return
             sink.receive(data)
 
-    async def _handle(self, sink: Sink, event: object) -> None:
+    async def _handle(self, sink: ScpSink, event: object) -> None:
         try:
             if isinstance(event, FileStart):
                 await self._begin(event)
@@ -230,12 +230,12 @@ class _Receiving:
 class _Sending:
     """Sends files to a client."""
 
-    def __init__(self, line: Line, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
+    def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
         self._line = line
         self._do = do
         self._fs = fs
         self._command = command
-        self._source = Source()
+        self._source = ScpSource()
         self._failed = False
 
     async def run(self) -> int:
@@ -262,7 +262,7 @@ class _Sending:
                 raise _Over
             for event in self._source.receive(data):
                 answer = event
-                if isinstance(event, Failed):
+                if isinstance(event, Aborted):
                     raise _Over
 
     async def _warn(self, path: str, error: OSError) -> None:

@@ -37,7 +37,7 @@ async def serve_files(session: Session, filesystem: Filesystem) -> int:
     return await _serve_scp(session, filesystem, command)
 
 
-class _Line:
+class _SessionLine:
     def __init__(self, session: Session) -> None:
         self._session = session
 
@@ -60,7 +60,7 @@ async def _serve_scp(session: Session, filesystem: Filesystem, command: ScpComma
         await settled(filesystem.close())
 
     try:
-        return await serve_scp(_Line(session), do, filesystem, command)
+        return await serve_scp(_SessionLine(session), do, filesystem, command)
     finally:
         with suppress(OSError):
             await do(close())

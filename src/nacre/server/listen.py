@@ -23,8 +23,8 @@ from nacre.server.policy import Policy
 from nacre.server.serving import (
     FilesystemFactory,
     Handler,
+    ServerSettings,
     Serving,
-    Settings,
     to_logging,
 )
 from nacre.server.session import Session
@@ -40,7 +40,7 @@ class Server:
     :ivar closing: it takes no more connections and sessions.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.closing = False
         self._settings = settings
         self._listener: asyncio.Server | None = None
@@ -230,7 +230,7 @@ def _given(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: ServerSettings) -> None:
     """Find out now, and not at the first connection, whether an engine takes the settings."""
     if not settings.options.host_keys:
         raise ConfigurationError(
@@ -321,7 +321,7 @@ def listen(
         host_keys=tuple(host_keys),
         ssh1_ciphers=tuple(ssh1_ciphers or SSH1_CIPHERS),
     )
-    settings = Settings(
+    settings = ServerSettings(
         options=options,
         engines=server_engines(protocols),
         policy=policy,

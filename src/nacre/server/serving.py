@@ -65,7 +65,7 @@ def to_logging(record: Mapping[str, object]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ServerSettings:
     """What a server's connections are told when they come in; see :func:`nacre.listen`."""
 
     options: ServerOptions
@@ -88,11 +88,11 @@ class Serving(ServerConnection):
     """Serves one client's connection."""
 
     handlers: ClassVar[Handlers]
-    settings: Settings
+    settings: ServerSettings
 
     __slots__ = ("_forwards", "_grace", "_policy_failed", "_sessions", "_welcome")
 
-    def __init__(self, server: Host, settings: Settings, number: int) -> None:
+    def __init__(self, server: Host, settings: ServerSettings, number: int) -> None:
         super().__init__(
             settings.engines(settings.options),
             server,

@@ -47,22 +47,11 @@ from nacre.protocol.asks import (
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.protocol.requirement import satisfied, useful
-from nacre.ssh1.framing import Outbox
-from nacre.ssh1.messages import (
-    AuthPassword,
-    AuthRSA,
-    AuthRSAChallenge,
-    AuthRSAResponse,
-    AuthTIS,
-    AuthTISChallenge,
-    AuthTISResponse,
-    Failure,
-    Msg,
-    Success,
-    User,
-)
+from nacre.ssh1 import messages as msg
+from nacre.ssh1.framing import SSH1Outbox
+from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh1.routes import Stage
-from nacre.wire.codec import Buffer, Reader
+from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.text import safe
 
 Outcome = Literal["success", "partial", "failure"]
@@ -77,7 +66,7 @@ def _describe(key: PublicKey) -> str:
     return f"{key.type} {key.fingerprint()}"
 
 
-class ServerAuth:
+class SSH1ServerAuth:
     """Lets a user in once the methods that the policy requires have succeeded.
 
     :ivar stage: which messages are legal now.
@@ -88,7 +77,7 @@ class ServerAuth:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: SSH1Outbox,
         events: list[Event],
         asks: Asks,
         options: ServerOptions,
@@ -117,12 +106,12 @@ class ServerAuth:
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
         """Return what takes each message."""
         return {
-            Msg.CMSG_USER: self._on_user,
-            Msg.CMSG_AUTH_RSA: self._on_rsa,
-            Msg.CMSG_AUTH_RSA_RESPONSE: self._on_rsa_response,
-            Msg.CMSG_AUTH_PASSWORD: self._on_password,
-            Msg.CMSG_AUTH_TIS: self._on_tis,
-            Msg.CMSG_AUTH_TIS_RESPONSE: self._on_tis_response,
+            SSH1Msg.CMSG_USER: self._on_user,
+            SSH1Msg.CMSG_AUTH_RSA: self._on_rsa,
+            SSH1Msg.CMSG_AUTH_RSA_RESPONSE: self._on_rsa_response,
+            SSH1Msg.CMSG_AUTH_PASSWORD: self._on_password,
+            SSH1Msg.CMSG_AUTH_TIS: self._on_tis,
+            SSH1Msg.CMSG_AUTH_TIS_RESPONSE: self._on_tis_response,
         }
 
     def refuse(self) -> None:
@@ -133,7 +122,7 @@ class ServerAuth:
     # --- the user ---
 
     def _on_user(self, payload: Buffer) -> None:
-        user = User.decode(payload).user
+        user = msg.User.decode(payload).user
         self._check_octets("a user name", user, self._limits.user_name)
         self.user = user
         self._asks.ask(AskUser(user=user), self._required)
@@ -145,7 +134,7 @@ class ServerAuth:
             return
         self.stage = Stage.SERVER_AUTH
         self._report("failure")
-        self._outbox.send(Failure())
+        self._outbox.send(msg.Failure())
 
     # --- methods ---
 
@@ -159,7 +148,7 @@ class ServerAuth:
         return method in useful(self._requirement, self.methods)
 
     def _on_password(self, payload: Buffer) -> None:
-        password = _until_nul(AuthPassword.decode(payload).password)
+        password = _until_nul(msg.AuthPassword.decode(payload).password)
         self._check_octets("a password", password, self._limits.password)
         if self._begin("password"):
             self._asks.ask(AskPassword(user=self.user, password=password), self._judge)
@@ -167,7 +156,7 @@ class ServerAuth:
             self._fail()
 
     def _on_rsa(self, payload: Buffer) -> None:
-        modulus = AuthRSA.decode(payload).modulus
+        modulus = msg.AuthRSA.decode(payload).modulus
         if self._begin("publickey"):
             self._asks.ask(AskRSAKey(user=self.user, modulus=modulus), self._challenge)
         else:
@@ -181,11 +170,11 @@ class ServerAuth:
         self._detail = _describe(key)
         challenge = self._random(CHALLENGE)
         self._expected = challenge_response(challenge, self._session_id)
-        self._outbox.send(AuthRSAChallenge(key.verifier.encrypt(challenge, self._random)))
+        self._outbox.send(msg.AuthRSAChallenge(key.verifier.encrypt(challenge, self._random)))
         self.stage = Stage.SERVER_RSA
 
     def _on_rsa_response(self, payload: Buffer) -> None:
-        response = AuthRSAResponse.decode(payload).response
+        response = msg.AuthRSAResponse.decode(payload).response
         self.stage = Stage.SERVER_AUTH
         assert self._key is not None
         if not compare_digest(response, self._expected):
@@ -195,7 +184,7 @@ class ServerAuth:
         self._asks.ask(ask, self._judge)
 
     def _on_tis(self, payload: Buffer) -> None:
-        AuthTIS.decode(payload)
+        msg.AuthTIS.decode(payload)
         self._rounds = 0
         if self._begin("keyboard-interactive"):
             self._ask_interactive(None)
@@ -203,7 +192,7 @@ class ServerAuth:
             self._fail()
 
     def _on_tis_response(self, payload: Buffer) -> None:
-        response = _until_nul(AuthTISResponse.decode(payload).response)
+        response = _until_nul(msg.AuthTISResponse.decode(payload).response)
         self._check_octets("a response", response, self._limits.password)
         self.stage = Stage.SERVER_AUTH
         self._ask_interactive((response,))
@@ -224,7 +213,7 @@ class ServerAuth:
             self._fail(Denied("SSH-1 can ask one thing, once"))
         else:
             texts = (answer.name, answer.instruction, answer.prompts[0].text)
-            self._outbox.send(AuthTISChallenge("\n".join(filter(None, texts))))
+            self._outbox.send(msg.AuthTISChallenge("\n".join(filter(None, texts))))
             self.stage = Stage.SERVER_TIS
 
     # --- verdicts ---
@@ -238,17 +227,17 @@ class ServerAuth:
             self._succeed()
         else:
             self._report("partial")
-            self._outbox.send(Failure())
+            self._outbox.send(msg.Failure())
 
     def _succeed(self) -> None:
-        self._outbox.send(Success())
+        self._outbox.send(msg.Success())
         self.succeeded = True
         self._report("success")
         self._events.append(Authenticated(self.user, self.methods))
 
     def _fail(self, answer: Answer | None = None) -> None:
         self._count_failure(answer)
-        self._outbox.send(Failure())
+        self._outbox.send(msg.Failure())
 
     def _count_failure(self, answer: Answer | None) -> None:
         reason = ""
@@ -276,7 +265,7 @@ class ServerAuth:
             raise PacketTooLarge(f"{what} has more than {limit} octets")
 
 
-class ClientAuth:
+class SSH1ClientAuth:
     """Tries what the owner says until the server lets us in.
 
     :param software: the server's, as its identification names it.
@@ -287,7 +276,7 @@ class ClientAuth:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: SSH1Outbox,
         events: list[Event],
         asks: Asks,
         options: ClientOptions,
@@ -315,15 +304,15 @@ class ClientAuth:
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
         """Return what takes each message."""
         return {
-            Msg.SMSG_SUCCESS: self._on_success,
-            Msg.SMSG_FAILURE: self._on_failure,
-            Msg.SMSG_AUTH_RSA_CHALLENGE: self._on_rsa_challenge,
-            Msg.SMSG_AUTH_TIS_CHALLENGE: self._on_tis_challenge,
+            SSH1Msg.SMSG_SUCCESS: self._on_success,
+            SSH1Msg.SMSG_FAILURE: self._on_failure,
+            SSH1Msg.SMSG_AUTH_RSA_CHALLENGE: self._on_rsa_challenge,
+            SSH1Msg.SMSG_AUTH_TIS_CHALLENGE: self._on_tis_challenge,
         }
 
     def start(self) -> None:
         """Say who we are: the server may want to know no more."""
-        self._outbox.send(User(self.user))
+        self._outbox.send(msg.User(self.user))
         self.stage = Stage.CLIENT_RESULT
 
     def _ask(self) -> None:
@@ -345,14 +334,14 @@ class ClientAuth:
         elif isinstance(chosen, TryPassword):
             self._method = "password"
             secret = chosen.password.encode("utf-8", "surrogateescape")
-            self._outbox.send(AuthPassword(_padded(secret) if self._pads else secret))
+            self._outbox.send(msg.AuthPassword(_padded(secret) if self._pads else secret))
             self.stage = Stage.CLIENT_RESULT
         elif isinstance(chosen, TryPublicKey):
             self._method = "publickey"
             self._try_key(chosen.key)
         elif isinstance(chosen, TryKeyboardInteractive):
             self._method = "keyboard-interactive"
-            self._outbox.send(AuthTIS())
+            self._outbox.send(msg.AuthTIS())
             self.stage = Stage.CLIENT_TIS
 
     def _try_key(self, key: PublicKey) -> None:
@@ -363,11 +352,11 @@ class ClientAuth:
             self._ask()
             return
         self._key = key
-        self._outbox.send(AuthRSA(key.verifier.n))
+        self._outbox.send(msg.AuthRSA(key.verifier.n))
         self.stage = Stage.CLIENT_RSA
 
     def _on_rsa_challenge(self, payload: Buffer) -> None:
-        challenge = AuthRSAChallenge.decode(payload).challenge
+        challenge = msg.AuthRSAChallenge.decode(payload).challenge
         key = self._key
         assert key is not None
         if challenge >= key.verifier.n:
@@ -378,17 +367,17 @@ class ClientAuth:
     def _respond(self, answer: Answer) -> None:
         response = bytes(16)
         if isinstance(answer, Signature):
-            reader = Reader(answer.blob)
+            reader = WireReader(answer.blob)
             reader.string()
             response = reader.string()
         elif isinstance(answer, Denied):
             # The server waits for a response: a wrong one lets it go on.
             self._detail += f" ({answer.reason or 'not signed'})"
-        self._outbox.send(AuthRSAResponse(response))
+        self._outbox.send(msg.AuthRSAResponse(response))
         self.stage = Stage.CLIENT_RESULT
 
     def _on_tis_challenge(self, payload: Buffer) -> None:
-        text = AuthTISChallenge.decode(payload).challenge
+        text = msg.AuthTISChallenge.decode(payload).challenge
         if len(text) > self._limits.banner:
             raise PacketTooLarge("the server's challenge is too long")
         prompts = (Prompt(safe(text, self._limits.banner, keep="\n\t"), False),)
@@ -398,19 +387,19 @@ class ClientAuth:
         if isinstance(answer, Responses):
             response = "".join(answer.responses[:1]).encode("utf-8", "surrogateescape")
             # Without padding: not every server cuts it off, as all do with passwords.
-            self._outbox.send(AuthTISResponse(response))
+            self._outbox.send(msg.AuthTISResponse(response))
             self.stage = Stage.CLIENT_RESULT
         elif isinstance(answer, GiveUp):
             self.gave_up = answer.error
 
     def _on_success(self, payload: Buffer) -> None:
-        Success.decode(payload)
+        msg.Success.decode(payload)
         self._can_continue = ()
         self.succeeded = True
         self._report("success")
 
     def _on_failure(self, payload: Buffer) -> None:
-        Failure.decode(payload)
+        msg.Failure.decode(payload)
         if self._method != "none":
             self._failures += 1
             self._report("failure")

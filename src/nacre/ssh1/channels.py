@@ -30,15 +30,10 @@ from nacre.protocol.events import (
     Writable,
 )
 from nacre.protocol.requests import EndOfWrite, Request
-from nacre.ssh1.framing import Outbox
-from nacre.ssh1.messages import (
-    ChannelClose,
-    ChannelCloseConfirmation,
-    ChannelOpenConfirmation,
-    ChannelOpenFailure,
-    Msg,
-)
-from nacre.wire.codec import Buffer, Reader, string, u8, u32
+from nacre.ssh1 import messages as msg
+from nacre.ssh1.framing import SSH1Outbox
+from nacre.ssh1.messages import SSH1Msg
+from nacre.wire.codec import Buffer, WireReader, string, u8, u32
 from nacre.wire.message import Message
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
@@ -56,7 +51,7 @@ adds to data that it can't make smaller."""
 
 
 @dataclass(slots=True)
-class Channel:
+class SSH1ChannelState:
     """One forwarded connection.
 
     :ivar number: our number for it; likewise ``peer``.
@@ -86,7 +81,7 @@ class Channel:
 
 
 class Channels:
-    """What both roles share of :class:`nacre.protocol.engine.Connection`.
+    """What both roles share of :class:`nacre.protocol.engine.ConnectionLayer`.
 
     :param originators: whether PORT_OPEN says where its connection is from.
     :param go_on: called when packets may be looked at again.
@@ -96,7 +91,7 @@ class Channels:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: SSH1Outbox,
         events: list[Event],
         asks: Asks,
         limits: Limits,
@@ -113,8 +108,8 @@ class Channels:
         self._originators = originators
         self._go_on = go_on
         self._hang_up = hang_up
-        self._channels: dict[int, Channel] = {}
-        self._session: Channel | None = None
+        self._channels: dict[int, SSH1ChannelState] = {}
+        self._session: SSH1ChannelState | None = None
         self._blocked: set[int] = set()
         self._unread = 0
         self._piece = PACKET - _OVERHEAD
@@ -135,11 +130,11 @@ class Channels:
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
         """Return what takes each message."""
         return {
-            Msg.CHANNEL_OPEN_CONFIRMATION: self._on_open_confirmation,
-            Msg.CHANNEL_OPEN_FAILURE: self._on_open_failure,
-            Msg.CHANNEL_DATA: self._on_data,
-            Msg.CHANNEL_CLOSE: self._on_close,
-            Msg.CHANNEL_CLOSE_CONFIRMATION: self._on_close_confirmation,
+            SSH1Msg.CHANNEL_OPEN_CONFIRMATION: self._on_open_confirmation,
+            SSH1Msg.CHANNEL_OPEN_FAILURE: self._on_open_failure,
+            SSH1Msg.CHANNEL_DATA: self._on_data,
+            SSH1Msg.CHANNEL_CLOSE: self._on_close,
+            SSH1Msg.CHANNEL_CLOSE_CONFIRMATION: self._on_close_confirmation,
         }
 
     # --- the owner's calls, for forwarded channels ---
@@ -153,19 +148,19 @@ class Channels:
             raise LocalProtocolError(f"credit for {octets} bytes where {state.unread} are unread")
         self._forget_unread(state, octets)
 
-    def _forget_unread(self, channel: Channel, octets: int) -> None:
+    def _forget_unread(self, channel: SSH1ChannelState, octets: int) -> None:
         full = self.full
         channel.unread -= octets
         self._unread -= octets
         if full and not self.full:
             self._go_on()
 
-    def _find(self, number: int) -> Channel | None:
+    def _find(self, number: int) -> SSH1ChannelState | None:
         if self._session is not None and number == self._session.number:
             return self._session
         return self._channels.get(number)
 
-    def _sending(self, number: int) -> Channel:
+    def _sending(self, number: int) -> SSH1ChannelState:
         state = self._channels.get(number)
         if state is None or not state.open or state.eof_sent:
             raise LocalProtocolError(f"channel {number} takes no data")
@@ -179,7 +174,7 @@ class Channels:
         if stream:
             raise LocalProtocolError(f"channel {channel} has no stream {stream} to send on")
         peer = u32(self._sending(channel).peer)
-        return self._send_pieces(channel, u8(Msg.CHANNEL_DATA) + peer, data)
+        return self._send_pieces(channel, u8(SSH1Msg.CHANNEL_DATA) + peer, data)
 
     def _send_pieces(self, number: int, head: bytes, data: Buffer) -> int:
         size = min(len(data), max(0, self._limits.ssh1_output - len(self._outbox.buffer)))
@@ -219,7 +214,7 @@ class Channels:
         if state.open:
             self._finish(state)
 
-    def _finish(self, channel: Channel) -> None:
+    def _finish(self, channel: SSH1ChannelState) -> None:
         """Say that we send nothing more, and drop what still comes."""
         self._forget_unread(channel, channel.unread)
         if not channel.eof_sent:
@@ -227,15 +222,15 @@ class Channels:
         self._end_when_over(channel)
         self._channel_ended()
 
-    def _send_end(self, channel: Channel) -> None:
+    def _send_end(self, channel: SSH1ChannelState) -> None:
         channel.eof_sent = True
-        self._outbox.send(ChannelClose(channel.peer))
+        self._outbox.send(msg.ChannelClose(channel.peer))
 
-    def _send_done(self, channel: Channel) -> None:
+    def _send_done(self, channel: SSH1ChannelState) -> None:
         channel.done_sent = True
-        self._outbox.send(ChannelCloseConfirmation(channel.peer))
+        self._outbox.send(msg.ChannelCloseConfirmation(channel.peer))
 
-    def _end_when_over(self, channel: Channel) -> None:
+    def _end_when_over(self, channel: SSH1ChannelState) -> None:
         if channel.over and channel.number in self._channels:
             self._remove(channel)
             self._events.append(ChannelClosed(channel.number))
@@ -249,7 +244,7 @@ class Channels:
         """Whether the owner still uses a forwarded channel."""
         return any(not channel.given_up for channel in self._channels.values())
 
-    def _remove(self, channel: Channel) -> None:
+    def _remove(self, channel: SSH1ChannelState) -> None:
         del self._channels[channel.number]
         self._blocked.discard(channel.number)
         self._forget_unread(channel, channel.unread)
@@ -259,8 +254,8 @@ class Channels:
     def _number(self) -> int:
         return next(number for number in count() if self._find(number) is None)
 
-    def _new(self, *, peer: int = 0, offered: bool = False) -> Channel:
-        channel = Channel(self._number(), peer, offered=offered)
+    def _new(self, *, peer: int = 0, offered: bool = False) -> SSH1ChannelState:
+        channel = SSH1ChannelState(self._number(), peer, offered=offered)
         self._channels[channel.number] = channel
         return channel
 
@@ -274,7 +269,7 @@ class Channels:
     def _offer(self, peer: int, channel_type: str, data: bytes) -> None:
         """Ask the owner about a channel of the peer's."""
         if len(self._channels) >= self._limits.channels:
-            self._outbox.send(ChannelOpenFailure(peer))
+            self._outbox.send(msg.ChannelOpenFailure(peer))
             return
         channel = self._new(peer=peer, offered=True)
 
@@ -282,18 +277,18 @@ class Channels:
             channel.offered = False
             if isinstance(answer, Granted):
                 channel.open = True
-                self._outbox.send(ChannelOpenConfirmation(peer, channel.number))
+                self._outbox.send(msg.ChannelOpenConfirmation(peer, channel.number))
                 self._events.append(ChannelOpened(channel.number))
             else:
                 self._remove(channel)
-                self._outbox.send(ChannelOpenFailure(peer))
+                self._outbox.send(msg.ChannelOpenFailure(peer))
 
         self._asks.ask(
             AskOpen(channel=channel.number, channel_type=channel_type, data=data), decided
         )
 
     def _on_open_confirmation(self, payload: Buffer) -> None:
-        message = ChannelOpenConfirmation.decode(payload)
+        message = msg.ChannelOpenConfirmation.decode(payload)
         channel = self._known(message.recipient, confirmed=False)
         channel.peer = message.sender
         channel.open = True
@@ -303,12 +298,12 @@ class Channels:
             self._events.append(ChannelOpened(channel.number))
 
     def _on_open_failure(self, payload: Buffer) -> None:
-        channel = self._known(ChannelOpenFailure.decode(payload).recipient, confirmed=False)
+        channel = self._known(msg.ChannelOpenFailure.decode(payload).recipient, confirmed=False)
         self._remove(channel)
         refused = ChannelRefused(channel.number, OpenFailure.CONNECT_FAILED, "refused")
         self._events.append(refused)
 
-    def _known(self, number: int, *, confirmed: bool = True) -> Channel:
+    def _known(self, number: int, *, confirmed: bool = True) -> SSH1ChannelState:
         channel = self._channels.get(number)
         if channel is None or channel.open is not confirmed or channel.offered:
             raise RemoteProtocolError(f"a message for channel {number} that is not legal")
@@ -317,7 +312,7 @@ class Channels:
     # --- data ---
 
     def _on_data(self, payload: Buffer) -> None:
-        reader = Reader(payload, 1)
+        reader = WireReader(payload, 1)
         channel = self._known(reader.u32())
         size = reader.u32()
         if size != reader.remaining:
@@ -327,14 +322,14 @@ class Channels:
         if not channel.given_up:
             self._deliver(channel, memoryview(payload)[9:])
 
-    def _deliver(self, channel: Channel, data: Buffer, stream: int = 0) -> None:
+    def _deliver(self, channel: SSH1ChannelState, data: Buffer, stream: int = 0) -> None:
         if len(data):
             channel.unread += len(data)
             self._unread += len(data)
             self._events.append(Data(channel.number, data, stream))
 
     def _on_close(self, payload: Buffer) -> None:
-        channel = self._known(ChannelClose.decode(payload).recipient)
+        channel = self._known(msg.ChannelClose.decode(payload).recipient)
         if channel.eof_received:
             raise RemoteProtocolError(f"a second end of data on channel {channel.number}")
         channel.eof_received = True
@@ -344,7 +339,7 @@ class Channels:
         self._end_when_over(channel)
 
     def _on_close_confirmation(self, payload: Buffer) -> None:
-        channel = self._known(ChannelCloseConfirmation.decode(payload).recipient)
+        channel = self._known(msg.ChannelCloseConfirmation.decode(payload).recipient)
         if channel.done_received:
             raise RemoteProtocolError(f"channel {channel.number} is confirmed closed twice")
         channel.done_received = True
@@ -364,7 +359,7 @@ class Channels:
 
         :raises MalformedMessage: it is not what both sides agreed on.
         """
-        reader = Reader(rest)
+        reader = WireReader(rest)
         text = reader.string() if self._originators else b""
         reader.end()
         return string(text)

@@ -23,25 +23,12 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem, WindowChange
 from nacre.protocol.tcpip import AGENT_REQUEST
+from nacre.ssh1 import messages as msg
 from nacre.ssh1 import modes
-from nacre.ssh1.channels import Channel, Channels, unknown_type, unsuited
-from nacre.ssh1.messages import (
-    AgentOpen,
-    AgentRequestForwarding,
-    ChannelOpenFailure,
-    Eof,
-    ExecCmd,
-    ExecShell,
-    ExitConfirmation,
-    ExitStatus,
-    Msg,
-    PortForwardRequest,
-    PortOpen,
-    RequestPty,
-    WindowSize,
-)
+from nacre.ssh1.channels import Channels, SSH1ChannelState, unknown_type, unsuited
+from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh1.routes import Stage
-from nacre.wire.codec import Buffer, Reader, string, u8, u32
+from nacre.wire.codec import Buffer, WireReader, string, u8, u32
 from nacre.wire.message import Message
 
 SUBSYSTEMS = {
@@ -53,8 +40,8 @@ SUBSYSTEMS = {
 _ONLY_SERVERS_SEND = (requests.ExitStatus, requests.ExitSignal, requests.XonXoff)
 
 
-class ClientConnection(Channels):
-    """See :class:`nacre.protocol.engine.Connection`.
+class SSH1ClientConnection(Channels):
+    """See :class:`nacre.protocol.engine.ConnectionLayer`.
 
     :ivar stage: which messages are legal now.
     :ivar over: the session has ended, and the server closes the connection.
@@ -77,13 +64,13 @@ class ClientConnection(Channels):
         """Return what takes each message."""
         return {
             **super().handlers(),
-            Msg.SMSG_SUCCESS: lambda payload: self._on_answer(success=True),
-            Msg.SMSG_FAILURE: lambda payload: self._on_answer(success=False),
-            Msg.SMSG_STDOUT_DATA: lambda payload: self._on_output(payload, 0),
-            Msg.SMSG_STDERR_DATA: lambda payload: self._on_output(payload, 1),
-            Msg.SMSG_EXITSTATUS: self._on_exit_status,
-            Msg.SMSG_AGENT_OPEN: self._on_agent_open,
-            Msg.PORT_OPEN: self._on_port_open,
+            SSH1Msg.SMSG_SUCCESS: lambda payload: self._on_answer(success=True),
+            SSH1Msg.SMSG_FAILURE: lambda payload: self._on_answer(success=False),
+            SSH1Msg.SMSG_STDOUT_DATA: lambda payload: self._on_output(payload, 0),
+            SSH1Msg.SMSG_STDERR_DATA: lambda payload: self._on_output(payload, 1),
+            SSH1Msg.SMSG_EXITSTATUS: self._on_exit_status,
+            SSH1Msg.SMSG_AGENT_OPEN: self._on_agent_open,
+            SSH1Msg.PORT_OPEN: self._on_port_open,
         }
 
     # --- channels ---
@@ -94,19 +81,19 @@ class ClientConnection(Channels):
         :raises LocalProtocolError: a second session, another type, or too many channels.
         """
         if channel_type == "direct-tcpip":
-            reader = Reader(data)
+            reader = WireReader(data)
             host, port, source = reader.text(), reader.u32(), reader.text()
             origin = self._originator(source)
-            return self._request_channel(lambda number: PortOpen(number, host, port, origin))
+            return self._request_channel(lambda number: msg.PortOpen(number, host, port, origin))
         if channel_type != "session":
             raise unknown_type(channel_type)
         if self._session is not None or self._used:
             raise LocalProtocolError("SSH-1 has one session for each connection: connect again")
-        self._session = Channel(self._number(), open=True)
+        self._session = SSH1ChannelState(self._number(), open=True)
         self._events.append(ChannelOpened(self._session.number))
         return self._session.number
 
-    def _running(self, channel: int) -> Channel | None:
+    def _running(self, channel: int) -> SSH1ChannelState | None:
         """Return the session when ``channel`` is it and takes data; None when it is another.
 
         :raises LocalProtocolError: it takes none.
@@ -125,7 +112,7 @@ class ClientConnection(Channels):
         """
         if stream or self._running(channel) is None:
             return super().send_data(channel, data, stream)
-        return self._send_pieces(channel, u8(Msg.CMSG_STDIN_DATA), data)
+        return self._send_pieces(channel, u8(SSH1Msg.CMSG_STDIN_DATA), data)
 
     def send_eof(self, channel: int) -> None:
         """Say that no more data follows.
@@ -136,7 +123,7 @@ class ClientConnection(Channels):
             super().send_eof(channel)
             return
         session.eof_sent = True
-        self._outbox.send(Eof())
+        self._outbox.send(msg.Eof())
 
     def close_channel(self, channel: int) -> None:
         """Close our side. A session that runs can't be closed alone: the connection ends."""
@@ -148,7 +135,7 @@ class ClientConnection(Channels):
         if self.stage is Stage.CLIENT_SESSION:
             self._hang_up("the session is closed")
 
-    def _forget_session(self, session: Channel) -> None:
+    def _forget_session(self, session: SSH1ChannelState) -> None:
         self._session = None
         self._blocked.discard(session.number)
         self._events.append(ChannelClosed(session.number))
@@ -179,7 +166,7 @@ class ClientConnection(Channels):
             self._has_terminal = True
             self._ask(_terminal(request), lambda yes: RequestAnswered(channel, token, yes))
         elif request.NAME == AGENT_REQUEST:
-            self._ask(AgentRequestForwarding(), lambda yes: self._agent(channel, token, yes))
+            self._ask(msg.AgentRequestForwarding(), lambda yes: self._agent(channel, token, yes))
         else:
             self._answered(channel, token, success=False)
         return token
@@ -205,7 +192,7 @@ class ClientConnection(Channels):
     def _resize(self, request: WindowChange) -> None:
         if self._has_terminal and self.stage is Stage.CLIENT_SESSION:
             self._outbox.send(
-                WindowSize(request.rows, request.columns, request.width, request.height)
+                msg.WindowSize(request.rows, request.columns, request.width, request.height)
             )
 
     def send_global_request(self, name: str, data: bytes = b"", *, want_reply: bool = True) -> int:
@@ -216,7 +203,9 @@ class ClientConnection(Channels):
         token = self._token() if want_reply else 0
         forward = self._forward(data) if name == "tcpip-forward" else None
         if forward is not None:
-            self._ask(PortForwardRequest(forward[1], *forward), self._forwarding(forward, token))
+            self._ask(
+                msg.PortForwardRequest(forward[1], *forward), self._forwarding(forward, token)
+            )
         elif name == "cancel-tcpip-forward":
             self._forwards.discard(_address(data))
             self._global_answered(token, success=True)
@@ -259,7 +248,7 @@ class ClientConnection(Channels):
             self._may_be_answered = False
 
     def _on_output(self, payload: Buffer, stream: int) -> None:
-        reader = Reader(payload, 1)
+        reader = WireReader(payload, 1)
         data = reader.string()
         reader.end()
         if self._answers:
@@ -269,8 +258,8 @@ class ClientConnection(Channels):
             self._deliver(self._session, data, stream)
 
     def _on_exit_status(self, payload: Buffer) -> None:
-        status = ExitStatus.decode(payload).status
-        self._outbox.send(ExitConfirmation())
+        status = msg.ExitStatus.decode(payload).status
+        self._outbox.send(msg.ExitConfirmation())
         self.stage = Stage.CLIENT_OVER
         self.over = True
         if (session := self._session) is not None:
@@ -280,18 +269,18 @@ class ClientConnection(Channels):
             self._forget_session(session)
 
     def _on_agent_open(self, payload: Buffer) -> None:
-        sender = AgentOpen.decode(payload).sender
+        sender = msg.AgentOpen.decode(payload).sender
         if self._has_agent:
             self._offer(sender, "auth-agent@openssh.com", b"")
         else:
-            self._outbox.send(ChannelOpenFailure(sender))
+            self._outbox.send(msg.ChannelOpenFailure(sender))
 
     def _on_port_open(self, payload: Buffer) -> None:
         """Offer a connection to a port that we asked for; where it leads is our business."""
-        message = PortOpen.decode(payload)
+        message = msg.PortOpen.decode(payload)
         origin = self._read_originator(message.originator)
         if (message.host, message.port) not in self._forwards:
-            self._outbox.send(ChannelOpenFailure(message.sender))
+            self._outbox.send(msg.ChannelOpenFailure(message.sender))
             return
         host = message.host.encode("utf-8", "surrogateescape")
         data = string(host) + u32(message.port) + origin + u32(0)
@@ -302,16 +291,16 @@ def _command(request: Request) -> Message | None:
     """Return the message that starts what ``request`` asks for, or None."""
     match request:
         case Shell():
-            return ExecShell()
+            return msg.ExecShell()
         case Exec(command=command):
-            return ExecCmd(command)
+            return msg.ExecCmd(command)
         case Subsystem(name=name) if name in SUBSYSTEMS:
-            return ExecCmd(SUBSYSTEMS[name])
+            return msg.ExecCmd(SUBSYSTEMS[name])
     return None
 
 
-def _terminal(request: PtyRequest) -> RequestPty:
-    return RequestPty(
+def _terminal(request: PtyRequest) -> msg.RequestPty:
+    return msg.RequestPty(
         request.term,
         request.rows,
         request.columns,
@@ -322,5 +311,5 @@ def _terminal(request: PtyRequest) -> RequestPty:
 
 
 def _address(data: bytes) -> tuple[str, int]:
-    reader = Reader(data)
+    reader = WireReader(data)
     return reader.text(), reader.u32()

@@ -28,25 +28,17 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.machine import Machine
-from nacre.protocol.options import ClientOptions, Options, ServerOptions
+from nacre.protocol.options import ClientOptions, EngineOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
+from nacre.ssh1 import messages as msg
 from nacre.ssh1 import routes
-from nacre.ssh1.auth import ClientAuth, ServerAuth
-from nacre.ssh1.client import ClientConnection
-from nacre.ssh1.framing import Inbox, Outbox
+from nacre.ssh1.auth import SSH1ClientAuth, SSH1ServerAuth
+from nacre.ssh1.client import SSH1ClientConnection
+from nacre.ssh1.framing import SSH1Inbox, SSH1Outbox
 from nacre.ssh1.kex import ClientExchange, ServerExchange
-from nacre.ssh1.messages import (
-    Debug,
-    Disconnect,
-    Failure,
-    Ignore,
-    MaxPacketSize,
-    Msg,
-    RequestCompression,
-    Success,
-)
+from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh1.routes import Stage
-from nacre.ssh1.server import ServerConnection
+from nacre.ssh1.server import SSH1ServerConnection
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
@@ -59,19 +51,19 @@ _LEVEL = 6
 Handler = Callable[[Buffer], None]
 
 
-class _Engine(Machine):
+class _SSH1Engine(Machine):
     """What both roles share."""
 
-    def __init__(self, options: Options, announce: str, *, random: Random) -> None:
+    def __init__(self, options: EngineOptions, announce: str, *, random: Random) -> None:
         super().__init__(options, announce)
         self._random = random
-        self._outbox = Outbox(self.events, random=random, trace=options.trace)
-        self._inbox = Inbox(options.limits)
-        self._connection: ClientConnection | ServerConnection | None = None
+        self._outbox = SSH1Outbox(self.events, random=random, trace=options.trace)
+        self._inbox = SSH1Inbox(options.limits)
+        self._connection: SSH1ClientConnection | SSH1ServerConnection | None = None
         self._handlers: dict[int, Handler] = {
-            Msg.DISCONNECT: self._receive_disconnect,
-            Msg.IGNORE: self._receive_ignore,
-            Msg.DEBUG: self._receive_debug,
+            SSH1Msg.DISCONNECT: self._receive_disconnect,
+            SSH1Msg.IGNORE: self._receive_ignore,
+            SSH1Msg.DEBUG: self._receive_debug,
         }
         self._looping = False
         self._peer_software = ""
@@ -79,7 +71,7 @@ class _Engine(Machine):
     # --- what the owner calls ---
 
     @property
-    def connection(self) -> ClientConnection | ServerConnection:
+    def connection(self) -> SSH1ClientConnection | SSH1ServerConnection:
         """Channels and requests.
 
         :raises LocalProtocolError: before authentication is done, and after the end.
@@ -200,7 +192,7 @@ class _Engine(Machine):
 
     def _refuse(self, number: int) -> None:
         try:
-            name = f" ({Msg(number).name})"
+            name = f" ({SSH1Msg(number).name})"
         except ValueError:
             name = ""
         where = f"while waiting for {self._stage.value}"
@@ -249,14 +241,14 @@ class _Engine(Machine):
     # --- messages of any phase ---
 
     def _receive_disconnect(self, payload: Buffer) -> None:
-        description = safe(Disconnect.decode(payload).description)
+        description = safe(msg.Disconnect.decode(payload).description)
         self._close(Disconnected(DisconnectCode.BY_APPLICATION, description))
 
     def _receive_ignore(self, payload: Buffer) -> None:
-        Ignore.decode(payload)
+        msg.Ignore.decode(payload)
 
     def _receive_debug(self, payload: Buffer) -> None:
-        self.events.append(DebugReceived(False, safe(Debug.decode(payload).text)))
+        self.events.append(DebugReceived(False, safe(msg.Debug.decode(payload).text)))
 
     # --- phase 4 ---
 
@@ -291,13 +283,13 @@ class _Engine(Machine):
         self._outbox.buffer += line + b"\r\n"
 
     def _send_disconnect(self, code: DisconnectCode, description: str) -> None:
-        self._outbox.send(Disconnect(description))
+        self._outbox.send(msg.Disconnect(description))
 
     def _clear(self) -> None:
         self._inbox.clear()
 
 
-class Client(_Engine):
+class SSH1Client(_SSH1Engine):
     """The client's end of an SSH-1 connection.
 
     :param random: a source of randomness: n -> n octets.
@@ -308,7 +300,7 @@ class Client(_Engine):
     def __init__(self, options: ClientOptions, *, random: Random) -> None:
         super().__init__(options, VERSION, random=random)
         self._client_options = options
-        self._auth: ClientAuth | None = None
+        self._auth: SSH1ClientAuth | None = None
         self._kex_stage: Stage | None = Stage.PUBLIC_KEY
         self._compressing = False
         self._exchange = ClientExchange(
@@ -318,8 +310,8 @@ class Client(_Engine):
             inbox=self._inbox,
             events=self.events,
         )
-        self._handlers[Msg.SMSG_PUBLIC_KEY] = self._receive_keys
-        self._handlers[Msg.SMSG_SUCCESS] = self._receive_key_taken
+        self._handlers[SSH1Msg.SMSG_PUBLIC_KEY] = self._receive_keys
+        self._handlers[SSH1Msg.SMSG_SUCCESS] = self._receive_key_taken
 
     @property
     def _stage(self) -> Stage:
@@ -343,12 +335,12 @@ class Client(_Engine):
         self._kex_stage = Stage.KEY_TAKEN
 
     def _receive_key_taken(self, payload: Buffer) -> None:
-        Success.decode(payload)
+        msg.Success.decode(payload)
         self._exchange.done()
         self._kex_stage = None
         self.phase = Phase.AUTHENTICATION
         exchange = self._exchange
-        self._auth = ClientAuth(
+        self._auth = SSH1ClientAuth(
             self._outbox,
             self.events,
             self._asks,
@@ -369,28 +361,28 @@ class Client(_Engine):
                 self._logged_in(auth)
         super()._advance()
 
-    def _logged_in(self, auth: ClientAuth) -> None:
+    def _logged_in(self, auth: SSH1ClientAuth) -> None:
         """Ask for compression before anything else, where it is preferred."""
         if self._options.algorithms.compression[0] == "none":
             self._open(auth)
             return
         self._compressing = True
-        self._handlers[Msg.SMSG_SUCCESS] = self._receive_compression
-        self._handlers[Msg.SMSG_FAILURE] = self._receive_compression
-        self._outbox.send(RequestCompression(_LEVEL))
+        self._handlers[SSH1Msg.SMSG_SUCCESS] = self._receive_compression
+        self._handlers[SSH1Msg.SMSG_FAILURE] = self._receive_compression
+        self._outbox.send(msg.RequestCompression(_LEVEL))
 
     def _receive_compression(self, payload: Buffer) -> None:
-        if payload[0] == Msg.SMSG_SUCCESS:
+        if payload[0] == SSH1Msg.SMSG_SUCCESS:
             self._compress()
         assert self._auth is not None
         self._open(self._auth)
 
-    def _open(self, auth: ClientAuth) -> None:
-        self._connect(ClientConnection, self._exchange.flags)
+    def _open(self, auth: SSH1ClientAuth) -> None:
+        self._connect(SSH1ClientConnection, self._exchange.flags)
         self.events.append(Authenticated(auth.user, auth.methods))
 
 
-class Server(_Engine):
+class SSH1Server(_SSH1Engine):
     """The server's end of an SSH-1 connection.
 
     :param server_key: the key that is made anew each hour; see :func:`nacre.ssh1.kex.server_key`.
@@ -405,7 +397,7 @@ class Server(_Engine):
     ) -> None:
         super().__init__(options, options.announce, random=random)
         self._server_options = options
-        self._auth: ServerAuth | None = None
+        self._auth: SSH1ServerAuth | None = None
         self._compresses = False
         self._exchange = ServerExchange(
             host_key(options),
@@ -416,7 +408,7 @@ class Server(_Engine):
             inbox=self._inbox,
             events=self.events,
         )
-        self._handlers[Msg.CMSG_SESSION_KEY] = self._receive_session_key
+        self._handlers[SSH1Msg.CMSG_SESSION_KEY] = self._receive_session_key
 
     @property
     def _stage(self) -> Stage:
@@ -430,7 +422,7 @@ class Server(_Engine):
     def _receive_session_key(self, payload: Buffer) -> None:
         self._exchange.receive_session_key(payload)
         self.phase = Phase.AUTHENTICATION
-        self._auth = ServerAuth(
+        self._auth = SSH1ServerAuth(
             self._outbox,
             self.events,
             self._asks,
@@ -449,28 +441,28 @@ class Server(_Engine):
         elif self._connection is None and self._auth is not None:
             self._auth.refuse()
         else:
-            self._outbox.send(Failure())
+            self._outbox.send(msg.Failure())
 
     def _advance(self) -> None:
         if self._auth is not None and self._auth.succeeded and self._connection is None:
-            self._connect(ServerConnection, self._exchange.flags)
-            self._handlers[Msg.CMSG_REQUEST_COMPRESSION] = self._receive_compression
-            self._handlers[Msg.CMSG_MAX_PACKET_SIZE] = self._receive_max_packet_size
+            self._connect(SSH1ServerConnection, self._exchange.flags)
+            self._handlers[SSH1Msg.CMSG_REQUEST_COMPRESSION] = self._receive_compression
+            self._handlers[SSH1Msg.CMSG_MAX_PACKET_SIZE] = self._receive_max_packet_size
         super()._advance()
 
     def _receive_compression(self, payload: Buffer) -> None:
-        level = RequestCompression.decode(payload).level
+        level = msg.RequestCompression.decode(payload).level
         if self._compresses or level not in _LEVELS or not self._may_compress:
-            self._outbox.send(Failure())
+            self._outbox.send(msg.Failure())
             return
         self._compresses = True
-        self._outbox.send(Success())
+        self._outbox.send(msg.Success())
         self._compress()
 
     def _receive_max_packet_size(self, payload: Buffer) -> None:
-        octets = MaxPacketSize.decode(payload).octets
+        octets = msg.MaxPacketSize.decode(payload).octets
         self.connection.limit_packets(octets)
-        self._outbox.send(Success())
+        self._outbox.send(msg.Success())
 
 
 def host_key(options: ServerOptions) -> RSA1PrivateKey:

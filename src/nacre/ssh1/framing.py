@@ -27,7 +27,7 @@ _SMALLEST = 5
 _DATA = frozenset({16, 17, 18, 23})
 
 
-class Outbox:
+class SSH1Outbox:
     """The way out of every layer: messages in, packets in ``buffer``."""
 
     def __init__(self, events: list[Event], *, random: Random, trace: bool) -> None:
@@ -69,7 +69,7 @@ class Outbox:
         return memoryview(taken)
 
 
-class Inbox:
+class SSH1Inbox:
     """The way in: octets in any portions, messages of whole packets out."""
 
     def __init__(self, limits: Limits) -> None:

@@ -21,8 +21,8 @@ from nacre.errors import (
 from nacre.keys.rsa1 import RSA1PrivateKey, RSA1PublicKey
 from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
-from nacre.ssh1.framing import Inbox, Outbox
-from nacre.ssh1.messages import HOST_IN_FWD_OPEN, METHODS, PublicKey, SessionKey, Success
+from nacre.ssh1 import messages as msg
+from nacre.ssh1.framing import SSH1Inbox, SSH1Outbox
 from nacre.wire.codec import Buffer
 
 SERVER_KEY_BITS = 768
@@ -30,7 +30,7 @@ SERVER_KEY_BITS = 768
 
 _MASKED = 16
 _NAMES = {number: name for name, number in legacy.CIPHERS.items()}
-_METHODS_MASK = sum(1 << bit for bit in METHODS.values())
+_METHODS_MASK = sum(1 << bit for bit in msg.METHODS.values())
 
 
 def server_key(
@@ -64,8 +64,8 @@ class _Exchange:
         ciphers: tuple[str, ...],
         *,
         random: Random,
-        outbox: Outbox,
-        inbox: Inbox,
+        outbox: SSH1Outbox,
+        inbox: SSH1Inbox,
         events: list[Event],
     ) -> None:
         self.session_id = b""
@@ -107,7 +107,7 @@ class ClientExchange(_Exchange):
 
         :raises RemoteProtocolError: KexFailed for keys that can't be used, NoCommonAlgorithm.
         """
-        self._message = message = PublicKey.decode(payload)
+        self._message = message = msg.PublicKey.decode(payload)
         try:
             self._host = RSA1Verifier(message.host_modulus, message.host_exponent)
             self._server = RSA1Verifier(message.server_modulus, message.server_exponent)
@@ -119,7 +119,9 @@ class ClientExchange(_Exchange):
         self._cipher = next((name for name in self._ciphers if name in offered), "")
         if not self._cipher:
             raise NoCommonAlgorithm("cipher", self._ciphers, offered)
-        self.methods = tuple(name for name, bit in METHODS.items() if message.methods >> bit & 1)
+        self.methods = tuple(
+            name for name, bit in msg.METHODS.items() if message.methods >> bit & 1
+        )
         self.session_id = legacy.session_id(self._host.n, self._server.n, message.cookie)
         return RSA1PublicKey(self._host)
 
@@ -130,9 +132,9 @@ class ClientExchange(_Exchange):
         first, second = sorted((self._host, self._server), key=lambda one: one.n)
         inner = first.encrypt(_masked(key, self.session_id), self._random)
         outer = second.encrypt(legacy.octets(inner), self._random)
-        self.flags = message.flags & HOST_IN_FWD_OPEN
+        self.flags = message.flags & msg.HOST_IN_FWD_OPEN
         self._outbox.send(
-            SessionKey(legacy.CIPHERS[self._cipher], message.cookie, outer, self.flags)
+            msg.SessionKey(legacy.CIPHERS[self._cipher], message.cookie, outer, self.flags)
         )
         self._turn_on(self._cipher, key)
 
@@ -154,8 +156,8 @@ class ServerExchange(_Exchange):
         ciphers: tuple[str, ...],
         *,
         random: Random,
-        outbox: Outbox,
-        inbox: Inbox,
+        outbox: SSH1Outbox,
+        inbox: SSH1Inbox,
         events: list[Event],
     ) -> None:
         super().__init__(ciphers, random=random, outbox=outbox, inbox=inbox, events=events)
@@ -170,7 +172,7 @@ class ServerExchange(_Exchange):
         host, server = self._host.public.verifier, self._server.public.verifier
         self.session_id = legacy.session_id(host.n, server.n, self._cookie)
         self._outbox.send(
-            PublicKey(
+            msg.PublicKey(
                 self._cookie,
                 server.n.bit_length(),
                 server.e,
@@ -178,7 +180,7 @@ class ServerExchange(_Exchange):
                 host.n.bit_length(),
                 host.e,
                 host.n,
-                HOST_IN_FWD_OPEN,
+                msg.HOST_IN_FWD_OPEN,
                 sum(1 << legacy.CIPHERS[name] for name in self._ciphers),
                 _METHODS_MASK,
             )
@@ -192,16 +194,16 @@ class ServerExchange(_Exchange):
 
         :raises KexFailed: the cookie is not ours, or the cipher was not offered.
         """
-        message = SessionKey.decode(payload)
+        message = msg.SessionKey.decode(payload)
         if not compare_digest(message.cookie, self._cookie):
             raise KexFailed("the client sent another cookie back")
         cipher = _NAMES.get(message.cipher, "")
         if cipher not in self._ciphers:
             raise KexFailed(f"the client chose cipher {message.cipher}, which was not offered")
         key = _masked(self._decrypt(message.key), self.session_id)
-        self.flags = message.flags & HOST_IN_FWD_OPEN
+        self.flags = message.flags & msg.HOST_IN_FWD_OPEN
         self._turn_on(cipher, key)
-        self._outbox.send(Success())
+        self._outbox.send(msg.Success())
         self._report(cipher, self._ciphers, self._host.public)
 
     def _decrypt(self, text: int) -> bytes:

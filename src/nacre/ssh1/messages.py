@@ -19,7 +19,7 @@ from nacre.wire.message import (
 )
 
 
-class Msg(IntEnum):
+class SSH1Msg(IntEnum):
     """Message numbers. ``C`` messages are a client's, ``S`` a server's, others anybody's."""
 
     DISCONNECT = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from nacre.ssh1.messages import Msg
+from nacre.ssh1.messages import SSH1Msg
 
 
 class Stage(Enum):
@@ -31,66 +31,72 @@ class Stage(Enum):
     SERVER_OVER = "the confirmation of the exit status"
 
 
-ALWAYS = frozenset({Msg.DISCONNECT, Msg.IGNORE, Msg.DEBUG})
+ALWAYS = frozenset({SSH1Msg.DISCONNECT, SSH1Msg.IGNORE, SSH1Msg.DEBUG})
 
-_VERDICT = frozenset({Msg.SMSG_SUCCESS, Msg.SMSG_FAILURE})
-_ATTEMPTS = frozenset({Msg.CMSG_AUTH_RSA, Msg.CMSG_AUTH_PASSWORD, Msg.CMSG_AUTH_TIS})
+_VERDICT = frozenset({SSH1Msg.SMSG_SUCCESS, SSH1Msg.SMSG_FAILURE})
+_ATTEMPTS = frozenset({SSH1Msg.CMSG_AUTH_RSA, SSH1Msg.CMSG_AUTH_PASSWORD, SSH1Msg.CMSG_AUTH_TIS})
 _CHANNELS = frozenset(
     {
-        Msg.CHANNEL_OPEN_CONFIRMATION,
-        Msg.CHANNEL_OPEN_FAILURE,
-        Msg.CHANNEL_DATA,
-        Msg.CHANNEL_CLOSE,
-        Msg.CHANNEL_CLOSE_CONFIRMATION,
-        Msg.PORT_OPEN,
+        SSH1Msg.CHANNEL_OPEN_CONFIRMATION,
+        SSH1Msg.CHANNEL_OPEN_FAILURE,
+        SSH1Msg.CHANNEL_DATA,
+        SSH1Msg.CHANNEL_CLOSE,
+        SSH1Msg.CHANNEL_CLOSE_CONFIRMATION,
+        SSH1Msg.PORT_OPEN,
     }
 )
 _REQUESTS = frozenset(
     {
-        Msg.CMSG_REQUEST_PTY,
-        Msg.CMSG_EXEC_SHELL,
-        Msg.CMSG_EXEC_CMD,
-        Msg.CMSG_PORT_FORWARD_REQUEST,
-        Msg.CMSG_AGENT_REQUEST_FORWARDING,
-        Msg.CMSG_X11_REQUEST_FORWARDING,
-        Msg.CMSG_REQUEST_COMPRESSION,
-        Msg.CMSG_MAX_PACKET_SIZE,
+        SSH1Msg.CMSG_REQUEST_PTY,
+        SSH1Msg.CMSG_EXEC_SHELL,
+        SSH1Msg.CMSG_EXEC_CMD,
+        SSH1Msg.CMSG_PORT_FORWARD_REQUEST,
+        SSH1Msg.CMSG_AGENT_REQUEST_FORWARDING,
+        SSH1Msg.CMSG_X11_REQUEST_FORWARDING,
+        SSH1Msg.CMSG_REQUEST_COMPRESSION,
+        SSH1Msg.CMSG_MAX_PACKET_SIZE,
     }
 )
-_TO_CLIENT = _CHANNELS | _VERDICT | {Msg.SMSG_AGENT_OPEN}
-_OUTPUT = frozenset({Msg.SMSG_STDOUT_DATA, Msg.SMSG_STDERR_DATA, Msg.SMSG_EXITSTATUS})
+_TO_CLIENT = _CHANNELS | _VERDICT | {SSH1Msg.SMSG_AGENT_OPEN}
+_OUTPUT = frozenset({SSH1Msg.SMSG_STDOUT_DATA, SSH1Msg.SMSG_STDERR_DATA, SSH1Msg.SMSG_EXITSTATUS})
 
 LEGAL: dict[Stage, frozenset[int]] = {
-    Stage.PUBLIC_KEY: frozenset({Msg.SMSG_PUBLIC_KEY}),
-    Stage.KEY_TAKEN: frozenset({Msg.SMSG_SUCCESS}),
+    Stage.PUBLIC_KEY: frozenset({SSH1Msg.SMSG_PUBLIC_KEY}),
+    Stage.KEY_TAKEN: frozenset({SSH1Msg.SMSG_SUCCESS}),
     Stage.CLIENT_IDLE: frozenset(),
     Stage.CLIENT_RESULT: _VERDICT,
-    Stage.CLIENT_RSA: frozenset({Msg.SMSG_AUTH_RSA_CHALLENGE, Msg.SMSG_FAILURE}),
-    Stage.CLIENT_TIS: frozenset({Msg.SMSG_AUTH_TIS_CHALLENGE, Msg.SMSG_FAILURE}),
+    Stage.CLIENT_RSA: frozenset({SSH1Msg.SMSG_AUTH_RSA_CHALLENGE, SSH1Msg.SMSG_FAILURE}),
+    Stage.CLIENT_TIS: frozenset({SSH1Msg.SMSG_AUTH_TIS_CHALLENGE, SSH1Msg.SMSG_FAILURE}),
     Stage.COMPRESSION: _VERDICT,
     Stage.CLIENT_PREPARING: _TO_CLIENT,
     Stage.CLIENT_SESSION: _TO_CLIENT | _OUTPUT,
     Stage.CLIENT_OVER: _CHANNELS,
-    Stage.SESSION_KEY: frozenset({Msg.CMSG_SESSION_KEY}),
-    Stage.USER: frozenset({Msg.CMSG_USER}),
+    Stage.SESSION_KEY: frozenset({SSH1Msg.CMSG_SESSION_KEY}),
+    Stage.USER: frozenset({SSH1Msg.CMSG_USER}),
     Stage.SERVER_AUTH: _ATTEMPTS,
-    Stage.SERVER_RSA: frozenset({Msg.CMSG_AUTH_RSA_RESPONSE}),
+    Stage.SERVER_RSA: frozenset({SSH1Msg.CMSG_AUTH_RSA_RESPONSE}),
     # A user who has no answer tries something else.
-    Stage.SERVER_TIS: _ATTEMPTS | {Msg.CMSG_AUTH_TIS_RESPONSE},
+    Stage.SERVER_TIS: _ATTEMPTS | {SSH1Msg.CMSG_AUTH_TIS_RESPONSE},
     Stage.SERVER_PREPARING: _REQUESTS | _CHANNELS,
-    Stage.SERVER_SESSION: _CHANNELS | {Msg.CMSG_STDIN_DATA, Msg.CMSG_EOF, Msg.CMSG_WINDOW_SIZE},
+    Stage.SERVER_SESSION: _CHANNELS
+    | {SSH1Msg.CMSG_STDIN_DATA, SSH1Msg.CMSG_EOF, SSH1Msg.CMSG_WINDOW_SIZE},
     # What was under way when the process ended is dropped.
     Stage.SERVER_OVER: _CHANNELS
-    | {Msg.CMSG_STDIN_DATA, Msg.CMSG_EOF, Msg.CMSG_WINDOW_SIZE, Msg.CMSG_EXIT_CONFIRMATION},
+    | {
+        SSH1Msg.CMSG_STDIN_DATA,
+        SSH1Msg.CMSG_EOF,
+        SSH1Msg.CMSG_WINDOW_SIZE,
+        SSH1Msg.CMSG_EXIT_CONFIRMATION,
+    },
 }
 """The messages that each stage takes besides ``ALWAYS``."""
 
-KNOWN = frozenset(Msg)
+KNOWN = frozenset(SSH1Msg)
 """Numbers that mean something."""
 
 REFUSED: dict[Stage, frozenset[int]] = {
-    Stage.SERVER_AUTH: frozenset({Msg.CMSG_AUTH_RHOSTS, Msg.CMSG_AUTH_RHOSTS_RSA}),
-    Stage.SERVER_TIS: frozenset({Msg.CMSG_AUTH_RHOSTS, Msg.CMSG_AUTH_RHOSTS_RSA}),
+    Stage.SERVER_AUTH: frozenset({SSH1Msg.CMSG_AUTH_RHOSTS, SSH1Msg.CMSG_AUTH_RHOSTS_RSA}),
+    Stage.SERVER_TIS: frozenset({SSH1Msg.CMSG_AUTH_RHOSTS, SSH1Msg.CMSG_AUTH_RHOSTS_RSA}),
     Stage.SERVER_PREPARING: frozenset(),
 }
 """Messages answered with FAILURE, beside those that nobody knows: the client may go on."""

@@ -40,25 +40,12 @@ from nacre.protocol.requests import (
     WindowChange,
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
+from nacre.ssh1 import messages as msg
 from nacre.ssh1 import modes
-from nacre.ssh1.channels import Channel, Channels, unknown_type, unsuited
-from nacre.ssh1.messages import (
-    AgentOpen,
-    Eof,
-    ExecCmd,
-    ExecShell,
-    ExitConfirmation,
-    ExitStatus,
-    Failure,
-    Msg,
-    PortForwardRequest,
-    PortOpen,
-    RequestPty,
-    Success,
-    WindowSize,
-)
+from nacre.ssh1.channels import Channels, SSH1ChannelState, unknown_type, unsuited
+from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh1.routes import Stage
-from nacre.wire.codec import Buffer, Reader, string, u8, u32
+from nacre.wire.codec import Buffer, WireReader, string, u8, u32
 from nacre.wire.numbers import EXTENDED_DATA_STDERR
 from nacre.wire.text import safe
 
@@ -73,11 +60,11 @@ _SFTP = re.compile(
 """Commands with which clients ask for SFTP: SSH-1 has no subsystems."""
 
 _WITHOUT_WORD = (requests.XonXoff, requests.EndOfWrite, requests.Keepalive)
-_OUTPUT = {0: u8(Msg.SMSG_STDOUT_DATA), EXTENDED_DATA_STDERR: u8(Msg.SMSG_STDERR_DATA)}
+_OUTPUT = {0: u8(SSH1Msg.SMSG_STDOUT_DATA), EXTENDED_DATA_STDERR: u8(SSH1Msg.SMSG_STDERR_DATA)}
 
 
-class ServerConnection(Channels):
-    """See :class:`nacre.protocol.engine.Connection`.
+class SSH1ServerConnection(Channels):
+    """See :class:`nacre.protocol.engine.ConnectionLayer`.
 
     :ivar stage: which messages are legal now.
     :ivar over: the client has confirmed the exit status: the connection has done its work.
@@ -97,22 +84,22 @@ class ServerConnection(Channels):
         """Return what takes each message."""
         return {
             **super().handlers(),
-            Msg.CMSG_REQUEST_PTY: self._on_pty,
-            Msg.CMSG_WINDOW_SIZE: self._on_window_size,
-            Msg.CMSG_EXEC_SHELL: self._on_shell,
-            Msg.CMSG_EXEC_CMD: self._on_command,
-            Msg.CMSG_STDIN_DATA: self._on_stdin,
-            Msg.CMSG_EOF: self._on_eof,
-            Msg.CMSG_EXIT_CONFIRMATION: self._on_exit_confirmation,
-            Msg.CMSG_PORT_FORWARD_REQUEST: self._on_port_forward,
-            Msg.CMSG_AGENT_REQUEST_FORWARDING: self._on_agent_request,
-            Msg.CMSG_X11_REQUEST_FORWARDING: lambda payload: self.refuse(),
-            Msg.PORT_OPEN: self._on_port_open,
+            SSH1Msg.CMSG_REQUEST_PTY: self._on_pty,
+            SSH1Msg.CMSG_WINDOW_SIZE: self._on_window_size,
+            SSH1Msg.CMSG_EXEC_SHELL: self._on_shell,
+            SSH1Msg.CMSG_EXEC_CMD: self._on_command,
+            SSH1Msg.CMSG_STDIN_DATA: self._on_stdin,
+            SSH1Msg.CMSG_EOF: self._on_eof,
+            SSH1Msg.CMSG_EXIT_CONFIRMATION: self._on_exit_confirmation,
+            SSH1Msg.CMSG_PORT_FORWARD_REQUEST: self._on_port_forward,
+            SSH1Msg.CMSG_AGENT_REQUEST_FORWARDING: self._on_agent_request,
+            SSH1Msg.CMSG_X11_REQUEST_FORWARDING: lambda payload: self.refuse(),
+            SSH1Msg.PORT_OPEN: self._on_port_open,
         }
 
     def refuse(self) -> None:
         """Answer a request that is not granted."""
-        self._outbox.send(Failure())
+        self._outbox.send(msg.Failure())
 
     # --- the owner's calls ---
 
@@ -122,18 +109,18 @@ class ServerConnection(Channels):
         :raises LocalProtocolError: another type, a port that was not forwarded, or too many.
         """
         if channel_type == "auth-agent@openssh.com":
-            return self._request_channel(AgentOpen)
+            return self._request_channel(msg.AgentOpen)
         if channel_type != "forwarded-tcpip":
             raise unknown_type(channel_type)
-        reader = Reader(data)
+        reader = WireReader(data)
         _, port, source = reader.text(), reader.u32(), reader.text()
         if port not in self._forwards:
             raise LocalProtocolError(f"the client did not ask for connections to port {port}")
         host, host_port = self._forwards[port]
         origin = self._originator(source)
-        return self._request_channel(lambda number: PortOpen(number, host, host_port, origin))
+        return self._request_channel(lambda number: msg.PortOpen(number, host, host_port, origin))
 
-    def _running(self, channel: int) -> Channel | None:
+    def _running(self, channel: int) -> SSH1ChannelState | None:
         """Return the session when ``channel`` is it and takes data; None when it is another.
 
         :raises LocalProtocolError: it takes none.
@@ -177,7 +164,7 @@ class ServerConnection(Channels):
             self._forget_unread(session, session.unread)
             self._channel_ended()
 
-    def _forget_session(self, session: Channel) -> None:
+    def _forget_session(self, session: SSH1ChannelState) -> None:
         self._session = None
         self._events.append(ChannelClosed(session.number))
         self._forget_unread(session, session.unread)
@@ -187,7 +174,7 @@ class ServerConnection(Channels):
             return
         self._status_sent = True
         if isinstance(self._ending, requests.ExitStatus):
-            self._outbox.send(ExitStatus(self._ending.status))
+            self._outbox.send(msg.ExitStatus(self._ending.status))
             return
         if self._session is not None:
             self._forget_session(self._session)
@@ -220,7 +207,7 @@ class ServerConnection(Channels):
     # --- requests ---
 
     def _on_pty(self, payload: Buffer) -> None:
-        message = RequestPty.decode(payload)
+        message = msg.RequestPty.decode(payload)
         if (
             self._has_terminal
             or len(message.term) > self._limits.request_name
@@ -240,11 +227,11 @@ class ServerConnection(Channels):
         )
 
     def _on_shell(self, payload: Buffer) -> None:
-        ExecShell.decode(payload)
+        msg.ExecShell.decode(payload)
         self._request(Shell())
 
     def _on_command(self, payload: Buffer) -> None:
-        command = ExecCmd.decode(payload).command
+        command = msg.ExecCmd.decode(payload).command
         if len(command) > self._limits.command:
             self.refuse()
         elif len(command) <= _SHORT and _SFTP.fullmatch(command):
@@ -267,7 +254,7 @@ class ServerConnection(Channels):
         if not self._limits.sessions:
             self.refuse()
             return
-        session = Channel(self._number(), offered=True)
+        session = SSH1ChannelState(self._number(), offered=True)
 
         def decided(answer: Answer) -> None:
             self.waiting = False
@@ -284,7 +271,9 @@ class ServerConnection(Channels):
         ask = AskOpen(channel=session.number, channel_type="session", data=b"")
         self._asks.ask(ask, decided)
 
-    def _ask_request(self, session: Channel, request: Request, otherwise: Request | None) -> None:
+    def _ask_request(
+        self, session: SSH1ChannelState, request: Request, otherwise: Request | None
+    ) -> None:
         def decided(answer: Answer) -> None:
             self.waiting = False
             if not isinstance(answer, Granted):
@@ -296,14 +285,14 @@ class ServerConnection(Channels):
                 self.stage = Stage.SERVER_SESSION
             else:
                 self._has_terminal = self._has_terminal or isinstance(request, PtyRequest)
-                self._outbox.send(Success())
+                self._outbox.send(msg.Success())
 
         self.waiting = True
         self._asks.ask(AskRequest(channel=session.number, request=request), decided)
 
     def _on_port_forward(self, payload: Buffer) -> None:
         """Ask whether to listen on a port, of this host alone unless the owner says otherwise."""
-        message = PortForwardRequest.decode(payload)
+        message = msg.PortForwardRequest.decode(payload)
         if not 0 < message.port < _PORTS or message.port in self._forwards:
             self.refuse()
             return
@@ -312,7 +301,7 @@ class ServerConnection(Channels):
             self.waiting = False
             if isinstance(answer, GlobalGranted):
                 self._forwards[message.port] = (message.host, message.host_port)
-                self._outbox.send(Success())
+                self._outbox.send(msg.Success())
             else:
                 self.refuse()
 
@@ -321,7 +310,7 @@ class ServerConnection(Channels):
         self._asks.ask(AskGlobalRequest(name="tcpip-forward", data=data), decided)
 
     def _on_port_open(self, payload: Buffer) -> None:
-        message = PortOpen.decode(payload)
+        message = msg.PortOpen.decode(payload)
         origin = self._read_originator(message.originator)
         host = message.host.encode("utf-8", "surrogateescape")
         data = string(host) + u32(message.port) + origin + u32(0)
@@ -330,13 +319,13 @@ class ServerConnection(Channels):
     # --- the session ---
 
     def _on_window_size(self, payload: Buffer) -> None:
-        message = WindowSize.decode(payload)
+        message = msg.WindowSize.decode(payload)
         if self._session is not None and self.stage is Stage.SERVER_SESSION:
             change = WindowChange(message.columns, message.rows, message.width, message.height)
             self._events.append(RequestReceived(self._session.number, change))
 
     def _on_stdin(self, payload: Buffer) -> None:
-        reader = Reader(payload, 1)
+        reader = WireReader(payload, 1)
         data = reader.string()
         reader.end()
         if self._session is None or self.stage is not Stage.SERVER_SESSION:
@@ -346,7 +335,7 @@ class ServerConnection(Channels):
         self._deliver(self._session, data)
 
     def _on_eof(self, payload: Buffer) -> None:
-        Eof.decode(payload)
+        msg.Eof.decode(payload)
         if self._session is None or self.stage is not Stage.SERVER_SESSION:
             return
         if self._session.eof_received:
@@ -355,7 +344,7 @@ class ServerConnection(Channels):
         self._events.append(EofReceived(self._session.number))
 
     def _on_exit_confirmation(self, payload: Buffer) -> None:
-        ExitConfirmation.decode(payload)
+        msg.ExitConfirmation.decode(payload)
         if not self._status_sent:
             raise RemoteProtocolError("the client confirms an exit status that was not sent")
         self.over = True

@@ -26,7 +26,7 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.machine import Machine
-from nacre.protocol.options import ClientOptions, Options, ServerOptions
+from nacre.protocol.options import ClientOptions, EngineOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import routes
 from nacre.ssh2.auth.client import ClientAuth
@@ -34,7 +34,7 @@ from nacre.ssh2.auth.server import ServerAuth
 from nacre.ssh2.connection.mux import HANDLERS as CHANNELS
 from nacre.ssh2.connection.mux import Mux
 from nacre.ssh2.connection.replies import send_reply
-from nacre.ssh2.routes import Rest, Stage
+from nacre.ssh2.routes import Resting, Stage
 from nacre.ssh2.transport.framing import Inbox
 from nacre.ssh2.transport.kex import (
     PING_EXTENSION,
@@ -62,20 +62,20 @@ _USERAUTH = "ssh-userauth"
 
 # A member of an Enum takes longer to be looked up than a function to be called.
 _CLOSED: Final = Phase.CLOSED
-_CONNECTION: Final = Rest.CONNECTION
+_CONNECTION: Final = Resting.CONNECTION
 _KEEPALIVE = "keepalive@openssh.com"
 
 Handler = Callable[[Any, Buffer], None]
 """A method of an engine, or of the multiplexer for messages about channels; not bound to either."""
 
 
-class _Engine(Machine):
+class _SSH2Engine(Machine):
     """What both roles share."""
 
     _auth: ClientAuth | ServerAuth | None
 
     def __init__(
-        self, options: Options, host_keys: tuple[PrivateKey, ...], *, random: Random
+        self, options: EngineOptions, host_keys: tuple[PrivateKey, ...], *, random: Random
     ) -> None:
         super().__init__(options, options.announce)
         limits = options.limits
@@ -97,7 +97,7 @@ class _Engine(Machine):
         self._ext_infos_left = 2 if self.role is Role.CLIENT else 1
         self._now = 0.0
         self._keys_since = 0.0
-        self._rest: Rest = Rest.FIRST_KEXINIT
+        self._rest: Resting = Resting.FIRST_KEXINIT
         self._stage: Stage | None = None
         self._table: tuple[Handler | None, ...] = ()
 
@@ -285,7 +285,7 @@ class _Engine(Machine):
 
     def _first_strict(self) -> bool:
         """Whether this is the first exchange of strict kex, which bears nothing beside it."""
-        return self._kex.strict and self._rest is Rest.FIRST_KEXINIT
+        return self._kex.strict and self._rest is Resting.FIRST_KEXINIT
 
     # --- phase 1 ---
 
@@ -362,7 +362,7 @@ class _Engine(Machine):
 
     def _receive_unimplemented(self, payload: Buffer) -> None:
         Unimplemented.decode(payload)
-        if self._rest is Rest.FIRST_KEXINIT:
+        if self._rest is Resting.FIRST_KEXINIT:
             raise RemoteProtocolError("the peer does not know a message of the key exchange")
 
     def _receive_debug(self, payload: Buffer) -> None:
@@ -374,8 +374,8 @@ class _Engine(Machine):
 
     def _receive_newkeys(self, payload: Buffer) -> None:
         self._kex.receive(payload)
-        if self._rest is Rest.FIRST_KEXINIT:
-            self._rest = Rest.SERVICE
+        if self._rest is Resting.FIRST_KEXINIT:
+            self._rest = Resting.SERVICE
             self.phase = Phase.AUTHENTICATION
             if self.role is Role.CLIENT:
                 self._outbox.send(ServiceRequest(_USERAUTH).encode())
@@ -417,7 +417,7 @@ class _Engine(Machine):
         self._kex.authenticated()
         self._mux = Mux(self.role, self._outbox, self.events, self._asks, self._limits)
         self._mux.now = self._now
-        self._rest = Rest.CONNECTION
+        self._rest = Resting.CONNECTION
         self.phase = Phase.CONNECTION
 
     # --- the end ---
@@ -440,14 +440,14 @@ class _Engine(Machine):
 
 
 @cache
-def _table(engine: type[_Engine], stage: Stage, strict: bool) -> tuple[Handler | None, ...]:
+def _table(engine: type[_SSH2Engine], stage: Stage, strict: bool) -> tuple[Handler | None, ...]:
     """Return what takes each message that is legal in a stage; all connections share it."""
     numbers = routes.legal(engine.role, stage, strict=strict)
     handlers = engine.handlers()
     return tuple(handlers.get(number) if number in numbers else None for number in range(256))
 
 
-class Client(_Engine):
+class SSH2Client(_SSH2Engine):
     """The client's end of an SSH-2 connection.
 
     :param random: a source of randomness: n -> n octets.
@@ -492,7 +492,7 @@ class Client(_Engine):
         super()._advance_auth(auth)
 
 
-class Server(_Engine):
+class SSH2Server(_SSH2Engine):
     """The server's end of an SSH-2 connection.
 
     :param random: a source of randomness: n -> n octets.

@@ -17,7 +17,7 @@ from nacre.ssh2.transport.kex import LEGAL as KEX_LEGAL
 from nacre.ssh2.transport.kex import KexStage
 
 
-class Rest(Enum):
+class Resting(Enum):
     """Where a connection rests outside key exchanges and authentication."""
 
     FIRST_KEXINIT = "the first KEXINIT"
@@ -25,7 +25,7 @@ class Rest(Enum):
     CONNECTION = "the connection protocol"
 
 
-Stage: TypeAlias = Rest | AuthStage | KexStage
+Stage: TypeAlias = Resting | AuthStage | KexStage
 
 ALWAYS = frozenset({1, 2, 3, 4})
 """DISCONNECT, IGNORE, UNIMPLEMENTED, DEBUG (RFC 4253 section 11)."""
@@ -38,16 +38,16 @@ _ANYTIME = frozenset({20, 192, 193})
 
 _CHANNELS = frozenset({80, 81, 82, *range(90, 101)})
 
-_REST: dict[tuple[Role, Rest], frozenset[int]] = {
-    (Role.CLIENT, Rest.FIRST_KEXINIT): frozenset({20}),
-    (Role.SERVER, Rest.FIRST_KEXINIT): frozenset({20}),
+_REST: dict[tuple[Role, Resting], frozenset[int]] = {
+    (Role.CLIENT, Resting.FIRST_KEXINIT): frozenset({20}),
+    (Role.SERVER, Resting.FIRST_KEXINIT): frozenset({20}),
     # EXT_INFO is the first message after NEWKEYS, or comes right before USERAUTH_SUCCESS
     # (RFC 8308 section 2.4).
-    (Role.CLIENT, Rest.SERVICE): _ANYTIME | {6, 7},
-    (Role.SERVER, Rest.SERVICE): _ANYTIME | {5, 7},
-    (Role.CLIENT, Rest.CONNECTION): _ANYTIME | _CHANNELS,
+    (Role.CLIENT, Resting.SERVICE): _ANYTIME | {6, 7},
+    (Role.SERVER, Resting.SERVICE): _ANYTIME | {5, 7},
+    (Role.CLIENT, Resting.CONNECTION): _ANYTIME | _CHANNELS,
     # Authentication requests after success are ignored (RFC 4252 section 5.1).
-    (Role.SERVER, Rest.CONNECTION): _ANYTIME | _CHANNELS | {50},
+    (Role.SERVER, Resting.CONNECTION): _ANYTIME | _CHANNELS | {50},
 }
 
 KNOWN = frozenset({*range(1, 9), 20, 21, *range(30, 54), *range(60, 83), *range(90, 101), 192, 193})

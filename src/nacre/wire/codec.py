@@ -1,6 +1,6 @@
 """The data types of RFC 4251 section 5, and the number of SSH-1, bounds-checked.
 
-``Reader`` takes values off the front of a buffer; the functions below make the bytes of one value.
+``WireReader`` takes values off the front of a buffer; the functions below encode one value each.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def name_list(names: Iterable[str]) -> bytes:
     return string(",".join(names).encode("ascii"))
 
 
-class Reader:
+class WireReader:
     """Takes values off the front of ``data``.
 
     Every method raises :class:`~nacre.errors.MalformedMessage` when the value is not whole or

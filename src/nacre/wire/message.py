@@ -23,7 +23,7 @@ from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar, dataclass_
 
 from nacre.errors import MalformedMessage
 from nacre.wire import codec
-from nacre.wire.codec import Buffer, Reader
+from nacre.wire.codec import Buffer, WireReader
 
 U8 = Annotated[int, "u8"]
 U32 = Annotated[int, "u32"]
@@ -148,7 +148,7 @@ def _compile(cls: type[Record]) -> None:
     )
     namespace: dict[str, Any] = {
         "codec": codec,
-        "Reader": Reader,
+        "Reader": WireReader,
         "MalformedMessage": MalformedMessage,
     }
     exec(compile(source, f"<{cls.__name__} on the wire>", "exec"), namespace)

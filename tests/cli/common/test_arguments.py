@@ -1,9 +1,9 @@
 import pytest
 
 from nacre.cli.common.arguments import parse, quote, split_destination
-from nacre.config.client import LogLevel
 from nacre.config.client import parse as parse_config
 from nacre.config.tunnels import Forward
+from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError
 
 L1 = Forward(None, 1, "h", 2)

@@ -5,7 +5,8 @@ import pytest
 from nacre.cli.common.handshake import _identities, _limits, _methods, _Trust, agent_path
 from nacre.cli.common.log import Log
 from nacre.cli.common.login import Target
-from nacre.config.client import ClientConfig, LogLevel, parse
+from nacre.config.client import ClientConfig, parse
+from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nacre.cli.ssh.standard import Input, Output
+from nacre.cli.ssh.standard import StandardInput, StandardOutput
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def close(pipe, index):
 
 
 async def test_a_pipe_is_waited_for(pipe):
-    source = Input(pipe[0])
+    source = StandardInput(pipe[0])
     reading = asyncio.create_task(source.read())
     await asyncio.sleep(0)
     assert not reading.done()
@@ -35,7 +35,7 @@ async def test_a_pipe_is_waited_for(pipe):
 
 
 async def test_a_cancelled_read_loses_nothing(pipe):
-    source = Input(pipe[0])
+    source = StandardInput(pipe[0])
     reading = asyncio.create_task(source.read())
     await asyncio.sleep(0)
     reading.cancel()
@@ -50,19 +50,19 @@ async def test_a_file_and_dev_null(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
     with path.open("rb") as file:
-        source, read = Input(file.fileno()), b""
+        source, read = StandardInput(file.fileno()), b""
         while data := await source.read():
             read += data
     assert read == content
     with open("/dev/null", "rb") as file:
-        assert await Input(file.fileno()).read() == b""
+        assert await StandardInput(file.fileno()).read() == b""
 
 
 async def test_a_non_blocking_pipe(pipe):
     os.set_blocking(pipe[0], False)
     os.set_blocking(pipe[1], False)
     content = os.urandom(4_000_000)
-    source, sink, read = Input(pipe[0]), Output(pipe[1]), b""
+    source, sink, read = StandardInput(pipe[0]), StandardOutput(pipe[1]), b""
     writing = asyncio.create_task(sink.write(content))
     while len(read) < len(content):
         read += await asyncio.wait_for(source.read(), 10)
@@ -72,7 +72,7 @@ async def test_a_non_blocking_pipe(pipe):
 
 async def test_a_full_pipe_does_not_stop_the_loop(pipe):
     content = os.urandom(8_000_000)
-    sink = Output(pipe[1])
+    sink = StandardOutput(pipe[1])
     writing = asyncio.create_task(sink.write(content))
     for _ in range(100):
         await asyncio.sleep(0)
@@ -93,12 +93,12 @@ def drain(descriptor, into, size):
 async def test_nobody_reads(pipe):
     close(pipe, 0)
     with pytest.raises(BrokenPipeError):
-        await Output(pipe[1]).write(b"data")
+        await StandardOutput(pipe[1]).write(b"data")
 
 
 async def test_a_file_is_written_at_once(tmp_path):
     with (tmp_path / "file").open("wb") as file:
-        sink = Output(file.fileno())
+        sink = StandardOutput(file.fileno())
         writing = sink.write(b"one ", memoryview(b"two "), b"three")
         with pytest.raises(StopIteration):
             writing.send(None)  # it never waits
@@ -109,4 +109,4 @@ async def test_a_file_that_takes_nothing(tmp_path):
     path = tmp_path / "file"
     path.touch()
     with path.open("rb") as file, pytest.raises(OSError, match="descriptor"):
-        await Output(file.fileno()).write(b"data")
+        await StandardOutput(file.fileno()).write(b"data")

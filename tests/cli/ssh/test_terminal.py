@@ -9,7 +9,7 @@ import termios
 import pytest
 
 from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
-from nacre.wire.codec import Reader
+from nacre.wire.codec import WireReader
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def set_size(descriptor, rows, columns):
 
 
 def decode_modes(octets):
-    reader, modes = Reader(octets), {}
+    reader, modes = WireReader(octets), {}
     while opcode := reader.u8():
         modes[opcode] = reader.u32()
     reader.end()

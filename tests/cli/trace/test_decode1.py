@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nacre.cli.trace.decode1 import Decoder
+from nacre.cli.trace.decode1 import SSH1Decoder
 from nacre.ssh1 import messages
-from nacre.ssh1.messages import MESSAGES, Msg
+from nacre.ssh1.messages import SSH1Msg
 
 
 def test_names() -> None:
-    decode = Decoder().decode
+    decode = SSH1Decoder().decode
     names = {number: decode(bytes((number,))).name for number in (1, 2, 4, 14, 21, 32, 99)}
     assert names == {
         1: "SSH_MSG_DISCONNECT",
@@ -23,22 +23,22 @@ def test_names() -> None:
 
 def test_secrets_are_hidden() -> None:
     for message in (messages.AuthPassword(b"secret"), messages.AuthTISResponse(b"secret")):
-        fields = Decoder().decode(message.encode()).fields
+        fields = SSH1Decoder().decode(message.encode()).fields
         assert list(fields.values()) == ["<hidden>"]
 
 
 def test_a_command_shows_and_cut_off_fields_are_told() -> None:
-    assert Decoder().decode(messages.ExecCmd(b"id\x1b[2J").encode()).fields == {
+    assert SSH1Decoder().decode(messages.ExecCmd(b"id\x1b[2J").encode()).fields == {
         "command": "id\\x1b[2J"
     }
-    assert "error" in Decoder().decode(b"\x0d\0\0").fields
+    assert "error" in SSH1Decoder().decode(b"\x0d\0\0").fields
 
 
 def test_every_message_has_a_class_or_is_refused() -> None:
-    unused = set(Msg) - set(MESSAGES)
+    unused = set(SSH1Msg) - set(messages.MESSAGES)
     assert unused == {
-        Msg.CMSG_AUTH_RHOSTS,
-        Msg.CMSG_AUTH_RHOSTS_RSA,
-        Msg.SMSG_X11_OPEN,
-        Msg.CMSG_X11_REQUEST_FORWARDING,
+        SSH1Msg.CMSG_AUTH_RHOSTS,
+        SSH1Msg.CMSG_AUTH_RHOSTS_RSA,
+        SSH1Msg.SMSG_X11_OPEN,
+        SSH1Msg.CMSG_X11_REQUEST_FORWARDING,
     }

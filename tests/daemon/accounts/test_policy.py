@@ -14,7 +14,7 @@ from nacre.crypto import password as password_module
 from nacre.crypto.password import hash_password, needs_rehash, verify_password
 from nacre.daemon.accounts import policy as policy_module
 from nacre.daemon.accounts.policy import REQUIREMENTS, StorePolicy
-from nacre.daemon.accounts.store import FILE, User, UserKey, UserStore
+from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
 from nacre.keys import generate
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
 
@@ -148,7 +148,7 @@ async def test_old_hashes_are_made_anew(
 
 
 async def test_public_key(store: UserStore, policy: Any) -> None:
-    store.add(User(name="alice"), [UserKey(KEY, "")])
+    store.add(User(name="alice"), [StoredKey(KEY, "")])
     assert policy.public_key("alice", KEY, "ssh-ed25519", False, None) is True
     assert policy.public_key("ghost", KEY, "ssh-ed25519", True, None) is False
     store.remove_key("alice", KEY)

@@ -14,7 +14,7 @@ import pytest
 import nacre
 from nacre.crypto.password import hash_password
 from nacre.daemon.accounts.policy import StorePolicy
-from nacre.daemon.accounts.store import AUTH_POLICIES, FILE, User, UserKey, UserStore
+from nacre.daemon.accounts.store import AUTH_POLICIES, FILE, StoredKey, User, UserStore
 from nacre.keys import PrivateKey, generate
 
 SECRET = "secret"
@@ -32,8 +32,8 @@ def store(tmp_path: Path) -> Iterator[UserStore]:
     store = UserStore(tmp_path / FILE)
     for auth in AUTH_POLICIES:
         keys = [
-            UserKey(key("rsa1", "user").public, ""),
-            UserKey(key("ssh-ed25519", "user").public, ""),
+            StoredKey(key("rsa1", "user").public, ""),
+            StoredKey(key("ssh-ed25519", "user").public, ""),
         ]
         store.add(User(name=auth, password=HASH, auth=auth), keys)
     yield store

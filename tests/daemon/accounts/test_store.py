@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon.accounts.store import FILE, VERSION, User, UserKey, UserStore
+from nacre.daemon.accounts.store import FILE, VERSION, StoredKey, User, UserStore
 from nacre.errors import StateError, UserStoreError
 from nacre.keys import generate
 
@@ -76,7 +76,7 @@ def test_no_such_user(store: UserStore) -> None:
         lambda: store.remove("ghost"),
         lambda: store.change("ghost", auth="any"),
         lambda: store.keys("ghost"),
-        lambda: store.add_keys("ghost", [UserKey(KEY, "")]),
+        lambda: store.add_keys("ghost", [StoredKey(KEY, "")]),
     ):
         with pytest.raises(UserStoreError, match="no user 'ghost'"):
             call()
@@ -96,12 +96,12 @@ def test_changes(store: UserStore) -> None:
 
 
 def test_keys(store: UserStore) -> None:
-    store.add(User(name="alice"), [UserKey(KEY, "first")])
+    store.add(User(name="alice"), [StoredKey(KEY, "first")])
     store.add(User(name="bob"))
     assert store.has_key("alice", KEY)
     assert not store.has_key("bob", KEY)
     assert not store.has_key("alice", OTHER)
-    store.add_keys("alice", [UserKey(OTHER, "second"), UserKey(KEY, "renamed")])
+    store.add_keys("alice", [StoredKey(OTHER, "second"), StoredKey(KEY, "renamed")])
     assert {key.key: key.comment for key in store.keys("alice")} == {
         KEY: "renamed",
         OTHER: "second",
@@ -114,12 +114,12 @@ def test_keys(store: UserStore) -> None:
 
 
 def test_keys_of_a_disabled_user_open_nothing(store: UserStore) -> None:
-    store.add(User(name="alice", disabled=True), [UserKey(KEY, "")])
+    store.add(User(name="alice", disabled=True), [StoredKey(KEY, "")])
     assert not store.has_key("alice", KEY)
 
 
 def test_keys_go_with_their_user(store: UserStore) -> None:
-    store.add(User(name="alice"), [UserKey(KEY, "")])
+    store.add(User(name="alice"), [StoredKey(KEY, "")])
     store.remove("alice")
     store.add(User(name="alice"))
     assert store.keys("alice") == []

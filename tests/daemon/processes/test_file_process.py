@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from daemon.conftest import SystemAccount
-from nacre.daemon.processes.file_process import Files, command_line, environment
+from nacre.daemon.processes.file_process import FileRoot, command_line, environment
 from nacre.errors import NoSuchFile, SFTPError
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
 
 OWN = (os.geteuid(), os.getegid(), tuple(os.getgroups()))
@@ -29,7 +29,7 @@ class Talk:
         assert process.stdin is not None
         assert process.stdout is not None
         self.process, self.up, self.down = process, process.stdin, process.stdout
-        self.client = Client()
+        self.client = SFTPClientProtocol()
         self.results: dict[int, Any] = {}
         self.flush()
         while not self.client.ready:
@@ -53,7 +53,7 @@ class Talk:
             raise result
         return b"".join(result) if isinstance(result, list) else result
 
-    def call(self, request: msg.Request[Any]) -> Any:
+    def call(self, request: msg.SFTPRequest[Any]) -> Any:
         number = self.client.send(request)
         self.flush()
         return self.result(number)
@@ -61,7 +61,7 @@ class Talk:
 
 @contextmanager
 def started(
-    files: Files,
+    files: FileRoot,
     rights: tuple[int, int, tuple[int, ...]] = OWN,
     command: bytes | None = None,
     **more: Any,
@@ -87,8 +87,8 @@ def started(
             process.kill()
 
 
-def below(root: Path | str, **more: Any) -> Files:
-    return Files(root=str(root), home="/", user="alice", **more)
+def below(root: Path | str, **more: Any) -> FileRoot:
+    return FileRoot(root=str(root), home="/", user="alice", **more)
 
 
 def test_files(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_rights(system_account: SystemAccount, tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.write_bytes(b"root's")
     private.chmod(0o600)
-    whole = Files(root=None, home=str(system_account.home), user=system_account.name)
+    whole = FileRoot(root=None, home=str(system_account.home), user=system_account.name)
     with started(whole, rights) as process:
         status = Path(f"/proc/{process.pid}/status")
         talk = Talk(process)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nacre.daemon.processes import child as child_module
-from nacre.daemon.processes.child import Credentials, Program
+from nacre.daemon.processes.child import ProcessCredentials, Program
 from nacre.daemon.processes.processes import Processes
 from nacre.errors import ConnectionLost
 from nacre.protocol.modes import Mode, encode
@@ -449,7 +449,7 @@ async def test_rights_of_another_account(processes: Processes, terminal: Termina
         arguments=["sh", "-c", "id -u; id -g; id -G; umask; cat /etc/shadow; echo ok"],
         environment={"PATH": os.environ["PATH"]},
         directory="/",
-        credentials=Credentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=groups),
+        credentials=ProcessCredentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=groups),
     )
     session = Session(terminal=terminal)
     assert await run(processes, session, program) == 0
@@ -466,7 +466,7 @@ async def test_rights_of_another_account(processes: Processes, terminal: Termina
 async def test_terminal_belongs_to_its_user(processes: Processes) -> None:
     nobody = pwd.getpwnam("nobody")
     program = sh("stat -c '%U %G %a' $(tty); echo x >/dev/tty")
-    credentials = Credentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=())
+    credentials = ProcessCredentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=())
     session = Session(terminal=Terminal())
     status = await run(processes, session, replace(program, credentials=credentials))
     assert (status, session.stdout.data) == (0, b"nobody tty 620\r\nx\r\n")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from nacre.errors import ConnectionLost
 from nacre.sftp.client.client import SFTPClient, open_sftp_over
 from nacre.sftp.client.session import SFTPSession
-from nacre.sftp.protocol.server import Server
+from nacre.sftp.protocol.server import SFTPServerProtocol
 from nacre.wire.codec import Buffer
 from sftp.protocol.memory_files import MemoryFiles
 
@@ -25,7 +25,7 @@ class MemoryLine:
     def __init__(self, session: SFTPSession, files: MemoryFiles) -> None:
         self.session = session
         self.files = files
-        self.server = Server()
+        self.server = SFTPServerProtocol()
         self.takes = 1 << 30
         self.left: int | None = None
         self.sent = 0

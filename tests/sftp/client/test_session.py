@@ -14,7 +14,7 @@ from nacre.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.movers import Uploader
 from nacre.sftp.client.pace import Pace
-from nacre.sftp.client.pumps import Upload, write_all
+from nacre.sftp.client.pumps import UploadPump, write_all
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
@@ -269,7 +269,7 @@ async def test_all_is_sent_when_no_write_can_follow(
     with (tmp_path / "f").open("rb") as file:
         # It was longer when it was looked at: what is left of the last span is asked for again.
         parts = [(0, len(CONTENT) + 5)]
-        subject = Upload(
+        subject = UploadPump(
             session,
             handle,
             file.fileno(),
@@ -443,8 +443,8 @@ async def test_a_copy_that_can_not_be_read_leaves_its_room_to_others(
     (tmp_path / "f").write_bytes(CONTENT)
     handle = await session.request(msg.Open("/f", OpenFlag.WRITE | OpenFlag.CREAT))
     with (tmp_path / "f").open("rb") as file:
-        good = Upload(session, handle, file.fileno(), [(0, len(CONTENT))], lambda octets: None)
-        bad = Upload(session, handle, -1, [(0, 1 << 20)], lambda octets: None)
+        good = UploadPump(session, handle, file.fileno(), [(0, len(CONTENT))], lambda octets: None)
+        bad = UploadPump(session, handle, -1, [(0, 1 << 20)], lambda octets: None)
         async with asyncio.timeout(10):
             results = await asyncio.gather(bad.run(), good.run(), return_exceptions=True)
     assert isinstance(results[0], OSError)

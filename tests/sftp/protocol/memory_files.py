@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname
-from nacre.sftp.protocol.client import Client, Result
+from nacre.sftp.protocol.client import Result, SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import normalise
-from nacre.sftp.protocol.server import Call, Server
+from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 
 
 class OpenFile:
@@ -39,7 +39,7 @@ class MemoryFiles:
         self.short = 0
         self.room = 1 << 40
 
-    def serve(self, server: Server) -> None:
+    def serve(self, server: SFTPServerProtocol) -> None:
         """Answer every call that is there."""
         while (call := server.next_call()) is not None:
             try:
@@ -71,7 +71,7 @@ class MemoryFiles:
                 found = self.attributes(path)
                 yield Entry(name, longname(name, found, now=10.0), found)
 
-    def answer(self, server: Server, call: Call) -> None:
+    def answer(self, server: SFTPServerProtocol, call: Call) -> None:
         match call.request:
             case msg.Open(path, flags, _):
                 server.send_handle(call.id, self.open(self.follow(path), flags))
@@ -184,10 +184,12 @@ class MemoryFiles:
 class Both:
     """A client and a server back to back, with files behind the server."""
 
-    def __init__(self, client: Client | None = None, server: Server | None = None) -> None:
+    def __init__(
+        self, client: SFTPClientProtocol | None = None, server: SFTPServerProtocol | None = None
+    ) -> None:
         self.files = MemoryFiles()
-        self.client = client or Client()
-        self.server = server or Server()
+        self.client = client or SFTPClientProtocol()
+        self.server = server or SFTPServerProtocol()
         self.results: dict[int, Result] = {}
         self.run()
 
@@ -198,7 +200,7 @@ class Both:
             self.files.serve(self.server)
             self.results.update(self.client.receive(b"".join(self.server.data_to_send())))
 
-    def call(self, request: msg.Request[object]) -> Result:
+    def call(self, request: msg.SFTPRequest[object]) -> Result:
         """Return the result of one request; raise it when it is a failure."""
         return self.result(self.client.send(request))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from nacre.sftp.protocol.server import Server
+from nacre.sftp.protocol.server import SFTPServerProtocol
 from sftp.protocol.memory_files import MemoryFiles
 
 
 def main() -> None:
-    server, files = Server(), MemoryFiles()
+    server, files = SFTPServerProtocol(), MemoryFiles()
     files.directories.add("/dir")
     files.files["/dir/hello world"] = bytearray(b"hello\n" * 100_000)
     while portion := os.read(0, 1 << 16):

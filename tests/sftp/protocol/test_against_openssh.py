@@ -20,15 +20,15 @@ from nacre.scp.protocol import (
     DirectoryStart,
     FileEnd,
     FileStart,
-    Sink,
-    Source,
+    ScpSink,
+    ScpSource,
     Times,
     Warned,
 )
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.client import Client, Result
+from nacre.sftp.protocol.client import Result, SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.pipeline import (
     ReadAhead,
@@ -38,7 +38,7 @@ from nacre.sftp.protocol.pipeline import (
     extents,
     request_sizes,
 )
-from nacre.sftp.protocol.server import Server
+from nacre.sftp.protocol.server import SFTPServerProtocol
 from sftp.protocol.memory_files import MemoryFiles
 
 pytestmark = pytest.mark.interop
@@ -78,7 +78,7 @@ class Remote:
 
     def __init__(self, piped: Piped) -> None:
         self.piped = piped
-        self.client = Client()
+        self.client = SFTPClientProtocol()
         self.results: dict[int, Result] = {}
         while not self.client.ready:
             self.step()
@@ -87,7 +87,7 @@ class Remote:
         self.piped.write(*self.client.data_to_send())
         self.results.update(self.client.receive(self.piped.read()))
 
-    def call(self, request: msg.Request[object]) -> Result:
+    def call(self, request: msg.SFTPRequest[object]) -> Result:
         number = self.client.send(request)
         while number not in self.results:
             self.step()
@@ -110,7 +110,9 @@ def remote(tmp_path: Path) -> Iterator[Remote]:
 
 
 def test_up_and_down_through_the_pipelines(remote: Remote, tmp_path: Path) -> None:
-    limits = remote.call(ext.Limits()) if remote.client.offers("limits@openssh.com") else None
+    limits = (
+        remote.call(ext.LimitsRequest()) if remote.client.offers("limits@openssh.com") else None
+    )
     assert limits is None or isinstance(limits, ext.ServerLimits)
     read_size, write_size = request_sizes(limits)
     new = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.EXCL
@@ -252,7 +254,7 @@ def test_paramiko_over_our_server() -> None:
     ours.settimeout(20)
     theirs.settimeout(20)
     files = MemoryFiles()
-    server = Server()
+    server = SFTPServerProtocol()
 
     def serve() -> None:
         while portion := ours.recv(1 << 16):
@@ -287,7 +289,7 @@ def test_openssh_scp_sends_to_our_sink(tmp_path: Path) -> None:
     (tree / "big").write_bytes(CONTENT)
     os.utime(tree / "big", (5, 6))
     piped = Piped(require("scp"), "-r", "-p", "-f", "tree", cwd=tmp_path)
-    sink = Sink(requested=["tree"], recursive=True, preserve=True)
+    sink = ScpSink(requested=["tree"], recursive=True, preserve=True)
     files: dict[tuple[str, ...], bytearray] = {}
     times: dict[str, Times | None] = {}
     now: tuple[str, ...] = ()
@@ -315,7 +317,7 @@ def test_openssh_scp_sends_to_our_sink(tmp_path: Path) -> None:
 
 def test_openssh_scp_takes_from_our_source(tmp_path: Path) -> None:
     piped = Piped(require("scp"), "-r", "-p", "-t", ".", cwd=tmp_path)
-    source = Source()
+    source = ScpSource()
 
     def answer() -> list[object]:
         piped.write(*source.data_to_send())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nacre.errors import MalformedMessage
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname, take_attributes, take_entry
-from nacre.wire.codec import Reader, u32
+from nacre.wire.codec import WireReader, u32
 
 U32 = st.integers(0, 0xFFFFFFFF)
 PAIR = st.none() | st.tuples(U32, U32)
@@ -32,11 +32,11 @@ def attributes(draw: st.DrawFn) -> Attributes:
 
 @given(attributes(), NAMES, NAMES)
 def test_what_is_encoded_decodes(value: Attributes, name: str, shown: str) -> None:
-    reader = Reader(value.encode())
+    reader = WireReader(value.encode())
     assert take_attributes(reader) == value
     reader.end()
     entry = Entry(name, shown, value)
-    reader = Reader(entry.encode())
+    reader = WireReader(entry.encode())
     assert take_entry(reader) == entry
     reader.end()
 
@@ -62,18 +62,18 @@ def test_the_layout_of_the_draft() -> None:
 
 def test_unknown_flags_are_refused() -> None:
     with pytest.raises(MalformedMessage, match="0x10"):
-        take_attributes(Reader(u32(0x10)))
+        take_attributes(WireReader(u32(0x10)))
 
 
 def test_a_count_of_extended_attributes_is_bounded() -> None:
     with pytest.raises(MalformedMessage, match="4294967295"):
-        take_attributes(Reader(u32(0x80000000) + u32(0xFFFFFFFF)))
+        take_attributes(WireReader(u32(0x80000000) + u32(0xFFFFFFFF)))
 
 
 @given(st.binary(max_size=60))
 def test_any_octets_decode_or_are_malformed(octets: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
-        take_attributes(Reader(octets))
+        take_attributes(WireReader(octets))
 
 
 def test_what_goes_together() -> None:

@@ -20,7 +20,7 @@ from nacre.limits import SFTPLimits
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import FXP
 from nacre.wire.codec import string, text, u8, u32
 
@@ -32,8 +32,8 @@ def packet(kind: int, *fields: bytes) -> bytes:
 VERSION = packet(FXP.VERSION, u32(3))
 
 
-def ready(limits: SFTPLimits | None = None) -> Client:
-    client = Client(limits or SFTPLimits())
+def ready(limits: SFTPLimits | None = None) -> SFTPClientProtocol:
+    client = SFTPClientProtocol(limits or SFTPLimits())
     assert b"".join(client.data_to_send()) == b"\0\0\0\x05\x01\0\0\0\x03"
     assert client.receive(VERSION) == []
     return client
@@ -99,7 +99,9 @@ def test_a_second_answer() -> None:
         (msg.Stat("/"), FXP.STATUS, u32(2) + text("a") + text("b") + b"c"),
     ],
 )
-def test_answers_of_a_wrong_kind(request_: msg.Request[object], kind: int, fields: bytes) -> None:
+def test_answers_of_a_wrong_kind(
+    request_: msg.SFTPRequest[object], kind: int, fields: bytes
+) -> None:
     client = ready()
     number = client.send(request_)
     with pytest.raises(RemoteProtocolError):
@@ -169,19 +171,19 @@ def test_a_status_without_texts() -> None:
 @pytest.mark.parametrize("version", [0, 2, 4, 6])
 def test_other_versions(version: int) -> None:
     with pytest.raises(VersionError, match=f"version {version}"):
-        Client().receive(packet(FXP.VERSION, u32(version)))
+        SFTPClientProtocol().receive(packet(FXP.VERSION, u32(version)))
 
 
 def test_no_sftp_server_at_all() -> None:
     with pytest.raises(RemoteProtocolError, match="no SFTP server"):
-        Client().receive(status(0, 0))
+        SFTPClientProtocol().receive(status(0, 0))
     with pytest.raises(PacketTooLarge):
-        Client().receive(b"Welcome to this host!\n")
+        SFTPClientProtocol().receive(b"Welcome to this host!\n")
 
 
 def test_what_may_not_be_sent() -> None:
     with pytest.raises(LocalProtocolError, match="before VERSION"):
-        Client().send(msg.Stat("/"))
+        SFTPClientProtocol().send(msg.Stat("/"))
     client = ready(SFTPLimits(pending=2))
     assert client.room == 2
     with pytest.raises(LocalProtocolError, match="does not offer"):
@@ -218,7 +220,7 @@ def test_ids_go_round_and_skip_what_waits() -> None:
 def test_the_stream_ends() -> None:
     ready().receive_eof()
     with pytest.raises(RemoteProtocolError, match="broke off"):
-        Client().receive_eof()
+        SFTPClientProtocol().receive_eof()
     client = ready()
     client.receive(b"\0\0")
     with pytest.raises(RemoteProtocolError, match="broke off"):
@@ -244,6 +246,6 @@ def test_hostile_packets_end_in_protocol_errors(packets: list[tuple[int, bytes, 
 
 @given(st.binary(max_size=200))
 def test_hostile_octets(octets: bytes) -> None:
-    for client in (Client(), ready()):
+    for client in (SFTPClientProtocol(), ready()):
         with contextlib.suppress(RemoteProtocolError, MalformedMessage):
             client.receive(octets)

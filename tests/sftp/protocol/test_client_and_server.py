@@ -12,9 +12,9 @@ from nacre.limits import SFTPLimits
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
-from nacre.sftp.protocol.server import Server
+from nacre.sftp.protocol.server import SFTPServerProtocol
 from sftp.protocol.memory_files import Both
 
 NEW = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
@@ -144,13 +144,13 @@ def test_a_long_listing_comes_in_bounded_packets() -> None:
 
 
 def test_limits_are_answered_without_the_filesystem() -> None:
-    both = Both(server=Server(limits=SFTPLimits(handles=7)))
-    found = both.call(ext.Limits())
+    both = Both(server=SFTPServerProtocol(limits=SFTPLimits(handles=7)))
+    found = both.call(ext.LimitsRequest())
     assert found == ext.ServerLimits(257 * 1024, 255 * 1024, 255 * 1024, 7)
 
 
 def test_open_handles_are_bounded_and_come_back() -> None:
-    both = Both(server=Server(limits=SFTPLimits(handles=3)))
+    both = Both(server=SFTPServerProtocol(limits=SFTPLimits(handles=3)))
     handles = [both.call(msg.OpenDir("/")) for _ in range(3)]
     with pytest.raises(SFTPError) as caught:
         both.call(msg.OpenDir("/"))
@@ -185,7 +185,7 @@ def test_handles_of_the_wrong_kind_and_stale_ones() -> None:
 
 
 def test_what_is_not_offered_is_unsupported() -> None:
-    both = Both(server=Server(extensions={"home-directory": "1"}))
+    both = Both(server=SFTPServerProtocol(extensions={"home-directory": "1"}))
     assert not both.client.offers("statvfs@openssh.com")
     both.client.extensions = ext.OFFERED  # A client that does not heed the announcement.
     with pytest.raises(SFTPError) as caught:
@@ -194,7 +194,7 @@ def test_what_is_not_offered_is_unsupported() -> None:
 
 
 def test_octet_by_octet() -> None:
-    client, server = Client(), Server()
+    client, server = SFTPClientProtocol(), SFTPServerProtocol()
     both = Both(client, server)
     both.files.files["/f"] = bytearray(range(256))
     numbers = [client.send(msg.Stat("/f")), client.send(msg.Open("/f", 1))]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import LocalProtocolError, MalformedMessage, PacketTooLarge
-from nacre.sftp.protocol.framing import Inbox
+from nacre.sftp.protocol.framing import SFTPInbox
 
 
 def packet(body: bytes) -> bytes:
@@ -22,7 +22,7 @@ def packet(body: bytes) -> bytes:
 )
 def test_any_split_gives_the_same_packets(bodies: list[bytes], sizes: list[int]) -> None:
     stream = b"".join(map(packet, bodies))
-    inbox = Inbox(40)
+    inbox = SFTPInbox(40)
     found = []
     at = i = 0
     while at < len(stream):
@@ -38,7 +38,7 @@ def test_any_split_gives_the_same_packets(bodies: list[bytes], sizes: list[int])
 
 def test_a_whole_packet_is_not_copied() -> None:
     stream = packet(b"abc") + packet(b"defg")
-    inbox = Inbox(100)
+    inbox = SFTPInbox(100)
     inbox.feed(stream)
     first, second = inbox.next(), inbox.next()
     assert first is not None
@@ -50,7 +50,7 @@ def test_a_whole_packet_is_not_copied() -> None:
 
 def test_a_split_packet_has_memory_of_its_own() -> None:
     portion = bytearray(packet(b"abcdef"))
-    inbox = Inbox(100)
+    inbox = SFTPInbox(100)
     inbox.feed(portion[:7])
     assert inbox.next() is None
     inbox.feed(portion[7:])
@@ -63,7 +63,7 @@ def test_a_split_packet_has_memory_of_its_own() -> None:
 
 def test_a_packet_in_crumbs_is_kept_in_few_parts() -> None:
     body = bytes(range(250)) * 10
-    inbox = Inbox(4000)
+    inbox = SFTPInbox(4000)
     for octet in packet(body)[:-1]:
         inbox.feed(bytes((octet,)))
         assert inbox.next_parts() is None
@@ -76,21 +76,21 @@ def test_a_packet_in_crumbs_is_kept_in_few_parts() -> None:
 
 
 def test_a_length_above_the_bound_is_refused_before_its_octets_come() -> None:
-    inbox = Inbox(10)
+    inbox = SFTPInbox(10)
     inbox.feed(b"\0\0\0\x0b")
     with pytest.raises(PacketTooLarge, match="11 bytes"):
         inbox.next()
 
 
 def test_an_empty_packet_is_refused() -> None:
-    inbox = Inbox(10)
+    inbox = SFTPInbox(10)
     inbox.feed(b"\0\0\0\0")
     with pytest.raises(MalformedMessage):
         inbox.next()
 
 
 def test_no_second_portion_on_top_of_waiting_packets() -> None:
-    inbox = Inbox(10)
+    inbox = SFTPInbox(10)
     inbox.feed(packet(b"a") + packet(b"b"))
     inbox.next()
     assert inbox.left
@@ -100,7 +100,7 @@ def test_no_second_portion_on_top_of_waiting_packets() -> None:
 
 @pytest.mark.parametrize("cut", [1, 3, 4, 6])
 def test_the_middle_of_a_packet_is_known(cut: int) -> None:
-    inbox = Inbox(10)
+    inbox = SFTPInbox(10)
     inbox.feed(packet(b"abc")[:cut])
     assert inbox.next() is None
     assert inbox.partial
@@ -109,7 +109,7 @@ def test_the_middle_of_a_packet_is_known(cut: int) -> None:
 def test_memory_is_taken_for_what_came_not_for_what_was_announced() -> None:
     tracemalloc.start()
     try:
-        inboxes = [Inbox(1 << 20) for _ in range(100)]
+        inboxes = [SFTPInbox(1 << 20) for _ in range(100)]
         for inbox in inboxes:
             inbox.feed(b"\0\x0f\xff\xffabc")
             assert inbox.next() is None

@@ -13,8 +13,8 @@ from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.extensions import EXTENSIONS
-from nacre.sftp.protocol.messages import REQUESTS, Request
-from nacre.wire.codec import Reader, text, u32, u64
+from nacre.sftp.protocol.messages import REQUESTS, SFTPRequest
+from nacre.wire.codec import WireReader, text, u32, u64
 
 NAMES = st.binary(max_size=20).map(lambda octets: octets.decode("utf-8", "surrogateescape"))
 EVERY = [*REQUESTS.values(), *EXTENSIONS.values()]
@@ -32,23 +32,23 @@ OF_TYPE = {
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Request[Any]:
+def requests(draw: st.DrawFn) -> SFTPRequest[Any]:
     cls = draw(st.sampled_from(EVERY))
     return cls(*[draw(OF_TYPE[cls.__annotations__[name]]) for name in cls.__match_args__])
 
 
 @given(requests())
-def test_what_is_encoded_decodes(request_: Request[Any]) -> None:
+def test_what_is_encoded_decodes(request_: SFTPRequest[Any]) -> None:
     encoded = request_.encode()
-    assert type(request_).decode(Reader(encoded)) == request_
+    assert type(request_).decode(WireReader(encoded)) == request_
     with pytest.raises(MalformedMessage):
-        type(request_).decode(Reader(encoded + b"x"))
+        type(request_).decode(WireReader(encoded + b"x"))
 
 
 @given(st.sampled_from(EVERY), st.binary(max_size=80))
-def test_any_octets_decode_or_are_malformed(cls: type[Request[Any]], octets: bytes) -> None:
+def test_any_octets_decode_or_are_malformed(cls: type[SFTPRequest[Any]], octets: bytes) -> None:
     try:
-        decoded = cls.decode(Reader(octets))
+        decoded = cls.decode(WireReader(octets))
     except MalformedMessage:
         return
     # Attributes have one encoding for their flags, so what was read is written likewise.
@@ -56,10 +56,10 @@ def test_any_octets_decode_or_are_malformed(cls: type[Request[Any]], octets: byt
 
 
 @given(st.sampled_from(EVERY), st.binary(max_size=80))
-def test_any_octets_are_an_answer_or_malformed(cls: type[Request[Any]], octets: bytes) -> None:
+def test_any_octets_are_an_answer_or_malformed(cls: type[SFTPRequest[Any]], octets: bytes) -> None:
     if cls.ANSWER != msg.FXP.STATUS:
         try:
-            cls.decode_answer(Reader(octets))
+            cls.decode_answer(WireReader(octets))
         except MalformedMessage:
             return
 
@@ -87,42 +87,42 @@ def test_every_type_of_the_draft_is_there() -> None:
         ),
     ],
 )
-def test_layouts(request_: Request[Any], octets: str) -> None:
+def test_layouts(request_: SFTPRequest[Any], octets: str) -> None:
     assert request_.encode().hex() == octets
 
 
 def test_a_names_answer_with_a_false_count() -> None:
     with pytest.raises(MalformedMessage):
-        msg.ReadDir.decode_answer(Reader(u32(0xFFFFFFFF) + text("a") + text("b") + u32(0)))
+        msg.ReadDir.decode_answer(WireReader(u32(0xFFFFFFFF) + text("a") + text("b") + u32(0)))
     with pytest.raises(MalformedMessage, match="not one path"):
-        msg.RealPath.decode_answer(Reader(u32(2) + (text("a") + text("b") + u32(0)) * 2))
+        msg.RealPath.decode_answer(WireReader(u32(2) + (text("a") + text("b") + u32(0)) * 2))
 
 
 def test_a_handle_is_bounded() -> None:
     with pytest.raises(MalformedMessage, match="300"):
-        msg.Open.decode_answer(Reader(u32(300) + bytes(300)))
+        msg.Open.decode_answer(WireReader(u32(300) + bytes(300)))
 
 
 def test_both_forms_of_the_hashes() -> None:
     expected = ext.FileHashes("sha256", b"\1\2")
     drafts = text("sha256") + b"\1\2"
-    assert ext.CheckFileName.decode_answer(Reader(drafts)) == expected
-    assert ext.CheckFileName.decode_answer(Reader(text("check-file") + drafts)) == expected
+    assert ext.CheckFileName.decode_answer(WireReader(drafts)) == expected
+    assert ext.CheckFileName.decode_answer(WireReader(text("check-file") + drafts)) == expected
 
 
 def test_numbers_that_are_not_whole() -> None:
     with pytest.raises(MalformedMessage, match="not whole"):
-        ext.UsersGroupsById.decode(Reader(u32(3) + bytes(3) + u32(0)))
+        ext.UsersGroupsById.decode(WireReader(u32(3) + bytes(3) + u32(0)))
 
 
 def test_limits_as_openssh_sends_them() -> None:
     answer = u64(262144) + u64(261120) + u64(261120) + u64(1019)
-    found = ext.Limits.decode_answer(Reader(answer))
+    found = ext.LimitsRequest.decode_answer(WireReader(answer))
     assert (found.packet, found.read, found.write, found.handles) == (262144, 261120, 261120, 1019)
 
 
 def test_extension_pairs_are_bounded() -> None:
     pair = text("a") + text("1")
-    assert ext.take_pairs(Reader(pair * 128)) == {"a": "1"}
+    assert ext.take_pairs(WireReader(pair * 128)) == {"a": "1"}
     with pytest.raises(MalformedMessage, match="more than 128"):
-        ext.take_pairs(Reader(pair * 129))
+        ext.take_pairs(WireReader(pair * 129))

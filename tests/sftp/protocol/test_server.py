@@ -18,8 +18,8 @@ from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import FXP
-from nacre.sftp.protocol.server import Server
-from nacre.wire.codec import Reader, string, text, u8, u32
+from nacre.sftp.protocol.server import SFTPServerProtocol
+from nacre.wire.codec import WireReader, string, text, u8, u32
 from sftp.protocol.memory_files import MemoryFiles
 
 
@@ -27,7 +27,7 @@ def packet(kind: int, *fields: bytes) -> bytes:
     return string(u8(kind) + b"".join(fields))
 
 
-def sent(number: int, request: msg.Request[object]) -> bytes:
+def sent(number: int, request: msg.SFTPRequest[object]) -> bytes:
     name = text(request.EXTENSION) if request.EXTENSION else b""
     return packet(request.NUMBER, u32(number), name, request.encode())
 
@@ -35,8 +35,8 @@ def sent(number: int, request: msg.Request[object]) -> bytes:
 INIT = packet(FXP.INIT, u32(3))
 
 
-def ready(limits: SFTPLimits | None = None) -> Server:
-    server = Server(limits=limits or SFTPLimits())
+def ready(limits: SFTPLimits | None = None) -> SFTPServerProtocol:
+    server = SFTPServerProtocol(limits=limits or SFTPLimits())
     server.receive(INIT)
     assert server.next_call() is None
     version = b"".join(server.data_to_send())
@@ -44,19 +44,19 @@ def ready(limits: SFTPLimits | None = None) -> Server:
     return server
 
 
-def opened(server: Server, file: object, number: int = 1000) -> bytes:
+def opened(server: SFTPServerProtocol, file: object, number: int = 1000) -> bytes:
     server.receive(sent(number, msg.Open("/", 1)))
     call = server.next_call()
     assert call is not None
     server.send_handle(call.id, file)
-    return Reader(b"".join(server.data_to_send()), 9).string()
+    return WireReader(b"".join(server.data_to_send()), 9).string()
 
 
-def statuses(server: Server) -> list[tuple[int, int]]:
-    reader = Reader(b"".join(server.data_to_send()))
+def statuses(server: SFTPServerProtocol) -> list[tuple[int, int]]:
+    reader = WireReader(b"".join(server.data_to_send()))
     found = []
     while reader.remaining:
-        body = Reader(reader.string())
+        body = WireReader(reader.string())
         if body.u8() == FXP.STATUS:
             found.append((body.u32(), body.u32()))
     return found
@@ -200,7 +200,7 @@ def test_an_id_may_come_again_after_its_answer() -> None:
     ],
 )
 def test_a_bad_first_packet(octets: bytes, error: type[Exception]) -> None:
-    server = Server()
+    server = SFTPServerProtocol()
     server.receive(octets)
     with pytest.raises(error):
         server.next_call()
@@ -208,7 +208,7 @@ def test_a_bad_first_packet(octets: bytes, error: type[Exception]) -> None:
 
 
 def test_a_newer_client_is_answered_with_version_3() -> None:
-    server = Server()
+    server = SFTPServerProtocol()
     server.receive(packet(FXP.INIT, u32(6), text("an-extension"), text("data")))
     assert server.next_call() is None
     assert b"".join(server.data_to_send())[4:9] == b"\x02\0\0\0\x03"

@@ -10,7 +10,7 @@ from typing import Any, Self
 from nacre.errors import StreamClosed
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.server.service import Service
 
@@ -63,7 +63,7 @@ class Talk:
 
     def __init__(self, filesystem: Filesystem, **options: Any) -> None:
         self.down = Line()
-        self.client = Client()
+        self.client = SFTPClientProtocol()
         self.service = Service(filesystem, **options)
         self.results: dict[int, Any] = {}
         self.order: list[int] = []
@@ -96,7 +96,7 @@ class Talk:
         for piece in self.client.data_to_send():
             self.service.feed(bytes(piece))
 
-    def send(self, request: msg.Request[Any]) -> int:
+    def send(self, request: msg.SFTPRequest[Any]) -> int:
         number = self.client.send(request)
         self.flush()
         return number
@@ -116,7 +116,7 @@ class Talk:
             raise result
         return b"".join(result) if isinstance(result, list) else result
 
-    async def call(self, request: msg.Request[Any]) -> Any:
+    async def call(self, request: msg.SFTPRequest[Any]) -> Any:
         return await self.result(self.send(request))
 
     async def open(self, path: str, flags: int = OpenFlag.READ) -> bytes:

@@ -22,7 +22,7 @@ from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
-from nacre.sftp.protocol.client import Client
+from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
 from parties import client_for
 from sftp.server.talk import Talk
@@ -445,7 +445,7 @@ async def test_one_line_for_embedding(make_server: Any) -> None:
     server = await make_server(handler=None, sftp=lambda session: shared)
     async with client_for(server) as ssh:
         async with ssh.process(subsystem="sftp") as process:
-            talker = Client()
+            talker = SFTPClientProtocol()
             for piece in talker.data_to_send():
                 await process.stdin.write(piece)
             while not talker.ready:

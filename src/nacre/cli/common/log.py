@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-from nacre.config.client import LogLevel
+from nacre.config.values import LogLevel
 
 
 class Log:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
-    from nacre.cli.scp.program import End, Settings
+    from nacre.cli.scp.program import End, ScpSettings
 
 USAGE = """\
 usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
@@ -69,9 +69,9 @@ def run(program: str, words: Sequence[str]) -> int:
 
 def _copy(common: Common, given: dict[str, str]) -> int:
     from nacre.cli.common.log import Log
-    from nacre.cli.scp.program import Settings
+    from nacre.cli.scp.program import ScpSettings
 
-    settings = Settings(
+    settings = ScpSettings(
         recursive="r" in given,
         preserve="p" in given,
         quiet=common.quiet,
@@ -93,7 +93,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
             return FAILURE
 
 
-async def _run(sources: Sequence[End], target: End, settings: Settings, log: Log) -> int:
+async def _run(sources: Sequence[End], target: End, settings: ScpSettings, log: Log) -> int:
     from nacre.cli.common.failures import explain
     from nacre.cli.scp.program import Copying
 

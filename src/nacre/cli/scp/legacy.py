@@ -12,19 +12,19 @@ from functools import partial
 from nacre.client.process import Process
 from nacre.errors import RemoteProtocolError, StreamClosed
 from nacre.limits import MIB
+from nacre.scp.protocol import Aborted as GaveUp
 from nacre.scp.protocol import (
     Accepted,
     DirectoryEnd,
     DirectoryStart,
     FileEnd,
     FileStart,
-    Sink,
-    Source,
+    ScpSink,
+    ScpSource,
     SourceEvent,
     Times,
     Warned,
 )
-from nacre.scp.protocol import Failed as GaveUp
 from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.options import Progress
 from nacre.sftp.protocol.paths import join
@@ -57,7 +57,7 @@ class Receiver:
         self._process = process
         self._disk = disk
         self._how = how
-        self._sink = Sink(requested=requested, recursive=how.recursive, preserve=how.preserve)
+        self._sink = ScpSink(requested=requested, recursive=how.recursive, preserve=how.preserve)
         self._kept: list[tuple[str, int, Times | None]] = []
         self._file = -1
         self._start: FileStart | None = None
@@ -193,7 +193,7 @@ class Sender:
         self._process = process
         self._disk = disk
         self._how = how
-        self._source = Source()
+        self._source = ScpSource()
         self._answers: list[SourceEvent] = []
 
     async def run(self, paths: Sequence[str]) -> None:

@@ -42,7 +42,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ScpSettings:
     """What the command line says.
 
     :ivar legacy: ``-O``: the scp protocol, not SFTP.
@@ -61,14 +61,14 @@ class Settings:
     words: tuple[str, ...]
 
 
-class Failure(Exception):
+class CopyFailed(Exception):
     """The copy ends, for the reason that was told."""
 
 
 class Copying:
     """One run: :meth:`run` copies, :meth:`close` ends all connections."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: ScpSettings, log: Log) -> None:
         self._settings = settings
         self._log = log
         self._meter = Meter(enabled=not settings.quiet)
@@ -96,7 +96,7 @@ class Copying:
                 raise
             except OSError as error:
                 self.complain(f"scp: {safe(str(error.filename or source.path))}: {reason(error)}")
-            except Failure as error:
+            except CopyFailed as error:
                 self.complain(f"scp: {error}")
         return 1 if self.failures else 0
 
@@ -128,7 +128,7 @@ class Copying:
             else:
                 await self._get(source, target, several=several)
         else:
-            raise Failure("neither end is remote; use cp")
+            raise CopyFailed("neither end is remote; use cp")
 
     # --- over SFTP ---
 
@@ -138,28 +138,30 @@ class Copying:
         _check_directory(target.path, several)
         found = await client.glob(path)
         if not found:
-            raise Failure(f"{safe(path)}: No such file or directory")
+            raise CopyFailed(f"{safe(path)}: No such file or directory")
         await client.get(found, target.path, **self._options())
 
     async def _put(self, source: End, target: End, *, several: bool) -> None:
         client = await self._sftp(target)
         path = await _expanded(client, target.path)
         if not _is_there(source.path):
-            raise Failure(f'stat local "{safe(source.path)}": No such file or directory')
+            raise CopyFailed(f'stat local "{safe(source.path)}": No such file or directory')
         if several and not await client.isdir(path):
-            raise Failure(f'"{safe(path)}": Not a directory')
+            raise CopyFailed(f'"{safe(path)}": Not a directory')
         await client.put(_named(source.path), path, **self._options())
 
     async def _through(self, source: End, target: End, *, several: bool) -> None:
         if self._settings.legacy:
-            raise Failure("between two hosts the legacy protocol goes with -R only; leave -O out")
+            raise CopyFailed(
+                "between two hosts the legacy protocol goes with -R only; leave -O out"
+            )
         reading, writing = await self._sftp(source), await self._sftp(target)
         path = await _expanded(writing, target.path)
         found = await reading.glob(await _expanded(reading, source.path))
         if not found:
-            raise Failure(f"{safe(source.path)}: No such file or directory")
+            raise CopyFailed(f"{safe(source.path)}: No such file or directory")
         if several and not await writing.isdir(path):
-            raise Failure(f'"{safe(path)}": Not a directory')
+            raise CopyFailed(f'"{safe(path)}": Not a directory')
         await reading.copy(found, path, writing, **self._options())
 
     def _options(self) -> TransferOptions:
@@ -279,7 +281,7 @@ def _is_directory(path: str) -> bool:
 
 def _check_directory(path: str, several: bool) -> None:
     if several and not _is_directory(path):
-        raise Failure(f"{safe(path)}: Not a directory")
+        raise CopyFailed(f"{safe(path)}: Not a directory")
 
 
 async def _expanded(client: SFTPClient, path: str) -> str:

@@ -17,7 +17,7 @@ from nacre.value import value
 if TYPE_CHECKING:
     import click
 
-    from nacre.cli.sftp.program import Loop, Program
+    from nacre.cli.sftp.program import Loop, SFTPProgram
 
 USAGE = """\
 usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
@@ -125,8 +125,8 @@ def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
     from nacre.cli.common.failures import explain
     from nacre.cli.common.log import Log
     from nacre.cli.common.target import Target
-    from nacre.cli.sftp.program import Program, Remote
-    from nacre.cli.sftp.shell import Settings
+    from nacre.cli.sftp.program import RemoteHost, SFTPProgram
+    from nacre.cli.sftp.shell import ShellSettings
 
     loaded()
     with open(2, "wb", buffering=0, closefd=False) as errors:
@@ -138,7 +138,7 @@ def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
             if "@" in host:
                 user, _, host = host.rpartition("@")
                 options = [f"User={user}", *options]
-        remote = Remote()
+        remote = RemoteHost()
         try:
             config = parse_config([*common.options, *options])
             log = Log(config.log_level, errors)
@@ -148,7 +148,7 @@ def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
             return FAILURE
         batch = plan.batch is not None
         quiet = common.quiet or (batch and not plan.silent)
-        settings = Settings(plan.preserve, plan.recursive, plan.resume, plan.fsync, quiet)
+        settings = ShellSettings(plan.preserve, plan.recursive, plan.resume, plan.fsync, quiet)
         try:
             if plan.direct is not None:
                 sftp = loop.call(remote.open_local(plan.direct))
@@ -164,7 +164,7 @@ def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
                         rate=common.rate,
                     )
                 )
-            program = Program(loop, sftp, settings, batch=batch)
+            program = SFTPProgram(loop, sftp, settings, batch=batch)
             if not quiet:
                 print(f"Connected to {target.name or 'the server'}.", file=sys.stderr)
             if path:
@@ -180,7 +180,7 @@ def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
             loop.call(remote.close())
 
 
-def _commands(program: Program, plan: _Plan, lines: TextIO) -> int:
+def _commands(program: SFTPProgram, plan: _Plan, lines: TextIO) -> int:
     if plan.batch is None and os.isatty(0):
         return program.interact()
     return program.run_lines(lines, echo=True)

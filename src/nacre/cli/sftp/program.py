@@ -22,7 +22,7 @@ from nacre.cli.common.target import Target
 from nacre.cli.sftp.completion import Completer
 from nacre.cli.sftp.lines import BadLine
 from nacre.cli.sftp.pipes import start_server
-from nacre.cli.sftp.shell import Failed, Quit, Settings, Shell, reason
+from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings, reason
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
@@ -85,7 +85,7 @@ async def _settled(work: Awaitable[T]) -> tuple[Any, BaseException | None]:
         return None, error
 
 
-class Remote:
+class RemoteHost:
     """The connection and the session of one run; :meth:`close` ends both."""
 
     def __init__(self) -> None:
@@ -134,20 +134,22 @@ class Remote:
             await say_goodbye(self._connection)
 
 
-class Program:
+class SFTPProgram:
     """One run.
 
     :param batch: whether the first command that fails ends it, with status 1.
     """
 
-    def __init__(self, loop: Loop, sftp: SFTPClient, settings: Settings, *, batch: bool) -> None:
+    def __init__(
+        self, loop: Loop, sftp: SFTPClient, settings: ShellSettings, *, batch: bool
+    ) -> None:
         self._loop = loop
         self._sftp = sftp
         self._batch = batch
         self._meter = Meter(enabled=not settings.quiet)
         self._settings = settings
         self._home = loop.call(_home(sftp))
-        self.shell = Shell(sftp, self._home, settings, self._meter)
+        self.shell = SFTPShell(sftp, self._home, settings, self._meter)
 
     def start_at(self, path: str, local: str | None) -> bool | None:
         """Go to a path of the command line; a file is fetched.
@@ -164,7 +166,7 @@ class Program:
     def _do_quietly(self, work: Coroutine[Any, Any, None]) -> bool:
         try:
             self._loop.call(work)
-        except (Failed, BadLine) as error:
+        except (CommandFailed, BadLine) as error:
             self.shell.complain(str(error))
             return False
         except OSError as error:

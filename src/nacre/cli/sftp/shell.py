@@ -36,7 +36,7 @@ def reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else safe(str(error))
 
 
-class Failed(Exception):
+class CommandFailed(Exception):
     """A command failed, and said why itself."""
 
 
@@ -45,7 +45,7 @@ class Quit(Exception):
 
 
 @value(frozen=False)
-class Settings:
+class ShellSettings:
     """How transfers are done.
 
     :ivar preserve: ``-p`` for all of them; likewise ``recursive``, ``resume`` and ``fsync``.
@@ -59,7 +59,7 @@ class Settings:
     quiet: bool = False
 
 
-class Shell:
+class SFTPShell:
     """Does commands, one after another.
 
     :ivar sftp: the client.
@@ -67,7 +67,7 @@ class Shell:
     :ivar meter: shows progress.
     """
 
-    def __init__(self, sftp: SFTPClient, home: str, settings: Settings, meter: Meter) -> None:
+    def __init__(self, sftp: SFTPClient, home: str, settings: ShellSettings, meter: Meter) -> None:
         self.sftp = sftp
         self.settings = settings
         self.meter = meter
@@ -88,7 +88,7 @@ class Shell:
         self._failures = 0
         try:
             await self._run(line)
-        except (BadLine, Failed) as error:
+        except (BadLine, CommandFailed) as error:
             self.complain(str(error))
         except SFTPError as error:
             self.complain(f"{safe(str(error.filename or ''))}: {reason(error)}")
@@ -140,7 +140,7 @@ class Shell:
         sources = [path for pattern in patterns for path in await self._found(pattern)]
         target = local if local is not None else "."
         if len(sources) > 1 and not _is_directory(target):
-            raise Failed(
+            raise CommandFailed(
                 f'Multiple paths match, but destination "{safe(target)}" is not a directory'
             )
         options = self._options(flags, "Fetching {} to {}", "Retrieving {}")
@@ -158,11 +158,11 @@ class Shell:
             if has_wildcards(pattern):
                 found = await glob_in(self.sftp.local, pattern)
             if not found or not _is_there(found[0]):
-                raise Failed(f"stat {safe(literal(pattern))}: No such file or directory")
+                raise CommandFailed(f"stat {safe(literal(pattern))}: No such file or directory")
             sources += found
         target = remote if remote is not None else "."
         if len(sources) > 1 and not await self.sftp.isdir(target):
-            raise Failed(
+            raise CommandFailed(
                 f'Multiple paths match, but destination "{safe(target)}" is not a directory'
             )
         options = self._options(flags, "Uploading {} to {}", "Entering {}")
@@ -234,7 +234,7 @@ class Shell:
         if has_wildcards(pattern):
             paths = await self.sftp.glob(pattern)
             if not paths:
-                raise Failed(f'Can\'t ls: "{safe(self.sftp.path(pattern))}" not found')
+                raise CommandFailed(f'Can\'t ls: "{safe(self.sftp.path(pattern))}" not found')
             if len(paths) > 1 or not await self.sftp.isdir(paths[0]):
                 return [Listed(path, await self._attributes(path)) for path in paths]
             path = paths[0]
@@ -244,7 +244,7 @@ class Shell:
             if not await self.sftp.isdir(path):
                 return [Listed(path, await self._attributes(path))]
         except FileNotFoundError:
-            raise Failed(f'Can\'t ls: "{safe(self.sftp.path(path))}" not found') from None
+            raise CommandFailed(f'Can\'t ls: "{safe(self.sftp.path(path))}" not found') from None
         found = [
             Listed(entry.name, entry.attributes, entry.longname)
             async for entry in self.sftp.scandir(path)
@@ -296,9 +296,9 @@ class Shell:
             await self.sftp.chdir(path)
         except NotADirectoryError:
             shown = safe(self.sftp.path(path))
-            raise Failed(f'Can\'t change directory: "{shown}" is not a directory') from None
+            raise CommandFailed(f'Can\'t change directory: "{shown}" is not a directory') from None
         except OSError as error:
-            raise Failed(f"stat remote: {reason(error)}") from None
+            raise CommandFailed(f"stat remote: {reason(error)}") from None
 
     async def _lcd(self, flags: frozenset[str], words: list[str]) -> None:
         path = literal(words[0]) if words else _home()
@@ -306,7 +306,7 @@ class Shell:
             os.chdir(path)
         except OSError as error:
             shown = f'"{safe(path)}": {reason(error)}'
-            raise Failed(f"Couldn't change local directory to {shown}") from None
+            raise CommandFailed(f"Couldn't change local directory to {shown}") from None
 
     async def _lmkdir(self, flags: frozenset[str], words: list[str]) -> None:
         path = literal(words[0])
@@ -314,7 +314,7 @@ class Shell:
             os.mkdir(path)
         except OSError as error:
             shown = f'"{safe(path)}": {reason(error)}'
-            raise Failed(f"Couldn't create local directory {shown}") from None
+            raise CommandFailed(f"Couldn't create local directory {shown}") from None
 
     async def _mkdir(self, flags: frozenset[str], words: list[str]) -> None:
         await self._do("remote mkdir", literal(words[0]), self.sftp.mkdir)
@@ -399,7 +399,7 @@ class Shell:
     ) -> None:
         session = self.sftp.session
         if own and not session.client.offers(LSetStat.EXTENSION):
-            raise Failed("Server does not support lsetstat@openssh.com extension")
+            raise CommandFailed("Server does not support lsetstat@openssh.com extension")
         known = await session.request(msg.LStat(path) if own else msg.Stat(path))
         wanted = change(known)
         await session.request(LSetStat(path, wanted) if own else msg.SetStat(path, wanted))
@@ -428,7 +428,7 @@ class Shell:
         sys.stdout.flush()
         done = subprocess.run([shell, "-c", command] if command else [shell], check=False)
         if done.returncode:
-            raise Failed(f"Shell exited with status {done.returncode}")
+            raise CommandFailed(f"Shell exited with status {done.returncode}")
 
     # --- what several commands need ---
 
@@ -439,7 +439,7 @@ class Shell:
                 return [path]
         elif found := await self.sftp.glob(pattern):
             return found
-        raise Failed(f'File "{safe(self.sftp.path(literal(pattern)))}" not found.')
+        raise CommandFailed(f'File "{safe(self.sftp.path(literal(pattern)))}" not found.')
 
     async def _matching(self, pattern: str) -> list[str]:
         """Return what a pattern matches; one that matches nothing is a name."""
@@ -466,7 +466,7 @@ class Shell:
 
     def _refused(self, what: str, error: OSError) -> Exception:
         self._check_alive(error)
-        return Failed(f"{what}: {reason(error)}")
+        return CommandFailed(f"{what}: {reason(error)}")
 
     def _check_alive(self, error: OSError) -> None:
         """Let an error through that ended the session."""

@@ -108,7 +108,7 @@ async def _session(
 ) -> int:
     from nacre.cli.common.login import log_in
     from nacre.cli.common.program import say_goodbye
-    from nacre.cli.ssh.session import Session
+    from nacre.cli.ssh.session import TerminalSession
 
     connection = await log_in(target, config, log)
     loaded()
@@ -124,7 +124,7 @@ async def _session(
         if config.session_type == "none":
             await connection.wait_closed()
             connection.check()
-        session = Session(connection, planned, log.info)
+        session = TerminalSession(connection, planned, log.info)
         status = await session.run()
         log.debug(f"Exit status {status}")
         if config.forwards and not session.quit:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from nacre.cli.ssh.escapes import Escape, Escapes
-from nacre.cli.ssh.standard import READ, Input, Output
+from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
 from nacre.config.client import ClientConfig
 from nacre.errors import ConfigurationError, LocalProtocolError, RequestFailed, StreamClosed
@@ -52,7 +52,7 @@ class _Quit(Exception):
     """The human wants the session to end."""
 
 
-class Session:
+class TerminalSession:
     """Runs a plan on a connection.
 
     :param notice: gets what a human should hear.
@@ -65,8 +65,8 @@ class Session:
         self._plan = plan
         self._notice = notice
         self._raw = RawTerminal(STDIN) if plan.terminal and os.isatty(STDIN) else None
-        self._output = Output(STDOUT)
-        self._errors = Output(STDERR)
+        self._output = StandardOutput(STDOUT)
+        self._errors = StandardOutput(STDERR)
 
     async def run(self) -> int:
         """Return the exit status of this program, when the remote process has ended.
@@ -128,7 +128,7 @@ class Session:
         status = await process.wait()
         return NO_STATUS if status is None else status
 
-    async def _show(self, process: Process, stream: Reader, output: Output) -> None:
+    async def _show(self, process: Process, stream: Reader, output: StandardOutput) -> None:
         while chunks := await stream.read_chunks(READ):
             try:
                 await output.write(*chunks)
@@ -146,7 +146,7 @@ class Session:
         process.stdin.write_eof()
 
     async def _feed_input(self, process: Process) -> None:
-        source = Input(STDIN)
+        source = StandardInput(STDIN)
         interactive = self._raw is not None and self._plan.escape is not None
         escapes = Escapes(self._plan.escape or b"~") if interactive else None
         while data := await _read(source):
@@ -231,7 +231,7 @@ def _environment(config: ClientConfig) -> dict[str, str]:
     return taken | dict(reversed(config.set_env))
 
 
-async def _read(source: Input) -> Buffer:
+async def _read(source: StandardInput) -> Buffer:
     try:
         return await source.read()
     except OSError:

@@ -29,7 +29,7 @@ holds them."""
 _FASTER_PIPE = 1024 * 1024
 
 
-class Input:
+class StandardInput:
     """Reads a descriptor that may be a pipe, a terminal, a socket or a file."""
 
     def __init__(self, descriptor: int) -> None:
@@ -69,7 +69,7 @@ class Input:
                 continue
 
 
-class Output:
+class StandardOutput:
     """Writes a descriptor: a file at once, others from a thread, which ends with the process."""
 
     def __init__(self, descriptor: int) -> None:

@@ -11,7 +11,7 @@ from nacre.aio.stream import Writer
 from nacre.cli.common.handshake import agent_path, show_warnings
 from nacre.cli.common.log import Log
 from nacre.cli.common.target import Target
-from nacre.cli.ssh.standard import READ, Input, Output
+from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.client.connection import Connection
 from nacre.client.tcpip import Listener
 from nacre.config.client import ClientConfig
@@ -119,7 +119,7 @@ async def join_standard(connection: Connection, host: str, port: int) -> int:
     async with connection.open_connection(host, port) as tunnel:
         feeding = asyncio.create_task(_feed(tunnel.writer))
         try:
-            output = Output(_STDOUT)
+            output = StandardOutput(_STDOUT)
             while data := await tunnel.reader.read(READ):
                 await output.write(data)
             ended = asyncio.create_task(tunnel.wait_closed())
@@ -134,7 +134,7 @@ async def join_standard(connection: Connection, host: str, port: int) -> int:
 
 
 async def _feed(writer: Writer) -> None:
-    source = Input(_STDIN)
+    source = StandardInput(_STDIN)
     with suppress(StreamClosed):
         while data := await source.read():
             await writer.write(data)

@@ -12,7 +12,7 @@ from nacre.protocol.requests import KNOWN_REQUESTS, Env
 from nacre.ssh2.auth import messages as auth
 from nacre.ssh2.connection import messages as connection
 from nacre.ssh2.transport import messages as transport
-from nacre.wire.codec import Reader
+from nacre.wire.codec import WireReader
 from nacre.wire.message import Message, Record
 from nacre.wire.numbers import Msg
 from nacre.wire.text import safe
@@ -176,13 +176,13 @@ def _userauth(request: auth.UserauthRequest) -> dict[str, Any]:
 
 
 def _publickey(octets: bytes) -> dict[str, Any]:
-    signed = Reader(octets).boolean()
+    signed = WireReader(octets).boolean()
     kind = auth.PublicKeyRequest if signed else auth.PublicKeyQuery
     return show(kind.decode(octets))
 
 
 def _password(octets: bytes) -> dict[str, Any]:
-    change = Reader(octets).boolean()
+    change = WireReader(octets).boolean()
     return {"change": change, "password": HIDDEN} | ({"new": HIDDEN} if change else {})
 
 
@@ -222,7 +222,7 @@ def _channel_request(request: connection.ChannelRequest) -> dict[str, Any]:
 def _global_request(request: connection.GlobalRequest) -> dict[str, Any]:
     if request.name != "hostkeys-00@openssh.com":
         return {}
-    reader = Reader(request.data)
+    reader = WireReader(request.data)
     keys: list[str] = []
     while len(keys) < _MOST_LISTED:
         try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from nacre.cli.trace.decode import HIDDEN, Decoded, show
 from nacre.errors import MalformedMessage
-from nacre.ssh1.messages import MESSAGES, ExecCmd, Msg
+from nacre.ssh1 import messages as msg
+from nacre.ssh1.messages import SSH1Msg
 from nacre.wire.text import safe
 
 
-class Decoder:
+class SSH1Decoder:
     """See :class:`nacre.cli.trace.decode.Decoder`."""
 
-    AUTHENTICATION = frozenset({int(Msg.CMSG_USER)})
+    AUTHENTICATION = frozenset({int(SSH1Msg.CMSG_USER)})
 
     kex = ""
 
@@ -19,11 +20,11 @@ class Decoder:
         """Return what ``payload`` says; a message that does not decode gets the field ``error``."""
         number = payload[0]
         try:
-            name = Msg(number).name
+            name = SSH1Msg(number).name
         except ValueError:
             return Decoded(number, f"SSH_MSG_{number}", {"data": f"<{len(payload) - 1} octets>"})
         name = f"SSH_{name}" if name[1:5] == "MSG_" else f"SSH_MSG_{name}"
-        kind = MESSAGES.get(number)
+        kind = msg.MESSAGES.get(number)
         if kind is None:
             return Decoded(number, name, {"data": f"<{len(payload) - 1} octets>"})
         try:
@@ -31,6 +32,6 @@ class Decoder:
         except MalformedMessage as error:
             return Decoded(number, name, {"error": str(error)})
         fields = show(message) | dict.fromkeys(kind.SECRETS, HIDDEN)
-        if isinstance(message, ExecCmd):
+        if isinstance(message, msg.ExecCmd):
             fields["command"] = safe(message.command, 4096)
         return Decoded(number, name, fields)

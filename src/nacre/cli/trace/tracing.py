@@ -23,7 +23,7 @@ from nacre.protocol.events import (
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.cli.trace.decode1 import Decoder as Decoder1
+    from nacre.cli.trace.decode1 import SSH1Decoder as Decoder1
 
 PHASES = {
     1: "version negotiation",
@@ -114,7 +114,7 @@ class Tracer:
 
     def _version(self, event: VersionReceived) -> None:
         if event.protocol == SSH1:
-            from nacre.cli.trace.decode1 import Decoder as Decoder1
+            from nacre.cli.trace.decode1 import SSH1Decoder as Decoder1
 
             self._decoder = Decoder1()
         self._record(

@@ -17,7 +17,7 @@ import click
 from nacre.errors import AccountError, NacreError, UserStoreError
 
 if TYPE_CHECKING:
-    from nacre.daemon.accounts.store import UserKey, UserStore
+    from nacre.daemon.accounts.store import StoredKey, UserStore
     from nacre.keys import PublicKey
 
 _AUTH = click.Choice(["any", "password", "publickey", "password-publickey"])
@@ -307,8 +307,8 @@ def _named_keys(name: str, key: str, store: UserStore) -> list[PublicKey]:
     return found
 
 
-def _read_keys(file: str) -> list[UserKey]:
-    from nacre.daemon.accounts.store import UserKey
+def _read_keys(file: str) -> list[StoredKey]:
+    from nacre.daemon.accounts.store import StoredKey
     from nacre.keys.authorized_keys import parse
     from nacre.keys.files import MAXIMUM_SIZE
     from nacre.keys.key_options import NO_OPTIONS
@@ -332,7 +332,7 @@ def _read_keys(file: str) -> list[UserKey]:
             )
     if not found.entries:
         raise UserStoreError(f"{file} holds no public key")
-    return [UserKey(entry.key, entry.comment) for entry in found]
+    return [StoredKey(entry.key, entry.comment) for entry in found]
 
 
 def _account(name: str, run_as: str | None, store: UserStore) -> str | None:

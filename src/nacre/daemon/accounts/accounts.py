@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from nacre.daemon.accounts.store import User
-from nacre.daemon.processes.child import Credentials, Program
-from nacre.daemon.processes.file_process import Files
+from nacre.daemon.processes.child import ProcessCredentials, Program
+from nacre.daemon.processes.file_process import FileRoot
 from nacre.errors import AccountError
-from nacre.keys.key_options import NO_OPTIONS, Options
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 
 RECENT = 1.0
 """Seconds for which an account is what it was when it was looked up."""
@@ -38,11 +38,11 @@ class Account:
     shell: str
 
     @property
-    def credentials(self) -> Credentials | None:
+    def credentials(self) -> ProcessCredentials | None:
         """What a process needs to become this account; None when it is ours already."""
         if self.uid == os.geteuid():
             return None
-        return Credentials(uid=self.uid, gid=self.gid, groups=self.groups)
+        return ProcessCredentials(uid=self.uid, gid=self.gid, groups=self.groups)
 
 
 def own_account() -> Account:
@@ -94,10 +94,10 @@ class Login:
     account: Account
     home: str
     shell: str
-    files: Files | None = None
+    files: FileRoot | None = None
     virtual: bool = False
     service: str = "all"
-    key: Options = NO_OPTIONS
+    key: KeyOptions = NO_OPTIONS
     environment: Mapping[str, str]
 
     @property
@@ -166,7 +166,7 @@ def virtual_login(user: User, account: Account) -> Login:
         name=user.name,
         account=account,
         home=home,
-        files=Files(root=user.root or home, home=home, user=user.name, read_only=user.read_only),
+        files=FileRoot(root=user.root or home, home=home, user=user.name, read_only=user.read_only),
         virtual=True,
         shell=_FALLBACK_SHELL if barred else account.shell,
         service=user.service,
@@ -174,7 +174,7 @@ def virtual_login(user: User, account: Account) -> Login:
     )
 
 
-def system_login(account: Account, key: Options = NO_OPTIONS) -> Login:
+def system_login(account: Account, key: KeyOptions = NO_OPTIONS) -> Login:
     """Return what an account's own user works as; an account without a shell keeps none."""
     barred = _bars(account.shell)
     return Login(
@@ -182,7 +182,7 @@ def system_login(account: Account, key: Options = NO_OPTIONS) -> Login:
         account=account,
         home=account.home,
         shell=account.shell,
-        files=None if barred else Files(root=None, home=account.home, user=account.name),
+        files=None if barred else FileRoot(root=None, home=account.home, user=account.name),
         key=key,
         environment=_system_environment(),
     )

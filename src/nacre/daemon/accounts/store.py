@@ -134,7 +134,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class UserKey:
+class StoredKey:
     """A key that opens an account.
 
     :ivar added: seconds since the epoch.
@@ -271,7 +271,7 @@ class UserStore:
             self._policies = version, [row[0] for row in self._look(_POLICIES)]
         return self._policies[1]
 
-    def add(self, user: User, keys: Iterable[UserKey] = ()) -> None:
+    def add(self, user: User, keys: Iterable[StoredKey] = ()) -> None:
         """Add a user.
 
         :raises UserStoreError: when the name is taken, or one that users can't have.
@@ -320,7 +320,7 @@ class UserStore:
         if done.rowcount == 0:
             raise _no_such(name)
 
-    def keys(self, name: str) -> list[UserKey]:
+    def keys(self, name: str) -> list[StoredKey]:
         """Return a user's keys, the oldest first.
 
         :raises UserStoreError: when there is no user of this name.
@@ -329,7 +329,7 @@ class UserStore:
         with self._reading() as connection:
             chosen = select(_KEYS).where(_KEYS.c.user == name).order_by(_KEYS.c.added)
             rows = connection.execute(chosen).mappings().all()
-        return [UserKey(decode_public(row["blob"]), row["comment"], row["added"]) for row in rows]
+        return [StoredKey(decode_public(row["blob"]), row["comment"], row["added"]) for row in rows]
 
     def key_counts(self) -> dict[str, int]:
         """Return how many keys each user has who has any."""
@@ -341,7 +341,7 @@ class UserStore:
         """Tell whether ``key`` opens the account of a user who is not disabled."""
         return bool(self._look(_HAS_KEY, name=name, blob=key.blob))
 
-    def add_keys(self, name: str, keys: Iterable[UserKey]) -> None:
+    def add_keys(self, name: str, keys: Iterable[StoredKey]) -> None:
         """Add keys; one that is there already gets the new comment.
 
         :raises UserStoreError: when there is no user of this name.
@@ -371,7 +371,7 @@ def _user(row: tuple[Any, ...]) -> User:
     return User(**values | flags)
 
 
-def _put_keys(connection: Connection, name: str, keys: Iterable[UserKey], now: int) -> None:
+def _put_keys(connection: Connection, name: str, keys: Iterable[StoredKey], now: int) -> None:
     for key in keys:
         where = (_KEYS.c.user == name) & (_KEYS.c.blob == key.key.blob)
         connection.execute(delete(_KEYS).where(where))

@@ -16,8 +16,7 @@ from nacre.daemon.accounts.authorized import read_authorized_keys
 from nacre.daemon.accounts.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
-from nacre.keys.authorized_keys import Options
-from nacre.keys.key_options import NO_OPTIONS
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.protocol.asks import UserRequirement
 from nacre.server.policy import with_modulus
 
@@ -39,7 +38,7 @@ class SystemPolicy(AccountPolicy):
         super().__init__(config)
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
-        self._options: WeakKeyDictionary[ServerConnection, Options] = WeakKeyDictionary()
+        self._options: WeakKeyDictionary[ServerConnection, KeyOptions] = WeakKeyDictionary()
 
     def close(self) -> None:
         """End the threads."""
@@ -112,7 +111,7 @@ def _find_rsa_key(user: str, modulus: int) -> PublicKey | None:
     return None
 
 
-def _find_key(user: str, key: PublicKey, address: str) -> Options | None:
+def _find_key(user: str, key: PublicKey, address: str) -> KeyOptions | None:
     for keys in read_authorized_keys(find_account(user)):
         if (found := keys.find(key, address=address, now=time.time())) is not None:
             return found.options

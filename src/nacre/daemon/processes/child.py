@@ -25,7 +25,7 @@ _DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class ProcessCredentials:
     """Whose rights a process gets."""
 
     uid: int
@@ -46,7 +46,7 @@ class Program:
     arguments: Sequence[str | bytes]
     environment: Mapping[str, str]
     directory: str
-    credentials: Credentials | None = None
+    credentials: ProcessCredentials | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Child:
         self.gone.set_result(None)
 
 
-def _rights(credentials: Credentials | None) -> dict[str, Any]:
+def _rights(credentials: ProcessCredentials | None) -> dict[str, Any]:
     if credentials is None:
         return {}
     return {

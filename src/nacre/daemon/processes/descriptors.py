@@ -176,7 +176,7 @@ async def pump_out(source: Descriptor, sink: Writer, data: Buffer | None = None)
         data = source.read()
 
 
-class Output:
+class ProgramOutput:
     """What a process prints on one stream. No task is at work before the first octet is there.
 
     Most commands print on one stream, or on none.

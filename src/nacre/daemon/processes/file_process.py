@@ -21,7 +21,7 @@ from nacre.limits import MIB
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.protocol.messages import Read, Write
-from nacre.sftp.protocol.server import Call, Server
+from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.calls import (
     OpenedDirectory,
     OpenedFile,
@@ -40,7 +40,7 @@ from nacre.wire.codec import Buffer
 T = TypeVar("T")
 
 VARIABLE = "NACRE_FILES"
-"""The variable that holds the :class:`Files` and the rights, as JSON."""
+"""The variable that holds the :class:`FileRoot` and the rights, as JSON."""
 
 _PORTION = 2 * MIB
 _PIPE = 1 * MIB
@@ -48,7 +48,7 @@ _UNSENT = 1 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class FileRoot:
     """What a session's files are.
 
     :ivar root: a directory or a URL, which the session can't leave; None is the whole system.
@@ -77,7 +77,7 @@ class Files:
 
 
 def environment(
-    files: Files, command: bytes | None, rights: tuple[int, int, tuple[int, ...]]
+    files: FileRoot, command: bytes | None, rights: tuple[int, int, tuple[int, ...]]
 ) -> dict[str, str]:
     """Return the variables that tell :func:`main` what to do.
 
@@ -92,7 +92,7 @@ def environment(
     return {VARIABLE: json.dumps(told)}
 
 
-def command_line(files: Files) -> list[str]:
+def command_line(files: FileRoot) -> list[str]:
     """Return the command that runs :func:`main` with nothing of the user's on its way.
 
     Isolated (``-I``): no variable, no working directory and no home of anybody's decides what is
@@ -108,7 +108,7 @@ def command_line(files: Files) -> list[str]:
 def main() -> None:
     """Serve what the environment says."""
     told = json.loads(os.environ.pop(VARIABLE))
-    files = Files(**told["files"])
+    files = FileRoot(**told["files"])
     if files.root is not None and "://" in files.root:
         pass
     if told["command"] is not None:
@@ -137,7 +137,7 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
 
 def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
     """Serve SFTP over two descriptors until the client is done; returns the exit status."""
-    server = Server()
+    server = SFTPServerProtocol()
     work = _Service(server, filesystem, target)
     try:
         while data := os.read(source, _PORTION):
@@ -164,7 +164,7 @@ async def _end(opened: object) -> None:
 class _Service:
     """Carries out calls one after the other, those that follow one another in a file at once."""
 
-    def __init__(self, server: Server, filesystem: Filesystem, target: int) -> None:
+    def __init__(self, server: SFTPServerProtocol, filesystem: Filesystem, target: int) -> None:
         self._server = server
         self._filesystem = filesystem
         self._target = target
@@ -226,7 +226,7 @@ def _write(target: int, data: Buffer) -> None:
         view = view[os.write(target, view) :]
 
 
-class _Line:
+class _PipeLine:
     """The client, on standard input and output."""
 
     async def read(self, n: int = -1) -> bytes:
@@ -247,7 +247,7 @@ def _serve_scp(filesystem: Filesystem, line: bytes) -> int:
         return await work
 
     try:
-        return carried_out(serve_scp(_Line(), do, filesystem, command))
+        return carried_out(serve_scp(_PipeLine(), do, filesystem, command))
     except (NacreError, OSError):
         return 1
     finally:

@@ -17,8 +17,8 @@ from nacre.aio.waiting import Gate
 from nacre.daemon.processes.child import GRACE, Child, Exit, Program
 from nacre.daemon.processes.descriptors import (
     Descriptor,
-    Output,
     Printed,
+    ProgramOutput,
     drop,
     pump_in,
     pump_out,
@@ -129,7 +129,10 @@ async def _pump_pipes(
             gate.wake()
 
     child.on_exit = look
-    outputs = Output(stdout, session.stdout, look), Output(stderr, session.stderr, look)
+    outputs = (
+        ProgramOutput(stdout, session.stdout, look),
+        ProgramOutput(stderr, session.stderr, look),
+    )
     feeding = asyncio.create_task(feed())
     try:
         while not over():

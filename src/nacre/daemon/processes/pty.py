@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from nacre.daemon.processes.child import Credentials
+from nacre.daemon.processes.child import ProcessCredentials
 from nacre.protocol.modes import Mode, decode
 from nacre.server.session import Terminal
 
@@ -51,7 +51,7 @@ _SPEEDS = {
 }
 
 
-def open_terminal(wanted: Terminal, owner: Credentials | None) -> tuple[int, int, str]:
+def open_terminal(wanted: Terminal, owner: ProcessCredentials | None) -> tuple[int, int, str]:
     """Return master, slave and the slave's path; the caller closes both.
 
     :param owner: who gets the slave when that is not this process's account.

@@ -22,7 +22,7 @@ from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.messages import OpenFlag, Request
+from nacre.sftp.protocol.messages import OpenFlag, SFTPRequest
 from nacre.sftp.protocol.paths import join
 from nacre.sftp.protocol.status import FX
 
@@ -415,7 +415,7 @@ class SFTPClient(Copies):
         """Return when the session has ended."""
         await self.session.wait_ended()
 
-    async def _request(self, request: Request[T]) -> T:
+    async def _request(self, request: SFTPRequest[T]) -> T:
         extension = request.EXTENSION
         if extension and not self.session.client.offers(extension):
             raise SFTPError(
@@ -423,7 +423,7 @@ class SFTPClient(Copies):
             )
         return await self.session.request(request)
 
-    async def _creating(self, request: Request[T], name: str) -> T:
+    async def _creating(self, request: SFTPRequest[T], name: str) -> T:
         """Make something that must not be there: version 3 has no code for what already is."""
         try:
             return await self._request(request)

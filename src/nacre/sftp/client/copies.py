@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import TypeAlias, TypedDict, Unpack
 
 from nacre.sftp.client.movers import Copier, Downloader, Mover, Uploader
-from nacre.sftp.client.options import Links, Options, Progress
-from nacre.sftp.client.places import Local, Place, Remote
+from nacre.sftp.client.options import CopyOptions, Links, Progress
+from nacre.sftp.client.places import LocalPlace, Place, RemotePlace
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.client.transfers import Transfer, at_once
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
@@ -46,8 +46,8 @@ class Copies:
 
     def __init__(self, session: SFTPSession) -> None:
         self.session = session
-        self._remote = Remote(session)
-        self.local = Local(session.disk)
+        self._remote = RemotePlace(session)
+        self.local = LocalPlace(session.disk)
 
     def path(self, path: Path) -> str:
         """Return what is sent for ``path``."""
@@ -150,7 +150,7 @@ class Copies:
         into = copy.endswith("/") or len(sources) > 1 or await _is_directory(target, copy)
         pairs = [(path, join(copy, last_name(path)) if into else copy) for path in sources]
         transfer = Transfer(
-            source, target, mover, Options(**options), at_once=at_once(self.session.handles)
+            source, target, mover, CopyOptions(**options), at_once=at_once(self.session.handles)
         )
         await transfer.run(pairs)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from nacre.errors import NacreError
 from nacre.sftp.client.file import SFTPFile
 from nacre.sftp.client.places import data_parts, set_attributes
-from nacre.sftp.client.pumps import Download, Moved, Upload, write_all
+from nacre.sftp.client.pumps import DownloadPump, Moved, UploadPump, write_all
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
@@ -21,7 +21,7 @@ from nacre.sftp.protocol.messages import OpenFlag
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.sftp.client.options import Options
+    from nacre.sftp.client.options import CopyOptions
 
 _WRITABLE = 0o200
 _DEFAULT_MODE = 0o666
@@ -38,7 +38,7 @@ class Mover(Protocol):
         target: str,
         attributes: Attributes,
         start: int,
-        options: Options,
+        options: CopyOptions,
         moved: Moved,
     ) -> int:
         """Copy what is behind ``start``; return the size that the copy has.
@@ -172,7 +172,7 @@ class Downloader(_Opener):
         target: str,
         attributes: Attributes,
         start: int,
-        options: Options,
+        options: CopyOptions,
         moved: Moved,
     ) -> int:
         """See :class:`Mover`."""
@@ -203,11 +203,11 @@ class Downloader(_Opener):
         start: int,
         end: int | None,
         kept: Attributes | None,
-        options: Options,
+        options: CopyOptions,
         moved: Moved,
     ) -> int:
         session = self._session
-        pump = Download(session, handle, file.write, start, end, moved, quick=file.quick)
+        pump = DownloadPump(session, handle, file.write, start, end, moved, quick=file.quick)
         try:
             await pump.run()
             await session.disk.run(partial(file.finish, pump.position, kept, options.fsync))
@@ -281,7 +281,7 @@ class Uploader(_Opener):
         target: str,
         attributes: Attributes,
         start: int,
-        options: Options,
+        options: CopyOptions,
         moved: Moved,
     ) -> int:
         """See :class:`Mover`."""
@@ -312,7 +312,7 @@ class Uploader(_Opener):
         file: _LocalSource,
         target: str,
         start: int,
-        options: Options,
+        options: CopyOptions,
         moved: Moved,
     ) -> int:
         session = self._session
@@ -324,7 +324,7 @@ class Uploader(_Opener):
         def complete() -> None:
             asked.extend(self._complete(handle, file, size(), options))
 
-        pump = Upload(
+        pump = UploadPump(
             session,
             handle,
             file.descriptor,
@@ -347,14 +347,14 @@ class Uploader(_Opener):
         return size()
 
     def _complete(
-        self, handle: bytes, file: _LocalSource, size: int, options: Options
+        self, handle: bytes, file: _LocalSource, size: int, options: CopyOptions
     ) -> list[asyncio.Future[NacreError | None]]:
         """Ask for all that the copy needs beside its octets, without waiting for these.
 
         A server does what concerns one file in the order it is asked.
         """
         session = self._session
-        requests: list[msg.Request[None]] = []
+        requests: list[msg.SFTPRequest[None]] = []
         if file.whole is None and (not file.parts or file.parts[-1][1] != size):
             # A hole at the end: nothing was written there that would have made the file so long.
             requests.append(msg.FSetStat(handle, Attributes(size=size)))
@@ -400,7 +400,7 @@ class Copier:
         target: str,
         attributes: Attributes,
         start: int,
-        options: Options,
+        options: CopyOptions,
         moved: Moved,
     ) -> int:
         """See :class:`Mover`."""

@@ -15,7 +15,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 @value(kw_only=True)
-class Options:
+class CopyOptions:
     """How to copy.
 
     :ivar recursive: take directories, with all that is in them.

@@ -68,7 +68,7 @@ class Place(Protocol):
         """Whether ``digest`` moves no octets over the network."""
 
 
-class Local:
+class LocalPlace:
     """The files of this machine."""
 
     def __init__(self, disk: Disk) -> None:
@@ -123,7 +123,7 @@ class Local:
         return True
 
 
-class Remote:
+class RemotePlace:
     """The files of a server.
 
     :ivar session: the session to it.
@@ -194,7 +194,7 @@ class Remote:
             self.session.close_handle(handle)
 
     async def _read_and_hash(self, handle: bytes, size: int) -> bytes:
-        from nacre.sftp.client.pumps import Download
+        from nacre.sftp.client.pumps import DownloadPump
 
         found = hashlib.new(HASH)
 
@@ -202,7 +202,7 @@ class Remote:
             for chunk in chunks:
                 found.update(chunk)
 
-        await Download(self.session, handle, write, 0, size, lambda octets: None).run()
+        await DownloadPump(self.session, handle, write, 0, size, lambda octets: None).run()
         return found.digest()
 
     def hashes_itself(self) -> bool:

@@ -106,7 +106,7 @@ class _Pump:
             self._session.pace.spend(octets, now)
 
 
-class Download(_Pump):
+class DownloadPump(_Pump):
     """From the server to here.
 
     :ivar position: all before it is written.
@@ -220,7 +220,7 @@ class Download(_Pump):
         self._moved(size)
 
 
-class Upload(_Pump):
+class UploadPump(_Pump):
     """From here to the server.
 
     :ivar end: where the local file ended, when that was before its size.

@@ -14,9 +14,9 @@ from nacre.errors import ConnectionLost, NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB
 from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.pace import Pace
-from nacre.sftp.protocol.client import Client, Result
-from nacre.sftp.protocol.extensions import Limits, ServerLimits
-from nacre.sftp.protocol.messages import Close, HandleRequest, Request
+from nacre.sftp.protocol.client import Result, SFTPClientProtocol
+from nacre.sftp.protocol.extensions import LimitsRequest, ServerLimits
+from nacre.sftp.protocol.messages import Close, HandleRequest, SFTPRequest
 from nacre.sftp.protocol.pipeline import Window, request_sizes
 from nacre.wire.codec import Buffer
 
@@ -60,7 +60,7 @@ class SFTPSession:
     """
 
     def __init__(self) -> None:
-        self.client = Client()
+        self.client = SFTPClientProtocol()
         self.window = Window(ceiling=_CEILING)
         self.loop = asyncio.get_running_loop()
         self.disk = Disk()
@@ -96,9 +96,9 @@ class SFTPSession:
             self.check()
             await self._changed.wait()
         limits: ServerLimits | None = None
-        if self.client.offers(Limits.EXTENSION):
+        if self.client.offers(LimitsRequest.EXTENSION):
             asked = self.loop.time()
-            limits = await self.request(Limits())
+            limits = await self.request(LimitsRequest())
             self.window.expect(self.loop.time() - asked)
             self.handles = min(limits.handles, DEFAULT_SFTP_LIMITS.handles)
         self.read_size, self.write_size = request_sizes(limits)
@@ -187,7 +187,7 @@ class SFTPSession:
 
     # --- requests ---
 
-    async def request(self, request: Request[T]) -> T:
+    async def request(self, request: SFTPRequest[T]) -> T:
         """Send a request and return its result.
 
         :raises SFTPError: the server says no.
@@ -210,7 +210,7 @@ class SFTPSession:
             raise result.with_traceback(None)
         return result
 
-    def start(self, request: Request[T]) -> asyncio.Future[T | NacreError]:
+    def start(self, request: SFTPRequest[T]) -> asyncio.Future[T | NacreError]:
         """Send a request; :meth:`result` waits for its answer."""
         if self.error is not None:
             self.check()
@@ -225,13 +225,13 @@ class SFTPSession:
             raise result.with_traceback(None)
         return result
 
-    def _ask(self, request: Request[T], answer: asyncio.Future[Any] | Reply[Any]) -> None:
+    def _ask(self, request: SFTPRequest[T], answer: asyncio.Future[Any] | Reply[Any]) -> None:
         self._waiters[self.client.send(request)] = partial(self._settle, request, answer)
         if not self._scheduled:
             self._schedule()
 
     def _settle(
-        self, request: Request[Any], answer: asyncio.Future[Any] | Reply[Any], result: Result
+        self, request: SFTPRequest[Any], answer: asyncio.Future[Any] | Reply[Any], result: Result
     ) -> None:
         if answer.done():
             self._let_go(request, result)
@@ -241,7 +241,7 @@ class SFTPSession:
         if isinstance(answer, Reply):
             self._answered.append(answer)
 
-    def _let_go(self, request: Request[Any], result: Result) -> None:
+    def _let_go(self, request: SFTPRequest[Any], result: Result) -> None:
         """Nobody wants an answer any more: what it opened is closed."""
         if isinstance(request, HandleRequest) and isinstance(result, bytes):
             self.close_handle(result)
@@ -250,7 +250,7 @@ class SFTPSession:
         """Close a handle whose fate interests nobody."""
         self.post(Close(handle))
 
-    def post(self, request: Request[Any]) -> None:
+    def post(self, request: SFTPRequest[Any]) -> None:
         """Send a request whose answer interests nobody."""
         if self.error is None:
             self._waiters[self.client.send(request)] = lambda result: None

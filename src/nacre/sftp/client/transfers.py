@@ -14,7 +14,7 @@ from typing import Any
 
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
 from nacre.sftp.client.movers import Mover
-from nacre.sftp.client.options import Options
+from nacre.sftp.client.options import CopyOptions
 from nacre.sftp.client.places import Place
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.paths import join, last_name
@@ -31,7 +31,7 @@ class Transfer:
     """One call of ``get``, ``put`` or ``copy``."""
 
     def __init__(
-        self, source: Place, target: Place, mover: Mover, options: Options, *, at_once: int
+        self, source: Place, target: Place, mover: Mover, options: CopyOptions, *, at_once: int
     ) -> None:
         self._source = source
         self._target = target

@@ -14,7 +14,7 @@ from functools import cache
 
 from nacre.sftp.filesystems.base import WRITING, File, Filesystem
 from nacre.sftp.filesystems.mounts import is_local
-from nacre.sftp.filesystems.walk import Place, Walker, encoded, failure, pointing_at
+from nacre.sftp.filesystems.walk import WalkedPlace, Walker, encoded, failure, pointing_at
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname
 from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.sftp.protocol.messages import OpenFlag
@@ -270,7 +270,7 @@ class LocalFilesystem(Filesystem):
                 os.chown(place.name, uid, gid, dir_fd=where, follow_symlinks=False)
 
     @staticmethod
-    def _truncate(place: Place, size: int) -> None:
+    def _truncate(place: WalkedPlace, size: int) -> None:
         _check_offset(size)
         number = os.open(place.name, os.O_WRONLY | _OPEN, dir_fd=place.directory)
         try:
@@ -313,7 +313,7 @@ class LocalFilesystem(Filesystem):
             _link(source, target)
 
     @contextmanager
-    def _both(self, old: str, new: str) -> Iterator[tuple[Place, Place]]:
+    def _both(self, old: str, new: str) -> Iterator[tuple[WalkedPlace, WalkedPlace]]:
         with self._walker.place(_bare(old)) as source, self._walker.place(_bare(new)) as target:
             yield source, target
 
@@ -442,7 +442,7 @@ def _bare(path: str) -> str:
     return path.rstrip("/") or path
 
 
-def _chmod(place: Place, mode: int) -> None:
+def _chmod(place: WalkedPlace, mode: int) -> None:
     """Set the permissions of what is at a place, and of nothing a link leads to."""
     number = pointing_at(place)
     try:
@@ -457,7 +457,7 @@ def _chmod(place: Place, mode: int) -> None:
         os.close(number)
 
 
-def _link(source: Place, target: Place) -> None:
+def _link(source: WalkedPlace, target: WalkedPlace) -> None:
     os.link(
         source.name,
         target.name,
@@ -467,7 +467,7 @@ def _link(source: Place, target: Place) -> None:
     )
 
 
-def _link_and_remove(source: Place, target: Place) -> bool:
+def _link_and_remove(source: WalkedPlace, target: WalkedPlace) -> bool:
     """Rename so that nothing is replaced; return False where it can't be done in this way.
 
     :raises OSError: there is something at the target.

@@ -51,7 +51,7 @@ class Walker:
         self._root = root
         self._base = base
 
-    def place(self, path: str, *, follow: bool = False) -> Place:
+    def place(self, path: str, *, follow: bool = False) -> WalkedPlace:
         """Find the place that ``path`` names, to be left by ``with``; its last name need not exist.
 
         :param follow: go through a link at the end; what is there then is no link when looked at.
@@ -68,8 +68,8 @@ class Walker:
         except _NumbersNeeded:
             return self._walk(names, follow, numbered=True)
 
-    def _walk(self, names: list[bytes], follow: bool, *, numbered: bool) -> Place:
-        place = Place(self._root, numbered)
+    def _walk(self, names: list[bytes], follow: bool, *, numbered: bool) -> WalkedPlace:
+        place = WalkedPlace(self._root, numbered)
         try:
             place.go(names, follow)
         except BaseException:
@@ -90,7 +90,7 @@ class _NumbersNeeded(Exception):
     """A link leads up, and the directories above were not numbered."""
 
 
-class Place:
+class WalkedPlace:
     """Where a walk is, and where it ended: a name in a directory, or the directory itself, ``.``.
 
     :ivar directory: its descriptor, open as long as the place is.
@@ -108,7 +108,7 @@ class Place:
         self.above: list[tuple[bytes, tuple[int, int]]] = []
         self.name = b"."
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> WalkedPlace:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -198,6 +198,6 @@ def _number(directory: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def pointing_at(place: Place) -> int:
+def pointing_at(place: WalkedPlace) -> int:
     """Open what is at a place, a link itself, only to point at it."""
     return os.open(place.name, _HERE | os.O_NOFOLLOW, dir_fd=place.directory)

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.value import value
-from nacre.wire.codec import Reader, string, text, u32, u64
+from nacre.wire.codec import WireReader, string, text, u32, u64
 
 _U32_MAX = 0xFFFFFFFF
 _HALF_A_YEAR = 365 * 24 * 3600 // 2
@@ -138,7 +138,7 @@ class Attributes(_Fields):
         return b"".join(parts)
 
 
-def take_attributes(reader: Reader) -> Attributes:
+def take_attributes(reader: WireReader) -> Attributes:
     """Take an ATTRS structure off the front of ``reader``.
 
     :raises MalformedMessage: when it is cut off, or flags announce fields that version 3 does
@@ -162,7 +162,7 @@ def take_attributes(reader: Reader) -> Attributes:
     return Attributes(size, uid, gid, permissions, atime, mtime, extended)
 
 
-def _take_extended(reader: Reader) -> tuple[tuple[str, bytes], ...]:
+def _take_extended(reader: WireReader) -> tuple[tuple[str, bytes], ...]:
     count = reader.u32()
     if count > DEFAULT_SFTP_LIMITS.attribute_extensions:
         raise MalformedMessage(f"{count} extended attributes of one file")
@@ -186,7 +186,7 @@ class Entry:
         return text(self.name) + text(self.longname) + self.attributes.encode()
 
 
-def take_entry(reader: Reader) -> Entry:
+def take_entry(reader: WireReader) -> Entry:
     """Take one member of a NAME packet off the front of ``reader``."""
     return Entry(reader.text(), reader.text(), take_attributes(reader))
 

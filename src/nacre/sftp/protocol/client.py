@@ -27,10 +27,10 @@ from nacre.errors import (
 )
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
 from nacre.sftp.protocol.extensions import announced_as, take_pairs
-from nacre.sftp.protocol.framing import Inbox, joined
-from nacre.sftp.protocol.messages import FXP, VERSION_3, Request
+from nacre.sftp.protocol.framing import SFTPInbox, joined
+from nacre.sftp.protocol.messages import FXP, VERSION_3, SFTPRequest
 from nacre.sftp.protocol.status import FX, failure
-from nacre.wire.codec import Buffer, Reader, string, text, u32
+from nacre.wire.codec import Buffer, WireReader, string, text, u32
 
 _REQUEST = Struct(">IBI")
 _HANDLE_REQUEST = Struct(">IBII")
@@ -50,7 +50,7 @@ _WRITING: Final = 0
 """Stands in the table of waiting requests for a WRITE; a READ is there as its length."""
 
 
-class Client:
+class SFTPClientProtocol:
     """Sends requests, matches what comes back.
 
     :ivar extensions: what the server announced, names and data; empty before VERSION came.
@@ -60,9 +60,9 @@ class Client:
         """Have an INIT ready to be sent."""
         self.extensions: Mapping[str, str] = MappingProxyType({})
         self._limits = limits
-        self._inbox = Inbox(limits.packet)
+        self._inbox = SFTPInbox(limits.packet)
         self._output: list[Buffer] = [string(bytes((FXP.INIT,)) + u32(VERSION_3))]
-        self._pending: dict[int, Request[Any] | int] = {}
+        self._pending: dict[int, SFTPRequest[Any] | int] = {}
         self._last_id = 0
         self._ready = False
         self._ended = False
@@ -92,7 +92,7 @@ class Client:
         self._output = []
         return output
 
-    def send(self, request: Request[Any]) -> int:
+    def send(self, request: SFTPRequest[Any]) -> int:
         """Send ``request``; return the id that its result will have.
 
         :raises LocalProtocolError: before VERSION or after the end; too many requests are waiting;
@@ -170,7 +170,7 @@ class Client:
         if self._inbox.partial or not self._ready:
             raise RemoteProtocolError("the SFTP session broke off")
 
-    def _new_id(self, request: Request[Any] | int) -> int:
+    def _new_id(self, request: SFTPRequest[Any] | int) -> int:
         if not self._ready or self._ended:
             raise LocalProtocolError("no request may be sent before VERSION or after the end")
         if len(self._pending) >= self._limits.pending:
@@ -191,7 +191,7 @@ class Client:
             raise LocalProtocolError(f"a request of {size} bytes is larger than a packet may be")
 
     def _accept_version(self, packet: memoryview) -> None:
-        reader = Reader(packet)
+        reader = WireReader(packet)
         if reader.u8() != FXP.VERSION:
             raise RemoteProtocolError("the server's first packet is no VERSION: no SFTP server?")
         version = reader.u32()
@@ -219,7 +219,7 @@ class Client:
             return number, _status(packet[5:], request)
         if isinstance(request, int) or kind != request.ANSWER:
             raise RemoteProtocolError(f"a packet of type {kind} answers {_name(request)}")
-        reader = Reader(packet, 5)
+        reader = WireReader(packet, 5)
         result = request.decode_answer(reader)
         reader.end()
         return number, result
@@ -241,8 +241,8 @@ def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
     return parts
 
 
-def _status(status: memoryview, request: Request[Any] | int) -> Result:
-    code, message = (int(FX.OK), "") if status == _SUCCESS else _read_status(Reader(status))
+def _status(status: memoryview, request: SFTPRequest[Any] | int) -> Result:
+    code, message = (int(FX.OK), "") if status == _SUCCESS else _read_status(WireReader(status))
     answer = _answer_type(request)
     if code == FX.OK:
         if answer != FXP.STATUS:
@@ -253,7 +253,7 @@ def _status(status: memoryview, request: Request[Any] | int) -> Result:
     return _failure(code, message, request)
 
 
-def _read_status(reader: Reader) -> tuple[int, str]:
+def _read_status(reader: WireReader) -> tuple[int, str]:
     code = reader.u32()
     message = ""
     if reader.remaining:  # Servers of before version 3 send neither text nor language.
@@ -264,18 +264,18 @@ def _read_status(reader: Reader) -> tuple[int, str]:
     return code, message
 
 
-def _answer_type(request: Request[Any] | int) -> int:
+def _answer_type(request: SFTPRequest[Any] | int) -> int:
     if isinstance(request, int):
         return FXP.STATUS if request == _WRITING else FXP.DATA
     return request.ANSWER
 
 
-def _failure(code: int, message: str, request: Request[Any] | int) -> SFTPError:
+def _failure(code: int, message: str, request: SFTPRequest[Any] | int) -> SFTPError:
     paths = (None, None) if isinstance(request, int) else request.paths
     return failure(code, message, *paths)
 
 
-def _name(request: Request[Any] | int) -> str:
+def _name(request: SFTPRequest[Any] | int) -> str:
     if isinstance(request, int):
         return "WRITE" if request == _WRITING else "READ"
     return type(request).__name__.upper()

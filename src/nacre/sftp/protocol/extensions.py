@@ -18,14 +18,14 @@ from nacre.sftp.protocol.messages import (
     FileHandle,
     PathRequest,
     Q,
-    Request,
+    SFTPRequest,
     StatusRequest,
     compiled,
 )
-from nacre.wire.codec import Reader, text, u32
+from nacre.wire.codec import WireReader, text, u32
 from nacre.wire.message import U32, U64, Record, Rest, String, Text, record
 
-EXTENSIONS: dict[str, type[Request[Any]]] = {}
+EXTENSIONS: dict[str, type[SFTPRequest[Any]]] = {}
 """Every extended request known here, by its name."""
 
 HASHES = ("sha256", "sha512", "sha384", "sha224")
@@ -74,7 +74,7 @@ def encode_pairs(pairs: dict[str, str]) -> bytes:
     return b"".join([text(name) + text(data) for name, data in pairs.items()])
 
 
-def take_pairs(reader: Reader) -> dict[str, str]:
+def take_pairs(reader: WireReader) -> dict[str, str]:
     """Take the extension pairs that end INIT and VERSION (draft-ietf-secsh-filexfer-02, 4).
 
     :raises MalformedMessage: when one is cut off, or there are too many.
@@ -115,14 +115,14 @@ class FileSystemStatus(Record):
     namemax: U64
 
 
-class StatVFSRequest(Request[FileSystemStatus]):
+class StatVFSRequest(SFTPRequest[FileSystemStatus]):
     """A request for the state of a file system."""
 
     __slots__ = ()
     ANSWER = FXP.EXTENDED_REPLY
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> FileSystemStatus:
+    def decode_answer(cls, reader: WireReader) -> FileSystemStatus:
         """Take the eleven numbers."""
         return FileSystemStatus.decode(reader.rest())
 
@@ -181,13 +181,13 @@ class ServerLimits(Record):
 
 
 @extension("limits@openssh.com")
-class Limits(Request[ServerLimits]):
+class LimitsRequest(SFTPRequest[ServerLimits]):
     """Ask what the server takes."""
 
     ANSWER = FXP.EXTENDED_REPLY
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> ServerLimits:
+    def decode_answer(cls, reader: WireReader) -> ServerLimits:
         """Take the four numbers."""
         return ServerLimits.decode(reader.rest())
 
@@ -207,7 +207,7 @@ class HomeDirectory(PathRequest):
 
 
 @extension("users-groups-by-id@openssh.com")
-class UsersGroupsById(Request[tuple[tuple[str, ...], tuple[str, ...]]]):
+class UsersGroupsById(SFTPRequest[tuple[tuple[str, ...], tuple[str, ...]]]):
     """Ask for names by numbers: :meth:`of` makes it, ``uids`` and ``gids`` read it.
 
     The answer has a name for each number, in their order; an empty one is not known.
@@ -240,7 +240,7 @@ class UsersGroupsById(Request[tuple[tuple[str, ...], tuple[str, ...]]]):
         return _numbers(self.packed_gids)
 
     @classmethod
-    def decode(cls, reader: Reader) -> Self:
+    def decode(cls, reader: WireReader) -> Self:
         """Take both lists of numbers."""
         value = cls(reader.string(), reader.string())
         reader.end()
@@ -249,7 +249,7 @@ class UsersGroupsById(Request[tuple[tuple[str, ...], tuple[str, ...]]]):
         return value
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def decode_answer(cls, reader: WireReader) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Take both lists of names."""
         return _names(reader.string()), _names(reader.string())
 
@@ -268,12 +268,12 @@ class UsersGroupsAnswer(Record):
 
 
 def _numbers(packed: bytes) -> tuple[int, ...]:
-    reader = Reader(packed)
+    reader = WireReader(packed)
     return tuple([reader.u32() for _ in range(len(packed) // 4)])
 
 
 def _names(packed: bytes) -> tuple[str, ...]:
-    reader = Reader(packed)
+    reader = WireReader(packed)
     names = []
     while reader.remaining:
         names.append(reader.text())
@@ -303,7 +303,7 @@ class FileHashes(Record):
     hashes: Rest
 
 
-class CheckFileRequest(Request[FileHashes]):
+class CheckFileRequest(SFTPRequest[FileHashes]):
     """A request for hashes: of all of the range with a ``block_size`` of 0, or one of each block.
 
     ``algorithms`` are names joined by commas, the wanted first; a ``length`` of 0 is all from
@@ -314,7 +314,7 @@ class CheckFileRequest(Request[FileHashes]):
     ANSWER = FXP.EXTENDED_REPLY
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> FileHashes:
+    def decode_answer(cls, reader: WireReader) -> FileHashes:
         """Take the algorithm and the hashes.
 
         The name ``check-file`` may stand in front: earlier drafts and Paramiko have it there.

@@ -13,7 +13,7 @@ _PARTS = 64
 """Parts of a packet that are kept apart: a stream that comes in crumbs must not cost more."""
 
 
-class Inbox:
+class SFTPInbox:
     """Cuts a stream that comes in any portions into packets.
 
     Nothing is copied: a packet is handed out where it lies, in as many parts as portions it came

@@ -26,7 +26,7 @@ from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.sftp.protocol.attributes import Attributes, Entry, take_attributes, take_entry
 from nacre.value import value
 from nacre.wire import codec
-from nacre.wire.codec import Buffer, Reader
+from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.message import U32, U64, Text
 
 VERSION_3 = 3
@@ -99,20 +99,20 @@ DirectoryHandle: TypeAlias = Annotated[bytes, "string", "directory"]
 AnyHandle: TypeAlias = Annotated[bytes, "string", "any"]
 
 Put: TypeAlias = Callable[[Any], bytes]
-Take: TypeAlias = Callable[[Reader], Any]
+Take: TypeAlias = Callable[[WireReader], Any]
 
 _KINDS: dict[str, tuple[Put, Take]] = {
-    "u32": (codec.u32, Reader.u32),
-    "u64": (codec.u64, Reader.u64),
-    "string": (codec.string, Reader.string),
-    "text": (codec.text, Reader.text),
+    "u32": (codec.u32, WireReader.u32),
+    "u64": (codec.u64, WireReader.u64),
+    "string": (codec.string, WireReader.string),
+    "text": (codec.text, WireReader.text),
     "attributes": (Attributes.encode, take_attributes),
 }
 
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Request(Generic[R_co]):
+class SFTPRequest(Generic[R_co]):
     """A request whose answer, where it is no failure, is an ``R_co``.
 
     :cvar NUMBER: its packet type.
@@ -137,7 +137,7 @@ class Request(Generic[R_co]):
         return b"".join([put(getattr(self, name)) for name, put, _ in layout])
 
     @classmethod
-    def decode(cls, reader: Reader) -> Self:
+    def decode(cls, reader: WireReader) -> Self:
         """Take the fields off ``reader``.
 
         :raises MalformedMessage: when one is cut off or malformed, or bytes follow the last.
@@ -147,7 +147,7 @@ class Request(Generic[R_co]):
         return value
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> R_co:
+    def decode_answer(cls, reader: WireReader) -> R_co:
         """Take what an ``ANSWER`` packet holds behind the request id.
 
         :raises MalformedMessage: when it is not that.
@@ -165,24 +165,24 @@ class Request(Generic[R_co]):
         return (*names, None, None)[:2]
 
 
-class StatusRequest(Request[None]):
+class StatusRequest(SFTPRequest[None]):
     """A request that succeeds or fails, and answers nothing else."""
 
     __slots__ = ()
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> None:
+    def decode_answer(cls, reader: WireReader) -> None:
         """There is nothing more than the status."""
 
 
-class HandleRequest(Request[bytes]):
+class HandleRequest(SFTPRequest[bytes]):
     """A request that opens something: its answer is a handle."""
 
     __slots__ = ()
     ANSWER = FXP.HANDLE
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> bytes:
+    def decode_answer(cls, reader: WireReader) -> bytes:
         """Take the handle."""
         handle = reader.string()
         if len(handle) > DEFAULT_SFTP_LIMITS.handle:
@@ -190,7 +190,7 @@ class HandleRequest(Request[bytes]):
         return handle
 
 
-class AttributesRequest(Request[Attributes]):
+class AttributesRequest(SFTPRequest[Attributes]):
     """A request for attributes."""
 
     __slots__ = ()
@@ -198,21 +198,21 @@ class AttributesRequest(Request[Attributes]):
     decode_answer = staticmethod(take_attributes)
 
 
-class PathRequest(Request[str]):
+class PathRequest(SFTPRequest[str]):
     """A request that is answered by one path, in a NAME packet of one entry."""
 
     __slots__ = ()
     ANSWER = FXP.NAME
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> str:
+    def decode_answer(cls, reader: WireReader) -> str:
         """Take the path."""
         if reader.u32() != 1:
             raise MalformedMessage("not one path where one was asked for")
         return take_entry(reader).name
 
 
-Q = TypeVar("Q", bound=Request[Any])
+Q = TypeVar("Q", bound=SFTPRequest[Any])
 
 
 def compiled(cls: type[Q]) -> type[Q]:
@@ -238,7 +238,7 @@ def request(number: FXP) -> Callable[[type[Q]], type[Q]]:
     return decorate
 
 
-REQUESTS: dict[int, type[Request[Any]]] = {}
+REQUESTS: dict[int, type[SFTPRequest[Any]]] = {}
 """Every request but the extended ones, by its type."""
 
 
@@ -259,7 +259,7 @@ class Close(StatusRequest):
 
 
 @request(FXP.READ)
-class Read(Request["memoryview | None"]):
+class Read(SFTPRequest["memoryview | None"]):
     """Read at most ``length`` octets from ``offset`` on; None is the end of the file."""
 
     ANSWER = FXP.DATA
@@ -269,7 +269,7 @@ class Read(Request["memoryview | None"]):
     length: U32
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> memoryview | None:
+    def decode_answer(cls, reader: WireReader) -> memoryview | None:
         """Take the octets."""
         return memoryview(reader.string())
 
@@ -321,7 +321,7 @@ class OpenDir(HandleRequest):
 
 
 @request(FXP.READDIR)
-class ReadDir(Request["tuple[Entry, ...] | None"]):
+class ReadDir(SFTPRequest["tuple[Entry, ...] | None"]):
     """Ask for the next entries of a directory; None is the end."""
 
     ANSWER = FXP.NAME
@@ -329,7 +329,7 @@ class ReadDir(Request["tuple[Entry, ...] | None"]):
     handle: DirectoryHandle
 
     @classmethod
-    def decode_answer(cls, reader: Reader) -> tuple[Entry, ...] | None:
+    def decode_answer(cls, reader: WireReader) -> tuple[Entry, ...] | None:
         """Take the entries; a count that the packet can't hold fails at the first missing one."""
         return tuple([take_entry(reader) for _ in range(reader.u32())]) or None
 

@@ -34,13 +34,13 @@ from nacre.sftp.protocol.extensions import (
     EXTENSIONS,
     OFFERED,
     CheckFile,
-    Limits,
+    LimitsRequest,
     ServerLimits,
     announced_as,
     encode_pairs,
     take_pairs,
 )
-from nacre.sftp.protocol.framing import Inbox, joined
+from nacre.sftp.protocol.framing import SFTPInbox, joined
 from nacre.sftp.protocol.messages import (
     FXP,
     REQUESTS,
@@ -53,12 +53,12 @@ from nacre.sftp.protocol.messages import (
     Pieces,
     Read,
     ReadDir,
-    Request,
+    SFTPRequest,
     StatusRequest,
     Write,
 )
 from nacre.sftp.protocol.status import FX, status_of
-from nacre.wire.codec import Buffer, Reader, string, text, u32, u64
+from nacre.wire.codec import Buffer, WireReader, string, text, u32, u64
 from nacre.wire.message import Record
 
 _READ_NUMBER, _WRITE_NUMBER, _INIT_NUMBER, _EXTENDED_NUMBER = map(
@@ -91,7 +91,7 @@ class Call:
 
     # Not frozen: one is made per request, and what can't be changed costs twice as much to make.
     id: int
-    request: Request[Any]
+    request: SFTPRequest[Any]
     files: tuple[object, ...]
 
 
@@ -101,7 +101,7 @@ class _Open:
     file: object
 
 
-class Server:
+class SFTPServerProtocol:
     """Turns a client's packets into calls, and answers into packets."""
 
     def __init__(
@@ -116,9 +116,9 @@ class Server:
         """
         self._extensions = dict(extensions)
         self._limits = limits
-        self._inbox = Inbox(limits.packet)
+        self._inbox = SFTPInbox(limits.packet)
         self._output: list[Buffer] = []
-        self._calls: dict[int, Request[Any]] = {}
+        self._calls: dict[int, SFTPRequest[Any]] = {}
         self._octets = 0
         self._handles: dict[bytes, _Open] = {}
         self._opening = 0
@@ -209,7 +209,7 @@ class Server:
         if len(packet) < _KIND_ID.size:
             raise MalformedMessage("a request without an id")
         kind, number = _KIND_ID.unpack_from(packet)
-        reader = Reader(packet, _KIND_ID.size)
+        reader = WireReader(packet, _KIND_ID.size)
         if number in self._calls:
             raise RemoteProtocolError(f"request id {number} is used twice")
         if kind == _READ_NUMBER:
@@ -225,7 +225,7 @@ class Server:
         return self._ask(number, known.decode(reader))
 
     def _accept_init(self, packet: memoryview) -> None:
-        reader = Reader(packet)
+        reader = WireReader(packet)
         if reader.u8() != FXP.INIT:
             raise RemoteProtocolError("the client's first packet is no INIT")
         version = reader.u32()
@@ -236,18 +236,18 @@ class Server:
         self._output.append(string(body))
         self._ready = True
 
-    def _extended(self, reader: Reader) -> type[Request[Any]] | None:
+    def _extended(self, reader: WireReader) -> type[SFTPRequest[Any]] | None:
         name = reader.text()
         return EXTENSIONS.get(name) if announced_as(name) in self._extensions else None
 
-    def _read(self, packet: memoryview, reader: Reader) -> Read:
+    def _read(self, packet: memoryview, reader: WireReader) -> Read:
         handle = reader.string()
         if reader.remaining != 12:
             raise MalformedMessage("a READ of a wrong size")
         offset, length = _OFFSET_LENGTH.unpack_from(packet, len(packet) - 12)
         return Read(handle, offset, min(length, self._limits.read))
 
-    def _ask(self, number: int, request: Request[Any]) -> Call | None:
+    def _ask(self, number: int, request: SFTPRequest[Any]) -> Call | None:
         files = self._behind(request) if request.HANDLES else ()
         if files is None:
             self._status(number, FX.FAILURE, "Invalid handle")
@@ -260,14 +260,14 @@ class Server:
         elif isinstance(request, Close):
             # From here on the handle is unknown: no later request can reach a file being closed.
             del self._handles[request.handle]
-        elif isinstance(request, Limits):
+        elif isinstance(request, LimitsRequest):
             self._reply(number, self._own_limits().encode())
             return None
         self._calls[number] = request
         self._octets += _cost(request)
         return Call(number, request, files)
 
-    def _behind(self, request: Request[Any]) -> tuple[object, ...] | None:
+    def _behind(self, request: SFTPRequest[Any]) -> tuple[object, ...] | None:
         """Return what a request's handles stand for; None when one stands for nothing fitting."""
         files = []
         for name, kind in request.HANDLES:
@@ -290,7 +290,7 @@ class Server:
 
     def send_error(self, number: int, error: OSError) -> None:
         """Answer that it failed; code and text come from ``error.errno``."""
-        self._finish(number, Request)
+        self._finish(number, SFTPRequest)
         self._status(number, *status_of(error))
 
     def send_eof(self, number: int) -> None:
@@ -378,16 +378,16 @@ class Server:
 
     def send_reply(self, number: int, reply: Record) -> None:
         """Answer an extended request that has an answer of its own."""
-        request = self._waiting(number, Request)
+        request = self._waiting(number, SFTPRequest)
         if request.ANSWER != FXP.EXTENDED_REPLY:
             raise LocalProtocolError(f"{type(request).__name__} is not answered so")
-        self._finish(number, Request)
+        self._finish(number, SFTPRequest)
         body = reply.encode()
         if isinstance(request, CheckFile):
             body = text(CheckFile.EXTENSION) + body
         self._reply(number, body)
 
-    def _waiting(self, number: int, *types: type[Request[Any]]) -> Request[Any]:
+    def _waiting(self, number: int, *types: type[SFTPRequest[Any]]) -> SFTPRequest[Any]:
         request = self._calls.get(number)
         if request is None:
             raise LocalProtocolError(f"no call {number} waits for an answer")
@@ -395,7 +395,7 @@ class Server:
             raise LocalProtocolError(f"{type(request).__name__} is not answered so")
         return request
 
-    def _finish(self, number: int, *types: type[Request[Any]]) -> Request[Any]:
+    def _finish(self, number: int, *types: type[SFTPRequest[Any]]) -> SFTPRequest[Any]:
         request = self._waiting(number, *types)
         del self._calls[number]
         self._octets -= _cost(request)
@@ -420,7 +420,7 @@ def _holds_head_of_write(part: memoryview) -> bool:
     return len(part) >= 9 + _U32.unpack_from(part, 5)[0] + _OFFSET_LENGTH.size  # type: ignore[no-any-return]
 
 
-def _write(parts: list[memoryview], reader: Reader) -> Write:
+def _write(parts: list[memoryview], reader: WireReader) -> Write:
     handle = reader.string()
     first = parts[0]
     start = 9 + len(handle) + _OFFSET_LENGTH.size
@@ -433,7 +433,7 @@ def _write(parts: list[memoryview], reader: Reader) -> Write:
     return Write(handle, offset, data)
 
 
-def _cost(request: Request[Any]) -> int:
+def _cost(request: SFTPRequest[Any]) -> int:
     kind = type(request)
     if kind is Write:
         return len(request.data)  # type: ignore[attr-defined]

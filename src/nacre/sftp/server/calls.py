@@ -19,7 +19,7 @@ from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname
 from nacre.sftp.protocol.messages import FXP, OpenFlag
-from nacre.sftp.protocol.server import DATA_ROOM, Call, Server
+from nacre.sftp.protocol.server import DATA_ROOM, Call, SFTPServerProtocol
 from nacre.value import replace
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
@@ -254,7 +254,7 @@ def internal(error: Exception) -> OSError:
     return failed
 
 
-def answer(server: Server, call: Call, value: Any, error: OSError | None) -> None:
+def answer(server: SFTPServerProtocol, call: Call, value: Any, error: OSError | None) -> None:
     """Answer a call."""
     kind = call.request.ANSWER
     if error is not None:
@@ -564,7 +564,9 @@ async def write_row(calls: Sequence[Call]) -> None:
     await opened.write(row, first.offset)
 
 
-def answer_row(server: Server, calls: Sequence[Call], buffer: memoryview, size: int) -> None:
+def answer_row(
+    server: SFTPServerProtocol, calls: Sequence[Call], buffer: memoryview, size: int
+) -> None:
     """Answer READs in a row, of which ``size`` octets are in ``buffer``."""
     filled, empty = [], []
     for call in calls:

@@ -34,7 +34,7 @@ from nacre.sftp.protocol.extensions import (
 )
 from nacre.sftp.protocol.messages import Read, ReadDir, Write
 from nacre.sftp.protocol.paths import normalise
-from nacre.sftp.protocol.server import DATA_ROOM, Call, Server
+from nacre.sftp.protocol.server import DATA_ROOM, Call, SFTPServerProtocol
 from nacre.sftp.server.calls import (
     PLAIN,
     OpenedDirectory,
@@ -108,7 +108,7 @@ class Service:
 
     def __init__(self, filesystem: Filesystem, *, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
         self._filesystem = filesystem
-        self._server = Server(limits=limits)
+        self._server = SFTPServerProtocol(limits=limits)
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
         self._threads = Threads(THREADS, prompt=prompt) if filesystem.blocking else None

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from nacre.errors import DisconnectCode, PacketTooLarge
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted
-from nacre.protocol.options import Options
+from nacre.protocol.options import EngineOptions
 from nacre.ssh2.auth.messages import UserauthRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
@@ -49,7 +49,7 @@ class Attempt:
     user: str
     method: str
     session_id: bytes
-    options: Options
+    options: EngineOptions
     detail: str = ""
 
     def request(self, fields: Record | None = None) -> UserauthRequest:
@@ -72,7 +72,7 @@ class Attempt:
         self.detail = f"{self.detail} ({reason})".lstrip()
 
 
-class Driver(ABC, Generic[Result]):
+class MethodRunner(ABC, Generic[Result]):
     """Runs the method in use: asks its questions, sends its messages, takes its result.
 
     :ivar stage: which messages are legal now; see :data:`~nacre.ssh2.auth.stages.LEGAL`.

@@ -17,7 +17,7 @@ from nacre.protocol.asks import (
 from nacre.protocol.events import AuthBanner, Authenticated, AuthResult, Event
 from nacre.protocol.options import ClientOptions
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
-from nacre.ssh2.auth.attempt import Attempt, Driver, Exchange, Steps
+from nacre.ssh2.auth.attempt import Attempt, Exchange, MethodRunner, Steps
 from nacre.ssh2.auth.messages import UserauthBanner, UserauthFailure, UserauthSuccess
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.auth.texts import shown
@@ -25,7 +25,7 @@ from nacre.ssh2.transport.outbox import Outbox
 from nacre.wire.codec import Buffer
 
 
-class ClientAuth(Driver[NacreError | None]):
+class ClientAuth(MethodRunner[NacreError | None]):
     """Asks its owner what to try, and tries it, until the server lets the user in.
 
     :ivar server_algorithms: the server's ``server-sig-algs`` (RFC 8308 section 3.1), or None.

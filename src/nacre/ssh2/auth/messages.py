@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from nacre.wire.codec import Reader
+from nacre.wire.codec import WireReader
 from nacre.wire.message import (
     U32,
     Bool,
@@ -148,7 +148,7 @@ class InfoRequest(Message):
 
         :raises MalformedMessage: when there are not exactly ``count``.
         """
-        reader = Reader(self.encoded)
+        reader = WireReader(self.encoded)
         prompts = tuple(InfoPrompt(reader.text(), reader.boolean()) for _ in range(self.count))
         reader.end()
         return prompts
@@ -166,7 +166,7 @@ class InfoResponse(Message):
 
         :raises MalformedMessage: when there are not exactly ``count``.
         """
-        reader = Reader(self.encoded)
+        reader = WireReader(self.encoded)
         responses = tuple(reader.text() for _ in range(self.count))
         reader.end()
         return responses

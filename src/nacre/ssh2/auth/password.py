@@ -14,7 +14,7 @@ from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps, check_octets
 from nacre.ssh2.auth.messages import PasswordChange, PasswordChangeRequest, PasswordRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.auth.texts import shown
-from nacre.wire.codec import Reader
+from nacre.wire.codec import WireReader
 from nacre.wire.message import Message
 
 
@@ -22,7 +22,7 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     """Check a password, or change it; an expired one is answered by a request to change it."""
     limit = attempt.options.limits.password
     new = None
-    if Reader(fields).boolean():
+    if WireReader(fields).boolean():
         change = PasswordChange.decode(fields)
         password, new = change.old, change.new
         check_octets("a new password", new, limit)

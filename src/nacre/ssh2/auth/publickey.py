@@ -8,7 +8,7 @@ from nacre.protocol.asks import AskPublicKey, AskSignature, Denied, TryPublicKey
 from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps
 from nacre.ssh2.auth.messages import PublicKeyOk, PublicKeyQuery, PublicKeyRequest
 from nacre.ssh2.auth.stages import AuthStage
-from nacre.wire.codec import Reader, string
+from nacre.wire.codec import WireReader, string
 from nacre.wire.message import Message
 from nacre.wire.text import safe
 
@@ -25,7 +25,7 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     The policy hears of a signed request only when its signature verifies; that costs the same for
     every user, known or not.
     """
-    signed = Reader(fields).boolean()
+    signed = WireReader(fields).boolean()
     request = (PublicKeyRequest if signed else PublicKeyQuery).decode(fields)
     key = _acceptable(attempt, request.algorithm, request.blob)
     if key is None:

@@ -11,7 +11,7 @@ from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
 from nacre.protocol.requirement import satisfied, useful
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
-from nacre.ssh2.auth.attempt import SERVICE, Attempt, Driver, check_octets
+from nacre.ssh2.auth.attempt import SERVICE, Attempt, MethodRunner, check_octets
 from nacre.ssh2.auth.messages import (
     UserauthBanner,
     UserauthFailure,
@@ -31,7 +31,7 @@ _CHECKS = {
 }
 
 
-class ServerAuth(Driver[bool | Message]):
+class ServerAuth(MethodRunner[bool | Message]):
     """Lets a user in once the methods that the policy requires have succeeded.
 
     ``receive``, and the answer to any of its questions, may raise RemoteProtocolError.

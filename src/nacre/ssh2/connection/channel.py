@@ -22,7 +22,7 @@ class State(Enum):
     CLOSING = "we have sent CLOSE, the peer has not"
 
 
-class Channel:
+class ChannelState:
     """One channel.
 
     :ivar number: our number for it.

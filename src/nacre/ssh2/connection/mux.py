@@ -28,7 +28,7 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.phases import Role
 from nacre.protocol.requests import Request, SessionOpen
-from nacre.ssh2.connection.channel import Channel, State
+from nacre.ssh2.connection.channel import ChannelState, State
 from nacre.ssh2.connection.globals import GlobalRequests
 from nacre.ssh2.connection.messages import (
     ChannelClose,
@@ -43,7 +43,7 @@ from nacre.ssh2.connection.messages import (
 )
 from nacre.ssh2.connection.opens import may_open
 from nacre.ssh2.connection.replies import send_reply
-from nacre.ssh2.connection.requests import Verdict, check_name, decode, may_send, takes_reply
+from nacre.ssh2.connection.requests import RequestVerdict, check_name, decode, may_send, takes_reply
 from nacre.ssh2.connection.window import ReceiveWindow
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.wire.codec import Buffer
@@ -63,7 +63,7 @@ _PEER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 
 
 class Mux:
-    """Phases 4 and 5 of one connection, as :class:`nacre.protocol.engine.Connection` says.
+    """Phases 4 and 5 of one connection, as :class:`nacre.protocol.engine.ConnectionLayer` says.
 
     Events run ahead of their reader: a channel may be gone here while its last events still wait
     in the list. ``close_channel`` and ``credit`` of such a channel therefore do nothing; what
@@ -82,7 +82,7 @@ class Mux:
         self._asks = asks
         self._limits = limits
         self._packet_data = limits.packet_data
-        self._channels: dict[int, Channel] = {}
+        self._channels: dict[int, ChannelState] = {}
         self._windows = 0
         self._last_token = 0
         self._globals = GlobalRequests(role, outbox, events, asks, limits)
@@ -216,13 +216,13 @@ class Mux:
         if state is not None and state.state is State.OPEN:
             self._consume(state, octets)
 
-    def _open(self, number: int) -> Channel:
+    def _open(self, number: int) -> ChannelState:
         channel = self._channels.get(number)
         if channel is None or channel.state is not State.OPEN:
             raise LocalProtocolError(f"channel {number} is not open")
         return channel
 
-    def _check_stream(self, channel: Channel, stream: int) -> None:
+    def _check_stream(self, channel: ChannelState, stream: int) -> None:
         if (
             stream != EXTENDED_DATA_STDERR
             or self._role is not Role.SERVER
@@ -236,8 +236,8 @@ class Mux:
 
     # --- the table of channels ---
 
-    def _new(self, channel_type: str, state: State) -> Channel:
-        return Channel(
+    def _new(self, channel_type: str, state: State) -> ChannelState:
+        return ChannelState(
             next(number for number in count() if number not in self._channels),
             channel_type,
             state,
@@ -247,7 +247,7 @@ class Mux:
             limits=self._limits,
         )
 
-    def _add(self, channel: Channel) -> None:
+    def _add(self, channel: ChannelState) -> None:
         self._channels[channel.number] = channel
         self._windows += channel.receive.size
 
@@ -257,17 +257,17 @@ class Mux:
             size = min(size, _LEAST_WINDOW)
         return ReceiveWindow(size, self._limits.window_maximum)
 
-    def _remove(self, channel: Channel) -> None:
+    def _remove(self, channel: ChannelState) -> None:
         del self._channels[channel.number]
         self._windows -= channel.receive.size
 
-    def _closing(self, channel: Channel) -> None:
+    def _closing(self, channel: ChannelState) -> None:
         """Forget what can't be answered any more: nothing follows our CLOSE."""
         channel.closing()
         for ask_id in channel.replies.open_asks():
             self._asks.withdraw(ask_id)
 
-    def _known(self, number: int, *states: State) -> Channel:
+    def _known(self, number: int, *states: State) -> ChannelState:
         channel = self._channels.get(number)
         if channel is None:
             raise RemoteProtocolError(f"a message for channel {number}, which does not exist")
@@ -277,7 +277,7 @@ class Mux:
             )
         return channel
 
-    def _established(self, number: int) -> Channel:
+    def _established(self, number: int) -> ChannelState:
         return self._known(number, State.OPEN, State.CLOSING)
 
     # --- global requests ---
@@ -330,7 +330,7 @@ class Mux:
         message = ChannelOpenFailure(peer, refused.code, refused.description, "")
         send_reply(self._outbox, message.encode())
 
-    def _decided(self, channel: Channel, answer: Answer) -> None:
+    def _decided(self, channel: ChannelState, answer: Answer) -> None:
         if isinstance(answer, OpenRefused):
             self._remove(channel)
             self._refuse(channel.peer, answer)
@@ -389,7 +389,7 @@ class Mux:
         else:
             self._consume(channel, size)
 
-    def _incoming(self, number: int, size: int, present: int) -> Channel:
+    def _incoming(self, number: int, size: int, present: int) -> ChannelState:
         """Check data against everything, and take it off the window.
 
         Data for a channel that we closed, and the peer has not, comes from before it knew: it is
@@ -414,7 +414,7 @@ class Mux:
         window.left -= size
         return channel
 
-    def _consume(self, channel: Channel, octets: int) -> None:
+    def _consume(self, channel: ChannelState, octets: int) -> None:
         window = channel.receive
         window.consume(octets)
         if window.consumed < window.step or channel.eof_received:
@@ -423,7 +423,7 @@ class Mux:
         if grant := window.adjust(self.now, self._limits.windows_total - self._windows):
             self._grant(channel, grant, window.size - before)
 
-    def _answered(self, channel: Channel) -> None:
+    def _answered(self, channel: ChannelState) -> None:
         """Take the first word of the peer on a channel: a round trip has passed."""
         # Sessions alone: they are few. A quarter of what is left: the next ones want some too.
         if channel.channel_type == "session":
@@ -431,7 +431,7 @@ class Mux:
             if growth := channel.receive.answered(self.now, spare):
                 self._grant(channel, growth, growth)
 
-    def _grant(self, channel: Channel, octets: int, growth: int) -> None:
+    def _grant(self, channel: ChannelState, octets: int, growth: int) -> None:
         self._windows += growth
         send_reply(self._outbox, ChannelWindowAdjust(channel.peer, octets).encode())
 
@@ -444,7 +444,7 @@ class Mux:
         channel.send.add(octets)
         self._unblock(channel)
 
-    def _unblock(self, channel: Channel) -> None:
+    def _unblock(self, channel: ChannelState) -> None:
         if channel.blocked and channel.send.left and self._outbox.takes_data:
             channel.blocked = False
             self._events.append(Writable(channel.number))
@@ -480,16 +480,16 @@ class Mux:
             return
         self._answered(channel)
         verdict = channel.requests.judge(request)
-        if verdict is Verdict.ASK:
+        if verdict is RequestVerdict.ASK:
             self._ask(channel, request, want_reply=message.want_reply)
             return
-        if verdict is Verdict.TELL:
+        if verdict is RequestVerdict.TELL:
             self._events.append(RequestReceived(channel.number, request))
         if message.want_reply:
             slot = channel.replies.reserve()
-            channel.replies.settle(slot, _reply(channel, verdict is Verdict.TELL))
+            channel.replies.settle(slot, _reply(channel, verdict is RequestVerdict.TELL))
 
-    def _ask(self, channel: Channel, request: Request, *, want_reply: bool) -> None:
+    def _ask(self, channel: ChannelState, request: Request, *, want_reply: bool) -> None:
         slot = channel.replies.reserve()
 
         def answered(answer: Answer) -> None:
@@ -513,7 +513,7 @@ class Mux:
         self._events.append(RequestAnswered(number, channel.waiting.popleft(), success))
 
 
-def _reply(channel: Channel, success: bool) -> bytes:
+def _reply(channel: ChannelState, success: bool) -> bytes:
     return (ChannelSuccess if success else ChannelFailure)(channel.peer).encode()
 
 

@@ -42,7 +42,7 @@ _OTHER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 _MODES_OCTETS = 4096
 
 
-class Verdict(Enum):
+class RequestVerdict(Enum):
     """What becomes of a request."""
 
     ASK = "the owner decides"
@@ -100,23 +100,23 @@ class Requests:
         self._variables = 0
         self._octets = 0
 
-    def judge(self, request: Request) -> Verdict:
+    def judge(self, request: Request) -> RequestVerdict:
         """Decide who decides on the peer's ``request``; one to ``ASK`` for counts from here on.
 
         A client takes no request that only clients send, and a server none that only servers send.
         A keepalive is refused like every request nobody knows: any answer shows life.
         """
         if isinstance(request, EndOfWrite):
-            return Verdict.TELL
+            return RequestVerdict.TELL
         if isinstance(request, OtherRequest):
-            return Verdict.ASK if self._role is Role.SERVER else Verdict.REFUSE
+            return RequestVerdict.ASK if self._role is Role.SERVER else RequestVerdict.REFUSE
         if isinstance(request, Keepalive) or not self._session or not self._within_bounds(request):
-            return Verdict.REFUSE
+            return RequestVerdict.REFUSE
         if isinstance(request, _TOLD[self._role]):
-            return Verdict.TELL
+            return RequestVerdict.TELL
         if self._role is Role.CLIENT or not isinstance(request, _DECIDED_BY_SERVER):
-            return Verdict.REFUSE
-        return Verdict.ASK if self._note(request) else Verdict.REFUSE
+            return RequestVerdict.REFUSE
+        return RequestVerdict.ASK if self._note(request) else RequestVerdict.REFUSE
 
     def _within_bounds(self, request: Request) -> bool:
         limits = self._limits

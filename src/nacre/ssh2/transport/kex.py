@@ -19,7 +19,7 @@ from nacre.errors import ConfigurationError, KexFailed, KeyFormatError, RemotePr
 from nacre.keys import PrivateKey, PublicKey, decode_public
 from nacre.protocol.asks import AskHostKey, Asks, Granted, HostKeyRefused
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
-from nacre.protocol.options import Options
+from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Role
 from nacre.ssh2.transport import negotiate
 from nacre.ssh2.transport.framing import Inbox
@@ -84,7 +84,7 @@ class KeyExchange:
     def __init__(
         self,
         role: Role,
-        options: Options,
+        options: EngineOptions,
         host_keys: tuple[PrivateKey, ...],
         *,
         random: Random,

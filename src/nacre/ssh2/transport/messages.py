@@ -6,7 +6,7 @@ from typing import Self
 
 from nacre.errors import MalformedMessage
 from nacre.wire import codec
-from nacre.wire.codec import Buffer, Reader
+from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.message import (
     U32,
     Bool,
@@ -85,7 +85,7 @@ class ExtInfo(Message):
 
         :raises MalformedMessage: when it does not decode, or holds too many.
         """
-        reader = Reader(data, 1)
+        reader = WireReader(data, 1)
         count = reader.u32()
         if count > most:
             raise MalformedMessage(f"{count} extensions in one EXT_INFO; {most} are the bound")
