@@ -32,14 +32,14 @@ KINDS = {
 
 def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
     """Return one of :data:`KINDS`."""
-    octets = ground.size.bulk if cipher == AES else ground.size.bulk // 4
+    count = ground.size.bulk if cipher == AES else ground.size.bulk // 4
     part = ground.size.part
     over_openssh = (2.0, 3.0) if kind.startswith("sftp") else (1.8, 2.5)
     contenders: dict[str, Callable[[], float]] = {
-        NACRE: lambda: _program(ground, "nacre", ground.nacre, kind, cipher, octets),
-        OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher, octets),
-        CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher, octets),
-        SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher, octets),
+        NACRE: lambda: _program(ground, "nacre", ground.nacre, kind, cipher, count),
+        OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher, count),
+        CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher, count),
+        SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher, count),
         LIBRARY: lambda: _library(ground, "nacre", ground.nacre, kind, cipher, part),
         LIBRARY_CLIENT: lambda: _library(ground, "nacre", ground.sshd, kind, cipher, part),
         ASYNCSSH: lambda: _library(ground, "asyncssh", ground.asyncssh, kind, cipher, part),
@@ -55,7 +55,7 @@ def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
         Comparison(LIBRARY_CLIENT, "Paramiko-sshd"),
     ]
     name = kind if cipher == AES else f"{kind}-chacha"
-    about = f"{KINDS[kind]}: {octets >> 20} MiB (libraries {part >> 20} MiB), {cipher}"
+    about = f"{KINDS[kind]}: {count >> 20} MiB (libraries {part >> 20} MiB), {cipher}"
     if cipher == CHACHA:
         kept = [NACRE, OPENSSH, LIBRARY, ASYNCSSH]
         contenders = {name: contenders[name] for name in kept}
@@ -65,18 +65,18 @@ def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
     )
 
 
-def _ends(ground: Ground, kind: str, octets: int) -> tuple[Path, Path]:
+def _ends(ground: Ground, kind: str, count: int) -> tuple[Path, Path]:
     """Return the original, and where its copy goes."""
-    original = ground.blob(octets)
+    original = ground.blob(count)
     copy = ground.files / "copy"
     copy.unlink(missing_ok=True)
     return original, copy
 
 
 def _program(
-    ground: Ground, client: str, server: Daemon, kind: str, cipher: str, octets: int
+    ground: Ground, client: str, server: Daemon, kind: str, cipher: str, count: int
 ) -> float:
-    original, copy = _ends(ground, kind, octets)
+    original, copy = _ends(ground, kind, count)
     host = f"{ground.login(server).user}@127.0.0.1"
     if kind == "exec-down":
         command = ground.program(client, "ssh", server, host, f"cat {original}", cipher=cipher)
@@ -92,19 +92,19 @@ def _program(
             line = f"put {original} {ground.remote(server, copy)}\n"
         seconds = ground.time(command, typed=line)
     ground.verify(copy, original)
-    return octets / seconds / 1e6
+    return count / seconds / 1e6
 
 
 def _library(
-    ground: Ground, library: str, server: Daemon, kind: str, cipher: str, octets: int
+    ground: Ground, library: str, server: Daemon, kind: str, cipher: str, count: int
 ) -> float:
-    original, copy = _ends(ground, kind, octets)
+    original, copy = _ends(ground, kind, count)
     tool, do = kind.split("-")
     there, here = (original, copy) if do in ("down", "get") else (copy, original)
     remote = ground.remote(server, there) if tool == "sftp" else str(there)
     seconds = ground.library(library, server, do, remote=remote, local=str(here), cipher=cipher)
     ground.verify(copy, original)
-    return octets / seconds / 1e6
+    return count / seconds / 1e6
 
 
 # --- many small files ---
@@ -185,8 +185,8 @@ def wan(ground: Ground, direction: str) -> Workload:
     )
 
 
-def _wan(ground: Ground, library: str, server: Daemon, direction: str, octets: int) -> float:
-    original, copy = _ends(ground, direction, octets)
+def _wan(ground: Ground, library: str, server: Daemon, direction: str, count: int) -> float:
+    original, copy = _ends(ground, direction, count)
     if direction == "get":
         remote, local = ground.remote(server, original), copy
     else:
@@ -196,14 +196,14 @@ def _wan(ground: Ground, library: str, server: Daemon, direction: str, octets: i
             library, server, direction, port=port, remote=remote, local=str(local), warm=True
         )
     ground.verify(copy, original)
-    return octets / seconds / RATE
+    return count / seconds / RATE
 
 
-def _openssh_wan(ground: Ground, direction: str, octets: int) -> float:
+def _openssh_wan(ground: Ground, direction: str, count: int) -> float:
     """The program can't say when it was logged in: an empty file's time is taken off."""
     empty = ground.files / "empty"
     empty.touch()
-    original, copy = _ends(ground, direction, octets)
+    original, copy = _ends(ground, direction, count)
     seconds = []
     with link(ground.sshd.port, rate=RATE, round_trip=ROUND_TRIP) as port:
         command = ground.program("OpenSSH", "sftp", ground.sshd, "-q", "-b", "-")
@@ -213,4 +213,4 @@ def _openssh_wan(ground: Ground, direction: str, octets: int) -> float:
             copy.unlink(missing_ok=True)
             seconds.append(ground.time(command, typed=f"{direction} {path} {copy}\n"))
     ground.verify(copy, original)
-    return octets / (seconds[1] - seconds[0]) / RATE
+    return count / (seconds[1] - seconds[0]) / RATE

@@ -32,7 +32,7 @@ def echo(ground: Ground) -> Workload:
     return _workload(
         ground,
         "forward-echo",
-        f"{count} messages of {len(_MESSAGE)} octets through `-L` to an echo and back, one after "
+        f"{count} messages of {len(_MESSAGE)} bytes through `-L` to an echo and back, one after "
         "another",
         "round trips/s",
         measure,
@@ -47,19 +47,19 @@ def _there_and_back(sock: socket.socket) -> None:
 
 def bulk(ground: Ground) -> Workload:
     """Return a large transfer to the server's side."""
-    octets = max(1, ground.size.bulk // 2 // MIB) * MIB
+    count = max(1, ground.size.bulk // 2 // MIB) * MIB
 
     def measure(sock: socket.socket) -> float:
         begin = time.perf_counter()
         sock.sendall(b"s")
-        for _ in range(octets // MIB):
+        for _ in range(count // MIB):
             sock.sendall(_PORTION)
         sock.shutdown(socket.SHUT_WR)
-        if sock.makefile("rb").read() != str(octets).encode():
+        if sock.makefile("rb").read() != str(count).encode():
             raise SystemExit("what came is not what was sent")
-        return octets / 1e6 / (time.perf_counter() - begin)
+        return count / 1e6 / (time.perf_counter() - begin)
 
-    about = f"{octets >> 20} MiB through `-L` to where they are counted"
+    about = f"{count >> 20} MiB through `-L` to where they are counted"
     return _workload(ground, "forward-bulk", about, "MB/s", measure)
 
 

@@ -39,7 +39,7 @@ LONGEST = 300.0
 class Size:
     """How much each workload moves.
 
-    :ivar bulk: octets of the large file; ``part`` is what libraries move.
+    :ivar bulk: bytes of the large file; ``part`` is what libraries move.
     """
 
     bulk: int
@@ -154,14 +154,14 @@ class Ground:
 
     # --- files ---
 
-    def blob(self, octets: int) -> Path:
-        """Return a file of so many octets that no compression makes smaller."""
-        path = self.files / f"blob-{octets}"
+    def blob(self, count: int) -> Path:
+        """Return a file of so many bytes that no compression makes smaller."""
+        path = self.files / f"blob-{count}"
         if not path.exists():
-            draw = random.Random(octets).randbytes
+            draw = random.Random(count).randbytes
             with path.open("wb") as file:
-                for at in range(0, octets, MIB):
-                    file.write(draw(min(MIB, octets - at)))
+                for at in range(0, count, MIB):
+                    file.write(draw(min(MIB, count - at)))
             self._digests[path] = digest(path)
         return path
 
@@ -172,7 +172,7 @@ class Ground:
     def verify(self, copy: Path, original: Path) -> None:
         """Compare the hashes, and remove the copy."""
         if digest(copy) != self._digests[original]:
-            raise SystemExit(f"{copy} is not {original}: {copy.stat().st_size} octets")
+            raise SystemExit(f"{copy} is not {original}: {copy.stat().st_size} bytes")
         copy.unlink()
 
     @cached_property

@@ -17,7 +17,7 @@ too long would be lost to the rate otherwise."""
 class Link:
     """Listens on ``port`` and carries what comes to a server and back.
 
-    Octets leave at the rate of the link, and arrive half a round trip later. What a receiver does
+    Bytes leave at the rate of the link, and arrive half a round trip later. What a receiver does
     not take stays on the way, bounded; then the sender has to wait.
     """
 
@@ -63,37 +63,37 @@ class Link:
         free_at = 0.0
         while True:
             try:
-                octets = await loop.sock_recv(source, PORTION)
+                data = await loop.sock_recv(source, PORTION)
             except ConnectionError:
-                octets = b""
+                data = b""
             now = loop.time()
-            free_at = max(free_at, now - CREDIT) + len(octets) / self._rate
-            await line.put((max(free_at, now) + self._delay, octets))
-            if not octets:
+            free_at = max(free_at, now - CREDIT) + len(data) / self._rate
+            await line.put((max(free_at, now) + self._delay, data))
+            if not data:
                 return
             if (ahead := free_at - loop.time()) > CREDIT / 4:
                 await asyncio.sleep(ahead)
 
     async def _leave(self, line: asyncio.Queue[tuple[float, bytes]], sink: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        octets = b"none yet"
+        data = b"none yet"
         with contextlib.suppress(OSError):
-            while octets:
-                due, octets = await line.get()
+            while data:
+                due, data = await line.get()
                 if (left := due - loop.time()) > 0:
                     await asyncio.sleep(left)
-                await loop.sock_sendall(sink, octets)
+                await loop.sock_sendall(sink, data)
             sink.shutdown(socket.SHUT_WR)
-        # Whoever still enters octets for a receiver that is gone must not wait for room.
-        while octets:
-            _, octets = await line.get()
+        # Whoever still enters bytes for a receiver that is gone must not wait for room.
+        while data:
+            _, data = await line.get()
 
 
 @contextlib.contextmanager
 def link(target: int, *, rate: float, round_trip: float) -> Iterator[int]:
     """Give the port of a link to the port ``target``, which runs in a thread of this process.
 
-    :param rate: octets per second, each way.
+    :param rate: bytes per second, each way.
     :param round_trip: seconds.
     """
     shaped = Link(target, rate, round_trip)

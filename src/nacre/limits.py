@@ -13,26 +13,26 @@ class Limits:
     """The bounds of one connection. No length, count or queue of a peer's is used unchecked."""
 
     version_line: int = 255
-    """Octets of an identification line with its line end (RFC 4253 section 4.2)."""
+    """Bytes of an identification line with its line end (RFC 4253 section 4.2)."""
 
     version_lines_before: int = 1024
     """Lines a server may send before its identification; OpenSSH allows as many."""
 
     version_octets_before: int = 64 * KIB
-    """Octets of all those lines together: a login script's text fits, a flood does not."""
+    """Bytes of all those lines together: a login script's text fits, a flood does not."""
 
     packet: int = 256 * KIB
     """The largest packet_length taken. RFC 4253 section 6.1 demands 35,000."""
 
     held_input: int = 2 * MIB
-    """Octets kept while a question that stops the packet loop waits for its answer."""
+    """Bytes kept while a question that stops the packet loop waits for its answer."""
 
     kex_held_output: int = 1 * MIB
-    """Octets of messages kept back while a key exchange is on, and 64 for each; data is not among
+    """Bytes of messages kept back while a key exchange is on, and 64 for each; data is not among
     them."""
 
     name_list: int = 32 * KIB
-    """Octets of one name-list: the longest proposal seen in the field is below 2 KiB."""
+    """Bytes of one name-list: the longest proposal seen in the field is below 2 KiB."""
 
     kex_names: int = 512
     """Names in one name-list of a proposal."""
@@ -42,7 +42,7 @@ class Limits:
     and a stranger could ask for them without end."""
 
     rekey_bytes: int = 1 << 30
-    """Octets in one direction before this side asks for a new key exchange (RFC 4253 section 9)."""
+    """Bytes in one direction before this side asks for a new key exchange (RFC 4253 section 9)."""
 
     rekey_seconds: float = 3600.0
     """Seconds after which this side starts a new key exchange; 0 is never."""
@@ -63,13 +63,13 @@ class Limits:
     """Keyboard-interactive rounds in one attempt."""
 
     user_name: int = 1 * KIB
-    """Octets of a user name."""
+    """Bytes of a user name."""
 
     password: int = 8 * KIB
-    """Octets of a password or of one keyboard-interactive response."""
+    """Bytes of a password or of one keyboard-interactive response."""
 
     banner: int = 64 * KIB
-    """Octets of authentication banners a client shows on one connection, all together."""
+    """Bytes of authentication banners a client shows on one connection, all together."""
 
     channels: int = 1024
     """Channels open at once on one connection, whoever opened them."""
@@ -84,10 +84,10 @@ class Limits:
     """Requests of one channel, or global ones, that wait for an answer at once."""
 
     request_name: int = 256
-    """Octets of a request's or channel type's name."""
+    """Bytes of a request's or channel type's name."""
 
     window_initial: int = 4 * MIB
-    """Octets a channel's peer may send at first."""
+    """Bytes a channel's peer may send at first."""
 
     window_maximum: int = 32 * MIB
     """What a channel's window grows to: 1 Gbit/s over 250 ms."""
@@ -96,21 +96,21 @@ class Limits:
     """What the windows of one connection's channels may grow to, all together."""
 
     packet_data: int = 128 * KIB
-    """Octets of data in one CHANNEL_DATA that this side accepts. All peers send 32 KiB; larger ones
-    cost less per octet, and one packet is what an interactive channel may have to wait for."""
+    """Bytes of data in one CHANNEL_DATA that this side accepts. All peers send 32 KiB; larger ones
+    cost less per byte, and one packet is what an interactive channel may have to wait for."""
 
     ssh1_output: int = 1 * MIB
-    """Octets of an SSH-1 connection that wait to be sent, at which it takes no more data: SSH-1 has
+    """Bytes of an SSH-1 connection that wait to be sent, at which it takes no more data: SSH-1 has
     no windows."""
 
     environment: int = 256
     """Environment variables one session may set."""
 
     environment_octets: int = 128 * KIB
-    """Octets of those variables, names and values together."""
+    """Bytes of those variables, names and values together."""
 
     command: int = 256 * KIB
-    """Octets of a command line."""
+    """Bytes of a command line."""
 
     extensions: int = 64
     """Extensions in one EXT_INFO (RFC 8308)."""
@@ -119,11 +119,11 @@ class Limits:
     """Pings and global requests of this side that wait for an answer at once."""
 
     decompressed: int = 256 * KIB
-    """Octets one packet's payload may grow to when decompressed."""
+    """Bytes one packet's payload may grow to when decompressed."""
 
     decompressed_requests: int = 4 * MIB
-    """Octets that all but channel data grows to in one portion of input: windows bound data alone,
-    and zlib makes a thousand octets of one."""
+    """Bytes that all but channel data grows to in one portion of input: windows bound data alone,
+    and zlib makes a thousand bytes of one."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -134,10 +134,10 @@ class SFTPLimits:
     """The bounds of one SFTP or scp session."""
 
     packet: int = 257 * KIB
-    """Octets of one packet without its length field: OpenSSH's 256 KiB, and room for a header."""
+    """Bytes of one packet without its length field: OpenSSH's 256 KiB, and room for a header."""
 
     read: int = 255 * KIB
-    """Octets one READ returns, and one WRITE takes: what OpenSSH's server announces."""
+    """Bytes one READ returns, and one WRITE takes: what OpenSSH's server announces."""
 
     handles: int = 512
     """Files and directories a client keeps open at once."""
@@ -146,7 +146,7 @@ class SFTPLimits:
     """Requests a server works on at once; the rest waits in the channel's window."""
 
     request_octets: int = 8 * MIB
-    """Octets those requests read or write together."""
+    """Bytes those requests read or write together."""
 
     pending: int = 4096
     """Requests of a client that wait for an answer at once: 128 MiB of 32 KiB reads."""
@@ -158,10 +158,10 @@ class SFTPLimits:
     """Extended attributes of one file."""
 
     handle: int = 256
-    """Octets of a handle (draft-ietf-secsh-filexfer-02 section 6.3)."""
+    """Bytes of a handle (draft-ietf-secsh-filexfer-02 section 6.3)."""
 
     scp_line: int = 8 * KIB
-    """Octets of one scp record or answer: a name of 255, escaped, fits many times."""
+    """Bytes of one scp record or answer: a name of 255, escaped, fits many times."""
 
     scp_depth: int = 128
     """Directories inside each other that an scp source may send."""

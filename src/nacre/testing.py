@@ -69,14 +69,14 @@ def agreeable(ask: Ask) -> Answer | None:
     return None
 
 
-def whole(octets: bytes) -> Iterator[bytes]:
-    """Deliver octets in one piece."""
-    yield octets
+def whole(data: bytes) -> Iterator[bytes]:
+    """Deliver bytes in one piece."""
+    yield data
 
 
-def one_by_one(octets: bytes) -> Iterator[bytes]:
-    """Deliver octets one at a time."""
-    return (octets[i : i + 1] for i in range(len(octets)))
+def one_by_one(data: bytes) -> Iterator[bytes]:
+    """Deliver bytes one at a time."""
+    return (data[i : i + 1] for i in range(len(data)))
 
 
 class Pair:
@@ -124,7 +124,7 @@ class Pair:
         self.server.start(self.now)
 
     def run(self) -> None:
-        """Carry octets and answers until both sides are quiet."""
+        """Carry bytes and answers until both sides are quiet."""
         while self._settle(self.client, self.client_events) | self._settle(
             self.server, self.server_events
         ):
@@ -140,7 +140,7 @@ class Pair:
         return self.client_events if engine is self.client else self.server_events
 
     def _settle(self, engine: Engine, log: list[Event]) -> bool:
-        """Log an engine's events and answer its questions; True when it has octets to send."""
+        """Log an engine's events and answer its questions; True when it has bytes to send."""
         while events := engine.take_events():
             log += events
             for event in events:

@@ -377,6 +377,6 @@ async def test_what_comes_early_and_is_not_answered_is_acknowledged_at_once(
     assert acknowledged == [1, 2, 4]
 
 
-def receive(subject: Driver, octets: bytes) -> None:
-    subject.get_buffer(-1)[: len(octets)] = octets
-    subject.buffer_updated(len(octets))
+def receive(subject: Driver, data: bytes) -> None:
+    subject.get_buffer(-1)[: len(data)] = data
+    subject.buffer_updated(len(data))

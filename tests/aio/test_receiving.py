@@ -47,10 +47,10 @@ class End:
             pair.client.connection.send_data(channel, self.sent[start : start + SIZE])
         self.wire = memoryview(pair.client.take_output())
 
-    def read(self, octets: int) -> memoryview:
-        """Do as a loop does with so many octets; returns where they came to lie."""
+    def read(self, count: int) -> memoryview:
+        """Do as a loop does with so many bytes; returns where they came to lie."""
         room = self.driver.get_buffer(-1)
-        part, self.wire = self.wire[:octets], self.wire[octets:]
+        part, self.wire = self.wire[:count], self.wire[count:]
         room[: len(part)] = part
         self.driver.buffer_updated(len(part))
         return room
@@ -61,7 +61,7 @@ async def test_the_rest_of_a_packet_is_read_behind_its_beginning() -> None:
     buffer = ReceiveBuffer.of(asyncio.get_running_loop())
     end.read(SIZE + 1000)
     assert buffer.tenant is end.driver
-    # A packet has some octets beside its data; the beginning of the second one is what is left.
+    # A packet has some bytes beside its data; the beginning of the second one is what is left.
     assert 900 < RECEIVE - len(end.read(50_000)) < 1000
     assert len(end.owner.data) == SIZE
     while end.wire:

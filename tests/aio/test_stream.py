@@ -20,9 +20,9 @@ class Credits:
         self.octets = 0
         self.stopped = False
 
-    def credit(self, octets: int) -> None:
-        assert octets > 0
-        self.octets += octets
+    def adjust_window(self, count: int) -> None:
+        assert count > 0
+        self.octets += count
 
     def stop_writing(self) -> None:
         self.stopped = True
@@ -166,7 +166,7 @@ async def test_a_lost_connection_after_eof_is_an_end() -> None:
     chunks=st.lists(st.binary(min_size=1, max_size=20), max_size=10),
     sizes=st.lists(st.integers(1, 15), min_size=1),
 )
-def test_any_reads_give_back_all_octets_and_all_credit(
+def test_any_reads_give_back_all_bytes_and_the_whole_window(
     chunks: list[bytes], sizes: list[int]
 ) -> None:
     async def check() -> None:

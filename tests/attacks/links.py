@@ -35,7 +35,7 @@ Says = Callable[[bytes], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Packet:
-    """One packet on its way: who sent it, its payload, its octets on the wire."""
+    """One packet on its way: who sent it, its payload, its bytes on the wire."""
 
     sender: Role
     payload: bytes
@@ -141,14 +141,14 @@ class Middle(Pair):
         outbox.send_parts = send_parts
 
     def _carry(self, sender: Engine, receiver: Engine) -> None:
-        octets = bytes(sender.take_output())
+        data = bytes(sender.take_output())
         sent = self._sent[sender][:]
         self._sent[sender].clear()
         # What is no packet comes first: the identification line.
-        at = len(octets) - sum(size for _, size in sent)
-        portions = [octets[:at]]
+        at = len(data) - sum(size for _, size in sent)
+        portions = [data[:at]]
         for payload, size in sent:
-            portions += self.tap(Packet(sender.role, payload, octets[at : at + size]))
+            portions += self.tap(Packet(sender.role, payload, data[at : at + size]))
             at += size
         for portion in portions:
             receiver.receive(portion, self.now)

@@ -156,12 +156,12 @@ def test_a_length_of_data_that_is_a_lie(role: Role, size: int) -> None:
 
 
 @EITHER
-@pytest.mark.parametrize("octets", [(1 << 32) - 1, (1 << 32) - (2 << 20)])
-def test_a_window_beyond_32_bits(role: Role, octets: int) -> None:
+@pytest.mark.parametrize("count", [(1 << 32) - 1, (1 << 32) - (2 << 20)])
+def test_a_window_beyond_32_bits(role: Role, count: int) -> None:
     """RFC 4254 section 5.2: it MUST NOT be above 2**32 - 1, where others wrapped around."""
     pair = session()
     crooked, victim = crooked_and_victim(pair, role)
-    say(pair, crooked, ChannelWindowAdjust(0, octets).encode())
+    say(pair, crooked, ChannelWindowAdjust(0, count).encode())
     refused(pair, victim, RemoteProtocolError, "beyond 2**32 - 1")
 
 

@@ -91,11 +91,11 @@ def test_many_small_bombs(role: Role, payload: bytes) -> None:
     crooked, victim = (pair.client, pair.server)[:: 1 if role is Role.CLIENT else -1]
     for _ in range(500):
         inside(crooked)._outbox.send_parts(payload, b"")
-    octets = bytes(crooked.take_output())
-    assert len(octets) < 256 * KIB
+    data = bytes(crooked.take_output())
+    assert len(data) < 256 * KIB
     tracemalloc.start()
     try:
-        victim.receive(octets, 0.0)
+        victim.receive(data, 0.0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

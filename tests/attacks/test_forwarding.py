@@ -22,8 +22,8 @@ from nacre.protocol.tcpip import (
     DIRECT,
     FORWARDED,
     LISTEN,
-    TCPChannel,
-    TCPListener,
+    TCPIPChannel,
+    TCPIPForward,
 )
 
 HOST_KEY = nacre.generate("ssh-ed25519")
@@ -125,10 +125,10 @@ async def test_a_place_is_what_was_written() -> None:
     """The policy decides on the very text and number that are then used."""
     async with target() as (found, port), connected(Policy(port)) as (ssh, _):
         for host, number in tricks(port):
-            data = TCPChannel(host, number, "127.0.0.1", 1).encode()
+            data = TCPIPChannel(host, number, "127.0.0.1", 1).encode()
             assert not await opened(ssh, DIRECT, data), (host, number)
         assert found.count == 0
-        assert await opened(ssh, DIRECT, TCPChannel("127.0.0.1", port, "", 0).encode())
+        assert await opened(ssh, DIRECT, TCPIPChannel("127.0.0.1", port, "", 0).encode())
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\0\1h", b"\xff\xff\xff\xff", bytes(100)])
@@ -144,14 +144,14 @@ async def test_malformed_data_is_refused_and_no_more(data: bytes) -> None:
 
 async def test_a_server_can_not_come_through_what_was_not_forwarded() -> None:
     async with target() as (found, port), connected(Policy()) as (ssh, server):
-        there = TCPChannel("127.0.0.1", port, "127.0.0.1", 1).encode()
+        there = TCPIPChannel("127.0.0.1", port, "127.0.0.1", 1).encode()
         assert not await opened(server, FORWARDED, there)
         assert not await opened(server, AGENT_CHANNEL, b"")
         # A client that forwards something else takes nothing more.
         async with ssh.forward_remote("127.0.0.1", port) as listener:
             assert not await opened(server, FORWARDED, there)
             assert not await opened(server, AGENT_CHANNEL, b"")
-            mine = TCPChannel("localhost", listener.port, "127.0.0.1", 1).encode()
+            mine = TCPIPChannel("localhost", listener.port, "127.0.0.1", 1).encode()
             assert await opened(server, FORWARDED, mine)
         # What is closed is closed for the server too.
         assert not await opened(server, FORWARDED, mine)
@@ -161,7 +161,7 @@ async def test_a_server_can_not_come_through_what_was_not_forwarded() -> None:
 async def test_a_server_can_not_open_what_only_clients_open() -> None:
     async with target() as (found, port), connected(Policy()) as (_, server):
         with pytest.raises(ChannelOpenFailed):
-            server.open_channel(DIRECT, TCPChannel("127.0.0.1", port, "", 0).encode())
+            server.open_channel(DIRECT, TCPIPChannel("127.0.0.1", port, "", 0).encode())
         assert found.count == 0
 
 
@@ -169,9 +169,11 @@ async def test_a_port_is_cancelled_by_its_own_name_alone() -> None:
     async with connected(Policy()) as (ssh, _), connected(Policy()) as (other, _):
         listener = await ssh.forward_remote("h", 1)
         for host, port in (("127.0.0.1", listener.port), ("localhost", 0), ("", listener.port)):
-            assert await ssh.request(CANCEL, TCPListener(host, port).encode()) is None
-        assert await other.request(CANCEL, TCPListener("localhost", listener.port).encode()) is None
-        assert await ssh.request(CANCEL, TCPListener("localhost", listener.port).encode()) == b""
+            assert await ssh.request(CANCEL, TCPIPForward(host, port).encode()) is None
+        assert (
+            await other.request(CANCEL, TCPIPForward("localhost", listener.port).encode()) is None
+        )
+        assert await ssh.request(CANCEL, TCPIPForward("localhost", listener.port).encode()) == b""
 
 
 async def test_an_agent_that_was_refused_stays_refused() -> None:
@@ -190,7 +192,7 @@ async def test_more_connections_than_there_may_be() -> None:
     """Opens beyond the bound are refused at once, and all go with the connection."""
     limits = replace(DEFAULT_LIMITS, channels=50)
     async with target() as (found, port), connected(Policy(port), limits) as (ssh, server):
-        data = TCPChannel("127.0.0.1", port, "", 0).encode()
+        data = TCPIPChannel("127.0.0.1", port, "", 0).encode()
         mine = [ssh.open_channel(DIRECT, data) for _ in range(300)]
         async with asyncio.timeout(40):
             ends = (channel.wait_opened() for channel in mine)

@@ -91,7 +91,7 @@ def test_values_of_diffie_hellman(role: Role, value: int) -> None:
 
 @EITHER
 @pytest.mark.parametrize("value", [b"", b"\1", b"\0" * 300, b"\xff" * 300, bytes(100 * KIB)])
-def test_octets_of_diffie_hellman(role: Role, value: bytes) -> None:
+def test_bytes_of_diffie_hellman(role: Role, value: bytes) -> None:
     failed(exchange(GROUP14, role, value), role, "out of range")
 
 
@@ -135,7 +135,7 @@ def test_sizes_of_x25519(role: Role, size: int) -> None:
 @EITHER
 @pytest.mark.parametrize("size", [0, 32, 1088, 1119, 1120, 1121, 1184, 1215, 1217, 5000])
 def test_sizes_of_mlkem(role: Role, size: int) -> None:
-    """draft-ietf-sshm-mlkem-hybrid-kex: 1216 octets from the client, 1120 from the server."""
+    """draft-ietf-sshm-mlkem-hybrid-kex: 1216 bytes from the client, 1120 from the server."""
     pair = exchange(MLKEM, role, b"\x09" * size)
     failed(pair, role)
 

@@ -74,7 +74,7 @@ def test_80_mib_before_the_first_key_exchange(role: Role, length: int) -> None:
 @EITHER
 @pytest.mark.parametrize("length", [0, 1, 5, 11, 13, 19, 21, 1000])
 def test_a_length_that_fills_no_blocks(role: Role, length: int) -> None:
-    """RFC 4253 section 6: whole blocks, 8 octets each at first, and room for 4 of padding."""
+    """RFC 4253 section 6: whole blocks, 8 bytes each at first, and room for 4 of padding."""
     engine = after_versions(role)
     engine.receive(length.to_bytes(4, "big") + bytes(1000), 0.0)
     assert isinstance(ended(engine), PacketCorrupt)
@@ -83,7 +83,7 @@ def test_a_length_that_fills_no_blocks(role: Role, length: int) -> None:
 @EITHER
 @pytest.mark.parametrize("padding", [0, 3, 12, 11, 255])
 def test_padding_that_leaves_no_payload(role: Role, padding: int) -> None:
-    """A payload has a message number at least; padding has 4 octets (RFC 4253 section 6)."""
+    """A payload has a message number at least; padding has 4 bytes (RFC 4253 section 6)."""
     engine = after_versions(role)
     engine.receive(b"\0\0\0\x0c" + bytes((padding,)) + bytes(11), 0.0)
     assert isinstance(ended(engine), PacketCorrupt)
@@ -136,7 +136,7 @@ TEXT = b"0123456789abcdefghijklmnopqrstuv"
 
 
 @CIPHERS
-def test_every_octet_changed_in_turn(cipher: str, mac: str) -> None:
+def test_every_byte_changed_in_turn(cipher: str, mac: str) -> None:
     """Integrity (RFC 4253 section 6.4): what differs from what was sent is never reported."""
     both = algorithms(ciphers=cipher, macs=mac)
     for at in count():
@@ -148,7 +148,7 @@ def test_every_octet_changed_in_turn(cipher: str, mac: str) -> None:
         stream[at] ^= 1 << (at % 8)
         pair.server.receive(bytes(stream), 0.0)
         if pair.server.phase is not Phase.CLOSED:
-            # The changed octet is one of a length: it now waits for more than there is.
+            # The changed byte is one of a length: it now waits for more than there is.
             pair.server.receive_eof()
         events = pair.server.take_events()
         got = b"".join(bytes(event.data) for event in of(events, Data))

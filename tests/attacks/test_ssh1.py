@@ -158,7 +158,7 @@ def test_a_decompression_bomb() -> None:
 
 
 def test_many_small_messages_out_of_little_data() -> None:
-    """A thousand replies for one octet would be an amplifier."""
+    """A thousand replies for one byte would be an amplifier."""
     made = running(compress=True)
     inside(made.server)._outbox.buffer.clear()
     for _ in range(2000):

@@ -92,7 +92,7 @@ def test_ext_info_out_alone(sender: Role, cipher: str, mac: str) -> None:
     pair.run()
     _, engine = victim(pair, sender)
     if engine.phase is not Phase.CLOSED:
-        # A wrong length, as a wrong key decrypts it, may make it wait for octets that never come.
+        # A wrong length, as a wrong key decrypts it, may make it wait for bytes that never come.
         engine.receive_eof()
         pair.run()
     log = pair.client_events if engine is pair.client else pair.server_events

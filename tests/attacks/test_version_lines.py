@@ -29,9 +29,9 @@ def fresh(role: Role) -> SSH2Client | SSH2Server:
     return engine
 
 
-def slowly(engine: SSH2Client | SSH2Server, octets: bytes) -> None:
-    for at in range(len(octets)):
-        engine.receive(octets[at : at + 1], 0.0)
+def slowly(engine: SSH2Client | SSH2Server, data: bytes) -> None:
+    for at in range(len(data)):
+        engine.receive(data[at : at + 1], 0.0)
 
 
 @EITHER
@@ -54,7 +54,7 @@ def slowly(engine: SSH2Client | SSH2Server, octets: bytes) -> None:
     ],
 )
 def test_lines_that_are_none(role: Role, line: bytes) -> None:
-    """NUL, 256 octets, no end, CR alone, versions that are no numbers: whole or octet by octet."""
+    """NUL, 256 bytes, no end, CR alone, versions that are no numbers: whole or byte by byte."""
     for deliver in (lambda e: e.receive(line, 0.0), lambda e: slowly(e, line)):
         engine = fresh(role)
         deliver(engine)

@@ -70,13 +70,13 @@ class Talk:
         for _ in range(packets):
             connection.send_data(channel, data)
 
-    def receive(self, octets: memoryview) -> None:
+    def receive(self, data: memoryview) -> None:
         """Take all packets that came in one piece, and say that they were read."""
         engine = self.receiver
-        engine.receive(octets, 0.0)
+        engine.receive(data, 0.0)
         connection = engine.connection
         for event in engine.take_events():
-            connection.credit(self.at, len(event.data))  # type: ignore[attr-defined]
+            connection.adjust_window(self.at, len(event.data))  # type: ignore[attr-defined]
 
     def carry(self, packets: int) -> memoryview:
         """Send packets, and return them."""
@@ -114,11 +114,11 @@ def calls_per_packet(talk: Talk, what: str) -> float:
     for packets in (FEW, FEW, MANY):  # the first warms up
         if what == "send":
             counts.append(calls(lambda n=packets: talk.send(n)))  # type: ignore[misc]
-            octets = talk.sender.take_output()
-            talk.receive(octets)
+            data = talk.sender.take_output()
+            talk.receive(data)
         else:
-            octets = talk.carry(packets)
-            counts.append(calls(lambda o=octets: talk.receive(o)))  # type: ignore[misc]
+            data = talk.carry(packets)
+            counts.append(calls(lambda o=data: talk.receive(o)))  # type: ignore[misc]
         talk.settle()
     return (counts[2] - counts[1]) / (MANY - FEW)
 
@@ -191,7 +191,7 @@ def test_one_call_more_is_seen() -> None:
 
 
 def allocated(work: Callable[[], object]) -> tuple[int, int]:
-    """Return how many blocks ``work`` leaves allocated, and the most octets it held at once."""
+    """Return how many blocks ``work`` leaves allocated, and the most bytes it held at once."""
     gc.collect()
     gc.disable()
     tracemalloc.start()
@@ -219,14 +219,14 @@ def test_allocations_per_packet(what: str) -> None:
             blocks.append(allocated(lambda n=packets: talk.send(n))[0])  # type: ignore[misc]
             talk.receive(talk.sender.take_output())
         else:
-            octets = talk.carry(packets)
+            data = talk.carry(packets)
 
-            def take(octets: memoryview = octets) -> list[object]:
-                talk.receiver.receive(octets, 0.0)
+            def take(data: memoryview = data) -> list[object]:
+                talk.receiver.receive(data, 0.0)
                 return list(talk.receiver.take_events())
 
             blocks.append(allocated(take)[0])
-            talk.receiver.connection.credit(talk.at, packets * PACKET)
+            talk.receiver.connection.adjust_window(talk.at, packets * PACKET)
         talk.settle()
     assert (blocks[2] - blocks[1]) / (MANY - FEW) <= ALLOCATED[what]
 

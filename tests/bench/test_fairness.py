@@ -29,8 +29,8 @@ async def handle(session: nacre.Session) -> int:
         block = bytes(8 * FRAME)
         while True:
             await session.stdout.write(block)
-    while octets := await session.stdin.read(1024):
-        await session.stdout.write(octets)
+    while data := await session.stdin.read(1024):
+        await session.stdout.write(data)
     return 0
 
 
@@ -59,8 +59,8 @@ async def test_echoes_beside_a_bulk_transfer() -> None:
         async def transfer() -> None:
             nonlocal moved
             async with connection.process("bulk") as bulk:
-                while octets := await bulk.stdout.read(1 << 20):
-                    moved += len(octets)
+                while data := await bulk.stdout.read(1 << 20):
+                    moved += len(data)
                     moves.set()
 
         waits: list[int] = []

@@ -68,7 +68,7 @@ class Line:
     async def write(self, data: Buffer) -> None:
         raise AssertionError("all goes at once")
 
-    def credit(self, octets: int) -> None:
+    def adjust_window(self, count: int) -> None:
         pass
 
     def close(self) -> None:
@@ -148,9 +148,9 @@ async def test_calls_of_a_session_per_request() -> None:
         for _ in range(REQUESTS + 1):
             await session.request(Stat("file"))
 
-    def take(octets: bytes) -> None:
+    def take(data: bytes) -> None:
         with count:
-            session.feed(octets)
+            session.feed(data)
             line.collect()
 
     asking = asyncio.ensure_future(ask())
@@ -197,9 +197,9 @@ async def test_calls_of_a_download_per_read(monkeypatch: pytest.MonkeyPatch) -> 
     session.feed(answer())
     for _ in range(REQUESTS):
         server.send_data(calls.popleft().id, block)
-        octets = b"".join(server.data_to_send())
+        data = b"".join(server.data_to_send())
         with count:
-            session.feed(octets)
+            session.feed(data)
             line.collect()
         session.feed(answer())
     session.close()

@@ -38,7 +38,7 @@ def answer(request: bytes) -> bytes:
             return u8(2) + u32(1) + listed
         case 3:
             assert (reader.u32(), reader.mpint1(), reader.mpint1()) == (1024, numbers.e, numbers.n)
-            challenge, session = reader.mpint1(), reader.octets(16)
+            challenge, session = reader.mpint1(), reader.fixed(16)
             assert reader.u32() == 1
             reader.end()
             text = key("user").signer.decrypt(challenge, 32, os.urandom)

@@ -318,7 +318,7 @@ async def test_dial_cancelled_anywhere_leaves_nothing(server: nacre.Server) -> N
 
 
 async def test_a_peer_that_floods_sees_why_it_is_sent_away(server: nacre.Server) -> None:
-    """Octets that nobody reads any more must not reset the connection under our last words."""
+    """Bytes that nobody reads any more must not reset the connection under our last words."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET / HTTP/1.1\r\n" + b"x" * 3_000_000)
     async with asyncio.timeout(5):

@@ -236,7 +236,7 @@ async def test_a_session_in_a_socketpair(server: nacre.Server, client: Callable[
         assert (await ssh.run("cat", input="x")).stdout == "x"
 
 
-async def test_one_octet_at_a_time(
+async def test_one_byte_at_a_time(
     server: nacre.Server, client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Driver.get_buffer

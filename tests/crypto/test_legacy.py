@@ -41,7 +41,7 @@ def test_decryption_undoes_encryption_in_any_portions(name: str) -> None:
     assert decrypt.update(sent[:400]) + decrypt.update(sent[400:]) == text
 
 
-def test_3des_of_16_octets_takes_the_first_8_again() -> None:
+def test_3des_of_16_bytes_takes_the_first_8_again() -> None:
     short = legacy.cipher("3des", KEY[:16], encrypt=True).update(TEXT)
     assert short == legacy.cipher("3des", KEY[:16] + KEY[:8], encrypt=True).update(TEXT)
 

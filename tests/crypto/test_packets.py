@@ -52,7 +52,7 @@ def sealed(seal: Sealer, payload: bytes, split: int = 1, *, as_view: bool = Fals
 
 
 def give(open_: Opener, packet: bytearray) -> bytes:
-    """Give the packet as framing does: size first, then as many octets as it says."""
+    """Give the packet as framing does: size first, then as many bytes as it says."""
     size = open_.packet_size(memoryview(packet)[: open_.header_size])
     whole = bytes(packet[:size]).ljust(size, b"\0")
     return bytes(open_.open(memoryview(whole)))
@@ -127,13 +127,13 @@ def test_the_padded_part_fills_whole_blocks(cipher: str, mac: str) -> None:
     for size in range(1, 40):
         padded = len(sealed(seal, bytes(size))) - tag - clear
         assert padded % block == 0
-        # 4 octets of padding at least, and not a block more than needed.
+        # 4 bytes of padding at least, and not a block more than needed.
         least = size + 1 + 4 + (4 - clear)
         assert least <= padded < least + block
 
 
 @pytest.mark.parametrize(("cipher", "mac"), FEW)
-def test_a_change_of_any_octet_is_refused(cipher: str, mac: str) -> None:
+def test_a_change_of_any_byte_is_refused(cipher: str, mac: str) -> None:
     whole = len(sealed(make(cipher, mac)[0], b"payload"))
     for position in range(whole):
         seal, open_ = make(cipher, mac)

@@ -62,12 +62,12 @@ def _raw(block: bytes) -> int:
     ],
     ids=["type 1", "no zero", "no end", "short padding", "long message", "nothing"],
 )
-def test_wrong_padding_gives_random_octets_and_no_error(block: bytes) -> None:
+def test_wrong_padding_gives_random_bytes_and_no_error(block: bytes) -> None:
     """Nothing tells who sent it that the padding was wrong (Bleichenbacher, 1998)."""
     assert signer().decrypt(_raw(block), 32, draw(9)) == draw(9)(32)
 
 
-def test_numbers_out_of_range_give_random_octets() -> None:
+def test_numbers_out_of_range_give_random_bytes() -> None:
     key = signer()
     for text in (0, 1, key.numbers.n, key.numbers.n - 1, key.numbers.n * 3 + 7):
         assert len(key.decrypt(text, 32, draw(9))) == 32

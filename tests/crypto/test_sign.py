@@ -19,7 +19,7 @@ ED25519_KEY = Ed25519Signer(bytes(range(32)))
 def test_ed25519_makes_the_first_signature_of_rfc_8032() -> None:
     seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
     signer = Ed25519Signer(seed)
-    assert signer.verifier.octets.hex() == (
+    assert signer.verifier.raw.hex() == (
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
     )
     signature = signer.sign(b"")
@@ -79,16 +79,16 @@ def test_no_pair_of_numbers_makes_a_verifier_raise(r: int, s: int) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_octets_make_a_verifier_raise(signature: bytes) -> None:
+def test_no_bytes_make_a_verifier_raise(signature: bytes) -> None:
     assert not RSA_KEY.verifier.verify(signature, b"data", "sha256")
     assert not ED25519_KEY.verifier.verify(signature, b"data")
 
 
 @pytest.mark.parametrize("size", [0, 31, 33])
-def test_ed25519_takes_32_octets_only(size: int) -> None:
-    with pytest.raises(KeyFormatError, match="32 octets"):
+def test_ed25519_takes_32_bytes_only(size: int) -> None:
+    with pytest.raises(KeyFormatError, match="32 bytes"):
         Ed25519Verifier(bytes(size))
-    with pytest.raises(KeyFormatError, match="32 octets"):
+    with pytest.raises(KeyFormatError, match="32 bytes"):
         Ed25519Signer(bytes(size))
 
 

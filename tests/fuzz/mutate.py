@@ -1,4 +1,4 @@
-"""Mutations of octets, and how long to go on with them.
+"""Mutations of bytes, and how long to go on with them.
 
 Everything is drawn from one seed per case, so a case that fails is found again by its number.
 """
@@ -40,9 +40,9 @@ def seeds() -> Iterator[int]:
         yield seed
 
 
-def mutated(octets: bytes, draw: random.Random) -> bytes:
-    """Return ``octets`` with one to four changes."""
-    made = bytearray(octets)
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """Return ``data`` with one to four changes."""
+    made = bytearray(data)
     for _ in range(draw.choice((1, 1, 1, 2, 4))):
         _mutate(made, draw)
     return bytes(made)
@@ -70,11 +70,11 @@ def _mutate(made: bytearray, draw: random.Random) -> None:
             made[at:at] = draw.randbytes(draw.choice((1, 4, 40, 3000)))
 
 
-def portions(octets: bytes, draw: random.Random) -> list[bytes]:
-    """Return ``octets``, cut anywhere or not at all."""
+def portions(data: bytes, draw: random.Random) -> list[bytes]:
+    """Return ``data``, cut anywhere or not at all."""
     parts = []
-    while octets:
-        size = draw.choice((1, 3, 17, 1000, len(octets)))
-        parts.append(octets[:size])
-        octets = octets[size:]
+    while data:
+        size = draw.choice((1, 3, 17, 1000, len(data)))
+        parts.append(data[:size])
+        data = data[size:]
     return parts

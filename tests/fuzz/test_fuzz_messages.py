@@ -30,7 +30,7 @@ NAMES = st.sampled_from(
 )  # fmt: skip
 U32 = st.sampled_from([0, 1, 2, 31, 32, 255, 1 << 15, (1 << 31) - 1, 1 << 31, (1 << 32) - 1])
 TEXT = NAMES | st.text(max_size=40) | st.binary(max_size=10).map(
-    lambda octets: octets.decode("utf-8", "surrogateescape")
+    lambda data: data.decode("utf-8", "surrogateescape")
 )  # fmt: skip
 NAME = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=","),
                min_size=1, max_size=20)  # fmt: skip

@@ -85,7 +85,7 @@ LATE = (
     GlobalRequestAnswered,
 )
 STEPS = 3000
-OCTETS = 16 * MIB
+VOLUME = 16 * MIB
 MEMORY = 24 * MIB
 
 pytestmark = pytest.mark.timeout(120 + 2 * BUDGET)
@@ -101,22 +101,22 @@ def user_keys() -> tuple[PrivateKey, ...]:
 
 
 class Overrun(AssertionError):
-    """A case took more steps or octets than any honest one."""
+    """A case took more steps or bytes than any honest one."""
 
 
 class Fuzzed(Crooked):
-    """A pair whose steps and octets are counted, not timed."""
+    """A pair whose steps and bytes are counted, not timed."""
 
     def __init__(self, **options: Any) -> None:
         self.steps = 0
-        self.octets = 0
+        self.volume = 0
         super().__init__(**options)
 
     def _carry(self, sender: Engine, receiver: Engine) -> None:
         self.steps += 1
-        self.octets += sender.output_size
-        if self.steps > STEPS or self.octets > OCTETS:
-            raise Overrun(f"{self.steps} steps, {self.octets} octets")
+        self.volume += sender.output_size
+        if self.steps > STEPS or self.volume > VOLUME:
+            raise Overrun(f"{self.steps} steps, {self.count} bytes")
         super()._carry(sender, receiver)
 
 
@@ -210,7 +210,7 @@ ACTIONS: list[Action] = [
     lambda e, draw: e.connection.send_global_request("x@example.com", b"data"),
     lambda e, draw: e.connection.send_eof(0),
     lambda e, draw: e.connection.close_channel(draw.randrange(2)),
-    lambda e, draw: e.connection.credit(0, draw.choice((0, 1, 40_000))),
+    lambda e, draw: e.connection.adjust_window(0, draw.choice((0, 1, 40_000))),
     lambda e, draw: e.rekey(),
     lambda e, draw: e.ping(b"?"),
 ]

@@ -28,7 +28,7 @@ from nacre.wire.codec import string, u32
 from ssh1.pair1 import Taking, giving, pair, user_key
 
 _BOUND = 8 << 20
-"""Octets that one side may have put out in answer to a mutated conversation."""
+"""Bytes that one side may have put out in answer to a mutated conversation."""
 
 
 def _mutating(engine: Any, draw: random.Random, after: int) -> None:
@@ -138,13 +138,13 @@ def test_mutated_messages(role: str) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_mutated_octets() -> None:
+def test_mutated_bytes() -> None:
     """The mutations are on the wire: framing sees them, and the first messages, which are plain."""
     for seed in seeds():
         draw = random.Random(seed)
 
-        def split(octets: bytes, draw: random.Random = draw) -> list[bytes]:
-            return [mutated(octets, draw) if draw.random() < 0.3 else octets]
+        def split(data: bytes, draw: random.Random = draw) -> list[bytes]:
+            return [mutated(data, draw) if draw.random() < 0.3 else data]
 
         made = pair(seed=seed, split=split)
         _talk(made, draw)

@@ -1,4 +1,4 @@
-"""Octets on the wire that went wrong, with no keys to help: versions, plain packets, ciphertext."""
+"""Bytes on the wire that went wrong, with no keys to help: versions, plain packets, ciphertext."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_version_exchanges(role: Role) -> None:
     """Whatever comes first: a version, an error that says so, or a wait for the rest of it."""
     for seed in seeds():
         draw = random.Random(seed)
-        octets = mutated(draw.choice(LINES), draw) + draw.randbytes(draw.choice((0, 0, 200)))
+        data = mutated(draw.choice(LINES), draw) + draw.randbytes(draw.choice((0, 0, 200)))
         engine = fresh(role)
         try:
-            for portion in portions(octets, draw):
+            for portion in portions(data, draw):
                 engine.receive(portion, 0.0)
             if draw.random() < 0.5:
                 engine.receive_eof()
@@ -67,7 +67,7 @@ def test_version_exchanges(role: Role) -> None:
             assert all(isinstance(e, RemoteProtocolError | ConnectionLost) for e in found), found
             assert all(safe(text, len(text), keep="\\") == text for text in map(str, found))
             if engine.phase is Phase.VERSION:
-                assert len(octets) <= 64 * KIB
+                assert len(data) <= 64 * KIB
             assert len(engine.take_output()) < 4 * KIB
         except BaseException as error:
             error.add_note(f"NACRE_FUZZ_SEED={seed}, {role.value}")

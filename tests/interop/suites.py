@@ -152,7 +152,7 @@ def echo(command: Sequence[str | Path], *, timeout: float = 60.0, **env: str) ->
         raise AssertionError(f"no end after {timeout} s, {said!r}") from late
     said = done.stderr.decode(errors="replace")
     assert done.returncode == 0, f"exit status {done.returncode}: {said}"
-    assert done.stdout == MEBIBYTE, f"{len(done.stdout)} octets came back: {said}"
+    assert done.stdout == MEBIBYTE, f"{len(done.stdout)} bytes came back: {said}"
 
 
 def echo_with_each(

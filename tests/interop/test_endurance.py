@@ -30,7 +30,7 @@ class Held:
 
 
 def _held(pid: int) -> Held:
-    """Read it from /proc; memory is the proportional set size in octets."""
+    """Read it from /proc; memory is the proportional set size in bytes."""
     process = Path("/proc") / str(pid)
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     rollup = (process / "smaps_rollup").read_text()

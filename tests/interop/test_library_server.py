@@ -81,7 +81,7 @@ async def _echo_with(suite: Suite, port: int) -> str:
             done = await connection.run("anything", input=MEBIBYTE, encoding=None)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    return "ok" if done.stdout == MEBIBYTE else f"{len(done.stdout)} octets came back"
+    return "ok" if done.stdout == MEBIBYTE else f"{len(done.stdout)} bytes came back"
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ async def _echo_with(suite: Suite, port: int, key: Path) -> str:
             done = await ssh.run("cat", input=MEBIBYTE, encoding=None, timeout=30)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    return "ok" if done.stdout == MEBIBYTE else f"{len(done.stdout)} octets came back"
+    return "ok" if done.stdout == MEBIBYTE else f"{len(done.stdout)} bytes came back"
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ async def test_a_tree_both_ways(to_sshd: Login, tmp_path: Path) -> None:
 
 
 class Cut:
-    """A relay in front of a server that ends after so many octets."""
+    """A relay in front of a server that ends after so many bytes."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -318,7 +318,7 @@ async def test_files_read_write_and_seek(sftp: SFTPClient, tmp_path: Path) -> No
     assert path.read_text().endswith("end")
 
 
-async def test_names_of_any_octets(sftp: SFTPClient, tmp_path: Path) -> None:
+async def test_names_of_any_bytes(sftp: SFTPClient, tmp_path: Path) -> None:
     name = b"\xff\n \xc3\xa4"
     directory = os.fsencode(tmp_path)
     await sftp.write_bytes(directory + b"/" + name, b"content")

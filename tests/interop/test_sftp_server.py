@@ -330,7 +330,7 @@ def test_what_paramiko_asks_for(served: Served) -> None:
 
 
 def memory(daemon: Daemon) -> int:
-    """Octets of memory that the server has."""
+    """Bytes of memory that the server has."""
     for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024

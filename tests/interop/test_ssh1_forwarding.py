@@ -107,7 +107,7 @@ class Echo:
                     self._exit(channel)
             case Data(channel=channel, data=data) if channel:
                 engine.connection.send_data(channel, data)
-                engine.connection.credit(channel, len(data))
+                engine.connection.adjust_window(channel, len(data))
             case EofReceived(channel=channel) if channel:
                 self._exit(channel)
 

@@ -32,7 +32,7 @@ def test_answers_are_cut_out_of_any_chunks() -> None:
 
 
 @pytest.mark.parametrize("size", [0, agent.MAXIMUM_MESSAGE + 1, (1 << 32) - 1])
-def test_a_length_out_of_bounds_is_refused_before_its_octets_come(size: int) -> None:
+def test_a_length_out_of_bounds_is_refused_before_its_bytes_come(size: int) -> None:
     with pytest.raises(UnusableKey, match=f"{size} bytes"):
         agent.Frames().receive(u32(size))
 

@@ -174,8 +174,8 @@ def test_damaged_files_load_or_are_refused(
     which: int, changes: list[tuple[int, int]], cut: int, samples: list[bytes]
 ) -> None:
     text = bytearray(samples[which])
-    for position, octet in changes:
-        text[position % len(text)] = octet
+    for position, byte in changes:
+        text[position % len(text)] = byte
     load_or_refuse(bytes(text), "secret")
     load_or_refuse(bytes(text[: cut % len(text)]), "secret")
 
@@ -188,9 +188,9 @@ def test_damage_below_the_armor_loads_or_is_refused(
     begin, *lines, end, _ = samples[which].split(b"\n")
     headers = lines[: lines.index(b"") + 1] if b"" in lines else []
     body = lines[len(headers) :]
-    octets = bytearray(base64.b64decode(b"".join(body)))
-    for position, octet in changes:
-        octets[position % len(octets)] = octet
-    for damaged in (octets, octets[: cut % len(octets)]):
+    data = bytearray(base64.b64decode(b"".join(body)))
+    for position, byte in changes:
+        data[position % len(data)] = byte
+    for damaged in (data, data[: cut % len(data)]):
         wrapped = base64.encodebytes(damaged).strip()
         load_or_refuse(b"\n".join([begin, *headers, wrapped, end, b""]), "secret")

@@ -82,7 +82,7 @@ def test_an_algorithm_that_the_key_has_not(type: str, key_of) -> None:
         key_of(type).sign(b"data", "hmac-md5")
 
 
-def test_a_dsa_signature_is_40_octets(key_of) -> None:
+def test_a_dsa_signature_is_40_bytes(key_of) -> None:
     reader = WireReader(key_of("ssh-dss").sign(b"data", "ssh-dss"))
     reader.string()
     assert len(reader.string()) == 40
@@ -112,12 +112,12 @@ def test_a_damaged_blob_is_another_key_or_an_error(type: str, data, key_of) -> N
             assert decode_public(damaged).blob == damaged
 
 
-def test_needless_octets_in_a_number_are_refused() -> None:
+def test_needless_bytes_in_a_number_are_refused() -> None:
     """Else a revoked key would come back under a blob that no list holds."""
     key = RSASigner.generate(1024).numbers
     n = mpint(key.n)[4:]
     assert decode_public(string(b"ssh-rsa") + mpint(key.e) + string(n)).bits == 1024
-    with pytest.raises(KeyFormatError, match="needless octets"):
+    with pytest.raises(KeyFormatError, match="needless bytes"):
         decode_public(string(b"ssh-rsa") + mpint(key.e) + string(b"\0" + n))
 
 

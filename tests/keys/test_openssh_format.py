@@ -34,9 +34,9 @@ def file(
     tail: bytes = b"",
 ) -> bytes:
     section = private_section() if section is None else section
-    octets = magic + string(cipher) + string(kdf) + string(options) + u32(count)
-    octets += string(public) + string(section) + tail
-    return b"%s\n%s%s\n" % (openssh.BEGIN, base64.encodebytes(octets), openssh.END)
+    data = magic + string(cipher) + string(kdf) + string(options) + u32(count)
+    data += string(public) + string(section) + tail
+    return b"%s\n%s%s\n" % (openssh.BEGIN, base64.encodebytes(data), openssh.END)
 
 
 def test_the_file_that_the_damaged_ones_are_made_from() -> None:

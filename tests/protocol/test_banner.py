@@ -14,8 +14,8 @@ from nacre.protocol.phases import Role
 LIMITS = Limits()
 
 
-def read(octets: bytes, role: Role = Role.CLIENT, limits: Limits = LIMITS) -> Identification | None:
-    return BannerReader(role, limits).receive(octets)
+def read(data: bytes, role: Role = Role.CLIENT, limits: Limits = LIMITS) -> Identification | None:
+    return BannerReader(role, limits).receive(data)
 
 
 def test_line() -> None:
@@ -32,13 +32,13 @@ def test_line_feed_alone_ends_a_line() -> None:
 
 @given(st.lists(st.integers(0, 60)))
 def test_any_split_gives_the_same(cuts: list[int]) -> None:
-    octets = b"hello\r\nworld\nSSH-2.0-x y\r\nfollowing"
+    data = b"hello\r\nworld\nSSH-2.0-x y\r\nfollowing"
     reader = BannerReader(Role.CLIENT, LIMITS)
     peer = None
     edges = sorted({0, *(c for c in cuts if c < 26), 26})
     for start, end in itertools.pairwise(edges):
         assert peer is None
-        peer = reader.receive(octets[start:end])
+        peer = reader.receive(data[start:end])
     assert peer is not None
     assert peer.before == ("hello", "world")
 
@@ -49,7 +49,7 @@ def test_what_follows_is_kept() -> None:
     assert reader.rest == b"\0\0\0\x0c"
 
 
-def test_255_octets_are_taken_and_256_are_not() -> None:
+def test_255_bytes_are_taken_and_256_are_not() -> None:
     line = b"SSH-2.0-" + b"x" * (255 - 8 - 2) + b"\r\n"
     assert len(line) == 255
     assert read(line) is not None
@@ -60,7 +60,7 @@ def test_255_octets_are_taken_and_256_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "shown"),
+    ("data", "shown"),
     [
         (b"GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1"),
         (b"\x16\x03\x01\x02\x00\x01", r"\x16\x03\x01"),
@@ -68,20 +68,20 @@ def test_255_octets_are_taken_and_256_are_not() -> None:
         (b"SSX", "SSX"),
     ],
 )
-def test_a_client_that_is_not_ssh_is_shown_safely(octets: bytes, shown: str) -> None:
+def test_a_client_that_is_not_ssh_is_shown_safely(data: bytes, shown: str) -> None:
     with pytest.raises(VersionError) as caught:
-        read(octets, Role.SERVER)
+        read(data, Role.SERVER)
     assert shown in str(caught.value)
     assert "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("octets", "word"),
+    ("data", "word"),
     [(b"HTTP/1.1 400 Bad Request\r\n", "HTTP"), (b"\x15\x03\x01\0\2\2\x46", "TLS")],
 )
-def test_a_server_that_is_not_ssh_is_named(octets: bytes, word: str) -> None:
+def test_a_server_that_is_not_ssh_is_named(data: bytes, word: str) -> None:
     with pytest.raises(VersionError, match=word):
-        read(octets)
+        read(data)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from nacre.protocol.modes import Mode, decode, encode
 
 
 def test_encode_is_opcodes_with_uint32_arguments_and_an_end():
-    octets = encode({Mode.VINTR: 3, Mode.TTY_OP_OSPEED: 38400})
-    assert octets == b"\x01\x00\x00\x00\x03\x81\x00\x00\x96\x00\x00"
+    data = encode({Mode.VINTR: 3, Mode.TTY_OP_OSPEED: 38400})
+    assert data == b"\x01\x00\x00\x00\x03\x81\x00\x00\x96\x00\x00"
 
 
 def test_nothing_is_just_the_end():
@@ -40,7 +40,7 @@ def test_round_trip(modes):
 
 
 @given(st.binary(max_size=4096))
-def test_any_octets_decode_to_something_bounded(data):
+def test_any_bytes_decode_to_something_bounded(data):
     assert len(decode(memoryview(data))) <= 159
 
 

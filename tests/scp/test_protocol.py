@@ -249,12 +249,12 @@ def test_too_many_names_asked_for() -> None:
 
 
 @given(st.binary(max_size=100), st.integers(1, 9))
-def test_any_octets_are_events_or_protocol_errors(octets: bytes, portion: int) -> None:
+def test_any_bytes_are_events_or_protocol_errors(data: bytes, portion: int) -> None:
     target = sink(["a*"], recursive=True)
     try:
-        for at in range(0, len(octets), portion):
+        for at in range(0, len(data), portion):
             if target.sink.wants_input:
-                target.feed(octets[at : at + portion])
+                target.feed(data[at : at + portion])
     except RemoteProtocolError:
         assert not target.sink.wants_input
     assert all(path[0].startswith("a") for path in target.files)
@@ -379,13 +379,13 @@ def test_no_scp_on_the_other_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "error"),
+    ("data", "error"),
     [(b"\0\0", RemoteProtocolError), (b"\x01" + b"x" * 9000, PacketTooLarge)],
 )
-def test_sinks_that_break_the_rules(octets: bytes, error: type[Exception]) -> None:
+def test_sinks_that_break_the_rules(data: bytes, error: type[Exception]) -> None:
     source = ScpSource()
     with pytest.raises(error):
-        source.receive(octets)
+        source.receive(data)
     with pytest.raises(LocalProtocolError):
         source.receive(b"\0")
 
@@ -396,11 +396,11 @@ def test_a_sink_that_breaks_off() -> None:
 
 
 @given(st.binary(max_size=60), st.integers(1, 9))
-def test_any_answers_are_events_or_protocol_errors(octets: bytes, portion: int) -> None:
+def test_any_answers_are_events_or_protocol_errors(data: bytes, portion: int) -> None:
     source = ScpSource()
     try:
-        for at in range(0, len(octets), portion):
-            source.receive(octets[at : at + portion])
+        for at in range(0, len(data), portion):
+            source.receive(data[at : at + portion])
             if source.ready:
                 source.send_file("f", 0o644, 0)
             elif source.remaining == 0 and source._sending is not None:

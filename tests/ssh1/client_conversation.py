@@ -82,10 +82,10 @@ class ClientConversation:
         self.engine = SSH1Client(options, random=random.Random(seed).randbytes)
         self.engine.start(0.0)
 
-    def receive(self, octets: bytes) -> bytes:
-        """Take octets; returns what the client sends then."""
-        if octets:
-            self.engine.receive(octets, 0.0)
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes; returns what the client sends then."""
+        if data:
+            self.engine.receive(data, 0.0)
         while events := self.engine.take_events():
             for event in events:
                 self._act(event)
@@ -147,7 +147,7 @@ class ClientConversation:
     def _take(self, data: Data) -> None:
         connection = self.engine.connection
         self._output[data.stream] += data.data
-        connection.credit(data.channel, len(data.data))
+        connection.adjust_window(data.channel, len(data.data))
         if self._output[0] == b"24 80\r\n":
             connection.send_request(self._session, WindowChange(101, 33, 0, 0), want_reply=False)
             connection.send_data(self._session, b"\n")
@@ -176,9 +176,9 @@ def talk(port: int, conversation: ClientConversation) -> list[list[str]]:
         sock.settimeout(20)
         sock.sendall(first := conversation.receive(b""))
         steps.append(["", first.hex()])
-        while not conversation.ended and (octets := sock.recv(65536)):
-            out = conversation.receive(octets)
-            steps.append([octets.hex(), out.hex()])
+        while not conversation.ended and (data := sock.recv(65536)):
+            out = conversation.receive(data)
+            steps.append([data.hex(), out.hex()])
             with suppress(BrokenPipeError, ConnectionResetError):
                 sock.sendall(out)
     return steps

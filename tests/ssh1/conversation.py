@@ -64,10 +64,10 @@ class Conversation:
         self.ended = False
         self.engine.start(0.0)
 
-    def receive(self, octets: bytes) -> bytes:
-        """Take octets; returns what the server sends then."""
-        if octets:
-            self.engine.receive(octets, 0.0)
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes; returns what the server sends then."""
+        if data:
+            self.engine.receive(data, 0.0)
         while events := self.engine.take_events():
             for event in events:
                 self._act(event)
@@ -103,7 +103,7 @@ class Conversation:
                 self.said.append(request.NAME)
             case Data(channel=channel, data=data):
                 self.engine.connection.send_data(channel, data)
-                self.engine.connection.credit(channel, len(data))
+                self.engine.connection.adjust_window(channel, len(data))
             case EofReceived(channel=channel):
                 self.engine.connection.send_data(channel, b"that was it\n", 1)
                 self.engine.connection.send_request(channel, ExitStatus(7))
@@ -117,7 +117,7 @@ class Conversation:
 
 def load_keys(text: dict[str, str]) -> dict[str, RSA1PrivateKey]:
     """Return the keys of a transcript."""
-    keys = {name: load_private(b64decode(octets)) for name, octets in text.items()}
+    keys = {name: load_private(b64decode(data)) for name, data in text.items()}
     return {name: key for name, key in keys.items() if isinstance(key, RSA1PrivateKey)}
 
 
@@ -132,9 +132,9 @@ def _serve(listener: socket.socket, conversation: Conversation) -> list[list[str
         sock.settimeout(20)
         sock.sendall(first := conversation.receive(b""))
         steps.append(["", first.hex()])
-        while not conversation.ended and (octets := sock.recv(65536)):
-            out = conversation.receive(octets)
-            steps.append([octets.hex(), out.hex()])
+        while not conversation.ended and (data := sock.recv(65536)):
+            out = conversation.receive(data)
+            steps.append([data.hex(), out.hex()])
             sock.sendall(out)
     return steps
 

@@ -24,14 +24,14 @@ class Wire:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    def __call__(self, octets: bytes) -> Iterator[bytes]:
-        at = octets.index(b"\n") + 1 if octets.startswith(b"SSH-") else 0
-        while at < len(octets):
-            length = int.from_bytes(octets[at : at + 4])
+    def __call__(self, data: bytes) -> Iterator[bytes]:
+        at = data.index(b"\n") + 1 if data.startswith(b"SSH-") else 0
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 4])
             self.sizes.append(length + 8 - length % 8)
             at += 4 + self.sizes[-1]
-        assert at == len(octets)
-        yield octets
+        assert at == len(data)
+        yield data
 
 
 @pytest.mark.parametrize("compress", [False, True])

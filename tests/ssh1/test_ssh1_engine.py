@@ -135,7 +135,7 @@ def test_both_have_the_same_session_id() -> None:
     assert len(ids.pop()) == 16
 
 
-def test_one_octet_at_a_time() -> None:
+def test_one_byte_at_a_time() -> None:
     made = logged_in(split=one_by_one, compress=True)
     assert made.client.phase is Phase.CONNECTION
 
@@ -515,12 +515,12 @@ def test_readers_that_do_not_keep_up_stop_the_packet_loop() -> None:
     assert not made.server.wants_input
     assert len(output(made.server_events)) == 1500
     for got in (3000, 4500, 5000):
-        made.server.connection.credit(0, 1500)
+        made.server.connection.adjust_window(0, 1500)
         made.run()
         assert len(output(made.server_events)) == got
     assert made.server.wants_input
-    with pytest.raises(LocalProtocolError, match="credit"):
-        made.server.connection.credit(0, 501)
+    with pytest.raises(LocalProtocolError, match="window adjust"):
+        made.server.connection.adjust_window(0, 501)
 
 
 def test_a_slow_decision_stops_the_packet_loop() -> None:

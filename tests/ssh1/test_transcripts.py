@@ -1,6 +1,6 @@
 """What peers once said, said again: OpenSSH's and PuTTY's clients, and PuTTY's server for tests.
 
-Our side answers octet for octet. Made by ``conversation.py`` and ``client_conversation.py`` with
+Our side answers byte for byte. Made by ``conversation.py`` and ``client_conversation.py`` with
 fixed randomness on our side; the peers' is in what they said.
 """
 
@@ -19,12 +19,12 @@ from ssh1.conversation import DIRECTORY, Conversation, load_keys
 CLIENTS = sorted(DIRECTORY.glob("*.json"))
 SERVERS = sorted(client_conversation.DIRECTORY.glob("*.json"))
 
-slowly = pytest.mark.parametrize("slow", [False, True], ids=["", "octets"])
+slowly = pytest.mark.parametrize("slow", [False, True], ids=["", "bytes"])
 
 
 def replay(recorded: dict[str, Any], ours: Conversation | ClientConversation, slow: bool) -> None:
-    for octets, answer in recorded["steps"]:
-        data = bytes.fromhex(octets)
+    for raw, answer in recorded["steps"]:
+        data = bytes.fromhex(raw)
         parts = [data[i : i + 1] for i in range(len(data))] if slow and data else [data]
         said = b"".join(ours.receive(part) for part in parts)
         assert said == bytes.fromhex(answer)

@@ -424,7 +424,7 @@ def test_messages_of_the_owner_wait_for_the_exchange_and_are_bounded() -> None:
     assert "GlobalRequestReceived" in names(pair.server_events)
 
 
-# --- the same events, however the octets come ---
+# --- the same events, however the bytes come ---
 
 
 def story(pair: Pair) -> tuple[list[str], list[str], bytes, bytes]:
@@ -456,18 +456,18 @@ def plain_story() -> tuple[list[str], list[str], bytes, bytes]:
     return story(Pair())
 
 
-def test_one_octet_at_a_time(plain_story: object) -> None:
+def test_one_byte_at_a_time(plain_story: object) -> None:
     assert story(Pair(split=one_by_one)) == plain_story
 
 
 @settings(max_examples=40, deadline=None)
 @given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=20))
 def test_any_split(sizes: list[int], plain_story: object) -> None:
-    def split(octets: bytes) -> list[bytes]:
+    def split(data: bytes) -> list[bytes]:
         parts, start, turn = [], 0, 0
-        while start < len(octets):
+        while start < len(data):
             size = sizes[turn % len(sizes)]
-            parts.append(octets[start : start + size])
+            parts.append(data[start : start + size])
             start, turn = start + size, turn + 1
         return parts
 
@@ -569,15 +569,15 @@ def test_junk_ends_in_a_protocol_error_and_nothing_else(junk: bytes, after: int)
     pair = Pair()
     left = after
 
-    def split(octets: bytes) -> list[bytes]:
+    def split(data: bytes) -> list[bytes]:
         nonlocal left
         if left is None:
             return []
-        if left > len(octets):
-            left -= len(octets)
-            return [octets]
+        if left > len(data):
+            left -= len(data)
+            return [data]
         cut, left = left, None
-        return [octets[:cut], junk]
+        return [data[:cut], junk]
 
     pair.split = split  # type: ignore[assignment]
     pair.run()

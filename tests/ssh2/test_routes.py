@@ -131,9 +131,9 @@ def at(role: Role, stage: Stage, chosen: Algorithms | None = None) -> SSH2Client
             pair._settle(engine, logs[engine])
         other.receive(bytes(ours.take_output()), 0.0)
         pair._settle(other, logs[other])
-        for octet in bytes(other.take_output()):
-            # Octet by octet, so that we stop where the stage is entered.
-            ours.receive(bytes((octet,)), 0.0)
+        for byte in bytes(other.take_output()):
+            # Byte by byte, so that we stop where the stage is entered.
+            ours.receive(bytes((byte,)), 0.0)
             if not ours._asks.blocking and ours._stage is stage:  # type: ignore[attr-defined]
                 ours.take_events()
                 return ours  # type: ignore[return-value]

@@ -18,10 +18,10 @@ MPINTS = {
 }
 
 
-@pytest.mark.parametrize(("value", "octets"), MPINTS.items())
-def test_mpint_of_the_rfc(value: int, octets: str) -> None:
-    assert codec.mpint(value).hex() == octets
-    assert WireReader(bytes.fromhex(octets)).mpint() == value
+@pytest.mark.parametrize(("value", "data"), MPINTS.items())
+def test_mpint_of_the_rfc(value: int, data: str) -> None:
+    assert codec.mpint(value).hex() == data
+    assert WireReader(bytes.fromhex(data)).mpint() == value
 
 
 @given(st.integers())
@@ -56,7 +56,7 @@ def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "take"),
+    ("data", "take"),
     [
         (b"", "u8"),
         (b"", "boolean"),
@@ -75,24 +75,24 @@ def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
         (b"\0\0\0\2\xc3\xa9", "name_list"),
     ],
 )
-def test_malformed(octets: bytes, take: str) -> None:
+def test_malformed(data: bytes, take: str) -> None:
     with pytest.raises(MalformedMessage):
-        getattr(WireReader(octets), take)()
+        getattr(WireReader(data), take)()
 
 
 @pytest.mark.parametrize(
-    ("octets", "value"),
+    ("data", "value"),
     [
         ("0000", 0),
         ("0001 01", 1),
         ("0009 01ff", 0x1FF),
-        ("0010 01ff", 0x1FF),  # PuTTY rounds up to whole octets
+        ("0010 01ff", 0x1FF),  # PuTTY rounds up to whole bytes
         ("0018 0001ff", 0x1FF),
         ("0003 ff", 0xFF),  # a peer that counts too few
     ],
 )
-def test_numbers_of_ssh1_whose_bits_are_counted_in_other_ways(octets: str, value: int) -> None:
-    reader = WireReader(bytes.fromhex(octets))
+def test_numbers_of_ssh1_whose_bits_are_counted_in_other_ways(data: str, value: int) -> None:
+    reader = WireReader(bytes.fromhex(data))
     assert reader.mpint1() == value
     reader.end()
 
@@ -115,11 +115,11 @@ def test_bytes_behind_the_last_field_are_malformed() -> None:
         WireReader(b"ab").end()
 
 
-def test_any_nonzero_octet_is_true() -> None:
+def test_any_nonzero_byte_is_true() -> None:
     assert WireReader(b"\x42").boolean() is True
 
 
-def test_text_keeps_octets_that_are_no_utf8() -> None:
+def test_text_keeps_bytes_that_are_no_utf8() -> None:
     text = WireReader(codec.string(b"a\xff")).text()
     assert codec.text(text) == codec.string(b"a\xff")
 

@@ -37,7 +37,7 @@ def test_a_block_that_somebody_looks_at_is_not(spare: list[bytearray]) -> None:
 
 
 def test_other_memory_goes_its_own_way(spare: list[bytearray]) -> None:
-    for other in (None, b"octets", bytearray(10), bytes(BLOCK), bytearray(BLOCK + 1)):
+    for other in (None, b"bytes", bytearray(10), bytes(BLOCK), bytearray(BLOCK + 1)):
         give_block(other)
     assert spare == []
 

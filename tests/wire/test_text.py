@@ -16,7 +16,7 @@ def test_bidirectional_marks_and_separators_are_shown() -> None:
     assert safe("a\u202eb\u2028c") == r"a\u202eb\u2028c"
 
 
-def test_octets_that_are_no_utf8() -> None:
+def test_bytes_that_are_no_utf8() -> None:
     assert safe(b"caf\xc3\xa9 \xff") == r"café \xff"
 
 

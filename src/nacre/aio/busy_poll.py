@@ -22,7 +22,7 @@ sleep begins to keep both awake, and who stays awake after a quick message seldo
 """
 
 BRIEF = 4096
-"""Octets, between two writes, up to which what came is a question or an answer.
+"""Bytes, between two writes, up to which what came is a question or an answer.
 
 More of them are a part of many, which come without being asked for: who stays awake for those reads
 little at a time, often.

@@ -30,7 +30,7 @@ class Sink(Protocol):
     """Where the data of one stream goes."""
 
     def feed(self, data: Buffer) -> None:
-        """Take data; :meth:`Channel.credit` follows when it was consumed."""
+        """Take data; :meth:`Channel.adjust_window` follows when it was consumed."""
 
     def end(self, error: NacreError | None = None) -> None:
         """No more data will come; ``error`` when it should have."""
@@ -187,10 +187,10 @@ class Channel:
             await self.changed.wait()
         return self._answers.pop(token)
 
-    def credit(self, octets: int) -> None:
-        """Let the peer send ``octets`` more."""
+    def adjust_window(self, count: int) -> None:
+        """Let the peer send ``count`` more."""
         if self._usable:
-            self._engine.connection.credit(self.number, octets)
+            self._engine.connection.adjust_window(self.number, count)
             self._driver.touch()
 
     @property
@@ -210,7 +210,7 @@ class Channel:
             raise StreamClosed("the other end reads no more")
 
     def send(self, data: Buffer, stream: int) -> int:
-        """Send what the window takes of ``data`` now, and return how many octets that was.
+        """Send what the window takes of ``data`` now, and return how many bytes that was.
 
         While the socket takes no more, and when nothing more can be written, that is none.
         """

@@ -172,7 +172,7 @@ class BaseConnection:
         if (sink := channel.sinks.get(event.stream)) is not None:
             sink.feed(event.data)
         else:
-            channel.credit(len(event.data))
+            channel.adjust_window(len(event.data))
 
     def _on_opened(self, event: ChannelOpened) -> None:
         self._channels[event.channel].accept_opened(event)
@@ -314,7 +314,7 @@ class BaseConnection:
     def close(self) -> Later[None]:
         """Say goodbye and close. It acts at once; await what it returns to wait for the end.
 
-        Octets that the socket has not taken yet get some seconds to leave.
+        Bytes that the socket has not taken yet get some seconds to leave.
         """
         if not self.ended:
             self.engine.disconnect(DisconnectCode.BY_APPLICATION, "closed")

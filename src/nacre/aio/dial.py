@@ -63,7 +63,7 @@ async def look_up(
     :raises OSError: the name has no address.
     :raises UnicodeError: it can't be a name.
     """
-    # As octets: to encode a text, Python loads the tables of internationalized names.
+    # As bytes: to encode a text, Python loads the tables of internationalized names.
     name = host.encode("ascii") if host.isascii() else host
     lookup = partial(socket.getaddrinfo, name, port, family, socket.SOCK_STREAM)
     try:

@@ -1,4 +1,4 @@
-"""The driver: octets between a transport of asyncio and an engine."""
+"""The driver: bytes between a transport of asyncio and an engine."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nacre.protocol.phases import Phase
 from nacre.wire.blocks import give_block
 
 FLUSH = 256 * KIB
-"""Sealed octets that go to the transport at once, without waiting for the end of the turn."""
+"""Sealed bytes that go to the transport at once, without waiting for the end of the turn."""
 
 UNSENT = 4 * MIB
-"""Octets the socket did not take at which nothing more is read.
+"""Bytes the socket did not take at which nothing more is read.
 
 Writers stop as soon as the socket takes no more: what comes on top of it are replies to a peer that
 does not read them.
 """
 
 EARLY = 16 * KIB
-"""Octets at a connection's start that are acknowledged at once: its login and first request."""
+"""Bytes at a connection's start that are acknowledged at once: its login and first request."""
 
 # A member of an Enum takes longer to be looked up than a function to be called.
 _CONNECTION: Final = Phase.CONNECTION
@@ -59,7 +59,7 @@ class Driver(asyncio.BufferedProtocol):
 
     :ivar congested: whether the socket takes no more.
     :ivar drained: where writers wait while ``congested``.
-    :ivar received_at: when octets came last, on the loop's clock.
+    :ivar received_at: when bytes came last, on the loop's clock.
     :ivar says_why: the peer is to see our last words, so it hangs up first, if it does so soon.
     :ivar cause: the operating system's reason for the end of the transport.
     """
@@ -100,7 +100,7 @@ class Driver(asyncio.BufferedProtocol):
         self.received_at = loop.time()
         self._owner = owner
         self._buffer = ReceiveBuffer.of(loop)
-        self._left = 0  # octets at the buffer's front: a packet that is not whole yet
+        self._left = 0  # bytes at the buffer's front: a packet that is not whole yet
         self._collectors: list[Callable[[], None]] = []
         self._poll = BusyPoll.of(loop)
         self._asked_at = 0.0
@@ -304,7 +304,7 @@ class Driver(asyncio.BufferedProtocol):
         if not self.says_why:
             transport.close()
             return
-        # Closing a socket with unread octets resets it, and the peer would not see the reason.
+        # Closing a socket with unread bytes resets it, and the peer would not see the reason.
         try:
             transport.write_eof()
         except OSError:

@@ -11,11 +11,11 @@ from nacre.limits import KIB
 from nacre.wire.codec import Buffer
 
 _OWED = 8 * KIB
-"""Octets taken that the other end is not told of: little beside the smallest window."""
+"""Bytes taken that the other end is not told of: little beside the smallest window."""
 
 
 class Line(Protocol):
-    """What carries the session's octets to the server.
+    """What carries the session's bytes to the server.
 
     What it has taken may change afterwards: memory is used again.
     """
@@ -32,8 +32,8 @@ class Line(Protocol):
     async def write(self, data: Buffer) -> None:
         """Send all of ``data``."""
 
-    def credit(self, octets: int) -> None:
-        """Octets that the server sent were taken."""
+    def adjust_window(self, count: int) -> None:
+        """Bytes that the server sent were taken."""
 
     def close(self) -> None:
         """End the line."""
@@ -59,12 +59,12 @@ class ChannelLine:
         """See :class:`Line`."""
         await self._writer.write(data)
 
-    def credit(self, octets: int) -> None:
+    def adjust_window(self, count: int) -> None:
         """See :class:`Line`; small requests and answers are credited together."""
-        self._owed += octets
+        self._owed += count
         if self._owed >= _OWED:
-            octets, self._owed = self._owed, 0
-            self._channel.credit(octets)
+            count, self._owed = self._owed, 0
+            self._channel.adjust_window(count)
 
     def close(self) -> None:
         """See :class:`Line`."""

@@ -9,10 +9,10 @@ from weakref import WeakKeyDictionary
 from nacre.limits import KIB, MIB
 
 RECEIVE = 1 * MIB
-"""Octets one read of an authenticated connection takes: big reads are what makes it fast."""
+"""Bytes one read of an authenticated connection takes: big reads are what makes it fast."""
 
 RECEIVE_UNAUTHENTICATED = 32 * KIB
-"""Octets one read of any other connection takes: what the engine may have to hold of it."""
+"""Bytes one read of any other connection takes: what the engine may have to hold of it."""
 
 
 class Tenant(Protocol):

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from nacre.aio.channel import Channel, Sink
 
 LINE = 1 * MIB
-"""Octets a line may have by default."""
+"""Bytes a line may have by default."""
 
 SLICE = 512 * KIB
-"""Octets offered to the engine at a time: a block of the outbox holds them sealed, and what a turn
+"""Bytes offered to the engine at a time: a block of the outbox holds them sealed, and what a turn
 of the loop costs is spread over many."""
 
 TURN = 1 * MIB
-"""Octets a writer sends before it lets other tasks run."""
+"""Bytes a writer sends before it lets other tasks run."""
 
 _VECTOR = 1024  # IOV_MAX of Linux and the BSDs
 
@@ -43,11 +43,11 @@ class Reader:
         "_changed",
         "_channel",
         "_chunks",
+        "_consumed",
         "_eof",
         "_error",
         "_offset",
         "_size",
-        "_uncredited",
     )
 
     def __init__(self, channel: Channel) -> None:
@@ -55,7 +55,7 @@ class Reader:
         self._chunks: deque[Buffer] = deque()
         self._offset = 0
         self._size = 0
-        self._uncredited = 0
+        self._consumed = 0
         self._eof = False
         self._error: NacreError | None = None
         self._changed: asyncio.Future[None] | None = None
@@ -66,7 +66,7 @@ class Reader:
         """Take data from the peer; ``data`` is ours from now on."""
         self._chunks.append(data)
         self._size += len(data)
-        self._uncredited += len(data)
+        self._consumed += len(data)
         if self._changed is not None:
             self._wake()
 
@@ -83,11 +83,11 @@ class Reader:
         :raises RuntimeError: more than was read is credited already, by a ``read()`` to the end.
         """
         unread = self._size
-        if self._uncredited < unread:
+        if self._consumed < unread:
             raise RuntimeError("this stream is being read up to its end")
-        self._credit_beyond(unread)
+        self._adjust_beyond(unread)
         chunks, offset = self._chunks, self._offset
-        self._chunks, self._offset, self._size, self._uncredited = deque(), 0, 0, 0
+        self._chunks, self._offset, self._size, self._consumed = deque(), 0, 0, 0
         for chunk in chunks:
             sink.feed(memoryview(chunk)[offset:])
             offset = 0
@@ -105,7 +105,7 @@ class Reader:
         return self._eof and not self._size
 
     async def read(self, n: int = -1) -> bytes:
-        """Return what is there, at least one and at most ``n`` octets; b"" at the end.
+        """Return what is there, at least one and at most ``n`` bytes; b"" at the end.
 
         :param n: -1 for everything up to the end, which the caller must know to be bounded.
         """
@@ -126,7 +126,7 @@ class Reader:
     async def read_chunks(self, n: int) -> list[Buffer]:
         """Return what is there as it came, without a copy, and else do as :meth:`read`.
 
-        :returns: at least one and at most ``n`` octets, or an empty list at the end.
+        :returns: at least one and at most ``n`` bytes, or an empty list at the end.
         """
         while not self._size:
             if self._eof:
@@ -136,7 +136,7 @@ class Reader:
         return self._take_chunks(min(n, self._size))
 
     async def readexactly(self, n: int) -> bytes:
-        """Return ``n`` octets.
+        """Return ``n`` bytes.
 
         :raises asyncio.IncompleteReadError: the stream ended before; holds what there was.
         """
@@ -150,20 +150,20 @@ class Reader:
     async def readline(self, limit: int = LINE) -> bytes:
         """Return a line with its LF, or what is left when the stream ends; b"" at the end.
 
-        :param limit: octets the line may have.
+        :param limit: bytes the line may have.
         :raises ValueError: it is longer; nothing was taken.
         """
         searched = 0
         while (end := self._find_line_end(searched)) is None:
             searched = self._size
             if searched > limit:
-                raise ValueError(f"no line ends within {limit} octets; use read() instead")
+                raise ValueError(f"no line ends within {limit} bytes; use read() instead")
             if self._eof:
                 self._check()
                 return self._take(self._size)
             await self._more()
         if end > limit:
-            raise ValueError(f"the line has {end} octets, and {limit} are allowed; use read()")
+            raise ValueError(f"the line has {end} bytes, and {limit} are allowed; use read()")
         return self._take(end)
 
     def __aiter__(self) -> Reader:
@@ -182,7 +182,7 @@ class Reader:
         """Wait for more than is buffered; the peer may fill the window again meanwhile."""
         if self._changed is not None:
             raise RuntimeError("another task is reading this stream")
-        self._credit_beyond(0)
+        self._adjust_beyond(0)
         self._changed = asyncio.get_running_loop().create_future()
         try:
             await self._changed
@@ -220,14 +220,14 @@ class Reader:
                 chunks.popleft()
                 self._offset = 0
         self._size -= n
-        self._credit_beyond(self._size)
+        self._adjust_beyond(self._size)
         return taken
 
-    def _credit_beyond(self, held: int) -> None:
-        """Let the peer send again what was taken from it, but for ``held`` octets."""
-        if self._uncredited > held:
-            self._channel.credit(self._uncredited - held)
-            self._uncredited = held
+    def _adjust_beyond(self, held: int) -> None:
+        """Let the peer send again what was taken from it, but for ``held`` bytes."""
+        if self._consumed > held:
+            self._channel.adjust_window(self._consumed - held)
+            self._consumed = held
 
 
 def write_chunks(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
@@ -324,7 +324,7 @@ class Collector:
     __slots__ = ("_allowance", "_channel", "_kept")
 
     def __init__(self, channel: Channel, allowance: Allowance) -> None:
-        # Not a bytearray: getvalue() hands its octets over without a copy.
+        # Not a bytearray: getvalue() hands its bytes over without a copy.
         self._kept = BytesIO()
         self._channel = channel
         self._allowance = allowance
@@ -338,7 +338,7 @@ class Collector:
         """Keep data from the peer, unless it is too much: then who waits for the rest is woken."""
         if self._allowance.take(len(data)):
             self._kept.write(data)
-            self._channel.credit(len(data))
+            self._channel.adjust_window(len(data))
         else:
             self._channel.stop_writing()
             self._channel.changed.wake()
@@ -348,21 +348,21 @@ class Collector:
 
 
 class Allowance:
-    """How many octets may still be kept.
+    """How many bytes may still be kept.
 
     :ivar exceeded: whether somebody asked for more; nothing is taken from then on.
     """
 
     __slots__ = ("_left", "exceeded")
 
-    def __init__(self, octets: int) -> None:
-        self._left = octets
+    def __init__(self, count: int) -> None:
+        self._left = count
         self.exceeded = False
 
-    def take(self, octets: int) -> bool:
-        """Take ``octets``, or note that they were too many."""
-        if octets > self._left or self.exceeded:
+    def take(self, count: int) -> bool:
+        """Take ``count``, or note that they were too many."""
+        if count > self._left or self.exceeded:
             self.exceeded = True
             return False
-        self._left -= octets
+        self._left -= count
         return True

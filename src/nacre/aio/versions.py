@@ -130,7 +130,7 @@ class _Choosing:
         self._seen = bytearray()
 
     def _choose(self, data: Buffer, now: float) -> None:
-        """Look at octets of the identification; the engine that fits gets all of them."""
+        """Look at bytes of the identification; the engine that fits gets all of them."""
         assert self._reader is not None
         self._seen += data
         try:

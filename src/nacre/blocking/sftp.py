@@ -27,7 +27,7 @@ T = TypeVar("T")
 Inner = TypeVar("Inner")
 
 BUFFER = 256 * KIB
-"""Octets that a buffered file keeps: one request's worth."""
+"""Bytes that a buffered file keeps: one request's worth."""
 
 
 class RawSFTPFile(io.RawIOBase):
@@ -51,7 +51,7 @@ class RawSFTPFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill ``buffer``; return how many octets there were."""
+        """Fill ``buffer``; return how many bytes there were."""
         view = memoryview(buffer).cast("B")
         return background.call(lambda: self._inner.readinto(view))
 
@@ -73,7 +73,7 @@ class RawSFTPFile(io.RawIOBase):
         return background.call(self._inner.tell)
 
     def truncate(self, size: int | None = None) -> int:
-        """Make the file ``size`` octets long, by default up to the position."""
+        """Make the file ``size`` bytes long, by default up to the position."""
         return background.call(lambda: self._inner.truncate(size))
 
     def flush(self) -> None:
@@ -199,7 +199,7 @@ class SFTPClient(Closing[sftp_client.SFTPClient]):
     ) -> IO[Any]:
         """Open a file as Python's ``open`` does.
 
-        :param buffering: 0 for a raw file, in binary mode; otherwise octets that are kept.
+        :param buffering: 0 for a raw file, in binary mode; otherwise bytes that are kept.
         :param permissions: for a file that is made; the server's umask is taken off.
         """
         binary = "b" in mode

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 READ = 1 << 20
-"""Octets that ``readinto`` and ``read1`` ask for at most."""
+"""Bytes that ``readinto`` and ``read1`` ask for at most."""
 
 
 class Reader(io.RawIOBase):
@@ -29,7 +29,7 @@ class Reader(io.RawIOBase):
         return True
 
     def read(self, n: int | None = -1) -> bytes:
-        """Return what is there, at least one and at most ``n`` octets; b"" at the end.
+        """Return what is there, at least one and at most ``n`` bytes; b"" at the end.
 
         :param n: -1 or None for everything up to the end.
         :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
@@ -52,7 +52,7 @@ class Reader(io.RawIOBase):
         return len(data)
 
     def readexactly(self, n: int) -> bytes:
-        """Return ``n`` octets.
+        """Return ``n`` bytes.
 
         :raises asyncio.IncompleteReadError: the stream ended before; holds what there was.
         """
@@ -61,7 +61,7 @@ class Reader(io.RawIOBase):
     def readline(self, limit: int | None = -1) -> bytes:
         """Return a line with its LF, or what is left when the stream ends; b"" at the end.
 
-        :param limit: octets the line may have; -1 or None for the usual bound.
+        :param limit: bytes the line may have; -1 or None for the usual bound.
         :raises ValueError: it is longer; nothing was taken.
         """
         size = stream.LINE if limit is None or limit < 0 else limit

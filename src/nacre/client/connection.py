@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("nacre.client")
 
 MAX_OUTPUT = 16 * MIB
-"""Octets of a command's output that ``run`` keeps by default."""
+"""Bytes of a command's output that ``run`` keeps by default."""
 
 
 _Question: TypeAlias = tuple[
@@ -372,7 +372,7 @@ class Connection(BaseConnection):
         :param timeout: seconds for all of it.
         :param check: raise unless its exit status is 0.
         :param encoding: of the output; what does not decode shows as U+FFFD. None keeps bytes.
-        :param max_output: octets of both outputs together that are kept.
+        :param max_output: bytes of both outputs together that are kept.
         :param env: as for :meth:`process`; likewise ``term`` and ``size``.
         :raises DeadlineExceeded: ``timeout`` passed; holds the output until then.
         :raises OutputTooLarge: it printed more than ``max_output``.

@@ -237,7 +237,7 @@ class Run:
     """How to run something to its end.
 
     :ivar input: what it reads.
-    :ivar max_output: octets of output, standard error included, that are kept at most.
+    :ivar max_output: bytes of output, standard error included, that are kept at most.
     :ivar encoding: of its output; None keeps bytes.
     """
 

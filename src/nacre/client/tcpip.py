@@ -31,8 +31,8 @@ from nacre.protocol.tcpip import (
     FORWARDED,
     LISTEN,
     AllocatedPort,
-    TCPChannel,
-    TCPListener,
+    TCPIPChannel,
+    TCPIPForward,
 )
 from nacre.tunnels.listeners import Listening, Take, bind
 from nacre.tunnels.relay import carry, grant
@@ -170,7 +170,7 @@ class Forwards:
 
     def _open(self, host: str, port: int, originator: Any) -> Channel:
         source = originator if isinstance(originator, tuple) else ("127.0.0.1", 0)
-        data = TCPChannel(host, port, str(source[0]), int(source[1])).encode()
+        data = TCPIPChannel(host, port, str(source[0]), int(source[1])).encode()
         return self._connection.open_channel(DIRECT, data)
 
     async def open_connection(self, host: str, port: int) -> Tunnel:
@@ -231,7 +231,7 @@ class Forwards:
         """See :meth:`Connection.forward_remote`."""
         connection = self._connection
         host, port = listen
-        answer = await connection.request(LISTEN, TCPListener(host, port).encode())
+        answer = await connection.request(LISTEN, TCPIPForward(host, port).encode())
         if answer is None:
             raise RequestFailed(
                 f"the server does not listen on {safe(host) or 'every address,'} port {port}: "
@@ -240,10 +240,10 @@ class Forwards:
         if not port:
             port = AllocatedPort.decode(answer).port
         self._remote[host, port] = place
-        port_there = RemotePort(connection, partial(self._cancel, TCPListener(host, port)))
+        port_there = RemotePort(connection, partial(self._cancel, TCPIPForward(host, port)))
         return Listener(host, port, port_there)
 
-    async def _cancel(self, listener: TCPListener) -> None:
+    async def _cancel(self, listener: TCPIPForward) -> None:
         self._remote.pop((listener.host, listener.port), None)
         with suppress(NacreError):
             await self._connection.request(CANCEL, listener.encode())
@@ -284,7 +284,7 @@ class Forwards:
         if ask.channel_type != FORWARDED:
             return None
         try:
-            came = TCPChannel.decode(ask.data)
+            came = TCPIPChannel.decode(ask.data)
         except MalformedMessage:
             return None
         if (place := self._remote.get((came.host, came.port))) is not None:

@@ -33,7 +33,7 @@ class ClientConfig:
     :ivar cipher: what SSH-1 may use, or None for its usual ones.
     :ivar connect_timeout: seconds, or None to wait as long as the system does.
     :ivar server_alive_interval: seconds between keepalives; 0 for none.
-    :ivar escape_char: one octet, or None for none.
+    :ivar escape_char: one byte, or None for none.
     :ivar forward_agent: None for no; ``SSH_AUTH_SOCK`` is the agent that this variable names, and
         anything else a path, or the name of a variable with ``$`` in front.
     :ivar identity_files: empty for the default ones; ``none`` is left out, and then

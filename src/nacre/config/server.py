@@ -148,8 +148,8 @@ class ServerConfig:
         limits = replace(
             DEFAULT_LIMITS, auth_attempts=self.max_auth_tries, sessions=self.max_sessions
         )
-        if self.rekey_limit.octets is not None:
-            limits = replace(limits, rekey_bytes=self.rekey_limit.octets)
+        if self.rekey_limit.size is not None:
+            limits = replace(limits, rekey_bytes=self.rekey_limit.size)
         if self.rekey_limit.seconds is not None:
             limits = replace(limits, rekey_seconds=float(self.rekey_limit.seconds))
         return limits

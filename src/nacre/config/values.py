@@ -42,7 +42,7 @@ _TIME = re.compile(r"(?:\d+[sSmMhHdDwW]?)+")
 _TIME_PART = re.compile(r"(\d+)([a-z]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"(\d+)([kmgKMG]?)")
-_OCTETS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SPLIT = re.compile(r"\s*([^\s=]+)(?:\s*=\s*|\s+|$)(.*)", re.DOTALL)
 _WORD = re.compile(r'(?:[^\s"\\]|\\["\\ ]|\\|"(?:[^"\\]|\\.)*")+')
 _QUOTED = re.compile(r'\\(["\\ ])|"')
@@ -106,11 +106,11 @@ def seconds(keyword: str, value: str) -> int:
 
 
 def size(keyword: str, value: str) -> int:
-    """Take a size in octets: ``4096``, ``64K``, ``1M``, ``1G``."""
+    """Take a size in bytes: ``4096``, ``64K``, ``1M``, ``1G``."""
     found = _SIZE.fullmatch(value) if value.isascii() and len(value) <= 16 else None
     if found is None:
         raise bad(keyword, value, "a size such as 64K, 1M or 1G")
-    return int(found[1]) * _OCTETS[found[2].lower()]
+    return int(found[1]) * _UNITS[found[2].lower()]
 
 
 def words(keyword: str, value: str) -> tuple[str, ...]:
@@ -189,11 +189,11 @@ def assignments(keyword: str, value: str) -> tuple[tuple[str, str], ...]:
 class RekeyLimit:
     """When this side asks for new keys; None leaves the default.
 
-    :ivar octets: after so many octets in one direction.
+    :ivar size: after so many bytes in one direction.
     :ivar seconds: after so many seconds; 0 is never.
     """
 
-    octets: int | None = None
+    size: int | None = None
     seconds: int | None = None
 
 
@@ -202,9 +202,9 @@ def rekey_limit(keyword: str, value: str) -> RekeyLimit:
     found = words(keyword, value)
     if not 1 <= len(found) <= 2:
         raise bad(keyword, value, "a size or `default`, and perhaps a time or `none`")
-    octets = None if found[0].lower() == "default" else size(keyword, found[0])
-    if octets is not None and octets < 16:
-        raise bad(keyword, found[0], "16 octets and more")
+    count = None if found[0].lower() == "default" else size(keyword, found[0])
+    if count is not None and count < 16:
+        raise bad(keyword, found[0], "16 bytes and more")
     if len(found) == 1:
-        return RekeyLimit(octets)
-    return RekeyLimit(octets, 0 if found[1].lower() == "none" else seconds(keyword, found[1]))
+        return RekeyLimit(count)
+    return RekeyLimit(count, 0 if found[1].lower() == "none" else seconds(keyword, found[1]))

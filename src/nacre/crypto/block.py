@@ -35,10 +35,10 @@ def stream_cipher(name: str, key: bytes, iv: bytes) -> Cipher[modes.CTR | modes.
 
 
 def encrypt(cipher: str, key: bytes, iv: bytes, data: Buffer) -> bytes:
-    """Return ``data`` encrypted; a tag of 16 octets follows for the AEAD ciphers.
+    """Return ``data`` encrypted; a tag of 16 bytes follows for the AEAD ciphers.
 
     :param cipher: a name of :data:`nacre.crypto.registry.CIPHERS`.
-    :param iv: 16 octets (8 for 3des-cbc, 12 for GCM); ignored by chacha20-poly1305.
+    :param iv: 16 bytes (8 for 3des-cbc, 12 for GCM); ignored by chacha20-poly1305.
     :raises ValueError: no such cipher, a size that is not the cipher's, or data that does not fill
         whole blocks where the cipher needs them.
     """

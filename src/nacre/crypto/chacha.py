@@ -1,6 +1,6 @@
 """chacha20-poly1305@openssh.com (OpenSSH's PROTOCOL.chacha20poly1305).
 
-The key is two ChaCha20 keys: the first 32 octets (K_2) encrypt the packet and, with block 0 of
+The key is two ChaCha20 keys: the first 32 bytes (K_2) encrypt the packet and, with block 0 of
 their key stream, key Poly1305; the last 32 (K_1) encrypt packet_length alone. The nonce is the
 packet's sequence number. Poly1305 covers the encrypted length and the ciphertext.
 """
@@ -31,7 +31,7 @@ from nacre.wire.codec import Buffer
 _BLOCK = 8
 _TAG = 16
 
-# Block counter 0 as 8 octets, then the sequence number as uint64: Bernstein's ChaCha20, whose
+# Block counter 0 as 8 bytes, then the sequence number as uint64: Bernstein's ChaCha20, whose
 # counter and nonce have 64 bits each.
 _NONCE = Struct(">QQ")
 _KEY_STREAM_BLOCK = bytes(64)

@@ -24,7 +24,7 @@ class Compressor:
 class Decompressor:
     """Decompresses the payloads of one direction.
 
-    :param limit: octets one payload may grow to; never more than that is held.
+    :param limit: bytes one payload may grow to; never more than that is held.
     """
 
     __slots__ = ("_limit", "_stream")

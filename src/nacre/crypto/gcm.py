@@ -1,7 +1,7 @@
 """AES-GCM packets (RFC 5647), as OpenSSH names and negotiates them.
 
-packet_length is sent in the clear and authenticated; a tag of 16 octets ends the packet. The nonce
-is 4 fixed octets and a counter of 8 octets that goes up by one per packet: it is never repeated
+packet_length is sent in the clear and authenticated; a tag of 16 bytes ends the packet. The nonce
+is 4 fixed bytes and a counter of 8 bytes that goes up by one per packet: it is never repeated
 under one key, because a rekey comes long before 2**64 packets.
 """
 

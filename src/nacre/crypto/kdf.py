@@ -8,7 +8,7 @@ import hashlib
 def derive(
     hash_name: str, k: bytes, exchange_hash: bytes, letter: bytes, session_id: bytes, size: int
 ) -> bytes:
-    """Return ``size`` octets of key material.
+    """Return ``size`` bytes of key material.
 
     :param hash_name: the kex method's hash, as ``hashlib`` names it.
     :param k: the shared secret as it is hashed: an mpint or string with its length.

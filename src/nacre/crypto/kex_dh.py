@@ -17,7 +17,7 @@ from nacre.wire.codec import mpint
 
 # Twice the longest key derived, as RFC 4419 section 6.2 advises. Longer ones would cost time (a
 # second at 8192 bits) for nothing: in a safe prime's group there is no small subgroup to fall into.
-_EXPONENT_OCTETS = 64
+_EXPONENT_BYTES = 64
 
 _GEX_SHA1 = "diffie-hellman-group-exchange-sha1"
 _GEX_SHA256 = "diffie-hellman-group-exchange-sha256"
@@ -27,7 +27,7 @@ class _DhInitiator(Initiator):
     def __init__(self, prime: int, generator: int, random: Random) -> None:
         self._prime = prime
         # The top bit is set so that the exponent has its whole length.
-        self._x = int.from_bytes(random(_EXPONENT_OCTETS), "big") | 1 << (8 * _EXPONENT_OCTETS - 1)
+        self._x = int.from_bytes(random(_EXPONENT_BYTES), "big") | 1 << (8 * _EXPONENT_BYTES - 1)
         self.public = mpint(pow(generator, self._x, prime))[4:]
 
     def finish(self, reply: bytes) -> bytes:

@@ -10,7 +10,7 @@ from nacre.crypto.seal import Random
 
 
 class X25519Method(KexMethod):
-    """X25519; its secret is hashed as an mpint of the octets in network order."""
+    """X25519; its secret is hashed as an mpint of the bytes in network order."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, Tier.DEFAULT, "sha256", "ecdh")

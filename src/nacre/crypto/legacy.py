@@ -23,10 +23,10 @@ CIPHERS = {"3des": 3, "blowfish": 6, "des": 2}
 """The ciphers there are, best first, by their numbers on the wire."""
 
 SESSION_KEY = 32
-"""Octets of a session key."""
+"""Bytes of a session key."""
 
 BLOCK = 8
-"""Octets of a block, of every cipher."""
+"""Bytes of a block, of every cipher."""
 
 _NO_IV = bytes(BLOCK)
 _ALL_ONES = 0xFFFFFFFF
@@ -39,16 +39,16 @@ def crc32(data: Buffer) -> int:
 
 
 def session_id(host_modulus: int, server_modulus: int, cookie: bytes) -> bytes:
-    """Return the 16 octets that name a session: MD5 over both moduli and the cookie."""
+    """Return the 16 bytes that name a session: MD5 over both moduli and the cookie."""
     digest = hashlib.md5(usedforsecurity=False)
     for number in (host_modulus, server_modulus):
-        digest.update(octets(number))
+        digest.update(unsigned(number))
     digest.update(cookie)
     return digest.digest()
 
 
-def octets(number: int) -> bytes:
-    """Return a number that is not negative, most significant octet first, none needless."""
+def unsigned(number: int) -> bytes:
+    """Return a number that is not negative, most significant byte first, none needless."""
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
@@ -93,7 +93,7 @@ class _Passes(Cipher):
 
 
 class _Blowfish(Cipher):
-    """Blowfish in CBC whose words of 32 bits have their octets in reverse, in and out."""
+    """Blowfish in CBC whose words of 32 bits have their bytes in reverse, in and out."""
 
     __slots__ = ("_update",)
 
@@ -114,8 +114,8 @@ def _reversed_words(data: Buffer) -> bytes:
 def cipher(name: str, key: bytes, *, encrypt: bool) -> Cipher:
     """Return one direction of ``name`` under ``key``, its chain at zero.
 
-    :param key: a session key of 32 octets, of which DES takes 8 and 3DES 24; or, for 3DES, the 16
-        octets that a passphrase makes: the first 8 are then the third key too.
+    :param key: a session key of 32 bytes, of which DES takes 8 and 3DES 24; or, for 3DES, the 16
+        bytes that a passphrase makes: the first 8 are then the third key too.
     :raises KeyError: no such cipher.
     """
     number = CIPHERS[name]

@@ -115,9 +115,9 @@ def _elements(der: bytes) -> list[tuple[int, bytes]]:
         tag, size = der[position], der[position + 1]
         position += 2
         if size & 0x80:
-            octets = size & 0x7F
-            size = int.from_bytes(der[position : position + octets], "big")
-            position += octets
+            count = size & 0x7F
+            size = int.from_bytes(der[position : position + count], "big")
+            position += count
         elements.append((tag, der[position : position + size]))
         position += size
     return elements

@@ -1,6 +1,6 @@
 """Every algorithm by its wire name, with its tier. The order of a table is the order of preference.
 
-``key``, ``iv`` and MAC sizes are in octets: they say how much key material an algorithm takes. What
+``key``, ``iv`` and MAC sizes are in bytes: they say how much key material an algorithm takes. What
 an algorithm needs is loaded when it was chosen.
 """
 

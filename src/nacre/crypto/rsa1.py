@@ -1,6 +1,6 @@
 """RSA as SSH-1 has it: numbers encrypted with PKCS#1 v1.5 padding, and keys too small for others.
 
-Decryption tells nobody whether the padding was right: wrong padding gives random octets, and
+Decryption tells nobody whether the padding was right: wrong padding gives random bytes, and
 whoever made it learns only that the session does not work (Bleichenbacher, 1998). Python's
 arithmetic takes a time that depends on its numbers, so each one is blinded first.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import gcd
 
-from nacre.crypto.legacy import octets
+from nacre.crypto.legacy import unsigned
 from nacre.crypto.seal import Random
 from nacre.crypto.sign_rsa import RSANumbers, RSASigner
 from nacre.errors import KeyFormatError
@@ -50,11 +50,11 @@ class RSA1Verifier:
     def encrypt(self, message: bytes, random: Random) -> int:
         """Return ``message`` padded and encrypted.
 
-        :raises ValueError: it does not fit the modulus with 11 octets of padding.
+        :raises ValueError: it does not fit the modulus with 11 bytes of padding.
         """
         padding = self.size - 3 - len(message)
         if padding < _SMALLEST_PADDING:
-            raise ValueError(f"{len(message)} octets do not fit a modulus of {self.size}")
+            raise ValueError(f"{len(message)} bytes do not fit a modulus of {self.size}")
         block = b"\2" + _nonzero(padding, random) + b"\0" + message
         return pow(int.from_bytes(block, "big"), self.e, self.n)
 
@@ -94,9 +94,9 @@ class RSA1Signer:
         return cls(RSANumbers(n=p * q, e=_EXPONENT, d=d, p=p, q=q, iqmp=pow(q, -1, p)))
 
     def decrypt(self, text: int, size: int, random: Random) -> bytes:
-        """Return the message of ``size`` octets in ``text``; random ones when there is none.
+        """Return the message of ``size`` bytes in ``text``; random ones when there is none.
 
-        Leading zero octets that the encrypting side left out are put back.
+        Leading zero bytes that the encrypting side left out are put back.
         """
         instead = random(size)
         message = _unpadded(self._power(text % self.numbers.n, random), self.verifier.size)
@@ -162,5 +162,5 @@ def _is_prime(candidate: int, random: Random) -> bool:
 
 
 def fields(key: RSA1Verifier) -> bytes:
-    """Return the octets that fingerprints are of: modulus and exponent, joined."""
-    return octets(key.n) + octets(key.e)
+    """Return the bytes that fingerprints are of: modulus and exponent, joined."""
+    return unsigned(key.n) + unsigned(key.e)

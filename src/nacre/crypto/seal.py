@@ -19,7 +19,7 @@ from nacre.errors import PacketCorrupt, PacketTooLarge, RemoteProtocolError
 from nacre.wire.codec import Buffer
 
 Random: TypeAlias = Callable[[int], bytes]
-"""A source of randomness, handed in: n -> n random octets."""
+"""A source of randomness, handed in: n -> n random bytes."""
 
 LENGTH = Struct(">I")
 PADDING_LENGTH = tuple(bytes((n,)) for n in range(256))
@@ -27,7 +27,7 @@ SEQUENCE_MASK = 0xFFFFFFFF
 MINIMUM_PADDING = 4
 
 OVERHEAD = 128
-"""Octets that a Sealer may write beside a payload: length, padding, a MAC of 64, and a block more
+"""Bytes that a Sealer may write beside a payload: length, padding, a MAC of 64, and a block more
 that some ciphers want to see."""
 
 
@@ -59,7 +59,7 @@ class Opener(ABC):
     """Takes apart the packets of one incoming direction under one key.
 
     :ivar sequence: the number of the next packet, modulo 2**32.
-    :ivar header_size: octets of a packet that ``packet_size`` needs to see.
+    :ivar header_size: bytes of a packet that ``packet_size`` needs to see.
     """
 
     __slots__ = ("header_size", "packet_limit", "sequence")
@@ -71,9 +71,9 @@ class Opener(ABC):
 
     @abstractmethod
     def packet_size(self, header: Buffer) -> int:
-        """Return the octets of the whole packet on the wire, from its length to its MAC or tag.
+        """Return the bytes of the whole packet on the wire, from its length to its MAC or tag.
 
-        :param header: the packet's first ``header_size`` octets; more may follow. Asking again for
+        :param header: the packet's first ``header_size`` bytes; more may follow. Asking again for
             the same packet gives the same answer.
         :raises PacketTooLarge: packet_length is above ``packet_limit``.
         :raises PacketCorrupt: it is too small, or does not fill whole blocks.
@@ -81,7 +81,7 @@ class Opener(ABC):
 
     @abstractmethod
     def open(self, packet: Buffer) -> memoryview:
-        """Return the payload of a packet of ``packet_size`` octets; ``sequence`` goes up by one.
+        """Return the payload of a packet of ``packet_size`` bytes; ``sequence`` goes up by one.
 
         The payload has memory of its own: it is never a view of ``packet``. It is not empty.
 
@@ -99,7 +99,7 @@ def length_error(length: int, limit: int) -> RemoteProtocolError:
 def payload(plain: bytes, start: int = 0) -> memoryview:
     """Return the payload of ``plain``, whose padding_length is at ``start`` and padding at its end.
 
-    :raises PacketCorrupt: less than 4 octets of padding, or no payload before it.
+    :raises PacketCorrupt: less than 4 bytes of padding, or no payload before it.
     """
     padding = plain[start]
     end = len(plain) - padding

@@ -1,7 +1,7 @@
 """Signatures, made and checked: what the families have in common.
 
 A *verifier* holds a public key, a *signer* a private one and its verifier. Both keep the loaded
-key, so that a login costs one signature and no parsing. Numbers and octets go in and come out;
+key, so that a login costs one signature and no parsing. Numbers and bytes go in and come out;
 how SSH writes them is the business of ``nacre.keys``.
 
 Every constructor raises :class:`~nacre.errors.KeyFormatError` for numbers that make no key.

@@ -10,21 +10,21 @@ from nacre.errors import KeyFormatError
 
 
 class Ed25519Verifier:
-    """An Ed25519 public key (RFC 8032), from its 32 octets."""
+    """An Ed25519 public key (RFC 8032), from its 32 bytes."""
 
-    __slots__ = ("_key", "octets")
+    __slots__ = ("_key", "raw")
 
-    def __init__(self, octets: bytes) -> None:
-        if len(octets) != 32:
-            raise KeyFormatError(f"an Ed25519 public key has 32 octets, not {len(octets)}")
+    def __init__(self, data: bytes) -> None:
+        if len(data) != 32:
+            raise KeyFormatError(f"an Ed25519 public key has 32 bytes, not {len(data)}")
         try:
-            self._key = ed25519.Ed25519PublicKey.from_public_bytes(octets)
+            self._key = ed25519.Ed25519PublicKey.from_public_bytes(data)
         except BAD_NUMBERS as error:
             raise KeyFormatError("the Ed25519 public key is not valid") from error
-        self.octets = octets
+        self.raw = data
 
     def verify(self, signature: bytes, data: bytes) -> bool:
-        """Tell whether ``signature``, 64 octets, is this key's over ``data``."""
+        """Tell whether ``signature``, 64 bytes, is this key's over ``data``."""
         try:
             self._key.verify(signature, data)
         except (InvalidSignature, ValueError):
@@ -33,13 +33,13 @@ class Ed25519Verifier:
 
 
 class Ed25519Signer:
-    """An Ed25519 private key, from its seed of 32 octets."""
+    """An Ed25519 private key, from its seed of 32 bytes."""
 
     __slots__ = ("_key", "seed", "verifier")
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != 32:
-            raise KeyFormatError(f"an Ed25519 private key has 32 octets, not {len(seed)}")
+            raise KeyFormatError(f"an Ed25519 private key has 32 bytes, not {len(seed)}")
         self._key = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
         self.seed = seed
         self.verifier = Ed25519Verifier(self._key.public_key().public_bytes_raw())
@@ -50,5 +50,5 @@ class Ed25519Signer:
         return cls(ed25519.Ed25519PrivateKey.generate().private_bytes_raw())
 
     def sign(self, data: bytes) -> bytes:
-        """Return the signature over ``data``, 64 octets."""
+        """Return the signature over ``data``, 64 bytes."""
         return self._key.sign(data)

@@ -22,9 +22,9 @@ class X25519:
         self.public = self._private.public_key().public_bytes_raw()
 
     def secret(self, peer: bytes) -> bytes:
-        """Return the 32 octets of the shared secret.
+        """Return the 32 bytes of the shared secret.
 
-        :raises KexFailed: ``peer`` is not 32 octets, or the secret is all zero (RFC 8731 section
+        :raises KexFailed: ``peer`` is not 32 bytes, or the secret is all zero (RFC 8731 section
             3), as it is for points of small order.
         """
         if len(peer) != X25519_SIZE:

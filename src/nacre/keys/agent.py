@@ -14,7 +14,7 @@ from nacre.value import value
 from nacre.wire.codec import Buffer, WireReader, mpint, mpint1, string, u8, u32
 
 MAXIMUM_MESSAGE = 256 * 1024
-"""Octets of one message; OpenSSH's agent takes as many."""
+"""Bytes of one message; OpenSSH's agent takes as many."""
 
 MAXIMUM_IDENTITIES = 2048
 """Keys one answer may list; OpenSSH's clients take as many."""
@@ -81,7 +81,7 @@ def request_rsa_identities() -> bytes:
 def request_rsa_response(blob: bytes, data: bytes) -> bytes:
     """Return the request to answer a challenge with the RSA1 key ``blob``.
 
-    :param data: the session id of 16 octets, and the challenge as it was sent.
+    :param data: the session id of 16 bytes, and the challenge as it was sent.
     """
     reader = WireReader(blob)
     reader.string()
@@ -120,7 +120,7 @@ def decode_rsa_response(answer: bytes) -> bytes:
     """
     reader = _open(answer, AgentMessage.RSA_RESPONSE, "answer the challenge")
     try:
-        response = reader.octets(_DIGEST)
+        response = reader.fixed(_DIGEST)
         reader.end()
     except MalformedMessage as error:
         raise UnusableKey(f"the agent's answer is malformed: {error}") from error
@@ -136,7 +136,7 @@ class Frames:
         self._held = bytearray()
 
     def receive(self, data: Buffer) -> list[bytes]:
-        """Take received octets; return the answers that are whole now.
+        """Take received bytes; return the answers that are whole now.
 
         :raises UnusableKey: when the agent announces an answer that is empty or above
             :data:`MAXIMUM_MESSAGE`; the connection is of no more use.

@@ -9,7 +9,7 @@ from nacre.wire.codec import WireReader, mpint
 
 DSA = "ssh-dss"
 DEFAULT_BITS = 1024
-_HALF = 20  # octets of r and of s in a signature: 160 bits each
+_HALF = 20  # bytes of r and of s in a signature: 160 bits each
 
 
 class DSAPublicKey(PublicKey):

@@ -16,7 +16,7 @@ class Ed25519PublicKey(PublicKey):
     __slots__ = ("_verifier",)
 
     def __init__(self, verifier: Ed25519Verifier) -> None:
-        super().__init__(ED25519, string(verifier.octets), (ED25519,), 256)
+        super().__init__(ED25519, string(verifier.raw), (ED25519,), 256)
         self._verifier = verifier
 
     @classmethod
@@ -49,12 +49,12 @@ class Ed25519PrivateKey(PrivateKey):
         """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
         public, secret = reader.string(), reader.string()
         signer = Ed25519Signer(secret[:32])
-        if public != signer.verifier.octets or secret[32:] != public:
+        if public != signer.verifier.raw or secret[32:] != public:
             raise KeyFormatError("the two halves of the Ed25519 key do not belong together")
         return cls(signer)
 
     def secret_fields(self) -> bytes:
-        public = self._signer.verifier.octets
+        public = self._signer.verifier.raw
         return string(public) + string(self._signer.seed + public)
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:

@@ -14,7 +14,7 @@ from nacre.keys.openssh import Random
 from nacre.wire.text import safe
 
 MAXIMUM_SIZE = 256 * 1024
-"""Octets a key file may have; an RSA key of 16384 bits takes 13 KiB."""
+"""Bytes a key file may have; an RSA key of 16384 bits takes 13 KiB."""
 
 
 def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> PrivateKey:
@@ -27,7 +27,7 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     :raises KeyFormatError: when it holds none, a damaged one, or one of another format.
     :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
     """
-    text, secret = _octets(data), None if passphrase is None else _octets(passphrase)
+    text, secret = _encoded(data), None if passphrase is None else _encoded(passphrase)
     if len(text) > MAXIMUM_SIZE:
         raise KeyFormatError(f"{len(text)} bytes are no private key file")
     if text.startswith(rsa1_text.BEGIN):
@@ -117,7 +117,7 @@ def dump_private(
     :param rounds: of bcrypt; see :func:`nacre.keys.openssh.encode`.
     :param random: makes salts.
     """
-    secret = None if passphrase is None else _octets(passphrase)
+    secret = None if passphrase is None else _encoded(passphrase)
     if key.public.type == rsa1_text.RSA1:
         from nacre.keys import rsa1
 
@@ -126,5 +126,5 @@ def dump_private(
     return openssh.encode(key, secret, rounds=rounds, random=random)
 
 
-def _octets(value: bytes | str) -> bytes:
+def _encoded(value: bytes | str) -> bytes:
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

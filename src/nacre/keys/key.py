@@ -86,7 +86,7 @@ def decode_public(blob: bytes) -> PublicKey:
     except MalformedMessage as error:
         raise KeyFormatError(f"the public key is damaged: {error}") from error
     if key.blob != blob:
-        raise KeyFormatError("the public key is damaged: its numbers have needless octets")
+        raise KeyFormatError("the public key is damaged: its numbers have needless bytes")
     return key
 
 

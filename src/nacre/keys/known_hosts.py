@@ -21,7 +21,7 @@ from nacre.wire.text import safe
 DEFAULT_PORT = 22
 
 _HASH_MAGIC = "|1|"
-_SALT = 20  # octets: one SHA-1 block's worth, as HMAC-SHA1 wants (RFC 2104 section 3)
+_SALT = 20  # bytes: one SHA-1 block's worth, as HMAC-SHA1 wants (RFC 2104 section 3)
 _SPECIAL = frozenset(",*?!|@#")
 
 
@@ -240,12 +240,12 @@ def _parse_line(number: int, line: str) -> KnownHost:
 def _split_hash(word: str) -> tuple[bytes, bytes]:
     salt, _, digest = word.removeprefix(_HASH_MAGIC).partition("|")
     try:
-        octets = b64decode(salt, validate=True), b64decode(digest, validate=True)
+        data = b64decode(salt, validate=True), b64decode(digest, validate=True)
     except (binascii.Error, ValueError):
-        octets = b"", b""
-    if not octets[0] or len(octets[1]) != hashlib.sha1().digest_size:
+        data = b"", b""
+    if not data[0] or len(data[1]) != hashlib.sha1().digest_size:
         raise KeyFormatError("the hashed host name is damaged")
-    return octets
+    return data
 
 
 def _hash(name: str, salt: bytes) -> str:

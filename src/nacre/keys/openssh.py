@@ -36,7 +36,7 @@ Random: TypeAlias = Callable[[int], bytes]
 
 @value
 class _Cipher:
-    """What a file's cipher needs, in octets."""
+    """What a file's cipher needs, in bytes."""
 
     key: int
     iv: int
@@ -123,8 +123,8 @@ def encode(
     )
 
 
-def _armor(octets: bytes) -> bytes:
-    text = b64encode(octets)
+def _armor(data: bytes) -> bytes:
+    text = b64encode(data)
     lines = [text[i : i + _LINE] for i in range(0, len(text), _LINE)]
     return b"\n".join([BEGIN, *lines, END, b""])
 
@@ -135,12 +135,12 @@ def _unarmor(data: bytes) -> bytes:
     if not begin or not end:
         raise KeyFormatError("the private key file is cut off: its BEGIN or END line is missing")
     try:
-        octets = b64decode(b"".join(text.split()), validate=True)
+        raw = b64decode(b"".join(text.split()), validate=True)
     except binascii.Error as error:
         raise KeyFormatError(f"the private key file is damaged: {error}") from error
-    if not octets.startswith(_MAGIC):
+    if not raw.startswith(_MAGIC):
         raise KeyFormatError("the private key file does not begin with openssh-key-v1")
-    return octets[len(_MAGIC) :]
+    return raw[len(_MAGIC) :]
 
 
 def _decode(reader: WireReader, passphrase: bytes | None) -> PrivateKey:
@@ -160,7 +160,7 @@ def _decode(reader: WireReader, passphrase: bytes | None) -> PrivateKey:
     section = reader.string()
     if len(section) % cipher.block:
         raise KeyFormatError("the private key file is damaged: its private section is cut off")
-    section += reader.octets(cipher.tag)
+    section += reader.fixed(cipher.tag)
     reader.end()
     if cipher.key:
         section = _decrypt(name, cipher, options, section, passphrase)

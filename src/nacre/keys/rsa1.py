@@ -22,7 +22,7 @@ from nacre.wire.codec import WireReader, mpint, mpint1, string, u8, u32
 DEFAULT_BITS = 2048
 
 CHALLENGE = 32
-"""Octets of a challenge."""
+"""Bytes of a challenge."""
 
 _PLAIN, _ENCRYPTED = 0, legacy.CIPHERS["3des"]
 _DIGITS = 2500  # of a modulus of 8192 bits, and some

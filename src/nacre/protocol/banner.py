@@ -39,9 +39,9 @@ def identification(protocol: str, software: str) -> bytes:
 
 
 class BannerReader:
-    """Reads octets up to the end of the peer's identification line.
+    """Reads bytes up to the end of the peer's identification line.
 
-    :ivar rest: once the line is known: octets that followed it.
+    :ivar rest: once the line is known: bytes that followed it.
     """
 
     def __init__(self, role: Role, limits: Limits) -> None:
@@ -49,11 +49,11 @@ class BannerReader:
         self._limits = limits
         self._pending = bytearray()
         self._before: list[str] = []
-        self._before_octets = 0
+        self._before_bytes = 0
         self.rest = b""
 
     def receive(self, data: Buffer) -> Identification | None:
-        """Take octets; return the identification as soon as it is whole.
+        """Take bytes; return the identification as soon as it is whole.
 
         :raises VersionError: the peer does not speak SSH, or breaks the rules of the line.
         """
@@ -71,7 +71,7 @@ class BannerReader:
                 self.rest = bytes(self._pending)
                 return self._parse(line)
             self._before.append(safe(line, 255))
-            self._before_octets += end + 1
+            self._before_bytes += end + 1
             if len(self._before) > self._limits.version_lines_before:
                 raise VersionError(
                     f"the server sent {len(self._before)} lines and no SSH identification; "
@@ -99,14 +99,14 @@ class BannerReader:
             )
 
     def _bound(self, length: int) -> None:
-        """Check the line at the front, of which ``length`` octets are there."""
+        """Check the line at the front, of which ``length`` bytes are there."""
         if self._pending.startswith(b"SSH-"):
             if length > self._limits.version_line:
                 raise VersionError(
                     f"the identification line is longer than {self._limits.version_line} bytes: "
                     f"{self.seen()}"
                 )
-        elif length + self._before_octets > self._limits.version_octets_before:
+        elif length + self._before_bytes > self._limits.version_octets_before:
             raise VersionError(f"the peer does not speak SSH; it sent: {self.seen()}")
 
     def _parse(self, line: bytes) -> Identification:

@@ -23,7 +23,7 @@ class ConnectionLayer(Protocol):
         """Ask the peer for a channel; ``ChannelOpened`` or ``ChannelRefused`` follows."""
 
     def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
-        """Send as much of ``data`` as the window allows now, and return how many octets that was.
+        """Send as much of ``data`` as the window allows now, and return how many bytes that was.
 
         When that is less than all, ``Writable`` follows as soon as there is room.
         """
@@ -40,8 +40,8 @@ class ConnectionLayer(Protocol):
     def send_global_request(self, name: str, data: bytes = b"", *, want_reply: bool = True) -> int:
         """Send a global request. Returns a token for ``GlobalRequestAnswered``, or 0."""
 
-    def credit(self, channel: int, octets: int) -> None:
-        """Say that a reader consumed ``octets``, so that the peer may send as many more."""
+    def adjust_window(self, channel: int, count: int) -> None:
+        """Say that a reader consumed ``count``, so that the peer may send as many more."""
 
 
 class Engine(Protocol):
@@ -75,7 +75,7 @@ class Engine(Protocol):
 
     @property
     def output_size(self) -> int:
-        """Octets that wait in the outbox."""
+        """Bytes that wait in the outbox."""
 
     @property
     def next_tick(self) -> float | None:
@@ -85,15 +85,15 @@ class Engine(Protocol):
         """Begin: put our identification line into the outbox."""
 
     def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
-        """Take octets from the peer. What is wrong with them ends in ``ConnectionEnded``.
+        """Take bytes from the peer. What is wrong with them ends in ``ConnectionEnded``.
 
         :param whole: take whole packets alone, where that can be.
-        :returns: how many octets at the end of ``data`` were not taken, and must come again in
+        :returns: how many bytes at the end of ``data`` were not taken, and must come again in
             front of what follows them; without ``whole`` there are none.
         """
 
     def receive_eof(self) -> None:
-        """The transport ended: no more octets will come."""
+        """The transport ended: no more bytes will come."""
 
     def tick(self, now: float) -> None:
         """Do what is due at ``now``: a rekey by time."""
@@ -105,7 +105,7 @@ class Engine(Protocol):
         """Return what happened since the last call, in order."""
 
     def take_output(self) -> memoryview:
-        """Return the octets to send; the caller owns them.
+        """Return the bytes to send; the caller owns them.
 
         When they were sent, :func:`~nacre.wire.blocks.give_block` may take their memory back.
         """

@@ -147,7 +147,7 @@ class ChannelRefused(Event):
 
 
 class Data(Event):
-    """Data for a channel's reader: ``credit`` it when it was consumed.
+    """Data for a channel's reader: ``adjust_window`` it when it was consumed.
 
     :ivar stream: 0 for the main stream, 1 for standard error.
     :ivar data: a buffer that nobody else uses.

@@ -27,7 +27,7 @@ PORTS = range(1, 65536)
 
 
 @record
-class TCPChannel(Record):
+class TCPIPChannel(Record):
     """The data of ``direct-tcpip``: where to, and from where (RFC 4254 section 7.2).
 
     Of ``forwarded-tcpip``: where the server listens, as the client asked for it, and who came.
@@ -40,7 +40,7 @@ class TCPChannel(Record):
 
 
 @record
-class TCPListener(Record):
+class TCPIPForward(Record):
     """The data of ``tcpip-forward`` and ``cancel-tcpip-forward`` (RFC 4254 section 7.1)."""
 
     host: Text

@@ -1,7 +1,7 @@
 """The legacy scp protocol, both roles: BSD's ``rcp`` over a channel, as OpenSSH speaks it.
 
-The source sends records, each a line, and the sink answers each by one octet: 0 is yes, 1 with a
-line of text is a warning, 2 with a line is the end. ``C`` is a file, its octets and a 0 follow;
+The source sends records, each a line, and the sink answers each by one byte: 0 is yes, 1 with a
+line of text is a warning, 2 with a line is the end. ``C`` is a file, its bytes and a 0 follow;
 ``D`` and ``E`` are around a directory's content; ``T`` in front of either has its times.
 
 Nothing of what a source sends is trusted. A name is one component; without ``recursive`` there is
@@ -53,7 +53,7 @@ class FileStart:
 
 @dataclass(frozen=True, slots=True)
 class FileEnd:
-    """All octets of the file were given out: answer by ``accept`` or ``refuse``.
+    """All bytes of the file were given out: answer by ``accept`` or ``refuse``.
 
     :ivar error: why the source says they are not those of the file, or None.
     """
@@ -99,14 +99,14 @@ class Accepted:
 SinkEvent: TypeAlias = (
     FileStart | memoryview | FileEnd | DirectoryStart | DirectoryEnd | Warned | Aborted
 )
-"""What a source sent; a ``memoryview`` is octets of the file that started last."""
+"""What a source sent; a ``memoryview`` is bytes of the file that started last."""
 
 SourceEvent: TypeAlias = Accepted | Warned | Aborted
 """What a sink answered."""
 
 
 class _Lines:
-    """Octets in, taken off as lines, single octets or amounts."""
+    """Bytes in, taken off as lines, single bytes or amounts."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -137,18 +137,18 @@ class _Lines:
         self._held.clear()
         return line
 
-    def octet(self) -> int | None:
-        """Return the next octet and leave it, or None."""
+    def byte(self) -> int | None:
+        """Return the next byte and leave it, or None."""
         if self._held:
             return self._held[0]
         return self._view[0] if len(self._view) else None
 
     def skip(self) -> None:
-        """Take one octet off, which is not part of a line."""
+        """Take one byte off, which is not part of a line."""
         self._view = self._view[1:]
 
-    def octets(self, most: int) -> memoryview:
-        """Return up to ``most`` octets."""
+    def take(self, most: int) -> memoryview:
+        """Return up to ``most`` bytes."""
         part = self._view[:most]
         self._view = self._view[len(part) :]
         return part
@@ -275,19 +275,19 @@ class ScpSink:
 
     def _next_data(self) -> SinkEvent | None:
         if self._missing:
-            part = self._lines.octets(self._missing)
+            part = self._lines.take(self._missing)
             self._missing -= len(part)
             return part if len(part) else None
-        octet = self._lines.octet()
-        if octet is None:
+        byte = self._lines.byte()
+        if byte is None:
             return None
         error = None
-        if octet == 0:
+        if byte == 0:
             self._lines.skip()
-        elif octet in (1, 2):
+        elif byte in (1, 2):
             if (line := self._lines.line()) is None:
                 return None
-            if octet == 2:
+            if byte == 2:
                 self._ended = True
                 return Aborted(safe(line[1:]))
             error = safe(line[1:])
@@ -335,11 +335,11 @@ class ScpSink:
         found = _RECORD.fullmatch(line)
         if found is None:
             raise MalformedMessage(f"not a record of scp: '{safe(line, 64)}'")
-        kind, octal, digits, octets = found.groups()
+        kind, octal, digits, data = found.groups()
         size = int(digits)
         if size > _LARGEST_FILE:
             raise PacketTooLarge(f"a file of {size} bytes")
-        name = check_name(octets.decode("utf-8", "surrogateescape"))
+        name = check_name(data.decode("utf-8", "surrogateescape"))
         self._check_requested(name)
         mode = int(octal, 8) & (0o7777 if self._preserve else 0o777)
         times = self._times if self._preserve else None
@@ -372,7 +372,7 @@ class ScpSource:
     """
 
     def __init__(self, *, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
-        """Wait for the sink's first octet."""
+        """Wait for the sink's first byte."""
         self._lines = _Lines(limits.scp_line)
         self._output: list[Buffer] = []
         self._waiting = 1
@@ -392,7 +392,7 @@ class ScpSource:
 
     @property
     def remaining(self) -> int:
-        """Octets of the present file that are still to be sent; 0 without one."""
+        """Bytes of the present file that are still to be sent; 0 without one."""
         return self._sending or 0
 
     def data_to_send(self) -> list[Buffer]:
@@ -402,7 +402,7 @@ class ScpSource:
         return output
 
     def send_file(self, name: str, mode: int, size: int, times: Times | None = None) -> None:
-        """Announce a file. ``Accepted``: send ``size`` octets and ``finish_file``; else leave it.
+        """Announce a file. ``Accepted``: send ``size`` bytes and ``finish_file``; else leave it.
 
         :param name: its name, or a path whose last component that is.
         :raises LocalProtocolError: not ``ready``, or there is no name in ``name``.
@@ -424,7 +424,7 @@ class ScpSource:
         self._send(b"E\n")
 
     def send_data(self, data: Buffer) -> None:
-        """Send octets of the file; ``data`` must stay as it is until it was sent.
+        """Send bytes of the file; ``data`` must stay as it is until it was sent.
 
         :raises LocalProtocolError: no file was accepted, or they are more than its size.
         """
@@ -436,9 +436,9 @@ class ScpSource:
     def finish_file(self, error: str | None = None) -> Accepted | None:
         """End the file. Return its answer where the sink gave it ahead; else it is an event.
 
-        :param error: why the octets are not those of the file: where it could not be read, the
+        :param error: why the bytes are not those of the file: where it could not be read, the
             owner sends zeros for what is missing, because the size was announced.
-        :raises LocalProtocolError: octets are missing.
+        :raises LocalProtocolError: bytes are missing.
         """
         if self._sending is None or self._sending:
             raise LocalProtocolError(f"{self.remaining} bytes of the file are missing")
@@ -468,8 +468,8 @@ class ScpSource:
         try:
             self._lines.feed(data)
             events: list[SourceEvent] = []
-            while not self._ended and (octet := self._lines.octet()) is not None:
-                answer = self._answer(octet)
+            while not self._ended and (byte := self._lines.byte()) is not None:
+                answer = self._answer(byte)
                 if answer is None:
                     break
                 events += self._accept(answer)
@@ -493,8 +493,8 @@ class ScpSource:
         last = last_name(name)
         if not is_name(last):
             raise LocalProtocolError(f"'{safe(name, 256)}' ends in no name")
-        octets = _escaped(last).encode("utf-8", "surrogateescape")
-        self._record = b"%s%04o %d %s\n" % (kind.encode(), mode & 0o7777, size, octets)
+        data = _escaped(last).encode("utf-8", "surrogateescape")
+        self._record = b"%s%04o %d %s\n" % (kind.encode(), mode & 0o7777, size, data)
         if times is None:
             self._send(self._record)
             self._record = None
@@ -510,21 +510,21 @@ class ScpSource:
         self._output.append(record)
         self._waiting = 1
 
-    def _answer(self, octet: int) -> SourceEvent | None:
-        if octet == 0:
+    def _answer(self, byte: int) -> SourceEvent | None:
+        if byte == 0:
             self._lines.skip()
             return Accepted()
         line = self._lines.line()
         if line is None:
             return None
-        if octet == 1:
+        if byte == 1:
             return Warned(safe(line[1:]))
         # What is neither 0, 1 nor 2 is text: a shell that could not find scp, or a login script.
-        return Aborted(safe(line[1:] if octet == 2 else line))
+        return Aborted(safe(line[1:] if byte == 2 else line))
 
     def _accept(self, answer: SourceEvent) -> list[SourceEvent]:
         if not self._waiting:
-            # PuTTY's sink answers the end of a file as soon as it has the last octet.
+            # PuTTY's sink answers the end of a file as soon as it has the last byte.
             if isinstance(answer, Accepted) and self._sending == 0 and not self._accepted_ahead:
                 self._accepted_ahead = True
                 return []

@@ -48,7 +48,7 @@ class ScpLine(Protocol):
     """The client."""
 
     async def read(self, n: int = -1) -> bytes:
-        """Return up to ``n`` octets; b"" at the end."""
+        """Return up to ``n`` bytes; b"" at the end."""
 
     async def write(self, data: Buffer) -> None:
         """Send ``data``."""
@@ -333,11 +333,11 @@ class _Sending:
             if not isinstance(await self._until_ready(), Accepted):
                 self._failed = True
                 return
-            await self._send_octets(opened)
+            await self._send_data(opened)
         finally:
             await self._do(opened.end(complete=True))
 
-    async def _send_octets(self, opened: OpenedFile) -> None:
+    async def _send_data(self, opened: OpenedFile) -> None:
         offset, problem = 0, None
         while left := self._source.remaining:
             data: Buffer = b""

@@ -21,8 +21,8 @@ from nacre.protocol.tcpip import (
     LISTEN,
     PORTS,
     AllocatedPort,
-    TCPChannel,
-    TCPListener,
+    TCPIPChannel,
+    TCPIPForward,
 )
 from nacre.tunnels.listeners import Listening, bind
 from nacre.tunnels.relay import carry, grant
@@ -58,7 +58,7 @@ class ServerForwards:
         """Decide on a ``direct-tcpip`` channel, and carry it."""
         connection = self._connection
         try:
-            asked = TCPChannel.decode(ask.data)
+            asked = TCPIPChannel.decode(ask.data)
         except MalformedMessage:
             connection.answer(ask.ask_id, OpenRefused(description="malformed"))
             return
@@ -74,7 +74,7 @@ class ServerForwards:
             return
         await grant(connection, ask, sock)
 
-    async def _may_connect(self, asked: TCPChannel) -> bool:
+    async def _may_connect(self, asked: TCPIPChannel) -> bool:
         connection = self._connection
         await connection.wait_welcomed()
         said = await connection.ask_policy(
@@ -87,7 +87,7 @@ class ServerForwards:
     async def decide(self, name: str, data: bytes) -> Answer:
         """Do what a global request says; it concerns a port to listen on."""
         try:
-            asked = TCPListener.decode(data)
+            asked = TCPIPForward.decode(data)
         except MalformedMessage:
             return Denied("malformed")
         async with self._order:
@@ -95,7 +95,7 @@ class ServerForwards:
                 return await self._listen(asked)
             return await self._cancel(asked)
 
-    async def _listen(self, asked: TCPListener) -> Answer:
+    async def _listen(self, asked: TCPIPForward) -> Answer:
         connection = self._connection
         await connection.wait_welcomed()
         host, reason = await self._where(asked)
@@ -119,7 +119,7 @@ class ServerForwards:
             return Denied(reason)
         return GlobalGranted(b"" if asked.port else AllocatedPort(port).encode())
 
-    async def _where(self, asked: TCPListener) -> tuple[str | None, str]:
+    async def _where(self, asked: TCPIPForward) -> tuple[str | None, str]:
         """Return where to listen, or None and why not."""
         connection = self._connection
         if asked.port and asked.port not in PORTS:
@@ -133,7 +133,7 @@ class ServerForwards:
         )
         return (host, "") if isinstance(host, str) else (None, "not allowed")
 
-    async def _cancel(self, asked: TCPListener) -> Answer:
+    async def _cancel(self, asked: TCPIPForward) -> Answer:
         listening = self._listening.pop((asked.host, asked.port), None)
         if listening is None:
             return Denied("nobody listens there")
@@ -143,7 +143,7 @@ class ServerForwards:
 
     async def _take(self, host: str, port: int, sock: socket.socket, originator: Any) -> None:
         """Offer the client a connection that came to one of its ports."""
-        data = TCPChannel(host, port, str(originator[0]), int(originator[1])).encode()
+        data = TCPIPChannel(host, port, str(originator[0]), int(originator[1])).encode()
         await self.offer(FORWARDED, data, sock)
 
     async def offer(self, channel_type: str, data: bytes, sock: socket.socket) -> None:

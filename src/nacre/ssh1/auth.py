@@ -123,7 +123,7 @@ class SSH1ServerAuth:
 
     def _on_user(self, payload: Buffer) -> None:
         user = msg.User.decode(payload).user
-        self._check_octets("a user name", user, self._limits.user_name)
+        self._check_length("a user name", user, self._limits.user_name)
         self.user = user
         self._asks.ask(AskUser(user=user), self._required)
 
@@ -149,7 +149,7 @@ class SSH1ServerAuth:
 
     def _on_password(self, payload: Buffer) -> None:
         password = _until_nul(msg.AuthPassword.decode(payload).password)
-        self._check_octets("a password", password, self._limits.password)
+        self._check_length("a password", password, self._limits.password)
         if self._begin("password"):
             self._asks.ask(AskPassword(user=self.user, password=password), self._judge)
         else:
@@ -193,7 +193,7 @@ class SSH1ServerAuth:
 
     def _on_tis_response(self, payload: Buffer) -> None:
         response = _until_nul(msg.AuthTISResponse.decode(payload).response)
-        self._check_octets("a response", response, self._limits.password)
+        self._check_length("a response", response, self._limits.password)
         self.stage = Stage.SERVER_AUTH
         self._ask_interactive((response,))
 
@@ -260,9 +260,9 @@ class SSH1ServerAuth:
             AuthResult(self.user, self._method, self._detail, outcome, rest, self._failures)
         )
 
-    def _check_octets(self, what: str, value: str, limit: int) -> None:
+    def _check_length(self, what: str, value: str, limit: int) -> None:
         if len(value.encode("utf-8", "surrogateescape")) > limit:
-            raise PacketTooLarge(f"{what} has more than {limit} octets")
+            raise PacketTooLarge(f"{what} has more than {limit} bytes")
 
 
 class SSH1ClientAuth:
@@ -429,7 +429,7 @@ _PADDING_SPOILS = ("Cisco-1.", "OSU_")
 
 
 def _padded(secret: bytes) -> bytes:
-    """Return a secret with NULs behind it: who counts octets learns less. Servers cut them off."""
+    """Return a secret with NULs behind it: who counts bytes learns less. Servers cut them off."""
     if b"\0" in secret:
         return secret
     return secret + bytes(-len(secret) % _STEP)

@@ -39,7 +39,7 @@ from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 PACKET = 32 * 1024
-"""Octets of one packet with data at most, without its length field.
+"""Bytes of one packet with data at most, without its length field.
 
 PuTTY's clients stop reading while they hold more than that of a packet that is not whole, and so
 never get the rest of a larger one.
@@ -59,7 +59,7 @@ class SSH1ChannelState:
     :ivar offered: the peer asked for it, and our owner has not decided.
     :ivar eof_sent: we have said that we have no more data; likewise ``eof_received``.
     :ivar done_sent: we have said that we take no more data; likewise ``done_received``.
-    :ivar unread: octets that the owner has not credited.
+    :ivar unread: bytes that the owner has not credited.
     :ivar given_up: the owner has closed it, and hears of its end alone.
     """
 
@@ -139,19 +139,21 @@ class Channels:
 
     # --- the owner's calls, for forwarded channels ---
 
-    def credit(self, channel: int, octets: int) -> None:
-        """Say that a reader consumed ``octets``."""
+    def adjust_window(self, channel: int, count: int) -> None:
+        """Say that a reader consumed ``count``."""
         state = self._find(channel)
         if state is None:
             return
-        if not 0 <= octets <= state.unread:
-            raise LocalProtocolError(f"credit for {octets} bytes where {state.unread} are unread")
-        self._forget_unread(state, octets)
+        if not 0 <= count <= state.unread:
+            raise LocalProtocolError(
+                f"a window adjust of {count} bytes where {state.unread} are unread"
+            )
+        self._forget_unread(state, count)
 
-    def _forget_unread(self, channel: SSH1ChannelState, octets: int) -> None:
+    def _forget_unread(self, channel: SSH1ChannelState, count: int) -> None:
         full = self.full
-        channel.unread -= octets
-        self._unread -= octets
+        channel.unread -= count
+        self._unread -= count
         if full and not self.full:
             self._go_on()
 
@@ -186,9 +188,9 @@ class Channels:
             self._blocked.add(number)
         return size
 
-    def limit_packets(self, octets: int) -> None:
-        """Send no packets above ``octets``, as the peer wishes."""
-        self._piece = max(1, min(PACKET, octets) - _OVERHEAD)
+    def limit_packets(self, count: int) -> None:
+        """Send no packets above ``count``, as the peer wishes."""
+        self._piece = max(1, min(PACKET, count) - _OVERHEAD)
 
     def send_eof(self, channel: int) -> None:
         """Say that no more data follows.

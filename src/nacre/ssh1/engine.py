@@ -1,4 +1,4 @@
-"""SSH-1.5: octets and answers in, events and octets out (draft-ylonen-ssh-protocol-00)."""
+"""SSH-1.5: bytes and answers in, events and bytes out (draft-ylonen-ssh-protocol-00)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class _SSH1Engine(Machine):
 
     @property
     def output_size(self) -> int:
-        """Octets that wait in the outbox."""
+        """Bytes that wait in the outbox."""
         return len(self._outbox.buffer)
 
     @property
@@ -102,7 +102,7 @@ class _SSH1Engine(Machine):
         self._send_line(self._line)
 
     def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
-        """Take octets from the peer, all that come. What is wrong ends in ``ConnectionEnded``."""
+        """Take bytes from the peer, all that come. What is wrong ends in ``ConnectionEnded``."""
         if self.phase is Phase.CLOSED:
             return 0
         try:
@@ -116,7 +116,7 @@ class _SSH1Engine(Machine):
         return 0
 
     def receive_eof(self) -> None:
-        """The transport ended: no more octets will come."""
+        """The transport ended: no more bytes will come."""
         if self.phase is Phase.CLOSED:
             return
         if self._connection is not None and self._connection.over:
@@ -131,7 +131,7 @@ class _SSH1Engine(Machine):
         """Do nothing: SSH-1 has nothing that is due."""
 
     def take_output(self) -> memoryview:
-        """Return the octets to send; the caller owns them."""
+        """Return the bytes to send; the caller owns them."""
         taken = self._outbox.take()
         if self._connection is not None and self.phase is not Phase.CLOSED:
             self._connection.sent()
@@ -292,7 +292,7 @@ class _SSH1Engine(Machine):
 class SSH1Client(_SSH1Engine):
     """The client's end of an SSH-1 connection.
 
-    :param random: a source of randomness: n -> n octets.
+    :param random: a source of randomness: n -> n bytes.
     """
 
     role = Role.CLIENT
@@ -386,7 +386,7 @@ class SSH1Server(_SSH1Engine):
     """The server's end of an SSH-1 connection.
 
     :param server_key: the key that is made anew each hour; see :func:`nacre.ssh1.kex.server_key`.
-    :param random: a source of randomness: n -> n octets.
+    :param random: a source of randomness: n -> n bytes.
     :raises ConfigurationError: there is no RSA1 host key, or its size is too close to the other's.
     """
 
@@ -460,8 +460,8 @@ class SSH1Server(_SSH1Engine):
         self._compress()
 
     def _receive_max_packet_size(self, payload: Buffer) -> None:
-        octets = msg.MaxPacketSize.decode(payload).octets
-        self.connection.limit_packets(octets)
+        data = msg.MaxPacketSize.decode(payload).size
+        self.connection.limit_packets(data)
         self._outbox.send(msg.Success())
 
 

@@ -1,6 +1,6 @@
 """Packets of SSH-1: a length in clear, then padding, message and CRC-32 under the cipher.
 
-``length`` counts the message, whose first octet is its type, and the CRC; 1 to 8 octets of padding
+``length`` counts the message, whose first byte is its type, and the CRC; 1 to 8 bytes of padding
 make the rest whole blocks. Nothing authenticates a packet, so wrong ones are told apart from right
 ones by a CRC that an attacker can compute; see :func:`nacre.crypto.legacy.compensates`.
 """
@@ -57,7 +57,7 @@ class SSH1Outbox:
         if self._compressor is not None:
             payload = self._compressor.compress(payload)
         length = len(payload) + _CRC
-        # One octet of padding at least, eight at most.
+        # One byte of padding at least, eight at most.
         packet = self._random(8 - length % 8) + payload
         packet += _LENGTH.pack(legacy.crc32(packet))
         self.buffer += _LENGTH.pack(length)
@@ -70,7 +70,7 @@ class SSH1Outbox:
 
 
 class SSH1Inbox:
-    """The way in: octets in any portions, messages of whole packets out."""
+    """The way in: bytes in any portions, messages of whole packets out."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -89,7 +89,7 @@ class SSH1Inbox:
         self._decompressor = decompressor
 
     def feed(self, data: Buffer) -> None:
-        """Take octets; call ``next`` until it returns None, then ``check``."""
+        """Take bytes; call ``next`` until it returns None, then ``check``."""
         if self._at:
             del self._held[: self._at]
             self._at = 0

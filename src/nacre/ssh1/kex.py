@@ -55,7 +55,7 @@ def _named(mask: int) -> tuple[str, ...]:
 class _Exchange:
     """What both roles share.
 
-    :ivar session_id: 16 octets, once both keys are known.
+    :ivar session_id: 16 bytes, once both keys are known.
     :ivar flags: protocol flags that both sides have set.
     """
 
@@ -131,7 +131,7 @@ class ClientExchange(_Exchange):
         key = self._random(legacy.SESSION_KEY)
         first, second = sorted((self._host, self._server), key=lambda one: one.n)
         inner = first.encrypt(_masked(key, self.session_id), self._random)
-        outer = second.encrypt(legacy.octets(inner), self._random)
+        outer = second.encrypt(legacy.unsigned(inner), self._random)
         self.flags = message.flags & msg.HOST_IN_FWD_OPEN
         self._outbox.send(
             msg.SessionKey(legacy.CIPHERS[self._cipher], message.cookie, outer, self.flags)

@@ -120,7 +120,7 @@ class AuthRSA(Message):
 
 @message(7)
 class AuthRSAChallenge(Message):
-    """32 octets, encrypted with the key."""
+    """32 bytes, encrypted with the key."""
 
     challenge: MPInt1
 
@@ -314,7 +314,7 @@ class RequestCompression(Message):
 class MaxPacketSize(Message):
     """Send no larger packets."""
 
-    octets: U32
+    size: U32
 
 
 @message(39)

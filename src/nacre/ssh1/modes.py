@@ -1,4 +1,4 @@
-"""Terminal modes: SSH-1 gives opcodes 1-127 arguments of one octet, where SSH-2 has four."""
+"""Terminal modes: SSH-1 gives opcodes 1-127 arguments of one byte, where SSH-2 has four."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SSH-2: octets and answers in, events and octets out (RFC 4251-4254)."""
+"""SSH-2: bytes and answers in, events and bytes out (RFC 4251-4254)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class _SSH2Engine(Machine):
 
     @property
     def output_size(self) -> int:
-        """Octets that wait in the outbox."""
+        """Bytes that wait in the outbox."""
         return self._outbox.size
 
     @property
@@ -140,7 +140,7 @@ class _SSH2Engine(Machine):
             self._kex.begin()
 
     def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
-        """Take octets from the peer, as :class:`nacre.protocol.engine.Engine` says."""
+        """Take bytes from the peer, as :class:`nacre.protocol.engine.Engine` says."""
         self._now = now
         if self._mux is not None:
             self._mux.now = now
@@ -168,7 +168,7 @@ class _SSH2Engine(Machine):
             self._end(error)
 
     def receive_eof(self) -> None:
-        """The transport ended: no more octets will come."""
+        """The transport ended: no more bytes will come."""
         if self._banner is not None and (seen := self._banner.seen()):
             self._end(VersionError(f"the peer does not speak SSH; it sent: {seen}"))
         elif self.phase is Phase.VERSION:
@@ -184,8 +184,8 @@ class _SSH2Engine(Machine):
             self.rekey()
 
     def take_output(self) -> memoryview:
-        """Return the octets to send; the caller owns them."""
-        if self._outbox.octets > self._limits.rekey_bytes and self.phase is Phase.CONNECTION:
+        """Return the bytes to send; the caller owns them."""
+        if self._outbox.payload_bytes > self._limits.rekey_bytes and self.phase is Phase.CONNECTION:
             self.rekey()
         return self._outbox.take()
 
@@ -235,8 +235,8 @@ class _SSH2Engine(Machine):
                 return
         limits, outbox = self._limits, self._outbox
         worn_out = (
-            inbox.octets > limits.rekey_bytes
-            or outbox.octets > limits.rekey_bytes
+            inbox.payload_bytes > limits.rekey_bytes
+            or outbox.payload_bytes > limits.rekey_bytes
             or inbox.packets > limits.rekey_packets
             or outbox.packets > limits.rekey_packets
         )
@@ -450,7 +450,7 @@ def _table(engine: type[_SSH2Engine], stage: Stage, strict: bool) -> tuple[Handl
 class SSH2Client(_SSH2Engine):
     """The client's end of an SSH-2 connection.
 
-    :param random: a source of randomness: n -> n octets.
+    :param random: a source of randomness: n -> n bytes.
     """
 
     role = Role.CLIENT
@@ -495,7 +495,7 @@ class SSH2Client(_SSH2Engine):
 class SSH2Server(_SSH2Engine):
     """The server's end of an SSH-2 connection.
 
-    :param random: a source of randomness: n -> n octets.
+    :param random: a source of randomness: n -> n bytes.
     :raises ConfigurationError: no host key fits the host key algorithms.
     """
 

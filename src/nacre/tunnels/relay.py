@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
 
 READ = 256 * KIB
-"""Octets one read of a socket takes: what a relay may have to hold while the peer takes none."""
+"""Bytes one read of a socket takes: what a relay may have to hold while the peer takes none."""
 
 _RESET = pack("ii", 1, 0)
 
 
 class Relay(asyncio.BufferedProtocol):
-    """Carries octets between a socket's transport and a channel; a task runs only while it waits.
+    """Carries bytes between a socket's transport and a channel; a task runs only while it waits.
 
     What the socket gives goes from the loop's buffer to the sealer. When the peer's window or the
     connection's socket takes no more, nothing is read until it does. What the channel gives is
@@ -47,7 +47,7 @@ class Relay(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._gone = connection.loop.create_future()
         self._early: list[Buffer] = []
-        self._uncredited = 0
+        self._consumed = 0
         self._full = False
         self._socket_ended = False
         self._channel_ended = False
@@ -106,7 +106,7 @@ class Relay(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._full = False
-        self._credit()
+        self._adjust_window()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -122,13 +122,13 @@ class Relay(asyncio.BufferedProtocol):
             self._transport.write(data)
         elif not self._gone.done():
             self._early.append(data)
-        self._uncredited += len(data)
+        self._consumed += len(data)
         if not self._full:
-            self._credit()
+            self._adjust_window()
 
-    def _credit(self) -> None:
-        self._channel.credit(self._uncredited)
-        self._uncredited = 0
+    def _adjust_window(self) -> None:
+        self._channel.adjust_window(self._consumed)
+        self._consumed = 0
 
     def end(self, error: NacreError | None = None) -> None:
         """No more data will come, or the channel is closed."""

@@ -29,7 +29,7 @@ class SOCKSError(Exception):
 
 
 class Negotiation:
-    """One client's request, read from its socket without an octet of what follows it."""
+    """One client's request, read from its socket without an byte of what follows it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -69,10 +69,10 @@ class Negotiation:
 
     async def _read_text(self) -> bytes:
         text = b""
-        while (octet := await self._read(1)) != b"\0":
-            text += octet
+        while (byte := await self._read(1)) != b"\0":
+            text += byte
             if len(text) > _TEXT:
-                raise SOCKSError(f"a text of more than {_TEXT} octets")
+                raise SOCKSError(f"a text of more than {_TEXT} bytes")
         return text
 
     async def _request5(self) -> tuple[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from nacre.limits import MIB
 
 BLOCK = 1 * MIB
-"""Octets of a block."""
+"""Bytes of a block."""
 
 _KEPT = 4
 

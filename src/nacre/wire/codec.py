@@ -39,18 +39,18 @@ def u64(value: int) -> bytes:
 
 
 def string(value: Buffer) -> bytes:
-    """Return a ``string``: its length as uint32, then its octets."""
+    """Return a ``string``: its length as uint32, then its bytes."""
     return _U32.pack(len(value)) + bytes(value)
 
 
 def text(value: str) -> bytes:
-    """Return a ``string`` that holds UTF-8; surrogate escapes give back their octets."""
-    octets = value.encode("utf-8", "surrogateescape")
-    return _U32.pack(len(octets)) + octets
+    """Return a ``string`` that holds UTF-8; surrogate escapes give back their bytes."""
+    data = value.encode("utf-8", "surrogateescape")
+    return _U32.pack(len(data)) + data
 
 
 def mpint(value: int) -> bytes:
-    """Return an ``mpint``: two's complement, most significant octet first, no needless octets."""
+    """Return an ``mpint``: two's complement, most significant byte first, no needless bytes."""
     if value == 0:
         return b"\x00\x00\x00\x00"
     size = (value if value > 0 else ~value).bit_length() // 8 + 1
@@ -58,7 +58,7 @@ def mpint(value: int) -> bytes:
 
 
 def mpint1(value: int) -> bytes:
-    """Return a number as SSH-1 has it: how many bits as uint16, then its octets.
+    """Return a number as SSH-1 has it: how many bits as uint16, then its bytes.
 
     :raises ValueError: it is negative, or has more than 65535 bits.
     """
@@ -100,11 +100,11 @@ class WireReader:
 
     def u8(self) -> int:
         """Take a ``byte``."""
-        return self.octets(1)[0]
+        return self.fixed(1)[0]
 
     def boolean(self) -> bool:
         """Take a ``boolean``: all non-zero values are true (RFC 4251 section 5)."""
-        return self.octets(1) != b"\x00"
+        return self.fixed(1) != b"\x00"
 
     def u32(self) -> int:
         """Take a ``uint32``."""
@@ -121,8 +121,8 @@ class WireReader:
         value: int = self.unpack(_U64)[0]
         return value
 
-    def octets(self, size: int) -> bytes:
-        """Take ``size`` octets that have no length of their own."""
+    def fixed(self, size: int) -> bytes:
+        """Take ``size`` bytes that have no length of their own."""
         start = self._position
         end = start + size
         if end > len(self._data):
@@ -131,8 +131,8 @@ class WireReader:
         return bytes(self._data[start:end])
 
     def string(self) -> bytes:
-        """Take a ``string`` of any octets."""
-        # Not by ``u32`` and ``octets``: a login has dozens of them.
+        """Take a ``string`` of any bytes."""
+        # Not by ``u32`` and ``fixed``: a login has dozens of them.
         data, start = self._data, self._position + 4
         try:
             end: int = start + _U32.unpack_from(data, start - 4)[0]
@@ -147,28 +147,28 @@ class WireReader:
     def text(self) -> str:
         """Take a ``string`` of UTF-8.
 
-        Octets that are no UTF-8 become surrogate escapes, so that ``text`` gives them back: names
+        Bytes that are no UTF-8 become surrogate escapes, so that ``text`` gives them back: names
         of users and files are not always UTF-8, whatever the RFC says.
         """
         return self.string().decode("utf-8", "surrogateescape")
 
     def mpint(self) -> int:
-        """Take an ``mpint``. Needless leading octets are taken: old peers send them."""
+        """Take an ``mpint``. Needless leading bytes are taken: old peers send them."""
         return int.from_bytes(self.string(), "big", signed=True)
 
     def mpint1(self) -> int:
         """Take a number of SSH-1. Peers round the count of bits up, so it may be too high."""
-        bits = int.from_bytes(self.octets(2), "big")
-        return int.from_bytes(self.octets((bits + 7) // 8), "big")
+        bits = int.from_bytes(self.fixed(2), "big")
+        return int.from_bytes(self.fixed((bits + 7) // 8), "big")
 
     def name_list(self) -> tuple[str, ...]:
         """Take a ``name-list``: empty names and control characters are malformed."""
-        octets = self.string()
-        if not octets:
+        data = self.string()
+        if not data:
             return ()
-        if not octets.isascii() or min(octets) <= 0x20 or 0x7F in octets:
+        if not data.isascii() or min(data) <= 0x20 or 0x7F in data:
             raise MalformedMessage("a name-list holds characters that are not printable US-ASCII")
-        names = tuple(octets.decode("ascii").split(","))
+        names = tuple(data.decode("ascii").split(","))
         if "" in names:
             raise MalformedMessage("a name-list holds an empty name")
         return names
@@ -181,7 +181,7 @@ class WireReader:
 
     @property
     def remaining(self) -> int:
-        """Octets not yet taken."""
+        """Bytes not yet taken."""
         return len(self._data) - self._position
 
     def end(self) -> None:

@@ -48,9 +48,9 @@ _ENCODE = {
     "rest": "self.{0}",
 }
 _DECODE = {
-    "cookie": "reader.octets(16)",
-    "cookie1": "reader.octets(8)",
-    "digest": "reader.octets(16)",
+    "cookie": "reader.fixed(16)",
+    "cookie1": "reader.fixed(8)",
+    "digest": "reader.fixed(16)",
 }
 
 

@@ -24,8 +24,8 @@ def set_size(descriptor, rows, columns):
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 10, 20))
 
 
-def decode_modes(octets):
-    reader, modes = WireReader(octets), {}
+def decode_modes(data):
+    reader, modes = WireReader(data), {}
     while opcode := reader.u8():
         modes[opcode] = reader.u32()
     reader.end()

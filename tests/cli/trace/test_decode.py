@@ -61,14 +61,14 @@ def test_values_of_the_environment_and_data_are_not_shown():
     shown = everything(Decoder(), env, data, ignored)
     assert SECRET not in shown
     assert "TOKEN" in shown
-    assert "<13 octets>" in shown
+    assert "<13 bytes>" in shown
 
 
 def test_a_key_shows_as_its_fingerprint_and_a_signature_as_its_size():
     fields = auth.PublicKeyRequest(True, "ssh-ed25519", KEY.blob, bytes(83)).encode()
     shown = Decoder().decode(request("publickey", fields)).fields
     assert shown["blob"] == f"ssh-ed25519 {KEY.fingerprint()}"
-    assert shown["signature"] == "<83 octets>"
+    assert shown["signature"] == "<83 bytes>"
     query = auth.PublicKeyQuery(False, "ssh-ed25519", KEY.blob).encode()
     assert Decoder().decode(request("publickey", query)).fields["signed"] is False
 
@@ -99,7 +99,7 @@ def test_number_30_means_what_the_kex_says(kex, number, name):
     decoder.kex = kex
     shown = decoder.decode(transport.KexInitiate(bytes(32)).encode())
     assert (shown.number, shown.name) == (number, name)
-    assert shown.fields == {"public": "<32 octets>"}
+    assert shown.fields == {"public": "<32 bytes>"}
 
 
 def test_group_exchange():
@@ -142,7 +142,7 @@ def test_what_does_not_decode_says_so(payload):
 
 def test_numbers_nobody_knows():
     shown = Decoder().decode(bytes((150, 1, 2)))
-    assert (shown.name, shown.fields) == ("SSH_MSG_150", {"data": "<2 octets>"})
+    assert (shown.name, shown.fields) == ("SSH_MSG_150", {"data": "<2 bytes>"})
 
 
 NUMBERS = [*range(1, 8), 20, 21, *range(30, 35), *range(50, 54), 60, 61, *range(80, 101), 192]

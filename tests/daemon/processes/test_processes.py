@@ -223,7 +223,7 @@ async def test_a_slow_process_stops_the_peer(processes: Processes) -> None:
     session = Session(Source(*[bytes(1 << 20)] * 16, b""))
     running = asyncio.ensure_future(run(processes, session, sh("echo ready; read x; wc -c")))
     await session.stdout.until(b"ready")
-    # `read` takes its line octet by octet: nothing else leaves the pipe.
+    # `read` takes its line byte by byte: nothing else leaves the pipe.
     await asyncio.sleep(0.1)
     assert session.stdin.taken <= 4 << 20
     await cancelled(running)

@@ -14,11 +14,11 @@ from sftp.protocol.memory_files import MemoryFiles
 
 
 class MemoryLine:
-    """Carries octets to a server in this process.
+    """Carries bytes to a server in this process.
 
-    :ivar takes: octets that one ``try_write`` takes.
-    :ivar left: octets until the line breaks, or None.
-    :ivar credited: octets the session has taken.
+    :ivar takes: bytes that one ``try_write`` takes.
+    :ivar left: bytes until the line breaks, or None.
+    :ivar credited: bytes the session has taken.
     :ivar held: answers that wait, while ``hold`` is set.
     """
 
@@ -71,8 +71,8 @@ class MemoryLine:
                 self.sent += len(answer)
                 self.session.loop.call_soon(self.session.feed, answer)
 
-    def credit(self, octets: int) -> None:
-        self.credited += octets
+    def adjust_window(self, count: int) -> None:
+        self.credited += count
 
     def close(self) -> None:
         self.closed = True

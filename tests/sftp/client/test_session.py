@@ -274,7 +274,7 @@ async def test_all_is_sent_when_no_write_can_follow(
             handle,
             file.fileno(),
             parts,
-            lambda octets: None,
+            lambda data: None,
             all_sent=lambda: told.append(subject.end),
         )
         await subject.run()
@@ -443,8 +443,8 @@ async def test_a_copy_that_can_not_be_read_leaves_its_room_to_others(
     (tmp_path / "f").write_bytes(CONTENT)
     handle = await session.request(msg.Open("/f", OpenFlag.WRITE | OpenFlag.CREAT))
     with (tmp_path / "f").open("rb") as file:
-        good = UploadPump(session, handle, file.fileno(), [(0, len(CONTENT))], lambda octets: None)
-        bad = UploadPump(session, handle, -1, [(0, 1 << 20)], lambda octets: None)
+        good = UploadPump(session, handle, file.fileno(), [(0, len(CONTENT))], lambda data: None)
+        bad = UploadPump(session, handle, -1, [(0, 1 << 20)], lambda data: None)
         async with asyncio.timeout(10):
             results = await asyncio.gather(bad.run(), good.run(), return_exceptions=True)
     assert isinstance(results[0], OSError)

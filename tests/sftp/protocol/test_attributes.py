@@ -18,7 +18,7 @@ from nacre.wire.codec import WireReader, u32
 
 U32 = st.integers(0, 0xFFFFFFFF)
 PAIR = st.none() | st.tuples(U32, U32)
-NAMES = st.binary(max_size=20).map(lambda octets: octets.decode("utf-8", "surrogateescape"))
+NAMES = st.binary(max_size=20).map(lambda data: data.decode("utf-8", "surrogateescape"))
 
 
 @st.composite
@@ -71,9 +71,9 @@ def test_a_count_of_extended_attributes_is_bounded() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_octets_decode_or_are_malformed(octets: bytes) -> None:
+def test_any_bytes_decode_or_are_malformed(data: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
-        take_attributes(WireReader(octets))
+        take_attributes(WireReader(data))
 
 
 def test_what_goes_together() -> None:

@@ -136,8 +136,8 @@ def test_data_that_comes_in_portions(cut: int) -> None:
     client = ready()
     number = client.send_read(b"h", 0, 300)
     content = bytes(range(256))
-    octets = packet(FXP.DATA, u32(number), string(content))
-    portions = [octets[:cut], octets[cut:200], octets[200:]]
+    data = packet(FXP.DATA, u32(number), string(content))
+    portions = [data[:cut], data[cut:200], data[200:]]
     assert client.receive(portions[0]) == client.receive(portions[1]) == []
     [(answered, parts)] = client.receive(portions[2])
     assert answered == number
@@ -245,7 +245,7 @@ def test_hostile_packets_end_in_protocol_errors(packets: list[tuple[int, bytes, 
 
 
 @given(st.binary(max_size=200))
-def test_hostile_octets(octets: bytes) -> None:
+def test_hostile_bytes(data: bytes) -> None:
     for client in (SFTPClientProtocol(), ready()):
         with contextlib.suppress(RemoteProtocolError, MalformedMessage):
-            client.receive(octets)
+            client.receive(data)

@@ -193,15 +193,15 @@ def test_what_is_not_offered_is_unsupported() -> None:
     assert caught.value.errno == errno.EOPNOTSUPP
 
 
-def test_octet_by_octet() -> None:
+def test_byte_by_byte() -> None:
     client, server = SFTPClientProtocol(), SFTPServerProtocol()
     both = Both(client, server)
     both.files.files["/f"] = bytearray(range(256))
     numbers = [client.send(msg.Stat("/f")), client.send(msg.Open("/f", 1))]
-    for octet in b"".join(client.data_to_send()):
-        server.receive(bytes((octet,)))
+    for byte in b"".join(client.data_to_send()):
+        server.receive(bytes((byte,)))
         both.files.serve(server)
-    for octet in b"".join(server.data_to_send()):
-        both.results.update(client.receive(bytes((octet,))))
+    for byte in b"".join(server.data_to_send()):
+        both.results.update(client.receive(bytes((byte,))))
     assert isinstance(both.results[numbers[0]], Attributes)
     assert isinstance(both.results[numbers[1]], bytes)

@@ -64,8 +64,8 @@ def test_a_split_packet_has_memory_of_its_own() -> None:
 def test_a_packet_in_crumbs_is_kept_in_few_parts() -> None:
     body = bytes(range(250)) * 10
     inbox = SFTPInbox(4000)
-    for octet in packet(body)[:-1]:
-        inbox.feed(bytes((octet,)))
+    for byte in packet(body)[:-1]:
+        inbox.feed(bytes((byte,)))
         assert inbox.next_parts() is None
     inbox.feed(body[-1:] + packet(b"x"))
     parts = inbox.next_parts()
@@ -75,7 +75,7 @@ def test_a_packet_in_crumbs_is_kept_in_few_parts() -> None:
     assert inbox.next_parts() == [b"x"]
 
 
-def test_a_length_above_the_bound_is_refused_before_its_octets_come() -> None:
+def test_a_length_above_the_bound_is_refused_before_its_bytes_come() -> None:
     inbox = SFTPInbox(10)
     inbox.feed(b"\0\0\0\x0b")
     with pytest.raises(PacketTooLarge, match="11 bytes"):

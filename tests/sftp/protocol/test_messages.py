@@ -16,14 +16,14 @@ from nacre.sftp.protocol.extensions import EXTENSIONS
 from nacre.sftp.protocol.messages import REQUESTS, SFTPRequest
 from nacre.wire.codec import WireReader, text, u32, u64
 
-NAMES = st.binary(max_size=20).map(lambda octets: octets.decode("utf-8", "surrogateescape"))
+NAMES = st.binary(max_size=20).map(lambda data: data.decode("utf-8", "surrogateescape"))
 EVERY = [*REQUESTS.values(), *EXTENSIONS.values()]
 OF_TYPE = {
     "Text": NAMES,
     "U32": st.integers(0, 0xFFFFFFFF),
     "U64": st.integers(0, (1 << 64) - 1),
-    "String": st.binary(max_size=5).map(lambda octets: octets * 4),
-    "Octets": st.binary(max_size=30),
+    "String": st.binary(max_size=5).map(lambda data: data * 4),
+    "StringData": st.binary(max_size=30),
     "FileHandle": st.binary(max_size=9),
     "DirectoryHandle": st.binary(max_size=9),
     "AnyHandle": st.binary(max_size=9),
@@ -46,20 +46,20 @@ def test_what_is_encoded_decodes(request_: SFTPRequest[Any]) -> None:
 
 
 @given(st.sampled_from(EVERY), st.binary(max_size=80))
-def test_any_octets_decode_or_are_malformed(cls: type[SFTPRequest[Any]], octets: bytes) -> None:
+def test_any_bytes_decode_or_are_malformed(cls: type[SFTPRequest[Any]], data: bytes) -> None:
     try:
-        decoded = cls.decode(WireReader(octets))
+        decoded = cls.decode(WireReader(data))
     except MalformedMessage:
         return
     # Attributes have one encoding for their flags, so what was read is written likewise.
-    assert decoded.encode() == octets
+    assert decoded.encode() == data
 
 
 @given(st.sampled_from(EVERY), st.binary(max_size=80))
-def test_any_octets_are_an_answer_or_malformed(cls: type[SFTPRequest[Any]], octets: bytes) -> None:
+def test_any_bytes_are_an_answer_or_malformed(cls: type[SFTPRequest[Any]], data: bytes) -> None:
     if cls.ANSWER != msg.FXP.STATUS:
         try:
-            cls.decode_answer(WireReader(octets))
+            cls.decode_answer(WireReader(data))
         except MalformedMessage:
             return
 
@@ -70,7 +70,7 @@ def test_every_type_of_the_draft_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "octets"),
+    ("request_", "data"),
     [
         (msg.Open("a", 9), "00000001610000000900000000"),
         (msg.Read(b"h", 1, 2), "0000000168000000000000000100000002"),
@@ -87,8 +87,8 @@ def test_every_type_of_the_draft_is_there() -> None:
         ),
     ],
 )
-def test_layouts(request_: SFTPRequest[Any], octets: str) -> None:
-    assert request_.encode().hex() == octets
+def test_layouts(request_: SFTPRequest[Any], data: str) -> None:
+    assert request_.encode().hex() == data
 
 
 def test_a_names_answer_with_a_false_count() -> None:

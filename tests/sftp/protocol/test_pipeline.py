@@ -27,7 +27,7 @@ GIGABIT = 125_000_000.0
 
 
 class Path:
-    """A server of ``size`` octets behind ``delay`` seconds there and back, at ``rate`` octets/s."""
+    """A server of ``size`` bytes behind ``delay`` seconds there and back, at ``rate`` bytes/s."""
 
     def __init__(self, size: int, rate: float, delay: float, *, seed: int = 1) -> None:
         self.size = size
@@ -234,7 +234,7 @@ def test_out_of_order_and_lost() -> None:
     st.integers(0, 9),
     st.booleans(),
 )
-def test_every_octet_comes_once(size: int, cap: int, request: int, seed: int, known: bool) -> None:
+def test_every_byte_comes_once(size: int, cap: int, request: int, seed: int, known: bool) -> None:
     path = Path(size, GIGABIT, 0.01, seed=seed)
     path.loss, path.jitter, path.cap = 0.1, 0.02, max(cap, request // 8)
     window = Window(floor=64 * KIB)

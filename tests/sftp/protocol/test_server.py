@@ -160,7 +160,7 @@ def test_no_more_input_than_can_be_worked_on() -> None:
     assert server.wants_input
 
 
-def test_octets_to_be_read_are_bounded() -> None:
+def test_bytes_to_be_read_are_bounded() -> None:
     server = ready(SFTPLimits(request_octets=100_000))
     handle = opened(server, object())
     server.receive(b"".join(sent(n, msg.Read(handle, 0, 40_000)) for n in range(9)))
@@ -190,7 +190,7 @@ def test_an_id_may_come_again_after_its_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "error"),
+    ("data", "error"),
     [
         (packet(FXP.OPEN, u32(1), text("x")), RemoteProtocolError),
         (packet(FXP.INIT), MalformedMessage),
@@ -199,9 +199,9 @@ def test_an_id_may_come_again_after_its_answer() -> None:
         (bytes(4), MalformedMessage),
     ],
 )
-def test_a_bad_first_packet(octets: bytes, error: type[Exception]) -> None:
+def test_a_bad_first_packet(data: bytes, error: type[Exception]) -> None:
     server = SFTPServerProtocol()
-    server.receive(octets)
+    server.receive(data)
     with pytest.raises(error):
         server.next_call()
     assert server.data_to_send() == []
@@ -215,7 +215,7 @@ def test_a_newer_client_is_answered_with_version_3() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "data",
     [
         INIT,
         packet(FXP.OPEN),
@@ -232,11 +232,11 @@ def test_a_newer_client_is_answered_with_version_3() -> None:
         packet(FXP.SETSTAT, u32(1), text("a"), u32(0x40)),
     ],
 )
-def test_malformed_requests_end_the_session(octets: bytes) -> None:
+def test_malformed_requests_end_the_session(data: bytes) -> None:
     server = ready()
     file = object()
     opened(server, file)
-    server.receive(octets)
+    server.receive(data)
     with pytest.raises(RemoteProtocolError):
         server.next_call()
     assert server.next_call() is None

@@ -18,8 +18,8 @@ from nacre.sftp.server.service import Service
 class Line:
     """What carries answers. ``open`` lets writers go on.
 
-    :ivar credited: octets that the service has taken.
-    :ivar takes: octets that one ``try_write`` takes.
+    :ivar credited: bytes that the service has taken.
+    :ivar takes: bytes that one ``try_write`` takes.
     """
 
     def __init__(self) -> None:
@@ -48,8 +48,8 @@ class Line:
             raise StreamClosed("as asked")
         self.queue.put_nowait(bytes(data))
 
-    def credit(self, octets: int) -> None:
-        self.credited += octets
+    def adjust_window(self, count: int) -> None:
+        self.credited += count
 
     def close(self) -> None:
         pass

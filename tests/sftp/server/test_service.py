@@ -45,7 +45,7 @@ def files(tmp_path: Path) -> Uploads:
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 40])
-async def test_octets_in_many_requests(files: Uploads, tmp_path: Path, pieces: int) -> None:
+async def test_bytes_in_many_requests(files: Uploads, tmp_path: Path, pieces: int) -> None:
     content = b"".join(bytes([n % 251]) * 100_003 for n in range(pieces))
     async with Talk(files) as talk:
         handle = await talk.open("file", NEW)

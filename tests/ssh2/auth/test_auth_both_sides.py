@@ -138,16 +138,16 @@ def test_the_seventh_attempt_never_happens() -> None:
 
 # --- what a peer may send ---
 
-octets = st.binary(max_size=64)
+data = st.binary(max_size=64)
 texts = st.sampled_from(["", "alice", "bob", "ssh-ed25519", "rsa-sha2-256", "\udcff", "x" * 40])
-blobs = st.one_of(octets, st.just(ED25519.public.blob), st.just(string(b"ssh-ed25519")))
+blobs = st.one_of(data, st.just(ED25519.public.blob), st.just(string(b"ssh-ed25519")))
 truth = st.booleans()
 fields = st.one_of(
-    octets,
+    data,
     st.builds(PasswordRequest, truth, texts).map(PasswordRequest.encode),
     st.builds(PasswordChange, truth, texts, texts).map(PasswordChange.encode),
     st.builds(PublicKeyQuery, truth, texts, blobs).map(PublicKeyQuery.encode),
-    st.builds(PublicKeyRequest, truth, texts, blobs, octets).map(PublicKeyRequest.encode),
+    st.builds(PublicKeyRequest, truth, texts, blobs, data).map(PublicKeyRequest.encode),
     st.builds(InteractiveRequest, texts, texts).map(InteractiveRequest.encode),
 )
 requests = st.builds(
@@ -157,16 +157,16 @@ requests = st.builds(
     st.sampled_from(["none", "password", "publickey", "keyboard-interactive", "hostbased", ""]),
     fields,
 ).map(UserauthRequest.encode)
-responses = st.builds(InfoResponse, st.integers(0, 2), octets).map(InfoResponse.encode)
+responses = st.builds(InfoResponse, st.integers(0, 2), data).map(InfoResponse.encode)
 good_responses = st.just(InfoResponse(1, string(b"42")).encode())
 
 
 def _cut(payloads: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Payloads, some cut short, some with octets behind them."""
+    """Payloads, some cut short, some with bytes behind them."""
     return st.one_of(
         payloads,
         st.tuples(payloads, st.integers(1, 200)).map(lambda p: p[0][: p[1]]),
-        st.tuples(payloads, octets).map(b"".join),
+        st.tuples(payloads, data).map(b"".join),
     )
 
 
@@ -191,14 +191,14 @@ def test_a_server_survives_any_messages(payloads: list[bytes]) -> None:
 answers = st.sampled_from([TryNone(), PASSWORD, KEY, INTERACTIVE])
 numbers = st.sampled_from([51, 52, 53, 60])
 from_server = st.one_of(
-    st.tuples(numbers, octets).map(lambda p: bytes((p[0],)) + p[1]),
+    st.tuples(numbers, data).map(lambda p: bytes((p[0],)) + p[1]),
     st.tuples(st.lists(texts.filter(str.isalnum), max_size=3), truth).map(
         lambda p: b"\x33" + string(",".join(p[0]).encode()) + bytes((p[1],))
     ),
-    st.tuples(octets, octets).map(lambda p: b"\x35" + string(p[0]) + string(p[1])),
-    st.tuples(octets, octets).map(lambda p: b"\x3c" + string(p[0]) + string(p[1])),
+    st.tuples(data, data).map(lambda p: b"\x35" + string(p[0]) + string(p[1])),
+    st.tuples(data, data).map(lambda p: b"\x3c" + string(p[0]) + string(p[1])),
     st.just(b"\x3c" + string(b"ssh-ed25519") + string(ED25519.public.blob)),
-    st.tuples(octets, octets, st.integers(0, 2)).map(
+    st.tuples(data, data, st.integers(0, 2)).map(
         lambda p: b"\x3c" + string(p[0]) + string(p[1]) + string(b"") + bytes((0, 0, 0, p[2]))
         + (string(p[0]) + b"\1") * p[2]
     ),

@@ -1,4 +1,4 @@
-"""The layouts, against octets written by hand from the RFCs."""
+"""The layouts, against bytes written by hand from the RFCs."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ VECTORS: list[tuple[Record, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "octets"), VECTORS, ids=lambda v: type(v).__name__)
-def test_layout(value: Record, octets: bytes) -> None:
-    assert value.encode() == octets
-    assert type(value).decode(memoryview(octets)) == value
+@pytest.mark.parametrize(("value", "data"), VECTORS, ids=lambda v: type(v).__name__)
+def test_layout(value: Record, data: bytes) -> None:
+    assert value.encode() == data
+    assert type(value).decode(memoryview(data)) == value
 
 
 @pytest.mark.parametrize(

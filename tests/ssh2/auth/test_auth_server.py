@@ -213,7 +213,7 @@ def test_names_that_are_not_utf_8_come_through() -> None:
     assert ask.user.encode("utf-8", "surrogateescape") == b"\xff\xfe"
 
 
-def test_signatures_cover_the_octets_of_a_name_that_is_not_utf_8() -> None:
+def test_signatures_cover_the_bytes_of_a_name_that_is_not_utf_8() -> None:
     server = ServerSide()
     user = b"\xff\xfe".decode("utf-8", "surrogateescape")
     server.request("publickey", signed(user=user), user=user)

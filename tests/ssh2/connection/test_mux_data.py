@@ -42,7 +42,7 @@ def pair():
 
 @pytest.fixture
 def small():
-    """Windows of 1,000 octets and messages of at most 300, in both directions."""
+    """Windows of 1,000 bytes and messages of at most 300, in both directions."""
     made = Pair(SMALL)
     made.session()
     return made
@@ -74,7 +74,7 @@ class TestSending:
         assert client.mux.send_data(0, bytes(500)) == 0
         small.pump()
         assert client.happened() == []
-        small.server.mux.credit(0, 250)
+        small.server.mux.adjust_window(0, 250)
         small.pump()
         assert client.happened() == [Writable(0)]
         assert client.mux.send_data(0, bytes(500)) == 250
@@ -82,7 +82,7 @@ class TestSending:
     def test_nobody_who_was_served_in_full_is_told(self, small):
         assert small.client.mux.send_data(0, bytes(1000)) == 1000
         small.pump()
-        small.server.mux.credit(0, 1000)
+        small.server.mux.adjust_window(0, 1000)
         small.pump()
         assert small.client.happened() == []
 
@@ -144,13 +144,13 @@ class TestReceiving:
         assert event == Data(0, b"hello")
         assert event.data.obj is payload.obj
 
-    def test_a_window_is_used_to_its_last_octet_and_no_further(self, small):
+    def test_a_window_is_used_to_its_last_byte_and_no_further(self, small):
         small.server.receive(*[ChannelData(0, bytes(250))] * 4)
         assert len(small.server.happened()) == 4
         with pytest.raises(RemoteProtocolError, match="window has 0"):
             small.server.receive(ChannelData(0, b"x"))
 
-    def test_zero_octets_are_legal_and_nothing(self, small):
+    def test_zero_bytes_are_legal_and_nothing(self, small):
         small.server.receive(*[ChannelData(0, bytes(250))] * 4)
         small.server.happened()
         small.server.receive(ChannelData(0, b""))
@@ -172,11 +172,11 @@ class TestReceiving:
             with pytest.raises(MalformedMessage):
                 pair.client.receive(wrong)
 
-    def test_credit_is_granted_seldom_and_large(self, pair):
+    def test_window_adjust_is_granted_seldom_and_large(self, pair):
         server = pair.server
         for _ in range(32):
             server.receive(ChannelData(0, bytes(32 * KIB)))
-            server.mux.credit(0, 32 * KIB)
+            server.mux.adjust_window(0, 32 * KIB)
         assert server.sent() == [ChannelWindowAdjust(0, 1024 * KIB)]
 
     def test_a_busy_channel_grows_within_the_total_of_all(self):
@@ -189,7 +189,9 @@ class TestReceiving:
             pair.server.mux.now = now
             pair.client.mux.send_data(0, bytes(4000))
             pair.pump()
-            pair.server.mux.credit(0, sum(len(event.data) for event in pair.server.happened()))
+            pair.server.mux.adjust_window(
+                0, sum(len(event.data) for event in pair.server.happened())
+            )
             pair.pump()
         assert pair.client.mux.send_data(0, bytes(9000)) == 2500, "1,000 are the other channel's"
         pair.pump()
@@ -202,7 +204,7 @@ class TestReceiving:
             pair.client.mux.send_data(1, bytes(4000))
             pair.pump()
             came = [event.data for event in pair.server.happened() if isinstance(event, Data)]
-            pair.server.mux.credit(1, sum(map(len, came)))
+            pair.server.mux.adjust_window(1, sum(map(len, came)))
             pair.pump()
         assert pair.client.mux.send_data(1, bytes(9000)) == 2500, "a closed one's are free again"
 
@@ -242,15 +244,15 @@ class TestReceiving:
             pair.server.mux.now = float(second)
             pair.client.mux.send_data(0, bytes(900))
             pair.pump()
-            pair.server.mux.credit(0, 900)
+            pair.server.mux.adjust_window(0, 900)
             pair.pump()
         pair.client.mux.send_data(0, bytes(9000))
         assert sum(len(m.data) for m in pair.client.sent()) <= 1000
 
-    def test_credit_for_more_than_came_is_illegal(self, pair):
+    def test_window_adjust_for_more_than_came_is_illegal(self, pair):
         pair.server.receive(ChannelData(0, b"abc"))
         with pytest.raises(LocalProtocolError, match="3 are unread"):
-            pair.server.mux.credit(0, 4)
+            pair.server.mux.adjust_window(0, 4)
 
     def test_extended_data_nobody_reads_is_dropped_and_credited(self, small):
         small.client.receive(ChannelExtendedData(0, 2, bytes(250)))
@@ -304,7 +306,7 @@ class TestEnds:
 
     def test_no_window_is_opened_after_eof(self, small):
         small.server.receive(ChannelData(0, bytes(300)), ChannelEof(0))
-        small.server.mux.credit(0, 300)
+        small.server.mux.adjust_window(0, 300)
         assert small.server.sent() == []
 
     @pytest.mark.parametrize("first", ["client", "server"])
@@ -368,7 +370,7 @@ class TestEnds:
     def test_the_owner_of_a_closed_channel(self, pair):
         pair.client.receive(ChannelData(0, b"abc"), ChannelClose(0))
         mux = pair.client.mux
-        mux.credit(0, 3)
+        mux.adjust_window(0, 3)
         mux.close_channel(0)
         for call in (
             lambda: mux.send_data(0, b"x"),
@@ -378,9 +380,9 @@ class TestEnds:
             with pytest.raises(LocalProtocolError):
                 call()
 
-    def test_credit_after_our_close_opens_nothing(self, small):
+    def test_window_adjust_after_our_close_opens_nothing(self, small):
         small.client.receive(ChannelData(0, bytes(300)))
         small.client.mux.close_channel(0)
         small.client.sent()
-        small.client.mux.credit(0, 300)
+        small.client.mux.adjust_window(0, 300)
         assert small.client.sent() == []

@@ -69,7 +69,7 @@ class Owner:
                     self.opening.remove(channel)
                 case Data(channel=channel, data=data):
                     assert 0 < len(data) <= LIMITS.packet_data
-                    self.open[channel]["in"] += [("octet", octet) for octet in bytes(data)]
+                    self.open[channel]["in"] += [("byte", byte) for byte in bytes(data)]
                     self.unread[channel] += len(data)
                     assert self.unread[channel] <= LIMITS.window_maximum
                 case EofReceived(channel=channel):
@@ -174,7 +174,7 @@ class Channels(RuleBasedStateMachine):
         if number is None:
             return
         taken = owner.end.mux.send_data(number, data)
-        owner.open[number]["out"] += [("octet", octet) for octet in data[:taken]]
+        owner.open[number]["out"] += [("byte", byte) for byte in data[:taken]]
         if taken < len(data):
             owner.blocked.add(number)
         else:
@@ -186,9 +186,9 @@ class Channels(RuleBasedStateMachine):
         numbers = [n for n in owner.open if owner.unread[n]]
         if numbers:
             number = numbers[pick % len(numbers)]
-            octets = 1 + pick % owner.unread[number]
-            owner.unread[number] -= octets
-            owner.end.mux.credit(number, octets)
+            count = 1 + pick % owner.unread[number]
+            owner.unread[number] -= count
+            owner.end.mux.adjust_window(number, count)
 
     @rule(side=sides, pick=picks)
     def send_eof(self, side, pick):
@@ -252,7 +252,7 @@ class Channels(RuleBasedStateMachine):
             self.arrive()
         for owner in self.owners:
             for number in owner.open:
-                owner.end.mux.credit(number, owner.unread.pop(number, 0))
+                owner.end.mux.adjust_window(number, owner.unread.pop(number, 0))
         self.arrive()
         for owner in self.owners:
             assert not owner.opening

@@ -207,7 +207,7 @@ class TestSession:
             pair.server.answer(ask)
         assert pair.server.sent() == [ChannelSuccess(0)] * 3 + [ChannelFailure(0)] * 2
 
-    def test_the_environment_is_bounded_in_octets(self):
+    def test_the_environment_is_bounded_in_bytes(self):
         pair = Pair(replace(DEFAULT_LIMITS, environment_octets=10))
         pair.session()
         for value, asked in (("x" * 5, 1), ("ü", 0), ("x", 1), ("", 0)):

@@ -15,9 +15,9 @@ from nacre.ssh2.connection.window import ReceiveWindow, SendWindow
 PLENTY = 1 << 40
 
 
-def take(window, octets):
-    assert octets <= window.left
-    window.left -= octets
+def take(window, count):
+    assert count <= window.left
+    window.left -= count
 
 
 class TestSendWindow:
@@ -68,12 +68,12 @@ class TestReceiveWindow:
         window.consume(1)
         assert window.adjust(9.0, PLENTY) == 2 * MIB
 
-    @pytest.mark.parametrize("octets", [-1, 11])
-    def test_credit_for_what_is_not_unread_is_illegal(self, octets):
+    @pytest.mark.parametrize("count", [-1, 11])
+    def test_window_adjust_for_what_is_not_unread_is_illegal(self, count):
         window = ReceiveWindow(1000, 1000)
         take(window, 10)
         with pytest.raises(LocalProtocolError, match="10 are unread"):
-            window.consume(octets)
+            window.consume(count)
 
     def test_the_smallest_window_works(self):
         window = ReceiveWindow(1, 1)
@@ -82,14 +82,14 @@ class TestReceiveWindow:
             window.consume(1)
             assert window.adjust(0.0, PLENTY) == 1
 
-    def move(self, window, octets, now, spare=PLENTY):
+    def move(self, window, count, now, spare=PLENTY):
         granted = 0
-        while octets:
-            part = min(octets, window.left, window.step)
+        while count:
+            part = min(count, window.left, window.step)
             take(window, part)
             window.consume(part)
             granted += window.adjust(now, spare)
-            octets -= part
+            count -= part
         return granted
 
     def test_a_window_used_up_within_a_second_doubles(self):
@@ -255,7 +255,7 @@ class Path:
             self.grants.append((self.now + self.one_way, grant))
 
     def run(self, until):
-        """Move the clock to ``until``; returns octets delivered meanwhile."""
+        """Move the clock to ``until``; returns bytes delivered meanwhile."""
         before = self.delivered
         while True:
             self._send()

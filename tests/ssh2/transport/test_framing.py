@@ -37,8 +37,8 @@ def sealed(sealer: Sealer, *payloads: bytes) -> bytearray:
     return wire
 
 
-def drain(inbox: Inbox, octets: bytes) -> list[bytes]:
-    inbox.feed(octets)
+def drain(inbox: Inbox, data: bytes) -> list[bytes]:
+    inbox.feed(data)
     got = []
     while (payload := inbox.next()) is not None:
         got.append(bytes(payload))
@@ -58,13 +58,13 @@ def test_any_split_gives_the_same_payloads(cipher: str, cuts: list[int]) -> None
         got += drain(inbox, bytes(wire[start:end]))
     assert got == PAYLOADS
     assert inbox.packets == len(PAYLOADS)
-    assert inbox.octets == sum(map(len, PAYLOADS))
+    assert inbox.payload_bytes == sum(map(len, PAYLOADS))
 
 
-def test_one_octet_at_a_time() -> None:
+def test_one_byte_at_a_time() -> None:
     wire = sealed(PlainSealer(os.urandom), *PAYLOADS)
     inbox = Inbox(PlainOpener(1 << 18), Limits())
-    got = [p for octet in wire for p in drain(inbox, bytes((octet,)))]
+    got = [p for byte in wire for p in drain(inbox, bytes((byte,)))]
     assert got == PAYLOADS
 
 

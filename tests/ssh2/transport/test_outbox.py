@@ -28,7 +28,7 @@ def test_messages_are_counted_and_wait_one_behind_the_other():
         packets.append(bytes(alone.take()))
     assert together.size == len(b"".join(packets))
     assert together.take() == b"".join(packets)
-    assert (together.packets, together.octets, together.size) == (2, 113, 0)
+    assert (together.packets, together.payload_bytes, together.size) == (2, 113, 0)
 
 
 def test_what_waits_stays_when_much_follows():

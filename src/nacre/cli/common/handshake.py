@@ -165,8 +165,8 @@ def agent_path(name: str, tokens: dict[str, str]) -> str | None:
 def _limits(config: ClientConfig) -> Limits:
     limit = config.rekey_limit
     limits = DEFAULT_LIMITS
-    if limit.octets is not None:
-        limits = replace(limits, rekey_bytes=limit.octets)
+    if limit.size is not None:
+        limits = replace(limits, rekey_bytes=limit.size)
     if limit.seconds is not None:
         limits = replace(limits, rekey_seconds=float(limit.seconds))
     return limits

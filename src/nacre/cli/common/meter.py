@@ -27,7 +27,7 @@ class Meter:
         self._dirty = False
 
     def update(self, source: str, done: int, size: int) -> None:
-        """Show what became of a file: told as octets arrive."""
+        """Show what became of a file: told as bytes arrive."""
         if not self.enabled:
             return
         now = time.monotonic()
@@ -65,12 +65,12 @@ class Meter:
         self._dirty = not final
 
 
-def _scaled(octets: float) -> str:
+def _scaled(count: float) -> str:
     unit = 0
-    while octets >= 1000 and unit < len(_UNITS) - 1:
-        octets /= 1024
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count /= 1024
         unit += 1
-    number = f"{octets:4.0f}  " if not unit else f"{octets:6.1f}"
+    number = f"{count:4.0f}  " if not unit else f"{count:6.1f}"
     return number + _UNITS[unit]
 
 

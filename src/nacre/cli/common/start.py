@@ -12,7 +12,7 @@ from typing import NoReturn
 def start(run: Callable[[str, Sequence[str]], int], program: str, words: Sequence[str]) -> NoReturn:
     """Run a program and end with its exit status; ``run`` says when all is :func:`loaded`."""
     # What loads is no garbage: looking for some would take a tenth of the time until the first
-    # octet is sent.
+    # byte is sent.
     gc.disable()
     status = run(program, words)
     try:

@@ -24,7 +24,7 @@ class Common:
     """What both programs are told.
 
     :ivar options: ``Keyword=Value`` texts, strongest first.
-    :ivar rate: octets per second, or None.
+    :ivar rate: bytes per second, or None.
     :ivar others: the options that are not shared, in order: letter and value.
     :ivar words: what is no option.
     """

@@ -88,10 +88,10 @@ class Receiver:
             self._close()
 
     async def _send(self) -> None:
-        if octets := self._sink.data_to_send():
+        if data := self._sink.data_to_send():
             # A source that is gone hears no answer; what it sent before is still taken.
             with contextlib.suppress(StreamClosed):
-                await self._process.stdin.write(octets)
+                await self._process.stdin.write(data)
 
     async def _take(self, event: object, target: str, *, into: bool) -> None:
         if isinstance(event, memoryview):

@@ -47,7 +47,7 @@ class ScpSettings:
 
     :ivar legacy: ``-O``: the scp protocol, not SFTP.
     :ivar direct: ``-R``: from one remote host straight to the other.
-    :ivar rate: octets per second, or None.
+    :ivar rate: bytes per second, or None.
     :ivar server: ``-D``: a program of this machine that serves SFTP, in place of every host.
     """
 

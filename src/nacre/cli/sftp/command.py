@@ -85,7 +85,7 @@ def _plan(common: Common) -> _Plan:
             plan.batch = said
             common.options.append("BatchMode=yes")
         elif letter == "B":
-            plan.read_size = number("-B", said, "a size in octets")
+            plan.read_size = number("-B", said, "a size in bytes")
         elif letter == "R":
             plan.requests = number("-R", said, "a number of requests")
         elif letter == "D":

@@ -89,9 +89,9 @@ def _long(
     return f"{mode}   ? {shown_user:<8} {shown_group:<8} {size:>8} {shown} {name}"
 
 
-def scaled(octets: int) -> str:
+def scaled(count: int) -> str:
     """Return a size with a unit, in powers of 1024: ``3B``, ``4.0K``, ``22.4M``, ``252G``."""
-    size: float = octets
+    size: float = count
     for unit in "BKMGTP":
         if size < 1000 or unit == "P":
             break

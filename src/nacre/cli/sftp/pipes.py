@@ -53,7 +53,7 @@ class _Pipes:
         except OSError as error:
             raise ConnectionLost("the SFTP server reads no more") from error
 
-    def credit(self, octets: int) -> None:
+    def adjust_window(self, count: int) -> None:
         """There is no window to open."""
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ _LINE_ENDS = (b"\r", b"\n")
 class Escapes:
     """Finds escapes in what is typed.
 
-    :param character: the escape character, one octet.
+    :param character: the escape character, one byte.
     """
 
     def __init__(self, character: bytes) -> None:
@@ -35,8 +35,8 @@ class Escapes:
         """Return what to send and what to do, in order. Unknown escapes are sent as typed."""
         found: list[bytes | Escape] = []
         plain = bytearray()
-        for octet in typed:
-            character = bytes((octet,))
+        for byte in typed:
+            character = bytes((byte,))
             if self._pending:
                 self._pending = False
                 if escape := _BY_CHARACTER.get(character):

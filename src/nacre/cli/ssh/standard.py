@@ -20,10 +20,10 @@ from nacre.aio.stream import write_chunks
 from nacre.wire.codec import Buffer
 
 READ = 1024 * 1024
-"""Octets read at a time: a filled pipe gives as many."""
+"""Bytes read at a time: a filled pipe gives as many."""
 
 FILE_READ = 512 * 1024
-"""Octets of a file read at a time: as many as are sealed at a time, while the processor's cache
+"""Bytes of a file read at a time: as many as are sealed at a time, while the processor's cache
 holds them."""
 
 _FASTER_PIPE = 1024 * 1024

@@ -25,8 +25,8 @@ def size(descriptor: int) -> Size:
 
     :raises OSError: ``descriptor`` is no terminal.
     """
-    octets = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
-    rows, columns, width, height = struct.unpack("HHHH", octets)
+    data = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
+    rows, columns, width, height = struct.unpack("HHHH", data)
     return Size(columns or 80, rows or 24, width, height)
 
 

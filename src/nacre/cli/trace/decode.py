@@ -150,8 +150,8 @@ def _value(name: str, value: Any) -> Any:
     return value
 
 
-def _size(octets: bytes) -> str:
-    return f"<{len(octets)} octets>"
+def _size(data: bytes) -> str:
+    return f"<{len(data)} bytes>"
 
 
 def _key(blob: bytes) -> str:
@@ -175,25 +175,25 @@ def _userauth(request: auth.UserauthRequest) -> dict[str, Any]:
     return _FIELDS.get(request.method, _unknown_fields)(request.fields)
 
 
-def _publickey(octets: bytes) -> dict[str, Any]:
-    signed = WireReader(octets).boolean()
+def _publickey(data: bytes) -> dict[str, Any]:
+    signed = WireReader(data).boolean()
     kind = auth.PublicKeyRequest if signed else auth.PublicKeyQuery
-    return show(kind.decode(octets))
+    return show(kind.decode(data))
 
 
-def _password(octets: bytes) -> dict[str, Any]:
-    change = WireReader(octets).boolean()
+def _password(data: bytes) -> dict[str, Any]:
+    change = WireReader(data).boolean()
     return {"change": change, "password": HIDDEN} | ({"new": HIDDEN} if change else {})
 
 
-def _unknown_fields(octets: bytes) -> dict[str, Any]:
-    return {"fields": HIDDEN} if octets else {}
+def _unknown_fields(data: bytes) -> dict[str, Any]:
+    return {"fields": HIDDEN} if data else {}
 
 
 _FIELDS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     "publickey": _publickey,
     "password": _password,
-    "keyboard-interactive": lambda octets: show(auth.InteractiveRequest.decode(octets)),
+    "keyboard-interactive": lambda data: show(auth.InteractiveRequest.decode(data)),
 }
 
 

@@ -22,11 +22,11 @@ class SSH1Decoder:
         try:
             name = SSH1Msg(number).name
         except ValueError:
-            return Decoded(number, f"SSH_MSG_{number}", {"data": f"<{len(payload) - 1} octets>"})
+            return Decoded(number, f"SSH_MSG_{number}", {"data": f"<{len(payload) - 1} bytes>"})
         name = f"SSH_{name}" if name[1:5] == "MSG_" else f"SSH_MSG_{name}"
         kind = msg.MESSAGES.get(number)
         if kind is None:
-            return Decoded(number, name, {"data": f"<{len(payload) - 1} octets>"})
+            return Decoded(number, name, {"data": f"<{len(payload) - 1} bytes>"})
         try:
             message = kind.decode(payload)
         except MalformedMessage as error:

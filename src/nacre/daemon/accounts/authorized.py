@@ -79,7 +79,7 @@ def _read(path: Path, account: Account) -> bytes | None:
     finally:
         os.close(descriptor)
     if len(text) > _MAXIMUM:
-        raise AccountError(f"{path} is not used: it has more than {_MAXIMUM} octets")
+        raise AccountError(f"{path} is not used: it has more than {_MAXIMUM} bytes")
     return text
 
 

@@ -237,7 +237,7 @@ class UserStore:
 
     @property
     def secret(self) -> bytes:
-        """32 octets that only this store knows; they never change."""
+        """32 bytes that only this store knows; they never change."""
         with self._reading() as connection:
             chosen = select(_SETTINGS.c.value).where(_SETTINGS.c.name == "secret")
             return bytes(connection.execute(chosen).scalar_one())

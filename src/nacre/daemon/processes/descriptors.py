@@ -19,16 +19,16 @@ from nacre.limits import KIB, MIB
 from nacre.wire.codec import Buffer
 
 SOME = 64 * KIB
-"""Octets read at first: as many as a pipe holds, unless it is told to hold more."""
+"""Bytes read at first: as many as a pipe holds, unless it is told to hold more."""
 
 CHUNK = 256 * KIB
-"""Octets read at a time where there is much."""
+"""Bytes read at a time where there is much."""
 
 GIVEN = 1 * MIB
-"""Octets given to a process at a time: all that one read of the connection brought."""
+"""Bytes given to a process at a time: all that one read of the connection brought."""
 
 TURN = 1 * MIB
-"""Octets one pump moves before other tasks get their turn."""
+"""Bytes one pump moves before other tasks get their turn."""
 
 _PIPE_BULK = 1 * MIB
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
@@ -54,7 +54,7 @@ class Descriptor:
         self.waiting = False
 
     def read(self) -> Buffer | None:
-        """Return what there is, at most ``CHUNK`` octets: None when nothing is, b"" at the end.
+        """Return what there is, at most ``CHUNK`` bytes: None when nothing is, b"" at the end.
 
         The next call may write over it.
         """
@@ -177,7 +177,7 @@ async def pump_out(source: Descriptor, sink: Writer, data: Buffer | None = None)
 
 
 class ProgramOutput:
-    """What a process prints on one stream. No task is at work before the first octet is there.
+    """What a process prints on one stream. No task is at work before the first byte is there.
 
     Most commands print on one stream, or on none.
     """

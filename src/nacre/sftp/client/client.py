@@ -39,13 +39,13 @@ _FLAGS = {
 
 
 def text_of(path: Path) -> str:
-    """Return a remote path as text; octets that are no UTF-8 are surrogate escapes."""
+    """Return a remote path as text; bytes that are no UTF-8 are surrogate escapes."""
     plain = os.fspath(path)
     return plain if isinstance(plain, str) else plain.decode("utf-8", "surrogateescape")
 
 
 def bytes_of(path: str) -> bytes:
-    """Return the octets of a remote path."""
+    """Return the bytes of a remote path."""
     return path.encode("utf-8", "surrogateescape")
 
 
@@ -132,7 +132,7 @@ class SFTPClient(Copies):
         return stat.S_ISLNK(await self._mode(path, follow=False) or 0)
 
     async def getsize(self, path: Path) -> int:
-        """Return a file's size in octets."""
+        """Return a file's size in bytes."""
         return (await self.stat(path)).st_size
 
     async def getmtime(self, path: Path) -> float:
@@ -300,7 +300,7 @@ class SFTPClient(Copies):
         await self._set(path, Attributes(atime=int(atime), mtime=int(mtime)), follow_symlinks)
 
     async def truncate(self, path: Path, length: int) -> None:
-        """Make a file ``length`` octets long."""
+        """Make a file ``length`` bytes long."""
         await self._set(path, Attributes(size=length), True)
 
     async def _set(self, path: Path, attributes: Attributes, follow: bool) -> None:
@@ -376,7 +376,7 @@ class SFTPClient(Copies):
         )
 
     async def read_bytes(self, path: Path) -> bytes:
-        """Return a file's octets."""
+        """Return a file's bytes."""
         async with await self._open_binary(path, "rb", None) as file:
             return await file.read()
 
@@ -463,7 +463,7 @@ async def open_sftp_over(
     read_size: int | None = None,
     window: int | None = None,
 ) -> SFTPClient:
-    """Start an SFTP session over any line, whose octets ``session`` is fed."""
+    """Start an SFTP session over any line, whose bytes ``session`` is fed."""
     try:
         await session.begin(line, read_size=read_size, window=window)
     except BaseException:

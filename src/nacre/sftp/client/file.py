@@ -21,10 +21,10 @@ from nacre.sftp.protocol.extensions import FSync
 from nacre.wire.codec import Buffer
 
 _FIRST_READ = 32 * KIB
-"""Octets asked for where a file is read for the first time, or after a seek."""
+"""Bytes asked for where a file is read for the first time, or after a seek."""
 
 _AHEAD = 8 * MIB
-"""Octets asked for before they are read, and written before that is confirmed, at most."""
+"""Bytes asked for before they are read, and written before that is confirmed, at most."""
 
 
 class SFTPFile:
@@ -77,7 +77,7 @@ class SFTPFile:
     # --- reading ---
 
     async def read(self, n: int | None = -1) -> bytes:
-        """Return ``n`` octets, or what there is up to the end; all with -1.
+        """Return ``n`` bytes, or what there is up to the end; all with -1.
 
         :raises SFTPError: the server can't read it.
         """
@@ -91,7 +91,7 @@ class SFTPFile:
         return b"".join(parts)
 
     async def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Fill ``buffer``; return how many octets there were."""
+        """Fill ``buffer``; return how many bytes there were."""
         view = memoryview(buffer).cast("B")
         done = 0
         while done < len(view) and await self._has_chunk():
@@ -102,7 +102,7 @@ class SFTPFile:
         return done
 
     async def readline(self, limit: int = -1) -> bytes:
-        """Return a line with its LF, or what there is up to the end, or ``limit`` octets of it."""
+        """Return a line with its LF, or what there is up to the end, or ``limit`` bytes of it."""
         parts: list[bytes] = []
         left = limit
         while left and await self._has_chunk():
@@ -128,9 +128,9 @@ class SFTPFile:
             return line
         raise StopAsyncIteration
 
-    def _advance(self, octets: int) -> None:
-        self._chunk = self._chunk[octets:]
-        self._position += octets
+    def _advance(self, count: int) -> None:
+        self._chunk = self._chunk[count:]
+        self._position += count
 
     async def _has_chunk(self) -> bool:
         """Have something at hand to read; False is the end of the file."""
@@ -177,7 +177,7 @@ class SFTPFile:
 
     @property
     def _held(self) -> int:
-        """Octets at hand behind the position."""
+        """Bytes at hand behind the position."""
         return len(self._chunk) + sum(map(len, self._chunks))
 
     def _forget(self) -> None:
@@ -302,7 +302,7 @@ class SFTPFile:
         return offset
 
     async def truncate(self, size: int | None = None) -> int:
-        """Make the file ``size`` octets long, by default up to the position."""
+        """Make the file ``size`` bytes long, by default up to the position."""
         await self.flush()
         self._forget()
         size = self._position if size is None else size
@@ -419,7 +419,7 @@ class SFTPTextFile:
         await self.buffer.flush()
 
     async def seek(self, offset: int) -> int:
-        """Go to an octet's position, where a character begins."""
+        """Go to an byte's position, where a character begins."""
         self._rewind()
         return await self.buffer.seek(offset)
 

@@ -30,7 +30,7 @@ _LEAST_READ = 4096
 
 
 class Mover(Protocol):
-    """Copies the octets of one file."""
+    """Copies the bytes of one file."""
 
     async def move(
         self,
@@ -226,7 +226,7 @@ class _LocalSource:
     """
 
     def __init__(self, path: str, start: int, small: int) -> None:
-        """Name a file; ``small`` is less than so many octets."""
+        """Name a file; ``small`` is less than so many bytes."""
         self._path = path
         self._start = start
         self._small = small
@@ -349,7 +349,7 @@ class Uploader(_Opener):
     def _complete(
         self, handle: bytes, file: _LocalSource, size: int, options: CopyOptions
     ) -> list[asyncio.Future[NacreError | None]]:
-        """Ask for all that the copy needs beside its octets, without waiting for these.
+        """Ask for all that the copy needs beside its bytes, without waiting for these.
 
         A server does what concerns one file in the order it is asked.
         """

@@ -11,7 +11,7 @@ Links: TypeAlias = Literal["follow", "copy", "skip"]
 """What becomes of symbolic links inside trees."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told of a source's path, the octets of it that are transferred, and its size."""
+"""Told of a source's path, the bytes of it that are transferred, and its size."""
 
 
 @value(kw_only=True)
@@ -27,7 +27,7 @@ class CopyOptions:
     :ivar fsync: bring each file to the disk before it counts as copied.
     :ivar links: symbolic links inside trees: ``follow`` copies what they point at, ``copy`` makes
         links, ``skip`` leaves them out.
-    :ivar progress: called as octets arrive.
+    :ivar progress: called as bytes arrive.
     :ivar on_error: told of a file that can't be copied, and the copy goes on; without it the first
         such error ends the copy.
     :ivar on_skip: told of files that are neither regular nor directories, and of skipped links.

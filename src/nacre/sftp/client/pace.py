@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class Pace:
-    """Octets per second, with a tenth of a second's worth at once."""
+    """Bytes per second, with a tenth of a second's worth at once."""
 
     def __init__(self, rate: float) -> None:
-        """Allow ``rate`` octets per second."""
+        """Allow ``rate`` bytes per second."""
         self._rate = rate
         self._free_at = 0.0
 
@@ -15,6 +15,6 @@ class Pace:
         """Return the seconds until something may be sent; 0 is now."""
         return max(0.0, self._free_at - now - 0.1)
 
-    def spend(self, octets: int, now: float) -> None:
-        """Note that ``octets`` were asked for or sent."""
-        self._free_at = max(self._free_at, now) + octets / self._rate
+    def spend(self, count: int, now: float) -> None:
+        """Note that ``count`` were asked for or sent."""
+        self._free_at = max(self._free_at, now) + count / self._rate

@@ -62,10 +62,10 @@ class Place(Protocol):
         """Set permissions and times, where they are given."""
 
     async def digest(self, path: str, size: int) -> bytes:
-        """Return the hash of a file's first ``size`` octets."""
+        """Return the hash of a file's first ``size`` bytes."""
 
     def hashes_itself(self) -> bool:
-        """Whether ``digest`` moves no octets over the network."""
+        """Whether ``digest`` moves no bytes over the network."""
 
 
 class LocalPlace:
@@ -202,7 +202,7 @@ class RemotePlace:
             for chunk in chunks:
                 found.update(chunk)
 
-        await DownloadPump(self.session, handle, write, 0, size, lambda octets: None).run()
+        await DownloadPump(self.session, handle, write, 0, size, lambda data: None).run()
         return found.digest()
 
     def hashes_itself(self) -> bool:

@@ -1,4 +1,4 @@
-"""The octets of one file, between a handle on the server and a descriptor here.
+"""The bytes of one file, between a handle on the server and a descriptor here.
 
 Local files are written in order: what is on the disk is always whole from the file's start on, so
 whatever breaks a transfer off, it can go on at the size.
@@ -19,17 +19,17 @@ from nacre.sftp.protocol.pipeline import ReadAhead, Span, WriteBehind, extents
 from nacre.wire.codec import Buffer
 
 BLOCK = 1 * MIB
-"""Octets that are written to the disk at once, and that one turn of the loop sends."""
+"""Bytes that are written to the disk at once, and that one turn of the loop sends."""
 
 _UNWRITTEN = 8 * MIB
-"""Octets of one file that may wait for the disk."""
+"""Bytes of one file that may wait for the disk."""
 
 _ZEROS = bytearray(256 * 1024)
 _HOLE = 4096
 """Zeros at once that are worth a hole."""
 
 Moved = Callable[[int], None]
-"""Told of octets that were transferred."""
+"""Told of bytes that were transferred."""
 
 
 class _Pump:
@@ -101,9 +101,9 @@ class _Pump:
         if not self._ended.done():
             self.fill()
 
-    def _spend(self, octets: int, now: float) -> None:
+    def _spend(self, count: int, now: float) -> None:
         if self._session.pace is not None:
-            self._session.pace.spend(octets, now)
+            self._session.pace.spend(count, now)
 
 
 class DownloadPump(_Pump):
@@ -123,9 +123,9 @@ class DownloadPump(_Pump):
         *,
         quick: bool = False,
     ) -> None:
-        """Fetch octets from ``start`` to ``end``, or to the file's end.
+        """Fetch bytes from ``start`` to ``end``, or to the file's end.
 
-        :param write: called with octets that follow one another, and their offset.
+        :param write: called with bytes that follow one another, and their offset.
         :param quick: whether ``write`` is quick as a rule; else a thread calls it.
         """
         super().__init__(session, handle, moved)

@@ -26,13 +26,13 @@ Waiter = Callable[[Result], None]
 """Gets what answers a request: a result, an SFTPError, or the error that ended the session."""
 
 HEAD_ROOM = 512
-"""Octets a block has in front of its data: a WRITE's head goes there, and all leaves as one."""
+"""Bytes a block has in front of its data: a WRITE's head goes there, and all leaves as one."""
 
 _CEILING = 32 * MIB
-"""Octets in flight at most: they are memory, here and there."""
+"""Bytes in flight at most: they are memory, here and there."""
 
 _JOINED = 32 * KIB
-"""Octets of small requests that leave together: one packet's worth."""
+"""Bytes of small requests that leave together: one packet's worth."""
 
 _SPARE_BLOCKS = 32
 
@@ -52,8 +52,8 @@ class SFTPSession:
     :ivar client: the protocol's state.
     :ivar window: how much may be in flight, for all transfers of the session.
     :ivar disk: threads for local files.
-    :ivar read_size: octets of one READ.
-    :ivar write_size: octets of one WRITE.
+    :ivar read_size: bytes of one READ.
+    :ivar write_size: bytes of one WRITE.
     :ivar handles: files the server lets a client open at once.
     :ivar error: what ended the session, or None.
     :ivar pace: the rate transfers are held to, or None.
@@ -73,7 +73,7 @@ class SFTPSession:
         self._answered: list[Reply[Any]] = []
         self._queue: deque[memoryview] = deque()
         self._scheduled = False
-        self._uncredited = 0
+        self._consumed = 0
         self._sender: asyncio.Task[None] | None = None
         self._hungry: deque[Pump] = deque()
         self._changed = Gate()
@@ -87,8 +87,8 @@ class SFTPSession:
     ) -> None:
         """Exchange versions, and ask what the server takes.
 
-        :param read_size: octets of a READ and of a WRITE, in place of what the server says.
-        :param window: octets in flight at first, and at most.
+        :param read_size: bytes of a READ and of a WRITE, in place of what the server says.
+        :param window: bytes in flight at first, and at most.
         """
         self._line = line
         self._flush()
@@ -155,7 +155,7 @@ class SFTPSession:
         """Take what the server sent."""
         if self.error is not None:
             return
-        self._uncredited += len(data)
+        self._consumed += len(data)
         if not self._scheduled and self._line is not None:
             self._scheduled = True
             self._line.before_write(self._flush, at_once=True)
@@ -290,7 +290,7 @@ class SFTPSession:
     def write(
         self, handle: bytes, offset: int, block: bytearray, size: int, waiter: Waiter
     ) -> None:
-        """Send ``size`` octets of ``block``, behind its head room, as a WRITE.
+        """Send ``size`` bytes of ``block``, behind its head room, as a WRITE.
 
         The block is the session's from now on. ``waiter`` gets None, or an error.
         """
@@ -302,7 +302,7 @@ class SFTPSession:
         start = HEAD_ROOM - len(head)
         block[start:HEAD_ROOM] = head
         self._queue.append(memoryview(block)[start:end])
-        # At once: the cipher finds the octets in the processor's cache, and the block is free.
+        # At once: the cipher finds the bytes in the processor's cache, and the block is free.
         self._send_now()
 
     @property
@@ -318,7 +318,7 @@ class SFTPSession:
     # --- blocks ---
 
     def take_block(self) -> bytearray:
-        """Return memory for a WRITE: head room, then as many octets as one takes."""
+        """Return memory for a WRITE: head room, then as many bytes as one takes."""
         return self._blocks.pop() if self._blocks else bytearray(HEAD_ROOM + self.write_size)
 
     def give_block(self, block: bytearray) -> None:
@@ -384,9 +384,9 @@ class SFTPSession:
         if self._answered:
             self._go_on()
         self._scheduled = False
-        if self._uncredited and self.error is None and self._line is not None:
-            octets, self._uncredited = self._uncredited, 0
-            self._line.credit(octets)
+        if self._consumed and self.error is None and self._line is not None:
+            data, self._consumed = self._consumed, 0
+            self._line.adjust_window(data)
         self._take_output()
         self._send_now()
 

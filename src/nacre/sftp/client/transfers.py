@@ -189,9 +189,9 @@ class Transfer:
         if progress is not None:
             progress(source, done, size)
 
-        def moved(octets: int) -> None:
+        def moved(count: int) -> None:
             nonlocal done
-            done += octets
+            done += count
             if progress is not None:
                 progress(source, done, size)
 

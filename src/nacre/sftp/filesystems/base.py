@@ -10,7 +10,7 @@
             return Report(path)
 
 Whatever is not implemented is answered OP_UNSUPPORTED. Failures are ``OSError``: their ``errno``
-is what the client learns. Paths come as the client sent them, relative or absolute: octets that are
+is what the client learns. Paths come as the client sent them, relative or absolute: bytes that are
 no UTF-8 are surrogate escapes. This module imports little: processes of their own start with it.
 """
 
@@ -42,7 +42,7 @@ class Upload:
     """A file that a client had open for writing, now that it is closed.
 
     :ivar path: as the client named it.
-    :ivar size: octets the file has now.
+    :ivar size: bytes the file has now.
     :ivar complete: the client closed it, and no write failed. Otherwise the session broke off, or
         the storage did.
     """
@@ -66,7 +66,7 @@ class File:
     vectors: ClassVar[bool] = False
 
     def pread(self, size: int, offset: int) -> Maybe[Buffer]:
-        """Return at most ``size`` octets; none at all are the end of the file."""
+        """Return at most ``size`` bytes; none at all are the end of the file."""
         raise unsupported()
 
     def pwrite(self, data: Buffer, offset: int) -> Maybe[None]:
@@ -74,7 +74,7 @@ class File:
         raise unsupported()
 
     def preadv(self, buffers: Sequence[memoryview], offset: int, *, wait: bool = True) -> int:
-        """Fill ``buffers`` one after the other; fewer octets than fit are the end of the file.
+        """Fill ``buffers`` one after the other; fewer bytes than fit are the end of the file.
 
         :param wait: when False, raise BlockingIOError rather than wait for a disk, as far as that
             can be told. Only a ``prompt`` filesystem's files are asked so.

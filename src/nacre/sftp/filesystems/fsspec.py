@@ -21,7 +21,7 @@ from nacre.sftp.protocol.paths import join, normalise
 from nacre.wire.codec import Buffer
 
 _SPOOLED = 8 * MIB
-"""Octets of a file to be uploaded that are kept in memory; the rest is on the disk."""
+"""Bytes of a file to be uploaded that are kept in memory; the rest is on the disk."""
 
 
 def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesystem:
@@ -219,7 +219,7 @@ class _ReadFile(File):
 
 
 class _StreamedFile(File):
-    """A file on its way to the storage: what comes is sent on, in the order of its octets."""
+    """A file on its way to the storage: what comes is sent on, in the order of its bytes."""
 
     def __init__(self, storage: Any, path: str) -> None:
         self._file = storage.open(path, "wb")

@@ -82,7 +82,7 @@ class LocalFile(File):
             left = _behind(left, count)
 
     def copy_from(self, source: LocalFile, start: int, length: int, offset: int) -> int:
-        """Copy from another file, by the system where it can; return how many octets."""
+        """Copy from another file, by the system where it can; return how many bytes."""
         try:
             return os.copy_file_range(source._number, self._number, length, start, offset)
         except OSError as error:
@@ -319,9 +319,9 @@ class LocalFilesystem(Filesystem):
 
     def symlink(self, target: str, link: str) -> None:
         """See :meth:`nacre.Filesystem.symlink`."""
-        octets = encoded(target)
+        data = encoded(target)
         with self._walker.place(link) as place:
-            os.symlink(octets, place.name, dir_fd=place.directory)
+            os.symlink(data, place.name, dir_fd=place.directory)
 
     def readlink(self, path: str) -> str:
         """See :meth:`nacre.Filesystem.readlink`."""
@@ -428,7 +428,7 @@ def _check_offset(offset: int) -> None:
 
 
 def _behind(buffers: Sequence[memoryview], count: int) -> list[memoryview]:
-    """Return what is left of ``buffers`` behind ``count`` octets."""
+    """Return what is left of ``buffers`` behind ``count`` bytes."""
     left = list(buffers)
     while left and count >= len(left[0]):
         count -= len(left.pop(0))

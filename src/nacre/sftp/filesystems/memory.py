@@ -23,7 +23,7 @@ _BLOCK = 4096
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """What a name stands for: a file's octets, a directory's names, or a link's target."""
+    """What a name stands for: a file's bytes, a directory's names, or a link's target."""
 
     mode: int
     data: bytearray = field(default_factory=bytearray)
@@ -60,7 +60,7 @@ class MemoryFilesystem(Filesystem):
     blocking = False
 
     def __init__(self, *, size: int = 256 * MIB, read_only: bool = False) -> None:
-        """Begin empty; ``size`` is how many octets all files may have together."""
+        """Begin empty; ``size`` is how many bytes all files may have together."""
         self.read_only = read_only
         self._root = _Node(stat.S_IFDIR | 0o755)
         self._size = size
@@ -136,10 +136,10 @@ class MemoryFilesystem(Filesystem):
             raise failure(errno.EEXIST)
         names[name] = node
 
-    def _take(self, octets: int) -> None:
-        if octets > self._left:
+    def _take(self, count: int) -> None:
+        if count > self._left:
             raise failure(errno.ENOSPC)
-        self._left -= octets
+        self._left -= count
 
     # --- the interface ---
 
@@ -206,7 +206,7 @@ class MemoryFilesystem(Filesystem):
         node.touch()
 
     def write(self, node: _Node, data: Buffer, offset: int) -> None:
-        """Write into a file's octets, with zeros in front where there are none yet."""
+        """Write into a file's bytes, with zeros in front where there are none yet."""
         end = offset + len(data)
         self._take(max(0, end - len(node.data)))
         if offset > len(node.data):

@@ -18,7 +18,7 @@ _STEPS = 8192
 """Names in one walk, those of links included."""
 
 _PATH = 4096
-"""Octets of a path, as Linux has it."""
+"""Bytes of a path, as Linux has it."""
 
 _NO_NUMBER = (-1, -1)
 
@@ -32,16 +32,16 @@ def failure(number: int) -> OSError:
 
 
 def encoded(path: str) -> bytes:
-    """Return a path's octets.
+    """Return a path's bytes.
 
     :raises OSError: no system has such a path.
     """
     if "\0" in path:
         raise failure(errno.EINVAL)
-    octets = path.encode("utf-8", "surrogateescape")
-    if len(octets) > _PATH:
+    data = path.encode("utf-8", "surrogateescape")
+    if len(data) > _PATH:
         raise failure(errno.ENAMETOOLONG)
-    return octets
+    return data
 
 
 class Walker:
@@ -57,12 +57,12 @@ class Walker:
         :param follow: go through a link at the end; what is there then is no link when looked at.
         :raises OSError: a directory on the way is missing, or can't be passed.
         """
-        octets = encoded(path)
-        names = octets.split(b"/")
-        if not octets.startswith(b"/"):
+        data = encoded(path)
+        names = data.split(b"/")
+        if not data.startswith(b"/"):
             names = [*self._base, *names]
         # What ends in a slash is a directory: through a link, if there is one.
-        follow = follow or octets.endswith((b"/", b"/."))
+        follow = follow or data.endswith((b"/", b"/."))
         try:
             return self._walk(names, follow, numbered=b".." in names)
         except _NumbersNeeded:

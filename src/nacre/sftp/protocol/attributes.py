@@ -50,13 +50,13 @@ class _Fields(NamedTuple):
 class Attributes(_Fields):
     """What is known of a file, or is to be set; None is left out. A tuple, as ``stat`` gives one.
 
-    :ivar size: octets.
+    :ivar size: bytes.
     :ivar uid: numeric owner; goes with ``gid``.
     :ivar gid: numeric group; goes with ``uid``.
     :ivar permissions: ``st_mode``: permission bits, and the file's type in what a server sends.
     :ivar atime: seconds since 1970 of the last access; goes with ``mtime``.
     :ivar mtime: seconds since 1970 of the last change; goes with ``atime``.
-    :ivar extended: pairs of an extension's name and its octets.
+    :ivar extended: pairs of an extension's name and its bytes.
     :raises ValueError: when one of two that go together is missing.
     """
 
@@ -173,7 +173,7 @@ def _take_extended(reader: WireReader) -> tuple[tuple[str, bytes], ...]:
 class Entry:
     """One file of a directory listing, or the path that REALPATH and READLINK answer.
 
-    :ivar name: the file's name, one component; octets that are no UTF-8 are surrogate escapes.
+    :ivar name: the file's name, one component; bytes that are no UTF-8 are surrogate escapes.
     :ivar longname: a line such as ``ls -l`` prints; only for people to read.
     """
 

@@ -111,7 +111,7 @@ class SFTPClientProtocol:
     def send_read(self, handle: bytes, offset: int, length: int) -> int:
         """Send a READ; its result is a list of ``memoryview``, or None at the end of the file.
 
-        They follow one another, and have 1 to ``length`` octets together.
+        They follow one another, and have 1 to ``length`` bytes together.
 
         :raises LocalProtocolError: as :meth:`send`, or ``length`` is 0 or above the bound.
         """
@@ -226,7 +226,7 @@ class SFTPClientProtocol:
 
 
 def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
-    """Return what DATA holds; some servers say the end of a file by DATA without an octet."""
+    """Return what DATA holds; some servers say the end of a file by DATA without an byte."""
     first = parts[0]
     if len(first) < _DATA.size:
         raise MalformedMessage("DATA without a length")

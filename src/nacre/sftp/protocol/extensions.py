@@ -168,9 +168,9 @@ class LSetStat(StatusRequest):
 class ServerLimits(Record):
     """What a server takes; a number of 0 is one it does not tell.
 
-    :ivar packet: octets of a packet.
-    :ivar read: octets one READ returns.
-    :ivar write: octets one WRITE takes.
+    :ivar packet: bytes of a packet.
+    :ivar read: bytes one READ returns.
+    :ivar write: bytes one WRITE takes.
     :ivar handles: files and directories open at once.
     """
 
@@ -282,7 +282,7 @@ def _names(packed: bytes) -> tuple[str, ...]:
 
 @extension("copy-data")
 class CopyData(StatusRequest):
-    """Copy octets from one open file to another on the server; a length of 0 is all there are."""
+    """Copy bytes from one open file to another on the server; a length of 0 is all there are."""
 
     read_from: FileHandle
     read_offset: U64

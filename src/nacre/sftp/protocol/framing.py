@@ -1,4 +1,4 @@
-"""Packets in a stream: a uint32 length, then as many octets (draft-ietf-secsh-filexfer-02, 3)."""
+"""Packets in a stream: a uint32 length, then as many bytes (draft-ietf-secsh-filexfer-02, 3)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class SFTPInbox:
     Nothing is copied: a packet is handed out where it lies, in as many parts as portions it came
     in. So a portion's memory must not be used again by the caller.
 
-    :ivar left: octets of the portion that have not been looked at.
+    :ivar left: bytes of the portion that have not been looked at.
     """
 
     __slots__ = ("_at", "_bound", "_head", "_missing", "_parts", "_view", "left")
 
     def __init__(self, bound: int) -> None:
-        """Take packets of at most ``bound`` octets, their length field not counted."""
+        """Take packets of at most ``bound`` bytes, their length field not counted."""
         self.left = 0
         self._bound = bound
         self._view = memoryview(b"")
@@ -109,5 +109,5 @@ class SFTPInbox:
 
 
 def joined(parts: list[memoryview]) -> memoryview:
-    """Return octets that came in parts as one."""
+    """Return bytes that came in parts as one."""
     return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))

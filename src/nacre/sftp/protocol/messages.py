@@ -77,7 +77,7 @@ class OpenFlag(IntFlag):
 
 
 class Pieces:
-    """Octets in parts that follow one another: so a large WRITE comes in, and is not joined."""
+    """Bytes in parts that follow one another: so a large WRITE comes in, and is not joined."""
 
     __slots__ = ("_size", "parts")
 
@@ -92,7 +92,7 @@ class Pieces:
         return b"".join(self.parts)
 
 
-Octets: TypeAlias = Annotated[Buffer | Pieces, "string"]
+StringData: TypeAlias = Annotated[Buffer | Pieces, "string"]
 Attrs: TypeAlias = Annotated[Attributes, "attributes"]
 FileHandle: TypeAlias = Annotated[bytes, "string", "file"]
 DirectoryHandle: TypeAlias = Annotated[bytes, "string", "directory"]
@@ -260,7 +260,7 @@ class Close(StatusRequest):
 
 @request(FXP.READ)
 class Read(SFTPRequest["memoryview | None"]):
-    """Read at most ``length`` octets from ``offset`` on; None is the end of the file."""
+    """Read at most ``length`` bytes from ``offset`` on; None is the end of the file."""
 
     ANSWER = FXP.DATA
 
@@ -270,7 +270,7 @@ class Read(SFTPRequest["memoryview | None"]):
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> memoryview | None:
-        """Take the octets."""
+        """Take the bytes."""
         return memoryview(reader.string())
 
 
@@ -280,7 +280,7 @@ class Write(StatusRequest):
 
     handle: FileHandle
     offset: U64
-    data: Octets
+    data: StringData
 
 
 @request(FXP.LSTAT)

@@ -1,4 +1,4 @@
-"""Which octets of a file to ask for next, and how many at once.
+"""Which bytes of a file to ask for next, and how many at once.
 
 ::
 
@@ -26,10 +26,10 @@ from nacre.sftp.protocol.extensions import ServerLimits
 from nacre.value import value
 
 DEFAULT_REQUEST = 32 * KIB
-"""Octets of one READ or WRITE that every server takes (draft-ietf-secsh-filexfer-02, 3)."""
+"""Bytes of one READ or WRITE that every server takes (draft-ietf-secsh-filexfer-02, 3)."""
 
 LARGEST_REQUEST = 255 * KIB
-"""Octets of one READ or WRITE at most, whatever a server announces."""
+"""Bytes of one READ or WRITE at most, whatever a server announces."""
 
 _SMALLEST_REQUEST = 512
 """What a request shrinks to for a server that answers less; then short reads are asked again."""
@@ -38,14 +38,14 @@ _PATIENCE = 1.0
 """Seconds without an answer, at least, before a server counts as stalled."""
 
 _EXPECTED_RATE = 1.25 * 125e6
-"""Octets per second a path counts for until it is measured: 1 Gbit/s, and what the ends hold."""
+"""Bytes per second a path counts for until it is measured: 1 Gbit/s, and what the ends hold."""
 
 _ROUNDS = 10
 """Round trips over which the best rate counts: a pause of the owner's disk is forgotten so."""
 
 
 def request_sizes(limits: ServerLimits | None) -> tuple[int, int]:
-    """Return octets of one READ and of one WRITE, by the answer to ``limits@openssh.com``."""
+    """Return bytes of one READ and of one WRITE, by the answer to ``limits@openssh.com``."""
     if limits is None:
         return DEFAULT_REQUEST, DEFAULT_REQUEST
     return _request_size(limits.read), _request_size(limits.write)
@@ -56,7 +56,7 @@ def _request_size(announced: int) -> int:
 
 
 def extents(start: int, end: int | None) -> Iterator[tuple[int, int | None]]:
-    """Return one extent: all octets from ``start`` to ``end``, or to the file's end."""
+    """Return one extent: all bytes from ``start`` to ``end``, or to the file's end."""
     yield start, end
 
 
@@ -74,7 +74,7 @@ def without_holes(
 
 @value(frozen=False)
 class Span:
-    """A request in flight: ``length`` octets from ``offset`` on.
+    """A request in flight: ``length`` bytes from ``offset`` on.
 
     :ivar sent: when it was given out.
     """
@@ -86,29 +86,29 @@ class Span:
 
     @property
     def end(self) -> int:
-        """The offset behind its last octet."""
+        """The offset behind its last byte."""
         return self.offset + self.length
 
 
 class Window:
-    """How many octets may be in flight: twice the bandwidth times the delay, as measured.
+    """How many bytes may be in flight: twice the bandwidth times the delay, as measured.
 
     It starts at ``floor``, or at what 1 Gbit/s puts on a path whose round trip is known. With twice
     what the path holds, a path that takes more shows it within a round trip: the rate doubles, and
     the window with it. When nothing comes back for long, it halves again and again down to one
     request, and grows back likewise.
 
-    :ivar limit: octets that may be in flight now.
-    :ivar in_flight: octets that are.
-    :ivar ceiling: octets that ever may be.
+    :ivar limit: bytes that may be in flight now.
+    :ivar in_flight: bytes that are.
+    :ivar ceiling: bytes that ever may be.
     :ivar stalled: whether the server has not answered for too long.
     """
 
     def __init__(self, *, floor: int = 2 * MIB, ceiling: int = 64 * MIB) -> None:
         """Measure one path.
 
-        :param floor: octets in flight before anything is measured; OpenSSH's clients keep 2 MiB.
-        :param ceiling: octets in flight at most: 64 MiB fill 1 Gbit/s over 250 ms, twice.
+        :param floor: bytes in flight before anything is measured; OpenSSH's clients keep 2 MiB.
+        :param ceiling: bytes in flight at most: 64 MiB fill 1 Gbit/s over 250 ms, twice.
         """
         self.limit = floor
         self.in_flight = 0
@@ -137,20 +137,20 @@ class Window:
     def _patience(self) -> float:
         return max(_PATIENCE, 4 * self._smooth_delay)
 
-    def fits(self, octets: int) -> bool:
+    def fits(self, count: int) -> bool:
         """Tell whether a request may go out now; one may always be in flight."""
-        return not self.in_flight or self.in_flight + octets <= self.limit
+        return not self.in_flight or self.in_flight + count <= self.limit
 
-    def sent(self, octets: int, now: float) -> None:
+    def sent(self, count: int, now: float) -> None:
         """A request went out."""
         if not self.in_flight:
             self._progress = now
             self._round = now, self._delivered
             self._filling = self.limit >= self._floor
-        self.in_flight += octets
+        self.in_flight += count
 
     def answered(self, asked: int, got: int, sent: float, now: float) -> None:
-        """A request of ``asked`` octets, sent at ``sent``, moved ``got``."""
+        """A request of ``asked`` bytes, sent at ``sent``, moved ``got``."""
         self.in_flight -= asked
         self._delivered += got
         self._progress = now
@@ -172,9 +172,9 @@ class Window:
             wanted = int(2 * max(self._rates) * self._delay)
             self.limit = max(self._low, min(wanted, self.ceiling))
 
-    def forgot(self, octets: int) -> None:
+    def forgot(self, count: int) -> None:
         """A request ended in a way that tells nothing of the path."""
-        self.in_flight -= octets
+        self.in_flight -= count
 
     def tick(self, now: float) -> None:
         """Time has passed: back off from a server that answers nothing."""
@@ -190,11 +190,11 @@ class Window:
 class _Pipeline:
     """Hands out spans, and takes back what has to be asked again: the lowest offset first.
 
-    Beside what is in flight, at most the window's ceiling of octets is done ahead of the first
-    gap, so whoever needs the octets in order holds no more than that.
+    Beside what is in flight, at most the window's ceiling of bytes is done ahead of the first
+    gap, so whoever needs the bytes in order holds no more than that.
 
     :ivar end: where the file turned out to end, or None. What was got from behind it is void.
-    :ivar moved: octets transferred.
+    :ivar moved: bytes transferred.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class _Pipeline:
     ) -> None:
         """Transfer ``extents``: pairs of start and end, in order; an end of None is the file's.
 
-        :param request: octets of one request.
+        :param request: bytes of one request.
         """
         self.end: int | None = None
         self.moved = 0
@@ -344,7 +344,7 @@ class ReadAhead(_Pipeline):
     _last_short = 0
 
     def received(self, span: Span, got: int, now: float) -> bool:
-        """``got`` octets came, at least one; the rest of a short read is asked for again.
+        """``got`` bytes came, at least one; the rest of a short read is asked for again.
 
         Return whether they count: not when they are behind the ``end`` that was found meanwhile.
         """
@@ -365,5 +365,5 @@ class WriteBehind(_Pipeline):
     """
 
     def written(self, span: Span, now: float, length: int | None = None) -> None:
-        """The span was written, or ``length`` octets of it where no more were there to send."""
+        """The span was written, or ``length`` bytes of it where no more were there to send."""
         self._complete(span, span.length if length is None else length, now)

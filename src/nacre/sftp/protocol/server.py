@@ -76,7 +76,7 @@ _UNSENT = 4096
 """Pieces that wait to be sent at which no call is taken: most requests can be answered here."""
 
 DATA_ROOM = _DATA_HEAD.size
-"""Octets in front of a DATA packet's data."""
+"""Bytes in front of a DATA packet's data."""
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class SFTPServerProtocol:
         self._inbox = SFTPInbox(limits.packet)
         self._output: list[Buffer] = []
         self._calls: dict[int, SFTPRequest[Any]] = {}
-        self._octets = 0
+        self._pending_bytes = 0
         self._handles: dict[bytes, _Open] = {}
         self._opening = 0
         self._last_handle = 0
@@ -193,7 +193,7 @@ class SFTPServerProtocol:
     @property
     def _full(self) -> bool:
         limits = self._limits
-        busy = len(self._calls) >= limits.requests or self._octets >= limits.request_octets
+        busy = len(self._calls) >= limits.requests or self._pending_bytes >= limits.request_octets
         return busy or len(self._output) >= _UNSENT
 
     # Requests.
@@ -264,7 +264,7 @@ class SFTPServerProtocol:
             self._reply(number, self._own_limits().encode())
             return None
         self._calls[number] = request
-        self._octets += _cost(request)
+        self._pending_bytes += _cost(request)
         return Call(number, request, files)
 
     def _behind(self, request: SFTPRequest[Any]) -> tuple[object, ...] | None:
@@ -308,7 +308,7 @@ class SFTPServerProtocol:
         self._packet(FXP.HANDLE, number, string(handle))
 
     def send_data(self, number: int, data: Buffer) -> None:
-        """Answer a READ; no octets at all are the end of the file.
+        """Answer a READ; no bytes at all are the end of the file.
 
         ``data`` must stay as it is until it was sent.
 
@@ -328,9 +328,9 @@ class SFTPServerProtocol:
     def send_filled(self, answers: Sequence[tuple[int, int]], buffer: memoryview) -> None:
         """Answer READs by data that lies in ``buffer`` one after the other, with no copy made.
 
-        In front of each there is room of ``DATA_ROOM`` octets, which is filled here.
+        In front of each there is room of ``DATA_ROOM`` bytes, which is filled here.
 
-        :param answers: of each READ its number, and how many octets there are: one at least.
+        :param answers: of each READ its number, and how many bytes there are: one at least.
         :raises LocalProtocolError: they are more than were asked for.
         """
         at = 0
@@ -339,7 +339,7 @@ class SFTPServerProtocol:
             if not 0 < size <= length:
                 raise LocalProtocolError(f"{size} bytes for a READ of {length}")
             del self._calls[number]
-            self._octets -= length
+            self._pending_bytes -= length
             _DATA_HEAD.pack_into(buffer, at, 9 + size, FXP.DATA, number, size)
             at += DATA_ROOM + size
         self._output.append(buffer[:at])
@@ -398,7 +398,7 @@ class SFTPServerProtocol:
     def _finish(self, number: int, *types: type[SFTPRequest[Any]]) -> SFTPRequest[Any]:
         request = self._waiting(number, *types)
         del self._calls[number]
-        self._octets -= _cost(request)
+        self._pending_bytes -= _cost(request)
         if isinstance(request, HandleRequest):
             self._opening -= 1
         return request

@@ -74,7 +74,7 @@ class OpenedFile:
     async def read_into(
         self, buffer: memoryview, lengths: Sequence[int], offset: int, *, wait: bool
     ) -> int:
-        """Read ``lengths`` octets in a row, each behind room for its header; return how many."""
+        """Read ``lengths`` bytes in a row, each behind room for its header; return how many."""
         views, at = [], 0
         for length in lengths:
             views.append(buffer[at + DATA_ROOM : at + DATA_ROOM + length])
@@ -306,7 +306,7 @@ async def _read(fs: Filesystem, request: msg.Read, files: tuple[OpenedFile]) -> 
 
 
 async def pread(file: File, size: int, offset: int) -> Buffer:
-    """Return at most ``size`` octets of a file in memory of their own."""
+    """Return at most ``size`` bytes of a file in memory of their own."""
     if not file.vectors:
         return await settled(file.pread(size, offset))
     buffer = memoryview(bytearray(size))
@@ -523,7 +523,7 @@ _LOOKS = frozenset(
 def in_a_row(calls: Sequence[Call]) -> int:
     """Return how many calls at the front go together: READs or WRITEs that follow one another.
 
-    Their octets, and the READs' headers, are no more than :data:`BLOCK`.
+    Their bytes, and the READs' headers, are no more than :data:`BLOCK`.
     """
     first: Any = calls[0].request
     opened = calls[0].files[0] if calls[0].files else None
@@ -546,7 +546,7 @@ def in_a_row(calls: Sequence[Call]) -> int:
 
 
 async def read_row(calls: Sequence[Call], buffer: memoryview, *, wait: bool = True) -> int:
-    """Read for calls in a row into ``buffer``; return how many octets there are.
+    """Read for calls in a row into ``buffer``; return how many bytes there are.
 
     :raises BlockingIOError: not without ``wait``.
     """
@@ -567,7 +567,7 @@ async def write_row(calls: Sequence[Call]) -> None:
 def answer_row(
     server: SFTPServerProtocol, calls: Sequence[Call], buffer: memoryview, size: int
 ) -> None:
-    """Answer READs in a row, of which ``size`` octets are in ``buffer``."""
+    """Answer READs in a row, of which ``size`` bytes are in ``buffer``."""
     filled, empty = [], []
     for call in calls:
         part = min(size, call.request.length)  # type: ignore[attr-defined]

@@ -74,7 +74,7 @@ TOGETHER = 16
 """Calls of a lane that are carried out in one go."""
 
 TURN = 1 * MIB
-"""Octets that are sent before others have their turn of the loop."""
+"""Bytes that are sent before others have their turn of the loop."""
 
 CLOSING = 30.0
 """Seconds that files have to be closed when the session is over; then the storage hangs."""
@@ -201,7 +201,7 @@ class Service:
             else:
                 break
         if taken:
-            self._line.credit(taken)  # type: ignore[union-attr]
+            self._line.adjust_window(taken)  # type: ignore[union-attr]
 
     def _carry_out(self) -> None:
         """Carry out calls here in their order while none has to wait, and the rest in lanes."""

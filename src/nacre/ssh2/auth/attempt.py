@@ -125,12 +125,12 @@ class MethodRunner(ABC, Generic[Result]):
         """
 
 
-def check_octets(
+def check_length(
     what: str, value: str, limit: int, code: DisconnectCode = DisconnectCode.PROTOCOL_ERROR
 ) -> None:
     """Check the size of a text that came from the peer, without ever repeating it.
 
-    :raises PacketTooLarge: it has more than ``limit`` octets.
+    :raises PacketTooLarge: it has more than ``limit`` bytes.
     """
     if len(value.encode("utf-8", "surrogateescape")) > limit:
-        raise PacketTooLarge(f"{what} has more than {limit} octets", code)
+        raise PacketTooLarge(f"{what} has more than {limit} bytes", code)

@@ -13,7 +13,7 @@ from nacre.protocol.asks import (
     Prompt,
     TryKeyboardInteractive,
 )
-from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps, check_octets
+from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps, check_length
 from nacre.ssh2.auth.messages import InfoPrompt, InfoRequest, InfoResponse, InteractiveRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.auth.texts import shown
@@ -26,7 +26,7 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     """Pass the policy's challenges to the client until the policy says yes or no."""
     limits = attempt.options.limits
     submethods = InteractiveRequest.decode(fields).submethods
-    check_octets("the list of submethods", submethods, limits.name_list)
+    check_length("the list of submethods", submethods, limits.name_list)
     user = attempt.user
     answer = yield AskKeyboardInteractive(user=user, submethods=submethods)
     for _ in range(limits.auth_rounds):
@@ -53,7 +53,7 @@ def _responses(payload: Buffer, count: int, limits: Limits) -> tuple[str, ...]:
         raise RemoteProtocolError(f"{count} prompts got {message.count} responses")
     responses = message.responses()
     for response in responses:
-        check_octets("a response", response, limits.password)
+        check_length("a response", response, limits.password)
     return responses
 
 

@@ -10,7 +10,7 @@ from nacre.protocol.asks import (
     PasswordExpired,
     TryPassword,
 )
-from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps, check_octets
+from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps, check_length
 from nacre.ssh2.auth.messages import PasswordChange, PasswordChangeRequest, PasswordRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.auth.texts import shown
@@ -25,10 +25,10 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     if WireReader(fields).boolean():
         change = PasswordChange.decode(fields)
         password, new = change.old, change.new
-        check_octets("a new password", new, limit)
+        check_length("a new password", new, limit)
     else:
         password = PasswordRequest.decode(fields).password
-    check_octets("a password", password, limit)
+    check_length("a password", password, limit)
     answer = yield AskPassword(user=attempt.user, password=password, new_password=new)
     if isinstance(answer, PasswordExpired):
         return PasswordChangeRequest(answer.prompt, "")

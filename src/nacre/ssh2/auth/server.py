@@ -11,7 +11,7 @@ from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
 from nacre.protocol.requirement import satisfied, useful
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
-from nacre.ssh2.auth.attempt import SERVICE, Attempt, MethodRunner, check_octets
+from nacre.ssh2.auth.attempt import SERVICE, Attempt, MethodRunner, check_length
 from nacre.ssh2.auth.messages import (
     UserauthBanner,
     UserauthFailure,
@@ -75,7 +75,7 @@ class ServerAuth(MethodRunner[bool | Message]):
         self._requests += 1
         if self._requests > limits.auth_requests:
             raise _refusal("too many authentication requests")
-        check_octets(
+        check_length(
             "the user name", request.user, limits.user_name, DisconnectCode.ILLEGAL_USER_NAME
         )
         if request.service != SERVICE:

@@ -63,7 +63,7 @@ class ChannelWindowAdjust(Message):
     """SSH_MSG_CHANNEL_WINDOW_ADJUST (section 5.2)."""
 
     recipient: U32
-    octets: U32
+    bytes_to_add: U32
 
 
 @message(94)

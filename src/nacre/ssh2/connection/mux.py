@@ -66,8 +66,8 @@ class Mux:
     """Phases 4 and 5 of one connection, as :class:`nacre.protocol.engine.ConnectionLayer` says.
 
     Events run ahead of their reader: a channel may be gone here while its last events still wait
-    in the list. ``close_channel`` and ``credit`` of such a channel therefore do nothing; what
-    would send something on it raises :class:`~nacre.errors.LocalProtocolError`.
+    in the list. ``close_channel`` and ``adjust_window`` of such a channel therefore do nothing;
+    whatever would send something on it raises :class:`~nacre.errors.LocalProtocolError`.
 
     :ivar now: the time, in seconds, that windows are measured with; the owner sets it.
     """
@@ -114,7 +114,7 @@ class Mux:
         return channel.number
 
     def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
-        """Send as much of ``data`` as goes now, and return how many octets that was.
+        """Send as much of ``data`` as goes now, and return how many bytes that was.
 
         Nothing goes while a key exchange is on. When less than all went, ``Writable`` follows.
 
@@ -207,14 +207,14 @@ class Mux:
         self._globals.send(token, name, data, want_reply=want_reply)
         return token
 
-    def credit(self, channel: int, octets: int) -> None:
-        """Say that a reader consumed ``octets``, so that the peer may send as many more.
+    def adjust_window(self, channel: int, count: int) -> None:
+        """Say that a reader consumed ``count``, so that the peer may send as many more.
 
         :raises LocalProtocolError: the channel is open, and so many were not unread.
         """
         state = self._channels.get(channel)
         if state is not None and state.state is State.OPEN:
-            self._consume(state, octets)
+            self._consume(state, count)
 
     def _open(self, number: int) -> ChannelState:
         channel = self._channels.get(number)
@@ -414,9 +414,9 @@ class Mux:
         window.left -= size
         return channel
 
-    def _consume(self, channel: ChannelState, octets: int) -> None:
+    def _consume(self, channel: ChannelState, count: int) -> None:
         window = channel.receive
-        window.consume(octets)
+        window.consume(count)
         if window.consumed < window.step or channel.eof_received:
             return
         before = window.size
@@ -431,17 +431,17 @@ class Mux:
             if growth := channel.receive.answered(self.now, spare):
                 self._grant(channel, growth, growth)
 
-    def _grant(self, channel: ChannelState, octets: int, growth: int) -> None:
+    def _grant(self, channel: ChannelState, count: int, growth: int) -> None:
         self._windows += growth
-        send_reply(self._outbox, ChannelWindowAdjust(channel.peer, octets).encode())
+        send_reply(self._outbox, ChannelWindowAdjust(channel.peer, count).encode())
 
     def _on_window_adjust(self, payload: Buffer) -> None:
         try:
-            _, number, octets = _WINDOW_ADJUST.unpack(payload)
+            _, number, data = _WINDOW_ADJUST.unpack(payload)
         except StructError:
             raise MalformedMessage("CHANNEL_WINDOW_ADJUST is cut off, or too long") from None
         channel = self._established(number)
-        channel.send.add(octets)
+        channel.send.add(data)
         self._unblock(channel)
 
     def _unblock(self, channel: ChannelState) -> None:

@@ -39,7 +39,7 @@ _SENT_BY: dict[Role, tuple[type[Request], ...]] = {
 }
 _WITHOUT_REPLY = (*_TOLD[Role.SERVER], *_TOLD[Role.CLIENT], EndOfWrite)
 _OTHER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
-_MODES_OCTETS = 4096
+_MODES_BYTES = 4096
 
 
 class RequestVerdict(Enum):
@@ -89,7 +89,15 @@ class Requests:
     not decided yet counts as one, and its environment and terminal are settled with it.
     """
 
-    __slots__ = ("_limits", "_octets", "_role", "_session", "_started", "_terminal", "_variables")
+    __slots__ = (
+        "_environment_bytes",
+        "_limits",
+        "_role",
+        "_session",
+        "_started",
+        "_terminal",
+        "_variables",
+    )
 
     def __init__(self, role: Role, channel_type: str, limits: Limits) -> None:
         self._role = role
@@ -98,7 +106,7 @@ class Requests:
         self._started = False
         self._terminal = False
         self._variables = 0
-        self._octets = 0
+        self._environment_bytes = 0
 
     def judge(self, request: Request) -> RequestVerdict:
         """Decide who decides on the peer's ``request``; one to ``ASK`` for counts from here on.
@@ -122,7 +130,7 @@ class Requests:
         limits = self._limits
         match request:
             case PtyRequest(term=term, modes=modes):
-                return len(term) <= limits.request_name and len(modes) <= _MODES_OCTETS
+                return len(term) <= limits.request_name and len(modes) <= _MODES_BYTES
             case Exec(command=command):
                 return len(command) <= limits.command
             case Subsystem(name=name) | Signal(name=name) | ExitSignal(name=name):
@@ -145,12 +153,12 @@ class Requests:
         return True
 
     def _note_variable(self, request: Env) -> bool:
-        octets = self._octets + len(request.name.encode("utf-8", "surrogateescape"))
-        octets += len(request.value.encode("utf-8", "surrogateescape"))
-        if self._variables >= self._limits.environment or octets > self._limits.environment_octets:
+        count = self._environment_bytes + len(request.name.encode("utf-8", "surrogateescape"))
+        count += len(request.value.encode("utf-8", "surrogateescape"))
+        if self._variables >= self._limits.environment or count > self._limits.environment_octets:
             return False
         self._variables += 1
-        self._octets = octets
+        self._environment_bytes = count
         return True
 
     def denied(self, request: Request) -> None:

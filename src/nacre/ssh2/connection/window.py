@@ -3,8 +3,8 @@
 How the receive window is kept
 ==============================
 
-The peer may have ``size`` octets under way or unread here: never more, so a reader that stalls
-costs at most ``size`` octets of memory. What the reader consumed is granted again in steps: one
+The peer may have ``size`` bytes under way or unread here: never more, so a reader that stalls
+costs at most ``size`` bytes of memory. What the reader consumed is granted again in steps: one
 WINDOW_ADJUST per step, because each costs a packet on the way back and a wake-up there.
 
 A sender is never stopped by the window while ``size - step`` covers what the path holds
@@ -48,8 +48,8 @@ _GAIN = 1.5  # what comes of a doubling where the window is the limit is twice t
 class SendWindow:
     """What this side may send.
 
-    :ivar left: octets of data the peer still takes.
-    :ivar packet: octets of data in one message: the peer's maximum, within reason. Peers that name
+    :ivar left: bytes of data the peer still takes.
+    :ivar packet: bytes of data in one message: the peer's maximum, within reason. Peers that name
         more than any takes, such as 2**31, get what all really take, 32 KiB.
     """
 
@@ -69,12 +69,12 @@ class SendWindow:
         self.left = window
         self.packet = min(packet, _SEND_PACKET) if packet <= _CREDIBLE_PACKET else _COMMON_PACKET
 
-    def add(self, octets: int) -> None:
+    def add(self, count: int) -> None:
         """Take a WINDOW_ADJUST.
 
         :raises RemoteProtocolError: the window would be above 2**32 - 1.
         """
-        self.left += octets
+        self.left += count
         if self.left >= _WINDOW_END:
             raise RemoteProtocolError("the peer opened a channel's window beyond 2**32 - 1 bytes")
 
@@ -84,9 +84,9 @@ class ReceiveWindow:
 
     At all times ``left + unread + consumed == size``.
 
-    :ivar left: octets the peer may still send.
-    :ivar consumed: octets the reader is done with, and which are not granted again yet.
-    :ivar size: octets that may be under way or unread together.
+    :ivar left: bytes the peer may still send.
+    :ivar consumed: bytes the reader is done with, and which are not granted again yet.
+    :ivar size: bytes that may be under way or unread together.
     """
 
     __slots__ = (
@@ -120,9 +120,9 @@ class ReceiveWindow:
         self._announced = now
 
     def answered(self, now: float, spare: int) -> int:
-        """Return the octets to grant now that the peer has answered; only the first answer counts.
+        """Return the bytes to grant now that the peer has answered; only the first answer counts.
 
-        :param spare: octets by which this window may grow at most.
+        :param spare: bytes by which this window may grow at most.
         """
         if self._announced is None:
             return 0
@@ -131,31 +131,33 @@ class ReceiveWindow:
             return 0
         return self._grow(int(_PATH_RATE * round_trip) - self.size, spare)
 
-    def _grow(self, octets: int, spare: int) -> int:
-        growth = max(0, min(octets, self._maximum - self.size, spare))
+    def _grow(self, count: int, spare: int) -> int:
+        growth = max(0, min(count, self._maximum - self.size, spare))
         self._resize(self.size + growth)
         self.left += growth
         return growth
 
     @property
     def unread(self) -> int:
-        """Octets that came in and wait for the reader."""
+        """Bytes that came in and wait for the reader."""
         return self.size - self.left - self.consumed
 
-    def consume(self, octets: int) -> None:
-        """Note that the reader is done with ``octets``.
+    def consume(self, count: int) -> None:
+        """Note that the reader is done with ``count``.
 
         :raises LocalProtocolError: so many were not unread.
         """
-        if not 0 <= octets <= self.size - self.left - self.consumed:
-            raise LocalProtocolError(f"credit for {octets} bytes where {self.unread} are unread")
-        self.consumed += octets
+        if not 0 <= count <= self.size - self.left - self.consumed:
+            raise LocalProtocolError(
+                f"a window adjust of {count} bytes where {self.unread} are unread"
+            )
+        self.consumed += count
 
     def adjust(self, now: float, spare: int) -> int:
-        """Return the octets to grant now; 0 while less than a step was consumed.
+        """Return the bytes to grant now; 0 while less than a step was consumed.
 
         :param now: seconds, on any clock that begins at 0 or later.
-        :param spare: octets by which this window may grow at most.
+        :param spare: bytes by which this window may grow at most.
         """
         if self.consumed < self.step:
             return 0

@@ -1,4 +1,4 @@
-"""What comes in: octets in any portions, payloads of whole packets out."""
+"""What comes in: bytes in any portions, payloads of whole packets out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Inbox:
     over two calls is put together in memory of this object. ``keep`` must end each call, because
     the caller uses its buffer again; or ``leave``, where he does not.
 
-    :ivar left: octets that came and that no packet was made of yet.
-    :ivar octets: payload octets opened under the present key.
+    :ivar left: bytes that came and that no packet was made of yet.
+    :ivar payload_bytes: payload bytes opened under the present key.
     :ivar packets: packets opened under the present key.
     """
 
     def __init__(self, opener: Opener, limits: Limits) -> None:
         self.left = 0
-        self.octets = 0
+        self.payload_bytes = 0
         self.packets = 0
         self._opener = opener
         self._decompressor: Decompressor | None = None
@@ -45,7 +45,7 @@ class Inbox:
     def rekeyed(self, opener: Opener) -> None:
         """The peer's NEWKEYS came: ``opener`` opens what follows."""
         self._opener = opener
-        self.octets = self.packets = 0
+        self.payload_bytes = self.packets = 0
 
     @property
     def decompresses(self) -> bool:
@@ -57,7 +57,7 @@ class Inbox:
         self._decompressor = decompressor
 
     def feed(self, data: Buffer) -> None:
-        """Take octets; call ``next`` until it returns None or nothing is left, then ``keep``."""
+        """Take bytes; call ``next`` until it returns None or nothing is left, then ``keep``."""
         self._view = memoryview(data)
         self.left += len(data)
         self._at = 0
@@ -83,7 +83,7 @@ class Inbox:
         if payload is None:
             return None
         self.packets += 1
-        self.octets += len(payload)
+        self.payload_bytes += len(payload)
         if self._decompressor is not None:
             return self._decompress(self._decompressor, payload)
         return payload
@@ -116,7 +116,7 @@ class Inbox:
         self._held += rest
 
     def leave(self) -> int:
-        """Forget what no packet was made of yet, and return its octets, the last that came.
+        """Forget what no packet was made of yet, and return its bytes, the last that came.
 
         The caller feeds them again, with what follows behind them.
         """
@@ -149,7 +149,7 @@ class Inbox:
         return payload
 
     def _pull(self, size: int) -> bool:
-        """Move octets from the view until ``size`` are held; False when there are too few."""
+        """Move bytes from the view until ``size`` are held; False when there are too few."""
         missing = size - (len(self._held) - self._held_at)
         if missing > 0:
             moved = self._view[self._at : self._at + missing]

@@ -125,7 +125,7 @@ class NewKeys(Message):
 class KexInitiate(Message):
     """KEXDH_INIT and KEX_ECDH_INIT (RFC 4253 section 8, RFC 5656 section 4).
 
-    One is an mpint and the other a string; on the wire both are a length and octets, and the
+    One is an mpint and the other a string; on the wire both are a length and bytes, and the
     exchange hash takes them as they are.
     """
 

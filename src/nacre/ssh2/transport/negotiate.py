@@ -23,7 +23,7 @@ _KEPT = 16
 """How many different KEXINITs are remembered, of this side and of peers."""
 
 _USUAL = 4096
-"""Octets of the longest that is."""
+"""Bytes of the longest that is."""
 
 _MARKERS = frozenset({*STRICT.values(), *EXT_INFO.values()})
 

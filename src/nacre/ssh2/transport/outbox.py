@@ -13,7 +13,7 @@ from nacre.wire.codec import Buffer
 _FIRST_AUTH_MESSAGE = 50
 _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
 
-# What a message that waits costs beside its octets: replies of one octet must not slip through.
+# What a message that waits costs beside its bytes: replies of one byte must not slip through.
 _HELD_OVERHEAD = 64
 
 _LEAST = 1 * KIB
@@ -27,9 +27,9 @@ class Outbox:
     While a key exchange is on, messages that RFC 4253 section 7.1 forbids meanwhile wait, bounded;
     channel data never waits here: whoever has data asks ``takes_data`` first.
 
-    :ivar size: octets that wait to be taken.
+    :ivar size: bytes that wait to be taken.
     :ivar takes_data: False while a key exchange is on.
-    :ivar octets: plain octets sealed under the present key.
+    :ivar payload_bytes: plain bytes sealed under the present key.
     :ivar packets: packets sealed under the present key.
     """
 
@@ -38,7 +38,7 @@ class Outbox:
     ) -> None:
         self.size = 0
         self.takes_data = False
-        self.octets = 0
+        self.payload_bytes = 0
         self.packets = 0
         self._memory = _NOTHING
         self._sealer = sealer
@@ -47,14 +47,14 @@ class Outbox:
         self._events = events
         self._trace = trace
         self._held: list[bytes] = []
-        self._held_octets = 0
+        self._held_bytes = 0
         self._in_kex = False
 
     def send(self, payload: bytes) -> None:
         """Send a message, or keep it until the key exchange is done."""
         if self._in_kex and payload[0] not in _KEX_MESSAGES:
-            self._held_octets += len(payload) + _HELD_OVERHEAD
-            if self._held_octets > self._limits.kex_held_output:
+            self._held_bytes += len(payload) + _HELD_OVERHEAD
+            if self._held_bytes > self._limits.kex_held_output:
                 raise LocalProtocolError("too many messages wait for the key exchange to end")
             self._held.append(payload)
             return
@@ -66,22 +66,22 @@ class Outbox:
             self._events.append(MessageSeen("out", head + bytes(body)))
         if self._compressor is not None:
             head, body = self._compressor.compress(head + bytes(body)), b""
-        octets = len(head) + len(body)
-        if (needed := self.size + octets + OVERHEAD) > len(self._memory):
+        count = len(head) + len(body)
+        if (needed := self.size + count + OVERHEAD) > len(self._memory):
             self._make_room(needed)
         self.size = self._sealer.seal(head, body, self._memory, self.size)
-        self.octets += octets
+        self.payload_bytes += count
         self.packets += 1
 
     def send_line(self, line: bytes) -> None:
-        """Send octets as they are, before the first packet."""
+        """Send bytes as they are, before the first packet."""
         end = self.size + len(line)
         self._make_room(end)
         self._memory[self.size : end] = line
         self.size = end
 
     def _make_room(self, needed: int) -> None:
-        """Have memory for ``needed`` octets at least, those that wait included."""
+        """Have memory for ``needed`` bytes at least, those that wait included."""
         if needed <= _MUCH:
             larger = memoryview(bytearray(max(_LEAST, 2 * needed)))
         elif needed <= BLOCK:
@@ -99,13 +99,13 @@ class Outbox:
     def rekeyed(self, sealer: Sealer) -> None:
         """Our NEWKEYS was sent: ``sealer`` seals what follows, held messages first."""
         self._sealer = sealer
-        self.octets = self.packets = 0
+        self.payload_bytes = self.packets = 0
 
     def end_kex(self) -> None:
         """The exchange is done on our side: send what was held."""
         self._in_kex = False
         self.takes_data = True
-        held, self._held, self._held_octets = self._held, [], 0
+        held, self._held, self._held_bytes = self._held, [], 0
         for payload in held:
             self.send_parts(payload, b"")
 
