@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run test uppity fuzz check bench profile
+.PHONY: docs help setup run test uppity fuzz check shape bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -33,6 +33,10 @@ check: .venv/dev ## format, lint, types, and who imports whom
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@.venv/bin/python scripts/shape.py
+
+shape: .venv/dev ## print how long files and functions are, and fail where a bound is exceeded
+	@.venv/bin/python scripts/shape.py
 
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs
 	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
