@@ -6,29 +6,21 @@ import asyncio
 import random
 import socket
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from nacre.aio.driver import Driver
 from nacre.aio.versions import PROTOCOLS, server_engines
 from nacre.aio.waiting import Gate, Later, Opening
-from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile, ServerOptions
+from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
 from nacre.protocol.options import algorithms as default_algorithms
-from nacre.server.peer import Log
+from nacre.server.peer import Log, to_logging
 from nacre.server.policy import Policy
-from nacre.server.serving import (
-    FilesystemFactory,
-    Handler,
-    ServerSettings,
-    Serving,
-    to_logging,
-)
-from nacre.server.session import Session
-from nacre.server.startups import MaxStartups, Startups
+from nacre.server.serving import Serving
+from nacre.server.settings import FilesystemFactory, Handler, ReloadOptions, ServerSettings
+from nacre.server.startups import Startups
 
 BACKLOG = 1024
 """Connections the system keeps for us until we take them."""
@@ -41,8 +33,15 @@ class Server:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
+        """Prepare; :meth:`start` listens.
+
+        :raises ConfigurationError: no engine takes these settings.
+        """
         self.closing = False
         self._settings = settings
+        self._engines = server_engines(settings.protocols)
+        # Mistakes are reported here and not when the first client connects.
+        self._engines(settings.options)
         self._listener: asyncio.Server | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._connections: dict[int, Serving] = {}
@@ -102,21 +101,25 @@ class Server:
 
     def _make(self) -> Serving:
         self._last += 1
-        return Serving(self, self._settings, self._last)
+        settings = self._settings
+        return Serving(self, settings, self._engines(settings.options), self._last)
 
     # --- what connections report ---
 
-    def admit(self, connection: Serving) -> bool:
-        """Tell whether one more connection may try to log in; when it may, it counts."""
+    def admit(self, connection: Serving) -> str | None:
+        """Count the connection among those that log in, or return why it may not.
+
+        The reason is logged and shown to the client.
+        """
         self._connections[connection.id] = connection
+        settings = connection.settings
         if self.closing:
-            return False
-        settings, draw = connection.settings, random.random()
-        if not settings.max_startups.admits(settings.startups.waiting, draw):
-            return False
+            return "the server is stopping"
+        if not settings.startup_limit.admits(settings.startups.waiting, random.random()):
+            return "too many connections wait to log in"
         self._waiting.add(connection.id)
         settings.startups.enter()
-        return True
+        return None
 
     def logged_in(self, connection: Serving) -> None:
         """The connection waits no longer."""
@@ -143,49 +146,27 @@ class Server:
 
     # --- public ---
 
-    def reload(
-        self,
-        *,
-        host_keys: Sequence[PrivateKey] | None = None,
-        policy: Policy | None = None,
-        handler: Handler | None = None,
-        sftp: FilesystemFactory | None = None,
-        algorithms: Algorithms | None = None,
-        limits: Limits | None = None,
-        login_grace: float | None = None,
-        max_startups: str | None = None,
-        keepalive: float | None = None,
-        keepalive_count: int | None = None,
-        banner: str | None = None,
-        accept_env: Sequence[str] | None = None,
-    ) -> None:
-        """Change what new connections are told; what is None stays. Open ones go on as they are.
+    def reload(self, **changes: Unpack[ReloadOptions]) -> None:
+        """Change settings for new connections; open ones keep theirs.
 
-        :raises ConfigurationError: a value makes no sense; nothing changed.
+        What is left out or None stays unchanged. The words are those of :func:`nacre.listen`:
+
+        :param host_keys: the server's keys, of different types.
+        :param policy: decides on logins and requests.
+        :param handler: runs a session that was granted.
+        :param sftp: returns the files of a session.
+        :param algorithms: what the server offers.
+        :param limits: the bounds of a connection.
+        :param login_grace: seconds a client has to log in.
+        :param max_startups: how many connections may be logging in.
+        :param keepalive: seconds of silence before a keepalive request.
+        :param keepalive_count: how many of them may stay unanswered.
+        :param banner: text to show before login.
+        :param accept_env: patterns of environment variables that clients may set.
+        :raises ConfigurationError: a value is not possible; then nothing has changed.
         """
-        options: dict[str, Any] = _given(
-            host_keys=None if host_keys is None else tuple(host_keys),
-            algorithms=algorithms,
-            limits=limits,
-        )
-        changes: dict[str, Any] = _given(
-            policy=policy,
-            handler=handler,
-            sftp=sftp,
-            login_grace=login_grace,
-            max_startups=None if max_startups is None else MaxStartups.parse(max_startups),
-            keepalive=keepalive,
-            keepalive_count=keepalive_count,
-            banner=banner,
-            accept_env=None if accept_env is None else tuple(accept_env),
-        )
-        if handler is not None or sftp is not None:
-            old = self._settings
-            changes["serve"] = serving(handler or old.handler, sftp or old.sftp)
-        settings = replace(
-            self._settings, options=replace(self._settings.options, **options), **changes
-        )
-        _check(settings)
+        settings = self._settings.changed(**changes)
+        self._engines(settings.options)  # finds out whether an engine takes them
         self._settings = settings
 
     def close(self, graceful: float = 0.0) -> Later[None]:
@@ -224,33 +205,6 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _given(**values: object) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _check(settings: ServerSettings) -> None:
-    """Find out now, and not at the first connection, whether an engine takes the settings."""
-    if not settings.options.host_keys:
-        raise ConfigurationError(
-            'a server needs a host key: nacre.generate("ssh-ed25519") makes one, to be kept'
-        )
-    settings.engines(settings.options)
-
-
-def serving(handler: Handler | None, sftp: FilesystemFactory | None) -> Handler:
-    """Return what serves a session: its files, or the handler."""
-
-    async def serve(session: Session) -> int | None:
-        if sftp is not None and (session.subsystem == "sftp" or handler is None):
-            from nacre.server.dispatch import serve_files
-
-            return await serve_files(session, sftp(session))
-        assert handler is not None
-        return await handler(session)
-
-    return serve
 
 
 def listen(
@@ -315,32 +269,27 @@ def listen(
     :raises ConfigurationError: a value makes no sense.
     :raises OSError: the address can't be used.
     """
-    options = ServerOptions(
-        algorithms=algorithms or default_algorithms(profile=profile),
-        limits=limits,
-        host_keys=tuple(host_keys),
-        ssh1_ciphers=tuple(ssh1_ciphers or SSH1_CIPHERS),
-    )
     settings = ServerSettings(
-        options=options,
-        engines=server_engines(protocols),
+        host_keys=host_keys,
         policy=policy,
         handler=handler,
         sftp=sftp,
-        serve=serving(handler, sftp),
+        algorithms=algorithms or default_algorithms(profile=profile),
+        protocols=protocols,
+        ssh1_ciphers=ssh1_ciphers or SSH1_CIPHERS,
+        limits=limits,
         login_grace=login_grace,
-        max_startups=MaxStartups.parse(max_startups),
-        startups=startups or Startups(),
+        max_startups=max_startups,
         keepalive=keepalive,
         keepalive_count=keepalive_count,
         banner=banner,
-        accept_env=tuple(accept_env),
+        accept_env=accept_env,
+        startups=startups or Startups(),
         log=log or to_logging,
     )
-    _check(settings)
+    server = Server(settings)
 
     async def start() -> Server:
-        server = Server(settings)
         await server.start(host, port, sock)
         return server
 
