@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
+from collections.abc import Iterable
 
 from nacre.errors import StateError
 from nacre.server.listen import BACKLOG
@@ -48,3 +50,10 @@ def _cannot_listen(host: str, port: int, error: OSError) -> StateError:
 def show(host: str, port: int) -> str:
     """Return ``ADDR:PORT``, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def announce(sockets: Iterable[socket.socket]) -> None:
+    """Print the address of each socket on standard error: the server is ready."""
+    for sock in sockets:
+        host, port = sock.getsockname()[:2]
+        print(f"listening on {show(host, port)}", file=sys.stderr, flush=True)

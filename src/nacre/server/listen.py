@@ -66,8 +66,16 @@ class Server:
         """The connections that are open, in the order in which they came."""
         return tuple(self._connections.values())
 
-    async def start(self, host: str | Sequence[str], port: int, sock: socket.socket | None) -> None:
-        """Listen."""
+    async def start(
+        self,
+        host: str | Sequence[str] = "127.0.0.1",
+        port: int = 0,
+        sock: socket.socket | None = None,
+    ) -> None:
+        """Listen; the parameters are those of :func:`listen`.
+
+        :raises OSError: the address can't be used.
+        """
         loop = asyncio.get_running_loop()
         if sock is None:
             self._listener = await loop.create_server(
