@@ -1,4 +1,4 @@
-"""``nacre.listen``: a server."""
+"""``nacre.listen``: the listening socket, the connections that are open, and how it all ends."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from nacre.server.settings import FilesystemFactory, Handler, ReloadOptions, Ser
 from nacre.server.startups import Startups
 
 BACKLOG = 1024
-"""Connections the system keeps for us until we take them."""
+"""How many connections the system queues until they are accepted."""
 
 
 class Server:
     """A server that listens. ``async with`` closes it at the end.
 
-    :ivar closing: it takes no more connections and sessions.
+    :ivar closing: whether it accepts no more connections and sessions.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -53,17 +53,17 @@ class Server:
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
-        """The addresses and ports it listens on."""
+        """The addresses and ports on which it listens."""
         return self._addresses
 
     @property
     def port(self) -> int:
-        """The first port it listens on."""
+        """The first port on which it listens."""
         return self._addresses[0][1]
 
     @property
     def connections(self) -> tuple[Serving, ...]:
-        """The connections that are open, in the order in which they came."""
+        """The open connections, oldest first."""
         return tuple(self._connections.values())
 
     async def start(
@@ -82,8 +82,8 @@ class Server:
                 self._accept, host, port, backlog=BACKLOG, start_serving=False
             )
         else:
-            # Other processes may take connections from this socket as well. asyncio takes as many
-            # at a time as it is told here: with one, who has nothing else to do gets the next.
+            # Other processes may accept from this socket too. asyncio accepts up to ``backlog``
+            # connections per turn: with 1, an idle process gets the next connection.
             self._listener = await loop.create_server(
                 self._accept, sock=sock, backlog=1, start_serving=False
             )
@@ -98,7 +98,7 @@ class Server:
             raise
 
     async def attach(self, sock: socket.socket) -> Serving:
-        """Serve a client over a connected stream socket, which belongs to the server from now."""
+        """Serve a client over a connected stream socket, which the server owns from now on."""
         connection = self._make()
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: connection.driver, sock)
@@ -112,7 +112,7 @@ class Server:
         settings = self._settings
         return Serving(self, settings, self._engines(settings.options), self._last)
 
-    # --- what connections report ---
+    # --- what connections call: see serving.Host ---
 
     def admit(self, connection: Serving) -> str | None:
         """Count the connection among those that log in, or return why it may not.
@@ -130,19 +130,19 @@ class Server:
         return None
 
     def logged_in(self, connection: Serving) -> None:
-        """The connection waits no longer."""
+        """Count the connection no longer among those that log in."""
         if connection.id in self._waiting:
             self._waiting.remove(connection.id)
             connection.settings.startups.leave()
 
     def forget(self, connection: Serving) -> None:
-        """The connection is over."""
+        """Remove a connection that has ended."""
         self.logged_in(connection)
         self._connections.pop(connection.id, None)
         self._changed.wake()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a session's handler; the server is not closed before it has ended."""
+        """Run a session's handler in a task; the server is closed only after the task has ended."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
@@ -178,9 +178,9 @@ class Server:
         self._settings = settings
 
     def close(self, graceful: float = 0.0) -> Later[None]:
-        """Take no more connections and end those there are. It acts at once; await it for the end.
+        """Stop accepting and close all connections: at once; await the result to wait for the end.
 
-        :param graceful: seconds that sessions which are open have to end by themselves.
+        :param graceful: seconds that open sessions have to end by themselves.
         """
         self.closing = True
         if self._listener is not None:
@@ -197,7 +197,7 @@ class Server:
         return Later(self.wait_closed)
 
     async def wait_closed(self) -> None:
-        """Return when the server is closed, and every connection and session has ended."""
+        """Return when the server was closed and every connection and session has ended."""
         while not self.closing or self._connections or self._tasks:
             await self._changed.wait()
         if self._deadline is not None:
@@ -250,31 +250,34 @@ def listen(
         ) as server:
             await server.wait_closed()
 
-    :param host: an address, several, or "" for every one.
-    :param port: 0 lets the system choose; ``Server.port`` tells.
+    :param host: an address, several, or "" for all.
+    :param port: 0 lets the system choose; see ``Server.port``.
     :param host_keys: the server's keys, of different types.
     :param policy: decides on logins and requests.
-    :param handler: runs a session that was granted; what it returns is the exit status, None is 0.
-        When it raises, that is logged, and the exit status is 255. Without one there are no shells
-        and no commands.
-    :param sftp: called with each session that is to be SFTP, or scp when there is no ``handler``;
+    :param handler: runs a session that was granted; it returns the exit status, where None is 0.
+        An exception is logged, and the exit status is then 255. Without a handler there are no
+        shells and no commands.
+    :param sftp: called with each session that requests SFTP, or scp when there is no ``handler``;
         returns its files: ``sftp=lambda session: nacre.LocalFilesystem("/srv/files")``.
+    :param algorithms: what the server offers; see :func:`nacre.algorithms`.
+    :param profile: ``legacy`` offers old and weak algorithms too, when ``algorithms`` is None.
     :param protocols: versions of the protocol: ``(2, 1)`` announces 1.99 and speaks SSH-1 with
-        clients that have nothing else, ``(1,)`` nothing else. SSH-1 needs a host key of the type
+        clients that lack SSH-2, ``(1,)`` speaks SSH-1 alone. SSH-1 needs a host key of the type
         ``rsa1``; it is weak, and each use is logged as a warning.
     :param ssh1_ciphers: what SSH-1 offers besides ``3des``: of ``blowfish`` and ``des``.
-    :param login_grace: seconds a client has to log in; 0 for no end.
-    :param max_startups: how many may wait to log in; see :class:`MaxStartups`.
-    :param keepalive: seconds of silence after which a client is asked for a sign of life.
-    :param keepalive_count: how many such questions may stay unanswered.
+    :param limits: the bounds of each connection.
+    :param login_grace: seconds a client has to log in; 0 for no limit.
+    :param max_startups: how many connections may be logging in; see :class:`MaxStartups`.
+    :param keepalive: seconds of silence before the client is sent a keepalive request.
+    :param keepalive_count: how many keepalive requests may stay unanswered.
     :param banner: text to show before login.
     :param accept_env: patterns of environment variables that clients may set.
     :param sock: a listening socket to use in place of ``host`` and ``port``; servers in other
         processes may use it too.
     :param startups: a count for all servers that share the limit ``max_startups``.
-    :param log: called with a record of each phase of each connection; by default they go to the
-        logger ``nacre.server``.
-    :raises ConfigurationError: a value makes no sense.
+    :param log: called with a record of each phase of each connection; by default records go to
+        the logger ``nacre.server``.
+    :raises ConfigurationError: a value is not possible.
     :raises OSError: the address can't be used.
     """
     settings = ServerSettings(

@@ -129,7 +129,7 @@ class Serving(ServerConnection):
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        """The sessions that are open."""
+        """The open sessions."""
         return tuple(self._sessions.values())
 
     # --- from the transport to the login ---
