@@ -129,7 +129,7 @@ def test_host_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     load_host_keys(tmp_path, ["ssh-ed25519"])
     file = tmp_path / FILES["ssh-ed25519"]
     file.chmod(0o644)
-    with pytest.raises(StateError, match="others can read"):
+    with pytest.raises(StateError, match="other accounts can read"):
         load_host_keys(tmp_path, ["ssh-ed25519"])
 
 

@@ -77,7 +77,7 @@ def test_what_others_can_write_does_not_count(system_account: SystemAccount, wha
     before = path.stat().st_mode
     path.chmod(before | 0o020)
     try:
-        with pytest.raises(AccountError, match="others can write"):
+        with pytest.raises(AccountError, match="other accounts can write"):
             keys_of(system_account)
     finally:
         path.chmod(before & 0o7777)
@@ -87,7 +87,7 @@ def test_what_another_account_owns_does_not_count(system_account: SystemAccount)
     file = system_account.authorize(f"{KEY}\n")
     file.chmod(0o644)
     shutil.chown(file, "nobody")
-    with pytest.raises(AccountError, match="belongs neither to"):
+    with pytest.raises(AccountError, match="its owner is neither"):
         keys_of(system_account)
 
 
@@ -116,7 +116,7 @@ def test_fifo_and_directory_do_not_count(system_account: SystemAccount) -> None:
         file.unlink() if file.is_file() else None
         make(file, 0o700)
         shutil.chown(file, system_account.name)
-        with pytest.raises(AccountError, match="no regular file"):
+        with pytest.raises(AccountError, match="not a regular file"):
             keys_of(system_account)
         file.rmdir() if file.is_dir() else file.unlink()
 

@@ -2,7 +2,7 @@
 
 Start at policy.py (AccountPolicy, StorePolicy), then system.py (SystemPolicy), then accounts.py
 (Login: what a user works as); store.py has the users, pam.py and shadow.py verify passwords.
-Imports nacre.server's policy and connection, keys, config; starts no process, serves no file.
+Imports nacre.server's policy and connection, keys, config, and processes' Program; starts none.
 Internal: a program's own users are a nacre.Policy, or nacre.Users.
 Tests: tests/daemon/accounts.
 """
