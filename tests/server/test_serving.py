@@ -54,10 +54,10 @@ def test_every_question_that_a_server_is_asked_has_a_method() -> None:
     [
         (True, Granted()),
         (PasswordExpired("old"), PasswordExpired("old")),
-        (False, Denied("the policy says no")),
-        (None, Denied("the policy says no")),
-        (1, Denied("the policy says no")),
-        (nacre.Challenge("", "", ()), Denied("the policy says no")),
+        (False, Denied("the policy refuses")),
+        (None, Denied("the policy refuses")),
+        (1, Denied("the policy refuses")),
+        (nacre.Challenge("", "", ()), Denied("the policy refuses")),
     ],
 )
 async def test_an_answer_that_the_question_does_not_take_denies(

@@ -173,7 +173,7 @@ def _threaded(handler: Handler) -> _settings.Handler:
     return handle
 
 
-@wraps(_listen.listen, assigned=())  # the signature lists the words of nacre.listen
+@wraps(_listen.listen, assigned=())  # for the signature of nacre.listen
 def listen(
     host: str | Sequence[str] = "127.0.0.1",
     port: int = 0,
@@ -182,7 +182,7 @@ def listen(
     handler: Handler | None = None,
     **options: Unpack[ListenOptions],
 ) -> Server:
-    """Start a server, as :func:`nacre.listen` does, with the same words.
+    """Start a server, as :func:`nacre.listen` does, with the same parameters.
 
     :param policy: its plain methods run in threads.
     :param handler: a plain function, called in a thread of its own for each session.

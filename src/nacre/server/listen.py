@@ -157,7 +157,7 @@ class Server:
     def reload(self, **changes: Unpack[ReloadOptions]) -> None:
         """Change settings for new connections; open ones keep theirs.
 
-        What is left out or None stays unchanged. The words are those of :func:`nacre.listen`:
+        A parameter that is left out or None stays unchanged; all are those of :func:`nacre.listen`:
 
         :param host_keys: the server's keys, of different types.
         :param policy: decides on logins and requests.

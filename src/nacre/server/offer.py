@@ -1,4 +1,4 @@
-"""A connection that came to one of this server's sockets, offered to the client as a channel."""
+"""A connection that one of this server's sockets accepted, offered to the client as a channel."""
 
 from __future__ import annotations
 

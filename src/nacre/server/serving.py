@@ -193,7 +193,7 @@ class Serving(ServerConnection):
             if answer is True:
                 answer = Granted()
             if self._policy_failed or not isinstance(answer, ask.ANSWERS):
-                answer = Denied("the policy says no")
+                answer = Denied("the policy refuses")
             self.answer(ask.ask_id, answer)
 
         self._questions.ask_then(question, conclude)

@@ -1,4 +1,4 @@
-"""The settings of a server: the words of :func:`nacre.listen` in one value."""
+"""The settings of a server: the parameters of :func:`nacre.listen` in one value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FilesystemFactory: TypeAlias = Callable[[Session], "Filesystem"]
 
 
 class ListenOptions(TypedDict, total=False):
-    """The words of :func:`nacre.listen` that mean the same to ``nacre.blocking.listen``."""
+    """The parameters of :func:`nacre.listen` that ``nacre.blocking.listen`` passes on unchanged."""
 
     host_keys: Required[Sequence[PrivateKey]]
     sftp: FilesystemFactory | None
@@ -54,7 +54,7 @@ class ListenOptions(TypedDict, total=False):
 
 
 class ReloadOptions(TypedDict, total=False):
-    """The words of :meth:`nacre.Server.reload`; None leaves a setting unchanged."""
+    """The parameters of :meth:`nacre.Server.reload`; None leaves a setting unchanged."""
 
     host_keys: Sequence[PrivateKey] | None
     policy: Policy | None
@@ -74,8 +74,8 @@ class ReloadOptions(TypedDict, total=False):
 class ServerSettings:
     """What every new connection of a server gets.
 
-    The fields are the words of :func:`nacre.listen`, which documents them, without those that say
-    where to listen; what was left out there has its default here. From them follow:
+    The fields are the parameters of :func:`nacre.listen`, which documents them, without those that
+    choose where to listen. A parameter that was left out has its default here. Derived fields:
 
     :ivar options: what each engine gets.
     :ivar startup_limit: ``max_startups``, parsed.
