@@ -13,7 +13,7 @@ PASSWORD = "open sesame"
 
 
 async def handle(session: nacre.Session) -> int | None:
-    """Commands: what their names say, with numbers as arguments."""
+    """Run the command; some take numbers as arguments."""
     command = (session.command or b"shell").decode()
     name, *words = command.split()
     numbers = [int(word) for word in words if word.isdigit()]
@@ -55,7 +55,7 @@ async def write_both(session: nacre.Session, out: int, err: int) -> None:
 
 
 def client_for(server: nacre.Server, **options: Any) -> Any:
-    """What ``nacre.connect`` gives for a test's server."""
+    """Connect to a test's server; returns what ``nacre.connect`` does."""
     options = {
         "user": "alice",
         "password": PASSWORD,
@@ -69,7 +69,7 @@ def client_for(server: nacre.Server, **options: Any) -> Any:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition that a few turns of the loop bring about."""
+    """Wait for a condition that other tasks make true soon."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)

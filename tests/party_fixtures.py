@@ -19,7 +19,7 @@ def host_key() -> nacre.PrivateKey:
 
 @pytest.fixture(autouse=True)
 async def nothing_left() -> AsyncIterator[None]:
-    """Whatever a test does, it leaves no task and no descriptor."""
+    """Check that the test leaves no task and no open descriptor."""
     files = open_files()
     yield
     for _ in range(20):
@@ -32,7 +32,7 @@ async def nothing_left() -> AsyncIterator[None]:
 
 @pytest.fixture
 def records() -> list[dict[str, object]]:
-    """What the server logged."""
+    """The records that the server has logged."""
     return []
 
 

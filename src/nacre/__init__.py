@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import UserRequirement as UserRequirement
     from nacre.protocol.options import Algorithms as Algorithms
     from nacre.protocol.options import algorithms as algorithms
+    from nacre.server.agent import AgentSocket as AgentSocket
     from nacre.server.listen import Server as Server
     from nacre.server.listen import listen as listen
     from nacre.server.peer import ServerConnection as ServerConnection
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
     from nacre.server.policy import Users as Users
     from nacre.server.session import Session as Session
     from nacre.server.session import Terminal as Terminal
-    from nacre.server.tcpip import AgentSocket as AgentSocket
     from nacre.sftp.client.client import SFTPClient as SFTPClient
     from nacre.sftp.client.file import SFTPFile as SFTPFile
     from nacre.sftp.filesystems.base import File as File
@@ -126,11 +126,11 @@ _HOMES = {
     "nacre.limits": ("Limits",),
     "nacre.protocol.asks": ("Challenge", "PasswordExpired", "Prompt", "UserRequirement"),
     "nacre.protocol.options": ("Algorithms", "algorithms"),
+    "nacre.server.agent": ("AgentSocket",),
     "nacre.server.listen": ("Server", "listen"),
     "nacre.server.peer": ("ServerConnection",),
     "nacre.server.policy": ("Policy", "Users"),
     "nacre.server.session": ("Session", "Terminal"),
-    "nacre.server.tcpip": ("AgentSocket",),
     "nacre.sftp.client.client": ("SFTPClient",),
     "nacre.sftp.client.file": ("SFTPFile",),
     "nacre.sftp.filesystems.base": ("File", "Filesystem", "Upload"),

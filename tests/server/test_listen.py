@@ -203,7 +203,7 @@ async def test_who_does_not_log_in_in_time_is_sent_away(
     assert b"not logged in within 0.1 seconds" in said
     writer.close()
     await until(lambda: not server.connections)
-    assert records[-1]["reason"] == "nobody logged in within 0.1 seconds"
+    assert records[-1]["reason"] == "not logged in within 0.1 seconds"
     async with client_for(server) as ssh:
         await asyncio.sleep(0.2)
         assert (await ssh.run("exit 0")).exit_status == 0

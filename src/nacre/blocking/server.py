@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar, Unpack
 
-from nacre.aio.versions import PROTOCOLS
 from nacre.blocking.background import (
     Attribute,
     Callback,
@@ -23,18 +21,15 @@ from nacre.blocking.background import (
 )
 from nacre.blocking.streams import Reader, Writer
 from nacre.blocking.tcpip import AgentSocket
-from nacre.keys import PrivateKey, PublicKey
-from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.keys import PublicKey
 from nacre.protocol.asks import Challenge, PasswordExpired, UserRequirement
-from nacre.protocol.options import Algorithms, Profile
 from nacre.protocol.requests import Request
 from nacre.server import listen as _listen
-from nacre.server import serving as _serving
 from nacre.server import session as _session
-from nacre.server.peer import Log, Maybe, ServerConnection
-from nacre.server.policy import Policy, settled
-from nacre.server.serving import FilesystemFactory
-from nacre.server.startups import Startups
+from nacre.server import settings as _settings
+from nacre.server.peer import ServerConnection
+from nacre.server.policy import Maybe, Policy, settled
+from nacre.server.settings import ListenOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,7 +38,7 @@ T = TypeVar("T")
 class Session(Facade[_session.Session]):
     """One shell, command or subsystem of a user, as :class:`nacre.Session`.
 
-    When the client is gone, the streams end or raise; nothing else stops the handler's thread.
+    When the client disconnects, the streams end or raise; nothing else stops the handler's thread.
     """
 
     user = Attribute[str]()
@@ -84,7 +79,7 @@ class Server(Closing[_listen.Server]):
 
 
 class _InThreads(Policy):
-    """Asks a policy in threads, so that one that takes its time stops nobody else."""
+    """Calls a policy in threads, so that a slow one does not block other connections."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -149,7 +144,7 @@ class _InThreads(Policy):
 Handler: TypeAlias = Callable[[Session], int | None]
 
 
-def _threaded(handler: Handler) -> _serving.Handler:
+def _threaded(handler: Handler) -> _settings.Handler:
     @wraps(handler)
     async def handle(session: _session.Session) -> int | None:
         loop = asyncio.get_running_loop()
@@ -169,7 +164,7 @@ def _threaded(handler: Handler) -> _serving.Handler:
                 status = handler(Session(session))
             except Exception as raised:
                 error = raised
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(settle, status, error)
 
         threading.Thread(target=work, name="nacre.session", daemon=True).start()
@@ -178,55 +173,21 @@ def _threaded(handler: Handler) -> _serving.Handler:
     return handle
 
 
+@wraps(_listen.listen, assigned=())  # for the signature of nacre.listen
 def listen(
     host: str | Sequence[str] = "127.0.0.1",
     port: int = 0,
     *,
-    host_keys: Sequence[PrivateKey],
     policy: Policy,
     handler: Handler | None = None,
-    sftp: FilesystemFactory | None = None,
-    algorithms: Algorithms | None = None,
-    profile: Profile = "default",
-    protocols: Sequence[int] = PROTOCOLS,
-    ssh1_ciphers: Sequence[str] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    login_grace: float = 120.0,
-    max_startups: str = "10:30:100",
-    keepalive: float | None = None,
-    keepalive_count: int = 3,
-    banner: str = "",
-    accept_env: Sequence[str] = (),
-    sock: socket.socket | None = None,
-    startups: Startups | None = None,
-    log: Log | None = None,
+    **options: Unpack[ListenOptions],
 ) -> Server:
-    """Start a server, as :func:`nacre.listen` does.
+    """Start a server, as :func:`nacre.listen` does, with the same parameters.
 
     :param policy: its plain methods run in threads.
     :param handler: a plain function, called in a thread of its own for each session.
     :param sftp: returns the files of a session; called in the loop's thread.
     """
-    listening = _listen.listen(
-        host,
-        port,
-        host_keys=host_keys,
-        policy=_InThreads(policy),
-        handler=None if handler is None else _threaded(handler),
-        sftp=sftp,
-        algorithms=algorithms,
-        profile=profile,
-        protocols=protocols,
-        ssh1_ciphers=ssh1_ciphers,
-        limits=limits,
-        login_grace=login_grace,
-        max_startups=max_startups,
-        keepalive=keepalive,
-        keepalive_count=keepalive_count,
-        banner=banner,
-        accept_env=accept_env,
-        sock=sock,
-        startups=startups,
-        log=log,
-    )
+    threaded = None if handler is None else _threaded(handler)
+    listening = _listen.listen(host, port, policy=_InThreads(policy), handler=threaded, **options)
     return Server(background.call(lambda: listening))

@@ -8,7 +8,7 @@ from typing import Self
 from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
 from nacre.client import tcpip as _forward
-from nacre.server import tcpip as _forward_server
+from nacre.server import agent as _agent
 
 
 class Listener(Closing[_forward.Listener]):
@@ -51,7 +51,7 @@ class Tunnel(Facade[_forward.Tunnel]):
         background.call_soon(self._inner.close)
 
 
-class AgentSocket(Closing[_forward_server.AgentSocket]):
+class AgentSocket(Closing[_agent.AgentSocket]):
     """A Unix socket that leads to the client's agent. ``with`` removes it at the end.
 
     As :class:`nacre.AgentSocket`.
@@ -59,4 +59,4 @@ class AgentSocket(Closing[_forward_server.AgentSocket]):
 
     path = Attribute[str]()
 
-    close = plain(_forward_server.AgentSocket.close)
+    close = plain(_agent.AgentSocket.close)

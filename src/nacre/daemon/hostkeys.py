@@ -18,7 +18,7 @@ FILES = {
     "ssh-dss": "ssh_host_dsa_key",
     "rsa1": "ssh_host_key",
 }
-"""Where the key of each type is, in the state directory."""
+"""The file of each type's key, in the state directory."""
 
 DEFAULT_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 """The types of keys that every server has."""
@@ -33,11 +33,11 @@ def key_types(algorithms: Iterable[str]) -> tuple[str, ...]:
 
 
 def load_host_keys(state: Path, types: Iterable[str] = DEFAULT_TYPES) -> tuple[PrivateKey, ...]:
-    """Return the host keys in ``state``; those of ``types`` that are missing are made.
+    """Return all host keys in ``state``; make those of ``types`` that are missing.
 
     Two servers that start at once in one directory get the same keys.
 
-    :raises StateError: when a key file can't be made or used.
+    :raises StateError: a key file can't be made or used; the message says why and what to do.
     """
     wanted = set(types)
     keys = []
@@ -46,7 +46,7 @@ def load_host_keys(state: Path, types: Iterable[str] = DEFAULT_TYPES) -> tuple[P
         try:
             if type in wanted and not path.exists():
                 write_once(path, dump_private(generate(type, comment="nacre")))
-            # SSH-2 has no use for the key of SSH-1.
+            # The key of SSH-1 is of no use in SSH-2.
             if path.exists() and (type != "rsa1" or type in wanted):
                 keys.append(_load(path))
         except OSError as error:
@@ -55,9 +55,11 @@ def load_host_keys(state: Path, types: Iterable[str] = DEFAULT_TYPES) -> tuple[P
 
 
 def _load(path: Path) -> PrivateKey:
-    # A key that others could read is no longer a secret.
+    # A key that other accounts can read is no longer a secret.
     if path.stat().st_mode & 0o077:
-        raise StateError(f"others can read the host key {path}: chmod 600 {path}, or replace it")
+        raise StateError(
+            f"other accounts can read the host key {path}: chmod 600 {path}, or replace it"
+        )
     try:
         return load_private(path.read_bytes())
     except UnusableKey as error:

@@ -20,17 +20,17 @@ _PLAIN = re.compile(r"[!#-<>-~]+")  # visible US-ASCII without the quote and the
 _NAMES = {level: level.name.lower() for level in LogLevel}
 
 _LATER = 0.01
-"""Seconds that a line may wait for others."""
+"""Seconds that a line may wait to be written together with others."""
 
 
 def level_of(record: Mapping[str, object]) -> LogLevel:
-    """Return from which level on a record is shown."""
+    """Return the lowest level at which a record is shown."""
     event = record["event"]
     if event == "error":
         return LogLevel.ERROR
     if event == "forward" and record.get("granted"):
         return LogLevel.VERBOSE
-    # A client asks with `none` for the methods there are: that is no attempt.
+    # Clients use the method `none` to get the list of methods: that is no attempt to log in.
     if event == "rekey" or (event == "auth" and record.get("method") == "none"):
         return LogLevel.VERBOSE
     return LogLevel.INFO
@@ -39,22 +39,23 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
 class StderrLog:
     """Writes records up to a level.
 
-    On an event loop, what a hundredth of a second has to say is one write: to write each line would
-    cost more than all the rest of it, and wake who reads the log. Errors are written at once.
+    On an event loop, the lines of a hundredth of a second are one write: a write per line would
+    cost more than everything else about it, and wake the log's reader each time. Errors are
+    written immediately.
     """
 
     def __init__(self, level: LogLevel, **always: object) -> None:
-        """Write what is at most of ``level``; ``always`` is part of each record."""
+        """Write records up to ``level``, each with the fields ``always`` in front."""
         self._level = level
         self._always = always
         self._lines: list[str] = []
         self._flushing: asyncio.TimerHandle | None = None
         self._second = (0, "")
-        # Where the records of errors come from, with stack traces.
+        # This logger has the tracebacks of errors that are also records here.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
 
     def __call__(self, record: Mapping[str, object]) -> None:
-        """Write a record, unless it is beyond the level."""
+        """Write a record, unless its level is above the limit."""
         level = level_of(record)
         if level > self._level:
             return
@@ -76,19 +77,19 @@ class StderrLog:
         return f"{self._second[1]}.{milliseconds:03}+00:00"
 
     def flush(self) -> None:
-        """Write what was not written yet."""
+        """Write the lines that wait."""
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
         lines, self._lines = self._lines, []
         for text in _portions(lines):
-            with suppress(OSError):  # nobody reads it any more
+            with suppress(OSError):  # the reader is gone
                 sys.stderr.write(text)
                 sys.stderr.flush()
 
 
 def _portions(lines: list[str]) -> Iterator[str]:
-    """Join lines to what a pipe takes in one piece: other processes may write into it too."""
+    """Join lines to portions that a pipe takes atomically: other processes may write to it too."""
     portion = ""
     for text in lines:
         if portion and len(portion) + len(text) >= select.PIPE_BUF:
@@ -100,9 +101,9 @@ def _portions(lines: list[str]) -> Iterator[str]:
 
 
 def line(record: Mapping[str, object]) -> str:
-    """Return a record as words; a value of more than one word is quoted as in JSON."""
+    """Return a record as ``key=value`` words; other values than plain words are JSON."""
     texts = [str(value) for value in record.values()]
-    # Most lines need no quotes, and one look shows that.
+    # Most lines need no quotes, which one match of the whole line finds out.
     if not all(texts) or not _PLAIN.fullmatch("".join(texts)):
         texts = [text if _PLAIN.fullmatch(text) else _quoted(text) for text in texts]
     return " ".join(map("=".join, zip(record, texts, strict=True)))

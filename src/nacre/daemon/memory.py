@@ -1,26 +1,28 @@
-"""A server's memory: what a login took is given back when the login is over."""
+"""Memory of a long-running server: glibc's allocator must return what a login has used."""
 
 from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
 
+from nacre.limits import MIB
+
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-_BIG = 8 * 1024 * 1024
-_SPARE = 2 * 1024 * 1024
+_BIG = 8 * MIB
+_SPARE = 2 * MIB
 
 
 def give_back_memory() -> None:
-    """Tell the C library to keep no big block that was freed; where it is not glibc, do nothing.
+    """Set glibc's allocator to return large freed blocks to the system; elsewhere do nothing.
 
-    Left alone, glibc raises its limit to the largest block that was freed, the 19 MiB of a
-    password's hash, and each thread's arena then keeps such a block for good (mallopt(3)).
-    Several arenas would gain nothing: threads that allocate take turns under Python's lock.
+    By default glibc raises its threshold to the largest block that was freed, the 19 MiB of a
+    password's hash, and each thread's arena then keeps such a block forever (mallopt(3)). One
+    arena is enough: Python's lock lets only one thread allocate at a time.
 
-    What one turn of a transfer takes and frees is kept, though: memory that goes back to the system
-    comes again page by page, each of them cleared.
+    The few MiB that one turn of a transfer allocates and frees are kept: pages that went back to
+    the system are cleared and faulted in again one by one.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
+from collections.abc import Iterable
 
 from nacre.errors import StateError
 from nacre.server.listen import BACKLOG
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Return listening sockets for each address that ``host`` has.
+    """Return a listening socket for each address that ``host`` has.
 
-    :param host: "" for every address.
+    :param host: "" for all addresses.
     :param port: 0 lets the system choose.
     :raises StateError: the address can't be used; the message says why and what to do.
     """
@@ -36,10 +38,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
 def _cannot_listen(host: str, port: int, error: OSError) -> StateError:
     where, remedy = show(host, port), "give another address with --listen"
     if error.errno == errno.EADDRINUSE:
-        remedy = "another program has it; give another port with --listen, or 0 for a free one"
+        remedy = "another program uses it; give another port with --listen, or 0 for a free one"
     elif error.errno == errno.EACCES:
-        remedy = "ports below 1024 are for root; give another port with --listen"
-    # The text of the error repeats the address; the errors of name lookup have negative numbers.
+        remedy = "only root may use ports below 1024; give another port with --listen"
+    # strerror() of the error would repeat the address; errors of name lookups are negative.
     number = error.errno or 0
     reason = os.strerror(number) if number > 0 else error.strerror
     return StateError(f"can't listen on {where}: {reason}: {remedy}")
@@ -48,3 +50,10 @@ def _cannot_listen(host: str, port: int, error: OSError) -> StateError:
 def show(host: str, port: int) -> str:
     """Return ``ADDR:PORT``, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def announce(sockets: Iterable[socket.socket]) -> None:
+    """Print the address of each socket on standard error: the server is ready."""
+    for sock in sockets:
+        host, port = sock.getsockname()[:2]
+        print(f"listening on {show(host, port)}", file=sys.stderr, flush=True)

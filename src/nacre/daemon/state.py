@@ -1,4 +1,4 @@
-"""The state directory: host keys and the user store of one server, for its account's eyes only."""
+"""The state directory: host keys and user store of one server, readable by its account only."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def default_path() -> Path:
     """Return ``/var/lib/nacre`` for root, else ``nacre`` under ``XDG_STATE_HOME``."""
     if os.geteuid() == 0:
         return Path("/var/lib/nacre")
-    # The XDG specification: a path that is not absolute is to be ignored.
+    # The XDG specification says that a path that is not absolute must be ignored.
     base = Path(os.environ.get("XDG_STATE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".local" / "state") / "nacre"
 
 
 def open_state(path: Path | None = None) -> Path:
-    """Return the state directory, made with mode 0700 where it is missing.
+    """Return the state directory; make it with mode 0700 when it is missing.
 
-    :raises StateError: when it can't be made, is another account's, or others may write to it.
+    :raises StateError: it can't be made, belongs to another account, or others can write to it.
     """
     path = (path or default_path()).absolute()
     try:
@@ -33,14 +33,16 @@ def open_state(path: Path | None = None) -> Path:
         raise StateError(
             f"can't use the state directory {path}: {error.strerror}; name another with --state"
         ) from error
-    # What another account owns it could change under us, and what we made there it could not read.
+    # Another owner could change files under us, and could not read the ones that we make.
     if status.st_uid != os.geteuid():
         raise StateError(
             f"the state directory {path} belongs to {_account(status.st_uid)}: "
             "run as that account, or name another with --state"
         )
     if status.st_mode & 0o022:
-        raise StateError(f"the state directory {path} can be written by others: chmod go-w {path}")
+        raise StateError(
+            f"other accounts can write to the state directory {path}: chmod go-w {path}"
+        )
     return path
 
 
@@ -52,11 +54,11 @@ def _account(uid: int) -> str:
 
 
 def write_once(path: Path, content: bytes) -> bool:
-    """Put a secret file, mode 0600, where none is; all of it, or nothing.
+    """Write a secret file, mode 0600, atomically, unless there is one.
 
-    Of two that do so at once exactly one wins.
+    Of two processes that call this at once exactly one writes its content.
 
-    :returns: whether it is ours; False when one was there.
+    :returns: whether this call has written the file; False when there was one.
     :raises OSError: as ``open`` and ``write`` do.
     """
     # A file of mode 0600, in the same directory so that the link below can't cross file systems.

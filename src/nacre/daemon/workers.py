@@ -1,8 +1,8 @@
-"""Several processes of one server: who starts them, replaces them, and tells them what to do.
+"""The worker processes of one server, and the supervisor that starts, replaces and signals them.
 
-The supervisor holds the listening sockets and does no more than wait for signals; it has neither
-threads nor a loop, so it can fork at any time. Its workers take connections from the same sockets:
-when one dies, what waits there is served by the others, and by the one that replaces it.
+The supervisor holds the listening sockets and only waits for signals. It has neither threads nor a
+loop, so it can fork at any time. Its workers accept from the same sockets: when one dies, the
+others, and then its replacement, serve the connections that are queued there.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from nacre.errors import NacreError, StateError
 from nacre.server.startups import Startups
 
 AT_ONCE = signal.SIGUSR1
-"""Tells a worker to end without letting sessions end by themselves.
+"""Makes a worker end its sessions at once.
 
-A second SIGTERM would be lost where the first one still waits.
+A second SIGTERM would not do: it is lost while the first one is pending.
 """
 
 PAUSE = 1.0
-"""Seconds from the start of a worker to that of the one that replaces it, at the least."""
+"""The least number of seconds from the start of a worker to the start of its replacement."""
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
 class Worker:
-    """What a worker knows of itself.
+    """A worker's side of the link to its supervisor.
 
-    :ivar number: its number, from 1; one that replaces another has a number of its own.
+    :ivar number: its number, from 1; a replacement gets a new number.
     """
 
     def __init__(self, number: int, ready: int, orphaned: int) -> None:
@@ -44,19 +44,19 @@ class Worker:
         self._orphaned = orphaned
 
     def serves(self) -> None:
-        """Tell the supervisor that this worker has begun, and take the signals that waited."""
+        """Report to the supervisor that this worker serves, and unblock the pending signals."""
         os.write(self._ready, b"!")
         os.close(self._ready)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     @property
     def orphaned(self) -> int:
-        """A descriptor that can be read when the supervisor is gone."""
+        """A descriptor that becomes readable when the supervisor has ended."""
         return self._orphaned
 
 
 class Supervisor:
-    """Keeps a number of workers at work."""
+    """Keeps a number of workers running."""
 
     def __init__(
         self,
@@ -68,28 +68,28 @@ class Supervisor:
     ) -> None:
         """Prepare.
 
-        :param sockets: where the workers listen; closed when the server stops.
-        :param serve: what a worker does, in a process of its own.
+        :param sockets: the workers' listening sockets; closed when the server stops.
+        :param serve: what a worker does, in its own process, until it ends.
         """
         self._count = count
         self._sockets = sockets
         self._startups = startups
         self._log = log
         self._serve = serve
-        # By pid: the worker's place among the counts, and when it was started.
+        # By pid: the worker's place, which is its index in Startups, and the time of its start.
         self._workers: dict[int, tuple[int, float]] = {}
-        # By place: when the next worker for it is due.
+        # By place: when the next worker is due.
         self._due: dict[int, float] = {}
         self._last = 0
         self._stopping = False
         self._orphaned, self._alive = os.pipe()
 
     def run(self, begun: Callable[[], None]) -> None:
-        """Start the workers, call ``begun``, and return when a signal said stop and all are gone.
+        """Start the workers and call ``begun``; return when all have ended after a signal to stop.
 
-        :raises StateError: a worker could not even begin.
+        :raises StateError: a worker ended before it served.
         """
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started us may ignore it
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # our parent may have set it to be ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             all_begun = all(self._start(place) for place in range(self._count))
@@ -102,24 +102,24 @@ class Supervisor:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         if not all_begun:
-            raise StateError("a worker ended before it served; it has said why")
+            raise StateError("a worker ended before it served; its error is above")
 
     def _start(self, place: int) -> bool:
-        """Start a worker; tell whether it has begun to serve."""
+        """Start a worker; return whether it has begun to serve."""
         self._last += 1
-        told, ready = os.pipe()
+        begins, ready = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.close(told)
+            os.close(begins)
             self._be(Worker(self._last, ready, self._orphaned), place)
         os.close(ready)
         self._workers[pid] = place, time.monotonic()
-        begun = os.read(told, 1) != b""  # the end of the file: it is gone
-        os.close(told)
+        begun = os.read(begins, 1) != b""  # at the end of the file the worker has ended
+        os.close(begins)
         return begun
 
     def _be(self, worker: Worker, place: int) -> NoReturn:
-        """Be a worker: nothing of what the supervisor is in the middle of may go on here."""
+        """Run as the worker and never return into the supervisor's code."""
         status = 1
         try:
             os.close(self._alive)
@@ -147,17 +147,17 @@ class Supervisor:
         if info.si_signo == signal.SIGCHLD:
             self._reap()
         elif info.si_signo == signal.SIGHUP:
-            self._tell(signal.SIGHUP)
+            self._signal_all(signal.SIGHUP)
         else:
             self._stop()
 
     def _stop(self) -> None:
-        self._tell(AT_ONCE if self._stopping else signal.SIGTERM)
+        self._signal_all(AT_ONCE if self._stopping else signal.SIGTERM)
         self._stopping = True
         for sock in self._sockets:
             sock.close()
 
-    def _tell(self, number: signal.Signals) -> None:
+    def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._workers:
             os.kill(pid, number)
 
@@ -167,7 +167,7 @@ class Supervisor:
             if pid == 0:
                 return
             if pid not in self._workers:
-                continue  # an orphan of process 1 in a container
+                continue  # as process 1 of a container we inherit orphans
             place, start = self._workers.pop(pid)
             self._startups.forget(place)
             if not self._stopping:

@@ -1,4 +1,4 @@
-"""What a server allows: every question has a method, and every answer is no until it says yes."""
+"""What a server allows. Each question has a method, and the answer of the base class is no."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from nacre.keys import PublicKey
 from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.asks import Challenge, PasswordExpired, Prompt, UserRequirement
-from nacre.protocol.requests import Exec, Request, Subsystem
-from nacre.scp.command import parse_scp
-from nacre.server.peer import Maybe
+from nacre.protocol.requests import Request
 
 if TYPE_CHECKING:
     from nacre.server.peer import ServerConnection
     from nacre.server.session import Session
 
 T = TypeVar("T")
+
+Maybe: TypeAlias = T | Awaitable[T]
+"""The result of a method that is plain or a coroutine."""
 
 ANY_METHOD = UserRequirement(
     (
@@ -31,14 +32,15 @@ ANY_METHOD = UserRequirement(
 
 
 class Policy:
-    """The base of policies: nobody gets in, and who gets in may have all that is served.
+    """The base of policies: no login succeeds, and a session may use everything that is served.
 
-    A method that raises has said no; the error is logged. Unknown users get the same questions as
-    known ones, and a policy should take the same time for both.
+    Each method may be plain or a coroutine. One that raises has refused; the error is logged. The
+    questions are the same for unknown users as for known ones, and a policy should take equally
+    long for both.
     """
 
     def requirement(self, user: str, connection: ServerConnection) -> Maybe[UserRequirement]:
-        """Say what ``user``, known or not, must show: by default any one method."""
+        """Return the methods that ``user``, known or not, must pass: by default any one."""
         return ANY_METHOD
 
     def password(
@@ -50,7 +52,7 @@ class Policy:
     def change_password(
         self, user: str, old: str, new: str, connection: ServerConnection
     ) -> Maybe[bool]:
-        """Set a new password, if the old one is right; True lets the user in."""
+        """Set a new password if the old one is right; True authenticates the user."""
         return False
 
     def public_key(
@@ -58,16 +60,17 @@ class Policy:
     ) -> Maybe[bool]:
         """Tell whether the user may log in with ``key``.
 
-        :param signed: False for a question in advance; True when the signature is verified.
+        :param signed: False for the query before a signature (RFC 4252 section 7); True when the
+            signature is verified.
         """
         return False
 
     def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
     ) -> Maybe[PublicKey | None]:
-        """Return which of the user's RSA1 keys has ``modulus``: SSH-1 names keys so.
+        """Return the user's RSA1 key with ``modulus``, by which SSH-1 names a key, or None.
 
-        :meth:`public_key` is asked as well, once the client has shown that it has the private half.
+        :meth:`public_key` is called too, after the client has proved that it has the private key.
         """
         return None
 
@@ -78,7 +81,10 @@ class Policy:
         responses: tuple[str, ...] | None,
         connection: ServerConnection,
     ) -> bool | Challenge:
-        """Begin (``responses`` is None) or go on: by default one prompt for the password."""
+        """Return the next challenge or the outcome: by default one prompt for the password.
+
+        :param responses: the answers to the last challenge, or None at the start.
+        """
         if responses is None:
             return Challenge("", "", (Prompt("Password: ", False),))
         if len(responses) != 1:
@@ -88,20 +94,20 @@ class Policy:
     def authenticated(
         self, user: str, methods: tuple[str, ...], connection: ServerConnection
     ) -> Maybe[None]:
-        """Note that the user is in."""
+        """Take note that the user is logged in; no session is served before this returns."""
 
     def direct_connection(self, host: str, port: int, connection: ServerConnection) -> Maybe[bool]:
-        """Tell whether the user may connect through this server to ``host``, as it was written."""
+        """Tell whether the user may connect through this server to ``host``, not yet resolved."""
         return False
 
     def remote_listen(
         self, host: str, port: int, connection: ServerConnection
     ) -> Maybe[str | None]:
-        """Return where this server listens for the user, or None for no.
+        """Return the address on which this server listens for the user, or None to refuse.
 
-        :param host: what the client asked for; "" and "localhost" among others.
+        :param host: the address in the client's request; "" and "localhost" among others.
         :param port: 0 lets the system choose.
-        :returns: the address: "localhost" is reachable from this host alone, "" from everywhere.
+        :returns: "localhost" for the loopback interfaces only, "" for all addresses, or a name.
         """
         return None
 
@@ -110,23 +116,15 @@ class Policy:
         return False
 
     def session_request(self, session: Session, request: Request) -> Maybe[bool]:
-        """Tell whether a shell, command, subsystem or terminal is allowed: what there is to serve.
+        """Tell whether a shell, command, subsystem or terminal is allowed: by default, if served.
 
-        With files (``listen(sftp=…)``) that is the subsystem ``sftp``, and with a handler all but
-        subsystems.
+        See :meth:`Session.serves`.
         """
-        settings = session.connection.settings
-        if isinstance(request, Subsystem):
-            return request.name == "sftp" and settings.sftp is not None
-        if settings.handler is not None:
-            return True
-        if not isinstance(request, Exec) or settings.sftp is None:
-            return False
-        return parse_scp(request.command) is not None
+        return session.serves(request)
 
 
 async def settled(value: Maybe[T]) -> T:
-    """Return what a method of a policy said, whether it is a coroutine or not."""
+    """Return the answer of a policy's method, plain or a coroutine."""
     return await value if isinstance(value, Awaitable) else value
 
 
@@ -134,37 +132,37 @@ Secret: TypeAlias = str | PublicKey
 
 
 class Users(Policy):
-    """A policy for programs with a handful of users, each with passwords or public keys.
+    """A policy for programs with a few users, each with passwords or public keys.
 
     ::
 
         Users({"alice": "her password", "bob": [bobs_key, "his password"]})
 
-    Any one of them lets a user in. All users, unknown ones too, are offered the same methods.
+    Any one of a user's secrets is enough. The same methods are offered to all users, known or not.
     """
 
     def __init__(self, users: Mapping[str, Secret | Iterable[Secret]]) -> None:
-        self._nobodys = os.urandom(32)
+        self._unknown = os.urandom(32)
         self._passwords: dict[str, list[bytes]] = {}
         self._keys: dict[str, frozenset[PublicKey]] = {}
         for user, secrets in users.items():
-            every = [secrets] if isinstance(secrets, (str, PublicKey)) else list(secrets)
-            self._passwords[user] = [s.encode() for s in every if isinstance(s, str)]
-            self._keys[user] = frozenset(s for s in every if isinstance(s, PublicKey))
+            given = [secrets] if isinstance(secrets, (str, PublicKey)) else list(secrets)
+            self._passwords[user] = [s.encode() for s in given if isinstance(s, str)]
+            self._keys[user] = frozenset(s for s in given if isinstance(s, PublicKey))
         methods = ["publickey"] if any(self._keys.values()) else []
         if any(self._passwords.values()) or not methods:
             methods += ["password", "keyboard-interactive"]
         self._requirement = UserRequirement(tuple(frozenset({method}) for method in methods))
 
     def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
-        """Say the same for every user."""
+        """Return the same for every user."""
         return self._requirement
 
     def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Compare with each of the user's passwords, in constant time."""
         given = password.encode("utf-8", "surrogateescape")
-        # Who has none is compared with a secret that nobody knows, and takes as long.
-        known = self._passwords.get(user) or [self._nobodys]
+        # A user without a password is compared with a random secret, which takes equally long.
+        known = self._passwords.get(user) or [self._unknown]
         return sum(hmac.compare_digest(given, one) for one in known) > 0
 
     def public_key(
@@ -174,7 +172,7 @@ class Users(Policy):
         return key in self._keys.get(user, frozenset())
 
     def rsa_key(self, user: str, modulus: int, connection: ServerConnection) -> PublicKey | None:
-        """Look among the user's keys."""
+        """Return the one of the user's keys that has ``modulus``."""
         return with_modulus(self._keys.get(user, frozenset()), modulus)
 
 

@@ -1,16 +1,35 @@
-"""A server's connection."""
+"""Serves one client's connection: the engine's questions and events, from login to end.
+
+Goals: every question (``Ask``) of the engine gets exactly one answer; a policy that raises, or
+returns anything but a permitted answer, has refused; nothing that a client can delay is awaited
+in a handler of an event. Which method answers which question is in the table at the bottom.
+
+A login, in order (SSH-2; the engine asks one question at a time)::
+
+    transport_made              Host.admit, or disconnect; the login grace time starts
+    VersionReceived, KexDone    recorded
+    AskUser                     Policy.requirement -> the methods that suffice, and the banner
+    AskPublicKey signed=False   Policy.public_key: would this key do?
+    AskPublicKey signed=True    Policy.public_key: the signature is verified
+    AskPassword                 Policy.password, or change_password when the client sends a new one
+    AskKeyboardInteractive      Policy.keyboard_interactive, until it returns True or False
+    AskRSAKey                   Policy.rsa_key (SSH-1 only; AskPublicKey follows)
+    AuthResult                  recorded, after each attempt
+    Authenticated               Policy.authenticated; sessions and forwarding wait for its return
+    AskOpen, AskRequest         a Session, whose requests go to Policy.session_request
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, Handlers
-from nacre.aio.versions import RISK, SSH1, Engines
+from nacre.aio.versions import RISK, SSH1
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.protocol.asks import (
     Answer,
@@ -30,6 +49,7 @@ from nacre.protocol.asks import (
     RSAKey,
     UserRequirement,
 )
+from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
     Authenticated,
     AuthResult,
@@ -38,107 +58,107 @@ from nacre.protocol.events import (
     KexDone,
     VersionReceived,
 )
-from nacre.protocol.options import ServerOptions
+from nacre.protocol.requests import Request
 from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
-from nacre.server.peer import Host, Log, Maybe, ServerConnection
-from nacre.server.policy import ANY_METHOD, Policy, settled
+from nacre.server.peer import ServerConnection
+from nacre.server.policy import ANY_METHOD, Maybe, Policy, settled
+from nacre.server.questions import Questions
 from nacre.server.session import Session
-from nacre.server.startups import MaxStartups, Startups
+from nacre.server.settings import ServerSettings
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.tcpip import ServerForwards
-    from nacre.sftp.filesystems.base import Filesystem
-
-T = TypeVar("T")
-Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
-FilesystemFactory: TypeAlias = Callable[[Session], "Filesystem"]
-
-_logger = logging.getLogger("nacre.server")
 
 
-def to_logging(record: Mapping[str, object]) -> None:
-    """Log a record as ``key=value`` words on the logger ``nacre.server``, its fields as extras."""
-    text = " ".join(f"{key}={value}" for key, value in record.items())
-    _logger.info("%s", text, extra={"nacre": dict(record)})
+class Host(Protocol):
+    """The server, as its connections see it."""
 
+    @property
+    def closing(self) -> bool:
+        """Whether the server takes no more connections and sessions."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """What a server's connections are told when they come in; see :func:`nacre.listen`."""
+    def admit(self, connection: Serving) -> str | None:
+        """Count the connection among those that log in, or return why it may not."""
 
-    options: ServerOptions
-    engines: Engines
-    policy: Policy
-    handler: Handler | None
-    sftp: FilesystemFactory | None
-    serve: Handler
-    login_grace: float
-    max_startups: MaxStartups
-    startups: Startups
-    keepalive: float | None
-    keepalive_count: int
-    banner: str
-    accept_env: tuple[str, ...]
-    log: Log
+    def logged_in(self, connection: Serving) -> None:
+        """Count the connection no longer among those that log in."""
+
+    def forget(self, connection: Serving) -> None:
+        """Remove a connection that has ended."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a session's handler in a task that the server waits for."""
 
 
 class Serving(ServerConnection):
-    """Serves one client's connection."""
+    """Serves one client's connection.
+
+    :ivar server: the server it belongs to.
+    :ivar settings: what the server's settings were when the client connected.
+    """
 
     handlers: ClassVar[Handlers]
-    settings: ServerSettings
 
-    __slots__ = ("_forwards", "_grace", "_policy_failed", "_sessions", "_welcome")
+    __slots__ = (
+        "_forwards",
+        "_grace",
+        "_policy_failed",
+        "_questions",
+        "_sessions",
+        "server",
+        "settings",
+    )
 
-    def __init__(self, server: Host, settings: ServerSettings, number: int) -> None:
+    def __init__(self, server: Host, settings: ServerSettings, engine: Engine, number: int) -> None:
         super().__init__(
-            settings.engines(settings.options),
-            server,
-            settings,
+            engine,
             number,
+            settings.log,
             keepalive=settings.keepalive,
             keepalive_count=settings.keepalive_count,
         )
+        self.server = server
+        self.settings = settings
+        self._questions = Questions(self, settings.policy)
         self._sessions: dict[int, Session] = {}
         self._forwards: ServerForwards | None = None
         self._policy_failed = False
         self._grace: asyncio.TimerHandle | None = None
-        self._welcome: asyncio.Task[None] | None = None
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        """The sessions that are open."""
+        """The open sessions."""
         return tuple(self._sessions.values())
 
     # --- from the transport to the login ---
 
     def transport_made(self) -> None:
-        """Let the client in, unless too many wait to log in."""
+        """Start the login, or disconnect when the server does not admit the client."""
         transport = self.driver.transport
         assert transport is not None
         self.peer = _address(transport.get_extra_info("peername"))
         self.local = _address(transport.get_extra_info("sockname"))
         self.record("accepted", local="{}:{}".format(*self.local))
-        if not self.server.admit(self):
+        if refusal := self.server.admit(self):
             self.fail(
-                ConnectionLost("too many connections wait to log in"),
+                ConnectionLost(refusal),
                 DisconnectCode.TOO_MANY_CONNECTIONS,
-                "too many connections wait to log in; try again later",
+                f"{refusal}; try again later",
             )
         elif self.settings.login_grace:
             self._grace = self.loop.call_later(self.settings.login_grace, self._on_grace_over)
 
     def transport_lost(self) -> None:
-        """The connection is over."""
+        """Tell the server that the connection has ended."""
         super().transport_lost()
         self.server.forget(self)
 
     def _on_grace_over(self) -> None:
         seconds = self.settings.login_grace
         self.fail(
-            ConnectionLost(f"nobody logged in within {seconds:g} seconds"),
+            ConnectionLost(f"not logged in within {seconds:g} seconds"),
             DisconnectCode.BY_APPLICATION,
             f"not logged in within {seconds:g} seconds",
         )
@@ -166,49 +186,27 @@ class Serving(ServerConnection):
 
     # --- authentication: at most one question is open at a time ---
 
-    async def ask_policy(self, question: Callable[[Policy], Maybe[T]]) -> T | None:
-        """Return what the policy says, or None when it failed, which is a no."""
-        try:
-            return await settled(question(self.settings.policy))
-        except Exception as error:
-            self.record_error("the policy failed", error)
-            return None
-
-    def _ask_policy(
-        self, question: Callable[[Policy], Maybe[T]], then: Callable[[T | None], None]
-    ) -> None:
-        """Give ``then`` what :meth:`ask_policy` returns; a plain method needs no task for it."""
-        said: Maybe[T] | None = None
-        try:
-            said = question(self.settings.policy)
-        except Exception as error:
-            self.record_error("the policy failed", error)
-        if isinstance(said, Awaitable):
-            self.spawn(self._wait_for_policy(said, then))
-        else:
-            then(said)
-
-    async def _wait_for_policy(self, said: Awaitable[T], then: Callable[[T | None], None]) -> None:
-        then(await self.ask_policy(lambda _: said))
-
     def _consult(self, ask: Ask, question: Callable[[Policy], Maybe[Any]]) -> None:
-        def conclude(said: bool | Answer | None) -> None:
-            if said is True:
-                said = Granted()
-            if self._policy_failed or not isinstance(said, ask.ANSWERS):
-                said = Denied("the policy says no")
-            self.answer(ask.ask_id, said)
+        """Answer ``ask`` with the policy's answer: True grants, and what is no answer denies."""
 
-        self._ask_policy(question, conclude)
+        def conclude(answer: bool | Answer | None) -> None:
+            if answer is True:
+                answer = Granted()
+            if self._policy_failed or not isinstance(answer, ask.ANSWERS):
+                answer = Denied("the policy refuses")
+            self.answer(ask.ask_id, answer)
+
+        self._questions.ask_then(question, conclude)
 
     def _on_user(self, ask: AskUser) -> None:
-        def conclude(said: UserRequirement | None) -> None:
-            if not isinstance(said, UserRequirement):
+        def conclude(requirement: UserRequirement | None) -> None:
+            if not isinstance(requirement, UserRequirement):
                 self._policy_failed = True
-                said = ANY_METHOD
-            self.answer(ask.ask_id, replace(said, banner=said.banner or self.settings.banner))
+                requirement = ANY_METHOD
+            banner = requirement.banner or self.settings.banner
+            self.answer(ask.ask_id, replace(requirement, banner=banner))
 
-        self._ask_policy(lambda policy: policy.requirement(ask.user, self), conclude)
+        self._questions.ask_then(lambda policy: policy.requirement(ask.user, self), conclude)
 
     def _on_password(self, ask: AskPassword) -> None:
         def question(policy: Policy) -> Maybe[bool | PasswordExpired]:
@@ -253,34 +251,7 @@ class Serving(ServerConnection):
         self.record("authenticated", methods=",".join(event.methods))
         self.server.logged_in(self)
         self.start_keepalive()
-        try:
-            welcome = self.settings.policy.authenticated(self.user, self.methods, self)
-        except Exception as error:
-            self._fail_to_welcome(error)
-            return
-        if welcome is not None:
-            self._welcome = self.spawn(self._wait_for_welcome(welcome))
-
-    async def _wait_for_welcome(self, welcome: Awaitable[None]) -> None:
-        try:
-            await welcome
-        except Exception as error:
-            self._fail_to_welcome(error)
-        finally:
-            self._welcome = None
-
-    def _fail_to_welcome(self, error: Exception) -> None:
-        self.record_error("the policy failed", error)
-        self.fail(
-            ConnectionLost("the policy failed"),
-            DisconnectCode.BY_APPLICATION,
-            "the server can't serve this user now",
-        )
-
-    async def wait_welcomed(self) -> None:
-        """Return when the policy has taken note of the user."""
-        if self._welcome is not None:
-            await asyncio.wait({self._welcome})
+        self._questions.welcome()
 
     # --- sessions ---
 
@@ -295,47 +266,76 @@ class Serving(ServerConnection):
                 ask.ask_id, OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "the server is stopping")
             )
         elif ask.channel_type == DIRECT:
-            self.spawn(self.forwards.connect(ask))
+            self.spawn(self._forwarding().connect(ask))
         else:
             channel = Channel(self.engine, self.driver, ask.channel, {0, 1})
             self.add_channel(channel)
-            self._sessions[ask.channel] = Session(self, channel)
+            self._sessions[ask.channel] = Session(self, channel, self)
             self.answer(ask.ask_id, Granted())
 
     def _on_request_ask(self, ask: AskRequest) -> None:
         self._sessions[ask.channel].decide(ask)
 
+    # --- what sessions ask of their host ---
+
+    async def wait_welcomed(self) -> None:
+        """Return when the policy has taken note of the user's login."""
+        await self._questions.wait_welcomed()
+
+    async def allows(self, session: Session, request: Request) -> bool:
+        """Ask the policy about a shell, command, subsystem or terminal."""
+        answer = await self._questions.ask(lambda p: p.session_request(session, request))
+        return answer is True
+
+    async def allows_agent(self, session: Session) -> bool:
+        """Ask the policy whether the session may use the client's agent."""
+        return await self._questions.ask(lambda p: p.agent_forwarding(session)) is True
+
+    def accepts_variable(self, name: str) -> bool:
+        """Tell whether clients may set this environment variable."""
+        return any(fnmatchcase(name, pattern) for pattern in self.settings.accept_env)
+
+    def serves(self, request: Request) -> bool:
+        """Tell whether there is something to serve ``request`` with."""
+        return self.settings.serves(request)
+
+    async def serve(self, session: Session) -> int | None:
+        """Serve a session that was granted; returns the exit status, where None is 0."""
+        return await self.settings.serve(session)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a session's handler in a task that the server waits for."""
+        return self.server.spawn(work)
+
     def session_ended(self, number: int) -> None:
-        """A session is over, and the number of its channel free again."""
+        """Forget the session on this channel, whose number is free again."""
         del self._sessions[number]
         if self.server.closing and not self._sessions:
             self.close()
 
     # --- forwarding ---
 
-    @property
-    def forwards(self) -> ServerForwards:
-        """What the client has forwarded."""
+    def _forwarding(self) -> ServerForwards:
         if self._forwards is None:
             from nacre.server.tcpip import ServerForwards
 
-            self._forwards = ServerForwards(self, self.settings.options.limits.listeners)
+            self._forwards = ServerForwards(self, self._questions, self.settings.limits.listeners)
         return self._forwards
 
     def _on_global_request(self, ask: AskGlobalRequest) -> None:
         async def decide() -> None:
-            self.answer(ask.ask_id, await self.forwards.decide(ask.name, ask.data))
+            self.answer(ask.ask_id, await self._forwarding().decide(ask.name, ask.data))
 
         if ask.name in (LISTEN, CANCEL):
             self.spawn(decide())
         else:
             self._on_global_ask(ask)
 
-    def _on_global_told(self, event: GlobalRequestReceived) -> None:
+    def _on_global_notice(self, event: GlobalRequestReceived) -> None:
         async def decide() -> None:
-            await self.forwards.decide(event.name, event.data)
+            await self._forwarding().decide(event.name, event.data)
 
-        # A client that asks for a port wants to know whether it has it.
+        # LISTEN without a reply is ignored: its client could not learn whether it has the port.
         if event.name == CANCEL:
             self.spawn(decide())
 
@@ -349,7 +349,7 @@ class Serving(ServerConnection):
 
 
 def _address(name: object) -> tuple[str, int]:
-    """Return host and port; of a socket that has none, its path or nothing."""
+    """Return host and port; for a Unix socket its path, or "", and 0."""
     if isinstance(name, tuple):
         return str(name[0]), int(name[1])
     return (name if isinstance(name, str) else ""), 0
@@ -370,5 +370,5 @@ Serving.handlers = {
     AskOpen: Serving._on_open,
     AskRequest: Serving._on_request_ask,
     ConnectionEnded: Serving._on_server_ended,
-    GlobalRequestReceived: Serving._on_global_told,
+    GlobalRequestReceived: Serving._on_global_notice,
 }

@@ -1,14 +1,17 @@
-"""A session on a server: what the handler of :func:`nacre.listen` gets."""
+"""A session on a server: the argument of :func:`nacre.listen`'s handler (RFC 4254 section 6).
+
+Requests wait in a queue and are decided one after the other by a task that lives while there are
+any; a request that was granted starts the handler, which is a task of the server.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nacre.aio.channel import Channel, Sink
 from nacre.aio.stream import Reader, Writer
@@ -29,25 +32,27 @@ from nacre.protocol.requests import (
     WindowChange,
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
+from nacre.server.peer import ServerConnection
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.server.peer import ServerConnection
-    from nacre.server.tcpip import AgentSocket
+    from nacre.server.agent import AgentSocket
 
 T = TypeVar("T")
 
 FAILED = 255
-"""The exit status of a session whose handler raised."""
+"""The exit status of a session whose handler has raised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
     """The client's terminal.
 
-    :ivar term: its type, such as ``xterm-256color``, as the client says.
-    :ivar columns: its width in characters; likewise ``rows``.
-    :ivar width: its width in pixels, or 0; likewise ``height``.
+    :ivar term: the client's TERM, such as ``xterm-256color``.
+    :ivar columns: its width in characters.
+    :ivar rows: its height in characters.
+    :ivar width: its width in pixels, or 0.
+    :ivar height: its height in pixels, or 0.
     :ivar modes: its encoded modes (RFC 4254 section 8).
     """
 
@@ -59,6 +64,34 @@ class Terminal:
     modes: bytes
 
 
+class SessionHost(Protocol):
+    """The server, as one of its sessions sees it."""
+
+    async def wait_welcomed(self) -> None:
+        """Return when the policy has taken note of the user's login."""
+
+    async def allows(self, session: Session, request: Request) -> bool:
+        """Ask the policy about a shell, command, subsystem or terminal."""
+
+    async def allows_agent(self, session: Session) -> bool:
+        """Ask the policy whether the session may use the client's agent."""
+
+    def accepts_variable(self, name: str) -> bool:
+        """Tell whether clients may set this environment variable."""
+
+    def serves(self, request: Request) -> bool:
+        """Tell whether there is something to serve ``request`` with."""
+
+    async def serve(self, session: Session) -> int | None:
+        """Serve a session that was granted; returns the exit status, where None is 0."""
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a session's handler in a task that the server waits for."""
+
+    def session_ended(self, number: int) -> None:
+        """Forget the session on this channel, whose number is free again."""
+
+
 class Session:
     """One shell, command or subsystem of a user.
 
@@ -66,20 +99,21 @@ class Session:
     then the handler's task is cancelled.
 
     :ivar connection: the connection it belongs to.
-    :ivar command: what to run; None for a shell or a subsystem.
+    :ivar command: the command line; None for a shell or a subsystem.
     :ivar subsystem: the subsystem's name, or None.
-    :ivar environment: what the client set and the server accepts.
-    :ivar terminal: the client's terminal, or None when it wants none.
+    :ivar environment: the variables that the client has set and the server accepts.
+    :ivar terminal: the client's terminal, or None when it requested none.
     :ivar forwards_agent: its processes may use the client's agent: see :meth:`agent_socket`.
-    :ivar stdin: what the client sends.
-    :ivar stdout: what goes to the client; with ``stderr``, both at their EOF make the client's.
-    :ivar stderr: what goes to the client's standard error.
+    :ivar stdin: the data from the client.
+    :ivar stdout: the data to the client. The channel's EOF is sent when both this and ``stderr``
+        are at their end.
+    :ivar stderr: the data to the client's standard error.
     :ivar on_resize: called with the new ``Terminal``.
     :ivar on_signal: called with a signal's name, without ``SIG``.
     :ivar on_break: called with a length in milliseconds; None refuses breaks.
     """
 
-    def __init__(self, connection: ServerConnection, channel: Channel) -> None:
+    def __init__(self, connection: ServerConnection, channel: Channel, host: SessionHost) -> None:
         self.connection = connection
         self.command: bytes | None = None
         self.subsystem: str | None = None
@@ -93,7 +127,8 @@ class Session:
         self.on_signal: Callable[[str], None] | None = None
         self.on_break: Callable[[int], None] | None = None
         self._channel = channel
-        self._asked: deque[AskRequest] = deque()
+        self._host = host
+        self._undecided: deque[AskRequest] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._handler: asyncio.Task[None] | None = None
         self._exited = False
@@ -103,7 +138,7 @@ class Session:
 
     @property
     def user(self) -> str:
-        """Who is logged in."""
+        """The user who is logged in."""
         return self.connection.user
 
     @property
@@ -112,26 +147,37 @@ class Session:
         return self._channel.closed or self._channel.closing
 
     def attach(self, sink: Sink) -> Channel:
-        """Give ``sink`` what the client sends, in place of ``stdin``; return the channel."""
+        """Deliver the client's data to ``sink`` in place of ``stdin``; returns the channel."""
         self._channel.sinks[0] = sink
         self.stdin.move_to(sink)
         return self._channel
 
-    # --- what a handler may say ---
+    def serves(self, request: Request) -> bool:
+        """Tell whether the server has something to serve ``request`` with.
+
+        With files (``listen(sftp=…)``) that is the subsystem ``sftp``, and with a handler
+        everything but subsystems; with files alone scp too.
+        """
+        return self._host.serves(request)
+
+    # --- for the handler ---
 
     def exit(self, status: int) -> None:
-        """End the session with an exit status; the first such call counts."""
+        """End the session with an exit status. Only the first of these calls has an effect."""
         self._end(ExitStatus(status & 0xFFFFFFFF), status)
 
     def exit_signal(self, name: str, core_dumped: bool = False, message: str = "") -> None:
-        """End the session as one that a signal ended, named without ``SIG``."""
+        """End the session as one that a signal has ended.
+
+        :param name: the signal's name without ``SIG`` (RFC 4254 section 6.10).
+        """
         self._end(ExitSignal(name.removeprefix("SIG"), core_dumped, message, ""), name)
 
     def _end(self, how: ExitStatus | ExitSignal, shown: object) -> None:
         if self._exited:
             return
         self._exited = True
-        # The engine may have seen the client's close before we are told.
+        # The engine may have handled the client's CLOSE before its event reaches this session.
         with contextlib.suppress(LocalProtocolError):
             self._channel.request(how)
             self.stdout.write_eof()
@@ -142,15 +188,15 @@ class Session:
     def agent_socket(self, owner: tuple[int, int] | None = None) -> Opening[AgentSocket]:
         """Make a Unix socket that leads to the client's agent: await it, or use ``async with``.
 
-        Its path belongs into ``SSH_AUTH_SOCK`` of the session's processes.
+        Set ``SSH_AUTH_SOCK`` of the session's processes to its path.
 
-        :param owner: the user and group that may use it; None for those of this process.
+        :param owner: the uid and gid that may use it; None for those of this process.
         :raises OSError: it can't be made.
-        :raises LocalProtocolError: the client forwards no agent, or the policy said no.
+        :raises LocalProtocolError: the client forwards no agent, or the policy refused it.
         """
         if not self.forwards_agent:
-            raise LocalProtocolError("there is no agent: look at forwards_agent before")
-        from nacre.server.tcpip import open_agent_socket
+            raise LocalProtocolError("this session has no agent: check forwards_agent first")
+        from nacre.server.agent import open_agent_socket
 
         return Opening(lambda: open_agent_socket(self.connection, owner))
 
@@ -159,24 +205,24 @@ class Session:
         while not self._channel.closed:
             await self._channel.changed.wait()
 
-    # --- requests: decided one after the other, so that a session is at most one task ---
+    # --- requests: decided in order, by at most one task per session ---
 
     def decide(self, ask: AskRequest) -> None:
-        """Answer a request of the client's, after those before it."""
-        self._asked.append(ask)
+        """Answer a channel request of the client, after those before it."""
+        self._undecided.append(ask)
         if self._worker is None:
             self._worker = self.connection.spawn(self._decide_all())
 
     async def _decide_all(self) -> None:
-        await self.connection.wait_welcomed()
-        while self._asked:
-            ask = self._asked.popleft()
+        await self._host.wait_welcomed()
+        while self._undecided:
+            ask = self._undecided.popleft()
             granted = await self._grants(ask.request)
             if self.closed:
                 break
             self.connection.answer(ask.ask_id, Granted() if granted else Denied())
             if granted and isinstance(ask.request, (Shell, Exec, Subsystem)) and not self.closed:
-                self._handler = self.connection.server.spawn(self._handle())
+                self._handler = self._host.run(self._handle())
         self._worker = None
 
     async def _grants(self, request: Request) -> bool:
@@ -185,17 +231,14 @@ class Session:
         if isinstance(request, Break):
             return self._break(request)
         if request.NAME == AGENT_REQUEST:
-            return await self._lend_agent()
+            return await self._forward_agent()
         if not isinstance(request, (PtyRequest, Shell, Exec, Subsystem)):
             return False
         if isinstance(request, Exec):
             self.command = request.command
         elif isinstance(request, Subsystem):
             self.subsystem = request.name
-        granted = await self.connection.ask_policy(
-            lambda policy: policy.session_request(self, request)
-        )
-        granted = granted is True
+        granted = await self._host.allows(self, request)
         if not granted:
             self.command = self.subsystem = None
         elif isinstance(request, PtyRequest):
@@ -210,9 +253,8 @@ class Session:
         self._record(request, granted)
         return granted
 
-    async def _lend_agent(self) -> bool:
-        said = await self.connection.ask_policy(lambda policy: policy.agent_forwarding(self))
-        self.forwards_agent = said is True
+    async def _forward_agent(self) -> bool:
+        self.forwards_agent = await self._host.allows_agent(self)
         self.connection.record(
             "session", channel=self._channel.number, request="agent", granted=self.forwards_agent
         )
@@ -231,8 +273,7 @@ class Session:
         )
 
     def _set_variable(self, request: Env) -> bool:
-        patterns = self.connection.settings.accept_env
-        if not any(fnmatchcase(request.name, pattern) for pattern in patterns):
+        if not self._host.accepts_variable(request.name):
             return False
         self.environment[request.name] = request.value
         return True
@@ -243,9 +284,9 @@ class Session:
         self._call(self.on_break, request.milliseconds)
         return True
 
-    def _call(self, callback: Callable[[T], None], about: T) -> None:
+    def _call(self, callback: Callable[[T], None], argument: T) -> None:
         try:
-            callback(about)
+            callback(argument)
         except Exception as error:
             self.connection.record_error("a session's callback failed", error)
 
@@ -267,22 +308,22 @@ class Session:
 
     async def _handle(self) -> None:
         try:
-            status = await self.connection.settings.serve(self)
+            status = await self._host.serve(self)
             self.exit(0 if status is None else status)
         except asyncio.CancelledError:
             self._channel.close()
             raise
         except Exception as error:
             if self.closed:
-                return  # The client is gone; what the handler met was that.
+                return  # The client is gone, and the handler failed because of that.
             self.connection.record_error("the session's handler failed", error)
             self.exit(FAILED)
 
     def _accept_change(self) -> None:
         if not self._channel.closed:
             return
-        self._asked.clear()
+        self._undecided.clear()
         if self._handler is not None:
-            # Not at once: the handler sees first that its streams have ended.
+            # One turn later, so that the handler first sees the end of its streams.
             self.connection.loop.call_soon(self._handler.cancel)
-        self.connection.session_ended(self._channel.number)
+        self._host.session_ended(self._channel.number)

@@ -1,4 +1,4 @@
-"""How many clients may wait to log in at once."""
+"""How many connections may be logging in at once: MaxStartups of sshd_config(5)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _COUNT = memoryview(b"").cast("I").itemsize
 class MaxStartups:
     """``start:rate:full``: random early drop of connections that are not logged in.
 
-    Below ``start`` every connection is taken. From there ``rate`` percent are dropped, and more
-    the more there are, up to all of them at ``full``. So a flood leaves a chance to honest users.
+    Below ``start`` every connection is accepted. From ``start`` on, ``rate`` percent are dropped,
+    rising linearly to all of them at ``full``. So a flood leaves other users a chance.
     """
 
     start: int
@@ -24,9 +24,9 @@ class MaxStartups:
 
     @classmethod
     def parse(cls, text: str) -> MaxStartups:
-        """Return what ``10:30:100``, or a plain number for a hard limit, says.
+        """Parse ``10:30:100``, or a plain number for a hard limit.
 
-        :raises ConfigurationError: it says nothing that makes sense.
+        :raises ConfigurationError: it is neither, or a number is out of range.
         """
         words = text.split(":")
         if all(word.isascii() and word.isdigit() for word in words):
@@ -36,11 +36,11 @@ class MaxStartups:
             if len(numbers) == 3 and 1 <= numbers[0] <= numbers[2] and 1 <= numbers[1] <= 100:
                 return cls(*numbers)
         raise ConfigurationError(
-            f"MaxStartups is start:rate:full, such as 10:30:100, or one number, not {text!r}"
+            f"MaxStartups must be start:rate:full, such as 10:30:100, or one number, not {text!r}"
         )
 
     def admits(self, waiting: int, draw: float) -> bool:
-        """Tell whether one more may come in.
+        """Tell whether one more connection may log in.
 
         :param waiting: connections that are not logged in, without the new one.
         :param draw: a random number, at least 0 and below 1.
@@ -54,11 +54,14 @@ class MaxStartups:
 
 
 class Startups:
-    """Counts the clients that wait to log in, for all servers that are to share one limit.
+    """Counts the connections that are logging in, for all servers that share one limit.
 
-    They may be in several processes that were forked after this was made: each has a number of its
-    own in memory that all share, and no other process writes it, so there is nothing to lock. Two
-    that take a client at the same moment may not see each other's: then there is one too many.
+    The servers may be in several processes, forked after this was made. Each process has a count
+    of its own in shared memory that no other process writes, so no lock is needed. Two processes
+    that accept a connection at the same moment may each miss the other's; then there is one too
+    many.
+
+    :param processes: how many processes there will be.
     """
 
     def __init__(self, processes: int = 1) -> None:
@@ -68,22 +71,22 @@ class Startups:
 
     @property
     def waiting(self) -> int:
-        """How many wait, in all processes."""
+        """How many connections are logging in, in all processes."""
         return sum(self._counts)
 
     def be(self, number: int) -> None:
-        """Count as this process from now on; what one before it left counted is forgotten."""
+        """Use count ``number`` in this process, and set it to 0."""
         self._own = number
         self.forget(number)
 
     def forget(self, number: int) -> None:
-        """Say that a process is gone, and its clients with it."""
+        """Set the count of a process that has ended to 0."""
         self._counts[number] = 0
 
     def enter(self) -> None:
-        """One more waits."""
+        """Count one more."""
         self._counts[self._own] += 1
 
     def leave(self) -> None:
-        """One waits no longer."""
+        """Count one fewer."""
         self._counts[self._own] -= 1

@@ -1,22 +1,17 @@
-"""Forwarded ports and agents, as the server has them (RFC 4254 section 7)."""
+"""TCP/IP forwarding at the server: ``direct-tcpip`` and ``tcpip-forward`` (RFC 4254 section 7)."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache, partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from nacre.aio.dial import dial
 from nacre.errors import ConnectFailed, MalformedMessage, NacreError
 from nacre.protocol.asks import Answer, AskOpen, Denied, GlobalGranted, OpenRefused
 from nacre.protocol.tcpip import (
-    AGENT_CHANNEL,
     FORWARDED,
     LISTEN,
     PORTS,
@@ -24,38 +19,41 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
+from nacre.server.offer import offer
+from nacre.server.peer import ServerConnection
+from nacre.server.questions import Questions
 from nacre.tunnels.listeners import Listening, bind
-from nacre.tunnels.relay import carry, grant
+from nacre.tunnels.relay import grant
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
-if TYPE_CHECKING:
-    from nacre.server.peer import ServerConnection
-
 _LOOKUPS = 8
-_SOCKET = "agent"
 
 
 @cache
 def _lookups() -> ThreadPoolExecutor:
-    """Threads of their own for names that clients ask for: slow ones hold up no login."""
+    """Return threads for the names in clients' requests: a slow lookup must not delay a login."""
     return ThreadPoolExecutor(_LOOKUPS, "forward")
 
 
 class ServerForwards:
-    """What one client has forwarded."""
+    """The TCP/IP forwarding of one connection.
 
-    def __init__(self, connection: ServerConnection, listeners: int) -> None:
+    :param listeners: how many ports the client may have open at once.
+    """
+
+    def __init__(self, connection: ServerConnection, questions: Questions, listeners: int) -> None:
         self._connection = connection
+        self._questions = questions
         self._most = listeners
         self._listening: dict[tuple[str, int], Listening] = {}
-        # Listening and cancelling happen in the order in which they were asked for.
+        # Requests to listen and to cancel are carried out in the order of their arrival.
         self._order = asyncio.Lock()
 
-    # --- connections to elsewhere ---
+    # --- connections that the client opens through this server ---
 
     async def connect(self, ask: AskOpen) -> None:
-        """Decide on a ``direct-tcpip`` channel, and carry it."""
+        """Answer a request for a ``direct-tcpip`` channel and relay its data."""
         connection = self._connection
         try:
             asked = TCPIPChannel.decode(ask.data)
@@ -75,17 +73,16 @@ class ServerForwards:
         await grant(connection, ask, sock)
 
     async def _may_connect(self, asked: TCPIPChannel) -> bool:
-        connection = self._connection
-        await connection.wait_welcomed()
-        said = await connection.ask_policy(
-            lambda policy: policy.direct_connection(asked.host, asked.port, connection)
+        await self._questions.wait_welcomed()
+        answer = await self._questions.ask(
+            lambda policy: policy.direct_connection(asked.host, asked.port, self._connection)
         )
-        return said is True
+        return answer is True
 
-    # --- ports for the client ---
+    # --- ports that this server listens on for the client ---
 
     async def decide(self, name: str, data: bytes) -> Answer:
-        """Do what a global request says; it concerns a port to listen on."""
+        """Carry out ``tcpip-forward`` or ``cancel-tcpip-forward`` and return the answer."""
         try:
             asked = TCPIPForward.decode(data)
         except MalformedMessage:
@@ -97,7 +94,7 @@ class ServerForwards:
 
     async def _listen(self, asked: TCPIPForward) -> Answer:
         connection = self._connection
-        await connection.wait_welcomed()
+        await self._questions.wait_welcomed()
         host, reason = await self._where(asked)
         port = asked.port
         if host is not None:
@@ -120,111 +117,32 @@ class ServerForwards:
         return GlobalGranted(b"" if asked.port else AllocatedPort(port).encode())
 
     async def _where(self, asked: TCPIPForward) -> tuple[str | None, str]:
-        """Return where to listen, or None and why not."""
-        connection = self._connection
+        """Return the address to listen on, or None and the reason of the refusal."""
         if asked.port and asked.port not in PORTS:
             return None, "no such port"
         if asked.host and not _is_host(asked.host):
             return None, "no such host"
         if len(self._listening) >= self._most:
             return None, "too many ports"
-        host = await connection.ask_policy(
-            lambda policy: policy.remote_listen(asked.host, asked.port, connection)
+        host = await self._questions.ask(
+            lambda policy: policy.remote_listen(asked.host, asked.port, self._connection)
         )
         return (host, "") if isinstance(host, str) else (None, "not allowed")
 
     async def _cancel(self, asked: TCPIPForward) -> Answer:
         listening = self._listening.pop((asked.host, asked.port), None)
         if listening is None:
-            return Denied("nobody listens there")
+            return Denied("no such listener")
         listening.close()
         await listening.wait_closed()
         return GlobalGranted()
 
     async def _take(self, host: str, port: int, sock: socket.socket, originator: Any) -> None:
-        """Offer the client a connection that came to one of its ports."""
+        """Offer the client a connection that one of its ports has accepted."""
         data = TCPIPChannel(host, port, str(originator[0]), int(originator[1])).encode()
-        await self.offer(FORWARDED, data, sock)
-
-    async def offer(self, channel_type: str, data: bytes, sock: socket.socket) -> None:
-        """Offer the client a connection; one that it does not take is closed."""
-        carried = False
-        try:
-            channel = self._connection.open_channel(channel_type, data)
-            await carry(self._connection, channel, sock)
-            carried = True
-        except (NacreError, OSError) as error:
-            if not self._connection.ended:
-                self._connection.record("forward", channel=channel_type, refused=str(error))
-        finally:
-            if not carried:
-                sock.close()
-
-
-class AgentSocket:
-    """A Unix socket that leads to the client's agent. ``async with`` removes it at the end.
-
-    It lies in a directory of its own that nobody but its owner, and root, can enter.
-
-    :ivar path: the socket's path.
-    """
-
-    def __init__(
-        self, forwards: ServerForwards, connection: ServerConnection, owner: tuple[int, int] | None
-    ) -> None:
-        self._forwards = forwards
-        directory = tempfile.mkdtemp(prefix="nacre-")  # with mode 0700
-        self.path = os.path.join(directory, _SOCKET)
-        self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.bind(self.path)
-            os.chmod(self.path, 0o600)
-            sock.listen()
-            if owner is not None:
-                os.chown(self.path, *owner)
-                os.fchown(self._directory, *owner)
-        except BaseException:
-            sock.close()
-            self._remove()
-            raise
-        self._listening = Listening(connection, [sock], self._take)
-
-    async def _take(self, sock: socket.socket, originator: Any) -> None:
-        await self._forwards.offer(AGENT_CHANNEL, b"", sock)
-
-    def _remove(self) -> None:
-        # By its descriptor: whom the directory belongs to could have put another in its place.
-        with suppress(OSError):
-            os.unlink(_SOCKET, dir_fd=self._directory)
-        os.close(self._directory)
-        with suppress(OSError):
-            os.rmdir(os.path.dirname(self.path))
-
-    def close(self) -> None:
-        """Remove the socket; connections that came through it go on."""
-        self._listening.close()
-        self._remove()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-async def open_agent_socket(
-    connection: ServerConnection, owner: tuple[int, int] | None
-) -> AgentSocket:
-    """See :meth:`Session.agent_socket`."""
-    return AgentSocket(connection.forwards, connection, owner)
+        await offer(self._connection, FORWARDED, data, sock)
 
 
 def _is_host(text: str) -> bool:
-    """Tell whether a host could have that name: what is behind a NUL, the system would not see."""
+    """Tell whether this can be a host's name; the system would ignore what follows a NUL."""
     return 0 < len(text) <= 255 and text.isprintable() and " " not in text

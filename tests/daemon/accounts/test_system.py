@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +11,8 @@ import pytest
 
 from daemon.conftest import PATH, SystemAccount
 from nacre.daemon.accounts import pam, shadow, system
-from nacre.daemon.accounts.accounts import find_account
-from nacre.daemon.accounts.authorized import read_authorized_keys
 from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.daemon.accounts.system import SystemPolicy
-from nacre.errors import AccountError
 from nacre.keys import PublicKey, generate
 from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.requests import PtyRequest, Shell
@@ -48,104 +42,6 @@ def policy() -> Iterator[Any]:
     policy = SystemPolicy()
     yield policy
     policy.close()
-
-
-def keys_of(account: SystemAccount) -> list[object]:
-    return [
-        entry.key for keys in read_authorized_keys(find_account(account.name)) for entry in keys
-    ]
-
-
-# --- authorized_keys ---
-
-
-def test_keys_are_read(system_account: SystemAccount) -> None:
-    system_account.authorize(f"# mine\n{KEY} one\n{OTHER} two\n")
-    assert keys_of(system_account) == [KEY, OTHER]
-    assert os.geteuid() == 0
-
-
-def test_no_file_is_no_key(system_account: SystemAccount) -> None:
-    system_account.authorize("").unlink()
-    assert keys_of(system_account) == []
-
-
-@pytest.mark.parametrize("what", ["file", "directory", "home"])
-def test_what_others_can_write_does_not_count(system_account: SystemAccount, what: str) -> None:
-    file = system_account.authorize(f"{KEY}\n")
-    path = {"file": file, "directory": file.parent, "home": system_account.home}[what]
-    before = path.stat().st_mode
-    path.chmod(before | 0o020)
-    try:
-        with pytest.raises(AccountError, match="others can write"):
-            keys_of(system_account)
-    finally:
-        path.chmod(before & 0o7777)
-
-
-def test_what_another_account_owns_does_not_count(system_account: SystemAccount) -> None:
-    file = system_account.authorize(f"{KEY}\n")
-    file.chmod(0o644)
-    shutil.chown(file, "nobody")
-    with pytest.raises(AccountError, match="belongs neither to"):
-        keys_of(system_account)
-
-
-def test_link_to_what_the_user_can_not_read(system_account: SystemAccount, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text(f"{KEY}\n")
-    secret.chmod(0o600)
-    file = system_account.authorize("")
-    file.unlink()
-    file.symlink_to(secret)
-    with pytest.raises(AccountError, match="can't read"):
-        keys_of(system_account)
-
-
-def test_link_within_the_home_is_followed(system_account: SystemAccount) -> None:
-    file = system_account.authorize(f"{KEY}\n")
-    real = file.rename(system_account.home / "keys")
-    file.symlink_to(real)
-    assert keys_of(system_account) == [KEY]
-    real.unlink()
-
-
-def test_fifo_and_directory_do_not_count(system_account: SystemAccount) -> None:
-    file = system_account.authorize("")
-    for make in (os.mkfifo, os.mkdir):
-        file.unlink() if file.is_file() else None
-        make(file, 0o700)
-        shutil.chown(file, system_account.name)
-        with pytest.raises(AccountError, match="no regular file"):
-            keys_of(system_account)
-        file.rmdir() if file.is_dir() else file.unlink()
-
-
-def test_rights_come_back_in_every_thread(system_account: SystemAccount, tmp_path: Path) -> None:
-    system_account.authorize(f"{KEY}\n" * 50)
-    secret = tmp_path / "secret"
-    secret.write_text("x")
-    secret.chmod(0o600)
-    stop = threading.Event()
-    failures: list[object] = []
-
-    def read() -> None:
-        while not stop.is_set():
-            try:
-                keys_of(system_account)
-                secret.read_text()
-            except Exception as error:
-                failures.append(error)
-
-    threads = [threading.Thread(target=read) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(300):
-        secret.read_text()
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
 
 
 # --- passwords ---

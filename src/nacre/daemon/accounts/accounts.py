@@ -1,4 +1,4 @@
-"""Accounts of this system, and what a session that runs as one of them is made of."""
+"""Accounts of this system, and what sessions that run as one of them need: home, shell, program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nacre.errors import AccountError
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 
 RECENT = 1.0
-"""Seconds for which an account is what it was when it was looked up."""
+"""Seconds for which the result of a lookup is reused."""
 
 _FALLBACK_SHELL = "/bin/sh"
 _NO_SHELLS = {"nologin", "false"}
@@ -39,14 +39,14 @@ class Account:
 
     @property
     def credentials(self) -> ProcessCredentials | None:
-        """What a process needs to become this account; None when it is ours already."""
+        """The rights a process needs to become this account; None when this process has them."""
         if self.uid == os.geteuid():
             return None
         return ProcessCredentials(uid=self.uid, gid=self.gid, groups=self.groups)
 
 
 def own_account() -> Account:
-    """Return the account this process runs as, which may have no entry anywhere."""
+    """Return the account this process runs as, which may lack an entry in the database."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         return _account(pwd.getpwuid(uid))
@@ -81,13 +81,13 @@ def _account(entry: pwd.struct_passwd) -> Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """What a user who is logged in works as.
+    """What a logged-in user's sessions run as, and with.
 
-    :ivar name: the user's name, which is not the account's for a virtual user.
-    :ivar files: what sftp and scp serve; None for an account that may do nothing here.
+    :ivar name: the user's name; a virtual user's differs from the account's.
+    :ivar files: what sftp and scp serve; None for an account that may use no files.
     :ivar virtual: a virtual user: scp too is served from ``files``, and never by a shell.
-    :ivar key: what the key the user came with demands and allows.
-    :ivar environment: variables to begin with.
+    :ivar key: the options of the key that the user logged in with.
+    :ivar environment: the first variables of the environment.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Login:
 
     @property
     def has_shell(self) -> bool:
-        """Whether the user may have a shell, and not files alone or nothing."""
+        """Whether the user may have a shell."""
         return self.service != "sftp" and not _bars(self.shell)
 
 
@@ -111,31 +111,31 @@ def _bars(shell: str) -> bool:
 
 
 def account_name(user: User, run_as: str | None) -> str | None:
-    """Return the name of the account a virtual user works as: None for that of this process.
+    """Return the account that a virtual user's sessions run as, or None for this process's own.
 
-    :param run_as: the account for users who have none of their own, under root.
-    :raises AccountError: a server of root has no account for the user.
+    :param run_as: the account for users without one of their own, under root.
+    :raises AccountError: the server runs as root, and there is no account for the user.
     """
     if os.geteuid() != 0:
         return None
     chosen = user.run_as or run_as
     if chosen is None:
         raise AccountError(
-            f"{user.name} has no account to run as, and root's rights are not given unasked: "
+            f"{user.name} has no account to run as, and sessions do not run as root by default: "
             f"`nacre user set {user.name} --run-as ACCOUNT`, or `nacre serve --run-as ACCOUNT`"
         )
     return chosen
 
 
 class RecentAccounts:
-    """Accounts, looked up in threads: the system may ask another machine (nsswitch.conf(5)).
+    """Looks up accounts in threads, as the system may ask another machine (nsswitch.conf(5)).
 
-    What it said holds for :data:`RECENT` seconds, in which many may log in who work as the same
-    account; those who ask in the same moment wait for one lookup.
+    A result is reused for :data:`RECENT` seconds, because many users may log in whose sessions
+    run as the same account; calls at the same moment share one lookup.
     """
 
     def __init__(self) -> None:
-        self._asked: dict[str | None, tuple[float, asyncio.Task[Account]]] = {}
+        self._lookups: dict[str | None, tuple[float, asyncio.Task[Account]]] = {}
 
     async def find(self, name: str | None) -> Account:
         """Return the account of this name, or for None the one this process runs as.
@@ -143,23 +143,23 @@ class RecentAccounts:
         :raises AccountError: there is none.
         """
         now = asyncio.get_running_loop().time()
-        asked_at, asked = self._asked.get(name, (0.0, None))
-        if asked is None or now - asked_at >= RECENT:
-            look = own_account if name is None else partial(find_account, name)
-            asked = asyncio.create_task(asyncio.to_thread(look))
-            self._asked = {k: v for k, v in self._asked.items() if now - v[0] < RECENT}
-            self._asked[name] = now, asked
+        started, lookup = self._lookups.get(name, (0.0, None))
+        if lookup is None or now - started >= RECENT:
+            find = own_account if name is None else partial(find_account, name)
+            lookup = asyncio.create_task(asyncio.to_thread(find))
+            self._lookups = {k: v for k, v in self._lookups.items() if now - v[0] < RECENT}
+            self._lookups[name] = now, lookup
         try:
-            return await asyncio.shield(asked)
+            return await asyncio.shield(lookup)
         except AccountError:
-            # Whoever asks next may find that somebody made it meanwhile.
-            self._asked.pop(name, None)
+            # The account may be created before the next call.
+            self._lookups.pop(name, None)
             raise
 
 
 def virtual_login(user: User, account: Account) -> Login:
-    """Return what a virtual user works as who has this account."""
-    # An account for services has no shell; whoever named it for sessions wants one.
+    """Return what the sessions of a virtual user with this account run as."""
+    # A service's account has no shell, but the operator has named it for sessions, which need one.
     barred = _bars(account.shell)
     home = user.home or account.home
     return Login(
@@ -175,7 +175,7 @@ def virtual_login(user: User, account: Account) -> Login:
 
 
 def system_login(account: Account, key: KeyOptions = NO_OPTIONS) -> Login:
-    """Return what an account's own user works as; an account without a shell keeps none."""
+    """Return what the sessions of a system user run as; an account without a shell keeps none."""
     barred = _bars(account.shell)
     return Login(
         name=account.name,
@@ -189,7 +189,7 @@ def system_login(account: Account, key: KeyOptions = NO_OPTIONS) -> Login:
 
 
 def _system_environment() -> dict[str, str]:
-    """Return the variables of ``/etc/environment``, as pam_env(8) reads it."""
+    """Return the variables of ``/etc/environment``, read as pam_env(8) does."""
     found = {}
     try:
         text = _SYSTEM_ENVIRONMENT.read_text(errors="surrogateescape")
@@ -209,9 +209,9 @@ def program(
     peer: tuple[str, int],
     local: tuple[str, int],
 ) -> Program:
-    """Return what to run: the shell as a login shell, or a command line that the shell reads.
+    """Return the session's program: the login shell, or the shell with a command line.
 
-    :param sent: variables the client sent and was allowed to; the session's own overrule them.
+    :param sent: the client's variables that the server accepts; the session's own take precedence.
     """
     environment = {
         **sent,
@@ -234,7 +234,7 @@ def program(
     shell = os.path.basename(login.shell)
     return Program(
         path=login.shell,
-        # A dash in front makes a login shell.
+        # A dash before its name makes it a login shell.
         arguments=[f"-{shell}"] if run is None else [shell, "-c", run],
         environment=environment,
         directory=login.home if os.path.isdir(login.home) else "/",

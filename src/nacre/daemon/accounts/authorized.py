@@ -1,4 +1,4 @@
-"""An account's ``~/.ssh/authorized_keys``, read as that account and only where others can't write.
+"""``~/.ssh/authorized_keys``, read with the account's rights where only it and root can write.
 
 The checks are those of ``StrictModes`` in sshd_config(5).
 """
@@ -18,13 +18,13 @@ from nacre.keys.authorized_keys import AuthorizedKeys, parse
 from nacre.limits import MIB
 
 FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
-"""Where keys are, below the home directory; both count."""
+"""The files with keys, below the home directory; both are used."""
 
 _MAXIMUM = 1 * MIB
 
 
 def read_authorized_keys(account: Account) -> Iterator[AuthorizedKeys]:
-    """Read the files that there are. Blocks.
+    """Read the files that exist. Blocks.
 
     :raises AccountError: a file can't be trusted or read; the message says why.
     """
@@ -39,7 +39,7 @@ def read_authorized_keys(account: Account) -> Iterator[AuthorizedKeys]:
 def _rights_of(account: Account) -> Iterator[None]:
     """Access files with the account's rights, in this thread alone (setfsuid(2)).
 
-    A link that the user put there leads to nothing that the user can't read.
+    So a symbolic link of the user's can't lead to a file that the user can't read.
     """
     if account.uid == os.geteuid():
         yield
@@ -49,7 +49,7 @@ def _rights_of(account: Account) -> Iterator[None]:
     libc.setfsgid(account.gid)
     libc.setfsuid(account.uid)
     try:
-        # These calls report no failure; asking for what is impossible tells the present value.
+        # These calls report no failure; with an impossible value they return the present one.
         if libc.setfsuid(-1) != account.uid:
             raise AccountError(f"can't take the file rights of {account.name}")
         yield
@@ -71,7 +71,7 @@ def _read(path: Path, account: Account) -> bytes | None:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise AccountError(f"{path} is not used: it is no regular file")
+            raise AccountError(f"{path} is ignored: it is not a regular file")
         _check(real, status, account)
         _check_directories(real, account)
         with open(descriptor, "rb", closefd=False) as file:
@@ -79,12 +79,12 @@ def _read(path: Path, account: Account) -> bytes | None:
     finally:
         os.close(descriptor)
     if len(text) > _MAXIMUM:
-        raise AccountError(f"{path} is not used: it has more than {_MAXIMUM} bytes")
+        raise AccountError(f"{path} is ignored: it has more than {_MAXIMUM} bytes")
     return text
 
 
 def _check_directories(path: Path, account: Account) -> None:
-    """Check each directory from the file up to the home directory, or to the root."""
+    """Check each directory from the file's up to the home directory, or to the root."""
     home = Path(os.path.realpath(account.home))
     for directory in path.parents:
         _check(directory, directory.stat(), account)
@@ -94,6 +94,6 @@ def _check_directories(path: Path, account: Account) -> None:
 
 def _check(path: Path, status: os.stat_result, account: Account) -> None:
     if status.st_uid not in (0, account.uid):
-        raise AccountError(f"{path} does not count: it belongs neither to {account.name} nor root")
+        raise AccountError(f"{path} is ignored: its owner is neither {account.name} nor root")
     if status.st_mode & 0o022:
-        raise AccountError(f"{path} does not count: others can write to it; chmod go-w {path}")
+        raise AccountError(f"{path} is ignored: other accounts can write to it; chmod go-w {path}")

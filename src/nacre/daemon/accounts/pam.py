@@ -1,6 +1,6 @@
 """Passwords and states of system accounts through PAM (pam(3)), where the system has it.
 
-Calls block, for seconds after a wrong password: they are for threads.
+Calls block, for seconds after a wrong password: make them in threads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 SERVICES = ("nacre", "sshd", "login")
-"""Service files that are looked for in ``/etc/pam.d``, in this order."""
+"""Service files in ``/etc/pam.d``; the first one that exists is used."""
 
 # The numbers are those of Linux-PAM's <security/_pam_types.h>.
 _SUCCESS, _BUFFER_ERROR, _CONVERSATION_ERROR = 0, 5, 19
@@ -75,10 +75,10 @@ def available() -> bool:
 
 
 def refusal(user: str, password: str | None, host: str) -> str | None:
-    """Return why ``user`` may not in, or None: the password is right and the account is in order.
+    """Return why ``user`` may not log in; None if the password is right and the account is valid.
 
-    :param password: None to look at the account alone: for who is in by a key.
-    :param host: where the user comes from.
+    :param password: None to check the account alone, after a login with a key.
+    :param host: the client's address.
     """
     try:
         name = user.encode()
@@ -105,7 +105,7 @@ def _transaction(user: bytes, password: bytes, host: str) -> Iterator[tuple[Any,
     assert libraries is not None
     pam, libc = libraries
     service = next((s for s in SERVICES if Path("/etc/pam.d", s).exists()), SERVICES[0])
-    # `conversation` must live as long as the handle: PAM keeps its address.
+    # `conversation` must live as long as the handle, because PAM keeps its address.
     conversation = _Conv(_Conversation(_answers(libc, password)), None)
     handle = ctypes.c_void_p()
     code = pam.pam_start(service.encode(), user, ctypes.byref(conversation), ctypes.byref(handle))
@@ -113,7 +113,7 @@ def _transaction(user: bytes, password: bytes, host: str) -> Iterator[tuple[Any,
         raise OSError(code, "pam_start failed")
     try:
         pam.pam_set_item(handle, _RHOST, host.encode())
-        # Modules such as pam_access want a terminal's name even where there is none.
+        # Modules such as pam_access need a terminal's name, also without a terminal.
         pam.pam_set_item(handle, _TTY, b"ssh")
         yield pam, handle
     finally:
@@ -121,7 +121,7 @@ def _transaction(user: bytes, password: bytes, host: str) -> Iterator[tuple[Any,
 
 
 def _answers(libc: Any, password: bytes) -> Callable[[int, Any, Any, Any], int]:
-    """Return a conversation that answers the question for a password, and no other."""
+    """Return a conversation function that answers the prompt for the password and no other."""
 
     def converse(count: int, messages: Any, responses: Any, _data: Any) -> int:
         styles = [messages[i].contents.style for i in range(count)]

@@ -1,4 +1,4 @@
-"""What virtual users may do: the policy over the user store."""
+"""The policies of ``nacre serve``: what accounts may do, and the virtual users of the store."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ REQUIREMENTS: dict[str, Requirement] = {
         frozenset({_PUBLIC_KEY, _INTERACTIVE}),
     ),
 }
-"""What each policy of a user demands; the password counts however it is asked for."""
+"""The methods that each ``auth`` of a user requires; the password may be sent by either method."""
 
 _HASHING = 4
-"""Passwords hashed at once: each takes 19 MiB and a core for 20 ms."""
+"""Passwords hashed at the same time: each takes 19 MiB, and 20 ms of a core."""
 
 
 class AccountPolicy(Policy):
-    """A policy whose users work as accounts of this system."""
+    """A policy whose users' sessions run as accounts of this system."""
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
         self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
-        # What may be forwarded is decided once for each login, as sshd has it.
+        # As in sshd, the rights to forward are determined once per login.
         self._forwarding: WeakKeyDictionary[ServerConnection, Forwarding] = WeakKeyDictionary()
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
-        """Return what a user who is logged in works as.
+        """Return what a logged-in user's sessions run as.
 
-        :raises AccountError: nothing, any more.
+        :raises AccountError: the user or the account no longer exists, or may not be used.
         """
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class AccountPolicy(Policy):
         return (await self._may_forward(session.connection)).agent
 
     async def session_request(self, session: Session, request: Request) -> bool:
-        """Grant what the user's services allow; the log gets the reason of a refusal."""
+        """Grant what the user's services allow; the reason of a refusal is logged."""
         try:
             login = await self.login(session.user, session.connection)
         except AccountError as error:
@@ -101,28 +101,28 @@ class AccountPolicy(Policy):
         return refusal is None
 
     def granted(self, session: Session) -> Login:
-        """Return what the session's user worked as when its latest request was decided."""
+        """Return the login with which the session's latest request was decided."""
         return self._granted[session]
 
 
 def _refusal(login: Login, request: Request) -> str | None:
     if isinstance(request, Subsystem):
         if login.service == "shell":
-            return f"{login.name} may use no subsystem, only a shell"
+            return f"{login.name} may use a shell only, and no subsystem"
         if request.name == "sftp":
             return None if login.files is not None else f"{login.name} may use no files"
         return f"there is no subsystem {safe(request.name, 64)}"
     if login.service == "sftp":
         if isinstance(request, Exec) and parse_scp(request.command) is not None:
             return None
-        return f"{login.name} may use sftp and scp alone"
+        return f"{login.name} may use sftp and scp only"
     if isinstance(request, PtyRequest) and not login.key.pty:
         return f"{login.name} may have no terminal with this key"
     return None
 
 
 class StorePolicy(AccountPolicy):
-    """The policy of virtual users. An unknown or disabled one costs and looks as any other."""
+    """The policy of virtual users. Unknown and disabled ones look like others, and cost as much."""
 
     def __init__(
         self,
@@ -133,11 +133,11 @@ class StorePolicy(AccountPolicy):
         workers: int = 1,
         config: ServerConfig = DEFAULT_CONFIG,
     ) -> None:
-        """Ask ``store``.
+        """Prepare; the users are those of ``store``.
 
-        :param run_as: for users without an account of their own, under root.
-        :param ssh1_strict: let nobody in over SSH-1 who needs both a password and a key.
-        :param workers: processes like this one, which share what passwords may cost at once.
+        :param run_as: the account of users without one of their own, under root.
+        :param ssh1_strict: refuse SSH-1 for users who need both a password and a key.
+        :param workers: how many processes like this one share the bound on hashing.
         """
         super().__init__(config)
         self._ssh1_strict = ssh1_strict
@@ -152,14 +152,14 @@ class StorePolicy(AccountPolicy):
         self._hashing.shutdown(cancel_futures=True)
 
     def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
-        """Say what the user's policy demands; of both methods, SSH-1 takes either."""
+        """Return what the user's ``auth`` requires; where that is both methods, SSH-1 needs one."""
         policy = self._policy(user)
         if policy == BOTH and connection.protocol == SSH1:
             policy = "any"
         return UserRequirement(REQUIREMENTS[policy])
 
     def _barred(self, user: str, connection: ServerConnection) -> bool:
-        """Tell whether the user may not use SSH-1, which looks like a wrong secret."""
+        """Tell whether the user may not use SSH-1; to the client that is a wrong secret."""
         if not self._ssh1_strict or connection.protocol != SSH1 or self._policy(user) != BOTH:
             return False
         connection.record("refused", method="SSH-1", reason="the user's policy needs SSH-2")
@@ -170,7 +170,8 @@ class StorePolicy(AccountPolicy):
         policies = self._store.policies()
         if user is not None:
             return user.auth
-        # One that known users have, and the same at each try: a probe learns nothing.
+        # An unknown user gets what some users have, the same each time, so that a probe learns
+        # nothing.
         digest = hmac.digest(self._secret, name.encode("utf-8", "surrogateescape"), "sha256")
         return policies[digest[0] % len(policies)] if policies else "any"
 
@@ -179,7 +180,7 @@ class StorePolicy(AccountPolicy):
         return None if user is None or user.disabled else user
 
     async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
-        """Verify it, in one of a few threads, for as long for nobody as for somebody."""
+        """Verify the password in a worker thread, taking equally long for unknown users."""
         loop = asyncio.get_running_loop()
         right = await loop.run_in_executor(self._hashing, self._verify, user, password)
         return right and not self._barred(user, connection)
@@ -204,7 +205,7 @@ class StorePolicy(AccountPolicy):
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
     ) -> PublicKey | None:
-        """Look among the user's keys."""
+        """Return the one of the user's keys that has ``modulus``."""
         return await asyncio.to_thread(self._find_rsa_key, user, modulus)
 
     def _find_rsa_key(self, name: str, modulus: int) -> PublicKey | None:
@@ -213,7 +214,7 @@ class StorePolicy(AccountPolicy):
         return with_modulus((one.key for one in self._store.keys(name)), modulus)
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
-        """Return what the user works as now; a user removed meanwhile works as nothing."""
+        """Return what the user's sessions run as now; the user may have been removed."""
         found = self._find(user)
         if found is None:
             raise AccountError(f"{safe(user, 64)} was removed or disabled")

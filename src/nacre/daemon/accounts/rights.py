@@ -1,4 +1,4 @@
-"""What a user may have forwarded: sshd's words, and the options of the key the user came with."""
+"""What a user may forward: the keywords of sshd_config(5) and the options of the user's key."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from nacre.keys.key_options import NO_OPTIONS, HostPort
 from nacre.keys.patterns import matches
 
 _PRIVILEGED = 1024
-"""Ports below are root's."""
+"""Ports below this one are reserved for root."""
 
 
 class Forwarding:
-    """The rights of one login. Who has no shell forwards nothing.
+    """The rights of one login. A user without a shell may forward nothing.
 
     :ivar agent: the user's sessions may use the client's agent.
     """
 
     def __init__(self, login: Login | None, config: ServerConfig) -> None:
-        """Put together what there is to know.
+        """Combine the configuration and the login.
 
-        :param login: what the user works as; None is nothing.
+        :param login: what the user's sessions run as; None grants nothing.
         """
         self._config = config
         self._key = NO_OPTIONS if login is None else login.key
-        # This process may have rights that the account does not have.
+        # This process may have rights that the account lacks.
         self._lowest = 1 if login is None or login.account.credentials is None else _PRIVILEGED
         allowed = login is not None and login.has_shell and not config.disable_forwarding
         ports = allowed and self._key.port_forwarding
@@ -37,8 +37,8 @@ class Forwarding:
     def may_connect(self, host: str, port: int) -> bool:
         """Tell whether the user may connect to ``host``.
 
-        Hosts are compared as they were written, and never by what a lookup says of them: a name
-        would mean what its owner wants it to (PermitOpen in sshd_config(5)).
+        Names are compared as text and never looked up: otherwise the owner of a name could point it
+        at a permitted address (PermitOpen in sshd_config(5)).
         """
         if not self._local:
             return False
@@ -46,7 +46,7 @@ class Forwarding:
         return all(_names(one, host, port) for one in lists)
 
     def where_to_listen(self, host: str, port: int) -> str | None:
-        """Return the address to listen on where the client asked for ``host``, or None for no."""
+        """Return the address to listen on for a request with ``host``, or None to refuse."""
         if not self._remote or 0 < port < self._lowest:
             return None
         lists = (self._config.permit_listen, self._key.permit_listen or None)

@@ -1,4 +1,4 @@
-"""Passwords of system accounts without PAM: shadow(5) and crypt(3). Calls block."""
+"""Passwords of system accounts on systems without PAM: shadow(5) and crypt(3). Calls block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 _FILE = Path("/etc/shadow")
 _UNKNOWN = "$6$rounds=5000$unknown-user$"
 _DAY = 86400
-# crypt(3) keeps its result in memory that all threads share.
+# crypt(3) returns its result in memory that all threads share.
 _crypt_lock = threading.Lock()
 
 
@@ -31,7 +31,7 @@ def _library() -> Any:
 
 
 def refusal(user: str, password: str | None, host: str) -> str | None:
-    """Return why ``user`` may not in, or None; the parameters are those of :mod:`.pam`."""
+    """Return why ``user`` may not log in, or None; the parameters are those of :mod:`.pam`."""
     fields = _fields(user)
     if password is not None and not _matches(password, fields):
         return "wrong password"
@@ -52,7 +52,7 @@ def _fields(user: str) -> list[str] | None:
 
 def _matches(password: str, fields: list[str] | None) -> bool:
     library = _library()
-    # An account without a password, a locked one and an unknown one cost the same time.
+    # A locked account, an unknown one and one without a password take equally long.
     stored = fields[1] if fields is not None and fields[1].startswith("$") else _UNKNOWN
     secret = password.encode("utf-8", "surrogateescape")
     if library is None or b"\0" in secret:

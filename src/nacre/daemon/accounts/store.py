@@ -1,9 +1,9 @@
 """The user store: virtual users, their passwords' hashes and their keys, in SQLite.
 
-A ``nacre user`` process may change it beside a running server; the next login sees the change.
-What a login asks, :meth:`UserStore.find`, ``policies`` and ``has_key``, takes some microseconds and
-waits for no other process, as readers of a write-ahead log don't: a server asks it on its loop.
-Every other call may block for as long as somebody writes.
+A ``nacre user`` process may change it while a server runs; the next login sees the change. The
+lookups of a login, :meth:`UserStore.find`, ``policies`` and ``has_key``, take some microseconds and
+wait for no other process, because readers of a write-ahead log don't; a server makes them on its
+loop. Every other call may block while another process writes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SERVICES = ("all", "shell", "sftp")
 _NAME = re.compile(r"[\w.@+][\w.@+-]{0,63}", re.ASCII)
 _BUSY_SECONDS = 10
 _KEPT = 64
-"""How many different rows of users are kept in the form they are used in."""
+"""How many rows of users are cached as :class:`User`."""
 
 _METADATA = MetaData()
 _USERS = Table(
@@ -91,7 +91,7 @@ _SETTINGS = Table(
 
 
 def _sql(chosen: Select[Any]) -> str:
-    """Return a statement as the driver takes it, each parameter as ``:name``."""
+    """Return the text of a statement for the driver, with each parameter as ``:name``."""
     return str(chosen.compile(dialect=sqlite.dialect(paramstyle="named")))
 
 
@@ -114,7 +114,8 @@ class User:
     :ivar home: an absolute path, or None for the home of the account that sessions run as.
     :ivar run_as: the account that sessions run as under a root server, or None.
     :ivar root: a directory or URL whose files sftp and scp serve, or None for ``home``.
-    :ivar read_only: sftp and scp change nothing.
+    :ivar read_only: whether sftp and scp refuse every change.
+    :ivar disabled: whether every login is refused.
     :ivar created: seconds since the epoch; set by :meth:`UserStore.add`.
     """
 
@@ -135,7 +136,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key that opens an account.
+    """A key with which a user may log in.
 
     :ivar added: seconds since the epoch.
     """
@@ -149,13 +150,12 @@ class UserStore:
     """The store in one file. Safe to use from several threads and processes at once."""
 
     def __init__(self, path: Path) -> None:
-        """Open the store at ``path``, made with mode 0600 where it is missing.
+        """Open the store at ``path``; make it with mode 0600 when it is missing.
 
-        :raises StateError: when it can't be made or read, or a newer nacre made it.
+        :raises StateError: it can't be made or read, or a newer nacre has made it.
         """
         self._path = path
-        # Two connections, one of which is for lookups: threads that change something wait their
-        # turn.
+        # Two connections, one of them for lookups: threads that write wait for the other one.
         self._engine = create_engine(
             f"sqlite:///{path}",
             connect_args={"timeout": _BUSY_SECONDS},
@@ -164,7 +164,7 @@ class UserStore:
         )
         event.listen(self._engine, "connect", _configure)
         try:
-            # SQLite gives the files beside it, -wal and -shm, the mode of this one.
+            # SQLite gives its -wal and -shm files the mode of this one.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StateError(f"can't open the user store {path}: {error.strerror}") from error
@@ -174,7 +174,7 @@ class UserStore:
         except BaseException:
             self._engine.dispose()
             raise
-        # SQLAlchemy takes ten times as long for a lookup as SQLite does.
+        # Without SQLAlchemy, because a lookup takes ten times as long with it.
         self._lookups = self._engine.raw_connection()
         self._looking = threading.Lock()
         self._policies: tuple[int, list[str]] = (-1, [])
@@ -203,7 +203,7 @@ class UserStore:
         self._engine.dispose()
 
     def _look(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a lookup, all of them: a statement that goes on would hold the log."""
+        """Return all rows of a lookup: an unfinished statement would pin the write-ahead log."""
         try:
             with self._looking:
                 cursor = self._lookups.cursor()
@@ -213,7 +213,7 @@ class UserStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """A transaction that writes: it takes the write lock at once, and so waits its turn."""
+        """Begin a transaction that writes; it takes the write lock at once, or waits for it."""
         try:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -237,13 +237,13 @@ class UserStore:
 
     @property
     def secret(self) -> bytes:
-        """32 bytes that only this store knows; they never change."""
+        """32 random bytes that are in this store only and never change."""
         with self._reading() as connection:
             chosen = select(_SETTINGS.c.value).where(_SETTINGS.c.name == "secret")
             return bytes(connection.execute(chosen).scalar_one())
 
     def users(self) -> list[User]:
-        """Return all users, by name."""
+        """Return all users, sorted by name."""
         with self._reading() as connection:
             rows = connection.execute(select(_USERS).order_by(_USERS.c.name))
             return [User(**row) for row in rows.mappings()]
@@ -251,7 +251,7 @@ class UserStore:
     def user(self, name: str) -> User:
         """Return a user.
 
-        :raises UserStoreError: when there is none of this name.
+        :raises UserStoreError: there is none of this name.
         """
         found = self.find(name)
         if found is None:
@@ -265,7 +265,7 @@ class UserStore:
 
     def policies(self) -> list[str]:
         """Return which of :data:`AUTH_POLICIES` the users have, sorted."""
-        # The one lookup that goes through all users: made anew only when somebody has written.
+        # The only lookup that reads all users, so it is repeated only after a change.
         version = self._look("PRAGMA data_version")[0][0]
         if self._policies[0] != version:
             self._policies = version, [row[0] for row in self._look(_POLICIES)]
@@ -274,11 +274,11 @@ class UserStore:
     def add(self, user: User, keys: Iterable[StoredKey] = ()) -> None:
         """Add a user.
 
-        :raises UserStoreError: when the name is taken, or one that users can't have.
+        :raises UserStoreError: the name is taken, or not possible for a user.
         """
         if not _NAME.fullmatch(user.name):
             raise UserStoreError(
-                f"{safe(user.name, 64)!r} can't be a user's name: 1 to 64 letters, digits "
+                f"{safe(user.name, 64)!r} can't be a user's name: use 1 to 64 letters, digits "
                 "and . _ - @ +, not beginning with -"
             )
         now = int(time.time())
@@ -293,9 +293,9 @@ class UserStore:
             _put_keys(connection, user.name, keys, now)
 
     def remove(self, name: str) -> None:
-        """Remove a user and the keys.
+        """Remove a user and the user's keys.
 
-        :raises UserStoreError: when there is none of this name.
+        :raises UserStoreError: there is none of this name.
         """
         with self._transaction() as connection:
             self._touch(connection.execute(delete(_USERS).where(_USERS.c.name == name)), name)
@@ -303,14 +303,14 @@ class UserStore:
     def change(self, name: str, **values: Any) -> None:
         """Set fields of a user, named as in :class:`User`.
 
-        :raises UserStoreError: when there is none of this name.
+        :raises UserStoreError: there is none of this name.
         """
         with self._transaction() as connection:
             done = connection.execute(update(_USERS).where(_USERS.c.name == name).values(**values))
             self._touch(done, name)
 
     def replace_hash(self, name: str, old: str, new: str) -> None:
-        """Set a password's hash, unless somebody else set another one since ``old`` was read."""
+        """Replace a password's hash if it is still ``old``, as another process may have set it."""
         with self._transaction() as connection:
             unchanged = (_USERS.c.name == name) & (_USERS.c.password == old)
             connection.execute(update(_USERS).where(unchanged).values(password=new))
@@ -323,7 +323,7 @@ class UserStore:
     def keys(self, name: str) -> list[StoredKey]:
         """Return a user's keys, the oldest first.
 
-        :raises UserStoreError: when there is no user of this name.
+        :raises UserStoreError: there is no user of this name.
         """
         self.user(name)
         with self._reading() as connection:
@@ -332,19 +332,19 @@ class UserStore:
         return [StoredKey(decode_public(row["blob"]), row["comment"], row["added"]) for row in rows]
 
     def key_counts(self) -> dict[str, int]:
-        """Return how many keys each user has who has any."""
+        """Return the number of keys of each user with at least one."""
         with self._reading() as connection:
             counted = select(_KEYS.c.user, func.count()).group_by(_KEYS.c.user)
             return {row[0]: row[1] for row in connection.execute(counted)}
 
     def has_key(self, name: str, key: PublicKey) -> bool:
-        """Tell whether ``key`` opens the account of a user who is not disabled."""
+        """Tell whether a user of this name, not disabled, may log in with ``key``."""
         return bool(self._look(_HAS_KEY, name=name, blob=key.blob))
 
     def add_keys(self, name: str, keys: Iterable[StoredKey]) -> None:
-        """Add keys; one that is there already gets the new comment.
+        """Add keys; a key that exists gets the new comment.
 
-        :raises UserStoreError: when there is no user of this name.
+        :raises UserStoreError: there is no user of this name.
         """
         self.user(name)
         with self._transaction() as connection:
@@ -353,7 +353,7 @@ class UserStore:
     def remove_key(self, name: str, key: PublicKey) -> None:
         """Remove a key.
 
-        :raises UserStoreError: when the user does not have it.
+        :raises UserStoreError: the user does not have it.
         """
         with self._transaction() as connection:
             done = connection.execute(
@@ -366,7 +366,7 @@ class UserStore:
 @lru_cache(_KEPT)
 def _user(row: tuple[Any, ...]) -> User:
     values = dict(zip(_USERS.columns.keys(), row, strict=True))
-    # SQLite has numbers for booleans.
+    # SQLite stores booleans as numbers.
     flags = {name: bool(values[name]) for name in ("read_only", "disabled")}
     return User(**values | flags)
 
@@ -384,9 +384,9 @@ def _no_such(name: str) -> UserStoreError:
 
 
 def _configure(connection: Any, _record: object) -> None:
-    # The driver's own BEGIN comes too late for a write lock: transactions here say it themselves.
+    # The driver's own BEGIN takes no write lock, so transactions here begin explicitly.
     connection.isolation_level = None
-    # With a write-ahead log a login never waits for a `nacre user` that writes.
+    # With a write-ahead log a login never waits while `nacre user` writes.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -1,4 +1,4 @@
-"""What the accounts of this system may do: the policy of ``nacre serve --users system``."""
+"""The policy of ``nacre serve --users system``: the users are the accounts of this system."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 _NOLOGIN = Path("/etc/nologin")
 _WAITING = 32
-"""Threads for PAM, which sleeps for seconds after a wrong password: others must not wait for it."""
+"""Threads for PAM, which sleeps for seconds after a wrong password; other logins must not wait."""
 
 
 class SystemPolicy(AccountPolicy):
-    """The policy of system accounts: a password or a key; for root a key.
+    """The policy of system accounts: a password or a key is enough; for root only a key.
 
-    Needs root's rights. A guessed password of root's is worth too much to let it be tried.
+    Needs root's rights. Passwords of root are refused because too much depends on them.
     """
 
     def __init__(self, config: ServerConfig = DEFAULT_CONFIG) -> None:
@@ -45,17 +45,15 @@ class SystemPolicy(AccountPolicy):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
-        """Say the same for every user but root."""
+        """Return the same for every user but root."""
         return UserRequirement(REQUIREMENTS["publickey" if user == "root" else "any"])
 
     async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Ask PAM, or the shadow file where there is no PAM."""
-        return await self._in_order(user, password, connection)
+        return await self._permits(user, password, connection)
 
-    async def _in_order(
-        self, user: str, password: str | None, connection: ServerConnection
-    ) -> bool:
-        """Tell whether the account may be used, by who knows its password or has shown a key."""
+    async def _permits(self, user: str, password: str | None, connection: ServerConnection) -> bool:
+        """Tell whether the account is valid, and the password right unless that is None."""
         host = str(connection.peer[0])
         loop = asyncio.get_running_loop()
         refusal = await loop.run_in_executor(self._threads, self._look, user, password, host)
@@ -72,7 +70,7 @@ class SystemPolicy(AccountPolicy):
     async def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
-        """Look into the account's ``authorized_keys``; the account itself must be in order too."""
+        """Look in the account's ``authorized_keys``; once signed, check the account too."""
         address = str(connection.peer[0])
         loop = asyncio.get_running_loop()
         try:
@@ -82,7 +80,7 @@ class SystemPolicy(AccountPolicy):
             return False
         if options is None or not signed:
             return options is not None
-        if not await self._in_order(user, None, connection):
+        if not await self._permits(user, None, connection):
             return False
         self._options[connection] = options
         return True
@@ -90,7 +88,7 @@ class SystemPolicy(AccountPolicy):
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
     ) -> PublicKey | None:
-        """Look into the account's ``authorized_keys``."""
+        """Look in the account's ``authorized_keys``."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, _find_rsa_key, user, modulus)
@@ -99,7 +97,7 @@ class SystemPolicy(AccountPolicy):
             return None
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
-        """Return what the account and the options of the key say."""
+        """Return the account's login, with the options of the user's key."""
         account = await asyncio.to_thread(find_account, user)
         return system_login(account, self._options.get(connection, NO_OPTIONS))
 

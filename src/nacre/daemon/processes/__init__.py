@@ -1,0 +1,8 @@
+"""Sessions as processes of this system: started, joined to a channel, watched, ended.
+
+Start at processes.py (a session with pipes or a terminal), then child.py (the process), then
+descriptors.py (its input and output on the loop); file_process.py is a program that serves files.
+Imports nacre.server's session, aio and sftp; knows nothing of users: accounts/ makes a Program.
+Internal: a program's own server runs what it likes in the handler of nacre.listen.
+Tests: tests/daemon/processes.
+"""

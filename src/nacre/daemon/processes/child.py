@@ -1,4 +1,4 @@
-"""A session's process: started with its account's rights, watched, ended with its group."""
+"""A session's process: started with its account's rights, watched, and ended with its group."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from functools import partial
 from typing import Any
 
 GRACE = 5.0
-"""Seconds between SIGHUP and SIGKILL for what is left of a session's process group."""
+"""Seconds between SIGHUP and SIGKILL for the rest of a session's process group."""
 
 _LOOK_AGAIN = 0.05
 _DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
-"""What this process began with; a server raises its own limit, not that of its sessions."""
+"""The limit at the start of this process; a server raises its own limit, not its sessions'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessCredentials:
-    """Whose rights a process gets."""
+    """The account whose rights a process gets."""
 
     uid: int
     gid: int
@@ -35,11 +35,13 @@ class ProcessCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run.
+    """A program to run.
 
     :ivar path: the file to execute.
-    :ivar arguments: with ``argv[0]``.
-    :ivar credentials: None for those of this process.
+    :ivar arguments: ``argv``, its name included.
+    :ivar environment: all of its environment variables.
+    :ivar directory: its working directory.
+    :ivar credentials: the rights it gets, or None for those of this process.
     """
 
     path: str
@@ -51,7 +53,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended: ``status``, or ``signal`` and perhaps a core dump."""
+    """How a process ended: with ``status``, or by ``signal``, perhaps with a core dump."""
 
     status: int | None
     signal: int | None = None
@@ -59,24 +61,24 @@ class Exit:
 
 
 class Child:
-    """The leader of a session and process group of its own.
+    """A process that leads a session and process group of its own.
 
-    It is reaped in :meth:`end` and not before: until then nobody else can get its number, and a
-    signal for the group can't hit a stranger.
+    It is reaped in :meth:`end` and not before: until then no other process can get its number, and
+    a signal to the group can't reach an unrelated process.
 
     :ivar how: how the leader ended, or None while it runs.
     :ivar on_exit: called when ``how`` is known.
-    :ivar gone: done when nothing is left of the group.
+    :ivar gone: done when no process of the group is left.
     """
 
     def __init__(
         self, program: Program, stdin: int, stdout: int, stderr: int, *, terminal: bool
     ) -> None:
-        """Start ``program``. Blocks until it is executed, a millisecond or so.
+        """Start ``program``. Blocks until it is executed, about a millisecond.
 
-        :param terminal: make the terminal that is ``stdin`` the controlling one.
-        :raises OSError: it can't be executed, or not in its directory.
-        :raises ValueError: an argument or a variable can't be passed on.
+        :param terminal: make ``stdin``, a terminal, the controlling terminal.
+        :raises OSError: it can't be executed, or its directory can't be entered.
+        :raises ValueError: an argument or a variable contains a NUL.
         """
         self._loop = asyncio.get_running_loop()
         self.how: Exit | None = None
@@ -84,9 +86,9 @@ class Child:
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self._ended = False
         self._killing: asyncio.TimerHandle | None = None
-        # Only the leader of a session can get a controlling terminal, and only by itself. So this
-        # one call is made between fork and exec. It is C alone and takes no lock, which makes it
-        # safe while other threads run. Without it, subprocess uses vfork.
+        # Only the leader of a session can set its controlling terminal, so this call is made
+        # between fork and exec. It is a C function that takes no lock, which makes it safe beside
+        # other threads. Without a preexec_fn, subprocess uses vfork, which is faster.
         acquire = partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0) if terminal else None
         self._process = subprocess.Popen(
             list(program.arguments),
@@ -107,7 +109,7 @@ class Child:
         _watch(self.pid, self._loop, self._on_exit)
 
     def _on_exit(self) -> None:
-        # WNOWAIT: the zombie stays, and with it the number.
+        # WNOWAIT leaves the zombie, which keeps the number in use.
         result = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         assert result is not None
         if result.si_code == os.CLD_EXITED:
@@ -119,7 +121,7 @@ class Child:
             self._reap()
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the process group; not to those who left it, and not after the end."""
+        """Send a signal to the process group, unless :meth:`end` was called."""
         if not self._ended:
             self._signal_group(number)
 
@@ -131,23 +133,23 @@ class Child:
         return True
 
     def end(self) -> None:
-        """End the group: SIGHUP now, SIGKILL after the grace. The second call does nothing.
+        """End the group: SIGHUP now, SIGKILL after :data:`GRACE`. A second call does nothing.
 
-        A process that is to outlive its session leaves the group, as with ``setsid`` or as a job
-        of an interactive shell.
+        Only a process that has left the group outlives its session: by ``setsid``, or as a job of
+        an interactive shell.
         """
         if self._ended:
             return
         self._ended = True
         self._signal_group(signal.SIGHUP)
-        self._signal_group(signal.SIGCONT)  # what is stopped can't die of SIGHUP
+        self._signal_group(signal.SIGCONT)  # a stopped process handles SIGHUP only when continued
         if self.how is not None:
             self._reap()
         if not self.gone.done():
             self._killing = self._loop.call_later(GRACE, self.kill)
 
     def kill(self) -> None:
-        """Send SIGKILL to what is left of the group that ``end`` was called for."""
+        """Send SIGKILL to the rest of the group, after :meth:`end`."""
         if not self.gone.done():
             self._signal_group(signal.SIGKILL)
 
@@ -156,11 +158,11 @@ class Child:
         self._until_gone(self._loop.time() + GRACE + 1)
 
     def _until_gone(self, deadline: float) -> None:
-        # As process 1 of a container we inherit the group's orphans.
+        # As process 1 of a container this process inherits the group's orphans.
         with suppress(ChildProcessError):
             while os.waitpid(-self.pid, os.WNOHANG)[0]:
                 pass
-        # While members are left, the group's number is theirs: nobody else gets it.
+        # While the group has members, no other process gets its number.
         if self._signal_group(0) and self._loop.time() < deadline:
             self._loop.call_later(_LOOK_AGAIN, self._until_gone, deadline)
             return
@@ -181,7 +183,7 @@ def _rights(credentials: ProcessCredentials | None) -> dict[str, Any]:
 
 
 def _watch(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]) -> None:
-    """Call ``exited`` on the loop when the process is a zombie."""
+    """Call ``exited`` on the loop when the process has ended and is not reaped yet."""
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -197,7 +199,7 @@ def _watch(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]
 
 
 def _watch_in_thread(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]) -> None:
-    """Do as :func:`_watch` where the system has no pidfd."""
+    """Do the same as :func:`_watch` on a system without pidfd."""
 
     def wait() -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

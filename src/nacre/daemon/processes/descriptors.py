@@ -1,7 +1,10 @@
 """Descriptors of pipes and terminals on the event loop, and the pumps between them and a session.
 
-Backpressure goes both ways: nothing is read from a process before what was read is taken by the
-peer's window, and nothing is taken from the peer before the process took what came.
+Operations wanted: output to the peer, input from the peer, an end of either, cancellation.
+Goals: backpressure both ways, few system calls per byte, no task for a stream without output.
+Plan: nothing is read from a process before the peer's window has taken what was read, and nothing
+from the peer before the process has taken its input. The first read waits in a callback; a pump
+task starts with the first byte. A pipe that was full gets larger, and larger reads.
 """
 
 from __future__ import annotations
@@ -19,27 +22,27 @@ from nacre.limits import KIB, MIB
 from nacre.wire.codec import Buffer
 
 SOME = 64 * KIB
-"""Bytes read at first: as many as a pipe holds, unless it is told to hold more."""
+"""Bytes read at first: the default capacity of a pipe."""
 
 CHUNK = 256 * KIB
-"""Bytes read at a time where there is much."""
+"""Bytes read at a time after a read has returned :data:`SOME`."""
 
 GIVEN = 1 * MIB
-"""Bytes given to a process at a time: all that one read of the connection brought."""
+"""Bytes written to a process at a time: what one read of the connection can bring."""
 
 TURN = 1 * MIB
-"""Bytes one pump moves before other tasks get their turn."""
+"""Bytes one pump moves before it yields to other tasks."""
 
 _PIPE_BULK = 1 * MIB
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 
 
 class Descriptor:
-    """A descriptor of ours that never blocks. Two tasks may use it: one reads, one writes.
+    """A non-blocking descriptor of this process. Two tasks may use it: one reads, one writes.
 
-    :ivar ended: everything was read.
-    :ivar waits: how often somebody began to wait for something to read.
-    :ivar waiting: whether somebody does.
+    :ivar ended: whether the end was read.
+    :ivar waits: how often a task began to wait in :meth:`readable`.
+    :ivar waiting: whether a task waits there.
     """
 
     def __init__(self, number: int) -> None:
@@ -54,9 +57,9 @@ class Descriptor:
         self.waiting = False
 
     def read(self) -> Buffer | None:
-        """Return what there is, at most ``CHUNK`` bytes: None when nothing is, b"" at the end.
+        """Return up to ``CHUNK`` bytes, None when there are none now, or b"" at the end.
 
-        The next call may write over it.
+        The next call may overwrite them.
         """
         block = self._block
         try:
@@ -67,7 +70,7 @@ class Descriptor:
         except BlockingIOError:
             return None
         except OSError:
-            data = b""  # EIO: nobody has the terminal's other side open any more
+            data = b""  # EIO: the other side of the terminal is closed
         self.ended = not data
         return data
 
@@ -108,7 +111,7 @@ class Descriptor:
                 self._loop.remove_writer(self.number)
 
     def widen(self) -> None:
-        """Let a pipe hold more. Only for one that was full: an account's pipes have a common bound.
+        """Raise a pipe's capacity. Only after it was full: an account's pipes share one bound.
 
         See the section /proc/sys/fs/pipe-user-pages-soft in pipe(7).
         """
@@ -118,13 +121,13 @@ class Descriptor:
         self._bulk = True
 
     def read_much(self) -> None:
-        """Read more at a time from now on, into memory that stays in the processor's cache."""
+        """Read more at a time from now on, into one block that stays in the processor's cache."""
         if self._block is None:
             self.widen()
             self._block = memoryview(bytearray(CHUNK))
 
     def close(self) -> None:
-        """Close it; a second call does nothing. Who waits must have been cancelled."""
+        """Close it; a second call does nothing. No task may wait for it."""
         if self.number >= 0:
             if self._watched:
                 self._loop.remove_reader(self.number)
@@ -134,14 +137,14 @@ class Descriptor:
 
 
 class Printed(Descriptor):
-    """Our end of the pair of sockets that a process prints to."""
+    """This process's end of the socket pair that is a child's standard output."""
 
     def close(self) -> None:
-        """See :meth:`Descriptor.close`; who prints on gets EPIPE and SIGPIPE, as with a pipe."""
+        """See :meth:`Descriptor.close`; later writes get EPIPE and SIGPIPE, as with a pipe."""
         if self.number >= 0 and not self.ended:
             with socket.socket(fileno=os.dup(self.number)) as end, suppress(OSError):
                 end.shutdown(socket.SHUT_RD)
-                # What is left unread would be told to the process as a reset.
+                # Unread data would make the process's next write fail with ECONNRESET.
                 while end.recv(CHUNK):
                     pass
         super().close()
@@ -153,9 +156,9 @@ def _done(ready: asyncio.Future[None]) -> None:
 
 
 async def pump_out(source: Descriptor, sink: Writer, data: Buffer | None = None) -> None:
-    """Send what a process prints, until it prints no more or nobody takes it.
+    """Send the output of a process, until it ends or the peer takes no more.
 
-    :param data: what was read already.
+    :param data: bytes that were read already.
     """
     turn = 0
     while data != b"":
@@ -177,13 +180,13 @@ async def pump_out(source: Descriptor, sink: Writer, data: Buffer | None = None)
 
 
 class ProgramOutput:
-    """What a process prints on one stream. No task is at work before the first byte is there.
+    """The output of a process on one stream. Its task starts with the first byte.
 
-    Most commands print on one stream, or on none.
+    Most commands write to one stream, or to none.
     """
 
     def __init__(self, source: Descriptor, sink: Writer, on_end: Callable[[], None]) -> None:
-        """Begin to send it; ``on_end`` is called when ``ended``."""
+        """Begin to send it; ``on_end`` is called when it has ended."""
         self._source = source
         self._sink = sink
         self._on_end = on_end
@@ -192,7 +195,7 @@ class ProgramOutput:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is printed, or nobody takes it: the descriptor is closed."""
+        """Whether the descriptor is closed: at the end of the output, or of the channel."""
         return self._source.number < 0
 
     def _begin(self) -> None:
@@ -210,16 +213,16 @@ class ProgramOutput:
         self._on_end()
 
     async def stop(self) -> None:
-        """Send no more.
+        """Stop sending.
 
-        :raises Exception: what made it end that should not have.
+        :raises Exception: the error that ended the task.
         """
         if self._pump is not None:
             await stop(self._pump)
 
 
 async def stop(task: asyncio.Task[None]) -> None:
-    """Cancel a task unless it is done, and return when it is.
+    """Cancel a task unless it is done, and return when it is done.
 
     :raises Exception: what it raised.
     """
@@ -231,7 +234,7 @@ async def stop(task: asyncio.Task[None]) -> None:
 
 
 async def pump_in(source: Reader, sink: Descriptor) -> None:
-    """Give a process what the peer sends, until one of them ends it."""
+    """Write the peer's data to a process, until the data ends or the process takes no more."""
     with suppress(NacreError):
         while chunks := await source.read_chunks(GIVEN):
             while chunks:
@@ -245,7 +248,7 @@ async def pump_in(source: Reader, sink: Descriptor) -> None:
 
 
 async def drop(source: Reader) -> None:
-    """Read and forget: a peer must not wait for a window that would never open again."""
+    """Read and discard: otherwise the peer would wait forever for a window adjust."""
     with suppress(NacreError):
         while await source.read(CHUNK):
             pass

@@ -1,4 +1,4 @@
-"""Sessions in real processes: a command or a shell, with pipes or at a terminal of its own."""
+"""Sessions as processes: a command or a shell, with pipes or at a pseudo-terminal of its own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIGNALS = (
 """The signals a client may send (RFC 4254 section 6.10)."""
 
 _QUIET = 0.1
-"""Seconds without output after which a terminal whose session's leader has ended holds no more."""
+"""Seconds without output after which a terminal counts as empty, once its leader has ended."""
 
 
 class Processes:
@@ -46,13 +46,14 @@ class Processes:
         self._children: set[Child] = set()
 
     async def run(self, session: Session, program: Program) -> int | None:
-        """Run ``program`` until it and its output have ended; when this is cancelled, it ends.
+        """Run ``program`` until it and its output have ended; a cancellation ends it.
 
-        With pipes, what the process left in the background and holds them keeps the session open,
-        as OpenSSH has it; at a terminal the session ends with the process.
+        With pipes, a background process that holds them keeps the session open, as in OpenSSH; at
+        a terminal the session ends with its leader.
 
-        :returns: the exit status, or None when a signal ended it: the peer knows already.
-        :raises OSError: the program can't be started; ValueError: it can't be passed on.
+        :returns: the exit status, or None when a signal ended it, which was already sent.
+        :raises OSError: the program can't be started.
+        :raises ValueError: an argument or a variable contains a NUL.
         """
         running = _with_pipes if session.terminal is None else _at_terminal
         with running(session, program) as (child, work):
@@ -66,7 +67,7 @@ class Processes:
         return _report(session, how)
 
     async def end(self) -> None:
-        """End every process group that is left, and return when all are gone."""
+        """End every process group that is left, and return when all have ended."""
         children = list(self._children)
         for child in children:
             child.end()
@@ -100,10 +101,10 @@ def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Wo
 
 
 def _socket_pair() -> tuple[int, int]:
-    """What a process prints comes through sockets, as sshd has it: a pipe copies page by page.
+    """Make the two ends of a standard output. As in sshd it is a socket: pipes copy by pages.
 
-    Its other streams are pipes: a socket can't be opened again by its name, as /dev/stderr is, and
-    a shell whose input is one takes that for a reason to read what its user set up for logins.
+    The other streams are pipes. A socket can't be opened again by name, as /dev/stderr is; and a
+    shell whose standard input is a socket takes itself for a remote shell and reads ~/.bashrc.
     """
     ours, theirs = socket.socketpair()
     return ours.detach(), theirs.detach()
@@ -169,14 +170,14 @@ def _at_terminal(session: Session, program: Program) -> Iterator[tuple[Child, _W
 
 
 def _break(master: int, milliseconds: int) -> None:
-    # A pseudo-terminal has no line: the system decides what a BREAK on it is.
+    # A pseudo-terminal has no line: the system defines the effect of a BREAK.
     with suppress(termios.error):
         termios.tcsendbreak(master, 0)
 
 
 async def _pump_terminal(session: Session, child: Child, master: Descriptor) -> Exit:
     async def feed() -> None:
-        # An end of input means nothing to a terminal: its user types VEOF.
+        # EOF of the channel has no meaning for a terminal, whose user types VEOF.
         await pump_in(session.stdin, master)
         await drop(session.stdin)
 
@@ -195,7 +196,7 @@ async def _pump_terminal(session: Session, child: Child, master: Descriptor) -> 
 
 
 async def _until_quiet(master: Descriptor, showing: asyncio.Task[None]) -> None:
-    """Return when all was shown, or nothing more came for a while."""
+    """Return when all output was sent, or none came for :data:`_QUIET` seconds."""
     while not showing.done():
         waits = master.waits
         await asyncio.wait({showing}, timeout=_QUIET)

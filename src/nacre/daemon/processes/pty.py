@@ -1,4 +1,4 @@
-"""Pseudo-terminals: opened, sized, and set up as the client's terminal is."""
+"""Pseudo-terminals: opened, with the size and the modes of the client's terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FLAGS = {
     _CFLAG: "PARENB PARODD",
     _LFLAG: "ISIG ICANON XCASE ECHO ECHOE ECHOK ECHONL NOFLSH TOSTOP IEXTEN ECHOCTL ECHOKE PENDIN",
 }
-"""Which field of the attributes has each flag; RFC 4254 section 8 names them as POSIX does."""
+"""The flags in each field of the attributes; RFC 4254 section 8 has the names of POSIX."""
 
 _CHARACTERS = (
     "VINTR VQUIT VERASE VKILL VEOF VEOL VEOL2 VSTART VSTOP VSUSP VDSUSP VREPRINT VWERASE VLNEXT "
@@ -47,15 +47,15 @@ _CC_INDEX = {
 _SPEEDS = {
     int(name[1:]): getattr(termios, name)
     for name in dir(termios)
-    if name[0] == "B" and name[1:].isdigit() and name != "B0"  # which would hang up
+    if name[0] == "B" and name[1:].isdigit() and name != "B0"  # B0 hangs up
 }
 
 
 def open_terminal(wanted: Terminal, owner: ProcessCredentials | None) -> tuple[int, int, str]:
     """Return master, slave and the slave's path; the caller closes both.
 
-    :param owner: who gets the slave when that is not this process's account.
-    :raises OSError: there is no terminal left.
+    :param owner: the account that gets the slave; None leaves it with this process's.
+    :raises OSError: no terminal is available.
     """
     master, slave = os.openpty()
     try:
@@ -73,7 +73,7 @@ def open_terminal(wanted: Terminal, owner: ProcessCredentials | None) -> tuple[i
 
 
 def _tty_group() -> int | None:
-    """Return the group of those programs that may write to anybody's terminal, such as wall."""
+    """Return the group of programs that may write to every terminal, such as wall(1)."""
     try:
         return grp.getgrnam("tty").gr_gid
     except KeyError:
@@ -88,11 +88,11 @@ def resize(terminal: int, size: Terminal) -> None:
 
 
 def set_modes(terminal: int, modes: Mapping[int, int]) -> None:
-    """Apply what of ``modes`` (opcode -> argument) this system knows."""
+    """Apply those of ``modes`` (opcode -> argument) that this system supports."""
     attributes: list[Any] = termios.tcgetattr(terminal)
     for opcode, argument in modes.items():
         _apply(attributes, opcode, argument)
-    # A terminal refuses what is not possible for it; the session goes on with what it had.
+    # A terminal refuses modes that it can't have; the session then continues without them.
     with suppress(termios.error):
         termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 

@@ -1,0 +1,116 @@
+"""A session of ``nacre serve``: a process of the user's account, or files that are served here."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from nacre.daemon.accounts.accounts import Login, program
+from nacre.daemon.accounts.policy import AccountPolicy
+from nacre.daemon.processes.child import Program
+from nacre.daemon.processes.file_process import FileRoot, command_line, environment
+from nacre.daemon.processes.processes import Processes
+from nacre.errors import ConfigurationError
+from nacre.scp.command import parse_scp
+from nacre.server.dispatch import serve_files
+from nacre.server.session import Session
+from nacre.wire.text import safe
+
+NOT_STARTED = 255
+"""The exit status of a session whose process could not be started."""
+
+
+class Sessions:
+    """Serves the sessions of all connections.
+
+    :param policy: returns what each session's user works as.
+    :ivar processes: the processes that run; the caller ends them at the end.
+    """
+
+    def __init__(self, policy: AccountPolicy) -> None:
+        self._policy = policy
+        self.processes = Processes()
+
+    async def handle(self, session: Session) -> int | None:
+        """Serve a session that was granted; returns the exit status, or None for a signal."""
+        try:
+            async with AsyncExitStack() as stack:
+                return await self._run(session, stack)
+        finally:
+            if session.closed:
+                session.exit_signal("HUP")
+
+    async def _run(self, session: Session, stack: AsyncExitStack) -> int | None:
+        connection = session.connection
+        login = self._policy.granted(session)
+        files = _files(session, login)
+        if files is not None:
+            return await self._serve_files(session, login, files)
+        if session.forwards_agent:
+            await _forward_agent(session, login, stack)
+        run = program(
+            login, session.command, session.environment, connection.peer, connection.local
+        )
+        try:
+            if run.directory != login.home:
+                await _warn(session, f"no directory {login.home}: starting in {run.directory}")
+            return await self.processes.run(session, run)
+        except (OSError, ValueError) as error:
+            reason = safe(str(error))
+            connection.record("error", what="the session can't be started", error=reason)
+            await _warn(session, f"can't start {login.shell}: {reason}")
+            return NOT_STARTED
+
+    async def _serve_files(self, session: Session, login: Login, files: FileRoot) -> int | None:
+        """Serve files here, or in a process with the rights of the user's account."""
+        session.terminal = None
+        try:
+            if login.account.credentials is not None:
+                return await self.processes.run(session, _service(session, login, files))
+            filesystem = await asyncio.to_thread(files.open)
+        except (OSError, ConfigurationError) as error:
+            if isinstance(error, ConnectionError):
+                raise  # of the client, and not of the files
+            reason = safe(str(error))
+            session.connection.record("error", what="files can't be served", error=reason)
+            await _warn(session, f"can't serve the files of {login.name}: {reason}")
+            return NOT_STARTED
+        return await serve_files(session, filesystem)
+
+
+async def _forward_agent(session: Session, login: Login, stack: AsyncExitStack) -> None:
+    """Make a socket that leads to the client's agent, and remove it at the session's end."""
+    rights = login.account.credentials
+    try:
+        agent = session.agent_socket(None if rights is None else (rights.uid, rights.gid))
+        socket = await stack.enter_async_context(agent)
+    except OSError as error:
+        session.connection.record("error", what="no agent is forwarded", error=safe(str(error)))
+    else:
+        session.environment["SSH_AUTH_SOCK"] = socket.path
+
+
+def _files(session: Session, login: Login) -> FileRoot | None:
+    """Return the files when the session is sftp, or a virtual user's scp; otherwise None."""
+    if login.key.command is not None:
+        return None  # the command= option of the user's key overrides every request
+    scp = session.command is not None and parse_scp(session.command) is not None
+    if session.subsystem == "sftp" or (scp and login.virtual and login.service != "shell"):
+        return login.files
+    return None
+
+
+def _service(session: Session, login: Login, files: FileRoot) -> Program:
+    """Return the program that serves files with the rights of the user's account."""
+    account, arguments = login.account, command_line(files)
+    return Program(
+        path=arguments[0],
+        arguments=arguments,
+        environment=environment(files, session.command, (account.uid, account.gid, account.groups)),
+        directory="/",
+    )
+
+
+async def _warn(session: Session, text: str) -> None:
+    end = "\r\n" if session.terminal is not None else "\n"
+    await session.stderr.write(f"nacre: {text}{end}".encode(errors="surrogateescape"))

@@ -1,0 +1,29 @@
+"""A connection that one of this server's sockets accepted, offered to the client as a channel."""
+
+from __future__ import annotations
+
+import socket
+
+from nacre.errors import NacreError
+from nacre.server.peer import ServerConnection
+from nacre.tunnels.relay import carry
+
+
+async def offer(
+    connection: ServerConnection, channel_type: str, data: bytes, sock: socket.socket
+) -> None:
+    """Open a channel to the client and join ``sock`` to it; close ``sock`` when that fails.
+
+    :param data: what CHANNEL_OPEN carries for this type of channel (RFC 4254 section 7.2).
+    """
+    carried = False
+    try:
+        channel = connection.open_channel(channel_type, data)
+        await carry(connection, channel, sock)
+        carried = True
+    except (NacreError, OSError) as error:
+        if not connection.ended:
+            connection.record("forward", channel=channel_type, refused=str(error))
+    finally:
+        if not carried:
+            sock.close()

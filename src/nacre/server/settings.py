@@ -1,0 +1,153 @@
+"""The settings of a server: the parameters of :func:`nacre.listen` in one value."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict, Unpack
+
+from nacre.aio.versions import PROTOCOLS
+from nacre.errors import ConfigurationError
+from nacre.keys import PrivateKey
+from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.protocol.options import (
+    DEFAULT_ALGORITHMS,
+    SSH1_CIPHERS,
+    Algorithms,
+    Profile,
+    ServerOptions,
+)
+from nacre.protocol.requests import Exec, Request, Subsystem
+from nacre.scp.command import parse_scp
+from nacre.server.peer import Log, to_logging
+from nacre.server.policy import Policy
+from nacre.server.session import Session
+from nacre.server.startups import MaxStartups, Startups
+
+if TYPE_CHECKING:
+    from nacre.sftp.filesystems.base import Filesystem
+
+Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
+FilesystemFactory: TypeAlias = Callable[[Session], "Filesystem"]
+
+
+class ListenOptions(TypedDict, total=False):
+    """The parameters of :func:`nacre.listen` that ``nacre.blocking.listen`` passes on unchanged."""
+
+    host_keys: Required[Sequence[PrivateKey]]
+    sftp: FilesystemFactory | None
+    algorithms: Algorithms | None
+    profile: Profile
+    protocols: Sequence[int]
+    ssh1_ciphers: Sequence[str] | None
+    limits: Limits
+    login_grace: float
+    max_startups: str
+    keepalive: float | None
+    keepalive_count: int
+    banner: str
+    accept_env: Sequence[str]
+    sock: socket.socket | None
+    startups: Startups | None
+    log: Log | None
+
+
+class ReloadOptions(TypedDict, total=False):
+    """The parameters of :meth:`nacre.Server.reload`; None leaves a setting unchanged."""
+
+    host_keys: Sequence[PrivateKey] | None
+    policy: Policy | None
+    handler: Handler | None
+    sftp: FilesystemFactory | None
+    algorithms: Algorithms | None
+    limits: Limits | None
+    login_grace: float | None
+    max_startups: str | None
+    keepalive: float | None
+    keepalive_count: int | None
+    banner: str | None
+    accept_env: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What every new connection of a server gets.
+
+    The fields are the parameters of :func:`nacre.listen`, which documents them, without those that
+    choose where to listen. A parameter that was left out has its default here. Derived fields:
+
+    :ivar options: what each engine gets.
+    :ivar startup_limit: ``max_startups``, parsed.
+    :raises ConfigurationError: there is no host key, or ``max_startups`` can't be parsed.
+    """
+
+    host_keys: Sequence[PrivateKey]
+    policy: Policy
+    handler: Handler | None = None
+    sftp: FilesystemFactory | None = None
+    algorithms: Algorithms = DEFAULT_ALGORITHMS
+    protocols: Sequence[int] = PROTOCOLS
+    ssh1_ciphers: Sequence[str] = SSH1_CIPHERS
+    limits: Limits = DEFAULT_LIMITS
+    login_grace: float = 120.0
+    max_startups: str = "10:30:100"
+    keepalive: float | None = None
+    keepalive_count: int = 3
+    banner: str = ""
+    accept_env: Sequence[str] = ()
+    startups: Startups = field(default_factory=Startups)
+    log: Log = to_logging
+
+    options: ServerOptions = field(init=False, repr=False)
+    startup_limit: MaxStartups = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.host_keys:
+            raise ConfigurationError(
+                'a server needs a host key: make one with nacre.generate("ssh-ed25519") and keep it'
+            )
+        options = ServerOptions(
+            algorithms=self.algorithms,
+            limits=self.limits,
+            host_keys=tuple(self.host_keys),
+            ssh1_ciphers=tuple(self.ssh1_ciphers),
+        )
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "startup_limit", MaxStartups.parse(self.max_startups))
+        # A caller that changes its list later must not change this value.
+        object.__setattr__(self, "accept_env", tuple(self.accept_env))
+
+    def changed(self, **changes: Unpack[ReloadOptions]) -> ServerSettings:
+        """Return these settings with some changed; None leaves a setting unchanged.
+
+        :raises ConfigurationError: a value is not possible.
+        :raises TypeError: a setting that can't be changed in a server that listens.
+        """
+        if fixed := changes.keys() - ReloadOptions.__annotations__:
+            raise TypeError(f"can't be changed by reload: {', '.join(sorted(fixed))}")
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **given)  # type: ignore[arg-type]
+
+    def serves(self, request: Request) -> bool:
+        """Tell whether there is something to serve ``request`` with.
+
+        With files that is the subsystem ``sftp``, and with a handler everything but subsystems;
+        with files alone scp too.
+        """
+        if isinstance(request, Subsystem):
+            return request.name == "sftp" and self.sftp is not None
+        if self.handler is not None:
+            return True
+        if not isinstance(request, Exec) or self.sftp is None:
+            return False
+        return parse_scp(request.command) is not None
+
+    async def serve(self, session: Session) -> int | None:
+        """Serve a session that was granted, with its files or the handler; returns its status."""
+        if self.sftp is not None and (session.subsystem == "sftp" or self.handler is None):
+            from nacre.server.dispatch import serve_files
+
+            return await serve_files(session, self.sftp(session))
+        assert self.handler is not None
+        return await self.handler(session)

@@ -1,0 +1,173 @@
+"""What a session of the daemon becomes: files, or a process, or a message why not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nacre.daemon.accounts.accounts import Login, own_account
+from nacre.daemon.processes.file_process import FileRoot
+from nacre.daemon.sessions import NOT_STARTED, Sessions, _files
+from nacre.keys.key_options import NO_OPTIONS
+
+FILES = FileRoot(root="/srv", home="/srv", user="alice")
+LOGIN = Login(
+    name="alice", account=own_account(), home="/", shell="/bin/sh", files=FILES, environment={}
+)
+VIRTUAL = replace(LOGIN, virtual=True)
+FORCED = replace(NO_OPTIONS, command="only this")
+
+
+class Stderr:
+    def __init__(self) -> None:
+        self.data = b""
+
+    async def write(self, data: bytes) -> None:
+        self.data += data
+
+
+class Connection:
+    peer = local = ("192.0.2.1", 22)
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, object]] = []
+
+    def record(self, event: str, **fields: object) -> None:
+        self.records.append({"event": event, **fields})
+
+
+class Session:
+    """A session without a client."""
+
+    def __init__(self, command: bytes | None = None, subsystem: str | None = None) -> None:
+        self.command = command
+        self.subsystem = subsystem
+        self.connection = Connection()
+        self.stderr = Stderr()
+        self.environment: dict[str, str] = {}
+        self.terminal: object = None
+        self.forwards_agent = self.closed = False
+        self.signals: list[str] = []
+
+    def exit_signal(self, name: str) -> None:
+        self.signals.append(name)
+
+    def agent_socket(self, owner: object) -> Any:
+        raise OSError("no room for\na socket")
+
+
+class Policy:
+    def __init__(self, login: Login) -> None:
+        self.login = login
+
+    def granted(self, session: object) -> Login:
+        return self.login
+
+
+def sessions(login: Login) -> Sessions:
+    policy: Any = Policy(login)
+    return Sessions(policy)
+
+
+@pytest.mark.parametrize(
+    ("login", "session", "files"),
+    [
+        (LOGIN, Session(subsystem="sftp"), True),
+        (LOGIN, Session(command=b"scp -f x"), False),  # a system user's shell runs scp
+        (VIRTUAL, Session(command=b"scp -f x"), True),
+        (replace(VIRTUAL, service="shell"), Session(command=b"scp -f x"), False),
+        (VIRTUAL, Session(command=b"ls"), False),
+        (VIRTUAL, Session(), False),
+        (replace(LOGIN, key=FORCED), Session(subsystem="sftp"), False),
+        (replace(VIRTUAL, key=FORCED), Session(command=b"scp -f x"), False),
+    ],
+)
+def test_files_are_for_sftp_and_the_scp_of_virtual_users(
+    login: Login, session: Any, files: bool
+) -> None:
+    assert _files(session, login) == (FILES if files else None)
+
+
+async def test_a_shell_that_can_not_be_started_is_named_to_client_and_log() -> None:
+    session: Any = Session(command=b"x")
+    handler = sessions(replace(LOGIN, shell="/no/such/shell")).handle
+    assert await handler(session) == NOT_STARTED
+    assert session.stderr.data.startswith(b"nacre: can't start /no/such/shell: ")
+    assert session.stderr.data.endswith(b"\n")
+    assert [record["what"] for record in session.connection.records] == [
+        "the session can't be started"
+    ]
+
+
+async def test_a_missing_home_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    session: Any = Session(command=b"x")
+    served = sessions(replace(LOGIN, home="/no/such/home"))
+
+    async def run(session: object, program: Any) -> int:
+        assert program.directory == "/"
+        return 0
+
+    monkeypatch.setattr(served.processes, "run", run)
+    assert await served.handle(session) == 0
+    assert session.stderr.data == b"nacre: no directory /no/such/home: starting in /\n"
+
+
+async def test_files_that_can_not_be_opened_are_named_to_client_and_log(tmp_path: Path) -> None:
+    missing = FileRoot(root=str(tmp_path / "missing"), home="/", user="alice")
+    session: Any = Session(subsystem="sftp")
+    assert await sessions(replace(VIRTUAL, files=missing)).handle(session) == NOT_STARTED
+    assert session.stderr.data.startswith(b"nacre: can't serve the files of alice: ")
+    assert session.connection.records[0]["what"] == "files can't be served"
+
+
+async def test_an_agent_that_can_not_be_forwarded_does_not_stop_the_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session: Any = Session(command=b"x")
+    session.forwards_agent = True
+    served = sessions(LOGIN)
+
+    async def run(session: Session, program: Any) -> int:
+        assert "SSH_AUTH_SOCK" not in program.environment
+        return 4
+
+    monkeypatch.setattr(served.processes, "run", run)
+    assert await served.handle(session) == 4
+    (record,) = session.connection.records
+    assert record == {
+        "event": "error",
+        "what": "no agent is forwarded",
+        "error": "no room for\\x0aa socket",
+    }
+
+
+async def test_a_session_that_the_client_closed_ends_by_a_hangup() -> None:
+    session: Any = Session(command=b"x")
+    session.closed = True
+    await sessions(replace(LOGIN, shell="/no/such/shell")).handle(session)
+    assert session.signals == ["HUP"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root serves files as another account")
+async def test_files_of_another_account_are_served_by_a_process_with_its_rights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = replace(own_account(), uid=12345, gid=23456, groups=(23456,))
+    session: Any = Session(subsystem="sftp")
+    session.terminal = object()
+    served = sessions(replace(LOGIN, account=other))
+    programs: list[Any] = []
+
+    async def run(session: Session, program: Any) -> int:
+        assert session.terminal is None
+        programs.append(program)
+        return 0
+
+    monkeypatch.setattr(served.processes, "run", run)
+    assert await served.handle(session) == 0
+    assert programs[0].credentials is None  # the process gives up its rights by itself
+    assert '"rights": [12345, 23456, [23456]]' in "".join(programs[0].environment.values())

@@ -1,0 +1,79 @@
+"""From the words of ``nacre serve -o`` to the settings of its servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import nacre
+from nacre.config.server import parse
+from nacre.daemon.hostkeys import FILES, load_host_keys
+from nacre.daemon.settings import DaemonSettings
+from nacre.errors import ConfigurationError
+from nacre.protocol.options import Profile
+from nacre.server.startups import Startups
+
+
+async def handler(session: nacre.Session) -> None:
+    """Serve nothing."""
+
+
+def settings(state: Path, *words: str, profile: Profile = "default") -> DaemonSettings:
+    # No test here needs the default types, of which RSA takes long to make.
+    load_host_keys(state, ["ssh-ed25519"])
+    return DaemonSettings(
+        config=parse(("HostKeyAlgorithms=ssh-ed25519", *words)), profile=profile, state=state
+    )
+
+
+def test_every_word_reaches_the_server(tmp_path: Path) -> None:
+    (tmp_path / "banner").write_bytes(b"Beware\xff\n")
+    made = settings(
+        tmp_path,
+        *("LoginGraceTime=7", "MaxStartups=3:40:9", "ClientAliveInterval=11"),
+        *("ClientAliveCountMax=2", "AcceptEnv=LANG LC_*", "MaxSessions=4", "MaxAuthTries=5"),
+        *("Ciphers=aes128-ctr", f"Banner={tmp_path / 'banner'}"),
+    )
+    startups, policy = Startups(), nacre.Policy()
+    server = made.server(policy, handler, startups)
+    assert (server.policy, server.handler, server.startups) == (policy, handler, startups)
+    assert (server.login_grace, server.max_startups) == (7, "3:40:9")
+    assert (server.keepalive, server.keepalive_count) == (11, 2)
+    assert tuple(server.accept_env) == ("LANG", "LC_*")
+    assert (server.limits.sessions, server.limits.auth_attempts) == (4, 5)
+    assert server.algorithms.ciphers == ("aes128-ctr",)
+    assert server.banner == "Beware\ufffd\n"
+    assert [key.public.type for key in server.host_keys] == ["ssh-ed25519"]
+    assert tuple(server.protocols) == (2,)
+
+
+def test_host_keys_of_configured_algorithms_are_made(tmp_path: Path) -> None:
+    made = settings(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {FILES["ssh-ed25519"]}
+    other = DaemonSettings(
+        config=parse(("HostKeyAlgorithms=ecdsa-sha2-nistp384",)), profile="default", state=tmp_path
+    )
+    types = [key.public.type for key in other.host_keys()]
+    assert types == ["ssh-ed25519", "ecdsa-sha2-nistp384"]
+    assert len(made.host_keys()) == 2  # a key that exists is used
+
+
+@pytest.mark.parametrize(("word", "speaks"), [("Protocol=2", False), ("Protocol=2,1", True)])
+def test_ssh_1_is_spoken_where_it_is_configured(tmp_path: Path, word: str, speaks: bool) -> None:
+    assert settings(tmp_path, word).speaks_ssh1 is speaks
+
+
+def test_des_is_offered_to_ssh_1_by_the_legacy_profile_alone(tmp_path: Path) -> None:
+    offered = [
+        settings(tmp_path, profile=profile).server(nacre.Policy(), handler, Startups()).ssh1_ciphers
+        for profile in ("default", "legacy")
+    ]
+    assert [("des" in ciphers) for ciphers in offered] == [False, True]
+
+
+def test_a_banner_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(ConfigurationError, match=f"Banner: can't read {missing}: No such file"):
+        settings(tmp_path, f"Banner={missing}").banner()
+    assert settings(tmp_path).banner() == ""

@@ -1,0 +1,106 @@
+"""The policies of the library: what the base refuses, and a few users with secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import nacre
+from nacre.protocol.asks import Challenge
+from nacre.protocol.requests import Exec, Shell
+from nacre.server.policy import ANY_METHOD, Policy, Users, settled, with_modulus
+from server.stand_ins import FakeChannel, FakeHost, RecordingConnection
+
+KEY = nacre.generate("ssh-ed25519").public
+OTHER = nacre.generate("ssh-ed25519").public
+NOBODY: Any = None
+
+
+def methods(policy: Users, user: str) -> set[str]:
+    alternatives = policy.requirement(user, NOBODY).requirement
+    return {method for alternative in alternatives for method in alternative}
+
+
+async def test_the_base_policy_refuses_every_login_and_all_forwarding() -> None:
+    policy = Policy()
+    assert policy.requirement("a", NOBODY) is ANY_METHOD
+    assert policy.password("a", "", NOBODY) is False
+    assert policy.change_password("a", "", "", NOBODY) is False
+    assert policy.public_key("a", KEY, "ssh-ed25519", True, NOBODY) is False
+    assert policy.rsa_key("a", 35, NOBODY) is None
+    assert policy.direct_connection("h", 1, NOBODY) is False
+    assert policy.remote_listen("", 0, NOBODY) is None
+    assert policy.agent_forwarding(NOBODY) is False
+
+
+async def test_the_base_policy_allows_what_the_server_serves() -> None:
+    channel: Any = FakeChannel()
+    session = nacre.Session(RecordingConnection(), channel, FakeHost())
+    assert Policy().session_request(session, Exec(b"x")) is True
+    assert Policy().session_request(session, Shell()) is False
+
+
+async def test_keyboard_interactive_prompts_once_for_the_password() -> None:
+    policy = Users({"alice": "secret"})
+    challenge = await policy.keyboard_interactive("alice", "", None, NOBODY)
+    assert isinstance(challenge, Challenge)
+    assert [prompt.echo for prompt in challenge.prompts] == [False]
+    assert await policy.keyboard_interactive("alice", "", ("secret",), NOBODY) is True
+    for responses in (("wrong",), (), ("secret", "secret")):
+        assert await policy.keyboard_interactive("alice", "", responses, NOBODY) is False
+
+
+async def test_keyboard_interactive_takes_only_true_from_the_password() -> None:
+    class Expired(Policy):
+        async def password(self, *about: object) -> nacre.PasswordExpired:
+            return nacre.PasswordExpired("old")
+
+    assert await Expired().keyboard_interactive("a", "", ("x",), NOBODY) is False
+
+
+def test_each_secret_of_a_user_is_enough_and_no_other() -> None:
+    policy = Users({"alice": ["one", "two", KEY], "bob": OTHER})
+    assert policy.password("alice", "one", NOBODY)
+    assert policy.password("alice", "two", NOBODY)
+    for user, password in [("alice", "three"), ("alice", ""), ("bob", "one"), ("eve", "one")]:
+        assert not policy.password(user, password, NOBODY)
+    assert policy.public_key("alice", KEY, "ssh-ed25519", False, NOBODY)
+    for user, key in [("alice", OTHER), ("bob", KEY), ("eve", KEY)]:
+        assert not policy.public_key(user, key, "ssh-ed25519", False, NOBODY)
+
+
+def test_a_password_that_is_not_utf_8_is_only_wrong() -> None:
+    assert not Users({"alice": "x"}).password("alice", "\udcff", NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        ({"a": "x"}, {"password", "keyboard-interactive"}),
+        ({"a": KEY}, {"publickey"}),
+        ({"a": KEY, "b": "x"}, {"publickey", "password", "keyboard-interactive"}),
+        ({}, {"password", "keyboard-interactive"}),
+    ],
+)
+def test_the_same_methods_are_offered_to_known_and_unknown_users(
+    users: dict[str, Any], expected: set[str]
+) -> None:
+    policy = Users(users)
+    assert methods(policy, "a") == methods(policy, "unknown") == expected
+
+
+def test_an_rsa1_key_is_found_by_its_modulus_among_the_users_own() -> None:
+    old = nacre.generate("rsa1", bits=1024).public
+    number: int = old.verifier.n  # type: ignore[attr-defined]
+    policy = Users({"alice": [KEY, old], "bob": KEY})
+    assert policy.rsa_key("alice", number, NOBODY) == old
+    assert policy.rsa_key("bob", number, NOBODY) is None
+    assert with_modulus([KEY, old], number + 2) is None
+
+
+async def test_an_answer_may_be_plain_or_a_coroutine() -> None:
+    async def later() -> int:
+        return 3
+
+    assert await settled(3) == await settled(later()) == 3
