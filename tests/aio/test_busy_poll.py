@@ -56,7 +56,7 @@ def test_another_message_begins_it_anew_and_adds_nothing_to_a_turn(loop: Loop) -
 
 def test_others_go_first_each_time(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     gave_way: list[float] = []
-    monkeypatch.setattr(busy_poll, "_give_way", lambda: gave_way.append(loop.now))
+    monkeypatch.setattr(busy_poll, "_yield_processor", lambda: gave_way.append(loop.now))
     BusyPoll(loop, AWAKE).stay_awake(loop.now)  # type: ignore[arg-type]
     while loop.turn(1):
         pass

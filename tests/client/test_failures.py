@@ -142,7 +142,7 @@ async def test_a_link_that_fails_after_n_operations(
 
     def buffer_updated(self: Driver, size: int) -> None:
         nonlocal left
-        if self.engine.role.value == role:
+        if self._engine.role.value == role:
             left -= 1
             if left == 0:
                 assert self.transport is not None

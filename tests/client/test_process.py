@@ -254,7 +254,7 @@ async def test_what_a_login_and_a_command_write(
     flush = Driver.flush
 
     def note(driver: Driver) -> None:
-        if driver.engine.output_size and driver.transport is not None:
+        if driver._engine.output_size and driver.transport is not None:
             writes.append(driver)
         flush(driver)
 

@@ -22,8 +22,7 @@ from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.aio.driver import Driver
-    from nacre.protocol.engine import Engine
+    from nacre.aio.driver import Driver, EngineState
 
 
 class Sink(Protocol):
@@ -75,7 +74,7 @@ class Channel:
         "sinks",
     )
 
-    def __init__(self, engine: Engine, driver: Driver, number: int, writers: set[int]) -> None:
+    def __init__(self, engine: EngineState, driver: Driver, number: int, writers: set[int]) -> None:
         self.number = number
         self.sinks: dict[int, Sink] = {}
         self.on_request: Callable[[Request], None] = _ignore
@@ -174,9 +173,8 @@ class Channel:
         """Send a request, unless the channel is closed; returns a token for :meth:`granted`."""
         if not self._usable:
             return 0
-        token = self._engine.connection.send_request(self.number, request, want_reply=want_reply)
-        self._driver.touch()
-        return token
+        connection = self._driver.act().connection
+        return connection.send_request(self.number, request, want_reply=want_reply)
 
     async def granted(self, token: int) -> bool:
         """Wait for the peer's answer to a request; a channel that closes meanwhile says no."""
@@ -190,8 +188,7 @@ class Channel:
     def adjust_window(self, count: int) -> None:
         """Let the peer send ``count`` more."""
         if self._usable:
-            self._engine.connection.adjust_window(self.number, count)
-            self._driver.touch()
+            self._driver.act().connection.adjust_window(self.number, count)
 
     @property
     def takes_no_data(self) -> bool:
@@ -217,9 +214,7 @@ class Channel:
         driver = self._driver
         if driver.congested or self.closed or self.closing or not self.peer_reads:
             return 0
-        taken = self._engine.connection.send_data(self.number, data, stream)
-        driver.touch_data()
-        return taken
+        return driver.send_data(self.number, data, stream)
 
     @property
     def congested(self) -> bool:
@@ -255,16 +250,14 @@ class Channel:
             return
         self._unended.discard(stream)
         if not self._unended and self._usable:
-            self._engine.connection.send_eof(self.number)
-            self._driver.touch()
+            self._driver.act().connection.send_eof(self.number)
 
     def close(self) -> None:
         """Close our side. A channel the peer has yet to confirm is closed when it does."""
         if not self._usable:
             return
         self.closing = True
-        self._engine.connection.close_channel(self.number)
-        self._driver.touch()
+        self._driver.act().connection.close_channel(self.number)
         for sink in self.sinks.values():
             sink.end()
         self._writable.wake()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from nacre.aio.channel import Channel
-from nacre.aio.driver import Driver
+from nacre.aio.driver import Driver, EngineState
+from nacre.aio.keepalive import KeepaliveTimer
 from nacre.aio.versions import SSH1
 from nacre.aio.waiting import Gate, Later
 from nacre.errors import (
@@ -22,7 +22,7 @@ from nacre.errors import (
 )
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Answer, AskGlobalRequest, Denied
-from nacre.protocol.engine import Engine
+from nacre.protocol.engine import MAIN, Engine
 from nacre.protocol.events import (
     ChannelClosed,
     ChannelOpened,
@@ -62,21 +62,15 @@ class BaseConnection:
     handlers: ClassVar[Handlers]
 
     __slots__ = (
-        "__dict__",
-        "__weakref__",
         "_changed",
         "_channels",
         "_exchanges",
         "_global_answers",
         "_keepalive",
-        "_keepalive_count",
-        "_keepalive_timer",
-        "_pinged_at",
         "_pings",
         "_tasks",
         "_trace",
         "_transport_gone",
-        "_unanswered",
         "algorithms",
         "driver",
         "ended",
@@ -84,6 +78,7 @@ class BaseConnection:
         "error",
         "loop",
         "peer_version",
+        "protocol",
         "server_host_key",
     )
 
@@ -95,7 +90,7 @@ class BaseConnection:
         keepalive_count: int,
         trace: Trace | None = None,
     ) -> None:
-        self.engine = engine
+        self.engine: EngineState = engine
         self.loop = asyncio.get_running_loop()
         self.driver = Driver(engine, self, self.loop)
         self.protocol = ""
@@ -112,11 +107,9 @@ class BaseConnection:
         self._exchanges = 0
         self._global_answers: dict[int, asyncio.Future[bytes | None]] = {}
         self._pings: list[asyncio.Future[bool]] = []
-        self._keepalive = keepalive
-        self._keepalive_count = keepalive_count
-        self._keepalive_timer: asyncio.TimerHandle | None = None
-        self._unanswered = 0
-        self._pinged_at = 0.0
+        self._keepalive = KeepaliveTimer(
+            self.driver, keepalive, keepalive_count, self._ping, self._give_peer_up
+        )
 
     # --- what the driver reports ---
 
@@ -156,8 +149,8 @@ class BaseConnection:
         self.protocol = event.protocol
         self.peer_version = event.remote
         if event.protocol == SSH1:
-            # It has no message that a peer has to answer: TCP finds out who is gone.
-            self._keepalive = None
+            # It has no message that a peer must answer; TCP alone detects a peer that is gone.
+            self._keepalive.disable()
 
     def _on_kex_done(self, event: KexDone) -> None:
         self.algorithms = event.chosen
@@ -215,11 +208,11 @@ class BaseConnection:
     def _on_ended(self, event: ConnectionEnded) -> None:
         self.ended = True
         self.error = self.error or event.error
-        self.driver.says_why = self.error is not None and not isinstance(event.error, Disconnected)
+        failed = self.error is not None and not isinstance(event.error, Disconnected)
+        self.driver.half_close = failed
         if isinstance(self.error, ConnectionLost) and self.driver.cause is not None:
             self.error.__cause__ = self.driver.cause
-        if self._keepalive_timer is not None:
-            self._keepalive_timer.cancel()
+        self._keepalive.stop()
         channels = list(self._channels.values())
         self._channels.clear()
         for channel in channels:
@@ -248,8 +241,7 @@ class BaseConnection:
 
     def answer(self, ask_id: int, answer: Answer) -> None:
         """Answer a question of the engine."""
-        self.engine.answer(ask_id, answer)
-        self.driver.settle()
+        self.driver.answer(ask_id, answer)
 
     def fail(self, error: NacreError, code: DisconnectCode, description: str) -> None:
         """End the connection because of ``error``, which everybody who waits gets.
@@ -258,8 +250,7 @@ class BaseConnection:
         """
         if not self.ended:
             self.error = error
-            self.engine.disconnect(code, description)
-            self.driver.settle()
+            self.driver.disconnect(code, description)
 
     def add_channel(self, channel: Channel) -> None:
         """Let ``channel`` get the events of its number."""
@@ -272,12 +263,11 @@ class BaseConnection:
         """
         self.check()
         try:
-            number = self.engine.connection.open_channel(channel_type, data)
+            number = self.driver.act().connection.open_channel(channel_type, data)
         except LocalProtocolError as error:
             raise ChannelOpenFailed(0, str(error)) from error
-        channel = Channel(self.engine, self.driver, number, {0})
+        channel = Channel(self.engine, self.driver, number, {MAIN})
         self.add_channel(channel)
-        self.driver.touch()
         return channel
 
     async def request(self, name: str, data: bytes) -> bytes | None:
@@ -287,8 +277,7 @@ class BaseConnection:
         :raises ConnectionLost: the connection ended before the answer.
         """
         self.check()
-        token = self.engine.connection.send_global_request(name, data)
-        self.driver.touch()
+        token = self.driver.act().connection.send_global_request(name, data)
         answer: asyncio.Future[bytes | None] = self.loop.create_future()
         self._global_answers[token] = answer
         said = await answer
@@ -317,15 +306,13 @@ class BaseConnection:
         Bytes that the socket has not taken yet get some seconds to leave.
         """
         if not self.ended:
-            self.engine.disconnect(DisconnectCode.BY_APPLICATION, "closed")
-            self.driver.settle()
+            self.driver.disconnect(DisconnectCode.BY_APPLICATION, "closed")
         return Later(self.wait_closed)
 
     def abort(self) -> None:
         """Close without a word; what was not sent is dropped."""
         if not self.ended:
-            self.engine.disconnect(DisconnectCode.BY_APPLICATION, "closed")
-            self.driver.settle()
+            self.driver.disconnect(DisconnectCode.BY_APPLICATION, "closed")
         self.driver.abort()
 
     async def wait_closed(self) -> None:
@@ -356,51 +343,25 @@ class BaseConnection:
         """
         self.check()
         exchanges = self._exchanges
-        self.engine.rekey()
-        self.driver.touch()
+        self.driver.act().rekey()
         while self._exchanges == exchanges:
             self.check()
             await self._changed.wait()
 
     # --- keepalive ---
 
+    def start_keepalive(self) -> None:
+        """Probe a silent peer from now on."""
+        self._keepalive.start()
+
     def _ping(self) -> asyncio.Future[bool]:
-        self.engine.ping()
-        self.driver.touch()
+        self.driver.act().ping()
         ping: asyncio.Future[bool] = self.loop.create_future()
         self._pings.append(ping)
         return ping
 
-    def start_keepalive(self) -> None:
-        """From now on, ask a silent peer for signs of life."""
-        if self._keepalive:
-            due = self.driver.received_at + self._keepalive
-            self._keepalive_timer = self.loop.call_at(due, self._check_life)
-
-    def _check_life(self) -> None:
-        assert self._keepalive is not None
-        now = self.loop.time()
-        if self.driver.received_at > self._pinged_at:
-            self._unanswered = 0
-        due = self.driver.received_at + self._keepalive
-        if due <= now:
-            if self._unanswered >= self._keepalive_count:
-                self._give_peer_up(now - self.driver.received_at)
-                return
-            self._unanswered += 1
-            self._pinged_at = now
-            # Too many may wait already; the answer to any of them is as good.
-            with contextlib.suppress(LocalProtocolError):
-                self._ping()
-            due = now + self._keepalive
-        self._keepalive_timer = self.loop.call_at(due, self._check_life)
-
-    def _give_peer_up(self, silence: float) -> None:
-        silent = PeerSilent(
-            f"the peer has been silent for {silence:.3g} seconds and left {self._unanswered} "
-            "keepalives unanswered: it is gone, or the network is"
-        )
-        self.fail(silent, DisconnectCode.CONNECTION_LOST, "keepalives are not answered")
+    def _give_peer_up(self, error: PeerSilent) -> None:
+        self.fail(error, DisconnectCode.CONNECTION_LOST, "keepalives are not answered")
         self.driver.abort()
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from nacre.aio.channel import Channel
 from nacre.aio.stream import SLICE, Writer
 from nacre.limits import KIB
+from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
 
 _OWED = 8 * KIB
@@ -53,7 +54,7 @@ class ChannelLine:
 
     def try_write(self, data: Buffer) -> int:
         """See :class:`Line`."""
-        return self._channel.send(data if len(data) <= SLICE else memoryview(data)[:SLICE], 0)
+        return self._channel.send(data if len(data) <= SLICE else memoryview(data)[:SLICE], MAIN)
 
     async def write(self, data: Buffer) -> None:
         """See :class:`Line`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nacre.errors import NacreError, StreamClosed
 from nacre.limits import KIB, MIB
+from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ class Writer:
 
     __slots__ = ("_channel", "_ended", "_lock", "_stream", "_writing")
 
-    def __init__(self, channel: Channel, stream: int = 0) -> None:
+    def __init__(self, channel: Channel, stream: int = MAIN) -> None:
         self._channel = channel
         self._stream = stream
         self._lock = asyncio.Lock()

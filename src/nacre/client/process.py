@@ -18,6 +18,7 @@ from nacre.errors import (
     RequestFailed,
     StreamClosed,
 )
+from nacre.protocol.engine import MAIN, STDERR
 from nacre.protocol.requests import (
     Break,
     Env,
@@ -118,7 +119,7 @@ class Process:
         self.stderr = Reader(channel)
         self._channel = channel
         self._start = start
-        channel.sinks = {0: self.stdout, 1: self.stderr}
+        channel.sinks = {MAIN: self.stdout, STDERR: self.stderr}
         channel.on_request = self._accept_request
         channel.on_change = self._end_stdin_when_finished
 
@@ -261,7 +262,7 @@ async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any
     process = Process(channel, start)
     allowance = Allowance(run.max_output)
     stdout, stderr = Collector(channel, allowance), Collector(channel, allowance)
-    channel.sinks = {0: stdout, 1: stderr}
+    channel.sinks = {MAIN: stdout, STDERR: stderr}
     deadline = asyncio.timeout(run.timeout)
     try:
         async with deadline:

@@ -24,6 +24,7 @@ from nacre.errors import (
     RequestFailed,
 )
 from nacre.protocol.asks import AskOpen, OpenRefused
+from nacre.protocol.engine import MAIN
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
@@ -134,7 +135,7 @@ class Tunnel:
         self.reader = Reader(channel)
         self.writer = Writer(channel)
         self._channel = channel
-        channel.sinks = {0: self.reader}
+        channel.sinks = {MAIN: self.reader}
 
     def close(self) -> Later[None]:
         """Close the connection. It acts at once; await it for the end."""

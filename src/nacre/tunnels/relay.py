@@ -16,6 +16,7 @@ from nacre.aio.stream import Writer
 from nacre.errors import NacreError
 from nacre.limits import KIB
 from nacre.protocol.asks import AskOpen, Granted
+from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Relay(asyncio.BufferedProtocol):
         self._full = False
         self._socket_ended = False
         self._channel_ended = False
-        channel.sinks = {0: self}
+        channel.sinks = {MAIN: self}
 
     async def attach(self, sock: socket.socket) -> None:
         """Begin with ``sock``, which belongs to the relay from now on. The channel is open.
@@ -81,7 +82,7 @@ class Relay(asyncio.BufferedProtocol):
         if channel.takes_no_data:
             return
         view = self._buffer.view[:nbytes]
-        taken = channel.send(view, 0)
+        taken = channel.send(view, MAIN)
         if taken < nbytes or channel.congested:
             transport.pause_reading()
             self._connection.spawn(self._catch_up(bytes(view[taken:])))
@@ -196,7 +197,7 @@ async def carry(
 
 async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
     """Grant the peer a channel, and join it to a socket that is connected."""
-    channel = Channel(connection.engine, connection.driver, ask.channel, {0})
+    channel = Channel(connection.engine, connection.driver, ask.channel, {MAIN})
     connection.add_channel(channel)
     carried = False
     try:
