@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -128,6 +129,48 @@ class Later(Generic[T_co]):
 
     def __await__(self) -> Generator[Any, Any, T_co]:
         return self._start().__await__()
+
+
+class Closes:
+    """``async with`` for a class: closes the object at the end, and waits for the end of that."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def close(self) -> Awaitable[None]:
+        """Close it; await the result to wait for the end."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class ClosesAtOnce:
+    """``async with`` for a class: closes the object at the end, and does not wait for the peer."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def close(self) -> object:
+        """Close it."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class Managed(Protocol):

@@ -6,13 +6,12 @@ import logging
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, overload
 
 from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, BaseConnection, Handlers, Trace
 from nacre.aio.versions import RISK, SSH1
-from nacre.aio.waiting import Opening
+from nacre.aio.waiting import Closes, Opening
 from nacre.client.process import (
     NO_MODES,
     Completed,
@@ -108,7 +107,7 @@ class LoginAnswers(Protocol):
         """Note how an attempt ended."""
 
 
-class Connection(BaseConnection):
+class Connection(BaseConnection, Closes):
     """A client's connection. ``async with`` closes it at the end.
 
     Any number of tasks may use it at once. When it ends, every call that waits on it raises what
@@ -463,17 +462,6 @@ class Connection(BaseConnection):
     def forwards_agent(self) -> bool:
         """Whether sessions may use an agent of this host."""
         return self._forwards is not None and self._forwards.lends_agent
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def _denied(error: NacreError) -> Answer:

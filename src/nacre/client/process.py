@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nacre.aio.channel import Channel
 from nacre.aio.stream import Allowance, Collector, Reader, Writer
-from nacre.aio.waiting import Later
+from nacre.aio.waiting import ClosesAtOnce, Later
 from nacre.errors import (
     DeadlineExceeded,
     OutputTooLarge,
@@ -100,7 +99,7 @@ class Start:
         return "a shell" if self.command is None else f"the command {safe(self.command, 80)!r}"
 
 
-class Process:
+class Process(ClosesAtOnce):
     """A running command, shell or subsystem. ``async with`` closes it at the end.
 
     :ivar stdin: what it reads; ``write_eof`` ends it and keeps the other streams open.
@@ -209,17 +208,6 @@ class Process:
         """Return when both sides have closed the channel."""
         while not self._channel.closed:
             await self._channel.changed.wait()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._channel.close()
 
 
 async def start_process(channel: Channel, start: Start) -> Process:

@@ -9,13 +9,12 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nacre.aio.channel import Channel
 from nacre.aio.dial import dial
 from nacre.aio.stream import Reader, Writer
-from nacre.aio.waiting import Later
+from nacre.aio.waiting import Closes, ClosesAtOnce, Later
 from nacre.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -84,7 +83,7 @@ class RemotePort:
         await asyncio.wait({self._task})
 
 
-class Listener:
+class Listener(Closes):
     """A forwarded port. ``async with`` closes it at the end.
 
     Connections that came through it go on until they end, or the SSH connection does.
@@ -112,19 +111,8 @@ class Listener:
         """Return when nobody listens any more."""
         await self._listening.wait_closed()
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-
-class Tunnel:
+class Tunnel(ClosesAtOnce):
     """A connection that the server made for us. ``async with`` closes it at the end.
 
     :ivar reader: what comes from there.
@@ -146,17 +134,6 @@ class Tunnel:
         """Return when both sides have closed it."""
         while not self._channel.closed:
             await self._channel.changed.wait()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._channel.close()
 
 
 class Forwards:

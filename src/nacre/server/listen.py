@@ -7,12 +7,11 @@ import random
 import socket
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from nacre.aio.driver import Driver
 from nacre.aio.versions import PROTOCOLS, server_engines
-from nacre.aio.waiting import Gate, Later, Opening
+from nacre.aio.waiting import Closes, Gate, Later, Opening
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
@@ -34,7 +33,7 @@ BACKLOG = 1024
 """Connections the system keeps for us until we take them."""
 
 
-class Server:
+class Server(Closes):
     """A server that listens. ``async with`` closes it at the end.
 
     :ivar closing: it takes no more connections and sessions.
@@ -213,17 +212,6 @@ class Server:
             await self._changed.wait()
         if self._deadline is not None:
             self._deadline.cancel()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def _given(**values: object) -> dict[str, object]:

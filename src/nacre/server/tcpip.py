@@ -9,10 +9,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from nacre.aio.dial import dial
+from nacre.aio.waiting import ClosesAtOnce
 from nacre.errors import ConnectFailed, MalformedMessage, NacreError
 from nacre.protocol.asks import Answer, AskOpen, Denied, GlobalGranted, OpenRefused
 from nacre.protocol.tcpip import (
@@ -161,7 +161,7 @@ class ServerForwards:
                 sock.close()
 
 
-class AgentSocket:
+class AgentSocket(ClosesAtOnce):
     """A Unix socket that leads to the client's agent. ``async with`` removes it at the end.
 
     It lies in a directory of its own that nobody but its owner, and root, can enter.
@@ -205,17 +205,6 @@ class AgentSocket:
         """Remove the socket; connections that came through it go on."""
         self._listening.close()
         self._remove()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 async def open_agent_socket(
