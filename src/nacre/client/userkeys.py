@@ -1,11 +1,14 @@
-"""The keys a user can log in with: in files, in an agent, in hand."""
+"""The keys a user can log in with: in hand, in files, in an agent.
+
+Start at :class:`KeySources`, which finds them; each one is a :class:`UserKey`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -18,7 +21,7 @@ SSH1_FILE = "~/.ssh/identity"
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
 
 _SLOW = {"ssh-rsa", "rsa1"}
-"""Types of keys that take milliseconds to sign; others take less than to ask a thread."""
+"""Types of keys that take milliseconds to sign; others take less than a call in a thread."""
 
 Unlock: TypeAlias = Callable[[str, int], Awaitable[str | None]]
 """Gets a key file's name and how many passphrases were wrong; returns one more, or None."""
@@ -28,7 +31,7 @@ class UserKey(Protocol):
     """A key to offer; its private half may be elsewhere, or still encrypted.
 
     :ivar source: where it is from, for humans.
-    :ivar at_hand: it signs without asking anybody for anything.
+    :ivar at_hand: whether it signs without a passphrase and without an agent.
     """
 
     public: PublicKey
@@ -38,7 +41,7 @@ class UserKey(Protocol):
     async def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return a signature in its wire form.
 
-        :raises UnusableKey: the private half can't be had.
+        :raises UnusableKey: the private half is not available.
         """
 
 
@@ -90,6 +93,90 @@ class LockedFile:
         if self._key.public != self.public:
             raise UnusableKey(f"{self.source} does not belong to {self.source}.pub")
         return await asyncio.to_thread(self._key.sign, data, algorithm)
+
+
+class KeySources:
+    """Finds a user's keys: those in hand, those in files, those of an agent.
+
+    :param held: private keys in hand.
+    :param files: key files by name; None means the default ones, where they exist.
+    :param agent: the agent to ask, or None.
+    :param identities_only: leave out keys of the agent that no file names.
+    :param unlock: called for the passphrase of an encrypted file.
+    :param notice: gets text for the human, and ``debug`` details.
+    """
+
+    def __init__(
+        self,
+        held: Sequence[PrivateKey],
+        files: Sequence[str | os.PathLike[str]] | None,
+        agent: Agent | None,
+        *,
+        identities_only: bool,
+        unlock: Unlock,
+        notice: Callable[[str], None],
+        debug: Callable[[str], None],
+    ) -> None:
+        self._held = tuple(held)
+        self._files = files
+        self._agent = agent
+        self._identities_only = identities_only
+        self._unlock = unlock
+        self._notice = notice
+        self._debug = debug
+
+    async def gather(self, *, ssh1: bool) -> tuple[list[UserKey], list[UserKey]]:
+        """Return the keys the user named, and the others, each in the order to offer them.
+
+        :param ssh1: return RSA1 keys of the agent, and the default file of SSH-1.
+        """
+        agent = await self._agent_keys(ssh1=ssh1)
+        named: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
+        unnamed: dict[PublicKey, UserKey] = {}
+        files = await self._file_keys(ssh1=ssh1)
+        for public, key in files.items():
+            known = agent.pop(public, None) or key
+            if known is not None:
+                (named if self._files is not None else unnamed).setdefault(public, known)
+        if not self._identities_only:
+            unnamed = agent | unnamed
+        others = [key for public, key in unnamed.items() if public not in named]
+        return list(named.values()), others
+
+    async def _agent_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey]:
+        if self._agent is None:
+            return {}
+        try:
+            found = await (self._agent.rsa1_keys() if ssh1 else self._agent.keys())
+        except UnusableKey as error:
+            self._debug(str(error))
+            return {}
+        return {key: AgentKey(self._agent, key, comment or "agent") for key, comment in found}
+
+    async def _file_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey | None]:
+        """Return the keys of the files, in order; None where only a public half is in a file."""
+        found: dict[PublicKey, UserKey | None] = {}
+        for path in self.paths(ssh1=ssh1):
+            try:
+                key = await open_file(path, self._unlock)
+            except UnusableKey as error:
+                self._notice(f"{path}: {error}" if str(path) not in str(error) else str(error))
+                continue
+            if isinstance(key, PublicKey):
+                found.setdefault(key, None)
+            elif key is not None:
+                found[key.public] = key
+            elif self._files is not None:
+                self._notice(
+                    f"Warning: Identity file {path} not accessible: No such file or directory."
+                )
+        return found
+
+    def paths(self, *, ssh1: bool) -> list[Path]:
+        """Return the key files to read."""
+        default = (SSH1_FILE,) if ssh1 else DEFAULT_FILES
+        names = default if self._files is None else self._files
+        return [Path(os.path.expanduser(name)) for name in names]
 
 
 async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
