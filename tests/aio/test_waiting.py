@@ -19,12 +19,15 @@ async def outside_of_tasks(work: Callable[[], None]) -> None:
     await asyncio.sleep(0)
 
 
-@pytest.fixture
-async def reply() -> Reply[int]:
-    return Reply(asyncio.get_running_loop())
+@pytest.fixture(params=[asyncio.Task, asyncio.tasks._PyTask], ids=["C", "Python"])  # type: ignore[attr-defined]
+async def reply(request: pytest.FixtureRequest) -> Reply[int]:
+    """A reply, awaited by the tasks of either implementation."""
+    loop, make = asyncio.get_running_loop(), request.param
+    loop.set_task_factory(lambda loop, work, **options: make(work, loop=loop, **options))
+    return Reply(loop)
 
 
-async def test_a_task_goes_on_within_wake(reply: Reply[int]) -> None:
+async def test_a_task_resumes_within_wake(reply: Reply[int]) -> None:
     got: list[tuple[int, str]] = []
 
     async def wait() -> None:

@@ -1,4 +1,8 @@
-"""What the connections of both roles have in common."""
+"""A connection of either role: from the engine's events to channels, tasks and waiting calls.
+
+The order of reading: the handlers of events (``_on_...``, listed in ``COMMON`` at the end), then
+the calls of both roles, then the public ones. Clients and servers add their own handlers.
+"""
 
 from __future__ import annotations
 
@@ -42,21 +46,22 @@ from nacre.protocol.events import (
 )
 
 Trace: TypeAlias = Callable[[Event, float], None]
-"""Gets every event of an engine, questions included, and the loop's time."""
+"""Called with every event of an engine, questions included, and the loop's time."""
 
 Handlers: TypeAlias = Mapping[type[Event], Callable[[Any, Any], None]]
-"""What to call with a connection and an event, by the event's type."""
+"""The function that handles a connection's event, by the event's type."""
 
 
 class BaseConnection:
     """One connection: its driver, its channels, its tasks.
 
-    :ivar protocol: the version both speak, ``2.0`` or ``1.5``; empty before it is known.
-    :ivar peer_version: the peer's identification line, made safe to print; empty before it came.
+    :ivar protocol: the version both sides use, ``2.0`` or ``1.5``; empty before it is known.
+    :ivar peer_version: the peer's identification line, made safe to print; empty before it is
+        received.
     :ivar algorithms: what the last key exchange chose, or None before the first.
     :ivar server_host_key: the server's host key, or None before the first key exchange.
-    :ivar ended: no more events follow.
-    :ivar error: why the connection ended, or None: not yet, or this side closed in peace.
+    :ivar ended: whether the connection has ended; no more events follow then.
+    :ivar error: what ended the connection, or None: it has not ended, or this side closed it.
     """
 
     handlers: ClassVar[Handlers]
@@ -111,13 +116,13 @@ class BaseConnection:
             self.driver, keepalive, keepalive_count, self._ping, self._give_peer_up
         )
 
-    # --- what the driver reports ---
+    # --- called by the driver ---
 
     def transport_made(self) -> None:
-        """The transport is there."""
+        """Note that the transport is there."""
 
     def handle(self, events: list[Event]) -> None:
-        """Act on events; those without a handler say nothing this side wants to know."""
+        """Act on events; those without a handler do not concern this role."""
         handlers = self.handlers
         for event in events:
             if self.ended:
@@ -131,17 +136,17 @@ class BaseConnection:
                 self._fail_because_of(error, event)
 
     def _fail_because_of(self, error: Exception, event: Event) -> None:
-        """End the connection when this program fails: it would miss what happened."""
+        """End the connection after a failed handler: its state would no longer match the events."""
         failure = NacreError(f"acting on {type(event).__name__} failed: {error!r}")
         failure.__cause__ = error
         self.record_error(str(failure), error)
         self.fail(failure, DisconnectCode.BY_APPLICATION, "internal error")
 
     def record_error(self, what: str, error: Exception) -> None:
-        """Log a failure of this program, where nobody gets it as an exception."""
+        """Log a failure of this program that no caller gets as an exception."""
 
     def transport_lost(self) -> None:
-        """The transport is closed."""
+        """Note that the transport is closed."""
         self._transport_gone = True
         self._changed.wake()
 
@@ -157,7 +162,7 @@ class BaseConnection:
         self.server_host_key = event.host_key
         self._exchanges += 1
         if not event.first:
-            # For who waits in ``rekey``.
+            # For the tasks in ``rekey``.
             self._changed.wake()
 
     def _on_data(self, event: Data) -> None:
@@ -224,14 +229,14 @@ class BaseConnection:
             if not answer.done():
                 answer.set_result(None)
         for task in self._tasks:
-            # Not at once: a task that was woken sees first what its stream or channel raises.
+            # Not at once: a task that was woken first gets what its stream or channel raises.
             self.loop.call_soon(task.cancel)
         self._changed.wake()
 
-    # --- what everybody here needs ---
+    # --- called by both roles ---
 
     def failure(self) -> NacreError:
-        """Return what to raise where the connection is needed and has ended."""
+        """Return the error for a call that needs the connection after its end."""
         return self.error or ConnectionLost("this side has closed the connection")
 
     def check(self) -> None:
@@ -244,22 +249,22 @@ class BaseConnection:
         self.driver.answer(ask_id, answer)
 
     def fail(self, error: NacreError, code: DisconnectCode, description: str) -> None:
-        """End the connection because of ``error``, which everybody who waits gets.
+        """End the connection because of ``error``, which every waiting call raises.
 
-        :param description: what the peer is told.
+        :param description: the text of our DISCONNECT.
         """
         if not self.ended:
             self.error = error
             self.driver.disconnect(code, description)
 
     def add_channel(self, channel: Channel) -> None:
-        """Let ``channel`` get the events of its number."""
+        """Give ``channel`` the events of its number."""
         self._channels[channel.number] = channel
 
     def open_channel(self, channel_type: str, data: bytes = b"") -> Channel:
-        """Ask the peer for a channel, and let it get its events.
+        """Ask the peer for a channel, and give it its events.
 
-        :raises ChannelOpenFailed: there can be no such channel, or none more.
+        :raises ChannelOpenFailed: the protocol has no such channel, or too many are open.
         """
         self.check()
         try:
@@ -271,18 +276,18 @@ class BaseConnection:
         return channel
 
     async def request(self, name: str, data: bytes) -> bytes | None:
-        """Send a global request; returns what its success carries, or None when it was refused.
+        """Send a global request; return the data of its success, or None when it was refused.
 
-        :raises LocalProtocolError: too many wait for their answers.
+        :raises LocalProtocolError: too many requests are unanswered.
         :raises ConnectionLost: the connection ended before the answer.
         """
         self.check()
         token = self.driver.act().connection.send_global_request(name, data)
         answer: asyncio.Future[bytes | None] = self.loop.create_future()
         self._global_answers[token] = answer
-        said = await answer
+        data_of_success = await answer
         self.check()
-        return said
+        return data_of_success
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` in a task that is cancelled when the connection ends."""
@@ -301,7 +306,7 @@ class BaseConnection:
         return self.ended
 
     def close(self) -> Later[None]:
-        """Say goodbye and close. It acts at once; await what it returns to wait for the end.
+        """Send DISCONNECT and close. It acts at once; await the result to wait for the end.
 
         Bytes that the socket has not taken yet get some seconds to leave.
         """
@@ -310,23 +315,23 @@ class BaseConnection:
         return Later(self.wait_closed)
 
     def abort(self) -> None:
-        """Close without a word; what was not sent is dropped."""
+        """Close at once; what was not sent is dropped."""
         if not self.ended:
             self.driver.disconnect(DisconnectCode.BY_APPLICATION, "closed")
         self.driver.abort()
 
     async def wait_closed(self) -> None:
-        """Return when the transport is closed; ``error`` then says why."""
+        """Return when the transport is closed; ``error`` then has the reason."""
         while not self._transport_gone:
             await self._changed.wait()
 
     async def wait_idle(self) -> None:
-        """Return when no channel is open, forwarded connections included, or all has ended."""
+        """Return when no channel is open, forwarded connections included, or at the end."""
         while self._channels and not self.ended:
             await self._changed.wait()
 
     async def keepalive(self) -> float:
-        """Ask the peer for a sign of life; returns the seconds it took.
+        """Probe the peer, and return the seconds until its answer.
 
         :raises ConnectionLost: the connection ended before the answer.
         """
@@ -337,7 +342,7 @@ class BaseConnection:
         return self.loop.time() - start
 
     async def rekey(self) -> None:
-        """Exchange keys anew, or join an exchange that is on; returns when it is done.
+        """Exchange keys again, or join an exchange in progress; return when it is done.
 
         :raises ConnectionLost: the connection ended meanwhile.
         """
