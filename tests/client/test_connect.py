@@ -112,7 +112,7 @@ async def test_a_wrong_password_says_what_was_tried(client: Callable[..., Any]) 
     assert set(caught.value.can_continue) == {"password", "keyboard-interactive"}
 
 
-async def test_a_server_that_hangs_up_after_failures_says_no(
+async def test_a_server_that_disconnects_after_failures_has_refused_the_login(
     make_server: Callable[..., Any],
 ) -> None:
     class Stubborn(nacre.Identities):
@@ -120,7 +120,7 @@ async def test_a_server_that_hangs_up_after_failures_says_no(
             return TryPassword("wrong")
 
     server = await make_server(limits=nacre.Limits(auth_attempts=3))
-    with pytest.raises(nacre.AuthenticationFailed, match="hung up") as caught:
+    with pytest.raises(nacre.AuthenticationFailed, match="the server disconnected") as caught:
         await client_for(server, credentials=Stubborn("alice", "here"))
     assert caught.value.tried[:2] == ("password", "password")
     assert isinstance(caught.value.__cause__, nacre.Disconnected)

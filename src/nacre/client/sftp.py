@@ -18,7 +18,7 @@ async def open_sftp(
     read_size: int | None = None,
     window: int | None = None,
 ) -> SFTPClient:
-    """Start an SFTP session in a channel; a caller that is cancelled leaves nothing open."""
+    """Start an SFTP session in a channel; a cancelled call leaves no channel open."""
     start = Start(command, None if command is not None else subsystem, {}, None, (80, 24), NO_MODES)
     process = Process(channel, start)
     session = SFTPSession()
