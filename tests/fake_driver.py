@@ -1,12 +1,15 @@
-"""A driver without an engine and a socket, and channels on top of it."""
+"""A driver without an engine and a socket, and what stands on it: channels, a connection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nacre.aio.channel import Channel
 from nacre.aio.waiting import Gate
+from nacre.errors import ConnectionLost, NacreError
+from nacre.protocol.asks import Answer
 from nacre.protocol.engine import MAIN
 from nacre.protocol.phases import Phase
 from nacre.protocol.requests import Request
@@ -72,3 +75,38 @@ class FakeDriver:
 
     def close_channel(self, channel: int) -> None:
         self.calls.append(("close",))
+
+
+class FakeConnection:
+    """What a relay or a listener needs of a connection: its tasks, and its end.
+
+    :ivar answers: the answers to the engine's questions.
+    """
+
+    def __init__(self, driver: FakeDriver) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.driver = self.engine = driver
+        self.ended = False
+        self.channels: list[Channel] = []
+        self.answers: list[Answer] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def add_channel(self, channel: Channel) -> None:
+        self.channels.append(channel)
+
+    def answer(self, ask_id: int, answer: Answer) -> None:
+        self.answers.append(answer)
+
+    def end(self, error: NacreError | None = None) -> None:
+        """End as a connection does: its channels first, its tasks after that."""
+        self.ended = True
+        for channel in self.channels:
+            channel.fail(error or ConnectionLost("gone"))
+        for task in self.tasks:
+            task.cancel()

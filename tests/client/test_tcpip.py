@@ -367,13 +367,6 @@ async def test_dynamic(ssh: nacre.Connection, policy: Generous, how: str) -> Non
     [
         (b"GET / HTTP/1.1\r\n\r\n", b""),
         (b"\5\1\2", b"\5\xff"),
-        (b"\5\1\0\5\2\0\1\x7f\0\0\1\0\x50", b"\5\0\5\7\0\1" + bytes(6)),
-        (b"\5\1\0\4\1\0\1", b"\5\0\5\x08\0\1" + bytes(6)),
-        (b"\5\1\0\5\1\0\x09", b"\5\0\5\x08\0\1" + bytes(6)),
-        (b"\4\2\0\x50\x7f\0\0\1\0", b"\0\x5b" + bytes(6)),
-        (b"\4\1\0\x50\x7f\0\0\1" + b"u" * 300, b""),
-        (b"\5", b""),
-        (b"", b""),
     ],
 )
 async def test_what_the_proxy_refuses(

@@ -180,14 +180,14 @@ class KeySources:
 
 
 async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
-    """Decrypt a key file with the passphrases that are given until one fits.
+    """Decrypt a key file, asking for passphrases until one fits.
 
     :raises PassphraseRequired: no further passphrase was given.
     """
     wrong = 0
     while (secret := await passphrase(source, wrong)) is not None:
         try:
-            # bcrypt takes a tenth of a second and more, by intent.
+            # bcrypt takes a tenth of a second or more, on purpose.
             return await asyncio.to_thread(load_private, text, secret)
         except PassphraseRequired:
             wrong += 1
@@ -195,17 +195,17 @@ async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
 
 
 async def open_file(path: Path, passphrase: Unlock) -> UserKey | PublicKey | None:
-    """Return the key of a file; only its public half where the private one is missing.
+    """Return the key of a file; only its public half if there is no private one.
 
-    None when there is no such file.
+    None if there is no such file.
 
-    :raises UnusableKey: others may read the file, or there is no key in it that can be had.
+    :raises UnusableKey: other users may read the file, or it has no usable key.
     """
     text, public_text = await asyncio.to_thread(_read, path)
     if text is None:
         return load_public(public_text)[0] if public_text is not None else None
     if not is_private(text):
-        # `-i key.pub` chooses the agent's key of that name, or the file beside it.
+        # `-i key.pub` selects the agent's key with this public half.
         return load_public(text)[0]
     try:
         return HeldKey(await asyncio.to_thread(load_private, text), str(path))
@@ -238,9 +238,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def check_private(path: Path) -> None:
-    """Check that nobody else can read a private key's file.
+    """Check that no other user can read a private key's file.
 
-    :raises UnusableKey: somebody can.
+    :raises UnusableKey: another user can.
     """
     status = path.stat()
     mode = stat.S_IMODE(status.st_mode)
