@@ -39,7 +39,7 @@ def loop() -> Loop:
     return Loop()
 
 
-def test_it_stays_awake_as_long_as_it_says_and_no_longer(loop: Loop) -> None:
+def test_it_stays_awake_for_its_seconds_and_no_longer(loop: Loop) -> None:
     poll = BusyPoll(loop, AWAKE)  # type: ignore[arg-type]
     poll.stay_awake(loop.now)
     assert [loop.turn(2) for _ in range(4)] == [True, True, True, False]

@@ -17,6 +17,7 @@ from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
 from nacre.wire import blocks as memory
 from nacre.wire.blocks import take_block
+from parties import until
 
 
 class Engine:
@@ -186,7 +187,7 @@ async def test_what_is_collected_before_the_write_leaves_in_the_same_turn() -> N
     assert transport.written == [b"first collected"]
 
 
-async def test_an_answer_that_waits_for_nobody_leaves_before_the_loop_goes_on() -> None:
+async def test_an_answer_that_needs_no_other_task_leaves_in_the_same_turn() -> None:
     made, engine, transport, owner = driver()
     transport.written.clear()
 
@@ -307,8 +308,7 @@ async def test_a_tick_comes_when_it_is_due() -> None:
     due = engine.next_tick = loop.time() + 0.02
     made.act()
     await asyncio.sleep(0)
-    while not engine.ticks:  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    await until(lambda: engine.ticks)
     assert engine.ticks[0] >= due - 0.001
 
 
@@ -320,7 +320,7 @@ async def test_the_end_closes_the_transport_and_then_does_not_wait_for_ever(
     assert made.eof_received() is False
     assert isinstance(owner.events[-1], ConnectionEnded)
     assert transport.calls == ["close"]
-    await asyncio.sleep(0.05)
+    await until(lambda: "abort" in transport.calls)
     assert transport.calls == ["close", "abort"]
     reset = ConnectionResetError("reset")
     made.connection_lost(reset)

@@ -70,7 +70,7 @@ async def test_it_may_be_awaited_instead_of_entered(client: Callable[..., Any]) 
         await ssh.run("exit 3")
 
 
-async def test_nobody_listening_says_so() -> None:
+async def test_a_refused_connection_names_the_port_and_a_remedy() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -78,7 +78,7 @@ async def test_nobody_listening_says_so() -> None:
             await to(port)
 
 
-async def test_a_name_without_address_says_so() -> None:
+async def test_a_name_without_an_address_is_named_in_the_error() -> None:
     with pytest.raises(nacre.ConnectFailed, match=r"can't find the host nowhere.invalid"):
         await nacre.connect("nowhere.invalid", user="alice", trust=nacre.AnyHostKey())
 
@@ -104,7 +104,9 @@ async def test_one_deadline_covers_the_humans_too(client: Callable[..., Any]) ->
         await client(trust=Slow(), timeout=0.3)
 
 
-async def test_a_wrong_password_says_what_was_tried(client: Callable[..., Any]) -> None:
+async def test_the_error_of_a_wrong_password_lists_what_was_tried(
+    client: Callable[..., Any],
+) -> None:
     with pytest.raises(nacre.AuthenticationFailed) as caught:
         await client(password="wrong")
     assert "password" in caught.value.tried
@@ -158,7 +160,7 @@ async def test_an_unknown_host_key_is_refused(server: nacre.Server, tmp_path: An
         pass
 
 
-async def test_trusting_everybody_has_to_be_said() -> None:
+async def test_trusting_any_host_key_must_be_explicit() -> None:
     with pytest.raises(nacre.ConfigurationError, match="AnyHostKey"):
         nacre.connect("localhost", user="alice", known_hosts=None)  # type: ignore[arg-type]
 
