@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -128,7 +129,9 @@ class Transport:
 
 
 class Connection(BaseConnection):
-    """Fails at a debug message, and keeps what is logged of it."""
+    """Fails at a debug message, and keeps what is logged of it; slotted as the server's are."""
+
+    __slots__ = ("logged",)
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, keepalive=None, keepalive_count=3)  # type: ignore[arg-type]
@@ -164,6 +167,13 @@ class Party:
 @pytest.fixture
 async def party() -> Party:
     return Party()
+
+
+async def test_users_may_keep_state_on_a_connection_and_weakly_by_it() -> None:
+    connection = Connection(Engine())
+    known = WeakKeyDictionary({connection: "by it"})
+    connection.mine = "on it"  # type: ignore[attr-defined]
+    assert known[connection] == "by it"
 
 
 async def test_a_handler_that_fails_ends_the_connection(party: Party) -> None:

@@ -67,6 +67,9 @@ class BaseConnection:
     handlers: ClassVar[Handlers]
 
     __slots__ = (
+        # Policies and handlers keep state of their own on a connection, or in weak dictionaries.
+        "__dict__",
+        "__weakref__",
         "_changed",
         "_channels",
         "_exchanges",
