@@ -39,7 +39,7 @@ def loop() -> Loop:
     return Loop()
 
 
-def test_it_stays_awake_as_long_as_it_says_and_no_longer(loop: Loop) -> None:
+def test_it_stays_awake_for_its_seconds_and_no_longer(loop: Loop) -> None:
     poll = BusyPoll(loop, AWAKE)  # type: ignore[arg-type]
     poll.stay_awake(loop.now)
     assert [loop.turn(2) for _ in range(4)] == [True, True, True, False]
@@ -56,7 +56,7 @@ def test_another_message_begins_it_anew_and_adds_nothing_to_a_turn(loop: Loop) -
 
 def test_others_go_first_each_time(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     gave_way: list[float] = []
-    monkeypatch.setattr(busy_poll, "_give_way", lambda: gave_way.append(loop.now))
+    monkeypatch.setattr(busy_poll, "_yield_processor", lambda: gave_way.append(loop.now))
     BusyPoll(loop, AWAKE).stay_awake(loop.now)  # type: ignore[arg-type]
     while loop.turn(1):
         pass

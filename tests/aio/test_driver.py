@@ -10,11 +10,14 @@ import pytest
 from nacre.aio.busy_poll import AWAKE, BRIEF, BusyPoll
 from nacre.aio.driver import EARLY, FLUSH, Driver
 from nacre.aio.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
-from nacre.errors import ConnectionLost
+from nacre.errors import ConnectionLost, DisconnectCode
+from nacre.protocol.asks import Answer, Granted
+from nacre.protocol.engine import MAIN, STDERR
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
 from nacre.wire import blocks as memory
 from nacre.wire.blocks import take_block
+from parties import until
 
 
 class Engine:
@@ -44,6 +47,22 @@ class Engine:
     def receive_eof(self) -> None:
         self.phase = Phase.CLOSED
         self.events.append(ConnectionEnded(ConnectionLost("gone")))
+
+    @property
+    def connection(self) -> Engine:
+        return self
+
+    def send_data(self, channel: int, data: bytes, stream: int) -> int:
+        self.output += data
+        return len(data)
+
+    def answer(self, ask_id: int, answer: Answer) -> bool:
+        return True
+
+    def disconnect(self, code: DisconnectCode, description: str) -> None:
+        self.output += description.encode()
+        self.phase = Phase.CLOSED
+        self.events.append(ConnectionEnded(None))
 
     def tick(self, now: float) -> None:
         self.ticks.append(now)
@@ -145,7 +164,7 @@ async def test_what_is_put_out_in_one_turn_leaves_in_one_write() -> None:
 
     async def send(part: bytes) -> None:
         engine.output += part
-        made.touch()
+        made.act()
 
     await asyncio.gather(send(b"a"), send(b"b"), send(b"c"))
     await asyncio.sleep(0)
@@ -158,7 +177,7 @@ async def test_what_is_collected_before_the_write_leaves_in_the_same_turn() -> N
 
     def collect() -> None:
         engine.output += b"collected"
-        subject.touch()
+        subject.act()
 
     subject.before_write(collect)
     engine.output += b"first "
@@ -168,14 +187,14 @@ async def test_what_is_collected_before_the_write_leaves_in_the_same_turn() -> N
     assert transport.written == [b"first collected"]
 
 
-async def test_an_answer_that_waits_for_nobody_leaves_before_the_loop_goes_on() -> None:
+async def test_an_answer_that_needs_no_other_task_leaves_in_the_same_turn() -> None:
     made, engine, transport, owner = driver()
     transport.written.clear()
 
     def collect() -> None:
         assert len(owner.events) == 2
         engine.output += b"answer"
-        made.touch()
+        made.act()
 
     def handle(events: list[Event]) -> None:
         if not owner.events:
@@ -195,13 +214,39 @@ async def test_an_answer_that_waits_for_nobody_leaves_before_the_loop_goes_on() 
 
 
 async def test_much_output_does_not_wait_for_the_end_of_the_turn() -> None:
-    made, engine, transport, _ = driver()
-    engine.output += bytes(FLUSH - 1)
-    made.touch_data()
+    made, _, transport, _ = driver()
+    assert made.send_data(7, bytes(FLUSH - 1), MAIN) == FLUSH - 1
     assert len(transport.written) == 1
-    engine.output += b"x"
-    made.touch_data()
+    made.send_data(7, b"x", MAIN)
     assert len(transport.written[1]) == FLUSH
+
+
+async def test_data_leaves_at_the_end_of_the_turn() -> None:
+    made, _, transport, _ = driver()
+    made.send_data(7, b"a", MAIN)
+    made.send_data(8, b"b", STDERR)
+    assert transport.written == [b"hello"]
+    await asyncio.sleep(0)
+    assert transport.written == [b"hello", b"ab"]
+
+
+async def test_a_call_that_fails_schedules_a_turn_without_a_write() -> None:
+    made, _, transport, _ = driver()
+    with pytest.raises(AttributeError):
+        made.act().no_such_call()  # type: ignore[attr-defined]
+    await asyncio.sleep(0)
+    assert transport.written == [b"hello"]
+
+
+async def test_the_end_is_handled_before_disconnect_returns() -> None:
+    made, _, transport, owner = driver()
+    made.disconnect(DisconnectCode.BY_APPLICATION, "goodbye")
+    assert isinstance(owner.events[-1], ConnectionEnded)
+    assert transport.written == [b"hello"]
+    await asyncio.sleep(0)
+    assert transport.written == [b"hello", b"goodbye"]
+    assert transport.calls == ["close"]
+    made.connection_lost(None)
 
 
 class Keeping(Transport):
@@ -229,11 +274,11 @@ async def test_the_memory_of_what_left_is_used_again(
 async def test_an_open_question_stops_the_reading() -> None:
     made, engine, transport, _ = driver()
     engine.wants_input = False
-    made.touch()
+    made.act()
     await asyncio.sleep(0)
     assert transport.calls == ["pause"]
     engine.wants_input = True
-    made.touch()
+    made.act()
     await asyncio.sleep(0)
     assert transport.calls == ["pause", "resume"]
 
@@ -247,12 +292,12 @@ async def test_events_of_handlers_come_after_those_before() -> None:
         for event in events:
             if event is first:
                 engine.events.append(third)
-                made.settle()
+                made.answer(1, Granted())
             seen.append(event)
 
     owner.handle = handle  # type: ignore[method-assign]
     engine.events += [first, second]
-    made.settle()
+    made.answer(0, Granted())
     assert seen == [first, second, third]
     await asyncio.sleep(0)
 
@@ -261,10 +306,9 @@ async def test_a_tick_comes_when_it_is_due() -> None:
     made, engine, _, _ = driver()
     loop = asyncio.get_running_loop()
     due = engine.next_tick = loop.time() + 0.02
-    made.touch()
+    made.act()
     await asyncio.sleep(0)
-    while not engine.ticks:  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    await until(lambda: engine.ticks)
     assert engine.ticks[0] >= due - 0.001
 
 
@@ -276,7 +320,7 @@ async def test_the_end_closes_the_transport_and_then_does_not_wait_for_ever(
     assert made.eof_received() is False
     assert isinstance(owner.events[-1], ConnectionEnded)
     assert transport.calls == ["close"]
-    await asyncio.sleep(0.05)
+    await until(lambda: "abort" in transport.calls)
     assert transport.calls == ["close", "abort"]
     reset = ConnectionResetError("reset")
     made.connection_lost(reset)
@@ -287,12 +331,12 @@ async def test_the_end_closes_the_transport_and_then_does_not_wait_for_ever(
 async def test_the_peer_may_read_our_last_words_before_the_socket_is_closed() -> None:
     made, engine, transport, _ = driver()
     engine.wants_input = False
-    made.touch()
+    made.act()
     await asyncio.sleep(0)
     engine.phase = Phase.CLOSED
     engine.output += b"goodbye"
-    made.says_why = True
-    made.touch()
+    made.half_close = True
+    made.act()
     await asyncio.sleep(0)
     assert transport.written[-1] == b"goodbye"
     assert transport.calls == ["pause", "write_eof", "resume"]
@@ -307,8 +351,8 @@ async def test_a_peer_that_has_reset_the_connection_reads_no_last_words() -> Non
 
     transport.write_eof = not_connected  # type: ignore[method-assign]
     engine.phase = Phase.CLOSED
-    made.says_why = True
-    made.touch()
+    made.half_close = True
+    made.act()
     await asyncio.sleep(0)
     assert transport.calls == ["abort"]
     made.connection_lost(None)

@@ -87,7 +87,7 @@ def test_what_a_pipe_does_not_take_is_left() -> None:
         os.close(sink)
 
 
-async def test_read_all_lets_the_peer_go_on_while_it_waits() -> None:
+async def test_reading_to_the_end_adjusts_the_window_while_it_waits() -> None:
     stream, credits = reader(b"abc", ended=False)
     task = asyncio.create_task(stream.read())
     await asyncio.sleep(0)
@@ -121,7 +121,7 @@ async def test_two_readers_at_once_are_refused() -> None:
     assert await first == b""
 
 
-async def test_readexactly_says_what_is_missing() -> None:
+async def test_readexactly_raises_with_the_bytes_up_to_the_end() -> None:
     stream, _ = reader(b"abc", b"de")
     assert await stream.readexactly(4) == b"abcd"
     with pytest.raises(asyncio.IncompleteReadError) as caught:

@@ -1,4 +1,4 @@
-"""Replies: how a task goes on with them."""
+"""Replies, and how tasks resume with them; what ``async with`` closes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from nacre.aio.waiting import Reply
+from nacre.aio.waiting import Closes, ClosesAtOnce, Later, Opening, Reply
 
 said: ContextVar[str] = ContextVar("said", default="nothing")
 
@@ -19,12 +19,15 @@ async def outside_of_tasks(work: Callable[[], None]) -> None:
     await asyncio.sleep(0)
 
 
-@pytest.fixture
-async def reply() -> Reply[int]:
-    return Reply(asyncio.get_running_loop())
+@pytest.fixture(params=[asyncio.Task, asyncio.tasks._PyTask], ids=["C", "Python"])  # type: ignore[attr-defined]
+async def reply(request: pytest.FixtureRequest) -> Reply[int]:
+    """A reply, awaited by the tasks of either implementation."""
+    loop, make = asyncio.get_running_loop(), request.param
+    loop.set_task_factory(lambda loop, work, **options: make(work, loop=loop, **options))
+    return Reply(loop)
 
 
-async def test_a_task_goes_on_within_wake(reply: Reply[int]) -> None:
+async def test_a_task_resumes_within_wake(reply: Reply[int]) -> None:
     got: list[tuple[int, str]] = []
 
     async def wait() -> None:
@@ -104,3 +107,69 @@ async def test_an_error_of_the_task_stays_in_it(reply: Reply[int]) -> None:
     await outside_of_tasks(answer)
     with pytest.raises(ValueError, match="of its own"):
         await task
+
+
+class Thing(Closes):
+    """Its end is reached some turns after ``close``."""
+
+    __slots__ = ("log",)
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def close(self) -> Later[None]:
+        self.log.append("close")
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        await asyncio.sleep(0)
+        self.log.append("closed")
+
+
+class Hasty(ClosesAtOnce):
+    """What ``close`` returns must not be waited for."""
+
+    __slots__ = ("closed",)
+
+    def close(self) -> Later[None]:
+        self.closed = True
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        raise AssertionError("waited for")
+
+
+async def test_leaving_the_block_closes_and_waits() -> None:
+    async with Thing() as thing:
+        assert thing.log == []
+    assert thing.log == ["close", "closed"]
+
+
+async def test_a_block_that_fails_closes_and_the_error_passes() -> None:
+    thing = Thing()
+    with pytest.raises(LookupError):
+        async with thing:
+            raise LookupError
+    assert thing.log == ["close", "closed"]
+
+
+async def test_leaving_the_block_closes_without_waiting() -> None:
+    async with Hasty() as hasty:
+        assert not hasattr(hasty, "closed")
+    assert hasty.closed
+
+
+def test_slotted_classes_can_take_both() -> None:
+    assert not hasattr(Thing(), "__dict__")
+    assert not hasattr(Hasty(), "__dict__")
+
+
+async def test_an_opening_closes_what_it_opened() -> None:
+    thing = Thing()
+
+    async def start() -> Thing:
+        return thing
+
+    async with Opening(start) as opened:
+        assert opened is thing
+    assert thing.log == ["close", "closed"]

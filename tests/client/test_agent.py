@@ -66,7 +66,7 @@ async def test_no_agent_there(tmp_path):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"", "closed without an answer"),
+        (b"", "closed the connection without an answer"),
         (b"\0\0\0\x01\x05", "refuses"),
         (b"\xff\xff\xff\xff", "announces a message"),
     ],

@@ -142,7 +142,7 @@ async def test_a_link_that_fails_after_n_operations(
 
     def buffer_updated(self: Driver, size: int) -> None:
         nonlocal left
-        if self.engine.role.value == role:
+        if self._engine.role.value == role:
             left -= 1
             if left == 0:
                 assert self.transport is not None
@@ -256,7 +256,7 @@ async def test_an_error_while_acting_on_an_event_ends_the_connection(
         assert isinstance(caught.value.__cause__, KeyError)
 
 
-async def test_an_answer_of_the_wrong_kind_is_told(client: Callable[..., Any]) -> None:
+async def test_an_answer_of_the_wrong_kind_is_reported(client: Callable[..., Any]) -> None:
     class Confused(nacre.Identities):
         async def authentication(self, ask: object) -> Any:
             return Granted()
@@ -265,7 +265,7 @@ async def test_an_answer_of_the_wrong_kind_is_told(client: Callable[..., Any]) -
         await client(credentials=Confused("alice", "here"))
 
 
-async def test_a_callback_that_fails_is_logged_and_the_session_goes_on(
+async def test_a_callback_that_fails_is_logged_and_the_session_continues(
     make_server: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handler(session: nacre.Session) -> int:
@@ -317,8 +317,8 @@ async def test_dial_cancelled_anywhere_leaves_nothing(server: nacre.Server) -> N
     await until(lambda: not server.connections)
 
 
-async def test_a_peer_that_floods_sees_why_it_is_sent_away(server: nacre.Server) -> None:
-    """Bytes that nobody reads any more must not reset the connection under our last words."""
+async def test_a_peer_that_floods_reads_our_disconnect(server: nacre.Server) -> None:
+    """Bytes that are no longer read must not reset the connection before our DISCONNECT is read."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET / HTTP/1.1\r\n" + b"x" * 3_000_000)
     async with asyncio.timeout(5):

@@ -96,7 +96,7 @@ async def offers(identities, *methods, server=None):
     return found, answer
 
 
-async def test_nothing_to_show_gives_up_and_says_what_was_tried():
+async def test_without_keys_and_secrets_it_gives_up_and_lists_what_was_tried():
     identities = await begun()
     identities.result(failed("none"))
     identities.result(failed("publickey", "ssh-ed25519 SHA256:x"))
@@ -153,7 +153,7 @@ async def test_a_key_that_an_agent_holds_is_offered_first(home):
     assert answer == TryPublicKey(ED.public, ("ssh-ed25519",), signed=False)
 
 
-async def test_rsa_signs_with_sha2_only_unless_told(home):
+async def test_rsa_signs_with_sha2_only_by_default(home):
     identities = Identities("u", "h", keys=[RSA])
     answer = await identities.authentication(ask())
     assert answer.algorithms == ("rsa-sha2-512", "rsa-sha2-256")
@@ -201,7 +201,7 @@ async def test_an_agent_that_is_gone_is_no_hindrance(home):
     assert found == [ED.public]
 
 
-async def test_keys_nobody_named_leave_room_for_a_password():
+async def test_unnamed_keys_leave_an_attempt_for_a_password():
     agent = FakeAgent(*(generate("ssh-ed25519") for _ in range(9)))
     human = Human("secret")
     found, last = await offers(await begun(agent=agent, prompt=human), *ALL)
@@ -265,7 +265,7 @@ async def test_an_old_encrypted_file_shows_its_public_half_beside_it(home):
     assert isinstance(await identities.signature(wrong), Denied)
 
 
-async def test_an_encrypted_key_that_nobody_opens_is_denied(home):
+async def test_an_encrypted_key_without_a_passphrase_is_denied(home):
     save(home, "id_ed25519", ED, "secret")
     request = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
     for options in ({}, {"prompt": Human("")}, {"prompt": Human("a", "b", "c", "d")}):

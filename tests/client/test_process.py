@@ -98,7 +98,7 @@ async def test_a_slow_reader_of_one_channel_stalls_no_other(ssh: nacre.Connectio
                 assert len((await ssh.run("cat", input=data)).stdout) == len(data)
 
 
-async def test_stdin_may_end_while_stdout_goes_on(ssh: nacre.Connection) -> None:
+async def test_stdin_may_end_before_stdout(ssh: nacre.Connection) -> None:
     async with ssh.process("cat") as process:
         await process.stdin.write(b"first")
         assert await process.stdout.readexactly(5) == b"first"
@@ -110,7 +110,7 @@ async def test_stdin_may_end_while_stdout_goes_on(ssh: nacre.Connection) -> None
         assert await process.wait() == 0
 
 
-async def test_stdout_may_end_while_stdin_goes_on(ssh: nacre.Connection) -> None:
+async def test_stdout_may_end_before_stdin(ssh: nacre.Connection) -> None:
     async with ssh.process("close-stdout") as process:
         assert await process.stdout.read() == b""
         await process.stdin.write(b"still here")
@@ -176,7 +176,7 @@ async def test_no_command_runs_where_its_terminal_was_refused(
     assert asked == ["pty-req", "exec"]
 
 
-async def test_a_break_that_nobody_takes_is_refused(ssh: nacre.Connection) -> None:
+async def test_a_break_without_a_handler_is_refused(ssh: nacre.Connection) -> None:
     async with ssh.process("hang") as process:
         with pytest.raises(nacre.RequestFailed, match="BREAK"):
             await process.send_break()
@@ -254,7 +254,7 @@ async def test_what_a_login_and_a_command_write(
     flush = Driver.flush
 
     def note(driver: Driver) -> None:
-        if driver.engine.output_size and driver.transport is not None:
+        if driver._engine.output_size and driver.transport is not None:
             writes.append(driver)
         flush(driver)
 

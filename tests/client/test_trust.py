@@ -64,7 +64,7 @@ async def test_accept_new_refuses_a_changed_key(file):
     assert file.read_text() == f"# mine\nh {OTHER}\n"
 
 
-async def test_no_lets_a_changed_key_pass_but_says_so(file):
+async def test_no_accepts_a_changed_key_with_a_warning(file):
     write(file, f"h {OTHER}")
     said = []
     checker = known(file, strict="no", notice=said.append)

@@ -1,9 +1,8 @@
-"""Busy polling: a loop that stays awake for the next message of a quick exchange.
+"""Busy polling: keep a loop awake for the next message of a quick exchange.
 
-A process that waits in the system's poll has to be woken for each message, and where the peer is
-near that takes longer than the answer itself. One that asks again and again whether something came
-is there when it comes. It takes the processor from nobody: each time that nothing is there, others
-go first.
+A process that sleeps in the system's poll has to be woken for each message. Where the peer is near,
+that takes longer than the answer itself. A loop that polls without sleeping has the message as soon
+as it arrives. It yields the processor after each empty poll, so other processes are not starved.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from weakref import WeakKeyDictionary
 AWAKE = 300e-6
 """Seconds a loop stays awake after a message, if that came as soon after ours.
 
-About what it takes two processes that sleep to wake each other: so an exchange between two that
-sleep begins to keep both awake, and who stays awake after a quick message seldom does so in vain.
+About the time that two sleeping processes take to wake each other. So an exchange between two that
+sleep begins to keep both awake, and a loop that stays awake after a quick message seldom does so in
+vain.
 """
 
 BRIEF = 4096
-"""Bytes, between two writes, up to which what came is a question or an answer.
+"""Bytes, between two writes, up to which input counts as a question or an answer.
 
-More of them are a part of many, which come without being asked for: who stays awake for those reads
-little at a time, often.
+Larger input belongs to a bulk transfer; polling for that only means many small reads.
 """
 
-_give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: time.sleep(0))
+_yield_processor: Callable[[], None] = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, BusyPoll] = WeakKeyDictionary()
 
@@ -56,11 +55,11 @@ class BusyPoll:
 
     @classmethod
     def forbid(cls, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the loop sleep at once: another thread goes on with what came, and needs the GIL."""
+        """Let the loop sleep at once: another thread acts on its messages, and needs the GIL."""
         _shared[loop] = cls(loop, 0.0)
 
     def stay_awake(self, now: float) -> None:
-        """Begin anew to stay awake."""
+        """Stay awake for ``seconds`` from now on."""
         self._until = now + self.seconds
         if not self._watching:
             self._watching = True
@@ -68,8 +67,25 @@ class BusyPoll:
 
     def _watch(self) -> None:
         if self._loop.time() < self._until:
-            _give_way()
-            # While something is to be called, a loop asks what came and does not wait for it.
+            _yield_processor()
+            # A loop with a callback to run polls without sleeping.
             self._loop.call_soon(self._watch)
         else:
             self._watching = False
+
+
+class QuickExchange:
+    """One connection's exchange of short messages, as its driver notes it.
+
+    :ivar poll: keeps the connection's loop awake.
+    :ivar received: bytes received since the last write.
+    :ivar sent_at: the time of the last write; 0 if that, or what was received before it, was longer
+        than BRIEF.
+    """
+
+    __slots__ = ("poll", "received", "sent_at")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.poll = BusyPoll.of(loop)
+        self.received = 0
+        self.sent_at = 0.0

@@ -22,37 +22,43 @@ from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.aio.driver import Driver
-    from nacre.protocol.engine import Engine
+    from nacre.aio.driver import Driver, EngineState
 
 
 class Sink(Protocol):
-    """Where the data of one stream goes."""
+    """What receives the data of one stream."""
 
     def feed(self, data: Buffer) -> None:
-        """Take data; :meth:`Channel.adjust_window` follows when it was consumed."""
+        """Take data; the sink calls :meth:`Channel.adjust_window` once it is consumed."""
 
     def end(self, error: NacreError | None = None) -> None:
-        """No more data will come; ``error`` when it should have."""
+        """Note the end of the data.
+
+        :param error: what cut the data off, or None if the peer ended it.
+        """
 
 
 def _ignore(request: Request) -> None:
-    """Take no notice of a request."""
+    """Ignore a request."""
 
 
 class Channel:
-    """The state of a channel, and the calls to its engine.
+    """The state of a channel, and the calls of the engine for it.
 
+    The connection reports events by the ``accept_`` methods; streams, processes and relays call the
+    others.
+
+    :param writers: the streams this side writes, each of which :meth:`send_eof` must end.
     :ivar before_write: see :meth:`nacre.aio.driver.Driver.before_write`.
-    :ivar sinks: where data goes, by stream: 0 for the main stream, 1 for standard error.
-    :ivar on_request: told of each request that wants no decision.
-    :ivar on_change: told of EOF, and when the channel is closed or the connection has ended.
+    :ivar sinks: the sink of each stream (``MAIN``, ``STDERR``); other data is dropped.
+    :ivar on_request: called with each request that needs no decision.
+    :ivar on_change: called at EOF, and when the channel is closed or the connection has ended.
     :ivar changed: woken when anything below changes.
-    :ivar opened: the peer agreed to the channel.
-    :ivar eof_received: the peer sends no more data.
-    :ivar closing: this side has closed the channel.
-    :ivar closed: the channel is gone.
-    :ivar error: what ended it, when that was not a CLOSE.
+    :ivar opened: whether the peer has confirmed the channel.
+    :ivar eof_received: whether the peer has sent EOF.
+    :ivar closing: whether this side has closed the channel.
+    :ivar closed: whether both sides have, or the connection has ended.
+    :ivar error: what ended it, if that was not a CLOSE.
     """
 
     __slots__ = (
@@ -75,7 +81,7 @@ class Channel:
         "sinks",
     )
 
-    def __init__(self, engine: Engine, driver: Driver, number: int, writers: set[int]) -> None:
+    def __init__(self, engine: EngineState, driver: Driver, number: int, writers: set[int]) -> None:
         self.number = number
         self.sinks: dict[int, Sink] = {}
         self.on_request: Callable[[Request], None] = _ignore
@@ -94,19 +100,19 @@ class Channel:
         self._answers: dict[int, bool] = {}
         self._unended = writers
 
-    # --- what the peer did ---
+    # --- called by the connection ---
 
     def accept_opened(self, event: ChannelOpened) -> None:
-        """The channel is open."""
+        """Note that the peer has confirmed the channel."""
         self.opened = True
         self.changed.wake()
 
     def accept_refused(self, event: ChannelRefused) -> None:
-        """The peer did not want it."""
+        """Note that the peer has refused the channel."""
         self.fail(ChannelOpenFailed(event.code, safe(event.description)))
 
     def accept_eof(self, event: EofReceived) -> None:
-        """The peer sends no more data."""
+        """Note that the peer sends no more data."""
         self.eof_received = True
         for sink in self.sinks.values():
             sink.end()
@@ -114,27 +120,27 @@ class Channel:
         self.changed.wake()
 
     def accept_closed(self, event: ChannelClosed) -> None:
-        """Both sides have closed it."""
+        """Note that both sides have closed it."""
         self._end(None)
 
     def accept_writable(self, event: Writable) -> None:
-        """There is room in the window again."""
+        """Note that the window has room again."""
         self._writable.wake()
 
     def accept_answer(self, event: RequestAnswered) -> None:
-        """The peer answered one of our requests."""
+        """Note the peer's answer to one of our requests."""
         self._answers[event.token] = event.success
         self.changed.wake()
 
     def accept_request(self, event: RequestReceived) -> None:
-        """The peer says something that wants no decision."""
+        """Act on a request that needs no decision."""
         if isinstance(event.request, EndOfWrite):
             self.stop_writing()
         else:
             self.on_request(event.request)
 
     def fail(self, error: NacreError) -> None:
-        """The channel ended in a way it should not: everybody who waits gets ``error``."""
+        """End the channel because of ``error``, which every waiting call raises."""
         self._end(error)
 
     def _end(self, error: NacreError | None) -> None:
@@ -148,16 +154,16 @@ class Channel:
         self._writable.wake()
         self.changed.wake()
 
-    # --- what this side does ---
+    # --- called by the users of the channel ---
 
     @property
     def _usable(self) -> bool:
-        """Whether the engine knows the channel; it may have ended before we were told."""
+        """Whether the engine knows the channel: it may have ended before its event reached us."""
         ended = self._engine.phase is Phase.CLOSED
         return not (self.closed or self.closing or ended)
 
     def check(self) -> None:
-        """Raise what ended the channel, if anything did."""
+        """Raise what ended the channel, if that was an error."""
         if self.error is not None:
             raise self.error.with_traceback(None)
 
@@ -171,15 +177,14 @@ class Channel:
             await self.changed.wait()
 
     def request(self, request: Request, *, want_reply: bool = False) -> int:
-        """Send a request, unless the channel is closed; returns a token for :meth:`granted`."""
+        """Send a request, unless the channel is closed; return a token for :meth:`granted`."""
         if not self._usable:
             return 0
-        token = self._engine.connection.send_request(self.number, request, want_reply=want_reply)
-        self._driver.touch()
-        return token
+        connection = self._driver.act().connection
+        return connection.send_request(self.number, request, want_reply=want_reply)
 
     async def granted(self, token: int) -> bool:
-        """Wait for the peer's answer to a request; a channel that closes meanwhile says no."""
+        """Return the peer's answer to a request; False if the channel is closed before it."""
         while token not in self._answers:
             self.check()
             if self.closed or self.closing:
@@ -188,10 +193,9 @@ class Channel:
         return self._answers.pop(token)
 
     def adjust_window(self, count: int) -> None:
-        """Let the peer send ``count`` more."""
+        """Let the peer send ``count`` more bytes."""
         if self._usable:
-            self._engine.connection.adjust_window(self.number, count)
-            self._driver.touch()
+            self._driver.act().connection.adjust_window(self.number, count)
 
     @property
     def takes_no_data(self) -> bool:
@@ -212,14 +216,12 @@ class Channel:
     def send(self, data: Buffer, stream: int) -> int:
         """Send what the window takes of ``data`` now, and return how many bytes that was.
 
-        While the socket takes no more, and when nothing more can be written, that is none.
+        None are taken while the socket takes no more, or when nothing more can be written.
         """
         driver = self._driver
         if driver.congested or self.closed or self.closing or not self.peer_reads:
             return 0
-        taken = self._engine.connection.send_data(self.number, data, stream)
-        driver.touch_data()
-        return taken
+        return driver.send_data(self.number, data, stream)
 
     @property
     def congested(self) -> bool:
@@ -227,11 +229,11 @@ class Channel:
         return self._driver.congested
 
     async def wait_uncongested(self) -> None:
-        """Wait until the socket takes more, or something else happened."""
+        """Wait until the socket takes more, or the state has changed otherwise."""
         await self._driver.drained.wait()
 
     async def wait_writable(self) -> None:
-        """Wait until the window has room, or something else happened."""
+        """Wait until the window has room, or the state has changed otherwise."""
         await self._writable.wait()
 
     async def drain(self) -> None:
@@ -244,27 +246,25 @@ class Channel:
         self.check()
 
     def stop_writing(self) -> None:
-        """The peer takes no more data: who waits to write gets :class:`StreamClosed`."""
+        """Note that the peer takes no more data: waiting writes raise :class:`StreamClosed`."""
         self.peer_reads = False
         self._writable.wake()
         self._driver.drained.wake()
 
     def send_eof(self, stream: int) -> None:
-        """Send EOF once every stream that goes to the peer has ended."""
+        """End a stream; EOF is sent when all streams to the peer have ended."""
         if stream not in self._unended:
             return
         self._unended.discard(stream)
         if not self._unended and self._usable:
-            self._engine.connection.send_eof(self.number)
-            self._driver.touch()
+            self._driver.act().connection.send_eof(self.number)
 
     def close(self) -> None:
-        """Close our side. A channel the peer has yet to confirm is closed when it does."""
+        """Close our side; before the peer's confirmation, CLOSE is sent when that arrives."""
         if not self._usable:
             return
         self.closing = True
-        self._engine.connection.close_channel(self.number)
-        self._driver.touch()
+        self._driver.act().connection.close_channel(self.number)
         for sink in self.sinks.values():
             sink.end()
         self._writable.wake()

@@ -1,14 +1,18 @@
-"""What the connections of both roles have in common."""
+"""A connection of either role: from the engine's events to channels, tasks and waiting calls.
+
+The order of reading: the handlers of events (``_on_...``, listed in ``COMMON`` at the end), then
+the calls of both roles, then the public ones. Clients and servers add their own handlers.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from nacre.aio.channel import Channel
-from nacre.aio.driver import Driver
+from nacre.aio.driver import Driver, EngineState
+from nacre.aio.keepalive import KeepaliveTimer
 from nacre.aio.versions import SSH1
 from nacre.aio.waiting import Gate, Later
 from nacre.errors import (
@@ -22,7 +26,7 @@ from nacre.errors import (
 )
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Answer, AskGlobalRequest, Denied
-from nacre.protocol.engine import Engine
+from nacre.protocol.engine import MAIN, Engine
 from nacre.protocol.events import (
     ChannelClosed,
     ChannelOpened,
@@ -42,26 +46,28 @@ from nacre.protocol.events import (
 )
 
 Trace: TypeAlias = Callable[[Event, float], None]
-"""Gets every event of an engine, questions included, and the loop's time."""
+"""Called with every event of an engine, questions included, and the loop's time."""
 
 Handlers: TypeAlias = Mapping[type[Event], Callable[[Any, Any], None]]
-"""What to call with a connection and an event, by the event's type."""
+"""The function that handles a connection's event, by the event's type."""
 
 
 class BaseConnection:
     """One connection: its driver, its channels, its tasks.
 
-    :ivar protocol: the version both speak, ``2.0`` or ``1.5``; empty before it is known.
-    :ivar peer_version: the peer's identification line, made safe to print; empty before it came.
+    :ivar protocol: the version both sides use, ``2.0`` or ``1.5``; empty before it is known.
+    :ivar peer_version: the peer's identification line, made safe to print; empty before it is
+        received.
     :ivar algorithms: what the last key exchange chose, or None before the first.
     :ivar server_host_key: the server's host key, or None before the first key exchange.
-    :ivar ended: no more events follow.
-    :ivar error: why the connection ended, or None: not yet, or this side closed in peace.
+    :ivar ended: whether the connection has ended; no more events follow then.
+    :ivar error: what ended the connection, or None: it has not ended, or this side closed it.
     """
 
     handlers: ClassVar[Handlers]
 
     __slots__ = (
+        # Policies and handlers keep state of their own on a connection, or in weak dictionaries.
         "__dict__",
         "__weakref__",
         "_changed",
@@ -69,14 +75,10 @@ class BaseConnection:
         "_exchanges",
         "_global_answers",
         "_keepalive",
-        "_keepalive_count",
-        "_keepalive_timer",
-        "_pinged_at",
         "_pings",
         "_tasks",
         "_trace",
         "_transport_gone",
-        "_unanswered",
         "algorithms",
         "driver",
         "ended",
@@ -84,6 +86,7 @@ class BaseConnection:
         "error",
         "loop",
         "peer_version",
+        "protocol",
         "server_host_key",
     )
 
@@ -95,7 +98,7 @@ class BaseConnection:
         keepalive_count: int,
         trace: Trace | None = None,
     ) -> None:
-        self.engine = engine
+        self.engine: EngineState = engine
         self.loop = asyncio.get_running_loop()
         self.driver = Driver(engine, self, self.loop)
         self.protocol = ""
@@ -112,19 +115,17 @@ class BaseConnection:
         self._exchanges = 0
         self._global_answers: dict[int, asyncio.Future[bytes | None]] = {}
         self._pings: list[asyncio.Future[bool]] = []
-        self._keepalive = keepalive
-        self._keepalive_count = keepalive_count
-        self._keepalive_timer: asyncio.TimerHandle | None = None
-        self._unanswered = 0
-        self._pinged_at = 0.0
+        self._keepalive = KeepaliveTimer(
+            self.driver, keepalive, keepalive_count, self._ping, self._give_peer_up
+        )
 
-    # --- what the driver reports ---
+    # --- called by the driver ---
 
     def transport_made(self) -> None:
-        """The transport is there."""
+        """Note that the transport is there."""
 
     def handle(self, events: list[Event]) -> None:
-        """Act on events; those without a handler say nothing this side wants to know."""
+        """Act on events; those without a handler do not concern this role."""
         handlers = self.handlers
         for event in events:
             if self.ended:
@@ -138,17 +139,17 @@ class BaseConnection:
                 self._fail_because_of(error, event)
 
     def _fail_because_of(self, error: Exception, event: Event) -> None:
-        """End the connection when this program fails: it would miss what happened."""
+        """End the connection after a failed handler: its state would no longer match the events."""
         failure = NacreError(f"acting on {type(event).__name__} failed: {error!r}")
         failure.__cause__ = error
         self.record_error(str(failure), error)
         self.fail(failure, DisconnectCode.BY_APPLICATION, "internal error")
 
     def record_error(self, what: str, error: Exception) -> None:
-        """Log a failure of this program, where nobody gets it as an exception."""
+        """Log a failure of this program that no caller gets as an exception."""
 
     def transport_lost(self) -> None:
-        """The transport is closed."""
+        """Note that the transport is closed."""
         self._transport_gone = True
         self._changed.wake()
 
@@ -156,15 +157,15 @@ class BaseConnection:
         self.protocol = event.protocol
         self.peer_version = event.remote
         if event.protocol == SSH1:
-            # It has no message that a peer has to answer: TCP finds out who is gone.
-            self._keepalive = None
+            # It has no message that a peer must answer; TCP alone detects a peer that is gone.
+            self._keepalive.disable()
 
     def _on_kex_done(self, event: KexDone) -> None:
         self.algorithms = event.chosen
         self.server_host_key = event.host_key
         self._exchanges += 1
         if not event.first:
-            # For who waits in ``rekey``.
+            # For the tasks in ``rekey``.
             self._changed.wake()
 
     def _on_data(self, event: Data) -> None:
@@ -215,11 +216,11 @@ class BaseConnection:
     def _on_ended(self, event: ConnectionEnded) -> None:
         self.ended = True
         self.error = self.error or event.error
-        self.driver.says_why = self.error is not None and not isinstance(event.error, Disconnected)
+        failed = self.error is not None and not isinstance(event.error, Disconnected)
+        self.driver.half_close = failed
         if isinstance(self.error, ConnectionLost) and self.driver.cause is not None:
             self.error.__cause__ = self.driver.cause
-        if self._keepalive_timer is not None:
-            self._keepalive_timer.cancel()
+        self._keepalive.stop()
         channels = list(self._channels.values())
         self._channels.clear()
         for channel in channels:
@@ -231,14 +232,14 @@ class BaseConnection:
             if not answer.done():
                 answer.set_result(None)
         for task in self._tasks:
-            # Not at once: a task that was woken sees first what its stream or channel raises.
+            # Not at once: a task that was woken first gets what its stream or channel raises.
             self.loop.call_soon(task.cancel)
         self._changed.wake()
 
-    # --- what everybody here needs ---
+    # --- called by both roles ---
 
     def failure(self) -> NacreError:
-        """Return what to raise where the connection is needed and has ended."""
+        """Return the error for a call that needs the connection after its end."""
         return self.error or ConnectionLost("this side has closed the connection")
 
     def check(self) -> None:
@@ -248,52 +249,48 @@ class BaseConnection:
 
     def answer(self, ask_id: int, answer: Answer) -> None:
         """Answer a question of the engine."""
-        self.engine.answer(ask_id, answer)
-        self.driver.settle()
+        self.driver.answer(ask_id, answer)
 
     def fail(self, error: NacreError, code: DisconnectCode, description: str) -> None:
-        """End the connection because of ``error``, which everybody who waits gets.
+        """End the connection because of ``error``, which every waiting call raises.
 
-        :param description: what the peer is told.
+        :param description: the text of our DISCONNECT.
         """
         if not self.ended:
             self.error = error
-            self.engine.disconnect(code, description)
-            self.driver.settle()
+            self.driver.disconnect(code, description)
 
     def add_channel(self, channel: Channel) -> None:
-        """Let ``channel`` get the events of its number."""
+        """Give ``channel`` the events of its number."""
         self._channels[channel.number] = channel
 
     def open_channel(self, channel_type: str, data: bytes = b"") -> Channel:
-        """Ask the peer for a channel, and let it get its events.
+        """Ask the peer for a channel, and give it its events.
 
-        :raises ChannelOpenFailed: there can be no such channel, or none more.
+        :raises ChannelOpenFailed: the protocol has no such channel, or too many are open.
         """
         self.check()
         try:
-            number = self.engine.connection.open_channel(channel_type, data)
+            number = self.driver.act().connection.open_channel(channel_type, data)
         except LocalProtocolError as error:
             raise ChannelOpenFailed(0, str(error)) from error
-        channel = Channel(self.engine, self.driver, number, {0})
+        channel = Channel(self.engine, self.driver, number, {MAIN})
         self.add_channel(channel)
-        self.driver.touch()
         return channel
 
     async def request(self, name: str, data: bytes) -> bytes | None:
-        """Send a global request; returns what its success carries, or None when it was refused.
+        """Send a global request; return the data of its success, or None when it was refused.
 
-        :raises LocalProtocolError: too many wait for their answers.
+        :raises LocalProtocolError: too many requests are unanswered.
         :raises ConnectionLost: the connection ended before the answer.
         """
         self.check()
-        token = self.engine.connection.send_global_request(name, data)
-        self.driver.touch()
+        token = self.driver.act().connection.send_global_request(name, data)
         answer: asyncio.Future[bytes | None] = self.loop.create_future()
         self._global_answers[token] = answer
-        said = await answer
+        data_of_success = await answer
         self.check()
-        return said
+        return data_of_success
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` in a task that is cancelled when the connection ends."""
@@ -312,34 +309,32 @@ class BaseConnection:
         return self.ended
 
     def close(self) -> Later[None]:
-        """Say goodbye and close. It acts at once; await what it returns to wait for the end.
+        """Send DISCONNECT and close. It acts at once; await the result to wait for the end.
 
         Bytes that the socket has not taken yet get some seconds to leave.
         """
         if not self.ended:
-            self.engine.disconnect(DisconnectCode.BY_APPLICATION, "closed")
-            self.driver.settle()
+            self.driver.disconnect(DisconnectCode.BY_APPLICATION, "closed")
         return Later(self.wait_closed)
 
     def abort(self) -> None:
-        """Close without a word; what was not sent is dropped."""
+        """Close at once; what was not sent is dropped."""
         if not self.ended:
-            self.engine.disconnect(DisconnectCode.BY_APPLICATION, "closed")
-            self.driver.settle()
+            self.driver.disconnect(DisconnectCode.BY_APPLICATION, "closed")
         self.driver.abort()
 
     async def wait_closed(self) -> None:
-        """Return when the transport is closed; ``error`` then says why."""
+        """Return when the transport is closed; ``error`` then has the reason."""
         while not self._transport_gone:
             await self._changed.wait()
 
     async def wait_idle(self) -> None:
-        """Return when no channel is open, forwarded connections included, or all has ended."""
+        """Return when no channel is open, forwarded connections included, or at the end."""
         while self._channels and not self.ended:
             await self._changed.wait()
 
     async def keepalive(self) -> float:
-        """Ask the peer for a sign of life; returns the seconds it took.
+        """Probe the peer, and return the seconds until its answer.
 
         :raises ConnectionLost: the connection ended before the answer.
         """
@@ -350,57 +345,31 @@ class BaseConnection:
         return self.loop.time() - start
 
     async def rekey(self) -> None:
-        """Exchange keys anew, or join an exchange that is on; returns when it is done.
+        """Exchange keys again, or join an exchange in progress; return when it is done.
 
         :raises ConnectionLost: the connection ended meanwhile.
         """
         self.check()
         exchanges = self._exchanges
-        self.engine.rekey()
-        self.driver.touch()
+        self.driver.act().rekey()
         while self._exchanges == exchanges:
             self.check()
             await self._changed.wait()
 
     # --- keepalive ---
 
+    def start_keepalive(self) -> None:
+        """Probe a silent peer from now on."""
+        self._keepalive.start()
+
     def _ping(self) -> asyncio.Future[bool]:
-        self.engine.ping()
-        self.driver.touch()
+        self.driver.act().ping()
         ping: asyncio.Future[bool] = self.loop.create_future()
         self._pings.append(ping)
         return ping
 
-    def start_keepalive(self) -> None:
-        """From now on, ask a silent peer for signs of life."""
-        if self._keepalive:
-            due = self.driver.received_at + self._keepalive
-            self._keepalive_timer = self.loop.call_at(due, self._check_life)
-
-    def _check_life(self) -> None:
-        assert self._keepalive is not None
-        now = self.loop.time()
-        if self.driver.received_at > self._pinged_at:
-            self._unanswered = 0
-        due = self.driver.received_at + self._keepalive
-        if due <= now:
-            if self._unanswered >= self._keepalive_count:
-                self._give_peer_up(now - self.driver.received_at)
-                return
-            self._unanswered += 1
-            self._pinged_at = now
-            # Too many may wait already; the answer to any of them is as good.
-            with contextlib.suppress(LocalProtocolError):
-                self._ping()
-            due = now + self._keepalive
-        self._keepalive_timer = self.loop.call_at(due, self._check_life)
-
-    def _give_peer_up(self, silence: float) -> None:
-        silent = PeerSilent(
-            f"the peer has been silent for {silence:.3g} seconds and left {self._unanswered} "
-            "keepalives unanswered: it is gone, or the network is"
-        )
-        self.fail(silent, DisconnectCode.CONNECTION_LOST, "keepalives are not answered")
+    def _give_peer_up(self, error: PeerSilent) -> None:
+        self.fail(error, DisconnectCode.CONNECTION_LOST, "keepalives are not answered")
         self.driver.abort()
 
 

@@ -1,4 +1,32 @@
-"""The driver: bytes between a transport of asyncio and an engine."""
+"""The driver: bytes between a transport of asyncio and an engine.
+
+Operations wanted:
+
+- give the engine what the transport receives, the end of it, and the time;
+- call the engine for a channel or a connection, and send what the call put out;
+- hand the engine's events to the owner, in order.
+
+Goals:
+
+- No output is forgotten: a call without a write after it hangs the peer, perhaps under load only.
+- What one turn of the loop puts out leaves in one write, after the tasks that run in this turn.
+- Events that change which calls are legal are handled before the call that caused them returns.
+- Memory is bounded: nothing more is read while the socket does not take the replies.
+
+Plan: the driver alone holds an :class:`~nacre.protocol.engine.Engine`; all others hold an
+:class:`EngineState`, which has no call that puts anything out. They choose between
+
+- :meth:`Driver.act`: returns the engine for one call; the turn that sends its output is scheduled;
+- :meth:`Driver.send_data`: the same for a channel's data, which is written at once when it is much;
+- :meth:`Driver.answer` and :meth:`Driver.disconnect`: these calls have events, which are handled
+  before they return;
+- :meth:`Driver.before_write`: registers a function that acts right before this turn's write, so
+  that it can put into one packet what several calls asked for;
+- :meth:`Driver.flush`: writes now what was put out. Only needed to wait for the socket.
+
+Every turn ends in ``_finish_turn``: events, write, pause or resume reading, timer.
+tests/aio/test_engine_calls.py checks that no other module calls an engine.
+"""
 
 from __future__ import annotations
 
@@ -8,103 +36,108 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from nacre.aio.busy_poll import BRIEF, BusyPoll
+from nacre.aio.busy_poll import BRIEF, QuickExchange
 from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
 from nacre.aio.waiting import Gate
+from nacre.errors import DisconnectCode
 from nacre.limits import KIB, MIB
+from nacre.protocol.asks import Answer
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
 from nacre.wire.blocks import give_block
+from nacre.wire.codec import Buffer
 
 FLUSH = 256 * KIB
-"""Sealed bytes that go to the transport at once, without waiting for the end of the turn."""
+"""Sealed bytes that are written at once, without waiting for the end of the turn."""
 
 UNSENT = 4 * MIB
-"""Bytes the socket did not take at which nothing more is read.
+"""Bytes not yet taken by the socket at which reading stops.
 
-Writers stop as soon as the socket takes no more: what comes on top of it are replies to a peer that
-does not read them.
+Writers stop as soon as the socket takes no more. Beyond that, only replies to a peer that does not
+read them are added.
 """
 
 EARLY = 16 * KIB
 """Bytes at a connection's start that are acknowledged at once: its login and first request."""
 
-# A member of an Enum takes longer to be looked up than a function to be called.
+# Looking up an Enum member costs more than a function call, so these are module constants.
 _CONNECTION: Final = Phase.CONNECTION
 _CLOSED: Final = Phase.CLOSED
 
 LINGER = 5.0
-"""Seconds the peer has, after the connection's end, to take what is unsent and to hang up."""
+"""Seconds, after the connection's end, for unsent bytes to leave and for the peer to close."""
 
 
 class Owner(Protocol):
-    """Whom a driver reports to."""
+    """What a driver reports to: a connection."""
 
     def transport_made(self) -> None:
-        """The transport is there; the engine starts next, unless it is told to end."""
+        """Note that the transport is there; the engine starts next, unless it is ended here."""
 
     def handle(self, events: list[Event]) -> None:
-        """Act on what the engine reports."""
+        """Act on the engine's events."""
 
     def transport_lost(self) -> None:
-        """The transport is closed; nothing follows."""
+        """Note that the transport is closed; no call follows."""
+
+
+class EngineState(Protocol):
+    """What others than the driver may see of an engine."""
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the connection."""
 
 
 class Driver(asyncio.BufferedProtocol):
-    """Feeds an engine what a transport receives, and writes what the engine puts out.
-
-    Whoever calls the engine calls :meth:`touch` afterwards; what was put out in one turn of the
-    loop then leaves in one write.
+    """Feeds an engine with what a transport receives, and writes what the engine puts out.
 
     :ivar congested: whether the socket takes no more.
     :ivar drained: where writers wait while ``congested``.
-    :ivar received_at: when bytes came last, on the loop's clock.
-    :ivar says_why: the peer is to see our last words, so it hangs up first, if it does so soon.
+    :ivar received_at: when bytes were received last, on the loop's clock.
+    :ivar half_close: half-close at the end, and give the peer up to LINGER seconds to read our
+        DISCONNECT and close first.
     :ivar cause: the operating system's reason for the end of the transport.
     """
 
     __slots__ = (
-        "_asked_at",
         "_at_once",
         "_buffer",
-        "_came",
         "_collectors",
         "_dispatching",
         "_early",
+        "_engine",
+        "_exchange",
         "_left",
         "_linger",
         "_owner",
-        "_poll",
         "_reading",
         "_scheduled",
         "_tick",
         "cause",
         "congested",
         "drained",
-        "engine",
+        "half_close",
         "loop",
         "received_at",
-        "says_why",
         "transport",
     )
 
     def __init__(self, engine: Engine, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
-        self.engine = engine
         self.loop = loop
         self.transport: asyncio.Transport | None = None
         self.cause: Exception | None = None
         self.congested = False
-        self.says_why = False
+        self.half_close = False
         self.drained = Gate()
         self.received_at = loop.time()
+        self._engine = engine
         self._owner = owner
         self._buffer = ReceiveBuffer.of(loop)
-        self._left = 0  # bytes at the buffer's front: a packet that is not whole yet
+        self._left = 0  # bytes at the buffer's front: an incomplete packet
         self._collectors: list[Callable[[], None]] = []
-        self._poll = BusyPoll.of(loop)
-        self._asked_at = 0.0
-        self._came = 0
+        self._exchange = QuickExchange(loop)
         self._early = EARLY
         self._at_once = False
         self._dispatching = False
@@ -121,48 +154,49 @@ class Driver(asyncio.BufferedProtocol):
         self.transport.set_write_buffer_limits(high=0)
         no_delay(transport.get_extra_info("socket"))
         self._owner.transport_made()
-        if self.engine.phase is not _CLOSED:
-            self.engine.start(self.loop.time())
+        if self._engine.phase is not _CLOSED:
+            self._engine.start(self.loop.time())
         self._finish_turn()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         memory = self._buffer.claim(self)
-        if self.engine.phase is not _CONNECTION:
+        if self._engine.phase is not _CONNECTION:
             return memory[:RECEIVE_UNAUTHENTICATED]
         return memory[self._left :]
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received_at = now = self.loop.time()
-        self._came = came = self._came + nbytes
-        quick = came <= BRIEF and now - self._asked_at < self._poll.seconds
+        exchange = self._exchange
+        exchange.received = received = exchange.received + nbytes
+        # A short answer, soon after our short message: the next one will probably come as soon.
+        quick = received <= BRIEF and now - exchange.sent_at < exchange.poll.seconds
         self._receive(nbytes, now)
-        self.settle()
+        self._settle()
         if quick:
-            self._poll.stay_awake(now)
+            exchange.poll.stay_awake(now)
         if self._early > 0:
             self._early -= nbytes
-            if not self.engine.output_size and self.transport is not None:
+            if not self._engine.output_size and self.transport is not None:
                 _acknowledge(self.transport.get_extra_info("socket"))
 
     def _receive(self, nbytes: int, now: float) -> None:
-        """Give the engine what came; a packet that is not whole waits for what follows it."""
+        """Give the engine what was received; an incomplete packet waits for its rest."""
         buffer = self._buffer
         end = self._left + nbytes
-        whole = buffer.shared and self.engine.phase is _CONNECTION
-        self._left = left = self.engine.receive(buffer.view[:end], now, whole=whole)
+        whole = buffer.shared and self._engine.phase is _CONNECTION
+        self._left = left = self._engine.receive(buffer.view[:end], now, whole=whole)
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
         buffer.tenant = self if left else None
 
     def vacate(self) -> None:
-        """Let the engine keep the packet that is not whole: somebody else reads now."""
+        """Let the engine keep the incomplete packet: another connection reads now."""
         left, self._left = self._left, 0
-        self.engine.receive(self._buffer.view[:left], self.loop.time())
-        self.touch()
+        self.act().receive(self._buffer.view[:left], self.loop.time())
 
     def eof_received(self) -> bool:
-        if self.engine.phase is not _CLOSED:
-            self.engine.receive_eof()
+        if self._engine.phase is not _CLOSED:
+            self._engine.receive_eof()
             self._finish_turn()
         return False
 
@@ -182,20 +216,82 @@ class Driver(asyncio.BufferedProtocol):
         self._tick = self._linger = None
         if self._buffer.tenant is self:
             self._buffer.tenant = None
-        if self.engine.phase is not _CLOSED:
-            self.engine.receive_eof()
+        if self._engine.phase is not _CLOSED:
+            self._engine.receive_eof()
         self._dispatch()
         self.transport = None
         self.congested = False
         self.drained.wake()
         self._owner.transport_lost()
 
-    # --- called by the connection ---
+    # --- called by the connection and its channels ---
 
-    def settle(self) -> None:
-        """Act on events that change what may be called next, and on the rest as :meth:`touch`."""
+    def act(self) -> Engine:
+        """Return the engine for one call; what the call puts out leaves at the end of this turn.
+
+        The engine must not be kept: each call of it needs a call of this method.
+        """
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._turn)
+        return self._engine
+
+    def send_data(self, channel: int, data: Buffer, stream: int) -> int:
+        """Send data of a channel as the engine does, and write now when much is waiting."""
+        engine = self._engine
+        taken = engine.connection.send_data(channel, data, stream)
+        if engine.output_size >= FLUSH:
+            self.flush()
+        if not self._scheduled:
+            self.act()
+        return taken
+
+    def answer(self, ask_id: int, answer: Answer) -> None:
+        """Answer a question of the engine, and act on what follows from it."""
+        self._engine.answer(ask_id, answer)
+        self._settle()
+
+    def disconnect(self, code: DisconnectCode, description: str) -> None:
+        """End the connection with a reason; its channels and tasks end before this returns."""
+        self._engine.disconnect(code, description)
+        self._settle()
+
+    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
+        """Call ``collect``, which may act, right before this turn's write.
+
+        :param at_once: no other task has to run first. When all that was received is handled,
+            ``collect`` is called and its output written, unless a write was scheduled already.
+        """
+        self._at_once = self._at_once or at_once
+        self._collectors.append(collect)
+        if not self._scheduled:
+            self.act()
+
+    def flush(self) -> None:
+        """Hand what was put out to the transport."""
+        if self.transport is not None and (output := self._engine.take_output()):
+            size, memory = len(output), output.obj
+            self.transport.write(output)
+            # The transport keeps a view of what it could not send, or has copied it.
+            del output
+            if size > BRIEF:
+                give_block(memory)
+            exchange = self._exchange
+            brief = exchange.received <= BRIEF and size <= BRIEF
+            exchange.sent_at = self.loop.time() if brief else 0.0
+            exchange.received = 0
+
+    def abort(self) -> None:
+        """Close the transport at once; what was not sent is dropped."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    # --- one turn ---
+
+    def _settle(self) -> None:
+        """Act on events that change which calls are legal, and schedule the rest of the turn."""
         scheduled, self._scheduled = self._scheduled, True
-        if self.engine.events:
+        if self._engine.events:
             self._dispatch()
         if scheduled:
             return
@@ -204,50 +300,6 @@ class Driver(asyncio.BufferedProtocol):
         else:
             # Tasks that were woken run before the write, and what they send goes with it.
             self.loop.call_soon(self._turn)
-
-    def touch(self) -> None:
-        """The engine was called: act on it before this turn of the loop is over."""
-        if not self._scheduled:
-            self._scheduled = True
-            self.loop.call_soon(self._turn)
-
-    def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
-        """Call ``collect``, which may call the engine, right before this turn's write.
-
-        :param at_once: nobody else has to be waited for: when all that came in was acted on, it is
-            called and the answer written, where nothing was to be written already.
-        """
-        self._at_once = self._at_once or at_once
-        self._collectors.append(collect)
-        if not self._scheduled:
-            self.touch()
-
-    def touch_data(self) -> None:
-        """Data was put out: do as :meth:`touch`, and write now when much is waiting."""
-        if self.engine.output_size >= FLUSH:
-            self.flush()
-        if not self._scheduled:
-            self.touch()
-
-    def flush(self) -> None:
-        """Hand what was put out to the transport."""
-        if self.transport is not None and (output := self.engine.take_output()):
-            size, memory = len(output), output.obj
-            self.transport.write(output)
-            # What the transport could not send it keeps a view of, or has copied.
-            del output
-            if size > BRIEF:
-                give_block(memory)
-            brief = self._came <= BRIEF and size <= BRIEF
-            self._asked_at = self.loop.time() if brief else 0.0
-            self._came = 0
-
-    def abort(self) -> None:
-        """Close the transport at once; what was not sent is dropped."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    # --- one turn ---
 
     def _turn(self) -> None:
         try:
@@ -258,7 +310,7 @@ class Driver(asyncio.BufferedProtocol):
             self._finish_turn()
 
     def _finish_turn(self) -> None:
-        engine = self.engine
+        engine = self._engine
         if engine.events:
             self._dispatch()
         self.flush()
@@ -271,11 +323,11 @@ class Driver(asyncio.BufferedProtocol):
             self._schedule_tick()
 
     def _dispatch(self) -> None:
-        # What a handler makes happen comes after what happened before, but for the end.
-        if self._dispatching and self.engine.phase is not _CLOSED:
+        # Events that a handler causes come after those before it, except for the end.
+        if self._dispatching and self._engine.phase is not _CLOSED:
             return
         self._dispatching = True
-        engine = self.engine
+        engine = self._engine
         try:
             while engine.events:
                 self._owner.handle(engine.take_events())
@@ -284,9 +336,9 @@ class Driver(asyncio.BufferedProtocol):
 
     def _pace(self) -> None:
         transport = self.transport
-        if transport is None or self.engine.phase is _CLOSED:
+        if transport is None or self._engine.phase is _CLOSED:
             return
-        reading = self.engine.wants_input and not (
+        reading = self._engine.wants_input and not (
             self.congested and transport.get_write_buffer_size() > UNSENT
         )
         if reading != self._reading and not transport.is_closing():
@@ -301,43 +353,43 @@ class Driver(asyncio.BufferedProtocol):
         if transport is None or transport.is_closing() or self._linger is not None:
             return
         self._linger = self.loop.call_later(LINGER, transport.abort)
-        if not self.says_why:
+        if not self.half_close:
             transport.close()
             return
-        # Closing a socket with unread bytes resets it, and the peer would not see the reason.
+        # Closing a socket with unread bytes resets it, and the peer would not read the reason.
         try:
             transport.write_eof()
         except OSError:
-            # The peer has reset the connection: nobody is left to read it.
+            # The peer has reset the connection, so it reads nothing more.
             transport.abort()
             return
         if not self._reading:
             transport.resume_reading()
 
     def _schedule_tick(self) -> None:
-        # What is due is only ever put off: a tick that comes too early finds that out.
-        if (due := self.engine.next_tick) is not None:
+        # The time is only ever put off: a tick that is too early schedules the next one.
+        if (due := self._engine.next_tick) is not None:
             self._tick = self.loop.call_at(due, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick = None
-        self.engine.tick(self.loop.time())
+        self._engine.tick(self.loop.time())
         self._finish_turn()
 
 
 def no_delay(sock: socket.socket | None) -> None:
-    """Switch Nagle's algorithm off; asyncio does it for sockets it makes itself."""
+    """Disable Nagle's algorithm; asyncio does so for sockets it creates itself."""
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _acknowledge(sock: socket.socket | None) -> None:
-    """Acknowledge what came at once, where the system can.
+    """Acknowledge received bytes now, where the system can do that.
 
-    A peer that has Nagle's algorithm on holds its second message back until the first one is
-    acknowledged, for 40 ms: OpenSSH's client does so with what follows its NEWKEYS, its server with
-    the answer to the first channel, which follows a list of its host keys.
+    A peer with Nagle's algorithm holds its second message back until the first is acknowledged,
+    which the system delays by 40 ms. OpenSSH's client does so with what follows its NEWKEYS, its
+    server with the answer to the first channel, which follows a list of its host keys.
     """
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, AttributeError):

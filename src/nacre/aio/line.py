@@ -1,4 +1,4 @@
-"""What carries a sub-protocol's bytes to the other end: a channel, or a program's pipes."""
+"""A line carries a sub-protocol's bytes to the other end: a channel, or a program's pipes."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from typing import Protocol
 from nacre.aio.channel import Channel
 from nacre.aio.stream import SLICE, Writer
 from nacre.limits import KIB
+from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
 
 _OWED = 8 * KIB
-"""Bytes taken that the other end is not told of: little beside the smallest window."""
+"""Consumed bytes without a window adjust yet; small compared with the smallest window."""
 
 
 class Line(Protocol):
-    """What carries the session's bytes to the server.
+    """Carries a session's bytes to the other end, and grants it window for what was consumed.
 
-    What it has taken may change afterwards: memory is used again.
+    The caller may reuse the memory of data that a write has taken.
     """
 
     def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
-        """Call ``collect`` before what this turn of the loop sends is sent.
+        """Call ``collect``, which may write, before this turn of the loop sends its bytes.
 
-        :param at_once: as soon as all that came in was handed over, where that can be.
+        :param at_once: do so as soon as all received data was handed over, where that is possible.
         """
 
     def try_write(self, data: Buffer) -> int:
-        """Send what goes at once, and return how much that was."""
+        """Send what can be sent without waiting, and return how many bytes that was."""
 
     async def write(self, data: Buffer) -> None:
         """Send all of ``data``."""
 
     def adjust_window(self, count: int) -> None:
-        """Bytes that the server sent were taken."""
+        """Let the other end send ``count`` more: as many bytes of it were consumed."""
 
     def close(self) -> None:
         """End the line."""
 
     async def wait_closed(self) -> None:
-        """Return when nothing of it is left here."""
+        """Return when its resources here are released."""
 
 
 class ChannelLine:
@@ -53,14 +54,14 @@ class ChannelLine:
 
     def try_write(self, data: Buffer) -> int:
         """See :class:`Line`."""
-        return self._channel.send(data if len(data) <= SLICE else memoryview(data)[:SLICE], 0)
+        return self._channel.send(data if len(data) <= SLICE else memoryview(data)[:SLICE], MAIN)
 
     async def write(self, data: Buffer) -> None:
         """See :class:`Line`."""
         await self._writer.write(data)
 
     def adjust_window(self, count: int) -> None:
-        """See :class:`Line`; small requests and answers are credited together."""
+        """See :class:`Line`; one window adjust serves many small requests and answers."""
         self._owed += count
         if self._owed >= _OWED:
             count, self._owed = self._owed, 0
@@ -71,4 +72,4 @@ class ChannelLine:
         self._channel.close()
 
     async def wait_closed(self) -> None:
-        """See :class:`Line`: the channel is the connection's, which sees to its end."""
+        """See :class:`Line`: the connection releases its channels itself."""

@@ -9,28 +9,29 @@ from weakref import WeakKeyDictionary
 from nacre.limits import KIB, MIB
 
 RECEIVE = 1 * MIB
-"""Bytes one read of an authenticated connection takes: big reads are what makes it fast."""
+"""Bytes per read of an authenticated connection: large reads make it fast."""
 
 RECEIVE_UNAUTHENTICATED = 32 * KIB
-"""Bytes one read of any other connection takes: what the engine may have to hold of it."""
+"""Bytes per read of any other connection: the engine may have to hold as many."""
 
 
 class Tenant(Protocol):
-    """Who left something at the memory's front, to have what follows it read behind it."""
+    """A reader that left an incomplete packet at the buffer's front, to read its rest behind it."""
 
     def vacate(self) -> None:
-        """Take away what is there: somebody else reads now."""
+        """Take the bytes out of the buffer: another connection reads now."""
 
 
 class ReceiveBuffer:
     """Memory to read into.
 
-    A selector loop asks for memory, fills it and hands it over in one go, so all its connections
-    share one piece. What a connection can't use yet, the beginning of a packet, may stay at its
-    front until somebody else reads. Any other loop may read while another connection does.
+    A selector loop asks for memory, fills it and hands it over without running anything else, so
+    all its connections share one buffer. A connection may leave the beginning of a packet at its
+    front until another connection reads. Other loops may read for several connections at once, so
+    there each connection has a buffer of its own.
 
     :ivar shared: whether the loop's connections share this one.
-    :ivar tenant: who left something in it, or None.
+    :ivar tenant: the connection that left bytes in it, or None.
     :ivar view: all of it.
     """
 
@@ -43,19 +44,19 @@ class ReceiveBuffer:
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> ReceiveBuffer:
-        """Return what a new connection of ``loop`` reads into."""
+        """Return the buffer for a new connection of ``loop``."""
         if not isinstance(loop, asyncio.SelectorEventLoop):
             return cls(2 * RECEIVE_UNAUTHENTICATED, shared=False)
         if (buffer := _shared.get(loop)) is None:
             buffer = _shared[loop] = cls(RECEIVE, shared=True)
-            # glibc learns from it what to keep of freed memory, unless it was told (mallopt(3)).
-            # What it gives back to the system comes again page by page, for every packet of a
-            # transfer.
+            # Freeing this raises glibc's threshold for memory that it keeps (M_MMAP_THRESHOLD in
+            # mallopt(3)). Memory it returns to the system costs page faults again for every
+            # packet of a transfer.
             bytes(2 * RECEIVE)
         return buffer
 
     def claim(self, reader: Tenant | None) -> memoryview:
-        """Return all of it for a read; what others left there is theirs no more."""
+        """Return all of it for a read, after the tenant, if it is another one, took its bytes."""
         if self.tenant is not None and self.tenant is not reader:
             tenant, self.tenant = self.tenant, None
             tenant.vacate()

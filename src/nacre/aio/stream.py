@@ -1,4 +1,4 @@
-"""The streams of a channel."""
+"""The streams of a channel: what users read, write and collect."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from nacre.errors import NacreError, StreamClosed
 from nacre.limits import KIB, MIB
+from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
     from nacre.aio.channel import Channel, Sink
 
 LINE = 1 * MIB
-"""Bytes a line may have by default."""
+"""The default limit of a line, in bytes."""
 
 SLICE = 512 * KIB
-"""Bytes offered to the engine at a time: a block of the outbox holds them sealed, and what a turn
-of the loop costs is spread over many."""
+"""Bytes offered to the engine at a time: a block of the outbox holds them sealed, and they are many
+for the fixed cost of one turn of the loop."""
 
 TURN = 1 * MIB
 """Bytes a writer sends before it lets other tasks run."""
@@ -29,14 +30,14 @@ _VECTOR = 1024  # IOV_MAX of Linux and the BSDs
 
 
 class Reader:
-    """What the peer sends on one stream of a channel.
+    """Reads what the peer sends on one stream of a channel.
 
-    The peer may send as much as was read, so what is buffered here stays below the channel's
+    The window grows only by what was read, so the data buffered here stays below the channel's
     window, however slow the reader. One task reads at a time. A cancelled call loses no data.
 
-    When the connection ends before the peer's EOF or close, ``read(n)`` first returns what had come
-    in; then, and in every call that needs more than that, what ended the connection is raised
-    (:class:`~nacre.errors.ConnectionLost` or another error). So nothing cut off looks whole.
+    When the connection ends before the peer's EOF or close, ``read(n)`` first returns what was
+    received. After that, and in every call that needs more, it raises what ended the connection
+    (:class:`~nacre.errors.ConnectionLost` or another error). So truncated data never looks whole.
     """
 
     __slots__ = (
@@ -63,7 +64,7 @@ class Reader:
     # --- called by the channel ---
 
     def feed(self, data: Buffer) -> None:
-        """Take data from the peer; ``data`` is ours from now on."""
+        """Take data from the peer; the reader owns ``data`` from now on."""
         self._chunks.append(data)
         self._size += len(data)
         self._consumed += len(data)
@@ -71,16 +72,16 @@ class Reader:
             self._wake()
 
     def end(self, error: NacreError | None = None) -> None:
-        """No more data will come; only the first call counts."""
+        """Note the end of the data; only the first call counts."""
         if not self._eof:
             self._eof = True
             self._error = error
             self._wake()
 
     def move_to(self, sink: Sink) -> None:
-        """Give ``sink`` what was not read, and the end if it came: it takes this reader's place.
+        """Give ``sink`` what was not read, and the end if there was one: it replaces this reader.
 
-        :raises RuntimeError: more than was read is credited already, by a ``read()`` to the end.
+        :raises RuntimeError: a ``read()`` to the end has let the peer send more than was read.
         """
         unread = self._size
         if self._consumed < unread:
@@ -98,16 +99,17 @@ class Reader:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 
-    # --- called by the reader ---
+    # --- called by the user ---
 
     def at_eof(self) -> bool:
-        """Tell whether everything was read and nothing more will come."""
+        """Return whether everything was read and no more data will be received."""
         return self._eof and not self._size
 
     async def read(self, n: int = -1) -> bytes:
-        """Return what is there, at least one and at most ``n`` bytes; b"" at the end.
+        """Return the data that is available, at least one and at most ``n`` bytes; b"" at the end.
 
-        :param n: -1 for everything up to the end, which the caller must know to be bounded.
+        :param n: -1 for everything up to the end; only use that where the peer sends a bounded
+            amount, for it is all kept in memory.
         """
         if n < 0:
             while not self._eof:
@@ -124,7 +126,7 @@ class Reader:
         return self._take(min(n, self._size))
 
     async def read_chunks(self, n: int) -> list[Buffer]:
-        """Return what is there as it came, without a copy, and else do as :meth:`read`.
+        """Return the pieces of data as they were received, without a copy; see :meth:`read`.
 
         :returns: at least one and at most ``n`` bytes, or an empty list at the end.
         """
@@ -138,7 +140,7 @@ class Reader:
     async def readexactly(self, n: int) -> bytes:
         """Return ``n`` bytes.
 
-        :raises asyncio.IncompleteReadError: the stream ended before; holds what there was.
+        :raises asyncio.IncompleteReadError: the stream ended before; holds the bytes up to there.
         """
         while self._size < n:
             if self._eof:
@@ -148,10 +150,10 @@ class Reader:
         return self._take(n)
 
     async def readline(self, limit: int = LINE) -> bytes:
-        """Return a line with its LF, or what is left when the stream ends; b"" at the end.
+        """Return a line with its LF, or the rest before the end of the stream; b"" at the end.
 
         :param limit: bytes the line may have.
-        :raises ValueError: it is longer; nothing was taken.
+        :raises ValueError: the line is longer; nothing was consumed.
         """
         searched = 0
         while (end := self._find_line_end(searched)) is None:
@@ -179,7 +181,7 @@ class Reader:
             raise self._error.with_traceback(None)
 
     async def _more(self) -> None:
-        """Wait for more than is buffered; the peer may fill the window again meanwhile."""
+        """Wait for more than is buffered, and let the peer fill the window again meanwhile."""
         if self._changed is not None:
             raise RuntimeError("another task is reading this stream")
         self._adjust_beyond(0)
@@ -224,16 +226,16 @@ class Reader:
         return taken
 
     def _adjust_beyond(self, held: int) -> None:
-        """Let the peer send again what was taken from it, but for ``held`` bytes."""
+        """Adjust the window by what was received, except for ``held`` bytes."""
         if self._consumed > held:
             self._channel.adjust_window(self._consumed - held)
             self._consumed = held
 
 
 def write_chunks(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
-    """Write what a descriptor takes in one go, and return the rest.
+    """Write to a descriptor once, and return what it did not take.
 
-    :raises OSError: of the write; :class:`BlockingIOError` when nothing can be taken now.
+    :raises OSError: from the write; :class:`BlockingIOError` if it takes nothing now.
     """
     written = os.writev(descriptor, chunks[:_VECTOR])
     for index, chunk in enumerate(chunks):
@@ -244,7 +246,7 @@ def write_chunks(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
 
 
 class Writer:
-    """What goes to the peer on one stream of a channel.
+    """Sends data to the peer on one stream of a channel.
 
     There is no buffer here: ``write`` returns when the peer's window and the bounded queue in
     front of the socket have taken everything.
@@ -252,7 +254,7 @@ class Writer:
 
     __slots__ = ("_channel", "_ended", "_lock", "_stream", "_writing")
 
-    def __init__(self, channel: Channel, stream: int = 0) -> None:
+    def __init__(self, channel: Channel, stream: int = MAIN) -> None:
         self._channel = channel
         self._stream = stream
         self._lock = asyncio.Lock()
@@ -268,7 +270,7 @@ class Writer:
         """Send ``data``, in the order of the calls; a task that is cancelled may have sent a part.
 
         :raises StreamClosed: after :meth:`write_eof`, or when the peer takes no more data.
-        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        :raises ConnectionLost: or another error: what ended the connection.
         """
         if self._ended:
             raise StreamClosed("nothing can be written after write_eof()")
@@ -302,14 +304,14 @@ class Writer:
                 turn = 0
 
     async def drain(self) -> None:
-        """Return when all that was written by this connection is with the socket.
+        """Return when the socket has taken all that was written on this connection.
 
-        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        :raises ConnectionLost: or another error: what ended the connection.
         """
         await self._channel.drain()
 
     def write_eof(self) -> None:
-        """Say that nothing more follows, once every write that goes on is done."""
+        """Send EOF once every write in progress is done; later writes raise StreamClosed."""
         self._ended = True
         self._send_eof_when_due()
 
@@ -319,7 +321,7 @@ class Writer:
 
 
 class Collector:
-    """Keeps what the peer sends, up to a bound that several collectors may share."""
+    """Keeps what the peer sends, up to a limit that several collectors may share."""
 
     __slots__ = ("_allowance", "_channel", "_kept")
 
@@ -331,11 +333,11 @@ class Collector:
 
     @property
     def data(self) -> bytes:
-        """What came so far."""
+        """The data received so far."""
         return self._kept.getvalue()
 
     def feed(self, data: Buffer) -> None:
-        """Keep data from the peer, unless it is too much: then who waits for the rest is woken."""
+        """Keep data from the peer; beyond the limit, drop it and wake the tasks of the channel."""
         if self._allowance.take(len(data)):
             self._kept.write(data)
             self._channel.adjust_window(len(data))
@@ -344,13 +346,13 @@ class Collector:
             self._channel.changed.wake()
 
     def end(self, error: NacreError | None = None) -> None:
-        """No more data will come."""
+        """Do nothing: the channel itself reports the end."""
 
 
 class Allowance:
-    """How many bytes may still be kept.
+    """The number of bytes that may still be kept.
 
-    :ivar exceeded: whether somebody asked for more; nothing is taken from then on.
+    :ivar exceeded: whether more was asked for; from then on every ``take`` is refused.
     """
 
     __slots__ = ("_left", "exceeded")
@@ -360,7 +362,7 @@ class Allowance:
         self.exceeded = False
 
     def take(self, count: int) -> bool:
-        """Take ``count``, or note that they were too many."""
+        """Take ``count`` and return True, or note that they are too many."""
         if count > self._left or self.exceeded:
             self.exceeded = True
             return False

@@ -1,8 +1,8 @@
-"""Which version of the protocol: from both identification lines to an engine.
+"""The choice of the protocol version: from both identification lines to an engine.
 
-The lower version counts, if both sides have it. A server that has both names 1.99, and decides by
-the client's line; a client that has both says nothing until it knows the server's line, and then
-names the version that is to be. :mod:`nacre.ssh1` is imported when SSH-1 is allowed, not before.
+Both sides use the higher version that they share (RFC 4253 section 5). A server of both announces
+1.99 and decides by the client's line. A client of both sends nothing until it has the server's
+line, and then announces the version to use. :mod:`nacre.ssh1` is only imported if SSH-1 is allowed.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
     from nacre.keys.rsa1 import RSA1PrivateKey
 
 PROTOCOLS = (2,)
-"""The versions that are spoken when nobody says otherwise."""
+"""The default versions."""
 
 SSH1 = "1.5"
-"""What ``VersionReceived`` says of SSH-1."""
+"""The ``protocol`` of ``VersionReceived`` for SSH-1."""
 
 RISK = (
-    "SSH-1 is weak: whoever is in the way can alter what is sent, and may come to read it; "
-    "use it where nothing else is spoken, and on networks that you trust"
+    "SSH-1 is weak: anyone on the network path can alter the traffic, and may be able to read it; "
+    "use it only with peers that have nothing else, and on networks that you trust"
 )
-"""What is said each time that SSH-1 is used."""
+"""The warning for each use of SSH-1."""
 
 SERVER_KEY_SECONDS = 3600.0
-"""How long a server key of SSH-1 is used."""
+"""Seconds that a server key of SSH-1 is used: the default of sshd's KeyRegenerationInterval."""
 
 Engines: TypeAlias = Callable[[ServerOptions], Engine]
-"""Makes a server's engine for a new connection."""
+"""Makes the server's engine for a new connection."""
 
 
 def check_protocols(protocols: Sequence[int]) -> frozenset[int]:
-    """Return the versions.
+    """Return the versions as a set.
 
-    :raises ConfigurationError: there are none, or others than 1 and 2.
+    :raises ConfigurationError: there is none, or one that is neither 1 nor 2.
     """
     chosen = frozenset(protocols)
     if not chosen or not chosen <= {1, 2}:
@@ -75,7 +75,7 @@ def client_engine(options: ClientOptions, protocols: Sequence[int]) -> Engine:
 
 
 def server_engines(protocols: Sequence[int]) -> Engines:
-    """Return what makes a server's engines for ``protocols``.
+    """Return the maker of a server's engines for ``protocols``.
 
     :raises ConfigurationError: no such protocols.
     """
@@ -86,7 +86,7 @@ def server_engines(protocols: Sequence[int]) -> Engines:
 
 
 class _Servers:
-    """Makes engines that speak SSH-1, and keeps the server key that they share for an hour."""
+    """Makes engines that speak SSH-1, and keeps the server key that they share."""
 
     def __init__(self, *, both: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._both = both
@@ -109,8 +109,8 @@ class _Servers:
         from nacre.ssh1.kex import server_key
 
         host, now = host_key(options), self._clock()
-        worn_out = now - self._since >= SERVER_KEY_SECONDS or self._host_bits != host.public.bits
-        if self._key is None or worn_out:
+        expired = now - self._since >= SERVER_KEY_SECONDS or self._host_bits != host.public.bits
+        if self._key is None or expired:
             self._key = server_key(host, os.urandom)
             self._since = now
             self._host_bits = host.public.bits
@@ -118,7 +118,7 @@ class _Servers:
 
 
 class _Choosing:
-    """An engine that is one of two: that of SSH-2, until the peer's line says SSH-1."""
+    """An engine that is one of two: SSH-2's, until the peer's line announces SSH-1."""
 
     role: Role
 
@@ -130,13 +130,13 @@ class _Choosing:
         self._seen = bytearray()
 
     def _choose(self, data: Buffer, now: float) -> None:
-        """Look at bytes of the identification; the engine that fits gets all of them."""
+        """Read bytes of the identification, and give all of them to the engine it selects."""
         assert self._reader is not None
         self._seen += data
         try:
             peer = self._reader.receive(data)
         except VersionError:
-            # SSH-2's engine finds the same, and says so.
+            # SSH-2's engine finds the same error, and reports it.
             old = False
         else:
             if peer is None:
@@ -154,7 +154,7 @@ class _Choosing:
 
     @property
     def phase(self) -> Phase:
-        """See :class:`nacre.protocol.engine.Engine`; likewise all below."""
+        """See :class:`nacre.protocol.engine.Engine`, also for the members below."""
         return self._engine.phase
 
     @property
@@ -185,7 +185,7 @@ class _Choosing:
 
     def receive_eof(self) -> None:
         if self._reader is not None and self._seen:
-            # The engine tells what was there in place of an identification.
+            # The engine reports what was received in place of an identification.
             self._reader = None
             self._engine.receive(self._seen, 0.0)
         self._engine.receive_eof()
@@ -213,7 +213,7 @@ class _Choosing:
 
 
 class _Client(_Choosing):
-    """Keeps silent until the server's line is known."""
+    """Sends nothing until the server's line is known."""
 
     role = Role.CLIENT
 
@@ -227,7 +227,7 @@ class _Client(_Choosing):
 
 
 class _Server(_Choosing):
-    """Names 1.99, and decides by the client's line."""
+    """Announces 1.99, and decides by the client's line."""
 
     role = Role.SERVER
 
@@ -241,5 +241,5 @@ class _Server(_Choosing):
             self._engine = self._old
             self._engine.start(now)
             if not unsent:
-                # Our line, the same from both, has left already.
+                # Our line, which is the same from both engines, was sent already.
                 self._engine.take_output()

@@ -1,1 +1,9 @@
-"""Floor 7: what a client for people needs."""
+"""The library's client: connect, log in, run commands, forward ports, open SFTP.
+
+Start at connect.py, then connection.py; identities.py (who the user is, with secrets.py and
+userkeys.py), trust.py (who the host is), process.py and tcpip.py (what a connection is used for).
+Imports aio, tunnels, keys and protocol, and sftp.client only when SFTP is used; must not know
+servers, configuration files or terminals: those are the programs' (cli).
+Internal: use nacre.connect and the classes in nacre.__all__.
+Tests: tests/client; with other implementations: tests/interop.
+"""

@@ -25,7 +25,7 @@ _READ = 64 * 1024
 
 
 class Agent:
-    """The agent that listens on a Unix socket. Every request is a connection of its own.
+    """An agent that listens on a Unix socket. Every request uses a connection of its own.
 
     :ivar path: the socket's path.
     """
@@ -40,9 +40,9 @@ class Agent:
         return cls(path) if path else None
 
     async def keys(self) -> list[tuple[PublicKey, str]]:
-        """Return the keys the agent holds and their comments; types nacre lacks are left out.
+        """Return the agent's keys and their comments; types that nacre lacks are left out.
 
-        :raises UnusableKey: the agent is not there, or does not answer as it should.
+        :raises UnusableKey: the agent can't be reached, or its answer is not legal.
         """
         found = []
         for identity in decode_identities(await self._ask(request_identities())):
@@ -53,9 +53,9 @@ class Agent:
         return found
 
     async def rsa1_keys(self) -> list[tuple[PublicKey, str]]:
-        """Return the RSA1 keys the agent holds, for SSH-1, and their comments.
+        """Return the agent's RSA1 keys, for SSH-1, and their comments.
 
-        :raises UnusableKey: the agent is not there, or knows nothing of SSH-1, as most do now.
+        :raises UnusableKey: the agent can't be reached, or has no SSH-1, as most today.
         """
         found = decode_rsa_identities(await self._ask(request_rsa_identities()))
         return [(decode_public(identity.blob), identity.comment) for identity in found]
@@ -63,7 +63,7 @@ class Agent:
     async def sign(self, key: PublicKey, data: bytes, algorithm: str) -> bytes:
         """Return a signature over ``data`` in its wire form; the agent may ask its user first.
 
-        :raises UnusableKey: the agent is not there, refuses, or signs with another algorithm.
+        :raises UnusableKey: the agent can't be reached, refuses, or signs with another algorithm.
         """
         if algorithm == RSA1:
             return decode_rsa_response(await self._ask(request_rsa_response(key.blob, data)))
@@ -84,7 +84,7 @@ class Agent:
                 if answers := frames.receive(data):
                     return answers[0]
         except OSError as error:
-            raise UnusableKey(f"the agent at {self.path} is gone: {error}") from error
+            raise UnusableKey(f"lost the agent at {self.path}: {error}") from error
         finally:
             writer.close()
-        raise UnusableKey(f"the agent at {self.path} closed without an answer")
+        raise UnusableKey(f"the agent at {self.path} closed the connection without an answer")

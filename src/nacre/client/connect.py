@@ -1,4 +1,8 @@
-"""``nacre.connect``: from a host's name to a connection that is logged in."""
+"""``nacre.connect``: from a host's name to a connection that is logged in.
+
+The order of reading: :func:`connect` collects the options, its ``start`` builds the connection,
+``_log_in`` dials, waits for the login and turns a failure into the right error.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +33,16 @@ from nacre.wire.text import safe
 
 
 class Default:
-    """What stands for the usual files."""
+    """The type of ``DEFAULT``."""
 
 
 DEFAULT: Final = Default()
-"""The user's ``known_hosts`` files, and the system's."""
+"""Stands for the user's ``known_hosts`` files and the system's."""
 
 Path: TypeAlias = str | os.PathLike[str]
 
 _GOODBYE = 1.0
-"""Seconds that a peer has to hang up after a login that failed."""
+"""Seconds that a peer has to close the connection after a failed login."""
 
 _STEPS = {
     Phase.VERSION: "waiting for the server's identification; is it an SSH server?",
@@ -79,32 +83,33 @@ def connect(
 
     :param user: the user name; by default the name of this account.
     :param password: for the methods ``password`` and ``keyboard-interactive``.
-    :param keys: private keys, or the names of their files, in order; the agent is then asked for
-        no others. By default the usual files and every key of the agent.
+    :param keys: private keys, or the names of their files, in order; no other keys of the agent
+        are used then. By default the usual files and all keys of the agent.
     :param passphrase: for encrypted key files.
     :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` names.
     :param known_hosts: files with keys of known hosts; by default the user's and the system's.
     :param trust: decides on host keys in place of ``known_hosts``.
-    :param credentials: decides on authentication in place of the five parameters above.
+    :param credentials: answers for the login in place of ``password``, ``keys``, ``passphrase`` and
+        ``agent``.
     :param algorithms: what to offer; see :func:`nacre.algorithms`.
-    :param profile: ``legacy`` offers old algorithms too, where ``algorithms`` says nothing.
-    :param protocols: versions of the protocol: ``(2, 1)`` speaks SSH-1 to servers that have nothing
-        else, ``(1,)`` nothing else. SSH-1 is weak, and each use is logged as a warning.
-    :param ssh1_ciphers: what SSH-1 may use, best first: of ``3des``, ``blowfish`` and ``des``.
-    :param timeout: seconds for everything, from the lookup of the name to the end of
-        authentication; None for no end.
-    :param keepalive: seconds of silence after which the server is asked for a sign of life.
-    :param keepalive_count: how many such questions may stay unanswered.
-    :param sock: a connected stream socket to use; it belongs to the connection from now on. The
-        host's name is still the one whose key is checked.
+    :param profile: ``legacy`` offers old algorithms too; ignored with ``algorithms``.
+    :param protocols: versions of the protocol: ``(2, 1)`` uses SSH-1 with servers that have nothing
+        else, ``(1,)`` only SSH-1. SSH-1 is weak, and each use is logged as a warning.
+    :param ssh1_ciphers: ciphers for SSH-1, best first: of ``3des``, ``blowfish`` and ``des``.
+    :param timeout: seconds from the lookup of the name to the end of authentication; None for no
+        limit.
+    :param keepalive: seconds of silence after which the server is probed.
+    :param keepalive_count: how many probes may stay unanswered.
+    :param sock: a connected stream socket to use; the connection owns it from now on. The key is
+        still checked for ``host``.
     :param trace: called with every event of the protocol, and the loop's time.
-    :raises ConnectFailed: no transport came up.
+    :raises ConnectFailed: no connection could be made.
     :raises HostKeyError: the server's key is not trusted.
-    :raises AuthenticationFailed: nothing got the user in.
+    :raises AuthenticationFailed: no method succeeded.
     :raises DeadlineExceeded: ``timeout`` passed.
-    :raises VersionError: the peer speaks none of ``protocols``.
+    :raises VersionError: the peer has none of ``protocols``.
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
-    :raises ConnectionLost: the connection ended on the way; a protocol error ended it likewise.
+    :raises ConnectionLost: or a protocol error: what ended the connection during the login.
     """
     user = user or getpass.getuser()
     offered = algorithms or default_algorithms(profile=profile)
@@ -128,7 +133,7 @@ def connect(
             port=port,
             user=user,
             trust=trust,
-            credentials=credentials,
+            login=credentials,
             keepalive=keepalive,
             keepalive_count=keepalive_count,
             trace=trace,
@@ -150,8 +155,8 @@ async def _log_in(
             await _attach(connection, sock)
             await connection.wait_authenticated()
     except NacreError:
-        # What the engine said last, such as DISCONNECT with its reason, may still leave; but a
-        # caller whose loop ends with this error is not to be left with an open transport.
+        # The last bytes, such as a DISCONNECT with its reason, may still leave. But the transport
+        # must be closed before the caller, whose loop may end with this error, gets it.
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE):
@@ -193,8 +198,8 @@ def _known_hosts(files: Path | Sequence[Path] | Default) -> HostKeyCheck:
         return KnownHostsFile()
     if files is None:
         raise ConfigurationError(
-            "known_hosts=None names no file; to trust any server, and whoever is in the way, "
-            "say trust=nacre.AnyHostKey()"
+            "known_hosts=None names no file; to trust any server, and anyone on the network path, "
+            "pass trust=nacre.AnyHostKey()"
         )
     return KnownHostsFile([files] if isinstance(files, (str, os.PathLike)) else files)
 

@@ -1,4 +1,8 @@
-"""The client's connection: what :func:`nacre.connect` gives."""
+"""The client's connection, which :func:`nacre.connect` returns.
+
+The order of reading: questions and events up to the login, questions of the server after it, then
+the calls for sessions and for forwarding. What is the same for both roles is in the base class.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,12 @@ import logging
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, overload
 
 from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, BaseConnection, Handlers, Trace
 from nacre.aio.versions import RISK, SSH1
-from nacre.aio.waiting import Opening
+from nacre.aio.waiting import Closes, Opening
 from nacre.client.process import (
     NO_MODES,
     Completed,
@@ -70,36 +73,37 @@ MAX_OUTPUT = 16 * MIB
 _Question: TypeAlias = tuple[
     Ask, Callable[[Any], Awaitable[Answer]], Callable[[NacreError], Answer]
 ]
-"""What is asked, who answers, and what an error of theirs means as an answer."""
+"""A question, the function that answers it, and the one that makes its errors an answer."""
 
 
 class HostKeyCheck(Protocol):
-    """Says whether a server's host key is trusted."""
+    """Decides whether a server's host key is trusted."""
 
     def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
-        """Return ``offered``, in an order that puts first what fits keys the host is known by."""
+        """Return ``offered``, with the algorithms of the host's known keys first."""
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
-        """Return when ``key`` is trusted as that of ``host``.
+        """Return if ``key`` is trusted for ``host``.
 
-        :raises HostKeyError: it is not.
+        :param address: the IP address of the connection; empty if there is none.
+        :raises HostKeyError: it is not trusted.
         """
 
 
 class LoginAnswers(Protocol):
-    """Says who the user is. An error that is raised here ends the attempt, or the connection."""
+    """Answers the questions of a login; an error raised here ends the attempt or the connection."""
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
-        """Say what to try next."""
+        """Return what to try next."""
 
     async def signature(self, ask: AskSignature) -> Answer:
-        """Sign."""
+        """Sign with a key that was offered."""
 
     async def prompts(self, ask: AskPrompts) -> Answer:
         """Answer the prompts of keyboard-interactive."""
 
     async def new_password(self, ask: AskNewPassword) -> Answer:
-        """Give a successor of an expired password."""
+        """Return the successor of an expired password."""
 
     def banner(self, text: str) -> None:
         """Show a banner; it is safe to print."""
@@ -108,15 +112,15 @@ class LoginAnswers(Protocol):
         """Note how an attempt ended."""
 
 
-class Connection(BaseConnection):
+class Connection(BaseConnection, Closes):
     """A client's connection. ``async with`` closes it at the end.
 
     Any number of tasks may use it at once. When it ends, every call that waits on it raises what
-    ended it, and ``error`` keeps that.
+    ended it; ``error`` keeps that.
 
-    :ivar host: the host's name, as it was given.
+    :ivar host: the host's name, as passed to :func:`nacre.connect`.
     :ivar port: its port.
-    :ivar user: who is logged in.
+    :ivar user: the user's name.
     :ivar methods: the authentication methods that succeeded, in order.
     """
 
@@ -130,7 +134,7 @@ class Connection(BaseConnection):
         port: int,
         user: str,
         trust: HostKeyCheck,
-        credentials: LoginAnswers,
+        login: LoginAnswers,
         keepalive: float | None,
         keepalive_count: int,
         trace: Trace | None,
@@ -141,7 +145,7 @@ class Connection(BaseConnection):
         self.user = user
         self.methods: tuple[str, ...] = ()
         self._host_key_check = trust
-        self._credentials = credentials
+        self._login = login
         self._tried: list[str] = []
         self._can_continue: tuple[str, ...] = ()
         self._questions: deque[_Question] = deque()
@@ -150,7 +154,7 @@ class Connection(BaseConnection):
     # --- up to authentication ---
 
     async def wait_authenticated(self) -> None:
-        """Return when the user is logged in; raises what ended the connection otherwise."""
+        """Return when the user is logged in, or raise what ended the connection before."""
         while self.engine.phase is not Phase.CONNECTION:
             self.check()
             await self._changed.wait()
@@ -165,40 +169,40 @@ class Connection(BaseConnection):
             await self._host_key_check.check(self.host, self.port, self._address(), ask.key)
             return Granted()
 
-        self._consult(ask, check, HostKeyRefused)
+        self._ask_login(ask, check, HostKeyRefused)
 
     def _on_authentication(self, ask: AskAuthentication) -> None:
-        self._consult(ask, self._credentials.authentication, GiveUp)
+        self._ask_login(ask, self._login.authentication, GiveUp)
 
     def _on_prompts(self, ask: AskPrompts) -> None:
-        self._consult(ask, self._credentials.prompts, GiveUp)
+        self._ask_login(ask, self._login.prompts, GiveUp)
 
     def _on_signature(self, ask: AskSignature) -> None:
-        self._consult(ask, self._credentials.signature, _denied)
+        self._ask_login(ask, self._login.signature, _denied)
 
     def _on_new_password(self, ask: AskNewPassword) -> None:
-        self._consult(ask, self._credentials.new_password, _denied)
+        self._ask_login(ask, self._login.new_password, _denied)
 
-    def _consult(
+    def _ask_login(
         self,
         ask: Ask,
         question: Callable[[Any], Awaitable[Answer]],
         refusal: Callable[[NacreError], Answer],
     ) -> None:
-        """Let somebody answer in a task; at most one such question is open at a time."""
+        """Have a task answer the question; one question is answered at a time."""
         idle = not self._questions
         self._questions.append((ask, question, refusal))
         if idle:
-            self.spawn(self._consult_all())
+            self.spawn(self._ask_login_all())
 
-    async def _consult_all(self) -> None:
-        # What one answer leads to is asked in the same turn of the loop: where nobody has to be
-        # waited for, NEWKEYS and the request with its signature leave in one write.
+    async def _ask_login_all(self) -> None:
+        # The question that follows from an answer is asked in the same turn of the loop. If neither
+        # waits for anything, NEWKEYS and the request with its signature leave in one write.
         while self._questions:
-            await self._consult_once(*self._questions[0])
+            await self._ask_login_once(*self._questions[0])
             self._questions.popleft()
 
-    async def _consult_once(
+    async def _ask_login_once(
         self,
         ask: Ask,
         question: Callable[[Any], Awaitable[Answer]],
@@ -220,13 +224,13 @@ class Connection(BaseConnection):
             _logger.warning("%s: %s", safe(self.host), RISK)
 
     def _on_banner(self, event: AuthBanner) -> None:
-        self._credentials.banner(event.text)
+        self._login.banner(event.text)
 
     def _on_auth_result(self, event: AuthResult) -> None:
         if event.outcome == "failure" and event.method != "none":
             self._tried.append(f"{event.method} {event.detail}".strip())
         self._can_continue = event.can_continue
-        self._credentials.result(event)
+        self._login.result(event)
 
     def _on_authenticated(self, event: Authenticated) -> None:
         self.methods = event.methods
@@ -235,15 +239,15 @@ class Connection(BaseConnection):
 
     def _on_client_ended(self, event: ConnectionEnded) -> None:
         error = event.error
-        unsaid = self.error is None and not self.methods
-        if unsaid and isinstance(error, Disconnected) and self._tried:
-            self.error = self._hung_up(error)
+        unexplained = self.error is None and not self.methods
+        if unexplained and isinstance(error, Disconnected) and self._tried:
+            self.error = self._disconnected_after_failures(error)
         self._on_ended(event)
 
-    def _hung_up(self, cause: Disconnected) -> AuthenticationFailed:
-        """A server that hangs up after failures says no as well."""
+    def _disconnected_after_failures(self, cause: Disconnected) -> AuthenticationFailed:
+        """Return the error for a server that disconnects after failed attempts."""
         failure = AuthenticationFailed(
-            f"{safe(self.user)}@{safe(self.host)} was not let in: the server hung up "
+            f"{safe(self.user)}@{safe(self.host)} was not let in: the server disconnected "
             f"({cause.description}); tried: {'; '.join(self._tried)}; "
             "check the user name, and name the key or password that it takes",
             user=self.user,
@@ -253,13 +257,13 @@ class Connection(BaseConnection):
         failure.__cause__ = cause
         return failure
 
-    # --- what the server may ask ---
+    # --- questions of the server ---
 
     def _on_open(self, ask: AskOpen) -> None:
         if self._forwards is None:
             self.answer(ask.ask_id, OpenRefused())
         else:
-            # In a task: what waits for the answer to a request of ours goes on before.
+            # In a task, so that a call waiting for the answer to our request resumes first.
             self.spawn(self._forwards.accept(ask))
 
     def _on_request_ask(self, ask: AskRequest) -> None:
@@ -268,7 +272,7 @@ class Connection(BaseConnection):
     # --- sessions ---
 
     def open_session(self) -> Channel:
-        """Ask for a session's channel."""
+        """Ask the server for a session's channel."""
         return self.open_channel("session")
 
     def process(
@@ -283,13 +287,13 @@ class Connection(BaseConnection):
     ) -> Opening[Process]:
         """Start a command, a subsystem, or with neither a shell: await it, or use ``async with``.
 
-        :param env: environment variables; servers take those that they allow, and say nothing.
+        :param env: environment variables; servers silently ignore those they do not allow.
         :param term: the terminal's type; None for no terminal.
         :param size: the terminal's columns and rows.
         :param modes: the terminal's encoded modes (RFC 4254 section 8).
         :raises ChannelOpenFailed: the server opens no session.
-        :raises RequestFailed: it refused the terminal or the command.
-        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        :raises RequestFailed: the server refused the terminal or the command.
+        :raises ConnectionLost: or another error: what ended the connection.
         """
         agent = self.forwards_agent
         start = Start(command, subsystem, dict(env or {}), term, size, modes, agent)
@@ -311,10 +315,10 @@ class Connection(BaseConnection):
     ) -> Opening[SFTPClient]:
         """Open an SFTP session: await it, or use ``async with``.
 
-        :param command: a server to start, in place of the subsystem.
+        :param command: an SFTP server to start, in place of the subsystem.
         :raises ChannelOpenFailed: the server opens no session.
-        :raises RequestFailed: it has no such subsystem.
-        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        :raises RequestFailed: the server has no such subsystem.
+        :raises ConnectionLost: or another error: what ended the connection.
         """
         from nacre.client.sftp import open_sftp
 
@@ -365,19 +369,19 @@ class Connection(BaseConnection):
     ) -> Completed[Any]:
         """Run a command to its end, or the user's shell on ``input``, and return its output.
 
-        Input and both outputs move at once, however big. A cancelled call closes the command's
-        channel, and the connection stays as usable as before.
+        Input and both outputs are transferred at the same time, however large. A cancelled call
+        closes the command's channel; the connection stays usable.
 
-        :param input: what it reads, then EOF; text is encoded with ``encoding``.
+        :param input: the command's standard input, then EOF; text is encoded with ``encoding``.
         :param timeout: seconds for all of it.
         :param check: raise unless its exit status is 0.
-        :param encoding: of the output; what does not decode shows as U+FFFD. None keeps bytes.
-        :param max_output: bytes of both outputs together that are kept.
-        :param env: as for :meth:`process`; likewise ``term`` and ``size``.
-        :raises DeadlineExceeded: ``timeout`` passed; holds the output until then.
-        :raises OutputTooLarge: it printed more than ``max_output``.
-        :raises ProcessFailed: with ``check``.
-        :raises RequestFailed: and others, as :meth:`process` does.
+        :param encoding: of the output; undecodable bytes become U+FFFD. None returns bytes.
+        :param max_output: bytes to keep, of both outputs together.
+        :param env: as for :meth:`process`, and so are ``term`` and ``size``.
+        :raises DeadlineExceeded: ``timeout`` passed; holds the output up to then.
+        :raises OutputTooLarge: the command printed more than ``max_output``.
+        :raises ProcessFailed: with ``check``, the command failed.
+        :raises RequestFailed: or another error of :meth:`process`.
         """
         if isinstance(input, str):
             input = input.encode(encoding or "utf-8")
@@ -399,24 +403,24 @@ class Connection(BaseConnection):
     def open_connection(self, host: str, port: int) -> Opening[Tunnel]:
         """Have the server connect to ``host``: await it, or use ``async with``.
 
-        :param host: a name or an address, as the server understands it.
-        :raises ChannelOpenFailed: the server does not allow it, or nobody answers there.
-        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        :param host: a name or an address, which the server looks up.
+        :raises ChannelOpenFailed: the server does not allow it, or could not connect.
+        :raises ConnectionLost: or another error: what ended the connection.
         """
         return Opening(lambda: self._forwarding.open_connection(host, port))
 
     def forward_local(
         self, host: str, port: int, *, listen_host: str = "localhost", listen_port: int = 0
     ) -> Opening[Listener]:
-        """Listen here, and have the server connect to ``host`` for each who comes (``ssh -L``).
+        """Listen here, and have the server connect to ``host`` for each connection (``ssh -L``).
 
         Await it, or use ``async with``. A connection that the server refuses is closed, and logged
         as a warning.
 
-        :param listen_host: where to listen: an address of this host, "" for every one.
-        :param listen_port: 0 lets the system choose; ``Listener.port`` tells.
+        :param listen_host: where to listen: an address of this host, or "" for all of them.
+        :param listen_port: 0 lets the system choose; see ``Listener.port``.
         :raises OSError: the address can't be used.
-        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        :raises ConnectionLost: or another error: what ended the connection.
         """
         listen = listen_host, listen_port
         return Opening(lambda: self._forwarding.local((host, port), listen))
@@ -424,16 +428,16 @@ class Connection(BaseConnection):
     def forward_remote(
         self, host: str, port: int, *, listen_host: str = "localhost", listen_port: int = 0
     ) -> Opening[Listener]:
-        """Have the server listen, and connect to ``host`` for each who comes there (``ssh -R``).
+        """Have the server listen, and connect to ``host`` for each connection (``ssh -R``).
 
         Await it, or use ``async with``.
 
         :param listen_host: where the server listens: "localhost", "" for every address, or one of
             the server's; it may not allow all of them.
-        :param listen_port: 0 lets the server choose; ``Listener.port`` tells. SSH-1 takes a port
-            that is named, before the session begins.
+        :param listen_port: 0 lets the server choose; see ``Listener.port``. SSH-1 needs a number
+            here, and the call must come before the session begins.
         :raises RequestFailed: the server does not listen there.
-        :raises ConnectionLost: the connection has ended; other errors that ended it likewise.
+        :raises ConnectionLost: or another error: what ended the connection.
         """
         listen = listen_host, listen_port
         return Opening(lambda: self._forwarding.remote((host, port), listen))
@@ -443,7 +447,7 @@ class Connection(BaseConnection):
     ) -> Opening[Listener]:
         """Listen here as a SOCKS proxy (4, 4a, 5) that connects from the server (``ssh -D``).
 
-        The proxy lets in everybody who reaches it. Parameters and errors are those of
+        The proxy serves every program that can connect to it. Parameters and errors are those of
         :meth:`forward_local`.
         """
         return Opening(lambda: self._forwarding.dynamic((listen_host, listen_port)))
@@ -451,8 +455,8 @@ class Connection(BaseConnection):
     def forward_agent(self, path: str | os.PathLike[str] | None = None) -> None:
         """Let sessions that start from now on use an agent of this host (``ssh -A``).
 
-        Who has the rights of root on the server can then use the agent's keys while the connection
-        lasts, though not read them.
+        Anyone with the rights of root on the server can then use the agent's keys while the
+        connection lasts, though not read them.
 
         :param path: the agent's socket; by default what ``SSH_AUTH_SOCK`` names.
         :raises ConfigurationError: there is no agent.
@@ -463,17 +467,6 @@ class Connection(BaseConnection):
     def forwards_agent(self) -> bool:
         """Whether sessions may use an agent of this host."""
         return self._forwards is not None and self._forwards.lends_agent
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def _denied(error: NacreError) -> Answer:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nacre.aio.channel import Channel
 from nacre.aio.stream import Allowance, Collector, Reader, Writer
-from nacre.aio.waiting import Later
+from nacre.aio.waiting import ClosesAtOnce, Later
 from nacre.errors import (
     DeadlineExceeded,
     OutputTooLarge,
@@ -18,6 +17,7 @@ from nacre.errors import (
     RequestFailed,
     StreamClosed,
 )
+from nacre.protocol.engine import MAIN, STDERR
 from nacre.protocol.requests import (
     Break,
     Env,
@@ -41,7 +41,7 @@ _logger = logging.getLogger("nacre.client")
 Output = TypeVar("Output", str, bytes)
 
 NO_MODES = b"\x00"
-"""Encoded terminal modes that say nothing: TTY_OP_END alone (RFC 4254 section 8)."""
+"""Encoded terminal modes without any mode: TTY_OP_END alone (RFC 4254 section 8)."""
 
 
 @value
@@ -49,10 +49,10 @@ class Completed(Generic[Output]):
     """How a command ended, and what it printed.
 
     :ivar command: what was run, or None for a shell.
-    :ivar exit_status: its exit status, or None when a signal ended it or the server said nothing.
+    :ivar exit_status: its exit status, or None if a signal ended it or none was reported.
     :ivar exit_signal: the signal that ended it, without ``SIG``, or None.
-    :ivar stdout: text, or bytes with ``encoding=None``.
-    :ivar stderr: likewise.
+    :ivar stdout: its standard output: text, or bytes with ``encoding=None``.
+    :ivar stderr: its standard error, in the same form.
     """
 
     command: str | bytes | None
@@ -64,12 +64,12 @@ class Completed(Generic[Output]):
 
 @value
 class Start:
-    """What to run, and with what around it.
+    """What to start in a session: a command, a subsystem or, with neither, a shell.
 
     :ivar term: the terminal's type, such as ``xterm-256color``; None for no terminal.
     :ivar size: its columns and rows.
     :ivar modes: its encoded modes (RFC 4254 section 8).
-    :ivar agent: let it use our agent.
+    :ivar agent: whether it may use our agent.
     """
 
     command: str | bytes | None
@@ -99,14 +99,13 @@ class Start:
         return "a shell" if self.command is None else f"the command {safe(self.command, 80)!r}"
 
 
-class Process:
+class Process(ClosesAtOnce):
     """A running command, shell or subsystem. ``async with`` closes it at the end.
 
-    :ivar stdin: what it reads; ``write_eof`` ends it and keeps the other streams open.
-    :ivar stdout: what it prints. With a terminal, this is all it prints.
-    :ivar stderr: what it prints on standard error.
-    :ivar exit_status: its exit status, or None: it runs, a signal ended it, or the server did not
-        say.
+    :ivar stdin: its standard input; ``write_eof`` ends it and keeps the other streams open.
+    :ivar stdout: its standard output. With a terminal, this has its standard error too.
+    :ivar stderr: its standard error.
+    :ivar exit_status: its exit status, or None: it runs, a signal ended it, or none was reported.
     :ivar exit_signal: the signal that ended it, without ``SIG``, or None.
     """
 
@@ -118,14 +117,16 @@ class Process:
         self.stderr = Reader(channel)
         self._channel = channel
         self._start = start
-        channel.sinks = {0: self.stdout, 1: self.stderr}
+        channel.sinks = {MAIN: self.stdout, STDERR: self.stderr}
         channel.on_request = self._accept_request
         channel.on_change = self._end_stdin_when_finished
 
     async def begin(self, *, no_input: bool = False) -> None:
-        """Ask for everything at once, but for a terminal: no command runs where it was refused.
+        """Send all requests at once, except that the answer for a terminal is waited for.
 
-        :param no_input: say with the request that nothing follows.
+        A command that wants a terminal must not run without one.
+
+        :param no_input: send EOF together with the request.
         """
         channel, start = self._channel, self._start
         await channel.wait_opened()
@@ -158,11 +159,12 @@ class Process:
         self._channel.changed.wake()
 
     def _end_stdin_when_finished(self) -> None:
-        if self._finished:
+        if self.finished:
             self._channel.stop_writing()
 
     @property
-    def _finished(self) -> bool:
+    def finished(self) -> bool:
+        """Whether the process has ended and sends no more output."""
         channel = self._channel
         exited = self.exit_status is not None or self.exit_signal is not None
         return channel.closed or channel.closing or (exited and channel.eof_received)
@@ -170,13 +172,13 @@ class Process:
     async def wait(self) -> int | None:
         """Return the exit status when the process has ended and sends no more output.
 
-        Output that nobody reads keeps a process that prints much from ending: read it, or use
-        :meth:`Connection.run`.
+        A process that prints more than the window holds does not end until its output is read:
+        read it, or use :meth:`Connection.run`.
 
-        :returns: None when a signal ended it (see ``exit_signal``), or nothing was reported.
+        :returns: None if a signal ended it (see ``exit_signal``), or no status was reported.
         :raises ConnectionLost: the connection ended before.
         """
-        while not self._finished:
+        while not self.finished:
             await self._channel.changed.wait()
         if self.exit_status is None and self.exit_signal is None:
             self._channel.check()
@@ -187,13 +189,13 @@ class Process:
         self._channel.request(Signal(name.removeprefix("SIG")))
 
     def resize(self, columns: int, rows: int, width: int = 0, height: int = 0) -> None:
-        """Say that the terminal has a new size, in characters and in pixels."""
+        """Report the terminal's new size, in characters and in pixels."""
         self._channel.request(WindowChange(columns, rows, width, height))
 
     async def send_break(self, milliseconds: int = 0) -> None:
         """Send a BREAK (RFC 4335).
 
-        :raises RequestFailed: the server does none.
+        :raises RequestFailed: the server did not perform it.
         """
         token = self._channel.request(Break(milliseconds), want_reply=True)
         if not await self._channel.granted(token):
@@ -209,20 +211,9 @@ class Process:
         while not self._channel.closed:
             await self._channel.changed.wait()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._channel.close()
-
 
 async def start_process(channel: Channel, start: Start) -> Process:
-    """Start something in a session's channel; a caller that is cancelled leaves nothing open."""
+    """Start a process in a session's channel; a cancelled call leaves no channel open."""
     process = Process(channel, start)
     try:
         await process.begin()
@@ -234,11 +225,13 @@ async def start_process(channel: Channel, start: Start) -> Process:
 
 @value
 class Run:
-    """How to run something to its end.
+    """How to run a process to its end.
 
-    :ivar input: what it reads.
-    :ivar max_output: bytes of output, standard error included, that are kept at most.
-    :ivar encoding: of its output; None keeps bytes.
+    :ivar input: its standard input.
+    :ivar timeout: seconds for all of it, or None.
+    :ivar check: whether to raise unless its exit status is 0.
+    :ivar max_output: bytes of output to keep, standard error included.
+    :ivar encoding: of its output; None returns bytes.
     """
 
     input: bytes
@@ -248,20 +241,20 @@ class Run:
     encoding: str | None
 
     def text(self, output: bytes) -> Any:
-        """Return output as the caller wants it; what does not decode shows as U+FFFD."""
+        """Return output in the form the caller asked for; undecodable bytes become U+FFFD."""
         return output if self.encoding is None else output.decode(self.encoding, "replace")
 
 
 async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any]:
-    """Run something to its end, and close its channel whatever happens.
+    """Run a process to its end; its channel is closed even after an error.
 
-    Its output is kept as it comes in, whatever becomes of its input, so neither waits for the
+    Its output is kept as it is received, independently of its input, so neither waits for the
     other.
     """
     process = Process(channel, start)
     allowance = Allowance(run.max_output)
     stdout, stderr = Collector(channel, allowance), Collector(channel, allowance)
-    channel.sinks = {0: stdout, 1: stderr}
+    channel.sinks = {MAIN: stdout, STDERR: stderr}
     deadline = asyncio.timeout(run.timeout)
     try:
         async with deadline:
@@ -270,7 +263,7 @@ async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any
                 with contextlib.suppress(StreamClosed):
                     await process.stdin.write(run.input)
                 process.stdin.write_eof()
-            while not allowance.exceeded and not process._finished:
+            while not allowance.exceeded and not process.finished:
                 await channel.changed.wait()
             if not allowance.exceeded:
                 await process.wait()
@@ -288,7 +281,7 @@ async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any
     if allowance.exceeded:
         raise OutputTooLarge(
             f"{start.description} printed more than {run.max_output} bytes and was stopped; "
-            "raise max_output, or read its streams as they come with process()"
+            "raise max_output, or read its streams piece by piece with process()"
         )
     completed = Completed(
         start.command,
@@ -306,12 +299,12 @@ def _failed(start: Start, completed: Completed[Any]) -> ProcessFailed:
     if completed.exit_signal is not None:
         how = f"was ended by signal {completed.exit_signal}"
     elif completed.exit_status is None:
-        how = "ended, and the server did not say how"
+        how = "ended, and the server did not report how"
     else:
         how = f"failed with exit status {completed.exit_status}"
-    said = safe(completed.stderr[-400:].strip())
+    printed = safe(completed.stderr[-400:].strip())
     return ProcessFailed(
-        f"{start.description} {how}" + (f": {said}" if said else ""),
+        f"{start.description} {how}" + (f": {printed}" if printed else ""),
         exit_status=completed.exit_status,
         exit_signal=completed.exit_signal,
         stdout=completed.stdout,

@@ -1,4 +1,8 @@
-"""Forwarded ports and agents, as the client has them (RFC 4254 section 7)."""
+"""The client's side of forwarding: ports, SOCKS and an agent (RFC 4254 section 7).
+
+The order of reading: :class:`Forwards`, which has a method for each kind and answers the channels
+that the server opens; then what it returns, :class:`Listener` and :class:`Tunnel`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,12 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nacre.aio.channel import Channel
 from nacre.aio.dial import dial
 from nacre.aio.stream import Reader, Writer
-from nacre.aio.waiting import Later
+from nacre.aio.waiting import Closes, ClosesAtOnce, Later
 from nacre.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -24,6 +27,7 @@ from nacre.errors import (
     RequestFailed,
 )
 from nacre.protocol.asks import AskOpen, OpenRefused
+from nacre.protocol.engine import MAIN
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
@@ -46,14 +50,14 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("nacre.client")
 
 _NEGOTIATION = 30.0
-"""Seconds a program has to tell the SOCKS proxy where it wants to go."""
+"""Seconds that a program has to send the SOCKS proxy its request."""
 
 Endpoint: TypeAlias = tuple[str, int]
 """A host and a port."""
 
 
 class RemotePort:
-    """A port of the server's, until it is cancelled or the connection ends.
+    """A port on which the server listens, until it is cancelled or the connection ends.
 
     :param cancel: cancels it.
     """
@@ -71,24 +75,24 @@ class RemotePort:
 
     @property
     def closed(self) -> bool:
-        """Whether nobody listens any more."""
+        """Whether the server no longer listens."""
         return self._task.done()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Start the request that cancels it."""
         self._closing.set()
 
     async def wait_closed(self) -> None:
-        """Return when nobody listens any more."""
+        """Return when the server no longer listens."""
         await asyncio.wait({self._task})
 
 
-class Listener:
+class Listener(Closes):
     """A forwarded port. ``async with`` closes it at the end.
 
-    Connections that came through it go on until they end, or the SSH connection does.
+    Its connections stay open until they end, or the SSH connection does.
 
-    :ivar host: where it listens, as it was asked for.
+    :ivar host: where it listens, as it was requested.
     :ivar port: its port, which the system may have chosen.
     """
 
@@ -99,45 +103,34 @@ class Listener:
 
     @property
     def closed(self) -> bool:
-        """Whether nobody listens any more."""
+        """Whether it no longer listens."""
         return self._listening.closed
 
     def close(self) -> Later[None]:
-        """Listen no more. It acts at once; await it for the end."""
+        """Stop listening. It acts at once; await the result to wait for the end."""
         self._listening.close()
         return Later(self.wait_closed)
 
     async def wait_closed(self) -> None:
-        """Return when nobody listens any more."""
+        """Return when it no longer listens."""
         await self._listening.wait_closed()
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-
-class Tunnel:
+class Tunnel(ClosesAtOnce):
     """A connection that the server made for us. ``async with`` closes it at the end.
 
-    :ivar reader: what comes from there.
-    :ivar writer: what goes there; ``write_eof`` ends it and keeps the other direction open.
+    :ivar reader: reads from its other end.
+    :ivar writer: writes to it; ``write_eof`` ends this direction and keeps the other one open.
     """
 
     def __init__(self, channel: Channel) -> None:
         self.reader = Reader(channel)
         self.writer = Writer(channel)
         self._channel = channel
-        channel.sinks = {0: self.reader}
+        channel.sinks = {MAIN: self.reader}
 
     def close(self) -> Later[None]:
-        """Close the connection. It acts at once; await it for the end."""
+        """Close the connection. It acts at once; await the result to wait for the end."""
         self._channel.close()
         return Later(self.wait_closed)
 
@@ -146,27 +139,16 @@ class Tunnel:
         while not self._channel.closed:
             await self._channel.changed.wait()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._channel.close()
-
 
 class Forwards:
-    """What one connection forwards."""
+    """The ports and the agent that one connection forwards."""
 
     def __init__(self, connection: BaseConnection) -> None:
         self._connection = connection
         self._remote: dict[Endpoint, Endpoint] = {}
         self._agent: str | None = None
 
-    # --- connections that we ask the server for ---
+    # --- channels that we open ---
 
     def _open(self, host: str, port: int, originator: Any) -> Channel:
         source = originator if isinstance(originator, tuple) else ("127.0.0.1", 0)
@@ -199,7 +181,7 @@ class Forwards:
         return Listener(listen[0], sockets[0].getsockname()[1], listening)
 
     async def _take(self, place: Endpoint | None, sock: socket.socket, originator: Any) -> None:
-        """Carry a connection to ``place``, or to where the program says that made it."""
+        """Carry an accepted connection to ``place``; if that is None, the program names it."""
         negotiation = Negotiation(sock) if place is None else None
         carried = False
         try:
@@ -212,7 +194,7 @@ class Forwards:
             await carry(self._connection, channel, sock, opened)
             carried = True
         except (NacreError, SOCKSError, OSError) as error:
-            self._tell(place or "a SOCKS client's destination", error)
+            self._warn(place or "a SOCKS client's destination", error)
             if negotiation is not None and isinstance(error, NacreError):
                 with suppress(OSError):
                     await negotiation.fail(error)
@@ -220,12 +202,12 @@ class Forwards:
             if not carried:
                 sock.close()
 
-    def _tell(self, place: Endpoint | str, error: Exception) -> None:
+    def _warn(self, place: Endpoint | str, error: Exception) -> None:
         where = place if isinstance(place, str) else f"{place[0]} port {place[1]}"
         if not self._connection.ended:
             _logger.warning("forwarding to %s failed: %s", safe(where), error)
 
-    # --- connections that the server offers ---
+    # --- channels that the server opens ---
 
     async def remote(self, place: Endpoint, listen: Endpoint) -> Listener:
         """See :meth:`Connection.forward_remote`."""
@@ -263,7 +245,7 @@ class Forwards:
         return self._agent is not None
 
     async def accept(self, ask: AskOpen) -> None:
-        """Take a channel that the server opens, when it belongs to something we asked for."""
+        """Accept a channel that the server opens, if it belongs to a request of ours."""
         connection = self._connection
         if (place := self._place(ask)) is None:
             connection.answer(ask.ask_id, OpenRefused())
@@ -273,30 +255,30 @@ class Forwards:
         except NacreError as error:
             refusal = OpenRefused(OpenFailure.CONNECT_FAILED, str(error))
             connection.answer(ask.ask_id, refusal)
-            self._tell(place, error)
+            self._warn(place, error)
             return
         await grant(connection, ask, sock)
 
     def _place(self, ask: AskOpen) -> Endpoint | str | None:
-        """Return where a channel goes; some servers name other addresses than we asked for."""
+        """Return where a channel leads; some servers name another address than we requested."""
         if ask.channel_type == AGENT_CHANNEL:
             return self._agent
         if ask.channel_type != FORWARDED:
             return None
         try:
-            came = TCPIPChannel.decode(ask.data)
+            opened = TCPIPChannel.decode(ask.data)
         except MalformedMessage:
             return None
-        if (place := self._remote.get((came.host, came.port))) is not None:
+        if (place := self._remote.get((opened.host, opened.port))) is not None:
             return place
-        places = [place for (_, port), place in self._remote.items() if port == came.port]
+        places = [place for (_, port), place in self._remote.items() if port == opened.port]
         return places[0] if len(places) == 1 else None
 
 
 async def _connect(place: Endpoint | str) -> socket.socket:
     """Connect to a host and port, or to a Unix socket.
 
-    :raises ConnectFailed: nobody answers there.
+    :raises ConnectFailed: no connection could be made.
     """
     if not isinstance(place, str):
         return await dial(*place, wanted="anything")

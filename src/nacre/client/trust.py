@@ -1,4 +1,4 @@
-"""Is this the host we want? Answers out of ``known_hosts`` files, which it also adds to."""
+"""Checks of host keys: against ``known_hosts`` files, to which new keys are added."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WORST_FIRST = (Verdict.REVOKED, Verdict.TRUSTED, Verdict.CHANGED, Verdict.UNKNO
 
 @value
 class Location:
-    """A line of a file, as ``file:line``."""
+    """A line of a file, shown as ``file:line``."""
 
     path: Path
     entry: KnownHost
@@ -50,12 +50,12 @@ class Location:
 
 @value
 class NewHost:
-    """A key that nothing vouches for, for a human to look at.
+    """An unknown key, for a human to decide on.
 
     :ivar name: the host as ``known_hosts`` writes it, made safe to print.
     :ivar address: the address we are connected to.
-    :ivar key: the key the host showed, its signature verified.
-    :ivar other_types: where the host is known by keys of other types.
+    :ivar key: the host's key; its signature was verified.
+    :ivar other_types: the lines with keys of other types for the host.
     """
 
     name: str
@@ -68,36 +68,37 @@ Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
 
 
 def family(key_type: str) -> str:
-    """Return a key type as humans know it, such as ``ED25519``."""
+    """Return the usual name of a key type, such as ``ED25519``."""
     short = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA", "rsa1": "RSA1"}
     return short.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
 
 
 class AnyHostKey:
-    """Trusts every key: whoever is in the way reads all that is said, passwords too."""
+    """Trusts every key: anyone on the network path can read everything, passwords too."""
 
     def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
-        """Leave the order as it is."""
+        """Return ``offered`` unchanged."""
         return offered
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
-        """Say yes."""
+        """Trust the key."""
 
 
 class KnownHostsFile:
-    """Trusts the keys that ``known_hosts`` files name.
+    """Trusts the keys in ``known_hosts`` files.
 
     :param paths: the user's files; new keys go into the first. ``~`` is the home directory.
     :param global_paths: files that are only read.
-    :param strict: what becomes of an unknown key. ``yes`` refuses it; ``accept-new`` takes it and
-        keeps it; ``ask`` does so when ``confirm`` says yes; ``no`` takes it, and a changed one too.
-    :param hashed: hide the names of hosts that are added.
+    :param strict: what to do with an unknown key. ``yes`` refuses it; ``accept-new`` accepts and
+        adds it; ``ask`` does so if ``confirm`` returns True; ``no`` accepts it, and a changed key
+        too.
+    :param hashed: hash the names of hosts that are added.
     :param alias: the name to look for in place of the host's; it has no port.
     :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
-    :param notice: gets what a human should hear, a line or more of text.
-    :param alarm: gets what a human must hear: a changed key that ``strict="no"`` lets pass. Without
-        it, ``notice`` gets that too.
-    :ivar mismatch: the error that ``strict="no"`` let pass. Nobody should give this host a secret.
+    :param notice: gets text for the human, of one or more lines.
+    :param alarm: gets the warning of a changed key that ``strict="no"`` accepts; by default
+        ``notice`` gets it.
+    :ivar mismatch: the error that ``strict="no"`` passed over. No secret may be sent to this host.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class KnownHostsFile:
         self.mismatch: HostKeyError | None = None
 
     def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
-        """Return ``offered`` with those first that fit keys the host is known by."""
+        """Return ``offered``, with the algorithms of the host's known keys first."""
         host, port = self._name(host, port)
         known: set[str] = set()
         for path in self._all:
@@ -133,10 +134,10 @@ class KnownHostsFile:
         return tuple(sorted(offered, key=lambda name: name not in known))
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
-        """Return when ``key`` is trusted as that of ``host``.
+        """Return if ``key`` is trusted for ``host``.
 
-        :raises HostKeyUnknown: nothing vouches for it.
-        :raises HostKeyChanged: the host is known by another key of this type.
+        :raises HostKeyUnknown: no line has it, and it was not accepted.
+        :raises HostKeyChanged: a line has another key of this type for the host.
         :raises HostKeyRevoked: a line marks it as revoked.
         """
         host, port = self._name(host, port)
@@ -145,7 +146,7 @@ class KnownHostsFile:
         if verdict is Verdict.REVOKED:
             raise HostKeyRevoked(
                 f"the {family(key.type)} host key of {name} ({key.fingerprint()}) is marked as "
-                f"revoked in {places[0]}: whoever has it may pose as the host; don't connect"
+                f"revoked in {places[0]}: anyone who has it can impersonate the host; don't connect"
             )
         if verdict is Verdict.CHANGED:
             self._changed(name, places, key)
@@ -164,7 +165,7 @@ class KnownHostsFile:
         except FileNotFoundError:
             return KnownHosts()
         except OSError as error:
-            # A list that can't be read may hold a revocation: going on would be a guess.
+            # A file that can't be read may revoke the key, so it can't be ignored.
             raise ConfigurationError(f"can't read {path}: {error.strerror}") from error
         return self._cache[path][1]
 
@@ -235,7 +236,7 @@ def _places(found: Iterable[tuple[Path, tuple[KnownHost, ...]]]) -> list[Locatio
 
 
 def _append(path: Path, line: str, host: str, port: int, key: PublicKey) -> None:
-    """Add a line under a lock, unless another process has added the key meanwhile."""
+    """Add a line under a lock, unless another process has added the key in the meantime."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with open(descriptor, "r+b", buffering=0) as file:

@@ -1,11 +1,14 @@
-"""The keys a user can log in with: in files, in an agent, in hand."""
+"""The keys a user can log in with: in hand, in files, in an agent.
+
+Start at :class:`KeySources`, which finds them; each one is a :class:`UserKey`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -18,7 +21,7 @@ SSH1_FILE = "~/.ssh/identity"
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
 
 _SLOW = {"ssh-rsa", "rsa1"}
-"""Types of keys that take milliseconds to sign; others take less than to ask a thread."""
+"""Types of keys that take milliseconds to sign; others take less than a call in a thread."""
 
 Unlock: TypeAlias = Callable[[str, int], Awaitable[str | None]]
 """Gets a key file's name and how many passphrases were wrong; returns one more, or None."""
@@ -28,7 +31,7 @@ class UserKey(Protocol):
     """A key to offer; its private half may be elsewhere, or still encrypted.
 
     :ivar source: where it is from, for humans.
-    :ivar at_hand: it signs without asking anybody for anything.
+    :ivar at_hand: whether it signs without a passphrase and without an agent.
     """
 
     public: PublicKey
@@ -38,7 +41,7 @@ class UserKey(Protocol):
     async def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return a signature in its wire form.
 
-        :raises UnusableKey: the private half can't be had.
+        :raises UnusableKey: the private half is not available.
         """
 
 
@@ -92,15 +95,99 @@ class LockedFile:
         return await asyncio.to_thread(self._key.sign, data, algorithm)
 
 
+class KeySources:
+    """Finds a user's keys: those in hand, those in files, those of an agent.
+
+    :param held: private keys in hand.
+    :param files: key files by name; None means the default ones, where they exist.
+    :param agent: the agent to ask, or None.
+    :param identities_only: leave out keys of the agent that no file names.
+    :param unlock: called for the passphrase of an encrypted file.
+    :param notice: gets text for the human, and ``debug`` details.
+    """
+
+    def __init__(
+        self,
+        held: Sequence[PrivateKey],
+        files: Sequence[str | os.PathLike[str]] | None,
+        agent: Agent | None,
+        *,
+        identities_only: bool,
+        unlock: Unlock,
+        notice: Callable[[str], None],
+        debug: Callable[[str], None],
+    ) -> None:
+        self._held = tuple(held)
+        self._files = files
+        self._agent = agent
+        self._identities_only = identities_only
+        self._unlock = unlock
+        self._notice = notice
+        self._debug = debug
+
+    async def gather(self, *, ssh1: bool) -> tuple[list[UserKey], list[UserKey]]:
+        """Return the keys the user named, and the others, each in the order to offer them.
+
+        :param ssh1: return RSA1 keys of the agent, and the default file of SSH-1.
+        """
+        agent = await self._agent_keys(ssh1=ssh1)
+        named: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
+        unnamed: dict[PublicKey, UserKey] = {}
+        files = await self._file_keys(ssh1=ssh1)
+        for public, key in files.items():
+            known = agent.pop(public, None) or key
+            if known is not None:
+                (named if self._files is not None else unnamed).setdefault(public, known)
+        if not self._identities_only:
+            unnamed = agent | unnamed
+        others = [key for public, key in unnamed.items() if public not in named]
+        return list(named.values()), others
+
+    async def _agent_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey]:
+        if self._agent is None:
+            return {}
+        try:
+            found = await (self._agent.rsa1_keys() if ssh1 else self._agent.keys())
+        except UnusableKey as error:
+            self._debug(str(error))
+            return {}
+        return {key: AgentKey(self._agent, key, comment or "agent") for key, comment in found}
+
+    async def _file_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey | None]:
+        """Return the keys of the files, in order; None where only a public half is in a file."""
+        found: dict[PublicKey, UserKey | None] = {}
+        for path in self.paths(ssh1=ssh1):
+            try:
+                key = await open_file(path, self._unlock)
+            except UnusableKey as error:
+                self._notice(f"{path}: {error}" if str(path) not in str(error) else str(error))
+                continue
+            if isinstance(key, PublicKey):
+                found.setdefault(key, None)
+            elif key is not None:
+                found[key.public] = key
+            elif self._files is not None:
+                self._notice(
+                    f"Warning: Identity file {path} not accessible: No such file or directory."
+                )
+        return found
+
+    def paths(self, *, ssh1: bool) -> list[Path]:
+        """Return the key files to read."""
+        default = (SSH1_FILE,) if ssh1 else DEFAULT_FILES
+        names = default if self._files is None else self._files
+        return [Path(os.path.expanduser(name)) for name in names]
+
+
 async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
-    """Decrypt a key file with the passphrases that are given until one fits.
+    """Decrypt a key file, asking for passphrases until one fits.
 
     :raises PassphraseRequired: no further passphrase was given.
     """
     wrong = 0
     while (secret := await passphrase(source, wrong)) is not None:
         try:
-            # bcrypt takes a tenth of a second and more, by intent.
+            # bcrypt takes a tenth of a second or more, on purpose.
             return await asyncio.to_thread(load_private, text, secret)
         except PassphraseRequired:
             wrong += 1
@@ -108,17 +195,17 @@ async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
 
 
 async def open_file(path: Path, passphrase: Unlock) -> UserKey | PublicKey | None:
-    """Return the key of a file; only its public half where the private one is missing.
+    """Return the key of a file; only its public half if there is no private one.
 
-    None when there is no such file.
+    None if there is no such file.
 
-    :raises UnusableKey: others may read the file, or there is no key in it that can be had.
+    :raises UnusableKey: other users may read the file, or it has no usable key.
     """
     text, public_text = await asyncio.to_thread(_read, path)
     if text is None:
         return load_public(public_text)[0] if public_text is not None else None
     if not is_private(text):
-        # `-i key.pub` chooses the agent's key of that name, or the file beside it.
+        # `-i key.pub` selects the agent's key with this public half.
         return load_public(text)[0]
     try:
         return HeldKey(await asyncio.to_thread(load_private, text), str(path))
@@ -151,9 +238,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def check_private(path: Path) -> None:
-    """Check that nobody else can read a private key's file.
+    """Check that no other user can read a private key's file.
 
-    :raises UnusableKey: somebody can.
+    :raises UnusableKey: another user can.
     """
     status = path.stat()
     mode = stat.S_IMODE(status.st_mode)

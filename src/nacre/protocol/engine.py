@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from nacre.errors import DisconnectCode
 from nacre.protocol.asks import Answer
@@ -10,6 +10,12 @@ from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase, Role
 from nacre.protocol.requests import Request
 from nacre.wire.codec import Buffer
+
+MAIN: Final = 0
+"""The stream of a channel that CHANNEL_DATA carries: standard input and output."""
+
+STDERR: Final = 1
+"""The stream of CHANNEL_EXTENDED_DATA, for standard error (RFC 4254 section 5.2)."""
 
 
 class ConnectionLayer(Protocol):
@@ -22,7 +28,7 @@ class ConnectionLayer(Protocol):
     def open_channel(self, channel_type: str, data: bytes = b"") -> int:
         """Ask the peer for a channel; ``ChannelOpened`` or ``ChannelRefused`` follows."""
 
-    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+    def send_data(self, channel: int, data: Buffer, stream: int = MAIN) -> int:
         """Send as much of ``data`` as the window allows now, and return how many bytes that was.
 
         When that is less than all, ``Writable`` follows as soon as there is room.

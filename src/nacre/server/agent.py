@@ -10,9 +10,9 @@ import os
 import socket
 import tempfile
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from nacre.aio.waiting import ClosesAtOnce
 from nacre.protocol.tcpip import AGENT_CHANNEL
 from nacre.server.offer import offer
 from nacre.server.peer import ServerConnection
@@ -21,7 +21,7 @@ from nacre.tunnels.listeners import Listening
 _SOCKET = "agent"
 
 
-class AgentSocket:
+class AgentSocket(ClosesAtOnce):
     """A Unix socket that leads to the client's agent. ``async with`` removes it at the end.
 
     It lies in a directory of its own that only its owner, and root, can enter.
@@ -63,17 +63,6 @@ class AgentSocket:
         """Remove the socket; connections that were accepted stay open."""
         self._listening.close()
         self._remove()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 async def open_agent_socket(

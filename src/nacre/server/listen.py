@@ -6,12 +6,11 @@ import asyncio
 import random
 import socket
 from collections.abc import Coroutine, Sequence
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from nacre.aio.driver import Driver
 from nacre.aio.versions import PROTOCOLS, server_engines
-from nacre.aio.waiting import Gate, Later, Opening
+from nacre.aio.waiting import Closes, Gate, Later, Opening
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
@@ -26,7 +25,7 @@ BACKLOG = 1024
 """How many connections the system queues until they are accepted."""
 
 
-class Server:
+class Server(Closes):
     """A server that listens. ``async with`` closes it at the end.
 
     :ivar closing: whether it accepts no more connections and sessions.
@@ -202,17 +201,6 @@ class Server:
             await self._changed.wait()
         if self._deadline is not None:
             self._deadline.cancel()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def listen(

@@ -1,4 +1,4 @@
-"""Ports that are listened on for forwarding, and what becomes of who comes."""
+"""Listening sockets of a connection: bound, accepted from, and closed with it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
 
 BACKLOG = 128
-"""Connections the system keeps for us until we take them."""
+"""Connections that the system queues until they are accepted."""
 
 _PAUSE = 1.0
-"""Seconds without new connections when the system has no room for one."""
+"""Seconds before accepting again after an error, such as too many open files."""
 
 _LOOPBACK = ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_INET6, ("::1", 0)))
 _EVERYWHERE = ((socket.AF_INET, ("0.0.0.0", 0)), (socket.AF_INET6, ("::", 0)))
@@ -28,13 +28,14 @@ _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _TRIES = 16
 
 Take: TypeAlias = Callable[[socket.socket, Any], Coroutine[Any, Any, None]]
-"""What becomes of a connection: gets its socket, which it closes, and the address of who came."""
+"""Serves an accepted connection: gets its socket, which it closes, and the peer's address."""
 
 
 class Listening:
-    """Takes connections until it is closed, or the SSH connection ends.
+    """Accepts connections until it is closed, or the SSH connection ends.
 
     :param sockets: bound and listening; they are closed at the end.
+    :param take: serves each accepted connection, in a task of the SSH connection.
     """
 
     def __init__(
@@ -70,11 +71,11 @@ class Listening:
 
     @property
     def closed(self) -> bool:
-        """Whether nobody listens any more."""
+        """Whether all sockets are closed."""
         return not self._left
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening; accepted connections are still served."""
         for task in self._tasks:
             task.cancel()
 
@@ -85,13 +86,13 @@ class Listening:
 
 
 async def bind(host: str, port: int, lookups: Executor | None = None) -> list[socket.socket]:
-    """Listen on a port of this host.
+    """Return sockets that listen on a port of this host.
 
-    :param host: "localhost" is the loopback of both families, "" every address.
-    :param port: 0 lets the system choose: the same one for every address.
+    :param host: "localhost" means the loopback addresses of both families, "" every address.
+    :param port: 0 lets the system choose one port for all addresses.
     :param lookups: where names are looked up.
     :raises ConnectFailed: the name has no address.
-    :raises OSError: an address is in use, not allowed, or none of this host's.
+    :raises OSError: an address is in use, not permitted, or not of this host.
     """
     if host == "localhost":
         addresses: Sequence[Address] = _LOOPBACK
@@ -103,14 +104,14 @@ async def bind(host: str, port: int, lookups: Executor | None = None) -> list[so
         try:
             return _bind_all(addresses, port)
         except OSError as error:
-            # The port the system chose for the first address may be taken on the next.
+            # The port the system chose for the first address may be in use on the next.
             if port or error.errno != errno.EADDRINUSE:
                 raise
     return _bind_all(addresses, port)
 
 
 def _bind_all(addresses: Iterable[Address], port: int) -> list[socket.socket]:
-    """Bind every address that there is here, or none."""
+    """Bind all addresses that this host has; after an error, none."""
     found: list[socket.socket] = []
     missing: OSError | None = None
     try:

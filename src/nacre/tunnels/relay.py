@@ -1,4 +1,4 @@
-"""A socket on one side, a channel on the other: what comes from one goes to the other."""
+"""A relay carries bytes between a socket and a channel, in both directions."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from nacre.aio.stream import Writer
 from nacre.errors import NacreError
 from nacre.limits import KIB
 from nacre.protocol.asks import AskOpen, Granted
+from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
 
 READ = 256 * KIB
-"""Bytes one read of a socket takes: what a relay may have to hold while the peer takes none."""
+"""Bytes per read of a socket: a relay may have to hold as many while the peer takes none."""
 
 _RESET = pack("ii", 1, 0)
 
@@ -30,13 +31,13 @@ _RESET = pack("ii", 1, 0)
 class Relay(asyncio.BufferedProtocol):
     """Carries bytes between a socket's transport and a channel; a task runs only while it waits.
 
-    What the socket gives goes from the loop's buffer to the sealer. When the peer's window or the
-    connection's socket takes no more, nothing is read until it does. What the channel gives is
-    credited when the socket has taken it.
+    Data from the socket goes from the loop's buffer to the sealer. While the peer's window or the
+    connection's socket takes no more, the socket is not read. The window is adjusted for data from
+    the channel when the socket has taken it.
 
-    Each side's end of data is passed on alone. When both have ended, or one side is gone, the other
-    is closed; where the connection broke off, the socket is reset, so that nothing cut off looks
-    whole.
+    The end of data is passed on for each direction alone. When both have ended, or one side is
+    gone, the other side is closed. If the connection was lost, the socket is reset, so that
+    truncated data does not look whole.
     """
 
     def __init__(self, connection: BaseConnection, channel: Channel) -> None:
@@ -51,17 +52,17 @@ class Relay(asyncio.BufferedProtocol):
         self._full = False
         self._socket_ended = False
         self._channel_ended = False
-        channel.sinks = {0: self}
+        channel.sinks = {MAIN: self}
 
     async def attach(self, sock: socket.socket) -> None:
-        """Begin with ``sock``, which belongs to the relay from now on. The channel is open.
+        """Start with ``sock``, which the relay owns from now on. The channel must be open.
 
-        :raises OSError: it can't be used.
+        :raises OSError: the socket can't be used.
         """
         no_delay(sock)
         await self._connection.loop.connect_accepted_socket(lambda: self, sock)
 
-    # --- what the socket does ---
+    # --- called by the socket's transport ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -81,13 +82,13 @@ class Relay(asyncio.BufferedProtocol):
         if channel.takes_no_data:
             return
         view = self._buffer.view[:nbytes]
-        taken = channel.send(view, 0)
+        taken = channel.send(view, MAIN)
         if taken < nbytes or channel.congested:
             transport.pause_reading()
             self._connection.spawn(self._catch_up(bytes(view[taken:])))
 
     async def _catch_up(self, rest: bytes) -> None:
-        """Send what was not taken, and read again when the connection's socket takes more."""
+        """Send what was not taken, then read the socket again."""
         with suppress(NacreError):
             await self._writer.write(rest)
         if self._transport is not None:
@@ -114,10 +115,10 @@ class Relay(asyncio.BufferedProtocol):
             self._gone.set_result(None)
         self._channel.close()
 
-    # --- what the channel does ---
+    # --- called by the channel ---
 
     def feed(self, data: Buffer) -> None:
-        """Give the socket data from the peer."""
+        """Write data from the peer to the socket."""
         if self._transport is not None:
             self._transport.write(data)
         elif not self._gone.done():
@@ -131,7 +132,7 @@ class Relay(asyncio.BufferedProtocol):
         self._consumed = 0
 
     def end(self, error: NacreError | None = None) -> None:
-        """No more data will come, or the channel is closed."""
+        """Note the end of the peer's data, or of the channel."""
         cut_off = error is not None and not self._channel_ended
         self._channel_ended = True
         if self._transport is None:
@@ -150,7 +151,7 @@ class Relay(asyncio.BufferedProtocol):
             self._transport.write_eof()
 
     def _close(self) -> None:
-        """Close the socket as soon as it has taken everything."""
+        """Close the socket once it has taken everything."""
         transport, connection = self._transport, self._connection
         if transport is None or transport.is_closing():
             return
@@ -163,7 +164,7 @@ class Relay(asyncio.BufferedProtocol):
             connection.spawn(self._outlive(transport))
 
     async def _outlive(self, transport: asyncio.Transport) -> None:
-        """Let a slow reader have the rest, but not after the end of the connection."""
+        """Wait until a slow reader has taken the rest, or the connection ends."""
         try:
             await self._gone
         finally:
@@ -176,12 +177,14 @@ async def carry(
     sock: socket.socket,
     opened: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Join a socket to a channel as soon as it opens; the socket then belongs to the relay.
+    """Relay a socket and a channel once the channel is open; the relay then owns the socket.
 
-    :param opened: awaited when the channel is open, before anything is carried.
-    :raises ChannelOpenFailed: the peer refused the channel; the socket is still the caller's.
+    After an error the socket is still the caller's.
+
+    :param opened: awaited when the channel is open, before any data is carried.
+    :raises ChannelOpenFailed: the peer refused the channel.
     :raises OSError: the socket can't be used.
-    :raises ConnectionLost: the connection ended before; other errors that ended it likewise.
+    :raises ConnectionLost: or another error: what ended the connection before.
     """
     relay = Relay(connection, channel)
     try:
@@ -195,8 +198,8 @@ async def carry(
 
 
 async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
-    """Grant the peer a channel, and join it to a socket that is connected."""
-    channel = Channel(connection.engine, connection.driver, ask.channel, {0})
+    """Grant the peer a channel, and relay it to a connected socket, which is closed on failure."""
+    channel = Channel(connection.engine, connection.driver, ask.channel, {MAIN})
     connection.add_channel(channel)
     carried = False
     try:
@@ -204,7 +207,7 @@ async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -
         await carry(connection, channel, sock)
         carried = True
     except (NacreError, OSError):
-        pass  # both ends know: the channel is closed
+        pass  # the channel is closed, which both ends see
     finally:
         if not carried:
             sock.close()

@@ -1,4 +1,4 @@
-"""SOCKS 4, 4a and 5 as far as a proxy for TCP connections needs them (RFC 1928)."""
+"""The server's side of SOCKS 4, 4a and 5 (RFC 1928), for TCP connections only."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _REASONS: dict[int, int] = {
     OpenFailure.ADMINISTRATIVELY_PROHIBITED: 2,
     OpenFailure.CONNECT_FAILED: 5,
 }
-"""Replies of SOCKS 5 by the reason that the other side gave; all others are 1 (section 6)."""
+"""The reply of SOCKS 5 for a channel's failure code; it is 1 for all others (section 6)."""
 
 
 class SOCKSError(Exception):
-    """What came is no request that this proxy serves."""
+    """The client's bytes are no request that this proxy serves."""
 
 
 class Negotiation:
-    """One client's request, read from its socket without an byte of what follows it."""
+    """One client's request, read from its socket without a byte of what follows it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -37,9 +37,9 @@ class Negotiation:
         self._version = 0
 
     async def request(self) -> tuple[str, int]:
-        """Return host and port that the client wants.
+        """Return the host and port that the client wants to connect to.
 
-        :raises SOCKSError: it speaks something else, or wants something else.
+        :raises SOCKSError: it uses another protocol, or requests something else than CONNECT.
         :raises OSError: the socket failed.
         """
         (self._version,) = await self._read(1)
@@ -53,14 +53,14 @@ class Negotiation:
         data = b""
         while len(data) < size:
             if not (more := await self._loop.sock_recv(self._sock, size - len(data))):
-                raise SOCKSError("the client hung up before its request was whole")
+                raise SOCKSError("the client closed the connection within its request")
             data += more
         return data
 
     async def _request4(self) -> tuple[str, int]:
         command, port, address = unpack(">BH4s", await self._read(7))
-        await self._read_text()  # the client's user, which nobody checks
-        # 4a: an address 0.0.0.x that can't be says that a name follows.
+        await self._read_text()  # the client's user name, which is not checked
+        # SOCKS 4a: an invalid address 0.0.0.x announces that a name follows.
         name = await self._read_text() if address[:3] == bytes(3) and address[3] else b""
         if command != _CONNECT:
             await self._reply(b"\x00\x5b" + _NOWHERE)
@@ -99,11 +99,11 @@ class Negotiation:
         return host, port
 
     async def succeed(self) -> None:
-        """Say that the connection is there."""
+        """Reply that the connection is established."""
         await self._reply((b"\x00\x5a" if self._version == 4 else b"\x05\x00\x00\x01") + _NOWHERE)
 
     async def fail(self, error: NacreError) -> None:
-        """Say that it is not, and why."""
+        """Reply that the connection failed, and why."""
         if self._version == 4:
             await self._reply(b"\x00\x5b" + _NOWHERE)
         elif self._version == 5:

@@ -77,4 +77,4 @@ def test_paths_with_tokens_and_home(monkeypatch, tmp_path):
         trust = _Trust(target, config, log)
         identities = _identities(target, config, config.algorithms(), trust, log)
     assert [str(path) for path in trust._user] == [f"{tmp_path}/k_h", f"{tmp_path}/k_22"]
-    assert [str(path) for path in identities._paths(ssh1=False)] == [f"{tmp_path}/u_key"]
+    assert [str(path) for path in identities._sources.paths(ssh1=False)] == [f"{tmp_path}/u_key"]

@@ -8,9 +8,9 @@ import errno
 import io
 import os
 from collections import deque
-from types import TracebackType
 from typing import Any, Self
 
+from nacre.aio.waiting import Closes
 from nacre.errors import NacreError, SFTPError
 from nacre.limits import KIB, MIB
 from nacre.sftp.client.session import HEAD_ROOM, SFTPSession
@@ -27,7 +27,7 @@ _AHEAD = 8 * MIB
 """Bytes asked for before they are read, and written before that is confirmed, at most."""
 
 
-class SFTPFile:
+class SFTPFile(Closes):
     """A file in binary mode: buffered, seekable; reads ahead, and writes without waiting.
 
     A write that fails on the server raises in a later ``write``, in ``flush`` or in ``close``:
@@ -346,19 +346,8 @@ class SFTPFile:
         name = self.name
         return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-
-class SFTPTextFile:
+class SFTPTextFile(Closes):
     """A file in text mode: read from front to back, or written.
 
     :ivar buffer: the binary file under it.
@@ -440,14 +429,3 @@ class SFTPTextFile:
     def _take(self, n: int) -> str:
         taken, self._text = self._text[:n], self._text[n:]
         return taken
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()

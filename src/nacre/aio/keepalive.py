@@ -1,0 +1,92 @@
+"""Keepalive: probes for a peer that may be gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from nacre.aio.driver import Driver
+from nacre.errors import LocalProtocolError, PeerSilent
+
+
+class KeepaliveTimer:
+    """Probes a silent peer, and reports one that leaves the probes unanswered.
+
+    Whatever the peer sends is a sign of life, not only the answer to a probe.
+
+    :param driver: knows when bytes were received last.
+    :param interval: seconds of silence before each probe, or None for no probes.
+    :param count: how many probes may stay unanswered.
+    :param probe: sends one; the peer must answer it.
+    :param give_up: called with the error when ``count`` probes were not answered.
+    """
+
+    __slots__ = (
+        "_count",
+        "_driver",
+        "_give_up",
+        "_interval",
+        "_probe",
+        "_probed_at",
+        "_timer",
+        "_unanswered",
+    )
+
+    def __init__(
+        self,
+        driver: Driver,
+        interval: float | None,
+        count: int,
+        probe: Callable[[], object],
+        give_up: Callable[[PeerSilent], None],
+    ) -> None:
+        self._driver = driver
+        self._interval = interval
+        self._count = count
+        self._probe = probe
+        self._give_up = give_up
+        self._probed_at = 0.0
+        self._unanswered = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def disable(self) -> None:
+        """Send no probes, also after :meth:`start`."""
+        self._interval = None
+
+    def start(self) -> None:
+        """Probe the peer whenever it is silent, from now on."""
+        if self._interval:
+            self._schedule(self._driver.received_at + self._interval)
+
+    def stop(self) -> None:
+        """Send no more probes."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _schedule(self, due: float) -> None:
+        self._timer = self._driver.loop.call_at(due, self._check)
+
+    def _check(self) -> None:
+        assert self._interval is not None
+        now, received_at = self._driver.loop.time(), self._driver.received_at
+        if received_at > self._probed_at:
+            self._unanswered = 0
+        due = received_at + self._interval
+        if due <= now:
+            if self._unanswered >= self._count:
+                self._give_up(self._silent(now - received_at))
+                return
+            self._unanswered += 1
+            self._probed_at = now
+            # The engine refuses it if too many are unanswered; an answer to any of them will do.
+            with contextlib.suppress(LocalProtocolError):
+                self._probe()
+            due = now + self._interval
+        self._schedule(due)
+
+    def _silent(self, seconds: float) -> PeerSilent:
+        return PeerSilent(
+            f"the peer has been silent for {seconds:.3g} seconds and left {self._unanswered} "
+            "keepalives unanswered: it is gone, or the network is"
+        )

@@ -1,0 +1,1 @@
+from party_fixtures import nothing_left  # noqa: F401

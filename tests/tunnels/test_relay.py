@@ -1,0 +1,272 @@
+"""A relay between a real socket and a channel on a driver that notes its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from fake_driver import FakeConnection, FakeDriver
+from nacre.aio.channel import Channel
+from nacre.errors import ChannelOpenFailed, ConnectionLost
+from nacre.protocol.asks import AskOpen, Granted
+from nacre.protocol.engine import MAIN
+from nacre.protocol.events import (
+    ChannelClosed,
+    ChannelOpened,
+    ChannelRefused,
+    EofReceived,
+    RequestReceived,
+    Writable,
+)
+from nacre.protocol.requests import EndOfWrite
+from nacre.tunnels.relay import carry, grant
+from parties import until
+
+LARGE = bytes(range(256)) * (1 << 14)
+
+
+class Ends:
+    """A relay, with the program's end of its socket."""
+
+    def __init__(self) -> None:
+        self.program, self.near = socket.socketpair()
+        self.program.setblocking(False)
+        self.driver = FakeDriver()
+        self.connection = FakeConnection(self.driver)
+        self.channel = self.driver.channel()
+        self.connection.channels.append(self.channel)
+        self.loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        await carry(self.connection, self.channel, self.near)  # type: ignore[arg-type]
+
+    def from_peer(self, data: bytes) -> None:
+        self.channel.sinks[MAIN].feed(data)
+
+    async def send(self, data: bytes) -> None:
+        async with asyncio.timeout(10):
+            await self.loop.sock_sendall(self.program, data)
+
+    async def read(self, size: int) -> bytes:
+        data = b""
+        async with asyncio.timeout(10):
+            while len(data) < size and (more := await self.loop.sock_recv(self.program, 1 << 20)):
+                data += more
+        return data
+
+    async def ends(self) -> bool:
+        """Return whether the program gets EOF next."""
+        async with asyncio.timeout(10):
+            return await self.loop.sock_recv(self.program, 1) == b""
+
+    @property
+    def sent(self) -> bytes:
+        return bytes(self.driver.sent.get(MAIN, b""))
+
+    @property
+    def adjusted(self) -> int:
+        return sum(call[1] for call in self.driver.calls if call[0] == "adjust")
+
+
+@pytest.fixture
+async def ends() -> AsyncIterator[Ends]:
+    ends = Ends()
+    yield ends
+    ends.connection.end()
+    ends.program.close()
+    await until(lambda: not ends.connection.tasks)
+
+
+@pytest.fixture
+async def started(ends: Ends) -> Ends:
+    await ends.start()
+    return ends
+
+
+async def test_both_directions(started: Ends) -> None:
+    await started.send(b"to the peer")
+    await until(lambda: started.sent == b"to the peer")
+    started.from_peer(b"to the program")
+    assert await started.read(14) == b"to the program"
+    assert started.adjusted == 14
+
+
+async def test_a_full_window_stops_the_reading_until_it_has_room(started: Ends) -> None:
+    started.driver.window = 1000
+    sending = asyncio.create_task(started.send(LARGE))
+    await until(lambda: started.driver.window == 0)
+    await asyncio.sleep(0)
+    assert len(started.sent) == 1000
+    assert not sending.done()
+    started.driver.window = 1 << 30
+    started.channel.accept_writable(Writable(3))
+    await sending
+    await until(lambda: len(started.sent) == len(LARGE))
+    assert started.sent == LARGE
+
+
+async def test_a_congested_connection_stops_the_reading(started: Ends) -> None:
+    started.driver.congested = True
+    await started.send(b"early")
+    await until(lambda: started.connection.tasks)
+    await started.send(b" and late")
+    assert started.sent == b""
+    started.driver.congested = False
+    started.driver.drained.wake()
+    await until(lambda: started.sent == b"early and late")
+
+
+async def test_a_program_that_does_not_read_stops_the_window(started: Ends) -> None:
+    for _ in range(2):
+        started.from_peer(LARGE)
+    stopped = started.adjusted
+    assert stopped < 2 * len(LARGE)
+    started.from_peer(b"more")
+    assert started.adjusted == stopped
+    assert await started.read(2 * len(LARGE) + 4) == LARGE + LARGE + b"more"
+    await until(lambda: started.adjusted == 2 * len(LARGE) + 4)
+
+
+async def test_the_programs_eof_is_passed_on_alone(started: Ends) -> None:
+    await started.send(b"all")
+    started.program.shutdown(socket.SHUT_WR)
+    await until(lambda: ("eof",) in started.driver.calls)
+    assert started.sent == b"all"
+    started.from_peer(b"answer")
+    assert await started.read(6) == b"answer"
+    assert ("close",) not in started.driver.calls
+
+
+async def test_the_peers_eof_is_passed_on_alone(started: Ends) -> None:
+    started.from_peer(b"all")
+    started.channel.accept_eof(EofReceived(3))
+    assert await started.read(3) == b"all"
+    assert await started.ends()
+    await started.send(b"answer")
+    await until(lambda: started.sent == b"answer")
+    assert ("close",) not in started.driver.calls
+
+
+@pytest.mark.parametrize("first", ["program", "peer"])
+async def test_the_channel_is_closed_when_both_have_ended(started: Ends, first: str) -> None:
+    if first == "peer":
+        started.channel.accept_eof(EofReceived(3))
+    started.program.shutdown(socket.SHUT_WR)
+    await until(lambda: ("eof",) in started.driver.calls)
+    if first == "program":
+        started.channel.accept_eof(EofReceived(3))
+    await until(lambda: ("close",) in started.driver.calls)
+    assert await started.ends()
+
+
+async def test_a_peer_that_closes_ends_the_program(started: Ends) -> None:
+    started.from_peer(b"last")
+    started.channel.accept_closed(ChannelClosed(3))
+    assert await started.read(4) == b"last"
+    assert await started.ends()
+
+
+async def test_a_peer_that_reads_no_more_gets_no_more(started: Ends) -> None:
+    started.channel.accept_request(RequestReceived(3, EndOfWrite()))
+    await started.send(b"lost")
+    started.from_peer(b"still")
+    assert await started.read(5) == b"still"
+    assert started.sent == b""
+
+
+async def test_a_program_that_is_gone_closes_the_channel(started: Ends) -> None:
+    started.program.close()
+    await until(lambda: ("eof",) in started.driver.calls)
+    started.from_peer(b"what it can't get")
+    await until(lambda: ("close",) in started.driver.calls)
+
+
+async def test_a_lost_connection_resets_the_socket() -> None:
+    """TCP alone has a reset: a program must not take what was cut off for whole."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        program = socket.create_connection(server.getsockname())
+        near, _ = server.accept()
+    driver = FakeDriver()
+    connection = FakeConnection(driver)
+    connection.channels.append(driver.channel())
+    await carry(connection, connection.channels[0], near)  # type: ignore[arg-type]
+    connection.end(ConnectionLost("gone"))
+    program.setblocking(False)
+    with program, pytest.raises(ConnectionResetError):
+        async with asyncio.timeout(10):
+            await asyncio.get_running_loop().sock_recv(program, 1)
+
+
+async def test_data_before_the_socket_is_attached_is_kept(ends: Ends) -> None:
+    ends.channel.opened = False
+
+    async def opened() -> None:
+        ends.from_peer(b"early")
+        ends.channel.accept_eof(EofReceived(3))
+
+    carrying = asyncio.create_task(
+        carry(ends.connection, ends.channel, ends.near, opened)  # type: ignore[arg-type]
+    )
+    await asyncio.sleep(0)
+    ends.channel.accept_opened(ChannelOpened(3))
+    await asyncio.wait_for(carrying, 5)
+    assert await ends.read(5) == b"early"
+    assert await ends.ends()
+
+
+async def test_a_refused_channel_leaves_the_socket_to_the_caller(ends: Ends) -> None:
+    ends.channel.opened = False
+    carrying = asyncio.create_task(ends.start())
+    await asyncio.sleep(0)
+    ends.channel.accept_refused(ChannelRefused(3, 2, "refused"))
+    with pytest.raises(ChannelOpenFailed):
+        await asyncio.wait_for(carrying, 5)
+    ends.near.sendall(b"still open")
+    assert await ends.read(10) == b"still open"
+    ends.near.close()
+
+
+async def test_a_cancelled_opening_closes_the_channel(ends: Ends) -> None:
+    ends.channel.opened = False
+    carrying = asyncio.create_task(ends.start())
+    await asyncio.sleep(0)
+    carrying.cancel()
+    await asyncio.wait({carrying})
+    assert ends.driver.calls == [("close",)]
+    ends.near.close()
+
+
+def asked() -> AskOpen:
+    ask = AskOpen(channel=3, channel_type="x", data=b"")
+    ask.ask_id = 7
+    return ask
+
+
+class Quick(FakeConnection):
+    """Its peer's channel is open as soon as it is granted."""
+
+    def add_channel(self, channel: Channel) -> None:
+        super().add_channel(channel)
+        channel.accept_opened(ChannelOpened(channel.number))
+
+
+async def test_a_granted_channel_is_relayed(ends: Ends) -> None:
+    ends.connection = Quick(ends.driver)
+    await grant(ends.connection, asked(), ends.near)  # type: ignore[arg-type]
+    assert [type(answer) for answer in ends.connection.answers] == [Granted]
+    (ends.channel,) = ends.connection.channels
+    ends.from_peer(b"hello")
+    assert await ends.read(5) == b"hello"
+
+
+async def test_a_grant_that_fails_closes_the_socket(ends: Ends) -> None:
+    granting = asyncio.create_task(
+        grant(ends.connection, asked(), ends.near)  # type: ignore[arg-type]
+    )
+    await asyncio.sleep(0)
+    ends.connection.end()
+    await asyncio.wait_for(granting, 5)
+    assert await ends.ends()
