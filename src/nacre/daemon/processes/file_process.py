@@ -1,7 +1,8 @@
 """SFTP and scp over standard input and output: the process of a session that is another account's.
 
-It starts with the server's rights and gives them up before it looks at any file, so that the
-account need not be able to read this program. What it needs to know is in its environment.
+It starts with the server's rights and gives them up before it opens any of the user's files. The
+account may not be able to read this program, so every module that a session needs is imported
+before that: see :func:`main`. The environment holds what to serve.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import nacre
@@ -65,15 +67,21 @@ class FileRoot:
         """Return the filesystem.
 
         :raises OSError: the directory can't be opened.
-        :raises ConfigurationError: the URL can't.
+        :raises ConfigurationError: fsspec can't use the URL.
         """
-        if self.root is None:
-            return SystemFilesystem(self.home)
-        if "://" not in self.root:
-            return LocalFilesystem(self.root, user=self.user, read_only=self.read_only)
-        from nacre.sftp.filesystems.fsspec import open_root
+        return self.opener()()
 
-        return open_root(self.root, user=self.user, read_only=self.read_only)
+    def opener(self) -> Callable[[], Filesystem]:
+        """Return a function that does what :meth:`open` does, and imports nothing any more."""
+        if self.root is None:
+            return partial(SystemFilesystem, self.home)
+        options = {"user": self.user, "read_only": self.read_only}
+        if "://" not in self.root:
+            return partial(LocalFilesystem, self.root, **options)
+        from nacre.sftp.filesystems.fsspec import load_storage, open_root
+
+        load_storage(self.root)
+        return partial(open_root, self.root, **options)
 
 
 def environment(
@@ -106,25 +114,25 @@ def command_line(files: FileRoot) -> list[str]:
 
 
 def main() -> None:
-    """Serve what the environment says."""
-    told = json.loads(os.environ.pop(VARIABLE))
-    files = FileRoot(**told["files"])
-    if files.root is not None and "://" in files.root:
-        pass
-    if told["command"] is not None:
-        pass
-    _take_rights(*told["rights"])
+    """Serve what the environment describes, with the rights that it names.
+
+    Nothing may be imported after :func:`_take_rights`: what is imported on demand is taken here.
+    """
+    given = json.loads(os.environ.pop(VARIABLE))
+    files = FileRoot(**given["files"])
+    open_files = files.opener()
+    command = given["command"]
+    serve_session = serve if command is None else _scp(os.fsencode(command))
+    _take_rights(*given["rights"])
     for number in (0, 1):
         with suppress(OSError):
             fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
     try:
-        filesystem = files.open()
+        filesystem = open_files()
     except (OSError, NacreError) as error:
         sys.stderr.write(f"nacre: {files.root or files.home}: {error}\n")
         raise SystemExit(1) from None
-    if told["command"] is None:
-        raise SystemExit(serve(filesystem))
-    raise SystemExit(_serve_scp(filesystem, os.fsencode(told["command"])))
+    raise SystemExit(serve_session(filesystem))
 
 
 def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
@@ -236,19 +244,25 @@ class _PipeLine:
         _write(1, data)
 
 
-def _serve_scp(filesystem: Filesystem, line: bytes) -> int:
+def _scp(line: bytes) -> Callable[[Filesystem], int]:
+    """Return a function that carries out an scp command line, and imports nothing any more.
+
+    It serves until the client is done, and returns the exit status.
+    """
     from nacre.scp.command import parse_scp
     from nacre.scp.server import serve_scp
-
-    command = parse_scp(line)
-    assert command is not None
 
     async def do(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
-    try:
-        return carried_out(serve_scp(_PipeLine(), do, filesystem, command))
-    except (NacreError, OSError):
-        return 1
-    finally:
-        filesystem.close()
+    def serve_session(filesystem: Filesystem) -> int:
+        command = parse_scp(line)
+        assert command is not None
+        try:
+            return carried_out(serve_scp(_PipeLine(), do, filesystem, command))
+        except (NacreError, OSError):
+            return 1
+        finally:
+            filesystem.close()
+
+    return serve_session

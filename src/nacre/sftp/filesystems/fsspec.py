@@ -48,6 +48,21 @@ def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesyste
     return FsspecFilesystem(storage, root, read_only=read_only)
 
 
+def load_storage(url: str) -> None:
+    """Import what :func:`open_root` needs for a URL, for every link of a chain (``::``).
+
+    For a process that can't import them any more when it opens the storage. A module that is
+    missing is reported by :func:`open_root`.
+    """
+    with suppress(ImportError, ValueError):
+        from fsspec import get_filesystem_class
+        from fsspec.core import url_to_fs
+
+        for link in url.split("::"):
+            get_filesystem_class(link.partition("://")[0])
+        url_to_fs("memory://")  # imports those modules of fsspec that its first call needs
+
+
 class FsspecFilesystem(Filesystem):
     """A prefix of a storage as ``/``.
 
