@@ -1,48 +1,54 @@
-"""Blocks of memory: who gets one again, and who must not."""
+"""Pools of blocks: what is used again, and what must not be."""
 
 from __future__ import annotations
 
 import pytest
 
-from nacre.wire import blocks as memory
-from nacre.wire.blocks import BLOCK, give_block, take_block
+from nacre.wire.blocks import BLOCK, SHARED_BLOCKS, Block, BlockPool
 
 
-@pytest.fixture(autouse=True)
-def spare(monkeypatch: pytest.MonkeyPatch) -> list[bytearray]:
-    blocks: list[bytearray] = []
-    monkeypatch.setattr(memory, "_spare", blocks)
-    return blocks
+@pytest.fixture
+def pool() -> BlockPool:
+    return BlockPool(1000, 4)
 
 
-def test_a_block_is_used_again_as_it_is() -> None:
-    block = take_block()
-    assert len(block) == BLOCK
+def test_a_block_is_used_again_with_what_is_in_it(pool: BlockPool) -> None:
+    block = pool.take()
+    assert len(block) == pool.size == 1000
     block[-1] = 0
     block[:5] = b"sent!"
-    give_block(block)
-    again = take_block()
+    pool.give(block)
+    again = pool.take()
     assert again is block
-    assert (len(again), again[:5]) == (BLOCK, b"sent!")
-    assert take_block() is not block
+    assert (len(again), again[:5]) == (1000, b"sent!")
+    assert pool.take() is not block
 
 
-def test_a_block_that_somebody_looks_at_is_not(spare: list[bytearray]) -> None:
-    block = take_block()
+def test_a_block_that_a_view_refers_to_is_not_used_again(pool: BlockPool) -> None:
+    block = pool.take()
     with memoryview(block)[10:20]:
-        give_block(block)
-    assert spare == []
-    give_block(block)
-    assert len(spare) == 1
+        pool.give(block)
+    assert len(block) == 1000
+    assert pool.take() is not block
+    pool.give(block)
+    assert pool.take() is block
 
 
-def test_other_memory_goes_its_own_way(spare: list[bytearray]) -> None:
-    for other in (None, b"bytes", bytearray(10), bytes(BLOCK), bytearray(BLOCK + 1)):
-        give_block(other)
-    assert spare == []
+def test_other_memory_does_not_enter_the_pool(pool: BlockPool) -> None:
+    for other in (None, b"bytes", bytearray(1000), bytes(1000), Block(1001), Block(999)):
+        pool.give(other)
+        assert pool.take() is not other
 
 
-def test_a_process_keeps_but_a_few(spare: list[bytearray]) -> None:
-    for block in [take_block() for _ in range(20)]:
-        give_block(block)
-    assert 0 < len(spare) <= 4
+def test_a_pool_keeps_no_more_than_its_bound(pool: BlockPool) -> None:
+    blocks = [pool.take() for _ in range(20)]
+    for block in blocks:
+        pool.give(block)
+    again = [pool.take() for _ in range(20)]
+    kept = [any(block is one for block in blocks) for one in again]
+    assert kept == [True] * 4 + [False] * 16
+
+
+def test_the_shared_pool_has_blocks_of_the_size_that_others_reckon_with() -> None:
+    assert SHARED_BLOCKS.size == BLOCK
+    assert len(SHARED_BLOCKS.take()) == BLOCK

@@ -15,7 +15,7 @@ from nacre.limits import KIB, MIB
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
-from nacre.wire.blocks import give_block
+from nacre.wire.blocks import SHARED_BLOCKS
 
 FLUSH = 256 * KIB
 """Sealed bytes that go to the transport at once, without waiting for the end of the turn."""
@@ -237,7 +237,7 @@ class Driver(asyncio.BufferedProtocol):
             # What the transport could not send it keeps a view of, or has copied.
             del output
             if size > BRIEF:
-                give_block(memory)
+                SHARED_BLOCKS.give(memory)
             brief = self._came <= BRIEF and size <= BRIEF
             self._asked_at = self.loop.time() if brief else 0.0
             self._came = 0

@@ -52,7 +52,7 @@ from nacre.sftp.server.calls import (
     write_row,
 )
 from nacre.sftp.server.threads import Threads
-from nacre.wire.blocks import give_block, take_block
+from nacre.wire.blocks import SHARED_BLOCKS, Block
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Service:
         self._starting = False
         self._alone: Call | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lent: dict[int, bytearray] = {}
+        self._lent = 0
         self._queue: deque[Buffer] = deque()
         self._unsent = 0
         self._sender: asyncio.Task[None] | None = None
@@ -432,19 +432,20 @@ class Service:
         size = sum([DATA_ROOM + call.request.length for call in row])  # type: ignore[attr-defined]
         if size <= _MODEST:
             return bytearray(size)
-        if len(self._lent) == BUFFERS:
+        if self._lent == BUFFERS:
             return None
-        buffer = take_block()
-        self._lent[id(buffer)] = buffer
-        return buffer
+        self._lent += 1
+        return SHARED_BLOCKS.take()
 
-    def _release(self, buffer: object) -> None:
-        """Let a block be used again, by whichever session; other memory goes its own way."""
-        give_block(self._lent.pop(id(buffer), None))
+    def _release(self, buffer: bytearray) -> None:
+        """Give a block back to the pool; other memory needs no care."""
+        if type(buffer) is Block:
+            self._lent -= 1
+            SHARED_BLOCKS.give(buffer)
 
     def _forget(self, piece: memoryview) -> None:
-        """Let the block be used again that was sent, or copied, if it was one."""
-        if id(block := piece.obj) in self._lent:
+        """Give back the block of a piece that was sent or copied, if it was one."""
+        if type(block := piece.obj) is Block:
             piece.release()
             self._release(block)
 
