@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from nacre.aio.maybe import settled
 from nacre.errors import RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.scp.command import ScpCommand
@@ -27,13 +28,8 @@ from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
-from nacre.sftp.server.calls import (
-    OpenedDirectory,
-    OpenedFile,
-    numbered,
-    pread,
-    settled,
-)
+from nacre.sftp.server.calls import numbered
+from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, pread
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
 
@@ -369,7 +365,7 @@ class _Sending:
                 while entries := await listing.read():
                     found += [entry.name for entry in entries if entry.name not in (".", "..")]
             finally:
-                await listing.end()
+                await listing.end(complete=True)
             return sorted(found)
 
         names: list[str] = await self._do(look())

@@ -6,10 +6,11 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nacre.aio.maybe import settled
 from nacre.scp.command import ScpCommand, parse_scp
 from nacre.scp.server import serve_scp
 from nacre.sftp.filesystems.base import Filesystem
-from nacre.sftp.server.calls import carried_out, settled
+from nacre.sftp.server.opened import carried_out
 from nacre.sftp.server.service import serve_sftp
 from nacre.sftp.server.threads import Threads
 
@@ -65,4 +66,4 @@ async def _serve_scp(session: Session, filesystem: Filesystem, command: ScpComma
         with suppress(OSError):
             await do(close())
         if threads is not None:
-            threads.end()
+            threads.close()

@@ -266,7 +266,7 @@ async def test_a_line_that_takes_little_at_a_time() -> None:
         whole = b"".join([await talk.result(number) for number in numbers])
         assert whole == files.data
         assert talk.down.credited > 0
-        assert not talk.service._lent
+        assert not talk.service._answers.lent
 
 
 async def test_a_failure_on_the_loop_is_the_clients_alone(

@@ -24,18 +24,9 @@ from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.protocol.messages import Read, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
-from nacre.sftp.server.calls import (
-    OpenedDirectory,
-    OpenedFile,
-    answer,
-    answer_row,
-    carried_out,
-    in_a_row,
-    numbered,
-    outcome_now,
-    read_row,
-    write_row,
-)
+from nacre.sftp.server.calls import answer, numbered, outcome_now
+from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
+from nacre.sftp.server.rows import answer_row, in_a_row, read_row, write_row
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
 
@@ -75,13 +66,13 @@ class FileRoot:
         """Return a function that does what :meth:`open` does, and imports nothing any more."""
         if self.root is None:
             return partial(SystemFilesystem, self.home)
-        options = {"user": self.user, "read_only": self.read_only}
-        if "://" not in self.root:
-            return partial(LocalFilesystem, self.root, **options)
+        root, user, read_only = self.root, self.user, self.read_only
+        if "://" not in root:
+            return partial(LocalFilesystem, root, user=user, read_only=read_only)
         from nacre.sftp.filesystems.fsspec import load_storage, open_root
 
-        load_storage(self.root)
-        return partial(open_root, self.root, **options)
+        load_storage(root)
+        return partial(open_root, root, user=user, read_only=read_only)
 
 
 def environment(
@@ -156,17 +147,11 @@ def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
         return 1
     finally:
         for opened in server.files:
-            with suppress(OSError):
-                carried_out(_end(opened))
+            if isinstance(opened, (OpenedFile, OpenedDirectory)):
+                with suppress(OSError):
+                    carried_out(opened.end(complete=False))
         filesystem.close()
     return 0
-
-
-async def _end(opened: object) -> None:
-    if isinstance(opened, OpenedFile):
-        await opened.end(complete=False)
-    elif isinstance(opened, OpenedDirectory):
-        await opened.end()
 
 
 class _Service:

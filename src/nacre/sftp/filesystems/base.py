@@ -18,20 +18,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterable, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import ClassVar
 
+from nacre.aio.maybe import Maybe
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import normalise
 from nacre.wire.codec import Buffer
-
-T = TypeVar("T")
-
-Maybe: TypeAlias = T | Awaitable[T]
-"""What a plain method returns, or a coroutine; the latter only where ``blocking`` is False."""
 
 WRITING = OpenFlag.WRITE | OpenFlag.APPEND | OpenFlag.CREAT | OpenFlag.TRUNC
 """The flags of OPEN that change something."""
@@ -83,6 +79,18 @@ class File:
 
     def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
         """Write all of ``buffers`` one after the other."""
+        raise unsupported()
+
+    def copy_from(self, source: File, start: int, length: int, offset: int) -> Maybe[int]:
+        """Copy bytes from another file of the filesystem to ``offset``, without reading them.
+
+        Implement it when the storage can copy by itself. Otherwise the server reads and writes.
+
+        :param start: where the bytes start in ``source``.
+        :param length: how many to copy at most.
+        :returns: how many were copied; 0 at the end of ``source``.
+        :raises OSError: with ``EOPNOTSUPP``, the server is to read and write these bytes instead.
+        """
         raise unsupported()
 
     def stat(self) -> Maybe[Attributes]:

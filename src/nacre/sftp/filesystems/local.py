@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from nacre.sftp.filesystems.base import WRITING, File, Filesystem
+from nacre.sftp.filesystems.base import WRITING, File, Filesystem, unsupported
 from nacre.sftp.filesystems.mounts import is_local
 from nacre.sftp.filesystems.walk import WalkedPlace, Walker, encoded, failure, pointing_at
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname
@@ -81,16 +81,17 @@ class LocalFile(File):
             offset += count
             left = _behind(left, count)
 
-    def copy_from(self, source: LocalFile, start: int, length: int, offset: int) -> int:
-        """Copy from another file, by the system where it can; return how many bytes."""
+    def copy_from(self, source: File, start: int, length: int, offset: int) -> int:
+        """See :meth:`nacre.File.copy_from`."""
+        # A subclass may change what is read or written: its own methods must see the bytes.
+        if type(self) is not LocalFile or type(source) is not LocalFile:
+            raise unsupported()
         try:
             return os.copy_file_range(source._number, self._number, length, start, offset)
         except OSError as error:
             if error.errno not in _CANNOT_COPY:
                 raise
-        data = os.pread(source._number, min(length, 1 << 20), start)
-        self.pwrite(data, offset)
-        return len(data)
+            raise unsupported() from None
 
     def stat(self) -> Attributes:
         """See :meth:`nacre.File.stat`."""
