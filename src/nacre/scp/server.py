@@ -37,11 +37,11 @@ T = TypeVar("T")
 
 _WRITE = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
 _MATCHES = 10_000
-"""Files that one pattern may stand for."""
+"""Files that one pattern may match."""
 
 
 class ScpLine(Protocol):
-    """The client."""
+    """What carries bytes from and to the client."""
 
     async def read(self, n: int = -1) -> bytes:
         """Return up to ``n`` bytes; b"" at the end."""
@@ -51,11 +51,11 @@ class ScpLine(Protocol):
 
 
 Do = Callable[[Coroutine[Any, Any, T]], Awaitable[T]]
-"""Does work on the filesystem where it may block."""
+"""Runs work on the filesystem where it may block: in a thread, or on the loop."""
 
 
 async def serve_scp(line: ScpLine, do: Do[Any], filesystem: Filesystem, command: ScpCommand) -> int:
-    """Do what ``command`` says; returns the exit status: 1 when a part of it failed.
+    """Carry out ``command``; returns the exit status: 1 if any part of it failed.
 
     :raises NacreError: the connection ended.
     """
@@ -65,7 +65,7 @@ async def serve_scp(line: ScpLine, do: Do[Any], filesystem: Filesystem, command:
 
 
 class _Receiving:
-    """Takes files from a client."""
+    """Receives files from a client: ``scp -t``."""
 
     def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
         self._line = line
@@ -154,7 +154,7 @@ class _Receiving:
         return self._start.path if self._start is not None else (self._target,)
 
     def _place(self, path: tuple[str, ...]) -> str:
-        """Return where a file goes: into the target, or in the target's place."""
+        """Return the path of a file: inside the target, or the target itself."""
         return join(self._target, "/".join(path if self._into else path[1:])).rstrip("/")
 
     async def _is_directory(self, path: str) -> bool:
@@ -224,7 +224,7 @@ class _Receiving:
 
 
 class _Sending:
-    """Sends files to a client."""
+    """Sends files to a client: ``scp -f``."""
 
     def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
         self._line = line
@@ -245,7 +245,7 @@ class _Sending:
         return 1 if self._failed else 0
 
     async def _until_ready(self) -> object:
-        """Send what there is and wait for the client's answer; return it, or None."""
+        """Send all output and wait for the client's answer; return it, or None."""
         answer: object = None
         while True:
             for piece in self._source.data_to_send():
@@ -344,7 +344,7 @@ class _Sending:
                         problem = "the file became shorter"
                 except OSError as error:
                     problem = os.strerror(numbered(error).errno or errno.EIO)
-            # The size was announced: what is missing is sent as zeros, and then named.
+            # The size was announced: missing bytes are sent as zeros, and the error after them.
             data = data if len(data) else bytes(min(left, BLOCK))
             offset += len(data)
             self._source.send_data(data)
@@ -372,7 +372,7 @@ class _Sending:
         return names
 
     async def _expand(self, pattern: str) -> list[str]:
-        """Return the files that a pattern stands for; without any, the pattern itself."""
+        """Return the paths that a pattern matches; if none, the pattern's own text."""
         pattern = _home(pattern)
         if not has_wildcards(pattern):
             return [literal(pattern)]
@@ -392,7 +392,7 @@ class _Sending:
 
 
 class _Over(Exception):
-    """The client wants no more."""
+    """The client ended the copy."""
 
 
 async def _set_of(file: File, mode: int, times: Times | None) -> None:
@@ -406,7 +406,7 @@ def _attributes(mode: int, times: Times | None) -> Attributes:
 
 
 def _home(path: str) -> str:
-    """Return a path where ``~`` in front is where relative paths start."""
+    """Return a path without ``~/``: relative paths start at the home directory."""
     return path[2:] or "." if path == "~" or path.startswith("~/") else path
 
 

@@ -1,4 +1,4 @@
-"""A session that is about files: SFTP, or a command that is scp."""
+"""Decides how a session with files is served: by SFTP, or by scp."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOT_FOUND = 127
-"""The exit status of a shell that does not find a command."""
+"""The exit status of a shell that can't find a command."""
 
 
 async def serve_files(session: Session, filesystem: Filesystem) -> int:
-    """Serve a session that is SFTP or scp; returns the exit status.
+    """Serve SFTP or scp to a session; returns the exit status.
 
-    ``filesystem`` is closed at the end.
+    ``filesystem`` is closed at the end, also when the command is not scp.
     """
     if session.subsystem is not None:
         return await serve_sftp(session, filesystem)
     command = None if session.command is None else parse_scp(session.command)
     if command is None:
-        await session.stderr.write(b"there are files here, for sftp and scp, and no commands\n")
+        await session.stderr.write(b"this server offers sftp and scp only\n")
         return NOT_FOUND
     return await _serve_scp(session, filesystem, command)
 
 
 class _SessionLine:
+    """Standard input and output of a session, for scp."""
+
     def __init__(self, session: Session) -> None:
         self._session = session
 

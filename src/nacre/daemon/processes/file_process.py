@@ -42,11 +42,11 @@ _UNSENT = 1 * MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRoot:
-    """What a session's files are.
+    """The files that a session may use.
 
-    :ivar root: a directory or a URL, which the session can't leave; None is the whole system.
-    :ivar home: where the paths of the whole system start.
-    :ivar user: the name of whom files belong to below ``root``.
+    :ivar root: a directory or a URL, which the session can't leave; None for the whole system.
+    :ivar home: where relative paths start, with the whole system.
+    :ivar user: the name shown as the owner of files below ``root``.
     """
 
     root: str | None
@@ -78,27 +78,27 @@ class FileRoot:
 def environment(
     files: FileRoot, command: bytes | None, rights: tuple[int, int, tuple[int, ...]]
 ) -> dict[str, str]:
-    """Return the variables that tell :func:`main` what to do.
+    """Return the environment variables for :func:`main`.
 
     :param command: an scp command; None for SFTP.
-    :param rights: whose to take: user, group, and all groups.
+    :param rights: the numbers of the user, the group, and all groups to take on.
     """
-    told = {
+    given = {
         "files": asdict(files),
         "command": None if command is None else os.fsdecode(command),
         "rights": rights,
     }
-    return {VARIABLE: json.dumps(told)}
+    return {VARIABLE: json.dumps(given)}
 
 
 def command_line(files: FileRoot) -> list[str]:
-    """Return the command that runs :func:`main` with nothing of the user's on its way.
+    """Return the command that runs :func:`main`, isolated from the user's files.
 
-    Isolated (``-I``): no variable, no working directory and no home of anybody's decides what is
-    imported, or whoever may upload a file could run it.
+    With ``-I``, no variable, working directory or home directory decides what is imported:
+    otherwise a user who may upload a file could have it executed.
     """
     here = os.path.dirname(os.path.dirname(os.path.abspath(nacre.__file__)))
-    # A local directory needs this package alone; storages need what is installed beside it.
+    # A local directory needs this package alone; a storage needs packages installed beside it.
     paths = [here, *sys.path[1:]] if files.root is not None and "://" in files.root else [here]
     code = f"import sys; sys.path += {paths!r}; from {__name__} import main; main()"
     return [sys.executable, "-I", "-S", "-c", code]
@@ -135,7 +135,7 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
 
 
 def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
-    """Serve SFTP over two descriptors until the client is done; returns the exit status."""
+    """Serve SFTP over two descriptors until the client ends it; returns the exit status."""
     server = SFTPServerProtocol()
     work = _Service(server, filesystem, target)
     try:
@@ -155,7 +155,7 @@ def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
 
 
 class _Service:
-    """Carries out calls one after the other, those that follow one another in a file at once."""
+    """Carries out calls in order; those that follow one another in a file become one call."""
 
     def __init__(self, server: SFTPServerProtocol, filesystem: Filesystem, target: int) -> None:
         self._server = server
@@ -164,7 +164,7 @@ class _Service:
         self._buffer = memoryview(bytearray(BLOCK))
 
     def run(self) -> None:
-        """Carry out all calls that are there."""
+        """Carry out all calls that were received."""
         server = self._server
         while True:
             calls: list[Call] = []
@@ -190,7 +190,7 @@ class _Service:
             if isinstance(first.request, Read):
                 size = carried_out(read_row(row, self._buffer))
                 answer_row(self._server, row, self._buffer, size)
-                self._flush()  # the buffer is needed again
+                self._flush()  # the buffer is needed for the next row
             else:
                 carried_out(write_row(row))
                 for call in row:
@@ -220,7 +220,7 @@ def _write(target: int, data: Buffer) -> None:
 
 
 class _PipeLine:
-    """The client, on standard input and output."""
+    """Standard input and output, for scp."""
 
     async def read(self, n: int = -1) -> bytes:
         return os.read(0, n)
