@@ -27,15 +27,22 @@ NOT_FOUND = 127
 async def serve_files(session: Session, filesystem: Filesystem) -> int:
     """Serve SFTP or scp to a session; returns the exit status.
 
-    ``filesystem`` is closed at the end, also when the command is not scp.
+    ``filesystem`` is closed at the end.
     """
     if session.subsystem is not None:
         return await serve_sftp(session, filesystem)
     command = None if session.command is None else parse_scp(session.command)
     if command is None:
-        await session.stderr.write(b"this server offers sftp and scp only\n")
+        try:
+            await session.stderr.write(b"this server offers sftp and scp only\n")
+        finally:
+            await _close(filesystem)
         return NOT_FOUND
     return await _serve_scp(session, filesystem, command)
+
+
+async def _close(filesystem: Filesystem) -> None:
+    await settled(filesystem.close())
 
 
 class _SessionLine:
@@ -59,13 +66,10 @@ async def _serve_scp(session: Session, filesystem: Filesystem, command: ScpComma
             return await work
         return await threads.run(lambda: carried_out(work))
 
-    async def close() -> None:
-        await settled(filesystem.close())
-
     try:
         return await serve_scp(_SessionLine(session), do, filesystem, command)
     finally:
         with suppress(OSError):
-            await do(close())
+            await do(_close(filesystem))
         if threads is not None:
             threads.close()
