@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Generator
 
+import pytest
+
 from nacre.aio.maybe import settled
 
 
@@ -33,13 +35,9 @@ async def test_plain_values_are_returned_and_awaitables_awaited() -> None:
 
 
 def test_a_plain_value_needs_no_event_loop() -> None:
-    work = settled([1])
-    try:
-        work.send(None)
-    except StopIteration as done:
-        assert done.value == [1]
-    else:
-        raise AssertionError("it waits")
+    with pytest.raises(StopIteration) as done:
+        settled([1]).send(None)
+    assert done.value.value == [1]
 
 
 def test_what_file_processes_start_with_loads_no_asyncio() -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nacre.aio.maybe import settled
-from nacre.scp.command import ScpCommand, parse_scp
+from nacre.scp.command import parse_scp
 from nacre.scp.server import serve_scp
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.server.opened import carried_out
@@ -32,13 +32,23 @@ async def serve_files(session: Session, filesystem: Filesystem) -> int:
     if session.subsystem is not None:
         return await serve_sftp(session, filesystem)
     command = None if session.command is None else parse_scp(session.command)
-    if command is None:
-        try:
-            await session.stderr.write(b"this server offers sftp and scp only\n")
-        finally:
-            await _close(filesystem)
+    threads = Threads(1) if filesystem.blocking else None
+
+    async def do(work: Coroutine[Any, Any, T]) -> T:
+        if threads is None:
+            return await work
+        return await threads.run(lambda: carried_out(work))
+
+    try:
+        if command is not None:
+            return await serve_scp(_SessionLine(session), do, filesystem, command)
+        await session.stderr.write(b"this server offers sftp and scp only\n")
         return NOT_FOUND
-    return await _serve_scp(session, filesystem, command)
+    finally:
+        with suppress(OSError):
+            await do(_close(filesystem))
+        if threads is not None:
+            threads.close()
 
 
 async def _close(filesystem: Filesystem) -> None:
@@ -56,20 +66,3 @@ class _SessionLine:
 
     async def write(self, data: Buffer) -> None:
         await self._session.stdout.write(data)
-
-
-async def _serve_scp(session: Session, filesystem: Filesystem, command: ScpCommand) -> int:
-    threads = Threads(1) if filesystem.blocking else None
-
-    async def do(work: Coroutine[Any, Any, T]) -> T:
-        if threads is None:
-            return await work
-        return await threads.run(lambda: carried_out(work))
-
-    try:
-        return await serve_scp(_SessionLine(session), do, filesystem, command)
-    finally:
-        with suppress(OSError):
-            await do(_close(filesystem))
-        if threads is not None:
-            threads.close()
