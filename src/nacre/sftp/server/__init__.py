@@ -1,4 +1,4 @@
-"""Serves SFTP over a channel: who may run, what a call does, how its answer is sent.
+"""Serves SFTP over a channel: which call may run, what it does, how it is answered.
 
 Start at service.py (a turn of a session), then lanes.py (which call may run), calls.py (what it
 does), answers.py (what is sent); threads.py is for filesystems that block.

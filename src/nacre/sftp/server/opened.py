@@ -134,7 +134,7 @@ class OpenedFile:
 
 
 def _wants_uploads(filesystem: Filesystem) -> bool:
-    """Tell whether ``upload_ended`` does anything; without it a stat is saved."""
+    """Return whether ``upload_ended`` does anything; without it a stat is saved."""
     method = getattr(filesystem.upload_ended, "__func__", None)
     return method is not Filesystem.upload_ended
 

@@ -15,9 +15,12 @@ from nacre.wire.blocks import BLOCK
 TOGETHER = 16
 """Calls of a lane that are carried out in one go, READs and WRITEs aside."""
 
-_SHORT = 256 * KIB
-_FEW = 16
-_LONG = (
+_QUICK_BYTES = 256 * KIB
+"""Bytes that are read or written from memory in less time than a thread takes to be woken."""
+
+_QUICK_CALLS = 16
+
+_SLOW_REQUESTS = (
     msg.ReadDir,
     ext.FSync,
     ext.CopyData,
@@ -65,21 +68,21 @@ def in_a_row(calls: Sequence[Call]) -> int:
 
 
 def are_quick(calls: Sequence[Call]) -> bool:
-    """Tell whether calls take less than a moment as a rule."""
+    """Return whether calls take less than a moment as a rule."""
     size = 0
     for call in calls:
         request = call.request
-        if isinstance(request, _LONG):
+        if isinstance(request, _SLOW_REQUESTS):
             return False
         if isinstance(request, msg.Read):
             size += request.length
         elif isinstance(request, msg.Write):
             size += 4 * len(request.data)  # all of it is written, where a READ may find less
-    return size <= _SHORT and len(calls) <= _FEW
+    return size <= _QUICK_BYTES and len(calls) <= _QUICK_CALLS
 
 
 def fills_buffer(call: Call) -> bool:
-    """Tell whether a call is a READ of a file that reads into buffers."""
+    """Return whether a call is a READ of a file that reads into buffers."""
     return isinstance(call.request, msg.Read) and call.files[0].file.vectors  # type: ignore[attr-defined]
 
 
