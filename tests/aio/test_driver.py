@@ -15,8 +15,7 @@ from nacre.protocol.asks import Answer, Granted
 from nacre.protocol.engine import MAIN, STDERR
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
-from nacre.wire import blocks as memory
-from nacre.wire.blocks import take_block
+from nacre.wire.blocks import SHARED_BLOCKS, Block
 from parties import until
 
 
@@ -260,12 +259,12 @@ class Keeping(Transport):
 async def test_the_memory_of_what_left_is_used_again(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spare: list[bytearray] = []
-    monkeypatch.setattr(memory, "_spare", spare)
+    spare: list[Block] = []
+    monkeypatch.setattr(SHARED_BLOCKS, "_spare", spare)
     engine = Engine()
     made = Driver(engine, Owner(), asyncio.get_running_loop())  # type: ignore[arg-type]
     made.connection_made(transport)  # type: ignore[arg-type]
-    block = engine.output = take_block()
+    block = engine.output = SHARED_BLOCKS.take()
     made.flush()
     assert len(transport.written[1]) >= len(block) - 5
     assert spare == ([] if isinstance(transport, Keeping) else [block])

@@ -45,7 +45,7 @@ from nacre.protocol.asks import Answer
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
-from nacre.wire.blocks import give_block
+from nacre.wire.blocks import SHARED_BLOCKS
 from nacre.wire.codec import Buffer
 
 FLUSH = 256 * KIB
@@ -275,7 +275,7 @@ class Driver(asyncio.BufferedProtocol):
             # The transport keeps a view of what it could not send, or has copied it.
             del output
             if size > BRIEF:
-                give_block(memory)
+                SHARED_BLOCKS.give(memory)
             exchange = self._exchange
             brief = exchange.received <= BRIEF and size <= BRIEF
             exchange.sent_at = self.loop.time() if brief else 0.0

@@ -113,7 +113,7 @@ class Engine(Protocol):
     def take_output(self) -> memoryview:
         """Return the bytes to send; the caller owns them.
 
-        When they were sent, :func:`~nacre.wire.blocks.give_block` may take their memory back.
+        When they were sent, :meth:`~nacre.wire.blocks.BlockPool.give` may take their memory back.
         """
 
     def disconnect(self, code: DisconnectCode, description: str) -> None:

@@ -1,4 +1,4 @@
-"""The command line by which a client asks a server for scp, read as a shell would read it."""
+"""The command line with which a client starts scp on a server, parsed as a shell would."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import Literal
 
 _SHELL = frozenset("|&;<>()$`\n#")
 _WILD = frozenset("*?[]{}\\~")
+_FLAGS = frozenset("tfrpdvq")
 
 
 @dataclass(frozen=True, slots=True)
 class ScpCommand:
     """``scp -t`` (``sink``, one path) or ``scp -f`` (``source``).
 
-    :ivar paths: glob patterns: what the client quoted for the shell has backslashes in front.
-    :ivar directory: the path of a sink must be a directory.
+    :ivar paths: glob patterns; characters that the client quoted for the shell are escaped.
+    :ivar recursive: ``-r``: directories are copied.
+    :ivar preserve: ``-p``: times and modes are kept.
+    :ivar directory: ``-d``: the path of a sink must be a directory.
     """
 
     role: Literal["sink", "source"]
@@ -25,33 +28,33 @@ class ScpCommand:
 
 
 def parse_scp(command: bytes) -> ScpCommand | None:
-    """Return what a command line asks for, or None when it is not plainly scp and nothing else."""
+    """Return the meaning of a command line; None unless it is scp and nothing else."""
     words = _words(command.decode("utf-8", "surrogateescape"))
     if words is None or words[:1] != ["scp"]:
         return None
-    letters = ""
+    flags: set[str] = set()
     paths = words[1:]
     while paths and paths[0].startswith("-") and len(paths[0]) > 1:
         word = paths.pop(0)
         if word == "--":
             break
-        letters += word[1:]
-    if set(letters) - set("tfrpdvq") or ("t" in letters) == ("f" in letters) or not paths:
+        flags |= set(word[1:])
+    if flags - _FLAGS or ("t" in flags) == ("f" in flags) or not paths:
         return None
-    sink = "t" in letters
+    sink = "t" in flags
     if sink and len(paths) != 1:
         return None
     return ScpCommand(
         "sink" if sink else "source",
         tuple(paths),
-        recursive="r" in letters,
-        preserve="p" in letters,
-        directory="d" in letters,
+        recursive="r" in flags,
+        preserve="p" in flags,
+        directory="d" in flags,
     )
 
 
 def _words(line: str) -> list[str] | None:
-    """Split a line as a shell does; None when it has more than words."""
+    """Split a line as a shell does; None if it is more than one simple command."""
     words: list[str] = []
     word: list[str] = []
     begun = False
@@ -66,10 +69,10 @@ def _words(line: str) -> list[str] | None:
             elif quote == '"' and character in "$`":
                 return None
             elif quote == '"' and character == "\\" and line[at : at + 1] in ("\\", '"', "$", "`"):
-                word.append(_itself(line[at]))
+                word.append(_quoted(line[at]))
                 at += 1
             else:
-                word.append(_itself(character))
+                word.append(_quoted(character))
         elif character in "'\"":
             quote, begun = character, True
         elif character in " \t":
@@ -81,7 +84,7 @@ def _words(line: str) -> list[str] | None:
         else:
             begun = True
             if character == "\\" and at < len(line):
-                character = _itself(line[at])
+                character = _quoted(line[at])
                 at += 1
             word.append(character)
     if quote:
@@ -91,5 +94,6 @@ def _words(line: str) -> list[str] | None:
     return words
 
 
-def _itself(character: str) -> str:
+def _quoted(character: str) -> str:
+    """Return a quoted character as a pattern that matches it alone."""
     return "\\" + character if character in _WILD else character

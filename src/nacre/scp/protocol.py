@@ -1,12 +1,12 @@
-"""The legacy scp protocol, both roles: BSD's ``rcp`` over a channel, as OpenSSH speaks it.
+"""The legacy scp protocol, both roles: BSD's ``rcp`` over a channel, as in OpenSSH.
 
-The source sends records, each a line, and the sink answers each by one byte: 0 is yes, 1 with a
-line of text is a warning, 2 with a line is the end. ``C`` is a file, its bytes and a 0 follow;
-``D`` and ``E`` are around a directory's content; ``T`` in front of either has its times.
+The source sends records of one line each. The sink answers each with one byte: 0 accepts it, 1 and
+a line of text is a warning, 2 and a line is fatal. ``C`` announces a file, whose bytes and a 0
+follow; ``D`` and ``E`` enclose the content of a directory; ``T`` before either has its times.
 
-Nothing of what a source sends is trusted. A name is one component; without ``recursive`` there is
-no directory; and of what was asked for, only names that match the request are taken: otherwise a
-server could put a file of its choice where the user only asked for another.
+Nothing that a source sends is trusted. A name is one component; directories are refused without
+``recursive``; and a client accepts only names that match its request: otherwise a server could put
+a file of its choice where the user asked for another.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class FileStart:
-    """A file comes: answer by ``accept`` or ``refuse``.
+    """A file is announced: call ``accept`` or ``refuse``.
 
     :ivar path: the directories it is in, then its name; each is one component.
-    :ivar mode: permission bits; without ``preserve`` none but the lower nine.
-    :ivar times: with ``preserve``, where the source sent them.
+    :ivar mode: permission bits; without ``preserve`` only the lower nine.
+    :ivar times: its times, with ``preserve`` and if the source sent them.
     """
 
     path: tuple[str, ...]
@@ -53,9 +53,9 @@ class FileStart:
 
 @dataclass(frozen=True, slots=True)
 class FileEnd:
-    """All bytes of the file were given out: answer by ``accept`` or ``refuse``.
+    """All bytes of the file were returned: call ``accept`` or ``refuse``.
 
-    :ivar error: why the source says they are not those of the file, or None.
+    :ivar error: the source's reason why they are not those of the file, or None.
     """
 
     error: str | None
@@ -63,7 +63,7 @@ class FileEnd:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryStart:
-    """A directory comes, its content follows: answer by ``accept`` or ``refuse``."""
+    """A directory is announced, its content follows: call ``accept`` or ``refuse``."""
 
     path: tuple[str, ...]
     mode: int
@@ -72,14 +72,14 @@ class DirectoryStart:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryEnd:
-    """The directory's content is complete; needs no answer."""
+    """The content of the directory is complete; needs no answer."""
 
     path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """The other end could not do one thing and goes on; ``text`` is safe to print."""
+    """The other end could not copy one file and continues; ``text`` is safe to print."""
 
     text: str
 
@@ -93,20 +93,20 @@ class Aborted:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The sink took the record, or the file."""
+    """The sink accepted the record or the file."""
 
 
 SinkEvent: TypeAlias = (
     FileStart | memoryview | FileEnd | DirectoryStart | DirectoryEnd | Warned | Aborted
 )
-"""What a source sent; a ``memoryview`` is bytes of the file that started last."""
+"""What a source sent; a ``memoryview`` has bytes of the file announced last."""
 
 SourceEvent: TypeAlias = Accepted | Warned | Aborted
 """What a sink answered."""
 
 
 class _Lines:
-    """Bytes in, taken off as lines, single bytes or amounts."""
+    """A buffer of input that is taken as lines, single bytes or blocks."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -122,7 +122,7 @@ class _Lines:
         return not self._held and not len(self._view)
 
     def line(self) -> bytes | None:
-        """Return the next line without its end, or None when it is not whole."""
+        """Return the next line without its end, or None if it is not complete."""
         room = self._bound - len(self._held)
         part = bytes(self._view[: room + 1])
         end = part.find(b"\n")
@@ -138,13 +138,13 @@ class _Lines:
         return line
 
     def byte(self) -> int | None:
-        """Return the next byte and leave it, or None."""
+        """Return the next byte without taking it, or None."""
         if self._held:
             return self._held[0]
         return self._view[0] if len(self._view) else None
 
     def skip(self) -> None:
-        """Take one byte off, which is not part of a line."""
+        """Drop one byte, which is not part of a line."""
         self._view = self._view[1:]
 
     def take(self, most: int) -> memoryview:
@@ -171,13 +171,13 @@ class ScpSink:
         preserve: bool = False,
         limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
     ) -> None:
-        """Take what a source sends.
+        """Receive from a source.
 
-        :param requested: what a client asked a server for, as paths that may hold wildcards: no
-            other name is taken at the top. None on a server, where the source chooses names.
-        :param recursive: whether directories are taken.
-        :param preserve: whether times and all permission bits are.
-        :raises ValueError: ``requested`` stands for too many names.
+        :param requested: the paths a client asked for, which may contain wildcards: other names
+            are refused at the top level. None on a server, where the source chooses the names.
+        :param recursive: whether to accept directories.
+        :param preserve: whether to return times and all permission bits.
+        :raises ValueError: ``requested`` expands to too many names.
         """
         self._patterns = None if requested is None else _names_of(requested)
         self._recursive = recursive
@@ -193,28 +193,28 @@ class ScpSink:
 
     @property
     def wants_input(self) -> bool:
-        """Whether more can be taken: no question is open."""
+        """Whether ``receive`` may be called: no event waits for ``accept`` or ``refuse``."""
         return self._asked is None and not self._ended
 
     def data_to_send(self) -> bytes:
-        """Return what is to be sent, and forget it."""
+        """Return the output, and forget it."""
         output = bytes(self._output)
         self._output.clear()
         return output
 
     def receive(self, data: Buffer) -> None:
-        """Take what the source sent; ``data`` must not change afterwards.
+        """Take the next portion of the source's stream; ``data`` must not change afterwards.
 
-        :raises LocalProtocolError: ``wants_input`` is false.
+        :raises LocalProtocolError: ``wants_input`` is False.
         """
         if not self.wants_input:
-            raise LocalProtocolError("no more is taken now")
+            raise LocalProtocolError("an event waits for an answer: no input is taken before")
         self._lines.feed(data)
 
     def receive_eof(self) -> None:
-        """The stream ended.
+        """Note that the stream ended.
 
-        :raises RemoteProtocolError: in the middle of a file or a directory.
+        :raises RemoteProtocolError: it ended in the middle of a file or a directory.
         """
         whole = not self._path and self._missing is None and self._asked is None
         whole = self._ended or (whole and self._lines.empty and self._times is None)
@@ -223,10 +223,10 @@ class ScpSink:
             raise RemoteProtocolError("the source broke off")
 
     def next_event(self) -> SinkEvent | None:
-        """Return what came next; None when more input or an answer is needed.
+        """Return the next event; None when more input or an answer is needed first.
 
-        :raises RemoteProtocolError: the source broke the protocol, or sends what was not asked
-            for; the text for it is ready to be sent, and nothing more is taken.
+        :raises RemoteProtocolError: the source broke the protocol, or sent a file that was not
+            asked for. The copy has ended; the output holds the message for the source.
         """
         try:
             return self._next()
@@ -236,7 +236,7 @@ class ScpSink:
             raise
 
     def accept(self) -> None:
-        """Say yes to what was asked last."""
+        """Accept the file or directory of the last event."""
         asked = self._take_asked()
         self._output += _OK
         if isinstance(asked, FileStart):
@@ -245,12 +245,12 @@ class ScpSink:
             self._path.append(asked.path[-1])
 
     def refuse(self, text: str) -> None:
-        """Say no to what was asked last: the source leaves that file or directory out."""
+        """Refuse the file or directory of the last event: the source leaves it out."""
         self._take_asked()
         self._output += _refusal(1, text)
 
     def fail(self, text: str) -> None:
-        """Give up."""
+        """End the copy with an error."""
         self._asked = None
         self._ended = True
         self._output += _refusal(2, text)
@@ -258,7 +258,7 @@ class ScpSink:
     def _take_asked(self) -> FileStart | DirectoryStart | FileEnd:
         asked = self._asked
         if asked is None:
-            raise LocalProtocolError("nothing is asked")
+            raise LocalProtocolError("no event waits for an answer")
         self._asked = None
         return asked
 
@@ -368,11 +368,11 @@ class ScpSink:
 class ScpSource:
     """Sends files: a client's copy to a server, or ``scp -f`` on a server.
 
-    Each ``send_*`` that makes a record may be called when ``ready``; its answer is an event.
+    The methods that send a record may be called when ``ready``; ``receive`` returns the answers.
     """
 
     def __init__(self, *, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
-        """Wait for the sink's first byte."""
+        """Begin a copy; the sink's first byte makes it ``ready``."""
         self._lines = _Lines(limits.scp_line)
         self._output: list[Buffer] = []
         self._waiting = 1
@@ -387,36 +387,36 @@ class ScpSource:
 
     @property
     def ready(self) -> bool:
-        """Whether the next record may be sent: every one before was answered."""
+        """Whether the next record may be sent: all earlier ones were answered."""
         return not self._waiting and self._sending is None and not self._ended
 
     @property
     def remaining(self) -> int:
-        """Bytes of the present file that are still to be sent; 0 without one."""
+        """Bytes of the current file that are still to be sent; 0 without a file."""
         return self._sending or 0
 
     def data_to_send(self) -> list[Buffer]:
-        """Return what is to be sent, in pieces, and forget it; data of files is not copied."""
+        """Return the output in pieces, and forget it; data of files is not copied."""
         output = self._output
         self._output = []
         return output
 
     def send_file(self, name: str, mode: int, size: int, times: Times | None = None) -> None:
-        """Announce a file. ``Accepted``: send ``size`` bytes and ``finish_file``; else leave it.
+        """Announce a file. When accepted, send ``size`` bytes, then call ``finish_file``.
 
-        :param name: its name, or a path whose last component that is.
-        :raises LocalProtocolError: not ``ready``, or there is no name in ``name``.
+        :param name: its name, or a path that ends in it.
+        :raises LocalProtocolError: it is not ``ready``, or ``name`` does not end in a name.
         """
         self._send_record("C", name, mode, size, times)
         self._size = size
 
     def send_directory(self, name: str, mode: int, times: Times | None = None) -> None:
-        """Announce a directory. ``Accepted``: what follows is in it; else leave it out."""
+        """Announce a directory. When accepted, send its content, then call ``leave_directory``."""
         self._send_record("D", name, mode, 0, times)
         self._entering = True
 
     def leave_directory(self) -> None:
-        """End the directory that was accepted last."""
+        """End the innermost directory that was accepted."""
         self._check_ready()
         if not self._depth:
             raise LocalProtocolError("not in a directory")
@@ -424,9 +424,9 @@ class ScpSource:
         self._send(b"E\n")
 
     def send_data(self, data: Buffer) -> None:
-        """Send bytes of the file; ``data`` must stay as it is until it was sent.
+        """Send bytes of the file; ``data`` must not change until it was sent.
 
-        :raises LocalProtocolError: no file was accepted, or they are more than its size.
+        :raises LocalProtocolError: no file was accepted, or the bytes exceed its size.
         """
         if self._sending is None or len(data) > self._sending:
             raise LocalProtocolError("more data than was announced")
@@ -434,10 +434,10 @@ class ScpSource:
         self._output.append(data)
 
     def finish_file(self, error: str | None = None) -> Accepted | None:
-        """End the file. Return its answer where the sink gave it ahead; else it is an event.
+        """End the file. Return the sink's answer if it came early; else ``receive`` returns it.
 
-        :param error: why the bytes are not those of the file: where it could not be read, the
-            owner sends zeros for what is missing, because the size was announced.
+        :param error: why the bytes are not those of the file. Where it could not be read, the
+            caller has sent zeros, because the size was announced.
         :raises LocalProtocolError: bytes are missing.
         """
         if self._sending is None or self._sending:
@@ -451,17 +451,17 @@ class ScpSource:
         return Accepted()
 
     def send_warning(self, text: str) -> None:
-        """Say that one file could not be sent; no answer comes.
+        """Report that one file could not be sent; the sink does not answer.
 
-        :raises LocalProtocolError: not ``ready``.
+        :raises LocalProtocolError: it is not ``ready``.
         """
         self._check_ready()
         self._output.append(_refusal(1, text))
 
     def receive(self, data: Buffer) -> list[SourceEvent]:
-        """Take what the sink sent; return its answers.
+        """Take the next portion of the sink's stream; return its answers.
 
-        :raises RemoteProtocolError: the sink broke the protocol; nothing more is taken.
+        :raises RemoteProtocolError: the sink broke the protocol; the copy has ended.
         """
         if self._ended:
             raise LocalProtocolError("the copy has ended")
@@ -479,9 +479,9 @@ class ScpSource:
         return events
 
     def receive_eof(self) -> None:
-        """The stream ended.
+        """Note that the stream ended.
 
-        :raises RemoteProtocolError: the sink owes an answer, or lacks a part of a file.
+        :raises RemoteProtocolError: an answer or a part of a file is missing.
         """
         whole = self._ended or self.ready
         self._ended = True
@@ -492,7 +492,7 @@ class ScpSource:
         self._check_ready()
         last = last_name(name)
         if not is_name(last):
-            raise LocalProtocolError(f"'{safe(name, 256)}' ends in no name")
+            raise LocalProtocolError(f"'{safe(name, 256)}' does not end in a name")
         data = _escaped(last).encode("utf-8", "surrogateescape")
         self._record = b"%s%04o %d %s\n" % (kind.encode(), mode & 0o7777, size, data)
         if times is None:
@@ -519,16 +519,16 @@ class ScpSource:
             return None
         if byte == 1:
             return Warned(safe(line[1:]))
-        # What is neither 0, 1 nor 2 is text: a shell that could not find scp, or a login script.
+        # Any other byte begins text: of a shell that did not find scp, or of a login script.
         return Aborted(safe(line[1:] if byte == 2 else line))
 
     def _accept(self, answer: SourceEvent) -> list[SourceEvent]:
         if not self._waiting:
-            # PuTTY's sink answers the end of a file as soon as it has the last byte.
+            # PuTTY's sink accepts a file as soon as it has the last byte.
             if isinstance(answer, Accepted) and self._sending == 0 and not self._accepted_ahead:
                 self._accepted_ahead = True
                 return []
-            raise RemoteProtocolError("the sink answers what nobody asked")
+            raise RemoteProtocolError("the sink answers without having been asked")
         self._waiting = 0
         if isinstance(answer, Aborted):
             self._ended = True
@@ -563,7 +563,7 @@ def _names_of(requested: Sequence[str]) -> list[str]:
 
 
 def _escaped(name: str) -> str:
-    """Make a name one line: with a line end in it, that and ``\\`` are escaped, as by OpenSSH."""
+    """Escape line ends in a name, and then backslashes too, as OpenSSH does."""
     return name.replace("\\", "\\\\").replace("\n", "\\^J") if "\n" in name else name
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from nacre.aio.maybe import settled
 from nacre.errors import RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS
 from nacre.scp.command import ScpCommand
@@ -27,13 +28,8 @@ from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
-from nacre.sftp.server.calls import (
-    OpenedDirectory,
-    OpenedFile,
-    numbered,
-    pread,
-    settled,
-)
+from nacre.sftp.server.calls import numbered
+from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, pread
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
 
@@ -41,11 +37,11 @@ T = TypeVar("T")
 
 _WRITE = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
 _MATCHES = 10_000
-"""Files that one pattern may stand for."""
+"""Files that one pattern may match."""
 
 
 class ScpLine(Protocol):
-    """The client."""
+    """What carries bytes from and to the client."""
 
     async def read(self, n: int = -1) -> bytes:
         """Return up to ``n`` bytes; b"" at the end."""
@@ -55,11 +51,11 @@ class ScpLine(Protocol):
 
 
 Do = Callable[[Coroutine[Any, Any, T]], Awaitable[T]]
-"""Does work on the filesystem where it may block."""
+"""Runs work on the filesystem where it may block: in a thread, or on the loop."""
 
 
 async def serve_scp(line: ScpLine, do: Do[Any], filesystem: Filesystem, command: ScpCommand) -> int:
-    """Do what ``command`` says; returns the exit status: 1 when a part of it failed.
+    """Carry out ``command``; returns the exit status: 1 if any part of it failed.
 
     :raises NacreError: the connection ended.
     """
@@ -69,7 +65,7 @@ async def serve_scp(line: ScpLine, do: Do[Any], filesystem: Filesystem, command:
 
 
 class _Receiving:
-    """Takes files from a client."""
+    """Receives files from a client: ``scp -t``."""
 
     def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
         self._line = line
@@ -158,7 +154,7 @@ class _Receiving:
         return self._start.path if self._start is not None else (self._target,)
 
     def _place(self, path: tuple[str, ...]) -> str:
-        """Return where a file goes: into the target, or in the target's place."""
+        """Return the path of a file: inside the target, or the target itself."""
         return join(self._target, "/".join(path if self._into else path[1:])).rstrip("/")
 
     async def _is_directory(self, path: str) -> bool:
@@ -228,7 +224,7 @@ class _Receiving:
 
 
 class _Sending:
-    """Sends files to a client."""
+    """Sends files to a client: ``scp -f``."""
 
     def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
         self._line = line
@@ -249,7 +245,7 @@ class _Sending:
         return 1 if self._failed else 0
 
     async def _until_ready(self) -> object:
-        """Send what there is and wait for the client's answer; return it, or None."""
+        """Send all output and wait for the client's answer; return it, or None."""
         answer: object = None
         while True:
             for piece in self._source.data_to_send():
@@ -348,7 +344,7 @@ class _Sending:
                         problem = "the file became shorter"
                 except OSError as error:
                     problem = os.strerror(numbered(error).errno or errno.EIO)
-            # The size was announced: what is missing is sent as zeros, and then named.
+            # The size was announced: missing bytes are sent as zeros, and the error after them.
             data = data if len(data) else bytes(min(left, BLOCK))
             offset += len(data)
             self._source.send_data(data)
@@ -369,14 +365,14 @@ class _Sending:
                 while entries := await listing.read():
                     found += [entry.name for entry in entries if entry.name not in (".", "..")]
             finally:
-                await listing.end()
+                await listing.end(complete=True)
             return sorted(found)
 
         names: list[str] = await self._do(look())
         return names
 
     async def _expand(self, pattern: str) -> list[str]:
-        """Return the files that a pattern stands for; without any, the pattern itself."""
+        """Return the paths that a pattern matches; if none, the pattern's own text."""
         pattern = _home(pattern)
         if not has_wildcards(pattern):
             return [literal(pattern)]
@@ -396,7 +392,7 @@ class _Sending:
 
 
 class _Over(Exception):
-    """The client wants no more."""
+    """The client ended the copy."""
 
 
 async def _set_of(file: File, mode: int, times: Times | None) -> None:
@@ -410,7 +406,7 @@ def _attributes(mode: int, times: Times | None) -> Attributes:
 
 
 def _home(path: str) -> str:
-    """Return a path where ``~`` in front is where relative paths start."""
+    """Return a path without ``~/``: relative paths start at the home directory."""
     return path[2:] or "." if path == "~" or path.startswith("~/") else path
 
 

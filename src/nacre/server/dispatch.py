@@ -1,4 +1,4 @@
-"""A session that is about files: SFTP, or a command that is scp."""
+"""Decides how a session with files is served: by SFTP, or by scp."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nacre.scp.command import ScpCommand, parse_scp
+from nacre.aio.maybe import settled
+from nacre.scp.command import parse_scp
 from nacre.scp.server import serve_scp
 from nacre.sftp.filesystems.base import Filesystem
-from nacre.sftp.server.calls import carried_out, settled
+from nacre.sftp.server.opened import carried_out
 from nacre.sftp.server.service import serve_sftp
 from nacre.sftp.server.threads import Threads
 
@@ -20,24 +21,43 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOT_FOUND = 127
-"""The exit status of a shell that does not find a command."""
+"""The exit status of a shell that can't find a command."""
 
 
 async def serve_files(session: Session, filesystem: Filesystem) -> int:
-    """Serve a session that is SFTP or scp; returns the exit status.
+    """Serve SFTP or scp to a session; returns the exit status.
 
     ``filesystem`` is closed at the end.
     """
     if session.subsystem is not None:
         return await serve_sftp(session, filesystem)
     command = None if session.command is None else parse_scp(session.command)
-    if command is None:
-        await session.stderr.write(b"there are files here, for sftp and scp, and no commands\n")
+    threads = Threads(1) if filesystem.blocking else None
+
+    async def do(work: Coroutine[Any, Any, T]) -> T:
+        if threads is None:
+            return await work
+        return await threads.run(lambda: carried_out(work))
+
+    try:
+        if command is not None:
+            return await serve_scp(_SessionLine(session), do, filesystem, command)
+        await session.stderr.write(b"this server offers sftp and scp only\n")
         return NOT_FOUND
-    return await _serve_scp(session, filesystem, command)
+    finally:
+        with suppress(OSError):
+            await do(_close(filesystem))
+        if threads is not None:
+            threads.close()
+
+
+async def _close(filesystem: Filesystem) -> None:
+    await settled(filesystem.close())
 
 
 class _SessionLine:
+    """Standard input and output of a session, for scp."""
+
     def __init__(self, session: Session) -> None:
         self._session = session
 
@@ -46,23 +66,3 @@ class _SessionLine:
 
     async def write(self, data: Buffer) -> None:
         await self._session.stdout.write(data)
-
-
-async def _serve_scp(session: Session, filesystem: Filesystem, command: ScpCommand) -> int:
-    threads = Threads(1) if filesystem.blocking else None
-
-    async def do(work: Coroutine[Any, Any, T]) -> T:
-        if threads is None:
-            return await work
-        return await threads.run(lambda: carried_out(work))
-
-    async def close() -> None:
-        await settled(filesystem.close())
-
-    try:
-        return await serve_scp(_SessionLine(session), do, filesystem, command)
-    finally:
-        with suppress(OSError):
-            await do(close())
-        if threads is not None:
-            threads.end()

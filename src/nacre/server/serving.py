@@ -49,7 +49,7 @@ from nacre.protocol.asks import (
     RSAKey,
     UserRequirement,
 )
-from nacre.protocol.engine import Engine
+from nacre.protocol.engine import MAIN, STDERR, Engine
 from nacre.protocol.events import (
     Authenticated,
     AuthResult,
@@ -268,7 +268,7 @@ class Serving(ServerConnection):
         elif ask.channel_type == DIRECT:
             self.spawn(self._forwarding().connect(ask))
         else:
-            channel = Channel(self.engine, self.driver, ask.channel, {0, 1})
+            channel = Channel(self.engine, self.driver, ask.channel, {MAIN, STDERR})
             self.add_channel(channel)
             self._sessions[ask.channel] = Session(self, channel, self)
             self.answer(ask.ask_id, Granted())

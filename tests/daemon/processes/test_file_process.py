@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import nacre
 from daemon.conftest import SystemAccount
 from nacre.daemon.processes.file_process import FileRoot, command_line, environment
 from nacre.errors import NoSuchFile, SFTPError
@@ -91,6 +95,21 @@ def below(root: Path | str, **more: Any) -> FileRoot:
     return FileRoot(root=str(root), home="/", user="alice", **more)
 
 
+def rights_of(account: SystemAccount) -> tuple[int, int, tuple[int, ...]]:
+    entry = pwd.getpwnam(account.name)
+    return entry.pw_uid, entry.pw_gid, (entry.pw_gid,)
+
+
+@pytest.fixture
+def unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of nacre that its owner alone may read; services are started from it."""
+    here = tmp_path / "private"
+    here.mkdir(mode=0o700)
+    package = Path(nacre.__file__).parent
+    shutil.copytree(package, here / "nacre", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(nacre, "__file__", str(here / "nacre" / "__init__.py"))
+
+
 def test_files(tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     with started(below(tmp_path)) as process:
@@ -116,10 +135,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_rights(system_account: SystemAccount, tmp_path: Path) -> None:
-    import pwd
-
-    entry = pwd.getpwnam(system_account.name)
-    rights = (entry.pw_uid, entry.pw_gid, (entry.pw_gid,))
+    rights = rights_of(system_account)
     private = tmp_path / "private"
     private.write_bytes(b"root's")
     private.chmod(0o600)
@@ -128,9 +144,9 @@ def test_rights(system_account: SystemAccount, tmp_path: Path) -> None:
         status = Path(f"/proc/{process.pid}/status")
         talk = Talk(process)
         words = {line.split(":")[0]: line.split()[1:] for line in status.read_text().splitlines()}
-        assert set(words["Uid"]) == {str(entry.pw_uid)}
-        assert set(words["Gid"]) == {str(entry.pw_gid)}
-        assert words["Groups"] == [str(entry.pw_gid)]
+        assert set(words["Uid"]) == {str(rights[0])}
+        assert set(words["Gid"]) == {str(rights[1])}
+        assert words["Groups"] == [str(rights[1])]
         assert talk.call(msg.RealPath(".")) == str(system_account.home)
         talk.call(msg.Open("mine", CHANGE))
         for path in (str(private), "/etc/shadow"):
@@ -197,3 +213,105 @@ def test_scp(tmp_path: Path) -> None:
         assert process.wait(10) == 1
     assert (tmp_path / "name").read_bytes() == b"hello"
     assert not (tmp_path.parent / "x").exists()
+
+
+def put_and_look(process: subprocess.Popen[bytes], where: str) -> None:
+    """Make a directory and a file of one byte, and look at both."""
+    talk = Talk(process)
+    talk.call(msg.MkDir(where))
+    handle = talk.call(msg.Open(f"{where}/file", int(OpenFlag.WRITE | OpenFlag.CREAT)))
+    talk.call(msg.Write(handle, 0, b"1"))
+    talk.call(msg.Close(handle))
+    directory = talk.call(msg.OpenDir(where))
+    assert {entry.name for entry in talk.call(msg.ReadDir(directory))} == {".", "..", "file"}
+    handle = talk.call(msg.Open(f"{where}/file", int(OpenFlag.READ)))
+    reading = talk.client.send_read(handle, 0, 10)
+    talk.flush()
+    assert talk.result(reading) == b"1"
+    with pytest.raises(NoSuchFile):
+        talk.call(msg.Stat(f"{where}/none"))
+
+
+UP = [
+    (b"", b"\0"),
+    (b"D0700 0 scp\n", b"\0"),
+    (b"C0600 5 name\n", b"\0"),
+    (b"hello\0", b"\0"),
+    (b"E\n", b"\0"),
+]
+DOWN = [(b"\0", sent) for sent, _ in [*UP[1:], (b"", b"")]]
+
+
+def talk_scp(
+    files: FileRoot, rights: tuple[int, int, tuple[int, ...]], command: bytes, steps: Any
+) -> bytes:
+    """Type and read in turn, and return what the process writes to standard error."""
+    with started(files, rights, command) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for typed, answer in steps:
+            process.stdin.write(typed)
+            process.stdin.flush()
+            assert process.stdout.read(len(answer)) == answer, process.communicate()
+        rest, errors = process.communicate(timeout=10)
+        assert (rest, process.returncode) == (b"", 0), errors
+        return errors
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_an_account_that_may_not_read_nacre_is_served(system_account: SystemAccount) -> None:
+    rights = rights_of(system_account)
+    home = below(system_account.home)
+    with started(home, rights) as process:
+        put_and_look(process, "over_sftp")
+    assert (system_account.home / "over_sftp" / "file").owner() == system_account.name
+    talk_scp(home, rights, b"scp -rp -t .", UP)
+    assert (system_account.home / "scp" / "name").owner() == system_account.name
+    talk_scp(home, rights, b"scp -r -f scp", DOWN)
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_a_storage_is_served_to_an_account_that_may_not_read_nacre(
+    system_account: SystemAccount,
+) -> None:
+    pytest.importorskip("fsspec")
+    with started(below("memory://files"), rights_of(system_account)) as process:
+        put_and_look(process, "over_sftp")
+
+
+WATCHED = """
+import atexit
+from nacre.daemon.processes import file_process
+take_rights = file_process._take_rights
+def watched(*rights):
+    take_rights(*rights)
+    before = set(sys.modules)
+    atexit.register(lambda: print(*(set(sys.modules) - before), end="", file=sys.stderr))
+file_process._take_rights = watched
+"""
+
+
+@pytest.mark.parametrize("storage", [False, True], ids=["directory", "storage"])
+def test_nothing_is_imported_after_the_rights_were_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: bool
+) -> None:
+    if storage:
+        pytest.importorskip("fsspec")
+    plain = command_line
+
+    def watched(files: FileRoot) -> list[str]:
+        *interpreter, code = plain(files)
+        setup, _, call = code.partition("; from ")
+        return [*interpreter, setup + WATCHED + "from " + call]
+
+    monkeypatch.setattr(sys.modules[__name__], "command_line", watched)
+    files = below("memory://files" if storage else tmp_path)
+    with started(files) as process:
+        put_and_look(process, "over_sftp")
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    if not storage:  # what is in memory ends with the process
+        assert talk_scp(files, OWN, b"scp -rp -t .", UP) == b""
+        assert talk_scp(files, OWN, b"scp -r -f scp", DOWN) == b""

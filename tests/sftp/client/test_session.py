@@ -15,10 +15,12 @@ from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.movers import Uploader
 from nacre.sftp.client.pace import Pace
 from nacre.sftp.client.pumps import UploadPump, write_all
+from nacre.sftp.client.session import HEAD_ROOM
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.pipeline import Window
+from nacre.wire.blocks import BlockPool
 from sftp.client.lines import MemoryLine, open_memory
 
 CONTENT = hashlib.shake_256(b"pumps").digest(2_000_003)
@@ -61,6 +63,20 @@ async def test_a_line_that_takes_little_at_once(
     line.takes = 1000
     await sftp.put(tmp_path / "f", "/g")
     assert line.files.files["/f"] == line.files.files["/g"] == CONTENT
+
+
+async def test_the_blocks_of_writes_are_used_again(
+    both: tuple[SFTPClient, MemoryLine], tmp_path: Path
+) -> None:
+    sftp, line = both
+    (tmp_path / "f").write_bytes(CONTENT)
+    for takes in (1 << 30, 100_000, 0):
+        line.takes = takes
+        pool = line.session.blocks = BlockPool(HEAD_ROOM + line.session.write_size, 32)
+        await sftp.put(tmp_path / "f", "/f")
+        assert line.files.files["/f"] == CONTENT
+        spare = [id(block) for block in pool._spare]
+        assert 0 < len(spare) == len(set(spare)) < len(CONTENT) / line.session.write_size
 
 
 async def test_requests_of_one_turn_leave_in_one_piece(

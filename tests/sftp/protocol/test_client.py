@@ -175,7 +175,7 @@ def test_other_versions(version: int) -> None:
 
 
 def test_no_sftp_server_at_all() -> None:
-    with pytest.raises(RemoteProtocolError, match="no SFTP server"):
+    with pytest.raises(RemoteProtocolError, match="may not be an SFTP server"):
         SFTPClientProtocol().receive(status(0, 0))
     with pytest.raises(PacketTooLarge):
         SFTPClientProtocol().receive(b"Welcome to this host!\n")

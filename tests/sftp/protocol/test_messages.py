@@ -94,7 +94,7 @@ def test_layouts(request_: SFTPRequest[Any], data: str) -> None:
 def test_a_names_answer_with_a_false_count() -> None:
     with pytest.raises(MalformedMessage):
         msg.ReadDir.decode_answer(WireReader(u32(0xFFFFFFFF) + text("a") + text("b") + u32(0)))
-    with pytest.raises(MalformedMessage, match="not one path"):
+    with pytest.raises(MalformedMessage, match="has not one entry"):
         msg.RealPath.decode_answer(WireReader(u32(2) + (text("a") + text("b") + u32(0)) * 2))
 
 
@@ -111,7 +111,7 @@ def test_both_forms_of_the_hashes() -> None:
 
 
 def test_numbers_that_are_not_whole() -> None:
-    with pytest.raises(MalformedMessage, match="not whole"):
+    with pytest.raises(MalformedMessage, match="not a multiple of 4"):
         ext.UsersGroupsById.decode(WireReader(u32(3) + bytes(3) + u32(0)))
 
 

@@ -34,7 +34,7 @@ ODD_NAMES = ["...", ". .", " ", "a b", "-rf", "~", "a\nb", "\x1b[2J", "..a", "\u
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_what_is_no_name(name: str) -> None:
     assert not is_name(name)
-    with pytest.raises(RemoteProtocolError, match="none"):
+    with pytest.raises(RemoteProtocolError, match="not one component"):
         check_name(name)
 
 

@@ -17,7 +17,7 @@ from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.server import service as sftp_server
 from nacre.sftp.server import threads
-from nacre.wire import blocks as memory
+from nacre.wire.blocks import SHARED_BLOCKS, Block
 from nacre.wire.codec import Buffer
 from sftp.server.talk import Talk
 
@@ -121,8 +121,8 @@ async def test_so_are_large_ones_together_when_they_are_in_a_row() -> None:
 
 
 async def test_the_blocks_of_large_reads_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    spare: list[bytearray] = []
-    monkeypatch.setattr(memory, "_spare", spare)
+    spare: list[Block] = []
+    monkeypatch.setattr(SHARED_BLOCKS, "_spare", spare)
     files = Prompt()
     files.data += bytes(range(250)) * 1000
     async with Talk(files) as talk:
@@ -266,7 +266,7 @@ async def test_a_line_that_takes_little_at_a_time() -> None:
         whole = b"".join([await talk.result(number) for number in numbers])
         assert whole == files.data
         assert talk.down.credited > 0
-        assert not talk.service._lent
+        assert not talk.service._answers.lent
 
 
 async def test_a_failure_on_the_loop_is_the_clients_alone(

@@ -333,7 +333,7 @@ async def test_a_client_that_reads_nothing_is_not_served_without_end(
         for _ in range(100):
             await asyncio.sleep(0.001)
         assert talk.service._server.outstanding <= 128
-        assert len(talk.service._lent) <= 3
+        assert talk.service._answers.lent <= 3
         talk.down.open.set()
         for number in numbers:
             assert len(await talk.result(number)) > 0

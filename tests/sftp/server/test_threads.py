@@ -18,7 +18,7 @@ from parties import until
 async def threads() -> AsyncIterator[Threads]:
     made = Threads(2)
     yield made
-    made.end()
+    made.close()
 
 
 def alive() -> int:
@@ -30,14 +30,14 @@ async def test_short_work_is_done_at_once(
 ) -> None:
     monkeypatch.setattr(threads_module, "PATIENCE", 10.0)
     seen: list[object] = []
-    threads.start(lambda: 5, lambda value, error: seen.append(value), short=True)
+    threads.submit(lambda: 5, lambda value, error: seen.append(value), quick=True)
     assert seen == [5]
     failed = ValueError("as asked")
 
     def fail() -> None:
         raise failed
 
-    threads.start(fail, lambda value, error: seen.append(error), short=True)
+    threads.submit(fail, lambda value, error: seen.append(error), quick=True)
     assert seen == [5, failed]
 
 
@@ -51,7 +51,7 @@ async def test_the_loop_does_not_wait_for_what_hangs(threads: Threads) -> None:
 
     before = time.monotonic()
     for _ in range(4):
-        threads.start(hang, lambda value, error: seen.put_nowait(value), short=True)
+        threads.submit(hang, lambda value, error: seen.put_nowait(value), quick=True)
     assert time.monotonic() - before < 5
     assert seen.empty()
     gate.set()
@@ -62,7 +62,7 @@ async def test_the_loop_does_not_wait_for_what_hangs(threads: Threads) -> None:
 async def test_many_jobs_of_both_kinds(threads: Threads) -> None:
     seen: list[int | None] = []
     for number in range(500):
-        threads.start(lambda n=number: n, lambda v, _: seen.append(v), short=number % 3 == 0)
+        threads.submit(lambda n=number: n, lambda v, _: seen.append(v), quick=number % 3 == 0)
     await until(lambda: len(seen) == 500)
     assert sorted(seen) == list(range(500))  # type: ignore[type-var]
     assert alive() <= 2
@@ -88,4 +88,4 @@ async def test_threads_end_when_there_is_nothing_to_do(monkeypatch: pytest.Monke
     await threads.run(lambda: None)
     await until(lambda: not alive())
     assert await threads.run(lambda: "again") == "again"
-    threads.end()
+    threads.close()

@@ -8,7 +8,7 @@ from nacre.crypto.seal import OVERHEAD, PlainSealer
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.events import MessageSeen
 from nacre.ssh2.transport.outbox import Outbox
-from nacre.wire.blocks import give_block
+from nacre.wire.blocks import SHARED_BLOCKS
 
 MESSAGES = [(b"\x5eone", b"1" * 100), (b"\x5etwo", memoryview(b"2" * 5))]
 
@@ -60,7 +60,7 @@ def test_a_block_that_was_given_back_is_sealed_into():
     taken = made.take()
     block = taken.obj
     del taken
-    give_block(block)
+    SHARED_BLOCKS.give(block)
     made.send_parts(b"two", bytes(100_000))
     assert made.take().obj is block
 

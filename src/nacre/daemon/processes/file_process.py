@@ -1,7 +1,8 @@
 """SFTP and scp over standard input and output: the process of a session that is another account's.
 
-It starts with the server's rights and gives them up before it looks at any file, so that the
-account need not be able to read this program. What it needs to know is in its environment.
+It starts with the server's rights and gives them up before it opens any of the user's files. The
+account may not be able to read this program, so every module that a session needs is imported
+before that: see :func:`main`. The environment holds what to serve.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import nacre
@@ -22,18 +24,9 @@ from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.protocol.messages import Read, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
-from nacre.sftp.server.calls import (
-    OpenedDirectory,
-    OpenedFile,
-    answer,
-    answer_row,
-    carried_out,
-    in_a_row,
-    numbered,
-    outcome_now,
-    read_row,
-    write_row,
-)
+from nacre.sftp.server.calls import answer, numbered, outcome_now
+from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
+from nacre.sftp.server.rows import answer_row, in_a_row, read_row, write_row
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
 
@@ -49,11 +42,11 @@ _UNSENT = 1 * MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRoot:
-    """What a session's files are.
+    """The files that a session may use.
 
-    :ivar root: a directory or a URL, which the session can't leave; None is the whole system.
-    :ivar home: where the paths of the whole system start.
-    :ivar user: the name of whom files belong to below ``root``.
+    :ivar root: a directory or a URL, which the session can't leave; None for the whole system.
+    :ivar home: where relative paths start, with the whole system.
+    :ivar user: the name shown as the owner of files below ``root``.
     """
 
     root: str | None
@@ -65,66 +58,72 @@ class FileRoot:
         """Return the filesystem.
 
         :raises OSError: the directory can't be opened.
-        :raises ConfigurationError: the URL can't.
+        :raises ConfigurationError: fsspec can't use the URL.
         """
-        if self.root is None:
-            return SystemFilesystem(self.home)
-        if "://" not in self.root:
-            return LocalFilesystem(self.root, user=self.user, read_only=self.read_only)
-        from nacre.sftp.filesystems.fsspec import open_root
+        return self.opener()()
 
-        return open_root(self.root, user=self.user, read_only=self.read_only)
+    def opener(self) -> Callable[[], Filesystem]:
+        """Return a function that does what :meth:`open` does, and imports nothing any more."""
+        if self.root is None:
+            return partial(SystemFilesystem, self.home)
+        root, user, read_only = self.root, self.user, self.read_only
+        if "://" not in root:
+            return partial(LocalFilesystem, root, user=user, read_only=read_only)
+        from nacre.sftp.filesystems.fsspec import load_storage, open_root
+
+        load_storage(root)
+        return partial(open_root, root, user=user, read_only=read_only)
 
 
 def environment(
     files: FileRoot, command: bytes | None, rights: tuple[int, int, tuple[int, ...]]
 ) -> dict[str, str]:
-    """Return the variables that tell :func:`main` what to do.
+    """Return the environment variables for :func:`main`.
 
     :param command: an scp command; None for SFTP.
-    :param rights: whose to take: user, group, and all groups.
+    :param rights: the numbers of the user, the group, and all groups to take on.
     """
-    told = {
+    given = {
         "files": asdict(files),
         "command": None if command is None else os.fsdecode(command),
         "rights": rights,
     }
-    return {VARIABLE: json.dumps(told)}
+    return {VARIABLE: json.dumps(given)}
 
 
 def command_line(files: FileRoot) -> list[str]:
-    """Return the command that runs :func:`main` with nothing of the user's on its way.
+    """Return the command that runs :func:`main`, isolated from the user's files.
 
-    Isolated (``-I``): no variable, no working directory and no home of anybody's decides what is
-    imported, or whoever may upload a file could run it.
+    With ``-I``, no variable, working directory or home directory decides what is imported:
+    otherwise a user who may upload a file could have it executed.
     """
     here = os.path.dirname(os.path.dirname(os.path.abspath(nacre.__file__)))
-    # A local directory needs this package alone; storages need what is installed beside it.
+    # A local directory needs this package alone; a storage needs packages installed beside it.
     paths = [here, *sys.path[1:]] if files.root is not None and "://" in files.root else [here]
     code = f"import sys; sys.path += {paths!r}; from {__name__} import main; main()"
     return [sys.executable, "-I", "-S", "-c", code]
 
 
 def main() -> None:
-    """Serve what the environment says."""
-    told = json.loads(os.environ.pop(VARIABLE))
-    files = FileRoot(**told["files"])
-    if files.root is not None and "://" in files.root:
-        pass
-    if told["command"] is not None:
-        pass
-    _take_rights(*told["rights"])
+    """Serve what the environment describes, with the rights that it names.
+
+    Nothing may be imported after :func:`_take_rights`: what is imported on demand is taken here.
+    """
+    given = json.loads(os.environ.pop(VARIABLE))
+    files = FileRoot(**given["files"])
+    open_files = files.opener()
+    command = given["command"]
+    serve_session = serve if command is None else _scp(os.fsencode(command))
+    _take_rights(*given["rights"])
     for number in (0, 1):
         with suppress(OSError):
             fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
     try:
-        filesystem = files.open()
+        filesystem = open_files()
     except (OSError, NacreError) as error:
         sys.stderr.write(f"nacre: {files.root or files.home}: {error}\n")
         raise SystemExit(1) from None
-    if told["command"] is None:
-        raise SystemExit(serve(filesystem))
-    raise SystemExit(_serve_scp(filesystem, os.fsencode(told["command"])))
+    raise SystemExit(serve_session(filesystem))
 
 
 def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
@@ -136,7 +135,7 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
 
 
 def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
-    """Serve SFTP over two descriptors until the client is done; returns the exit status."""
+    """Serve SFTP over two descriptors until the client ends it; returns the exit status."""
     server = SFTPServerProtocol()
     work = _Service(server, filesystem, target)
     try:
@@ -148,21 +147,15 @@ def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
         return 1
     finally:
         for opened in server.files:
-            with suppress(OSError):
-                carried_out(_end(opened))
+            if isinstance(opened, (OpenedFile, OpenedDirectory)):
+                with suppress(OSError):
+                    carried_out(opened.end(complete=False))
         filesystem.close()
     return 0
 
 
-async def _end(opened: object) -> None:
-    if isinstance(opened, OpenedFile):
-        await opened.end(complete=False)
-    elif isinstance(opened, OpenedDirectory):
-        await opened.end()
-
-
 class _Service:
-    """Carries out calls one after the other, those that follow one another in a file at once."""
+    """Carries out calls in order; those that follow one another in a file become one call."""
 
     def __init__(self, server: SFTPServerProtocol, filesystem: Filesystem, target: int) -> None:
         self._server = server
@@ -171,7 +164,7 @@ class _Service:
         self._buffer = memoryview(bytearray(BLOCK))
 
     def run(self) -> None:
-        """Carry out all calls that are there."""
+        """Carry out all calls that were received."""
         server = self._server
         while True:
             calls: list[Call] = []
@@ -197,7 +190,7 @@ class _Service:
             if isinstance(first.request, Read):
                 size = carried_out(read_row(row, self._buffer))
                 answer_row(self._server, row, self._buffer, size)
-                self._flush()  # the buffer is needed again
+                self._flush()  # the buffer is needed for the next row
             else:
                 carried_out(write_row(row))
                 for call in row:
@@ -227,7 +220,7 @@ def _write(target: int, data: Buffer) -> None:
 
 
 class _PipeLine:
-    """The client, on standard input and output."""
+    """Standard input and output, for scp."""
 
     async def read(self, n: int = -1) -> bytes:
         return os.read(0, n)
@@ -236,19 +229,25 @@ class _PipeLine:
         _write(1, data)
 
 
-def _serve_scp(filesystem: Filesystem, line: bytes) -> int:
+def _scp(line: bytes) -> Callable[[Filesystem], int]:
+    """Return a function that carries out an scp command line, and imports nothing any more.
+
+    It serves until the client is done, and returns the exit status.
+    """
     from nacre.scp.command import parse_scp
     from nacre.scp.server import serve_scp
-
-    command = parse_scp(line)
-    assert command is not None
 
     async def do(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
-    try:
-        return carried_out(serve_scp(_PipeLine(), do, filesystem, command))
-    except (NacreError, OSError):
-        return 1
-    finally:
-        filesystem.close()
+    def serve_session(filesystem: Filesystem) -> int:
+        command = parse_scp(line)
+        assert command is not None
+        try:
+            return carried_out(serve_scp(_PipeLine(), do, filesystem, command))
+        except (NacreError, OSError):
+            return 1
+        finally:
+            filesystem.close()
+
+    return serve_session

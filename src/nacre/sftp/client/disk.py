@@ -1,4 +1,8 @@
-"""The files of this machine, and hashes: what blocks, in threads; what is quick, in the loop."""
+"""Calls on this machine's files, and hashes: slow ones in threads, quick ones on the loop.
+
+:mod:`nacre.sftp.server.threads` is the same idea at the server, with the same words; its docstring
+says what differs.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,12 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
-_SLOW = 0.01
-"""Seconds: a call that takes longer was no quick one."""
+SLOW = 0.01
+"""Seconds after which a call on the loop was too slow. A client has fewer others to keep waiting
+than a server, and moves larger pieces."""
 
-_WARY = 200
-"""Calls that go to a thread after a quick one was slow; then it is tried again."""
+WARY = 200
+"""Calls made in threads after one that was too slow for the loop; then the loop is tried again."""
 
 _Done = Callable[[Any, BaseException | None], None]
 _Job = tuple[Callable[[], Any], _Done]
@@ -24,10 +29,10 @@ _Job = tuple[Callable[[], Any], _Done]
 class Disk:
     """A few threads that start when they are needed and end with :meth:`close`.
 
-    What they have done is told to the loop in batches: one wake-up for all results at hand.
+    Results reach the loop in batches: one wake-up for all results at hand.
 
     To read or write a piece of a file takes less time than to wake a thread, as long as the system
-    has memory for it. So such a call is made in the loop, until one turns out to be slow.
+    has memory for it. So such a call is made on the loop, until one turns out to be slow.
     """
 
     def __init__(self, threads: int = 4) -> None:
@@ -43,9 +48,9 @@ class Disk:
         self._wary = 0
 
     def attempt(self, work: Callable[[], T]) -> tuple[T | None, Exception | None] | None:
-        """Call ``work`` here and return its result and its error; None when it is for a thread.
+        """Make a call on the loop; return its result and its error, or None: it needs a thread.
 
-        :param work: something that is quick as a rule, on regular files.
+        :param work: a call that is quick as a rule, on regular files.
         """
         if self._wary:
             self._wary -= 1
@@ -56,22 +61,22 @@ class Disk:
         except Exception as error:
             return None, error
         finally:
-            if self._loop.time() - begin > _SLOW:
-                self._wary = _WARY
+            if self._loop.time() - begin > SLOW:
+                self._wary = WARY
 
     def submit(self, work: Callable[[], Any], done: _Done) -> None:
-        """Call ``work`` in a thread, then ``done`` in the loop, with its result or its error."""
+        """Make a call in a thread, then call ``done`` on the loop with its result and its error."""
         self._open += 1
         if self._open > self._threads and self._threads < self._room:
             self._threads += 1
             threading.Thread(target=self._work, name="nacre.disk", daemon=True).start()
         self._jobs.put((work, done))
         if self._closed:
-            # Whoever tidies up behind a session that broke gets a thread for just that.
+            # A session that broke is tidied up after it was closed: a thread for this call alone.
             self.close()
 
     async def run_quick(self, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns or raises: something for :meth:`attempt`."""
+        """Return the result of a call that is fit for :meth:`attempt`, made there if possible."""
         made = self.attempt(work)
         if made is None:
             return await self.run(work)
@@ -81,9 +86,9 @@ class Disk:
         return cast(T, result)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns or raises.
+        """Return the result of a call in a thread.
 
-        A call that is cancelled first waits until ``work`` is over, so that its caller can undo it.
+        If the caller is cancelled, it first waits for the call to end, so that it can undo it.
         """
         future: asyncio.Future[T] = self._loop.create_future()
 
@@ -108,7 +113,7 @@ class Disk:
         return future.result()
 
     def close(self) -> None:
-        """End the threads when they have done what they were given."""
+        """End the threads after the work that was submitted; more may be submitted later."""
         self._closed = True
         for _ in range(self._threads):
             self._jobs.put(None)
@@ -123,16 +128,16 @@ class Disk:
             except BaseException as error:
                 failure = error
             self._results.append((done, result, failure))
-            # Whoever takes the results sets this back before it looks, so none is left behind.
+            # The loop clears this before it takes results, so none is left behind.
             if not self._woken:
                 self._woken = True
                 try:
-                    self._loop.call_soon_threadsafe(self._tell)
-                except RuntimeError:  # The loop has ended: nobody waits any more.
+                    self._loop.call_soon_threadsafe(self._hand_over)
+                except RuntimeError:  # the loop is closed: no task waits for the result
                     return
             del job, work, done, result, failure
 
-    def _tell(self) -> None:
+    def _hand_over(self) -> None:
         self._woken = False
         while self._results:
             done, result, error = self._results.popleft()

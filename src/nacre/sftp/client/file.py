@@ -202,7 +202,7 @@ class SFTPFile(Closes):
         left = view
         while left:
             if self._block is None:
-                self._block = session.take_block()
+                self._block = session.blocks.take()
                 self._filled = 0
             part = left[: session.write_size - self._filled]
             start = HEAD_ROOM + self._filled

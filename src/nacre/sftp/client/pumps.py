@@ -292,7 +292,7 @@ class UploadPump(_Pump):
 
     def _read(self, span: Span) -> None:
         """Read a span and send it: now, or when a thread has read it."""
-        disk, block = self._session.disk, self._session.take_block()
+        disk, block = self._session.disk, self._session.blocks.take()
         work = partial(_read_span, self._descriptor, span, block)
         made = disk.attempt(work) if self._quick else None
         if made is not None:
@@ -322,7 +322,7 @@ class UploadPump(_Pump):
             accept = partial(self._accept, span, size)
             session.write(self._handle, span.offset, block, size, accept)
         else:
-            session.give_block(block)
+            session.blocks.give(block)
             writes.ended(span, self._loop.time())
 
     def _accept(self, span: Span, size: int, result: Result) -> None:

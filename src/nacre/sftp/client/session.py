@@ -18,6 +18,7 @@ from nacre.sftp.protocol.client import Result, SFTPClientProtocol
 from nacre.sftp.protocol.extensions import LimitsRequest, ServerLimits
 from nacre.sftp.protocol.messages import Close, HandleRequest, SFTPRequest
 from nacre.sftp.protocol.pipeline import Window, request_sizes
+from nacre.wire.blocks import BlockPool
 from nacre.wire.codec import Buffer
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class SFTPSession:
     :ivar client: the protocol's state.
     :ivar window: how much may be in flight, for all transfers of the session.
     :ivar disk: threads for local files.
+    :ivar blocks: memory for WRITEs: head room, then as many bytes as one takes.
     :ivar read_size: bytes of one READ.
     :ivar write_size: bytes of one WRITE.
     :ivar handles: files the server lets a client open at once.
@@ -65,6 +67,7 @@ class SFTPSession:
         self.loop = asyncio.get_running_loop()
         self.disk = Disk()
         self.read_size, self.write_size = request_sizes(None)
+        self.blocks = self._make_pool()
         self.handles = 0
         self.error: NacreError | None = None
         self.pace: Pace | None = None
@@ -78,7 +81,6 @@ class SFTPSession:
         self._hungry: deque[Pump] = deque()
         self._changed = Gate()
         self._watch: asyncio.TimerHandle | None = None
-        self._blocks: list[bytearray] = []
 
     # --- the session's life ---
 
@@ -105,8 +107,12 @@ class SFTPSession:
         if read_size is not None:
             bound = DEFAULT_SFTP_LIMITS.read
             self.read_size = self.write_size = min(read_size, bound)
+        self.blocks = self._make_pool()
         if window is not None:
             self.window = Window(floor=window, ceiling=window)
+
+    def _make_pool(self) -> BlockPool:
+        return BlockPool(HEAD_ROOM + self.write_size, _SPARE_BLOCKS)
 
     def check(self) -> None:
         """Raise what ended the session, if it has ended."""
@@ -296,9 +302,9 @@ class SFTPSession:
         """
         self._take_output()
         end = HEAD_ROOM + size
-        data = memoryview(block)[HEAD_ROOM:end]
-        self._waiters[self.client.send_write(handle, offset, data)] = waiter
-        head, _ = self.client.data_to_send()
+        number = self.client.send_write(handle, offset, memoryview(block)[HEAD_ROOM:end])
+        self._waiters[number] = waiter
+        head = self.client.data_to_send()[0]
         start = HEAD_ROOM - len(head)
         block[start:HEAD_ROOM] = head
         self._queue.append(memoryview(block)[start:end])
@@ -314,17 +320,6 @@ class SFTPSession:
     def room(self) -> bool:
         """Whether a READ or WRITE may be sent: neither the session's end nor its bound is there."""
         return self.error is None and self.client.room > 64
-
-    # --- blocks ---
-
-    def take_block(self) -> bytearray:
-        """Return memory for a WRITE: head room, then as many bytes as one takes."""
-        return self._blocks.pop() if self._blocks else bytearray(HEAD_ROOM + self.write_size)
-
-    def give_block(self, block: bytearray) -> None:
-        """Give a block back: it holds nothing that is needed any more."""
-        if len(self._blocks) < _SPARE_BLOCKS:
-            self._blocks.append(block)
 
     # --- the window ---
 
@@ -414,7 +409,9 @@ class SFTPSession:
                     self._sender = self.loop.create_task(self._send())
                     return
             else:
-                self._forget(queue.popleft())
+                memory = data.obj
+                del queue[0], data  # the last views of it
+                self.blocks.give(memory)
 
     async def _send(self) -> None:
         """Send what did not go at once."""
@@ -422,14 +419,9 @@ class SFTPSession:
         try:
             while self._queue:
                 await self._line.write(self._queue[0])
-                self._forget(self._queue.popleft())
+                self.blocks.give(self._queue.popleft().obj)
         except NacreError as error:
             self.fail(error)
         finally:
             self._sender = None
             self.share_window()
-
-    def _forget(self, sent: memoryview) -> None:
-        """The line has taken it all: if it was a block, that can be used again."""
-        if isinstance(sent.obj, bytearray):
-            self.give_block(sent.obj)

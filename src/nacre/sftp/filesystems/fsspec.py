@@ -21,15 +21,15 @@ from nacre.sftp.protocol.paths import join, normalise
 from nacre.wire.codec import Buffer
 
 _SPOOLED = 8 * MIB
-"""Bytes of a file to be uploaded that are kept in memory; the rest is on the disk."""
+"""Bytes of a file to be uploaded that are kept in memory; a larger one goes to the disk."""
 
 
 def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesystem:
     """Return the filesystem of a path or URL.
 
-    A path, and ``file://`` before one, is a local directory: its links are not fsspec's to follow.
+    A path, or one after ``file://``, is a local directory: fsspec would follow its links anywhere.
 
-    :raises ConfigurationError: fsspec is not installed, or does not know the URL.
+    :raises ConfigurationError: fsspec is not installed, or can't use the URL.
     :raises OSError: the directory can't be opened.
     """
     protocol, separator, path = url.partition("://")
@@ -48,17 +48,32 @@ def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesyste
     return FsspecFilesystem(storage, root, read_only=read_only)
 
 
-class FsspecFilesystem(Filesystem):
-    """A prefix of a storage as ``/``.
+def load_storage(url: str) -> None:
+    """Import what :func:`open_root` needs for a URL, for every link of a chain (``::``).
 
-    A storage keys its objects by text, so here text does decide: ``..`` is taken out of every path
-    before it is put behind the prefix. Don't serve local directories so; see
-    :class:`~nacre.LocalFilesystem`. Modes, owners and times that the storage does not keep are
-    ignored when they are set.
+    For a process that can't import them any more when it opens the storage. A module that is
+    missing is reported by :func:`open_root`.
+    """
+    with suppress(ImportError, ValueError):
+        from fsspec import get_filesystem_class
+        from fsspec.core import url_to_fs
+
+        for link in url.split("::"):
+            get_filesystem_class(link.partition("://")[0])
+        url_to_fs("memory://")  # imports those modules of fsspec that its first call needs
+
+
+class FsspecFilesystem(Filesystem):
+    """Serves a prefix of a storage as ``/``.
+
+    A storage finds its objects by text, so here the text of a path decides: ``..`` is resolved in
+    every path before the prefix is added. Don't serve local directories this way; use
+    :class:`~nacre.LocalFilesystem`. Setting modes, owners and times that the storage does not keep
+    has no effect.
     """
 
     def __init__(self, storage: Any, root: str = "", *, read_only: bool = False) -> None:
-        """Serve what is below ``root`` of ``storage``, an fsspec ``AbstractFileSystem``."""
+        """Serve the files below ``root`` in ``storage``, an fsspec ``AbstractFileSystem``."""
         self.read_only = read_only
         self._storage = storage
         self._root = root.rstrip("/")
@@ -166,7 +181,7 @@ class FsspecFilesystem(Filesystem):
         self._storage.rmdir(self._path(path))
 
     def rename(self, old: str, new: str, *, replace: bool) -> None:
-        """See :meth:`nacre.Filesystem.rename`; a storage may copy, and not in one step."""
+        """See :meth:`nacre.Filesystem.rename`; a storage may copy, which is not atomic."""
         source, target = self._path(old), self._path(new)
         directory = self._info(old)["type"] == "directory"
         if source in (self._root, "/") or target.startswith(source + "/"):
@@ -192,7 +207,7 @@ def _attributes(info: Mapping[str, Any]) -> Attributes:
 
 
 def _changed(info: Mapping[str, Any]) -> int | None:
-    # Each storage has its own word for it.
+    # Each storage has its own name for the time of the last change.
     for name in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
         value = info.get(name)
         if isinstance(value, datetime):
@@ -219,7 +234,7 @@ class _ReadFile(File):
 
 
 class _StreamedFile(File):
-    """A file on its way to the storage: what comes is sent on, in the order of its bytes."""
+    """A new file that is sent to the storage as it is written, which must be in order."""
 
     def __init__(self, storage: Any, path: str) -> None:
         self._file = storage.open(path, "wb")
@@ -249,17 +264,17 @@ class _StreamedFile(File):
         self._file.close()
 
     def abort(self) -> None:
-        """Leave nothing behind, where the storage can."""
+        """Discard what was written, if the storage can."""
         if hasattr(self._file, "discard"):
             with suppress(NotImplementedError):
                 self._file.discard()
-        # One that is collected would be closed, and so committed.
+        # Garbage collection closes an open file, and closing commits it.
         with suppress(AttributeError):
             self._file.closed = True
 
 
 class _SpooledFile(File):
-    """A file that is changed: here at first, and put back whole when it is closed."""
+    """A file that is changed in a local copy, which replaces the stored file when it is closed."""
 
     def __init__(self, storage: Any, path: str, flags: OpenFlag, *, keeps: bool) -> None:
         self._storage = storage
@@ -283,7 +298,7 @@ class _SpooledFile(File):
         self._file.write(data)
 
     def _fill(self, size: int) -> None:
-        """Put zeros behind the end, up to ``size``."""
+        """Append zeros up to ``size``."""
         self._file.seek(0, 2)
         while (missing := size - self._file.tell()) > 0:
             self._file.write(bytes(min(missing, MIB)))

@@ -1,4 +1,4 @@
-"""Directories of this system as filesystems: one that nobody gets out of, and the whole system."""
+"""Local files as filesystems: one directory that a client can't leave, or the whole system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from nacre.sftp.filesystems.base import WRITING, File, Filesystem
+from nacre.sftp.filesystems.base import WRITING, File, Filesystem, unsupported
 from nacre.sftp.filesystems.mounts import is_local
 from nacre.sftp.filesystems.walk import WalkedPlace, Walker, encoded, failure, pointing_at
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname
@@ -20,20 +20,20 @@ from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.wire.codec import Buffer
 
-# Never a controlling terminal, never a wait for the other end of a FIFO, and never through a link.
+# No controlling terminal, no wait for the other end of a FIFO, no following of a link.
 _OPEN = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
 
 _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
 
 _VECTORS = 1024
-"""Buffers that one call takes, as Linux has it."""
+"""Buffers of one call at most: Linux's IOV_MAX."""
 
 _CANNOT_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 _CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 
 
 class LocalFile(File):
-    """An open file of this system."""
+    """An open local file."""
 
     vectors = True
 
@@ -68,7 +68,7 @@ class LocalFile(File):
         except OSError as error:
             if not flags or error.errno != errno.EOPNOTSUPP:
                 raise
-        # Such as tmpfs, which has it all in memory.
+        # The file system does not know the flag, for example tmpfs: all of it is in memory.
         self._no_wait = 0
         return os.preadv(self._number, buffers, offset)
 
@@ -81,16 +81,17 @@ class LocalFile(File):
             offset += count
             left = _behind(left, count)
 
-    def copy_from(self, source: LocalFile, start: int, length: int, offset: int) -> int:
-        """Copy from another file, by the system where it can; return how many bytes."""
+    def copy_from(self, source: File, start: int, length: int, offset: int) -> int:
+        """See :meth:`nacre.File.copy_from`."""
+        # A subclass may change what is read or written: its own methods must see the bytes.
+        if type(self) is not LocalFile or type(source) is not LocalFile:
+            raise unsupported()
         try:
             return os.copy_file_range(source._number, self._number, length, start, offset)
         except OSError as error:
             if error.errno not in _CANNOT_COPY:
                 raise
-        data = os.pread(source._number, min(length, 1 << 20), start)
-        self.pwrite(data, offset)
-        return len(data)
+            raise unsupported() from None
 
     def stat(self) -> Attributes:
         """See :meth:`nacre.File.stat`."""
@@ -125,7 +126,7 @@ class LocalFile(File):
 
 
 class _Listing:
-    """The entries of an open directory, read as they are asked for."""
+    """The entries of an open directory, read on demand."""
 
     def __init__(self, number: int, filesystem: LocalFilesystem) -> None:
         self._number = number
@@ -142,7 +143,7 @@ class _Listing:
             name = next(self._names, "")
             if not name:
                 name = os.fsencode(next(self._scanned()).name).decode("utf-8", "surrogateescape")
-            # The root's `..` is outside; nobody needs its attributes, nor those of any other.
+            # The root's `..` is outside the root: any `..` is listed with the attributes of `.`.
             own = "." if name == ".." else name
             with suppress(FileNotFoundError):
                 found = os.stat(encoded(own), dir_fd=self._number, follow_symlinks=False)
@@ -175,22 +176,22 @@ class _Listing:
 
 
 class LocalFilesystem(Filesystem):
-    """A directory of this system, which a client sees as ``/`` and can't leave.
+    """A local directory, which a client sees as ``/`` and can't leave.
 
-    Whatever links it makes and whatever is renamed while it walks: every step of every path is
-    taken here, relative to an open directory. Absolute links are relative to the root. Only regular
-    files are opened.
+    No link and no rename during a walk leads out of it: every step of every path is made here,
+    relative to an open directory. Absolute links are relative to the root. Only regular files are
+    opened.
     """
 
     permitted = 0o1777
-    """The permission bits that may be set: no file here changes who runs it."""
+    """The permission bits that may be set: not set-user-ID and set-group-ID."""
 
     def __init__(
         self, root: str | os.PathLike[str], *, user: str = "", read_only: bool = False
     ) -> None:
         """Serve the directory ``root``.
 
-        :param user: the name of whom files of this process's account are said to belong to.
+        :param user: the name shown as the owner of files that belong to this process's account.
         :raises OSError: ``root`` can't be opened.
         """
         self.read_only = read_only
@@ -200,7 +201,7 @@ class LocalFilesystem(Filesystem):
 
     @property
     def prompt(self) -> bool:
-        """Whether no part of it is behind a network."""
+        """Whether no part of the directory is behind a network."""
         return is_local(self._root)
 
     def close(self) -> None:
@@ -239,7 +240,7 @@ class LocalFilesystem(Filesystem):
     def stat(self, path: str) -> Attributes:
         """See :meth:`nacre.Filesystem.stat`."""
         found = self._stat(path, follow=False)
-        # Most are no links, and then one look is enough.
+        # Most files are no links: then one call is enough.
         return Attributes.of(
             self._stat(path, follow=True) if stat.S_ISLNK(found.st_mode) else found
         )
@@ -357,7 +358,7 @@ class LocalFilesystem(Filesystem):
 
 
 class SystemFilesystem(LocalFilesystem):
-    """All files of this system, as this process's account may use them; paths start at ``home``."""
+    """All local files, with the rights of this process; relative paths start at ``home``."""
 
     permitted = 0o7777
 
@@ -399,7 +400,7 @@ def _group_name(gid: int) -> str:
 def _system_flags(flags: int) -> int:
     chosen = _OPEN
     if not flags & (OpenFlag.WRITE | OpenFlag.APPEND):
-        # To make or to cut a file is to write to it, whatever else is asked for.
+        # Creating or truncating a file needs the right to write, whatever else is asked for.
         chosen |= os.O_RDWR if flags & WRITING else os.O_RDONLY
     else:
         chosen |= os.O_RDWR if flags & OpenFlag.READ else os.O_WRONLY
@@ -428,7 +429,7 @@ def _check_offset(offset: int) -> None:
 
 
 def _behind(buffers: Sequence[memoryview], count: int) -> list[memoryview]:
-    """Return what is left of ``buffers`` behind ``count`` bytes."""
+    """Return ``buffers`` without their first ``count`` bytes."""
     left = list(buffers)
     while left and count >= len(left[0]):
         count -= len(left.pop(0))
@@ -438,12 +439,12 @@ def _behind(buffers: Sequence[memoryview], count: int) -> list[memoryview]:
 
 
 def _bare(path: str) -> str:
-    """Return a path without slashes at its end: what it names need not be there yet."""
+    """Return a path without trailing slashes: the last name need not exist yet."""
     return path.rstrip("/") or path
 
 
 def _chmod(place: WalkedPlace, mode: int) -> None:
-    """Set the permissions of what is at a place, and of nothing a link leads to."""
+    """Set the permissions of the file at a place; never follow a link."""
     number = pointing_at(place)
     try:
         os.chmod(f"/proc/self/fd/{number}", mode)
@@ -468,9 +469,9 @@ def _link(source: WalkedPlace, target: WalkedPlace) -> None:
 
 
 def _link_and_remove(source: WalkedPlace, target: WalkedPlace) -> bool:
-    """Rename so that nothing is replaced; return False where it can't be done in this way.
+    """Rename without replacing anything; return False if hard links can't do that here.
 
-    :raises OSError: there is something at the target.
+    :raises OSError: the target exists.
     """
     found = os.stat(source.name, dir_fd=source.directory, follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode):
@@ -501,6 +502,6 @@ def _statvfs(number: int) -> FileSystemStatus:
         found.f_ffree,
         found.f_favail,
         found.f_fsid & mask,
-        found.f_flag & 3,  # read-only and nosuid: all that the extension has
+        found.f_flag & 3,  # read-only and nosuid: the extension has no other flags
         found.f_namemax,
     )

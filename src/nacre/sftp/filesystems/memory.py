@@ -1,4 +1,4 @@
-"""A filesystem in memory: for tests, and for programs that take or give files and keep none."""
+"""A filesystem in memory: for tests, and for programs that exchange files without storing them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BLOCK = 4096
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """What a name stands for: a file's bytes, a directory's names, or a link's target."""
+    """An inode: a file's bytes, a directory's names, or a link's target."""
 
     mode: int
     data: bytearray = field(default_factory=bytearray)
@@ -52,15 +52,15 @@ class _Node:
 
 
 class MemoryFilesystem(Filesystem):
-    """Files in memory. One object may serve many sessions, which then see each other's files.
+    """Files in memory. One object may serve many sessions, which then share the files.
 
-    ``fs["/name"]`` is a file's content, and may be set.
+    ``fs["/name"]`` is a file's content; assign to it to write a file.
     """
 
     blocking = False
 
     def __init__(self, *, size: int = 256 * MIB, read_only: bool = False) -> None:
-        """Begin empty; ``size`` is how many bytes all files may have together."""
+        """Make an empty filesystem; ``size`` bounds the bytes of all files together."""
         self.read_only = read_only
         self._root = _Node(stat.S_IFDIR | 0o755)
         self._size = size
@@ -77,7 +77,7 @@ class MemoryFilesystem(Filesystem):
         return bytes(node.data)
 
     def __setitem__(self, path: str, content: bytes) -> None:
-        """Set a file's content; directories in front of it are made."""
+        """Set a file's content; make the directories of its path."""
         made = ""
         for name in path.strip("/").split("/")[:-1]:
             made += "/" + name
@@ -89,8 +89,8 @@ class MemoryFilesystem(Filesystem):
     # --- walking ---
 
     def _walk(self, path: str, follow: bool) -> tuple[list[tuple[str, _Node]], str]:
-        """Return the directories that lead to ``path``, and its last name, "" for the root."""
-        encoded(path)  # what no system takes, this one does not take either
+        """Return the directories on the way to ``path``, and its last name; "" for the root."""
+        encoded(path)  # raises for a path that no system accepts
         way: list[tuple[str, _Node]] = [("", self._root)]
         todo = _names(path)
         links = 0
@@ -206,7 +206,7 @@ class MemoryFilesystem(Filesystem):
         node.touch()
 
     def write(self, node: _Node, data: Buffer, offset: int) -> None:
-        """Write into a file's bytes, with zeros in front where there are none yet."""
+        """Write into a file; a gap before ``offset`` is filled with zeros."""
         end = offset + len(data)
         self._take(max(0, end - len(node.data)))
         if offset > len(node.data):
@@ -222,7 +222,7 @@ class MemoryFilesystem(Filesystem):
         self._forget(names.pop(name))
 
     def _forget(self, node: _Node) -> None:
-        """Give back what a file took; one that has another name, or is open, is counted less."""
+        """Count a removed file's bytes as free, even if it has another name or is open."""
         self._left = min(self._size, self._left + len(node.data))
 
     def mkdir(self, path: str, attributes: Attributes) -> None:

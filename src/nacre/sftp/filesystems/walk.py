@@ -1,8 +1,9 @@
-"""Walks below a directory that nobody leaves, whatever others rename and link meanwhile.
+"""Walks paths below a root directory and never leaves it, whatever is renamed or linked meanwhile.
 
-Each step opens one name relative to the descriptor of the directory reached so far and follows no
-link; links are read and walked here, absolute ones from the root. ``..`` is the directory the walk
-came through, known by its number, and at the root it is the root. A path's text decides nothing.
+Each step opens one name relative to the descriptor of the directory reached so far, and follows no
+link: links are read and walked here, absolute ones from the root. ``..`` leads to the directory
+that the walk came through, which is checked by device and inode number; at the root it is the root.
+The text of a path decides nothing.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import os
 from contextlib import suppress
 
 _LINKS = 40
-"""Symbolic links in one walk, as Linux has it."""
+"""Symbolic links in one walk, as in Linux."""
 
 _STEPS = 8192
-"""Names in one walk, those of links included."""
+"""Names in one walk, including those of links."""
 
 _PATH = 4096
-"""Bytes of a path, as Linux has it."""
+"""Bytes of a path: Linux's PATH_MAX."""
 
 _NO_NUMBER = (-1, -1)
 
@@ -34,7 +35,7 @@ def failure(number: int) -> OSError:
 def encoded(path: str) -> bytes:
     """Return a path's bytes.
 
-    :raises OSError: no system has such a path.
+    :raises OSError: it contains a zero byte, or is too long.
     """
     if "\0" in path:
         raise failure(errno.EINVAL)
@@ -52,16 +53,19 @@ class Walker:
         self._base = base
 
     def place(self, path: str, *, follow: bool = False) -> WalkedPlace:
-        """Find the place that ``path`` names, to be left by ``with``; its last name need not exist.
+        """Find the place that ``path`` names; its last name need not exist.
 
-        :param follow: go through a link at the end; what is there then is no link when looked at.
-        :raises OSError: a directory on the way is missing, or can't be passed.
+        To be used with ``with``, which closes it.
+
+        :param follow: whether to follow a link at the end. What then is at the place was no link
+            when the walk looked at it.
+        :raises OSError: a directory on the way is missing or can't be entered.
         """
         data = encoded(path)
         names = data.split(b"/")
         if not data.startswith(b"/"):
             names = [*self._base, *names]
-        # What ends in a slash is a directory: through a link, if there is one.
+        # A path that ends in a slash names a directory, so a link at its end is followed.
         follow = follow or data.endswith((b"/", b"/."))
         try:
             return self._walk(names, follow, numbered=b".." in names)
@@ -78,7 +82,7 @@ class Walker:
         return place
 
     def real(self, path: str) -> str:
-        """Return the absolute path below the root, without links; its last name may be missing."""
+        """Return the absolute path below the root, without links; its last name need not exist."""
         with self.place(path, follow=True) as place:
             names = [name for name, _ in place.above]
             if place.name != b".":
@@ -87,15 +91,15 @@ class Walker:
 
 
 class _NumbersNeeded(Exception):
-    """A link leads up, and the directories above were not numbered."""
+    """A link contains ``..``, and the inode numbers on the way were not recorded."""
 
 
 class WalkedPlace:
-    """Where a walk is, and where it ended: a name in a directory, or the directory itself, ``.``.
+    """Where a walk is or has ended: a name in a directory, or the directory itself, ``.``.
 
-    :ivar directory: its descriptor, open as long as the place is.
+    :ivar directory: the descriptor of the directory, open as long as the place is.
     :ivar name: the name in it.
-    :ivar above: the names of the directories on the way, and the numbers of those above each.
+    :ivar above: for each directory on the way its name, and the device and inode of its parent.
     """
 
     __slots__ = ("_links", "_numbered", "_root", "_steps", "above", "directory", "name")
@@ -125,7 +129,7 @@ class WalkedPlace:
         self.directory = directory
 
     def go(self, names: list[bytes], follow: bool) -> None:
-        """Walk along ``names``, and leave the last in ``name``."""
+        """Walk along ``names``; keep the last one as ``name``."""
         todo = [name for name in reversed(names) if name not in (b"", b".")]
         while todo:
             self._steps += 1
@@ -147,9 +151,9 @@ class WalkedPlace:
                 todo += [part for part in reversed(target.split(b"/")) if part not in (b"", b".")]
 
     def _enter(self, name: bytes, *, last: bool) -> bytes | None:
-        """Go into the directory ``name``, or return the target of the link that it is.
+        """Enter the directory ``name``; if it is a link, return its target instead.
 
-        At the end, what is neither, or is missing, becomes ``name``.
+        If it is the last name, and no link, it becomes the place's ``name``.
         """
         if last:
             with suppress(OSError):
@@ -187,7 +191,7 @@ class WalkedPlace:
         _, number = self.above.pop()
         above = os.open(b"..", _DIRECTORY, dir_fd=self.directory)
         if _number(above) != number:
-            # The directory was moved while we were in it: where it is now is not for us to know.
+            # The directory was moved during the walk: its new parent may be outside the root.
             os.close(above)
             raise failure(errno.ENOENT)
         self._move(above)
@@ -199,5 +203,5 @@ def _number(directory: int) -> tuple[int, int]:
 
 
 def pointing_at(place: WalkedPlace) -> int:
-    """Open what is at a place, a link itself, only to point at it."""
+    """Return a descriptor (O_PATH) of the file at a place; a link is not followed."""
     return os.open(place.name, _HERE | os.O_NOFOLLOW, dir_fd=place.directory)

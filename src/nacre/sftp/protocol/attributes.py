@@ -1,4 +1,4 @@
-"""File attributes (draft-ietf-secsh-filexfer-02 section 5) and the lines of a listing."""
+"""File attributes (draft-ietf-secsh-filexfer-02, section 5) and the lines of a listing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class AttributeFlag(IntFlag):
-    """SSH_FILEXFER_ATTR: which fields follow."""
+    """SSH_FILEXFER_ATTR flags: which fields follow."""
 
     SIZE = 0x00000001
     UIDGID = 0x00000002
@@ -33,7 +33,7 @@ _KNOWN = 0x8000000F
 _USUAL = 0x0000000F
 _USUAL_FIELDS = struct.Struct(">QIIIII")
 _USUAL_WHOLE = struct.Struct(">IQIIIII")
-# Plain numbers: an IntFlag takes microseconds to be combined, and listings have many.
+# Plain numbers: combining IntFlags takes microseconds, and a listing has many attributes.
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
 
@@ -48,16 +48,16 @@ class _Fields(NamedTuple):
 
 
 class Attributes(_Fields):
-    """What is known of a file, or is to be set; None is left out. A tuple, as ``stat`` gives one.
+    """The known attributes of a file, or those to set; the others are None. A tuple.
 
     :ivar size: bytes.
     :ivar uid: numeric owner; goes with ``gid``.
     :ivar gid: numeric group; goes with ``uid``.
-    :ivar permissions: ``st_mode``: permission bits, and the file's type in what a server sends.
-    :ivar atime: seconds since 1970 of the last access; goes with ``mtime``.
-    :ivar mtime: seconds since 1970 of the last change; goes with ``atime``.
+    :ivar permissions: ``st_mode``: permission bits; a server adds the type of the file.
+    :ivar atime: the last access, in seconds since 1970; goes with ``mtime``.
+    :ivar mtime: the last change, in seconds since 1970; goes with ``atime``.
     :ivar extended: pairs of an extension's name and its bytes.
-    :raises ValueError: when one of two that go together is missing.
+    :raises ValueError: one of two that go together is missing.
     """
 
     __slots__ = ()
@@ -80,7 +80,7 @@ class Attributes(_Fields):
 
     @classmethod
     def of(cls, result: os.stat_result) -> Self:
-        """Return the attributes of a ``stat`` result; times are cut to what 32 bits hold."""
+        """Return the attributes of a ``stat`` result; times are clamped to 32 bits."""
         mode, _, _, _, uid, gid, size, atime, mtime, _ = result
         if not (0 <= atime <= _U32_MAX and 0 <= mtime <= _U32_MAX):
             atime, mtime = (min(max(seconds, 0), _U32_MAX) for seconds in (atime, mtime))
@@ -89,23 +89,23 @@ class Attributes(_Fields):
 
     @property
     def is_directory(self) -> bool:
-        """Whether the permissions say so."""
+        """Whether the permissions are those of a directory."""
         return stat.S_ISDIR(self.permissions or 0)
 
     @property
     def is_file(self) -> bool:
-        """Whether the permissions say that it is a regular file."""
+        """Whether the permissions are those of a regular file."""
         return stat.S_ISREG(self.permissions or 0)
 
     @property
     def is_symlink(self) -> bool:
-        """Whether the permissions say so."""
+        """Whether the permissions are those of a symbolic link."""
         return stat.S_ISLNK(self.permissions or 0)
 
     def encode(self) -> bytes:
         """Return the bytes of the ATTRS structure.
 
-        :raises ValueError: when a number does not fit: 64 bits for the size, 32 for all others.
+        :raises ValueError: a number does not fit: 64 bits for the size, 32 for all others.
         """
         try:
             if None in self or self.extended:
@@ -141,8 +141,8 @@ class Attributes(_Fields):
 def take_attributes(reader: WireReader) -> Attributes:
     """Take an ATTRS structure off the front of ``reader``.
 
-    :raises MalformedMessage: when it is cut off, or flags announce fields that version 3 does
-        not have: where they end is unknown.
+    :raises MalformedMessage: it is truncated, or its flags announce fields that version 3 does
+        not have: their end is unknown.
     """
     flags = reader.u32()
     if flags == _USUAL:
@@ -150,13 +150,13 @@ def take_attributes(reader: WireReader) -> Attributes:
     if flags & ~_KNOWN:
         raise MalformedMessage(f"attributes with unknown flags 0x{flags & ~_KNOWN:x}")
     size = uid = gid = permissions = atime = mtime = None
-    if flags & 1:
+    if flags & _SIZE:
         size = reader.u64()
-    if flags & 2:
+    if flags & _UIDGID:
         uid, gid = reader.u32(), reader.u32()
-    if flags & 4:
+    if flags & _PERMISSIONS:
         permissions = reader.u32()
-    if flags & 8:
+    if flags & _ACMODTIME:
         atime, mtime = reader.u32(), reader.u32()
     extended = _take_extended(reader) if flags & _EXTENDED else ()
     return Attributes(size, uid, gid, permissions, atime, mtime, extended)
@@ -171,10 +171,10 @@ def _take_extended(reader: WireReader) -> tuple[tuple[str, bytes], ...]:
 
 @value
 class Entry:
-    """One file of a directory listing, or the path that REALPATH and READLINK answer.
+    """One entry of a directory, or the path in an answer to REALPATH or READLINK.
 
-    :ivar name: the file's name, one component; bytes that are no UTF-8 are surrogate escapes.
-    :ivar longname: a line such as ``ls -l`` prints; only for people to read.
+    :ivar name: its name, one component; bytes that are not UTF-8 are surrogate escapes.
+    :ivar longname: a line in the format of ``ls -l``, for display only.
     """
 
     name: str
@@ -201,11 +201,11 @@ def longname(
     links: int | None = None,
     zone: tzinfo = UTC,
 ) -> str:
-    """Return the line of ``ls -l`` for a file (the draft's section 7 recommends its columns).
+    """Return a line in the format of ``ls -l``, with the columns that the draft recommends (7).
 
-    :param now: seconds since 1970: files of the last half year show their time, others the year.
-    :param user: the owner's name; its number without one.
-    :param group: the group's name; its number without one.
+    :param now: seconds since 1970: files changed in the last half year show a time, others a year.
+    :param user: the owner's name; None for the number.
+    :param group: the group's name; None for the number.
     """
     mode = stat.filemode(attributes.permissions or 0)
     shown_links = "?" if links is None else str(links)

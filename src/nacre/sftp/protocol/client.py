@@ -2,13 +2,13 @@
 
 ::
 
-    client = Client()
+    client = SFTPClientProtocol()
     stream.write(client.data_to_send())           # INIT
     for request_id, result in client.receive(stream.read()): ...
     request_id = client.send(Stat("/etc/passwd"))
 
-A result is what the request's type says, or an :class:`~nacre.errors.SFTPError`, not raised.
-Answers come in any order; each names its request.
+A result is of the type that the request's type names, or an :class:`~nacre.errors.SFTPError`, which
+is returned and not raised. Answers arrive in any order; each has its request's id.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ _DATA = Struct(">BII")
 _DATA_NUMBER, _STATUS_NUMBER = int(FXP.DATA), int(FXP.STATUS)
 
 _SUCCESS: Final = u32(FX.OK) + text("Success") + text("")
-"""What OpenSSH's server and this one answer to each WRITE: known without being taken apart."""
+"""The answer of OpenSSH's server and of nacre's to each WRITE: recognised without decoding."""
 
 Result: TypeAlias = object
-"""What answers a request, by its type; or an SFTPError."""
+"""The result of a request, of a type that depends on the request's; or an SFTPError."""
 
 _WRITING: Final = 0
-"""Stands in the table of waiting requests for a WRITE; a READ is there as its length."""
+"""Represents a WRITE in the table of waiting requests; a READ is represented by its length."""
 
 
 class SFTPClientProtocol:
-    """Sends requests, matches what comes back.
+    """Encodes requests, and matches answers with them.
 
-    :ivar extensions: what the server announced, names and data; empty before VERSION came.
+    :ivar extensions: names and data of those the server announced; empty before VERSION.
     """
 
     def __init__(self, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
-        """Have an INIT ready to be sent."""
+        """Begin a session: INIT is the first output."""
         self.extensions: Mapping[str, str] = MappingProxyType({})
         self._limits = limits
         self._inbox = SFTPInbox(limits.packet)
@@ -69,7 +69,7 @@ class SFTPClientProtocol:
 
     @property
     def ready(self) -> bool:
-        """Whether the server's VERSION has come: requests may be sent."""
+        """Whether the server's VERSION was received: requests may be sent."""
         return self._ready
 
     @property
@@ -79,15 +79,15 @@ class SFTPClientProtocol:
 
     @property
     def room(self) -> int:
-        """Requests that may be sent now."""
+        """How many requests may be sent now."""
         return self._limits.pending - len(self._pending) if self._ready else 0
 
     def offers(self, extension: str) -> bool:
-        """Tell whether the server announced an extended request."""
+        """Return whether the server announced an extended request."""
         return extension in self.extensions or announced_as(extension) in self.extensions
 
     def data_to_send(self) -> list[Buffer]:
-        """Return what is to be sent, in pieces, and forget it; a WRITE's data is not copied."""
+        """Return the output in pieces, and forget it; a WRITE's data is not copied."""
         output = self._output
         self._output = []
         return output
@@ -95,9 +95,10 @@ class SFTPClientProtocol:
     def send(self, request: SFTPRequest[Any]) -> int:
         """Send ``request``; return the id that its result will have.
 
-        :raises LocalProtocolError: before VERSION or after the end; too many requests are waiting;
-            the request is larger than a packet may be; or it is an extension that the server did
-            not announce.
+        Call it when ``room`` is above 0.
+
+        :raises LocalProtocolError: it is before VERSION or after the end; too many requests wait;
+            the request is larger than a packet may be; or the server did not announce it.
         """
         if request.EXTENSION and not self.offers(request.EXTENSION):
             raise LocalProtocolError(f"the server does not offer {request.EXTENSION}")
@@ -111,12 +112,14 @@ class SFTPClientProtocol:
     def send_read(self, handle: bytes, offset: int, length: int) -> int:
         """Send a READ; its result is a list of ``memoryview``, or None at the end of the file.
 
-        They follow one another, and have 1 to ``length`` bytes together.
+        The views follow one another; together they have 1 to ``length`` bytes.
 
         :raises LocalProtocolError: as :meth:`send`, or ``length`` is 0 or above the bound.
         """
         if not 0 < length <= self._limits.read:
-            raise LocalProtocolError(f"a READ of {length} bytes: 1 to {self._limits.read} may be")
+            raise LocalProtocolError(
+                f"a READ of {length} bytes: it must be 1 to {self._limits.read}"
+            )
         self._check_offset(offset)
         number = self._new_id(length)
         size = len(handle)
@@ -125,7 +128,7 @@ class SFTPClientProtocol:
         return number
 
     def send_write(self, handle: bytes, offset: int, data: Buffer) -> int:
-        """Send a WRITE; its result is None. ``data`` must stay as it is until it was sent.
+        """Send a WRITE; its result is None. ``data`` must not change until it was sent.
 
         :raises LocalProtocolError: as :meth:`send`.
         """
@@ -139,11 +142,11 @@ class SFTPClientProtocol:
         return number
 
     def receive(self, data: Buffer) -> list[tuple[int, Result]]:
-        """Take what the server sent, in any portions; return ids and results.
+        """Take the next portion of the server's stream; return ids and results.
 
-        ``data`` must not change afterwards: results may be views into it.
+        ``data`` must not change afterwards: results may be views of it.
 
-        :raises RemoteProtocolError: the server broke the protocol; nothing more is taken, and
+        :raises RemoteProtocolError: the server broke the protocol; the session has ended, and
             every waiting request has failed.
         """
         if self._ended:
@@ -162,9 +165,9 @@ class SFTPClientProtocol:
         return results
 
     def receive_eof(self) -> None:
-        """The stream ended.
+        """Note that the stream ended.
 
-        :raises RemoteProtocolError: in the middle of a packet, or before VERSION.
+        :raises RemoteProtocolError: it ended in the middle of a packet, or before VERSION.
         """
         self._ended = True
         if self._inbox.partial or not self._ready:
@@ -172,9 +175,13 @@ class SFTPClientProtocol:
 
     def _new_id(self, request: SFTPRequest[Any] | int) -> int:
         if not self._ready or self._ended:
-            raise LocalProtocolError("no request may be sent before VERSION or after the end")
+            raise LocalProtocolError(
+                "no request may be sent before VERSION or after the session's end"
+            )
         if len(self._pending) >= self._limits.pending:
-            raise LocalProtocolError(f"{len(self._pending)} requests wait for their answers")
+            raise LocalProtocolError(
+                f"{len(self._pending)} requests wait for their answers: no more may be sent"
+            )
         number = (self._last_id + 1) & 0xFFFFFFFF
         while number in self._pending:
             number = (number + 1) & 0xFFFFFFFF
@@ -193,7 +200,9 @@ class SFTPClientProtocol:
     def _accept_version(self, packet: memoryview) -> None:
         reader = WireReader(packet)
         if reader.u8() != FXP.VERSION:
-            raise RemoteProtocolError("the server's first packet is no VERSION: no SFTP server?")
+            raise RemoteProtocolError(
+                "the server's first packet is not VERSION: it may not be an SFTP server"
+            )
         version = reader.u32()
         if version != VERSION_3:
             raise VersionError(f"the server speaks version {version} of SFTP, not 3")
@@ -226,7 +235,7 @@ class SFTPClientProtocol:
 
 
 def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
-    """Return what DATA holds; some servers say the end of a file by DATA without an byte."""
+    """Return the data of a DATA packet; None for the empty one some servers send at the end."""
     first = parts[0]
     if len(first) < _DATA.size:
         raise MalformedMessage("DATA without a length")
@@ -256,7 +265,7 @@ def _status(status: memoryview, request: SFTPRequest[Any] | int) -> Result:
 def _read_status(reader: WireReader) -> tuple[int, str]:
     code = reader.u32()
     message = ""
-    if reader.remaining:  # Servers of before version 3 send neither text nor language.
+    if reader.remaining:  # servers from before version 3 send neither text nor language
         message = reader.text()
         if reader.remaining:
             reader.text()

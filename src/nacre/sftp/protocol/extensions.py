@@ -1,7 +1,7 @@
 """The extended requests, by their names.
 
-Those of OpenSSH are laid out in its PROTOCOL document, section 4; ``copy-data``,
-``home-directory`` and ``check-file`` in draft-ietf-secsh-filexfer-extensions-00.
+OpenSSH's are specified in its PROTOCOL document, section 4; ``copy-data``, ``home-directory`` and
+``check-file`` in draft-ietf-secsh-filexfer-extensions-00.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from nacre.wire.codec import WireReader, text, u32
 from nacre.wire.message import U32, U64, Record, Rest, String, Text, record
 
 EXTENSIONS: dict[str, type[SFTPRequest[Any]]] = {}
-"""Every extended request known here, by its name."""
+"""The extended requests of this implementation, by name."""
 
 HASHES = ("sha256", "sha512", "sha384", "sha224")
-"""The hash algorithms of ``check-file`` that are taken; MD5 and SHA-1 verify nothing."""
+"""The hash algorithms of ``check-file``. MD5 and SHA-1 are left out: they have collisions."""
 
 OFFERED = {
     "posix-rename@openssh.com": "1",
@@ -45,7 +45,7 @@ OFFERED = {
     "home-directory": "1",
     "check-file": ",".join(HASHES),
 }
-"""What a server announces in VERSION: names, and versions or, of ``check-file``, algorithms."""
+"""Names and data that a server announces in VERSION: a version, or algorithms (check-file)."""
 
 _ANNOUNCED_AS = {"check-file-handle": "check-file", "check-file-name": "check-file"}
 
@@ -70,14 +70,14 @@ def extension(name: str) -> Callable[[type[Q]], type[Q]]:
 
 
 def encode_pairs(pairs: dict[str, str]) -> bytes:
-    """Return the bytes of the extension pairs that end INIT and VERSION."""
+    """Return the bytes of the extension pairs at the end of INIT and VERSION."""
     return b"".join([text(name) + text(data) for name, data in pairs.items()])
 
 
 def take_pairs(reader: WireReader) -> dict[str, str]:
-    """Take the extension pairs that end INIT and VERSION (draft-ietf-secsh-filexfer-02, 4).
+    """Take the extension pairs off the end of INIT or VERSION (draft-ietf-secsh-filexfer-02, 4).
 
-    :raises MalformedMessage: when one is cut off, or there are too many.
+    :raises MalformedMessage: one is truncated, or there are too many.
     """
     pairs: dict[str, str] = {}
     for _ in range(DEFAULT_SFTP_LIMITS.extensions):
@@ -92,7 +92,7 @@ def take_pairs(reader: WireReader) -> dict[str, str]:
 
 @extension("posix-rename@openssh.com")
 class PosixRename(StatusRequest):
-    """Rename; an existing ``new`` is replaced, in one step."""
+    """Rename a file; an existing ``new`` is replaced atomically."""
 
     old: Text
     new: Text
@@ -100,7 +100,7 @@ class PosixRename(StatusRequest):
 
 @record
 class FileSystemStatus(Record):
-    """What ``statvfs`` tells of a file system; the fields are those of :func:`os.statvfs`."""
+    """The state of a file system; the fields are those of :func:`os.statvfs`."""
 
     bsize: U64
     frsize: U64
@@ -151,14 +151,14 @@ class HardLink(StatusRequest):
 
 @extension("fsync@openssh.com")
 class FSync(StatusRequest):
-    """Bring an open file to the disk before answering."""
+    """Flush an open file to the disk before answering."""
 
     handle: FileHandle
 
 
 @extension("lsetstat@openssh.com")
 class LSetStat(StatusRequest):
-    """Set attributes, a symbolic link's own."""
+    """Set attributes, not following a symbolic link."""
 
     path: Text
     attributes: Attrs
@@ -166,7 +166,7 @@ class LSetStat(StatusRequest):
 
 @record
 class ServerLimits(Record):
-    """What a server takes; a number of 0 is one it does not tell.
+    """A server's limits; 0 stands for one that it does not announce.
 
     :ivar packet: bytes of a packet.
     :ivar read: bytes one READ returns.
@@ -182,7 +182,7 @@ class ServerLimits(Record):
 
 @extension("limits@openssh.com")
 class LimitsRequest(SFTPRequest[ServerLimits]):
-    """Ask what the server takes."""
+    """Ask for the server's limits."""
 
     ANSWER = FXP.EXTENDED_REPLY
 
@@ -194,23 +194,23 @@ class LimitsRequest(SFTPRequest[ServerLimits]):
 
 @extension("expand-path@openssh.com")
 class ExpandPath(PathRequest):
-    """Like REALPATH, and ``~`` and ``~user`` in front are home directories."""
+    """Ask for an absolute path, as REALPATH does; ``~`` and ``~user`` are home directories."""
 
     path: Text
 
 
 @extension("home-directory")
 class HomeDirectory(PathRequest):
-    """Ask for a user's home directory; an empty name is the user's own."""
+    """Ask for a user's home directory; an empty name stands for the session's user."""
 
     user: Text
 
 
 @extension("users-groups-by-id@openssh.com")
 class UsersGroupsById(SFTPRequest[tuple[tuple[str, ...], tuple[str, ...]]]):
-    """Ask for names by numbers: :meth:`of` makes it, ``uids`` and ``gids`` read it.
+    """Ask for the names of numeric users and groups; make it with :meth:`of`.
 
-    The answer has a name for each number, in their order; an empty one is not known.
+    The result has a name for each number, in their order; an unknown one is empty.
     """
 
     ANSWER = FXP.EXTENDED_REPLY
@@ -225,18 +225,12 @@ class UsersGroupsById(SFTPRequest[tuple[tuple[str, ...], tuple[str, ...]]]):
 
     @property
     def uids(self) -> tuple[int, ...]:
-        """The users' numbers.
-
-        :raises MalformedMessage: when they are not whole.
-        """
+        """The numbers of the users."""
         return _numbers(self.packed_uids)
 
     @property
     def gids(self) -> tuple[int, ...]:
-        """The groups' numbers.
-
-        :raises MalformedMessage: when they are not whole.
-        """
+        """The numbers of the groups."""
         return _numbers(self.packed_gids)
 
     @classmethod
@@ -245,7 +239,7 @@ class UsersGroupsById(SFTPRequest[tuple[tuple[str, ...], tuple[str, ...]]]):
         value = cls(reader.string(), reader.string())
         reader.end()
         if len(value.packed_uids) % 4 or len(value.packed_gids) % 4:
-            raise MalformedMessage("a list of numbers that is not whole")
+            raise MalformedMessage("a list of numbers whose size is not a multiple of 4")
         return value
 
     @classmethod
@@ -256,14 +250,14 @@ class UsersGroupsById(SFTPRequest[tuple[tuple[str, ...], tuple[str, ...]]]):
 
 @record
 class UsersGroupsAnswer(Record):
-    """The answer to :class:`UsersGroupsById`; :meth:`of` makes it."""
+    """The answer to :class:`UsersGroupsById`; make it with :meth:`of`."""
 
     packed_users: String
     packed_groups: String
 
     @classmethod
     def of(cls, users: tuple[str, ...], groups: tuple[str, ...]) -> Self:
-        """Return the answer of these names, in the order of the numbers; empty is not known."""
+        """Return the answer with these names, in the order of the numbers; "" is unknown."""
         return cls(b"".join(map(text, users)), b"".join(map(text, groups)))
 
 
@@ -282,7 +276,7 @@ def _names(packed: bytes) -> tuple[str, ...]:
 
 @extension("copy-data")
 class CopyData(StatusRequest):
-    """Copy bytes from one open file to another on the server; a length of 0 is all there are."""
+    """Copy bytes from one open file to another; a length of 0 means up to the end of the file."""
 
     read_from: FileHandle
     read_offset: U64
@@ -293,10 +287,10 @@ class CopyData(StatusRequest):
 
 @record
 class FileHashes(Record):
-    """The answer of ``check-file``.
+    """The answer to ``check-file``.
 
-    :ivar algorithm: the one the server chose among those it was asked for.
-    :ivar hashes: the hashes of the blocks, one behind the other.
+    :ivar algorithm: the one that the server chose among those of the request.
+    :ivar hashes: the hashes of the blocks, one after the other.
     """
 
     algorithm: Text
@@ -304,10 +298,10 @@ class FileHashes(Record):
 
 
 class CheckFileRequest(SFTPRequest[FileHashes]):
-    """A request for hashes: of all of the range with a ``block_size`` of 0, or one of each block.
+    """A request for hashes: one for each block of a range, or one for all with a block size of 0.
 
-    ``algorithms`` are names joined by commas, the wanted first; a ``length`` of 0 is all from
-    ``offset`` on. A ``block_size`` is at least 256.
+    ``algorithms`` are names joined by commas, the preferred first. A ``length`` of 0 means up to
+    the end of the file. A ``block_size`` other than 0 is at least 256.
     """
 
     __slots__ = ()
@@ -317,7 +311,7 @@ class CheckFileRequest(SFTPRequest[FileHashes]):
     def decode_answer(cls, reader: WireReader) -> FileHashes:
         """Take the algorithm and the hashes.
 
-        The name ``check-file`` may stand in front: earlier drafts and Paramiko have it there.
+        They may follow the name ``check-file``, as in earlier drafts and from Paramiko.
         """
         algorithm = reader.text()
         if algorithm == CheckFile.EXTENSION:
@@ -349,7 +343,7 @@ class CheckFileName(CheckFileRequest):
 
 @extension("check-file")
 class CheckFile(CheckFileRequest):
-    """``check-file-handle`` as Paramiko says it; its answer begins with ``check-file``."""
+    """Paramiko's name of ``check-file-handle``; its answer begins with ``check-file``."""
 
     handle: FileHandle
     algorithms: Text

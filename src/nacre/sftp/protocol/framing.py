@@ -10,16 +10,16 @@ from nacre.wire.codec import Buffer
 _LENGTH = Struct(">I")
 
 _PARTS = 64
-"""Parts of a packet that are kept apart: a stream that comes in crumbs must not cost more."""
+"""Parts of a packet that are kept apart; more are joined, so that tiny portions cost no memory."""
 
 
 class SFTPInbox:
-    """Cuts a stream that comes in any portions into packets.
+    """Cuts a stream, which arrives in portions of any size, into packets.
 
-    Nothing is copied: a packet is handed out where it lies, in as many parts as portions it came
-    in. So a portion's memory must not be used again by the caller.
+    Packets are not copied: each is returned as views of the portions it arrived in. So the caller
+    must not reuse a portion's memory.
 
-    :ivar left: bytes of the portion that have not been looked at.
+    :ivar left: bytes of the last portion that are not yet part of a packet.
     """
 
     __slots__ = ("_at", "_bound", "_head", "_missing", "_parts", "_view", "left")
@@ -40,9 +40,9 @@ class SFTPInbox:
         return self._missing > 0 or len(self._head) > 0 or self.left > 0
 
     def feed(self, data: Buffer) -> None:
-        """Take the next portion; then call ``next`` or ``next_parts`` until nothing is ``left``.
+        """Take the next portion; then call :meth:`next_parts` until nothing is ``left``.
 
-        :raises LocalProtocolError: when the portion before still holds whole packets.
+        :raises LocalProtocolError: bytes of the portion before are ``left``.
         """
         if self.left:
             raise LocalProtocolError("packets of the portion before are still waiting")
@@ -50,22 +50,17 @@ class SFTPInbox:
         self._at = 0
         self.left = len(self._view)
 
-    def next(self) -> memoryview | None:
-        """Return the next packet without its length, or None when no whole one is there.
+    def next_parts(self) -> list[memoryview] | None:
+        """Return the next packet without its length, in parts; None when it is not complete.
 
         :raises MalformedMessage: the packet is empty.
         :raises PacketTooLarge: its length is above the bound.
         """
-        parts = self.next_parts()
-        return None if parts is None else joined(parts)
-
-    def next_parts(self) -> list[memoryview] | None:
-        """Return the next packet as :meth:`next` does, in parts that follow one another."""
         if not self._missing:
             if not self._head and self.left >= 4:
                 start = self._at + 4
                 size = _LENGTH.unpack_from(self._view, self._at)[0]
-                # Most are all in one portion.
+                # The usual case: the packet is in one portion.
                 if size < self.left - 3 and 0 < size <= self._bound:
                     self._at = end = start + size
                     self.left -= 4 + size
@@ -109,5 +104,5 @@ class SFTPInbox:
 
 
 def joined(parts: list[memoryview]) -> memoryview:
-    """Return bytes that came in parts as one."""
+    """Return the bytes of several parts as one."""
     return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))

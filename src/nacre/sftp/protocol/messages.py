@@ -1,8 +1,8 @@
 """The requests of SFTP version 3 (draft-ietf-secsh-filexfer-02), by their names there.
 
-A request is a value, the same on both ends: a client sends it, a server hands it to a filesystem.
-Its type says what the answer is: ``Request[Attributes]`` is answered by attributes or by a failure.
-The request id is not part of it; the client and the server keep it.
+A request is a value, the same at both ends: a client sends it, a server carries it out. Its type
+names the type of its result: ``SFTPRequest[Attributes]`` is answered by attributes, or by a
+failure. The request id is not part of it: the client's and the server's protocol keep that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.message import U32, U64, Text
 
 VERSION_3 = 3
-"""The version spoken here, and by everyone."""
+"""The version of this implementation: servers and clients in use speak it."""
 
 
 class FXP(IntEnum):
@@ -77,7 +77,7 @@ class OpenFlag(IntFlag):
 
 
 class Pieces:
-    """Bytes in parts that follow one another: so a large WRITE comes in, and is not joined."""
+    """Bytes in parts that follow one another: the data of a large WRITE, as it arrived."""
 
     __slots__ = ("_size", "parts")
 
@@ -113,12 +113,12 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class SFTPRequest(Generic[R_co]):
-    """A request whose answer, where it is no failure, is an ``R_co``.
+    """A request whose result is an ``R_co``.
 
     :cvar NUMBER: its packet type.
-    :cvar ANSWER: the type of the packet that answers it, where that is no STATUS of failure.
-    :cvar EXTENSION: the extension's name, or nothing.
-    :cvar HANDLES: the fields that hold a handle, and of what: ``file``, ``directory`` or ``any``.
+    :cvar ANSWER: the type of the packet that answers it, unless it fails: then that is STATUS.
+    :cvar EXTENSION: the extension's name; "" for a request of the draft.
+    :cvar HANDLES: the fields that are handles, and of what: ``file``, ``directory`` or ``any``.
     """
 
     __slots__ = ()
@@ -129,9 +129,9 @@ class SFTPRequest(Generic[R_co]):
     _LAYOUT: ClassVar[tuple[tuple[str, Put, Take], ...]] = ()
 
     def encode(self) -> bytes:
-        """Return the fields' bytes: what follows the request id, or the extension's name."""
+        """Return the bytes of the fields: they follow the request id or the extension's name."""
         layout = self._LAYOUT
-        if len(layout) == 1:  # a path or a handle alone, as most requests have it
+        if len(layout) == 1:  # the usual case: a path or a handle
             name, put, _ = layout[0]
             return put(getattr(self, name))
         return b"".join([put(getattr(self, name)) for name, put, _ in layout])
@@ -140,7 +140,7 @@ class SFTPRequest(Generic[R_co]):
     def decode(cls, reader: WireReader) -> Self:
         """Take the fields off ``reader``.
 
-        :raises MalformedMessage: when one is cut off or malformed, or bytes follow the last.
+        :raises MalformedMessage: one is truncated or malformed, or bytes follow the last.
         """
         value = cls(*[take(reader) for _, _, take in cls._LAYOUT])
         reader.end()
@@ -148,15 +148,15 @@ class SFTPRequest(Generic[R_co]):
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> R_co:
-        """Take what an ``ANSWER`` packet holds behind the request id.
+        """Take the result off ``reader``, which is behind the request id of an ``ANSWER`` packet.
 
-        :raises MalformedMessage: when it is not that.
+        :raises MalformedMessage: it is truncated or malformed.
         """
         raise NotImplementedError
 
     @property
     def paths(self) -> tuple[str | None, str | None]:
-        """The paths it names, for exceptions."""
+        """The paths that the request names, for exceptions; None where there is none."""
         names = [
             getattr(self, name)
             for name in ("path", "old", "new", "target", "link")
@@ -166,17 +166,17 @@ class SFTPRequest(Generic[R_co]):
 
 
 class StatusRequest(SFTPRequest[None]):
-    """A request that succeeds or fails, and answers nothing else."""
+    """A request that succeeds or fails, without a result."""
 
     __slots__ = ()
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> None:
-        """There is nothing more than the status."""
+        """Return None: a STATUS has no result."""
 
 
 class HandleRequest(SFTPRequest[bytes]):
-    """A request that opens something: its answer is a handle."""
+    """A request to open a file or a directory; its result is a handle."""
 
     __slots__ = ()
     ANSWER = FXP.HANDLE
@@ -208,7 +208,7 @@ class PathRequest(SFTPRequest[str]):
     def decode_answer(cls, reader: WireReader) -> str:
         """Take the path."""
         if reader.u32() != 1:
-            raise MalformedMessage("not one path where one was asked for")
+            raise MalformedMessage("the answer to a request for one path has not one entry")
         return take_entry(reader).name
 
 
@@ -216,7 +216,7 @@ Q = TypeVar("Q", bound=SFTPRequest[Any])
 
 
 def compiled(cls: type[Q]) -> type[Q]:
-    """Make ``cls`` a value with the layout that its annotations give."""
+    """Make ``cls`` a value, and derive its layout from its annotations."""
     made = value(cls)
     hints = get_type_hints(made, include_extras=True)
     kinds = {name: hints[name].__metadata__ for name in made.__match_args__}  # type: ignore[attr-defined]
@@ -239,7 +239,7 @@ def request(number: FXP) -> Callable[[type[Q]], type[Q]]:
 
 
 REQUESTS: dict[int, type[SFTPRequest[Any]]] = {}
-"""Every request but the extended ones, by its type."""
+"""The requests of the draft, by packet type."""
 
 
 @request(FXP.OPEN)
@@ -253,14 +253,14 @@ class Open(HandleRequest):
 
 @request(FXP.CLOSE)
 class Close(StatusRequest):
-    """Close a file or a directory; whatever the answer, the handle is gone."""
+    """Close a file or a directory; the handle becomes invalid, whatever the answer."""
 
     handle: AnyHandle
 
 
 @request(FXP.READ)
 class Read(SFTPRequest["memoryview | None"]):
-    """Read at most ``length`` bytes from ``offset`` on; None is the end of the file."""
+    """Read at most ``length`` bytes at ``offset``; the result is None at the end of the file."""
 
     ANSWER = FXP.DATA
 
@@ -276,7 +276,7 @@ class Read(SFTPRequest["memoryview | None"]):
 
 @request(FXP.WRITE)
 class Write(StatusRequest):
-    """Write all of ``data`` at ``offset``; on a server ``data`` are views into the packet."""
+    """Write all of ``data`` at ``offset``; on a server ``data`` is a view of the packet."""
 
     handle: FileHandle
     offset: U64
@@ -285,7 +285,7 @@ class Write(StatusRequest):
 
 @request(FXP.LSTAT)
 class LStat(AttributesRequest):
-    """Ask for a file's attributes, a symbolic link's own."""
+    """Ask for a file's attributes, not following a symbolic link."""
 
     path: Text
 
@@ -315,14 +315,14 @@ class FSetStat(StatusRequest):
 
 @request(FXP.OPENDIR)
 class OpenDir(HandleRequest):
-    """Open a directory, to list it."""
+    """Open a directory in order to list it."""
 
     path: Text
 
 
 @request(FXP.READDIR)
 class ReadDir(SFTPRequest["tuple[Entry, ...] | None"]):
-    """Ask for the next entries of a directory; None is the end."""
+    """Ask for the next entries of a directory; the result is None at its end."""
 
     ANSWER = FXP.NAME
 
@@ -330,7 +330,7 @@ class ReadDir(SFTPRequest["tuple[Entry, ...] | None"]):
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> tuple[Entry, ...] | None:
-        """Take the entries; a count that the packet can't hold fails at the first missing one."""
+        """Take the entries; too large a count fails at the first missing entry."""
         return tuple([take_entry(reader) for _ in range(reader.u32())]) or None
 
 
@@ -365,7 +365,7 @@ class RealPath(PathRequest):
 
 @request(FXP.STAT)
 class Stat(AttributesRequest):
-    """Ask for a file's attributes, through symbolic links."""
+    """Ask for a file's attributes, following symbolic links."""
 
     path: Text
 
@@ -387,10 +387,10 @@ class ReadLink(PathRequest):
 
 @request(FXP.SYMLINK)
 class SymLink(StatusRequest):
-    """Make ``link``, which points at ``target``.
+    """Make the symbolic link ``link``, which points to ``target``.
 
-    The draft has these two in the other order. OpenSSH's server has always taken the target first,
-    and everyone followed it, so that is the order on the wire.
+    The draft has the two in the other order. OpenSSH's server has always taken the target first,
+    and other implementations followed, so that is the order on the wire.
     """
 
     target: Text

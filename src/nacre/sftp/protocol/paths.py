@@ -1,7 +1,7 @@
-"""Paths and names as text: no file is looked at here.
+"""Paths, names and patterns as text; nothing here touches a file.
 
-A path's text never decides what may be opened: a link can make any path point anywhere. These
-helpers are for what is shown, for what a virtual root answers to REALPATH, and for names.
+The text of a path never decides what may be opened: a symbolic link can make any path lead
+anywhere. These functions are for display, for REALPATH on a virtual root, and for names.
 """
 
 from __future__ import annotations
@@ -30,33 +30,35 @@ def normalise(path: str, base: str = "/") -> str:
 
 
 def join(directory: str, name: str) -> str:
-    """Return the path of ``name`` in ``directory``; an absolute ``name`` stays as it is."""
+    """Return the path of ``name`` in ``directory``; an absolute ``name`` is returned unchanged."""
     if not directory or name.startswith("/"):
         return name
     return directory + name if directory.endswith("/") else f"{directory}/{name}"
 
 
 def last_name(path: str) -> str:
-    """Return the last component of ``path``, slashes behind it left out."""
+    """Return the last component of ``path``, without trailing slashes."""
     return path.rstrip("/").rpartition("/")[2]
 
 
 def is_name(name: str) -> bool:
-    """Tell whether ``name`` is one component: a file in a directory, and nothing else."""
+    """Return whether ``name`` is one component: it names an entry of a directory."""
     return name not in ("", ".", "..") and "/" not in name and "\0" not in name
 
 
 def check_name(name: str) -> str:
-    """Return a name that a peer sent, where it is one component.
+    """Return a name that a peer sent, if it is one component.
 
-    :raises RemoteProtocolError: it is not; a file of that name could be anywhere.
+    :raises RemoteProtocolError: it is not: a file of that name could be anywhere.
     """
     if not is_name(name):
-        raise RemoteProtocolError(f"the peer sends a name that is none: '{safe(name, 256)}'")
+        raise RemoteProtocolError(
+            f"the peer sends a name that is not one component of a path: '{safe(name, 256)}'"
+        )
     return name
 
 
-# Glob patterns, as OpenSSH's sftp has them: * ? [a-z] [!a-z] [[:alpha:]] and \ before any of those.
+# Glob patterns as in OpenSSH's sftp: * ? [a-z] [!a-z] [[:alpha:]], each escaped by a backslash.
 
 _CLASSES: dict[str, Callable[[str], bool]] = {
     "alnum": str.isalnum,
@@ -74,34 +76,34 @@ _CLASSES: dict[str, Callable[[str], bool]] = {
 }
 
 _Token = tuple[str, Callable[[str], bool] | None]
-"""A character that is itself, or, with a test, what a wildcard takes."""
+"""A literal character and None, or a wildcard and the test of a character for it."""
 
 _STAR: _Token = ("*", lambda _: True)
 _ANY: _Token = ("?", lambda _: True)
 
 
 def has_wildcards(pattern: str) -> bool:
-    """Tell whether ``pattern`` may be more than one name: holds ``*``, ``?`` or a whole ``[…]``."""
+    """Return whether ``pattern`` may match several names: it has ``*``, ``?`` or ``[…]``."""
     return any(test is not None for _, test in _tokens(pattern))
 
 
 def literal(pattern: str) -> str:
-    """Return the name that a pattern without wildcards stands for: its backslashes taken away."""
+    """Return the name that a pattern without wildcards matches: its escapes removed."""
     return "".join([character for character, _ in _tokens(pattern)])
 
 
 def components(pattern: str) -> tuple[str, tuple[str, ...]]:
-    """Cut a pattern into what it starts from (``/`` or nothing) and one pattern per directory."""
+    """Split a pattern into its start (``/`` or nothing) and one pattern for each component."""
     names = tuple([name for name in pattern.split("/") if name])
     return ("/" if pattern.startswith("/") else ""), names
 
 
 def matches(name: str, pattern: str, *, hidden: bool = False) -> bool:
-    """Tell whether the whole of ``name``, one component, matches ``pattern``.
+    """Return whether ``name``, one component, matches ``pattern`` as a whole.
 
-    Takes time in proportion to both lengths multiplied, whatever the pattern.
+    The time is at most proportional to the product of both lengths.
 
-    :param hidden: whether a wildcard matches a dot in front; otherwise only a dot does.
+    :param hidden: whether a wildcard matches a leading dot; otherwise only a dot does.
     """
     tokens = _tokens(pattern)
     if name.startswith(".") and not hidden and tokens[:1] != ((".", None),):
@@ -151,11 +153,11 @@ def _tokens(pattern: str) -> tuple[_Token, ...]:
 
 
 def _bracket_end(pattern: str, at: int) -> int:
-    """Return where the ``]`` is that ends the bracket whose inside starts at ``at``; 0: nowhere."""
+    """Return the index of the ``]`` that ends the bracket opened before ``at``; 0 if none does."""
     if pattern[at : at + 1] == "!":
         at += 1
     if pattern[at : at + 1] == "]":
-        at += 1  # In the first place it is one of the characters.
+        at += 1  # as the first character it is a member
     while at < len(pattern):
         if pattern.startswith("[:", at) and (close := pattern.find(":]", at + 2)) > 0:
             at = close + 2
@@ -168,7 +170,7 @@ def _bracket_end(pattern: str, at: int) -> int:
 
 def _bracket(inside: str) -> Callable[[str], bool]:
     negated = inside.startswith("!")
-    tests = list(_members(inside[negated:]))
+    tests = list(_members(inside[1:] if negated else inside))
     return lambda character: negated != any(test(character) for test in tests)
 
 
@@ -193,18 +195,19 @@ def _member(inside: str, at: int) -> tuple[str, int]:
 
 
 def alternatives(pattern: str) -> list[str]:
-    """Return the patterns that the braces of ``pattern`` stand for: ``a{b,c}`` is ``ab``, ``ac``.
+    """Expand the braces of ``pattern``: ``a{b,c}`` gives ``ab`` and ``ac``.
 
-    Braces without a partner, and ``{}``, are themselves, and so is what a backslash protects.
+    Unbalanced braces, ``{}`` and escaped characters are literal.
 
-    :raises ValueError: there are more of them than the bound allows.
+    :raises ValueError: there are more patterns than the bound allows.
     """
     found: list[str] = []
     todo = [("", pattern)]
     while todo:
         done, rest = todo.pop()
         if len(found) + len(todo) >= DEFAULT_SFTP_LIMITS.glob_alternatives:
-            raise ValueError(f"the braces of '{safe(pattern, 64)}' stand for too many names")
+            shown = safe(pattern, 64)
+            raise ValueError(f"the braces of '{shown}' stand for too many names: use fewer")
         opening = _find_brace(rest)
         if opening < 0:
             found.append(done + rest)
@@ -216,7 +219,7 @@ def alternatives(pattern: str) -> list[str]:
 
 
 def _find_brace(text: str) -> int:
-    """Return where the first brace is that has a partner and something inside; -1: nowhere."""
+    """Return the index of the first brace that is closed and not empty; -1 if there is none."""
     at = 0
     while at < len(text):
         if text[at] == "\\":

@@ -10,8 +10,8 @@
         …
         reads.received(span, got, now)            # or reads.ended(span, now), reads.lost(span)
 
-Nothing here does I/O or knows the time: ``now`` is seconds of any clock that never goes back. One
-:class:`Window` serves all transfers of a connection, because they share its path.
+No I/O and no clock: ``now`` is in seconds, of any clock that never goes back. All transfers of a
+connection share one :class:`Window`, because they share its path.
 """
 
 from __future__ import annotations
@@ -32,20 +32,23 @@ LARGEST_REQUEST = 255 * KIB
 """Bytes of one READ or WRITE at most, whatever a server announces."""
 
 _SMALLEST_REQUEST = 512
-"""What a request shrinks to for a server that answers less; then short reads are asked again."""
+"""Bytes below which requests do not shrink, however little a server returns for each READ."""
 
 _PATIENCE = 1.0
-"""Seconds without an answer, at least, before a server counts as stalled."""
+"""Seconds without an answer before a server counts as stalled: at least that many."""
 
 _EXPECTED_RATE = 1.25 * 125e6
-"""Bytes per second a path counts for until it is measured: 1 Gbit/s, and what the ends hold."""
+"""Bytes per second assumed until the path is measured: 1 Gbit/s, and what the ends buffer."""
 
 _ROUNDS = 10
-"""Round trips over which the best rate counts: a pause of the owner's disk is forgotten so."""
+"""Round trips whose best rate counts: so a pause of the local disk does not shrink the window."""
 
 
 def request_sizes(limits: ServerLimits | None) -> tuple[int, int]:
-    """Return bytes of one READ and of one WRITE, by the answer to ``limits@openssh.com``."""
+    """Return the bytes of one READ and of one WRITE.
+
+    :param limits: the answer to ``limits@openssh.com``, or None.
+    """
     if limits is None:
         return DEFAULT_REQUEST, DEFAULT_REQUEST
     return _request_size(limits.read), _request_size(limits.write)
@@ -56,14 +59,17 @@ def _request_size(announced: int) -> int:
 
 
 def extents(start: int, end: int | None) -> Iterator[tuple[int, int | None]]:
-    """Return one extent: all bytes from ``start`` to ``end``, or to the file's end."""
+    """Yield one extent: all bytes from ``start`` to ``end``, or to the file's end."""
     yield start, end
 
 
 def without_holes(
     size: int, holes: Iterable[tuple[int, int]], start: int = 0
 ) -> Iterator[tuple[int, int | None]]:
-    """Return the extents of a sparse file, its holes (start and end of each, in order) left out."""
+    """Yield the extents of a sparse file between its holes.
+
+    :param holes: start and end of each, in order.
+    """
     for hole, hole_end in holes:
         if hole > start:
             yield start, min(hole, size)
@@ -76,32 +82,31 @@ def without_holes(
 class Span:
     """A request in flight: ``length`` bytes from ``offset`` on.
 
-    :ivar sent: when it was given out.
+    :ivar sent: when it was handed out.
     """
 
-    # Not frozen: one is made per request, and what can't be changed costs twice as much to make.
+    # Not frozen: one is made per request, and a frozen one takes twice as long to make.
     offset: int
     length: int
     sent: float
 
     @property
     def end(self) -> int:
-        """The offset behind its last byte."""
+        """The offset after its last byte."""
         return self.offset + self.length
 
 
 class Window:
-    """How many bytes may be in flight: twice the bandwidth times the delay, as measured.
+    """How many bytes may be in flight: twice the measured bandwidth-delay product.
 
     It starts at ``floor``, or at what 1 Gbit/s puts on a path whose round trip is known. With twice
-    what the path holds, a path that takes more shows it within a round trip: the rate doubles, and
-    the window with it. When nothing comes back for long, it halves again and again down to one
-    request, and grows back likewise.
+    the product in flight, a path that can carry more shows it within one round trip: the measured
+    rate doubles, and the window with it. While the server does not answer, the window halves again
+    and again, down to one request; afterwards it doubles again.
 
     :ivar limit: bytes that may be in flight now.
-    :ivar in_flight: bytes that are.
-    :ivar ceiling: bytes that ever may be.
-    :ivar stalled: whether the server has not answered for too long.
+    :ivar in_flight: bytes in flight.
+    :ivar ceiling: the upper bound of ``limit``.
     """
 
     def __init__(self, *, floor: int = 2 * MIB, ceiling: int = 64 * MIB) -> None:
@@ -113,7 +118,6 @@ class Window:
         self.limit = floor
         self.in_flight = 0
         self.ceiling = max(ceiling, floor)
-        self.stalled = False
         self._floor = self._low = floor
         self._delay = float("inf")
         self._smooth_delay = 0.0
@@ -124,13 +128,13 @@ class Window:
         self._progress = 0.0
 
     def expect(self, round_trip: float) -> None:
-        """Fill a path whose round trip takes so many seconds from the start on."""
+        """Start with a window for a path whose round trip takes that many seconds."""
         wanted = int(_EXPECTED_RATE * round_trip)
         self.limit = max(self._floor, min(wanted, self.ceiling))
 
     @property
     def deadline(self) -> float | None:
-        """When to call ``tick`` if nothing comes back until then; None with nothing in flight."""
+        """When to call ``tick`` if no answer comes before; None with nothing in flight."""
         return self._progress + self._patience if self.in_flight else None
 
     @property
@@ -138,11 +142,11 @@ class Window:
         return max(_PATIENCE, 4 * self._smooth_delay)
 
     def fits(self, count: int) -> bool:
-        """Tell whether a request may go out now; one may always be in flight."""
+        """Return whether a request of ``count`` bytes may go out; one may always be in flight."""
         return not self.in_flight or self.in_flight + count <= self.limit
 
     def sent(self, count: int, now: float) -> None:
-        """A request went out."""
+        """Note that a request went out."""
         if not self.in_flight:
             self._progress = now
             self._round = now, self._delivered
@@ -150,11 +154,10 @@ class Window:
         self.in_flight += count
 
     def answered(self, asked: int, got: int, sent: float, now: float) -> None:
-        """A request of ``asked`` bytes, sent at ``sent``, moved ``got``."""
+        """Note that a request of ``asked`` bytes, sent at ``sent``, moved ``got`` bytes."""
         self.in_flight -= asked
         self._delivered += got
         self._progress = now
-        self.stalled = False
         delay = now - sent
         if delay < self._delay:
             self._delay = delay
@@ -163,7 +166,7 @@ class Window:
         # A round ends with the answer to a request that was sent in it: one round trip at least.
         if began <= sent and began < now:
             self._round = now, self._delivered
-            # Nothing comes while the path fills: that round tells nothing of its rate.
+            # While the path fills nothing arrives, so that round does not show its rate.
             if self._filling:
                 self._filling = False
                 return
@@ -173,14 +176,14 @@ class Window:
             self.limit = max(self._low, min(wanted, self.ceiling))
 
     def forgot(self, count: int) -> None:
-        """A request ended in a way that tells nothing of the path."""
+        """Note that a request ended in a way that does not measure the path."""
         self.in_flight -= count
 
     def tick(self, now: float) -> None:
-        """Time has passed: back off from a server that answers nothing."""
-        if not self.in_flight or now < self._progress + self._patience:
+        """Halve the window if the server has not answered until ``deadline``."""
+        deadline = self.deadline
+        if deadline is None or now < deadline:
             return
-        self.stalled = True
         self._progress = now
         self._round = now, self._delivered
         self._rates.clear()
@@ -188,13 +191,12 @@ class Window:
 
 
 class _Pipeline:
-    """Hands out spans, and takes back what has to be asked again: the lowest offset first.
+    """Hands out spans, the lowest offset first, and spans again whose requests fell short.
 
-    Beside what is in flight, at most the window's ceiling of bytes is done ahead of the first
-    gap, so whoever needs the bytes in order holds no more than that.
+    At most the window's ceiling of bytes is done ahead of the first gap, besides those in flight: a
+    caller that needs the bytes in order buffers no more than that.
 
-    :ivar end: where the file turned out to end, or None. What was got from behind it is void.
-    :ivar moved: bytes transferred.
+    :ivar end: where the file turned out to end, or None. Bytes received after it do not count.
     """
 
     def __init__(
@@ -204,12 +206,11 @@ class _Pipeline:
         *,
         request: int = DEFAULT_REQUEST,
     ) -> None:
-        """Transfer ``extents``: pairs of start and end, in order; an end of None is the file's.
+        """Transfer ``extents``: pairs of start and end, in order; None is the file's end.
 
         :param request: bytes of one request.
         """
         self.end: int | None = None
-        self.moved = 0
         self._window = window
         self._extents = iter(extents)
         self._request = request
@@ -219,37 +220,32 @@ class _Pipeline:
         self._in_flight: dict[int, Span] = {}
         self._again: list[tuple[int, int]] = []
         self._losses: dict[int, int] = {}
-        # Where spans began, from the first that is not done on; what is done among them.
+        # Where spans began, from the first that is not done; and those of them that are done.
         self._begun: list[int] = []
         self._finished: dict[int, int] = {}
         self._ahead = 0
 
     @property
-    def in_flight(self) -> int:
-        """Requests in flight."""
-        return len(self._in_flight)
-
-    @property
     def done(self) -> bool:
-        """Whether all is transferred and nothing is in flight."""
+        """Whether all bytes are transferred and nothing is in flight."""
         return not self._in_flight and self.all_asked
 
     @property
     def all_asked(self) -> bool:
-        """Whether nothing more is to be given out, unless what is in flight falls short."""
+        """Whether all spans are handed out; more follow only if one in flight falls short."""
         return not self._again and not self._more()
 
     @property
     def watermark(self) -> int:
-        """All before this offset is transferred: a transfer that breaks off goes on here.
+        """The offset before which all bytes are transferred: a resumed transfer starts here.
 
-        What lies behind it may have gaps. A local file that is cut off here can be resumed by its
-        size; one that is not looks longer than it is.
+        There may be gaps after it. A local file must be truncated here if it is to be resumed by
+        its size: otherwise it looks longer than it is.
         """
         return self._begun[0] if self._begun else self._position
 
     def next(self, now: float) -> Span | None:
-        """Return what to ask for now; None when enough is in flight, or there is no more."""
+        """Return what to ask for now; None when enough is in flight, or all is handed out."""
         if not self._window.fits(self._request):
             return None
         if self._again:
@@ -268,7 +264,7 @@ class _Pipeline:
         return span
 
     def ended(self, span: Span, now: float) -> None:
-        """The file ends at or before the span's offset: nothing is there, nor behind it."""
+        """Note that the file ends at or before the span's offset."""
         self._land(span)
         self._window.answered(span.length, 0, span.sent, now)
         if self.end is not None and self.end <= span.offset:
@@ -284,7 +280,10 @@ class _Pipeline:
             self._ahead -= self._finished.pop(offset)
 
     def lost(self, span: Span) -> int:
-        """The request did nothing and will not: ask again. Return how often that was so."""
+        """Note that a request had no effect: its span will be handed out again.
+
+        :returns: how often this span was lost; 0 if it lies behind the end and is dropped.
+        """
         self._land(span)
         self._window.forgot(span.length)
         if self._void(span):
@@ -302,7 +301,6 @@ class _Pipeline:
             return False
         if self._losses:
             self._losses.pop(span.offset, None)
-        self.moved += got
         begun, finished = self._begun, self._finished
         if got < span.length:
             rest = span.offset + got
@@ -326,7 +324,7 @@ class _Pipeline:
         return self.end is not None and span.offset >= self.end
 
     def _more(self) -> bool:
-        """Tell whether there is something not yet asked for; step into its extent."""
+        """Return whether a span was never handed out; step into its extent."""
         while not self._exhausted and self._position == self._extent_end:
             start, end = next(self._extents, (None, None))
             if start is None:
@@ -339,31 +337,31 @@ class _Pipeline:
 
 
 class ReadAhead(_Pipeline):
-    """What to READ next."""
+    """Which bytes to READ next."""
 
     _last_short = 0
 
     def received(self, span: Span, got: int, now: float) -> bool:
-        """``got`` bytes came, at least one; the rest of a short read is asked for again.
+        """Note that ``got`` bytes arrived, at least one; the rest of the span is handed out again.
 
-        Return whether they count: not when they are behind the ``end`` that was found meanwhile.
+        :returns: whether they count: not if they lie behind the ``end`` that was found meanwhile.
         """
         counts = self._complete(span, got, now)
         if got < span.length:
             if got == self._last_short:
-                # Twice the same: this is all that the server reads at once.
+                # The same number twice: it is what the server returns at most.
                 self._request = max(got, _SMALLEST_REQUEST)
             self._last_short = got
         return counts
 
 
 class WriteBehind(_Pipeline):
-    """What to WRITE next. ``ended`` is for a local file that is shorter than it was.
+    """Which bytes to WRITE next. Call ``ended`` when the local file has become shorter.
 
-    Spans are given out from the front to the back. A server that writes them in that order has no
-    gap before its file's end when the connection breaks, unless some were ``lost`` before.
+    Spans are handed out in the order of their offsets. If the connection breaks, a server that
+    wrote them in that order has a file without gaps, unless some were ``lost`` before.
     """
 
     def written(self, span: Span, now: float, length: int | None = None) -> None:
-        """The span was written, or ``length`` bytes of it where no more were there to send."""
+        """Note that a span was written, or ``length`` bytes of it if the file had no more."""
         self._complete(span, span.length if length is None else length, now)

@@ -1,17 +1,17 @@
-"""The server's side of SFTP version 3. Every request is a question to its owner.
+"""The server's side of SFTP version 3: packets to calls, answers to packets.
 
 ::
 
-    server = Server()
+    server = SFTPServerProtocol()
     server.receive(stream.read())
     while (call := server.next_call()) is not None:
         answer(call)                              # server.send_data(call.id, …), now or later
-    stream.write(server.data_to_send())
+    stream.write(b"".join(server.data_to_send()))
 
 Calls may be answered in any order, but those of one file must be carried out in the order they
-came (draft-ietf-secsh-filexfer-02 section 6.1). What can't be right (an unknown handle, an unknown
-extension, one open file too many) is answered here and is no call. When what a client sends can't
-be read, the session ends; ``files`` is then what remains to be closed.
+arrived (draft-ietf-secsh-filexfer-02, section 6.1). A request that must fail (an unknown handle, an
+unknown extension, one open file too many) is answered here and does not become a call. A packet
+that can't be decoded ends the session; the caller then closes the ``files``.
 """
 
 from __future__ import annotations
@@ -73,23 +73,23 @@ _DATA_HEAD = Struct(">IBII")
 _OFFSET_LENGTH = Struct(">QI")
 
 _UNSENT = 4096
-"""Pieces that wait to be sent at which no call is taken: most requests can be answered here."""
+"""Pieces of output at which no call is taken: requests that are answered here add to it too."""
 
 DATA_ROOM = _DATA_HEAD.size
-"""Bytes in front of a DATA packet's data."""
+"""Bytes of a DATA packet before its data."""
 
 
 @dataclass(slots=True)
 class Call:
     """A request that waits for its answer.
 
-    :ivar id: names it in every ``send_*``.
-    :ivar request: what is asked. A READ's length is never above the bound.
-    :ivar files: what its handles stand for: the objects that ``send_handle`` was given, in the
-        order of the handles in the request.
+    :ivar id: the request's id, for every ``send_*``.
+    :ivar request: the request. A READ's length is never above the bound.
+    :ivar files: what its handles refer to: the objects given to ``send_handle``, in the order of
+        the handles in the request.
     """
 
-    # Not frozen: one is made per request, and what can't be changed costs twice as much to make.
+    # Not frozen: one is made per request, and a frozen one takes twice as long to make.
     id: int
     request: SFTPRequest[Any]
     files: tuple[object, ...]
@@ -112,7 +112,7 @@ class SFTPServerProtocol:
     ) -> None:
         """Serve one session.
 
-        :param extensions: what VERSION announces. One that is not in it is answered OP_UNSUPPORTED.
+        :param extensions: those VERSION announces; any other is answered by OP_UNSUPPORTED.
         """
         self._extensions = dict(extensions)
         self._limits = limits
@@ -128,12 +128,12 @@ class SFTPServerProtocol:
 
     @property
     def hungry(self) -> bool:
-        """Whether all of the last portion became calls: ``receive`` may be called."""
+        """Whether all of the last portion was consumed: ``receive`` may be called."""
         return not self._inbox.left
 
     @property
     def wants_input(self) -> bool:
-        """Whether ``receive`` should be called: there is room for what may come of it."""
+        """Whether ``receive`` should be called: there is room for more calls and answers."""
         return not (self._inbox.left or self._ended or self._full)
 
     @property
@@ -143,40 +143,41 @@ class SFTPServerProtocol:
 
     @property
     def files(self) -> list[object]:
-        """The objects behind all handles that are open."""
+        """The objects that the open handles refer to."""
         return [opened.file for opened in self._handles.values()]
 
     def data_to_send(self) -> list[Buffer]:
-        """Return what is to be sent, in pieces, and forget it; data of files is not copied.
+        """Return the output in pieces, and forget it; data of files is not copied.
 
-        Whoever sends it slowly takes calls slowly: that bounds what waits to be sent.
+        Call it after answering. A caller that sends slowly must take calls slowly: that bounds the
+        output that waits.
         """
         output = self._output
         self._output = []
         return output
 
     def receive(self, data: Buffer) -> None:
-        """Take what the client sent, in any portions; ``data`` must not change afterwards.
+        """Take the next portion of the client's stream; ``data`` must not change afterwards.
 
-        :raises LocalProtocolError: there are still calls in the last portion, or the session ended.
+        :raises LocalProtocolError: calls of the last portion were not taken, or the session ended.
         """
         if self._ended:
             raise LocalProtocolError("the session has ended")
         self._inbox.feed(data)
 
     def receive_eof(self) -> None:
-        """The stream ended.
+        """Note that the stream ended. Call it once all input was taken.
 
-        :raises RemoteProtocolError: in the middle of a packet.
+        :raises RemoteProtocolError: it ended in the middle of a packet.
         """
         self._ended = True
         if self._inbox.partial:
             raise RemoteProtocolError("the SFTP session broke off")
 
     def next_call(self) -> Call | None:
-        """Return the next call; None when more input is needed, or answers are.
+        """Return the next call; None when more input or answers are needed first.
 
-        :raises RemoteProtocolError: the client broke the protocol; nothing more is taken.
+        :raises RemoteProtocolError: the client broke the protocol; the session has ended.
         """
         try:
             while self._inbox.left and not (self._ended or self._full):
@@ -207,7 +208,7 @@ class SFTPServerProtocol:
             self._accept_init(packet)
             return None
         if len(packet) < _KIND_ID.size:
-            raise MalformedMessage("a request without an id")
+            raise MalformedMessage("a request without a request id")
         kind, number = _KIND_ID.unpack_from(packet)
         reader = WireReader(packet, _KIND_ID.size)
         if number in self._calls:
@@ -227,7 +228,7 @@ class SFTPServerProtocol:
     def _accept_init(self, packet: memoryview) -> None:
         reader = WireReader(packet)
         if reader.u8() != FXP.INIT:
-            raise RemoteProtocolError("the client's first packet is no INIT")
+            raise RemoteProtocolError("the client's first packet is not INIT")
         version = reader.u32()
         take_pairs(reader)
         if version < VERSION_3:
@@ -258,7 +259,7 @@ class SFTPServerProtocol:
                 return None
             self._opening += 1
         elif isinstance(request, Close):
-            # From here on the handle is unknown: no later request can reach a file being closed.
+            # The handle is unknown from here on: no later request reaches a file being closed.
             del self._handles[request.handle]
         elif isinstance(request, LimitsRequest):
             self._reply(number, self._own_limits().encode())
@@ -268,7 +269,7 @@ class SFTPServerProtocol:
         return Call(number, request, files)
 
     def _behind(self, request: SFTPRequest[Any]) -> tuple[object, ...] | None:
-        """Return what a request's handles stand for; None when one stands for nothing fitting."""
+        """Return what a request's handles refer to; None if one is unknown or of a wrong kind."""
         files = []
         for name, kind in request.HANDLES:
             opened = self._handles.get(getattr(request, name))
@@ -284,22 +285,22 @@ class SFTPServerProtocol:
     # Answers.
 
     def send_ok(self, number: int) -> None:
-        """Answer that it was done, where nothing else is asked for."""
+        """Answer that a request without a result was carried out."""
         self._finish(number, StatusRequest)
         self._status(number, FX.OK, "Success")
 
     def send_error(self, number: int, error: OSError) -> None:
-        """Answer that it failed; code and text come from ``error.errno``."""
+        """Answer that a request failed; code and text are derived from ``error.errno``."""
         self._finish(number, SFTPRequest)
         self._status(number, *status_of(error))
 
     def send_eof(self, number: int) -> None:
-        """Answer a READ or READDIR: there is no more."""
+        """Answer a READ or READDIR at the end of the file or directory."""
         self._finish(number, Read, ReadDir)
         self._status(number, FX.EOF, "End of file")
 
     def send_handle(self, number: int, file: object) -> None:
-        """Answer an OPEN or OPENDIR: ``file`` comes back in the calls for the new handle."""
+        """Answer an OPEN or OPENDIR; ``file`` will be in the calls that use the new handle."""
         request = self._finish(number, HandleRequest)
         self._last_handle += 1
         handle = u64(self._last_handle)
@@ -308,9 +309,9 @@ class SFTPServerProtocol:
         self._packet(FXP.HANDLE, number, string(handle))
 
     def send_data(self, number: int, data: Buffer) -> None:
-        """Answer a READ; no bytes at all are the end of the file.
+        """Answer a READ; empty data means the end of the file.
 
-        ``data`` must stay as it is until it was sent.
+        ``data`` must not change until it was sent.
 
         :raises LocalProtocolError: it is more than was asked for.
         """
@@ -326,12 +327,12 @@ class SFTPServerProtocol:
         self._output.append(data)
 
     def send_filled(self, answers: Sequence[tuple[int, int]], buffer: memoryview) -> None:
-        """Answer READs by data that lies in ``buffer`` one after the other, with no copy made.
+        """Answer READs with data that follows one another in ``buffer``, without a copy.
 
-        In front of each there is room of ``DATA_ROOM`` bytes, which is filled here.
+        Before the data of each there are ``DATA_ROOM`` bytes for its header, which is written here.
 
-        :param answers: of each READ its number, and how many bytes there are: one at least.
-        :raises LocalProtocolError: they are more than were asked for.
+        :param answers: for each READ its id and the number of its bytes, at least one.
+        :raises LocalProtocolError: that is more than was asked for.
         """
         at = 0
         for number, size in answers:
@@ -345,10 +346,10 @@ class SFTPServerProtocol:
         self._output.append(buffer[:at])
 
     def send_names(self, number: int, entries: Iterable[Entry]) -> int:
-        """Answer a READDIR with as many entries as one packet holds; return how many those are.
+        """Answer a READDIR with as many entries as fit into one packet; return how many do.
 
-        Without an entry it is the end of the directory. ``entries`` is read one further than it
-        is sent, at most.
+        No entries mean the end of the directory. At most one entry more than is sent is taken from
+        ``entries``.
         """
         self._finish(number, ReadDir)
         parts: list[bytes] = []
@@ -373,11 +374,11 @@ class SFTPServerProtocol:
     def send_attributes(self, number: int, attributes: Attributes) -> None:
         """Answer a STAT, LSTAT or FSTAT."""
         self._waiting(number, AttributesRequest)
-        del self._calls[number]  # Such a request counts nowhere else.
+        del self._calls[number]  # all that _finish does for this type
         self._packet(_ATTRS_NUMBER, number, attributes.encode())
 
     def send_reply(self, number: int, reply: Record) -> None:
-        """Answer an extended request that has an answer of its own."""
+        """Answer an extended request whose answer is an EXTENDED_REPLY."""
         request = self._waiting(number, SFTPRequest)
         if request.ANSWER != FXP.EXTENDED_REPLY:
             raise LocalProtocolError(f"{type(request).__name__} is not answered so")
@@ -414,7 +415,7 @@ class SFTPServerProtocol:
 
 
 def _holds_head_of_write(part: memoryview) -> bool:
-    """Tell whether the first part of a packet is that of a WRITE, with all in front of its data."""
+    """Return whether the first part of a packet is a WRITE's, complete up to its data."""
     if len(part) < 9 or part[0] != _WRITE_NUMBER:
         return False
     return len(part) >= 9 + _U32.unpack_from(part, 5)[0] + _OFFSET_LENGTH.size  # type: ignore[no-any-return]

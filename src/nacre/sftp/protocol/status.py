@@ -1,8 +1,8 @@
-"""What SSH_FXP_STATUS says, as codes, as texts, and as Python's exceptions.
+"""The codes and texts of SSH_FXP_STATUS, from and to Python's exceptions.
 
-A server says why it failed by code and by text, because version 3 has eight codes for all of errno:
+A server reports a failure by code and by text, because version 3 has eight codes for all of errno:
 a full disk, an existing name and a directory that is not empty are all SSH_FX_FAILURE. The texts
-are those of the C library, so both directions are one table.
+are those of the C library, so one table serves both directions.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _CODES = {
     errno.ENAMETOOLONG: FX.BAD_MESSAGE,
     errno.EINVAL: FX.BAD_MESSAGE,
 }
-"""OpenSSH's choice of codes, so that its clients print what they print for its own server."""
+"""The codes that OpenSSH's server uses, so that its clients print the same for both servers."""
 
 _ERRNO_OF_CODE = {
     FX.NO_SUCH_FILE: errno.ENOENT,
@@ -114,9 +114,9 @@ _CLASSES: dict[int, type[SFTPError]] = {
 
 
 def status_of(error: OSError) -> tuple[int, str]:
-    """Return the code and the text by which a server answers ``error``.
+    """Return the code and the text with which a server reports ``error``.
 
-    The text never holds a path: a path of the server's own is nothing for the client's eyes.
+    The text never contains a path: the client must not learn the server's own paths.
     """
     number = error.errno or 0
     code = _CODES.get(number, FX.FAILURE)
@@ -128,9 +128,9 @@ def failure(
 ) -> SFTPError:
     """Return the exception for a status that is not OK.
 
-    The text, where it is one of the C library's, tells more than the code.
+    A text of the C library is preferred to the code, because it is more precise.
 
-    :param message: the server's text, as sent.
+    :param message: the server's text, as it was sent.
     """
     shown = safe(message, 256)
     number = _errno_of_text(message)
@@ -143,6 +143,6 @@ def failure(
 
 
 def _errno_of_text(message: str) -> int | None:
-    """Find a text of the table: alone, or behind ``something: `` as scp and some servers put it."""
+    """Return the errno of a text of the table, alone or after ``something: ``; else None."""
     whole = message.strip().rstrip(".").casefold()
     return _ERRNOS.get(whole) or _ERRNOS.get(whole.rpartition(": ")[2])

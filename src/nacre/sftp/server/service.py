@@ -1,13 +1,17 @@
 """Serves SFTP on the streams of a session.
 
-Calls wait in lanes: one for each open file, and one for all that names paths. The calls of a lane
-are carried out in order, those of different lanes side by side. What names the path of a file that
-is at work goes to that file's lane: nobody sees a file as it was before a write that came first.
-A filesystem that blocks works in a few threads of the session's own, so neither the loop nor
-another session waits for it. One that is prompt is asked on the loop itself, as long as it is.
+Operations wanted: take what the client sent; carry out its calls, those of different files side by
+side; send the answers; at the end close all files and report the uploads that broke off.
 
-All that came in with one read of the socket is taken, carried out and answered with one write, as
-far as the bounds of a turn allow: what is beyond them has its turn of the loop later.
+Goals: neither the loop nor another session waits for a slow storage; a quick call costs no thread;
+all that came with one read of the socket is answered with one write; what waits to be sent is
+bounded, and so is the time that one turn takes from other connections.
+
+Plan: one turn (:meth:`Service._turn`) takes calls from the input, makes those on the loop that are
+quick on a prompt filesystem, puts the others into :class:`~nacre.sftp.server.lanes.Lanes`, starts
+those that may run, and sends what :class:`~nacre.sftp.server.answers.Answers` has. A filesystem
+that blocks works in a few threads of the session's own, any other one in tasks. What exceeds the
+bounds of a turn is done in a later turn.
 """
 
 from __future__ import annotations
@@ -15,92 +19,46 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nacre.aio.line import ChannelLine, Line
+from nacre.aio.maybe import settled
 from nacre.aio.waiting import Gate
 from nacre.errors import NacreError, RemoteProtocolError
-from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB, SFTPLimits
+from nacre.limits import DEFAULT_SFTP_LIMITS, MIB, SFTPLimits
 from nacre.sftp.filesystems.base import Filesystem
-from nacre.sftp.protocol.extensions import (
-    CheckFile,
-    CheckFileHandle,
-    CheckFileName,
-    CopyData,
-    FSync,
-)
 from nacre.sftp.protocol.messages import Read, ReadDir, Write
-from nacre.sftp.protocol.paths import normalise
-from nacre.sftp.protocol.server import DATA_ROOM, Call, SFTPServerProtocol
-from nacre.sftp.server.calls import (
-    PLAIN,
-    OpenedDirectory,
-    OpenedFile,
-    answer,
-    answer_row,
-    carried_out,
-    in_a_row,
-    internal,
-    numbered,
-    outcome_now,
-    outcome_of,
-    read_row,
-    settled,
-    write_row,
-)
+from nacre.sftp.protocol.server import Call, SFTPServerProtocol
+from nacre.sftp.server.answers import Answers
+from nacre.sftp.server.calls import PLAIN, outcome_now, outcomes_of
+from nacre.sftp.server.lanes import Lane, Lanes
+from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
+from nacre.sftp.server.rows import are_quick, fills_buffer, in_a_row, read_row, write_row
 from nacre.sftp.server.threads import Threads
-from nacre.wire.blocks import give_block, take_block
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
     from nacre.aio.channel import Channel, Sink
 
 THREADS = 4
-"""Threads of one session: as many calls of it go on at once over a filesystem that blocks."""
+"""Threads of one session: calls that are made at once over a filesystem that blocks."""
 
 TASKS = 32
-"""Calls of one session that go on at once over a filesystem that does not."""
-
-BUFFERS = 3
-"""Blocks of READs that are filled or wait to be sent: one is read while another is sealed."""
+"""Calls of one session that are made at once over a filesystem that does not block."""
 
 UNSENT = 64
 """Answers that wait to be sent at which no more calls are taken."""
 
-TOGETHER = 16
-"""Calls of a lane that are carried out in one go."""
-
 TURN = 1 * MIB
-"""Bytes that are sent before others have their turn of the loop."""
+"""Bytes sent in one turn of the loop: then other connections have theirs."""
 
 CLOSING = 30.0
 """Seconds that files have to be closed when the session is over; then the storage hangs."""
 
-_SMALL = 16 * KIB
-_MODEST = 64 * KIB
-_SHORT = 256 * KIB
-_FEW = 16
-_LONG = (ReadDir, FSync, CopyData, CheckFile, CheckFileHandle, CheckFileName)
 _logger = logging.getLogger("nacre.server")
-
-
-class _Lane:
-    """The calls of one open file, or all those that name paths.
-
-    :ivar opened: the file, or None.
-    :ivar path: where it was opened, absolute; "" without a file.
-    """
-
-    __slots__ = ("busy", "calls", "opened", "path")
-
-    def __init__(self, opened: object = None) -> None:
-        self.calls: deque[Call] = deque()
-        self.busy = False
-        self.opened = opened
-        self.path = normalise(opened.path) if isinstance(opened, OpenedFile) else ""
 
 
 class Service:
@@ -112,7 +70,8 @@ class Service:
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
         self._threads = Threads(THREADS, prompt=prompt) if filesystem.blocking else None
-        self._most = THREADS if filesystem.blocking else TASKS
+        self._lanes = Lanes(THREADS if filesystem.blocking else TASKS)
+        self._answers = Answers(self._server)
         self._line: Line | None = None
         self._input: deque[Buffer] = deque()
         self._calls: deque[Call] = deque()
@@ -120,16 +79,8 @@ class Service:
         self._served = False
         self._error: Exception | None = None
         self._scheduled = False
-        self._paths = _Lane()
-        self._lanes: dict[int, _Lane] = {}
-        self._ready: deque[_Lane] = deque()
-        self._running = 0
         self._starting = False
-        self._alone: Call | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lent: dict[int, bytearray] = {}
-        self._queue: deque[Buffer] = deque()
-        self._unsent = 0
         self._sender: asyncio.Task[None] | None = None
         self._ended = False
         self._progress = Gate()
@@ -137,8 +88,8 @@ class Service:
     async def run(self, line: Line) -> None:
         """Serve until the client ends the session.
 
-        :param line: what carries answers to it.
-        :raises RemoteProtocolError: it broke the protocol.
+        :param line: what carries answers to the client.
+        :raises RemoteProtocolError: the client broke the protocol.
         :raises NacreError: the connection ended.
         """
         self._line = line
@@ -165,10 +116,12 @@ class Service:
                 self._line.before_write(self._turn, at_once=True)
 
     def end(self, error: NacreError | None = None) -> None:
-        """No more will come."""
+        """Note that the client sends no more: its stream ended, or failed with ``error``."""
         self._eof = True
         self._error = self._error or error
         self._schedule()
+
+    # --- a turn ---
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -191,7 +144,7 @@ class Service:
 
     def _take_calls(self) -> None:
         server, calls, taken = self._server, self._calls, 0
-        while self._unsent < UNSENT and self._alone is None:
+        while self._answers.unsent < UNSENT and self._lanes.alone is None:
             if not server.hungry and (call := server.next_call()) is not None:
                 calls.append(call)
             elif self._input and server.wants_input:
@@ -204,164 +157,87 @@ class Service:
             self._line.adjust_window(taken)  # type: ignore[union-attr]
 
     def _carry_out(self) -> None:
-        """Carry out calls here in their order while none has to wait, and the rest in lanes."""
-        threads = self._threads
-        if threads is not None and self._do_promptly(threads):
+        """Make calls on the loop, in order, while none needs a thread; put the rest into lanes."""
+        if self._threads is not None and self._do_promptly(self._threads):
             return
-        while self._calls and self._alone is None:
-            self._put_into_lane(self._calls.popleft())
+        lanes = self._lanes
+        while self._calls and lanes.alone is None:
+            lanes.put(self._calls.popleft())
         self._start()
 
-    def _put_into_lane(self, call: Call) -> None:
-        lane = self._lane(call)
-        if lane is None:
-            self._alone = call
-            return
-        lane.calls.append(call)
-        if not lane.busy:
-            lane.busy = True
-            self._ready.append(lane)
-
     def _do_promptly(self, threads: Threads) -> bool:
-        """Carry out calls on the loop; return False when one must have a thread."""
-        calls = self._calls
-        while threads.prompt and not (self._running or self._ready or self._alone):
-            if not calls or self._unsent >= UNSENT:
+        """Make calls on the loop; return False when the next one needs a thread."""
+        calls, lanes, answers = self._calls, self._lanes, self._answers
+        while not (threads.wary or lanes.running or lanes.ready or lanes.alone) and threads.prompt:
+            if not calls or answers.unsent >= UNSENT:
                 return True
             first = calls[0]
             if type(first.request) in PLAIN:
                 calls.popleft()
-                value, problem = threads.now(outcome_now, self._filesystem, first)
-                self._unsent += 1
-                self._answer_one(first, value, problem)
+                outcome, _ = threads.attempt(outcome_now, self._filesystem, first)  # type: ignore[misc]
+                answers.give_one(first, *outcome)  # type: ignore[misc]
                 continue
             row = list(islice(calls, in_a_row(calls)))
-            if not (isinstance(first.request, (Read, Write, ReadDir)) or _is_short(row)):
+            if not (isinstance(first.request, (Read, Write, ReadDir)) or are_quick(row)):
                 return False
             buffer: bytearray | None = None
-            work: Coroutine[Any, Any, Any]
-            if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
-                if (buffer := self._take_buffer(row)) is None:
-                    return True  # some of those that are lent are sent first
-                work = read_row(row, memoryview(buffer), wait=False)
-            elif isinstance(first.request, Write):
-                work = write_row(row)
-            else:
-                work = self._one_by_one(row)
-            value, failed = None, None
-            try:
-                value = threads.now(carried_out, work)
-            except BlockingIOError:
-                if buffer is not None:
-                    self._release(buffer)
+            if fills_buffer(first) and (buffer := answers.take_buffer(row)) is None:
+                return True  # blocks that are lent must be sent first
+            made = threads.attempt(carried_out, self._work(row, buffer, wait=False))
+            if made is None:
+                answers.release(buffer)
                 return False
-            except Exception as error:
-                failed = error
             for _ in row:
                 calls.popleft()
-            self._unsent += len(row)
-            self._answer(row, buffer, value, failed)
+            answers.give(row, buffer, *made)
         return False
 
-    def _end_if_done(self) -> None:
-        server = self._server
-        if not self._input and server.wants_input:
-            server.receive_eof()
-            self._served = True
-        if self._served and not (server.outstanding or self._queue or self._sender):
-            self._ended = True
-            self._progress.wake()
+    def _work(
+        self, row: list[Call], buffer: bytearray | None, *, wait: bool = True
+    ) -> Coroutine[Any, Any, Any]:
+        """Return what :meth:`Answers.give` gets the result of; ``wait``: see ``File.preadv``."""
+        if buffer is not None:
+            return read_row(row, memoryview(buffer), wait=wait)
+        if isinstance(row[0].request, Write):
+            return write_row(row)
+        return outcomes_of(self._filesystem, row)
 
-    def _fail(self, error: Exception) -> None:
-        """End the session; only the first error counts."""
-        self._error = self._error or error
-        self._ended = True
-        self._progress.wake()
-
-    def _lane(self, call: Call) -> _Lane | None:
-        """Return the lane of a call, or None when it has several.
-
-        Such a call waits for all that came before it, and all that comes after it waits.
-        """
-        if isinstance(call.request, CopyData):
-            return None
-        if call.files:
-            opened = call.files[0]
-            if (lane := self._lanes.get(id(opened))) is None:
-                lane = self._lanes[id(opened)] = _Lane(opened)
-            return lane
-        if not self._lanes:
-            return self._paths
-        named = [path for path in call.request.paths if path is not None]
-        paths = {normalise(path) for path in named}
-        busy = [lane for lane in self._lanes.values() if lane.path in paths]
-        if not busy:
-            return self._paths
-        return busy[0] if len(busy) == len(named) == 1 else None
-
-    # --- the work ---
+    # --- work in threads or tasks ---
 
     def _start(self) -> None:
-        """Start what may run now."""
+        """Start the rows of calls that may run now."""
         if self._starting:
-            return  # Something was done at once: what follows it is started by who is at it.
+            return  # a row was done at once: the call of this method that started it goes on
         self._starting = True
-        waiting: list[_Lane] = []
-        while self._ready and self._running < self._most and self._unsent < UNSENT:
-            lane = self._ready.popleft()
+        lanes, waiting = self._lanes, []
+        while self._answers.unsent < UNSENT and (lane := lanes.take_ready()) is not None:
             if not self._start_next(lane):
                 waiting.append(lane)
-        self._ready.extendleft(reversed(waiting))
+        lanes.ready.extendleft(reversed(waiting))
         self._starting = False
-        if self._alone is not None and not self._running and not self._ready:
-            self._running += 1
-            alone = [self._alone]
-            self._run(self._one_by_one(alone), self._paths, alone)
+        if (alone := lanes.start_alone()) is not None:
+            self._run(self._work(alone, None), lanes.paths, alone)
 
-    def _start_next(self, lane: _Lane) -> bool:
-        """Start the next calls of a lane; return whether there was a buffer for them."""
-        calls = lane.calls
-        row = in_a_row(calls)
-        first = calls[0]
+    def _start_next(self, lane: Lane) -> bool:
+        """Start the next row of a lane; return whether there was a buffer for it."""
+        row = lane.next_row()
         buffer: bytearray | None = None
-        if isinstance(first.request, Read) and first.files[0].file.vectors:  # type: ignore[attr-defined]
-            buffer = self._take_buffer(list(islice(calls, row)))
-            if buffer is None:
-                return False
-        elif not isinstance(first.request, (Write, ReadDir)):
-            row = self._others(lane)
-        taken = [calls.popleft() for _ in range(row)]
-        self._running += 1
-        if buffer is not None:
-            self._run(read_row(taken, memoryview(buffer)), lane, taken, buffer)
-        elif isinstance(first.request, Write):
-            self._run(write_row(taken), lane, taken)
-        else:
-            self._run(self._one_by_one(taken), lane, taken)
+        if fills_buffer(row[0]) and (buffer := self._answers.take_buffer(row)) is None:
+            return False
+        self._lanes.start(lane, row)
+        self._run(self._work(row, buffer), lane, row, buffer)
         return True
-
-    @staticmethod
-    def _others(lane: _Lane) -> int:
-        count = 0
-        for call in lane.calls:
-            if count == TOGETHER or isinstance(call.request, (Read, Write, ReadDir)):
-                break
-            count += 1
-        return max(count, 1)
-
-    async def _one_by_one(self, calls: list[Call]) -> list[tuple[Any, OSError | None]]:
-        return [await outcome_of(self._filesystem, call) for call in calls]
 
     def _run(
         self,
         work: Coroutine[Any, Any, Any],
-        lane: _Lane,
-        calls: list[Call],
+        lane: Lane,
+        row: list[Call],
         buffer: bytearray | None = None,
     ) -> None:
-        done = partial(self._finish, lane, calls, buffer)
+        done = partial(self._finish, lane, row, buffer)
         if self._threads is not None:
-            self._threads.start(partial(carried_out, work), done, short=_is_short(calls))
+            self._threads.submit(partial(carried_out, work), done, quick=are_quick(row))
             return
 
         async def run() -> None:
@@ -378,75 +254,20 @@ class Service:
 
     def _finish(
         self,
-        lane: _Lane,
-        calls: list[Call],
+        lane: Lane,
+        row: list[Call],
         buffer: bytearray | None,
         value: Any,
         error: Exception | None,
     ) -> None:
-        self._running -= 1
-        if calls[0] is self._alone:
-            self._alone = None
-        self._unsent += len(calls)
-        self._answer(calls, buffer, value, error)
         if self._ended:
-            lane.calls.clear()
-        if lane.calls:
-            self._ready.append(lane)
-        else:
-            lane.busy = False
-            # The file may be closed now; when it is not, its next call makes a new lane.
-            self._lanes.pop(id(lane.opened), None)
+            self._lanes.clear()
+        self._lanes.finish(lane, row)
+        self._answers.give(row, buffer, value, error)
         if self._ended:
             self._progress.wake()
         elif not self._starting:
             self._schedule()
-
-    def _answer(
-        self, calls: list[Call], buffer: bytearray | None, value: Any, error: Exception | None
-    ) -> None:
-        if error is not None:
-            failed = numbered(error) if isinstance(error, OSError) else internal(error)
-            value = [(None, failed)] * len(calls)
-        elif buffer is not None:
-            answer_row(self._server, calls, memoryview(buffer), value)
-            if not value:
-                self._release(buffer)
-            return
-        elif value is None:
-            value = [(None, None)] * len(calls)
-        if buffer is not None:
-            self._release(buffer)
-        for call, (result, problem) in zip(calls, value, strict=True):
-            self._answer_one(call, result, problem)
-
-    def _answer_one(self, call: Call, value: Any, problem: OSError | None) -> None:
-        if problem is not None and isinstance(problem.__cause__, Exception):
-            _logger.error("a filesystem failed", exc_info=problem.__cause__)
-        answer(self._server, call, value, problem)
-
-    # --- buffers for what is read ---
-
-    def _take_buffer(self, row: Sequence[Call]) -> bytearray | None:
-        """Return memory for the answers to READs; None when too much of it waits to be sent."""
-        size = sum([DATA_ROOM + call.request.length for call in row])  # type: ignore[attr-defined]
-        if size <= _MODEST:
-            return bytearray(size)
-        if len(self._lent) == BUFFERS:
-            return None
-        buffer = take_block()
-        self._lent[id(buffer)] = buffer
-        return buffer
-
-    def _release(self, buffer: object) -> None:
-        """Let a block be used again, by whichever session; other memory goes its own way."""
-        give_block(self._lent.pop(id(buffer), None))
-
-    def _forget(self, piece: memoryview) -> None:
-        """Let the block be used again that was sent, or copied, if it was one."""
-        if id(block := piece.obj) in self._lent:
-            piece.release()
-            self._release(block)
 
     # --- to the client ---
 
@@ -454,9 +275,10 @@ class Service:
         if self._sender is not None:
             return
         left = TURN
-        queue, line = self._queue, self._line
+        answers, line = self._answers, self._line
         assert line is not None
-        self._take_output()
+        answers.collect()
+        queue = answers.queue
         while queue and left > 0:
             piece = queue[0]
             taken = line.try_write(piece)
@@ -465,20 +287,21 @@ class Service:
                 return
             left -= taken
             if taken == len(piece):
-                self._sent()
+                answers.sent()
             else:
                 queue[0] = memoryview(piece)[taken:]
         if left < TURN and (
-            queue or self._ready or self._calls or self._input or not self._server.hungry
+            queue or self._lanes.ready or self._calls or self._input or not self._server.hungry
         ):
             self._schedule()
 
     async def _send_slowly(self, line: Line) -> None:
-        """Send what did not go at once."""
+        """Send what the line did not take at once."""
+        answers = self._answers
         try:
-            while self._queue:
-                await line.write(self._queue[0])
-                self._sent()
+            while answers.queue:
+                await line.write(answers.queue[0])
+                answers.sent()
                 self._schedule()
         except NacreError as error:
             self._fail(error)
@@ -486,47 +309,32 @@ class Service:
             self._sender = None
             self._schedule()
 
-    def _sent(self) -> None:
-        """The first piece of the queue is on its way: its memory can be used again."""
-        piece = self._queue.popleft()
-        if type(piece) is memoryview:
-            self._forget(piece)
-        if not self._queue:
-            self._unsent = 0
-
-    def _take_output(self) -> None:
-        """Put answers into the queue, small ones joined."""
-        pieces = self._server.data_to_send()
-        if len(pieces) == 1 and type(pieces[0]) is bytes:
-            self._queue.append(pieces[0])
-            return
-        small = bytearray()
-        for piece in pieces:
-            if len(piece) < _SMALL:
-                small += piece
-                if type(piece) is memoryview:
-                    self._forget(piece)
-                continue
-            if small:
-                self._queue.append(small)
-                small = bytearray()
-            self._queue.append(piece)
-        if small:
-            self._queue.append(small)
-
     # --- the end ---
 
+    def _end_if_done(self) -> None:
+        server = self._server
+        if not self._input and server.wants_input:
+            server.receive_eof()
+            self._served = True
+        if self._served and not (server.outstanding or self._answers.queue or self._sender):
+            self._ended = True
+            self._progress.wake()
+
+    def _fail(self, error: Exception) -> None:
+        """End the session; only the first error counts."""
+        self._error = self._error or error
+        self._ended = True
+        self._progress.wake()
+
     async def _close(self) -> None:
-        """Wait for what goes on, close all files, and say which uploads broke off."""
-        self._ready.clear()
-        for lane in (self._paths, *self._lanes.values()):
-            lane.calls.clear()
+        """Wait for calls that are being carried out, close all files, report broken uploads."""
+        self._lanes.clear()
         for opened in self._server.files:
             if isinstance(opened, OpenedFile):
                 opened.abandoned = True
         try:
             async with asyncio.timeout(CLOSING):
-                while self._running:
+                while self._lanes.running:
                     await self._progress.wait()
                 work = self._close_all()
                 if self._threads is None:
@@ -537,37 +345,21 @@ class Service:
             _logger.error("the files of a session can't be closed: the storage hangs")
         finally:
             if self._threads is not None:
-                self._threads.end()
+                self._threads.close()
 
     async def _close_all(self) -> None:
         for opened in self._server.files:
             try:
-                if isinstance(opened, OpenedFile):
+                if isinstance(opened, (OpenedFile, OpenedDirectory)):
                     await opened.end(complete=False)
-                elif isinstance(opened, OpenedDirectory):
-                    await opened.end()
             except Exception as error:
                 if not isinstance(error, OSError):
                     _logger.error("a filesystem failed", exc_info=error)
         await settled(self._filesystem.close())
 
 
-def _is_short(calls: list[Call]) -> bool:
-    """Tell whether calls most likely take less than a moment."""
-    size = 0
-    for call in calls:
-        request = call.request
-        if isinstance(request, _LONG):
-            return False
-        if isinstance(request, Read):
-            size += request.length
-        elif isinstance(request, Write):
-            size += 4 * len(request.data)  # all of it, where a READ may find less
-    return size <= _SHORT and len(calls) <= _FEW
-
-
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
-    """Do ``work`` to its end, and only then be cancelled if this task was."""
+    """Do ``work`` to its end; if this task is cancelled meanwhile, raise CancelledError then."""
     task = asyncio.ensure_future(work)
     cancelled = False
     while not task.done():
@@ -581,24 +373,24 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Recorder(Protocol):
-    """Where a session's events are recorded."""
+    """What records a connection's events."""
 
     def record(self, event: str, **fields: object) -> None:
-        """Log what happened."""
+        """Log an event."""
 
 
-class Served(Protocol):
-    """A session that SFTP is served to."""
+class SessionLike(Protocol):
+    """What SFTP needs of a session; :class:`nacre.Session` is one."""
 
     @property
     def connection(self) -> Recorder:
-        """The connection it belongs to."""
+        """The connection that the session belongs to."""
 
     def attach(self, sink: Sink) -> Channel:
-        """Give ``sink`` what the client sends."""
+        """Give what the client sends to ``sink`` from now on; return the session's channel."""
 
 
-async def serve_sftp(session: Served, filesystem: Filesystem) -> int:
+async def serve_sftp(session: SessionLike, filesystem: Filesystem) -> int:
     """Serve SFTP to a session until its client is done; returns the exit status.
 
     ::

@@ -7,7 +7,7 @@ from nacre.crypto.seal import OVERHEAD, Sealer
 from nacre.errors import LocalProtocolError
 from nacre.limits import KIB, Limits
 from nacre.protocol.events import Event, MessageSeen
-from nacre.wire.blocks import BLOCK, take_block
+from nacre.wire.blocks import BLOCK, SHARED_BLOCKS
 from nacre.wire.codec import Buffer
 
 _FIRST_AUTH_MESSAGE = 50
@@ -85,7 +85,7 @@ class Outbox:
         if needed <= _MUCH:
             larger = memoryview(bytearray(max(_LEAST, 2 * needed)))
         elif needed <= BLOCK:
-            larger = memoryview(take_block())
+            larger = memoryview(SHARED_BLOCKS.take())
         else:
             larger = memoryview(bytearray(needed + needed // 2))
         larger[: self.size] = self._memory[: self.size]
