@@ -12,7 +12,7 @@ from nacre.blocking.background import Attribute, Closing, Facade, background, pl
 from nacre.limits import KIB
 from nacre.sftp.client import client as sftp_client
 from nacre.sftp.client import file as sftp_file
-from nacre.sftp.client.client import Path
+from nacre.sftp.client.calls import Path
 from nacre.sftp.client.copies import Copies, Paths, TransferOptions
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TypeAlias, TypedDict, Unpack
 
+from nacre.sftp.client.calls import Calls, Path
 from nacre.sftp.client.movers import Copier, Downloader, Mover, Uploader
 from nacre.sftp.client.options import CopyOptions, Links, Progress
-from nacre.sftp.client.places import LocalPlace, Place, RemotePlace
+from nacre.sftp.client.places import LocalPlace, Place
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.client.transfers import Transfer, at_once
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
 
-Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Paths: TypeAlias = Path | Sequence[Path]
 
 _NOT_AT_ONCE = ("recursive", "resume", "atomic")
@@ -37,21 +37,15 @@ class TransferOptions(TypedDict, total=False):
     on_file: Callable[[str, str, bool], None] | None
 
 
-class Copies:
-    """Copies between here and a server, on it, and to another.
+class Copies(Calls):
+    """Copies between this machine and a server, on the server, and to another server.
 
-    :ivar session: the session to the server.
     :ivar local: the files of this machine.
     """
 
     def __init__(self, session: SFTPSession) -> None:
-        self.session = session
-        self._remote = RemotePlace(session)
+        super().__init__(session)
         self.local = LocalPlace(session.disk)
-
-    def path(self, path: Path) -> str:
-        """Return what is sent for ``path``."""
-        raise NotImplementedError
 
     async def get(
         self,
