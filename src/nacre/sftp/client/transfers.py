@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import Any
 
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
-from nacre.sftp.client.movers import Mover
+from nacre.sftp.client.movers import Copy, Mover
 from nacre.sftp.client.options import CopyOptions
 from nacre.sftp.client.places import Place
 from nacre.sftp.protocol.attributes import Attributes
@@ -195,7 +195,7 @@ class Transfer:
             if progress is not None:
                 progress(source, done, size)
 
-        return await self._mover.move(source, target, attributes, start, self._options, moved)
+        return await self._mover.move(Copy(source, target, attributes, start, self._options, moved))
 
     async def _resume_point(self, source: str, target: str, size: int) -> int:
         try:
