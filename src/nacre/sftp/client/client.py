@@ -61,9 +61,10 @@ class SFTPClient(NameCalls, Copies):
         errors: str = "strict",
         permissions: int | None = None,
     ) -> SFTPFile | SFTPTextFile:
-        """Open a file with one of the modes of Python's ``open``; text unless it holds ``b``.
+        """Open a file with a mode of Python's ``open``; without ``b`` it is a text file.
 
-        :param permissions: for a file that is made; the server's umask is taken off.
+        :param permissions: for a file that is created; the server applies its umask.
+        :raises ValueError: there is no such mode.
         """
         file = await self._open_binary(path, mode, permissions)
         return file if "b" in mode else SFTPTextFile(file, encoding, errors)
@@ -104,7 +105,7 @@ class SFTPClient(NameCalls, Copies):
             return await file.read()
 
     async def write_bytes(self, path: Path, data: bytes | bytearray | memoryview) -> int:
-        """Write a file; returns its size."""
+        """Write a file, replacing an existing one; return its size."""
         async with await self._open_binary(path, "wb", None) as file:
             return await file.write(data)
 
@@ -113,14 +114,14 @@ class SFTPClient(NameCalls, Copies):
         return (await self.read_bytes(path)).decode(encoding)
 
     async def write_text(self, path: Path, data: str, encoding: str = "utf-8") -> int:
-        """Write a file; returns the text's length."""
+        """Write a file, replacing an existing one; return the text's length."""
         await self.write_bytes(path, data.encode(encoding))
         return len(data)
 
     # --- the session ---
 
     def close(self) -> None:
-        """End the session; what waits fails."""
+        """End the session; calls that wait fail with ConnectionLost."""
         self.session.close()
 
     async def wait_closed(self) -> None:
@@ -148,7 +149,7 @@ async def open_sftp_over(
     read_size: int | None = None,
     window: int | None = None,
 ) -> SFTPClient:
-    """Start an SFTP session over any line, whose bytes ``session`` is fed."""
+    """Start an SFTP session over any line; its owner feeds ``session`` with the input."""
     try:
         await session.begin(line, read_size=read_size, window=window)
     except BaseException:

@@ -33,7 +33,7 @@ class NameCalls(AttributeCalls):
     async def scandir(self, path: Name | os.PathLike[Name] = ".") -> AsyncIterator[DirEntry[Name]]:  # type: ignore[assignment]
         """Yield the entries of a directory as they arrive, in the server's order."""
         directory = text_of(path)
-        async with aclosing(self._remote.listing(self.path(path))) as entries:  # type: ignore[type-var]
+        async with aclosing(self._remote.listing(self.path(path))) as entries:
             async for entry in entries:
                 yield DirEntry(
                     alike(entry.name, path),
@@ -160,7 +160,7 @@ class NameCalls(AttributeCalls):
         top = self.path(path)
         waiting: list[asyncio.Future[Any]] = []
         directories = []
-        async with aclosing(self._remote.listing(top)) as entries:  # type: ignore[type-var]
+        async with aclosing(self._remote.listing(top)) as entries:
             async for entry in entries:
                 below = join(top, entry.name)
                 if entry.attributes.is_directory:
