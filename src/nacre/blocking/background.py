@@ -1,6 +1,8 @@
-"""The loop behind the blocking API, one for the process, and what its classes are made of.
+"""The loop behind the blocking API, one for the process, and functions that make its methods.
 
-The loop is a :class:`nacre.aio.background.Background`, in a daemon thread.
+The loop runs in a daemon thread (see :mod:`nacre.aio.background`). A class of the blocking API is a
+:class:`Facade` of the object that lives in the loop; ``waiting``, ``wrapping`` and ``plain`` make
+its methods from the object's, signature and docstring included.
 """
 
 from __future__ import annotations
@@ -26,17 +28,17 @@ os.register_at_fork(after_in_child=background.forget)
 
 
 class Facade(Generic[Inner_co]):
-    """Something of the runtime, and the same without await."""
+    """An object of the async API that lives in the loop, with methods that need no await."""
 
     def __init__(self, inner: Inner_co) -> None:
         self._inner = inner
 
 
 class Closing(Facade[Inner_co]):
-    """What ``with`` closes at its end."""
+    """A facade that ``with`` closes at its end."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the object in the loop."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -48,13 +50,16 @@ class Closing(Facade[Inner_co]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self.close()
 
 
 def waiting(
     method: Callable[Concatenate[Inner, P], Awaitable[T]],
 ) -> Callable[Concatenate[Facade[Inner], P], T]:
-    """Make a method that waits for what a coroutine of the runtime's object returns."""
+    """Make a method that runs a coroutine method in the loop and waits for its result."""
 
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,7 +71,7 @@ def waiting(
 def wrapping(
     method: Callable[Concatenate[Inner, P], Awaitable[T]], wrap: Callable[[T], Outer]
 ) -> Callable[Concatenate[Facade[Inner], P], Outer]:
-    """Make a method that waits for something of the runtime, and returns it wrapped."""
+    """Make a method as :func:`waiting` does, whose result is passed through ``wrap``."""
 
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Outer:
@@ -78,7 +83,7 @@ def wrapping(
 def plain(
     method: Callable[Concatenate[Inner, P], T],
 ) -> Callable[Concatenate[Facade[Inner], P], T]:
-    """Make a method that calls a plain one of the runtime's object, in the loop's thread."""
+    """Make a method that calls a plain method in the loop's thread and waits for its result."""
 
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -91,7 +96,7 @@ def plain(
 
 
 class Attribute(Generic[T]):
-    """An attribute of the runtime's object."""
+    """An attribute of the object in the loop, read from any thread."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -102,7 +107,7 @@ class Attribute(Generic[T]):
 
 
 class Callback(Attribute[T]):
-    """One that may be set: a function, which is then called in the loop's thread."""
+    """An attribute that may be set to a function, which the loop's thread will call."""
 
     def __set__(self, instance: Facade[Any], value: T) -> None:
         background.call_soon(lambda: setattr(instance._inner, self._name, value))
