@@ -60,7 +60,7 @@ class _Pump:
         try:
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
-            self._stop(None)
+            self.stop(None)
             while not self._ended.done():
                 try:
                     await asyncio.shield(self._ended)
@@ -77,7 +77,12 @@ class _Pump:
         """Send as many requests as the window allows."""
         raise NotImplementedError
 
-    def _stop(self, failure: BaseException | None) -> None:
+    def stop(self, failure: BaseException | None) -> None:
+        """Send no more, and end ``run``, which raises ``failure``, if one is given.
+
+        The session calls this at its end for pumps that wait for the window: such a pump may have
+        nothing in flight whose answer would end it.
+        """
         self._failure = self._failure or failure
         self._stopped = True
         self._settle()
@@ -172,7 +177,7 @@ class DownloadPump(_Pump):
         else:
             self._reads.lost(span)
             if isinstance(result, NacreError):
-                self._stop(result)
+                self.stop(result)
             return
         self._write_out()
         self._ask(now)
@@ -219,7 +224,7 @@ class DownloadPump(_Pump):
 
     def _note_written(self, end: int, error: BaseException | None) -> None:
         if error is not None:
-            self._stop(error)
+            self.stop(error)
             return
         size = end - self.position
         self.position = end
@@ -320,7 +325,7 @@ class UploadPump(_Pump):
         writes, session = self._writes, self._session
         if size is None or self._stopped or session.error is not None:
             writes.lost(span)
-            self._stop(error or session.error)
+            self.stop(error or session.error)
         elif size:
             self._short += size < span.length
             accept = partial(self._accept, span, size)
@@ -334,7 +339,7 @@ class UploadPump(_Pump):
         if result is not None:
             self._writes.lost(span)
             assert isinstance(result, NacreError)
-            self._stop(result)
+            self.stop(result)
             return
         self._writes.written(span, self._loop.time(), size)
         self._moved(size)

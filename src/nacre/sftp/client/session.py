@@ -55,6 +55,9 @@ class Pump(Protocol):
     def fill(self) -> None:
         """Send more requests now."""
 
+    def stop(self, failure: BaseException | None) -> None:
+        """End the transfer; ``failure`` is what it raises."""
+
 
 class SFTPSession:
     """Matches answers to requests, and shares the window among transfers.
@@ -152,7 +155,9 @@ class SFTPSession:
             reply.wake_soon()
         self._answered.clear()
         self._queue.clear()
-        self._hungry.clear()
+        hungry, self._hungry = self._hungry, deque()
+        for pump in hungry:
+            pump.stop(error)
         if self._sender is not None:
             self._sender.cancel()
         if self._watch is not None:
@@ -342,8 +347,10 @@ class SFTPSession:
     # --- the window ---
 
     def wait_turn(self, pump: Pump) -> None:
-        """Call ``pump.fill`` when the window has room again."""
-        if pump not in self._hungry:
+        """Call ``pump.fill`` when the window has room again, or stop it with the session."""
+        if self.error is not None:
+            pump.stop(self.error)
+        elif pump not in self._hungry:
             self._hungry.append(pump)
 
     def share_window(self) -> None:
