@@ -411,3 +411,41 @@ async def test_requests_wait_while_the_table_of_requests_is_full(both: Both) -> 
     line.release()
     await running
     assert written.data == CONTENT
+
+
+async def test_a_small_download_does_not_wait_for_a_large_one(both: Both) -> None:
+    _, line = both
+    session = line.session
+    session.window = Window(floor=4 * session.read_size, ceiling=4 * session.read_size)
+    large, small = Written(), Written()
+    handle = await opened(line, bytes(24 << 20))
+    pump = DownloadPump(session, handle, large, 0, None, lambda size: None, quick=True)
+    running = asyncio.create_task(pump.run())
+    await until(lambda: len(large.data) > 0)
+    async with asyncio.timeout(10):
+        end = 2 << 20
+        await DownloadPump(session, handle, small, 0, end, lambda size: None, quick=True).run()
+        assert not running.done()
+        assert len(large.data) < 8 << 20
+        await running
+    assert (len(small.data), len(large.data)) == (2 << 20, 24 << 20)
+
+
+async def test_a_small_upload_does_not_wait_for_a_large_one(both: Both, tmp_path: Path) -> None:
+    _, line = both
+    session, size = line.session, line.session.write_size
+    session.window = Window(floor=size, ceiling=size)
+    (tmp_path / "f").write_bytes(bytes(8 << 20))
+    moved: list[int] = []
+    handle = await opened(line, b"")
+    with (tmp_path / "f").open("rb") as file:
+        large = UploadPump(session, handle, file.fileno(), [(0, None)], moved.append)
+        running = asyncio.create_task(large.run())
+        await until(lambda: bool(moved))
+        small = UploadPump(session, handle, file.fileno(), [(0, 2 * size)], lambda size: None)
+        async with asyncio.timeout(10):
+            await small.run()
+            assert not running.done()
+            assert sum(moved) < 4 << 20
+            await running
+    assert sum(moved) == 8 << 20

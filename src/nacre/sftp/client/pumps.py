@@ -2,9 +2,9 @@
 
 Operations wanted: ``run`` one transfer; ``fill`` it when the window has room again.
 
-Goals: the window is always full; memory per file is bounded; local files are written in order, so
-that an interrupted copy has no gap and can be resumed at its size; no thread uses the descriptor
-after ``run`` has returned or raised.
+Goals: the window is always full, and transfers take turns in it; memory per file is bounded; local
+files are written in order, so that an interrupted copy has no gap and can be resumed at its size;
+no thread uses the descriptor after ``run`` has returned or raised.
 
 Plan: :mod:`~nacre.sftp.protocol.pipeline` chooses the spans to request. Answers call back into the
 pump, which reads or writes the file (on the loop while that is quick, else one job in a thread) and
@@ -180,7 +180,12 @@ class DownloadPump(_Pump):
                 self.stop(result)
             return
         self._write_out()
-        self._ask(now)
+        waiting = self._session.waiting_pumps
+        if waiting and not (waiting[0] is waiting[-1] is self) and not self._complete:
+            # Others wait too: the room that this answer leaves is for the first of them.
+            self._session.wait_turn(self)
+        else:
+            self._ask(now)
 
     def _take(self, offset: int, size: int, parts: list[memoryview]) -> None:
         self._unwritten += size
@@ -343,7 +348,11 @@ class UploadPump(_Pump):
             return
         self._writes.written(span, self._loop.time(), size)
         self._moved(size)
-        self.fill()
+        waiting = self._session.waiting_pumps
+        if waiting and not (waiting[0] is waiting[-1] is self) and not self._complete:
+            self._session.wait_turn(self)
+        else:
+            self.fill()
 
 
 def _read_span(descriptor: int, span: Span, block: bytearray) -> int:

@@ -73,6 +73,7 @@ class SFTPSession:
     :ivar handles: files that may be open at once, as the server announced; 0 is unknown.
     :ivar error: what ended the session, or None.
     :ivar pace: the rate that transfers are limited to, or None.
+    :ivar waiting_pumps: transfers that wait for room in the window, the first one first.
     """
 
     def __init__(self) -> None:
@@ -91,7 +92,7 @@ class SFTPSession:
         self._scheduled = False
         self._consumed = 0
         self._sender: asyncio.Task[None] | None = None
-        self._hungry: deque[Pump] = deque()
+        self.waiting_pumps: deque[Pump] = deque()
         self._changed = Gate()
         self._watch: asyncio.TimerHandle | None = None
         self._blocks: list[bytearray] = []
@@ -155,8 +156,8 @@ class SFTPSession:
             reply.wake_soon()
         self._answered.clear()
         self._queue.clear()
-        hungry, self._hungry = self._hungry, deque()
-        for pump in hungry:
+        waiting, self.waiting_pumps = self.waiting_pumps, deque()
+        for pump in waiting:
             pump.stop(error)
         if self._sender is not None:
             self._sender.cancel()
@@ -187,7 +188,7 @@ class SFTPSession:
             waiters.pop(number)(result)
         if results:
             self._changed.wake()
-            if self._hungry:
+            if self.waiting_pumps:
                 self.share_window()
         elif not waiters:
             self._changed.wake()  # ``begin`` waits for the server's VERSION.
@@ -350,17 +351,17 @@ class SFTPSession:
         """Call ``pump.fill`` when the window has room again, or stop it with the session."""
         if self.error is not None:
             pump.stop(self.error)
-        elif pump not in self._hungry:
-            self._hungry.append(pump)
+        elif pump not in self.waiting_pumps:
+            self.waiting_pumps.append(pump)
 
     def share_window(self) -> None:
         """Resume the transfers that wait for the window, while it has room."""
         self._changed.wake()
-        hungry = self._hungry
-        for _ in range(len(hungry)):
+        waiting = self.waiting_pumps
+        for _ in range(len(waiting)):
             if not self.window.fits(self.read_size):
                 break
-            hungry.popleft().fill()
+            waiting.popleft().fill()
 
     def watch(self) -> None:
         """Shrink the window of a server that stalls; call this when a transfer begins."""
