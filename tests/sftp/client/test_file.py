@@ -207,7 +207,7 @@ async def test_writes_wait_when_much_is_unconfirmed(both: Both) -> None:
     assert len(line.files.files["/f"]) == 20 << 20
 
 
-async def test_a_failed_write_is_told_by_flush_or_close(both: Both) -> None:
+async def test_a_failed_write_is_raised_by_flush_or_close(both: Both) -> None:
     sftp, line = both
     line.files.room = 1000
     file = await sftp.open("/f", "wb")

@@ -133,7 +133,7 @@ async def test_a_copy_is_closed_behind_its_last_write(both: Both, tmp_path: Path
     await task
 
 
-async def test_a_write_that_fails_before_the_close_is_told(both: Both, tmp_path: Path) -> None:
+async def test_a_write_that_fails_before_the_close_is_raised(both: Both, tmp_path: Path) -> None:
     sftp, line = both
     (tmp_path / "f").write_bytes(CONTENT)
     write = line.files.write
@@ -213,7 +213,7 @@ async def test_an_empty_file_is_made(both: Both, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"small", CONTENT])
-async def test_a_download_keeps_permissions_and_times_if_told(
+async def test_preserve_keeps_permissions_and_times_of_a_download(
     both: Both, tmp_path: Path, content: bytes
 ) -> None:
     sftp, line = both

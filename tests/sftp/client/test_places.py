@@ -69,7 +69,7 @@ async def test_both_places_make_list_and_remove(place: tuple[Place, str, Write])
         await names(where, f"{top}/d/none")
 
 
-async def test_both_places_follow_links_only_if_told(place: tuple[Place, str, Write]) -> None:
+async def test_both_places_follow_links_only_with_follow(place: tuple[Place, str, Write]) -> None:
     where, top, write = place
     write(f"{top}/f", b"123")
     await where.symlink(f"{top}/f", f"{top}/l")

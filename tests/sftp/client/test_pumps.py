@@ -66,7 +66,7 @@ async def test_all_is_sent_when_no_write_can_follow(both: Both, tmp_path: Path) 
     session = line.session
     (tmp_path / "f").write_bytes(CONTENT)
     handle = await session.request(msg.Open("/f", OpenFlag.WRITE | OpenFlag.CREAT))
-    told: list[int | None] = []
+    ends: list[int | None] = []
     with (tmp_path / "f").open("rb") as file:
         # It was longer when it was looked at: what is left of the last span is asked for again.
         parts = [(0, len(CONTENT) + 5)]
@@ -76,10 +76,10 @@ async def test_all_is_sent_when_no_write_can_follow(both: Both, tmp_path: Path) 
             file.fileno(),
             parts,
             lambda data: None,
-            all_sent=lambda: told.append(subject.end),
+            all_sent=lambda: ends.append(subject.end),
         )
         await subject.run()
-    assert told == [len(CONTENT)]
+    assert ends == [len(CONTENT)]
     assert line.files.files["/f"] == CONTENT
 
 
@@ -145,7 +145,7 @@ async def test_answers_in_any_order_are_written_in_order(both: Both, quick: bool
     assert pump.position == sum(moved) == len(CONTENT)
 
 
-async def test_a_download_begins_and_ends_where_it_is_told(both: Both) -> None:
+async def test_a_download_has_a_start_and_an_end(both: Both) -> None:
     _, line = both
     handle, written = await opened(line), Written()
     written.data = bytearray(1000)

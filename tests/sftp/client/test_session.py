@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nacre.errors import ConnectionLost, RemoteProtocolError
+from nacre.errors import ConnectionLost, RemoteProtocolError, SFTPError
+from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
-from sftp.client.lines import CONTENT, MemoryLine, give_up
+from nacre.sftp.protocol import messages as msg
+from sftp.client.lines import CONTENT, MemoryLine, give_up, until, until_held
 
 
 async def test_everything_taken_is_credited(both: tuple[SFTPClient, MemoryLine]) -> None:
@@ -44,7 +47,7 @@ async def test_requests_of_one_turn_leave_in_one_piece(
     assert len(writes) == 1
 
 
-async def test_whoever_waits_gets_what_ended_the_session(
+async def test_calls_that_wait_raise_what_ended_the_session(
     both: tuple[SFTPClient, MemoryLine], tmp_path: Path
 ) -> None:
     sftp, line = both
@@ -89,3 +92,126 @@ async def test_a_handle_that_comes_too_late_is_closed(
     await asyncio.sleep(0)
     await give_up(task, sftp, line)
     assert len(line.files.closed) == 1
+
+
+async def test_an_answer_may_be_waited_for_later(both: tuple[SFTPClient, MemoryLine]) -> None:
+    sftp, line = both
+    session = sftp.session
+    line.files.files["/f"] = bytearray(b"12345")
+    found, missing = session.start(msg.Stat("/f")), session.start(msg.Stat("/none"))
+    assert (await session.result(found)).size == 5
+    # An error that is never looked at is not logged either: it is a result.
+    await until(missing.done)
+    assert isinstance(missing.result(), SFTPError)
+    with pytest.raises(FileNotFoundError):
+        await session.result(missing)
+
+
+async def test_a_request_waits_until_the_table_has_room(
+    both: tuple[SFTPClient, MemoryLine],
+) -> None:
+    sftp, line = both
+    session = sftp.session
+    line.hold = True
+    room = session.client.room
+    waiting = [session.start(msg.Stat("/")) for _ in range(room)]
+    more = asyncio.create_task(session.request(msg.Stat("/")))
+    await until_held(sftp, room)
+    assert not more.done()
+    line.release()
+    assert (await more).is_directory
+    assert all([(await session.result(one)).is_directory for one in waiting])
+
+
+async def test_a_request_that_waits_for_room_ends_with_the_session(
+    both: tuple[SFTPClient, MemoryLine],
+) -> None:
+    sftp, line = both
+    session = sftp.session
+    line.hold = True
+    for _ in range(session.client.room):
+        session.post(msg.Stat("/"))
+    more = asyncio.create_task(session.request(msg.Stat("/")))
+    await asyncio.sleep(0)
+    session.end(ConnectionLost("as asked"))
+    async with asyncio.timeout(10):
+        with pytest.raises(ConnectionLost, match="as asked"):
+            await more
+
+
+async def test_small_requests_are_joined_up_to_one_packet(
+    both: tuple[SFTPClient, MemoryLine],
+) -> None:
+    sftp, line = both
+    sizes: list[int] = []
+    accept = line.accept
+    line.accept = lambda data: (sizes.append(len(data)), accept(data))[1]  # type: ignore[method-assign,func-returns-value]
+    path = "/" + 1000 * "x"
+    waiting = [sftp.session.start(msg.Stat(path)) for _ in range(100)]
+    for one in waiting:
+        with pytest.raises(FileNotFoundError):
+            await sftp.session.result(one)
+    assert sum(sizes) > 100_000
+    assert len(sizes) == 4
+    assert max(sizes) <= 32 * KIB
+
+
+async def test_a_stream_that_ends_inside_of_a_packet_broke_off(
+    both: tuple[SFTPClient, MemoryLine],
+) -> None:
+    sftp, line = both
+    line.session.feed(b"\0\0\0\x05\x65")
+    line.session.end()
+    with pytest.raises(RemoteProtocolError, match="broke off"):
+        await sftp.stat("/")
+
+
+async def test_nothing_is_sent_after_the_end(both: tuple[SFTPClient, MemoryLine]) -> None:
+    sftp, line = both
+    session = sftp.session
+    session.end(ConnectionLost("as asked"))
+    session.end(ConnectionLost("again"))
+    writes: list[None] = []
+    line.on_write = lambda: writes.append(None)
+    session.post(msg.Stat("/"))
+    session.feed(b"anything")
+    for call in (
+        lambda: session.start(msg.Stat("/")),
+        lambda: session.start_read(b"", 0, 1),
+        lambda: session.start_write(b"", 0, b"x"),
+    ):
+        with pytest.raises(ConnectionLost, match="as asked"):
+            call()
+    await asyncio.sleep(0)
+    assert writes == []
+    assert not session.room
+
+
+async def test_a_server_that_stalls_is_watched_while_anything_is_in_flight(
+    both: tuple[SFTPClient, MemoryLine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sftp, _ = both
+    session = sftp.session
+    timers: list[Callable[[], None]] = []
+    ticks: list[float] = []
+    monkeypatch.setattr(session.loop, "call_later", lambda delay, call: timers.append(call))
+    monkeypatch.setattr(session.window, "tick", ticks.append)
+    session.watch()
+    session.window.sent(1, 0.0)
+    timers.pop()()
+    assert len(ticks) == len(timers) == 1
+    session.window.forgot(1)
+    timers.pop()()
+    assert len(ticks) == 1
+    assert timers == []
+
+
+async def test_a_block_is_not_used_again_before_the_line_has_taken_it(
+    both: tuple[SFTPClient, MemoryLine],
+) -> None:
+    sftp, line = both
+    line.takes = 100
+    async with await sftp.open("/f", "wb") as file:
+        for at in range(0, len(CONTENT), 100_000):
+            await file.write(CONTENT[at : at + 100_000])
+    assert line.files.files["/f"] == CONTENT

@@ -118,11 +118,11 @@ async def test_on_error_lets_the_rest_be_copied(both: Both, tmp_path: Path) -> N
         return opened(path, flags)
 
     line.files.open = refuse  # type: ignore[method-assign,assignment]
-    told: list[OSError] = []
-    await sftp.get("/d", tmp_path / "d", recursive=True, on_error=told.append)
+    errors: list[OSError] = []
+    await sftp.get("/d", tmp_path / "d", recursive=True, on_error=errors.append)
     assert len(list((tmp_path / "d").iterdir())) == 90
-    assert {error.filename for error in told} == {f"/d/{n}" for n in range(7, 100, 10)}
-    assert all(isinstance(error, PermissionError) for error in told)
+    assert {error.filename for error in errors} == {f"/d/{n}" for n in range(7, 100, 10)}
+    assert all(isinstance(error, PermissionError) for error in errors)
     with pytest.raises(PermissionError):
         await sftp.get("/d", tmp_path / "e", recursive=True)
 
@@ -141,7 +141,7 @@ async def test_a_tree_is_copied_there_and_back(both: Both, tree: Path, tmp_path:
     assert content_of(tmp_path / "back") == expected
 
 
-async def test_links_are_copied_as_links_if_told(both: Both, tree: Path, tmp_path: Path) -> None:
+async def test_links_copy_copies_links_as_links(both: Both, tree: Path, tmp_path: Path) -> None:
     sftp, line = both
     await sftp.put(tree, "/copy", recursive=True, links="copy")
     assert line.files.links == {"/copy/link": "f", "/copy/dangling": "nothing"}
