@@ -10,7 +10,7 @@ from typing import TypeAlias, TypedDict, Unpack
 from nacre.sftp.client.calls import Calls, Path
 from nacre.sftp.client.movers import Copier, Downloader, Mover, Uploader
 from nacre.sftp.client.options import CopyOptions, Links, Progress
-from nacre.sftp.client.places import LocalPlace, Place
+from nacre.sftp.client.places import LocalPlace, Place, RemotePlace
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.client.transfers import Transfer, at_once
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
@@ -109,9 +109,8 @@ class Copies(Calls):
         there = to or self
         sources = await self._sources(source, glob)
         mover = Copier(self.session, there.session)
-        await self._transfer(
-            self._remote, there._remote, mover, sources, there.path(target), options
-        )
+        goal = RemotePlace(there.session)
+        await self._transfer(self._remote, goal, mover, sources, there.path(target), options)
 
     async def glob(self, pattern: str) -> list[str]:
         """Return the paths that match ``pattern``, sorted: ``*``, ``?``, ``[a-z]``, ``\\``.
