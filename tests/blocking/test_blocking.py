@@ -18,7 +18,7 @@ import pytest
 
 import nacre
 import nacre.blocking
-from nacre.blocking.background import Background, background
+from nacre.blocking.background import background
 from nacre.protocol.requests import Request
 
 PASSWORD = "open sesame"
@@ -39,10 +39,10 @@ def handle(session: nacre.blocking.Session) -> int | None:
             session.exit_signal("TERM")
         case b"size":
             sizes: list[int] = []
-            told = threading.Event()
-            session.on_resize = lambda terminal: (sizes.append(terminal.columns), told.set())
+            resized = threading.Event()
+            session.on_resize = lambda terminal: (sizes.append(terminal.columns), resized.set())
             session.stdout.write(b"ready\n")
-            told.wait(5)
+            resized.wait(5)
             session.stdout.write(f"{sizes}".encode())
         case _:
             for line in session.stdin:
@@ -113,7 +113,7 @@ def test_streams_are_files(ssh: nacre.blocking.Connection) -> None:
         assert process.exit_status == 0
 
 
-def test_a_stream_that_is_dropped_waits_for_nobody(ssh: nacre.blocking.Connection) -> None:
+def test_a_stream_that_is_dropped_is_not_waited_for(ssh: nacre.blocking.Connection) -> None:
     process = ssh.process("cat")
     stdout = process.stdout
     del process
@@ -166,7 +166,7 @@ def test_an_interrupted_call_stops_the_command(
         time.sleep(0.01)
 
 
-def test_a_slow_policy_stops_nobody_else() -> None:
+def test_a_slow_policy_stops_no_other_login() -> None:
     arrived = threading.Event()
     release = threading.Event()
 
@@ -202,20 +202,6 @@ def test_the_loop_can_not_wait_for_itself(server: nacre.blocking.Server) -> None
 
     with pytest.raises(RuntimeError, match="own loop"):
         background.call(inside)
-
-
-def test_a_stopped_loop_ends_its_thread_and_starts_again() -> None:
-    loop = Background()
-
-    async def name() -> str:
-        return threading.current_thread().name
-
-    assert loop.call(name) == "nacre.blocking"
-    threads = threading.active_count()
-    loop.stop()
-    assert threading.active_count() == threads - 1
-    assert loop.call(name) == "nacre.blocking"
-    loop.stop()
 
 
 @pytest.mark.parametrize("name", ["connect", "listen"])

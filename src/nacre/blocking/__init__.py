@@ -1,4 +1,4 @@
-"""Floor 7: the same API without await, through one background loop.
+"""The same API without await: each call runs in one background loop and waits for the result.
 
 ::
 
@@ -8,6 +8,11 @@
 Names and arguments are those of :mod:`nacre`; what is awaited there is returned here. Streams are
 raw files; the files of ``ssh.sftp()`` are those of :mod:`io`. Handlers and policies of
 :func:`listen` are plain functions that run in threads.
+
+Start at background.py (the loop, and the functions that make blocking methods), then client.py;
+server, sftp, streams and tcpip mirror the modules of the same names. Imports client, server, sftp
+and aio; knows nothing of the wire. Public, through the names below; fsspec.py is an entry point of
+fsspec. Tests: tests/blocking; the loop: tests/aio/test_background.py.
 """
 
 from __future__ import annotations

@@ -1,18 +1,20 @@
-"""The loop behind the blocking API: one for the process, in a daemon thread."""
+"""The loop behind the blocking API, one for the process, and functions that make its methods.
+
+The loop runs in a daemon thread (see :mod:`nacre.aio.background`). A class of the blocking API is a
+:class:`Facade` of the object that lives in the loop; ``waiting``, ``wrapping`` and ``plain`` make
+its methods from the object's, signature and docstring included.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import contextlib
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from nacre.aio.busy_poll import BusyPoll
+from nacre.aio.background import Background
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -20,95 +22,23 @@ Inner = TypeVar("Inner")
 Outer = TypeVar("Outer")
 Inner_co = TypeVar("Inner_co", covariant=True)
 
-_JOIN = 5.0
-"""Seconds the loop has to end with the process."""
-
-
-class Background:
-    """A loop that starts when it is first needed, and ends with the process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``work``, called and awaited in the loop, returns or raises.
-
-        A caller that is interrupted cancels the work.
-
-        :raises RuntimeError: the caller is in the loop itself, and would wait for itself.
-        """
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("the blocking API can't be used in its own loop's thread")
-
-        async def awaited() -> T:
-            return await work()
-
-        future = asyncio.run_coroutine_threadsafe(awaited(), self._running())
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def call_soon(self, work: Callable[[], object]) -> None:
-        """Let the loop call ``work``, and don't wait for it; a loop that has ended does not."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(work)
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                started = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._main, args=(started,), name="nacre.blocking", daemon=True
-                )
-                self._thread.start()
-                started.wait()
-                assert self._loop is not None
-            return self._loop
-
-    def _main(self, started: threading.Event) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            BusyPoll.forbid(self._loop)
-            self._loop.call_soon(started.set)
-            self._loop.run_forever()
-
-    def stop(self) -> None:
-        """End the loop: what still runs in it is cancelled. The next call starts another."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(_JOIN)
-
-    def forget(self) -> None:
-        """In a forked child there is no such thread: the next call starts one."""
-        self._lock = threading.Lock()
-        self._loop = self._thread = None
-
-
 background = Background()
 atexit.register(background.stop)
 os.register_at_fork(after_in_child=background.forget)
 
 
 class Facade(Generic[Inner_co]):
-    """Something of the runtime, and the same without await."""
+    """An object of the async API that lives in the loop, with methods that need no await."""
 
     def __init__(self, inner: Inner_co) -> None:
         self._inner = inner
 
 
 class Closing(Facade[Inner_co]):
-    """What ``with`` closes at its end."""
+    """A facade that ``with`` closes at its end."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the object in the loop."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -120,13 +50,16 @@ class Closing(Facade[Inner_co]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self.close()
 
 
 def waiting(
     method: Callable[Concatenate[Inner, P], Awaitable[T]],
 ) -> Callable[Concatenate[Facade[Inner], P], T]:
-    """Make a method that waits for what a coroutine of the runtime's object returns."""
+    """Make a method that runs a coroutine method in the loop and waits for its result."""
 
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -138,7 +71,7 @@ def waiting(
 def wrapping(
     method: Callable[Concatenate[Inner, P], Awaitable[T]], wrap: Callable[[T], Outer]
 ) -> Callable[Concatenate[Facade[Inner], P], Outer]:
-    """Make a method that waits for something of the runtime, and returns it wrapped."""
+    """Make a method as :func:`waiting` does, whose result is passed through ``wrap``."""
 
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Outer:
@@ -150,7 +83,7 @@ def wrapping(
 def plain(
     method: Callable[Concatenate[Inner, P], T],
 ) -> Callable[Concatenate[Facade[Inner], P], T]:
-    """Make a method that calls a plain one of the runtime's object, in the loop's thread."""
+    """Make a method that calls a plain method in the loop's thread and waits for its result."""
 
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -163,7 +96,7 @@ def plain(
 
 
 class Attribute(Generic[T]):
-    """An attribute of the runtime's object."""
+    """An attribute of the object in the loop, read from any thread."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -174,7 +107,7 @@ class Attribute(Generic[T]):
 
 
 class Callback(Attribute[T]):
-    """One that may be set: a function, which is then called in the loop's thread."""
+    """An attribute that may be set to a function, which the loop's thread will call."""
 
     def __set__(self, instance: Facade[Any], value: T) -> None:
         background.call_soon(lambda: setattr(instance._inner, self._name, value))

@@ -1,4 +1,4 @@
-"""The client without await."""
+"""The client without await: connections and processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Outer = TypeVar("Outer")
 class Process(Closing[_process.Process]):
     """A running command, shell or subsystem. ``with`` closes it at the end.
 
-    As :class:`nacre.Process`; its streams are raw files.
+    Like :class:`nacre.Process`; its streams are raw files.
     """
 
     exit_status = Attribute[int | None]()
@@ -53,14 +53,14 @@ class Process(Closing[_process.Process]):
     wait_closed = waiting(_process.Process.wait_closed)
 
     def close(self) -> None:
-        """Close the channel, which ends the process; does not wait for the server."""
+        """Close the channel without waiting for the server, which then ends the process."""
         background.call_soon(self._inner.close)
 
 
 class Connection(Closing[_connection.Connection]):
     """A client's connection. ``with`` closes it at the end; threads may share it.
 
-    As :class:`nacre.Connection`.
+    Like :class:`nacre.Connection`.
     """
 
     host = Attribute[str]()
@@ -88,7 +88,7 @@ class Connection(Closing[_connection.Connection]):
     def sftp(self, command: str | bytes | None = None, *, subsystem: str = "sftp") -> SFTPClient:
         """Open an SFTP session; ``with`` closes it at the end.
 
-        As :meth:`nacre.Connection.sftp`.
+        Like :meth:`nacre.Connection.sftp`.
         """
         from nacre.blocking.sftp import SFTPClient
 
@@ -103,7 +103,7 @@ class Connection(Closing[_connection.Connection]):
 def opened(
     function: Callable[P, Awaitable[Inner]], wrap: Callable[[Inner], Outer]
 ) -> Callable[P, Outer]:
-    """Make a function that returns, wrapped, what another one's result gives when awaited."""
+    """Make a function that awaits another one in the loop; ``wrap`` makes its result."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> Outer:

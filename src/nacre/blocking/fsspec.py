@@ -1,6 +1,6 @@
 """nacre as a file system of fsspec: ``fsspec.open("nacre://user@host/path")``.
 
-For other protocols of the same meaning::
+To serve ``sftp://`` and ``ssh://`` URLs as well::
 
     fsspec.register_implementation("sftp", NacreFileSystem, clobber=True)
 """
@@ -20,13 +20,13 @@ from nacre.blocking.sftp import SFTPClient
 
 
 class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """Files of a host over SFTP.
+    """Files of a host over SFTP. Each instance has its own connection; :meth:`close` ends it.
 
-    :param host: the host's name.
+    :param host: the host's name or address.
     :param port: its port.
-    :param username: the user's name; likewise ``user``.
+    :param username: the user's name, also accepted as ``user``.
     :param password: the user's password.
-    :param options: further ones of :func:`nacre.connect`.
+    :param options: further options of :func:`nacre.connect`.
     """
 
     protocol: ClassVar[Any] = ("nacre", "sftp", "ssh")
@@ -71,7 +71,10 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self.connection.close()
 
     def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> None:
-        """Make a directory."""
+        """Make a directory.
+
+        :raises FileExistsError: there is a file of that name.
+        """
         name = self._strip_protocol(path)
         if self.exists(name):
             raise FileExistsError(name)
@@ -96,12 +99,12 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             self.sftp.remove(name)
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """Return what is known of a file."""
+        """Return a file's attributes, in fsspec's form."""
         name = self._strip_protocol(path)
         return _info(name, self.sftp.stat(name))
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """Return what is in a directory; a file is its own listing."""
+        """Return the entries of a directory; for a file, the file itself."""
         name = self._strip_protocol(path)
         try:
             found = [_info(entry.path, entry.stat()) for entry in self.sftp.scandir(name)]
@@ -134,7 +137,7 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self.sftp.replace(self._strip_protocol(path1), self._strip_protocol(path2))
 
     def get_file(self, rpath: str, lpath: Any, callback: Any = None, **options: Any) -> None:
-        """Fetch a file."""
+        """Copy a file from the host."""
         name = self._strip_protocol(rpath)
         if not isinstance(lpath, str) or self.isdir(name):
             super().get_file(name, lpath, callback, **options)
@@ -142,7 +145,7 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             self.sftp.get(name, lpath, progress=_progress(callback))
 
     def put_file(self, lpath: str, rpath: str, callback: Any = None, **options: Any) -> None:
-        """Send a file."""
+        """Copy a file to the host."""
         name = self._strip_protocol(rpath)
         if os.path.isdir(lpath):
             self.makedirs(name, exist_ok=True)
@@ -150,15 +153,16 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             self.sftp.put(lpath, name, progress=_progress(callback))
 
     def created(self, path: str) -> Any:
-        """Version 3 of SFTP does not know when a file was made."""
-        raise NotImplementedError("SFTP does not tell when a file was made")
+        """Raise NotImplementedError: version 3 of SFTP has no time of creation."""
+        raise NotImplementedError("version 3 of SFTP has no time of creation; use modified()")
 
     def modified(self, path: str) -> Any:
-        """Return when a file was changed last."""
+        """Return when a file was last changed."""
         return self.info(path)["mtime"]
 
 
 def _is_storage(name: str, mine: tuple[str, ...]) -> bool:
+    """Tell whether an option is for fsspec's base class, not for the connection."""
     return name in mine or name.startswith(("use_listings_cache", "listings_expiry", "max_paths"))
 
 
@@ -180,8 +184,8 @@ def _progress(callback: Any) -> Any:
     if callback is None:
         return None
 
-    def tell(source: str, done: int, size: int) -> None:
+    def report(source: str, done: int, size: int) -> None:
         callback.set_size(size)
         callback.absolute_update(done)
 
-    return tell
+    return report

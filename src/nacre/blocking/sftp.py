@@ -1,4 +1,4 @@
-"""Files of a server without await; open files are those that :mod:`io` gives."""
+"""Files of a server without await; open files are the file objects of :mod:`io`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nacre.blocking.background import Attribute, Closing, Facade, background, pl
 from nacre.limits import KIB
 from nacre.sftp.client import client as sftp_client
 from nacre.sftp.client import file as sftp_file
-from nacre.sftp.client.client import Path
+from nacre.sftp.client.calls import Path
 from nacre.sftp.client.copies import Copies, Paths, TransferOptions
 
 if TYPE_CHECKING:
@@ -27,13 +27,14 @@ T = TypeVar("T")
 Inner = TypeVar("Inner")
 
 BUFFER = 256 * KIB
-"""Bytes that a buffered file keeps: one request's worth."""
+"""Bytes that a buffered file keeps: as many as one request has."""
 
 
 class RawSFTPFile(io.RawIOBase):
-    """An open file as a raw one. It reads ahead, and writes without waiting, as the file under it.
+    """An open file as a raw file object. Like :class:`nacre.SFTPFile` it reads ahead, and writes
+    without waiting for the server.
 
-    :ivar name: the path, as it was given.
+    :ivar name: the path, as the caller gave it.
     """
 
     def __init__(self, inner: sftp_file.SFTPFile, mode: str) -> None:
@@ -51,7 +52,7 @@ class RawSFTPFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill ``buffer``; return how many bytes there were."""
+        """Fill ``buffer``; return the number of bytes, which is smaller only at the end."""
         view = memoryview(buffer).cast("B")
         return background.call(lambda: self._inner.readinto(view))
 
@@ -60,12 +61,12 @@ class RawSFTPFile(io.RawIOBase):
         return background.call(self._inner.read)
 
     def write(self, data: ReadableBuffer) -> int:
-        """Write all of ``data``; what fails on the server raises later, at last in ``close``."""
+        """Write all of ``data``; the server's errors raise later, in ``close`` at the latest."""
         view = memoryview(data).cast("B")
         return background.call(lambda: self._inner.write(view))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position, and return it."""
+        """Move to a position, and return it."""
         return background.call(lambda: self._inner.seek(offset, whence))
 
     def tell(self) -> int:
@@ -77,12 +78,12 @@ class RawSFTPFile(io.RawIOBase):
         return background.call(lambda: self._inner.truncate(size))
 
     def flush(self) -> None:
-        """Return when the server has all that was written."""
+        """Return when the server has everything that was written."""
         if not self._inner.closed and self._inner.writable():
             background.call(self._inner.flush)
 
     def fsync(self) -> None:
-        """Bring the file to the server's disk."""
+        """Flush the file, and let the server bring it to its disk."""
         background.call(self._inner.fsync)
 
     def stat(self) -> os.stat_result:
@@ -90,7 +91,10 @@ class RawSFTPFile(io.RawIOBase):
         return background.call(self._inner.stat)
 
     def close(self) -> None:
-        """Close it, when the server has all that was written."""
+        """Flush the file and close it.
+
+        :raises SFTPError: a write or the close failed; the file is closed nevertheless.
+        """
         if self.closed:
             return
         try:
@@ -102,7 +106,7 @@ class RawSFTPFile(io.RawIOBase):
 def _iterating(
     method: Callable[Concatenate[Inner, P], AsyncIterator[T]],
 ) -> Callable[Concatenate[Facade[Inner], P], Iterator[T]]:
-    """Make a method that gives one by one what an asynchronous one does."""
+    """Make a method that yields one by one what an asynchronous iterator yields."""
 
     @wraps(method)
     def call(self: Facade[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
@@ -123,7 +127,7 @@ def _iterating(
 class SFTPClient(Closing[sftp_client.SFTPClient]):
     """Files of a server. ``with`` closes the session at the end; threads may share it.
 
-    As :class:`nacre.sftp.client.client.SFTPClient`; files are those of :mod:`io`.
+    Like :class:`nacre.SFTPClient`; open files are the file objects of :mod:`io`.
     """
 
     extensions = Attribute[Any]()
@@ -182,7 +186,7 @@ class SFTPClient(Closing[sftp_client.SFTPClient]):
         glob: bool = False,
         **options: Unpack[TransferOptions],
     ) -> None:
-        """Copy files on the server, or to another: see the runtime's method of the same name."""
+        """Copy files on the server, or to another server: see :meth:`nacre.SFTPClient.copy`."""
         there: Copies | None = None if to is None else to._inner
         background.call(lambda: self._inner.copy(source, target, there, glob=glob, **options))
 
@@ -199,14 +203,15 @@ class SFTPClient(Closing[sftp_client.SFTPClient]):
     ) -> IO[Any]:
         """Open a file as Python's ``open`` does.
 
-        :param buffering: 0 for a raw file, in binary mode; otherwise bytes that are kept.
-        :param permissions: for a file that is made; the server's umask is taken off.
+        :param buffering: 0 for a raw file, in binary mode; otherwise the size of the buffer.
+        :param permissions: for a file that is created; the server applies its umask.
+        :raises ValueError: the mode or the combination of arguments is not valid.
         """
         binary = "b" in mode
         if binary and (encoding or errors or newline):
-            raise ValueError("binary mode takes neither encoding nor errors nor newline")
+            raise ValueError("binary mode takes no encoding, errors or newline; use a text mode")
         if not binary and buffering == 0:
-            raise ValueError("text can't be unbuffered")
+            raise ValueError("text can't be unbuffered; use a binary mode")
         plain_mode = mode.replace("t", "") + ("" if binary else "b")
         inner = background.call(lambda: self._inner.open(path, plain_mode, permissions=permissions))
         assert isinstance(inner, sftp_file.SFTPFile)

@@ -1,11 +1,8 @@
-"""Forwarded ports without await."""
+"""Forwarded ports, tunnels and agent sockets without await."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
-from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
+from nacre.blocking.background import Attribute, Closing, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
 from nacre.client import tcpip as _forward
 from nacre.server import agent as _agent
@@ -14,7 +11,7 @@ from nacre.server import agent as _agent
 class Listener(Closing[_forward.Listener]):
     """A forwarded port, served in the background. ``with`` closes it at the end.
 
-    As :class:`nacre.Listener`.
+    Like :class:`nacre.Listener`.
     """
 
     host = Attribute[str]()
@@ -25,10 +22,10 @@ class Listener(Closing[_forward.Listener]):
     wait_closed = waiting(_forward.Listener.wait_closed)
 
 
-class Tunnel(Facade[_forward.Tunnel]):
-    """A connection that the server made for us. ``with`` closes it at the end.
+class Tunnel(Closing[_forward.Tunnel]):
+    """A connection that the server made for the client. ``with`` closes it at the end.
 
-    As :class:`nacre.Tunnel`; its streams are raw files.
+    Like :class:`nacre.Tunnel`; its streams are raw files.
     """
 
     def __init__(self, inner: _forward.Tunnel) -> None:
@@ -39,22 +36,15 @@ class Tunnel(Facade[_forward.Tunnel]):
     close = waiting(_forward.Tunnel.close)
     wait_closed = waiting(_forward.Tunnel.wait_closed)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def _leave(self) -> None:
+        # Unlike ``close``, ``with`` does not wait for the peer.
         background.call_soon(self._inner.close)
 
 
 class AgentSocket(Closing[_agent.AgentSocket]):
     """A Unix socket that leads to the client's agent. ``with`` removes it at the end.
 
-    As :class:`nacre.AgentSocket`.
+    Like :class:`nacre.AgentSocket`.
     """
 
     path = Attribute[str]()

@@ -18,7 +18,15 @@ async def open_sftp(
     read_size: int | None = None,
     window: int | None = None,
 ) -> SFTPClient:
-    """Start an SFTP session in a channel; a cancelled call leaves no channel open."""
+    """Start an SFTP session in a channel; a cancelled call closes the channel.
+
+    :param command: the program that serves SFTP, in place of the subsystem.
+    :param subsystem: the subsystem's name.
+    :param read_size: bytes of a READ and of a WRITE, instead of the server's limits.
+    :param window: bytes in flight, at first and at most.
+    :raises RequestFailed: the server refused the command or the subsystem.
+    :raises NacreError: the connection or the session broke off.
+    """
     start = Start(command, None if command is not None else subsystem, {}, None, (80, 24), NO_MODES)
     process = Process(channel, start)
     session = SFTPSession()

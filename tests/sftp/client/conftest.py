@@ -7,3 +7,4 @@ from party_fixtures import (  # noqa: F401
     server,
     ssh,
 )
+from sftp.client.fixtures import both, served  # noqa: F401

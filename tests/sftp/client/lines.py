@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
+
+import pytest
 
 from nacre.errors import ConnectionLost
 from nacre.sftp.client.client import SFTPClient, open_sftp_over
@@ -11,6 +14,9 @@ from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol.server import SFTPServerProtocol
 from nacre.wire.codec import Buffer
 from sftp.protocol.memory_files import MemoryFiles
+
+CONTENT = hashlib.shake_256(b"pumps").digest(2_000_003)
+"""A file that takes several requests, the last of them a short one."""
 
 
 class MemoryLine:
@@ -86,3 +92,27 @@ async def open_memory(files: MemoryFiles | None = None) -> tuple[SFTPClient, Mem
     session = SFTPSession()
     line = MemoryLine(session, files or MemoryFiles())
     return await open_sftp_over(line, session), line
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - no event announces it
+            await asyncio.sleep(0)
+
+
+async def give_up(task: asyncio.Task[object], sftp: SFTPClient, line: MemoryLine) -> None:
+    """Cancel it, let the answers come, and wait for what is sent because of them."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    line.release()
+    await sftp.stat("/")
+    await sftp.stat("/")
+
+
+async def until_held(sftp: SFTPClient, count: int) -> None:
+    """Wait until ``count`` requests wait for answers, and the line has them."""
+    await until(lambda: sftp.session.client.waiting == count)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

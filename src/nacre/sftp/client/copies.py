@@ -1,4 +1,4 @@
-"""``get``, ``put``, ``copy`` and ``glob``: what a client does with many files."""
+"""The client's calls that copy files and trees, and ``glob``, which finds the files to copy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TypeAlias, TypedDict, Unpack
 
+from nacre.sftp.client.calls import Calls, Path
 from nacre.sftp.client.movers import Copier, Downloader, Mover, Uploader
 from nacre.sftp.client.options import CopyOptions, Links, Progress
 from nacre.sftp.client.places import LocalPlace, Place, RemotePlace
@@ -14,15 +15,14 @@ from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.client.transfers import Transfer, at_once
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
 
-Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Paths: TypeAlias = Path | Sequence[Path]
 
 _NOT_AT_ONCE = ("recursive", "resume", "atomic")
-"""Options with which a file is not put under its own name, or not from its start on."""
+"""Options with which a file is not opened under its final name, or not written from its start."""
 
 
 class TransferOptions(TypedDict, total=False):
-    """The options of copies; see :class:`~nacre.sftp.client.transfers.Options`."""
+    """The options of copies; see :class:`~nacre.sftp.client.options.CopyOptions`."""
 
     recursive: bool
     preserve: bool
@@ -37,21 +37,15 @@ class TransferOptions(TypedDict, total=False):
     on_file: Callable[[str, str, bool], None] | None
 
 
-class Copies:
-    """Copies between here and a server, on it, and to another.
+class Copies(Calls):
+    """Copies between this machine and a server, on the server, and to another server.
 
-    :ivar session: the session to the server.
     :ivar local: the files of this machine.
     """
 
     def __init__(self, session: SFTPSession) -> None:
-        self.session = session
-        self._remote = RemotePlace(session)
+        super().__init__(session)
         self.local = LocalPlace(session.disk)
-
-    def path(self, path: Path) -> str:
-        """Return what is sent for ``path``."""
-        raise NotImplementedError
 
     async def get(
         self,
@@ -61,12 +55,12 @@ class Copies:
         glob: bool = False,
         **options: Unpack[TransferOptions],
     ) -> None:
-        """Copy files from the server to here.
+        """Copy files from the server to this machine.
 
-        :param local: the copy's name, or a directory to copy into; by default the one we are in.
+        :param local: the copy's path, or a directory to copy into; by default the current one.
         :param glob: whether ``remote`` holds patterns.
-        :param options: see :class:`~nacre.sftp.client.transfers.Options`.
-        :raises OSError: a file here or there can't be copied; ``filename`` is which.
+        :param options: see :class:`~nacre.sftp.client.options.CopyOptions`.
+        :raises OSError: a file can't be read or written; ``filename`` is its path.
         """
         sources = await self._sources(remote, glob)
         target = os.fsdecode(local) if local is not None else "."
@@ -86,7 +80,7 @@ class Copies:
         glob: bool = False,
         **options: Unpack[TransferOptions],
     ) -> None:
-        """Copy files from here to the server: :meth:`get` in the other direction."""
+        """Copy files from this machine to the server: :meth:`get` in the other direction."""
         paths = [os.fsdecode(path) for path in _listed(local)]
         if glob:
             paths = [found for path in paths for found in await glob_in(self.local, path)]
@@ -108,21 +102,20 @@ class Copies:
         glob: bool = False,
         **options: Unpack[TransferOptions],
     ) -> None:
-        """Copy files on the server, which does it itself where it has ``copy-data``.
+        """Copy files on the server; with ``copy-data`` no bytes are transferred.
 
-        :param to: another server's client, to copy there.
+        :param to: the client of another server to copy to.
         """
         there = to or self
         sources = await self._sources(source, glob)
         mover = Copier(self.session, there.session)
-        await self._transfer(
-            self._remote, there._remote, mover, sources, there.path(target), options
-        )
+        goal = RemotePlace(there.session)
+        await self._transfer(self._remote, goal, mover, sources, there.path(target), options)
 
     async def glob(self, pattern: str) -> list[str]:
-        """Return the paths that match ``pattern``, in order: ``*``, ``?``, ``[a-z]``, ``\\``.
+        """Return the paths that match ``pattern``, sorted: ``*``, ``?``, ``[a-z]``, ``\\``.
 
-        Wildcards match no dot in front; ``**`` is any number of directories.
+        Wildcards do not match a leading dot; ``**`` matches any number of directories.
         """
         if pattern.startswith("/"):
             return await glob_in(self._remote, pattern)
@@ -167,9 +160,9 @@ async def _is_directory(place: Place, path: str) -> bool:
 
 
 async def glob_in(place: Place, pattern: str, base: str = "") -> list[str]:
-    """Return the paths in ``place`` that match ``pattern``, in order.
+    """Return the paths in ``place`` that match ``pattern``, sorted.
 
-    :param base: the directory a relative pattern starts from; it is not part of what is returned.
+    :param base: the directory a relative pattern starts from; the returned paths lack it.
     """
     root, names = components(pattern)
     found = [root]
@@ -187,7 +180,7 @@ async def _step(place: Place, base: str, at: str, name: str, last: bool) -> list
         return [path] if not last or await _is_there(place, join(base, path)) else []
     hits: list[str] = []
     try:
-        async with aclosing(place.listing(join(base, at) or ".")) as entries:  # type: ignore[type-var]
+        async with aclosing(place.listing(join(base, at) or ".")) as entries:
             hits += [join(at, e.name) async for e in entries if matches(e.name, name)]
     except OSError as error:
         if isinstance(error, ConnectionError):
@@ -197,7 +190,7 @@ async def _step(place: Place, base: str, at: str, name: str, last: bool) -> list
 
 async def _all_below(place: Place, base: str, at: str) -> list[str]:
     found = [at]
-    async with aclosing(place.listing(join(base, at) or ".")) as entries:  # type: ignore[type-var]
+    async with aclosing(place.listing(join(base, at) or ".")) as entries:
         async for entry in entries:
             if entry.attributes.is_directory and not entry.name.startswith("."):
                 found += await _all_below(place, base, join(at, entry.name))

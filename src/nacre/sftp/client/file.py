@@ -1,4 +1,4 @@
-"""An open file of a server."""
+"""An open file of a server: what ``sftp.open`` returns, in binary and in text mode."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from nacre.sftp.protocol.extensions import FSync
 from nacre.wire.codec import Buffer
 
 _FIRST_READ = 32 * KIB
-"""Bytes asked for where a file is read for the first time, or after a seek."""
+"""Bytes of the first READ of a file, and of the first after a seek."""
 
 _AHEAD = 8 * MIB
-"""Bytes asked for before they are read, and written before that is confirmed, at most."""
+"""Bytes requested ahead of the reader, and bytes written but not yet confirmed, at most."""
 
 
 class SFTPFile(Closes):
-    """A file in binary mode: buffered, seekable; reads ahead, and writes without waiting.
+    """A file in binary mode: buffered and seekable; it reads ahead and writes without waiting.
 
-    A write that fails on the server raises in a later ``write``, in ``flush`` or in ``close``:
-    what ``close`` returned from is with the server. One task uses a file at a time.
+    A write that fails on the server raises in a later ``write``, in ``flush`` or in ``close``.
+    When ``close`` has returned, the server has everything. One task may use a file at a time.
 
-    :ivar name: the path, as it was given.
+    :ivar name: the path, as the caller gave it.
     :ivar closed: whether it is closed.
     """
 
@@ -67,19 +67,19 @@ class SFTPFile(Closes):
         self._confirmed: asyncio.Future[None] | None = None
 
     def readable(self) -> bool:
-        """Whether it was opened for reading."""
+        """Tell whether the file was opened for reading."""
         return self._readable
 
     def writable(self) -> bool:
-        """Whether it was opened for writing."""
+        """Tell whether the file was opened for writing."""
         return self._writable
 
     # --- reading ---
 
     async def read(self, n: int | None = -1) -> bytes:
-        """Return ``n`` bytes, or what there is up to the end; all with -1.
+        """Return ``n`` bytes, or fewer at the end of the file; with -1 everything up to the end.
 
-        :raises SFTPError: the server can't read it.
+        :raises SFTPError: the server can't read the file.
         """
         parts: list[Buffer] = []
         left = -1 if n is None or n < 0 else n
@@ -91,7 +91,7 @@ class SFTPFile(Closes):
         return b"".join(parts)
 
     async def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Fill ``buffer``; return how many bytes there were."""
+        """Fill ``buffer``; return the number of bytes, which is smaller only at the end."""
         view = memoryview(buffer).cast("B")
         done = 0
         while done < len(view) and await self._has_chunk():
@@ -102,7 +102,7 @@ class SFTPFile(Closes):
         return done
 
     async def readline(self, limit: int = -1) -> bytes:
-        """Return a line with its LF, or what there is up to the end, or ``limit`` bytes of it."""
+        """Return a line with its LF; without one, the rest of the file, or ``limit`` bytes."""
         parts: list[bytes] = []
         left = limit
         while left and await self._has_chunk():
@@ -117,7 +117,7 @@ class SFTPFile(Closes):
         return b"".join(parts)
 
     async def readlines(self) -> list[bytes]:
-        """Return all lines that are left."""
+        """Return the remaining lines."""
         return [line async for line in self]
 
     def __aiter__(self) -> Self:
@@ -133,7 +133,7 @@ class SFTPFile(Closes):
         self._position += count
 
     async def _has_chunk(self) -> bool:
-        """Have something at hand to read; False is the end of the file."""
+        """Wait until bytes are buffered, and return True; return False at the end of the file."""
         if len(self._chunk):
             return True
         if self._chunks:
@@ -146,7 +146,7 @@ class SFTPFile(Closes):
             await self.flush()
         self._ask()
         length, future = self._asked[0]
-        # A task that is cancelled here finds the answer again when it reads on.
+        # After a cancellation, the next read finds the answer in the queue.
         result: Result = await asyncio.shield(future)
         self._asked.popleft()
         if isinstance(result, NacreError):
@@ -159,7 +159,7 @@ class SFTPFile(Closes):
         got = self._held
         self._chunk = self._chunks.popleft()
         if got < length:
-            # The rest is not there, or has to be asked for again: what was asked for behind is out.
+            # A short answer: the READs in flight start too far behind, so they are dropped.
             self._asked.clear()
         else:
             self._request = self._session.read_size
@@ -177,11 +177,11 @@ class SFTPFile(Closes):
 
     @property
     def _held(self) -> int:
-        """Bytes at hand behind the position."""
+        """Buffered bytes that follow the position."""
         return len(self._chunk) + sum(map(len, self._chunks))
 
     def _forget(self) -> None:
-        """What was read ahead is void."""
+        """Drop what was read ahead."""
         self._chunk = memoryview(b"")
         self._chunks.clear()
         self._asked.clear()
@@ -191,7 +191,10 @@ class SFTPFile(Closes):
     # --- writing ---
 
     async def write(self, data: Buffer) -> int:
-        """Write ``data``; returns its size. The server has it after ``flush``, or ``close``."""
+        """Write ``data``; return its size. The server has it after ``flush`` or ``close``.
+
+        :raises SFTPError: an earlier write failed.
+        """
         self._check_open()
         if not self._writable:
             raise io.UnsupportedOperation("the file is not open for writing")
@@ -218,9 +221,9 @@ class SFTPFile(Closes):
         return len(view)
 
     async def flush(self) -> None:
-        """Return when the server has all that was written.
+        """Return when the server has everything that was written.
 
-        :raises SFTPError: it could not write something of it.
+        :raises SFTPError: a write failed.
         """
         self._check_open()
         self._send_block()
@@ -229,7 +232,7 @@ class SFTPFile(Closes):
         self._raise_failure()
 
     async def fsync(self) -> None:
-        """Bring the file to the server's disk.
+        """Flush the file, and let the server bring it to its disk.
 
         :raises SFTPError: with ``EOPNOTSUPP`` when the server offers no ``fsync@openssh.com``.
         """
@@ -272,11 +275,11 @@ class SFTPFile(Closes):
     # --- the rest of a file ---
 
     async def tell(self) -> int:
-        """Return the position."""
+        """Return the position in bytes."""
         return self._position
 
     async def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position, and return it."""
+        """Move to a position, and return it."""
         self._check_open()
         if self._block is not None:
             self._send_block()
@@ -286,7 +289,7 @@ class SFTPFile(Closes):
             await self.flush()
             offset += (await self._attributes()).size or 0
         elif whence != os.SEEK_SET:
-            raise ValueError(f"whence {whence} is none of 0, 1 and 2")
+            raise ValueError(f"whence {whence} is not 0, 1 or 2")
         if offset < 0:
             raise ValueError(f"a negative position: {offset}")
         ahead = offset - self._position
@@ -302,7 +305,7 @@ class SFTPFile(Closes):
         return offset
 
     async def truncate(self, size: int | None = None) -> int:
-        """Make the file ``size`` bytes long, by default up to the position."""
+        """Make the file ``size`` bytes long, by default up to the position; return the size."""
         await self.flush()
         self._forget()
         size = self._position if size is None else size
@@ -320,9 +323,9 @@ class SFTPFile(Closes):
         return await self._session.request(msg.FStat(self._handle))
 
     async def close(self) -> None:
-        """Close it, when the server has all that was written.
+        """Flush the file and close it.
 
-        :raises SFTPError: the server could not write or close it; it is closed nevertheless.
+        :raises SFTPError: a write or the close failed; the file is closed nevertheless.
         """
         if self.closed:
             return
@@ -350,7 +353,7 @@ class SFTPFile(Closes):
 class SFTPTextFile(Closes):
     """A file in text mode: read from front to back, or written.
 
-    :ivar buffer: the binary file under it.
+    :ivar buffer: the underlying binary file.
     """
 
     def __init__(self, buffer: SFTPFile, encoding: str = "utf-8", errors: str = "strict") -> None:
@@ -363,16 +366,16 @@ class SFTPTextFile(Closes):
 
     @property
     def name(self) -> str | bytes:
-        """The path, as it was given."""
+        """The path, as the caller gave it."""
         return self.buffer.name
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed."""
+        """Whether the file is closed."""
         return self.buffer.closed
 
     async def read(self, n: int | None = -1) -> str:
-        """Return ``n`` characters, or what there is up to the end; line ends are LF."""
+        """Return ``n`` characters, or fewer at the end of the file; line ends become LF."""
         if n is None or n < 0:
             self._text += self._decoder.decode(await self.buffer.read(), final=True)
             return self._take(len(self._text))
@@ -381,13 +384,13 @@ class SFTPTextFile(Closes):
         return self._take(n)
 
     async def readline(self) -> str:
-        """Return a line with its LF, or what there is up to the end."""
+        """Return a line with its LF; without one, the rest of the file."""
         while "\n" not in self._text and await self._more():
             pass
         return self._take(self._text.find("\n") + 1 or len(self._text))
 
     async def readlines(self) -> list[str]:
-        """Return all lines that are left."""
+        """Return the remaining lines."""
         return [line async for line in self]
 
     def __aiter__(self) -> Self:
@@ -399,7 +402,7 @@ class SFTPTextFile(Closes):
         raise StopAsyncIteration
 
     async def write(self, text: str) -> int:
-        """Write ``text``; returns its length."""
+        """Write ``text``; return its length."""
         await self.buffer.write(self._encode(text))
         return len(text)
 
@@ -408,7 +411,7 @@ class SFTPTextFile(Closes):
         await self.buffer.flush()
 
     async def seek(self, offset: int) -> int:
-        """Go to an byte's position, where a character begins."""
+        """Move to a position in bytes, at which a character must begin; return it."""
         self._rewind()
         return await self.buffer.seek(offset)
 

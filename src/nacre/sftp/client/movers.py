@@ -1,4 +1,8 @@
-"""One file from one place to another, by the shortest way there is."""
+"""One file from one place to another, with as few round trips as the size of the file allows.
+
+A small file is one READ or WRITE, sent together with what opens and closes it; a large one is
+pumped (see :mod:`nacre.sftp.client.pumps`); a copy on one server is left to the server.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import contextlib
 import os
 import stat
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nacre.errors import NacreError
 from nacre.sftp.client.file import SFTPFile
@@ -18,6 +22,7 @@ from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
+from nacre.value import value
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
@@ -25,30 +30,43 @@ if TYPE_CHECKING:
 
 _WRITABLE = 0o200
 _DEFAULT_MODE = 0o666
+
 _RELAYED = 1 << 20
+"""Bytes that a copy between two servers reads before it writes them."""
+
 _LEAST_READ = 4096
+"""Bytes that are read of a file whose size is unknown, such as one in ``/proc``."""
+
+
+@value
+class Copy:
+    """One file that is copied.
+
+    :ivar source: its path, in the place that is copied from.
+    :ivar target: the copy's path.
+    :ivar attributes: those of the source.
+    :ivar start: the offset to start from; the copy has the bytes before it.
+    :ivar options: how to copy.
+    :ivar moved: called with the number of bytes after each portion.
+    """
+
+    source: str
+    target: str
+    attributes: Attributes
+    start: int
+    options: CopyOptions
+    moved: Moved
 
 
 class Mover(Protocol):
     """Copies the bytes of one file."""
 
-    async def move(
-        self,
-        source: str,
-        target: str,
-        attributes: Attributes,
-        start: int,
-        options: CopyOptions,
-        moved: Moved,
-    ) -> int:
-        """Copy what is behind ``start``; return the size that the copy has.
-
-        :param attributes: those of the source.
-        :param moved: told of each portion.
-        """
+    async def move(self, copy: Copy) -> int:
+        """Copy what follows ``copy.start``; return the size of the copy."""
 
 
 def _kept(attributes: Attributes) -> Attributes:
+    """Return what the option ``preserve`` gives to the copy."""
     return Attributes(
         permissions=attributes.permissions and stat.S_IMODE(attributes.permissions),
         atime=attributes.atime,
@@ -57,59 +75,62 @@ def _kept(attributes: Attributes) -> Attributes:
 
 
 def _new_mode(attributes: Attributes) -> int:
+    """Return the permissions that a copy is created with."""
     mode = _DEFAULT_MODE if attributes.permissions is None else attributes.permissions
     return mode & 0o777
 
 
 class _LocalTarget:
-    """A local file that is written, in threads: opened by the first write, or at the end.
+    """A local file that is written in threads; the first write opens it, or :meth:`finish`.
 
-    All writes are behind what the file holds, so zeros can be left out.
+    All writes append to what the file holds, so zeros can be left out as holes.
     """
 
-    def __init__(self, path: str, start: int, mode: int) -> None:
-        self._path = path
-        self._start = start
-        self._mode = mode | _WRITABLE
+    def __init__(self, copy: Copy) -> None:
+        self._path = copy.target
+        self._start = copy.start
+        self._mode = _new_mode(copy.attributes) | _WRITABLE
+        self._kept = _kept(copy.attributes) if copy.options.preserve else None
+        self._fsync = copy.options.fsync
         self._descriptor = -1
         self._regular = True
 
-    def write(self, chunks: list[Buffer], offset: int) -> None:
-        """Write chunks that follow one another."""
-        self._open()
-        write_all(self._descriptor, chunks, offset, holes=self._regular)
-
-    def finish(self, size: int, attributes: Attributes | None, fsync: bool) -> None:
-        """Give the file its size and its attributes, and close it."""
-        self._open()
-        try:
-            if self._regular:
-                os.ftruncate(self._descriptor, size)
-            if attributes is not None:
-                set_attributes(self._descriptor, attributes)
-            if fsync:
-                os.fsync(self._descriptor)
-        finally:
-            self.close()
-
     @property
     def quick(self) -> bool:
-        """Whether writing it is quick as a rule: a pipe or a device may let us wait for ever."""
+        """Whether writes are quick as a rule: those to a pipe or a device may block for ever."""
         try:
             return stat.S_ISREG(os.stat(self._path).st_mode)
         except OSError:
             return True
 
-    def write_whole(self, data: list[Buffer], attributes: Attributes | None, fsync: bool) -> None:
-        """Write a small file in one go."""
+    def write(self, chunks: list[Buffer], offset: int) -> None:
+        """Write chunks one after the other."""
+        self._open()
+        write_all(self._descriptor, chunks, offset, holes=self._regular)
+
+    def finish(self, size: int) -> None:
+        """Give the file its size and its attributes, and close it."""
+        self._open()
+        try:
+            if self._regular:
+                os.ftruncate(self._descriptor, size)
+            if self._kept is not None:
+                set_attributes(self._descriptor, self._kept)
+            if self._fsync:
+                os.fsync(self._descriptor)
+        finally:
+            self.close()
+
+    def write_whole(self, data: list[Buffer]) -> None:
+        """Write a small file in one call."""
         try:
             self.write(data, 0)
-            self.finish(sum(map(len, data)), attributes, fsync)
+            self.finish(sum(map(len, data)))
         finally:
             self.close()
 
     def abandon(self, size: int) -> None:
-        """Keep what is whole, so that a later copy can go on there."""
+        """Keep the first ``size`` bytes, which have no gap, so that a later copy can resume."""
         if self._descriptor >= 0:
             try:
                 if self._regular:
@@ -118,7 +139,7 @@ class _LocalTarget:
                 self.close()
 
     def close(self) -> None:
-        """Close the descriptor, if there is one."""
+        """Close the descriptor, if it is open."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
@@ -132,7 +153,7 @@ class _LocalTarget:
 
 
 class _Opener:
-    """Opens files of a server, ahead of who needs them where they are expected."""
+    """Opens files of a server, also before the copy that will need them is certain."""
 
     def __init__(self, session: SFTPSession) -> None:
         self._session = session
@@ -143,10 +164,10 @@ class _Opener:
             self._expected[request.path] = self._session.start(request)
 
     def forget(self) -> None:
-        """Close what was expected and not moved."""
+        """Close the files that were opened early and not copied."""
         for opening in self._expected.values():
             if not opening.done():
-                opening.cancel()  # The session closes a handle that comes too late.
+                opening.cancel()  # The session closes a handle that arrives later.
             elif not opening.cancelled() and isinstance(handle := opening.result(), bytes):
                 self._session.close_handle(handle)
         self._expected.clear()
@@ -163,56 +184,40 @@ class Downloader(_Opener):
     """From a server to this machine."""
 
     def expect(self, source: str) -> None:
-        """Have ``source`` opened while others find out what it is; :meth:`forget` follows."""
+        """Open ``source`` while its attributes are still requested; call :meth:`forget` later."""
         self._expect(msg.Open(source, OpenFlag.READ))
 
-    async def move(
-        self,
-        source: str,
-        target: str,
-        attributes: Attributes,
-        start: int,
-        options: CopyOptions,
-        moved: Moved,
-    ) -> int:
+    async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
         session = self._session
-        handle = await self._open(msg.Open(source, OpenFlag.READ))
+        handle = await self._open(msg.Open(copy.source, OpenFlag.READ))
         try:
-            file = _LocalTarget(target, start, _new_mode(attributes))
-            kept = _kept(attributes) if options.preserve else None
-            size = attributes.size
-            if start == 0 and (not size or size <= session.read_size):
+            file = _LocalTarget(copy)
+            size = copy.attributes.size
+            if copy.start == 0 and (not size or size <= session.read_size):
                 reading = session.start_read(handle, 0, size or session.read_size)
                 first: list[Buffer] = [*(await session.result(reading) or ())]
                 got = sum(map(len, first))
                 if got == size or not first:
-                    work = partial(file.write_whole, first, kept, options.fsync)
-                    quick = file.quick and not options.fsync
+                    work = partial(file.write_whole, first)
+                    quick = file.quick and not copy.options.fsync
                     await (session.disk.run_quick if quick else session.disk.run)(work)
-                    moved(got)
+                    copy.moved(got)
                     return got
-            return await self._pump(handle, file, start, size or None, kept, options, moved)
+            return await self._pump(copy, handle, file)
         finally:
             session.close_handle(handle)
 
-    async def _pump(
-        self,
-        handle: bytes,
-        file: _LocalTarget,
-        start: int,
-        end: int | None,
-        kept: Attributes | None,
-        options: CopyOptions,
-        moved: Moved,
-    ) -> int:
-        session = self._session
-        pump = DownloadPump(session, handle, file.write, start, end, moved, quick=file.quick)
+    async def _pump(self, copy: Copy, handle: bytes, file: _LocalTarget) -> int:
+        session, end = self._session, copy.attributes.size or None
+        pump = DownloadPump(
+            session, handle, file.write, copy.start, end, copy.moved, quick=file.quick
+        )
         try:
             await pump.run()
-            await session.disk.run(partial(file.finish, pump.position, kept, options.fsync))
+            await session.disk.run(partial(file.finish, pump.position))
         except BaseException:
-            # No thread is at work on it any more, and a closed session has no threads.
+            # No thread uses the file any more, and a session that is closed has no threads.
             with contextlib.suppress(OSError):
                 file.abandon(pump.position)
             raise
@@ -222,11 +227,14 @@ class Downloader(_Opener):
 class _LocalSource:
     """A local file that is read; a small one is read when it is opened.
 
-    :ivar whole: what a small file holds, or None.
+    :ivar descriptor: the open file, or -1.
+    :ivar attributes: the file's attributes when it was opened.
+    :ivar parts: start and end of each part that holds data; an end of None is the file's.
+    :ivar whole: the bytes of a small file, or None.
     """
 
     def __init__(self, path: str, start: int, small: int) -> None:
-        """Name a file; ``small`` is less than so many bytes."""
+        """Name a file; a small one has less than ``small`` bytes."""
         self._path = path
         self._start = start
         self._small = small
@@ -236,7 +244,7 @@ class _LocalSource:
         self.whole: bytes | None = None
 
     def open(self) -> None:
-        """Open it, and read and close it when it is small."""
+        """Open the file; if it is small, read and close it as well."""
         self.descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self.descriptor)
         self.attributes = Attributes.of(status)
@@ -254,8 +262,12 @@ class _LocalSource:
         if status.st_size:
             self.parts = data_parts(self.descriptor, status.st_size, self._start)
 
+    def ends_in_a_hole(self, size: int) -> bool:
+        """Tell whether no part of a file of ``size`` bytes reaches its end."""
+        return self.whole is None and (not self.parts or self.parts[-1][1] != size)
+
     def close(self) -> None:
-        """Close the descriptor, if there is one."""
+        """Close the descriptor, if it is open."""
         if self.descriptor >= 0:
             descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)
@@ -265,56 +277,40 @@ class Uploader(_Opener):
     """From this machine to a server."""
 
     async def expect(self, source: str, target: str) -> None:
-        """Have ``target`` opened while others find out whether it is a directory.
+        """Open ``target`` while the server is still asked whether it is a directory.
 
-        Only where ``source`` is a file that can be read: what stood there is lost.
-        :meth:`forget` follows.
+        Only if ``source`` is a file that can be read, since opening truncates ``target``.
+        Call :meth:`forget` later.
         """
         with contextlib.suppress(OSError):
             attributes = await self._session.disk.run_quick(partial(_readable_file, source))
             if attributes is not None:
                 self._expect(_open_target(target, attributes, 0))
 
-    async def move(
-        self,
-        source: str,
-        target: str,
-        attributes: Attributes,
-        start: int,
-        options: CopyOptions,
-        moved: Moved,
-    ) -> int:
+    async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
         session = self._session
-        file = _LocalSource(source, start, session.write_size)
+        file = _LocalSource(copy.source, copy.start, session.write_size)
         try:
-            quick = attributes.is_file
+            quick = copy.attributes.is_file
             await (session.disk.run_quick if quick else session.disk.run)(file.open)
-            handle = await self._open(_open_target(target, file.attributes, start))
+            handle = await self._open(_open_target(copy.target, file.attributes, copy.start))
             if file.whole is None:
-                return await self._pump(handle, file, target, start, options, moved)
+                return await self._pump(copy, handle, file)
             size = len(file.whole)
             asked: list[asyncio.Future[NacreError | None]] = []
             if file.whole:
                 asked.append(session.start_write(handle, 0, file.whole))
-            asked += self._complete(handle, file, size, options)
+            asked += self._complete(copy, handle, file, size)
             for future in asked:
                 await session.result(future)
             if file.whole:
-                moved(size)
+                copy.moved(size)
         finally:
             file.close()
         return size
 
-    async def _pump(
-        self,
-        handle: bytes,
-        file: _LocalSource,
-        target: str,
-        start: int,
-        options: CopyOptions,
-        moved: Moved,
-    ) -> int:
+    async def _pump(self, copy: Copy, handle: bytes, file: _LocalSource) -> int:
         session = self._session
         asked: list[asyncio.Future[NacreError | None]] = []
 
@@ -322,23 +318,23 @@ class Uploader(_Opener):
             return pump.end if pump.end is not None else file.attributes.size or 0
 
         def complete() -> None:
-            asked.extend(self._complete(handle, file, size(), options))
+            asked.extend(self._complete(copy, handle, file, size()))
 
         pump = UploadPump(
             session,
             handle,
             file.descriptor,
             file.parts,
-            moved,
+            copy.moved,
             quick=file.attributes.is_file,
             all_sent=complete,
         )
         try:
             await pump.run()
         except BaseException:
-            cut = Attributes(size=max(pump.watermark, start))
-            # Nothing names the handle any more once it is closed: it may be another file's by then.
-            session.post(msg.SetStat(target, cut) if asked else msg.FSetStat(handle, cut))
+            cut = Attributes(size=max(pump.watermark, copy.start))
+            # After a CLOSE the handle may be another file's, so the file is named by its path.
+            session.post(msg.SetStat(copy.target, cut) if asked else msg.FSetStat(handle, cut))
             if not asked:
                 session.close_handle(handle)
             raise
@@ -347,22 +343,18 @@ class Uploader(_Opener):
         return size()
 
     def _complete(
-        self, handle: bytes, file: _LocalSource, size: int, options: CopyOptions
+        self, copy: Copy, handle: bytes, file: _LocalSource, size: int
     ) -> list[asyncio.Future[NacreError | None]]:
-        """Ask for all that the copy needs beside its bytes, without waiting for these.
+        """Send all requests that the copy needs besides its WRITEs, without waiting for those.
 
-        A server does what concerns one file in the order it is asked.
+        A server handles the requests for one file in the order they are sent.
         """
-        session = self._session
-        requests: list[msg.SFTPRequest[None]] = []
-        if file.whole is None and (not file.parts or file.parts[-1][1] != size):
-            # A hole at the end: nothing was written there that would have made the file so long.
+        requests: list[msg.SFTPRequest[Any]] = []
+        if file.ends_in_a_hole(size):
+            # No WRITE reaches the end of the file, so none makes it that long.
             requests.append(msg.FSetStat(handle, Attributes(size=size)))
-        if options.fsync and session.client.offers(ext.FSync.EXTENSION):
-            requests.append(ext.FSync(handle))
-        if options.preserve:
-            requests.append(msg.FSetStat(handle, _kept(file.attributes)))
-        return [session.start(request) for request in (*requests, msg.Close(handle))]
+        requests += _last_requests(self._session, handle, file.attributes, copy.options)
+        return [self._session.start(request) for request in requests]
 
 
 def _readable_file(path: str) -> Attributes | None:
@@ -370,7 +362,7 @@ def _readable_file(path: str) -> Attributes | None:
 
     :raises OSError: it can't be read.
     """
-    # A pipe would let us wait for who writes to it.
+    # Opening a pipe would block until there is a writer.
     if not stat.S_ISREG(os.stat(path).st_mode):
         return None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -387,55 +379,66 @@ def _open_target(path: str, attributes: Attributes, start: int) -> msg.Open:
     return msg.Open(path, flags, Attributes(permissions=_new_mode(attributes)))
 
 
+def _last_requests(
+    session: SFTPSession, handle: bytes, attributes: Attributes, options: CopyOptions
+) -> list[msg.SFTPRequest[Any]]:
+    """Return what follows the bytes of a copy on a server, its CLOSE included.
+
+    :param attributes: those of the source.
+    """
+    requests: list[msg.SFTPRequest[Any]] = []
+    if options.fsync and session.client.offers(ext.FSync.EXTENSION):
+        requests.append(ext.FSync(handle))
+    if options.preserve:
+        requests.append(msg.FSetStat(handle, _kept(attributes)))
+    return [*requests, msg.Close(handle)]
+
+
 class Copier:
-    """From a server to the same, or to another: by ``copy-data`` where one server has both."""
+    """From a server to the same one, by ``copy-data`` where it offers that, or to another."""
 
     def __init__(self, source: SFTPSession, target: SFTPSession) -> None:
         self._source = source
         self._target = target
 
-    async def move(
-        self,
-        source: str,
-        target: str,
-        attributes: Attributes,
-        start: int,
-        options: CopyOptions,
-        moved: Moved,
-    ) -> int:
+    async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
         here, there = self._source, self._target
-        reading = await here.request(msg.Open(source, OpenFlag.READ))
+        reading = await here.request(msg.Open(copy.source, OpenFlag.READ))
         try:
-            writing = await there.request(_open_target(target, attributes, start))
+            opening = _open_target(copy.target, copy.attributes, copy.start)
+            writing = await there.request(opening)
+            *requests, close = _last_requests(there, writing, copy.attributes, copy.options)
             try:
-                if here is there and here.client.offers(ext.CopyData.EXTENSION):
-                    size = attributes.size or 0
-                    if start < size:
-                        copy = ext.CopyData(reading, start, 0, writing, start)
-                        await here.request(copy)
-                        moved(size - start)
-                else:
-                    size = await self._relay(reading, writing, start, moved)
-                if options.preserve:
-                    await there.request(msg.FSetStat(writing, _kept(attributes)))
-                if options.fsync and there.client.offers(ext.FSync.EXTENSION):
-                    await there.request(ext.FSync(writing))
+                size = await self._fill(copy, reading, writing)
+                for request in requests:
+                    await there.request(request)
             except BaseException:
                 there.close_handle(writing)
                 raise
-            await there.request(msg.Close(writing))
+            await there.request(close)
         finally:
             here.close_handle(reading)
         return size
 
-    async def _relay(self, reading: bytes, writing: bytes, start: int, moved: Moved) -> int:
+    async def _fill(self, copy: Copy, reading: bytes, writing: bytes) -> int:
+        """Copy the bytes; return the size of the copy."""
+        here, start = self._source, copy.start
+        if here is not self._target or not here.client.offers(ext.CopyData.EXTENSION):
+            return await self._relay(copy, reading, writing)
+        size = copy.attributes.size or 0
+        if start < size:
+            await here.request(ext.CopyData(reading, start, 0, writing, start))
+            copy.moved(size - start)
+        return size
+
+    async def _relay(self, copy: Copy, reading: bytes, writing: bytes) -> int:
         source = SFTPFile(self._source, reading, "", readable=True)
         target = SFTPFile(self._target, writing, "", writable=True)
-        await source.seek(start)
-        await target.seek(start)
+        await source.seek(copy.start)
+        await target.seek(copy.start)
         while data := await source.read(_RELAYED):
             await target.write(data)
-            moved(len(data))
+            copy.moved(len(data))
         await target.flush()
         return await target.tell()

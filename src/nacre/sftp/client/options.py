@@ -1,4 +1,4 @@
-"""How files are copied."""
+"""The options of copies, and the callbacks that report on them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from typing import Literal, TypeAlias
 from nacre.value import value
 
 Links: TypeAlias = Literal["follow", "copy", "skip"]
-"""What becomes of symbolic links inside trees."""
+"""What to do with symbolic links inside trees."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told of a source's path, the bytes of it that are transferred, and its size."""
+"""Called with a source's path, the number of its bytes transferred so far, and its size."""
 
 
 @value(kw_only=True)
 class CopyOptions:
     """How to copy.
 
-    :ivar recursive: take directories, with all that is in them.
+    :ivar recursive: copy directories with everything in them.
     :ivar preserve: keep permissions and times.
-    :ivar resume: go on where an earlier copy broke off; the part that is there is compared by hash
-        where the server can hash (``check-file``), and else trusted.
-    :ivar atomic: copy to a temporary name, then rename: under its own name no half file shows.
-    :ivar verify: compare original and copy by hash; a server that can't hash is read from.
+    :ivar resume: continue an earlier copy that was interrupted. Its bytes are compared by hash if
+        the server can hash (``check-file``), else they are trusted.
+    :ivar atomic: copy to a temporary name, then rename, so that no partial file has the name.
+    :ivar verify: compare original and copy by hash; if the server can't hash, the file is read.
     :ivar fsync: bring each file to the disk before it counts as copied.
     :ivar links: symbolic links inside trees: ``follow`` copies what they point at, ``copy`` makes
         links, ``skip`` leaves them out.
     :ivar progress: called as bytes arrive.
-    :ivar on_error: told of a file that can't be copied, and the copy goes on; without it the first
-        such error ends the copy.
-    :ivar on_skip: told of files that are neither regular nor directories, and of skipped links.
-    :ivar on_file: told of source, target and whether it is a directory, when one is begun.
+    :ivar on_error: called with the error of a file that can't be copied; the others are copied.
+        Without it, the first error ends the copy.
+    :ivar on_skip: called with the path of a skipped link, and of a file that is neither regular nor
+        a directory.
+    :ivar on_file: called before each file with source, target, and whether it is a directory.
     """
 
     recursive: bool = False

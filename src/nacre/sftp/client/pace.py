@@ -1,10 +1,10 @@
-"""A rate that transfers are held to."""
+"""A limit on the rate of transfers: ``scp -l``, ``sftp -l``."""
 
 from __future__ import annotations
 
 
 class Pace:
-    """Bytes per second, with a tenth of a second's worth at once."""
+    """A number of bytes per second, of which a tenth may be sent in one burst."""
 
     def __init__(self, rate: float) -> None:
         """Allow ``rate`` bytes per second."""
@@ -12,9 +12,9 @@ class Pace:
         self._free_at = 0.0
 
     def delay(self, now: float) -> float:
-        """Return the seconds until something may be sent; 0 is now."""
+        """Return the seconds until more may be sent; 0 means now."""
         return max(0.0, self._free_at - now - 0.1)
 
     def spend(self, count: int, now: float) -> None:
-        """Note that ``count`` were asked for or sent."""
+        """Record that ``count`` bytes were requested or sent."""
         self._free_at = max(self._free_at, now) + count / self._rate

@@ -1,4 +1,4 @@
-"""Where files can be: here or on a server, with the same few verbs for both."""
+"""Where files are copied from and to: this machine or a server, with the same methods."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -25,23 +25,23 @@ from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
 HASH = "sha256"
-"""The hash by which copies are compared."""
+"""The hash that copies are compared by."""
 
 _LISTINGS = 4
-"""READDIRs in flight."""
+"""READDIRs in flight for one listing."""
 
 _HOLES = 100_000
-"""Holes of one file that are looked for."""
+"""Holes of one file that are searched for, at most."""
 
 
 class Place(Protocol):
-    """A file system to copy from, or to."""
+    """A file system to copy from or to. Paths are text, with bytes as surrogate escapes."""
 
     async def stat(self, path: str, *, follow: bool = True) -> Attributes:
-        """Return a file's attributes; ``follow`` looks through a symbolic link."""
+        """Return a file's attributes; with ``follow``, those of what a symbolic link points at."""
 
-    def listing(self, path: str) -> AsyncIterator[Entry]:
-        """Give the entries of a directory, ``.`` and ``..`` left out."""
+    def listing(self, path: str) -> AsyncGenerator[Entry, None]:
+        """Yield the entries of a directory without ``.`` and ``..``."""
 
     async def mkdir(self, path: str, mode: int) -> None:
         """Make a directory."""
@@ -50,22 +50,22 @@ class Place(Protocol):
         """Remove a file."""
 
     async def replace(self, old: str, new: str) -> None:
-        """Rename; an existing ``new`` is replaced, in one step."""
+        """Rename ``old`` in one step; an existing ``new`` is replaced."""
 
     async def readlink(self, path: str) -> str:
         """Return where a symbolic link points."""
 
     async def symlink(self, target: str, path: str) -> None:
-        """Make a symbolic link."""
+        """Make the symbolic link ``path``, which points at ``target``."""
 
     async def set_attributes(self, path: str, attributes: Attributes) -> None:
-        """Set permissions and times, where they are given."""
+        """Set permissions and times, if ``attributes`` has them."""
 
     async def digest(self, path: str, size: int) -> bytes:
         """Return the hash of a file's first ``size`` bytes."""
 
     def hashes_itself(self) -> bool:
-        """Whether ``digest`` moves no bytes over the network."""
+        """Tell whether ``digest`` transfers no file over the network."""
 
 
 class LocalPlace:
@@ -80,7 +80,7 @@ class LocalPlace:
             await self._disk.run_quick(lambda: os.stat(path, follow_symlinks=follow))
         )
 
-    async def listing(self, path: str) -> AsyncIterator[Entry]:
+    async def listing(self, path: str) -> AsyncGenerator[Entry, None]:
         """See :class:`Place`."""
         entries = os.scandir(path)
         try:
@@ -136,8 +136,11 @@ class RemotePlace:
         """See :class:`Place`."""
         return self.session.request(msg.Stat(path) if follow else msg.LStat(path))
 
-    async def listing(self, path: str) -> AsyncIterator[Entry]:
-        """See :class:`Place`. Names that could lead elsewhere are an error."""
+    async def listing(self, path: str) -> AsyncGenerator[Entry, None]:
+        """See :class:`Place`.
+
+        :raises SFTPError: the server lists a name that could lead out of the directory.
+        """
         session = self.session
         handle = await session.request(msg.OpenDir(path))
         waiting = [session.start(msg.ReadDir(handle)) for _ in range(_LISTINGS)]
@@ -148,7 +151,9 @@ class RemotePlace:
                     if is_name(entry.name):
                         yield entry
                     elif entry.name not in (".", ".."):
-                        shown = f"the server lists a name that is none: '{safe(entry.name, 256)}'"
+                        shown = (
+                            f"the server lists a name that is not valid: '{safe(entry.name, 256)}'"
+                        )
                         raise SFTPError(errno.EBADMSG, shown, path)
         finally:
             session.close_handle(handle)
@@ -162,7 +167,7 @@ class RemotePlace:
         await self.session.request(msg.Remove(path))
 
     async def replace(self, old: str, new: str) -> None:
-        """See :class:`Place`; without the extension, ``new`` must not exist."""
+        """See :class:`Place`; if the server lacks ``posix-rename``, ``new`` must not exist."""
         if self.session.client.offers(ext.PosixRename.EXTENSION):
             await self.session.request(ext.PosixRename(old, new))
         else:
@@ -181,7 +186,7 @@ class RemotePlace:
         await self.session.request(msg.SetStat(path, attributes))
 
     async def digest(self, path: str, size: int) -> bytes:
-        """See :class:`Place`; a server that can't hash is read from."""
+        """See :class:`Place`; if the server can't hash, the file is read."""
         if not size:
             return hashlib.new(HASH).digest()
         handle = await self.session.request(msg.Open(path, OpenFlag.READ))
@@ -223,7 +228,7 @@ def _some_entries(entries: Iterator[os.DirEntry[str]]) -> list[Entry]:
 
 
 def set_attributes(path: str | int, attributes: Attributes) -> None:
-    """Set permissions and times of a local file, where they are given."""
+    """Set permissions and times of a local file, if ``attributes`` has them."""
     if attributes.permissions is not None:
         os.chmod(path, stat.S_IMODE(attributes.permissions))
     if attributes.atime is not None and attributes.mtime is not None:
@@ -242,7 +247,7 @@ def _digest(path: str, size: int) -> bytes:
 
 
 def data_parts(descriptor: int, size: int, start: int) -> list[tuple[int, int | None]]:
-    """Return the parts of a local file from ``start`` on that hold data: its holes left out."""
+    """Return the parts of a local file that hold data, from ``start`` to ``size``."""
     status = os.fstat(descriptor)
     if status.st_blocks * 512 >= size or start >= size:
         return [(start, size)] if start < size else []
@@ -263,6 +268,6 @@ def _holes(descriptor: int, size: int) -> list[tuple[int, int]]:
             holes.append((at, end))
             at = end
     except OSError:
-        # This file system does not tell: what it told so far is true.
+        # The file system can't search for more holes; those it reported are valid.
         return holes
     return holes

@@ -1,7 +1,14 @@
-"""The bytes of one file, between a handle on the server and a descriptor here.
+"""The bytes of one file, between a handle on the server and a local descriptor.
 
-Local files are written in order: what is on the disk is always whole from the file's start on, so
-whatever breaks a transfer off, it can go on at the size.
+Operations wanted: ``run`` one transfer; ``fill`` it when the window has room again.
+
+Goals: the window is always full, and transfers take turns in it; memory per file is bounded; local
+files are written in order, so that an interrupted copy has no gap and can be resumed at its size;
+no thread uses the descriptor after ``run`` has returned or raised.
+
+Plan: :mod:`~nacre.sftp.protocol.pipeline` chooses the spans to request. Answers call back into the
+pump, which reads or writes the file (on the loop while that is quick, else one job in a thread) and
+requests more. A future ends ``run`` when nothing is in flight.
 """
 
 from __future__ import annotations
@@ -19,21 +26,21 @@ from nacre.sftp.protocol.pipeline import ReadAhead, Span, WriteBehind, extents
 from nacre.wire.codec import Buffer
 
 BLOCK = 1 * MIB
-"""Bytes that are written to the disk at once, and that one turn of the loop sends."""
+"""Bytes of one write to the disk, and bytes that an upload sends in one turn of the loop."""
 
 _UNWRITTEN = 8 * MIB
-"""Bytes of one file that may wait for the disk."""
+"""Bytes received for one file that may wait to be written."""
 
 _ZEROS = bytearray(256 * 1024)
 _HOLE = 4096
-"""Zeros at once that are worth a hole."""
+"""Zero bytes in a row from which on they are left out as a hole."""
 
 Moved = Callable[[int], None]
-"""Told of bytes that were transferred."""
+"""Called with the number of bytes that were transferred."""
 
 
 class _Pump:
-    """What both directions share: the end, and who waits for it."""
+    """What both directions share: the end of the transfer, and the pace."""
 
     def __init__(self, session: SFTPSession, handle: bytes, moved: Moved) -> None:
         self._session = session
@@ -47,13 +54,13 @@ class _Pump:
         self._paced: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
-        """Return when all is done; cancelled or not, no thread is at work afterwards."""
+        """Transfer everything; a cancelled call first waits for its job in a thread."""
         self._session.watch()
         self.fill()
         try:
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
-            self._stop(None)
+            self.stop(None)
             while not self._ended.done():
                 try:
                     await asyncio.shield(self._ended)
@@ -67,16 +74,21 @@ class _Pump:
             raise self._failure.with_traceback(None)
 
     def fill(self) -> None:
-        """Ask for what the window allows."""
+        """Send as many requests as the window allows."""
         raise NotImplementedError
 
-    def _stop(self, failure: BaseException | None) -> None:
+    def stop(self, failure: BaseException | None) -> None:
+        """Send no more, and end ``run``, which raises ``failure``, if one is given.
+
+        The session calls this at its end for pumps that wait for the window: such a pump may have
+        nothing in flight whose answer would end it.
+        """
         self._failure = self._failure or failure
         self._stopped = True
         self._settle()
 
     def _settle(self) -> None:
-        """End when nothing is to come."""
+        """End ``run`` when the transfer is complete or stopped, and no job is in a thread."""
         if (self._stopped or self._complete) and not self._job and not self._ended.done():
             self._ended.set_result(None)
 
@@ -85,7 +97,7 @@ class _Pump:
         raise NotImplementedError
 
     def _may_send(self) -> bool:
-        """Tell whether to go on now; a pace that says later calls ``fill`` then."""
+        """Tell whether to send now; otherwise ``fill`` is called when there is room, or time."""
         if not self._session.room:
             self._session.wait_turn(self)
             return False
@@ -107,9 +119,9 @@ class _Pump:
 
 
 class DownloadPump(_Pump):
-    """From the server to here.
+    """From the server to this machine.
 
-    :ivar position: all before it is written.
+    :ivar position: all bytes before it are written.
     """
 
     def __init__(
@@ -125,8 +137,8 @@ class DownloadPump(_Pump):
     ) -> None:
         """Fetch bytes from ``start`` to ``end``, or to the file's end.
 
-        :param write: called with bytes that follow one another, and their offset.
-        :param quick: whether ``write`` is quick as a rule; else a thread calls it.
+        :param write: called with chunks that follow each other, and the offset of the first.
+        :param quick: whether ``write`` is quick as a rule; if not, a thread calls it.
         """
         super().__init__(session, handle, moved)
         self.position = start
@@ -139,7 +151,7 @@ class DownloadPump(_Pump):
         self._unwritten = 0
 
     def fill(self) -> None:
-        """Ask for what the window allows, unless the disk is behind."""
+        """Send as many READs as the window allows, unless the disk is behind."""
         self._ask(self._loop.time())
 
     def _ask(self, now: float) -> None:
@@ -165,10 +177,15 @@ class DownloadPump(_Pump):
         else:
             self._reads.lost(span)
             if isinstance(result, NacreError):
-                self._stop(result)
+                self.stop(result)
             return
         self._write_out()
-        self._ask(now)
+        waiting = self._session.waiting_pumps
+        if waiting and not (waiting[0] is waiting[-1] is self) and not self._complete:
+            # Others wait too: the room that this answer leaves is for the first of them.
+            self._session.wait_turn(self)
+        else:
+            self._ask(now)
 
     def _take(self, offset: int, size: int, parts: list[memoryview]) -> None:
         self._unwritten += size
@@ -186,7 +203,7 @@ class DownloadPump(_Pump):
         return not self._whole and self._reads.done
 
     def _write_out(self) -> None:
-        """Write what is whole, when it is enough, or all there is."""
+        """Write the chunks without a gap, once they fill a block or the file is complete."""
         if self._job or not self._whole:
             return
         if self._unwritten < BLOCK and not self._reads.done:
@@ -212,7 +229,7 @@ class DownloadPump(_Pump):
 
     def _note_written(self, end: int, error: BaseException | None) -> None:
         if error is not None:
-            self._stop(error)
+            self.stop(error)
             return
         size = end - self.position
         self.position = end
@@ -221,10 +238,7 @@ class DownloadPump(_Pump):
 
 
 class UploadPump(_Pump):
-    """From here to the server.
-
-    :ivar end: where the local file ended, when that was before its size.
-    """
+    """From this machine to the server."""
 
     def __init__(
         self,
@@ -239,8 +253,8 @@ class UploadPump(_Pump):
     ) -> None:
         """Send ``parts`` of the open file ``descriptor``.
 
-        :param quick: whether it is quick to read as a rule; else a thread reads it.
-        :param all_sent: called once, when no WRITE is to follow those that were sent.
+        :param quick: whether reads are quick as a rule; if not, a thread reads.
+        :param all_sent: called once, when all WRITEs are sent and none has to be repeated.
         """
         super().__init__(session, handle, moved)
         self._descriptor = descriptor
@@ -251,12 +265,12 @@ class UploadPump(_Pump):
 
     @property
     def end(self) -> int | None:
-        """Where the local file turned out to end, or None."""
+        """Where the local file ended, if that is before the size it had; else None."""
         return self._writes.end
 
     @property
     def watermark(self) -> int:
-        """All before it is written."""
+        """The offset up to which the server has written everything."""
         return self._writes.watermark
 
     @property
@@ -264,7 +278,7 @@ class UploadPump(_Pump):
         return self._writes.done
 
     def fill(self) -> None:
-        """Send what the window allows and the line takes, but leave others their turn."""
+        """Send what the window and the line take; after a block, let other tasks run first."""
         writes, session = self._writes, self._session
         now, sent = self._loop.time(), 0
         while not self._job and not self._stopped:
@@ -279,19 +293,19 @@ class UploadPump(_Pump):
             self._spend(span.length, now)
             sent += span.length
             self._read(span)
-        self._tell_when_all_sent()
+        self._note_all_sent()
         self._settle()
 
-    def _tell_when_all_sent(self) -> None:
-        # A span that the file had less for is asked for again when its answer has come.
+    def _note_all_sent(self) -> None:
+        # The rest of a span that came short is sent when the WRITE of its first part is answered.
         if self._stopped or self._job or self._short or self._session.error is not None:
             return
         if self._all_sent is not None and self._writes.all_asked:
-            tell, self._all_sent = self._all_sent, None
-            tell()
+            all_sent, self._all_sent = self._all_sent, None
+            all_sent()
 
     def _read(self, span: Span) -> None:
-        """Read a span and send it: now, or when a thread has read it."""
+        """Read a span and send it, now or after a thread has read it."""
         disk, block = self._session.disk, self._session.blocks.take()
         work = partial(_read_span, self._descriptor, span, block)
         made = disk.attempt(work) if self._quick else None
@@ -307,7 +321,7 @@ class UploadPump(_Pump):
         self._job = False
         self._send(span, block, size, error)
         self.fill()
-        # What was not sent gets no answer that would tell the others of the room it left.
+        # A span that was not sent has no answer, so the room it leaves is announced here.
         self._session.share_window()
 
     def _send(
@@ -316,7 +330,7 @@ class UploadPump(_Pump):
         writes, session = self._writes, self._session
         if size is None or self._stopped or session.error is not None:
             writes.lost(span)
-            self._stop(error or session.error)
+            self.stop(error or session.error)
         elif size:
             self._short += size < span.length
             accept = partial(self._accept, span, size)
@@ -330,11 +344,15 @@ class UploadPump(_Pump):
         if result is not None:
             self._writes.lost(span)
             assert isinstance(result, NacreError)
-            self._stop(result)
+            self.stop(result)
             return
         self._writes.written(span, self._loop.time(), size)
         self._moved(size)
-        self.fill()
+        waiting = self._session.waiting_pumps
+        if waiting and not (waiting[0] is waiting[-1] is self) and not self._complete:
+            self._session.wait_turn(self)
+        else:
+            self.fill()
 
 
 def _read_span(descriptor: int, span: Span, block: bytearray) -> int:
@@ -349,9 +367,9 @@ def _read_span(descriptor: int, span: Span, block: bytearray) -> int:
 
 
 def write_all(descriptor: int, chunks: list[Buffer], offset: int, *, holes: bool) -> None:
-    """Write chunks that follow one another.
+    """Write chunks one after the other.
 
-    :param holes: leave out what is only zeros: the file is new, so nothing else is there.
+    :param holes: leave out chunks of zeros; only for a part of the file that is not written yet.
     """
     batch: list[Buffer] = []
     start = offset
@@ -367,7 +385,7 @@ def write_all(descriptor: int, chunks: list[Buffer], offset: int, *, holes: bool
 
 
 def _is_zero(chunk: Buffer) -> bool:
-    # Comparing bytearrays is memcmp; comparing views is a loop over objects.
+    # Comparing bytearrays is one memcmp; comparing memoryviews compares item by item.
     if chunk[0] or chunk[-1]:
         return False
     return all(

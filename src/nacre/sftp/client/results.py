@@ -1,4 +1,4 @@
-"""What a server answers, as the objects that :mod:`os` gives."""
+"""A server's answers as the objects that :mod:`os` returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Name = TypeVar("Name", str, bytes)
 
 
 def stat_result(attributes: Attributes) -> os.stat_result:
-    """Return attributes as :func:`os.stat` gives them; what the server did not tell is 0."""
+    """Return attributes in the form of :func:`os.stat`; what the server did not send is 0."""
     size, uid, gid, permissions, atime, mtime, _ = attributes
     return os.stat_result(
         (permissions or 0, 0, 0, 0, uid or 0, gid or 0, size or 0, atime or 0, mtime or 0, 0)
@@ -22,7 +22,7 @@ def stat_result(attributes: Attributes) -> os.stat_result:
 
 
 def statvfs_result(status: FileSystemStatus) -> os.statvfs_result:
-    """Return the state of a file system as :func:`os.statvfs` gives it."""
+    """Return the state of a file system in the form of :func:`os.statvfs`."""
     return os.statvfs_result(
         (
             status.bsize,
@@ -41,14 +41,14 @@ def statvfs_result(status: FileSystemStatus) -> os.statvfs_result:
 
 @value
 class DirEntry(Generic[Name]):
-    """A file of a listing, as :class:`os.DirEntry`: what it tells is of the entry itself.
+    """A file in a listing, like :class:`os.DirEntry`; links are not followed.
 
-    A symbolic link is a symbolic link; :meth:`SFTPClient.stat` looks through it.
+    Call :meth:`SFTPClient.stat` for what a symbolic link points at.
 
     :ivar name: the name in its directory.
-    :ivar path: the directory's path, as it was given, and the name.
+    :ivar path: the directory's path, as the caller gave it, and the name.
     :ivar longname: the server's line for ``ls -l``; may be empty, and is not safe to print.
-    :ivar attributes: what the server told of it.
+    :ivar attributes: those that the server listed.
     """
 
     name: Name
@@ -57,19 +57,19 @@ class DirEntry(Generic[Name]):
     attributes: Attributes
 
     def is_dir(self) -> bool:
-        """Whether it is a directory."""
+        """Tell whether it is a directory."""
         return self.attributes.is_directory
 
     def is_file(self) -> bool:
-        """Whether it is a regular file."""
+        """Tell whether it is a regular file."""
         return self.attributes.is_file
 
     def is_symlink(self) -> bool:
-        """Whether it is a symbolic link."""
+        """Tell whether it is a symbolic link."""
         return self.attributes.is_symlink
 
     def stat(self) -> os.stat_result:
-        """Return its attributes, as ``lstat`` does."""
+        """Return the attributes, as ``lstat`` does."""
         return stat_result(self.attributes)
 
     def __fspath__(self) -> Name:

@@ -1,4 +1,16 @@
-"""One SFTP session of a client: requests out, results to whoever waits for them."""
+"""One SFTP session of a client: requests out, results to the callers that wait for them.
+
+Operations wanted: ``request`` (send, wait), ``start`` and ``result`` (send now, wait later),
+``post`` (send and forget), and for pumps ``read`` and ``write`` with a callback.
+
+Goals: requests of one turn of the loop leave as one packet; a caller that waits for one answer is
+resumed in the turn in which it arrives; when the session ends, each caller gets what ended it; a
+handle that arrives after its caller gave up is closed.
+
+Plan: a table of request ids and callbacks; a queue of what the line has not taken; one
+:class:`~nacre.sftp.protocol.pipeline.Window` for all transfers, and a queue of pumps that wait for
+room in it.
+"""
 
 from __future__ import annotations
 
@@ -24,41 +36,46 @@ from nacre.wire.codec import Buffer
 T = TypeVar("T")
 
 Waiter = Callable[[Result], None]
-"""Gets what answers a request: a result, an SFTPError, or the error that ended the session."""
+"""Called with the answer: a result, an SFTPError, or the error that ended the session."""
 
 HEAD_ROOM = 512
-"""Bytes a block has in front of its data: a WRITE's head goes there, and all leaves as one."""
+"""Bytes before the data in a block: the head of the WRITE goes there, so one piece is sent."""
 
 _CEILING = 32 * MIB
-"""Bytes in flight at most: they are memory, here and there."""
+"""Bytes in flight at most: both ends hold them in memory."""
 
 _JOINED = 32 * KIB
-"""Bytes of small requests that leave together: one packet's worth."""
+"""Bytes of small requests that are joined: as many as a packet takes."""
 
 _SPARE_BLOCKS = 32
 
 
 class Pump(Protocol):
-    """A transfer that asks for as much as the window allows."""
+    """A transfer that sends as many requests as the window allows."""
 
     def fill(self) -> None:
-        """Ask for more now."""
+        """Send more requests now."""
+
+    def stop(self, failure: BaseException | None) -> None:
+        """End the transfer; ``failure`` is what it raises."""
 
 
 class SFTPSession:
-    """Matches requests with answers, and shares the window among transfers.
+    """Matches answers to requests, and shares the window among transfers.
 
-    It is the sink of its channel. :meth:`begin` comes first.
+    It is the sink of its channel: the line's owner calls :meth:`feed` and :meth:`end`. Call
+    :meth:`begin` before any request.
 
     :ivar client: the protocol's state.
-    :ivar window: how much may be in flight, for all transfers of the session.
+    :ivar window: how many bytes may be in flight, for all transfers of the session together.
     :ivar disk: threads for local files.
     :ivar blocks: memory for WRITEs: head room, then as many bytes as one takes.
     :ivar read_size: bytes of one READ.
     :ivar write_size: bytes of one WRITE.
-    :ivar handles: files the server lets a client open at once.
+    :ivar handles: files that may be open at once, as the server announced; 0 is unknown.
     :ivar error: what ended the session, or None.
-    :ivar pace: the rate transfers are held to, or None.
+    :ivar pace: the rate that transfers are limited to, or None.
+    :ivar waiting_pumps: transfers that wait for room in the window, the first one first.
     """
 
     def __init__(self) -> None:
@@ -78,7 +95,7 @@ class SFTPSession:
         self._scheduled = False
         self._consumed = 0
         self._sender: asyncio.Task[None] | None = None
-        self._hungry: deque[Pump] = deque()
+        self.waiting_pumps: deque[Pump] = deque()
         self._changed = Gate()
         self._watch: asyncio.TimerHandle | None = None
 
@@ -87,10 +104,10 @@ class SFTPSession:
     async def begin(
         self, line: Line, *, read_size: int | None = None, window: int | None = None
     ) -> None:
-        """Exchange versions, and ask what the server takes.
+        """Exchange versions, and request the server's limits if it offers that extension.
 
-        :param read_size: bytes of a READ and of a WRITE, in place of what the server says.
-        :param window: bytes in flight at first, and at most.
+        :param read_size: bytes of a READ and of a WRITE, instead of the server's limits.
+        :param window: bytes in flight, at first and at most.
         """
         self._line = line
         self._flush()
@@ -115,16 +132,16 @@ class SFTPSession:
         return BlockPool(HEAD_ROOM + self.write_size, _SPARE_BLOCKS)
 
     def check(self) -> None:
-        """Raise what ended the session, if it has ended."""
+        """Raise the error that ended the session, if it has ended."""
         if self.error is not None:
             raise self.error.with_traceback(None)
 
     def close(self) -> None:
-        """End the session; what waits fails."""
+        """End the session; calls that wait fail with ConnectionLost."""
         self.fail(ConnectionLost("the SFTP session is closed"))
 
     async def wait_ended(self) -> None:
-        """Return when the session has ended and nothing of it runs any more."""
+        """Return when the session has ended and none of its tasks runs."""
         while self.error is None:
             await self._changed.wait()
         if self._sender is not None:
@@ -133,19 +150,21 @@ class SFTPSession:
             await self._line.wait_closed()
 
     def fail(self, error: NacreError) -> None:
-        """End the session: whoever waits gets ``error``. Only the first call counts."""
+        """End the session: all calls that wait raise ``error``. Only the first call counts."""
         if self.error is not None:
             return
         self.error = error
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter(error)
-        # Not now: it may be a task that ends the session.
+        # Not at once: a task may be ending the session, and one task can't run another.
         for reply in self._answered:
             reply.wake_soon()
         self._answered.clear()
         self._queue.clear()
-        self._hungry.clear()
+        waiting, self.waiting_pumps = self.waiting_pumps, deque()
+        for pump in waiting:
+            pump.stop(error)
         if self._sender is not None:
             self._sender.cancel()
         if self._watch is not None:
@@ -155,10 +174,10 @@ class SFTPSession:
         self.disk.close()
         self._changed.wake()
 
-    # --- what the channel says ---
+    # --- input from the line ---
 
     def feed(self, data: Buffer) -> None:
-        """Take what the server sent."""
+        """Take bytes from the server."""
         if self.error is not None:
             return
         self._consumed += len(data)
@@ -175,13 +194,13 @@ class SFTPSession:
             waiters.pop(number)(result)
         if results:
             self._changed.wake()
-            if self._hungry:
+            if self.waiting_pumps:
                 self.share_window()
         elif not waiters:
-            self._changed.wake()  # Somebody waits for the server's VERSION.
+            self._changed.wake()  # ``begin`` waits for the server's VERSION.
 
     def end(self, error: NacreError | None = None) -> None:
-        """The stream ended."""
+        """End the session because the line has ended, with an error or without."""
         if self.error is None and error is None:
             try:
                 self.client.receive_eof()
@@ -196,8 +215,8 @@ class SFTPSession:
     async def request(self, request: SFTPRequest[T]) -> T:
         """Send a request and return its result.
 
-        :raises SFTPError: the server says no.
-        :raises ConnectionLost: the session has ended; another error that ended it likewise.
+        :raises SFTPError: the server refused it.
+        :raises NacreError: what ended the session; ConnectionLost if the line was lost.
         """
         while self.client.room <= 0:
             self.check()
@@ -217,7 +236,7 @@ class SFTPSession:
         return result
 
     def start(self, request: SFTPRequest[T]) -> asyncio.Future[T | NacreError]:
-        """Send a request; :meth:`result` waits for its answer."""
+        """Send a request now; pass the future to :meth:`result` to wait for the answer."""
         if self.error is not None:
             self.check()
         future: asyncio.Future[T | NacreError] = self.loop.create_future()
@@ -225,7 +244,7 @@ class SFTPSession:
         return future
 
     async def result(self, future: asyncio.Future[T | NacreError]) -> T:
-        """Return the result of a request that was started, or raise why there is none."""
+        """Return the result of a request that :meth:`start` sent, or raise its error."""
         result = await future
         if isinstance(result, NacreError):
             raise result.with_traceback(None)
@@ -242,28 +261,28 @@ class SFTPSession:
         if answer.done():
             self._let_go(request, result)
             return
-        # A result, not an exception: one that nobody takes would be complained about.
+        # Errors are results here: asyncio logs a future's exception that no caller retrieves.
         answer.set_result(result)
         if isinstance(answer, Reply):
             self._answered.append(answer)
 
     def _let_go(self, request: SFTPRequest[Any], result: Result) -> None:
-        """Nobody wants an answer any more: what it opened is closed."""
+        """Drop the answer of a caller that was cancelled; close the handle it opened."""
         if isinstance(request, HandleRequest) and isinstance(result, bytes):
             self.close_handle(result)
 
     def close_handle(self, handle: bytes) -> None:
-        """Close a handle whose fate interests nobody."""
+        """Close a handle without waiting for the answer."""
         self.post(Close(handle))
 
     def post(self, request: SFTPRequest[Any]) -> None:
-        """Send a request whose answer interests nobody."""
+        """Send a request and ignore its answer; nothing happens after the session's end."""
         if self.error is None:
             self._waiters[self.client.send(request)] = lambda result: None
             self._schedule()
 
     def read(self, handle: bytes, offset: int, length: int, waiter: Waiter) -> None:
-        """Send a READ; ``waiter`` gets a list of ``memoryview``, None at the end, or an error."""
+        """Send a READ; ``waiter`` gets a list of ``memoryview``, an error, or None at the end."""
         self._waiters[self.client.send_read(handle, offset, length)] = waiter
         if not self._scheduled:
             self._schedule()
@@ -271,14 +290,14 @@ class SFTPSession:
     def start_read(
         self, handle: bytes, offset: int, length: int
     ) -> asyncio.Future[list[memoryview] | NacreError | None]:
-        """Send a READ; the future gets what :meth:`read` gives its waiter."""
+        """Send a READ; the future's result is what :meth:`read` passes to its waiter."""
         self.check()
         return self._expect(self.client.send_read(handle, offset, length))
 
     def start_write(
         self, handle: bytes, offset: int, data: bytes
     ) -> asyncio.Future[NacreError | None]:
-        """Send ``data`` as a WRITE, together with other requests where it is small."""
+        """Send ``data`` as a WRITE, joined with other requests if it is small."""
         self.check()
         return self._expect(self.client.send_write(handle, offset, data))
 
@@ -296,9 +315,9 @@ class SFTPSession:
     def write(
         self, handle: bytes, offset: int, block: bytearray, size: int, waiter: Waiter
     ) -> None:
-        """Send ``size`` bytes of ``block``, behind its head room, as a WRITE.
+        """Send the ``size`` bytes that follow the head room of ``block`` as a WRITE.
 
-        The block is the session's from now on. ``waiter`` gets None, or an error.
+        The session owns the block from now on. ``waiter`` gets None, or an error.
         """
         self._take_output()
         end = HEAD_ROOM + size
@@ -308,37 +327,39 @@ class SFTPSession:
         start = HEAD_ROOM - len(head)
         block[start:HEAD_ROOM] = head
         self._queue.append(memoryview(block)[start:end])
-        # At once: the cipher finds the bytes in the processor's cache, and the block is free.
+        # Sent now, the bytes are still in the processor's cache for the cipher.
         self._send_now()
 
     @property
     def clogged(self) -> bool:
-        """Whether what was sent waits for the line to take it; :meth:`wait_turn` says when not."""
+        """Whether requests wait for the line to take them; :meth:`wait_turn` calls when not."""
         return len(self._queue) > 0
 
     @property
     def room(self) -> bool:
-        """Whether a READ or WRITE may be sent: neither the session's end nor its bound is there."""
+        """Whether a READ or WRITE may be sent: the session runs and its table has room."""
         return self.error is None and self.client.room > 64
 
     # --- the window ---
 
     def wait_turn(self, pump: Pump) -> None:
-        """Call ``pump`` when the window has room again."""
-        if pump not in self._hungry:
-            self._hungry.append(pump)
+        """Call ``pump.fill`` when the window has room again, or stop it with the session."""
+        if self.error is not None:
+            pump.stop(self.error)
+        elif pump not in self.waiting_pumps:
+            self.waiting_pumps.append(pump)
 
     def share_window(self) -> None:
-        """Let who waits for the window go on, as far as it has room."""
+        """Resume the transfers that wait for the window, while it has room."""
         self._changed.wake()
-        hungry = self._hungry
-        for _ in range(len(hungry)):
+        waiting = self.waiting_pumps
+        for _ in range(len(waiting)):
             if not self.window.fits(self.read_size):
                 break
-            hungry.popleft().fill()
+            waiting.popleft().fill()
 
     def watch(self) -> None:
-        """Look after a server that may stall, while anything is in flight."""
+        """Shrink the window of a server that stalls; call this when a transfer begins."""
         if self._watch is None and self.error is None:
             self._watch = self.loop.call_later(1.0, self._tick)
 
@@ -351,13 +372,13 @@ class SFTPSession:
     # --- sending ---
 
     def _schedule(self) -> None:
-        """Send before this turn of the loop is over, so that requests of one turn leave at once."""
+        """Send at the end of this turn of the loop, so that all requests of the turn are joined."""
         if not self._scheduled and self._line is not None:
             self._scheduled = True
             self._line.before_write(self._flush)
 
     def _take_output(self) -> None:
-        """Put small requests into the queue, joined."""
+        """Move the protocol's output to the queue, small requests joined."""
         pieces = self.client.data_to_send()
         if len(pieces) == 1:
             self._queue.append(memoryview(pieces[0]))
@@ -375,7 +396,7 @@ class SFTPSession:
             self._queue.append(memoryview(b"".join(joined)))
 
     def _flush(self) -> None:
-        """Let tasks go on with their answers; send what they ask for, and others of this turn."""
+        """Resume the tasks that have answers, then send what they and others requested."""
         if self._answered:
             self._go_on()
         self._scheduled = False
@@ -389,14 +410,14 @@ class SFTPSession:
         answered, self._answered = self._answered, []
         inside = asyncio.current_task(self.loop) is not None
         for reply in answered:
-            # One task can't be run by another.
+            # asyncio can't run a task inside of another.
             if inside:
                 reply.wake_soon()
             else:
                 reply.wake()
 
     def _send_now(self) -> None:
-        """Send what the line takes at once; a task sends the rest."""
+        """Send as much as the line takes without waiting; a task sends the rest."""
         if self.error is not None or self._sender is not None or self._line is None:
             return
         queue = self._queue
@@ -414,7 +435,7 @@ class SFTPSession:
                 self.blocks.give(memory)
 
     async def _send(self) -> None:
-        """Send what did not go at once."""
+        """Send the rest of the queue, waiting for the line."""
         assert self._line is not None
         try:
             while self._queue:

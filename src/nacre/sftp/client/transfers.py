@@ -1,4 +1,8 @@
-"""Copies of files and trees between two places, many files at once over one connection."""
+"""Copies of files and trees between two places, many files at once over one connection.
+
+One task walks the sources and fills a bounded queue; worker tasks copy the files in it. Links are
+made and directories get their attributes at the end, when nothing is written into them any more.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,23 @@ import errno
 import hashlib
 import secrets
 import stat
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
-from nacre.sftp.client.movers import Mover
+from nacre.sftp.client.movers import Copy, Mover
 from nacre.sftp.client.options import CopyOptions
 from nacre.sftp.client.places import Place
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.paths import join, last_name
 
 _DEPTH = 64
-"""Directories inside each other: links that are followed may lead in circles."""
+"""Nested directories, at most: links that are followed may form circles."""
 
 _AT_ONCE = 64
-_AT_ONCE_UNTOLD = 16
-"""Files in flight: of a server that tells how many it opens, and of any other."""
+_AT_ONCE_UNKNOWN = 16
+"""Files in flight, at most: if the server announces how many it opens, and if it does not."""
 
 
 class Transfer:
@@ -45,7 +49,10 @@ class Transfer:
         self._links: list[tuple[str, str]] = []
 
     async def run(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Copy each source to its target: a path that is to be the copy's own."""
+        """Copy each source to its target, which is the copy's own path, not its directory.
+
+        :raises OSError: the first file that can't be copied, unless ``on_error`` is given.
+        """
         found = [(source, target, await self._look(source)) for source, target in pairs]
         if len(found) == 1 and (only := found[0][2]) is not None and not only.is_directory:
             await self._guarded(self._copy(found[0][0], found[0][1], only), found[0][0])
@@ -74,7 +81,7 @@ class Transfer:
         return found[0] if found else None
 
     async def _guarded(self, work: Coroutine[Any, Any, None], path: str) -> None:
-        """Do something for one file; what goes wrong with it is told, or raised."""
+        """Do the work for one file; pass its error to ``on_error``, or raise it."""
         on_error = self._options.on_error
         try:
             await work
@@ -112,9 +119,9 @@ class Transfer:
         if self._options.preserve or mode & 0o700 != 0o700:
             self._directories.append((target, self._kept(attributes)))
         seen: set[str] = set()
-        async with aclosing(_generator(self._source, source)) as entries:
+        async with aclosing(self._source.listing(source)) as entries:
             async for entry in entries:
-                # A name that is listed twice could be a link first, and lead elsewhere then.
+                # Listed twice, a name could be a link first and then a path to write through.
                 if entry.name not in seen:
                     seen.add(entry.name)
                     below, copy = join(source, entry.name), join(target, entry.name)
@@ -150,7 +157,7 @@ class Transfer:
         return Attributes(permissions=attributes.permissions)
 
     async def _finish(self) -> None:
-        """Make the links, which nothing is written through any more, then close directories."""
+        """Make the links, as no file can be written through them now, then set attributes."""
         for pointed, target in self._links:
             await self._guarded(self._target.symlink(pointed, target), target)
         for target, attributes in reversed(self._directories):
@@ -195,7 +202,7 @@ class Transfer:
             if progress is not None:
                 progress(source, done, size)
 
-        return await self._mover.move(source, target, attributes, start, self._options, moved)
+        return await self._mover.move(Copy(source, target, attributes, start, self._options, moved))
 
     async def _resume_point(self, source: str, target: str, size: int) -> int:
         try:
@@ -214,18 +221,13 @@ class Transfer:
         return original != await self._target.digest(target, size)
 
 
-def _generator(place: Place, path: str) -> Any:
-    entries: AsyncIterator[Any] = place.listing(path)
-    return entries
-
-
 def at_once(handles: int) -> int:
-    """Return how many files to copy at once from or to a server that opens ``handles``."""
-    return max(1, min(_AT_ONCE, handles // 2)) if handles else _AT_ONCE_UNTOLD
+    """Return how many files to copy at once if ``handles`` may be open; 0 is unknown."""
+    return max(1, min(_AT_ONCE, handles // 2)) if handles else _AT_ONCE_UNKNOWN
 
 
 def _temporary(target: str, *, fixed: bool) -> str:
-    """Return a name beside ``target``; ``fixed`` is the same each time, to be found again."""
+    """Return a name in the directory of ``target``; ``fixed``: the same each time, to resume."""
     name = last_name(target).encode("utf-8", "surrogateescape")
     token = hashlib.sha256(name).hexdigest()[:16] if fixed else secrets.token_hex(8)
     directory = target.rstrip("/")[: -len(last_name(target))]
@@ -233,7 +235,7 @@ def _temporary(target: str, *, fixed: bool) -> str:
 
 
 async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
-    """Do something to the end although the caller was cancelled; what fails is left."""
+    """Finish the work even if the caller is cancelled; ignore its errors."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with contextlib.suppress(OSError, asyncio.CancelledError):

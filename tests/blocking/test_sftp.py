@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 
 import nacre
 import nacre.blocking
-from nacre.blocking.fsspec import NacreFileSystem
 
 PASSWORD = "open sesame"
 CONTENT = hashlib.shake_256(b"blocking").digest(1_500_001)
@@ -113,39 +111,3 @@ def test_the_names_of_os(sftp: nacre.blocking.SFTPClient, tmp_path: Path) -> Non
     assert sftp.glob("/a/*here") == ["/a/here", "/a/there"]
     sftp.rmtree("/a")
     assert not sftp.exists("/a")
-
-
-def test_fsspec(server: nacre.blocking.Server, tmp_path: Path) -> None:
-    fsspec.register_implementation("nacre", NacreFileSystem, clobber=True)
-    options = {key: value for key, value in OPTIONS.items() if key not in ("user", "password")}
-
-    assert NacreFileSystem._get_kwargs_from_urls("nacre://u@h:5/p") == {
-        "host": "h",
-        "port": 5,
-        "username": "u",
-    }
-    options |= {"username": "alice", "password": PASSWORD}
-    url = f"nacre://127.0.0.1:{server.port}"
-    with fsspec.open(f"{url}/f", "wb", **options) as file:
-        file.write(CONTENT)
-    with fsspec.open(f"{url}/f", "rb", **options) as file:
-        assert file.read() == CONTENT
-    files = fsspec.filesystem("nacre", host="127.0.0.1", port=server.port, **options)
-    try:
-        (tmp_path / "up" / "sub").mkdir(parents=True)
-        (tmp_path / "up" / "sub" / "x").write_bytes(b"x")
-        files.put(str(tmp_path / "up"), "/up", recursive=True)
-        assert files.find("/up") == ["/up/sub/x"]
-        assert files.info("/up/sub/x")["size"] == 1
-        files.cp("/up/sub/x", "/up/y")
-        files.mv("/up/y", "/up/z")
-        files.get("/up", str(tmp_path / "down"), recursive=True)
-        assert (tmp_path / "down" / "sub" / "x").read_bytes() == b"x"
-        assert files.cat("/up/z") == b"x"
-        files.rm("/up", recursive=True)
-        assert not files.exists("/up")
-        with pytest.raises(FileNotFoundError):
-            files.info("/up")
-    finally:
-        files.close()
-        NacreFileSystem.clear_instance_cache()
