@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from nacre.cli.common.handshake import _identities, _limits, _methods, _Trust, agent_path
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import Target
+from nacre.cli.common.login import _identities, _limits, _methods, _Trust, agent_path
+from nacre.cli.common.target import Target
 from nacre.config.client import ClientConfig, parse
 from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nacre.client.connection import Connection
 
 
-async def log_in(
+async def dial_and_log_in(
     target: Target, config: ClientConfig, log: Log, trace: Trace | None = None
 ) -> Connection:
     """Connect and log in.
@@ -38,9 +38,9 @@ async def log_in(
         sock = await dial(way, log.debug)
     finally:
         loading.cancel()
-    from nacre.cli.common.handshake import shake_hands
+    from nacre.cli.common.login import log_in
 
-    return await shake_hands(sock, target, config, log, trace)
+    return await log_in(sock, target, config, log, trace)
 
 
 async def _load() -> None:
@@ -51,4 +51,4 @@ async def _load() -> None:
     import nacre.ssh2.engine
 
     await asyncio.sleep(0)
-    import nacre.cli.common.handshake  # noqa: F401
+    import nacre.cli.common.login  # noqa: F401

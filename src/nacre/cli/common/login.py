@@ -36,7 +36,7 @@ from nacre.value import replace
 from nacre.wire.text import safe
 
 
-async def shake_hands(
+async def log_in(
     sock: socket.socket, target: Target, config: ClientConfig, log: Log, trace: Trace | None
 ) -> Connection:
     """Log in over a connected socket.

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import log_in
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.program import say_goodbye
 from nacre.cli.common.target import Target
@@ -188,7 +188,7 @@ class Copying:
         client = self._clients.get(key)
         if client is None:
             if self._settings.server is not None:
-                from nacre.cli.sftp.pipes import start_server
+                from nacre.cli.common.local_server import start_server
 
                 client = await start_server(self._settings.server)
             else:
@@ -202,7 +202,7 @@ class Copying:
         assert end.target is not None
         connection = self._connections.get(end.target)
         if connection is None:
-            connection = await log_in(end.target, end.config, self._log)
+            connection = await dial_and_log_in(end.target, end.config, self._log)
             self._connections[end.target] = connection
         return connection
 

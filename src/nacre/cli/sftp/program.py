@@ -14,14 +14,14 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TextIO, TypeVar
 
+from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.local_server import start_server
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import log_in
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.program import say_goodbye
 from nacre.cli.common.target import Target
 from nacre.cli.sftp.completion import Completer
 from nacre.cli.sftp.lines import BadLine
-from nacre.cli.sftp.pipes import start_server
 from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings, reason
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
@@ -104,7 +104,7 @@ class RemoteHost:
         rate: int | None,
     ) -> SFTPClient:
         """Log in and start the session."""
-        self._connection = await log_in(target, config, log)
+        self._connection = await dial_and_log_in(target, config, log)
         server = subsystem.encode() if "/" in subsystem else None
         window = None if requests is None else requests * (read_size or 32768)
         sftp = await open_sftp(

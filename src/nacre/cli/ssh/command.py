@@ -106,11 +106,11 @@ def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
 async def _session(
     target: Target, config: ClientConfig, planned: Plan, join: tuple[str, int] | None, log: Log
 ) -> int:
-    from nacre.cli.common.login import log_in
+    from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import say_goodbye
     from nacre.cli.ssh.session import TerminalSession
 
-    connection = await log_in(target, config, log)
+    connection = await dial_and_log_in(target, config, log)
     loaded()
     try:
         if config.forwards:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable
 from contextlib import suppress
 
 from nacre.aio.stream import Writer
-from nacre.cli.common.handshake import agent_path, show_warnings
 from nacre.cli.common.log import Log
+from nacre.cli.common.login import agent_path, show_warnings
 from nacre.cli.common.target import Target
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.client.connection import Connection

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from nacre.cli.common.arguments import parse
+from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import log_in
 from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import run_client, say_goodbye
 from nacre.cli.common.target import Target
@@ -64,7 +64,7 @@ async def _trace(
 ) -> int:
     tracer = Tracer(asyncio.get_running_loop().time(), show)
     try:
-        connection = await log_in(target, config, log, tracer)
+        connection = await dial_and_log_in(target, config, log, tracer)
         try:
             status = (
                 0 if config.session_type == "none" else await _session(connection, planned, tracer)
