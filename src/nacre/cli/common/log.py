@@ -8,6 +8,16 @@ from typing import BinaryIO
 from nacre.config.values import LogLevel
 
 
+def open_log(path: str | None = None) -> BinaryIO:
+    """Return an unbuffered file to log to: ``path``, appended to, or standard error.
+
+    :raises OSError: ``path`` can't be opened.
+    """
+    if path is None:
+        return open(2, "wb", buffering=0, closefd=False)
+    return open(path, "ab", buffering=0)
+
+
 class Log:
     """Writes lines for humans, of the chosen level and below.
 

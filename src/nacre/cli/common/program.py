@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from nacre.cli.common.failures import explain
 from nacre.cli.common.log import Log
+from nacre.cli.common.start import FAILURE
 from nacre.errors import NacreError
 
 if TYPE_CHECKING:
     from nacre.cli.common.target import Target
     from nacre.client.connection import Connection
-
-FAILURE = 255
-"""The exit status for errors of our own."""
 
 _PATIENCE = 2.0
 """Seconds the last words to a server may take."""

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from nacre.cli.common.start import FAILURE
 from nacre.errors import KeyFormatError, NacreError, PassphraseRequired
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.keys import PrivateKey, PublicKey
-
-FAILURE = 255
-"""The exit status when a key can't be had; 1 when the human or the disk says no."""
 
 _FILES = {"rsa1": "identity", "rsa": "id_rsa", "ecdsa": "id_ecdsa", "ed25519": "id_ed25519"}
 _CURVES = {256: "nistp256", 384: "nistp384", 521: "nistp521"}
@@ -108,6 +106,7 @@ def command(
 
 
 def _fail(text: str, status: int = 1) -> NoReturn:
+    """End the program: with 1 if the user or the disk refused, and FAILURE if a key is unusable."""
     click.echo(safe(text, 4096, keep="\n"), err=True)
     sys.exit(status)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from nacre.cli.common.start import loaded, start
+from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
 from nacre.cli.common.transfer_options import Common, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
@@ -26,7 +26,6 @@ usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
            source ... target"""
 
 _LETTERS = "3BD:OpRrsS:TX:"
-FAILURE = 255
 
 
 def main() -> NoReturn:
@@ -44,8 +43,6 @@ def __getattr__(name: str) -> click.Command:
 
 def run(program: str, words: Sequence[str]) -> int:
     """Do what a command line says; returns the exit status."""
-    from nacre.cli.ssh.command import occupy_standard_descriptors
-
     occupy_standard_descriptors()
     try:
         common = parse(words, _LETTERS)
@@ -68,7 +65,7 @@ def run(program: str, words: Sequence[str]) -> int:
 
 
 def _copy(common: Common, given: dict[str, str]) -> int:
-    from nacre.cli.common.log import Log
+    from nacre.cli.common.log import Log, open_log
     from nacre.cli.scp.program import ScpSettings
 
     settings = ScpSettings(
@@ -83,7 +80,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
     )
     *sources, target = [_end(word, common) for word in common.words]
     config = parse_config(common.options)
-    with open(2, "wb", buffering=0, closefd=False) as file:
+    with open_log() as file:
         try:
             return asyncio.run(_run(sources, target, settings, Log(config.log_level, file)))
         except KeyboardInterrupt:

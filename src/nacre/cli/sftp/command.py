@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from nacre.cli.common.start import loaded, start
+from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
 from nacre.cli.common.transfer_options import Common, number, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
@@ -26,7 +26,6 @@ usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
           [-s subsystem | sftp_server] destination"""
 
 _LETTERS = "aB:b:D:fNpR:rS:s:X:"
-FAILURE = 255
 
 
 @value(frozen=False)
@@ -60,8 +59,6 @@ def __getattr__(name: str) -> click.Command:
 
 def run(program: str, words: Sequence[str]) -> int:
     """Do what a command line says; returns the exit status."""
-    from nacre.cli.ssh.command import occupy_standard_descriptors
-
     occupy_standard_descriptors()
     try:
         common = parse(words, _LETTERS)

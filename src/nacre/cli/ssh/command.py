@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
 from nacre.cli.common.arguments import USAGE, Arguments, parse
-from nacre.cli.common.start import loaded, start
+from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from nacre.cli.common.log import Log
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import Plan
-
-FAILURE = 255
-"""The exit status for errors of our own."""
 
 
 def main() -> NoReturn:
@@ -59,40 +54,23 @@ def run(program: str, words: Sequence[str]) -> int:
         return FAILURE
     if arguments.show_config:
         return _show_config(arguments, config)
-    with ExitStack() as stack:
-        try:
-            file = open_log(arguments, stack)
-        except OSError as error:
-            print(f"{program}: can't open the log: {error}", file=sys.stderr)
-            return FAILURE
-        return _connect(arguments, config, file)
+    from nacre.cli.common.log import Log, open_log
+
+    try:
+        file = open_log(arguments.log_file)
+    except OSError as error:
+        print(f"{program}: can't open the log file: {error}", file=sys.stderr)
+        return FAILURE
+    with file:
+        return _connect(arguments, config, Log(config.log_level, file))
 
 
-def occupy_standard_descriptors() -> None:
-    """Put ``/dev/null`` where a standard descriptor is closed.
-
-    The next socket would take its number, and what is printed would go to the server.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
-
-
-def open_log(arguments: Arguments, stack: ExitStack) -> BinaryIO:
-    """Return where to log: the file of ``-E``, or standard error."""
-    if arguments.log_file is None:
-        return stack.enter_context(open(2, "wb", buffering=0, closefd=False))
-    return stack.enter_context(open(arguments.log_file, "ab", buffering=0))
-
-
-def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
+def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     # The event loop and the crypto floor load only now: -V, -G and wrong options are quick.
-    from nacre.cli.common.log import Log
     from nacre.cli.common.program import run_client
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
 
-    log = Log(config.log_level, file)
     try:
         target = Target.of(arguments.host, config)
         planned = plan(config, arguments.command, log.info)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from nacre.cli.common.start import FAILURE
 from nacre.cli.ssh.escapes import Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 _BREAK = 1000  # milliseconds; the server may have a will of its own (RFC 4335 section 3)
-NO_STATUS = 255
-"""Our exit status when the remote side gives none: a signal ended it, or the connection did."""
 
 
 @value
@@ -114,7 +113,7 @@ class TerminalSession:
             return ending.result()
         except _Quit:
             self.quit = True
-            return NO_STATUS
+            return FAILURE
         finally:
             for task in tasks:
                 task.cancel()
@@ -126,7 +125,8 @@ class TerminalSession:
             self._show(process, process.stderr, self._errors),
         )
         status = await process.wait()
-        return NO_STATUS if status is None else status
+        # A signal ended the process, or the connection ended: there is no status.
+        return FAILURE if status is None else status
 
     async def _show(self, process: Process, stream: Reader, output: StandardOutput) -> None:
         while chunks := await stream.read_chunks(READ):

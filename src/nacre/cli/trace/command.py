@@ -7,17 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from nacre.cli.common.arguments import parse
 from nacre.cli.common.connect import dial_and_log_in
-from nacre.cli.common.log import Log
+from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import run_client, say_goodbye
+from nacre.cli.common.start import FAILURE, occupy_standard_descriptors
 from nacre.cli.common.target import Target
-from nacre.cli.ssh.command import FAILURE, occupy_standard_descriptors, open_log
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
@@ -47,8 +46,13 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return FAILURE
     show = _show_json if "json" in arguments.flags else Painter(_coloured()).show
-    with ExitStack() as stack:
-        log = Log(config.log_level, open_log(arguments, stack))
+    try:
+        file = open_log(arguments.log_file)
+    except OSError as error:
+        print(f"{program}: can't open the log file: {error}", file=sys.stderr)
+        return FAILURE
+    with file:
+        log = Log(config.log_level, file)
         return run_client(_trace(target, config, planned, log, show), target, log)
 
 
