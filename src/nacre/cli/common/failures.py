@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from nacre.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -14,6 +17,7 @@ from nacre.errors import (
     NacreError,
     NoCommonAlgorithm,
     PeerSilent,
+    SFTPError,
 )
 from nacre.wire.text import safe
 
@@ -67,3 +71,14 @@ def _is_disconnect(error: BaseException | None) -> bool:
 def _disconnect(error: BaseException | None, host: str) -> str:
     assert isinstance(error, Disconnected)
     return f"Received disconnect from {host}: {error.code}: {error.description}"
+
+
+def reason(error: OSError) -> str:
+    """Return why an operation on a file failed: the system's text, or the server's own."""
+    if isinstance(error, SFTPError):
+        from nacre.sftp.protocol.status import FX
+
+        # A bare SSH_FX_FAILURE has no errno of its own; the server's text has more to say.
+        if error.code == FX.FAILURE and error.errno == errno.EIO:
+            return safe(error.strerror or "Failure")
+    return os.strerror(error.errno) if error.errno else safe(str(error))

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.program import say_goodbye
 from nacre.cli.common.target import Target
 from nacre.cli.scp.legacy import How, Receiver, Sender
-from nacre.cli.sftp.shell import reason
 from nacre.client.connection import Connection
 from nacre.client.process import Process
 from nacre.client.sftp import open_sftp

@@ -159,6 +159,30 @@ def take_flags(name: str, words: Sequence[str]) -> tuple[frozenset[str], list[st
     return frozenset(flags), rest
 
 
+def octal(word: str, most: int, command: str) -> int:
+    """Return a command's octal number.
+
+    :raises BadLine: it is none, or above ``most``.
+    """
+    try:
+        number = int(word, 8)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= most:
+        raise BadLine(f"You must supply a numeric argument to the {command} command.")
+    return number
+
+
+def decimal(word: str, command: str) -> int:
+    """Return a command's decimal number.
+
+    :raises BadLine: it is none.
+    """
+    if not word.isascii() or not word.isdigit():
+        raise BadLine(f"You must supply a numeric argument to the {command} command.")
+    return int(word)
+
+
 def help_text() -> str:
     """Return what ``help`` prints."""
     lines = ["Available commands:"]

@@ -15,14 +15,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TextIO, TypeVar
 
 from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.failures import reason
 from nacre.cli.common.local_server import start_server
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.program import say_goodbye
 from nacre.cli.common.target import Target
 from nacre.cli.sftp.completion import Completer
+from nacre.cli.sftp.dispatch import run_line
 from nacre.cli.sftp.lines import BadLine
-from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings, reason
+from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings
+from nacre.cli.sftp.transfers import fetch
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
@@ -161,7 +164,7 @@ class SFTPProgram:
                 self.shell.say(f"Changing to: {path}")
             self._loop.call(self._sftp.chdir(path))
             return None
-        return self._do_quietly(self.shell.get([path], local))
+        return self._do_quietly(fetch(self.shell, [path], local))
 
     def _do_quietly(self, work: Coroutine[Any, Any, None]) -> bool:
         try:
@@ -174,7 +177,7 @@ class SFTPProgram:
                 raise
             self.shell.complain(f"{error.filename}: {reason(error)}")
             return False
-        return not self.shell.failed
+        return not self.shell.failures
 
     def run_lines(self, lines: TextIO, *, echo: bool) -> int:
         """Do the lines of a file; return the exit status."""
@@ -190,7 +193,7 @@ class SFTPProgram:
             if echo and not silent:
                 print(f"{PROMPT}{text}", flush=True)
             try:
-                worked = self._loop.call(self.shell.run(stripped))
+                worked = self._loop.call(run_line(self.shell, stripped))
             except Quit:
                 break
             if not worked and not ignore and self._batch:
@@ -211,7 +214,7 @@ class SFTPProgram:
                     print()
                     continue
                 try:
-                    self._loop.call(self.shell.run(line.strip().lstrip("-@")))
+                    self._loop.call(run_line(self.shell, line.strip().lstrip("-@")))
                 except Quit:
                     return 0
                 except KeyboardInterrupt:
