@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from nacre.cli.sftp.lines import ALIASES, COMMANDS, BadLine, quoted, split
 from nacre.errors import NacreError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.protocol.paths import literal
 
-Call = Callable[[Coroutine[Any, Any, list[str]]], list[str]]
-"""Waits for a coroutine of the loop."""
+Call: TypeAlias = Callable[[Callable[[], Awaitable[list[str]]]], list[str]]
+"""Calls a function in the loop, and returns what its awaitable returns."""
 
 
 class Completer:
@@ -78,7 +78,7 @@ class Completer:
             if kind == "l":
                 found = _local(directory + slash)
             else:
-                found = self._call(_remote(self._sftp, directory + slash))
+                found = self._call(lambda: _remote(self._sftp, directory + slash))
         except (OSError, NacreError):
             return []
         hits = sorted(name for name in found if name.startswith(start))

@@ -1,0 +1,124 @@
+"""An event loop in a thread of its own, for callers that do not run one.
+
+``nacre.blocking`` has one for the process; a program whose main thread reads a terminal has one
+of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from nacre.aio.busy_poll import BusyPoll
+
+T = TypeVar("T")
+
+_GRACE = 5.0
+"""Seconds that a cancelled call has to end, and the loop's thread after :meth:`Background.stop`."""
+
+
+class Background:
+    """An event loop in a daemon thread: started by the first call, ended by :meth:`stop`.
+
+    Threads may share it. Ctrl-C reaches the main thread, which may be in :meth:`call`: that call is
+    cancelled, and the loop runs on for the next one::
+
+        loop = Background("nacre.sftp", busy_poll=True)
+        try:
+            loop.call(lambda: sftp.get("large"))
+        except KeyboardInterrupt:
+            ...  # The transfer has ended; the session can be used.
+        finally:
+            loop.stop()
+    """
+
+    def __init__(self, name: str = "nacre.blocking", *, busy_poll: bool = False) -> None:
+        """Start nothing yet.
+
+        :param name: the thread's name.
+        :param busy_poll: whether the loop may stay awake between messages. That helps calls that
+            exchange many messages; it delays callers that exchange few, as they need the GIL.
+        """
+        self._name = name
+        self._busy_poll = busy_poll
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Call ``work`` in the loop, await its result, and return or raise what that does.
+
+        An exception in the calling thread (KeyboardInterrupt on Ctrl-C) cancels the work. It is
+        raised when the work has ended, after 5 seconds at the latest; a second one at once.
+
+        :raises RuntimeError: the caller is in the loop's thread, and would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("the blocking API can't be used in its own loop's thread")
+
+        async def awaited() -> T:
+            return await work()
+
+        coroutine, loop = awaited(), self._running()
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                ending = asyncio.run_coroutine_threadsafe(_cancel(coroutine), loop)
+                # Not without a bound: a loop that was stopped meanwhile does not answer.
+                concurrent.futures.wait([ending], _GRACE)
+            raise
+
+    def call_soon(self, work: Callable[[], object]) -> None:
+        """Let the loop call ``work``, without waiting; nothing happens if no loop runs."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(work)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                started = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._main, args=(started,), name=self._name, daemon=True
+                )
+                self._thread.start()
+                started.wait()
+                assert self._loop is not None
+            return self._loop
+
+    def _main(self, started: threading.Event) -> None:
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            if not self._busy_poll:
+                BusyPoll.forbid(self._loop)
+            self._loop.call_soon(started.set)
+            self._loop.run_forever()
+
+    def stop(self) -> None:
+        """End the loop and cancel what still runs in it. The next call starts another loop."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_GRACE)
+
+    def forget(self) -> None:
+        """Drop the loop without ending it: after a fork, the child has no such thread."""
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+
+
+async def _cancel(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Cancel the task that runs ``coroutine``, and return when it has ended."""
+    tasks = [task for task in asyncio.all_tasks() if task.get_coro() is coroutine]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
