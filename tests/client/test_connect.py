@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 import nacre
-from nacre.aio import dial as dialing
-from nacre.aio.dial import dial
 from nacre.protocol.asks import Answer, AskAuthentication, GiveUp, TryPassword
 from nacre.protocol.events import (
     AlgorithmsChosen,
@@ -215,32 +213,3 @@ async def test_a_peer_that_answers_keepalives_stays(client: Callable[..., Any]) 
         with pytest.raises(nacre.DeadlineExceeded):
             await ssh.run("hang", timeout=0.8)
         assert not ssh.closed
-
-
-async def test_the_next_address_is_tried_when_one_is_slow(
-    server: nacre.Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    real = dialing._connect
-
-    async def connect(address: Any, errors: list[OSError]) -> socket.socket | None:
-        asked.append(address[1][0])
-        if address[1][0] == "127.0.0.2":
-            await asyncio.Event().wait()
-        return await real(address, errors)
-
-    async def resolve(host: str, port: int, lookups: object) -> list[Any]:
-        return [(socket.AF_INET, (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
-
-    monkeypatch.setattr(dialing, "_connect", connect)
-    monkeypatch.setattr(dialing, "resolve", resolve)
-    monkeypatch.setattr(dialing, "ATTEMPT_DELAY", 0.01)
-    with await dial("anything", server.port) as sock:
-        assert sock.getpeername() == ("127.0.0.1", server.port)
-    assert asked == ["127.0.0.2", "127.0.0.1"]
-
-
-def test_families_alternate() -> None:
-    six, four = socket.AF_INET6, socket.AF_INET
-    order = dialing._interleaved([(six, 1), (six, 2), (six, 3), (four, 4)])
-    assert order == [(six, 1), (four, 4), (six, 2), (six, 3)]
