@@ -18,7 +18,7 @@ import pytest
 
 import nacre
 import nacre.blocking
-from nacre.blocking.background import Background, background
+from nacre.blocking.background import background
 from nacre.protocol.requests import Request
 
 PASSWORD = "open sesame"
@@ -202,20 +202,6 @@ def test_the_loop_can_not_wait_for_itself(server: nacre.blocking.Server) -> None
 
     with pytest.raises(RuntimeError, match="own loop"):
         background.call(inside)
-
-
-def test_a_stopped_loop_ends_its_thread_and_starts_again() -> None:
-    loop = Background()
-
-    async def name() -> str:
-        return threading.current_thread().name
-
-    assert loop.call(name) == "nacre.blocking"
-    threads = threading.active_count()
-    loop.stop()
-    assert threading.active_count() == threads - 1
-    assert loop.call(name) == "nacre.blocking"
-    loop.stop()
 
 
 @pytest.mark.parametrize("name", ["connect", "listen"])

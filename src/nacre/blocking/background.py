@@ -1,96 +1,24 @@
-"""The loop behind the blocking API: one for the process, in a daemon thread."""
+"""The loop behind the blocking API, one for the process, and what its classes are made of.
+
+The loop is a :class:`nacre.aio.background.Background`, in a daemon thread.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import contextlib
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from nacre.aio.busy_poll import BusyPoll
+from nacre.aio.background import Background
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Inner = TypeVar("Inner")
 Outer = TypeVar("Outer")
 Inner_co = TypeVar("Inner_co", covariant=True)
-
-_JOIN = 5.0
-"""Seconds the loop has to end with the process."""
-
-
-class Background:
-    """A loop that starts when it is first needed, and ends with the process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``work``, called and awaited in the loop, returns or raises.
-
-        A caller that is interrupted cancels the work.
-
-        :raises RuntimeError: the caller is in the loop itself, and would wait for itself.
-        """
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("the blocking API can't be used in its own loop's thread")
-
-        async def awaited() -> T:
-            return await work()
-
-        future = asyncio.run_coroutine_threadsafe(awaited(), self._running())
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def call_soon(self, work: Callable[[], object]) -> None:
-        """Let the loop call ``work``, and don't wait for it; a loop that has ended does not."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(work)
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                started = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._main, args=(started,), name="nacre.blocking", daemon=True
-                )
-                self._thread.start()
-                started.wait()
-                assert self._loop is not None
-            return self._loop
-
-    def _main(self, started: threading.Event) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            BusyPoll.forbid(self._loop)
-            self._loop.call_soon(started.set)
-            self._loop.run_forever()
-
-    def stop(self) -> None:
-        """End the loop: what still runs in it is cancelled. The next call starts another."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(_JOIN)
-
-    def forget(self) -> None:
-        """In a forked child there is no such thread: the next call starts one."""
-        self._lock = threading.Lock()
-        self._loop = self._thread = None
-
 
 background = Background()
 atexit.register(background.stop)
