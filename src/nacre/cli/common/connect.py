@@ -1,11 +1,14 @@
-"""From a configuration to a connection that is logged in."""
+"""From a configuration to a connection that is logged in: dial, then log in.
+
+Few modules load with this one: the others load while the socket connects.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from nacre.cli.common.dial import Way, dial
+from nacre.cli.common.dial import dial_host
 from nacre.cli.common.log import Log
 from nacre.cli.common.target import Target
 from nacre.config.client import ClientConfig
@@ -18,24 +21,16 @@ if TYPE_CHECKING:
 async def dial_and_log_in(
     target: Target, config: ClientConfig, log: Log, trace: Trace | None = None
 ) -> Connection:
-    """Connect and log in.
+    """Connect to a host and log in.
 
-    ConnectTimeout counts for the dialling, and again until the host key is at hand.
+    ConnectTimeout bounds each attempt to connect, then the time until the host key arrives.
 
+    :param trace: gets each event of the connection; None logs those that ``-v`` shows.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
-    way = Way(
-        target.host,
-        target.port,
-        config.address_family,
-        config.bind_address,
-        config.connection_attempts,
-        config.connect_timeout,
-        config.tcp_keep_alive,
-    )
     loading = asyncio.create_task(_load())
     try:
-        sock = await dial(way, log.debug)
+        sock = await dial_host(target, config, log.debug)
     finally:
         loading.cancel()
     from nacre.cli.common.login import log_in
@@ -44,7 +39,7 @@ async def dial_and_log_in(
 
 
 async def _load() -> None:
-    """Load what speaks with a server, in parts: the way to it is found meanwhile."""
+    """Load the modules of the protocol while the socket connects; yield between the parts."""
     import nacre.client.trust
 
     await asyncio.sleep(0)
