@@ -1,4 +1,4 @@
-"""Why it did not work, in the words that OpenSSH's users and scripts know."""
+"""Error messages in OpenSSH's words, which users and scripts search for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _VERIFICATION = "Host key verification failed."
 
 
 def explain(error: NacreError, where: str, whom: str) -> str:
-    """Return what to print for an error that ends the program.
+    """Return the message for an error that ends the program.
 
     :param where: the host as the user gave it.
     :param whom: ``user@host``, both safe to print.

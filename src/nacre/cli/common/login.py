@@ -1,4 +1,4 @@
-"""A login over a socket: what ``nacre.connect`` is told, from a configuration."""
+"""A login over a connected socket: the arguments of ``nacre.connect`` from a configuration."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ async def log_in(
 ) -> Connection:
     """Log in over a connected socket.
 
-    ConnectTimeout counts until the host key is at hand: from there on a human may be asked, who
-    takes their time.
+    ConnectTimeout bounds the time until the host key arrives. From then on the user may be asked,
+    which has no time limit.
 
+    :param trace: gets each event of the connection; None logs those that ``-v`` shows.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
     offered = config.algorithms()
@@ -81,7 +82,7 @@ async def log_in(
 
 
 def show_warnings(log: Log) -> logging.Handler:
-    """Tell the user what the library warns of, until the handler is removed."""
+    """Log the library's warnings, until the returned handler is removed from its logger."""
     warnings = _Warnings(log)
     logging.getLogger("nacre.client").addHandler(warnings)
     return warnings
@@ -97,7 +98,10 @@ class _Warnings(logging.Handler):
 
 
 class _Trust(KnownHostsFile):
-    """Tells when the host key has come."""
+    """The known hosts of a configuration.
+
+    :ivar on_key: called when the host key arrives, before it is checked.
+    """
 
     def __init__(self, target: Target, config: ClientConfig, log: Log) -> None:
         tokens = target.tokens()
@@ -152,7 +156,7 @@ def _methods(config: ClientConfig) -> list[str]:
 
 
 def agent_path(name: str, tokens: dict[str, str]) -> str | None:
-    """Return the agent's socket that IdentityAgent or ForwardAgent names, or None for none."""
+    """Return the path of the socket that IdentityAgent or ForwardAgent names, or None."""
     if name.lower() == "none":
         return None
     if name == "SSH_AUTH_SOCK":
@@ -173,9 +177,9 @@ def _limits(config: ClientConfig) -> Limits:
 
 
 def narrator(log: Log) -> Trace:
-    """Return a trace that tells the phases as ``ssh -v`` does."""
+    """Return a trace that logs the phases as ``ssh -v`` does."""
 
-    def tell(event: Event, time: float) -> None:
+    def narrate(event: Event, time: float) -> None:
         match event:
             case VersionReceived():
                 log.debug(f"Local version string {event.local}")
@@ -202,4 +206,4 @@ def narrator(log: Log) -> Trace:
             case Authenticated():
                 log.verbose(f'Authenticated using "{",".join(event.methods)}".')
 
-    return tell
+    return narrate

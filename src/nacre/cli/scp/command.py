@@ -42,13 +42,13 @@ def __getattr__(name: str) -> click.Command:
 
 
 def run(program: str, words: Sequence[str]) -> int:
-    """Do what a command line says; returns the exit status."""
+    """Run the program on its command line; return the exit status."""
     occupy_standard_descriptors()
     try:
         common = parse(words, _LETTERS)
         given = dict(common.others)
         if absent := given.keys() & {"S", "X"}:
-            raise ConfigurationError(f"-{min(absent)} is not supported by nacre")
+            raise ConfigurationError(f"-{min(absent)} is not supported by nacre: leave it out")
         if "B" in given:
             common.options.append("BatchMode=yes")
     except ConfigurationError as error:
@@ -84,7 +84,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
         try:
             return asyncio.run(_run(sources, target, settings, Log(config.log_level, file)))
         except KeyboardInterrupt:
-            # Whoever started us should see that it was the signal.
+            # The parent should see that the signal ended this process.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
             return FAILURE
@@ -99,9 +99,8 @@ async def _run(sources: Sequence[End], target: End, settings: ScpSettings, log: 
     try:
         return await copying.run(sources, target)
     except NacreError as error:
-        remote = next((end.target for end in (*sources, target) if end.target), None)
-        host = remote.name if remote is not None else ""
-        log.fatal(explain(error, host, remote.whom if remote is not None else ""))
+        remote = copying.reached
+        log.fatal(explain(error, remote.name, remote.whom) if remote else f"scp: {error}")
         return FAILURE
     finally:
         await copying.close()
@@ -116,6 +115,8 @@ def _end(word: str, common: Common) -> End:
         return End(None, parse_config(common.options), word, word)
     host, options, path = place
     if not host or host.startswith("-"):
-        raise ConfigurationError(f"{word!r} names no host")
+        raise ConfigurationError(
+            f"{word!r} names no host: give [user@]host:path, or ./path for a local file"
+        )
     config = parse_config([*common.options, *options])
     return End(Target.of(host, config), config, path, word)

@@ -12,6 +12,7 @@ from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors,
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     import click
@@ -27,7 +28,8 @@ def main() -> NoReturn:
 
 
 def __getattr__(name: str) -> click.Command:
-    # `nacre-ssh` runs without click, which takes longer to load than all the rest of this module.
+    # Only the group `nacre` needs the click command. `nacre-ssh` runs without click, which takes
+    # longer to load than everything else in this module.
     if name != "command":
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
@@ -36,7 +38,7 @@ def __getattr__(name: str) -> click.Command:
 
 
 def run(program: str, words: Sequence[str]) -> int:
-    """Do what a command line says; returns the exit status."""
+    """Run the program on its command line; return the exit status."""
     occupy_standard_descriptors()
     try:
         arguments = parse(words)
@@ -66,7 +68,7 @@ def run(program: str, words: Sequence[str]) -> int:
 
 
 def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
-    # The event loop and the crypto floor load only now: -V, -G and wrong options are quick.
+    # The event loop and the crypto package load only now, so that -V, -G and errors are quick.
     from nacre.cli.common.program import run_client
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
@@ -115,7 +117,7 @@ async def _session(
 
 
 def _place(text: str | None) -> tuple[str, int] | None:
-    """Return what ``-W`` names."""
+    """Return the host and port of ``-W``."""
     if text is None:
         return None
     from nacre.config.tunnels import place
@@ -157,7 +159,10 @@ def _answer_query(program: str, query: str) -> int:
         print("\n".join(_LISTS))
         return 0
     if query.lower() not in _LISTS:
-        print(f"{program}: -Q knows {', '.join(_LISTS)}", file=sys.stderr)
+        print(
+            f"{program}: -Q {safe(query)}: unknown list; give one of {', '.join(_LISTS)}",
+            file=sys.stderr,
+        )
         return FAILURE
     print("\n".join(known(_LISTS[query.lower()])))
     return 0
