@@ -1,4 +1,4 @@
-"""The words of sshd_config(5) that ``nacre serve -o`` takes."""
+"""The keywords of sshd_config(5) that ``nacre serve -o`` takes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORWARDING = {
 }
 _GATEWAY = {"no": "no", "yes": "yes", "clientspecified": "clientspecified"}
 _COMPRESSIONS = {
-    # As OpenSSH has it since 7.4: no compression before authentication, whatever the word.
+    # As in OpenSSH since 7.4: no compression before authentication, with either value.
     "yes": "none,zlib@openssh.com",
     "delayed": "none,zlib@openssh.com",
     "no": "none",
@@ -59,7 +59,10 @@ def _max_startups(keyword: str, value: str) -> str:
 
 
 def _places(default_host: str | None) -> Callable[[str, str], tuple[HostPort, ...] | None]:
-    """Take ``any`` (None), ``none``, or hosts with ports, either of them perhaps ``*``."""
+    """Return a parser of ``any`` (None), ``none`` (empty), or hosts with ports, which may be ``*``.
+
+    :param default_host: the host of a port alone, or None if a host is required.
+    """
 
     def take(keyword: str, value: str) -> tuple[HostPort, ...] | None:
         from nacre.keys.key_options import host_port
@@ -82,21 +85,24 @@ def _banner(keyword: str, value: str) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """What the words say; each default is OpenSSH's, but for the algorithms, which are nacre's.
+    """A server's configuration. A field has the name of its keyword.
 
-    :ivar host_key_algorithms: a list with ``+``, ``-`` or ``^`` in front or nothing, or None; the
-        other algorithms likewise.
+    The defaults are OpenSSH's, except those of algorithms, which are nacre's.
+
+    :ivar host_key_algorithms: names with commas between them, perhaps with ``+``, ``-`` or ``^`` in
+        front; None for the default ones. The other lists of algorithms have the same form.
     :ivar compression: a list of algorithms, or None.
     :ivar max_startups: ``start:rate:full``, or one number.
-    :ivar login_grace_time: seconds; 0 is no limit.
-    :ivar accept_env: patterns of environment variables' names.
-    :ivar banner: the file whose text is shown before login, or None.
-    :ivar client_alive_interval: seconds of silence before a keepalive; 0 is never.
-    :ivar allow_tcp_forwarding: of ``local`` and ``remote``, what is allowed.
-    :ivar gateway_ports: who can reach ports that the server listens on for clients: ``no`` is this
-        host alone, ``yes`` everybody, ``clientspecified`` whom the client says.
-    :ivar permit_open: where clients may connect to; None is anywhere, and a port of None any port.
-    :ivar permit_listen: where clients may have the server listen, likewise.
+    :ivar login_grace_time: seconds; 0 for no limit.
+    :ivar accept_env: patterns for names of environment variables.
+    :ivar banner: the file of the text to show before login, or None.
+    :ivar client_alive_interval: seconds of silence before a keepalive; 0 for none.
+    :ivar allow_tcp_forwarding: the allowed directions, of ``local`` and ``remote``.
+    :ivar gateway_ports: the addresses of ports that the server listens on for clients: ``no`` for
+        the loopback address, ``yes`` for all, ``clientspecified`` for the one the client requests.
+    :ivar permit_open: the destinations of clients' connections; None for all, and a port of None
+        for all ports.
+    :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
     """
 
     host_key_algorithms: str | None = None
@@ -124,7 +130,10 @@ class ServerConfig:
     permit_listen: tuple[HostPort, ...] | None = None
 
     def algorithms(self, profile: Profile = "default") -> Algorithms:
-        """Return what to offer."""
+        """Return the algorithms to offer.
+
+        :param profile: the default ones, which lists with ``+``, ``-`` or ``^`` change.
+        """
         return algorithms(
             profile=profile,
             kex=self.kex_algorithms,
@@ -137,11 +146,13 @@ class ServerConfig:
 
     @property
     def keepalive(self) -> float | None:
-        """Seconds of silence before a client is asked for a sign of life; None is never.
+        """Seconds of silence before a keepalive; None for none.
 
-        With a ``ClientAliveCountMax`` of 0 nobody is ever disconnected, so nobody is asked.
+        A ``ClientAliveCountMax`` of 0 never disconnects a client, so it needs no keepalives.
         """
-        return self.client_alive_interval or None if self.client_alive_count_max else None
+        if not self.client_alive_count_max or not self.client_alive_interval:
+            return None
+        return self.client_alive_interval
 
     def limits(self) -> Limits:
         """Return the bounds of a connection."""
@@ -155,7 +166,7 @@ class ServerConfig:
         return limits
 
 
-_WORDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+_SUPPORTED: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "HostKeyAlgorithms": ("host_key_algorithms", _algorithms("host key")),
     "KexAlgorithms": ("kex_algorithms", _algorithms("kex")),
     "Ciphers": ("ciphers", _algorithms("cipher")),
@@ -180,28 +191,28 @@ _WORDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PermitOpen": ("permit_open", _places(None)),
     "PermitListen": ("permit_listen", _places("*")),
 }
-"""Which field of :class:`ServerConfig` each word fills, and how its value is taken."""
+"""For each keyword, its field of :class:`ServerConfig` and the parser of its value."""
 
-KEYWORDS = tuple(_WORDS)
+KEYWORDS = tuple(_SUPPORTED)
 _BY_LOWER = {keyword.lower(): keyword for keyword in KEYWORDS}
 
 
 def parse(options: Iterable[str]) -> ServerConfig:
-    """Return what ``options``, each ``Keyword=Value``, say.
+    """Return the configuration of ``Keyword=Value`` texts.
 
-    Of a word that comes twice the first counts, as in sshd_config; ``AcceptEnv`` adds up.
+    The first value of a keyword counts, as in sshd_config; those of ``AcceptEnv`` add up.
 
-    :raises ConfigurationError: for a word that does not exist, or a value it does not take.
+    :raises ConfigurationError: a keyword is unknown, or a value is bad.
     """
-    said: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for option in options:
         typed, value = values.split(option)
         keyword = _BY_LOWER.get(typed.lower())
         if keyword is None:
             raise values.unknown(typed, KEYWORDS)
-        name, take = _WORDS[keyword]
-        taken = take(keyword, value)
+        name, parse_value = _SUPPORTED[keyword]
+        taken = parse_value(keyword, value)
         if name == "accept_env":
-            taken = (*said.pop(name, ()), *taken)
-        said.setdefault(name, taken)
-    return ServerConfig(**said)
+            taken = (*found.pop(name, ()), *taken)
+        found.setdefault(name, taken)
+    return ServerConfig(**found)

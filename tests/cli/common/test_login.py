@@ -22,7 +22,7 @@ def test_target():
         "2222",
         "alice",
     )
-    with pytest.raises(ConfigurationError, match="%x is unknown"):
+    with pytest.raises(ConfigurationError, match="%x is not possible here"):
         Target.of("web", parse(["HostName=%x"]))
 
 
