@@ -96,7 +96,7 @@ class ClientConfig:
 
     @property
     def forwards(self) -> bool:
-        """Whether a port or the agent is to be forwarded."""
+        """Whether to forward a port or the agent."""
         ports = self.local_forwards or self.remote_forwards or self.dynamic_forwards
         return bool(ports) or self.forward_agent is not None
 

@@ -14,7 +14,7 @@ def test_target():
     config = parse(["HostName=%h.example.org", "User=alice", "Port=2222"])
     target = Target.of("web", config)
     assert (target.name, target.host, target.port) == ("web", "web.example.org", 2222)
-    assert target.whom == "alice@web"
+    assert target.destination == "alice@web"
     tokens = target.tokens()
     assert (tokens["h"], tokens["n"], tokens["p"], tokens["r"]) == (
         "web.example.org",

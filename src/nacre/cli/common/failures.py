@@ -28,17 +28,17 @@ _CHANGED = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @"
 _VERIFICATION = "Host key verification failed."
 
 
-def explain(error: NacreError, where: str, whom: str) -> str:
+def explain(error: NacreError, where: str, destination: str) -> str:
     """Return the message for an error that ends the program.
 
     :param where: the host as the user gave it.
-    :param whom: ``user@host``, both safe to print.
+    :param destination: ``user@host``, safe to print.
     """
     host = safe(where)
     match error:
         case AuthenticationFailed():
             methods = safe(",".join(error.can_continue))
-            denied = f"{whom}: Permission denied ({methods})."
+            denied = f"{destination}: Permission denied ({methods})."
             cause = error.__cause__
             return f"{_disconnect(cause, host)}\n{denied}" if _is_disconnect(cause) else denied
         case HostKeyChanged():
@@ -78,7 +78,7 @@ def reason(error: OSError) -> str:
     if isinstance(error, SFTPError):
         from nacre.sftp.protocol.status import FX
 
-        # A bare SSH_FX_FAILURE has no errno of its own; the server's text has more to say.
+        # A bare SSH_FX_FAILURE has no errno of its own, and the server's text is more precise.
         if error.code == FX.FAILURE and error.errno == errno.EIO:
             return safe(error.strerror or "Failure")
     return os.strerror(error.errno) if error.errno else safe(str(error))

@@ -33,7 +33,7 @@ def run_client(work: Coroutine[Any, Any, int], target: Target, log: Log) -> int:
     try:
         return asyncio.run(_until_killed(work))
     except NacreError as error:
-        log.fatal(explain(error, target.name, target.whom))
+        log.fatal(explain(error, target.name, target.destination))
     except _Killed as killed:
         log.fatal(f"Killed by signal {killed}.")
     except KeyboardInterrupt:
@@ -65,7 +65,7 @@ async def _until_killed(work: Coroutine[Any, Any, int]) -> int:
         raise
 
 
-async def say_goodbye(connection: Connection) -> None:
+async def close_or_abort(connection: Connection) -> None:
     """Close a connection; abort it if the server does not answer in time."""
     try:
         async with asyncio.timeout(_PATIENCE):

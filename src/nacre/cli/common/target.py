@@ -35,7 +35,7 @@ class Target:
         return cls(name, host, config.port, config.user or getpass.getuser())
 
     @property
-    def whom(self) -> str:
+    def destination(self) -> str:
         """``user@host``, safe to print."""
         return f"{safe(self.user)}@{safe(self.name)}"
 

@@ -91,7 +91,7 @@ def command(
     if fingerprint + show + change + rename > 1:
         raise click.UsageError("-l, -y, -p and -c exclude each other: give one of them")
 
-    def say(text: str) -> None:
+    def inform(text: str) -> None:
         if not quiet:
             click.echo(text)
 
@@ -105,11 +105,11 @@ def command(
 
                 click.echo(line(_load(path, old, "Enter passphrase: ")[0]))
             elif change:
-                _change_passphrase(path, old, new, rounds, say)
+                _change_passphrase(path, old, new, rounds, inform)
             else:
-                _change_comment(path, old, comment, rounds, say)
+                _change_comment(path, old, comment, rounds, inform)
         else:
-            _generate(type_, bits, file, new, comment, rounds, say)
+            _generate(type_, bits, file, new, comment, rounds, inform)
     except OSError as error:
         _fail(f"{file or error.filename}: {error.strerror}", FAILURE)
     except NacreError as error:
@@ -179,31 +179,31 @@ def _generate(
     new: str | None,
     comment: str | None,
     rounds: int,
-    say: Callable[[str], None],
+    inform: Callable[[str], None],
 ) -> None:
     from nacre.cli.keygen.keyfiles import public_path, save, save_public
     from nacre.keys import generate
 
     name, size = _wire_type(type_, bits)
-    say(f"Generating public/private {type_} key pair.")
+    inform(f"Generating public/private {type_} key pair.")
     if type_ == "rsa1":
-        say(
+        inform(
             "An RSA1 key works with SSH-1 only, which is weak: use it only for hosts without SSH-2."
         )
     path = _asked_path(file, type_, "in which to save the key")
-    _make_directory(path.parent, say)
+    _make_directory(path.parent, inform)
     _confirm_overwrite(path)
     passphrase = _asked_passphrase("passphrase", again=True) if new is None else new
     about = f"{getpass.getuser()}@{socket.gethostname()}" if comment is None else comment
     key = generate(name, bits=size, comment=about)
     try:
         save(path, key, passphrase, rounds)
-        say(f"Your identification has been saved in {path}")
+        inform(f"Your identification has been saved in {path}")
         save_public(path, key)
     except OSError as error:
         _fail(f'Saving key "{path}" failed: {error.strerror}')
-    say(f"Your public key has been saved in {public_path(path)}")
-    say(f"The key fingerprint is:\n{key.public.fingerprint()} {safe(key.comment)}")
+    inform(f"Your public key has been saved in {public_path(path)}")
+    inform(f"The key fingerprint is:\n{key.public.fingerprint()} {safe(key.comment)}")
 
 
 def _wire_type(type_: str, bits: int | None) -> tuple[str, int | None]:
@@ -218,11 +218,11 @@ def _wire_type(type_: str, bits: int | None) -> tuple[str, int | None]:
     return {"rsa": "ssh-rsa"}.get(type_, type_), bits
 
 
-def _make_directory(path: Path, say: Callable[[str], None]) -> None:
+def _make_directory(path: Path, inform: Callable[[str], None]) -> None:
     """Make ``~/.ssh`` if ``path`` is that; other directories must exist."""
     if path == Path(os.path.expanduser("~"), ".ssh") and not path.exists():
         path.mkdir(mode=0o700)
-        say(f"Created directory '{path}'.")
+        inform(f"Created directory '{path}'.")
 
 
 def _confirm_overwrite(path: Path) -> None:
@@ -267,26 +267,26 @@ def _load(path: Path, passphrase: str | None, question: str) -> tuple[PrivateKey
 
 
 def _change_passphrase(
-    path: Path, old: str | None, new: str | None, rounds: int, say: Callable[[str], None]
+    path: Path, old: str | None, new: str | None, rounds: int, inform: Callable[[str], None]
 ) -> None:
     from nacre.cli.keygen.keyfiles import save
 
     key, _ = _load(path, old, "Enter old passphrase: ")
-    say(f"Key has comment '{safe(key.comment)}'")
+    inform(f"Key has comment '{safe(key.comment)}'")
     if new is None:
         new = _asked_passphrase("new passphrase", again=False)
     save(path, key, new, rounds)
-    say("Your identification has been saved with the new passphrase.")
+    inform("Your identification has been saved with the new passphrase.")
 
 
 def _change_comment(
-    path: Path, old: str | None, comment: str | None, rounds: int, say: Callable[[str], None]
+    path: Path, old: str | None, comment: str | None, rounds: int, inform: Callable[[str], None]
 ) -> None:
     from nacre.cli.keygen.keyfiles import save, save_public
 
     key, passphrase = _load(path, old, "Enter passphrase: ")
-    say(f"Old comment: {safe(key.comment)}" if key.comment else "No existing comment")
+    inform(f"Old comment: {safe(key.comment)}" if key.comment else "No existing comment")
     key.comment = _ask_line("New comment: ") if comment is None else comment
     save(path, key, passphrase, rounds)
     save_public(path, key)
-    say(f"Comment '{safe(key.comment)}' applied" if key.comment else "Comment was removed")
+    inform(f"Comment '{safe(key.comment)}' applied" if key.comment else "Comment was removed")

@@ -100,7 +100,7 @@ async def _run(sources: Sequence[End], target: End, settings: ScpSettings, log: 
         return await copying.run(sources, target)
     except NacreError as error:
         remote = copying.reached
-        log.fatal(explain(error, remote.name, remote.whom) if remote else f"scp: {error}")
+        log.fatal(explain(error, remote.name, remote.destination) if remote else f"scp: {error}")
         return FAILURE
     finally:
         await copying.close()

@@ -12,7 +12,7 @@ from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
-from nacre.cli.common.program import say_goodbye
+from nacre.cli.common.program import close_or_abort
 from nacre.cli.common.target import Target
 from nacre.cli.scp.legacy import How, Receiver, Sender
 from nacre.client.connection import Connection
@@ -110,7 +110,7 @@ class Copying:
             client.close()
             await client.wait_closed()
         for connection in self._connections.values():
-            await say_goodbye(connection)
+            await close_or_abort(connection)
         if self._disk is not None:
             self._disk.close()
 

@@ -33,7 +33,7 @@ async def rm(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     for word in words:
         for path in await shell.matching(word):
             shown = shell.show(path)
-            shell.say(f"Removing {shown}")
+            shell.inform(f"Removing {shown}")
             try:
                 await shell.sftp.remove(path)
             except OSError as error:
@@ -119,7 +119,7 @@ async def _set(
     for pattern in patterns:
         for path in await shell.matching(pattern):
             sent = shell.sftp.path(path)
-            shell.say(f"Changing {what} on {safe(sent)}")
+            shell.inform(f"Changing {what} on {safe(sent)}")
             try:
                 await _change(shell, sent, change, own="h" in flags)
             except OSError as error:

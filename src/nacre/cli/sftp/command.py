@@ -153,7 +153,7 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
             sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))
             return _work(loop, sftp, target, path, common, plan, lines)
         except NacreError as error:
-            log.fatal(explain(error, target.name, target.whom))
+            log.fatal(explain(error, target.name, target.destination))
             return FAILURE
         finally:
             loop.call(remote.close)

@@ -62,7 +62,7 @@ def _protected(character: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """Return a name as it is to be typed: special characters get a ``\\`` in front."""
+    """Return a name in the form to type: special characters get a ``\\`` in front."""
     special = frozenset(" \t'\"\\*?[#")
     return "".join(["\\" + c if c in special else c for c in name])
 

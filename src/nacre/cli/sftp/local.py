@@ -44,7 +44,7 @@ async def lumask(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     """Set the mask for the permissions of new local files."""
     mask = octal(words[0], 0o777, "lumask")
     os.umask(mask)
-    shell.say(f"Local umask: {mask:03o}")
+    shell.inform(f"Local umask: {mask:03o}")
 
 
 async def progress(shell: SFTPShell, flags: Flags, words: list[str]) -> None:

@@ -17,7 +17,7 @@ from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
-from nacre.cli.common.program import say_goodbye
+from nacre.cli.common.program import close_or_abort
 from nacre.cli.common.target import Target
 from nacre.cli.sftp.dispatch import run_line
 from nacre.cli.sftp.lines import BadLine
@@ -94,7 +94,7 @@ class RemoteHost:
             with contextlib.suppress(NacreError):
                 await self._sftp.wait_closed()
         if self._connection is not None:
-            await say_goodbye(self._connection)
+            await close_or_abort(self._connection)
 
 
 class SFTPProgram:
@@ -121,7 +121,7 @@ class SFTPProgram:
             were downloaded: the run is over.
         """
         if self._loop.call(lambda: self._sftp.isdir(path)):
-            self._shell.say(f"Changing to: {safe(path)}")
+            self._shell.inform(f"Changing to: {safe(path)}")
             self._loop.call(lambda: self._sftp.chdir(path))
             return None
         return self._download(path, local)

@@ -67,7 +67,7 @@ class SFTPShell:
         sys.stdout.flush()
         print(text, file=sys.stderr, flush=True)
 
-    def say(self, text: str) -> None:
+    def inform(self, text: str) -> None:
         """Print what a command does, unless the program is quiet."""
         if not self.settings.quiet:
             print(text, flush=True)

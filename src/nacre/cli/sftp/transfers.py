@@ -92,11 +92,11 @@ def _announcer(
 
     :param file: the message for a file, with places for source and target.
     :param directory: the message for a directory, with a place for the source.
-    :param show: returns a source as it is to be printed.
+    :param show: returns a source's path in the form to print.
     """
 
     def announce(source: str, target: str, is_directory: bool) -> None:
-        shell.say((directory if is_directory else file).format(show(source), safe(target)))
+        shell.inform((directory if is_directory else file).format(show(source), safe(target)))
 
     return announce
 

@@ -87,7 +87,7 @@ async def _session(
     target: Target, config: ClientConfig, planned: Plan, join: tuple[str, int] | None, log: Log
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
-    from nacre.cli.common.program import say_goodbye
+    from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.session import TerminalSession
 
     connection = await dial_and_log_in(target, config, log)
@@ -110,7 +110,7 @@ async def _session(
         if config.forwards and not session.quit:
             await connection.wait_idle()
     finally:
-        await say_goodbye(connection)
+        await close_or_abort(connection)
     if planned.terminal:
         log.info(f"Connection to {target.name} closed.")
     return status

@@ -7,14 +7,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from nacre.cli.common.arguments import parse
 from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
-from nacre.cli.common.program import run_client, say_goodbye
+from nacre.cli.common.program import close_or_abort, run_client
 from nacre.cli.common.start import FAILURE, occupy_standard_descriptors
 from nacre.cli.common.target import Target
 from nacre.cli.ssh.session import Plan, plan
@@ -23,6 +22,7 @@ from nacre.cli.trace.tracing import Record, Tracer
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
+from nacre.value import replace
 
 _HELP = """\
 Connect to a host and print each message of the five phases. Takes the options of `nacre ssh`, and
@@ -76,7 +76,7 @@ async def _trace(
                 0 if config.session_type == "none" else await _session(connection, planned, tracer)
             )
         finally:
-            await say_goodbye(connection)
+            await close_or_abort(connection)
     except NacreError as error:
         tracer.result(None, str(error))
         raise
@@ -208,7 +208,9 @@ class Painter:
 
     def ended(self, record: Record) -> list[str]:
         """Return the lines of an ``ended`` record."""
-        return [self._head(record, f"the connection ended: {record['error'] or 'closed by us'}")]
+        return [
+            self._head(record, f"the connection ended: {record['error'] or 'closed by this side'}")
+        ]
 
     def result(self, record: Record) -> list[str]:
         """Return the lines of a ``result`` record."""
