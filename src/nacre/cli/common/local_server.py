@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from nacre.errors import ConnectFailed, ConnectionLost
 from nacre.limits import KIB
@@ -76,12 +77,16 @@ async def start_server(command: str) -> SFTPClient:
 
     :param command: its command line, split as by a shell.
     :raises ConnectFailed: it does not start.
+    :raises NacreError: it does not serve SFTP.
     """
     from shlex import split
 
     try:
+        words = [os.fsencode(word) for word in split(command)]
+        if not words:
+            raise ValueError("the command line is empty")
         process = await asyncio.create_subprocess_exec(
-            *[os.fsencode(word) for word in split(command)],
+            *words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -90,4 +95,10 @@ async def start_server(command: str) -> SFTPClient:
     session = SFTPSession()
     pipes = _Pipes(process)
     pipes.feed(session)
-    return await open_sftp_over(pipes, session)
+    try:
+        return await open_sftp_over(pipes, session)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await pipes.wait_closed()
+        raise
