@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -65,6 +64,8 @@ def run(program: str, words: Sequence[str]) -> int:
 
 
 def _copy(common: Common, given: dict[str, str]) -> int:
+    import asyncio
+
     from nacre.cli.common.log import Log, open_log
     from nacre.cli.scp.program import ScpSettings
 
