@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ from nacre.errors import RequestFailed
 from parties import PASSWORD, client_for
 
 TARGET = Target("name", "host", 22, "alice")
+
+
+@pytest.fixture(autouse=True)
+def _no_handler_stays() -> Iterator[None]:
+    """The programs show the library's warnings until they end, and so would the test run."""
+    logger = logging.getLogger("nacre.client")
+    before = [*logger.handlers]
+    yield
+    logger.handlers = before
 
 
 @pytest.fixture

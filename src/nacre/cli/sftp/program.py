@@ -63,7 +63,7 @@ class RemoteHost:
         :param read_size: bytes that one READ asks for, or None for the client's choice.
         :param requests: READs of that size that may be unanswered at once, or None.
         :param rate: bytes per second, or None.
-        :raises NacreError: one of them is not possible.
+        :raises NacreError: the login fails, or the server does not start SFTP.
         """
         self._connection = await dial_and_log_in(target, config, log)
         server = subsystem.encode() if "/" in subsystem else None
@@ -98,7 +98,7 @@ class RemoteHost:
 
 
 class SFTPProgram:
-    """One run.
+    """Runs commands on a session: from a file, from the prompt, or from the command line's path.
 
     :param batch: whether the first command that fails ends it, with status 1.
     """
@@ -110,7 +110,6 @@ class SFTPProgram:
         self._sftp = sftp
         self._batch = batch
         self._meter = Meter(enabled=not settings.quiet)
-        self._settings = settings
         home = loop.call(lambda: _start_directory(sftp))
         self._shell = SFTPShell(sftp, home, settings, self._meter)
 
