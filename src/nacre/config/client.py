@@ -6,11 +6,11 @@ As in OpenSSH, the first value of a keyword counts. The values of ``IdentityFile
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from nacre.config import values
-from nacre.config.values import LogLevel, RekeyLimit
+from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Algorithms, algorithms
 from nacre.value import value
@@ -114,23 +114,11 @@ class ClientConfig:
         )
 
 
-_Parse = Callable[[str, str], Any]
+_MOST = (1 << 31) - 1
 
 
-def _one_of(meanings: Mapping[str, object]) -> _Parse:
-    return lambda keyword, value: values.word(keyword, value, meanings)
-
-
-def _words_of(*allowed: str) -> _Parse:
-    return _one_of({name: name for name in allowed})
-
-
-def _number(low: int, high: int = (1 << 31) - 1) -> _Parse:
-    return lambda keyword, value: values.integer(keyword, value, low, high)
-
-
-def _list_of(kind: str) -> _Parse:
-    return lambda keyword, value: values.algorithms(keyword, value, kind)
+def _words_of(*allowed: str) -> Parser:
+    return one_of({name: name for name in allowed})
 
 
 def _files(keyword: str, value: str) -> tuple[str, ...]:
@@ -206,16 +194,16 @@ _STRICT = {
     "ask": "ask",
 }
 
-_SUPPORTED: dict[str, tuple[str, _Parse]] = {
+_SUPPORTED: dict[str, tuple[str, Parser]] = {
     "AddressFamily": ("address_family", _words_of("any", "inet", "inet6")),
     "BatchMode": ("batch_mode", values.boolean),
     "BindAddress": ("bind_address", values.one_word),
     "ChallengeResponseAuthentication": ("kbd_interactive", values.boolean),
     "Cipher": ("cipher", _ssh1_cipher),
-    "Ciphers": ("ciphers", _list_of("cipher")),
+    "Ciphers": ("ciphers", algorithms_of("cipher")),
     "ClearAllForwardings": ("clear_all_forwardings", values.boolean),
     "Compression": ("compression", values.boolean),
-    "ConnectionAttempts": ("connection_attempts", _number(1)),
+    "ConnectionAttempts": ("connection_attempts", number(1, _MOST)),
     "ConnectTimeout": ("connect_timeout", _timeout),
     "DynamicForward": ("dynamic_forwards", _dynamic_forward),
     "EscapeChar": ("escape_char", _escape),
@@ -224,7 +212,7 @@ _SUPPORTED: dict[str, tuple[str, _Parse]] = {
     "GatewayPorts": ("gateway_ports", values.boolean),
     "GlobalKnownHostsFile": ("global_known_hosts_files", _files),
     "HashKnownHosts": ("hash_known_hosts", values.boolean),
-    "HostKeyAlgorithms": ("host_key_algorithms", _list_of("host key")),
+    "HostKeyAlgorithms": ("host_key_algorithms", algorithms_of("host key")),
     "HostKeyAlias": ("host_key_alias", values.one_word),
     "HostName": ("host_name", values.one_word),
     "IdentitiesOnly": ("identities_only", values.boolean),
@@ -232,29 +220,29 @@ _SUPPORTED: dict[str, tuple[str, _Parse]] = {
     "IdentityFile": ("identity_files", _gather),
     "KbdInteractiveAuthentication": ("kbd_interactive", values.boolean),
     "KbdInteractiveDevices": ("kbd_interactive_devices", values.one_word),
-    "KexAlgorithms": ("kex_algorithms", _list_of("kex")),
+    "KexAlgorithms": ("kex_algorithms", algorithms_of("kex")),
     "LocalForward": ("local_forwards", _local_forward),
-    "LogLevel": ("log_level", _one_of(values.LOG_LEVELS)),
-    "MACs": ("macs", _list_of("MAC")),
-    "NumberOfPasswordPrompts": ("password_prompts", _number(1)),
+    "LogLevel": ("log_level", one_of(values.LOG_LEVELS)),
+    "MACs": ("macs", algorithms_of("MAC")),
+    "NumberOfPasswordPrompts": ("password_prompts", number(1, _MOST)),
     "PasswordAuthentication": ("password_authentication", values.boolean),
     "Port": ("port", values.port),
     "PreferredAuthentications": ("preferred_authentications", values.names),
     "Protocol": ("protocol", values.protocols),
-    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", _list_of("signature")),
-    "PubkeyAcceptedKeyTypes": ("pubkey_accepted_algorithms", _list_of("signature")),
+    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),
+    "PubkeyAcceptedKeyTypes": ("pubkey_accepted_algorithms", algorithms_of("signature")),
     "PubkeyAuthentication": ("pubkey_authentication", values.boolean),
     "RekeyLimit": ("rekey_limit", values.rekey_limit),
     "RemoteCommand": ("remote_command", _command),
     "RemoteForward": ("remote_forwards", _remote_forward),
-    "RequestTTY": ("request_tty", _one_of(_TTY)),
+    "RequestTTY": ("request_tty", one_of(_TTY)),
     "SendEnv": ("send_env", values.some_words),
-    "ServerAliveCountMax": ("server_alive_count_max", _number(1)),
+    "ServerAliveCountMax": ("server_alive_count_max", number(1, _MOST)),
     "ServerAliveInterval": ("server_alive_interval", values.seconds),
     "SessionType": ("session_type", _words_of("default", "none", "subsystem")),
     "SetEnv": ("set_env", values.assignments),
     "StdinNull": ("stdin_null", values.boolean),
-    "StrictHostKeyChecking": ("strict_host_key_checking", _one_of(_STRICT)),
+    "StrictHostKeyChecking": ("strict_host_key_checking", one_of(_STRICT)),
     "TCPKeepAlive": ("tcp_keep_alive", values.boolean),
     "User": ("user", values.one_word),
     "UserKnownHostsFile": ("user_known_hosts_files", _files),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nacre.config import values
-from nacre.config.values import LogLevel, RekeyLimit
+from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
 from nacre.errors import KeyFormatError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms
@@ -34,18 +34,6 @@ _COMPRESSIONS = {
     "delayed": "none,zlib@openssh.com",
     "no": "none",
 }
-
-
-def _algorithms(kind: str) -> Callable[[str, str], str]:
-    return lambda keyword, value: values.algorithms(keyword, value, kind)
-
-
-def _one_of(meanings: Mapping[str, Any]) -> Callable[[str, str], Any]:
-    return lambda keyword, value: values.word(keyword, value, meanings)
-
-
-def _number(low: int) -> Callable[[str, str], int]:
-    return lambda keyword, value: values.integer(keyword, value, low, _MOST)
 
 
 def _max_startups(keyword: str, value: str) -> str:
@@ -160,35 +148,31 @@ class ServerConfig:
         limits = replace(
             DEFAULT_LIMITS, auth_attempts=self.max_auth_tries, sessions=self.max_sessions
         )
-        if self.rekey_limit.size is not None:
-            limits = replace(limits, rekey_bytes=self.rekey_limit.size)
-        if self.rekey_limit.seconds is not None:
-            limits = replace(limits, rekey_seconds=float(self.rekey_limit.seconds))
-        return limits
+        return self.rekey_limit.apply(limits)
 
 
-_SUPPORTED: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "HostKeyAlgorithms": ("host_key_algorithms", _algorithms("host key")),
-    "KexAlgorithms": ("kex_algorithms", _algorithms("kex")),
-    "Ciphers": ("ciphers", _algorithms("cipher")),
-    "MACs": ("macs", _algorithms("MAC")),
+_SUPPORTED: dict[str, tuple[str, Parser]] = {
+    "HostKeyAlgorithms": ("host_key_algorithms", algorithms_of("host key")),
+    "KexAlgorithms": ("kex_algorithms", algorithms_of("kex")),
+    "Ciphers": ("ciphers", algorithms_of("cipher")),
+    "MACs": ("macs", algorithms_of("MAC")),
     "Protocol": ("protocol", values.protocols),
-    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", _algorithms("signature")),
-    "Compression": ("compression", _one_of(_COMPRESSIONS)),
+    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),
+    "Compression": ("compression", one_of(_COMPRESSIONS)),
     "RekeyLimit": ("rekey_limit", values.rekey_limit),
-    "MaxAuthTries": ("max_auth_tries", _number(1)),
-    "MaxSessions": ("max_sessions", _number(0)),
+    "MaxAuthTries": ("max_auth_tries", number(1, _MOST)),
+    "MaxSessions": ("max_sessions", number(0, _MOST)),
     "MaxStartups": ("max_startups", _max_startups),
     "LoginGraceTime": ("login_grace_time", values.seconds),
     "AcceptEnv": ("accept_env", values.some_words),
     "Banner": ("banner", _banner),
     "ClientAliveInterval": ("client_alive_interval", values.seconds),
-    "ClientAliveCountMax": ("client_alive_count_max", _number(0)),
-    "LogLevel": ("log_level", _one_of(values.LOG_LEVELS)),
-    "AllowTcpForwarding": ("allow_tcp_forwarding", _one_of(_FORWARDING)),
+    "ClientAliveCountMax": ("client_alive_count_max", number(0, _MOST)),
+    "LogLevel": ("log_level", one_of(values.LOG_LEVELS)),
+    "AllowTcpForwarding": ("allow_tcp_forwarding", one_of(_FORWARDING)),
     "AllowAgentForwarding": ("allow_agent_forwarding", values.boolean),
     "DisableForwarding": ("disable_forwarding", values.boolean),
-    "GatewayPorts": ("gateway_ports", _one_of(_GATEWAY)),
+    "GatewayPorts": ("gateway_ports", one_of(_GATEWAY)),
     "PermitOpen": ("permit_open", _places(None)),
     "PermitListen": ("permit_listen", _places("*")),
 }

@@ -8,13 +8,16 @@ the section TIME FORMATS of sshd_config(5).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from nacre.errors import ConfigurationError
-from nacre.value import value
+from nacre.value import replace, value
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.limits import Limits
 
 T = TypeVar("T")
 
@@ -190,6 +193,27 @@ def assignments(keyword: str, value: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, content) for name, _, content in pairs)
 
 
+# --- parsers with parameters, for tables of keywords ---
+
+Parser: TypeAlias = Callable[[str, str], Any]
+"""Gets the keyword and its text; returns the value."""
+
+
+def one_of(meanings: Mapping[str, object]) -> Parser:
+    """Return a parser of one of a few words; see :func:`word`."""
+    return lambda keyword, value: word(keyword, value, meanings)
+
+
+def number(low: int, high: int) -> Parser:
+    """Return a parser of a number; see :func:`integer`."""
+    return lambda keyword, value: integer(keyword, value, low, high)
+
+
+def algorithms_of(kind: str) -> Parser:
+    """Return a parser of a list of algorithms; see :func:`algorithms`."""
+    return lambda keyword, value: algorithms(keyword, value, kind)
+
+
 @value
 class RekeyLimit:
     """When this side starts a key re-exchange; None is the default.
@@ -200,6 +224,14 @@ class RekeyLimit:
 
     size: int | None = None
     seconds: int | None = None
+
+    def apply(self, limits: Limits) -> Limits:
+        """Return ``limits`` with these bounds in place of their own."""
+        if self.size is not None:
+            limits = replace(limits, rekey_bytes=self.size)
+        if self.seconds is not None:
+            limits = replace(limits, rekey_seconds=float(self.seconds))
+        return limits
 
 
 def rekey_limit(keyword: str, value: str) -> RekeyLimit:

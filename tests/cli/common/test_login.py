@@ -1,7 +1,7 @@
 import os
 
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import _identities, _limits, _methods, _Trust, agent_path
+from nacre.cli.common.login import _identities, _methods, _Trust, agent_path
 from nacre.cli.common.target import Target
 from nacre.config.client import ClientConfig, parse
 from nacre.config.values import LogLevel
@@ -27,14 +27,6 @@ def test_agent(monkeypatch):
     assert agent_path("none", tokens) is None
     monkeypatch.delenv("OTHER")
     assert agent_path("$OTHER", tokens) is None
-
-
-def test_limits():
-    default = _limits(ClientConfig())
-    assert _limits(parse(["RekeyLimit=1M"])).rekey_bytes == 1 << 20
-    assert _limits(parse(["RekeyLimit=1M"])).rekey_seconds == default.rekey_seconds
-    assert _limits(parse(["RekeyLimit=default none"])).rekey_seconds == 0
-    assert _limits(parse(["RekeyLimit=default none"])).rekey_bytes == default.rekey_bytes
 
 
 def test_paths_with_tokens_and_home(monkeypatch, tmp_path):

@@ -22,7 +22,7 @@ from nacre.config.tokens import expand_path
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded
 from nacre.keys import PublicKey
-from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.events import (
     AlgorithmsChosen,
     Authenticated,
@@ -32,7 +32,6 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.options import Algorithms
-from nacre.value import replace
 from nacre.wire.text import safe
 
 
@@ -63,7 +62,7 @@ async def log_in(
                 algorithms=offered,
                 protocols=config.protocol,
                 ssh1_ciphers=config.cipher,
-                limits=_limits(config),
+                limits=config.rekey_limit.apply(DEFAULT_LIMITS),
                 timeout=None,
                 keepalive=config.server_alive_interval or None,
                 keepalive_count=config.server_alive_count_max,
@@ -164,16 +163,6 @@ def agent_path(name: str, tokens: dict[str, str]) -> str | None:
     if name.startswith("$"):
         return os.environ.get(name[1:].strip("{}")) or None
     return expand_path(name, tokens)
-
-
-def _limits(config: ClientConfig) -> Limits:
-    limit = config.rekey_limit
-    limits = DEFAULT_LIMITS
-    if limit.size is not None:
-        limits = replace(limits, rekey_bytes=limit.size)
-    if limit.seconds is not None:
-        limits = replace(limits, rekey_seconds=float(limit.seconds))
-    return limits
 
 
 def narrator(log: Log) -> Trace:
