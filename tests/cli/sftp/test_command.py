@@ -19,6 +19,9 @@ from pathlib import Path
 import pytest
 
 from cli.transfers import Served, serving
+from nacre.cli.common.transfer_options import parse
+from nacre.cli.sftp.command import _LETTERS, _destination, _plan
+from nacre.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -186,6 +189,37 @@ def test_a_server_of_this_machine(served: Served) -> None:
     done = served.run("sftp", "-D", server, "-b", "-", input="put f g\nls -1\n")
     assert done.returncode == 0, done.stderr
     assert (served.here / "g").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("words", "host", "path", "options"),
+    [
+        (["h"], "h", "", []),
+        (["u@h"], "h", "", ['User="u"']),
+        (["u@h:dir/f"], "h", "dir/f", ['User="u"']),
+        (["[::1]:f"], "::1", "f", []),
+        (["sftp://u@h:2222/a%20b"], "h", "a b", ['User="u"', "Port=2222"]),
+        (["-D", "server"], "", "", []),
+    ],
+)
+def test_destinations(words: list[str], host: str, path: str, options: list[str]) -> None:
+    common = parse(words, _LETTERS)
+    assert _destination(common, _plan(common)) == (host, path, options)
+
+
+def test_options_of_the_program() -> None:
+    common = parse(["-b", "file", "-afprN", "-B", "100", "-R", "2", "-s", "/server", "h"], _LETTERS)
+    plan = _plan(common)
+    assert (plan.batch, plan.subsystem, plan.read_size, plan.requests) == (
+        "file",
+        "/server",
+        100,
+        2,
+    )
+    assert (plan.resume, plan.fsync, plan.preserve, plan.recursive, plan.chatty) == (True,) * 5
+    assert "BatchMode=yes" in common.options
+    with pytest.raises(ConfigurationError, match="-S is not supported by nacre: leave it out"):
+        _plan(parse(["-S", "x", "h"], _LETTERS))
 
 
 class Terminal:
