@@ -74,7 +74,7 @@ async def _run(shell: SFTPShell, line: str) -> None:
         raise BadLine("Invalid command.")
     name = ALIASES.get(typed, typed)
     if name == "lls":
-        # The local shell takes its words apart.
+        # The local shell splits and expands its words.
         local.run_local("ls" + line[len(typed) :])
         return
     flags, rest = take_flags(name, words[1:])

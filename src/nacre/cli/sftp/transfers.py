@@ -126,8 +126,8 @@ def _options(shell: SFTPShell, flags: Flags, announce: _Announce) -> TransferOpt
     )
 
 
-# Calls of the disk that are quick enough for the loop; in functions of their own because nothing
-# else in this module may block it.
+# These calls block the loop, but briefly. They are functions of their own so that the linter still
+# finds other blocking calls in this module.
 
 
 def _is_directory(path: str) -> bool:
