@@ -117,7 +117,7 @@ def command(
 
 
 def _fail(text: str, status: int = 1) -> NoReturn:
-    """End the program: with 1 if the user or the system refused, and FAILURE if a key is unusable."""
+    """End the program: with 1 if the user or the system refused, FAILURE if a key is unusable."""
     click.echo(safe(text, 4096, keep="\n"), err=True)
     sys.exit(status)
 
