@@ -1,4 +1,4 @@
-"""``python -m nacre`` is the ``nacre`` command."""
+"""``python -m nacre`` runs the ``nacre`` command."""
 
 from nacre.cli.main import main
 

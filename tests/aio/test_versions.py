@@ -251,7 +251,7 @@ def test_nothing_of_ssh1_is_loaded_by_default() -> None:
 import asyncio, sys, nacre
 from nacre.keys import generate
 import nacre.cli.main, nacre.cli.serve.command, nacre.cli.ssh.command, nacre.daemon.daemon
-import nacre.cli.ssh.session, nacre.cli.common.login, nacre.cli.trace.tracing
+import nacre.cli.ssh.session, nacre.cli.common.connect, nacre.cli.trace.tracing
 async def main():
     async def handle(session):
         return 3

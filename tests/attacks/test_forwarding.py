@@ -206,7 +206,7 @@ async def test_more_connections_than_there_may_be() -> None:
 def test_nothing_of_forwarding_is_loaded_before_it_is_asked_for(tmp_path: Path) -> None:
     program = f"""
 import asyncio, sys, nacre
-import nacre.cli.ssh.command, nacre.cli.ssh.session, nacre.cli.common.login
+import nacre.cli.ssh.command, nacre.cli.ssh.session, nacre.cli.common.connect
 async def main():
     async def handle(session):
         return 3

@@ -11,7 +11,7 @@ def test_expand():
 
 @pytest.mark.parametrize("text", ["%x", "100%"])
 def test_unknown_tokens(text):
-    with pytest.raises(ConfigurationError, match="is unknown here; allowed: %% %h"):
+    with pytest.raises(ConfigurationError, match="is not possible here; allowed: %% %h"):
         expand(text, {"h": "web"})
 
 

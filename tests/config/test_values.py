@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from nacre.config import values
 from nacre.config.values import RekeyLimit
 from nacre.errors import ConfigurationError
+from nacre.limits import DEFAULT_LIMITS
 
 
 @pytest.mark.parametrize(
@@ -158,3 +159,11 @@ def test_algorithms():
     for text in ("++3des-cbc", "aes128-ctr, aes256-ctr"):
         with pytest.raises(ConfigurationError, match="Ciphers"):
             values.algorithms("Ciphers", text, "cipher")
+
+
+def test_a_rekey_limit_replaces_the_bounds_that_it_names() -> None:
+    assert RekeyLimit().apply(DEFAULT_LIMITS) == DEFAULT_LIMITS
+    both = RekeyLimit(1 << 20, 60).apply(DEFAULT_LIMITS)
+    assert (both.rekey_bytes, both.rekey_seconds) == (1 << 20, 60.0)
+    never = RekeyLimit(None, 0).apply(DEFAULT_LIMITS)
+    assert (never.rekey_bytes, never.rekey_seconds) == (DEFAULT_LIMITS.rekey_bytes, 0)

@@ -19,7 +19,7 @@ import nacre
 from interop.clients import ME, Login
 from interop.daemons import Daemon, start_sshd
 from interop.programs import require
-from nacre.cli.sftp.pipes import start_server
+from nacre.cli.common.local_server import start_server
 from nacre.errors import ConnectionLost, SFTPError
 from nacre.sftp.client.client import SFTPClient
 

@@ -9,18 +9,18 @@ import click
 from nacre._version import __version__
 
 _COMMANDS = {
-    "keygen": "make keys, and look after their files",
+    "keygen": "make keys, show and change key files",
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
-    "sftp": "move files by commands",
+    "sftp": "transfer files by commands",
     "ssh": "log in to a host, or run a command there",
-    "trace": "connect to a host and show each message",
-    "user": "add, change and remove the server's users",
+    "trace": "connect to a host and print each message",
+    "user": "add, change and remove users of the server",
 }
 
 
 class _Group(click.Group):
-    """Subcommands live in ``nacre.cli.<name>.command``, each as ``command``."""
+    """A group whose subcommands are the ``command`` of each ``nacre.cli.<name>.command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -33,7 +33,7 @@ class _Group(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # The help of the group must not import every subcommand.
+        # From the table: the help of the group must not import every subcommand.
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
@@ -41,4 +41,4 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, name="nacre")
 @click.version_option(__version__, "-V", "--version", prog_name="nacre")
 def command() -> None:
-    """SSH in Python: a server and the command-line tools."""
+    """SSH in Python: a server and command-line tools."""

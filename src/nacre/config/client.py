@@ -1,17 +1,16 @@
-"""What ``-o`` tells the client: OpenSSH's words of ssh_config(5), as typed values.
+"""Keywords of ssh_config(5), as the client programs take them with ``-o``.
 
-As in OpenSSH the first value of a word wins; ``IdentityFile``, ``SendEnv``, ``SetEnv`` and what is
-to be forwarded gather.
-Configuration files are not read yet.
+As in OpenSSH, the first value of a keyword counts. The values of ``IdentityFile``, ``SendEnv``,
+``SetEnv`` and the forwardings add up. Configuration files are not read yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from nacre.config import values
-from nacre.config.values import LogLevel, RekeyLimit
+from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Algorithms, algorithms
 from nacre.value import value
@@ -26,19 +25,19 @@ SessionKind = Literal["default", "none", "subsystem"]
 
 @value(kw_only=True)
 class ClientConfig:
-    """What a client was told, with OpenSSH's defaults; each field is the word of its name.
+    """A client's configuration, with OpenSSH's defaults. A field has the name of its keyword.
 
-    Texts with ``%`` tokens or ``~`` are kept as they were written.
+    Texts with ``%`` tokens or ``~`` are not expanded here.
 
-    :ivar cipher: what SSH-1 may use, or None for its usual ones.
-    :ivar connect_timeout: seconds, or None to wait as long as the system does.
+    :ivar cipher: the ciphers of SSH-1 to offer, or None for the default ones.
+    :ivar connect_timeout: seconds, or None for the system's own time.
     :ivar server_alive_interval: seconds between keepalives; 0 for none.
-    :ivar escape_char: one byte, or None for none.
-    :ivar forward_agent: None for no; ``SSH_AUTH_SOCK`` is the agent that this variable names, and
-        anything else a path, or the name of a variable with ``$`` in front.
-    :ivar identity_files: empty for the default ones; ``none`` is left out, and then
-        ``no_identity_files`` is true.
-    :ivar send_env: patterns; one with ``-`` in front takes back earlier ones.
+    :ivar escape_char: one byte, or None for no escapes.
+    :ivar forward_agent: None for no forwarding. ``SSH_AUTH_SOCK`` is the socket that this variable
+        names; any other text is a path, or ``$`` and the name of a variable.
+    :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
+    :ivar no_identity_files: whether ``none`` was the only identity file.
+    :ivar send_env: patterns; a ``-`` in front removes the variables that match.
     """
 
     address_family: Literal["any", "inet", "inet6"] = "any"
@@ -97,12 +96,12 @@ class ClientConfig:
 
     @property
     def forwards(self) -> bool:
-        """Whether anything is to be forwarded."""
+        """Whether to forward a port or the agent."""
         ports = self.local_forwards or self.remote_forwards or self.dynamic_forwards
         return bool(ports) or self.forward_agent is not None
 
     def algorithms(self) -> Algorithms:
-        """Return what to offer: legacy algorithms only where a word names them."""
+        """Return the algorithms to offer: legacy ones only if a keyword names them."""
         return algorithms(
             kex=self.kex_algorithms,
             host_key=self.host_key_algorithms,
@@ -115,23 +114,11 @@ class ClientConfig:
         )
 
 
-_Parse = Callable[[str, str], Any]
+_MOST = (1 << 31) - 1
 
 
-def _one_of(meanings: Mapping[str, object]) -> _Parse:
-    return lambda keyword, value: values.word(keyword, value, meanings)
-
-
-def _words_of(*allowed: str) -> _Parse:
-    return _one_of({name: name for name in allowed})
-
-
-def _number(low: int, high: int = (1 << 31) - 1) -> _Parse:
-    return lambda keyword, value: values.integer(keyword, value, low, high)
-
-
-def _list_of(kind: str) -> _Parse:
-    return lambda keyword, value: values.algorithms(keyword, value, kind)
+def _words_of(*allowed: str) -> Parser:
+    return one_of({name: name for name in allowed})
 
 
 def _files(keyword: str, value: str) -> tuple[str, ...]:
@@ -158,17 +145,26 @@ def _escape(keyword: str, value: str) -> bytes | None:
 
 
 def _ssh1_cipher(keyword: str, value: str) -> tuple[str, ...]:
-    """Take the cipher of SSH-1, as ssh(1) had it."""
+    """Parse the cipher of SSH-1, with the names of old versions of ssh(1)."""
     return (_words_of("3des", "blowfish", "des")(keyword, value),)
 
 
-def _forward(kind: str) -> _Parse:
-    def parse_forward(keyword: str, value: str) -> Any:
-        from nacre.config import tunnels as forwards
+def _local_forward(keyword: str, value: str) -> tuple[Forward, ...]:
+    from nacre.config.tunnels import local
 
-        return getattr(forwards, kind)(keyword, value)
+    return local(keyword, value)
 
-    return parse_forward
+
+def _remote_forward(keyword: str, value: str) -> tuple[Forward, ...]:
+    from nacre.config.tunnels import remote
+
+    return remote(keyword, value)
+
+
+def _dynamic_forward(keyword: str, value: str) -> tuple[Forward, ...]:
+    from nacre.config.tunnels import dynamic
+
+    return dynamic(keyword, value)
 
 
 def _forwarded_agent(keyword: str, value: str) -> str | None:
@@ -198,25 +194,25 @@ _STRICT = {
     "ask": "ask",
 }
 
-_WORDS: dict[str, tuple[str, _Parse]] = {
+_SUPPORTED: dict[str, tuple[str, Parser]] = {
     "AddressFamily": ("address_family", _words_of("any", "inet", "inet6")),
     "BatchMode": ("batch_mode", values.boolean),
     "BindAddress": ("bind_address", values.one_word),
     "ChallengeResponseAuthentication": ("kbd_interactive", values.boolean),
     "Cipher": ("cipher", _ssh1_cipher),
-    "Ciphers": ("ciphers", _list_of("cipher")),
+    "Ciphers": ("ciphers", algorithms_of("cipher")),
     "ClearAllForwardings": ("clear_all_forwardings", values.boolean),
     "Compression": ("compression", values.boolean),
-    "ConnectionAttempts": ("connection_attempts", _number(1)),
+    "ConnectionAttempts": ("connection_attempts", number(1, _MOST)),
     "ConnectTimeout": ("connect_timeout", _timeout),
-    "DynamicForward": ("dynamic_forwards", _forward("dynamic")),
+    "DynamicForward": ("dynamic_forwards", _dynamic_forward),
     "EscapeChar": ("escape_char", _escape),
     "ExitOnForwardFailure": ("exit_on_forward_failure", values.boolean),
     "ForwardAgent": ("forward_agent", _forwarded_agent),
     "GatewayPorts": ("gateway_ports", values.boolean),
     "GlobalKnownHostsFile": ("global_known_hosts_files", _files),
     "HashKnownHosts": ("hash_known_hosts", values.boolean),
-    "HostKeyAlgorithms": ("host_key_algorithms", _list_of("host key")),
+    "HostKeyAlgorithms": ("host_key_algorithms", algorithms_of("host key")),
     "HostKeyAlias": ("host_key_alias", values.one_word),
     "HostName": ("host_name", values.one_word),
     "IdentitiesOnly": ("identities_only", values.boolean),
@@ -224,33 +220,35 @@ _WORDS: dict[str, tuple[str, _Parse]] = {
     "IdentityFile": ("identity_files", _gather),
     "KbdInteractiveAuthentication": ("kbd_interactive", values.boolean),
     "KbdInteractiveDevices": ("kbd_interactive_devices", values.one_word),
-    "KexAlgorithms": ("kex_algorithms", _list_of("kex")),
-    "LocalForward": ("local_forwards", _forward("local")),
-    "LogLevel": ("log_level", _one_of(values.LOG_LEVELS)),
-    "MACs": ("macs", _list_of("MAC")),
-    "NumberOfPasswordPrompts": ("password_prompts", _number(1)),
+    "KexAlgorithms": ("kex_algorithms", algorithms_of("kex")),
+    "LocalForward": ("local_forwards", _local_forward),
+    "LogLevel": ("log_level", one_of(values.LOG_LEVELS)),
+    "MACs": ("macs", algorithms_of("MAC")),
+    "NumberOfPasswordPrompts": ("password_prompts", number(1, _MOST)),
     "PasswordAuthentication": ("password_authentication", values.boolean),
     "Port": ("port", values.port),
     "PreferredAuthentications": ("preferred_authentications", values.names),
     "Protocol": ("protocol", values.protocols),
-    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", _list_of("signature")),
-    "PubkeyAcceptedKeyTypes": ("pubkey_accepted_algorithms", _list_of("signature")),
+    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),
+    "PubkeyAcceptedKeyTypes": ("pubkey_accepted_algorithms", algorithms_of("signature")),
     "PubkeyAuthentication": ("pubkey_authentication", values.boolean),
     "RekeyLimit": ("rekey_limit", values.rekey_limit),
     "RemoteCommand": ("remote_command", _command),
-    "RemoteForward": ("remote_forwards", _forward("remote")),
-    "RequestTTY": ("request_tty", _one_of(_TTY)),
+    "RemoteForward": ("remote_forwards", _remote_forward),
+    "RequestTTY": ("request_tty", one_of(_TTY)),
     "SendEnv": ("send_env", values.some_words),
-    "ServerAliveCountMax": ("server_alive_count_max", _number(1)),
+    "ServerAliveCountMax": ("server_alive_count_max", number(1, _MOST)),
     "ServerAliveInterval": ("server_alive_interval", values.seconds),
     "SessionType": ("session_type", _words_of("default", "none", "subsystem")),
     "SetEnv": ("set_env", values.assignments),
     "StdinNull": ("stdin_null", values.boolean),
-    "StrictHostKeyChecking": ("strict_host_key_checking", _one_of(_STRICT)),
+    "StrictHostKeyChecking": ("strict_host_key_checking", one_of(_STRICT)),
     "TCPKeepAlive": ("tcp_keep_alive", values.boolean),
     "User": ("user", values.one_word),
     "UserKnownHostsFile": ("user_known_hosts_files", _files),
 }
+"""For each keyword, its field of :class:`ClientConfig` and the parser of its value."""
+
 _FORWARDS = ("local_forwards", "remote_forwards", "dynamic_forwards")
 _GATHERED = frozenset({"identity_files", "send_env", "set_env", *_FORWARDS})
 
@@ -258,7 +256,7 @@ _OFF = {
     "AddKeysToAgent": ("no", "false"),
     "CanonicalizeHostname": ("no", "false"),
     "CertificateFile": ("none",),
-    # nacre never looks addresses up in known_hosts: it answers as OpenSSH does with `no`.
+    # nacre does not check addresses in known_hosts, as OpenSSH does not with `no`.
     "CheckHostIP": ("no", "false", "yes", "true"),
     "ControlMaster": ("no", "false"),
     "ControlPath": ("none",),
@@ -279,7 +277,7 @@ _OFF = {
     "VerifyHostKeyDNS": ("no", "false"),
     "VisualHostKey": ("no", "false"),
 }
-"""Words whose feature nacre's client does not have: only what leaves it off is taken."""
+"""Keywords of features that the client lacks, with the values that turn these off."""
 
 # fmt: off
 _ABSENT = (
@@ -295,16 +293,16 @@ _ABSENT = (
 )
 # fmt: on
 
-KEYWORDS = (*_WORDS, *_OFF, *_ABSENT)
-"""Every word that is known, whether or not there is something behind it."""
+KEYWORDS = (*_SUPPORTED, *_OFF, *_ABSENT)
+"""Every known keyword, whether or not nacre supports it."""
 
 _BY_LOWER = {name.lower(): name for name in KEYWORDS}
 
 
 def parse(options: Iterable[str]) -> ClientConfig:
-    """Return what ``Keyword=Value`` or ``Keyword Value`` texts say, in their order.
+    """Return the configuration of ``Keyword=Value`` or ``Keyword Value`` texts, in their order.
 
-    :raises ConfigurationError: a word is unknown or has no feature here, or a value is bad.
+    :raises ConfigurationError: a keyword is unknown or not supported, or a value is bad.
     """
     found: dict[str, Any] = {}
     for option in options:
@@ -313,8 +311,8 @@ def parse(options: Iterable[str]) -> ClientConfig:
         if keyword is None:
             raise values.unknown(written or option, KEYWORDS)
         if not value:
-            raise ConfigurationError(f"{keyword}: a value is missing")
-        if keyword in _WORDS:
+            raise ConfigurationError(f"{keyword}: the value is missing: give {keyword}=VALUE")
+        if keyword in _SUPPORTED:
             _take(found, keyword, value)
         else:
             _check_off(keyword, value)
@@ -326,7 +324,7 @@ def parse(options: Iterable[str]) -> ClientConfig:
 
 
 def _take(found: dict[str, Any], keyword: str, value: str) -> None:
-    name, parse_value = _WORDS[keyword]
+    name, parse_value = _SUPPORTED[keyword]
     taken = parse_value(keyword, value)
     if name in _GATHERED:
         found[name] = found.get(name, ()) + taken
@@ -339,7 +337,9 @@ def _check_off(keyword: str, value: str) -> None:
     if allowed is None:
         raise ConfigurationError(f"{keyword} is not supported by nacre yet: leave it out")
     if value.lower() not in allowed:
-        raise values.bad(keyword, value, f"{', '.join(allowed)} (nacre has no more of it yet)")
+        raise values.bad(
+            keyword, value, f"{', '.join(allowed)} (nacre does not support other values yet)"
+        )
 
 
 def _name_identities(found: dict[str, Any]) -> None:

@@ -1,17 +1,18 @@
-"""The words of sshd_config(5) that ``nacre serve -o`` takes."""
+"""The keywords of sshd_config(5) that ``nacre serve -o`` takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nacre.config import values
-from nacre.config.values import LogLevel, RekeyLimit
+from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
 from nacre.errors import KeyFormatError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms
+from nacre.value import replace
 
 if TYPE_CHECKING:
     from nacre.keys.key_options import HostPort
@@ -28,23 +29,11 @@ _FORWARDING = {
 }
 _GATEWAY = {"no": "no", "yes": "yes", "clientspecified": "clientspecified"}
 _COMPRESSIONS = {
-    # As OpenSSH has it since 7.4: no compression before authentication, whatever the word.
+    # As in OpenSSH since 7.4: no compression before authentication, with either value.
     "yes": "none,zlib@openssh.com",
     "delayed": "none,zlib@openssh.com",
     "no": "none",
 }
-
-
-def _algorithms(kind: str) -> Callable[[str, str], str]:
-    return lambda keyword, value: values.algorithms(keyword, value, kind)
-
-
-def _one_of(meanings: Mapping[str, Any]) -> Callable[[str, str], Any]:
-    return lambda keyword, value: values.word(keyword, value, meanings)
-
-
-def _number(low: int) -> Callable[[str, str], int]:
-    return lambda keyword, value: values.integer(keyword, value, low, _MOST)
 
 
 def _max_startups(keyword: str, value: str) -> str:
@@ -59,7 +48,10 @@ def _max_startups(keyword: str, value: str) -> str:
 
 
 def _places(default_host: str | None) -> Callable[[str, str], tuple[HostPort, ...] | None]:
-    """Take ``any`` (None), ``none``, or hosts with ports, either of them perhaps ``*``."""
+    """Return a parser of ``any`` (None), ``none`` (empty), or hosts with ports, which may be ``*``.
+
+    :param default_host: the host of a port alone, or None if a host is required.
+    """
 
     def take(keyword: str, value: str) -> tuple[HostPort, ...] | None:
         from nacre.keys.key_options import host_port
@@ -82,21 +74,24 @@ def _banner(keyword: str, value: str) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """What the words say; each default is OpenSSH's, but for the algorithms, which are nacre's.
+    """A server's configuration. A field has the name of its keyword.
 
-    :ivar host_key_algorithms: a list with ``+``, ``-`` or ``^`` in front or nothing, or None; the
-        other algorithms likewise.
+    The defaults are OpenSSH's, except those of algorithms, which are nacre's.
+
+    :ivar host_key_algorithms: names with commas between them, perhaps with ``+``, ``-`` or ``^`` in
+        front; None for the default ones. The other lists of algorithms have the same form.
     :ivar compression: a list of algorithms, or None.
     :ivar max_startups: ``start:rate:full``, or one number.
-    :ivar login_grace_time: seconds; 0 is no limit.
-    :ivar accept_env: patterns of environment variables' names.
-    :ivar banner: the file whose text is shown before login, or None.
-    :ivar client_alive_interval: seconds of silence before a keepalive; 0 is never.
-    :ivar allow_tcp_forwarding: of ``local`` and ``remote``, what is allowed.
-    :ivar gateway_ports: who can reach ports that the server listens on for clients: ``no`` is this
-        host alone, ``yes`` everybody, ``clientspecified`` whom the client says.
-    :ivar permit_open: where clients may connect to; None is anywhere, and a port of None any port.
-    :ivar permit_listen: where clients may have the server listen, likewise.
+    :ivar login_grace_time: seconds; 0 for no limit.
+    :ivar accept_env: patterns for names of environment variables.
+    :ivar banner: the file of the text to show before login, or None.
+    :ivar client_alive_interval: seconds of silence before a keepalive; 0 for none.
+    :ivar allow_tcp_forwarding: the allowed directions, of ``local`` and ``remote``.
+    :ivar gateway_ports: the addresses of ports that the server listens on for clients: ``no`` for
+        the loopback address, ``yes`` for all, ``clientspecified`` for the one the client requests.
+    :ivar permit_open: the destinations of clients' connections; None for all, and a port of None
+        for all ports.
+    :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
     """
 
     host_key_algorithms: str | None = None
@@ -124,7 +119,10 @@ class ServerConfig:
     permit_listen: tuple[HostPort, ...] | None = None
 
     def algorithms(self, profile: Profile = "default") -> Algorithms:
-        """Return what to offer."""
+        """Return the algorithms to offer.
+
+        :param profile: the default ones, which lists with ``+``, ``-`` or ``^`` change.
+        """
         return algorithms(
             profile=profile,
             kex=self.kex_algorithms,
@@ -137,71 +135,69 @@ class ServerConfig:
 
     @property
     def keepalive(self) -> float | None:
-        """Seconds of silence before a client is asked for a sign of life; None is never.
+        """Seconds of silence before a keepalive; None for none.
 
-        With a ``ClientAliveCountMax`` of 0 nobody is ever disconnected, so nobody is asked.
+        A ``ClientAliveCountMax`` of 0 never disconnects a client, so it needs no keepalives.
         """
-        return self.client_alive_interval or None if self.client_alive_count_max else None
+        if not self.client_alive_count_max or not self.client_alive_interval:
+            return None
+        return self.client_alive_interval
 
     def limits(self) -> Limits:
         """Return the bounds of a connection."""
         limits = replace(
             DEFAULT_LIMITS, auth_attempts=self.max_auth_tries, sessions=self.max_sessions
         )
-        if self.rekey_limit.size is not None:
-            limits = replace(limits, rekey_bytes=self.rekey_limit.size)
-        if self.rekey_limit.seconds is not None:
-            limits = replace(limits, rekey_seconds=float(self.rekey_limit.seconds))
-        return limits
+        return self.rekey_limit.apply(limits)
 
 
-_WORDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "HostKeyAlgorithms": ("host_key_algorithms", _algorithms("host key")),
-    "KexAlgorithms": ("kex_algorithms", _algorithms("kex")),
-    "Ciphers": ("ciphers", _algorithms("cipher")),
-    "MACs": ("macs", _algorithms("MAC")),
+_SUPPORTED: dict[str, tuple[str, Parser]] = {
+    "HostKeyAlgorithms": ("host_key_algorithms", algorithms_of("host key")),
+    "KexAlgorithms": ("kex_algorithms", algorithms_of("kex")),
+    "Ciphers": ("ciphers", algorithms_of("cipher")),
+    "MACs": ("macs", algorithms_of("MAC")),
     "Protocol": ("protocol", values.protocols),
-    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", _algorithms("signature")),
-    "Compression": ("compression", _one_of(_COMPRESSIONS)),
+    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),
+    "Compression": ("compression", one_of(_COMPRESSIONS)),
     "RekeyLimit": ("rekey_limit", values.rekey_limit),
-    "MaxAuthTries": ("max_auth_tries", _number(1)),
-    "MaxSessions": ("max_sessions", _number(0)),
+    "MaxAuthTries": ("max_auth_tries", number(1, _MOST)),
+    "MaxSessions": ("max_sessions", number(0, _MOST)),
     "MaxStartups": ("max_startups", _max_startups),
     "LoginGraceTime": ("login_grace_time", values.seconds),
     "AcceptEnv": ("accept_env", values.some_words),
     "Banner": ("banner", _banner),
     "ClientAliveInterval": ("client_alive_interval", values.seconds),
-    "ClientAliveCountMax": ("client_alive_count_max", _number(0)),
-    "LogLevel": ("log_level", _one_of(values.LOG_LEVELS)),
-    "AllowTcpForwarding": ("allow_tcp_forwarding", _one_of(_FORWARDING)),
+    "ClientAliveCountMax": ("client_alive_count_max", number(0, _MOST)),
+    "LogLevel": ("log_level", one_of(values.LOG_LEVELS)),
+    "AllowTcpForwarding": ("allow_tcp_forwarding", one_of(_FORWARDING)),
     "AllowAgentForwarding": ("allow_agent_forwarding", values.boolean),
     "DisableForwarding": ("disable_forwarding", values.boolean),
-    "GatewayPorts": ("gateway_ports", _one_of(_GATEWAY)),
+    "GatewayPorts": ("gateway_ports", one_of(_GATEWAY)),
     "PermitOpen": ("permit_open", _places(None)),
     "PermitListen": ("permit_listen", _places("*")),
 }
-"""Which field of :class:`ServerConfig` each word fills, and how its value is taken."""
+"""For each keyword, its field of :class:`ServerConfig` and the parser of its value."""
 
-KEYWORDS = tuple(_WORDS)
+KEYWORDS = tuple(_SUPPORTED)
 _BY_LOWER = {keyword.lower(): keyword for keyword in KEYWORDS}
 
 
 def parse(options: Iterable[str]) -> ServerConfig:
-    """Return what ``options``, each ``Keyword=Value``, say.
+    """Return the configuration of ``Keyword=Value`` texts.
 
-    Of a word that comes twice the first counts, as in sshd_config; ``AcceptEnv`` adds up.
+    The first value of a keyword counts, as in sshd_config; those of ``AcceptEnv`` add up.
 
-    :raises ConfigurationError: for a word that does not exist, or a value it does not take.
+    :raises ConfigurationError: a keyword is unknown, or a value is bad.
     """
-    said: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for option in options:
         typed, value = values.split(option)
         keyword = _BY_LOWER.get(typed.lower())
         if keyword is None:
             raise values.unknown(typed, KEYWORDS)
-        name, take = _WORDS[keyword]
-        taken = take(keyword, value)
+        name, parse_value = _SUPPORTED[keyword]
+        taken = parse_value(keyword, value)
         if name == "accept_env":
-            taken = (*said.pop(name, ()), *taken)
-        said.setdefault(name, taken)
-    return ServerConfig(**said)
+            taken = (*found.pop(name, ()), *taken)
+        found.setdefault(name, taken)
+    return ServerConfig(**found)

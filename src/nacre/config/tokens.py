@@ -11,9 +11,9 @@ from nacre.wire.text import safe
 
 
 def expand(text: str, tokens: Mapping[str, str]) -> str:
-    """Return ``text`` with each ``%x`` replaced by what ``tokens`` has for ``x``; ``%%`` is ``%``.
+    """Return ``text`` with each ``%x`` replaced by ``tokens["x"]``, and ``%%`` by ``%``.
 
-    :raises ConfigurationError: a token is unknown here.
+    :raises ConfigurationError: ``tokens`` lacks one of them.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -25,12 +25,12 @@ def expand(text: str, tokens: Mapping[str, str]) -> str:
         except KeyError:
             allowed = " ".join(f"%{token}" for token in ("%", *sorted(tokens)))
             raise ConfigurationError(
-                f"{safe(text, 100)}: %{safe(name)} is unknown here; allowed: {allowed}"
+                f"{safe(text, 100)}: %{safe(name)} is not possible here; allowed: {allowed}"
             ) from None
 
     return re.sub(r"%(.?)", value, text, flags=re.DOTALL)
 
 
 def expand_path(text: str, tokens: Mapping[str, str]) -> str:
-    """Return ``text`` with tokens replaced, and a ``~`` in front by the home directory."""
+    """Return ``text`` with tokens replaced, and a leading ``~`` by the home directory."""
     return os.path.expanduser(expand(text, tokens))

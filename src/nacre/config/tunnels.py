@@ -1,4 +1,4 @@
-"""What is to be forwarded, as ssh(1) and ssh_config(5) write it."""
+"""Forwardings in the notation of ssh(1) and ssh_config(5)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _EVERYWHERE = ("", "*")
 
 @value
 class Forward:
-    """A port to listen on, and where who comes there is taken.
+    """A port to listen on, and the destination of the connections it accepts.
 
-    :ivar bind: the address to listen on, "" for every one; None where nobody said.
+    :ivar bind: the address to listen on, "" for all; None if none was given.
     :ivar port: 0 lets the server choose.
-    :ivar host: where to; empty for where a SOCKS client says.
-    :ivar host_port: the port there.
+    :ivar host: the destination; empty if a SOCKS client names it.
+    :ivar host_port: the destination's port.
     """
 
     bind: str | None
@@ -29,22 +29,22 @@ class Forward:
 
 
 def local(keyword: str, text: str) -> tuple[Forward, ...]:
-    """Take ``[bind:]port:host:hostport``, or the same as two words."""
+    """Parse ``[bind:]port:host:hostport``, or ``[bind:]port host:hostport``."""
     return (_with_place(keyword, text, lowest=1),)
 
 
 def remote(keyword: str, text: str) -> tuple[Forward, ...]:
-    """Take ``[bind:]port:host:hostport``, or the same as two words; port 0 is any."""
+    """Parse the same as :func:`local`; port 0 is allowed."""
     if len(_parts(keyword, text)) < 3:
         raise ConfigurationError(
             f"{keyword}: a SOCKS proxy on the server's side is not supported by nacre yet: "
-            "say where to connect, port:host:hostport"
+            "give the destination too, port:host:hostport"
         )
     return (_with_place(keyword, text, lowest=0),)
 
 
 def dynamic(keyword: str, text: str) -> tuple[Forward, ...]:
-    """Take ``[bind:]port``."""
+    """Parse ``[bind:]port``."""
     parts = _parts(keyword, text)
     if len(parts) > 2:
         raise values.bad(keyword, text, "[bind_address:]port")
@@ -52,7 +52,7 @@ def dynamic(keyword: str, text: str) -> tuple[Forward, ...]:
 
 
 def place(keyword: str, text: str) -> tuple[str, int]:
-    """Take ``host:port``."""
+    """Parse ``host:port``."""
     parts = _parts(keyword, text)
     if len(parts) != 2 or not parts[0]:
         raise values.bad(keyword, text, "host:port, an IPv6 address in brackets")
@@ -76,10 +76,12 @@ def _bind(parts: list[str]) -> str | None:
 
 
 def _parts(keyword: str, text: str) -> list[str]:
-    """Split at colons, but not at those in brackets."""
+    """Split at the colons outside of brackets."""
     joined = ":".join(values.some_words(keyword, text))
     if "/" in joined:
-        raise ConfigurationError(f"{keyword}: Unix sockets are not supported by nacre yet")
+        raise ConfigurationError(
+            f"{keyword}: Unix sockets are not supported by nacre yet: give ports"
+        )
     found: list[str] = []
     at = 0
     while match := _PART.match(joined, at):

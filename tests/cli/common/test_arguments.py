@@ -91,7 +91,7 @@ def test_options(words, field, expected):
     [
         (["-y", "h"], "-y: logging to syslog is not supported by nacre yet"),
         (["-f", "h"], "-f: going to the background"),
-        (["-F", "/etc/my", "h"], "configuration files are not read"),
+        (["-F", "/etc/my", "h"], "nacre does not read configuration files yet"),
         (["-Z", "h"], "option -Z not recognized"),
         (["-p"], "option -p requires argument"),
         (["user@"], "names no host"),

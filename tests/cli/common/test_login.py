@@ -1,29 +1,10 @@
 import os
 
-import pytest
-
-from nacre.cli.common.handshake import _identities, _limits, _methods, _Trust, agent_path
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import Target
+from nacre.cli.common.login import _identities, _methods, _Trust, agent_path
+from nacre.cli.common.target import Target
 from nacre.config.client import ClientConfig, parse
 from nacre.config.values import LogLevel
-from nacre.errors import ConfigurationError
-
-
-def test_target():
-    config = parse(["HostName=%h.example.org", "User=alice", "Port=2222"])
-    target = Target.of("web", config)
-    assert (target.name, target.host, target.port) == ("web", "web.example.org", 2222)
-    assert target.whom == "alice@web"
-    tokens = target.tokens()
-    assert (tokens["h"], tokens["n"], tokens["p"], tokens["r"]) == (
-        "web.example.org",
-        "web",
-        "2222",
-        "alice",
-    )
-    with pytest.raises(ConfigurationError, match="%x is unknown"):
-        Target.of("web", parse(["HostName=%x"]))
 
 
 def test_methods():
@@ -46,26 +27,6 @@ def test_agent(monkeypatch):
     assert agent_path("none", tokens) is None
     monkeypatch.delenv("OTHER")
     assert agent_path("$OTHER", tokens) is None
-
-
-def test_limits():
-    default = _limits(ClientConfig())
-    assert _limits(parse(["RekeyLimit=1M"])).rekey_bytes == 1 << 20
-    assert _limits(parse(["RekeyLimit=1M"])).rekey_seconds == default.rekey_seconds
-    assert _limits(parse(["RekeyLimit=default none"])).rekey_seconds == 0
-    assert _limits(parse(["RekeyLimit=default none"])).rekey_bytes == default.rekey_bytes
-
-
-def test_log(tmp_path):
-    path = tmp_path / "log"
-    with path.open("wb", buffering=0) as file:
-        log = Log(LogLevel.INFO, file)
-        log.debug("not this")
-        log.info("one\ntwo")
-        log.fatal("three")
-        Log(LogLevel.QUIET, file).fatal("nor this")
-        Log(LogLevel.DEBUG1, file).debug("this")
-    assert path.read_text() == "one\ntwo\nthree\ndebug1: this\n"
 
 
 def test_paths_with_tokens_and_home(monkeypatch, tmp_path):

@@ -66,7 +66,7 @@ def test_a_key_in_its_usual_place(
         f"The key fingerprint is:\n{key.public.fingerprint()} me\n",
     ):
         assert text in said
-    assert ("SSH-1 alone, which is weak" in said) is (type == "rsa1")
+    assert ("works with SSH-1 only, which is weak" in said) is (type == "rsa1")
 
 
 def test_quiet(keygen: Keygen, tmp_path: Path) -> None:

@@ -19,12 +19,9 @@ from pathlib import Path
 import pytest
 
 from cli.transfers import Served, serving
-from nacre.cli.common.meter import Meter
-from nacre.cli.sftp.completion import Completer
-from nacre.cli.sftp.lines import BadLine, quoted, split, take_flags
-from nacre.cli.sftp.listing import Listed, columns, ordered, scaled
-from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.paths import literal
+from nacre.cli.common.transfer_options import parse
+from nacre.cli.sftp.command import _LETTERS, _destination, _plan
+from nacre.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -194,6 +191,37 @@ def test_a_server_of_this_machine(served: Served) -> None:
     assert (served.here / "g").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    ("words", "host", "path", "options"),
+    [
+        (["h"], "h", "", []),
+        (["u@h"], "h", "", ['User="u"']),
+        (["u@h:dir/f"], "h", "dir/f", ['User="u"']),
+        (["[::1]:f"], "::1", "f", []),
+        (["sftp://u@h:2222/a%20b"], "h", "a b", ['User="u"', "Port=2222"]),
+        (["-D", "server"], "", "", []),
+    ],
+)
+def test_destinations(words: list[str], host: str, path: str, options: list[str]) -> None:
+    common = parse(words, _LETTERS)
+    assert _destination(common, _plan(common)) == (host, path, options)
+
+
+def test_options_of_the_program() -> None:
+    common = parse(["-b", "file", "-afprN", "-B", "100", "-R", "2", "-s", "/server", "h"], _LETTERS)
+    plan = _plan(common)
+    assert (plan.batch, plan.subsystem, plan.read_size, plan.requests) == (
+        "file",
+        "/server",
+        100,
+        2,
+    )
+    assert (plan.resume, plan.fsync, plan.preserve, plan.recursive, plan.chatty) == (True,) * 5
+    assert "BatchMode=yes" in common.options
+    with pytest.raises(ConfigurationError, match="-S is not supported by nacre: leave it out"):
+        _plan(parse(["-S", "x", "h"], _LETTERS))
+
+
 class Terminal:
     """A program on a terminal of its own."""
 
@@ -273,75 +301,3 @@ def test_on_a_terminal(served: Served) -> None:
     finally:
         terminal.close()
     assert "get a" in (served.here / ".nacre_sftp_history").read_text()
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("a b  c", ["a", "b", "c"]),
-        ("a\\ b", ["a b"]),
-        ("'a b' \"c d\"", ["a b", "c d"]),
-        ("'*' \\* *", ["\\*", "\\*", "*"]),
-        ('"a\\"b"', ['a"b']),
-        ("'a\\b'", ["a\\\\b"]),
-        ("''", [""]),
-        ("a #b # c", ["a"]),
-        ("a#b", ["a#b"]),
-    ],
-)
-def test_words(line: str, words: list[str]) -> None:
-    assert split(line)[0] == words
-
-
-def test_what_is_quoted_is_one_word() -> None:
-    for name in ("plain", "a b", "it's", '"', "*?[x]", "back\\slash", "#x", "tab\there"):
-        (word,), _ = split(quoted(name))
-        assert literal(word) == name
-
-
-def test_flags() -> None:
-    assert take_flags("get", ["-Rp", "a", "-b"]) == ({"R", "p"}, ["a", "-b"])
-    assert take_flags("rm", ["--", "-a"]) == (frozenset(), ["-a"])
-    with pytest.raises(BadLine, match="too many"):
-        take_flags("cd", ["a", "b"])
-
-
-def test_orders_and_columns() -> None:
-    files = [
-        Listed(name, Attributes(size=size, atime=1, mtime=time))
-        for name, size, time in (("b", 1, 3), ("a", 2, 1), ("c", 3, 2))
-    ]
-
-    def names(flags: str) -> str:
-        return "".join(file.name for file in ordered(files, frozenset(flags)))
-
-    assert (names(""), names("r"), names("f")) == ("abc", "cba", "bac")
-    assert (names("t"), names("tr"), names("S")) == ("bca", "acb", "cab")
-    assert columns(["a" * 30, "b", "c"]) == ["a" * 30 + " " * 10 + "b", "c"]
-    assert [scaled(size) for size in (3, 4096, 2_000_000, 300 << 30)] == [
-        "3B",
-        "4.0K",
-        "1.9M",
-        "300G",
-    ]
-
-
-def test_completion_of_commands_and_local_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a b").write_text("")
-    (tmp_path / "dir").mkdir()
-    completer = Completer(None, lambda work: [])  # type: ignore[arg-type]
-    assert completer.hits("", "re") == ["reget ", "rename ", "reput "]
-    assert completer.hits("put ", "") == ["a\\ b ", "dir/"]
-    assert completer.hits("put -R ", "d") == ["dir/"]
-    assert completer.hits("chmod ", "6") == []
-    assert completer.hits("put 'unterminated ", "x") == []
-
-
-def test_the_meter_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    meter = Meter()
-    meter.update("f", 1, 2)
-    meter.clear()
-    assert capsys.readouterr().out == ""

@@ -287,7 +287,7 @@ async def test_refused_connection(served):
     [
         (["-V"], 0, f"nacre {nacre.__version__}"),
         (["-o", "Prot=2"], 255, "nacre-ssh: Bad configuration option: Prot; did you mean Port?"),
-        (["-F", "/x"], 255, "configuration files are not read"),
+        (["-F", "/x"], 255, "does not read configuration files"),
         (["-Z"], 255, "option -Z not recognized"),
     ],
 )

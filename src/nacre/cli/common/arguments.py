@@ -1,9 +1,8 @@
 """The command line of ssh(1), which ``nacre ssh`` and ``nacre trace`` share.
 
-Its grammar is older than click's: options are single letters that may be joined (``-vvT``,
-``-p2222``), they may stand before and after the host, and everything from the first word behind
-the host on belongs to the other side. So they are taken by :mod:`getopt`, whose grammar it is, and
-click, which would also cost a third of the time to start, has no part in it.
+Options are single letters that may be joined (``-vvT``, ``-p2222``). They may stand before and
+after the host; the first other word after the host begins the remote command. That is the grammar
+of :mod:`getopt`. click has another one, and would take a third of the time to start.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _ABSENT = {
     "K": "GSSAPI",
     "M": "connection sharing",
     "O": "connection sharing",
-    "P": "tags",
+    "P": "a configuration tag",
     "X": "X11 forwarding",
     "Y": "X11 forwarding",
     "f": "going to the background",
@@ -52,7 +51,7 @@ _WORDS = {
     "4": "AddressFamily=inet",
     "6": "AddressFamily=inet6",
 }
-"""Options that are short for a configuration word, and stronger than ``-o``."""
+"""Options that stand for a configuration keyword with a value; they override ``-o``."""
 
 _VALUES = {
     "D": "DynamicForward",
@@ -67,7 +66,7 @@ _VALUES = {
     "m": "MACs",
     "p": "Port",
 }
-"""Options whose value is a configuration word's; the first of either kind wins."""
+"""Options whose value is that of a configuration keyword. The first of these and ``-o`` counts."""
 
 _JOINING = (
     "SessionType=none",
@@ -75,7 +74,7 @@ _JOINING = (
     "ExitOnForwardFailure=yes",
     "ClearAllForwardings=yes",
 )
-"""What ``-W`` implies, where nothing else is said."""
+"""What ``-W`` implies, unless other options contradict it."""
 
 _QUOTED = frozenset("bil")
 _SSH1_CIPHERS = ("3des", "blowfish", "des")
@@ -83,15 +82,15 @@ _LEVELS = ("DEBUG1", "DEBUG2", "DEBUG3")
 
 
 class Arguments:
-    """What the command line says.
+    """A parsed command line.
 
-    :ivar host: as given, without user and port.
-    :ivar command: the words behind the host, joined by spaces; None when there are none.
-    :ivar options: ``Keyword=Value`` texts, strongest first.
-    :ivar log_file: where to log in place of standard error.
-    :ivar query: what ``-Q`` asks for.
-    :ivar join: ``HOST:PORT`` to join standard input and output to (``-W``).
-    :ivar verbosity: how often ``-v`` was said, up to 3.
+    :ivar host: as given, without user and port; empty if there is none.
+    :ivar command: the words after the host, joined by spaces; None if there are none.
+    :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
+    :ivar log_file: ``-E``: the file to log to, or None for standard error.
+    :ivar query: ``-Q``: the list to print.
+    :ivar join: ``-W``: the ``HOST:PORT`` to join standard input and output to.
+    :ivar verbosity: how often ``-v`` was given, up to 3.
     :ivar show_config: ``-G``.
     :ivar show_version: ``-V``.
     :ivar flags: the long options that were given, without dashes.
@@ -111,10 +110,10 @@ class Arguments:
 
 
 def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
-    """Take a command line apart.
+    """Parse a command line.
 
-    :param flags: long options that there are, without dashes; ssh(1) has none.
-    :raises ConfigurationError: an option is unknown, lacks its value, or has no feature here.
+    :param flags: the long options that the program takes, without dashes; ssh(1) has none.
+    :raises ConfigurationError: an option is unknown, lacks its value, or is not supported.
     """
     arguments = Arguments()
     strong: list[str] = []
@@ -144,7 +143,9 @@ def _take_options(
         if dashed.startswith("--"):
             arguments.flags.add(dashed[2:])
         elif letter in _ABSENT:
-            raise ConfigurationError(f"-{letter}: {_ABSENT[letter]} is not supported by nacre yet")
+            raise ConfigurationError(
+                f"-{letter}: {_ABSENT[letter]} is not supported by nacre yet: leave it out"
+            )
         elif letter in _WORDS:
             strong.append(_WORDS[letter])
         elif letter in _VALUES:
@@ -154,7 +155,7 @@ def _take_options(
             arguments.verbosity = min(arguments.verbosity + 1, len(_LEVELS))
             strong.insert(0, f"LogLevel={_LEVELS[arguments.verbosity - 1]}")
         elif letter == "t":
-            # Once more is force, and stronger than what came before.
+            # A second -t forces a terminal, and overrides the first.
             again = "RequestTTY=yes" in strong
             strong.insert(0, "RequestTTY=force" if again else "RequestTTY=yes")
         else:
@@ -162,12 +163,20 @@ def _take_options(
     return rest
 
 
-def _config_file(arguments: Arguments, strong: list[str], value: str) -> None:
-    if value.lower() != "none" and value != "/dev/null":
+def check_config_file(value: str) -> None:
+    """Check the value of ``-F``.
+
+    :raises ConfigurationError: it names a file.
+    """
+    if value.lower() not in ("none", "/dev/null"):
         raise ConfigurationError(
-            f"-F {safe(value)}: configuration files are not read by nacre yet; "
-            "say -F none, and give options with -o"
+            f"-F {safe(value)}: nacre does not read configuration files yet; "
+            "use -F none, and give options with -o"
         )
+
+
+def _config_file(arguments: Arguments, strong: list[str], value: str) -> None:
+    check_config_file(value)
 
 
 def _quiet(arguments: Arguments, strong: list[str], value: str) -> None:
@@ -203,19 +212,20 @@ _OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
 
 
 def cipher_word(value: str) -> str:
-    """Return the configuration's word for ``-c``: SSH-1 has ciphers, and a word, of its own."""
+    """Return the ``Keyword=Value`` of ``-c``: the ciphers of SSH-1 have a keyword of their own."""
     return f"{'Cipher' if value.lower() in _SSH1_CIPHERS else 'Ciphers'}={value}"
 
 
 def quote(value: str) -> str:
-    """Return a value as one word of a configuration."""
+    """Return a value in quotation marks, as one word of a configuration."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def split_destination(destination: str) -> tuple[str, list[str]]:
-    """Return the host of ``[user@]host`` or ``ssh://[user@]host[:port]``, and options for the rest.
+    """Split ``[user@]host`` or ``ssh://[user@]host[:port]``.
 
+    :returns: the host, and ``Keyword=Value`` texts for user and port.
     :raises ConfigurationError: it names no host, or one that begins with ``-``.
     """
     options: list[str] = []
@@ -229,16 +239,17 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
     if at:
         options.append(f"User={quote(user)}")
     if uri:
-        host, port = _split_port(host)
+        host, port = split_port(host)
         options += [f"Port={port}"] if port else []
     elif host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if not host or host.startswith("-") or (at and not user):
-        raise ConfigurationError(f"{safe(destination)!r} names no host")
+        raise ConfigurationError(f"{safe(destination)!r} names no host: give [user@]host")
     return host, options
 
 
-def _split_port(host: str) -> tuple[str, str]:
+def split_port(host: str) -> tuple[str, str]:
+    """Split the ``host[:port]`` of a URI, where an IPv6 address has brackets."""
     if host.startswith("["):
         address, _, rest = host[1:].partition("]")
         return address, rest.removeprefix(":")

@@ -1,6 +1,9 @@
-"""Why it did not work, in the words that OpenSSH's users and scripts know."""
+"""Error messages in OpenSSH's words, which users and scripts search for."""
 
 from __future__ import annotations
+
+import errno
+import os
 
 from nacre.errors import (
     AuthenticationFailed,
@@ -14,6 +17,7 @@ from nacre.errors import (
     NacreError,
     NoCommonAlgorithm,
     PeerSilent,
+    SFTPError,
 )
 from nacre.wire.text import safe
 
@@ -24,17 +28,17 @@ _CHANGED = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @"
 _VERIFICATION = "Host key verification failed."
 
 
-def explain(error: NacreError, where: str, whom: str) -> str:
-    """Return what to print for an error that ends the program.
+def explain(error: NacreError, where: str, destination: str) -> str:
+    """Return the message for an error that ends the program.
 
     :param where: the host as the user gave it.
-    :param whom: ``user@host``, both safe to print.
+    :param destination: ``user@host``, safe to print.
     """
     host = safe(where)
     match error:
         case AuthenticationFailed():
             methods = safe(",".join(error.can_continue))
-            denied = f"{whom}: Permission denied ({methods})."
+            denied = f"{destination}: Permission denied ({methods})."
             cause = error.__cause__
             return f"{_disconnect(cause, host)}\n{denied}" if _is_disconnect(cause) else denied
         case HostKeyChanged():
@@ -67,3 +71,14 @@ def _is_disconnect(error: BaseException | None) -> bool:
 def _disconnect(error: BaseException | None, host: str) -> str:
     assert isinstance(error, Disconnected)
     return f"Received disconnect from {host}: {error.code}: {error.description}"
+
+
+def reason(error: OSError) -> str:
+    """Return why an operation on a file failed: the system's text, or the server's own."""
+    if isinstance(error, SFTPError):
+        from nacre.sftp.protocol.status import FX
+
+        # A bare SSH_FX_FAILURE has no errno of its own, and the server's text is more precise.
+        if error.code == FX.FAILURE and error.errno == errno.EIO:
+            return safe(error.strerror or "Failure")
+    return os.strerror(error.errno) if error.errno else safe(str(error))

@@ -1,4 +1,4 @@
-"""What the client says on standard error, by level."""
+"""Messages of the client programs, by level: on standard error, or in the file of ``-E``."""
 
 from __future__ import annotations
 
@@ -8,40 +8,50 @@ from typing import BinaryIO
 from nacre.config.values import LogLevel
 
 
-class Log:
-    """Writes lines for humans, of the chosen level and below.
+def open_log(path: str | None = None) -> BinaryIO:
+    """Return an unbuffered file to log to: ``path``, appended to, or standard error.
 
-    :param file: where to; unbuffered and binary.
+    :raises OSError: ``path`` can't be opened.
+    """
+    if path is None:
+        return open(2, "wb", buffering=0, closefd=False)
+    return open(path, "ab", buffering=0)
+
+
+class Log:
+    """Writes messages whose level is at most the chosen one.
+
+    :param file: see :func:`open_log`.
     """
 
     def __init__(self, level: LogLevel, file: BinaryIO) -> None:
         self.level = level
         self._file = file
-        # A terminal may be in raw mode, where LF alone goes down and not back.
+        # In a terminal in raw mode, LF alone does not return to the first column.
         self._line_end = b"\r\n" if os.isatty(file.fileno()) else b"\n"
 
     def write(self, level: LogLevel, text: str) -> None:
-        """Write ``text``, of one line or more, if ``level`` is wanted."""
+        """Write ``text``, which may have several lines, if the chosen level includes ``level``."""
         if level <= self.level:
             lines = text.encode("utf-8", "surrogateescape").split(b"\n")
             self._file.write(b"".join(line + self._line_end for line in lines))
 
     def fatal(self, text: str) -> None:
-        """Say why the program ends."""
+        """Report why the program ends."""
         self.write(LogLevel.FATAL, text)
 
     def error(self, text: str) -> None:
-        """Say what went wrong."""
+        """Report an error after which the program continues."""
         self.write(LogLevel.ERROR, text)
 
     def info(self, text: str) -> None:
-        """Say what a user should know."""
+        """Write what a user should know."""
         self.write(LogLevel.INFO, text)
 
     def verbose(self, text: str) -> None:
-        """Say what a user may want to know."""
+        """Write what a user may want to know."""
         self.write(LogLevel.VERBOSE, text)
 
     def debug(self, text: str) -> None:
-        """Say what helps to find a fault."""
+        """Write what helps to find a fault."""
         self.write(LogLevel.DEBUG1, f"debug1: {text}")

@@ -15,9 +15,9 @@ _UNITS = ("B ", "KB", "MB", "GB", "TB", "PB")
 
 
 class Meter:
-    """Shows one line for each file; several may be on their way, one of them is shown.
+    """Shows a line for each file. Of files that are transferred at once, the first is shown.
 
-    :ivar enabled: whether anything is shown.
+    :ivar enabled: whether lines are shown; never if standard output is not a terminal.
     """
 
     def __init__(self, *, enabled: bool = True) -> None:
@@ -27,7 +27,7 @@ class Meter:
         self._dirty = False
 
     def update(self, source: str, done: int, size: int) -> None:
-        """Show what became of a file: told as bytes arrive."""
+        """Take the progress of a file: see :data:`nacre.sftp.client.options.Progress`."""
         if not self.enabled:
             return
         now = time.monotonic()
@@ -39,7 +39,7 @@ class Meter:
             self._draw(source, done, size, now - begun, done - first, final=False)
 
     def clear(self) -> None:
-        """Forget files that broke off, and leave the line."""
+        """Forget unfinished files, and end the line, before other text is printed."""
         self._files.clear()
         if self._dirty:
             self._dirty = False

@@ -1,4 +1,4 @@
-"""A click command that leaves its words alone."""
+"""A click command that does not parse its words: ssh, sftp, scp and trace do so themselves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Run = Callable[[str, Sequence[str]], int]
 
 
 class Passing(click.Command):
-    """Passes all its words to a function, but for ``--help``."""
+    """Passes its words to a function, except a first ``--help``.
+
+    :param usage: the synopsis, with a place for the program's name.
+    """
 
     def __init__(self, name: str, run: Run, help: str, usage: str = USAGE) -> None:
         super().__init__(name, help=help, add_help_option=False)

@@ -1,4 +1,4 @@
-"""How a client program runs: signals, errors and the exit status."""
+"""How a program runs on one connection and ends it: signals, errors, the exit status."""
 
 from __future__ import annotations
 
@@ -10,36 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 from nacre.cli.common.failures import explain
 from nacre.cli.common.log import Log
+from nacre.cli.common.start import FAILURE
 from nacre.errors import NacreError
 
 if TYPE_CHECKING:
     from nacre.cli.common.target import Target
     from nacre.client.connection import Connection
 
-FAILURE = 255
-"""The exit status for errors of our own."""
-
 _PATIENCE = 2.0
-"""Seconds the last words to a server may take."""
+"""Seconds for the orderly end of a connection."""
 
 
 class _Killed(Exception):
-    """A signal asks the program to end."""
+    """A signal ended the program; its number is the argument."""
 
 
 def run_client(work: Coroutine[Any, Any, int], target: Target, log: Log) -> int:
-    """Run ``work`` to its end and return the exit status; errors are told, and are 255.
+    """Run ``work`` and return its exit status; log an error, and return FAILURE.
 
-    Whatever ends it, a signal too, ``finally`` clauses have run, so that the terminal is as before.
+    A signal cancels ``work``, so that its ``finally`` clauses restore the terminal.
     """
     try:
         return asyncio.run(_until_killed(work))
     except NacreError as error:
-        log.fatal(explain(error, target.name, target.whom))
+        log.fatal(explain(error, target.name, target.destination))
     except _Killed as killed:
         log.fatal(f"Killed by signal {killed}.")
     except KeyboardInterrupt:
-        # Whoever started us should see that it was the signal.
+        # The parent should see that the signal ended this process.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     return FAILURE
@@ -56,7 +54,7 @@ async def _until_killed(work: Coroutine[Any, Any, int]) -> int:
         task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # What nohup(1) or a parent has switched off stays off.
+        # A signal that nohup(1) or the parent ignores stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, kill, int(number))
     try:
@@ -67,8 +65,8 @@ async def _until_killed(work: Coroutine[Any, Any, int]) -> int:
         raise
 
 
-async def say_goodbye(connection: Connection) -> None:
-    """Close a connection; a server that does not listen any more is not waited for."""
+async def close_or_abort(connection: Connection) -> None:
+    """Close a connection; abort it if the server does not answer in time."""
     try:
         async with asyncio.timeout(_PATIENCE):
             await connection.close()

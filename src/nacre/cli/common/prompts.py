@@ -1,8 +1,8 @@
-"""Questions to the human: on the terminal, or through the program that SSH_ASKPASS names.
+"""Questions to the user: on the terminal, or through the program that SSH_ASKPASS names.
 
-``SSH_ASKPASS_REQUIRE`` decides as in ssh(1): ``never`` uses the terminal alone, ``prefer`` the
-program before the terminal, ``force`` the program alone. Without it, the program is for a desktop
-that has no terminal.
+``SSH_ASKPASS_REQUIRE`` decides as in ssh(1): ``never`` uses only the terminal, ``force`` only the
+program, ``prefer`` the program where there is a desktop. Without it, the program is used on a
+desktop without a terminal.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"
 _LINE = 8 * 1024
 
 Prompter: TypeAlias = Callable[[str, bool], Awaitable[str | None]]
-"""Gets a prompt, and whether the answer may show; returns it, or None when there is none."""
+"""Gets a prompt, and whether to echo the answer; returns the answer, or None."""
 
 
 async def prompt(text: str, echo: bool) -> str | None:
-    """Ask the human ``text``; None when there is nobody, or they gave none.
+    """Ask the user ``text``, and return the answer.
 
-    :param echo: whether the answer may show on the screen.
+    :param echo: whether the answer shows on the screen.
+    :returns: None if there is neither a terminal nor a program, or the user gave no answer.
     """
     require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
     desktop = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -75,7 +76,7 @@ async def _ask_terminal(descriptor: int, text: str, echo: bool) -> str | None:
 
 
 async def _readable(descriptor: int) -> bytes:
-    """Return the next line of a terminal: in its canonical mode one read is one line."""
+    """Return the next line of a terminal: in canonical mode one read returns one line."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[bytes] = loop.create_future()
 
@@ -92,7 +93,7 @@ async def _readable(descriptor: int) -> bytes:
 
 @contextmanager
 def _modes(descriptor: int, echo: bool) -> Iterator[None]:
-    """Hold a terminal in line mode; what was typed before a secret was asked for is dropped."""
+    """Put a terminal into canonical mode; drop earlier input before a secret is typed."""
     before = termios.tcgetattr(descriptor)
     during = termios.tcgetattr(descriptor)
     during[3] |= termios.ICANON | termios.ISIG | termios.ECHO
@@ -111,7 +112,7 @@ def _first_line(answer: bytes) -> str:
 
 
 async def confirm_host(question: NewHost, prompt: Prompter = prompt) -> bool:
-    """Ask the human whether a host's key is the right one: yes, no, or its fingerprint typed in."""
+    """Ask the user whether a new host's key is right: yes, no, or the fingerprint to compare."""
     print_ = question.key.fingerprint()
     lines = [
         f"The authenticity of host '{question.name} ({question.address})' can't be established.",

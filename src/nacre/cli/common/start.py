@@ -1,4 +1,7 @@
-"""How the programs that people wait for start, and how they end."""
+"""How the programs start and end: descriptors, garbage collection, the exit status.
+
+``nacre ssh`` loads this module first, so it imports nothing of nacre.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+FAILURE = 255
+"""The exit status of ssh(1) for an error of its own, as opposed to one of the remote command."""
+
 
 def start(run: Callable[[str, Sequence[str]], int], program: str, words: Sequence[str]) -> NoReturn:
-    """Run a program and end with its exit status; ``run`` says when all is :func:`loaded`."""
-    # What loads is no garbage: looking for some would take a tenth of the time until the first
-    # byte is sent.
+    """Run a program and end the process with its exit status.
+
+    :param run: gets ``program`` and ``words``; calls :func:`loaded` once its modules are loaded.
+    """
+    # Modules being loaded leave no garbage. A collection meanwhile would take a tenth of the time
+    # until the first byte is sent.
     gc.disable()
     status = run(program, words)
     try:
@@ -21,12 +30,22 @@ def start(run: Callable[[str, Sequence[str]], int], program: str, words: Sequenc
                 stream.flush()
     except OSError:
         sys.exit(status)
-    # All is closed and written. The interpreter would now take its modules apart, object by
-    # object; the system gives their memory back at once.
+    # Everything is closed and written. Finalization would free all modules object by object; the
+    # system frees the memory at once.
     os._exit(status)
 
 
 def loaded() -> None:
-    """Look for garbage from now on, but not among what was loaded."""
+    """Collect garbage from now on, except among the objects that exist already."""
     gc.freeze()
     gc.enable()
+
+
+def occupy_standard_descriptors() -> None:
+    """Open ``/dev/null`` as each standard descriptor that is closed.
+
+    Otherwise the next socket would get its number, and printed text would go to the server.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Whom a client program is to reach."""
+"""The host and the user that a client program connects to."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nacre.wire.text import safe
 
 @value
 class Target:
-    """Whom to reach.
+    """The host and the user to connect to.
 
     :ivar name: the host as the user gave it.
-    :ivar host: the host to connect to, as HostName has it.
+    :ivar host: the name or address to connect to: HostName, or ``name``.
     """
 
     name: str
@@ -27,17 +27,20 @@ class Target:
 
     @classmethod
     def of(cls, name: str, config: ClientConfig) -> Target:
-        """Return what ``config`` makes of a host's name."""
+        """Return the target for a host's name.
+
+        :raises ConfigurationError: HostName has an unknown ``%`` token.
+        """
         host = expand(config.host_name or "%h", {"h": name})
         return cls(name, host, config.port, config.user or getpass.getuser())
 
     @property
-    def whom(self) -> str:
+    def destination(self) -> str:
         """``user@host``, safe to print."""
         return f"{safe(self.user)}@{safe(self.name)}"
 
     def tokens(self) -> dict[str, str]:
-        """Return what percent tokens in configuration values stand for."""
+        """Return the values of percent tokens (ssh_config(5), TOKENS)."""
         return {
             "d": os.path.expanduser("~"),
             "h": self.host,

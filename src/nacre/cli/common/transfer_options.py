@@ -1,11 +1,11 @@
-"""The options that ``sftp`` and ``scp`` share, as words of ssh_config."""
+"""The options that ``sftp`` and ``scp`` share, as keywords of ssh_config."""
 
 from __future__ import annotations
 
 import getopt
 from collections.abc import Sequence
 
-from nacre.cli.common.arguments import cipher_word, quote
+from nacre.cli.common.arguments import check_config_file, cipher_word, quote, split_port
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
@@ -21,12 +21,14 @@ _VALUES = {"i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
 
 
 class Common:
-    """What both programs are told.
+    """A parsed command line.
 
-    :ivar options: ``Keyword=Value`` texts, strongest first.
-    :ivar rate: bytes per second, or None.
-    :ivar others: the options that are not shared, in order: letter and value.
-    :ivar words: what is no option.
+    :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
+    :ivar rate: ``-l`` in bytes per second, or None.
+    :ivar quiet: ``-q``.
+    :ivar verbosity: how often ``-v`` was given, up to 3.
+    :ivar others: the program's own options, in order: letter and value.
+    :ivar words: the words that are not options.
     """
 
     def __init__(self) -> None:
@@ -39,10 +41,10 @@ class Common:
 
 
 def parse(words: Sequence[str], letters: str) -> Common:
-    """Take a command line apart.
+    """Parse a command line.
 
-    :param letters: the program's own options, as :mod:`getopt` has them.
-    :raises ConfigurationError: an option is unknown, lacks its value, or has no feature here.
+    :param letters: the program's own options, in the form of :mod:`getopt`.
+    :raises ConfigurationError: an option is unknown, lacks its value, or is not supported.
     """
     common = Common()
     try:
@@ -60,7 +62,9 @@ def _take(common: Common, letter: str, value: str) -> None:
     if letter in _WORDS:
         word = _WORDS[letter]
         if word is None:
-            raise ConfigurationError("-A: agent forwarding is not supported by nacre yet")
+            raise ConfigurationError(
+                "-A: agent forwarding by sftp and scp is not supported by nacre yet: leave it out"
+            )
         common.options.append(word)
     elif letter in _VALUES:
         text = quote(value) if letter == "i" else value
@@ -70,10 +74,7 @@ def _take(common: Common, letter: str, value: str) -> None:
     elif letter == "o":
         common.options.append(value)
     elif letter == "F":
-        if value.lower() not in ("none", "/dev/null"):
-            raise ConfigurationError(
-                f"-F {safe(value)}: configuration files are not read by nacre yet; say -F none"
-            )
+        check_config_file(value)
     elif letter == "l":
         common.rate = number("-l", value, "a limit in Kbit/s") * 1000 // 8
     elif letter == "q":
@@ -87,17 +88,19 @@ def _take(common: Common, letter: str, value: str) -> None:
 def number(option: str, value: str, what: str) -> int:
     """Return an option's value as a positive number.
 
-    :raises ConfigurationError: it is none.
+    :param what: the meaning of the number, for the message.
+    :raises ConfigurationError: the value is not a positive number.
     """
     if not (value.isascii() and value.isdigit() and int(value)):
-        raise ConfigurationError(f"{option} {safe(value)}: {what} is a positive number")
+        raise ConfigurationError(f"{option} {safe(value)}: give {what}, a positive number")
     return int(value)
 
 
 def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
-    """Split ``[user@]host:path`` or ``scheme://[user@]host[:port][/path]``; None is a local path.
+    """Split ``[user@]host:path`` or ``scheme://[user@]host[:port][/path]``.
 
-    Returns the host, options for user and port, and the path.
+    :returns: the host, ``Keyword=Value`` texts for user and port, and the path; None for a path
+        of this machine.
     """
     options: list[str] = []
     if place.lower().startswith(f"{scheme}://"):
@@ -105,7 +108,7 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
 
         authority, _, path = place[len(scheme) + 3 :].partition("/")
         user, _, host = authority.rpartition("@")
-        name, port = _split_port(host)
+        name, port = split_port(host)
         if user:
             options.append(f"User={quote(unquote(user.partition(';')[0]))}")
         if port:
@@ -121,7 +124,7 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
 
 
 def _colon(place: str) -> int:
-    """Return where the host ends; -1 for a path of this machine: a slash comes first."""
+    """Return the index of the colon after the host; -1 if a slash comes first: a local path."""
     if place.startswith(":"):
         return -1
     bracket = place.find("]:")
@@ -134,11 +137,3 @@ def _colon(place: str) -> int:
         if character == "/":
             return -1
     return -1
-
-
-def _split_port(host: str) -> tuple[str, str]:
-    if host.startswith("["):
-        address, _, rest = host[1:].partition("]")
-        return address, rest.removeprefix(":")
-    name, _, port = host.partition(":")
-    return name, port

@@ -1,4 +1,4 @@
-"""``nacre keygen``: make keys for users and hosts, and look after their files."""
+"""``nacre keygen``: make keys for users and hosts; show and change key files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from nacre.cli.common.start import FAILURE
 from nacre.errors import KeyFormatError, NacreError, PassphraseRequired
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.keys import PrivateKey, PublicKey
-
-FAILURE = 255
-"""The exit status when a key can't be had; 1 when the human or the disk says no."""
 
 _FILES = {"rsa1": "identity", "rsa": "id_rsa", "ecdsa": "id_ecdsa", "ed25519": "id_ed25519"}
 _CURVES = {256: "nistp256", 384: "nistp384", 521: "nistp521"}
@@ -34,14 +32,20 @@ _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
     type=click.Choice([*_FILES]),
     default="ed25519",
     show_default=True,
-    help="The type of the new key; rsa1 is for SSH-1 alone.",
+    help="The type of the new key; rsa1 works with SSH-1 only.",
 )
 @click.option(
-    "-b", "bits", type=int, metavar="BITS", help="Its size, for rsa (3072), rsa1 (2048), ecdsa."
+    "-b",
+    "bits",
+    type=int,
+    metavar="BITS",
+    help="The size of the new key. By default 3072 for rsa, 2048 for rsa1, 256 for ecdsa.",
 )
-@click.option("-f", "file", metavar="FILE", help="The key file; FILE.pub is the public half.")
+@click.option(
+    "-f", "file", metavar="FILE", help="The private key's file; FILE.pub has the public half."
+)
 @click.option("-N", "new", metavar="PASSPHRASE", help="The new passphrase; '' for none.")
-@click.option("-P", "old", metavar="PASSPHRASE", help="The passphrase that the file has now.")
+@click.option("-P", "old", metavar="PASSPHRASE", help="The present passphrase of the file.")
 @click.option("-C", "comment", metavar="TEXT", help="The comment; by default user@host.")
 @click.option(
     "-a",
@@ -49,16 +53,21 @@ _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
     type=click.IntRange(1, 2048),
     default=16,
     show_default=True,
-    help="Rounds of bcrypt that make guessing the passphrase slow.",
+    help="Rounds of bcrypt: more of them make guessing the passphrase slower.",
 )
 @click.option("-l", "fingerprint", is_flag=True, help="Show the fingerprints of the keys in FILE.")
 @click.option(
-    "-E", "hash_name", type=click.Choice(_HASHES), default="sha256", help="The fingerprints' hash."
+    "-E",
+    "hash_name",
+    type=click.Choice(_HASHES),
+    default="sha256",
+    show_default=True,
+    help="The hash of fingerprints.",
 )
 @click.option("-y", "show", is_flag=True, help="Print the public half of a private key.")
 @click.option("-p", "change", is_flag=True, help="Change the passphrase of a private key.")
 @click.option("-c", "rename", is_flag=True, help="Change the comment of a key.")
-@click.option("-q", "quiet", is_flag=True, help="Say nothing but questions and errors.")
+@click.option("-q", "quiet", is_flag=True, help="Print only questions and errors.")
 def command(
     type_: str,
     bits: int | None,
@@ -74,15 +83,15 @@ def command(
     rename: bool,
     quiet: bool,
 ) -> None:
-    """Make a key, or look after its file, as ssh-keygen does.
+    """Make a key, or show or change one, as ssh-keygen does.
 
-    What -N, -P, -C and -f don't say is asked for: passphrases on the terminal, or through
-    SSH_ASKPASS, or from standard input where there is neither.
+    What -N, -P and -f do not give is asked for. Passphrases are read from the terminal, from the
+    program that SSH_ASKPASS names, or else from standard input.
     """
     if fingerprint + show + change + rename > 1:
-        raise click.UsageError("-l, -y, -p and -c are one thing each: give one of them")
+        raise click.UsageError("-l, -y, -p and -c exclude each other: give one of them")
 
-    def say(text: str) -> None:
+    def inform(text: str) -> None:
         if not quiet:
             click.echo(text)
 
@@ -96,11 +105,11 @@ def command(
 
                 click.echo(line(_load(path, old, "Enter passphrase: ")[0]))
             elif change:
-                _change_passphrase(path, old, new, rounds, say)
+                _change_passphrase(path, old, new, rounds, inform)
             else:
-                _change_comment(path, old, comment, rounds, say)
+                _change_comment(path, old, comment, rounds, inform)
         else:
-            _generate(type_, bits, file, new, comment, rounds, say)
+            _generate(type_, bits, file, new, comment, rounds, inform)
     except OSError as error:
         _fail(f"{file or error.filename}: {error.strerror}", FAILURE)
     except NacreError as error:
@@ -108,6 +117,7 @@ def command(
 
 
 def _fail(text: str, status: int = 1) -> NoReturn:
+    """End the program: with 1 if the user or the system refused, FAILURE if a key is unusable."""
     click.echo(safe(text, 4096, keep="\n"), err=True)
     sys.exit(status)
 
@@ -116,7 +126,7 @@ def _fail(text: str, status: int = 1) -> NoReturn:
 
 
 def _ask(text: str, *, echo: bool = False) -> str:
-    """Return the human's answer; without one there is nothing to do."""
+    """Return the user's answer; end the program if there is none."""
     from nacre.cli.common.prompts import prompt
 
     answer = asyncio.run(prompt(text, echo))
@@ -124,12 +134,12 @@ def _ask(text: str, *, echo: bool = False) -> str:
         line = sys.stdin.buffer.readline()
         answer = os.fsdecode(line.rstrip(b"\r\n")) if line else None
     if answer is None:
-        _fail(f"no answer to: {text.strip()}")
+        _fail(f"no answer to {text.strip()!r}: run this on a terminal, or give -N and -P")
     return answer
 
 
 def _ask_line(text: str) -> str:
-    """Ask on standard output, and read a line of standard input."""
+    """Ask on standard output, and return a line of standard input."""
     click.echo(text, nl=False)
     line = sys.stdin.buffer.readline()
     if not line:
@@ -146,9 +156,9 @@ def _asked_path(file: str | None, type_: str, what: str) -> Path:
 
 
 def _asked_passphrase(what: str, *, again: bool) -> str:
-    """Return a new passphrase that was typed twice alike.
+    """Return a new passphrase that was typed twice.
 
-    :param again: ask until it is, or give up at once.
+    :param again: whether to ask again if the two differ, or to end the program.
     """
     while True:
         first = _ask(f"Enter {what} (empty for no passphrase): ")
@@ -159,7 +169,7 @@ def _asked_passphrase(what: str, *, again: bool) -> str:
         click.echo("Passphrases do not match.  Try again.")
 
 
-# --- what there is to do ---
+# --- actions ---
 
 
 def _generate(
@@ -169,48 +179,50 @@ def _generate(
     new: str | None,
     comment: str | None,
     rounds: int,
-    say: Callable[[str], None],
+    inform: Callable[[str], None],
 ) -> None:
     from nacre.cli.keygen.keyfiles import public_path, save, save_public
     from nacre.keys import generate
 
     name, size = _wire_type(type_, bits)
-    say(f"Generating public/private {type_} key pair.")
+    inform(f"Generating public/private {type_} key pair.")
     if type_ == "rsa1":
-        say("An RSA1 key is for SSH-1 alone, which is weak: use it where nothing else is spoken.")
+        inform(
+            "An RSA1 key works with SSH-1 only, which is weak: use it only for hosts without SSH-2."
+        )
     path = _asked_path(file, type_, "in which to save the key")
-    _make_directory(path.parent, say)
+    _make_directory(path.parent, inform)
     _confirm_overwrite(path)
     passphrase = _asked_passphrase("passphrase", again=True) if new is None else new
     about = f"{getpass.getuser()}@{socket.gethostname()}" if comment is None else comment
     key = generate(name, bits=size, comment=about)
     try:
         save(path, key, passphrase, rounds)
-        say(f"Your identification has been saved in {path}")
+        inform(f"Your identification has been saved in {path}")
         save_public(path, key)
     except OSError as error:
         _fail(f'Saving key "{path}" failed: {error.strerror}')
-    say(f"Your public key has been saved in {public_path(path)}")
-    say(f"The key fingerprint is:\n{key.public.fingerprint()} {safe(key.comment)}")
+    inform(f"Your public key has been saved in {public_path(path)}")
+    inform(f"The key fingerprint is:\n{key.public.fingerprint()} {safe(key.comment)}")
 
 
 def _wire_type(type_: str, bits: int | None) -> tuple[str, int | None]:
-    """Return a type and a size as :func:`nacre.generate` has them."""
+    """Return the type and the size for :func:`nacre.generate`."""
     if type_ == "ecdsa":
         curve = _CURVES.get(bits or 256)
         if curve is None:
             raise KeyFormatError("Invalid ECDSA key length: valid lengths are 256, 384 or 521 bits")
         return f"ecdsa-sha2-{curve}", None
     if type_ == "ed25519":
-        return "ssh-ed25519", None  # ssh-keygen takes any -b with it, too
+        return "ssh-ed25519", None  # ssh-keygen ignores -b for it, too
     return {"rsa": "ssh-rsa"}.get(type_, type_), bits
 
 
-def _make_directory(path: Path, say: Callable[[str], None]) -> None:
-    """Make ``~/.ssh``, and no other directory."""
+def _make_directory(path: Path, inform: Callable[[str], None]) -> None:
+    """Make ``~/.ssh`` if ``path`` is that; other directories must exist."""
     if path == Path(os.path.expanduser("~"), ".ssh") and not path.exists():
         path.mkdir(mode=0o700)
-        say(f"Created directory '{path}'.")
+        inform(f"Created directory '{path}'.")
 
 
 def _confirm_overwrite(path: Path) -> None:
@@ -238,7 +250,7 @@ def _described(key: PublicKey, comment: str, hash_name: str) -> str:
 
 
 def _load(path: Path, passphrase: str | None, question: str) -> tuple[PrivateKey, str]:
-    """Return a private key and its passphrase, which is asked for when it is needed."""
+    """Return a private key and its passphrase; ask ``question`` if the key needs one."""
     from nacre.cli.keygen.keyfiles import load
 
     secret = passphrase or ""
@@ -255,26 +267,26 @@ def _load(path: Path, passphrase: str | None, question: str) -> tuple[PrivateKey
 
 
 def _change_passphrase(
-    path: Path, old: str | None, new: str | None, rounds: int, say: Callable[[str], None]
+    path: Path, old: str | None, new: str | None, rounds: int, inform: Callable[[str], None]
 ) -> None:
     from nacre.cli.keygen.keyfiles import save
 
     key, _ = _load(path, old, "Enter old passphrase: ")
-    say(f"Key has comment '{safe(key.comment)}'")
+    inform(f"Key has comment '{safe(key.comment)}'")
     if new is None:
         new = _asked_passphrase("new passphrase", again=False)
     save(path, key, new, rounds)
-    say("Your identification has been saved with the new passphrase.")
+    inform("Your identification has been saved with the new passphrase.")
 
 
 def _change_comment(
-    path: Path, old: str | None, comment: str | None, rounds: int, say: Callable[[str], None]
+    path: Path, old: str | None, comment: str | None, rounds: int, inform: Callable[[str], None]
 ) -> None:
     from nacre.cli.keygen.keyfiles import save, save_public
 
     key, passphrase = _load(path, old, "Enter passphrase: ")
-    say(f"Old comment: {safe(key.comment)}" if key.comment else "No existing comment")
+    inform(f"Old comment: {safe(key.comment)}" if key.comment else "No existing comment")
     key.comment = _ask_line("New comment: ") if comment is None else comment
     save(path, key, passphrase, rounds)
     save_public(path, key)
-    say(f"Comment '{safe(key.comment)}' applied" if key.comment else "Comment was removed")
+    inform(f"Comment '{safe(key.comment)}' applied" if key.comment else "Comment was removed")

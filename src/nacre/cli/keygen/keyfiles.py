@@ -1,4 +1,4 @@
-"""Key files as ssh-keygen(1) keeps them: the private one for its owner, ``.pub`` beside it."""
+"""Key files as ssh-keygen(1) keeps them: a private one of mode 0600, and ``.pub`` beside it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NO_COMMENT = "no comment"
 
 
 def public_path(path: Path) -> Path:
-    """Return where the public half of ``path`` is."""
+    """Return the file of the public half of ``path``."""
     return path.with_name(f"{path.name}.pub")
 
 
 def read(path: Path) -> bytes:
-    """Return a key file's text; ``-`` is standard input.
+    """Return the content of a key file; ``-`` is standard input.
 
     :raises OSError: it can't be read.
     :raises KeyFormatError: it is too large.
@@ -41,15 +41,15 @@ def read(path: Path) -> bytes:
     with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
         text: bytes = file.read(MAXIMUM_SIZE + 1)
     if len(text) > MAXIMUM_SIZE:
-        raise KeyFormatError("too large for a key file")
+        raise KeyFormatError(f"larger than {MAXIMUM_SIZE} bytes: this is not a key file")
     return text
 
 
 def load(path: Path, passphrase: str | None = None) -> PrivateKey:
-    """Return the private key in a file, with the comment of its ``.pub`` where it has none.
+    """Return the private key in a file; without a comment it gets that of the ``.pub`` file.
 
     :raises OSError: the file can't be read.
-    :raises UnusableKey: others may read it, or it holds no private key that nacre has.
+    :raises UnusableKey: other users may read it, or it has no private key of a supported type.
     :raises PassphraseRequired: it is encrypted and the passphrase is missing or wrong.
     """
     text = read(path)
@@ -61,7 +61,7 @@ def load(path: Path, passphrase: str | None = None) -> PrivateKey:
 
 
 def _comment(path: Path, key: PublicKey) -> str:
-    """Return what the file beside ``path`` says of ``key``; nothing when it is of another."""
+    """Return the comment in ``path.pub``, or "" if that file is of another key."""
     with suppress(OSError, KeyFormatError):
         beside, comment = load_public(read(public_path(path)))
         return comment if beside == key else ""
@@ -69,10 +69,10 @@ def _comment(path: Path, key: PublicKey) -> str:
 
 
 def save(path: Path, key: PrivateKey, passphrase: str | None, rounds: int) -> None:
-    """Write a private key, mode 0600: all of it, or what was there stays.
+    """Write a private key, mode 0600, atomically: on an error the former file stays.
 
-    :param rounds: of bcrypt, where the format has it.
-    :raises OSError: as writing does.
+    :param rounds: of bcrypt, in formats that use it.
+    :raises OSError: the file can't be written.
     """
     _replace(path, dump_private(key, passphrase, rounds=rounds), 0o600)
 
@@ -80,19 +80,19 @@ def save(path: Path, key: PrivateKey, passphrase: str | None, rounds: int) -> No
 def save_public(path: Path, key: PrivateKey) -> None:
     """Write the public half of a key to ``path.pub``.
 
-    :raises OSError: as writing does.
+    :raises OSError: the file can't be written.
     """
     _replace(public_path(path), f"{line(key)}\n".encode("utf-8", "surrogateescape"), PUBLIC_MODE)
 
 
 def line(key: PrivateKey) -> str:
     """Return the line of a ``.pub`` file."""
-    # A line end in the comment would begin another key.
+    # A line end in the comment would start another key.
     return " ".join([str(key.public), *key.comment.split()])
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    # Where a link leads is the file that is meant.
+    # Replace the file that a link points at, not the link.
     path = Path(os.path.realpath(path))
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -110,12 +110,13 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
 def keys_in(path: Path) -> Iterator[tuple[PublicKey, str]]:
     """Yield the public keys of a file and their comments.
 
-    The file is a private key, whose public half shows without its passphrase; or has the lines of
-    a ``.pub`` file, of ``authorized_keys`` or of ``known_hosts``, whose comments are the hosts.
+    The file is a private key, or has the lines of a ``.pub`` file, of ``authorized_keys`` or of
+    ``known_hosts``. In the last, the hosts count as the comment. A private key needs no passphrase
+    if its format keeps the public half readable, or if there is a ``.pub`` file.
 
     :raises OSError: the file can't be read.
-    :raises KeyFormatError: it holds a private key that is damaged.
-    :raises PassphraseRequired: only a passphrase would show the public half.
+    :raises KeyFormatError: it has a damaged private key.
+    :raises PassphraseRequired: the public half is encrypted too.
     """
     text = read(path)
     if is_private(text):

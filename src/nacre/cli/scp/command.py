@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from nacre.cli.common.start import loaded, start
+from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
 from nacre.cli.common.transfer_options import Common, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
@@ -26,7 +25,6 @@ usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
            source ... target"""
 
 _LETTERS = "3BD:OpRrsS:TX:"
-FAILURE = 255
 
 
 def main() -> NoReturn:
@@ -43,15 +41,13 @@ def __getattr__(name: str) -> click.Command:
 
 
 def run(program: str, words: Sequence[str]) -> int:
-    """Do what a command line says; returns the exit status."""
-    from nacre.cli.ssh.command import occupy_standard_descriptors
-
+    """Run the program on its command line; return the exit status."""
     occupy_standard_descriptors()
     try:
         common = parse(words, _LETTERS)
         given = dict(common.others)
         if absent := given.keys() & {"S", "X"}:
-            raise ConfigurationError(f"-{min(absent)} is not supported by nacre")
+            raise ConfigurationError(f"-{min(absent)} is not supported by nacre: leave it out")
         if "B" in given:
             common.options.append("BatchMode=yes")
     except ConfigurationError as error:
@@ -68,7 +64,9 @@ def run(program: str, words: Sequence[str]) -> int:
 
 
 def _copy(common: Common, given: dict[str, str]) -> int:
-    from nacre.cli.common.log import Log
+    import asyncio
+
+    from nacre.cli.common.log import Log, open_log
     from nacre.cli.scp.program import ScpSettings
 
     settings = ScpSettings(
@@ -83,11 +81,11 @@ def _copy(common: Common, given: dict[str, str]) -> int:
     )
     *sources, target = [_end(word, common) for word in common.words]
     config = parse_config(common.options)
-    with open(2, "wb", buffering=0, closefd=False) as file:
+    with open_log() as file:
         try:
             return asyncio.run(_run(sources, target, settings, Log(config.log_level, file)))
         except KeyboardInterrupt:
-            # Whoever started us should see that it was the signal.
+            # The parent should see that the signal ended this process.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
             return FAILURE
@@ -102,9 +100,8 @@ async def _run(sources: Sequence[End], target: End, settings: ScpSettings, log: 
     try:
         return await copying.run(sources, target)
     except NacreError as error:
-        remote = next((end.target for end in (*sources, target) if end.target), None)
-        host = remote.name if remote is not None else ""
-        log.fatal(explain(error, host, remote.whom if remote is not None else ""))
+        remote = copying.reached
+        log.fatal(explain(error, remote.name, remote.destination) if remote else f"scp: {error}")
         return FAILURE
     finally:
         await copying.close()
@@ -119,6 +116,8 @@ def _end(word: str, common: Common) -> End:
         return End(None, parse_config(common.options), word, word)
     host, options, path = place
     if not host or host.startswith("-"):
-        raise ConfigurationError(f"{word!r} names no host")
+        raise ConfigurationError(
+            f"{word!r} names no host: give [user@]host:path, or ./path for a local file"
+        )
     config = parse_config([*common.options, *options])
     return End(Target.of(host, config), config, path, word)

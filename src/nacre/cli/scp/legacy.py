@@ -1,4 +1,7 @@
-"""The legacy scp protocol, between this machine's files and a remote ``scp -t`` or ``scp -f``."""
+"""The scp protocol between local files and a remote ``scp -t`` (sink) or ``scp -f`` (source).
+
+The protocol itself, without I/O, is :mod:`nacre.scp.protocol`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from functools import partial
 from nacre.client.process import Process
 from nacre.errors import RemoteProtocolError, StreamClosed
 from nacre.limits import MIB
-from nacre.scp.protocol import Aborted as GaveUp
 from nacre.scp.protocol import (
+    Aborted,
     Accepted,
     DirectoryEnd,
     DirectoryStart,
@@ -37,7 +40,8 @@ _BLOCK = 1 * MIB
 class How:
     """How to copy.
 
-    :ivar complain: told what could not be copied; the copy goes on.
+    :ivar progress: see :data:`nacre.sftp.client.options.Progress`.
+    :ivar complain: gets a message for each file that can't be copied; the copy continues.
     """
 
     recursive: bool
@@ -47,12 +51,13 @@ class How:
 
 
 class Receiver:
-    """Takes what a source sends into a local directory, or under one local name."""
+    """Writes what a source sends into a local directory, or under one local name."""
 
     def __init__(self, process: Process, disk: Disk, requested: Sequence[str], how: How) -> None:
-        """Take what was asked for.
+        """Receive nothing yet.
 
-        :param requested: the remote paths of the command; nothing of another name is taken.
+        :param process: the remote ``scp -f``.
+        :param requested: the remote paths of its command line; files of other names are refused.
         """
         self._process = process
         self._disk = disk
@@ -66,10 +71,11 @@ class Receiver:
         self._problem: str | None = None
 
     async def run(self, target: str, *, into: bool) -> None:
-        """Receive to the end.
+        """Receive until the source ends.
 
-        :param into: ``target`` is a directory; otherwise it is the copy's own name.
-        :raises RemoteProtocolError: the source broke the protocol, or sent what was not asked for.
+        :param into: whether ``target`` is a directory to copy into, or the copy's own name.
+        :raises RemoteProtocolError: the source violated the protocol, or sent a file that was not
+            requested.
         """
         try:
             await self._send()
@@ -89,7 +95,7 @@ class Receiver:
 
     async def _send(self) -> None:
         if data := self._sink.data_to_send():
-            # A source that is gone hears no answer; what it sent before is still taken.
+            # A source that has ended reads no answer; the data it sent before still counts.
             with contextlib.suppress(StreamClosed):
                 await self._process.stdin.write(data)
 
@@ -108,7 +114,7 @@ class Receiver:
             path, mode, times = self._kept.pop()
             if self._how.preserve or mode & 0o700 != 0o700:
                 await self._disk.run(partial(_set, path, mode, times))
-        elif isinstance(event, (Warned, GaveUp)):
+        elif isinstance(event, (Warned, Aborted)):
             self._how.complain(event.text)
 
     async def _guarded(self, work: Callable[[], None]) -> None:
@@ -137,7 +143,7 @@ class Receiver:
             try:
                 await self._disk.run(partial(_write, self._file, data))
             except OSError as error:
-                # The rest still has to be taken off the stream.
+                # The rest of the file is still in the stream, and is discarded.
                 self._problem = f"{safe(self._path)}: {os.strerror(error.errno or 0)}"
         self._done += len(data)
         if self._how.progress is not None and self._start is not None:
@@ -187,7 +193,7 @@ def _set(path: str | int, mode: int, times: Times | None) -> None:
 
 
 class Sender:
-    """Sends local files and directories to a sink."""
+    """Sends local files and directories to a sink, the remote ``scp -t``."""
 
     def __init__(self, process: Process, disk: Disk, how: How) -> None:
         self._process = process
@@ -199,7 +205,7 @@ class Sender:
     async def run(self, paths: Sequence[str]) -> None:
         """Send ``paths``, one after another.
 
-        :raises RemoteProtocolError: the sink gave up, or broke the protocol.
+        :raises RemoteProtocolError: the sink aborted, ended early, or violated the protocol.
         """
         while not self._source.ready:
             await self._receive()
@@ -265,8 +271,8 @@ class Sender:
                 except OSError as error:
                     problem = f"{safe(path)}: {os.strerror(error.errno or 0)}"
                 if not data and problem is None:
-                    problem = f"{safe(path)}: the file became shorter"
-            # The size was announced: what is missing goes as zeros.
+                    problem = f"{safe(path)}: the file became shorter while it was copied"
+            # The size was announced, so missing data is sent as zeros.
             self._source.send_data(data or bytes(wanted))
             await self._send()
             if progress is not None:
@@ -281,10 +287,12 @@ class Sender:
             for piece in self._source.data_to_send():
                 await self._process.stdin.write(piece)
         except StreamClosed as error:
-            raise RemoteProtocolError("the sink broke off") from error
+            raise RemoteProtocolError(
+                "the remote scp ended before the copy was complete"
+            ) from error
 
     async def _accepted(self) -> bool:
-        """Send, and wait for the answer."""
+        """Send, and return whether the sink accepts."""
         await self._send()
         while not self._answers:
             await self._receive()
@@ -293,17 +301,17 @@ class Sender:
         if isinstance(answer, Accepted):
             return True
         self._how.complain(answer.text)
-        if isinstance(answer, GaveUp):
-            raise RemoteProtocolError("the other end gave up")
+        if isinstance(answer, Aborted):
+            raise RemoteProtocolError("the remote scp aborted the copy")
         return False
 
     async def _receive(self) -> None:
         data = await self._process.stdout.read(4096)
         if not data:
             self._source.receive_eof()
-            raise RemoteProtocolError("the sink broke off")
+            raise RemoteProtocolError("the remote scp ended before the copy was complete")
         self._answers += self._source.receive(data)
-        gave_up = [answer for answer in self._answers if isinstance(answer, GaveUp)]
-        if gave_up:
-            self._how.complain(gave_up[0].text)
-            raise RemoteProtocolError("the other end gave up")
+        aborted = [answer for answer in self._answers if isinstance(answer, Aborted)]
+        if aborted:
+            self._how.complain(aborted[0].text)
+            raise RemoteProtocolError("the remote scp aborted the copy")

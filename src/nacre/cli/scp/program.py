@@ -1,4 +1,4 @@
-"""``scp`` as a program: which way each file goes."""
+"""``scp`` as a program: the way each source is copied, over SFTP or the scp protocol."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import log_in
 from nacre.cli.common.meter import Meter
-from nacre.cli.common.program import say_goodbye
+from nacre.cli.common.program import close_or_abort
 from nacre.cli.common.target import Target
 from nacre.cli.scp.legacy import How, Receiver, Sender
-from nacre.cli.sftp.shell import reason
 from nacre.client.connection import Connection
 from nacre.client.process import Process
 from nacre.client.sftp import open_sftp
@@ -30,9 +30,11 @@ from nacre.wire.text import safe
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A source or the target.
+    """A source or the target of the copy.
 
     :ivar target: the host; None for a path of this machine.
+    :ivar path: the path there.
+    :ivar destination: the word of the command line.
     """
 
     target: Target | None
@@ -43,12 +45,13 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScpSettings:
-    """What the command line says.
+    """The command line's options.
 
     :ivar legacy: ``-O``: the scp protocol, not SFTP.
     :ivar direct: ``-R``: from one remote host straight to the other.
     :ivar rate: bytes per second, or None.
-    :ivar server: ``-D``: a program of this machine that serves SFTP, in place of every host.
+    :ivar server: ``-D``: a local program that serves SFTP, in place of every host.
+    :ivar words: options to pass to the remote ``scp`` of ``-R``.
     """
 
     recursive: bool
@@ -62,11 +65,15 @@ class ScpSettings:
 
 
 class CopyFailed(Exception):
-    """The copy ends, for the reason that was told."""
+    """A source can't be copied; the text is the message to print."""
 
 
 class Copying:
-    """One run: :meth:`run` copies, :meth:`close` ends all connections."""
+    """One run: :meth:`run` copies, :meth:`close` ends all connections.
+
+    :ivar failures: how many messages :meth:`complain` has printed.
+    :ivar reached: the host that was last connected to, or tried.
+    """
 
     def __init__(self, settings: ScpSettings, log: Log) -> None:
         self._settings = settings
@@ -76,37 +83,34 @@ class Copying:
         self._clients: dict[Target | str, SFTPClient] = {}
         self._disk: Disk | None = None
         self.failures = 0
+        self.reached: Target | None = None
 
     def complain(self, text: str) -> None:
-        """Say what was not copied."""
+        """Print why a file was not copied."""
         self.failures += 1
         self._meter.clear()
         print(text, file=sys.stderr, flush=True)
 
     async def run(self, sources: Sequence[End], target: End) -> int:
-        """Copy; return the exit status."""
+        """Copy the sources one after another; return the exit status."""
         for source in sources:
             try:
                 await self._copy(source, target, several=len(sources) > 1)
-            except SFTPError as error:
-                self.complain(f"scp: {safe(str(error.filename or source.path))}: {reason(error)}")
-            except RemoteProtocolError as error:
+            except (RemoteProtocolError, CopyFailed) as error:
                 self.complain(f"scp: {error}")
-            except NacreError:
-                raise
             except OSError as error:
+                if isinstance(error, NacreError) and not isinstance(error, SFTPError):
+                    raise
                 self.complain(f"scp: {safe(str(error.filename or source.path))}: {reason(error)}")
-            except CopyFailed as error:
-                self.complain(f"scp: {error}")
         return 1 if self.failures else 0
 
     async def close(self) -> None:
-        """End what was opened."""
+        """Close all sessions and connections."""
         for client in self._clients.values():
             client.close()
             await client.wait_closed()
         for connection in self._connections.values():
-            await say_goodbye(connection)
+            await close_or_abort(connection)
         if self._disk is not None:
             self._disk.close()
 
@@ -128,7 +132,9 @@ class Copying:
             else:
                 await self._get(source, target, several=several)
         else:
-            raise CopyFailed("neither end is remote; use cp")
+            raise CopyFailed(
+                "neither source nor target is remote: use cp, or name a host, host:path"
+            )
 
     # --- over SFTP ---
 
@@ -153,7 +159,7 @@ class Copying:
     async def _through(self, source: End, target: End, *, several: bool) -> None:
         if self._settings.legacy:
             raise CopyFailed(
-                "between two hosts the legacy protocol goes with -R only; leave -O out"
+                "between two hosts the scp protocol is used with -R only: add -R, or leave -O out"
             )
         reading, writing = await self._sftp(source), await self._sftp(target)
         path = await _expanded(writing, target.path)
@@ -170,11 +176,11 @@ class Copying:
             recursive=settings.recursive,
             preserve=settings.preserve,
             progress=self._meter.update if self._meter.enabled else None,
-            on_error=self._tell,
+            on_error=self._report,
             on_skip=lambda path: self.complain(f"scp: {safe(path)}: not a regular file"),
         )
 
-    def _tell(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         path = safe(str(error.filename or ""))
         if isinstance(error, IsADirectoryError):
             self.complain(f"scp: {path}: not a regular file")
@@ -188,7 +194,7 @@ class Copying:
         client = self._clients.get(key)
         if client is None:
             if self._settings.server is not None:
-                from nacre.cli.sftp.pipes import start_server
+                from nacre.cli.common.local_server import start_server
 
                 client = await start_server(self._settings.server)
             else:
@@ -200,9 +206,10 @@ class Copying:
 
     async def _connection(self, end: End) -> Connection:
         assert end.target is not None
+        self.reached = end.target
         connection = self._connections.get(end.target)
         if connection is None:
-            connection = await log_in(end.target, end.config, self._log)
+            connection = await dial_and_log_in(end.target, end.config, self._log)
             self._connections[end.target] = connection
         return connection
 
@@ -210,15 +217,18 @@ class Copying:
 
     def _command(self, *options: str) -> str:
         settings = self._settings
-        flags = ["-r"] * settings.recursive + ["-p"] * settings.preserve
+        flags = _given({"-r": settings.recursive, "-p": settings.preserve})
         return " ".join(["scp", *flags, *options])
 
     def _how(self) -> How:
         progress = self._meter.update if self._meter.enabled else None
-        return How(self._settings.recursive, self._settings.preserve, progress, self._legacy_says)
+        return How(
+            self._settings.recursive, self._settings.preserve, progress, self._complain_legacy
+        )
 
-    def _legacy_says(self, text: str) -> None:
-        self.complain(text if text.startswith("scp: ") else f"scp: {text}")
+    def _complain_legacy(self, text: str) -> None:
+        # A remote scp's message has the prefix already.
+        self.complain(f"scp: {text.removeprefix('scp: ')}")
 
     def _files(self) -> Disk:
         if self._disk is None:
@@ -226,8 +236,8 @@ class Copying:
         return self._disk
 
     async def _send_legacy(self, source: End, target: End, *, several: bool) -> None:
-        # The path is the remote shell's to expand, as ever in this protocol.
-        options = ["-d"] * several + ["-t", "--", target.path or "."]
+        # The path is not quoted: in this protocol the remote shell expands it.
+        options = [*_given({"-d": several}), "-t", "--", target.path or "."]
         async with (await self._connection(target)).process(self._command(*options)) as process:
             await Sender(process, self._files(), self._how()).run([_named(source.path)])
             await self._ended(process)
@@ -243,30 +253,34 @@ class Copying:
             await self._ended(process)
 
     async def _ended(self, process: Process) -> None:
-        said = (await process.stderr.read()).strip()
+        printed = (await process.stderr.read()).strip()
         status = await process.wait()
         if status and not self.failures:
             self.complain(
-                safe(said, keep="\n") or f"scp: the remote scp ended with status {status}"
+                safe(printed, keep="\n") or f"scp: the remote scp ended with status {status}"
             )
 
     async def _direct(self, source: End, target: End) -> None:
         settings = self._settings
-        flags = ["-q"] * settings.quiet + ["-O"] * settings.legacy
+        flags = _given({"-q": settings.quiet, "-O": settings.legacy})
         words = [self._command(*flags, *settings.words, "--"), source.path or "."]
         words.append(shlex.quote(target.destination))
         async with (await self._connection(source)).process(" ".join(words)) as process:
             process.stdin.write_eof()
-            said = await process.stderr.read()
+            printed = await process.stderr.read()
             status = await process.wait()
-        if said:
-            print(safe(said, keep="\n").rstrip(), file=sys.stderr)
+        if printed:
+            print(safe(printed, keep="\n").rstrip(), file=sys.stderr)
         if status:
             self.failures += 1
 
 
+def _given(flags: dict[str, bool]) -> list[str]:
+    return [flag for flag, given in flags.items() if given]
+
+
 def _named(path: str) -> str:
-    """Return a path that ends in a name: the copy needs one."""
+    """Return a path whose last part is a name, which the copy gets."""
     name = last_name(path)
     return os.path.realpath(path) if name in ("", ".", "..") else path.rstrip("/") or path
 
@@ -280,11 +294,13 @@ def _is_directory(path: str) -> bool:
 
 
 def _check_directory(path: str, several: bool) -> None:
+    """Check that several sources have a directory to go to."""
     if several and not _is_directory(path):
         raise CopyFailed(f"{safe(path)}: Not a directory")
 
 
 async def _expanded(client: SFTPClient, path: str) -> str:
+    """Return a remote path, in which the server expands ``~``; empty is the start directory."""
     if path.startswith("~"):
         return await client.expanduser(path)
     return path or "."

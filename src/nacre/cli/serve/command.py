@@ -16,13 +16,13 @@ DEFAULT_ADDRESS = ("127.0.0.1", 2222)
 def _addresses(
     _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[tuple[str, int], ...]:
-    """Take each ``ADDR:PORT``, ``[IPV6]:PORT`` or ``:PORT``."""
+    """Parse each ``ADDR:PORT``, ``[IPV6]:PORT`` or ``:PORT``."""
     found = []
     for text in texts:
         match = _ADDRESS.fullmatch(text)
         if match is None or int(match[3]) > 65535:
             raise click.BadParameter(
-                f"{text!r} is no ADDR:PORT, such as 127.0.0.1:2222, [::1]:2222 or :0"
+                f"{text!r} is not ADDR:PORT; give for example 127.0.0.1:2222, [::1]:2222 or :0"
             )
         found.append((match[1] or match[2] or "", int(match[3])))
     return tuple(found) or (DEFAULT_ADDRESS,)
@@ -33,8 +33,8 @@ def _addresses(
     "--state",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where host keys and users are; made when missing. "
-    "By default nacre under XDG_STATE_HOME, and /var/lib/nacre for root.",
+    help="The directory of host keys and users; created if missing. "
+    "By default nacre under XDG_STATE_HOME, or /var/lib/nacre for root.",
 )
 @click.option(
     "--listen",
@@ -42,45 +42,46 @@ def _addresses(
     multiple=True,
     metavar="ADDR:PORT",
     callback=_addresses,
-    help="Listen here; may be given several times. Port 0 picks a free one, no address is every "
-    "one. By default 127.0.0.1:2222.",
+    help="The address to listen on; may be repeated. Port 0 picks a free port, an empty address "
+    "means all. By default 127.0.0.1:2222.",
 )
 @click.option(
     "--users",
     type=click.Choice(["store", "system"]),
     default="store",
     show_default=True,
-    help="Who may log in: those of `nacre user`, or the accounts of this system (needs root).",
+    help="The users that may log in: those of `nacre user`, or the accounts of this system (needs "
+    "root).",
 )
 @click.option(
     "--run-as",
     metavar="ACCOUNT",
-    help="Under root: the account that sessions run as, of users without an account of their own.",
+    help="With root: the account for sessions of users that have none of their own.",
 )
 @click.option(
     "-o",
     "options",
     multiple=True,
     metavar="KEYWORD=VALUE",
-    help="A word of sshd_config, such as -o MaxSessions=20; may be given several times.",
+    help="A keyword of sshd_config, such as -o MaxSessions=20; may be repeated.",
 )
 @click.option(
     "--profile",
     type=click.Choice(["default", "legacy"]),
     default="default",
     show_default=True,
-    help="legacy offers old and weak algorithms too.",
+    help="The algorithms to offer; legacy includes old and weak ones.",
 )
 @click.option(
     "--protocol",
     metavar="VERSIONS",
-    help="Versions of SSH to speak: 2, or 2,1, or 1; the same as -o Protocol. By default 2: SSH-1 "
-    "is weak.",
+    help="The versions of SSH to speak: 2, or 2,1, or 1; the same as -o Protocol. By default 2, "
+    "because SSH-1 is weak.",
 )
 @click.option(
     "--ssh1-strict",
     is_flag=True,
-    help="Refuse SSH-1 for users who need both a password and a key: in SSH-1 either lets them in.",
+    help="Refuse SSH-1 to users who need both a password and a key: SSH-1 accepts one of them.",
 )
 @click.option(
     "--workers",
@@ -88,7 +89,7 @@ def _addresses(
     default=1,
     show_default=True,
     metavar="N",
-    help="Processes that serve, one for each core at best; one more supervises them.",
+    help="The number of serving processes, at best one for each core; one more supervises them.",
 )
 def command(
     state: Path | None,
@@ -103,10 +104,11 @@ def command(
 ) -> None:
     """Start an SSH server.
 
-    Host keys and the user store are made at the first start; `nacre user add` adds users, also
-    while the server runs. Prints "listening on ADDR:PORT" on standard error when it is ready, and
-    a line for each phase of each connection. SIGHUP reads host keys and the banner again. SIGTERM
-    and SIGINT stop it: open sessions get some seconds to end, or none at the second signal.
+    Host keys and the user store are created at the first start; `nacre user add` adds users, also
+    while the server runs. The server prints "listening on ADDR:PORT" on standard error when it is
+    ready, and a line for each phase of each connection. SIGHUP reloads host keys and the banner.
+    SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
+    second signal.
     """
     from nacre.config.server import parse
     from nacre.errors import ConfigurationError, NacreError

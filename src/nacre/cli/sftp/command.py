@@ -1,4 +1,7 @@
-"""``nacre sftp``, also installed as ``nacre-sftp``: move files by commands."""
+"""``nacre sftp``, also installed as ``nacre-sftp``: transfer files by commands.
+
+The modules that load here are few: wrong options are reported before the rest is loaded.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from nacre.cli.common.start import loaded, start
+from nacre.cli.common.arguments import quote
+from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
 from nacre.cli.common.transfer_options import Common, number, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
@@ -17,7 +21,12 @@ from nacre.value import value
 if TYPE_CHECKING:
     import click
 
-    from nacre.cli.sftp.program import Loop, SFTPProgram
+    from nacre.aio.background import Background
+    from nacre.cli.common.log import Log
+    from nacre.cli.common.target import Target
+    from nacre.cli.sftp.program import RemoteHost
+    from nacre.config.client import ClientConfig
+    from nacre.sftp.client.client import SFTPClient
 
 USAGE = """\
 usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
@@ -26,12 +35,19 @@ usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
           [-s subsystem | sftp_server] destination"""
 
 _LETTERS = "aB:b:D:fNpR:rS:s:X:"
-FAILURE = 255
 
 
 @value(frozen=False)
 class _Plan:
-    """What the command line says beside the connection."""
+    """The command line's options that do not concern the connection.
+
+    :ivar batch: ``-b``: the file of commands, or ``-`` for standard input.
+    :ivar direct: ``-D``: the command line of a local server program, in place of a host.
+    :ivar subsystem: ``-s``: its name, or the path of a server program on the host.
+    :ivar read_size: ``-B``: bytes that one READ asks for.
+    :ivar requests: ``-R``: READs that may be unanswered at once.
+    :ivar chatty: ``-N``: print messages in a batch too.
+    """
 
     preserve: bool = False
     recursive: bool = False
@@ -42,7 +58,7 @@ class _Plan:
     subsystem: str = "sftp"
     read_size: int | None = None
     requests: int | None = None
-    silent: bool = False
+    chatty: bool = False
 
 
 def main() -> NoReturn:
@@ -55,13 +71,11 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("sftp", run, "Move files over an encrypted connection.", USAGE)
+    return Passing("sftp", run, "Transfer files over an encrypted connection.", USAGE)
 
 
 def run(program: str, words: Sequence[str]) -> int:
-    """Do what a command line says; returns the exit status."""
-    from nacre.cli.ssh.command import occupy_standard_descriptors
-
+    """Run the program on its command line; return the exit status."""
     occupy_standard_descriptors()
     try:
         common = parse(words, _LETTERS)
@@ -80,28 +94,26 @@ def run(program: str, words: Sequence[str]) -> int:
 
 def _plan(common: Common) -> _Plan:
     plan = _Plan()
-    for letter, said in common.others:
+    for letter, given in common.others:
         if letter == "b":
-            plan.batch = said
+            plan.batch = given
             common.options.append("BatchMode=yes")
         elif letter == "B":
-            plan.read_size = number("-B", said, "a size in bytes")
+            plan.read_size = number("-B", given, "a size in bytes")
         elif letter == "R":
-            plan.requests = number("-R", said, "a number of requests")
+            plan.requests = number("-R", given, "a number of requests")
         elif letter == "D":
-            plan.direct = said
+            plan.direct = given
         elif letter == "s":
-            plan.subsystem = said
-        elif letter == "N":
-            plan.silent = True
-        elif letter in _SETTINGS:
-            setattr(plan, _SETTINGS[letter], True)
+            plan.subsystem = given
+        elif letter in _SWITCHES:
+            setattr(plan, _SWITCHES[letter], True)
         else:
-            raise ConfigurationError(f"-{letter} is not supported by nacre")
+            raise ConfigurationError(f"-{letter} is not supported by nacre: leave it out")
     return plan
 
 
-_SETTINGS = {"a": "resume", "f": "fsync", "p": "preserve", "r": "recursive"}
+_SWITCHES = {"N": "chatty", "a": "resume", "f": "fsync", "p": "preserve", "r": "recursive"}
 
 
 def _run(common: Common, plan: _Plan) -> int:
@@ -109,8 +121,7 @@ def _run(common: Common, plan: _Plan) -> int:
 
     with ExitStack() as stack:
         lines: TextIO = sys.stdin
-        if plan.batch not in (None, "-"):
-            assert plan.batch is not None
+        if plan.batch is not None and plan.batch != "-":
             try:
                 lines = stack.enter_context(
                     open(plan.batch, encoding="utf-8", errors="surrogateescape")
@@ -121,66 +132,91 @@ def _run(common: Common, plan: _Plan) -> int:
         return run_program(lambda loop: _session(loop, common, plan, lines))
 
 
-def _session(loop: Loop, common: Common, plan: _Plan, lines: TextIO) -> int:
+def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> int:
     from nacre.cli.common.failures import explain
-    from nacre.cli.common.log import Log
+    from nacre.cli.common.log import Log, open_log
     from nacre.cli.common.target import Target
-    from nacre.cli.sftp.program import RemoteHost, SFTPProgram
-    from nacre.cli.sftp.shell import ShellSettings
+    from nacre.cli.sftp.program import RemoteHost
 
     loaded()
-    with open(2, "wb", buffering=0, closefd=False) as errors:
-        host, path = "", ""
-        options: list[str] = []
-        if plan.direct is None:
-            place = split_place(common.words[0], "sftp") or (common.words[0], [], "")
-            host, options, path = place
-            if "@" in host:
-                user, _, host = host.rpartition("@")
-                options = [f"User={user}", *options]
-        remote = RemoteHost()
+    host, path, options = _destination(common, plan)
+    try:
+        config = parse_config([*common.options, *options])
+        target = Target.of(host, config)
+    except ConfigurationError as error:
+        print(f"sftp: {error}", file=sys.stderr)
+        return FAILURE
+    remote = RemoteHost()
+    with open_log() as file:
+        log = Log(config.log_level, file)
         try:
-            config = parse_config([*common.options, *options])
-            log = Log(config.log_level, errors)
-            target = Target.of(host, config)
-        except ConfigurationError as error:
-            print(f"sftp: {error}", file=sys.stderr)
-            return FAILURE
-        batch = plan.batch is not None
-        quiet = common.quiet or (batch and not plan.silent)
-        settings = ShellSettings(plan.preserve, plan.recursive, plan.resume, plan.fsync, quiet)
-        try:
-            if plan.direct is not None:
-                sftp = loop.call(remote.open_local(plan.direct))
-            else:
-                sftp = loop.call(
-                    remote.open(
-                        target,
-                        config,
-                        log,
-                        subsystem=plan.subsystem,
-                        read_size=plan.read_size,
-                        requests=plan.requests,
-                        rate=common.rate,
-                    )
-                )
-            program = SFTPProgram(loop, sftp, settings, batch=batch)
-            if not quiet:
-                print(f"Connected to {target.name or 'the server'}.", file=sys.stderr)
-            if path:
-                local = common.words[1] if len(common.words) == 2 else None
-                done = program.start_at(path, local)
-                if done is not None:
-                    return 0 if done else 1
-            return _commands(program, plan, lines)
+            sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))
+            return _work(loop, sftp, target, path, common, plan, lines)
         except NacreError as error:
-            log.fatal(explain(error, target.name, target.whom))
+            log.fatal(explain(error, target.name, target.destination))
             return FAILURE
         finally:
-            loop.call(remote.close())
+            loop.call(remote.close)
 
 
-def _commands(program: SFTPProgram, plan: _Plan, lines: TextIO) -> int:
-    if plan.batch is None and os.isatty(0):
+def _destination(common: Common, plan: _Plan) -> tuple[str, str, list[str]]:
+    """Return the host, the path, and options for what else the destination names."""
+    if plan.direct is not None:
+        return "", "", []
+    destination = common.words[0]
+    place = split_place(destination, "sftp")
+    if place is not None:
+        host, options, path = place
+        return host, path, options
+    user, at, host = destination.rpartition("@")
+    return host, "", [f"User={quote(user)}"] if at else []
+
+
+async def _open(
+    remote: RemoteHost,
+    target: Target,
+    config: ClientConfig,
+    log: Log,
+    common: Common,
+    plan: _Plan,
+) -> SFTPClient:
+    if plan.direct is not None:
+        return await remote.open_local(plan.direct)
+    return await remote.open(
+        target,
+        config,
+        log,
+        subsystem=plan.subsystem,
+        read_size=plan.read_size,
+        requests=plan.requests,
+        rate=common.rate,
+    )
+
+
+def _work(
+    loop: Background,
+    sftp: SFTPClient,
+    target: Target,
+    path: str,
+    common: Common,
+    plan: _Plan,
+    lines: TextIO,
+) -> int:
+    """Do what the session is for; return the exit status."""
+    from nacre.cli.sftp.program import SFTPProgram
+    from nacre.cli.sftp.shell import ShellSettings
+
+    batch = plan.batch is not None
+    quiet = common.quiet or (batch and not plan.chatty)
+    settings = ShellSettings(plan.preserve, plan.recursive, plan.resume, plan.fsync, quiet)
+    program = SFTPProgram(loop, sftp, settings, batch=batch)
+    if not quiet:
+        print(f"Connected to {target.name or 'the server'}.", file=sys.stderr)
+    if path:
+        local = common.words[1] if len(common.words) == 2 else None
+        downloaded = program.start_at(path, local)
+        if downloaded is not None:
+            return 0 if downloaded else 1
+    if not batch and os.isatty(0):
         return program.interact()
-    return program.run_lines(lines, echo=True)
+    return program.run_lines(lines)

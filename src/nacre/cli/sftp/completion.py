@@ -1,20 +1,20 @@
-"""History and completion for the prompt of ``sftp``, through readline."""
+"""History and completion at the prompt of ``sftp``, by readline."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from nacre.cli.sftp.lines import ALIASES, COMMANDS, BadLine, quoted, split
 from nacre.errors import NacreError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.protocol.paths import literal
 
-Call = Callable[[Coroutine[Any, Any, list[str]]], list[str]]
-"""Waits for a coroutine of the loop."""
+Call: TypeAlias = Callable[[Callable[[], Awaitable[list[str]]]], list[str]]
+"""Calls a function in the loop, and returns what its awaitable returns."""
 
 
 class Completer:
@@ -27,10 +27,14 @@ class Completer:
 
     @contextmanager
     def history(self, path: str, lines: int) -> Iterator[None]:
-        """While in use: lines can be edited and completed, and are kept in the file ``path``."""
+        """Let lines be edited and completed while entered, and keep them in a file.
+
+        :param path: the file of the history.
+        :param lines: how many it keeps.
+        """
         try:
             import readline
-        except ImportError:  # Some Pythons have none; the prompt works without.
+        except ImportError:  # Some builds of Python lack it; the prompt works without.
             yield
             return
         readline.set_completer(lambda text, state: self._complete(readline, text, state))
@@ -57,7 +61,7 @@ class Completer:
         return self._hits[state] if state < len(self._hits) else None
 
     def hits(self, before: str, text: str) -> list[str]:
-        """Return what ``text`` can become, behind the line's part ``before`` it."""
+        """Return the completions of ``text``, which follows ``before`` on the line."""
         try:
             words, _ = split(before)
         except BadLine:
@@ -78,7 +82,7 @@ class Completer:
             if kind == "l":
                 found = _local(directory + slash)
             else:
-                found = self._call(_remote(self._sftp, directory + slash))
+                found = self._call(lambda: _remote(self._sftp, directory + slash))
         except (OSError, NacreError):
             return []
         hits = sorted(name for name in found if name.startswith(start))

@@ -1,4 +1,4 @@
-"""The lines of ``sftp``: words, quotes and flags."""
+"""The command lines of ``sftp``: words, quotes, flags, and the table of commands."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ _GLOB = frozenset("*?[\\")
 
 
 class BadLine(ValueError):
-    """A line that can't be taken; the text says why."""
+    """A line that is not a command; the text is the message to print."""
 
 
 def split(line: str) -> tuple[list[str], bool]:
-    """Return the words of a line as patterns, and whether the last one is not ended yet.
+    """Split a line into words, which are patterns.
 
-    What stands in quotes or behind ``\\`` is itself: wildcards in it have a ``\\`` in front.
+    In quotes and after ``\\`` a wildcard is an ordinary character: it gets a ``\\`` in front.
+
+    :returns: the words, and whether the line ends inside the last one.
+    :raises BadLine: a quote is not closed.
     """
     words: list[str] = []
     word: list[str] | None = None
@@ -59,21 +62,22 @@ def _protected(character: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """Return a name as it can be typed."""
+    """Return a name in the form to type: special characters get a ``\\`` in front."""
     special = frozenset(" \t'\"\\*?[#")
     return "".join(["\\" + c if c in special else c for c in name])
 
 
 @value
 class Command:
-    """One command.
+    """The form of a command.
 
-    :ivar usage: as ``help`` shows it.
-    :ivar flags: the letters it takes.
-    :ivar least: paths that it needs.
-    :ivar most: paths that it takes.
-    :ivar remote: which of its paths are remote, for completion: ``r``, ``l`` or ``-`` each; the
-        last letter is for all that follow.
+    :ivar usage: its synopsis in ``help``.
+    :ivar help: its text in ``help``.
+    :ivar flags: the option letters it takes.
+    :ivar least: the fewest words it needs, without flags.
+    :ivar most: the most words it takes, without flags.
+    :ivar paths: for completion, a letter for each word: ``r`` for a remote path, ``l`` for a local
+        one, ``-`` for no path. The last letter is that of all further words.
     """
 
     usage: str
@@ -133,7 +137,7 @@ ALIASES = {
 
 
 def take_flags(name: str, words: Sequence[str]) -> tuple[frozenset[str], list[str]]:
-    """Split a command's words into its flags and the rest, and check how many those are.
+    """Split a command's words into flags and the rest, and check the number of the rest.
 
     :raises BadLine: a flag is unknown, or there are too few or too many words.
     """
@@ -159,8 +163,32 @@ def take_flags(name: str, words: Sequence[str]) -> tuple[frozenset[str], list[st
     return frozenset(flags), rest
 
 
+def octal(word: str, most: int, command: str) -> int:
+    """Return a command's octal number.
+
+    :raises BadLine: it is none, or above ``most``.
+    """
+    try:
+        number = int(word, 8)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= most:
+        raise BadLine(f"You must supply a numeric argument to the {command} command.")
+    return number
+
+
+def decimal(word: str, command: str) -> int:
+    """Return a command's decimal number.
+
+    :raises BadLine: it is none.
+    """
+    if not word.isascii() or not word.isdigit():
+        raise BadLine(f"You must supply a numeric argument to the {command} command.")
+    return int(word)
+
+
 def help_text() -> str:
-    """Return what ``help`` prints."""
+    """Return the text of ``help``."""
     lines = ["Available commands:"]
     for command in COMMANDS.values():
         first, *more = command.help.split("\n")

@@ -1,4 +1,4 @@
-"""How ``ls`` and ``df`` show what a server tells."""
+"""The output of ``ls`` and ``df``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from nacre.wire.text import safe
 
 @value
 class Listed:
-    """A file to show: the name as it is to appear, and what is known of it."""
+    """A file to list.
+
+    :ivar name: the name to print.
+    :ivar longname: the server's own line for the file, or empty.
+    """
 
     name: str
     attributes: Attributes
@@ -23,7 +27,7 @@ class Listed:
 
 
 def ordered(files: Sequence[Listed], flags: frozenset[str]) -> list[Listed]:
-    """Return files in the order that the flags of ``ls`` ask for."""
+    """Return files in the order that the flags of ``ls`` request."""
     if "f" in flags:
         return list(files)
     if "t" in flags:
@@ -43,7 +47,8 @@ def lines(
 ) -> list[str]:
     """Return the lines of a listing.
 
-    :param users: names of users by number, where they are known; likewise ``groups``.
+    :param users: the known names of users, by number.
+    :param groups: the known names of groups, by number.
     """
     if flags & {"l", "n"}:
         return [_long(file, flags, users, groups) for file in files]
@@ -52,7 +57,7 @@ def lines(
 
 
 def columns(names: Sequence[str]) -> list[str]:
-    """Return names side by side, as many as fit."""
+    """Return lines of names in columns, as many as fit the terminal."""
     if not names:
         return []
     from shutil import get_terminal_size

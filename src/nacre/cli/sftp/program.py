@@ -1,92 +1,46 @@
-"""``sftp`` as a program: a connection in one thread, the human or the batch in the other.
+"""``sftp`` as a program: the connection in a loop's thread, the commands in the main thread.
 
-The terminal's thread is the main one, so that Ctrl-C reaches it: it ends the command that runs, and
-the session goes on.
+Signals reach the main thread only. So it reads the terminal and waits for the loop: Ctrl-C cancels
+the command that runs, and the session stays open for the next one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TextIO, TypeVar
+from collections.abc import Callable
+from typing import TextIO
 
+from nacre.aio.background import Background
+from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import log_in
 from nacre.cli.common.meter import Meter
-from nacre.cli.common.program import say_goodbye
+from nacre.cli.common.program import close_or_abort
 from nacre.cli.common.target import Target
-from nacre.cli.sftp.completion import Completer
+from nacre.cli.sftp.dispatch import run_line
 from nacre.cli.sftp.lines import BadLine
-from nacre.cli.sftp.pipes import start_server
-from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings, reason
+from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings
+from nacre.cli.sftp.transfers import fetch
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
 from nacre.errors import NacreError
+from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.pace import Pace
-
-T = TypeVar("T")
+from nacre.wire.text import safe
 
 PROMPT = "sftp> "
 _HISTORY = "~/.nacre_sftp_history"
 _HISTORY_LINES = 1000
-
-
-class Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop
-        self._thread = threading.Thread(target=self._main, name="nacre.sftp", daemon=True)
-        self._thread.start()
-        self._ready.wait()
-
-    def _main(self) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            self._loop.call_soon(self._ready.set)
-            self._loop.run_forever()
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what ``work`` returns or raises; Ctrl-C cancels it, and is raised then."""
-        future = asyncio.run_coroutine_threadsafe(_settled(work), self._loop)
-        try:
-            result, error = future.result()
-        except BaseException:
-            done = threading.Event()
-            future.cancel()
-            self._loop.call_soon_threadsafe(lambda: self._loop.call_later(0.05, done.set))
-            done.wait(5)
-            raise
-        if error is not None:
-            raise error
-        value: T = result
-        return value
-
-    def close(self) -> None:
-        """End the loop; what still runs in it is cancelled."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-
-async def _settled(work: Awaitable[T]) -> tuple[Any, BaseException | None]:
-    # An exception of a loop's own, such as CancelledError, would be taken for the future's.
-    try:
-        return await work, None
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
-        return None, error
+_READ_SIZE = 32 * KIB
+"""Bytes of a READ that ``-R`` counts, where ``-B`` gives no size."""
 
 
 class RemoteHost:
-    """The connection and the session of one run; :meth:`close` ends both."""
+    """The connection and the SFTP session of one run; :meth:`close` ends both."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
@@ -103,10 +57,17 @@ class RemoteHost:
         requests: int | None,
         rate: int | None,
     ) -> SFTPClient:
-        """Log in and start the session."""
-        self._connection = await log_in(target, config, log)
+        """Log in and start the session.
+
+        :param subsystem: its name, or the path of a server program on the host.
+        :param read_size: bytes that one READ asks for, or None for the client's choice.
+        :param requests: READs of that size that may be unanswered at once, or None.
+        :param rate: bytes per second, or None.
+        :raises NacreError: the login fails, or the server does not start SFTP.
+        """
+        self._connection = await dial_and_log_in(target, config, log)
         server = subsystem.encode() if "/" in subsystem else None
-        window = None if requests is None else requests * (read_size or 32768)
+        window = None if requests is None else requests * (read_size or _READ_SIZE)
         sftp = await open_sftp(
             self._connection.open_session(),
             server,
@@ -120,7 +81,9 @@ class RemoteHost:
         return sftp
 
     async def open_local(self, command: str) -> SFTPClient:
-        """Start a server of this machine, without a connection."""
+        """Start a server program of this machine; there is no connection."""
+        from nacre.cli.common.local_server import start_server
+
         self._sftp = await start_server(command)
         return self._sftp
 
@@ -131,66 +94,56 @@ class RemoteHost:
             with contextlib.suppress(NacreError):
                 await self._sftp.wait_closed()
         if self._connection is not None:
-            await say_goodbye(self._connection)
+            await close_or_abort(self._connection)
 
 
 class SFTPProgram:
-    """One run.
+    """Runs commands on a session: from a file, from the prompt, or from the command line's path.
 
     :param batch: whether the first command that fails ends it, with status 1.
     """
 
     def __init__(
-        self, loop: Loop, sftp: SFTPClient, settings: ShellSettings, *, batch: bool
+        self, loop: Background, sftp: SFTPClient, settings: ShellSettings, *, batch: bool
     ) -> None:
         self._loop = loop
         self._sftp = sftp
         self._batch = batch
         self._meter = Meter(enabled=not settings.quiet)
-        self._settings = settings
-        self._home = loop.call(_home(sftp))
-        self.shell = SFTPShell(sftp, self._home, settings, self._meter)
+        home = loop.call(lambda: _start_directory(sftp))
+        self._shell = SFTPShell(sftp, home, settings, self._meter)
 
     def start_at(self, path: str, local: str | None) -> bool | None:
-        """Go to a path of the command line; a file is fetched.
+        """Change to the path of the command line, or download it if it is a file.
 
-        Return whether that worked when it is all there is to do, else None.
+        :returns: None after a change of directory: commands follow. Otherwise whether all files
+            were downloaded: the run is over.
         """
-        if path and self._loop.call(self._sftp.isdir(path)):
-            if self._batch or not self._settings.quiet:
-                self.shell.say(f"Changing to: {path}")
-            self._loop.call(self._sftp.chdir(path))
+        if self._loop.call(lambda: self._sftp.isdir(path)):
+            self._shell.inform(f"Changing to: {safe(path)}")
+            self._loop.call(lambda: self._sftp.chdir(path))
             return None
-        return self._do_quietly(self.shell.get([path], local))
+        return self._download(path, local)
 
-    def _do_quietly(self, work: Coroutine[Any, Any, None]) -> bool:
+    def _download(self, path: str, local: str | None) -> bool:
         try:
-            self._loop.call(work)
+            self._loop.call(lambda: fetch(self._shell, [path], local))
         except (CommandFailed, BadLine) as error:
-            self.shell.complain(str(error))
-            return False
+            self._shell.complain(str(error))
         except OSError as error:
-            if isinstance(error, ConnectionError):
-                raise
-            self.shell.complain(f"{error.filename}: {reason(error)}")
-            return False
-        return not self.shell.failed
+            self._shell.check_alive(error)
+            self._shell.complain(f"{safe(str(error.filename or path))}: {reason(error)}")
+        return not self._shell.failures
 
-    def run_lines(self, lines: TextIO, *, echo: bool) -> int:
-        """Do the lines of a file; return the exit status."""
+    def run_lines(self, lines: TextIO) -> int:
+        """Run the commands of a file, and print each line first; return the exit status."""
         for line in lines:
             text = line.rstrip("\n")
-            ignore, silent = False, False
-            stripped = text.lstrip()
-            # In either order, as OpenSSH takes them.
-            while stripped[:1] in ("-", "@") and stripped[:1]:
-                ignore = ignore or stripped[0] == "-"
-                silent = silent or stripped[0] == "@"
-                stripped = stripped[1:].lstrip()
-            if echo and not silent:
+            command, ignore, silent = _prefixes(text)
+            if not silent:
                 print(f"{PROMPT}{text}", flush=True)
             try:
-                worked = self._loop.call(self.shell.run(stripped))
+                worked = self._run(command)
             except Quit:
                 break
             if not worked and not ignore and self._batch:
@@ -198,7 +151,9 @@ class SFTPProgram:
         return 0
 
     def interact(self) -> int:
-        """Let a human type; return the exit status."""
+        """Run the commands that are typed at the prompt; return the exit status."""
+        from nacre.cli.sftp.completion import Completer
+
         completer = Completer(self._sftp, self._loop.call)
         with completer.history(os.path.expanduser(_HISTORY), _HISTORY_LINES):
             while True:
@@ -211,26 +166,47 @@ class SFTPProgram:
                     print()
                     continue
                 try:
-                    self._loop.call(self.shell.run(line.strip().lstrip("-@")))
+                    self._run(_prefixes(line)[0])
                 except Quit:
                     return 0
                 except KeyboardInterrupt:
                     self._meter.clear()
                     print("\nInterrupt", flush=True)
 
-
-async def _home(sftp: SFTPClient) -> str:
-    """Return the directory we are in at first; from here on all paths are absolute, as shown."""
-    home = await sftp.getcwd()
-    await sftp.chdir(home)
-    return home
+    def _run(self, command: str) -> bool:
+        return self._loop.call(lambda: run_line(self._shell, command))
 
 
-def run_program(work: Callable[[Loop], int]) -> int:
-    """Run ``work`` with a loop, and end the loop whatever happens."""
-    loop = Loop()
+def _prefixes(line: str) -> tuple[str, bool, bool]:
+    """Split the prefixes off a line, which may come in either order.
+
+    :returns: the command; whether its failure is ignored (``-``); whether the line is not printed
+        in a batch (``@``).
+    """
+    command = line.strip()
+    ignore = silent = False
+    while command.startswith(("-", "@")):
+        ignore = ignore or command[0] == "-"
+        silent = silent or command[0] == "@"
+        command = command[1:].lstrip()
+    return command, ignore, silent
+
+
+async def _start_directory(sftp: SFTPClient) -> str:
+    """Return the directory of the session, and let paths start there.
+
+    From then on the client makes every path absolute, as messages show it.
+    """
+    directory = await sftp.getcwd()
+    await sftp.chdir(directory)
+    return directory
+
+
+def run_program(work: Callable[[Background], int]) -> int:
+    """Call ``work`` with a loop, and end the loop after it; return the exit status."""
+    loop = Background("nacre.sftp", busy_poll=True)
     try:
         return work(loop)
     finally:
         sys.stdout.flush()
-        loop.close()
+        loop.stop()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
 from nacre.cli.common.arguments import USAGE, Arguments, parse
-from nacre.cli.common.start import loaded, start
+from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     import click
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import Plan
 
-FAILURE = 255
-"""The exit status for errors of our own."""
-
 
 def main() -> NoReturn:
     """Run ``nacre-ssh``."""
@@ -32,7 +28,8 @@ def main() -> NoReturn:
 
 
 def __getattr__(name: str) -> click.Command:
-    # `nacre-ssh` runs without click, which takes longer to load than all the rest of this module.
+    # Only the group `nacre` needs the click command. `nacre-ssh` runs without click, which takes
+    # longer to load than everything else in this module.
     if name != "command":
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
@@ -41,7 +38,7 @@ def __getattr__(name: str) -> click.Command:
 
 
 def run(program: str, words: Sequence[str]) -> int:
-    """Do what a command line says; returns the exit status."""
+    """Run the program on its command line; return the exit status."""
     occupy_standard_descriptors()
     try:
         arguments = parse(words)
@@ -59,40 +56,23 @@ def run(program: str, words: Sequence[str]) -> int:
         return FAILURE
     if arguments.show_config:
         return _show_config(arguments, config)
-    with ExitStack() as stack:
-        try:
-            file = open_log(arguments, stack)
-        except OSError as error:
-            print(f"{program}: can't open the log: {error}", file=sys.stderr)
-            return FAILURE
-        return _connect(arguments, config, file)
+    from nacre.cli.common.log import Log, open_log
+
+    try:
+        file = open_log(arguments.log_file)
+    except OSError as error:
+        print(f"{program}: can't open the log file: {error}", file=sys.stderr)
+        return FAILURE
+    with file:
+        return _connect(arguments, config, Log(config.log_level, file))
 
 
-def occupy_standard_descriptors() -> None:
-    """Put ``/dev/null`` where a standard descriptor is closed.
-
-    The next socket would take its number, and what is printed would go to the server.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
-
-
-def open_log(arguments: Arguments, stack: ExitStack) -> BinaryIO:
-    """Return where to log: the file of ``-E``, or standard error."""
-    if arguments.log_file is None:
-        return stack.enter_context(open(2, "wb", buffering=0, closefd=False))
-    return stack.enter_context(open(arguments.log_file, "ab", buffering=0))
-
-
-def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
-    # The event loop and the crypto floor load only now: -V, -G and wrong options are quick.
-    from nacre.cli.common.log import Log
+def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
+    # The event loop and the crypto package load only now, so that -V, -G and errors are quick.
     from nacre.cli.common.program import run_client
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
 
-    log = Log(config.log_level, file)
     try:
         target = Target.of(arguments.host, config)
         planned = plan(config, arguments.command, log.info)
@@ -106,11 +86,11 @@ def _connect(arguments: Arguments, config: ClientConfig, file: BinaryIO) -> int:
 async def _session(
     target: Target, config: ClientConfig, planned: Plan, join: tuple[str, int] | None, log: Log
 ) -> int:
-    from nacre.cli.common.login import log_in
-    from nacre.cli.common.program import say_goodbye
+    from nacre.cli.common.connect import dial_and_log_in
+    from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.session import TerminalSession
 
-    connection = await log_in(target, config, log)
+    connection = await dial_and_log_in(target, config, log)
     loaded()
     try:
         if config.forwards:
@@ -130,14 +110,14 @@ async def _session(
         if config.forwards and not session.quit:
             await connection.wait_idle()
     finally:
-        await say_goodbye(connection)
+        await close_or_abort(connection)
     if planned.terminal:
         log.info(f"Connection to {target.name} closed.")
     return status
 
 
 def _place(text: str | None) -> tuple[str, int] | None:
-    """Return what ``-W`` names."""
+    """Return the host and port of ``-W``."""
     if text is None:
         return None
     from nacre.config.tunnels import place
@@ -179,7 +159,10 @@ def _answer_query(program: str, query: str) -> int:
         print("\n".join(_LISTS))
         return 0
     if query.lower() not in _LISTS:
-        print(f"{program}: -Q knows {', '.join(_LISTS)}", file=sys.stderr)
+        print(
+            f"{program}: -Q {safe(query)}: unknown list; give one of {', '.join(_LISTS)}",
+            file=sys.stderr,
+        )
         return FAILURE
     print("\n".join(known(_LISTS[query.lower()])))
     return 0

@@ -1,4 +1,4 @@
-"""Escapes: what a human types to the client itself, ``~.`` and the like, at the start of a line."""
+"""Escapes, such as ``~.`` at the start of a line: input for the client itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Escape(Enum):
-    """What an escape asks for, by the character behind the escape character."""
+    """The meaning of an escape, with the character that follows the escape character."""
 
     DISCONNECT = b"."
     SUSPEND = b"\x1a"
@@ -21,7 +21,7 @@ _LINE_ENDS = (b"\r", b"\n")
 
 
 class Escapes:
-    """Finds escapes in what is typed.
+    """Finds escapes in typed input.
 
     :param character: the escape character, one byte.
     """
@@ -32,7 +32,7 @@ class Escapes:
         self._pending = False
 
     def feed(self, typed: bytes) -> list[bytes | Escape]:
-        """Return what to send and what to do, in order. Unknown escapes are sent as typed."""
+        """Return the bytes to send and the escapes, in order; send unknown escapes as typed."""
         found: list[bytes | Escape] = []
         plain = bytearray()
         for byte in typed:
@@ -46,7 +46,7 @@ class Escapes:
                     found.append(escape)
                     self._at_start = True
                     continue
-                # Typed twice, the character stands for itself once.
+                # The escape character typed twice is sent once.
                 plain += self.character if character != self.character else b""
             elif self._at_start and character == self.character:
                 self._pending = True
@@ -67,11 +67,11 @@ class Escapes:
             "Supported escape sequences:",
             f" {mark}.   - end the connection",
             f" {mark}B   - send a BREAK to the remote system",
-            f" {mark}R   - ask for new keys",
+            f" {mark}R   - request rekey",
             f" {mark}^Z  - suspend this program",
-            f" {mark}#   - say how things stand",
+            f" {mark}#   - show the peer's version and the algorithms",
             f" {mark}?   - this message",
             f" {mark}{mark}   - send the escape character by typing it twice",
-            "(Escapes are only recognized right after a new line.)",
+            "(Escapes are recognized only at the start of a line.)",
         ]
         return "".join(f"{line}\r\n" for line in lines)

@@ -1,4 +1,8 @@
-"""One session of ``nacre ssh``: this process's streams and terminal, joined to a remote process."""
+"""A session of ``nacre ssh``: local streams and terminal, connected to a remote process.
+
+Two tasks run: one feeds standard input to the process, the other prints its output and waits for
+its exit status. The second ends the session; an escape (``~.``) ends it from the first.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from contextlib import ExitStack, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from nacre.cli.common.start import FAILURE
 from nacre.cli.ssh.escapes import Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
@@ -24,20 +29,19 @@ if TYPE_CHECKING:
     from nacre.client.process import Process
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-_BREAK = 1000  # milliseconds; the server may have a will of its own (RFC 4335 section 3)
-NO_STATUS = 255
-"""Our exit status when the remote side gives none: a signal ended it, or the connection did."""
+_BREAK = 1000  # milliseconds; the server may use another length (RFC 4335 section 3)
 
 
 @value
 class Plan:
-    """What to run, and how.
+    """The remote process to start.
 
     :ivar command: the command line; None for a shell.
     :ivar subsystem: the subsystem to start in place of a command.
-    :ivar terminal: ask the server for a terminal.
+    :ivar environment: variables to send.
+    :ivar terminal: whether to request a terminal.
     :ivar escape: the escape character, or None.
-    :ivar read_input: False sends EOF at once (``-n``).
+    :ivar read_input: whether to read standard input; if not (``-n``), EOF is sent at once.
     """
 
     command: bytes | None
@@ -49,14 +53,14 @@ class Plan:
 
 
 class _Quit(Exception):
-    """The human wants the session to end."""
+    """The user ends the session by an escape."""
 
 
 class TerminalSession:
     """Runs a plan on a connection.
 
-    :param notice: gets what a human should hear.
-    :ivar quit: the human ended it with an escape.
+    :param notice: gets messages for the user.
+    :ivar quit: whether the user ended the session by an escape.
     """
 
     def __init__(self, connection: Connection, plan: Plan, notice: Callable[[str], None]) -> None:
@@ -69,9 +73,9 @@ class TerminalSession:
         self._errors = StandardOutput(STDERR)
 
     async def run(self) -> int:
-        """Return the exit status of this program, when the remote process has ended.
+        """Run the session to its end; return the exit status of this program.
 
-        :raises NacreError: the session could not start, or the connection ended before.
+        :raises NacreError: the session could not start, or the connection was lost.
         """
         process = await self._start()
         with ExitStack() as stack:
@@ -114,7 +118,7 @@ class TerminalSession:
             return ending.result()
         except _Quit:
             self.quit = True
-            return NO_STATUS
+            return FAILURE
         finally:
             for task in tasks:
                 task.cancel()
@@ -126,14 +130,15 @@ class TerminalSession:
             self._show(process, process.stderr, self._errors),
         )
         status = await process.wait()
-        return NO_STATUS if status is None else status
+        # A signal ended the process, or the connection ended: there is no status.
+        return FAILURE if status is None else status
 
     async def _show(self, process: Process, stream: Reader, output: StandardOutput) -> None:
         while chunks := await stream.read_chunks(READ):
             try:
                 await output.write(*chunks)
             except OSError:
-                # Nobody reads what we print (`ssh host … | head`): the other side need not go on.
+                # The reader of our output is gone (`ssh host ... | head`): end the process.
                 process.close()
                 return
 
@@ -159,13 +164,13 @@ class TerminalSession:
     async def _do(self, escape: Escape, process: Process, escapes: Escapes | None) -> None:
         match escape:
             case Escape.DISCONNECT:
-                await self._say("~.\r\n")
+                await self._print("~.\r\n")
                 raise _Quit
             case Escape.HELP if escapes:
-                await self._say(escapes.help())
+                await self._print(escapes.help())
             case Escape.CHANNELS:
                 connection = self._connection
-                await self._say(f"{connection.peer_version}, {connection.algorithms}\r\n")
+                await self._print(f"{connection.peer_version}, {connection.algorithms}\r\n")
             case Escape.SUSPEND:
                 self._suspend(process)
             case Escape.BREAK:
@@ -175,9 +180,9 @@ class TerminalSession:
                 try:
                     await self._connection.rekey()
                 except LocalProtocolError as error:
-                    await self._say(f"{error}\r\n")
+                    await self._print(f"{error}\r\n")
 
-    async def _say(self, text: str) -> None:
+    async def _print(self, text: str) -> None:
         await self._errors.write(text.encode())
 
     def _suspend(self, process: Process) -> None:
@@ -189,9 +194,10 @@ class TerminalSession:
 
 
 def plan(config: ClientConfig, command: str | None, notice: Callable[[str], None]) -> Plan:
-    """Return what a configuration and a command line make of a session.
+    """Return the plan for a configuration and a command line.
 
-    :raises ConfigurationError: there is a subsystem to start, and it has no name.
+    :param notice: gets messages for the user.
+    :raises ConfigurationError: a subsystem is requested without its name.
     """
     line = command if command is not None else config.remote_command
     subsystem = config.session_type == "subsystem"
@@ -220,14 +226,14 @@ def _wants_terminal(config: ClientConfig, line: str | None, notice: Callable[[st
 
 
 def _environment(config: ClientConfig) -> dict[str, str]:
-    """Return what SendEnv lets through, and over it what SetEnv says."""
+    """Return the variables that SendEnv selects; those of SetEnv override them."""
     taken: dict[str, str] = {}
     for pattern in config.send_env:
         if pattern.startswith("-"):
             taken = {k: v for k, v in taken.items() if not fnmatchcase(k, pattern[1:])}
         else:
             taken.update((k, v) for k, v in os.environ.items() if fnmatchcase(k, pattern))
-    # Of a name that is set twice, the first value counts.
+    # If SetEnv has a name twice, the first value counts.
     return taken | dict(reversed(config.set_env))
 
 
@@ -235,12 +241,12 @@ async def _read(source: StandardInput) -> Buffer:
     try:
         return await source.read()
     except OSError:
-        # The terminal is gone, or standard input is closed: that is its end.
+        # The terminal is gone, or standard input is closed: treat it as the end of input.
         return b""
 
 
 class _Resizes:
-    """While in use, tells the remote process each new size of our terminal."""
+    """While entered, sends each new size of the local terminal to the remote process."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

@@ -1,9 +1,9 @@
-"""Standard input and output of this process, for an event loop that must not stand still.
+"""Standard input and output of this process, without blocking the event loop.
 
-A pipe or terminal is waited for by the loop. Output to one is written by a thread of its own: it
-may block for as long as it likes, and the descriptors, which other processes may share, are never
-switched to non-blocking. Files keep nobody waiting for anybody else: the loop itself reads and
-writes them, because a thread for them costs more time than their blocks do.
+The loop waits until a pipe or terminal is readable. A thread writes to pipes and terminals, because
+such a write may block for any time, and other processes may share the descriptors, so they must not
+be made non-blocking. The loop itself reads and writes regular files: handing a block to a thread
+takes longer than its read or write.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from nacre.aio.stream import write_chunks
 from nacre.wire.codec import Buffer
 
 READ = 1024 * 1024
-"""Bytes read at a time: a filled pipe gives as many."""
+"""Bytes read at a time: the capacity of a pipe after :func:`_widen`."""
 
 FILE_READ = 512 * 1024
-"""Bytes of a file read at a time: as many as are sealed at a time, while the processor's cache
-holds them."""
+"""Bytes of a file read at a time: as many as are encrypted at a time, so that they are still in the
+processor's cache."""
 
 _FASTER_PIPE = 1024 * 1024
 
@@ -39,15 +39,15 @@ class StandardInput:
         _widen(descriptor)
 
     async def read(self) -> Buffer:
-        """Return what is there, or wait for it; b"" at the end. One task reads at a time.
+        """Return the bytes that are available, or wait for some; b"" at the end.
 
-        What it returned may be overwritten by the next call.
+        One task may read at a time. The next call may overwrite the returned buffer.
         """
         if self._waits:
             try:
                 return await self._when_ready()
             except PermissionError:
-                # epoll takes no regular files, nor /dev/null.
+                # epoll rejects regular files and /dev/null.
                 self._waits = False
                 self._block = memoryview(bytearray(FILE_READ))
         await asyncio.sleep(0)
@@ -65,25 +65,25 @@ class StandardInput:
             try:
                 return os.read(self._descriptor, READ)
             except BlockingIOError:
-                # Whoever shares the descriptor made it non-blocking, and read what was there.
+                # Another process made the shared descriptor non-blocking and read the bytes.
                 continue
 
 
 class StandardOutput:
-    """Writes a descriptor: a file at once, others from a thread, which ends with the process."""
+    """Writes a descriptor: a regular file at once, others in a daemon thread."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._is_file = _is_file(descriptor)
         self._queue: SimpleQueue[tuple[list[Buffer], asyncio.Future[None]]] = SimpleQueue()
-        # A daemon: a terminal stopped with Ctrl-S must not keep the process alive.
+        # A daemon thread: a terminal stopped by Ctrl-S must not keep the process alive.
         self._thread = threading.Thread(target=self._run, daemon=True)
         _widen(descriptor)
 
     async def write(self, *chunks: Buffer) -> None:
-        """Return when all ``chunks`` are written.
+        """Write all ``chunks``.
 
-        :raises OSError: they can't be; :class:`BrokenPipeError` when nobody reads.
+        :raises OSError: the write fails; :class:`BrokenPipeError` if the reader is gone.
         """
         if self._is_file:
             _write(self._descriptor, list(chunks))
@@ -105,7 +105,7 @@ class StandardOutput:
             try:
                 done.get_loop().call_soon_threadsafe(_finish, done, error)
             except RuntimeError:
-                # The loop is closed: nobody waits any more.
+                # The loop is closed: no task waits for the result.
                 return
 
 
@@ -114,7 +114,7 @@ def _write(descriptor: int, chunks: list[Buffer]) -> None:
         try:
             chunks = write_chunks(descriptor, chunks)
         except BlockingIOError:
-            # Whoever shares the descriptor made it non-blocking.
+            # Another process made the shared descriptor non-blocking.
             select.select([], [descriptor], [])
 
 
@@ -122,7 +122,7 @@ def _is_file(descriptor: int) -> bool:
     try:
         return stat.S_ISREG(os.fstat(descriptor).st_mode)
     except OSError:
-        return False  # closed: the first write says so
+        return False  # closed: the first write raises
 
 
 def _set(ready: asyncio.Future[None]) -> None:
@@ -140,7 +140,7 @@ def _finish(done: asyncio.Future[None], error: OSError | None) -> None:
 
 
 def _widen(descriptor: int) -> None:
-    """Let a pipe hold more, so that bulk data takes fewer turns; where it can't be, it can't."""
+    """Enlarge a pipe's buffer where the system can, so that bulk data takes fewer reads."""
     set_size = getattr(fcntl, "F_SETPIPE_SZ", None)
     if set_size is not None:
         try:

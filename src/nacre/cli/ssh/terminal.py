@@ -1,4 +1,4 @@
-"""The local terminal: its size, its modes on the wire, and raw mode that always ends."""
+"""The local terminal: its size, its modes as SSH encodes them, and raw mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nacre.wire.codec import u8, u32
 
 
 class Size(NamedTuple):
-    """Columns and rows in characters, width and height in pixels (0 where it is not known)."""
+    """Columns and rows in characters, width and height in pixels (0 if unknown)."""
 
     columns: int
     rows: int
@@ -21,17 +21,17 @@ class Size(NamedTuple):
 
 
 def size(descriptor: int) -> Size:
-    """Return a terminal's size; 80 by 24 where it does not say.
+    """Return a terminal's size; 80 by 24 if the terminal reports none.
 
-    :raises OSError: ``descriptor`` is no terminal.
+    :raises OSError: ``descriptor`` is not a terminal.
     """
     data = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
     rows, columns, width, height = struct.unpack("HHHH", data)
     return Size(columns or 80, rows or 24, width, height)
 
 
-# RFC 4254 section 8: opcodes and the POSIX names of what they carry. A name that this system's
-# termios lacks is left out of what is sent.
+# Opcodes of RFC 4254 section 8 and the POSIX names of their modes. Modes that this system's termios
+# lacks are not sent.
 _CHARACTERS = {
     1: "VINTR", 2: "VQUIT", 3: "VERASE", 4: "VKILL", 5: "VEOF", 6: "VEOL", 7: "VEOL2",
     8: "VSTART", 9: "VSTOP", 10: "VSUSP", 11: "VDSUSP", 12: "VREPRINT", 13: "VWERASE",
@@ -48,14 +48,14 @@ _LOCAL = {
 _OUTPUT = {70: "OPOST", 71: "OLCUC", 72: "ONLCR", 73: "OCRNL", 74: "ONOCR", 75: "ONLRET"}
 _CONTROL = {90: "CS7", 91: "CS8", 92: "PARENB", 93: "PARODD"}
 _ISPEED, _OSPEED, _END = 128, 129, 0
-# Python's termios has no name for it; Linux's number (asm-generic/termbits.h).
+# Missing in Python's termios; the value is that of Linux (asm-generic/termbits.h).
 _IUTF8 = 0x4000
 _DISABLED = 0
 _NOT_SET = 255
 
 
 def encode_modes(attributes: list[Any]) -> bytes:
-    """Return what :func:`termios.tcgetattr` gave as encoded terminal modes (RFC 4254 section 8)."""
+    """Encode the result of :func:`termios.tcgetattr` as terminal modes (RFC 4254 section 8)."""
     iflag, oflag, cflag, lflag, ispeed, ospeed, characters = attributes
     encoded = [_mode(_ISPEED, _baud(ispeed)), _mode(_OSPEED, _baud(ospeed))]
     for opcode, name in _CHARACTERS.items():
@@ -67,7 +67,7 @@ def encode_modes(attributes: list[Any]) -> bytes:
         for opcode, name in table.items():
             bits = getattr(termios, name, _IUTF8 if name == "IUTF8" else None)
             if bits is not None:
-                # CS7 and CS8 are numbers in a field of several bits, not flags.
+                # CS7 and CS8 are values of a field of several bits, not flags.
                 field = termios.CSIZE if name in ("CS7", "CS8") else bits
                 encoded.append(_mode(opcode, int(flags & field == bits)))
     return b"".join(encoded) + u8(_END)
@@ -85,9 +85,9 @@ def _baud(speed: int) -> int:
 
 
 class RawTerminal:
-    """A terminal that can be put into raw mode, and is back as it was at the latest at exit.
+    """A terminal that can be put into raw mode, and is restored at exit at the latest.
 
-    :ivar attributes: as :func:`termios.tcgetattr` gave them at the start.
+    :ivar attributes: the result of :func:`termios.tcgetattr` at the start.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -103,7 +103,7 @@ class RawTerminal:
         self.restore()
 
     def enter(self) -> None:
-        """Give up line editing, echo and signals: every key goes to the other side."""
+        """Turn off line editing, echo and signals: every key is sent to the server."""
         raw = termios.tcgetattr(self.descriptor)
         raw[0] |= termios.IGNPAR
         raw[0] &= ~(termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL)
@@ -113,18 +113,18 @@ class RawTerminal:
         raw[1] &= ~termios.OPOST
         raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
         if not self._raw:
-            # Whatever ends the program in Python's hands, the terminal must be usable after it.
+            # The terminal must be usable after the program, whichever exception ends it.
             atexit.register(self.restore)
             self._raw = True
         termios.tcsetattr(self.descriptor, termios.TCSADRAIN, raw)
 
     def restore(self) -> None:
-        """Put the terminal back as it was; calling it twice does no harm."""
+        """Restore the terminal's attributes; a second call does nothing."""
         if self._raw:
             self._raw = False
             atexit.unregister(self.restore)
             try:
                 termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self.attributes)
             except termios.error:
-                # The terminal is gone (SIGHUP): there is nothing to put back.
+                # The terminal is gone (SIGHUP): there is nothing to restore.
                 return

@@ -1,4 +1,4 @@
-"""What ``nacre ssh`` forwards: ports, the agent, its own standard input and output."""
+"""What ``nacre ssh`` forwards: ports, the agent, and with ``-W`` standard input and output."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Awaitable
 from contextlib import suppress
 
 from nacre.aio.stream import Writer
-from nacre.cli.common.handshake import agent_path, show_warnings
 from nacre.cli.common.log import Log
+from nacre.cli.common.login import agent_path, show_warnings
 from nacre.cli.common.target import Target
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.client.connection import Connection
@@ -25,7 +25,7 @@ _STDIN, _STDOUT = 0, 1
 async def start_forwarding(
     connection: Connection, target: Target, config: ClientConfig, log: Log
 ) -> None:
-    """Listen wherever the configuration says, and lend the agent.
+    """Start the forwardings of the configuration.
 
     :raises RequestFailed: a port can't be forwarded, and ExitOnForwardFailure is set.
     :raises ConnectionLost: the connection ended.
@@ -35,14 +35,16 @@ async def start_forwarding(
     await starting.all()
     if starting.failed and config.exit_on_forward_failure:
         raise RequestFailed(
-            "not everything can be forwarded, as said above; without ExitOnForwardFailure "
-            "the rest would be"
+            "a port can't be forwarded, see the message above; without ExitOnForwardFailure "
+            "the session would start nevertheless"
         )
     path = agent_path(config.forward_agent or "none", target.tokens())
     if path is not None:
         connection.forward_agent(path)
     elif config.forward_agent is not None:
-        log.verbose("There is no agent to forward: SSH_AUTH_SOCK names none.")
+        log.verbose(
+            "No agent is forwarded: the variable that names its socket is not set; start an agent."
+        )
 
 
 class _Starting:
@@ -53,7 +55,7 @@ class _Starting:
         self.failed = False
 
     async def all(self) -> None:
-        """Start one after the other, as they were given."""
+        """Start the forwardings one after another, each kind in the order given."""
         connection, config = self._connection, self._config
         for one in config.local_forwards:
             await self._try(
@@ -94,13 +96,13 @@ class _Starting:
         except RequestFailed as error:
             text = f"Warning: remote port forwarding failed for listen port {one.port}: {error}"
         except PermissionError:
-            text = f"bind {self._shown(host, one)}: Permission denied; ports below 1024 are root's"
+            text = f"bind {self._shown(host, one)}: Permission denied; ports below 1024 need root"
         except OSError as error:
             self._connection.check()
             reason = os.strerror(error.errno) if error.errno else str(error)
             text = (
                 f"bind {self._shown(host, one)}: {reason}; choose another port or address, or end "
-                "the program that has it"
+                "the program that uses it"
             )
         self._log.error(text)
         self.failed = True
@@ -112,9 +114,9 @@ class _Starting:
 
 
 async def join_standard(connection: Connection, host: str, port: int) -> int:
-    """Join standard input and output to a connection that the server makes; returns 0.
+    """Join standard input and output to a connection from the server to a host; return 0.
 
-    :raises ChannelOpenFailed: the server does not make it.
+    :raises ChannelOpenFailed: the server refused, or could not connect.
     """
     async with connection.open_connection(host, port) as tunnel:
         feeding = asyncio.create_task(_feed(tunnel.writer))
@@ -126,7 +128,7 @@ async def join_standard(connection: Connection, host: str, port: int) -> int:
             await asyncio.wait({feeding, ended}, return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()
         except BrokenPipeError:
-            return 0  # nobody reads what we print
+            return 0  # the reader of our output is gone
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""``nacre trace``: connect to a host and show the five phases as they happen."""
+"""``nacre trace``: connect to a host and print each message, phase by phase."""
 
 from __future__ import annotations
 
@@ -7,48 +7,54 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from nacre.cli.common.arguments import parse
-from nacre.cli.common.log import Log
-from nacre.cli.common.login import log_in
+from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
-from nacre.cli.common.program import run_client, say_goodbye
+from nacre.cli.common.program import close_or_abort, run_client
+from nacre.cli.common.start import FAILURE, occupy_standard_descriptors
 from nacre.cli.common.target import Target
-from nacre.cli.ssh.command import FAILURE, occupy_standard_descriptors, open_log
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
+from nacre.value import replace
 
 _HELP = """\
-Connect to a host and show each message of the five phases. Takes the options of `nacre ssh`, and
---json for one JSON object a line. Without a command a shell is started that gets no input. No
-secret is shown."""
+Connect to a host and print each message of the five phases. Takes the options of `nacre ssh`, and
+--json to print one JSON object per line. Without a command, the shell is started; it gets no
+input. Secrets are not printed."""
 
 
 def run(program: str, words: Sequence[str]) -> int:
-    """Do what a command line says; returns the exit status."""
+    """Run the program on its command line; return the exit status."""
     occupy_standard_descriptors()
     try:
         arguments = parse(words, ["json"])
         config = parse_config(arguments.options)
         if not arguments.host:
-            raise ConfigurationError("which host? Say [user@]host")
+            raise ConfigurationError("no host given: give [user@]host")
         if config.forwards or arguments.join is not None:
-            raise ConfigurationError("nothing is forwarded here: leave -L, -R, -D, -A and -W out")
+            raise ConfigurationError(
+                "nacre trace forwards nothing: leave -L, -R, -D, -A and -W out"
+            )
         target = Target.of(arguments.host, config)
         planned = replace(plan(config, arguments.command, _silent), read_input=False)
     except ConfigurationError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return FAILURE
     show = _show_json if "json" in arguments.flags else Painter(_coloured()).show
-    with ExitStack() as stack:
-        log = Log(config.log_level, open_log(arguments, stack))
+    try:
+        file = open_log(arguments.log_file)
+    except OSError as error:
+        print(f"{program}: can't open the log file: {error}", file=sys.stderr)
+        return FAILURE
+    with file:
+        log = Log(config.log_level, file)
         return run_client(_trace(target, config, planned, log, show), target, log)
 
 
@@ -64,13 +70,13 @@ async def _trace(
 ) -> int:
     tracer = Tracer(asyncio.get_running_loop().time(), show)
     try:
-        connection = await log_in(target, config, log, tracer)
+        connection = await dial_and_log_in(target, config, log, tracer)
         try:
             status = (
                 0 if config.session_type == "none" else await _session(connection, planned, tracer)
             )
         finally:
-            await say_goodbye(connection)
+            await close_or_abort(connection)
     except NacreError as error:
         tracer.result(None, str(error))
         raise
@@ -101,8 +107,8 @@ def _print(line: str) -> None:
     try:
         print(line, flush=True)
     except BrokenPipeError:
-        # Nobody reads on (`nacre trace host | head`). This is deep in the connection's own calls,
-        # which an exception must not cross; and there is nothing here that has to be put back.
+        # The reader is gone (`nacre trace host | head`). The caller is the connection, which no
+        # exception may pass through, and there is nothing to restore: end the process here.
         os._exit(FAILURE)
 
 
@@ -115,9 +121,9 @@ def _coloured() -> bool:
 
 
 class Painter:
-    """Prints records for humans.
+    """Prints records as text.
 
-    :param coloured: whether the output is a terminal that shows colours.
+    :param coloured: whether to use the colours of a terminal.
     """
 
     def __init__(self, coloured: bool) -> None:
@@ -130,9 +136,7 @@ class Painter:
 
     def lines(self, record: Record) -> list[str]:
         """Return the lines of a record."""
-        kind = record["event"].replace(" ", "_")
-        found: list[str] = getattr(self, f"_{kind}")(record)
-        return found
+        return _LINES[record["event"]](self, record)
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._coloured else text
@@ -140,10 +144,12 @@ class Painter:
     def _head(self, record: Record, text: str) -> str:
         return f"{record['time']:9.4f}  {text}"
 
-    def _phase(self, record: Record) -> list[str]:
+    def phase(self, record: Record) -> list[str]:
+        """Return the lines of a ``phase`` record."""
         return ["", self._paint(f"Phase {record['phase']}: {record['name']}", "1")]
 
-    def _version(self, record: Record) -> list[str]:
+    def version(self, record: Record) -> list[str]:
+        """Return the lines of a ``version`` record."""
         before = [_indent(line) for line in record["before"]]
         return [
             *before,
@@ -155,19 +161,23 @@ class Painter:
     def _arrow(self, direction: str) -> str:
         return self._paint("-->", "36") if direction == "out" else self._paint("<--", "32")
 
-    def _message(self, record: Record) -> list[str]:
+    def message(self, record: Record) -> list[str]:
+        """Return the lines of a ``message`` record."""
         name = self._paint(f"{record['number']:3} {record['name']}", "1")
         lines = [self._head(record, f"{self._arrow(record['direction'])} {name}")]
         return lines + [_indent(f"{k}: {_text(v)}") for k, v in record["fields"].items()]
 
-    def _negotiated(self, record: Record) -> list[str]:
+    def negotiated(self, record: Record) -> list[str]:
+        """Return the lines of a ``negotiated`` record."""
         chosen = self._paint(record["chosen"], "33")
         return [_indent(f"{record['what']}: {chosen} ({record['why']})")]
 
-    def _strict_kex(self, record: Record) -> list[str]:
+    def strict_kex(self, record: Record) -> list[str]:
+        """Return the lines of a ``strict kex`` record."""
         return [_indent(f"strict kex: {'on' if record['on'] else 'off'}")]
 
-    def _keys(self, record: Record) -> list[str]:
+    def keys(self, record: Record) -> list[str]:
+        """Return the lines of a ``keys`` record."""
         key = f"{record['host_key']} {record['bits']} {record['fingerprint']}"
         return [
             self._head(record, "new keys are in use"),
@@ -175,30 +185,55 @@ class Painter:
             _indent(f"session id: {record['session_id']}"),
         ]
 
-    def _banner(self, record: Record) -> list[str]:
+    def banner(self, record: Record) -> list[str]:
+        """Return the lines of a ``banner`` record."""
         return [_indent(line) for line in record["text"].splitlines()]
 
-    def _authentication(self, record: Record) -> list[str]:
+    def authentication(self, record: Record) -> list[str]:
+        """Return the lines of an ``authentication`` record."""
         tried = f"{record['method']} {record['detail']}".strip()
         outcome = self._paint(record["outcome"], "31" if record["outcome"] == "failure" else "32")
         rest = ", ".join(record["can_continue"])
         going_on = f"; can continue: {rest}" if rest else ""
         return [_indent(f"{record['user']}: {tried}: {outcome}{going_on}")]
 
-    def _channel(self, record: Record) -> list[str]:
+    def channel(self, record: Record) -> list[str]:
+        """Return the lines of a ``channel`` record."""
         return [_indent(f"channel {record['channel']} is open")]
 
-    def _request(self, record: Record) -> list[str]:
+    def request(self, record: Record) -> list[str]:
+        """Return the lines of a ``request`` record."""
         granted = "granted" if record["success"] else self._paint("refused", "31")
         return [_indent(f"channel {record['channel']}: the request was {granted}")]
 
-    def _ended(self, record: Record) -> list[str]:
-        return [self._head(record, f"the connection ended: {record['error'] or 'closed by us'}")]
+    def ended(self, record: Record) -> list[str]:
+        """Return the lines of an ``ended`` record."""
+        return [
+            self._head(record, f"the connection ended: {record['error'] or 'closed by this side'}")
+        ]
 
-    def _result(self, record: Record) -> list[str]:
+    def result(self, record: Record) -> list[str]:
+        """Return the lines of a ``result`` record."""
         if record["error"] is not None:
             return []
         return ["", f"exit status: {record['exit_status']}"]
+
+
+_LINES: dict[str, Callable[[Painter, Record], list[str]]] = {
+    "authentication": Painter.authentication,
+    "banner": Painter.banner,
+    "channel": Painter.channel,
+    "ended": Painter.ended,
+    "keys": Painter.keys,
+    "message": Painter.message,
+    "negotiated": Painter.negotiated,
+    "phase": Painter.phase,
+    "request": Painter.request,
+    "result": Painter.result,
+    "strict kex": Painter.strict_kex,
+    "version": Painter.version,
+}
+"""The methods that make the lines of each kind of record."""
 
 
 def _indent(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Messages taken apart for human eyes: RFC names, fields, and no secret among them."""
+"""SSH-2 messages decoded for display: their names in the RFCs and their fields, without secrets."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Decoded:
     """A message without its secrets.
 
     :ivar name: its name in the RFCs, such as ``SSH_MSG_KEXINIT``.
-    :ivar fields: field names and values: texts, numbers, lists; what is long or secret is told
-        in words.
+    :ivar fields: names and values: texts, numbers, lists. Long and secret values are replaced by
+        texts in ``<>``.
     """
 
     number: int
@@ -72,20 +72,22 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes the messages of one connection; some numbers mean what went before.
+    """Decodes the messages of one connection.
 
-    :ivar kex: the key exchange method that was chosen.
+    It needs all of them: the meaning of some numbers depends on earlier messages.
+
+    :ivar kex: the negotiated key exchange method.
     """
 
     AUTHENTICATION = frozenset({transport.ServiceRequest.NUMBER, transport.ServiceAccept.NUMBER})
-    """Messages that are the door to authentication."""
+    """Numbers of the messages that begin the authentication phase."""
 
     def __init__(self) -> None:
         self.kex = ""
         self._method = ""
 
     def decode(self, payload: bytes) -> Decoded:
-        """Return what ``payload`` says; a message that does not decode gets the field ``error``."""
+        """Decode a payload; a malformed message gets the field ``error``."""
         number = payload[0]
         name, kind = self._look_up(number)
         name = f"SSH_MSG_{name}"
@@ -125,7 +127,7 @@ class Decoder:
 
 
 def show(record: Record) -> dict[str, Any]:
-    """Return a record's fields for human eyes, without those that are secret."""
+    """Return a record's fields for display, without those that are secret."""
     special = _SPECIAL.get(type(record))
     shown = special(record) if special else {}
     names = record.FIELDS
@@ -211,7 +213,7 @@ def _channel_request(request: connection.ChannelRequest) -> dict[str, Any]:
     details = kind.decode(request.data)
     shown = {f"{request.name} {name}": value for name, value in show(details).items()}
     if isinstance(details, Env):
-        # Tokens and passwords travel in the environment too.
+        # Environment variables may hold tokens and passwords.
         shown[f"{request.name} value"] = HIDDEN
     command = getattr(details, "command", None)
     if isinstance(command, bytes):

@@ -1,4 +1,4 @@
-"""Messages of SSH-1 taken apart for human eyes. Loaded when a connection speaks SSH-1."""
+"""SSH-1 messages decoded for display. Loaded only for a connection that speaks SSH-1."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nacre.wire.text import safe
 
 
 class SSH1Decoder:
-    """See :class:`nacre.cli.trace.decode.Decoder`."""
+    """Decodes the messages of one connection; see :class:`nacre.cli.trace.decode.Decoder`."""
 
     AUTHENTICATION = frozenset({int(SSH1Msg.CMSG_USER)})
 
     kex = ""
 
     def decode(self, payload: bytes) -> Decoded:
-        """Return what ``payload`` says; a message that does not decode gets the field ``error``."""
+        """Decode a payload; a malformed message gets the field ``error``."""
         number = payload[0]
         try:
             name = SSH1Msg(number).name

@@ -1,4 +1,4 @@
-"""A connection as a sequence of records: what ``nacre trace`` prints."""
+"""A connection's events as records, which ``nacre trace`` prints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PHASES = {
 }
 
 Record = dict[str, Any]
-"""``time`` in seconds since the start, ``phase``, ``event`` (its kind), and the kind's own."""
+"""``time`` in seconds since the start, ``phase``, ``event`` (the kind), and fields of that kind."""
 
 _LISTS = (
     ("kex", "kex", "kex"),
@@ -49,7 +49,7 @@ _LISTS = (
 
 
 class Tracer:
-    """Makes records of events.
+    """Makes records from events: call it with each event, as a trace of the connection.
 
     :param start: the loop's time at the start.
     :param show: gets each record.
@@ -64,7 +64,7 @@ class Tracer:
         self._enter(1)
 
     def __call__(self, event: Event, time: float) -> None:
-        """Take an event."""
+        """Make the records of an event."""
         self._now = time
         match event:
             case VersionReceived():
@@ -96,11 +96,11 @@ class Tracer:
                 self._record("ended", error=str(event.error) if event.error else None)
 
     def started(self) -> None:
-        """The session's process runs: this is phase 5."""
+        """Begin phase 5: call when the session's process has started."""
         self._enter(5)
 
     def result(self, exit_status: int | None, error: str | None) -> None:
-        """How it all ended."""
+        """Make the last record: call at the end, with an exit status or an error."""
         self._record("result", exit_status=exit_status, error=error)
 
     def _record(self, kind: str, **details: Any) -> None:
@@ -170,7 +170,7 @@ def _shown(names: Sequence[str]) -> list[str]:
 
 
 def _why(chosen: str, client: Sequence[str], server: Sequence[str]) -> str:
-    """Say why RFC 4253 section 7.1 gives ``chosen``."""
+    """Explain why the rule of RFC 4253 section 7.1 gives ``chosen``."""
     if chosen not in client:
         return "the cipher authenticates its packets itself"
     passed = [safe(name) for name in client[: client.index(chosen)] if name not in server]

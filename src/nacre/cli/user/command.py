@@ -28,10 +28,10 @@ _state = click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The server's state directory. By default as in `nacre serve`.",
+    help="The server's state directory; by default that of `nacre serve`.",
 )
 _password_stdin = click.option(
-    "--password-stdin", is_flag=True, help="Read the password, one line, from standard input."
+    "--password-stdin", is_flag=True, help="Read the password from a line of standard input."
 )
 _home = click.option(
     "--home",
@@ -42,21 +42,21 @@ _home = click.option(
 _root = click.option(
     "--root",
     metavar="DIR|URL",
-    help="What sftp and scp serve, which they can't leave; by default the home directory. A URL "
+    help="The root of sftp and scp, which they can't leave; by default the home directory. A URL "
     "such as s3://bucket/prefix or memory://files is served by fsspec.",
 )
 _read_only = click.option(
-    "--read-only/--read-write", default=None, help="Whether sftp and scp may change nothing."
+    "--read-only/--read-write", default=None, help="Whether sftp and scp may change files."
 )
 _run_as = click.option(
     "--run-as",
     metavar="ACCOUNT",
-    help="The account that sessions run as when root runs the server.",
+    help="The account that sessions run as if root runs the server.",
 )
 
 
 def _reported(function: Callable[..., None]) -> Callable[..., None]:
-    """Let errors of this package end the command with a message and exit status 1."""
+    """Turn an error of nacre into a message and exit status 1."""
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> None:
@@ -84,7 +84,7 @@ def _store(state: Path | None) -> Iterator[UserStore]:
 def command() -> None:
     """Add, change and remove the server's users.
 
-    A change counts for the next login; the server need not be restarted.
+    Changes take effect at the next login, without a restart of the server.
     """
 
 
@@ -99,8 +99,10 @@ def command() -> None:
     metavar="FILE",
     help="A public key file, or lines of authorized_keys; - is standard input. May be repeated.",
 )
-@click.option("--auth", type=_AUTH, default="any", show_default=True, help="What is demanded.")
-@click.option("--service", type=_SERVICE, default="all", show_default=True, help="What is allowed.")
+@click.option("--auth", type=_AUTH, default="any", show_default=True, help="What a login needs.")
+@click.option(
+    "--service", type=_SERVICE, default="all", show_default=True, help="What the user may use."
+)
 @_home
 @_root
 @_read_only
@@ -120,12 +122,14 @@ def _add(
 ) -> None:
     """Add a user.
 
-    Without --key or --password-stdin the password is asked for on the terminal.
+    Without --key and --password-stdin the password is asked for on the terminal.
     """
     from nacre.daemon.accounts.store import User
 
     if password_stdin and "-" in key_files:
-        raise click.UsageError("standard input can't hold both the password and a key")
+        raise click.UsageError(
+            "standard input can't have both the password and a key: give the key's file"
+        )
     keys = [key for file in key_files for key in _read_keys(file)]
     with _store(state) as store:
         account = _account(name, run_as, store)
@@ -143,21 +147,23 @@ def _add(
         )
         store.add(user, keys)
     if "publickey" in auth and not keys:
-        _note(f"{name} can't log in without a key: `nacre user key add {name} FILE`")
+        _note(f"{name} can't log in without a key: add one with `nacre user key add {name} FILE`")
     if "password" in auth and password is None:
-        _note(f"{name} can't log in without a password: `nacre user passwd {name}`")
+        _note(f"{name} can't log in without a password: set one with `nacre user passwd {name}`")
 
 
 @command.command("set")
 @click.argument("name")
 @_state
-@click.option("--auth", type=_AUTH, help="What is demanded.")
-@click.option("--service", type=_SERVICE, help="What is allowed.")
+@click.option("--auth", type=_AUTH, help="What a login needs.")
+@click.option("--service", type=_SERVICE, help="What the user may use.")
 @_home
 @_root
 @_read_only
 @_run_as
-@click.option("--disable/--enable", "disabled", default=None, help="Let the user in no more.")
+@click.option(
+    "--disable/--enable", "disabled", default=None, help="Whether to refuse the user's logins."
+)
 @_reported
 def _set(
     name: str,
@@ -170,7 +176,7 @@ def _set(
     run_as: str | None,
     disabled: bool | None,
 ) -> None:
-    """Change a user; what is not named stays."""
+    """Change a user. Settings without an option stay the same."""
     from nacre.daemon.accounts.accounts import find_account
 
     if run_as is not None:
@@ -186,7 +192,7 @@ def _set(
     }
     given = {field: value for field, value in values.items() if value is not None}
     if not given:
-        raise click.UsageError("nothing to change: name an option")
+        raise click.UsageError("nothing to change: give an option")
     with _store(state) as store:
         store.change(name, **given)
 
@@ -195,12 +201,12 @@ def _set(
 @click.argument("name")
 @_state
 @_password_stdin
-@click.option("--delete", is_flag=True, help="Remove the password instead: keys alone count then.")
+@click.option("--delete", is_flag=True, help="Remove the password: only keys are accepted then.")
 @_reported
 def _passwd(name: str, state: Path | None, password_stdin: bool, delete: bool) -> None:
     """Set a user's password."""
     if delete and password_stdin:
-        raise click.UsageError("--delete takes no password")
+        raise click.UsageError("--delete and --password-stdin exclude each other: give one of them")
     with _store(state) as store:
         store.user(name)
         store.change(name, password=None if delete else _hashed(name, password_stdin))
@@ -211,7 +217,7 @@ def _passwd(name: str, state: Path | None, password_stdin: bool, delete: bool) -
 @_state
 @_reported
 def _remove(names: tuple[str, ...], state: Path | None) -> None:
-    """Remove users, their passwords and keys. Sessions that are open go on."""
+    """Remove users with their passwords and keys. Open sessions continue."""
     with _store(state) as store:
         for name in names:
             store.remove(name)
@@ -320,23 +326,26 @@ def _read_keys(file: str) -> list[StoredKey]:
     except OSError as error:
         raise UserStoreError(f"can't read {file}: {error.strerror}") from error
     if b"PRIVATE KEY-----" in text or text.startswith(BEGIN):
-        raise UserStoreError(f"{file} is a private key: give the public one, {file}.pub")
+        raise UserStoreError(f"{file} is a private key: give the public key, {file}.pub")
     found = parse(text)
     for number, reason in found.rejected:
         raise UserStoreError(f"{file}, line {number}: {reason}")
     for entry in found:
-        # A restriction that is dropped would be a hole.
+        # To drop a restriction would give the key more rights than its line does.
         if entry.options != NO_OPTIONS:
             raise UserStoreError(
-                f"{file}, line {entry.line_number}: options of keys do not exist here; remove them"
+                f"{file}, line {entry.line_number}: the user store has no key options; remove them"
             )
     if not found.entries:
-        raise UserStoreError(f"{file} holds no public key")
+        raise UserStoreError(f"{file} has no public key")
     return [StoredKey(entry.key, entry.comment) for entry in found]
 
 
 def _account(name: str, run_as: str | None, store: UserStore) -> str | None:
-    """Return the account a new user's sessions run as: the named one, or that of all others."""
+    """Return the account for a new user's sessions.
+
+    That is the named one, or with root that of all other users; None if root is not involved.
+    """
     from nacre.daemon.accounts.accounts import find_account
 
     if run_as is not None:
@@ -345,11 +354,11 @@ def _account(name: str, run_as: str | None, store: UserStore) -> str | None:
         return None
     named = {user.run_as for user in store.users()}
     if len(named) == 1 and (only := named.pop()) is not None and find_account(only).uid != 0:
-        _note(f"sessions of {name} run as {only}, as those of the other users")
+        _note(f"sessions of {name} run as {only}, like those of the other users")
         return only
     raise AccountError(
-        f"a server of root needs an account that sessions of {name} run as: give "
-        "--run-as ACCOUNT (an account with few rights, or root if it is to be root)"
+        f"a server that root runs needs an account for the sessions of {name}: give "
+        "--run-as ACCOUNT (one with few rights, or root if the sessions should have all)"
     )
 
 
@@ -364,10 +373,10 @@ def _hashed(name: str, from_stdin: bool) -> str:
         password = str(typed).encode("utf-8", "surrogateescape")
     else:
         raise UserStoreError(
-            f"no terminal to ask for the password of {name}: give --password-stdin, or --key FILE"
+            f"no terminal to ask for the password of {name}: give --password-stdin or --key FILE"
         )
     if not password:
-        raise UserStoreError("the password is empty")
+        raise UserStoreError("the password is empty: give another one")
     return hash_password(password, os.urandom)
 
 
@@ -375,12 +384,15 @@ def _absolute(home: Path | None) -> str | None:
     if home is None:
         return None
     if not home.is_dir():
-        _note(f"there is no directory {home} yet")
+        _note(f"the directory {home} does not exist yet")
     return str(home.absolute())
 
 
 def _checked(root: str | None) -> str | None:
-    """Return a root as it is kept: a directory's absolute path, or a URL that can be served."""
+    """Return a root for the store: a directory's absolute path, or a URL.
+
+    :raises UserStoreError: the URL can't be served.
+    """
     if root is None:
         return None
     if "://" not in root:
@@ -403,7 +415,7 @@ def _time(seconds: int) -> str:
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print a table, or JSON; the table has no lines when there is nothing."""
+    """Print rows as a table, or as JSON. Without rows the table has no lines at all."""
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

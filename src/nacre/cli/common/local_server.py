@@ -1,10 +1,11 @@
-"""An SFTP server as a program of this machine, over its standard streams."""
+"""An SFTP server program of this machine, over its standard streams: ``-D`` of sftp and scp."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from nacre.errors import ConnectFailed, ConnectionLost
 from nacre.limits import KIB
@@ -16,14 +17,14 @@ _READ = 256 * KIB
 
 
 class _Pipes:
-    """The two pipes of a program, as a session's line."""
+    """The pipes of a server program, as an SFTP session's line."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._reading: asyncio.Task[None] | None = None
 
     def feed(self, session: SFTPSession) -> None:
-        """Hand what comes to ``session``."""
+        """Pass the program's output to ``session``, in a task."""
         self._reading = asyncio.create_task(self._read(session))
 
     async def _read(self, session: SFTPSession) -> None:
@@ -35,35 +36,38 @@ class _Pipes:
         await self._process.wait()
 
     def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
-        """Call ``collect`` in this turn of the loop."""
+        """Call ``collect`` in the next iteration of the loop."""
         asyncio.get_running_loop().call_soon(collect)
 
     def try_write(self, data: Buffer) -> int:
-        """Send nothing yet: :meth:`write` does."""
+        """Write nothing, and return 0: :meth:`write` does it."""
         return 0
 
     async def write(self, data: Buffer) -> None:
-        """Send all of ``data``."""
+        """Write all of ``data``.
+
+        :raises ConnectionLost: the program closed its input.
+        """
         stdin = self._process.stdin
         assert stdin is not None
         try:
-            # A copy: the transport keeps what the pipe does not take, and the block is used again.
+            # A copy: the transport keeps what the pipe does not take; the caller reuses the block.
             stdin.write(bytes(data))
             await stdin.drain()
         except OSError as error:
-            raise ConnectionLost("the SFTP server reads no more") from error
+            raise ConnectionLost("the SFTP server program closed its input") from error
 
     def adjust_window(self, count: int) -> None:
-        """There is no window to open."""
+        """Do nothing: pipes have no window."""
 
     def close(self) -> None:
-        """Let the program see the end of its input."""
+        """Close the program's input."""
         stdin = self._process.stdin
         assert stdin is not None
         stdin.close()
 
     async def wait_closed(self) -> None:
-        """Return when the program has ended."""
+        """Wait until the program has ended."""
         if self._reading is not None:
             await asyncio.wait([self._reading])
 
@@ -71,19 +75,30 @@ class _Pipes:
 async def start_server(command: str) -> SFTPClient:
     """Start a program that serves SFTP on its standard streams.
 
+    :param command: its command line, split as by a shell.
     :raises ConnectFailed: it does not start.
+    :raises NacreError: it does not serve SFTP.
     """
     from shlex import split
 
     try:
+        words = [os.fsencode(word) for word in split(command)]
+        if not words:
+            raise ValueError("the command line is empty")
         process = await asyncio.create_subprocess_exec(
-            *[os.fsencode(word) for word in split(command)],
+            *words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
     except (OSError, ValueError) as error:
-        raise ConnectFailed(f"can't start {command!r}: {error}") from error
+        raise ConnectFailed(f"can't start the SFTP server program {command!r}: {error}") from error
     session = SFTPSession()
     pipes = _Pipes(process)
     pipes.feed(session)
-    return await open_sftp_over(pipes, session)
+    try:
+        return await open_sftp_over(pipes, session)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await pipes.wait_closed()
+        raise

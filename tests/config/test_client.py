@@ -100,7 +100,7 @@ def test_what_is_off_may_be_said_to_be_off(option):
     [
         ("Prot=22", "Bad configuration option: Prot; did you mean Port\\?"),
         ("frobnicate=yes", "Bad configuration option: frobnicate$"),
-        ("Port", "Port: a value is missing"),
+        ("Port", "Port: the value is missing: give Port=VALUE"),
         ("", "Bad configuration option"),
         ("ControlMaster=auto", "ControlMaster: bad value 'auto'; allowed: no"),
         ("ProxyJump=bastion", "ProxyJump: bad value 'bastion'; allowed: none"),

@@ -1,0 +1,82 @@
+"""What a configuration and a command line make of a session."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from nacre.cli.ssh import session
+from nacre.cli.ssh.session import Plan, plan
+from nacre.config.client import parse
+from nacre.errors import ConfigurationError
+
+
+def planned(*options: str, command: str | None = None) -> tuple[Plan, list[str]]:
+    notices: list[str] = []
+    return plan(parse(options), command, notices.append), notices
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, yes: bool) -> None:
+    monkeypatch.setattr(session.os, "isatty", lambda descriptor: yes)
+
+
+def test_a_command_of_the_command_line_is_stronger() -> None:
+    assert planned("RemoteCommand=uptime")[0].command == b"uptime"
+    assert planned("RemoteCommand=uptime", command="id")[0].command == b"id"
+    assert planned()[0].command is None
+    assert planned(command="caf\udce9")[0].command == b"caf\xe9"
+
+
+def test_a_subsystem() -> None:
+    found, _ = planned("SessionType=subsystem", command="sftp")
+    assert (found.command, found.subsystem) == (None, "sftp")
+    with pytest.raises(ConfigurationError, match=r"^You must specify a subsystem to invoke\.$"):
+        planned("SessionType=subsystem")
+
+
+@pytest.mark.parametrize(
+    ("options", "command", "terminal", "wanted"),
+    [
+        ([], None, True, True),
+        ([], "id", True, False),
+        ([], None, False, False),
+        (["RequestTTY=yes"], "id", True, True),
+        (["RequestTTY=yes"], "id", False, False),
+        (["RequestTTY=force"], "id", False, True),
+        (["RequestTTY=no"], None, True, False),
+        (["SessionType=none"], None, True, False),
+        (["StdinNull=yes"], None, True, False),
+    ],
+)
+def test_when_a_terminal_is_requested(
+    options: list[str],
+    command: str | None,
+    terminal: bool,
+    wanted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_a_terminal(monkeypatch, yes=terminal)
+    assert planned(*options, command=command)[0].terminal is wanted
+
+
+def test_a_terminal_that_can_t_be_requested_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_terminal(monkeypatch, yes=False)
+    text = "Pseudo-terminal will not be allocated because stdin is not a terminal."
+    assert planned("RequestTTY=yes", command="id")[1] == [text]
+    assert planned(command="id")[1] == []
+
+
+def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*os.environ]:
+        monkeypatch.delenv(name)
+    for name in ("LC_A", "LC_B", "COLOR"):
+        monkeypatch.setenv(name, "local")
+    found, _ = planned("SendEnv=LC_* COLOR", "SendEnv=-LC_B", "SetEnv=LC_A=1", "SetEnv=LC_A=2 X=3")
+    assert found.environment == {"LC_A": "1", "COLOR": "local", "X": "3"}
+
+
+def test_the_escape_character_and_the_input() -> None:
+    found, _ = planned("EscapeChar=^]", "StdinNull=yes")
+    assert (found.escape, found.read_input) == (b"\x1d", False)
+    assert planned("EscapeChar=none")[0].escape is None
