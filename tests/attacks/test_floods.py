@@ -283,7 +283,8 @@ def test_proposals_are_not_kept() -> None:
         fields = [getattr(init, name) for name in KexInit.FIELDS]
         fields[9] = ("x" * 200 * KIB,)
         made = KexInit(*fields)
-        inside(pair.client)._kex._sent = made.encode()
+        proposal, _ = inside(pair.client)._kex._ours
+        inside(pair.client)._kex._ours = proposal, made.encode()
         return [made.encode()]
 
     pair = Crooked(client_says=says)
@@ -291,7 +292,6 @@ def test_proposals_are_not_kept() -> None:
     try:
         pair.run()
         pair.server_events.clear()
-        inside(pair.client)._kex._init_payloads = inside(pair.client)._kex._sent = None
         held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
