@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from nacre.errors import NacreError, PacketTooLarge
 from nacre.protocol.asks import (
@@ -11,6 +12,7 @@ from nacre.protocol.asks import (
     Asks,
     GiveUp,
     TryKeyboardInteractive,
+    TryNone,
     TryPassword,
     TryPublicKey,
 )
@@ -79,18 +81,10 @@ class ClientAuth(MethodRunner[NacreError | None]):
     def _try(self, chosen: Answer) -> None:
         if isinstance(chosen, GiveUp):
             self.gave_up = chosen.error
-        elif isinstance(chosen, TryPublicKey):
-            self._attempt = self._new_attempt("publickey")
-            self._run(publickey.prove(self._attempt, chosen, self.server_algorithms))
-        elif isinstance(chosen, TryPassword):
-            self._attempt = self._new_attempt("password")
-            self._run(password.prove(self._attempt, chosen))
-        elif isinstance(chosen, TryKeyboardInteractive):
-            self._attempt = self._new_attempt("keyboard-interactive")
-            self._run(keyboard_interactive.prove(self._attempt, chosen))
-        else:
-            self._attempt = self._new_attempt("none")
-            self._run(_none(self._attempt))
+            return
+        method, prove = _METHODS[type(chosen)]
+        self._attempt = self._new_attempt(method)
+        self._run(prove(self._attempt, chosen, self.server_algorithms))
 
     def _ended(self, result: NacreError | None) -> None:
         """The method ended on our side, without a verdict of the server's."""
@@ -139,6 +133,19 @@ class ClientAuth(MethodRunner[NacreError | None]):
         )
 
 
-def _none(attempt: Attempt) -> Steps[NacreError | None]:
+def _prove_none(
+    attempt: Attempt, chosen: TryNone, server_algorithms: tuple[str, ...] | None
+) -> Steps[NacreError | None]:
     yield Exchange(attempt.request(), AuthStage.CLIENT_WAITING)
     return None
+
+
+_Prove = Callable[[Attempt, Any, tuple[str, ...] | None], Steps[NacreError | None]]
+
+_METHODS: dict[type[Answer], tuple[str, _Prove]] = {
+    TryNone: ("none", _prove_none),
+    TryPublicKey: ("publickey", publickey.prove),
+    TryPassword: ("password", password.prove),
+    TryKeyboardInteractive: ("keyboard-interactive", keyboard_interactive.prove),
+}
+"""What proves the user's identity, for each answer to ``AskAuthentication``."""

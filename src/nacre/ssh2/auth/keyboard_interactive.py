@@ -57,7 +57,9 @@ def _responses(payload: Buffer, count: int, limits: Limits) -> tuple[str, ...]:
     return responses
 
 
-def prove(attempt: Attempt, chosen: TryKeyboardInteractive) -> Steps[NacreError | None]:
+def prove(
+    attempt: Attempt, chosen: TryKeyboardInteractive, server_algorithms: tuple[str, ...] | None
+) -> Steps[NacreError | None]:
     """Answer the server's prompts, as often as it asks."""
     limits = attempt.options.limits
     request = attempt.request(InteractiveRequest("", chosen.submethods))

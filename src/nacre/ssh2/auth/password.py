@@ -35,7 +35,9 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     return attempt.verdict(answer)
 
 
-def prove(attempt: Attempt, chosen: TryPassword) -> Steps[NacreError | None]:
+def prove(
+    attempt: Attempt, chosen: TryPassword, server_algorithms: tuple[str, ...] | None
+) -> Steps[NacreError | None]:
     """Send the password, and a new one as often as the server asks for it."""
     limits = attempt.options.limits
     first = attempt.request(PasswordRequest(False, chosen.password))
