@@ -257,7 +257,7 @@ def test_a_peer_that_says_nothing() -> None:
     engine.receive_eof()
     error = end(engine.take_events()).error
     assert isinstance(error, ConnectionLost)
-    assert "before it said anything" in str(error)
+    assert "before it sent anything" in str(error)
 
 
 # --- robustness of the surface ---
