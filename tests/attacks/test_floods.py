@@ -444,7 +444,7 @@ def test_prompts_without_end(count: int) -> None:
 
     pair = Crooked(answers_client=answers, server_says=says)
     pair.run()
-    refused(pair, pair.client, RemoteProtocolError, "prompts are more than")
+    refused(pair, pair.client, RemoteProtocolError, "prompts in one round; at most")
 
 
 def test_held_input_is_bounded_while_a_question_is_open() -> None:
@@ -461,4 +461,4 @@ def test_held_input_is_bounded_while_a_question_is_open() -> None:
 
     assert peak_of(flood) < 8 * MIB
     pair.run()
-    refused(pair, pair.server, RemoteProtocolError, "sends on while it has to wait")
+    refused(pair, pair.server, RemoteProtocolError, "sends too much while it has to wait")

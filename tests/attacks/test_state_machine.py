@@ -177,7 +177,12 @@ def test_authentication_for_another_service() -> None:
     """RFC 4252 section 5: the service is the one that starts; only the connection is there."""
     pair = unauthenticated()
     say(pair, pair.client, UserauthRequest("alice", "ssh-userauth", "none", b"").encode())
-    refused(pair, pair.server, RemoteProtocolError, "no service ssh-userauth to log in for")
+    refused(
+        pair,
+        pair.server,
+        RemoteProtocolError,
+        "the service ssh-userauth is not available to log in to",
+    )
     assert not of(pair.server_events, AuthResult)
 
 

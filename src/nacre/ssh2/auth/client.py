@@ -28,11 +28,11 @@ from nacre.wire.codec import Buffer
 
 
 class ClientAuth(MethodRunner[NacreError | None]):
-    """Asks its owner what to try, and tries it, until the server lets the user in.
+    """Asks its owner which method to try, and tries it, until the server accepts the user.
 
     :ivar server_algorithms: the server's ``server-sig-algs`` (RFC 8308 section 3.1), or None.
-    :ivar succeeded: set as soon as SSH_MSG_USERAUTH_SUCCESS came.
-    :ivar gave_up: why the owner gave up; the connection is to end with it.
+    :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was received.
+    :ivar gave_up: the error to end the connection with, once the owner gave up.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
         self._banner_left = options.limits.banner
 
     def start(self) -> None:
-        """Ask what to try first: the server has accepted the service ``ssh-userauth``."""
+        """Ask which method to try first. Call it once ``ssh-userauth`` may be used."""
         self._ask()
 
     def receive(self, payload: Buffer) -> None:
@@ -87,7 +87,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
         self._run(prove(self._attempt, chosen, self.server_algorithms))
 
     def _ended(self, result: NacreError | None) -> None:
-        """The method ended on our side, without a verdict of the server's."""
+        """Take the end of a method on our side, without a verdict of the server."""
         self.stage = AuthStage.CLIENT_IDLE
         if result is not None:
             self.gave_up = result
@@ -148,4 +148,4 @@ _METHODS: dict[type[Answer], tuple[str, _Prove]] = {
     TryPassword: ("password", password.prove),
     TryKeyboardInteractive: ("keyboard-interactive", keyboard_interactive.prove),
 }
-"""What proves the user's identity, for each answer to ``AskAuthentication``."""
+"""For each answer to ``AskAuthentication``: the method's name, and the generator that runs it."""

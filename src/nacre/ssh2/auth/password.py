@@ -38,7 +38,7 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
 def prove(
     attempt: Attempt, chosen: TryPassword, server_algorithms: tuple[str, ...] | None
 ) -> Steps[NacreError | None]:
-    """Send the password, and a new one as often as the server asks for it."""
+    """Send the password, and a new one each time the server asks for it."""
     limits = attempt.options.limits
     first = attempt.request(PasswordRequest(False, chosen.password))
     reply = yield Exchange(first, AuthStage.CLIENT_PASSWORD)
@@ -50,4 +50,4 @@ def prove(
             return None
         change = attempt.request(PasswordChange(True, answer.old, answer.new))
         reply = yield Exchange(change, AuthStage.CLIENT_PASSWORD)
-    raise RemoteProtocolError("the server asks for new passwords without end")
+    raise RemoteProtocolError(f"the server asks for more than {limits.auth_rounds} new passwords")

@@ -1,4 +1,4 @@
-"""Phase 2, second half: one key exchange after another.
+"""Phase 2, second half: the key exchanges of a connection, the first and the later ones.
 
 RFC 4253 sections 7 to 9, RFC 4419, RFC 5656 section 4.
 """
@@ -45,10 +45,10 @@ _GEX_SIZES_SHA1 = GexRequest(1024, 2048, 8192)
 
 
 class KexStage(Enum):
-    """What a key exchange waits for."""
+    """The message of a key exchange that the peer sends next."""
 
     IDLE = "no key exchange"
-    GUESS = "a guessed packet that is to be dropped"
+    GUESS = "a wrongly guessed packet, which is dropped"
     INITIATE = "KEXDH_INIT"
     REPLY = "KEXDH_REPLY"
     GEX_REQUEST = "KEX_DH_GEX_REQUEST"
@@ -68,7 +68,7 @@ LEGAL: dict[KexStage, frozenset[int]] = {
     KexStage.GEX_REPLY: frozenset({33}),
     KexStage.NEWKEYS: frozenset({21}),
 }
-"""Messages of the exchange itself that each stage takes; KEXINIT is legal in IDLE alone."""
+"""The messages of the exchange that are legal in each stage; KEXINIT is legal in IDLE only."""
 
 
 class RunningExchange:
@@ -171,7 +171,7 @@ class KeyExchange:
         }
         if self._role is Role.SERVER and not keys:
             raise ConfigurationError(
-                "no host key fits the host key algorithms "
+                "no host key can sign with one of the host key algorithms "
                 f"{', '.join(self._options.algorithms.host_key)}; add a key or name its algorithm"
             )
         return keys
@@ -179,7 +179,7 @@ class KeyExchange:
     # --- the two KEXINITs ---
 
     def versions(self, client: bytes, server: bytes) -> None:
-        """Say the identification lines: the exchange hash begins with them."""
+        """Set the identification lines, with which the exchange hash begins."""
         self._lines = (client, server)
 
     def begin(self) -> None:
@@ -233,7 +233,7 @@ class KeyExchange:
 
     def _decide_strict(self, strict: bool) -> None:
         self.strict = strict
-        # Strict kex: anything before KEXINIT could be an attacker's, to shift sequence numbers.
+        # Strict kex: an attacker could insert messages before KEXINIT to shift sequence numbers.
         if strict and self._inbox.sequence != 1:
             raise RemoteProtocolError("strict kex: KEXINIT was not the first packet")
 
@@ -390,7 +390,7 @@ class KeyExchange:
     # --- compression ---
 
     def authenticated(self) -> None:
-        """The user is in: ``zlib@openssh.com`` starts now, in both directions."""
+        """Start ``zlib@openssh.com`` in both directions. Call it when authentication succeeded."""
         self._authenticated = True
         assert self._chosen is not None
         if not self._outbox.compresses:
