@@ -104,7 +104,7 @@ def test_wrong_padding_of_the_right_length() -> None:
 @pytest.mark.parametrize("rounds", [0, openssh.MAXIMUM_ROUNDS + 1, (1 << 32) - 1])
 def test_the_rounds_of_a_file_are_bounded(rounds: int) -> None:
     options = string(b"salt") + u32(rounds)
-    with pytest.raises(KeyFormatError, match=f"asks for {rounds} rounds"):
+    with pytest.raises(KeyFormatError, match=f"has {rounds} rounds"):
         load_private(
             file(cipher=b"aes256-ctr", kdf=b"bcrypt", options=options, section=bytes(16)), "secret"
         )
