@@ -4,8 +4,8 @@ Theory of operation
 ===================
 
 An engine is one end of one connection, without a socket and without a clock. Its owner calls
-``receive`` with bytes, ``answer`` with decisions and ``tick`` with the time, and after each of them
-takes what it has to do from ``take_events`` and what it has to send from ``take_output``.
+``receive`` with bytes, ``answer`` with decisions and ``tick`` with the time. After each of them it
+reads the events with ``take_events`` and sends the bytes of ``take_output``.
 
 The parts. One object each, made once per connection; none knows the engine, each is handed an
 outbox, the list of events and the ledger of questions:
