@@ -54,7 +54,7 @@ class Resting(Enum):
     """Where a connection rests outside key exchanges and authentication."""
 
     FIRST_KEXINIT = "the first KEXINIT"
-    SERVICE = "a service request"
+    SERVICE = "a service request or its answer"
     CONNECTION = "the connection protocol"
 
 

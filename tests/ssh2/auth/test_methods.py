@@ -185,6 +185,7 @@ def test_a_signature_for_another_user_or_session_is_not(what: str) -> None:
         (ED25519, b"", "damaged"),
         ("ssh-dss\x1b", b"\0\0\0\1x", "not supported"),
     ],
+    ids=["another algorithm", "no key", "an unknown type"],
 )
 def test_a_key_that_can_not_be_used(algorithm: str, blob: bytes, reason: str) -> None:
     attempt = serving("publickey")

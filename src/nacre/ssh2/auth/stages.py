@@ -6,16 +6,16 @@ from enum import Enum
 
 
 class AuthStage(Enum):
-    """A role's stage. A message that :data:`LEGAL` does not list for it is refused."""
+    """What a role waits for. A message that :data:`LEGAL` does not list for it is refused."""
 
-    SERVER_REQUEST = "server: a request comes next"
-    SERVER_INTERACTIVE = "server: prompts were sent"
-    CLIENT_IDLE = "client: nothing was asked for"
-    CLIENT_WAITING = "client: a request was sent that only success or failure can answer"
-    CLIENT_PUBLICKEY_QUERY = "client: a public key was offered"
-    CLIENT_PASSWORD = "client: a password was sent"
-    CLIENT_INTERACTIVE = "client: prompts, or a verdict on the responses, come next"
-    DONE = "authentication is done"
+    SERVER_REQUEST = "an authentication request"
+    SERVER_INTERACTIVE = "the responses to prompts"
+    CLIENT_IDLE = "a decision of this side"
+    CLIENT_WAITING = "the verdict on an authentication request"
+    CLIENT_PUBLICKEY_QUERY = "the answer to the offer of a public key"
+    CLIENT_PASSWORD = "the verdict on a password"
+    CLIENT_INTERACTIVE = "prompts, or the verdict on responses"
+    DONE = "nothing: authentication is done"
 
 
 LEGAL: dict[AuthStage, frozenset[int]] = {
