@@ -1,4 +1,12 @@
-"""SSH in Python: a library, a server and the command-line tools."""
+"""SSH in Python: a library, a server and the command-line tools.
+
+Everything in ``__all__`` is public, and with ``nacre.blocking``, ``nacre.testing`` and
+``nacre.errors`` all that is: other modules may change in any release.
+Start at :func:`connect` for a client, :func:`listen` for a server, ``nacre.blocking`` without
+asyncio. docs/guide.md has a chapter on each; docs/architecture.md has the map of the packages.
+A public name is imported from its home when it is first used, so ``import nacre`` stays cheap.
+Tests: tests/test_exports.py for the names, tests/<package> for each package.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every exception nacre raises, in one tree.
+"""Every exception that nacre raises, in one tree.
 
 ::
 
@@ -13,35 +13,35 @@
     │       ├── NoCommonAlgorithm     negotiation failed; holds both lists
     │       └── KexFailed             a public value or a host signature is bad
     ├── ConnectionLost                the transport ended (also a ConnectionError)
-    │   ├── ConnectFailed             it never came up
-    │   ├── Disconnected              the peer said DISCONNECT; holds its code and text
+    │   ├── ConnectFailed             no connection was made
+    │   ├── Disconnected              the peer sent DISCONNECT; holds its code and text
     │   └── PeerSilent                keepalives went unanswered
     ├── DeadlineExceeded              an operation's deadline passed (also a TimeoutError)
-    ├── HostKeyError                  the server's host key is not to be trusted
+    ├── HostKeyError                  the server's host key is not trusted
     │   ├── HostKeyUnknown
     │   ├── HostKeyChanged
     │   └── HostKeyRevoked
-    ├── AuthenticationFailed          no method got us in; holds what was tried
+    ├── AuthenticationFailed          no method succeeded; holds what was tried
     ├── ChannelOpenFailed             the peer refused a channel; holds code and text
     ├── RequestFailed                 the peer refused a channel or global request
-    ├── ProcessFailed                 a remote command failed, where success was asked for
+    ├── ProcessFailed                 a remote command failed, and the caller required success
     ├── OutputTooLarge                a remote command printed more than the caller allows
-    ├── StreamClosed                  the stream takes no more data (also a BrokenPipeError)
+    ├── StreamClosed                  the stream accepts no more data (also a BrokenPipeError)
     ├── UnusableKey                   a key can't be used
     │   ├── KeyFormatError            not a key, or a damaged one
     │   └── PassphraseRequired        encrypted, and no passphrase or a wrong one was given
-    ├── ConfigurationError            an option or a configuration word is wrong
+    ├── ConfigurationError            an option or a keyword of a configuration file is wrong
     ├── StateError                    a server's state directory or a file in it can't be used
-    │   └── UserStoreError            no such user, or one that can't be
-    ├── AccountError                  no account of this system to run a session as
-    └── SFTPError                     the peer could not do that to a file (also an OSError)
+    │   └── UserStoreError            the user does not exist, or can't be stored
+    ├── AccountError                  the system has no account to run a session as
+    └── SFTPError                     an SFTP or scp operation failed (also an OSError)
         ├── NoSuchFile                also a FileNotFoundError
         ├── PermissionDenied          also a PermissionError
         ├── AlreadyExists             also a FileExistsError
         ├── NotADirectory             also a NotADirectoryError
         └── IsADirectory              also an IsADirectoryError
 
-A message says what happened and, where the caller can do something, what to do.
+Each message states the cause and, where the caller can do something about it, the remedy.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ProtocolError(NacreError):
 
 
 class LocalProtocolError(ProtocolError):
-    """This program asked for something that is not legal now; nothing was sent."""
+    """This program made a call that is not legal now; nothing was sent."""
 
 
 class RemoteProtocolError(ProtocolError):
@@ -97,7 +97,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class VersionError(RemoteProtocolError):
-    """No SSH version in common, or the peer does not speak SSH."""
+    """There is no SSH version in common, or the peer does not speak SSH."""
 
     code = DisconnectCode.PROTOCOL_VERSION_NOT_SUPPORTED
 
@@ -117,7 +117,7 @@ class PacketCorrupt(RemoteProtocolError):
 
 
 class NoCommonAlgorithm(RemoteProtocolError):
-    """Negotiation found nothing that both sides accept.
+    """Negotiation found no algorithm that both sides accept.
 
     :ivar kind: what was negotiated: ``kex``, ``host key``, ``cipher``, ``MAC`` or ``compression``.
     :ivar local: what this side offered, in its order.
@@ -148,7 +148,7 @@ class ConnectionLost(NacreError, ConnectionError):
 
 
 class ConnectFailed(ConnectionLost):
-    """No connection came up: name lookup, routing, or the peer refused."""
+    """No connection was made: the name is unknown, there is no route, or the peer refused."""
 
 
 class Disconnected(ConnectionLost):
@@ -165,14 +165,14 @@ class Disconnected(ConnectionLost):
 
 
 class PeerSilent(ConnectionLost):
-    """Keepalives went unanswered."""
+    """The peer did not answer keepalives."""
 
 
 class DeadlineExceeded(NacreError, TimeoutError):
     """The deadline of an operation passed.
 
-    :ivar stdout: what a remote command had printed until then.
-    :ivar stderr: the same of its standard error.
+    :ivar stdout: what a remote command had printed by then; empty for other operations.
+    :ivar stderr: what it had printed to standard error.
     """
 
     def __init__(
@@ -184,17 +184,17 @@ class DeadlineExceeded(NacreError, TimeoutError):
 
 
 class HostKeyError(NacreError):
-    """The server's host key is not to be trusted."""
+    """The server's host key is not trusted."""
 
     code = DisconnectCode.HOST_KEY_NOT_VERIFIABLE
 
 
 class HostKeyUnknown(HostKeyError):
-    """Nothing is known of the host's key, and nobody vouched for it."""
+    """No key of this host is on record, and the key was not confirmed."""
 
 
 class HostKeyChanged(HostKeyError):
-    """The host is known by another key: a new installation, or an attack."""
+    """Another key of this host is on record: the host was reinstalled, or this is an attack."""
 
 
 class HostKeyRevoked(HostKeyError):
@@ -202,12 +202,12 @@ class HostKeyRevoked(HostKeyError):
 
 
 class AuthenticationFailed(NacreError):
-    """No method got us in.
+    """No authentication method succeeded.
 
     :ivar user: the user name.
     :ivar tried: what was tried, in order, each a short text such as
         ``publickey ssh-ed25519 SHA256:…`` or ``password``.
-    :ivar can_continue: the methods the server would still take.
+    :ivar can_continue: the methods that the server would still accept.
     """
 
     code = DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
@@ -244,10 +244,11 @@ class RequestFailed(NacreError):
 
 
 class ProcessFailed(NacreError):
-    """A remote command ended badly, and the caller asked for success.
+    """A remote command failed, and the caller required success.
 
-    :ivar exit_status: its exit status, or None when a signal ended it or none was reported.
-    :ivar exit_signal: the signal's name without ``SIG``, or None.
+    :ivar exit_status: its exit status; None when a signal ended it or no status was reported.
+    :ivar exit_signal: the name of that signal without ``SIG``, or None.
+    :ivar stdout: what it printed; ``stderr``: what it printed to standard error.
     """
 
     def __init__(
@@ -267,11 +268,11 @@ class ProcessFailed(NacreError):
 
 
 class OutputTooLarge(NacreError):
-    """A remote command printed more than the caller allows to be kept."""
+    """A remote command printed more than the caller allows to be buffered."""
 
 
 class StreamClosed(NacreError, BrokenPipeError):
-    """The stream takes no more data: it was ended, or the other end reads no more."""
+    """The stream accepts no more data: it was closed here, or the other end stopped reading."""
 
 
 class UnusableKey(NacreError):
@@ -279,7 +280,7 @@ class UnusableKey(NacreError):
 
 
 class KeyFormatError(UnusableKey):
-    """Not a key, a damaged one, or of a kind that is not supported."""
+    """The data is not a key, is a damaged key, or a key of an unsupported type."""
 
 
 class PassphraseRequired(UnusableKey):
@@ -287,7 +288,7 @@ class PassphraseRequired(UnusableKey):
 
 
 class ConfigurationError(NacreError):
-    """An option or a configuration word is wrong; the message names it and the remedy."""
+    """An option or a configuration keyword is wrong; the message names it and the remedy."""
 
 
 class StateError(NacreError):
@@ -295,18 +296,18 @@ class StateError(NacreError):
 
 
 class UserStoreError(StateError):
-    """No such user, or one that can't be."""
+    """The user does not exist, or can't be stored as given."""
 
 
 class AccountError(NacreError):
-    """There is no account of this system that a user's session may run as."""
+    """The system has no account that a user's session may run as."""
 
 
 class SFTPError(NacreError, OSError):
-    """The peer could not do what SFTP or scp asked of a file; ``errno`` and ``strerror`` say why.
+    """The peer could not do an SFTP or scp operation; ``errno`` and ``strerror`` give the reason.
 
     :ivar code: the SSH_FX code of the answer (draft-ietf-secsh-filexfer-02 section 7).
-    :ivar filename: the path that was asked for, or None where a handle was.
+    :ivar filename: the path in the request; None where the request named a handle.
     """
 
     def __init__(
@@ -324,19 +325,19 @@ class SFTPError(NacreError, OSError):
 
 
 class NoSuchFile(SFTPError, FileNotFoundError):
-    """There is no file of that name, or a part of the path is missing."""
+    """The file, or a directory of its path, does not exist."""
 
 
 class PermissionDenied(SFTPError, PermissionError):
-    """The user may not."""
+    """The user has no permission for the operation."""
 
 
 class AlreadyExists(SFTPError, FileExistsError):
-    """There is a file of that name."""
+    """A file of that name exists already."""
 
 
 class NotADirectory(SFTPError, NotADirectoryError):
-    """A part of the path is no directory."""
+    """A component of the path is not a directory."""
 
 
 class IsADirectory(SFTPError, IsADirectoryError):

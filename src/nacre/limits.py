@@ -1,4 +1,7 @@
-"""Every bound on what a peer controls: its name, its default, its reason."""
+"""Every bound on what a peer controls, each with its default and its reason.
+
+A field named ``*_octets`` counts bytes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ MIB = 1024 * 1024
 
 @value
 class Limits:
-    """The bounds of one connection. No length, count or queue of a peer's is used unchecked."""
+    """The bounds of one connection. Every length, count and queue that a peer controls has one."""
 
     version_line: int = 255
     """Bytes of an identification line with its line end (RFC 4253 section 4.2)."""
@@ -19,17 +22,17 @@ class Limits:
     """Lines a server may send before its identification; OpenSSH allows as many."""
 
     version_octets_before: int = 64 * KIB
-    """Bytes of all those lines together: a login script's text fits, a flood does not."""
+    """Bytes of all those lines together: enough for a notice, too little for a flood."""
 
     packet: int = 256 * KIB
-    """The largest packet_length taken. RFC 4253 section 6.1 demands 35,000."""
+    """The largest packet_length accepted, in bytes. RFC 4253 section 6.1 requires 35,000."""
 
     held_input: int = 2 * MIB
-    """Bytes kept while a question that stops the packet loop waits for its answer."""
+    """Bytes buffered while a question that stops the packet loop waits for its answer."""
 
     kex_held_output: int = 1 * MIB
-    """Bytes of messages kept back while a key exchange is on, and 64 for each; data is not among
-    them."""
+    """Bytes of messages held back during a key exchange, plus 64 for each message. Channel data is
+    never held back."""
 
     name_list: int = 32 * KIB
     """Bytes of one name-list: the longest proposal seen in the field is below 2 KiB."""
@@ -38,23 +41,23 @@ class Limits:
     """Names in one name-list of a proposal."""
 
     kex_unauthenticated: int = 4
-    """Key exchanges before the user is in. One is enough; each costs up to 100 ms of arithmetic,
-    and a stranger could ask for them without end."""
+    """Key exchanges before the user is authenticated. One is enough; each costs up to 100 ms of
+    CPU time, which an unauthenticated peer could otherwise use up without end."""
 
     rekey_bytes: int = 1 << 30
-    """Bytes in one direction before this side asks for a new key exchange (RFC 4253 section 9)."""
+    """Bytes in one direction after which this side starts a key exchange (RFC 4253 section 9)."""
 
     rekey_seconds: float = 3600.0
-    """Seconds after which this side starts a new key exchange; 0 is never."""
+    """Seconds after which this side starts a new key exchange; 0 for never."""
 
     rekey_packets: int = 1 << 31
-    """Packets under one key: RFC 4344 section 3.1 sets 2**32 as the most a MAC allows."""
+    """Packets under one key: RFC 4344 section 3.1 allows 2**32 at most."""
 
     auth_attempts: int = 6
-    """Failed attempts on a server before it disconnects."""
+    """Failed attempts after which a server disconnects."""
 
     auth_requests: int = 64
-    """Authentication requests of any outcome, queries included, before a server disconnects."""
+    """Authentication requests, queries included, after which a server disconnects."""
 
     auth_prompts: int = 32
     """Prompts in one keyboard-interactive round."""
@@ -69,42 +72,42 @@ class Limits:
     """Bytes of a password or of one keyboard-interactive response."""
 
     banner: int = 64 * KIB
-    """Bytes of authentication banners a client shows on one connection, all together."""
+    """Bytes of all authentication banners together that a client shows on one connection."""
 
     channels: int = 1024
-    """Channels open at once on one connection, whoever opened them."""
+    """Channels open at once on one connection, opened by either side."""
 
     sessions: int = 10
-    """Sessions open at once on one connection that a server accepts (MaxSessions)."""
+    """Sessions open at once that a server accepts on one connection (MaxSessions)."""
 
     listeners: int = 128
     """Ports that a server listens on at once for one client."""
 
     channel_requests: int = 256
-    """Requests of one channel, or global ones, that wait for an answer at once."""
+    """Requests that wait for an answer at once, on one channel, or global ones."""
 
     request_name: int = 256
     """Bytes of a request's or channel type's name."""
 
     window_initial: int = 4 * MIB
-    """Bytes a channel's peer may send at first."""
+    """Bytes of a channel's window when it is opened."""
 
     window_maximum: int = 32 * MIB
-    """What a channel's window grows to: 1 Gbit/s over 250 ms."""
+    """Bytes that a channel's window may grow to: enough for 1 Gbit/s over 250 ms."""
 
     windows_total: int = 128 * MIB
-    """What the windows of one connection's channels may grow to, all together."""
+    """Bytes that the windows of all channels of one connection together may grow to."""
 
     packet_data: int = 128 * KIB
-    """Bytes of data in one CHANNEL_DATA that this side accepts. All peers send 32 KiB; larger ones
-    cost less per byte, and one packet is what an interactive channel may have to wait for."""
+    """Bytes of data in one CHANNEL_DATA that this side accepts. Common peers send 32 KiB; larger
+    packets cost less per byte, but an interactive channel may have to wait for one of them."""
 
     ssh1_output: int = 1 * MIB
-    """Bytes of an SSH-1 connection that wait to be sent, at which it takes no more data: SSH-1 has
-    no windows."""
+    """Bytes waiting to be sent at which an SSH-1 connection accepts no more data: SSH-1 has no
+    windows."""
 
     environment: int = 256
-    """Environment variables one session may set."""
+    """Environment variables that one session may set."""
 
     environment_octets: int = 128 * KIB
     """Bytes of those variables, names and values together."""
@@ -119,11 +122,11 @@ class Limits:
     """Pings and global requests of this side that wait for an answer at once."""
 
     decompressed: int = 256 * KIB
-    """Bytes one packet's payload may grow to when decompressed."""
+    """Bytes that one packet's payload may have after decompression."""
 
     decompressed_requests: int = 4 * MIB
-    """Bytes that all but channel data grows to in one portion of input: windows bound data alone,
-    and zlib makes a thousand bytes of one."""
+    """Bytes that messages other than channel data may have after decompression, in one portion of
+    input: windows bound channel data only, and zlib can expand one byte to a thousand."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -137,19 +140,19 @@ class SFTPLimits:
     """Bytes of one packet without its length field: OpenSSH's 256 KiB, and room for a header."""
 
     read: int = 255 * KIB
-    """Bytes one READ returns, and one WRITE takes: what OpenSSH's server announces."""
+    """Bytes that one READ returns or one WRITE accepts: what OpenSSH's server announces."""
 
     handles: int = 512
-    """Files and directories a client keeps open at once."""
+    """Files and directories that a client may keep open at once."""
 
     requests: int = 128
-    """Requests a server works on at once; the rest waits in the channel's window."""
+    """Requests that a server works on at once; further ones wait in the channel's window."""
 
     request_octets: int = 8 * MIB
-    """Bytes those requests read or write together."""
+    """Bytes that those requests read or write together."""
 
     pending: int = 4096
-    """Requests of a client that wait for an answer at once: 128 MiB of 32 KiB reads."""
+    """Requests of a client that wait for an answer at once: 128 MiB in READs of 32 KiB."""
 
     extensions: int = 128
     """Extensions in one INIT or VERSION; OpenSSH's server announces 11."""
@@ -161,13 +164,13 @@ class SFTPLimits:
     """Bytes of a handle (draft-ietf-secsh-filexfer-02 section 6.3)."""
 
     scp_line: int = 8 * KIB
-    """Bytes of one scp record or answer: a name of 255, escaped, fits many times."""
+    """Bytes of one scp record or answer: far more than an escaped name of 255 bytes needs."""
 
     scp_depth: int = 128
-    """Directories inside each other that an scp source may send."""
+    """Depth of nested directories that an scp source may send."""
 
     glob_alternatives: int = 1024
-    """Patterns that the braces of one scp pattern may stand for."""
+    """Patterns that the braces of one scp pattern may expand to."""
 
 
 DEFAULT_SFTP_LIMITS = SFTPLimits()

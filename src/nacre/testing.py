@@ -7,8 +7,8 @@
     channel = pair.client.connection.open_channel("session")
     pair.run()
 
-There is no clock, no socket and no thread; with the same seed, all but ML-KEM's own draw and the
-signatures' is the same again.
+There is no clock, no socket and no thread. The same seed gives the same bytes, except for ML-KEM
+and for signatures, which draw their own randomness.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Answers = Callable[[Ask], Answer | None]
 """Answers a question, or returns None to leave it open."""
 
 PASSWORD = "correct horse"
-"""The password that :func:`agreeable` sends and takes."""
+"""The password that :func:`agreeable` sends and accepts."""
 
 
 @cache
@@ -54,7 +54,7 @@ def host_key() -> PrivateKey:
 
 
 def agreeable(ask: Ask) -> Answer | None:
-    """Say yes to everything, and log in with :data:`PASSWORD`."""
+    """Grant every question, and log in with :data:`PASSWORD`."""
     match ask:
         case AskHostKey() | AskOpen() | AskRequest():
             return Granted()
@@ -80,13 +80,13 @@ def one_by_one(data: bytes) -> Iterator[bytes]:
 
 
 class Pair:
-    """A client and a server that talk to each other.
+    """A client and a server, connected to each other.
 
-    :param answers_client: answers the client's questions; likewise ``answers_server``.
+    :param answers_client: answers the client's questions; ``answers_server``: the server's.
     :param engines: a client and a server to use in place of new ones of SSH-2.
-    :param split: cuts what one side sent into the portions in which the other gets it.
-    :ivar client_events: what the client reported, questions included; likewise ``server_events``.
-    :ivar now: the time that both engines are told.
+    :param split: splits the bytes that one side sent into the portions that the other receives.
+    :ivar client_events: the client's events, questions included; ``server_events``: the server's.
+    :ivar now: the time that is passed to both engines.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Pair:
         self.server.start(self.now)
 
     def run(self) -> None:
-        """Carry bytes and answers until both sides are quiet."""
+        """Pass bytes and answers on until neither side has anything to send."""
         while self._settle(self.client, self.client_events) | self._settle(
             self.server, self.server_events
         ):
@@ -140,7 +140,7 @@ class Pair:
         return self.client_events if engine is self.client else self.server_events
 
     def _settle(self, engine: Engine, log: list[Event]) -> bool:
-        """Log an engine's events and answer its questions; True when it has bytes to send."""
+        """Log an engine's events and answer its questions; return whether it has bytes to send."""
         while events := engine.take_events():
             log += events
             for event in events:

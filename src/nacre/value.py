@@ -1,4 +1,4 @@
-"""Values: what ``dataclass(frozen=True, slots=True)`` makes of annotated fields, only later.
+"""Frozen, slotted dataclasses whose methods are compiled on first use.
 
 ::
 
@@ -7,12 +7,21 @@
         kex: str
         strict: bool = False
 
-A dataclass is compiled where it is defined; a value, when the first one is made. A program uses a
-few of the hundred there are, and compiling them all took a fifth of the time of its start. To
-:func:`dataclasses.replace` and its like a value is a dataclass.
+``dataclass`` compiles the methods of a class where it is defined; ``value`` when the first instance
+is made. A program uses a few of the hundred classes of this kind, and compiling all of them took a
+fifth of its start-up time.
 
-Defaults are shared by all instances, so they must be values themselves. The fields of a base come
-before those of a class.
+Which one to use:
+
+- ``value`` in every module that ``nacre ssh`` loads, and for every class that is exported. It has
+  neither ``default_factory`` nor ``__post_init__``.
+- ``dataclass`` elsewhere, and for a class that needs one of these.
+- :func:`replace` of this module for a value, ``dataclasses.replace`` for a dataclass. A value also
+  answers to ``dataclasses.replace``, ``fields`` and ``asdict``, but only for programs that use
+  nacre: it loads ``dataclasses`` and builds the fields a second time.
+
+Defaults are shared by all instances, so they must be immutable. The fields of a base class come
+before those of its subclass.
 """
 
 from __future__ import annotations
@@ -45,12 +54,12 @@ def value(
     kw_only: bool = False,
     repr: bool = True,
 ) -> type[T] | Callable[[type[T]], type[T]]:
-    """Make a class one of values.
+    """Make a frozen, slotted class with a constructor out of annotated fields.
 
-    :param frozen: whether its instances can't be changed.
-    :param eq: whether they are equal when their fields are.
+    :param frozen: whether its instances are immutable, and hashable if ``eq`` is True.
+    :param eq: whether instances are equal when their fields are.
     :param kw_only: whether the constructor takes its arguments by name only.
-    :param repr: whether ``repr`` shows the fields: not those of secrets.
+    :param repr: whether ``repr`` shows the fields; False for classes that hold secrets.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -60,7 +69,7 @@ def value(
 
 
 def replace(instance: T, **changes: Any) -> T:
-    """Return a value with the fields of ``instance``, and some of them changed."""
+    """Return a copy of the value ``instance`` with some fields changed."""
     fields: tuple[str, ...] = type(instance)._FIELDS  # type: ignore[attr-defined]
     kept = {name: getattr(instance, name) for name in fields if name not in changes}
     return type(instance)(**kept, **changes)
@@ -69,7 +78,7 @@ def replace(instance: T, **changes: Any) -> T:
 def _declare(cls: type[T], *, frozen: bool, eq: bool, kw_only: bool, repr: bool) -> type[T]:
     annotations = get_annotations(cls)
     own = tuple(name for name, kind in annotations.items() if not kind.startswith("ClassVar"))
-    # Slots have to be there when a class is made, so this one is made once more.
+    # Slots can't be added to a class that exists, so the class is created a second time.
     namespace = {
         name: entry
         for name, entry in cls.__dict__.items()
@@ -138,7 +147,7 @@ def _repr(self: Any) -> str:
 
 
 class _DataclassFields:
-    """The fields of a class as dataclasses have them, for whoever asks."""
+    """The fields of a value as ``dataclasses`` expects them, built when they are first read."""
 
     def __get__(self, instance: object, owner: Any) -> Any:
         from dataclasses import field, make_dataclass

@@ -148,7 +148,7 @@ def test_rsa_with_another_hash(agreed: str, used: str, keys: dict[str, PrivateKe
 
     def resigned(relabel: bool) -> Callable[[KexReply], KexReply]:
         def change(reply: KexReply) -> KexReply:
-            digest = inside(pairs[-1].server)._kex._secrets.exchange_hash
+            digest = inside(pairs[-1].server)._kex._running.secrets.exchange_hash
             made = rsa.sign(digest, used)
             if relabel:
                 reader = WireReader(made)

@@ -129,7 +129,7 @@ def test_kexinit_before_the_peer_s_newkeys(role: Role) -> None:
     """An exchange is over when both NEWKEYS have come (RFC 4253 section 9)."""
 
     def says(payload: bytes) -> list[bytes]:
-        return [inside(engine)._kex._sent] if payload[0] == 21 else [payload]
+        return [inside(engine)._kex._ours[1]] if payload[0] == 21 else [payload]
 
     pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
     engine = pair.client if role is Role.CLIENT else pair.server
@@ -177,7 +177,12 @@ def test_authentication_for_another_service() -> None:
     """RFC 4252 section 5: the service is the one that starts; only the connection is there."""
     pair = unauthenticated()
     say(pair, pair.client, UserauthRequest("alice", "ssh-userauth", "none", b"").encode())
-    refused(pair, pair.server, RemoteProtocolError, "no service ssh-userauth to log in for")
+    refused(
+        pair,
+        pair.server,
+        RemoteProtocolError,
+        "the service ssh-userauth is not available to log in to",
+    )
     assert not of(pair.server_events, AuthResult)
 
 

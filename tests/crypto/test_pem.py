@@ -29,7 +29,7 @@ def test_ed25519_in_pkcs8() -> None:
 
 
 def test_kinds_that_ssh_does_not_have() -> None:
-    with pytest.raises(KeyFormatError, match="SSH has no keys of this kind"):
+    with pytest.raises(KeyFormatError, match="of a type that SSH does not use"):
         load_pem(pkcs8(ed448.Ed448PrivateKey.generate()), None)
     with pytest.raises(KeyFormatError, match="secp256k1"):
         load_pem(pkcs8(ec.generate_private_key(ec.SECP256K1())), None)
@@ -97,13 +97,13 @@ def asking_for(*numbers: int) -> bytes:
     "numbers", [(10_000_001,), (1 << 31, 32), (1 << 20, 8, 2), (1 << 21, 8, 1, 32)]
 )
 def test_a_key_derivation_that_costs_too_much_is_not_begun(numbers: tuple[int, ...]) -> None:
-    with pytest.raises(KeyFormatError, match="costs too much"):
+    with pytest.raises(KeyFormatError, match="too expensive"):
         load_pem(asking_for(*numbers), b"secret")
 
 
 @pytest.mark.parametrize("numbers", [(10_000_000, 32), (1 << 20, 8, 1)])
 def test_a_key_derivation_within_the_bounds_passes(numbers: tuple[int, ...]) -> None:
-    with pytest.raises((KeyFormatError, PassphraseRequired), match=r"^(?!.*costs too much)"):
+    with pytest.raises((KeyFormatError, PassphraseRequired), match=r"^(?!.*too expensive)"):
         load_pem(asking_for(*numbers), b"secret")
 
 

@@ -125,7 +125,7 @@ FROM = [
 def test_from(patterns: str, address: str | None, host: str | None, expected: bool) -> None:
     options = parse_options(f'from="{patterns}"')
     refusal = options.refusal(address=address, host=host, now=0)
-    assert refusal == (None if expected else "the key is not for use from this address")
+    assert refusal == (None if expected else "the key may not be used from this address")
 
 
 def moment(*fields: int) -> float:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nacre.protocol.requirement import METHODS, satisfied, useful
+from nacre.protocol.asks import METHODS, satisfied, useful
 from ssh2.auth.back_to_back import requires
 
 TABLE = [

@@ -179,7 +179,7 @@ def test_no_common_algorithm_names_both_lists() -> None:
 
 
 def test_a_server_without_a_fitting_host_key_does_not_start() -> None:
-    with pytest.raises(ConfigurationError, match="no host key fits"):
+    with pytest.raises(ConfigurationError, match="no host key can sign"):
         SSH2Server(
             ServerOptions(host_keys=(host_key(),), algorithms=algorithms(host_key="rsa-sha2-512")),
             random=bytes,
@@ -257,7 +257,7 @@ def test_a_peer_that_says_nothing() -> None:
     engine.receive_eof()
     error = end(engine.take_events()).error
     assert isinstance(error, ConnectionLost)
-    assert "before it said anything" in str(error)
+    assert "before it sent anything" in str(error)
 
 
 # --- robustness of the surface ---

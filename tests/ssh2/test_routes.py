@@ -1,4 +1,7 @@
-"""Every (stage, message number) pair of both roles: taken exactly where the tables say."""
+"""Every (stage, message number) pair of both roles: taken exactly where the tables have it.
+
+What follows on a message is checked in test_transitions.py.
+"""
 
 from __future__ import annotations
 

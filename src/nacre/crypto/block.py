@@ -1,4 +1,4 @@
-"""Ciphers by name: contexts for packets, and whole buffers for encrypted private keys."""
+"""Ciphers by name: contexts for packets, and functions on whole buffers for private-key files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _STREAM_KEY_SIZES = {
 
 
 def stream_cipher(name: str, key: bytes, iv: bytes) -> Cipher[modes.CTR | modes.CBC]:
-    """Return the CTR or CBC cipher ``name`` under ``key`` from ``iv`` on.
+    """Return the CTR or CBC cipher ``name`` with ``key`` and ``iv``.
 
-    :raises ValueError: no such cipher, or a size that is not the cipher's.
+    :raises ValueError: there is no such cipher, or a size is not the cipher's.
     """
     _check_key(name, key, _STREAM_KEY_SIZES)
     mode = modes.CTR(iv) if name.endswith("-ctr") else modes.CBC(iv)
@@ -35,12 +35,12 @@ def stream_cipher(name: str, key: bytes, iv: bytes) -> Cipher[modes.CTR | modes.
 
 
 def encrypt(cipher: str, key: bytes, iv: bytes, data: Buffer) -> bytes:
-    """Return ``data`` encrypted; a tag of 16 bytes follows for the AEAD ciphers.
+    """Return ``data`` encrypted; for the AEAD ciphers a tag of 16 bytes follows.
 
     :param cipher: a name of :data:`nacre.crypto.registry.CIPHERS`.
     :param iv: 16 bytes (8 for 3des-cbc, 12 for GCM); ignored by chacha20-poly1305.
-    :raises ValueError: no such cipher, a size that is not the cipher's, or data that does not fill
-        whole blocks where the cipher needs them.
+    :raises ValueError: there is no such cipher, a size is not the cipher's, or the data of a CBC
+        cipher is not a whole number of blocks.
     """
     if cipher == _CHACHA:
         _check_key(cipher, key, {_CHACHA: 64})
@@ -53,9 +53,9 @@ def encrypt(cipher: str, key: bytes, iv: bytes, data: Buffer) -> bytes:
 
 
 def decrypt(cipher: str, key: bytes, iv: bytes, data: Buffer) -> bytes:
-    """Undo :func:`encrypt`; ``data`` ends with the tag for the AEAD ciphers.
+    """Return ``data`` decrypted; for the AEAD ciphers it ends with the tag.
 
-    :raises ValueError: as :func:`encrypt`, or the tag does not verify.
+    :raises ValueError: as for :func:`encrypt`, or the tag does not verify.
     """
     if cipher == _CHACHA:
         _check_key(cipher, key, {_CHACHA: 64})

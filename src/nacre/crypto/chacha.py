@@ -1,8 +1,8 @@
 """chacha20-poly1305@openssh.com (OpenSSH's PROTOCOL.chacha20poly1305).
 
-The key is two ChaCha20 keys: the first 32 bytes (K_2) encrypt the packet and, with block 0 of
-their key stream, key Poly1305; the last 32 (K_1) encrypt packet_length alone. The nonce is the
-packet's sequence number. Poly1305 covers the encrypted length and the ciphertext.
+The key consists of two ChaCha20 keys. The first 32 bytes (K_2) encrypt the packet, and block 0 of
+their key stream is the key of Poly1305; the last 32 (K_1) encrypt packet_length only. The nonce is
+the packet's sequence number. Poly1305 covers the encrypted length and the ciphertext.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from nacre.wire.codec import Buffer
 _BLOCK = 8
 _TAG = 16
 
-# Block counter 0 as 8 bytes, then the sequence number as uint64: Bernstein's ChaCha20, whose
-# counter and nonce have 64 bits each.
+# Block counter 0, then the sequence number: in the original ChaCha20 both have 64 bits.
 _NONCE = Struct(">QQ")
 _KEY_STREAM_BLOCK = bytes(64)
 
@@ -42,13 +41,13 @@ def _context(key: bytes) -> CipherContext:
 
 
 def _start(main: CipherContext, nonce: bytes) -> bytes:
-    """Return the Poly1305 key of the packet; ``main`` then stands at block 1, the ciphertext."""
+    """Return the Poly1305 key of the packet, and move ``main`` to block 1, the ciphertext."""
     main.reset_nonce(nonce)
     return main.update(_KEY_STREAM_BLOCK)[:32]
 
 
 class ChaChaSealer(Sealer):
-    """Seals with ChaCha20 and Poly1305."""
+    """Encrypts packets with ChaCha20 and Poly1305."""
 
     __slots__ = ("_lengths", "_main")
 
@@ -76,7 +75,7 @@ class ChaChaSealer(Sealer):
 
 
 class ChaChaOpener(Opener):
-    """Opens what was sealed with ChaCha20 and Poly1305."""
+    """Decrypts packets with ChaCha20 and Poly1305."""
 
     __slots__ = ("_length", "_lengths", "_main")
 
@@ -109,7 +108,7 @@ class ChaChaOpener(Opener):
 
 
 def encrypt(key: bytes, data: Buffer) -> bytes:
-    """Return ``data`` encrypted, and its tag: sequence number 0, no length (private-key files)."""
+    """Return ``data`` encrypted, and its tag, as in private-key files: sequence number 0."""
     main = _context(key[:32])
     poly_key = _start(main, bytes(16))
     text = main.update(data)
@@ -117,7 +116,7 @@ def encrypt(key: bytes, data: Buffer) -> bytes:
 
 
 def decrypt(key: bytes, data: Buffer) -> bytes:
-    """Undo :func:`encrypt`.
+    """Return the plain text of what :func:`encrypt` returned.
 
     :raises ValueError: the tag does not verify.
     """

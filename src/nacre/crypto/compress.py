@@ -17,14 +17,14 @@ class Compressor:
         self._stream = zlib.compressobj()
 
     def compress(self, payload: Buffer) -> bytes:
-        """Return ``payload`` compressed, flushed so that the peer can read all of it now."""
+        """Return ``payload`` compressed and flushed, so that the peer can decompress all of it."""
         return self._stream.compress(payload) + self._stream.flush(zlib.Z_PARTIAL_FLUSH)
 
 
 class Decompressor:
     """Decompresses the payloads of one direction.
 
-    :param limit: bytes one payload may grow to; never more than that is held.
+    :param limit: bytes that one payload may have after decompression; no more are allocated.
     """
 
     __slots__ = ("_limit", "_stream")
@@ -36,15 +36,15 @@ class Decompressor:
     def decompress(self, payload: Buffer) -> bytes:
         """Return ``payload`` decompressed.
 
-        :raises RemoteProtocolError: it is not zlib data, ends the stream, is empty, or grows above
-            the limit; with code COMPRESSION_ERROR. The stream is of no use then.
+        :raises RemoteProtocolError: with code COMPRESSION_ERROR: it is not zlib data, ends the
+            stream, is empty, or exceeds the limit. The stream can't be used afterwards.
         """
         try:
             data = self._stream.decompress(payload, self._limit + 1)
         except zlib.error:
-            raise _error("the payload is not what zlib made") from None
+            raise _error("the payload is not zlib data") from None
         if len(data) > self._limit:
-            raise _error(f"a payload grows to more than {self._limit} bytes")
+            raise _error(f"a payload has more than {self._limit} bytes after decompression")
         if self._stream.eof:
             raise _error("the compressed stream ends before the connection does")
         if not data:

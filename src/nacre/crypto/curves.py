@@ -1,4 +1,4 @@
-"""The NIST curves: points as SSH writes them (RFC 5656 section 3.1), and Diffie-Hellman on them."""
+"""The NIST curves: encoding of points (RFC 5656 section 3.1), and Diffie-Hellman on the curves."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ CURVES: dict[str, ec.EllipticCurve] = {
 
 def uncompressed_point(key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return the public half of a key as an uncompressed point (SEC 1 section 2.3.3)."""
-    # Loads four milliseconds' worth of key formats, for an encoding that few connections need.
+    # Imported here: it takes four milliseconds to load, and few connections need it.
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 class EcdhInitiator(Initiator):
-    """The client of an exchange (RFC 5656 section 4). The curves have cofactor 1."""
+    """The client's half of an exchange (RFC 5656 section 4). The curves have cofactor 1."""
 
     def __init__(self, name: str, random: Random) -> None:
         self._curve = curve = CURVES[name]
-        # 64 bits more than the order has make the bias of the remainder negligible (FIPS 186-5
+        # With 64 bits more than the order, the bias of the remainder is negligible (FIPS 186-5
         # appendix A.2.1).
         spread = int.from_bytes(random(curve.key_size // 8 + 9), "big")
         self._private = ec.derive_private_key(spread % (curve.group_order - 1) + 1, curve)
@@ -38,10 +38,10 @@ class EcdhInitiator(Initiator):
     def finish(self, reply: bytes) -> bytes:
         """See :meth:`~nacre.crypto.kex.Initiator.finish`."""
         if len(reply) != len(self.public) or reply[0] != 4:
-            raise KexFailed(f"the peer's value is no uncompressed point of {self._curve.name}")
+            raise KexFailed(f"the peer's value is not an uncompressed point of {self._curve.name}")
         try:
             peer = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, reply)
             secret = self._private.exchange(ec.ECDH(), peer)
         except ValueError:
-            raise KexFailed(f"the peer's value is no point of {self._curve.name}") from None
+            raise KexFailed(f"the peer's value is not a point of {self._curve.name}") from None
         return mpint(int.from_bytes(secret, "big"))

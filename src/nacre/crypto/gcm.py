@@ -1,7 +1,7 @@
 """AES-GCM packets (RFC 5647), as OpenSSH names and negotiates them.
 
 packet_length is sent in the clear and authenticated; a tag of 16 bytes ends the packet. The nonce
-is 4 fixed bytes and a counter of 8 bytes that goes up by one per packet: it is never repeated
+consists of 4 fixed bytes and a counter of 8 bytes, incremented for each packet. It never repeats
 under one key, because a rekey comes long before 2**64 packets.
 """
 
@@ -33,7 +33,7 @@ _TAG = 16
 
 
 class GcmSealer(Sealer):
-    """Seals with AES-GCM."""
+    """Encrypts packets with AES-GCM."""
 
     __slots__ = ("_counter", "_encrypt_into", "_fixed")
 
@@ -62,7 +62,7 @@ class GcmSealer(Sealer):
 
 
 class GcmOpener(Opener):
-    """Opens what was sealed with AES-GCM."""
+    """Decrypts packets with AES-GCM."""
 
     __slots__ = ("_counter", "_decrypt", "_fixed")
 

@@ -1,4 +1,4 @@
-"""Diffie-Hellman groups: the MODP groups of RFC 2409 and RFC 3526, and the choice among them.
+"""Diffie-Hellman groups: the MODP groups of RFC 2409 and RFC 3526, and the choice of one.
 
 The primes are computed from the formula that defines them,
 ``p = 2^n - 2^(n-64) - 1 + 2^64 * (floor(2^(n-130) * pi) + c)``, with generator 2; each p is a safe
@@ -57,8 +57,8 @@ def _arctan_inverse(x: int, one: int) -> int:
 def choose_group(minimum: int, preferred: int, maximum: int) -> tuple[int, int] | None:
     """Return a server's (prime, generator) for a group exchange request, or None if none fits.
 
-    The smallest group of at least ``preferred`` bits is taken, or the largest below it. None is
-    smaller than 3072 bits: a client that wants 2048 has the group14 exchanges.
+    It is the smallest group of at least ``preferred`` bits, or else the largest. No group has less
+    than 3072 bits: a client that wants 2048 can use the group14 methods.
     """
     fitting = [bits for bits in _EXCHANGE_SIZES if minimum <= bits <= maximum]
     if not fitting:
@@ -70,23 +70,23 @@ def choose_group(minimum: int, preferred: int, maximum: int) -> tuple[int, int] 
 def check_group(prime: int, generator: int, minimum: int, maximum: int) -> None:
     """Check the group that a server sent for a request of ``minimum`` to ``maximum`` bits.
 
-    This finds damage and carelessness, not malice: whoever holds the host key, which signs the
-    group, can break the connection anyway.
+    This detects damage and careless servers, not malice: the owner of the host key, which signs the
+    group, can read the connection anyway.
 
-    :raises KexFailed: its size is not what was asked for, the generator is out of range, or p is
-        no safe prime as far as a cheap test shows.
+    :raises KexFailed: its size was not requested, the generator is out of range, or a cheap test
+        shows that p is not a safe prime.
     """
     bits = prime.bit_length()
     if not minimum <= bits <= maximum:
         raise KexFailed(
-            f"the server's Diffie-Hellman group has {bits} bits; {minimum} to {maximum} were asked"
+            f"the server's DH group has {bits} bits; we asked for {minimum} to {maximum}"
         )
     if not 1 < generator < prime - 1:
         raise KexFailed("the generator of the server's Diffie-Hellman group is out of range")
     if bits in _CONSTANTS and prime == modp(bits):
         return
     if not _maybe_safe_prime(prime):
-        raise KexFailed("the server's Diffie-Hellman group has no safe prime")
+        raise KexFailed("the prime of the server's Diffie-Hellman group is not a safe prime")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Keys from a key exchange (RFC 4253 section 7.2)."""
+"""Key derivation from a key exchange (RFC 4253 section 7.2)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Key exchange methods: the maths, without messages.
+"""Key exchange methods: the computation, without messages.
 
-What goes on the wire is the content of a ``string`` or ``mpint`` field, without its length. The
-shared secret K is returned the way the exchange hash and the key derivation take it: with its
-length, as an mpint (RFC 4253 section 8, RFC 5656, RFC 8731) or as a string (hybrid methods).
+A public value is the content of a ``string`` or ``mpint`` field, without its length. The shared
+secret K is returned as the exchange hash and the key derivation take it: with its length, as an
+mpint (RFC 4253 section 8, RFC 5656, RFC 8731) or as a string (hybrid methods).
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from typing import Literal, TypeAlias
 from nacre.crypto.seal import Random
 
 Family: TypeAlias = Literal["dh", "dh-gex", "ecdh"]
-"""Which messages a method uses: RFC 4253 section 8, RFC 4419, or RFC 5656 section 4."""
+"""The messages that a method uses: RFC 4253 section 8, RFC 4419, or RFC 5656 section 4."""
 
 
 class Tier(StrEnum):
-    """How readily an algorithm is used."""
+    """When an algorithm is offered."""
 
     DEFAULT = "default"
-    """Offered unless the user says otherwise."""
+    """By default."""
 
     ALLOWED = "allowed"
-    """Sound, and only offered when named."""
+    """Sound, but only offered when named."""
 
     LEGACY = "legacy"
-    """Weak: only offered when named, for peers that know nothing better."""
+    """Weak: only offered when named, for peers without a better one."""
 
 
 class Initiator(ABC):
     """The client's half of one exchange.
 
-    :ivar public: what the client sends.
+    :ivar public: the public value that the client sends.
     """
 
     public: bytes
 
     @abstractmethod
     def finish(self, reply: bytes) -> bytes:
-        """Return K, from what the server sent.
+        """Return K, given the server's public value.
 
-        :raises KexFailed: the server's value is not one that the method allows.
+        :raises KexFailed: the method does not allow the server's value.
         """
 
 
@@ -51,7 +51,7 @@ class KexMethod(ABC):
 
     :ivar name: its name in a proposal.
     :ivar hash_name: its hash, as ``hashlib`` names it.
-    :ivar family: which messages it uses.
+    :ivar family: the messages it uses.
     """
 
     def __init__(self, name: str, tier: Tier, hash_name: str, family: Family) -> None:
@@ -69,7 +69,7 @@ class KexMethod(ABC):
 
     @abstractmethod
     def respond(self, public: bytes, random: Random) -> tuple[bytes, bytes]:
-        """Answer a client as the server: return what to send, and K.
+        """Do the server's half, given the client's public value: return the server's, and K.
 
-        :raises KexFailed: the client's value is not one that the method allows.
+        :raises KexFailed: the method does not allow the client's value.
         """

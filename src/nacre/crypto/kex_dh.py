@@ -1,7 +1,7 @@
 """Diffie-Hellman over prime fields (RFC 4253 section 8, RFC 8268) and group exchange (RFC 4419).
 
-``pow`` does not take constant time. Each exponent is used in one exchange only, so that there is
-nothing for an observer to average. (``cryptography`` has deprecated its Diffie-Hellman.)
+``pow`` does not run in constant time. Each exponent is used in one exchange only, so an observer
+has nothing to average over. (``cryptography`` has deprecated its Diffie-Hellman.)
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from nacre.crypto.seal import Random
 from nacre.errors import KexFailed, LocalProtocolError
 from nacre.wire.codec import mpint
 
-# Twice the longest key derived, as RFC 4419 section 6.2 advises. Longer ones would cost time (a
-# second at 8192 bits) for nothing: in a safe prime's group there is no small subgroup to fall into.
+# Twice the longest key derived, as RFC 4419 section 6.2 advises. Longer exponents would cost time
+# (a second at 8192 bits) without a gain: the group of a safe prime has no small subgroups.
 _EXPONENT_BYTES = 64
 
 _GEX_SHA1 = "diffie-hellman-group-exchange-sha1"
@@ -26,7 +26,7 @@ _GEX_SHA256 = "diffie-hellman-group-exchange-sha256"
 class _DhInitiator(Initiator):
     def __init__(self, prime: int, generator: int, random: Random) -> None:
         self._prime = prime
-        # The top bit is set so that the exponent has its whole length.
+        # The top bit is set, so that the exponent has its full length.
         self._x = int.from_bytes(random(_EXPONENT_BYTES), "big") | 1 << (8 * _EXPONENT_BYTES - 1)
         self.public = mpint(pow(generator, self._x, prime))[4:]
 
@@ -38,7 +38,7 @@ class _DhInitiator(Initiator):
         if not 1 < y < self._prime - 1:
             raise KexFailed("the peer's Diffie-Hellman value is out of range")
         secret = pow(y, self._x, self._prime)
-        # Only a server's own group, whose prime has had no more than a cheap test, gets here.
+        # Only possible in a server's own group, whose prime has passed a cheap test only.
         if not 1 < secret < self._prime - 1:
             raise KexFailed("the peer's Diffie-Hellman value gives a trivial secret")
         return mpint(secret)
@@ -47,7 +47,7 @@ class _DhInitiator(Initiator):
 class DhMethod(KexMethod):
     """Diffie-Hellman in the group of a safe prime.
 
-    :param group: makes the prime and the generator; called for each exchange.
+    :param group: returns the prime and the generator; called for each exchange.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class DhMethod(KexMethod):
 
 
 def dh_gex(name: str, prime: int, generator: int) -> KexMethod:
-    """Return the group exchange method ``name`` in the group that was agreed on.
+    """Return the group exchange method ``name`` for the group that was agreed on.
 
-    A client checks the group with :func:`nacre.crypto.groups.check_group` first; a server takes it
-    from :func:`nacre.crypto.groups.choose_group`.
+    A client has to check the group with :func:`nacre.crypto.groups.check_group` first; a server
+    gets it from :func:`nacre.crypto.groups.choose_group`.
     """
     method = METHODS[name]
     return DhMethod(name, method.tier, method.hash_name, "dh-gex", lambda: (prime, generator))

@@ -1,6 +1,6 @@
 """Elliptic-curve Diffie-Hellman: the NIST curves (RFC 5656 section 4) and X25519 (RFC 8731).
 
-The maths are loaded for those who use them: :mod:`nacre.crypto.x25519`, :mod:`nacre.crypto.curves`.
+The computation is in :mod:`nacre.crypto.x25519` and :mod:`nacre.crypto.curves`, loaded on use.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from nacre.crypto.seal import Random
 
 
 class X25519Method(KexMethod):
-    """X25519; its secret is hashed as an mpint of the bytes in network order."""
+    """X25519; the secret is hashed as an mpint of its bytes in network order."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, Tier.DEFAULT, "sha256", "ecdh")

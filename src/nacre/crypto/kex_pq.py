@@ -1,4 +1,4 @@
-"""mlkem768x25519-sha256: see :mod:`nacre.crypto.mlkem`, which is loaded for those who use it."""
+"""mlkem768x25519-sha256: see :mod:`nacre.crypto.mlkem`, which is loaded on use."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from nacre.crypto.seal import Random
 class MlKemMethod(KexMethod):
     """The hybrid of ML-KEM-768 and X25519.
 
-    The server's encapsulation draws its randomness itself, from the system's source: the library
-    takes none. Only the rest of ``respond`` uses what is handed in.
+    The server's encapsulation draws its randomness from the system: the library does not accept
+    other sources. Only the rest of ``respond`` uses the parameter ``random``.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""SSH-1's ciphers, checksum and session id (draft-ylonen-ssh-protocol-00): weak, all of them.
+"""SSH-1's ciphers, checksum and session id (draft-ylonen-ssh-protocol-00). All of them are weak.
 
-Nothing here authenticates a packet: CRC-32 is linear, and whoever can alter ciphertext can alter
-the checksum with it. :func:`compensates` finds the one such attack that is known to work.
+Nothing here authenticates a packet: CRC-32 is linear, and an attacker who can alter ciphertext can
+adapt the checksum. :func:`compensates` detects the one such attack that is known to work.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.ciphers import modes
 from nacre.wire.codec import Buffer
 
 CIPHERS = {"3des": 3, "blowfish": 6, "des": 2}
-"""The ciphers there are, best first, by their numbers on the wire."""
+"""The ciphers and their numbers on the wire, best first."""
 
 SESSION_KEY = 32
 """Bytes of a session key."""
 
 BLOCK = 8
-"""Bytes of a block, of every cipher."""
+"""Bytes of a block of each cipher."""
 
 _NO_IV = bytes(BLOCK)
 _ALL_ONES = 0xFFFFFFFF
@@ -34,12 +34,12 @@ _REPEATED = 8
 
 
 def crc32(data: Buffer) -> int:
-    """Return the CRC-32 of SSH-1: polynomial 0xEDB88320, nothing inverted before or after."""
+    """Return the CRC-32 of SSH-1: polynomial 0xEDB88320, without inversion before or after."""
     return zlib.crc32(data, _ALL_ONES) ^ _ALL_ONES
 
 
 def session_id(host_modulus: int, server_modulus: int, cookie: bytes) -> bytes:
-    """Return the 16 bytes that name a session: MD5 over both moduli and the cookie."""
+    """Return the session id of 16 bytes: MD5 over both moduli and the cookie."""
     digest = hashlib.md5(usedforsecurity=False)
     for number in (host_modulus, server_modulus):
         digest.update(unsigned(number))
@@ -48,17 +48,17 @@ def session_id(host_modulus: int, server_modulus: int, cookie: bytes) -> bytes:
 
 
 def unsigned(number: int) -> bytes:
-    """Return a number that is not negative, most significant byte first, none needless."""
+    """Return a non-negative integer, most significant byte first, in minimal length."""
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 def challenge_response(challenge: bytes, session: bytes) -> bytes:
-    """Return what shows that an RSA challenge was decrypted: MD5 over it and the session id."""
+    """Return the response to an RSA challenge: MD5 over the challenge and the session id."""
     return hashlib.md5(challenge + session, usedforsecurity=False).digest()
 
 
 class Cipher(ABC):
-    """One direction under one key. ``update`` takes whole blocks and may be called again."""
+    """One direction under one key. ``update`` takes whole blocks and continues the chain."""
 
     __slots__ = ()
 
@@ -68,12 +68,12 @@ class Cipher(ABC):
 
 
 def _des(key: bytes) -> LibraryCipher[modes.CBC]:
-    # Three times the same key is DES itself, which the library does not have.
+    # 3DES with three equal keys is DES, which the library does not have.
     return LibraryCipher(TripleDES(key * 3), modes.CBC(_NO_IV))
 
 
 class _Passes(Cipher):
-    """One CBC pass after another, each with a chain of its own."""
+    """One CBC pass after another, each with its own chain."""
 
     __slots__ = ("_passes",)
 
@@ -93,7 +93,7 @@ class _Passes(Cipher):
 
 
 class _Blowfish(Cipher):
-    """Blowfish in CBC whose words of 32 bits have their bytes in reverse, in and out."""
+    """Blowfish in CBC, with the bytes of each word of 32 bits reversed in input and output."""
 
     __slots__ = ("_update",)
 
@@ -112,11 +112,11 @@ def _reversed_words(data: Buffer) -> bytes:
 
 
 def cipher(name: str, key: bytes, *, encrypt: bool) -> Cipher:
-    """Return one direction of ``name`` under ``key``, its chain at zero.
+    """Return one direction of the cipher ``name`` under ``key``, with an IV of zeros.
 
-    :param key: a session key of 32 bytes, of which DES takes 8 and 3DES 24; or, for 3DES, the 16
-        bytes that a passphrase makes: the first 8 are then the third key too.
-    :raises KeyError: no such cipher.
+    :param key: a session key of 32 bytes, of which DES uses 8 and 3DES 24; or, for 3DES, the 16
+        bytes derived from a passphrase, of which the first 8 are the third key as well.
+    :raises KeyError: there is no such cipher.
     """
     number = CIPHERS[name]
     if number == CIPHERS["blowfish"]:
@@ -127,12 +127,12 @@ def cipher(name: str, key: bytes, *, encrypt: bool) -> Cipher:
 
 
 def compensates(text: Buffer) -> bool:
-    """Tell whether ciphertext looks like the CRC compensation attack (CORE-SDI, 1998).
+    """Return whether ciphertext looks like the CRC compensation attack (CORE-SDI, 1998).
 
-    The attack repeats blocks of ciphertext, because it knows how they change the plain text, at
-    places where their changes cancel in the CRC. In honest CBC ciphertext no block comes twice,
-    but by a chance of 2**-35 in the largest packet; so one that does is looked at, and very many
-    are taken for the attack without a look, which bounds the cost.
+    The attack repeats blocks of ciphertext, whose effect on the plain text it knows, at positions
+    where their effects cancel in the CRC. In honest CBC ciphertext a block repeats with a
+    probability of 2**-35 in the largest packet. So repeated blocks are examined, and many repeated
+    blocks count as the attack without examination, which bounds the cost.
     """
     blocks = struct.unpack(f"<{len(text) // BLOCK}Q", text)
     if len(set(blocks)) == len(blocks):
@@ -144,6 +144,6 @@ def compensates(text: Buffer) -> bool:
 
 
 def _cancels(blocks: tuple[int, ...], block: int) -> bool:
-    """Tell whether equal changes wherever ``block`` stands leave the CRC as it is."""
+    """Return whether equal changes at every position of ``block`` leave the CRC unchanged."""
     pattern = b"".join(b"\1\0\0\0\0\0\0\0" if one == block else _NO_IV for one in blocks)
     return crc32(pattern) == 0

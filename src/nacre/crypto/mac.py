@@ -26,7 +26,7 @@ class Mac:
         self._keyed = HMAC(key, _HASHES[hash_name]())
 
     def tag(self, sequence: int, *parts: Buffer) -> bytes:
-        """Return the tag over ``sequence`` and ``parts``, cut to ``size`` bytes."""
+        """Return the tag over ``sequence`` and ``parts``, truncated to ``size`` bytes."""
         mac = self._keyed.copy()
         mac.update(LENGTH.pack(sequence))
         for part in parts:

@@ -1,6 +1,6 @@
 """mlkem768x25519-sha256: ML-KEM-768 (FIPS 203) with X25519 (draft-ietf-sshm-mlkem-hybrid-kex).
 
-The secret holds as long as either of the two does.
+The secret is safe as long as one of the two is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _combine(kem_secret: bytes, curve_secret: bytes) -> bytes:
 
 
 class MlKemInitiator(Initiator):
-    """The client of an exchange."""
+    """The client's half of an exchange."""
 
     def __init__(self, random: Random) -> None:
         self._kem = MLKEM768PrivateKey.from_seed_bytes(random(_SEED))
@@ -41,7 +41,7 @@ class MlKemInitiator(Initiator):
 
 
 def respond(public: bytes, random: Random) -> tuple[bytes, bytes]:
-    """Do the server's part: see :meth:`~nacre.crypto.kex.KexMethod.respond`."""
+    """Do the server's half; see :meth:`~nacre.crypto.kex.KexMethod.respond`."""
     if len(public) != _PUBLIC + X25519_SIZE:
         raise KexFailed(f"the client's hybrid value has {len(public)} bytes")
     curve = X25519(random)

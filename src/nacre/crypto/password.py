@@ -1,4 +1,4 @@
-"""Stored passwords: Argon2id (RFC 9106) in the PHC string format."""
+"""Password hashes: Argon2id (RFC 9106) in the PHC string format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from nacre.crypto.seal import Random
 
-# OWASP's first choice for Argon2id: 19 MiB, 2 passes, 1 lane. About 20 ms of one core.
+# OWASP's recommendation for Argon2id: 19 MiB, 2 passes, 1 lane. About 20 ms of one core.
 MEMORY_KIB = 19 * 1024
 ITERATIONS = 2
 LANES = 1
@@ -20,14 +20,14 @@ _PARAMETERS = re.compile(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$")
 
 
 def hash_password(password: bytes, random: Random) -> str:
-    """Return what to store of ``password``: ``$argon2id$v=19$m=…,t=…,p=…$salt$hash``."""
+    """Return the hash to store for ``password``: ``$argon2id$v=19$m=…,t=…,p=…$salt$hash``."""
     return _argon2id(random(SALT_SIZE)).derive_phc_encoded(password)
 
 
 def verify_password(stored: str, password: bytes) -> bool:
-    """Return whether ``password`` is the one that ``stored`` was made of.
+    """Return whether ``stored`` is a hash of ``password``.
 
-    A ``stored`` that is damaged or of another kind matches no password.
+    A hash that is damaged or of another kind matches no password.
     """
     try:
         Argon2id.verify_phc_encoded(password, stored)
@@ -37,13 +37,13 @@ def verify_password(stored: str, password: bytes) -> bool:
 
 
 def verify_unknown(password: bytes) -> bool:
-    """Return False after the time that :func:`verify_password` takes: for a user nobody knows."""
+    """Return False after as much time as :func:`verify_password` takes, for an unknown user."""
     _argon2id(bytes(SALT_SIZE)).derive(password)
     return False
 
 
 def needs_rehash(stored: str) -> bool:
-    """Return whether ``stored`` was made with other parameters than a new hash would be."""
+    """Return whether ``stored`` has other parameters than a new hash would have."""
     match = _PARAMETERS.match(stored)
     return match is None or tuple(map(int, match.groups())) != (MEMORY_KIB, ITERATIONS, LANES)
 

@@ -26,26 +26,27 @@ _PKCS8_END = b"-----END ENCRYPTED PRIVATE KEY-----"
 _ENCRYPTED = (_PKCS8_BEGIN, b"Proc-Type: 4,ENCRYPTED")
 
 MAXIMUM_ITERATIONS = 10_000_000
-"""The most iterations of PBKDF2 a file may ask for: some seconds; OpenSSL writes 2048."""
+"""The most iterations of PBKDF2 in a file, some seconds; OpenSSL writes 2048."""
 
 MAXIMUM_SCRYPT = 1 << 23
-"""The most that scrypt's N times r times p may be: 1 GiB of memory; OpenSSL writes 1 << 17."""
+"""The largest product of scrypt's N, r and p, 1 GiB of memory; OpenSSL writes 1 << 17."""
 
 _INTEGER = 0x02
 _SEQUENCE = 0x30
 
-# How the library's messages begin when the padding is wrong behind a decryption, and when it is
-# right by chance (one wrong passphrase in 256) and no ASN.1 comes out. It has no types for them.
+# The library has no error classes for a wrong passphrase. These are the beginnings of its messages
+# if the padding is wrong after decryption, and if the padding is right by chance (for one wrong
+# passphrase in 256) but the result is not ASN.1.
 _AFTER_DECRYPTION = ("Incorrect password", "Could not deserialize", "Invalid")
 
 
 def load_pem(data: bytes, passphrase: bytes | None) -> Signer:
-    """Return the signer that the PEM text ``data`` holds.
+    """Return the signer in the PEM text ``data``.
 
-    :param passphrase: left unused when the key is not encrypted.
-    :raises KeyFormatError: when ``data`` holds no private key that SSH has, or one whose
+    :param passphrase: not used if the key is not encrypted.
+    :raises KeyFormatError: ``data`` has no private key of a type that SSH uses, or the cost of its
         encryption is above the bounds.
-    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    :raises PassphraseRequired: it is encrypted, and the passphrase is missing or wrong.
     """
     encrypted = any(mark in data for mark in _ENCRYPTED)
     if encrypted and not passphrase:
@@ -72,14 +73,14 @@ def load_pem(data: bytes, passphrase: bytes | None) -> Signer:
         case dsa.DSAPrivateKey():
             return DSASigner.from_key(key)
         case _:
-            raise KeyFormatError("SSH has no keys of this kind")
+            raise KeyFormatError("the private key is of a type that SSH does not use")
 
 
 def _check_cost(data: bytes) -> None:
-    """Check what the key derivation of a PKCS#8 file would cost (RFC 8018, RFC 7914 section 7).
+    """Check the cost of the key derivation of a PKCS#8 file (RFC 8018, RFC 7914 section 7).
 
-    Its parameters are the only INTEGERs in the file's AlgorithmIdentifier: for PBKDF2 the
-    iterations and at times the key's length, for scrypt N, r, p and at times the same.
+    Its parameters are the only INTEGERs in the file's AlgorithmIdentifier: the iterations of
+    PBKDF2, or N, r and p of scrypt, and optionally the key's length.
     """
     text = data.partition(_PKCS8_BEGIN)[2].partition(_PKCS8_END)[0]
     try:
@@ -87,7 +88,7 @@ def _check_cost(data: bytes) -> None:
         algorithm = _elements(_elements(der)[0][1])[0][1]
         numbers = list(_integers(algorithm))
     except (binascii.Error, IndexError, RecursionError) as error:
-        raise KeyFormatError("the private key is damaged: it is no PKCS#8") from error
+        raise KeyFormatError("the private key is damaged: it is not PKCS#8") from error
     costs_too_much = (
         prod(numbers[:3]) > MAXIMUM_SCRYPT
         if len(numbers) > 2
@@ -95,7 +96,7 @@ def _check_cost(data: bytes) -> None:
     )
     if costs_too_much:
         raise KeyFormatError(
-            f"the private key asks for a key derivation that costs too much: {numbers[:4]}"
+            f"the private key's key derivation is too expensive: its parameters are {numbers[:4]}"
         )
 
 
@@ -108,7 +109,7 @@ def _integers(der: bytes) -> Iterator[int]:
 
 
 def _elements(der: bytes) -> list[tuple[int, bytes]]:
-    """Return the tags and contents of the elements in ``der``, one behind the other."""
+    """Return the tags and contents of the consecutive elements in ``der``."""
     elements = []
     position = 0
     while position < len(der):

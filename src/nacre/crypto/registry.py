@@ -1,7 +1,7 @@
-"""Every algorithm by its wire name, with its tier. The order of a table is the order of preference.
+"""Every algorithm by its name on the wire, with its tier. A table's order is that of preference.
 
-``key``, ``iv`` and MAC sizes are in bytes: they say how much key material an algorithm takes. What
-an algorithm needs is loaded when it was chosen.
+The sizes of keys, IVs and MACs are in bytes: they are the key material that an algorithm needs. The
+modules of an algorithm are loaded when it has been chosen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 @value
 class CipherSpec:
-    """A cipher. With ``aead`` it authenticates by itself, and no MAC is negotiated."""
+    """A cipher. With ``aead`` it authenticates too, and no MAC is negotiated."""
 
     name: str
     tier: Tier
@@ -59,7 +59,7 @@ _CHACHA = "chacha20-poly1305@openssh.com"
 CIPHERS: dict[str, CipherSpec] = {
     spec.name: spec
     for spec in (
-        # AES-GCM first: with AES instructions it takes a third of ChaCha20-Poly1305's time.
+        # AES-GCM first: with AES instructions it needs a third of ChaCha20-Poly1305's time.
         CipherSpec("aes128-gcm@openssh.com", Tier.DEFAULT, 16, 12, 16, True),
         CipherSpec("aes256-gcm@openssh.com", Tier.DEFAULT, 32, 12, 16, True),
         CipherSpec(_CHACHA, Tier.DEFAULT, 64, 0, 8, True),
@@ -89,7 +89,7 @@ MACS: dict[str, MacSpec] = {
 
 COMPRESSIONS: dict[str, Tier] = {
     "none": Tier.DEFAULT,
-    # Starts after authentication: a stranger never reaches the decompressor.
+    # Starts after authentication: an unauthenticated peer never reaches the decompressor.
     "zlib@openssh.com": Tier.DEFAULT,
     "zlib": Tier.ALLOWED,
 }
@@ -121,10 +121,10 @@ def sealer(
 ) -> Sealer:
     """Return the Sealer of one direction.
 
-    :param mac: ignored, with ``mac_key``, when the cipher is an AEAD.
-    :param sequence: the number of its first packet: the direction's count goes on over a rekey,
-        and starts at 0 again in strict kex.
-    :raises KeyError: no such algorithm.
+    :param mac: ignored, like ``mac_key``, if the cipher is an AEAD.
+    :param sequence: the number of its first packet: a rekey continues the count of a direction,
+        and strict kex restarts it at 0.
+    :raises KeyError: there is no such algorithm.
     :raises ValueError: a key or IV is not of the algorithm's size.
     """
     spec = _checked(cipher, key, iv)
@@ -156,7 +156,7 @@ def opener(
 ) -> Opener:
     """Return the Opener of one direction; parameters and errors are those of :func:`sealer`.
 
-    :param packet_limit: the largest packet_length taken.
+    :param packet_limit: the largest packet_length to accept.
     """
     spec = _checked(cipher, key, iv)
     if cipher == _CHACHA:

@@ -1,8 +1,8 @@
-"""RSA as SSH-1 has it: numbers encrypted with PKCS#1 v1.5 padding, and keys too small for others.
+"""RSA of SSH-1: encryption with PKCS#1 v1.5 padding, and keys of sizes that SSH-2 does not allow.
 
-Decryption tells nobody whether the padding was right: wrong padding gives random bytes, and
-whoever made it learns only that the session does not work (Bleichenbacher, 1998). Python's
-arithmetic takes a time that depends on its numbers, so each one is blinded first.
+Decryption does not reveal whether the padding was right: for wrong padding it returns random bytes,
+and the sender learns only that the session does not work (Bleichenbacher, 1998). The time of
+Python's arithmetic depends on the numbers, so each one is blinded first.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from nacre.crypto.sign_rsa import RSANumbers, RSASigner
 from nacre.errors import KeyFormatError
 
 BITS = (512, 8192)
-"""The least and the most bits of a modulus: old peers have small ones, and nobody has larger."""
+"""The least and the most bits of a modulus: old peers have small ones; larger ones are unknown."""
 
 MODULI_DIFFER = 128
-"""Bits between the moduli that encrypt a session key one after the other."""
+"""By how many bits the two moduli that encrypt a session key must differ."""
 
 EXPONENT_BITS = 64
 _EXPONENT = 65537
@@ -30,7 +30,7 @@ _SMALL_PRIMES = [p for p in range(3, 1000, 2) if all(p % q for q in range(3, int
 class RSA1Verifier:
     """A public key: modulus ``n`` and exponent ``e``.
 
-    :raises KeyFormatError: numbers that make no key, or whose use would cost too much.
+    :raises KeyFormatError: the numbers are not a key, or using it would cost too much time.
     """
 
     __slots__ = ("e", "n", "size")
@@ -39,7 +39,7 @@ class RSA1Verifier:
         low, high = BITS
         if not low <= n.bit_length() <= high:
             raise KeyFormatError(
-                f"an RSA1 key of {n.bit_length()} bits: from {low} to {high} are taken"
+                f"an RSA1 key of {n.bit_length()} bits; accepted are {low} to {high}"
             )
         if not n % 2 or not e % 2 or e < 3 or e.bit_length() > EXPONENT_BITS:
             raise KeyFormatError("the RSA1 public key is not valid")
@@ -67,7 +67,7 @@ def _nonzero(size: int, random: Random) -> bytes:
 
 
 class RSA1Signer:
-    """A private key, which decrypts."""
+    """A private key. It decrypts; SSH-1 has no signatures."""
 
     __slots__ = ("numbers", "verifier")
 
@@ -78,9 +78,9 @@ class RSA1Signer:
 
     @classmethod
     def generate(cls, bits: int, random: Random | None = None) -> RSA1Signer:
-        """Make a new key with a modulus of ``bits`` and the exponent 65537.
+        """Generate a key with a modulus of ``bits`` and the exponent 65537.
 
-        :param random: makes the key of this source alone; without it the system's.
+        :param random: the only source of randomness; the system's if it is None.
         """
         if random is None:
             return cls(RSASigner.generate(bits).numbers)
@@ -94,9 +94,9 @@ class RSA1Signer:
         return cls(RSANumbers(n=p * q, e=_EXPONENT, d=d, p=p, q=q, iqmp=pow(q, -1, p)))
 
     def decrypt(self, text: int, size: int, random: Random) -> bytes:
-        """Return the message of ``size`` bytes in ``text``; random ones when there is none.
+        """Return the message of ``size`` bytes in ``text``; random bytes if there is none.
 
-        Leading zero bytes that the encrypting side left out are put back.
+        Leading zero bytes that the encrypting side left out are restored.
         """
         instead = random(size)
         message = _unpadded(self._power(text % self.numbers.n, random), self.verifier.size)
@@ -112,14 +112,14 @@ class RSA1Signer:
         of_p = pow(blinded, key.d % (key.p - 1), key.p)
         of_q = pow(blinded, key.d % (key.q - 1), key.q)
         whole = of_q + key.q * (key.iqmp * (of_p - of_q) % key.p)
-        # A fault in one half would give away the key.
+        # An arithmetic fault in one half would reveal the key.
         if pow(whole, key.e, key.n) != blinded:
             return 0
         return whole * pow(blind, -1, key.n) % key.n
 
 
 def _unpadded(block: int, size: int) -> bytes:
-    """Return the message in a block of type 2; nothing when it is none."""
+    """Return the message in a block of type 2; no bytes if it is not one."""
     padded = block.to_bytes(size, "big")
     end = padded.find(b"\0", 2)
     if padded[:2] != b"\0\2" or end < 2 + _SMALLEST_PADDING:
@@ -128,7 +128,7 @@ def _unpadded(block: int, size: int) -> bytes:
 
 
 def _prime(bits: int, random: Random) -> int:
-    """Return a prime of exactly ``bits``, its two highest bits set, that suits the exponent."""
+    """Return a prime of ``bits`` bits with the two highest set, usable with the exponent."""
     high = 3 << (bits - 2)
     while True:
         candidate = _number(bits, random) | high | 1
@@ -143,7 +143,7 @@ def _number(bits: int, random: Random) -> int:
 
 
 def _is_prime(candidate: int, random: Random) -> bool:
-    """Tell whether a number is prime (Miller and Rabin), wrong with a chance of 4**-20."""
+    """Return whether a number is prime (Miller-Rabin), wrong with a probability of 4**-20."""
     odd, twos = candidate - 1, 0
     while not odd % 2:
         odd, twos = odd // 2, twos + 1
@@ -162,5 +162,5 @@ def _is_prime(candidate: int, random: Random) -> bool:
 
 
 def fields(key: RSA1Verifier) -> bytes:
-    """Return the bytes that fingerprints are of: modulus and exponent, joined."""
+    """Return the bytes that a fingerprint covers: modulus and exponent, joined."""
     return unsigned(key.n) + unsigned(key.e)

@@ -1,11 +1,11 @@
-"""The binary packet (RFC 4253 section 6): a Sealer makes packets, an Opener takes them apart.
+"""The binary packet (RFC 4253 section 6): a Sealer encrypts packets, an Opener decrypts them.
 
-One Sealer serves one outgoing direction under one key, one Opener one incoming direction. This
-module has the interface and the packets before the first key exchange; ``gcm``, ``chacha`` and
-``stream`` have the encrypted ones, and ``registry`` picks.
+A Sealer serves one outgoing direction under one key, an Opener one incoming direction. This module
+has the interface, and the packets before the first key exchange; ``gcm``, ``chacha`` and ``stream``
+have the encrypted ones, and ``registry`` selects one of them.
 
-A packet on the wire is ``uint32 packet_length``, ``byte padding_length``, payload, padding, MAC or
-tag. packet_length counts neither itself nor the MAC.
+A packet on the wire is ``uint32 packet_length``, ``byte padding_length``, payload, padding, and the
+MAC or tag. packet_length counts neither itself nor the MAC.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nacre.errors import PacketCorrupt, PacketTooLarge, RemoteProtocolError
 from nacre.wire.codec import Buffer
 
 Random: TypeAlias = Callable[[int], bytes]
-"""A source of randomness, handed in: n -> n random bytes."""
+"""A source of randomness: n -> n random bytes."""
 
 LENGTH = Struct(">I")
 PADDING_LENGTH = tuple(bytes((n,)) for n in range(256))
@@ -27,39 +27,37 @@ SEQUENCE_MASK = 0xFFFFFFFF
 MINIMUM_PADDING = 4
 
 OVERHEAD = 128
-"""Bytes that a Sealer may write beside a payload: length, padding, a MAC of 64, and a block more
-that some ciphers want to see."""
+"""Bytes that a Sealer may write in addition to a payload: length, padding, a MAC of 64, and one
+more block, which some ciphers require in the output buffer."""
 
 
 class Sealer(ABC):
-    """Makes the packets of one outgoing direction under one key.
+    """Encrypts the packets of one outgoing direction under one key.
 
-    :ivar sequence: the number of the next packet, modulo 2**32.
+    :ivar sequence: the sequence number of the next packet, modulo 2**32.
     """
 
     __slots__ = ("padding", "sequence")
 
     def __init__(self, sequence: int, random: Random, block: int) -> None:
         self.sequence = sequence
-        # Drawn once: the padding only has to be unknown to who reads the wire, not to be fresh.
+        # Drawn once: padding must be unknown to an eavesdropper, but need not be fresh.
         self.padding = random(block + MINIMUM_PADDING)
 
     @abstractmethod
     def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
-        """Write the whole packet whose payload is ``head`` followed by ``body``.
+        """Write the packet whose payload is ``head`` followed by ``body``, and count ``sequence``.
 
-        ``sequence`` goes up by one.
-
-        :param out: has room for the payload and ``OVERHEAD`` from ``at`` on.
-        :returns: where in ``out`` the packet ends.
+        :param out: has room for the payload and ``OVERHEAD`` bytes from ``at`` on.
+        :returns: the end of the packet in ``out``.
         """
 
 
 class Opener(ABC):
-    """Takes apart the packets of one incoming direction under one key.
+    """Decrypts the packets of one incoming direction under one key.
 
-    :ivar sequence: the number of the next packet, modulo 2**32.
-    :ivar header_size: bytes of a packet that ``packet_size`` needs to see.
+    :ivar sequence: the sequence number of the next packet, modulo 2**32.
+    :ivar header_size: how many bytes of a packet ``packet_size`` needs.
     """
 
     __slots__ = ("header_size", "packet_limit", "sequence")
@@ -71,45 +69,48 @@ class Opener(ABC):
 
     @abstractmethod
     def packet_size(self, header: Buffer) -> int:
-        """Return the bytes of the whole packet on the wire, from its length to its MAC or tag.
+        """Return the size of the packet on the wire, from its length to its MAC or tag.
 
-        :param header: the packet's first ``header_size`` bytes; more may follow. Asking again for
-            the same packet gives the same answer.
+        It may be called more than once for the same packet.
+
+        :param header: the packet's first ``header_size`` bytes; more may follow.
         :raises PacketTooLarge: packet_length is above ``packet_limit``.
-        :raises PacketCorrupt: it is too small, or does not fill whole blocks.
+        :raises PacketCorrupt: it is too small, or not a multiple of the block size.
         """
 
     @abstractmethod
     def open(self, packet: Buffer) -> memoryview:
-        """Return the payload of a packet of ``packet_size`` bytes; ``sequence`` goes up by one.
+        """Return the payload of a packet of ``packet_size`` bytes, and count ``sequence``.
 
-        The payload has memory of its own: it is never a view of ``packet``. It is not empty.
+        The payload is never empty, and never a view of ``packet``.
 
         :raises PacketCorrupt: the MAC or tag does not verify, or the padding is wrong.
         """
 
 
 def length_error(length: int, limit: int) -> RemoteProtocolError:
-    """Return what to raise for a packet_length that is out of bounds."""
+    """Return the error to raise for a packet_length that is out of bounds."""
     if length > limit:
         return PacketTooLarge(f"a packet_length of {length} is above the bound of {limit}")
-    return PacketCorrupt(f"a packet_length of {length} is too small or fills no whole blocks")
+    return PacketCorrupt(
+        f"a packet_length of {length} is too small or not a whole number of blocks"
+    )
 
 
 def payload(plain: bytes, start: int = 0) -> memoryview:
-    """Return the payload of ``plain``, whose padding_length is at ``start`` and padding at its end.
+    """Return the payload in ``plain``: padding_length is at ``start``, the padding at the end.
 
-    :raises PacketCorrupt: less than 4 bytes of padding, or no payload before it.
+    :raises PacketCorrupt: there are less than 4 bytes of padding, or there is no payload.
     """
     padding = plain[start]
     end = len(plain) - padding
     if padding < MINIMUM_PADDING or end < start + 2:
-        raise PacketCorrupt(f"a packet of {len(plain)} bytes says that {padding} are padding")
+        raise PacketCorrupt(f"a packet of {len(plain)} bytes with a padding_length of {padding}")
     return memoryview(plain)[start + 1 : end]
 
 
 class PlainSealer(Sealer):
-    """Packets before the first key exchange: no encryption, no MAC, blocks of 8."""
+    """Packets before the first key exchange: no encryption, no MAC, blocks of 8 bytes."""
 
     __slots__ = ()
 

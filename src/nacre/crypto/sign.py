@@ -1,13 +1,13 @@
-"""Signatures, made and checked: what the families have in common.
+"""Signatures: what all families have in common.
 
-A *verifier* holds a public key, a *signer* a private one and its verifier. Both keep the loaded
-key, so that a login costs one signature and no parsing. Numbers and bytes go in and come out;
-how SSH writes them is the business of ``nacre.keys``.
+A *verifier* holds a public key; a *signer* holds a private key and its verifier. Both keep the
+loaded key, so a login costs one signature and no parsing. They work on numbers and bytes;
+``nacre.keys`` encodes them for SSH.
 
-Every constructor raises :class:`~nacre.errors.KeyFormatError` for numbers that make no key.
-``verify`` returns False for a bad signature, whatever is wrong with it.
+Every constructor raises :class:`~nacre.errors.KeyFormatError` if the numbers are not a key.
+``verify`` returns False for every invalid signature.
 
-Each family has a module, which loads its own part of the library: a login needs one or two of them.
+Each family has its own module, which loads its own part of the library: a login needs one or two.
 """
 
 from __future__ import annotations
@@ -15,4 +15,4 @@ from __future__ import annotations
 from cryptography.exceptions import UnsupportedAlgorithm
 
 BAD_NUMBERS = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
-"""What the library raises for numbers that make no key."""
+"""The errors of the library for numbers that are not a key."""

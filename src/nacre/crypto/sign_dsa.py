@@ -15,7 +15,7 @@ from nacre.errors import KeyFormatError
 from nacre.value import value
 
 DSA_BITS = (1024, 2048, 3072)
-"""Bits a DSA key's ``p`` may have (FIPS 186-4 section 4.2)."""
+"""The bits that ``p`` of a DSA key may have (FIPS 186-4 section 4.2)."""
 
 _SHA1 = hashes.SHA1()
 
@@ -38,11 +38,11 @@ class DSAVerifier:
         p, q, g = parameters.p, parameters.q, parameters.g
         if p.bit_length() not in DSA_BITS or q.bit_length() != 160 or p < 0 or q < 0:
             raise KeyFormatError(
-                f"a DSA key of {p.bit_length()} bits in a group of {q.bit_length()}: "
-                f"SSH takes {' or '.join(map(str, DSA_BITS))} in a group of 160"
+                f"a DSA key of {p.bit_length()} bits in a group of {q.bit_length()}; "
+                f"SSH allows {' or '.join(map(str, DSA_BITS))} in a group of 160"
             )
         if not 1 < g < p or not 1 < y < p or (p - 1) % q or pow(g, q, p) != 1 or pow(y, q, p) != 1:
-            raise KeyFormatError("the numbers of the DSA key do not belong together")
+            raise KeyFormatError("the numbers of the DSA key do not match")
         try:
             self._key = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
         except BAD_NUMBERS as error:
@@ -51,7 +51,7 @@ class DSAVerifier:
         self.y = y
 
     def verify(self, r: int, s: int, data: bytes) -> bool:
-        """Tell whether ``(r, s)`` is this key's signature over ``data``."""
+        """Return whether ``(r, s)`` is this key's signature over ``data``."""
         try:
             self._key.verify(encode_dss_signature(r, s), data, _SHA1)
         except (InvalidSignature, ValueError, UnsupportedAlgorithm):
@@ -68,7 +68,7 @@ class DSASigner:
         self.verifier = DSAVerifier(parameters, y)
         p, q, g = parameters.p, parameters.q, parameters.g
         if not 0 < x < q or pow(g, x, p) != y:
-            raise KeyFormatError("the two halves of the DSA key do not belong together")
+            raise KeyFormatError("the public and the private half of the DSA key do not match")
         public = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g))
         try:
             self._key = dsa.DSAPrivateNumbers(x, public).private_key()
@@ -78,7 +78,7 @@ class DSASigner:
 
     @classmethod
     def from_key(cls, key: dsa.DSAPrivateKey) -> DSASigner:
-        """Take a key of the ``cryptography`` package."""
+        """Return the signer for a key of the ``cryptography`` package."""
         private = key.private_numbers()
         public = private.public_numbers
         group = public.parameter_numbers
@@ -86,7 +86,7 @@ class DSASigner:
 
     @classmethod
     def generate(cls, bits: int) -> DSASigner:
-        """Make a new key with a ``p`` of ``bits``."""
+        """Generate a key with a ``p`` of ``bits``."""
         return cls.from_key(dsa.generate_private_key(bits))
 
     def sign(self, data: bytes) -> tuple[int, int]:

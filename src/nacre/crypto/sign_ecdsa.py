@@ -25,7 +25,7 @@ _NAMES = {curve.name: name for name, curve in CURVES.items()}
 class ECDSAVerifier:
     """An ECDSA public key on ``curve`` (``nistp256``, ``nistp384``, ``nistp521``).
 
-    ``point`` is uncompressed (SEC 1 section 2.3.3): RFC 5656 lets a peer refuse all else.
+    ``point`` is uncompressed (SEC 1 section 2.3.3): RFC 5656 allows to refuse other forms.
     """
 
     __slots__ = ("_algorithm", "_key", "curve", "point")
@@ -36,13 +36,13 @@ class ECDSAVerifier:
         try:
             self._key = ec.EllipticCurvePublicKey.from_encoded_point(CURVES[curve], point)
         except BAD_NUMBERS as error:
-            raise KeyFormatError(f"the ECDSA public key is no point of {curve}") from error
+            raise KeyFormatError(f"the ECDSA public key is not a point of {curve}") from error
         self._algorithm = _ALGORITHMS[curve]
         self.curve = curve
         self.point = point
 
     def verify(self, r: int, s: int, data: bytes) -> bool:
-        """Tell whether ``(r, s)`` is this key's signature over ``data``."""
+        """Return whether ``(r, s)`` is this key's signature over ``data``."""
         if r <= 0 or s <= 0:
             return False
         try:
@@ -68,15 +68,15 @@ class ECDSASigner:
 
     @classmethod
     def from_key(cls, key: ec.EllipticCurvePrivateKey) -> ECDSASigner:
-        """Take a key of the ``cryptography`` package."""
+        """Return the signer for a key of the ``cryptography`` package."""
         curve = _NAMES.get(key.curve.name)
         if curve is None:
-            raise KeyFormatError(f"SSH has no keys on the curve {key.curve.name}")
+            raise KeyFormatError(f"SSH does not use the curve {key.curve.name}")
         return cls(curve, key.private_numbers().private_value)
 
     @classmethod
     def generate(cls, curve: str) -> ECDSASigner:
-        """Make a new key."""
+        """Generate a key."""
         return cls.from_key(ec.generate_private_key(CURVES[curve]))
 
     def sign(self, data: bytes) -> tuple[int, int]:

@@ -24,7 +24,7 @@ class Ed25519Verifier:
         self.raw = data
 
     def verify(self, signature: bytes, data: bytes) -> bool:
-        """Tell whether ``signature``, 64 bytes, is this key's over ``data``."""
+        """Return whether ``signature``, 64 bytes, is this key's over ``data``."""
         try:
             self._key.verify(signature, data)
         except (InvalidSignature, ValueError):
@@ -46,7 +46,7 @@ class Ed25519Signer:
 
     @classmethod
     def generate(cls) -> Ed25519Signer:
-        """Make a new key."""
+        """Generate a key."""
         return cls(ed25519.Ed25519PrivateKey.generate().private_bytes_raw())
 
     def sign(self, data: bytes) -> bytes:

@@ -11,10 +11,10 @@ from nacre.errors import KeyFormatError
 from nacre.value import value
 
 RSA_BITS = (1024, 16384)
-"""The least and the most bits of an RSA modulus: below is broken, above costs seconds."""
+"""The least and the most bits of an RSA modulus: smaller is broken, larger takes seconds."""
 
 RSA_EXPONENT_BITS = 64
-"""The most bits of an RSA public exponent: what OpenSSL takes for a modulus above 3072 bits."""
+"""The most bits of an RSA public exponent: OpenSSL's bound for a modulus above 3072 bits."""
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha1": hashes.SHA1(),
@@ -36,12 +36,12 @@ class RSANumbers:
     iqmp: int
 
     def check(self) -> None:
-        """Check that the numbers belong together.
+        """Check that the numbers match.
 
-        Whether ``p`` and ``q`` are prime is not looked at: that takes a tenth of a second, and
-        damage shows in the products.
+        It is not tested that ``p`` and ``q`` are prime: that takes a tenth of a second, and damage
+        shows in the products.
 
-        :raises KeyFormatError: when they do not.
+        :raises KeyFormatError: they do not match.
         """
         p, q = self.p, self.q
         if (
@@ -54,7 +54,7 @@ class RSANumbers:
             or not 0 < self.iqmp < p
             or (self.iqmp * q) % p != 1
         ):
-            raise KeyFormatError("the numbers of the RSA private key do not belong together")
+            raise KeyFormatError("the numbers of the RSA private key do not match")
 
 
 class RSAVerifier:
@@ -66,7 +66,7 @@ class RSAVerifier:
         low, high = RSA_BITS
         if not low <= n.bit_length() <= high or n < 0:
             raise KeyFormatError(
-                f"an RSA key of {n.bit_length()} bits: from {low} to {high} are taken"
+                f"an RSA key of {n.bit_length()} bits; accepted are {low} to {high}"
             )
         if not 3 <= e < 1 << RSA_EXPONENT_BITS or not e % 2 or not n % 2:
             raise KeyFormatError("the RSA public key is not valid")
@@ -79,9 +79,9 @@ class RSAVerifier:
         self._size = (n.bit_length() + 7) // 8
 
     def verify(self, signature: bytes, data: bytes, hash_name: str) -> bool:
-        """Tell whether ``signature`` (RSASSA-PKCS1-v1_5) is this key's over ``data``.
+        """Return whether ``signature`` (RSASSA-PKCS1-v1_5) is this key's over ``data``.
 
-        Leading zeros that some peers leave out of a signature are put back.
+        Some peers omit leading zeros of a signature; they are restored.
         """
         if not signature or len(signature) > self._size:
             return False
@@ -117,14 +117,14 @@ class RSASigner:
 
     @classmethod
     def from_key(cls, key: rsa.RSAPrivateKey) -> RSASigner:
-        """Take a key of the ``cryptography`` package."""
+        """Return the signer for a key of the ``cryptography`` package."""
         private = key.private_numbers()
         public = private.public_numbers
         return cls(RSANumbers(public.n, public.e, private.d, private.p, private.q, private.iqmp))
 
     @classmethod
     def generate(cls, bits: int) -> RSASigner:
-        """Make a new key with a modulus of ``bits`` and the exponent 65537."""
+        """Generate a key with a modulus of ``bits`` and the exponent 65537."""
         return cls.from_key(rsa.generate_private_key(65537, bits))
 
     def sign(self, data: bytes, hash_name: str) -> bytes:

@@ -1,12 +1,13 @@
 """Packets of a cipher with a separate MAC: AES-CTR (RFC 4344), CBC (RFC 4253 section 6.3).
 
-Two orders. ``…-etm@openssh.com`` MACs come after encryption: packet_length is in the clear, and
-nothing is decrypted before the MAC has verified. The RFC's own order encrypts packet_length with
-the rest and MACs the plain packet: an Opener has to decrypt the first block to learn the size.
+There are two orders. With ``…-etm@openssh.com`` the MAC covers the encrypted packet: packet_length
+is in the clear, and nothing is decrypted before the MAC has verified. In the RFC's order the MAC
+covers the plain packet, and packet_length is encrypted with the rest: an Opener has to decrypt the
+first block to learn the size.
 
-With CBC in the RFC's order the point where a connection breaks tells an attacker about
-packet_length, that is about a block of text of the attacker's choice (CVE-2008-5161). Refusing at
-once, as done here, does not close that: CBC is legacy and only used when it was named.
+With CBC in the RFC's order, the point at which a connection breaks shows an attacker packet_length,
+and by that part of a block of the attacker's choice (CVE-2008-5161). Refusing at once, as done
+here, does not prevent that: CBC is legacy, and only used when it is named.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from nacre.wire.codec import Buffer
 
 
 class StreamSealer(Sealer):
-    """Encrypts, and MACs the plain packet."""
+    """Encrypts packets, with a MAC over the plain packet."""
 
     __slots__ = ("_block", "_mac", "_update_into")
 
@@ -71,7 +72,7 @@ class StreamSealer(Sealer):
 
 
 class EtmSealer(StreamSealer):
-    """Encrypts all but packet_length, and MACs the result."""
+    """Encrypts packets without their packet_length, with a MAC over the result."""
 
     __slots__ = ()
 
@@ -89,7 +90,7 @@ class EtmSealer(StreamSealer):
 
 
 class StreamOpener(Opener):
-    """Decrypts, and checks the MAC over the plain packet."""
+    """Decrypts packets, then verifies the MAC over the plain packet."""
 
     __slots__ = ("_block", "_first", "_mac", "_update")
 
@@ -104,7 +105,7 @@ class StreamOpener(Opener):
 
     def packet_size(self, header: Buffer) -> int:
         """See :meth:`~nacre.crypto.seal.Opener.packet_size`."""
-        # The cipher's state moves on with each block: the first is decrypted once per packet.
+        # The cipher's state advances with each block: the first is decrypted once per packet.
         if not self._first:
             self._first = self._update(header[: self._block])
         length: int = LENGTH.unpack_from(self._first)[0]
@@ -124,7 +125,7 @@ class StreamOpener(Opener):
 
 
 class EtmOpener(StreamOpener):
-    """Checks the MAC, then decrypts."""
+    """Verifies the MAC, then decrypts the packet."""
 
     __slots__ = ()
 

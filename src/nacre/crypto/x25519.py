@@ -1,4 +1,4 @@
-"""X25519 (RFC 7748), as SSH exchanges keys with it (RFC 8731)."""
+"""X25519 (RFC 7748) as a key exchange of SSH (RFC 8731)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class X25519:
 
 
 class X25519Initiator(Initiator):
-    """The client of an exchange: the secret is hashed as an mpint (RFC 8731 section 3.1)."""
+    """The client's half of an exchange; the secret is hashed as an mpint (RFC 8731 section 3.1)."""
 
     def __init__(self, random: Random) -> None:
         self._key = X25519(random)

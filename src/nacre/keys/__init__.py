@@ -1,4 +1,11 @@
-"""Floor 3: keys and the texts that hold them. Text in, values out; no file is opened here."""
+"""Keys, and the formats of key files, known_hosts, authorized_keys and the agent protocol.
+
+Start at base.py (what a key is), then key.py (types), files.py (formats), then one family.
+Imports crypto, wire and errors. Text and bytes in, values out: opens no file and no socket.
+Use nacre.load_private, nacre.load_public, nacre.generate and the classes that ``nacre`` exports.
+Modules of one family or format are loaded when it is used.
+Tests: tests/keys; peers' key files: tests/interop.
+"""
 
 from nacre.keys.files import dump_private, load_private, load_public
 from nacre.keys.key import PrivateKey, PublicKey, decode_public, generate

@@ -1,7 +1,8 @@
 """The SSH agent protocol, the client's side (draft-ietf-sshm-ssh-agent).
 
-Requests come out as bytes to send; :class:`Frames` cuts what is received into answers, and the
-``decode_*`` functions read them. Every answer belongs to the oldest request without one.
+The ``request_*`` functions return bytes to send. :class:`Frames` splits received bytes into
+answers, and the ``decode_*`` functions read them. An answer belongs to the oldest request without
+one.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from nacre.value import value
 from nacre.wire.codec import Buffer, WireReader, mpint, mpint1, string, u8, u32
 
 MAXIMUM_MESSAGE = 256 * 1024
-"""Bytes of one message; OpenSSH's agent takes as many."""
+"""Bytes of one message; OpenSSH's agent has the same bound."""
 
 MAXIMUM_IDENTITIES = 2048
-"""Keys one answer may list; OpenSSH's clients take as many."""
+"""Keys that one answer may list; OpenSSH's clients have the same bound."""
 
 
 class AgentMessage(IntEnum):
-    """Message numbers (section 6.1 of the draft); 1 to 4 are SSH-1's."""
+    """Message numbers (section 6.1 of the draft); 1 to 4 are for keys of SSH-1."""
 
     REQUEST_RSA_IDENTITIES = 1
     RSA_IDENTITIES_ANSWER = 2
@@ -42,9 +43,9 @@ _SIGN_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 class Identity:
     """A key that the agent holds.
 
-    :ivar blob: its public half; :func:`nacre.keys.decode_public` makes a key of it, unless it is
-        of a type that nacre does not have.
-    :ivar comment: the agent's comment, not yet made safe to print.
+    :ivar blob: its public half; :func:`nacre.keys.decode_public` returns the key, if nacre supports
+        its type.
+    :ivar comment: the agent's comment as received: make it safe before printing it.
     """
 
     blob: bytes
@@ -59,7 +60,7 @@ def request_identities() -> bytes:
 def request_signature(blob: bytes, data: bytes, algorithm: str) -> bytes:
     """Return the request to sign ``data`` with the key ``blob``.
 
-    :param algorithm: the signature's algorithm; RSA keys have several, and a flag chooses.
+    :param algorithm: the signature's algorithm; for RSA keys a flag selects one of several.
     """
     flags = _SIGN_FLAGS.get(algorithm, 0)
     return string(u8(AgentMessage.SIGN_REQUEST) + string(blob) + string(data) + u32(flags))
@@ -101,7 +102,7 @@ def request_rsa_response(blob: bytes, data: bytes) -> bytes:
 def decode_rsa_identities(answer: bytes) -> list[Identity]:
     """Return the keys that the answer to :func:`request_rsa_identities` lists.
 
-    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    :raises UnusableKey: the agent refuses, or its answer is malformed.
     """
     reader = _open(answer, AgentMessage.RSA_IDENTITIES_ANSWER, "list its RSA1 keys")
     return _listed(reader, _rsa_identity)
@@ -114,9 +115,9 @@ def _rsa_identity(reader: WireReader) -> Identity:
 
 
 def decode_rsa_response(answer: bytes) -> bytes:
-    """Return the answer to a challenge as :meth:`nacre.keys.PrivateKey.sign` does.
+    """Return the response to a challenge, in the form of :meth:`nacre.keys.PrivateKey.sign`.
 
-    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    :raises UnusableKey: the agent refuses, or its answer is malformed.
     """
     reader = _open(answer, AgentMessage.RSA_RESPONSE, "answer the challenge")
     try:
@@ -128,7 +129,7 @@ def decode_rsa_response(answer: bytes) -> bytes:
 
 
 class Frames:
-    """Cuts what an agent sends into answers."""
+    """Splits the bytes that an agent sends into answers."""
 
     __slots__ = ("_held",)
 
@@ -136,10 +137,10 @@ class Frames:
         self._held = bytearray()
 
     def receive(self, data: Buffer) -> list[bytes]:
-        """Take received bytes; return the answers that are whole now.
+        """Take received bytes; return the answers that are now complete.
 
-        :raises UnusableKey: when the agent announces an answer that is empty or above
-            :data:`MAXIMUM_MESSAGE`; the connection is of no more use.
+        :raises UnusableKey: the agent announces an answer that is empty or longer than
+            :data:`MAXIMUM_MESSAGE`. The connection can't be used any further.
         """
         self._held += data
         answers = []
@@ -157,7 +158,7 @@ class Frames:
 def decode_identities(answer: bytes) -> list[Identity]:
     """Return the keys that the answer to :func:`request_identities` lists.
 
-    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    :raises UnusableKey: the agent refuses, or its answer is malformed.
     """
     reader = _open(answer, AgentMessage.IDENTITIES_ANSWER, "list its keys")
     return _listed(reader, lambda one: Identity(one.string(), one.text()))
@@ -168,7 +169,7 @@ def _listed(reader: WireReader, take: Callable[[WireReader], Identity]) -> list[
         count = reader.u32()
         if count > MAXIMUM_IDENTITIES:
             raise UnusableKey(
-                f"the agent lists {count} keys: at most {MAXIMUM_IDENTITIES} are taken"
+                f"the agent lists {count} keys: at most {MAXIMUM_IDENTITIES} are accepted"
             )
         identities = [take(reader) for _ in range(count)]
         reader.end()
@@ -178,11 +179,11 @@ def _listed(reader: WireReader, take: Callable[[WireReader], Identity]) -> list[
 
 
 def decode_signature(answer: bytes) -> bytes:
-    """Return the signature, in its wire form, that answers :func:`request_signature`.
+    """Return the signature, in wire form, in the answer to :func:`request_signature`.
 
-    An agent may sign with another algorithm than asked: compare the name in front, or verify.
+    An agent may use another algorithm than requested: compare the signature's name, or verify it.
 
-    :raises UnusableKey: when the agent refuses, or its answer is malformed.
+    :raises UnusableKey: the agent refuses, or its answer is malformed.
     """
     reader = _open(answer, AgentMessage.SIGN_RESPONSE, "sign")
     try:

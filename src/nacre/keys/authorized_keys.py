@@ -1,7 +1,7 @@
-"""The text of ``authorized_keys``: which keys open an account, and what they may do there.
+"""The format of ``authorized_keys``: the keys of an account, and what each of them permits.
 
-The format and the options are those of sshd(8), AUTHORIZED_KEYS FILE FORMAT. A line with an
-option that is not understood is not used: the option may be a restriction.
+The format and the options are those of sshd(8), AUTHORIZED_KEYS FILE FORMAT. A line with an unknown
+option is not used: the option may be a restriction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nacre.keys.rsa1_text import is_line
 __all__ = ["AuthorizedKey", "AuthorizedKeys", "parse"]
 
 
-# How the names of key types begin, and those of no options. An RSA1 key's line begins with digits.
+# Prefixes of key types; no option begins with one. An RSA1 key's line begins with digits.
 _KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
 
 
@@ -27,8 +27,8 @@ class AuthorizedKey:
     """One line.
 
     :ivar key: the public key.
-    :ivar options: what the line demands of a login and what it lets it do.
-    :ivar comment: what stands behind the key.
+    :ivar options: the conditions of a login, and what it permits.
+    :ivar comment: the text behind the key.
     :ivar line_number: counted from 1.
     """
 
@@ -40,10 +40,10 @@ class AuthorizedKey:
 
 @dataclass(slots=True)
 class AuthorizedKeys:
-    """The lines of an ``authorized_keys`` file; iterating gives the usable ones.
+    """The lines of an ``authorized_keys`` file; iteration yields the usable ones.
 
-    :ivar entries: the usable lines, in their order.
-    :ivar rejected: the others, each its number and what is wrong with it.
+    :ivar entries: the usable lines, in order.
+    :ivar rejected: the other lines: their numbers and what is wrong with them.
     """
 
     entries: list[AuthorizedKey] = field(default_factory=list)
@@ -65,11 +65,11 @@ class AuthorizedKeys:
     ) -> AuthorizedKey | None:
         """Return the first line for ``key`` whose conditions hold, or None.
 
-        Lines for certificate authorities are none for a plain key. A condition on what is not
-        given, ``address`` or ``now``, does not hold.
+        Lines for certificate authorities do not count. A condition on ``address`` or ``now`` does
+        not hold if that argument is None.
 
         :param address: the client's IP address.
-        :param host: the client's host name, where it was looked up.
+        :param host: the client's host name, if it was looked up.
         :param now: seconds since the epoch.
         """
         for entry in self.entries:
@@ -82,7 +82,7 @@ class AuthorizedKeys:
 
 
 def parse(text: str | bytes) -> AuthorizedKeys:
-    """Read a whole file; comments and empty lines are skipped, unusable ones kept apart."""
+    """Parse the text of a file. Comments and empty lines are skipped; bad ones are rejected."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
     found = AuthorizedKeys()
@@ -107,7 +107,7 @@ def _parse_line(number: int, line: str) -> AuthorizedKey:
 
 
 def _options_end(line: str) -> int:
-    """Return where the first blank outside of quotes is."""
+    """Return the position of the first blank outside quotes."""
     quoted = False
     i = 0
     while i < len(line):

@@ -1,4 +1,4 @@
-"""What every key is, whatever its family."""
+"""The base classes of all keys."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nacre.wire.text import safe
 
 
 class PublicKey(ABC):
-    """A public key. Two are equal when their blobs are.
+    """A public key. Two keys are equal when their blobs are.
 
-    :ivar type: its name on the wire, such as ``ssh-ed25519``.
+    :ivar type: its type's name on the wire, such as ``ssh-ed25519``.
     :ivar blob: its wire form (RFC 4253 section 6.6): the type's name, then the family's fields.
-    :ivar signature_algorithms: what it verifies, strongest first.
+    :ivar signature_algorithms: the algorithms of signatures it verifies, strongest first.
     :ivar bits: its size, as ``ssh-keygen -l`` shows it.
     """
 
@@ -31,12 +31,12 @@ class PublicKey(ABC):
         self.bits = bits
 
     def verify(self, signature: bytes, data: bytes, algorithm: str) -> bool:
-        """Tell whether ``signature`` is this key's over ``data``, made with ``algorithm``.
+        """Return whether ``signature`` over ``data`` was made with this key and ``algorithm``.
 
-        False for whatever is wrong with it; nothing is raised.
+        Returns False for a malformed signature, too; raises nothing.
 
-        :param signature: its wire form (RFC 4253 section 6.6): a name, which must be
-            ``algorithm``, and what the algorithm makes, each a string.
+        :param signature: its wire form (RFC 4253 section 6.6): the algorithm's name, which must be
+            ``algorithm``, and the signature proper, each a string.
         """
         if algorithm not in self.signature_algorithms:
             return False
@@ -50,12 +50,12 @@ class PublicKey(ABC):
 
     @abstractmethod
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
-        """Check the part of a signature behind its name. MalformedMessage counts as False."""
+        """Verify the part of a signature behind its name. MalformedMessage counts as False."""
 
     def fingerprint(self, hash_name: str = "sha256") -> str:
         """Return ``SHA256:…`` in base64 without padding, or ``MD5:aa:bb:…``.
 
-        :raises ValueError: for a hash that does not exist.
+        :raises ValueError: the hash does not exist.
         """
         return fingerprint(self.blob, hash_name)
 
@@ -66,7 +66,7 @@ class PublicKey(ABC):
         return hash(self.blob)
 
     def __str__(self) -> str:
-        """Return the key as ``authorized_keys`` has it: type, space, base64."""
+        """Return the key as in ``authorized_keys``: type, space, base64."""
         return f"{self.type} {b64encode(self.blob).decode('ascii')}"
 
     def __repr__(self) -> str:
@@ -77,7 +77,7 @@ class PrivateKey(ABC):
     """A private key.
 
     :ivar public: its public half.
-    :ivar comment: the comment its file has, or an empty string.
+    :ivar comment: the comment in its file, or an empty string.
     """
 
     __slots__ = ("comment", "public")
@@ -87,14 +87,14 @@ class PrivateKey(ABC):
         self.comment = comment
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
-        """Return the signature over ``data`` in its wire form (RFC 4253 section 6.6).
+        """Return the signature over ``data`` in wire form (RFC 4253 section 6.6).
 
-        :raises UnusableKey: when the key has no such algorithm.
+        :raises UnusableKey: the key has no such algorithm.
         """
         if algorithm not in self.public.signature_algorithms:
             raise UnusableKey(
-                f"a key of type {self.public.type} makes no {safe(algorithm)} signatures, "
-                f"but {', '.join(self.public.signature_algorithms)}"
+                f"a key of type {self.public.type} makes no {safe(algorithm)} signatures; "
+                f"it makes {', '.join(self.public.signature_algorithms)}"
             )
         return string(algorithm.encode("ascii")) + string(self._sign(data, algorithm))
 
@@ -104,9 +104,9 @@ class PrivateKey(ABC):
 
     @abstractmethod
     def secret_fields(self) -> bytes:
-        """Return the key's fields as openssh-key-v1 and the agent protocol have them.
+        """Return the key's fields, without the type's name, as in openssh-key-v1.
 
-        They stand behind the type's name; see section 3.2 of draft-ietf-sshm-ssh-agent.
+        The agent protocol has the same; see section 3.2 of draft-ietf-sshm-ssh-agent.
         """
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""DSA keys (RFC 4253 section 6.6), for peers that have nothing newer."""
+"""DSA keys (RFC 4253 section 6.6), for peers without newer ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DSAPublicKey(PublicKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> DSAPublicKey:
-        """Take the fields behind the type's name."""
+        """Decode the fields behind the type's name."""
         p, q, g, y = (reader.mpint() for _ in range(4))
         return cls(DSAVerifier(DSAParameters(p, q, g), y))
 
@@ -49,12 +49,14 @@ class DSAPrivateKey(PrivateKey):
     def generate(cls, type: str, bits: int | None) -> DSAPrivateKey:
         """Make a new key of 1024 bits."""
         if bits not in (None, DEFAULT_BITS):
-            raise KeyFormatError(f"a new DSA key has {DEFAULT_BITS} bits: all peers take these")
+            raise KeyFormatError(
+                f"a new DSA key has {DEFAULT_BITS} bits, the only size that all peers accept"
+            )
         return cls(DSASigner.generate(DEFAULT_BITS))
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> DSAPrivateKey:
-        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        """Decode the fields behind the type's name; see :meth:`secret_fields`."""
         p, q, g, y, x = (reader.mpint() for _ in range(5))
         return cls(DSASigner(DSAParameters(p, q, g), y, x))
 

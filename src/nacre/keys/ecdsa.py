@@ -33,7 +33,7 @@ class ECDSAPublicKey(PublicKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> ECDSAPublicKey:
-        """Take the fields behind the type's name (RFC 5656 section 3.1)."""
+        """Decode the fields behind the type's name (RFC 5656 section 3.1)."""
         return cls(ECDSAVerifier(_take_curve(type, reader), reader.string()))
 
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
@@ -62,12 +62,12 @@ class ECDSAPrivateKey(PrivateKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> ECDSAPrivateKey:
-        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        """Decode the fields behind the type's name; see :meth:`secret_fields`."""
         curve = _take_curve(type, reader)
         point, secret = reader.string(), reader.mpint()
         signer = ECDSASigner(curve, secret)
         if point != signer.verifier.point:
-            raise KeyFormatError("the two halves of the ECDSA key do not belong together")
+            raise KeyFormatError("the public and the private half of the ECDSA key do not match")
         return cls(signer)
 
     def secret_fields(self) -> bytes:

@@ -21,7 +21,7 @@ class Ed25519PublicKey(PublicKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> Ed25519PublicKey:
-        """Take the fields behind the type's name (RFC 8709 section 4)."""
+        """Decode the fields behind the type's name (RFC 8709 section 4)."""
         return cls(Ed25519Verifier(reader.string()))
 
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
@@ -46,11 +46,11 @@ class Ed25519PrivateKey(PrivateKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> Ed25519PrivateKey:
-        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        """Decode the fields behind the type's name; see :meth:`secret_fields`."""
         public, secret = reader.string(), reader.string()
         signer = Ed25519Signer(secret[:32])
         if public != signer.verifier.raw or secret[32:] != public:
-            raise KeyFormatError("the two halves of the Ed25519 key do not belong together")
+            raise KeyFormatError("the public and the private half of the Ed25519 key do not match")
         return cls(signer)
 
     def secret_fields(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Key files of every format: the text that a file holds, not the file."""
+"""Key files of every format. Takes and returns the content of a file; opens none."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from nacre.keys.openssh import Random
 from nacre.wire.text import safe
 
 MAXIMUM_SIZE = 256 * 1024
-"""Bytes a key file may have; an RSA key of 16384 bits takes 13 KiB."""
+"""Bytes that a key file may have; an RSA key of 16384 bits takes 13 KiB."""
 
 
 def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> PrivateKey:
-    """Return the private key that the text of a key file holds.
+    """Return the private key in the content of a key file.
 
-    OpenSSH's format, and PEM: PKCS#1, SEC 1 and DSA, plain or encrypted, and PKCS#8 likewise; and
-    SSH-1's format 1.1.
+    The format is OpenSSH's, PEM (PKCS#1, SEC 1, DSA or PKCS#8), or SSH-1's format 1.1; the key may
+    be encrypted in each.
 
-    :param passphrase: UTF-8 when it is text; left unused when the key is not encrypted.
-    :raises KeyFormatError: when it holds none, a damaged one, or one of another format.
-    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    :param passphrase: a str is encoded as UTF-8; not used if the key is not encrypted.
+    :raises KeyFormatError: there is no key, a damaged one, or one in another format.
+    :raises PassphraseRequired: the key is encrypted, and the passphrase is missing or wrong.
     """
     text, secret = _encoded(data), None if passphrase is None else _encoded(passphrase)
     if len(text) > MAXIMUM_SIZE:
-        raise KeyFormatError(f"{len(text)} bytes are no private key file")
+        raise KeyFormatError(
+            f"{len(text)} bytes are too many for a private key; at most {MAXIMUM_SIZE} are read"
+        )
     if text.startswith(rsa1_text.BEGIN):
         from nacre.keys import rsa1
 
@@ -37,25 +39,25 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     if openssh.BEGIN in text:
         return openssh.decode(text, secret)
     if b"-----BEGIN " in text:
-        from nacre.keys import pem  # loads the readers of many formats
+        from nacre.keys import pem  # loads decoders of many formats
 
         return pem.decode(text, secret)
     if text.startswith(b"PuTTY-User-Key-File"):
         raise KeyFormatError(
-            "this is PuTTY's format: convert it with `puttygen KEY -O private-openssh-new`"
+            "this key is in PuTTY's format: convert it with `puttygen KEY -O private-openssh-new`"
         )
     raise KeyFormatError("not a private key file: no BEGIN line")
 
 
 def is_private(text: bytes) -> bool:
-    """Tell whether a key file's text is that of a private key."""
+    """Return whether the content of a key file is a private key."""
     return text.lstrip().startswith(b"-") or text.startswith(rsa1_text.BEGIN)
 
 
 def public_half(text: bytes) -> PublicKey | None:
-    """Return the public key of a private file that shows it without its passphrase, or None.
+    """Return the public key in a private file, if it can be read without the passphrase, or None.
 
-    :raises KeyFormatError: when it is damaged.
+    :raises KeyFormatError: the file is damaged.
     """
     if text.startswith(rsa1_text.BEGIN):
         from nacre.keys import rsa1
@@ -70,7 +72,7 @@ def load_public(line: bytes | str) -> tuple[PublicKey, str]:
     An RSA1 key's line is ``bits exponent modulus comment``. Both are the form of ``.pub`` files,
     and of lines in ``authorized_keys`` without options.
 
-    :raises KeyFormatError: when it holds none.
+    :raises KeyFormatError: the line holds no public key.
     """
     if isinstance(line, bytes):
         line = line.decode("utf-8", "surrogateescape")
@@ -81,21 +83,21 @@ def load_public(line: bytes | str) -> tuple[PublicKey, str]:
         return rsa1.parse_words(words), words[3] if len(words) > 3 else ""
     words = line.strip().split(None, 2)
     if len(words) < 2:
-        raise KeyFormatError("not a public key: a type and base64 are expected")
+        raise KeyFormatError("not a public key: expected a type and base64")
     comment = words[2] if len(words) > 2 else ""
     key = decode_public(decode_blob(words[0], words[1]))
     return key, comment
 
 
 def decode_blob(type: str, base64: str) -> bytes:
-    """Return the blob in ``base64``, checked to begin with the name ``type``.
+    """Return the blob in ``base64``, after checking that it begins with the name ``type``.
 
-    :raises KeyFormatError: when it is no base64, or of another type.
+    :raises KeyFormatError: it is not base64, or the blob is of another type.
     """
     try:
         blob = b64decode(base64, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise KeyFormatError(f"the public key is no base64: {safe(base64, 32)}") from error
+        raise KeyFormatError(f"the public key is not base64: {safe(base64, 32)}") from error
     name = type.encode("utf-8", "surrogateescape")
     if blob[: len(name) + 4] != len(name).to_bytes(4, "big") + name:
         raise KeyFormatError(f"the public key is not of the type {safe(type, 64)} it claims")
@@ -109,13 +111,13 @@ def dump_private(
     rounds: int = 16,
     random: Random = os.urandom,
 ) -> bytes:
-    """Return ``key`` as a file in OpenSSH's format, for a file that only its owner can read.
+    """Return the content of a file with ``key``, in OpenSSH's format. Only its owner may read it.
 
-    An RSA1 key comes out in SSH-1's format 1.1.
+    For an RSA1 key the format is SSH-1's 1.1.
 
-    :param passphrase: UTF-8 when it is text; None or an empty one leaves the key unencrypted.
-    :param rounds: of bcrypt; see :func:`nacre.keys.openssh.encode`.
-    :param random: makes salts.
+    :param passphrase: a str is encoded as UTF-8; None or an empty one leaves the key unencrypted.
+    :param rounds: rounds of bcrypt; see :func:`nacre.keys.openssh.encode`.
+    :param random: returns random bytes, for salts.
     """
     secret = None if passphrase is None else _encoded(passphrase)
     if key.public.type == rsa1_text.RSA1:
@@ -126,5 +128,5 @@ def dump_private(
     return openssh.encode(key, secret, rounds=rounds, random=random)
 
 
-def _encoded(value: bytes | str) -> bytes:
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+def _encoded(text: bytes | str) -> bytes:
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text

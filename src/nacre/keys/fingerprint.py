@@ -1,4 +1,4 @@
-"""Fingerprints of public keys: what a human compares."""
+"""Fingerprints of public keys, for people to compare."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from base64 import b64encode
 def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:
     """Return the fingerprint of the public key ``blob`` as OpenSSH writes it.
 
-    ``MD5:aa:bb:…`` for ``md5`` (RFC 4716 section 4, with the name in front); for every other hash
-    of ``hashlib`` its name, a colon and base64 without padding.
+    For ``md5`` it is ``MD5:aa:bb:…`` (RFC 4716 section 4, with the name in front); for every other
+    hash of ``hashlib`` the hash's name, a colon and base64 without padding.
 
-    :raises ValueError: for a hash that does not exist.
+    :raises ValueError: the hash does not exist.
     """
     digest = hashlib.new(hash_name, blob, usedforsecurity=False).digest()
     if hash_name == "md5":

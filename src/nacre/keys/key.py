@@ -1,4 +1,4 @@
-"""Keys by their type: taken from the wire, or made anew."""
+"""Keys by type: decoded from the wire, or generated."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 _ECDSA_TYPES = ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 
 KEY_TYPES = ("ssh-ed25519", *_ECDSA_TYPES, "ssh-rsa", "ssh-dss")
-"""The types of keys SSH-2 has, by their names on the wire."""
+"""The key types of SSH-2, by their names on the wire."""
 
 
 def _family(type: str) -> _Family:
-    # Each loads its own part of the library, and a login needs one or two.
+    # Each family loads its own part of the library, and a login needs one or two families.
     if type == "ssh-ed25519":
         from nacre.keys.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -60,23 +60,22 @@ def _family(type: str) -> _Family:
 
         return DSAPublicKey, DSAPrivateKey
     if type == RSA1:
-        # SSH-1's keys are kept among others: in a user store, and behind `nacre.generate`. SSH-2
-        # has no algorithm for them.
+        # User stores and nacre.generate handle SSH-1's keys too; SSH-2 has no algorithm for them.
         from nacre.keys.rsa1 import RSA1PrivateKey, RSA1PublicKey
 
         return RSA1PublicKey, RSA1PrivateKey
     raise KeyFormatError(
-        f"keys of type {safe(type, 64)} are not supported; {', '.join(KEY_TYPES)} are"
+        f"keys of type {safe(type, 64)} are not supported; supported are {', '.join(KEY_TYPES)}"
     )
 
 
 def decode_public(blob: bytes) -> PublicKey:
-    """Return the public key that ``blob`` holds (RFC 4253 section 6.6).
+    """Return the public key in ``blob`` (RFC 4253 section 6.6).
 
-    A key has one blob: one that spells its numbers another way is refused, or it would slip past
-    lists that compare blobs.
+    A key has exactly one blob: another encoding of its numbers is refused, because it would evade
+    lists that compare blobs, such as those of revoked keys.
 
-    :raises KeyFormatError: when it holds none, or one whose numbers can't be used.
+    :raises KeyFormatError: it holds no key, or one whose numbers can't be used.
     """
     reader = WireReader(blob)
     try:
@@ -91,9 +90,9 @@ def decode_public(blob: bytes) -> PublicKey:
 
 
 def decode_private(reader: WireReader) -> PrivateKey:
-    """Take a private key as openssh-key-v1 has it: the type's name, the fields, the comment.
+    """Return a private key encoded as in openssh-key-v1: the type's name, the fields, the comment.
 
-    :raises KeyFormatError: when it holds none, or one whose numbers can't be used.
+    :raises KeyFormatError: it holds no key, or one whose numbers can't be used.
     """
     try:
         type = reader.text()
@@ -105,18 +104,18 @@ def decode_private(reader: WireReader) -> PrivateKey:
 
 
 def encode_private(key: PrivateKey) -> bytes:
-    """Return what :func:`decode_private` takes."""
+    """Return the encoding that :func:`decode_private` reads."""
     comment = key.comment.encode("utf-8", "surrogateescape")
     return string(key.public.type.encode("ascii")) + key.secret_fields() + string(comment)
 
 
 def generate(type: str, *, bits: int | None = None, comment: str = "") -> PrivateKey:
-    """Make a new key.
+    """Generate a new private key.
 
     :param type: one of :data:`KEY_TYPES`, or ``rsa1`` for SSH-1.
-    :param bits: the size, for families that have several: ``ssh-rsa`` takes 1024 to 16384, by
-        default 3072.
-    :raises KeyFormatError: for a type or a size that does not exist.
+    :param bits: the size, for families with several: 1024 to 16384 for ``ssh-rsa``, by default
+        3072.
+    :raises KeyFormatError: the type or the size does not exist.
     """
     key = _family(type)[1].generate(type, bits)
     key.comment = comment

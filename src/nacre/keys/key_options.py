@@ -14,22 +14,22 @@ from nacre.keys.patterns import matches
 from nacre.wire.text import safe
 
 HostPort: TypeAlias = tuple[str, int | None]
-"""A host pattern and a port; None is any port."""
+"""A host pattern and a port; None stands for any port."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyOptions:
-    """What a line demands of a login, and what it lets it do.
+    """The conditions of a login with a key, and what it permits.
 
-    :ivar command: run instead of whatever the client asks for.
-    :ivar environment: variables to set, each once; whether they are set is the server's policy.
-    :ivar sources: the ``from=`` patterns, or None: from anywhere.
-    :ivar expires: seconds since the epoch after which the key opens nothing, or None.
-    :ivar permit_open: where ``direct-tcpip`` may go; empty is anywhere.
-    :ivar permit_listen: where ``tcpip-forward`` may listen; empty is anywhere.
+    :ivar command: the command to run in place of the one that the client requests.
+    :ivar environment: variables to set, each once; the server's policy decides whether to set them.
+    :ivar sources: the ``from=`` patterns; None allows every address.
+    :ivar expires: seconds since the epoch after which the key is refused, or None.
+    :ivar permit_open: targets that ``direct-tcpip`` may have; empty allows all.
+    :ivar permit_listen: addresses that ``tcpip-forward`` may have; empty allows all.
     :ivar tunnel: the tun device that must be used, as written.
-    :ivar cert_authority: the key signs certificates and is none to log in with.
-    :ivar principals: the names one of which a certificate must have, or None.
+    :ivar cert_authority: the key signs certificates, and can't be used to log in.
+    :ivar principals: the names of which a certificate must have one, or None.
     :ivar touch_required: a security key must attest that it was touched.
     :ivar verify_required: a security key must attest that its user was verified.
     """
@@ -54,18 +54,18 @@ class KeyOptions:
     def refusal(
         self, *, address: str | None = None, host: str | None = None, now: float | None = None
     ) -> str | None:
-        """Return why the key does not open anything for this client now, or None when it does.
+        """Return why the key is refused to this client now, or None if it is not.
 
-        A condition on what is not given does not hold.
+        A condition on ``address`` or ``now`` does not hold if that argument is None.
 
         :param address: the client's IP address.
-        :param host: the client's host name, where it was looked up.
+        :param host: the client's host name, if it was looked up.
         :param now: seconds since the epoch.
         """
         if self.expires is not None and (now is None or now > self.expires):
             return "the key has expired"
         if self.sources is not None and not _from_source(self.sources, address, host):
-            return "the key is not for use from this address"
+            return "the key may not be used from this address"
         return None
 
 
@@ -73,26 +73,26 @@ NO_OPTIONS = KeyOptions()
 
 
 def parse_options(text: str) -> KeyOptions:
-    """Return what ``text``, options joined by commas, says. Later ones overrule ``restrict``.
+    """Return the options in ``text``, which commas separate. Later ones override ``restrict``.
 
-    :raises KeyFormatError: for an option that is unknown, malformed or given twice.
+    :raises KeyFormatError: an option is unknown, malformed or given twice.
     """
     options = NO_OPTIONS
     seen: set[str] = set()
-    for name, value in _split(text):
-        if name in _FLAGS and value is None:
+    for name, argument in _split(text):
+        if name in _FLAGS and argument is None:
             options = replace(options, **_FLAGS[name])
-        elif name in _VALUES and value is not None:
+        elif name in _VALUES and argument is not None:
             if name in seen and name not in _REPEATABLE:
                 raise KeyFormatError(f"the option {name} is given twice")
-            options = _VALUES[name](options, value)
+            options = _VALUES[name](options, argument)
         else:
             raise KeyFormatError(f"the option {safe(name, 32)} is unknown or malformed")
         seen.add(name)
     return options
 
 
-# A value ends at the first quote without a backslash; no other character is escaped by one.
+# A value ends at the first quote without a backslash; a backslash escapes no other character.
 _OPTION = re.compile(r'([A-Za-z0-9-]++)(?:="((?:\\"|[^"])*+)")?(,|\Z)')
 
 
@@ -102,9 +102,9 @@ def _split(text: str) -> Iterator[tuple[str, str | None]]:
         found = _OPTION.match(text, position)
         if found is None:
             raise KeyFormatError(f"the options are malformed at {safe(text[position:], 32)!r}")
-        name, value, separator = found.groups()
+        name, argument, separator = found.groups()
         position = found.end()
-        yield name.lower(), None if value is None else value.replace('\\"', '"')
+        yield name.lower(), None if argument is None else argument.replace('\\"', '"')
 
 
 _PERMISSIONS = ("pty", "user-rc", "port-forwarding", "agent-forwarding", "x11-forwarding")
@@ -124,21 +124,21 @@ _FLAGS: dict[str, dict[str, Any]] = {
 }
 
 
-def _command(options: KeyOptions, value: str) -> KeyOptions:
-    return replace(options, command=value)
+def _command(options: KeyOptions, argument: str) -> KeyOptions:
+    return replace(options, command=argument)
 
 
-def _environment(options: KeyOptions, value: str) -> KeyOptions:
-    name, equals, content = value.partition("=")
+def _environment(options: KeyOptions, argument: str) -> KeyOptions:
+    name, equals, content = argument.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9_]+", name):
-        raise KeyFormatError(f"environment={safe(value, 32)!r} is not NAME=value")
+        raise KeyFormatError(f"environment={safe(argument, 32)!r} is not NAME=value")
     if any(name == set_before for set_before, _ in options.environment):
-        return options  # as sshd(8): the first of a name counts
+        return options  # the first one counts, as in sshd(8)
     return replace(options, environment=(*options.environment, (name, content)))
 
 
-def _from(options: KeyOptions, value: str) -> KeyOptions:
-    patterns = tuple(value.split(","))
+def _from(options: KeyOptions, argument: str) -> KeyOptions:
+    patterns = tuple(argument.split(","))
     for pattern in patterns:
         bare = pattern.removeprefix("!")
         if not bare:
@@ -151,54 +151,54 @@ def _from(options: KeyOptions, value: str) -> KeyOptions:
     return replace(options, sources=patterns)
 
 
-def _expiry_time(options: KeyOptions, value: str) -> KeyOptions:
-    digits = value.removesuffix("UTC").removesuffix("Z")
+def _expiry_time(options: KeyOptions, argument: str) -> KeyOptions:
+    digits = argument.removesuffix("UTC").removesuffix("Z")
     form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
     try:
         if form is None or not (digits.isascii() and digits.isdigit()):
             raise ValueError
         moment = datetime.strptime(digits, form)
-        expires = (moment if digits == value else moment.replace(tzinfo=UTC)).timestamp()
+        expires = (moment if digits == argument else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise KeyFormatError(
-            f"expiry-time={safe(value, 32)!r} is not YYYYMMDD[HHMM[SS]][Z]"
+            f"expiry-time={safe(argument, 32)!r} is not YYYYMMDD[HHMM[SS]][Z]"
         ) from None
     return replace(options, expires=expires)
 
 
-def _permit_open(options: KeyOptions, value: str) -> KeyOptions:
-    return replace(options, permit_open=(*options.permit_open, host_port(value, None)))
+def _permit_open(options: KeyOptions, argument: str) -> KeyOptions:
+    return replace(options, permit_open=(*options.permit_open, host_port(argument, None)))
 
 
-def _permit_listen(options: KeyOptions, value: str) -> KeyOptions:
-    return replace(options, permit_listen=(*options.permit_listen, host_port(value, "*")))
+def _permit_listen(options: KeyOptions, argument: str) -> KeyOptions:
+    return replace(options, permit_listen=(*options.permit_listen, host_port(argument, "*")))
 
 
-def host_port(value: str, default_host: str | None) -> HostPort:
+def host_port(argument: str, default_host: str | None) -> HostPort:
     """Return host and port of ``host:port``, ``[IPv6]:port`` or, with a default, ``port``.
 
-    A port of ``*`` is any, and None.
+    The port ``*`` means any port, and is returned as None.
 
     :raises KeyFormatError: it is none of these.
     """
-    found = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]+)):)?(\*|[0-9]{1,5})", value, re.ASCII)
+    found = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]+)):)?(\*|[0-9]{1,5})", argument, re.ASCII)
     if found:
         host = found[1] or found[2] or default_host
         if host and found[3] == "*":
             return host, None
         if host and 1 <= int(found[3]) <= 65535:
             return host, int(found[3])
-    raise KeyFormatError(f"{safe(value, 64)!r} is no host and port")
+    raise KeyFormatError(f"{safe(argument, 64)!r} is not a host and a port")
 
 
-def _tunnel(options: KeyOptions, value: str) -> KeyOptions:
-    if not re.fullmatch(r"any|[0-9]+|(any|[0-9]+):(any|[0-9]+)", value):
-        raise KeyFormatError(f"tunnel={safe(value, 32)!r} is no tun device")
-    return replace(options, tunnel=value)
+def _tunnel(options: KeyOptions, argument: str) -> KeyOptions:
+    if not re.fullmatch(r"any|[0-9]+|(any|[0-9]+):(any|[0-9]+)", argument):
+        raise KeyFormatError(f"tunnel={safe(argument, 32)!r} does not name a tun device")
+    return replace(options, tunnel=argument)
 
 
-def _principals(options: KeyOptions, value: str) -> KeyOptions:
-    names = tuple(value.split(","))
+def _principals(options: KeyOptions, argument: str) -> KeyOptions:
+    names = tuple(argument.split(","))
     if "" in names:
         raise KeyFormatError("principals= holds an empty name")
     return replace(options, principals=names)
@@ -218,7 +218,7 @@ _REPEATABLE = frozenset({"environment", "permitopen", "permitlisten"})
 
 
 def _from_source(patterns: tuple[str, ...], address: str | None, host: str | None) -> bool:
-    """Tell whether a client may come from there; a negated pattern overrules the others."""
+    """Return whether the patterns allow this client; a negated pattern overrides the others."""
     if address is None:
         return False
     try:

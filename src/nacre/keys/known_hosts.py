@@ -1,4 +1,4 @@
-"""The text of ``known_hosts``: which keys a host is known by (sshd(8), SSH_KNOWN_HOSTS FORMAT)."""
+"""The format of ``known_hosts``: the keys of each host (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from nacre.wire.text import safe
 DEFAULT_PORT = 22
 
 _HASH_MAGIC = "|1|"
-_SALT = 20  # bytes: one SHA-1 block's worth, as HMAC-SHA1 wants (RFC 2104 section 3)
+_SALT = 20  # bytes: the output size of SHA-1, the least for a key of HMAC (RFC 2104 section 3)
 _SPECIAL = frozenset(",*?!|@#")
 
 
 class Marker(Enum):
-    """What stands in front of a line."""
+    """The marker at the beginning of a line."""
 
     NONE = ""
     REVOKED = "@revoked"
@@ -34,7 +34,7 @@ class Marker(Enum):
 
 
 class Verdict(Enum):
-    """What is known of a host's key."""
+    """The result of looking up a host's key."""
 
     TRUSTED = "trusted"
     UNKNOWN = "unknown"
@@ -47,11 +47,11 @@ class KnownHost:
     """One line.
 
     :ivar line_number: counted from 1.
-    :ivar marker: the marker in front.
-    :ivar hosts: the patterns, or the one hash, as written.
-    :ivar key_type: the key's type; one that nacre does not support may stand here.
-    :ivar blob: the key's wire form; :func:`nacre.keys.decode_public` makes a key of it.
-    :ivar comment: what stands behind the key.
+    :ivar marker: the marker at the beginning.
+    :ivar hosts: the patterns, or the single hash, as written.
+    :ivar key_type: the key's type, which nacre need not support.
+    :ivar blob: the key's wire form; :func:`nacre.keys.decode_public` returns the key.
+    :ivar comment: the text behind the key.
     """
 
     line_number: int
@@ -62,7 +62,7 @@ class KnownHost:
     comment: str
 
     def matches(self, name: str) -> bool:
-        """Tell whether the line is about ``name``, as :func:`host_name` makes it."""
+        """Return whether the line is about ``name``, as :func:`host_name` returns it."""
         if self.hosts[0].startswith(_HASH_MAGIC):
             return _hash_matches(self.hosts[0], name)
         return match_list(name, (pattern.lower() for pattern in self.hosts)) is True
@@ -72,11 +72,11 @@ class KnownHost:
 class Finding:
     """The answer to :meth:`KnownHosts.check`.
 
-    :ivar verdict: what is known of the key.
-    :ivar entries: the lines it rests on: those that hold the key (TRUSTED, REVOKED), or those
-        that hold another of its type (CHANGED); none when it is UNKNOWN.
-    :ivar other_types: lines that know the host by keys of other types. With UNKNOWN they mean:
-        the host is no stranger, and asks to be believed in a new way. A careful caller warns.
+    :ivar verdict: the result.
+    :ivar entries: the lines it is based on: those with this key (TRUSTED, REVOKED), or those with
+        another key of its type (CHANGED); none if UNKNOWN.
+    :ivar other_types: lines with the host's keys of other types. With UNKNOWN they mean that the
+        host is known, but not by a key of this type: warn the user.
     """
 
     verdict: Verdict
@@ -85,12 +85,12 @@ class Finding:
 
     @property
     def lines(self) -> tuple[int, ...]:
-        """The numbers of the lines that the verdict rests on."""
+        """The numbers of the lines that the verdict is based on."""
         return tuple(entry.line_number for entry in self.entries)
 
 
 def host_name(host: str, port: int = DEFAULT_PORT) -> str:
-    """Return the name that a host has in the file: ``[host]:port`` unless the port is 22."""
+    """Return the name of a host in the file: ``[host]:port`` unless the port is 22."""
     host = host.lower()
     return host if port == DEFAULT_PORT else f"[{host}]:{port}"
 
@@ -98,8 +98,8 @@ def host_name(host: str, port: int = DEFAULT_PORT) -> str:
 class KnownHosts:
     """The lines of a ``known_hosts`` file.
 
-    :ivar entries: the lines that hold a key, in their order.
-    :ivar rejected: the broken lines, each its number and what is wrong with it.
+    :ivar entries: the lines with a key, in order.
+    :ivar rejected: the malformed lines: their numbers and what is wrong with them.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class KnownHosts:
 
     @classmethod
     def parse(cls, text: str | bytes) -> KnownHosts:
-        """Read a whole file; comments and empty lines are skipped, broken ones kept apart."""
+        """Parse the text of a file. Comments and empty lines are skipped; bad ones are rejected."""
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         known = cls()
@@ -129,7 +129,7 @@ class KnownHosts:
     ) -> list[KnownHost]:
         """Return the lines about ``host`` at ``port``, and those about ``address`` at ``port``.
 
-        Lines of every marker are among them.
+        Lines with a marker are included.
         """
         names = {host_name(host, port)}
         if address is not None:
@@ -137,15 +137,15 @@ class KnownHosts:
         return [entry for entry in self.entries if any(map(entry.matches, names))]
 
     def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> Finding:
-        """Tell what is known of ``key`` as that of ``host`` at ``port``.
+        """Return what the file records about ``key`` for ``host`` at ``port``.
 
-        A key that any line about the host, with or without its port, or about the address marks
-        as revoked is REVOKED. A key that a line names is TRUSTED. Otherwise the key is CHANGED
-        when lines name others of its type, and UNKNOWN when none does. As OpenSSH has it, a host
-        not known at its port is TRUSTED when a line without a port names the very key.
+        The key is REVOKED if a line about the host, with or without its port, or about the address
+        marks it as revoked. It is TRUSTED if a line has it. Otherwise it is CHANGED if lines have
+        other keys of its type, and UNKNOWN if none does. As in OpenSSH, a host without a line for
+        its port is TRUSTED if a line without a port has this key.
 
-        :param address: counts for revocation only: a name, once known, is not to be had by
-            whoever has its address now.
+        :param address: used for revocation only: a line about an address must not make the key of
+            another host at that address trusted.
         """
         entries = self.lookup(host, port)
         portless = entries if port == DEFAULT_PORT else self.lookup(host)
@@ -168,9 +168,9 @@ class KnownHosts:
         return Finding(Verdict.UNKNOWN, (), others)
 
     def key_types(self, host: str, port: int = DEFAULT_PORT) -> tuple[str, ...]:
-        """Return the types of the keys that ``host`` is known by, in the file's order.
+        """Return the types of the recorded keys of ``host``, in the file's order.
 
-        A client asks for these first, so that it meets a key it knows.
+        A client prefers these types, so that the server uses a key that is on record.
         """
         entries = self.lookup(host, port)
         if port != DEFAULT_PORT and not any(e.marker is Marker.NONE for e in entries):
@@ -186,17 +186,17 @@ class KnownHosts:
         hashed: bool = False,
         random: Random = os.urandom,
     ) -> str:
-        """Return the line that makes ``key`` known as that of ``host``, without a line end.
+        """Return the line that records ``key`` for ``host``, without a line end.
 
-        :param hashed: hide the name behind a salted hash, as HashKnownHosts does.
-        :param random: makes the salt.
-        :raises ConfigurationError: when the name can't stand in such a line.
+        :param hashed: write a salted hash in place of the name, as HashKnownHosts does.
+        :param random: returns random bytes, for the salt.
+        :raises ConfigurationError: the name can't be written in such a line.
         """
         name = host_name(host, port)
         if hashed:
             return f"{_hash(name, random(_SALT))} {key}"
         if not host or not host.isprintable() or " " in host or _SPECIAL & set(host):
-            raise ConfigurationError(f"{safe(host)!r} is no host name that known_hosts can hold")
+            raise ConfigurationError(f"{safe(host)!r} can't be written as a name in known_hosts")
         return f"{name} {key}"
 
 
@@ -212,7 +212,7 @@ def _parse_line(number: int, line: str) -> KnownHost:
         try:
             marker = Marker(word)
         except ValueError:
-            raise KeyFormatError(f"{safe(word, 32)} is no marker") from None
+            raise KeyFormatError(f"{safe(word, 32)} is not a known marker") from None
     words = line.split(None, 4)
     rsa1_key = None
     if rsa1_text.is_line(words[1:]):
@@ -222,7 +222,7 @@ def _parse_line(number: int, line: str) -> KnownHost:
     if rsa1_key is None:
         words = line.split(None, 3)
     if len(words) < 3:
-        raise KeyFormatError("a line is hosts, a key type and base64")
+        raise KeyFormatError("a line must have hosts, a key type and base64")
     hosts = (words[0],) if words[0].startswith(_HASH_MAGIC) else tuple(words[0].split(","))
     if hosts[0].startswith(_HASH_MAGIC):
         _split_hash(hosts[0])

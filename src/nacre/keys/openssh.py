@@ -1,8 +1,8 @@
-"""OpenSSH's own format of private keys, ``openssh-key-v1``, read and written.
+"""OpenSSH's format of private keys, ``openssh-key-v1``: decoding and encoding.
 
-The layout is in OpenSSH's ``PROTOCOL.key``: behind a magic, the names of a cipher and of a key
-derivation with its options, the number of keys, the public key, and the private section, which is
-padded to the cipher's block and encrypted. An AEAD's tag follows outside of it.
+The layout is in OpenSSH's ``PROTOCOL.key``: a magic, the names of a cipher and of a key derivation
+with its options, the number of keys, the public key, and the private section, which is padded to
+the cipher's block and encrypted. An AEAD's tag follows behind the section.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 END = b"-----END OPENSSH PRIVATE KEY-----"
 
 MAXIMUM_ROUNDS = 2048
-"""The most bcrypt rounds a file may ask for: about 15 seconds; ``ssh-keygen`` writes 16 or 24."""
+"""The most bcrypt rounds a file may have, about 15 seconds; ``ssh-keygen`` writes 16 or 24."""
 
 _MAGIC = b"openssh-key-v1\0"
 _PADDING = bytes(range(1, 256))
@@ -36,7 +36,7 @@ Random: TypeAlias = Callable[[int], bytes]
 
 @value
 class _Cipher:
-    """What a file's cipher needs, in bytes."""
+    """The sizes of a cipher, in bytes."""
 
     key: int
     iv: int
@@ -63,8 +63,8 @@ _CIPHERS = {
 def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
     """Return the private key in ``data``, a file in this format.
 
-    :raises KeyFormatError: when it is damaged, or uses a cipher that is not supported.
-    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    :raises KeyFormatError: it is damaged, or its cipher is not supported.
+    :raises PassphraseRequired: it is encrypted, and the passphrase is missing or wrong.
     """
     try:
         return _decode(WireReader(_unarmor(data)), passphrase)
@@ -73,9 +73,9 @@ def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
 
 
 def public_half(data: bytes) -> PublicKey:
-    """Return the public key of a file in this format: it stands in front of what is encrypted.
+    """Return the public key of a file in this format, which is not encrypted.
 
-    :raises KeyFormatError: when the file is damaged, or holds more than one key.
+    :raises KeyFormatError: the file is damaged, or holds more than one key.
     """
     reader = WireReader(_unarmor(data))
     try:
@@ -92,14 +92,14 @@ def public_half(data: bytes) -> PublicKey:
 def encode(
     key: PrivateKey, passphrase: bytes | None, *, rounds: int = 16, random: Random = os.urandom
 ) -> bytes:
-    """Return ``key`` as a file in this format, encrypted when there is a passphrase.
+    """Return ``key`` as a file in this format, encrypted if there is a passphrase.
 
-    :param rounds: of bcrypt, from 1 to :data:`MAXIMUM_ROUNDS`; each costs a guesser, and you, some
-        7 ms.
-    :param random: makes the salt and the check number.
+    :param rounds: rounds of bcrypt, from 1 to :data:`MAXIMUM_ROUNDS`; each takes about 7 ms, for
+        the owner as for a guesser.
+    :param random: returns random bytes, for the salt and the check number.
     """
     if not 1 <= rounds <= MAXIMUM_ROUNDS:
-        raise KeyFormatError(f"from 1 to {MAXIMUM_ROUNDS} rounds are possible, not {rounds}")
+        raise KeyFormatError(f"{rounds} rounds of bcrypt: give 1 to {MAXIMUM_ROUNDS}")
     name = _WRITES if passphrase else "none"
     cipher = _CIPHERS[name]
     section = random(4) * 2 + encode_private(key)
@@ -147,11 +147,11 @@ def _decode(reader: WireReader, passphrase: bytes | None) -> PrivateKey:
     name, derivation, options = reader.text(), reader.text(), reader.string()
     cipher = _CIPHERS.get(name)
     if cipher is None:
-        raise KeyFormatError(f"the private key is encrypted with {safe(name, 64)}: not supported")
+        raise KeyFormatError(f"the private key's cipher {safe(name, 64)} is not supported")
     if derivation != ("bcrypt" if cipher.key else "none"):
         raise KeyFormatError(
-            f"the private key has the cipher {name} with the key derivation "
-            f"{safe(derivation, 64)}: not supported"
+            f"the private key's key derivation {safe(derivation, 64)} is not supported with the "
+            f"cipher {name}"
         )
     keys = reader.u32()
     if keys != 1:
@@ -166,7 +166,7 @@ def _decode(reader: WireReader, passphrase: bytes | None) -> PrivateKey:
         section = _decrypt(name, cipher, options, section, passphrase)
     key = _decode_section(section, encrypted=bool(cipher.key))
     if key.public != public:
-        raise KeyFormatError("the public and the private key in the file do not belong together")
+        raise KeyFormatError("the public and the private key in the file do not match")
     return key
 
 
@@ -178,8 +178,8 @@ def _decrypt(
     reader.end()
     if not salt or not 1 <= rounds <= MAXIMUM_ROUNDS:
         raise KeyFormatError(
-            f"the private key asks for {rounds} rounds of bcrypt over a salt of {len(salt)} bytes: "
-            f"from 1 to {MAXIMUM_ROUNDS}, and a salt, are taken"
+            f"the private key has {rounds} rounds of bcrypt and a salt of {len(salt)} bytes; "
+            f"accepted are 1 to {MAXIMUM_ROUNDS} rounds, with a salt"
         )
     if not passphrase:
         raise PassphraseRequired("the private key is encrypted: a passphrase is needed")
@@ -204,7 +204,7 @@ def _derive(cipher: _Cipher, passphrase: bytes, salt: bytes, rounds: int) -> tup
 def _decode_section(section: bytes, *, encrypted: bool) -> PrivateKey:
     reader = WireReader(section)
     if reader.u32() != reader.u32():
-        # The two are equal in every file: they tell a right passphrase from a wrong one.
+        # The two are equal in every file: they differ if the passphrase is wrong.
         if encrypted:
             raise PassphraseRequired("the passphrase is wrong, or the private key is damaged")
         raise KeyFormatError("the private key file is damaged: its check numbers differ")

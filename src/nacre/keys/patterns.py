@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Tell whether all of ``text`` matches ``pattern``; every other character is itself.
+    """Return whether the whole of ``text`` matches ``pattern``; only ``*`` and ``?`` are special.
 
-    Takes time in proportion to both lengths multiplied, whatever the pattern.
+    It takes time in proportion to the product of both lengths at most, with every pattern.
     """
     at = star = 0
     retry = -1
@@ -31,8 +31,8 @@ def matches(text: str, pattern: str) -> bool:
 def match_list(text: str, patterns: Iterable[str]) -> bool | None:
     """Match ``text`` against a list in which ``!pattern`` excludes.
 
-    :return: True for a match, False when a negated pattern matches (which overrules every other),
-        None when nothing does.
+    :return: True for a match, False if a negated pattern matches (it overrides every other), None
+        if no pattern matches.
     """
     found = None
     for pattern in patterns:

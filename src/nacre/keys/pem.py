@@ -17,8 +17,8 @@ from nacre.keys.rsa import RSAPrivateKey
 def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
     """Return the private key in ``data``; PEM has no comment.
 
-    :raises KeyFormatError: when ``data`` holds no private key that SSH has.
-    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    :raises KeyFormatError: ``data`` holds no private key of a type that SSH uses.
+    :raises PassphraseRequired: it is encrypted, and the passphrase is missing or wrong.
     """
     match load_pem(data, passphrase):
         case Ed25519Signer() as signer:

@@ -14,7 +14,7 @@ _HASHES = {"rsa-sha2-512": "sha512", "rsa-sha2-256": "sha256", "ssh-rsa": "sha1"
 
 
 class RSAPublicKey(PublicKey):
-    """An RSA public key. Its type's name is also that of its signatures with SHA-1."""
+    """An RSA public key. ``ssh-rsa`` is the name of its type, and of its signatures with SHA-1."""
 
     __slots__ = ("_verifier",)
 
@@ -25,7 +25,7 @@ class RSAPublicKey(PublicKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> RSAPublicKey:
-        """Take the fields behind the type's name."""
+        """Decode the fields behind the type's name."""
         e, n = reader.mpint(), reader.mpint()
         return cls(RSAVerifier(n, e))
 
@@ -53,7 +53,7 @@ class RSAPrivateKey(PrivateKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> RSAPrivateKey:
-        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        """Decode the fields behind the type's name; see :meth:`secret_fields`."""
         n, e, d, iqmp, p, q = (reader.mpint() for _ in range(6))
         return cls(RSASigner(RSANumbers(n=n, e=e, d=d, p=p, q=q, iqmp=iqmp)))
 

@@ -1,4 +1,4 @@
-"""RSA1 keys, which SSH-1 alone has: the keys, their lines, and their private files.
+"""RSA1 keys, which only SSH-1 uses: the keys, their lines, and their private files.
 
 A key's line is ``bits exponent modulus comment``, in decimal; the private file is
 ``SSH PRIVATE KEY FILE FORMAT 1.1``, whose public half is never encrypted.
@@ -25,15 +25,15 @@ CHALLENGE = 32
 """Bytes of a challenge."""
 
 _PLAIN, _ENCRYPTED = 0, legacy.CIPHERS["3des"]
-_DIGITS = 2500  # of a modulus of 8192 bits, and some
+_DIGITS = 2500  # more than the digits of a modulus of 8192 bits
 
 
 class RSA1PublicKey(PublicKey):
-    """An RSA1 public key. It verifies nothing: SSH-1 lets the private key decrypt a challenge.
+    """An RSA1 public key. It verifies no signatures: in SSH-1 the private key decrypts a challenge.
 
-    Its ``blob`` is of nacre's own making: a name, the exponent and the modulus, as SSH-2 would do.
+    SSH-1 defines no ``blob``; nacre's has the form of SSH-2: a name, the exponent, the modulus.
 
-    :ivar verifier: encrypts.
+    :ivar verifier: encrypts challenges.
     """
 
     __slots__ = ("verifier",)
@@ -45,7 +45,7 @@ class RSA1PublicKey(PublicKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> RSA1PublicKey:
-        """Take the fields behind the type's name."""
+        """Decode the fields behind the type's name."""
         e, n = reader.mpint(), reader.mpint()
         return cls(RSA1Verifier(n, e))
 
@@ -53,18 +53,18 @@ class RSA1PublicKey(PublicKey):
         return False
 
     def fingerprint(self, hash_name: str = "sha256") -> str:
-        """See :meth:`PublicKey.fingerprint`: of the modulus and the exponent, as SSH-1 has it."""
+        """Return the fingerprint of the modulus and the exponent, as SSH-1's programs show it."""
         return fingerprint(fields(self.verifier), hash_name)
 
     def __str__(self) -> str:
-        """Return the key as ``authorized_keys`` has it: bits, exponent, modulus."""
+        """Return the key as in ``authorized_keys``: bits, exponent, modulus."""
         return f"{self.bits} {self.verifier.e} {self.verifier.n}"
 
 
 class RSA1PrivateKey(PrivateKey):
     """An RSA1 private key.
 
-    :ivar signer: decrypts.
+    :ivar signer: decrypts challenges.
     """
 
     __slots__ = ("signer",)
@@ -86,7 +86,7 @@ class RSA1PrivateKey(PrivateKey):
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> RSA1PrivateKey:
-        """Take the fields behind the type's name, as :meth:`secret_fields` makes them."""
+        """Decode the fields behind the type's name; see :meth:`secret_fields`."""
         n, e, d, iqmp, p, q = (reader.mpint() for _ in range(6))
         return cls(RSA1Signer(RSANumbers(n=n, e=e, d=d, p=p, q=q, iqmp=iqmp)))
 
@@ -95,7 +95,7 @@ class RSA1PrivateKey(PrivateKey):
         return b"".join(map(mpint, (key.n, key.e, key.d, key.iqmp, key.p, key.q)))
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:
-        """Answer a challenge: ``data`` is the session id, and the challenge as it was sent."""
+        """Return the response to a challenge: ``data`` is the session id and the challenge."""
         challenge = int.from_bytes(data[16:], "big")
         return legacy.challenge_response(
             self.signer.decrypt(challenge, CHALLENGE, os.urandom), data[:16]
@@ -108,9 +108,9 @@ class RSA1PrivateKey(PrivateKey):
 def parse_words(words: list[str]) -> RSA1PublicKey:
     """Return the key in the first three words.
 
-    The bits are not held against it: programs of old counted them in other ways.
+    The number of bits is not checked: old programs counted them in other ways.
 
-    :raises KeyFormatError: they hold none.
+    :raises KeyFormatError: they hold no key.
     """
     if not is_line(words) or any(len(word) > _DIGITS for word in words[:3]):
         raise KeyFormatError("not an RSA1 key: bits, exponent and modulus are expected")
@@ -123,8 +123,8 @@ def parse_words(words: list[str]) -> RSA1PublicKey:
 def decode(data: bytes, passphrase: bytes | None) -> RSA1PrivateKey:
     """Return the private key in ``data``, a file of format 1.1.
 
-    :raises KeyFormatError: when it is damaged.
-    :raises PassphraseRequired: when it is encrypted and the passphrase is missing or wrong.
+    :raises KeyFormatError: the file is damaged.
+    :raises PassphraseRequired: it is encrypted, and the passphrase is missing or wrong.
     """
     try:
         reader = WireReader(data, len(BEGIN))
@@ -145,7 +145,7 @@ def decode(data: bytes, passphrase: bytes | None) -> RSA1PrivateKey:
 def public_half(data: bytes) -> RSA1PublicKey:
     """Return the public key of a file of format 1.1.
 
-    :raises KeyFormatError: when it is damaged.
+    :raises KeyFormatError: the file is damaged.
     """
     try:
         return _decode_front(WireReader(data, len(BEGIN)))[1]
@@ -156,7 +156,9 @@ def public_half(data: bytes) -> RSA1PublicKey:
 def _decode_front(reader: WireReader) -> tuple[int, RSA1PublicKey, str]:
     cipher = reader.u8()
     if cipher not in (_PLAIN, _ENCRYPTED):
-        raise KeyFormatError(f"the private key is encrypted with cipher {cipher}: 3DES is taken")
+        raise KeyFormatError(
+            f"the private key is encrypted with cipher {cipher}; only 3DES is supported"
+        )
     reader.u32()  # reserved
     reader.u32()  # bits
     n, e = reader.mpint1(), reader.mpint1()
@@ -177,7 +179,7 @@ def _decode_secret(
         signer = RSA1Signer(RSANumbers(n=verifier.n, e=verifier.e, d=d, p=p, q=q, iqmp=iqmp))
     except (MalformedMessage, KeyFormatError) as error:
         if encrypted:
-            # One wrong passphrase in 65536 passes the check before.
+            # One wrong passphrase in 65536 passes the check above.
             raise PassphraseRequired("the passphrase is wrong, or the key is damaged") from error
         raise
     return RSA1PrivateKey(signer, comment)
@@ -187,7 +189,7 @@ def encode(key: RSA1PrivateKey, passphrase: bytes | None, random: Random = os.ur
     """Return ``key`` as a file of format 1.1.
 
     :param passphrase: None or an empty one leaves the key unencrypted. The format's encryption is
-        weak: MD5 once, and 3DES.
+        weak: 3DES with a single MD5 of the passphrase.
     """
     numbers = key.signer.numbers
     check = random(2)

@@ -1,6 +1,6 @@
-"""What tells texts of RSA1 keys from others; the keys are in :mod:`nacre.keys.rsa1`.
+"""How to recognise RSA1 keys in text, without loading :mod:`nacre.keys.rsa1`.
 
-Few have such keys, and what they are made of is loaded for those who do.
+Such keys are rare, so that module and its cryptography are loaded only when one is found.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ RSA1 = "rsa1"
 """The type of SSH-1's keys."""
 
 BEGIN = b"SSH PRIVATE KEY FILE FORMAT 1.1\n\0"
+"""How a private file begins."""
 
 
 def is_line(words: list[str]) -> bool:
-    """Tell whether words begin with bits, an exponent and a modulus."""
+    """Return whether ``words`` begin with bits, an exponent and a modulus."""
     return len(words) >= 3 and all(word.isascii() and word.isdigit() for word in words[:3])

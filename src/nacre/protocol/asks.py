@@ -1,11 +1,12 @@
 """Every decision is a question: the questions, their answers, and the ledger that pairs them.
 
-An engine puts an ``Ask`` among its events; somebody calls ``engine.answer(ask.ask_id, answer)``.
+An engine puts an ``Ask`` among its events. Its owner calls ``engine.answer(ask.ask_id, answer)``,
+at once or later; ``ANSWERS`` are the classes that the answer may have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 from nacre.errors import LocalProtocolError, NacreError
@@ -29,15 +30,15 @@ class Granted(Answer):
 
 @value
 class Denied(Answer):
-    """No. The reason is for logs of this side; the peer never sees it."""
+    """No. The reason is for this side's logs; the peer never sees it."""
 
     reason: str = ""
 
 
 class Ask(Event):
-    """A question. While one that ``BLOCKS`` is open, no further packet is looked at.
+    """A question. While one that ``BLOCKS`` is open, the engine reads no further packet.
 
-    :ivar ask_id: its number, once it was asked.
+    :ivar ask_id: its number, which ``engine.answer`` needs; set when it is asked.
     """
 
     __slots__ = ("ask_id",)
@@ -59,9 +60,9 @@ class HostKeyRefused(Answer):
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskHostKey(Ask):
-    """Is this the key of the host we want? Its signature is verified already.
+    """Is this the key of the wanted host? Its signature is verified already.
 
-    Asked on every key exchange; a rekey with the same key is not asked again.
+    Asked in the first key exchange, and in a later one only if the key has changed.
     """
 
     ANSWERS = (Granted, HostKeyRefused)
@@ -71,7 +72,7 @@ class AskHostKey(Ask):
 
 @value
 class TryNone(Answer):
-    """Ask for ``none``, to learn what the server takes (RFC 4252 section 5.2)."""
+    """Try ``none``, to learn which methods the server accepts (RFC 4252 section 5.2)."""
 
 
 @value(repr=False)
@@ -83,11 +84,11 @@ class TryPassword(Answer):
 
 @value
 class TryPublicKey(Answer):
-    """Offer a key, and sign when the server would take it (RFC 4252 section 7).
+    """Offer a key, and sign if the server would accept it (RFC 4252 section 7).
 
-    :ivar algorithms: signature algorithms allowed for the key, best first; the first that the
-        server's ``server-sig-algs`` names is used, or the first where the server named none.
-    :ivar signed: send the signature at once: it costs less than the round trip of an offer.
+    :ivar algorithms: signature algorithms allowed for the key, best first. The first that is in
+        the server's ``server-sig-algs`` is used; if the server sent none, the first of all.
+    :ivar signed: send the signature at once, which saves the round trip of an offer.
     """
 
     key: PublicKey
@@ -104,17 +105,17 @@ class TryKeyboardInteractive(Answer):
 
 @value
 class GiveUp(Answer):
-    """Nothing is left to try; the connection ends with ``error``."""
+    """Stop trying; the connection ends with ``error``."""
 
     error: NacreError
 
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskAuthentication(Ask):
-    """What to try next?
+    """Which method to try next?
 
-    :ivar can_continue: methods the server lists; empty when nothing was tried yet.
-    :ivar partial: whether the last attempt succeeded and more is needed.
+    :ivar can_continue: methods that the server lists; empty before the first attempt.
+    :ivar partial: whether the last attempt succeeded and another method is required.
     :ivar server_algorithms: the server's ``server-sig-algs``, or None when it sent none.
     """
 
@@ -133,7 +134,7 @@ class Signature(Answer):
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskSignature(Ask):
-    """Sign ``data`` with the private half of ``key``. ``Denied`` moves on to the next attempt."""
+    """Sign ``data`` with the private half of ``key``. ``Denied`` leads to the next attempt."""
 
     ANSWERS = (Signature, Denied)
     key: PublicKey
@@ -168,7 +169,7 @@ class AskPrompts(Ask):
 
 @value(repr=False)
 class NewPassword(Answer):
-    """The old password once more, and its successor."""
+    """The old password again, and the new one."""
 
     old: str
     new: str
@@ -176,7 +177,7 @@ class NewPassword(Answer):
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskNewPassword(Ask):
-    """The password has expired: give a new one. ``Denied`` moves on to the next attempt."""
+    """The password has expired: which new one to set? ``Denied`` leads to the next attempt."""
 
     ANSWERS = (NewPassword, Denied)
     prompt: str
@@ -187,12 +188,30 @@ class AskNewPassword(Ask):
 Requirement = tuple[frozenset[str], ...]
 """Alternatives: a user is in as soon as every method of one of these sets has succeeded."""
 
+METHODS = ("publickey", "password", "keyboard-interactive")
+"""The authentication methods of a server, in the order in which it lists them."""
+
+
+def satisfied(requirement: Requirement, succeeded: Collection[str]) -> bool:
+    """Return whether every method of one alternative has succeeded."""
+    return any(alternative <= set(succeeded) for alternative in requirement)
+
+
+def useful(requirement: Requirement, succeeded: Collection[str]) -> tuple[str, ...]:
+    """Return the methods whose success would bring an alternative nearer to completion.
+
+    An alternative with a method that is not in ``METHODS`` can't be completed and is ignored.
+    """
+    reachable = [alternative for alternative in requirement if alternative <= set(METHODS)]
+    wanted = frozenset[str]().union(*reachable) - set(succeeded)
+    return tuple(method for method in METHODS if method in wanted)
+
 
 @value
 class UserRequirement(Answer):
-    """What a user must show. Unknown users get one too, and look the same.
+    """The methods that a user must succeed with. An unknown user gets one that looks the same.
 
-    :ivar requirement: never empty; a set without members lets the user in at ``none``.
+    :ivar requirement: never empty; an empty set in it lets the user in with ``none``.
     :ivar banner: text to show before login, or empty.
     """
 
@@ -210,7 +229,7 @@ class AskUser(Ask):
 
 @value
 class PasswordExpired(Answer):
-    """The password is right but must be changed first; ``prompt`` is shown (RFC 4252 section 8)."""
+    """The password is right but must be changed; show ``prompt`` (RFC 4252 section 8)."""
 
     prompt: str
 
@@ -240,16 +259,16 @@ class AskPublicKey(Ask):
 
 @value
 class RSAKey(Answer):
-    """The key of that modulus."""
+    """The key with that modulus."""
 
     key: PublicKey
 
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskRSAKey(Ask):
-    """Which of the user's RSA1 keys has this modulus? SSH-1 names keys so.
+    """Which of the user's RSA1 keys has this modulus? SSH-1 identifies keys by it.
 
-    ``AskPublicKey`` follows when the client has shown that it holds the private half.
+    ``AskPublicKey`` follows once the client has proved that it holds the private half.
     """
 
     ANSWERS = (RSAKey, Denied)
@@ -268,7 +287,7 @@ class Challenge(Answer):
 
 @value(frozen=False, eq=False, kw_only=True, repr=False)
 class AskKeyboardInteractive(Ask):
-    """Begin (``responses`` is None) or go on with keyboard-interactive (RFC 4256)."""
+    """Start keyboard-interactive (``responses`` is None) or continue it (RFC 4256)."""
 
     ANSWERS = (Granted, Denied, Challenge)
     user: str
@@ -281,7 +300,7 @@ class AskKeyboardInteractive(Ask):
 
 @value
 class OpenRefused(Answer):
-    """No channel, with a code and a text for the peer (RFC 4254 section 5.1)."""
+    """No, with a reason code and a text for the peer (RFC 4254 section 5.1)."""
 
     code: OpenFailure = OpenFailure.ADMINISTRATIVELY_PROHIBITED
     description: str = "refused"
@@ -289,7 +308,7 @@ class OpenRefused(Answer):
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskOpen(Ask):
-    """May the peer open this channel? ``data`` is the type's own data."""
+    """May the peer open this channel? ``data`` is the type-specific data."""
 
     BLOCKS = False
     ANSWERS = (Granted, OpenRefused)
@@ -300,7 +319,7 @@ class AskOpen(Ask):
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskRequest(Ask):
-    """Shall this request on a channel be done?"""
+    """Grant this request on a channel?"""
 
     BLOCKS = False
     channel: int
@@ -316,7 +335,7 @@ class GlobalGranted(Answer):
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskGlobalRequest(Ask):
-    """Shall this global request be done?"""
+    """Grant this global request?"""
 
     BLOCKS = False
     ANSWERS = (GlobalGranted, Denied)
@@ -325,10 +344,12 @@ class AskGlobalRequest(Ask):
 
 
 class Asks:
-    """The ledger of open questions of one engine.
+    """The ledger of one engine's open questions.
 
-    Each question is answered at most once. An answer that comes twice, or after its question was
-    withdrawn, changes nothing.
+    Each question is answered at most once. A second answer, or one to a withdrawn question, has no
+    effect.
+
+    :ivar blocking: how many open questions stop the packet loop.
     """
 
     def __init__(self, events: list[Event]) -> None:
@@ -338,7 +359,7 @@ class Asks:
         self.blocking = 0
 
     def ask(self, ask: Ask, then: Callable[[Any], None]) -> int:
-        """Put ``ask`` among the events; ``then`` gets its answer. Returns the ask's number."""
+        """Put ``ask`` among the events, and return its number; ``then`` gets the answer."""
         self._last += 1
         ask.ask_id = self._last
         self._open[ask.ask_id] = (ask, then)
@@ -347,9 +368,9 @@ class Asks:
         return ask.ask_id
 
     def answer(self, ask_id: int, answer: Answer) -> bool:
-        """Pass ``answer`` on. False when the question is no longer open.
+        """Pass ``answer`` to the callback. Returns False if the question is no longer open.
 
-        :raises LocalProtocolError: there never was such a question, or the answer is not of it.
+        :raises LocalProtocolError: no question had this number, or it takes no such answer.
         """
         if not 0 < ask_id <= self._last:
             raise LocalProtocolError(f"no question has the number {ask_id}")
@@ -366,11 +387,11 @@ class Asks:
         return True
 
     def withdraw(self, ask_id: int) -> None:
-        """Forget a question whose subject is gone."""
+        """Drop a question that needs no answer any more."""
         if (entry := self._open.pop(ask_id, None)) is not None:
             self.blocking -= entry[0].BLOCKS
 
     def withdraw_all(self) -> None:
-        """Forget every question: the connection has ended."""
+        """Drop every question: the connection has ended."""
         self._open.clear()
         self.blocking = 0

@@ -16,10 +16,10 @@ _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 class Identification:
     """A peer's identification line.
 
-    :ivar line: without its line end; this is what the exchange hash takes.
-    :ivar protocol: the protocol version it names, such as ``2.0``.
-    :ivar software: its software version, made safe to print.
-    :ivar before: lines a server sent first, made safe to print.
+    :ivar line: the line without its line end, as the exchange hash takes it.
+    :ivar protocol: the protocol version in it, such as ``2.0``.
+    :ivar software: the software version, made safe to print.
+    :ivar before: the lines that a server sent before it, made safe to print.
     """
 
     line: bytes
@@ -34,14 +34,14 @@ class Identification:
 
 
 def identification(protocol: str, software: str) -> bytes:
-    """Return our line, without its line end."""
+    """Return our identification line, without its line end."""
     return f"SSH-{protocol}-{software}".encode("ascii")
 
 
 class BannerReader:
     """Reads bytes up to the end of the peer's identification line.
 
-    :ivar rest: once the line is known: bytes that followed it.
+    :ivar rest: the bytes that followed the line, once it is known.
     """
 
     def __init__(self, role: Role, limits: Limits) -> None:
@@ -53,9 +53,9 @@ class BannerReader:
         self.rest = b""
 
     def receive(self, data: Buffer) -> Identification | None:
-        """Take bytes; return the identification as soon as it is whole.
+        """Take bytes; return the identification once it is complete, else None.
 
-        :raises VersionError: the peer does not speak SSH, or breaks the rules of the line.
+        :raises VersionError: the peer does not speak SSH, or its line is not a legal one.
         """
         self._pending += data
         while True:
@@ -79,7 +79,7 @@ class BannerReader:
                 )
 
     def seen(self) -> str:
-        """Return what the peer sent so far, made safe to print."""
+        """Return the beginning of what the peer sent, made safe to print."""
         lines = [*self._before[:3]]
         if self._pending:
             lines.append(safe(bytes(self._pending[:255]), 255))
@@ -92,14 +92,14 @@ class BannerReader:
         if self._server and not b"SSH-".startswith(start[:4]):
             raise VersionError(f"the client does not speak SSH; it sent: {self.seen()}")
         if not self._server and start[:2] in _TLS_RECORDS:
-            raise VersionError("the server speaks TLS, not SSH; is the port right?")
+            raise VersionError("the server speaks TLS, not SSH; check the port")
         if not self._server and start == b"HTTP":
             raise VersionError(
-                f"the server speaks HTTP, not SSH; is the port right? It sent: {self.seen()}"
+                f"the server speaks HTTP, not SSH; check the port; it sent: {self.seen()}"
             )
 
     def _bound(self, length: int) -> None:
-        """Check the line at the front, of which ``length`` bytes are there."""
+        """Check the size of the first pending line, of which ``length`` bytes have arrived."""
         if self._pending.startswith(b"SSH-"):
             if length > self._limits.version_line:
                 raise VersionError(

@@ -1,4 +1,4 @@
-"""The surface that every engine has, whichever version of the protocol it speaks."""
+"""The interface of every engine, of SSH-2 and of SSH-1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STDERR: Final = 1
 
 
 class ConnectionLayer(Protocol):
-    """Phases 4 and 5: channels and requests. Numbers of channels are this side's.
+    """Phases 4 and 5: channels and requests. Channel numbers are this side's.
 
     Every method raises :class:`~nacre.errors.LocalProtocolError` when the call is not legal now,
     such as data after EOF or a request on a channel that is not open.
@@ -35,10 +35,10 @@ class ConnectionLayer(Protocol):
         """
 
     def send_eof(self, channel: int) -> None:
-        """Say that no more data follows."""
+        """Announce that no more data follows."""
 
     def close_channel(self, channel: int) -> None:
-        """Close our side; ``ChannelClosed`` follows when the peer has closed too."""
+        """Close our side; ``ChannelClosed`` follows once the peer has closed its side."""
 
     def send_request(self, channel: int, request: Request, *, want_reply: bool = True) -> int:
         """Send a request. Returns a token for ``RequestAnswered``, or 0 without ``want_reply``."""
@@ -47,80 +47,85 @@ class ConnectionLayer(Protocol):
         """Send a global request. Returns a token for ``GlobalRequestAnswered``, or 0."""
 
     def adjust_window(self, channel: int, count: int) -> None:
-        """Say that a reader consumed ``count``, so that the peer may send as many more."""
+        """Report that a reader consumed ``count`` bytes, so that the peer may send as many more.
+
+        Call it for the data of each ``Data`` event; a WINDOW_ADJUST goes out in larger steps.
+        """
 
 
 class Engine(Protocol):
     """One end of one connection. It does no I/O: bytes go in and come out, time is handed in.
 
-    After every call, drain ``take_events`` and ``take_output``.
+    Call ``start`` once, then ``receive``, ``receive_eof``, ``answer`` and ``tick`` when there is
+    cause. After each call, take what ``take_events`` and ``take_output`` return.
     """
 
     @property
     def role(self) -> Role:
-        """Which end this is."""
+        """Which end of the connection this is."""
 
     @property
     def phase(self) -> Phase:
-        """Where the connection stands."""
+        """The phase of the connection."""
 
     @property
     def connection(self) -> ConnectionLayer:
-        """Channels and requests.
+        """The layer of channels and requests.
 
         :raises LocalProtocolError: before authentication is done, and after the end.
         """
 
     @property
     def events(self) -> list[Event]:
-        """What happened and was not taken yet; only ``take_events`` takes it."""
+        """The events that ``take_events`` would return. Do not change the list."""
 
     @property
     def wants_input(self) -> bool:
-        """False while an open question stops the packet loop: read no more until it is answered."""
+        """Whether to read from the transport: False while a question stops the packet loop."""
 
     @property
     def output_size(self) -> int:
-        """Bytes that wait in the outbox."""
+        """How many bytes ``take_output`` would return."""
 
     @property
     def next_tick(self) -> float | None:
-        """When ``tick`` is due next, on the clock of ``now``; None for never."""
+        """When to call ``tick`` next, on the clock of ``now``; None for never."""
 
     def start(self, now: float) -> None:
-        """Begin: put our identification line into the outbox."""
+        """Begin: put our identification line into the outbox. Call it once, before all others."""
 
     def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
-        """Take bytes from the peer. What is wrong with them ends in ``ConnectionEnded``.
+        """Take bytes from the peer. An error in them ends in ``ConnectionEnded``, never raises.
 
-        :param whole: take whole packets alone, where that can be.
-        :returns: how many bytes at the end of ``data`` were not taken, and must come again in
-            front of what follows them; without ``whole`` there are none.
+        :param whole: leave a packet that is not complete with the caller, if possible.
+        :returns: how many bytes at the end of ``data`` were not taken. Pass them again, followed by
+            the next ones. Without ``whole`` it is 0.
         """
 
     def receive_eof(self) -> None:
-        """The transport ended: no more bytes will come."""
+        """Report that the transport ended. Call it when a read returns no bytes."""
 
     def tick(self, now: float) -> None:
-        """Do what is due at ``now``: a rekey by time."""
+        """Do what is due at ``now``: a rekey by time. Call it when ``next_tick`` has come."""
 
     def answer(self, ask_id: int, answer: Answer) -> bool:
-        """Answer a question; False when it is no longer open."""
+        """Answer a question. Returns False if it is no longer open."""
 
     def take_events(self) -> list[Event]:
-        """Return what happened since the last call, in order."""
+        """Return the events since the last call, in order. Call it after every other method."""
 
     def take_output(self) -> memoryview:
-        """Return the bytes to send; the caller owns them.
+        """Return the bytes to send. The caller owns them; call it after every other method.
 
-        When they were sent, :meth:`~nacre.wire.blocks.BlockPool.give` may take their memory back.
+        Once they are sent, :meth:`~nacre.wire.blocks.BlockPool.give` may return their memory to the
+        pool.
         """
 
     def disconnect(self, code: DisconnectCode, description: str) -> None:
-        """End the connection with a reason."""
+        """End the connection with a reason for the peer."""
 
     def rekey(self) -> None:
-        """Start a new key exchange, unless one is on."""
+        """Start a new key exchange, unless one is running."""
 
     def ping(self, data: bytes = b"") -> None:
-        """Send something that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``."""
+        """Send a message that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``."""

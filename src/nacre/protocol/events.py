@@ -1,4 +1,4 @@
-"""What an engine reports. Events come out in the order in which things happened."""
+"""The events that an engine reports, in the order in which they happened."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Event:
 
 @value
 class VersionReceived(Event):
-    """Phase 1 is done: both identification lines are known (RFC 4253 section 4.2).
+    """Phase 1 is over: both identification lines are known (RFC 4253 section 4.2).
 
-    :ivar protocol: the version both will speak: ``2.0``, or ``1.5``.
+    :ivar protocol: the version that both will speak: ``2.0`` or ``1.5``.
     :ivar local: our line, without its line end.
     :ivar remote: the peer's line, without its line end, made safe to print.
     :ivar before: lines the server sent before its line, made safe to print.
@@ -49,7 +49,10 @@ class Proposal:
 
 @value
 class Chosen:
-    """What negotiation chose. With an AEAD cipher the MAC is ``<implicit>``."""
+    """The algorithms that negotiation chose. With an AEAD cipher the MAC is ``<implicit>``.
+
+    :ivar strict: whether strict kex applies.
+    """
 
     kex: str
     host_key: str
@@ -64,7 +67,10 @@ class Chosen:
 
 @value
 class AlgorithmsChosen(Event):
-    """Both proposals are known and matched."""
+    """Both proposals are known, and a common algorithm was found in each list.
+
+    :ivar first: False for a rekey.
+    """
 
     client: Proposal
     server: Proposal
@@ -94,20 +100,20 @@ class ExtensionsReceived(Event):
 
 @value
 class AuthBanner(Event):
-    """A banner to show before login (RFC 4252 section 5.4), made safe except for line ends."""
+    """A banner to show before login (RFC 4252 section 5.4), made safe to print on a terminal."""
 
     text: str
 
 
 @value
 class AuthResult(Event):
-    """One authentication attempt came to its end (both roles).
+    """One authentication attempt has ended (both roles).
 
+    :ivar user: the user name as received: make it safe before printing it.
     :ivar method: the method's name, as in RFC 4250 section 4.8.
-    :ivar user: as it came: make it safe before you print it.
-    :ivar detail: for this side's log: a key's type and fingerprint, why it failed; made safe.
-    :ivar outcome: ``success``: the user is in; ``partial``: more is needed; ``failure``.
-    :ivar can_continue: the methods that can go on, as the server lists them.
+    :ivar detail: for this side's log: a key's type and fingerprint, why it failed; safe to print.
+    :ivar outcome: ``success``: the user is in; ``partial``: more is required; ``failure``.
+    :ivar can_continue: the methods that may follow, as the server lists them.
     :ivar attempt: the number of failures so far on this connection.
     """
 
@@ -121,7 +127,7 @@ class AuthResult(Event):
 
 @value
 class Authenticated(Event):
-    """Phase 3 is done.
+    """Phase 3 is over: the user is authenticated.
 
     :ivar methods: the methods that succeeded, in order.
     """
@@ -132,14 +138,14 @@ class Authenticated(Event):
 
 @value
 class ChannelOpened(Event):
-    """A channel is open, whoever asked for it."""
+    """A channel is open, asked for by either side."""
 
     channel: int
 
 
 @value
 class ChannelRefused(Event):
-    """The peer refused to open our channel; its number is free again."""
+    """The peer refused to open our channel; its number may be used again."""
 
     channel: int
     code: int
@@ -147,13 +153,13 @@ class ChannelRefused(Event):
 
 
 class Data(Event):
-    """Data for a channel's reader: ``adjust_window`` it when it was consumed.
+    """Data for a channel's reader. Call ``adjust_window`` once it has been consumed.
 
     :ivar stream: 0 for the main stream, 1 for standard error.
-    :ivar data: a buffer that nobody else uses.
+    :ivar data: a buffer that the reader alone uses.
     """
 
-    # Not a value: one is made per packet, and what can't be changed costs twice as much to make.
+    # Not a value: one is made per packet, and an immutable object costs twice as much to make.
     __slots__ = ("channel", "data", "stream")
 
     def __init__(self, channel: int, data: Buffer, stream: int = 0) -> None:
@@ -176,7 +182,7 @@ class Data(Event):
 
 @value
 class Writable(Event):
-    """A channel that took less than was offered takes data again."""
+    """A channel that accepted less data than was offered accepts data again."""
 
     channel: int
 
@@ -190,14 +196,14 @@ class EofReceived(Event):
 
 @value
 class ChannelClosed(Event):
-    """The channel is closed on both sides; its number is free again."""
+    """The channel is closed on both sides; its number may be used again."""
 
     channel: int
 
 
 @value
 class RequestReceived(Event):
-    """A request that wants no decision: exit-status, exit-signal, window-change, signal, eow."""
+    """A request that needs no decision: exit-status, exit-signal, window-change, signal, eow."""
 
     channel: int
     request: Request
@@ -217,7 +223,7 @@ class RequestAnswered(Event):
 
 @value
 class GlobalRequestReceived(Event):
-    """A global request that wants no reply."""
+    """A global request without ``want_reply``."""
 
     name: str
     data: bytes
@@ -225,7 +231,11 @@ class GlobalRequestReceived(Event):
 
 @value
 class GlobalRequestAnswered(Event):
-    """The peer answered our global request; ``data`` is what a success carries."""
+    """The peer answered our global request.
+
+    :ivar token: what ``send_global_request`` returned.
+    :ivar data: the request-specific data of a success.
+    """
 
     token: int
     success: bool
@@ -234,7 +244,7 @@ class GlobalRequestAnswered(Event):
 
 @value
 class PongReceived(Event):
-    """The peer answered a ``ping@openssh.com``."""
+    """The peer answered our ``ping@openssh.com``."""
 
     data: bytes
 
@@ -249,9 +259,9 @@ class DebugReceived(Event):
 
 @value
 class MessageSeen(Event):
-    """One message went out or came in; only made when the options ask for ``trace``.
+    """One message was sent or received; only made with the option ``trace``.
 
-    ``payload`` holds what was sent, passwords and all: whoever prints it hides them.
+    ``payload`` holds the message as it is, passwords included: hide them before printing it.
     """
 
     direction: Literal["in", "out"]
@@ -260,9 +270,9 @@ class MessageSeen(Event):
 
 @value
 class ConnectionEnded(Event):
-    """The last event. Nothing more is received, and what is in the outbox may still be sent.
+    """The last event. Nothing more is received; bytes in the outbox may still be sent.
 
-    :ivar error: why, or None when this side closed in peace.
+    :ivar error: why; None if this side called ``disconnect``.
     """
 
     error: NacreError | None

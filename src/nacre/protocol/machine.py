@@ -1,4 +1,4 @@
-"""What the engines of both protocol versions do alike: questions, events and the end."""
+"""The part that the engines of both protocol versions share: questions, events, the end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nacre.wire.text import safe
 
 
 class Machine:
-    """The ground of an engine; see :class:`nacre.protocol.engine.Engine` for the surface.
+    """The base of an engine; see :class:`nacre.protocol.engine.Engine` for the interface.
 
-    :ivar events: what happened and was not taken yet.
-    :param announce: the protocol version that our identification line names.
+    :ivar events: the events that were not taken yet.
+    :param announce: the protocol version in our identification line.
     """
 
     role: Role
@@ -38,9 +38,9 @@ class Machine:
     # --- what the owner calls ---
 
     def answer(self, ask_id: int, answer: Answer) -> bool:
-        """Answer a question; False when it is no longer open.
+        """Answer a question. Returns False if it is no longer open.
 
-        :raises LocalProtocolError: there never was such a question, or the answer is not of it.
+        :raises LocalProtocolError: no question had this number, or it takes no such answer.
         """
         try:
             taken = self._asks.answer(ask_id, answer)
@@ -54,52 +54,52 @@ class Machine:
         return taken
 
     def take_events(self) -> list[Event]:
-        """Return what happened since the last call, in order."""
-        # The list itself stays: all layers put what happens into this one.
+        """Return the events since the last call, in order."""
+        # All layers append to this list, so it is emptied and not replaced.
         events = self.events[:]
         self.events.clear()
         return events
 
     def disconnect(self, code: DisconnectCode, description: str) -> None:
-        """End the connection with a reason; SSH-1 sends no code with it."""
+        """End the connection with a reason for the peer; SSH-1 has no field for the code."""
         if self.phase is not Phase.CLOSED:
             self._say_goodbye(code, description)
             self._close(None)
 
-    # --- what each version does its own way ---
+    # --- what each version implements ---
 
     def _go_on(self) -> None:
-        """Take up the packets that waited for an answer."""
+        """Read the packets that waited for an answer."""
         raise NotImplementedError
 
     def _send_line(self, line: bytes) -> None:
-        """Send a line of text that is no packet."""
+        """Send a line of text, outside packets."""
         raise NotImplementedError
 
     def _send_disconnect(self, code: DisconnectCode, description: str) -> None:
         raise NotImplementedError
 
     def _clear(self) -> None:
-        """Forget what was received and not yet looked at."""
+        """Drop the bytes that were received and not read."""
         raise NotImplementedError
 
     # --- the end ---
 
     def _end(self, error: NacreError) -> None:
-        """End the connection because of ``error``, and tell the peer why."""
+        """End the connection because of ``error``, and report the reason to the peer."""
         if self.phase is Phase.CLOSED:
             return
         if not isinstance(error, ConnectionLost):
             code = getattr(error, "code", DisconnectCode.BY_APPLICATION)
-            # Other errors are for this side's user alone: they name files, keys and what to do.
-            told = isinstance(error, ProtocolError)
-            self._say_goodbye(code, str(error) if told else code.name.lower().replace("_", " "))
+            # Other errors are for this side's user only: they name files, keys and remedies.
+            shown = isinstance(error, ProtocolError)
+            self._say_goodbye(code, str(error) if shown else code.name.lower().replace("_", " "))
         self._close(error)
 
     def _say_goodbye(self, code: DisconnectCode, description: str) -> None:
         description = safe(description, 255)
         if self.phase is Phase.VERSION:
-            # The peer may not speak our version: a line of text is all it can be expected to show.
+            # The peer may not speak our version: a line of text is all that it can show.
             self._send_line(description.encode())
         else:
             self._send_disconnect(code, description)

@@ -1,4 +1,4 @@
-"""Encoded terminal modes: what ``pty-req`` says of the client's terminal (RFC 4254 section 8)."""
+"""Encoded terminal modes: the client's terminal settings in ``pty-req`` (RFC 4254 section 8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FIRST_WITHOUT_LAYOUT = 160
 
 
 class Mode(IntEnum):
-    """Opcodes of terminal modes; ``IUTF8`` is RFC 8160's."""
+    """Opcodes of terminal modes; ``IUTF8`` is from RFC 8160."""
 
     TTY_OP_END = 0
     VINTR = 1
@@ -75,9 +75,9 @@ class Mode(IntEnum):
 
 
 def encode(modes: Mapping[int, int]) -> bytes:
-    """Return the stream of ``modes`` (opcode -> uint32 argument), ``TTY_OP_END`` at its end.
+    """Return ``modes`` (opcode -> uint32 argument) as bytes that end with ``TTY_OP_END``.
 
-    :raises ValueError: an opcode is not one of 1-159, or an argument is no uint32.
+    :raises ValueError: an opcode is not in 1-159, or an argument is not a uint32.
     """
     for opcode, argument in modes.items():
         if not 0 < opcode < _FIRST_WITHOUT_LAYOUT or not 0 <= argument < 1 << 32:
@@ -86,10 +86,10 @@ def encode(modes: Mapping[int, int]) -> bytes:
 
 
 def decode(data: Buffer) -> dict[int, int]:
-    """Return opcode -> argument of the modes in ``data``, at most one for each of 1-159.
+    """Return opcode -> argument of the modes in ``data``; opcodes are in 1-159.
 
-    Parsing ends at ``TTY_OP_END``, at an opcode of 160 or more (their arguments have no known
-    layout), and where an argument is cut off: what came before counts.
+    Parsing ends at ``TTY_OP_END``, at an opcode of 160 or more, whose argument has no known layout,
+    and at an argument that is cut off. The modes before that are returned.
     """
     modes: dict[int, int] = {}
     for position in range(0, len(data) - _MODE.size + 1, _MODE.size):

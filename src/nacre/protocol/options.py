@@ -1,4 +1,4 @@
-"""What an engine is told at its start, and never changes."""
+"""The options of an engine: given when it is made, never changed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 
 Profile = Literal["default", "legacy"]
 Choice = str | Sequence[str] | None
-"""Names, or one text ``a,b``; a text may begin with ``+`` (add), ``-`` (remove), ``^`` (prefer)."""
+"""Names, or a string ``a,b`` that may begin with ``+`` (append to the default list), ``-`` (remove
+from it; patterns are allowed) or ``^`` (put in front of it)."""
 
 SOFTWARE = f"nacre_{__version__}"
 
 SSH1_CIPHERS = ("3des", "blowfish")
-"""What SSH-1 uses when nothing else was said: DES, with its 56 bits, has to be named."""
+"""The ciphers of SSH-1 by default. DES, with its key of 56 bits, is used only if it is named."""
 
 
 @value
 class Algorithms:
-    """What this side offers, best first. Made by :func:`algorithms`.
+    """The algorithms that this side offers, best first. Call :func:`algorithms` to make one.
 
-    :ivar host_key: host key algorithms: what a client accepts, and what a server signs with.
-    :ivar signatures: algorithms of users' keys.
+    :ivar host_key: host key algorithms that a client accepts, or that a server signs with.
+    :ivar signatures: signature algorithms of users' keys.
     """
 
     kex: tuple[str, ...]
@@ -60,7 +61,7 @@ _TIERS: dict[str, dict[str, Tier]] = {
 
 
 def known(kind: str) -> tuple[str, ...]:
-    """Return every name of a kind, best first; kinds as in :class:`NoCommonAlgorithm`."""
+    """Return the names of all algorithms of a kind, best first; see :class:`NoCommonAlgorithm`."""
     return tuple(_TIERS[kind])
 
 
@@ -75,17 +76,17 @@ def _check(kind: str, names: Iterable[str]) -> tuple[str, ...]:
     for name in unique:
         if name not in table:
             raise ConfigurationError(
-                f"{name!r} is no {kind} algorithm nacre has; it has {', '.join(table)}"
+                f"unknown {kind} algorithm {name!r}; the supported ones are {', '.join(table)}"
             )
     if not unique:
-        raise ConfigurationError(f"the list of {kind} algorithms is empty")
+        raise ConfigurationError(f"the list of {kind} algorithms is empty; name at least one")
     return unique
 
 
 def choose(kind: str, choice: Choice, profile: Profile = "default") -> tuple[str, ...]:
-    """Return the names that ``choice`` makes of a kind's default list.
+    """Return the names that ``choice`` selects, relative to the default list of ``kind``.
 
-    :raises ConfigurationError: for a name nacre does not have, or when nothing is left.
+    :raises ConfigurationError: a name is unknown, or the list is empty.
     """
     base = _base(kind, profile)
     if choice is None:
@@ -114,9 +115,10 @@ def algorithms(
     compression: Choice = None,
     signatures: Choice = None,
 ) -> Algorithms:
-    """Return what to offer. Legacy algorithms are in only when named, or with ``profile="legacy"``.
+    """Return the algorithms to offer. Legacy ones must be named, or asked for by the profile.
 
-    :raises ConfigurationError: for a name nacre does not have, or an empty list.
+    :param profile: ``legacy`` adds the legacy algorithms behind the default ones.
+    :raises ConfigurationError: a name is unknown, or a list is empty.
     """
     return Algorithms(
         kex=choose("kex", kex, profile),
@@ -133,14 +135,14 @@ DEFAULT_ALGORITHMS = algorithms()
 
 @value(kw_only=True)
 class EngineOptions:
-    """What both roles are told.
+    """The options of both roles.
 
-    :ivar software: the software version of our identification line: printable US-ASCII without
+    :ivar software: the software version in our identification line: printable US-ASCII without
         spaces or ``-``.
     :ivar trace: report every message as a ``MessageSeen`` event.
-    :ivar announce: the protocol version that our identification line names; a server that speaks
-        SSH-1 as well names 1.99 (RFC 4253 section 5.1).
-    :ivar ssh1_ciphers: what SSH-1 may use, best first, of ``3des``, ``blowfish`` and ``des``.
+    :ivar announce: the protocol version in our identification line; a server that speaks SSH-1 as
+        well names 1.99 (RFC 4253 section 5.1).
+    :ivar ssh1_ciphers: the ciphers for SSH-1, best first: ``3des``, ``blowfish`` or ``des``.
     """
 
     algorithms: Algorithms = DEFAULT_ALGORITHMS
@@ -153,7 +155,7 @@ class EngineOptions:
 
 @value(kw_only=True)
 class ClientOptions(EngineOptions):
-    """What a client is told.
+    """The options of a client.
 
     :ivar user: the user name to log in with.
     """
@@ -163,10 +165,9 @@ class ClientOptions(EngineOptions):
 
 @value(kw_only=True)
 class ServerOptions(EngineOptions):
-    """What a server is told.
+    """The options of a server.
 
-    :ivar host_keys: at least one; those whose algorithms are not in ``algorithms.host_key`` stay
-        unused.
+    :ivar host_keys: at least one; keys without an algorithm in ``algorithms.host_key`` are unused.
     """
 
     host_keys: tuple[PrivateKey, ...]

@@ -13,10 +13,10 @@ class Role(Enum):
 
 
 class Phase(IntEnum):
-    """Where a connection stands. It only ever goes on, never back.
+    """The phase of a connection. It only moves forward.
 
-    Phases 4 and 5, session request and interactive session, are of a channel: one connection has
-    many channels, and each may be in another of the two.
+    Phases 4 and 5, session request and interactive session, belong to a channel: a connection has
+    many channels, each in one of the two.
     """
 
     VERSION = 1
@@ -32,4 +32,4 @@ class Phase(IntEnum):
     """Session requests and interactive sessions (RFC 4254)."""
 
     CLOSED = 6
-    """Nothing is received or sent any more."""
+    """The connection has ended: nothing more is received or sent."""

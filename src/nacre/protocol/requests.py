@@ -1,4 +1,4 @@
-"""What is asked of a channel, as values (RFC 4254 section 6).
+"""The requests on a channel, one class each (RFC 4254 section 6).
 
 Each class is also the layout of its request-specific data in SSH-2; SSH-1 has layouts of its own.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from nacre.wire.message import U32, Bool, Record, Rest, String, Text, record
+from nacre.wire.message import U32, Bool, Record, String, Text, record
 
 
 class Request(Record):
@@ -18,7 +18,11 @@ class Request(Record):
 
 @record
 class PtyRequest(Request):
-    """``pty-req``: sizes in characters and in pixels, encoded modes (RFC 4254 sections 6.2, 8)."""
+    """``pty-req``: allocate a terminal (RFC 4254 section 6.2).
+
+    Columns and rows are in characters, width and height in pixels; ``modes`` are encoded as in
+    section 8, see :mod:`nacre.protocol.modes`.
+    """
 
     NAME = "pty-req"
     term: Text
@@ -74,7 +78,7 @@ class WindowChange(Request):
 
 @record
 class XonXoff(Request):
-    """``xon-xoff``: whether the client may do flow control itself (RFC 4254 section 6.8)."""
+    """``xon-xoff``: whether the client may do flow control by ^S and ^Q (RFC 4254 section 6.8)."""
 
     NAME = "xon-xoff"
     client_can_do: Bool
@@ -90,7 +94,7 @@ class Signal(Request):
 
 @record
 class Break(Request):
-    """``break``: a BREAK of so many milliseconds (RFC 4335)."""
+    """``break``: send a BREAK of this length (RFC 4335)."""
 
     NAME = "break"
     milliseconds: U32
@@ -98,7 +102,7 @@ class Break(Request):
 
 @record
 class ExitStatus(Request):
-    """``exit-status``: how the command ended (RFC 4254 section 6.10)."""
+    """``exit-status``: the exit status of the command (RFC 4254 section 6.10)."""
 
     NAME = "exit-status"
     status: U32
@@ -106,7 +110,7 @@ class ExitStatus(Request):
 
 @record
 class ExitSignal(Request):
-    """``exit-signal``: which signal ended the command (RFC 4254 section 6.10)."""
+    """``exit-signal``: the signal that ended the command (RFC 4254 section 6.10)."""
 
     NAME = "exit-signal"
     name: Text
@@ -117,27 +121,27 @@ class ExitSignal(Request):
 
 @record
 class EndOfWrite(Request):
-    """``eow@openssh.com``: the sender's end will take no more data, but still sends."""
+    """``eow@openssh.com``: the sender reads no more data, but may still send."""
 
     NAME = "eow@openssh.com"
 
 
 @record
 class Keepalive(Request):
-    """``keepalive@openssh.com``: any answer shows that the peer lives."""
+    """``keepalive@openssh.com``: any answer shows that the peer is alive."""
 
     NAME = "keepalive@openssh.com"
 
 
 class OtherRequest(Request):
-    """A request of a type that has no class here; refused unless somebody knows it."""
+    """A request whose type has no class here; refused unless the owner grants it."""
 
     def __init__(self, name: str, data: bytes) -> None:
         self.NAME = name  # type: ignore[misc]
         self.data = data
 
     def encode(self) -> bytes:
-        """Return the request-specific data as it came."""
+        """Return the request-specific data as received."""
         return self.data
 
     def __repr__(self) -> str:
@@ -168,10 +172,3 @@ KNOWN_REQUESTS: dict[str, type[Request]] = {
 @record
 class SessionOpen(Record):
     """The type-specific data of a ``session`` channel: none (RFC 4254 section 6.1)."""
-
-
-@record
-class OtherOpen(Record):
-    """The type-specific data of any other channel, as it came."""
-
-    data: Rest

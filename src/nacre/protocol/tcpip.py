@@ -1,4 +1,4 @@
-"""What is said of forwarded ports, as values (RFC 4254 section 7)."""
+"""Names and data of TCP/IP forwarding and of agent channels (RFC 4254 section 7)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ AGENT_REQUEST = "auth-agent-req@openssh.com"
 """The request on a session that lets its processes use the client's agent."""
 
 DIRECT = "direct-tcpip"
-"""The type of a channel on which the client has the server connect somewhere."""
+"""The type of a channel for a connection that the server makes for the client (``ssh -L``)."""
 
 FORWARDED = "forwarded-tcpip"
-"""The type of a channel for a connection to a port that the server listens on for the client."""
+"""The type of a channel for a connection to a port that the server listens on (``ssh -R``)."""
 
 LISTEN = "tcpip-forward"
-"""The global request to listen on a port; its success carries the port where 0 was asked for."""
+"""The global request to listen on a port; for port 0 the reply holds the port that was chosen."""
 
 CANCEL = "cancel-tcpip-forward"
-"""The global request to listen no longer."""
+"""The global request to stop listening on a port."""
 
 PORTS = range(1, 65536)
-"""Ports of TCP that somebody can connect to."""
+"""The TCP ports that a client can connect to."""
 
 
 @record
 class TCPIPChannel(Record):
-    """The data of ``direct-tcpip``: where to, and from where (RFC 4254 section 7.2).
+    """The type-specific data of ``direct-tcpip`` and ``forwarded-tcpip`` (RFC 4254 section 7.2).
 
-    Of ``forwarded-tcpip``: where the server listens, as the client asked for it, and who came.
+    ``host`` and ``port`` are the target of a ``direct-tcpip``. In a ``forwarded-tcpip`` they are
+    what the server listens on, as the client requested it.
     """
 
     host: Text
@@ -49,6 +50,6 @@ class TCPIPForward(Record):
 
 @record
 class AllocatedPort(Record):
-    """What the success of a ``tcpip-forward`` for port 0 carries."""
+    """The data of the success of a ``tcpip-forward`` for port 0 (RFC 4254 section 7.1)."""
 
     port: U32

@@ -1,8 +1,8 @@
 """Authentication in both roles: RSA, password, and TIS for keyboard-interactive.
 
-FAILURE after USER, or after an attempt, means: try something else. What a user must show is the
-same set of alternatives as in SSH-2; a method that succeeded, where more is needed, is answered
-with FAILURE too, because SSH-1 has no other word for it.
+FAILURE after USER, or after an attempt, asks the client to try another method. A user's requirement
+is the same set of alternatives as in SSH-2. If a method succeeds and another is required, the
+answer is FAILURE too: SSH-1 has no partial success.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ from nacre.protocol.asks import (
     TryPassword,
     TryPublicKey,
     UserRequirement,
+    satisfied,
+    useful,
 )
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ClientOptions, ServerOptions
-from nacre.protocol.requirement import satisfied, useful
 from nacre.ssh1 import messages as msg
 from nacre.ssh1.framing import SSH1Outbox
 from nacre.ssh1.messages import SSH1Msg
@@ -58,7 +59,7 @@ Outcome = Literal["success", "partial", "failure"]
 
 
 def _until_nul(secret: bytes) -> str:
-    """Return a secret without its padding: it is cut at the first NUL."""
+    """Return a secret without its padding, which begins at the first NUL."""
     return secret.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
@@ -67,12 +68,12 @@ def _describe(key: PublicKey) -> str:
 
 
 class SSH1ServerAuth:
-    """Lets a user in once the methods that the policy requires have succeeded.
+    """Accepts a user once the methods that the policy requires have succeeded.
 
-    :ivar stage: which messages are legal now.
+    :ivar stage: the present stage; see routes.py.
     :ivar user: the user name.
     :ivar methods: the methods that succeeded, in order.
-    :ivar succeeded: the user is in.
+    :ivar succeeded: True once the user is authenticated.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class SSH1ServerAuth:
         self._rounds = 0
 
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
-        """Return what takes each message."""
+        """Return the handler of each message."""
         return {
             SSH1Msg.CMSG_USER: self._on_user,
             SSH1Msg.CMSG_AUTH_RSA: self._on_rsa,
@@ -115,7 +116,7 @@ class SSH1ServerAuth:
         }
 
     def refuse(self) -> None:
-        """Answer a method that is not there."""
+        """Answer a method that this server does not have."""
         self._begin("unknown")
         self._fail()
 
@@ -139,9 +140,9 @@ class SSH1ServerAuth:
     # --- methods ---
 
     def _begin(self, method: str) -> bool:
-        """Start an attempt; False when the method brings the user no further."""
+        """Start an attempt; return False if success with the method would not help the user."""
         if self.stage is Stage.SERVER_TIS:
-            # A challenge that is left alone is an attempt too: there may not be challenges forever.
+            # An unanswered challenge counts as an attempt, so that their number is bounded.
             self._count_failure(Denied("abandoned"))
         self.stage = Stage.SERVER_AUTH
         self._method, self._detail = method, ""
@@ -178,7 +179,7 @@ class SSH1ServerAuth:
         self.stage = Stage.SERVER_AUTH
         assert self._key is not None
         if not compare_digest(response, self._expected):
-            self._fail(Denied("the challenge was not answered"))
+            self._fail(Denied("the response to the challenge is wrong"))
             return
         ask = AskPublicKey(user=self.user, key=self._key, algorithm=RSA1, signed=True)
         self._asks.ask(ask, self._judge)
@@ -202,7 +203,7 @@ class SSH1ServerAuth:
         self._asks.ask(ask, self._judge_interactive)
 
     def _judge_interactive(self, answer: Answer) -> None:
-        """TIS asks one thing once: what asks for more can't be had over SSH-1."""
+        """Send a challenge of one prompt: TIS can't carry several prompts, or a second round."""
         if not isinstance(answer, Challenge):
             self._judge(answer)
             return
@@ -210,7 +211,7 @@ class SSH1ServerAuth:
         if not answer.prompts and self._rounds <= self._limits.auth_rounds:
             self._ask_interactive(())
         elif len(answer.prompts) != 1 or self.stage is Stage.SERVER_TIS or self._rounds > 1:
-            self._fail(Denied("SSH-1 can ask one thing, once"))
+            self._fail(Denied("SSH-1 can show one prompt in one round only"))
         else:
             texts = (answer.name, answer.instruction, answer.prompts[0].text)
             self._outbox.send(msg.AuthTISChallenge("\n".join(filter(None, texts))))
@@ -244,7 +245,7 @@ class SSH1ServerAuth:
         if isinstance(answer, Denied):
             reason = safe(answer.reason)
         elif isinstance(answer, PasswordExpired):
-            reason = "the password has expired, and SSH-1 can't change it"
+            reason = "the password has expired, and can't be changed over SSH-1"
         if reason:
             self._detail = f"{self._detail} ({reason})".lstrip()
         self._failures += 1
@@ -260,18 +261,18 @@ class SSH1ServerAuth:
             AuthResult(self.user, self._method, self._detail, outcome, rest, self._failures)
         )
 
-    def _check_length(self, what: str, value: str, limit: int) -> None:
-        if len(value.encode("utf-8", "surrogateescape")) > limit:
+    def _check_length(self, what: str, text: str, limit: int) -> None:
+        if len(text.encode("utf-8", "surrogateescape")) > limit:
             raise PacketTooLarge(f"{what} has more than {limit} bytes")
 
 
 class SSH1ClientAuth:
-    """Tries what the owner says until the server lets us in.
+    """Asks its owner which method to try, and tries it, until the server accepts the user.
 
-    :param software: the server's, as its identification names it.
-    :ivar stage: which messages are legal now.
-    :ivar succeeded: we are in.
-    :ivar gave_up: why the owner gave up; the connection is to end with it.
+    :param software: the software version in the server's identification.
+    :ivar stage: the present stage; see routes.py.
+    :ivar succeeded: True once the user is authenticated.
+    :ivar gave_up: the error to end the connection with, once the owner gave up.
     """
 
     def __init__(
@@ -302,7 +303,7 @@ class SSH1ClientAuth:
         self._key: RSA1PublicKey | None = None
 
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
-        """Return what takes each message."""
+        """Return the handler of each message."""
         return {
             SSH1Msg.SMSG_SUCCESS: self._on_success,
             SSH1Msg.SMSG_FAILURE: self._on_failure,
@@ -311,7 +312,7 @@ class SSH1ClientAuth:
         }
 
     def start(self) -> None:
-        """Say who we are: the server may want to know no more."""
+        """Send the user name, which is enough for some servers."""
         self._outbox.send(msg.User(self.user))
         self.stage = Stage.CLIENT_RESULT
 
@@ -327,7 +328,7 @@ class SSH1ClientAuth:
         if isinstance(chosen, GiveUp):
             self.gave_up = chosen.error
         elif isinstance(chosen, TryNone):
-            # The answer to our name was one already.
+            # The answer to the user name was the answer to this method.
             self._method = "none"
             self._report("failure")
             self._ask()
@@ -347,7 +348,7 @@ class SSH1ClientAuth:
     def _try_key(self, key: PublicKey) -> None:
         self._detail = _describe(key)
         if not isinstance(key, RSA1PublicKey):
-            self._detail += " (SSH-1 takes RSA1 keys alone)"
+            self._detail += " (SSH-1 accepts RSA1 keys only)"
             self._report("failure")
             self._ask()
             return
@@ -371,7 +372,7 @@ class SSH1ClientAuth:
             reader.string()
             response = reader.string()
         elif isinstance(answer, Denied):
-            # The server waits for a response: a wrong one lets it go on.
+            # The server waits for a response, so a wrong one is sent.
             self._detail += f" ({answer.reason or 'not signed'})"
         self._outbox.send(msg.AuthRSAResponse(response))
         self.stage = Stage.CLIENT_RESULT
@@ -386,7 +387,7 @@ class SSH1ClientAuth:
     def _answer_prompts(self, answer: Answer) -> None:
         if isinstance(answer, Responses):
             response = "".join(answer.responses[:1]).encode("utf-8", "surrogateescape")
-            # Without padding: not every server cuts it off, as all do with passwords.
+            # Without padding, which some servers do not remove here, though all do for passwords.
             self._outbox.send(msg.AuthTISResponse(response))
             self.stage = Stage.CLIENT_RESULT
         elif isinstance(answer, GiveUp):
@@ -407,7 +408,7 @@ class SSH1ClientAuth:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The method that got us in."""
+        """The method that succeeded."""
         return (self._method,)
 
     def _report(self, outcome: Outcome) -> None:
@@ -425,11 +426,11 @@ class SSH1ClientAuth:
 
 _STEP = 32
 _PADDING_SPOILS = ("Cisco-1.", "OSU_")
-"""Servers that take a password's padding for a part of it."""
+"""Servers that do not remove the padding of a password."""
 
 
 def _padded(secret: bytes) -> bytes:
-    """Return a secret with NULs behind it: who counts bytes learns less. Servers cut them off."""
+    """Return a secret with NULs appended, to hide its length. Servers remove them."""
     if b"\0" in secret:
         return secret
     return secret + bytes(-len(secret) % _STEP)

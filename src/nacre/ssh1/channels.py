@@ -1,13 +1,13 @@
 """Channels of SSH-1: forwarded connections and agents, beside the one session.
 
-There are no windows. What the peer sends too much of stays in the socket: ``full`` tells that
-readers have not kept up, and no further packet is looked at until they have. Everything of one
-connection then waits for its slowest reader; SSH-1 has nothing better.
+There are no windows. ``full`` is True when readers have not kept up: no further packet is read
+until they have, and the peer's data stays in the socket. Everything on the connection then waits
+for its slowest reader; SSH-1 offers nothing better.
 
-CHANNEL_CLOSE says that its sender has no more data, CHANNEL_CLOSE_CONFIRMATION that its sender
-takes no more. A channel is gone when both sides have said both. OpenSSH may say the second first;
-PuTTY takes that for a broken protocol, so nacre does not: what comes for a channel that was closed
-here, before the peer closes it too, is dropped.
+CHANNEL_CLOSE means that its sender has no more data, CHANNEL_CLOSE_CONFIRMATION that its sender
+accepts no more. A channel ends when both sides have sent both. OpenSSH may send the second first,
+which PuTTY treats as a protocol error. So nacre does not: it drops the data that arrives for a
+channel between our close and the peer's.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 PACKET = 32 * 1024
-"""Bytes of one packet with data at most, without its length field.
+"""The most bytes of one packet with data, without its length field.
 
-PuTTY's clients stop reading while they hold more than that of a packet that is not whole, and so
-never get the rest of a larger one.
+PuTTY's clients stop reading while they hold more bytes than that of an incomplete packet, and so
+never receive the rest of a larger one.
 """
 
 _OVERHEAD = 64
-"""What a packet has beside its data at most: padding, the message's fields, the CRC, and what zlib
-adds to data that it can't make smaller."""
+"""The most bytes of a packet beside its data: padding, the message's fields, the CRC, and what zlib
+adds to incompressible data."""
 
 
 @dataclass(slots=True)
 class SSH1ChannelState:
-    """One forwarded connection.
+    """One forwarded connection, or the session.
 
-    :ivar number: our number for it; likewise ``peer``.
-    :ivar open: the peer agreed, or we did.
+    :ivar number: our number for it; ``peer``: the peer's.
+    :ivar open: both sides have agreed on it.
     :ivar offered: the peer asked for it, and our owner has not decided.
-    :ivar eof_sent: we have said that we have no more data; likewise ``eof_received``.
-    :ivar done_sent: we have said that we take no more data; likewise ``done_received``.
-    :ivar unread: bytes that the owner has not credited.
-    :ivar given_up: the owner has closed it, and hears of its end alone.
+    :ivar eof_sent: we have sent CHANNEL_CLOSE; ``eof_received``: the peer has.
+    :ivar done_sent: we have sent CHANNEL_CLOSE_CONFIRMATION; ``done_received``: the peer has.
+    :ivar unread: bytes of data that the owner has not consumed.
+    :ivar given_up: the owner has closed it, and only gets the event of its end.
     """
 
     number: int
@@ -76,17 +76,17 @@ class SSH1ChannelState:
 
     @property
     def over(self) -> bool:
-        """Whether both sides have said all."""
+        """Whether both sides have sent both messages of the end."""
         return self.eof_sent and self.done_sent and self.eof_received and self.done_received
 
 
 class Channels:
-    """What both roles share of :class:`nacre.protocol.engine.ConnectionLayer`.
+    """The part of :class:`nacre.protocol.engine.ConnectionLayer` that both roles share.
 
-    :param originators: whether PORT_OPEN says where its connection is from.
-    :param go_on: called when packets may be looked at again.
+    :param originators: whether PORT_OPEN has the origin of its connection.
+    :param go_on: called when packets may be read again.
     :param hang_up: ends the connection, with a text for the peer.
-    :ivar waiting: a request is being decided; no further packet is looked at.
+    :ivar waiting: a request is being decided; no further packet is read.
     """
 
     def __init__(
@@ -115,20 +115,20 @@ class Channels:
         self._piece = PACKET - _OVERHEAD
         self._last_token = 0
 
-    # --- what the engine asks ---
+    # --- what the engine calls ---
 
     @property
     def full(self) -> bool:
-        """Whether readers have to catch up before anything more is taken."""
+        """Whether readers have to consume data before another packet is read."""
         return self._unread > self._limits.window_initial
 
     def sent(self) -> None:
-        """Note that the outbox was emptied: who waited for room may send."""
+        """Report ``Writable`` for the channels that waited for room. Call it after ``take``."""
         blocked, self._blocked = self._blocked, set()
         self._events.extend(Writable(number) for number in sorted(blocked))
 
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
-        """Return what takes each message."""
+        """Return the handler of each message."""
         return {
             SSH1Msg.CHANNEL_OPEN_CONFIRMATION: self._on_open_confirmation,
             SSH1Msg.CHANNEL_OPEN_FAILURE: self._on_open_failure,
@@ -140,7 +140,7 @@ class Channels:
     # --- the owner's calls, for forwarded channels ---
 
     def adjust_window(self, channel: int, count: int) -> None:
-        """Say that a reader consumed ``count``."""
+        """Report that a reader consumed ``count`` bytes."""
         state = self._find(channel)
         if state is None:
             return
@@ -165,11 +165,11 @@ class Channels:
     def _sending(self, number: int) -> SSH1ChannelState:
         state = self._channels.get(number)
         if state is None or not state.open or state.eof_sent:
-            raise LocalProtocolError(f"channel {number} takes no data")
+            raise LocalProtocolError(f"channel {number} accepts no data")
         return state
 
     def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
-        """Send as much of ``data`` as the outbox has room for; when not all, ``Writable`` follows.
+        """Send as much of ``data`` as the outbox has room for; if not all, ``Writable`` follows.
 
         :raises LocalProtocolError: the channel is not open, or its EOF was sent.
         """
@@ -189,11 +189,11 @@ class Channels:
         return size
 
     def limit_packets(self, count: int) -> None:
-        """Send no packets above ``count``, as the peer wishes."""
+        """Send no packets of more than ``count`` bytes, as the peer requests."""
         self._piece = max(1, min(PACKET, count) - _OVERHEAD)
 
     def send_eof(self, channel: int) -> None:
-        """Say that no more data follows.
+        """Announce that no more data follows.
 
         :raises LocalProtocolError: the channel is not open, or EOF was sent already.
         """
@@ -202,9 +202,9 @@ class Channels:
         self._end_when_over(state)
 
     def close_channel(self, channel: int) -> None:
-        """Close our side, if it is not closed; ``ChannelClosed`` follows when the peer closed too.
+        """Close our side, unless it is closed; ``ChannelClosed`` follows when the peer closes too.
 
-        :raises LocalProtocolError: the peer's open of it waits for an answer.
+        :raises LocalProtocolError: the peer opened it, and the question about it is open.
         """
         state = self._channels.get(channel)
         if state is None:
@@ -217,7 +217,7 @@ class Channels:
             self._finish(state)
 
     def _finish(self, channel: SSH1ChannelState) -> None:
-        """Say that we send nothing more, and drop what still comes."""
+        """Announce that we send no more data, and drop the data that still arrives."""
         self._forget_unread(channel, channel.unread)
         if not channel.eof_sent:
             self._send_end(channel)
@@ -239,7 +239,7 @@ class Channels:
             self._channel_ended()
 
     def _channel_ended(self) -> None:
-        """Do what waits for the owner's last channel."""
+        """Do what has to wait for the end of the owner's last channel."""
 
     @property
     def _forwards_data(self) -> bool:
@@ -269,7 +269,7 @@ class Channels:
         return channel.number
 
     def _offer(self, peer: int, channel_type: str, data: bytes) -> None:
-        """Ask the owner about a channel of the peer's."""
+        """Ask the owner about a channel that the peer opens."""
         if len(self._channels) >= self._limits.channels:
             self._outbox.send(msg.ChannelOpenFailure(peer))
             return
@@ -318,7 +318,9 @@ class Channels:
         channel = self._known(reader.u32())
         size = reader.u32()
         if size != reader.remaining:
-            raise MalformedMessage(f"data of {size} bytes in a message of another size")
+            raise MalformedMessage(
+                f"data of {size} bytes in a message with room for {reader.remaining}"
+            )
         if channel.eof_received:
             raise RemoteProtocolError(f"data on channel {channel.number} after its end")
         if not channel.given_up:
@@ -343,10 +345,10 @@ class Channels:
     def _on_close_confirmation(self, payload: Buffer) -> None:
         channel = self._known(msg.ChannelCloseConfirmation.decode(payload).recipient)
         if channel.done_received:
-            raise RemoteProtocolError(f"channel {channel.number} is confirmed closed twice")
+            raise RemoteProtocolError(f"a second close confirmation on channel {channel.number}")
         channel.done_received = True
         if not channel.eof_sent:
-            # The peer takes no more: what we would still send has no reader.
+            # The peer accepts no more data, so we end ours.
             self._send_end(channel)
             self._events.append(RequestReceived(channel.number, EndOfWrite()))
         self._end_when_over(channel)
@@ -357,9 +359,9 @@ class Channels:
         return string(text.encode("utf-8", "surrogateescape")) if self._originators else b""
 
     def _read_originator(self, rest: bytes) -> bytes:
-        """Return the string at the end of PORT_OPEN, checked.
+        """Return the origin at the end of PORT_OPEN; empty without ``originators``.
 
-        :raises MalformedMessage: it is not what both sides agreed on.
+        :raises MalformedMessage: it is there without agreement, or missing.
         """
         reader = WireReader(rest)
         text = reader.string() if self._originators else b""
@@ -374,10 +376,10 @@ class Channels:
 
 
 def unknown_type(channel_type: str) -> LocalProtocolError:
-    """Return what to raise for a channel that SSH-1 does not have."""
-    return LocalProtocolError(f"SSH-1 opens no {safe(channel_type, 64)} channels from this side")
+    """Return the error for a channel that this side can't open."""
+    return LocalProtocolError(f"this side of SSH-1 can't open {safe(channel_type, 64)} channels")
 
 
 def unsuited(request: Request) -> LocalProtocolError:
-    """Return what to raise for a request that this side does not send."""
-    return LocalProtocolError(f"SSH-1 has no {request.NAME} from this side")
+    """Return the error for a request that this side can't send."""
+    return LocalProtocolError(f"this side of SSH-1 can't send {request.NAME}")

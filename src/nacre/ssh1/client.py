@@ -1,7 +1,7 @@
-"""Phases 4 and 5 of an SSH-1 client: one session, and forwarded connections beside it.
+"""Phases 4 and 5 of an SSH-1 client: one session, and forwarded connections.
 
-No reply tells that a shell or command runs, or that it does not: it counts as started when it was
-asked for. A server that answers FAILURE after all ends the connection.
+There is no reply to the start of a shell or command: it counts as started when it is requested. If
+the server answers FAILURE nevertheless, the connection ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SUBSYSTEMS = {
     "sftp": b"PATH=$PATH:/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh:/usr/libexec; "
     b"exec sftp-server"
 }
-"""Command lines for subsystems, which SSH-1 does not have."""
+"""Command lines that take the place of subsystems, which SSH-1 does not have."""
 
 _ONLY_SERVERS_SEND = (requests.ExitStatus, requests.ExitSignal, requests.XonXoff)
 
@@ -43,7 +43,7 @@ _ONLY_SERVERS_SEND = (requests.ExitStatus, requests.ExitSignal, requests.XonXoff
 class SSH1ClientConnection(Channels):
     """See :class:`nacre.protocol.engine.ConnectionLayer`.
 
-    :ivar stage: which messages are legal now.
+    :ivar stage: the present stage; see routes.py.
     :ivar over: the session has ended, and the server closes the connection.
     """
 
@@ -56,12 +56,12 @@ class SSH1ClientConnection(Channels):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        # Who waits for SUCCESS or FAILURE, oldest first: each makes an event of it.
+        # One function for each request without an answer, oldest first: it returns the event.
         self._answers: deque[Callable[[bool], Event]] = deque()
         self._forwards: set[tuple[str, int]] = set()
 
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
-        """Return what takes each message."""
+        """Return the handler of each message."""
         return {
             **super().handlers(),
             SSH1Msg.SMSG_SUCCESS: lambda payload: self._on_answer(success=True),
@@ -94,28 +94,28 @@ class SSH1ClientConnection(Channels):
         return self._session.number
 
     def _running(self, channel: int) -> SSH1ChannelState | None:
-        """Return the session when ``channel`` is it and takes data; None when it is another.
+        """Return the session if ``channel`` is its number, else None.
 
-        :raises LocalProtocolError: it takes none.
+        :raises LocalProtocolError: the session accepts no data.
         """
         session = self._session
         if session is None or session.number != channel:
             return None
         if self.stage is not Stage.CLIENT_SESSION or session.eof_sent:
-            raise LocalProtocolError("the session takes no data")
+            raise LocalProtocolError("the session accepts no data")
         return session
 
     def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
-        """Send as much of ``data`` as the outbox has room for; when not all, ``Writable`` follows.
+        """Send as much of ``data`` as the outbox has room for; if not all, ``Writable`` follows.
 
-        :raises LocalProtocolError: the channel takes no data.
+        :raises LocalProtocolError: the channel accepts no data.
         """
         if stream or self._running(channel) is None:
             return super().send_data(channel, data, stream)
         return self._send_pieces(channel, u8(SSH1Msg.CMSG_STDIN_DATA), data)
 
     def send_eof(self, channel: int) -> None:
-        """Say that no more data follows.
+        """Announce that no more data follows.
 
         :raises LocalProtocolError: the channel is not open, or EOF was sent already.
         """
@@ -126,7 +126,7 @@ class SSH1ClientConnection(Channels):
         self._outbox.send(msg.Eof())
 
     def close_channel(self, channel: int) -> None:
-        """Close our side. A session that runs can't be closed alone: the connection ends."""
+        """Close our side. Closing a running session ends the connection."""
         session = self._session
         if session is None or session.number != channel:
             super().close_channel(channel)
@@ -146,7 +146,7 @@ class SSH1ClientConnection(Channels):
     def send_request(self, channel: int, request: Request, *, want_reply: bool = True) -> int:
         """Send a request. Returns a token for ``RequestAnswered``, or 0 without ``want_reply``.
 
-        What SSH-1 has no word for is refused at once, as if the server had done it.
+        A request that SSH-1 does not have is refused at once, as if by the server.
 
         :raises LocalProtocolError: the channel is not open, or only servers send the request.
         """
@@ -198,7 +198,7 @@ class SSH1ClientConnection(Channels):
     def send_global_request(self, name: str, data: bytes = b"", *, want_reply: bool = True) -> int:
         """Send a global request. Returns a token for ``GlobalRequestAnswered``, or 0.
 
-        Ports can be forwarded before a shell or command was started, and not cancelled.
+        Forwarding of a port must be requested before the shell or command; SSH-1 can't cancel it.
         """
         token = self._token() if want_reply else 0
         forward = self._forward(data) if name == "tcpip-forward" else None
@@ -231,7 +231,7 @@ class SSH1ClientConnection(Channels):
         if token:
             self._events.append(GlobalRequestAnswered(token, success, b""))
 
-    # --- what the server says ---
+    # --- the server's messages ---
 
     def _on_answer(self, *, success: bool) -> None:
         if self._answers:
@@ -242,7 +242,7 @@ class SSH1ClientConnection(Channels):
             raise RemoteProtocolError("a reply to no request")
         elif not success:
             raise RequestFailed(
-                "the server refused the shell or command: it may not allow that to this user"
+                "the server refused the shell or command; the user may not be allowed to run it"
             )
         else:
             self._may_be_answered = False
@@ -276,7 +276,7 @@ class SSH1ClientConnection(Channels):
             self._outbox.send(msg.ChannelOpenFailure(sender))
 
     def _on_port_open(self, payload: Buffer) -> None:
-        """Offer a connection to a port that we asked for; where it leads is our business."""
+        """Offer a connection to a port that we had forwarded; others are refused."""
         message = msg.PortOpen.decode(payload)
         origin = self._read_originator(message.originator)
         if (message.host, message.port) not in self._forwards:
@@ -288,7 +288,7 @@ class SSH1ClientConnection(Channels):
 
 
 def _command(request: Request) -> Message | None:
-    """Return the message that starts what ``request`` asks for, or None."""
+    """Return the message that starts the shell or command of ``request``, or None."""
     match request:
         case Shell():
             return msg.ExecShell()

@@ -1,4 +1,10 @@
-"""SSH-1.5: bytes and answers in, events and bytes out (draft-ylonen-ssh-protocol-00)."""
+"""SSH-1.5: bytes and answers in, events and bytes out (draft-ylonen-ssh-protocol-00).
+
+It works like the SSH-2 engine, whose module explains the theory, with these differences. The
+handlers are a dict that grows with the phases; ``_stage`` asks the part in charge for its stage,
+and routes.py has the legal messages. There is one key exchange, and no window: if readers do not
+keep up, or a request waits for a decision, the engine reads no further packet.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +58,7 @@ Handler = Callable[[Buffer], None]
 
 
 class _SSH1Engine(Machine):
-    """What both roles share."""
+    """The part that both roles share."""
 
     def __init__(self, options: EngineOptions, announce: str, *, random: Random) -> None:
         super().__init__(options, announce)
@@ -72,7 +78,7 @@ class _SSH1Engine(Machine):
 
     @property
     def connection(self) -> SSH1ClientConnection | SSH1ServerConnection:
-        """Channels and requests.
+        """Return the layer of channels and requests.
 
         :raises LocalProtocolError: before authentication is done, and after the end.
         """
@@ -82,27 +88,27 @@ class _SSH1Engine(Machine):
 
     @property
     def wants_input(self) -> bool:
-        """False while an answer is waited for or readers have to catch up, and after the end."""
+        """Whether to read from the transport: not while a question or a reader is waited for."""
         connection = self._connection
         busy = connection is not None and (connection.waiting or connection.full)
         return not (busy or self._asks.blocking or self.phase is Phase.CLOSED)
 
     @property
     def output_size(self) -> int:
-        """Bytes that wait in the outbox."""
+        """How many bytes ``take_output`` would return."""
         return len(self._outbox.buffer)
 
     @property
     def next_tick(self) -> float | None:
-        """None: SSH-1 has one key for a connection's whole life."""
+        """None: a connection of SSH-1 has a single key exchange."""
         return None
 
     def start(self, now: float) -> None:
-        """Begin: put our identification line into the outbox."""
+        """Begin: put our identification line into the outbox. Call it once, before ``receive``."""
         self._send_line(self._line)
 
     def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
-        """Take bytes from the peer, all that come. What is wrong ends in ``ConnectionEnded``."""
+        """Take bytes from the peer; see :meth:`nacre.protocol.engine.Engine.receive`."""
         if self.phase is Phase.CLOSED:
             return 0
         try:
@@ -116,19 +122,19 @@ class _SSH1Engine(Machine):
         return 0
 
     def receive_eof(self) -> None:
-        """The transport ended: no more bytes will come."""
+        """End the connection: the transport ended. Call it when a read returns no bytes."""
         if self.phase is Phase.CLOSED:
             return
         if self._connection is not None and self._connection.over:
-            # The session has ended, and whoever is first closes the connection.
+            # The session has ended, and either side may close the connection.
             self._close(None)
             return
         seen = self._banner.seen() if self._banner is not None else ""
-        more = f" before its identification line was whole; it sent: {seen}" if seen else ""
+        more = f" before its identification line was complete; it sent: {seen}" if seen else ""
         self._end(ConnectionLost(f"the peer closed the connection{more}"))
 
     def tick(self, now: float) -> None:
-        """Do nothing: SSH-1 has nothing that is due."""
+        """Do nothing: SSH-1 has no timed actions."""
 
     def take_output(self) -> memoryview:
         """Return the bytes to send; the caller owns them."""
@@ -140,16 +146,18 @@ class _SSH1Engine(Machine):
     def rekey(self) -> None:
         """Refuse.
 
-        :raises LocalProtocolError: SSH-1 can't do it.
+        :raises LocalProtocolError: always.
         """
-        raise LocalProtocolError("SSH-1 can't exchange keys anew: its one key is for all")
+        raise LocalProtocolError(
+            "SSH-1 can't exchange keys anew: a connection has one key exchange"
+        )
 
     def ping(self, data: bytes = b"") -> None:
-        """Refuse: SSH-1 has nothing that a peer has to answer.
+        """Refuse: SSH-1 has no message that a peer must answer.
 
         :raises LocalProtocolError: always.
         """
-        raise LocalProtocolError("SSH-1 has no message that a peer has to answer")
+        raise LocalProtocolError("SSH-1 has no message that a peer must answer")
 
     # --- the packet loop ---
 
@@ -158,7 +166,7 @@ class _SSH1Engine(Machine):
         raise NotImplementedError
 
     def _go_on(self) -> None:
-        """Take up the packets that waited."""
+        """Read the packets that waited for an answer or a reader."""
         if self._looping or self.phase is Phase.CLOSED:
             return
         try:
@@ -199,13 +207,13 @@ class _SSH1Engine(Machine):
         raise RemoteProtocolError(f"message {number}{name} is not legal {where}")
 
     def _advance(self) -> None:
-        """Go on to the next phase, when what the present one waits for is done."""
+        """Enter the next phase, if the present one is over."""
         if self._connection is not None and self._connection.over and self._is_done:
             self._close(None)
 
     @property
     def _is_done(self) -> bool:
-        """Whether it is for us to close a connection whose session is over."""
+        """Whether this side closes a connection whose session is over."""
         return self.role is Role.SERVER
 
     # --- phase 1 ---
@@ -225,14 +233,14 @@ class _SSH1Engine(Machine):
         return banner.rest
 
     def _check_version(self, peer: Identification) -> None:
-        """The lower version counts; a server that speaks both says 1.99."""
+        """Refuse a peer that does not speak SSH-1; a server that speaks both names 1.99."""
         version = tuple(map(int, peer.protocol.split(".")))
         if version[0] == 1 and version >= _OLDEST:
             return
         other = "server" if self.role is Role.CLIENT else "client"
         raise VersionError(
             f"no SSH version in common: the {other} ({safe(peer.line, 255)}) speaks "
-            f"{peer.protocol}, this {self.role.value} speaks {VERSION} alone"
+            f"{peer.protocol}, this {self.role.value} speaks {VERSION} only"
         )
 
     def _exchange_keys(self) -> None:
@@ -253,7 +261,7 @@ class _SSH1Engine(Machine):
     # --- phase 4 ---
 
     def _connect(self, kind: Any, flags: int) -> None:
-        """Begin with channels: the user is in."""
+        """Start the layer of channels: the user is authenticated."""
         self._connection = kind(
             self._outbox,
             self.events,
@@ -322,7 +330,7 @@ class SSH1Client(_SSH1Engine):
         return self._kex_stage or (Stage.CLIENT_IDLE if self._auth is None else self._auth.stage)
 
     def _exchange_keys(self) -> None:
-        """Wait: the server speaks first."""
+        """Wait: the server sends its keys first."""
 
     def _receive_keys(self, payload: Buffer) -> None:
         key = self._exchange.receive_keys(payload)
@@ -362,7 +370,7 @@ class SSH1Client(_SSH1Engine):
         super()._advance()
 
     def _logged_in(self, auth: SSH1ClientAuth) -> None:
-        """Ask for compression before anything else, where it is preferred."""
+        """Request compression first, if it is preferred; then start the layer of channels."""
         if self._options.algorithms.compression[0] == "none":
             self._open(auth)
             return
@@ -385,9 +393,9 @@ class SSH1Client(_SSH1Engine):
 class SSH1Server(_SSH1Engine):
     """The server's end of an SSH-1 connection.
 
-    :param server_key: the key that is made anew each hour; see :func:`nacre.ssh1.kex.server_key`.
+    :param server_key: the key that is replaced each hour; see :func:`nacre.ssh1.kex.server_key`.
     :param random: a source of randomness: n -> n bytes.
-    :raises ConfigurationError: there is no RSA1 host key, or its size is too close to the other's.
+    :raises ConfigurationError: there is no RSA1 host key, or the two keys' sizes are too close.
     """
 
     role = Role.SERVER
@@ -433,7 +441,7 @@ class SSH1Server(_SSH1Engine):
         self._handlers.update(self._auth.handlers())
 
     def _refuse(self, number: int) -> None:
-        """Answer FAILURE where the client may try something else, as the draft has it."""
+        """Answer FAILURE in the stages where the client may continue, as the draft requires."""
         stage = self._stage
         refusable = routes.REFUSED.get(stage)
         if refusable is None or (number in routes.KNOWN and number not in refusable):
@@ -466,7 +474,7 @@ class SSH1Server(_SSH1Engine):
 
 
 def host_key(options: ServerOptions) -> RSA1PrivateKey:
-    """Return the host key that SSH-1 shows.
+    """Return the host key for SSH-1.
 
     :raises ConfigurationError: there is none.
     """
@@ -474,5 +482,5 @@ def host_key(options: ServerOptions) -> RSA1PrivateKey:
         if isinstance(key, RSA1PrivateKey):
             return key
     raise ConfigurationError(
-        'SSH-1 needs a host key of its own: nacre.generate("rsa1") makes one, to be kept'
+        'SSH-1 needs an RSA1 host key: generate one with nacre.generate("rsa1"), and store it'
     )

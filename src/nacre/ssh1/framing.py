@@ -1,8 +1,8 @@
-"""Packets of SSH-1: a length in clear, then padding, message and CRC-32 under the cipher.
+"""Packets of SSH-1: a length in clear, then padding, message and CRC-32, which are encrypted.
 
 ``length`` counts the message, whose first byte is its type, and the CRC; 1 to 8 bytes of padding
-make the rest whole blocks. Nothing authenticates a packet, so wrong ones are told apart from right
-ones by a CRC that an attacker can compute; see :func:`nacre.crypto.legacy.compensates`.
+fill the last block. Nothing authenticates a packet: the CRC detects damage, but an attacker can
+compute it; see :func:`nacre.crypto.legacy.compensates`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nacre.wire.codec import Buffer
 from nacre.wire.message import Message
 
 MAXIMUM = 262144
-"""The largest length there may be."""
+"""The largest legal length."""
 
 _LENGTH = Struct(">I")
 _CRC = 4
@@ -28,7 +28,10 @@ _DATA = frozenset({16, 17, 18, 23})
 
 
 class SSH1Outbox:
-    """The way out of every layer: messages in, packets in ``buffer``."""
+    """The output of every layer: messages in, packets out.
+
+    :ivar buffer: the packets that wait to be sent.
+    """
 
     def __init__(self, events: list[Event], *, random: Random, trace: bool) -> None:
         self.buffer = bytearray()
@@ -39,11 +42,11 @@ class SSH1Outbox:
         self._compressor: Compressor | None = None
 
     def encrypt_with(self, cipher: legacy.Cipher) -> None:
-        """Encrypt what follows."""
+        """Encrypt the following packets."""
         self._cipher = cipher
 
     def compress_with(self, compressor: Compressor) -> None:
-        """Compress what follows."""
+        """Compress the following messages."""
         self._compressor = compressor
 
     def send(self, message: Message) -> None:
@@ -51,13 +54,13 @@ class SSH1Outbox:
         self.send_payload(message.encode())
 
     def send_payload(self, payload: bytes) -> None:
-        """Send a message that is encoded already."""
+        """Send an encoded message."""
         if self._trace:
             self._events.append(MessageSeen("out", payload))
         if self._compressor is not None:
             payload = self._compressor.compress(payload)
         length = len(payload) + _CRC
-        # One byte of padding at least, eight at most.
+        # 1 to 8 bytes of padding.
         packet = self._random(8 - length % 8) + payload
         packet += _LENGTH.pack(legacy.crc32(packet))
         self.buffer += _LENGTH.pack(length)
@@ -70,7 +73,7 @@ class SSH1Outbox:
 
 
 class SSH1Inbox:
-    """The way in: bytes in any portions, messages of whole packets out."""
+    """Input: received bytes, in portions of any size, to the messages of packets."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -81,15 +84,15 @@ class SSH1Inbox:
         self._decompressed = 0
 
     def decrypt_with(self, cipher: legacy.Cipher) -> None:
-        """Decrypt what follows."""
+        """Decrypt the following packets."""
         self._cipher = cipher
 
     def decompress_with(self, decompressor: Decompressor) -> None:
-        """Decompress what follows."""
+        """Decompress the following messages."""
         self._decompressor = decompressor
 
     def feed(self, data: Buffer) -> None:
-        """Take bytes; call ``next`` until it returns None, then ``check``."""
+        """Take bytes; then call ``next`` until it returns None, and ``check``."""
         if self._at:
             del self._held[: self._at]
             self._at = 0
@@ -97,17 +100,17 @@ class SSH1Inbox:
         self._decompressed = 0
 
     def check(self) -> None:
-        """Check that no more is held than a peer may send that has to wait for an answer.
+        """Check the number of bytes that wait to be read.
 
-        :raises RemoteProtocolError: it is more.
+        :raises RemoteProtocolError: it is above the bound.
         """
         if len(self._held) - self._at > self._limits.held_input:
-            raise RemoteProtocolError("the peer sends on while it has to wait for an answer")
+            raise RemoteProtocolError("the peer sends too much while it has to wait for an answer")
 
     def next(self) -> Buffer | None:
-        """Return the next message, its number first, or None when no whole packet is there.
+        """Return the next message, or None if no complete packet has arrived.
 
-        :raises RemoteProtocolError: PacketTooLarge, PacketCorrupt, or of the compression.
+        :raises RemoteProtocolError: PacketTooLarge, PacketCorrupt, or an error of decompression.
         """
         if len(self._held) - self._at < _LENGTH.size:
             return None
@@ -115,7 +118,7 @@ class SSH1Inbox:
         if length > min(MAXIMUM, self._limits.packet):
             raise PacketTooLarge(f"a packet of {length} bytes is above the bound of {MAXIMUM}")
         if length < _SMALLEST:
-            raise PacketCorrupt(f"a packet of {length} bytes holds no message")
+            raise PacketCorrupt(f"a packet of {length} bytes is too small for a message")
         padding = 8 - length % 8
         start = self._at + _LENGTH.size
         end = start + padding + length
@@ -131,11 +134,11 @@ class SSH1Inbox:
     def _decompress(self, decompressor: Decompressor, payload: Buffer) -> bytes:
         grown = decompressor.decompress(payload)
         if grown[0] not in _DATA:
-            # Readers bound data; the rest would cost replies without end.
+            # Data is bounded by its readers; other messages could cause replies without end.
             self._decompressed += len(grown)
             if self._decompressed > self._limits.decompressed_requests:
                 raise RemoteProtocolError(
-                    "compression: the peer's messages grow too much",
+                    "compression: the peer's messages are too large after decompression",
                     DisconnectCode.COMPRESSION_ERROR,
                 )
         return grown
@@ -150,6 +153,6 @@ class SSH1Inbox:
         return memoryview(packet)
 
     def clear(self) -> None:
-        """Forget all: the connection has ended."""
+        """Drop all bytes: the connection has ended."""
         self._held.clear()
         self._at = 0

@@ -1,8 +1,8 @@
 """Key exchange: the client encrypts a session key for the server's two RSA keys.
 
-The host key says who the server is; the server key is made anew each hour, so that who steals the
-host key can't read what was said before. The session id, MD5 over both moduli and the server's
-cookie, goes into the session key, so that a server in the middle can't pass it on.
+The host key identifies the server. The server key is replaced each hour, so that a thief of the
+host key can't read recorded sessions. The session id, MD5 over both moduli and the server's cookie,
+is part of the session key, so that a server in the middle can't pass it on.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _METHODS_MASK = sum(1 << bit for bit in msg.METHODS.values())
 def server_key(
     host_key: RSA1PrivateKey, random: Random, bits: int = SERVER_KEY_BITS
 ) -> RSA1PrivateKey:
-    """Make a server key that goes with ``host_key``: its size must differ by 128 bits."""
+    """Generate a server key for use with ``host_key``, from whose size it differs by 128 bits."""
     if abs(host_key.public.bits - bits) < MODULI_DIFFER:
         bits = host_key.public.bits + MODULI_DIFFER
     return RSA1PrivateKey(RSA1Signer.generate(bits, random))
 
 
 def _masked(key: bytes, session_id: bytes) -> bytes:
-    """XOR the first half of a session key with the session id; twice is nothing."""
+    """XOR the first half of a session key with the session id; a second time undoes it."""
     mask = int.from_bytes(session_id, "big") ^ int.from_bytes(key[:_MASKED], "big")
     return mask.to_bytes(_MASKED, "big") + key[_MASKED:]
 
@@ -53,10 +53,10 @@ def _named(mask: int) -> tuple[str, ...]:
 
 
 class _Exchange:
-    """What both roles share.
+    """The part that both roles share.
 
     :ivar session_id: 16 bytes, once both keys are known.
-    :ivar flags: protocol flags that both sides have set.
+    :ivar flags: the protocol flags that both sides have set.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class _Exchange:
     ) -> None:
         self.session_id = b""
         self.flags = 0
-        # A server has to offer 3DES: it is what every client can do.
+        # A server has to offer 3DES, the one cipher that every client has.
         self._ciphers = tuple(dict.fromkeys((*ciphers, "3des")))
         self._random = random
         self._outbox = outbox
@@ -97,15 +97,15 @@ class _Exchange:
 class ClientExchange(_Exchange):
     """The client's side.
 
-    :ivar methods: the authentication methods that the server has.
+    :ivar methods: the authentication methods that the server offers.
     """
 
     methods: tuple[str, ...] = ()
 
     def receive_keys(self, payload: Buffer) -> RSA1PublicKey:
-        """Take the server's keys; returns the host key, which is to be trusted or not.
+        """Take the server's keys, and return the host key, about which the owner must be asked.
 
-        :raises RemoteProtocolError: KexFailed for keys that can't be used, NoCommonAlgorithm.
+        :raises RemoteProtocolError: KexFailed if the keys can't be used, NoCommonAlgorithm.
         """
         self._message = message = msg.PublicKey.decode(payload)
         try:
@@ -126,7 +126,7 @@ class ClientExchange(_Exchange):
         return RSA1PublicKey(self._host)
 
     def send_session_key(self) -> None:
-        """Send the session key; from here on everything is encrypted."""
+        """Send the session key. All following packets are encrypted."""
         message = self._message
         key = self._random(legacy.SESSION_KEY)
         first, second = sorted((self._host, self._server), key=lambda one: one.n)
@@ -139,7 +139,7 @@ class ClientExchange(_Exchange):
         self._turn_on(self._cipher, key)
 
     def done(self) -> None:
-        """The server decrypted it, and so is who it says."""
+        """Report the exchange. Call it when the server's SUCCESS shows that it has the host key."""
         self._report(self._cipher, _named(self._message.ciphers), RSA1PublicKey(self._host))
 
 
@@ -187,16 +187,16 @@ class ServerExchange(_Exchange):
         )
 
     def receive_session_key(self, payload: Buffer) -> None:
-        """Take the session key, turn the cipher on and say so.
+        """Take the session key, turn on the cipher and send SUCCESS.
 
-        A key whose padding is wrong is taken for another, which nobody knows: the client's next
-        packet fails then, and tells nothing of why.
+        If the padding of the key is wrong, a random key is used instead: the client's next packet
+        then fails, without revealing the reason.
 
         :raises KexFailed: the cookie is not ours, or the cipher was not offered.
         """
         message = msg.SessionKey.decode(payload)
         if not compare_digest(message.cookie, self._cookie):
-            raise KexFailed("the client sent another cookie back")
+            raise KexFailed("the client returned another cookie than the server's")
         cipher = _NAMES.get(message.cipher, "")
         if cipher not in self._ciphers:
             raise KexFailed(f"the client chose cipher {message.cipher}, which was not offered")

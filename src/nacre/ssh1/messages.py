@@ -20,7 +20,7 @@ from nacre.wire.message import (
 
 
 class SSH1Msg(IntEnum):
-    """Message numbers. ``C`` messages are a client's, ``S`` a server's, others anybody's."""
+    """Message numbers. A client sends ``CMSG``, a server ``SMSG``, either side the others."""
 
     DISCONNECT = 1
     SMSG_PUBLIC_KEY = 2
@@ -65,22 +65,22 @@ class SSH1Msg(IntEnum):
 
 
 METHODS = {"publickey": 2, "password": 3, "keyboard-interactive": 5}
-"""Bits of the mask of authentication methods; TIS is what SSH-1 has of keyboard-interactive."""
+"""Bits of the mask of authentication methods; TIS corresponds to keyboard-interactive."""
 
 HOST_IN_FWD_OPEN = 2
-"""The protocol flag that PORT_OPEN says where its connection is from."""
+"""The protocol flag that PORT_OPEN has the origin of its connection."""
 
 
 @message(1)
 class Disconnect(Message):
-    """The end, and why."""
+    """End the connection, with a reason."""
 
     description: Text
 
 
 @message(2)
 class PublicKey(Message):
-    """The server's two keys, and what it can do."""
+    """The server's two keys, its flags, ciphers and authentication methods."""
 
     cookie: Cookie1
     server_bits: U32
@@ -106,7 +106,7 @@ class SessionKey(Message):
 
 @message(4)
 class User(Message):
-    """Who wants to log in."""
+    """The name of the user who logs in."""
 
     user: Text
 
@@ -134,14 +134,14 @@ class AuthRSAResponse(Message):
 
 @message(9)
 class AuthPassword(Message):
-    """A password; clients pad it behind a NUL, to hide its length."""
+    """A password; clients append padding, which begins with a NUL, to hide its length."""
 
     password: SecretString
 
 
 @message(10)
 class RequestPty(Message):
-    """A terminal; ``modes`` are in SSH-1's encoding."""
+    """Allocate a terminal; ``modes`` are in SSH-1's encoding."""
 
     term: Text
     rows: U32
@@ -163,55 +163,55 @@ class WindowSize(Message):
 
 @message(12)
 class ExecShell(Message):
-    """Start the user's shell; no reply tells that it runs."""
+    """Start the user's shell. There is no reply if it runs."""
 
 
 @message(13)
 class ExecCmd(Message):
-    """Run a command line; no reply tells that it runs."""
+    """Run a command line. There is no reply if it runs."""
 
     command: String
 
 
 @message(14)
 class Success(Message):
-    """Yes."""
+    """The request or the attempt succeeded."""
 
 
 @message(15)
 class Failure(Message):
-    """No."""
+    """The request or the attempt failed."""
 
 
 @message(16)
 class StdinData(Message):
-    """What the process is to read."""
+    """Data for the process's standard input."""
 
     data: String
 
 
 @message(17)
 class StdoutData(Message):
-    """What the process prints."""
+    """Data of the process's standard output."""
 
     data: String
 
 
 @message(18)
 class StderrData(Message):
-    """What the process prints on standard error."""
+    """Data of the process's standard error."""
 
     data: String
 
 
 @message(19)
 class Eof(Message):
-    """Nothing follows for the process to read."""
+    """The end of the process's standard input."""
 
 
 @message(20)
 class ExitStatus(Message):
-    """How the process ended."""
+    """The exit status of the process."""
 
     status: U32
 
@@ -226,7 +226,7 @@ class ChannelOpenConfirmation(Message):
 
 @message(22)
 class ChannelOpenFailure(Message):
-    """A channel is not to be."""
+    """A channel is refused."""
 
     recipient: U32
 
@@ -248,14 +248,14 @@ class ChannelClose(Message):
 
 @message(25)
 class ChannelCloseConfirmation(Message):
-    """The sender takes no more data from the channel."""
+    """The sender accepts no more data from the channel."""
 
     recipient: U32
 
 
 @message(28)
 class PortForwardRequest(Message):
-    """Listen on a port; PORT_OPEN with ``host`` and ``host_port`` says that someone came."""
+    """Listen on a port; each connection to it is a PORT_OPEN with ``host`` and ``host_port``."""
 
     port: U32
     host: Text
@@ -264,7 +264,10 @@ class PortForwardRequest(Message):
 
 @message(29)
 class PortOpen(Message):
-    """Connect a channel to a host's port; ``originator`` is a string when both sides say so."""
+    """Connect a channel to a port of a host.
+
+    ``originator`` is a string if both sides set HOST_IN_FWD_OPEN, otherwise empty.
+    """
 
     sender: U32
     host: Text
@@ -274,19 +277,19 @@ class PortOpen(Message):
 
 @message(30)
 class AgentRequestForwarding(Message):
-    """Let processes use the client's agent."""
+    """Permit processes to use the client's agent."""
 
 
 @message(31)
 class AgentOpen(Message):
-    """A process wants to talk to the agent."""
+    """Open a channel from a process to the agent."""
 
     sender: U32
 
 
 @message(32)
 class Ignore(Message):
-    """Nothing."""
+    """A message without effect."""
 
     data: String
 
@@ -298,21 +301,21 @@ class ExitConfirmation(Message):
 
 @message(36)
 class Debug(Message):
-    """Something for who looks for errors."""
+    """A debug message."""
 
     text: Text
 
 
 @message(37)
 class RequestCompression(Message):
-    """Compress at a level from 1 to 9, as gzip has them."""
+    """Compress at a level from 1 to 9, the levels of gzip."""
 
     level: U32
 
 
 @message(38)
 class MaxPacketSize(Message):
-    """Send no larger packets."""
+    """Send no packets larger than ``size``."""
 
     size: U32
 
@@ -324,14 +327,14 @@ class AuthTIS(Message):
 
 @message(40)
 class AuthTISChallenge(Message):
-    """What to show the user."""
+    """The challenge to show to the user."""
 
     challenge: Text
 
 
 @message(41)
 class AuthTISResponse(Message):
-    """What the user answers; padded as passwords are."""
+    """The user's response; it may be padded like a password."""
 
     response: SecretString
 
@@ -341,4 +344,5 @@ MESSAGES: dict[int, type[Message]] = {
     for kind in tuple(globals().values())
     if isinstance(kind, type) and issubclass(kind, Message) and kind is not Message
 }
-"""Every message that has a class, by its number."""
+"""The class of each message, by number. ``nacre trace`` reads all of them; the engines pack and
+unpack the ones with data by hand."""

@@ -1,4 +1,4 @@
-"""Terminal modes: SSH-1 gives opcodes 1-127 arguments of one byte, where SSH-2 has four."""
+"""Terminal modes: in SSH-1 the arguments of opcodes 1-127 have one byte, in SSH-2 four."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST_UNDEFINED = 160
 
 
 def to_ssh2(data: Buffer) -> bytes:
-    """Return SSH-1's stream of modes as SSH-2 has it; what follows an unknown opcode is dropped."""
+    """Return SSH-1's encoded modes in SSH-2's encoding, up to the first unknown opcode."""
     found: dict[int, int] = {}
     at = 0
     while at < len(data) and (opcode := data[at]) != Mode.TTY_OP_END:
@@ -30,7 +30,7 @@ def to_ssh2(data: Buffer) -> bytes:
 
 
 def from_ssh2(data: Buffer) -> bytes:
-    """Return SSH-2's stream of modes as SSH-1 has it."""
+    """Return SSH-2's encoded modes in SSH-1's encoding."""
     parts = []
     for opcode, argument in modes.decode(data).items():
         if opcode < _FIRST_LONG:

@@ -1,4 +1,4 @@
-"""Which messages are legal when, as data. What is not in the table is refused."""
+"""Which messages are legal in which stage, as data. All others are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nacre.ssh1.messages import SSH1Msg
 
 
 class Stage(Enum):
-    """What a connection waits for; a client's stages first, then a server's."""
+    """What a connection waits for: a client's stages, then a server's."""
 
     PUBLIC_KEY = "the server's keys"
     KEY_TAKEN = "the server to take the session key"
@@ -75,12 +75,12 @@ LEGAL: dict[Stage, frozenset[int]] = {
     Stage.USER: frozenset({SSH1Msg.CMSG_USER}),
     Stage.SERVER_AUTH: _ATTEMPTS,
     Stage.SERVER_RSA: frozenset({SSH1Msg.CMSG_AUTH_RSA_RESPONSE}),
-    # A user who has no answer tries something else.
+    # A user without an answer may try another method.
     Stage.SERVER_TIS: _ATTEMPTS | {SSH1Msg.CMSG_AUTH_TIS_RESPONSE},
     Stage.SERVER_PREPARING: _REQUESTS | _CHANNELS,
     Stage.SERVER_SESSION: _CHANNELS
     | {SSH1Msg.CMSG_STDIN_DATA, SSH1Msg.CMSG_EOF, SSH1Msg.CMSG_WINDOW_SIZE},
-    # What was under way when the process ended is dropped.
+    # Input that was in flight when the process ended is dropped.
     Stage.SERVER_OVER: _CHANNELS
     | {
         SSH1Msg.CMSG_STDIN_DATA,
@@ -89,14 +89,14 @@ LEGAL: dict[Stage, frozenset[int]] = {
         SSH1Msg.CMSG_EXIT_CONFIRMATION,
     },
 }
-"""The messages that each stage takes besides ``ALWAYS``."""
+"""The messages that are legal in each stage, in addition to ``ALWAYS``."""
 
 KNOWN = frozenset(SSH1Msg)
-"""Numbers that mean something."""
+"""Numbers that have a meaning."""
 
 REFUSED: dict[Stage, frozenset[int]] = {
     Stage.SERVER_AUTH: frozenset({SSH1Msg.CMSG_AUTH_RHOSTS, SSH1Msg.CMSG_AUTH_RHOSTS_RSA}),
     Stage.SERVER_TIS: frozenset({SSH1Msg.CMSG_AUTH_RHOSTS, SSH1Msg.CMSG_AUTH_RHOSTS_RSA}),
     Stage.SERVER_PREPARING: frozenset(),
 }
-"""Messages answered with FAILURE, beside those that nobody knows: the client may go on."""
+"""The stages that answer unknown messages, and these, with FAILURE: the client may continue."""

@@ -1,9 +1,9 @@
-"""Phases 4 and 5 of an SSH-1 server: one session, and forwarded connections beside it.
+"""Phases 4 and 5 of an SSH-1 server: one session, and forwarded connections.
 
-Requests before the session are decided one after the other: while one is, no further packet is
-looked at, and each is answered with SUCCESS or FAILURE. A shell or command that may run is the
-exception: its start has no answer but its output, and clients take SUCCESS there for a broken
-protocol; FAILURE says that it may not run.
+Requests before the session are decided one at a time: no further packet is read until the request
+is answered with SUCCESS or FAILURE. The exception is a shell or command: if it may run, its output
+is the only answer, since clients treat SUCCESS as a protocol error there; if not, the answer is
+FAILURE.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _STARTS = (Shell, Exec, Subsystem)
 _SFTP = re.compile(
     rb"(test -x (\S*/sftp-server) && exec \2\n)*(PATH=[\w$:/.-]+; ?)?exec (\S*/)?sftp-server\n?"
 )
-"""Commands with which clients ask for SFTP: SSH-1 has no subsystems."""
+"""Commands by which clients request SFTP: SSH-1 has no subsystems."""
 
 _WITHOUT_WORD = (requests.XonXoff, requests.EndOfWrite, requests.Keepalive)
 _OUTPUT = {0: u8(SSH1Msg.SMSG_STDOUT_DATA), EXTENDED_DATA_STDERR: u8(SSH1Msg.SMSG_STDERR_DATA)}
@@ -66,8 +66,8 @@ _OUTPUT = {0: u8(SSH1Msg.SMSG_STDOUT_DATA), EXTENDED_DATA_STDERR: u8(SSH1Msg.SMS
 class SSH1ServerConnection(Channels):
     """See :class:`nacre.protocol.engine.ConnectionLayer`.
 
-    :ivar stage: which messages are legal now.
-    :ivar over: the client has confirmed the exit status: the connection has done its work.
+    :ivar stage: the present stage; see routes.py.
+    :ivar over: the client has confirmed the exit status, and the connection can be closed.
     """
 
     stage = Stage.SERVER_PREPARING
@@ -81,7 +81,7 @@ class SSH1ServerConnection(Channels):
         self._ending: Request | None = None
 
     def handlers(self) -> dict[int, Callable[[Buffer], None]]:
-        """Return what takes each message."""
+        """Return the handler of each message."""
         return {
             **super().handlers(),
             SSH1Msg.CMSG_REQUEST_PTY: self._on_pty,
@@ -98,15 +98,15 @@ class SSH1ServerConnection(Channels):
         }
 
     def refuse(self) -> None:
-        """Answer a request that is not granted."""
+        """Refuse a request."""
         self._outbox.send(msg.Failure())
 
     # --- the owner's calls ---
 
     def open_channel(self, channel_type: str, data: bytes = b"") -> int:
-        """Ask the client to take a connection; ``ChannelOpened`` or ``ChannelRefused`` follows.
+        """Ask the client to accept a connection; ``ChannelOpened`` or ``ChannelRefused`` follows.
 
-        :raises LocalProtocolError: another type, a port that was not forwarded, or too many.
+        :raises LocalProtocolError: another type, a port without forwarding, too many channels.
         """
         if channel_type == "auth-agent@openssh.com":
             return self._request_channel(msg.AgentOpen)
@@ -115,34 +115,34 @@ class SSH1ServerConnection(Channels):
         reader = WireReader(data)
         _, port, source = reader.text(), reader.u32(), reader.text()
         if port not in self._forwards:
-            raise LocalProtocolError(f"the client did not ask for connections to port {port}")
+            raise LocalProtocolError(f"the client did not request connections to port {port}")
         host, host_port = self._forwards[port]
         origin = self._originator(source)
         return self._request_channel(lambda number: msg.PortOpen(number, host, host_port, origin))
 
     def _running(self, channel: int) -> SSH1ChannelState | None:
-        """Return the session when ``channel`` is it and takes data; None when it is another.
+        """Return the session if ``channel`` is its number, else None.
 
-        :raises LocalProtocolError: it takes none.
+        :raises LocalProtocolError: the session accepts no data.
         """
         session = self._session
         if session is None or session.number != channel:
             return None
         if self.stage is not Stage.SERVER_SESSION or session.eof_sent:
-            raise LocalProtocolError("the session takes no data")
+            raise LocalProtocolError("the session accepts no data")
         return session
 
     def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
-        """Send as much of ``data`` as the outbox has room for; when not all, ``Writable`` follows.
+        """Send as much of ``data`` as the outbox has room for; if not all, ``Writable`` follows.
 
-        :raises LocalProtocolError: the channel takes no data, or has no such stream.
+        :raises LocalProtocolError: the channel accepts no data, or has no such stream.
         """
         if stream not in _OUTPUT or self._running(channel) is None:
             return super().send_data(channel, data, stream)
         return self._send_pieces(channel, _OUTPUT[stream], data)
 
     def send_eof(self, channel: int) -> None:
-        """Say that no more data follows; of a session, its exit status says it.
+        """Announce that no more data follows; for a session, its exit status will.
 
         :raises LocalProtocolError: the channel is not open, or EOF was sent already.
         """
@@ -152,7 +152,7 @@ class SSH1ServerConnection(Channels):
             session.eof_sent = True
 
     def close_channel(self, channel: int) -> None:
-        """Close our side. A session's exit status leaves once no forwarded channel is in use."""
+        """Close our side. A session's exit status is sent once no forwarded channel is in use."""
         session = self._session
         if session is None or session.number != channel:
             super().close_channel(channel)
@@ -179,12 +179,12 @@ class SSH1ServerConnection(Channels):
         if self._session is not None:
             self._forget_session(self._session)
         if isinstance(self._ending, ExitSignal):
-            self._hang_up(f"the command was ended by signal {safe(self._ending.name, 64)}")
+            self._hang_up(f"signal {safe(self._ending.name, 64)} ended the command")
         else:
             self._hang_up("the session was closed")
 
     def send_request(self, channel: int, request: Request, *, want_reply: bool = True) -> int:
-        """Say how the session ended; it has no answer. What SSH-1 has no word for is dropped.
+        """Send the end of the session, which has no answer. Requests that SSH-1 lacks are dropped.
 
         :raises LocalProtocolError: the channel is not open, or only clients send the request.
         """
@@ -197,7 +197,7 @@ class SSH1ServerConnection(Channels):
         return 0
 
     def send_global_request(self, name: str, data: bytes = b"", *, want_reply: bool = True) -> int:
-        """Report that the client refused: SSH-1 has no global requests of a server's."""
+        """Report that the client refused: a server of SSH-1 can't send global requests."""
         if not want_reply:
             return 0
         token = self._token()
@@ -235,7 +235,7 @@ class SSH1ServerConnection(Channels):
         if len(command) > self._limits.command:
             self.refuse()
         elif len(command) <= _SHORT and _SFTP.fullmatch(command):
-            # Where there is no such subsystem, there may be such a program.
+            # If the owner refuses the subsystem, it may grant the program.
             self._request(Subsystem("sftp"), otherwise=Exec(command))
         else:
             self._request(Exec(command))
@@ -244,9 +244,9 @@ class SSH1ServerConnection(Channels):
         self._request(OtherRequest(AGENT_REQUEST, b""))
 
     def _request(self, request: Request, otherwise: Request | None = None) -> None:
-        """Let the owner decide, who is asked for the session itself first.
+        """Ask the owner about the session, if there is none yet, then about ``request``.
 
-        :param otherwise: what is asked for when ``request`` is refused.
+        :param otherwise: the request to ask about if ``request`` is refused.
         """
         if self._session is not None:
             self._ask_request(self._session, request, otherwise)
@@ -291,7 +291,7 @@ class SSH1ServerConnection(Channels):
         self._asks.ask(AskRequest(channel=session.number, request=request), decided)
 
     def _on_port_forward(self, payload: Buffer) -> None:
-        """Ask whether to listen on a port, of this host alone unless the owner says otherwise."""
+        """Ask whether to listen on a port of the loopback address; the owner may choose others."""
         message = msg.PortForwardRequest.decode(payload)
         if not 0 < message.port < _PORTS or message.port in self._forwards:
             self.refuse()

@@ -1,4 +1,62 @@
-"""SSH-2: bytes and answers in, events and bytes out (RFC 4251-4254)."""
+"""SSH-2: bytes and answers in, events and bytes out (RFC 4251-4254).
+
+Theory of operation
+===================
+
+An engine is one end of one connection, without a socket and without a clock. Its owner calls
+``receive`` with bytes, ``answer`` with decisions and ``tick`` with the time. After each of them it
+reads the events with ``take_events`` and sends the bytes of ``take_output``.
+
+The parts. One object each, made once per connection; none knows the engine, each is handed an
+outbox, the list of events and the ledger of questions:
+
+- ``Inbox`` and ``Outbox`` (transport/): packets to payloads and back, under the present keys.
+- ``KeyExchange`` (transport/kex.py): messages 20-49; replaces the keys of inbox and outbox.
+- ``ClientAuth`` or ``ServerAuth`` (auth/): messages 50-79.
+- ``Mux`` (connection/): messages 80-100, channels and requests.
+
+Stages. ``_stage`` alone decides which messages are legal. ``_table`` holds, for each of the 256
+message numbers, the handler to call, or None; it is replaced as a whole when the stage changes. So
+an illegal message never reaches a handler, and a handler needs no test of the state.
+routes.py has the tables: what is legal where, and which stage may follow on which message.
+``_advance`` computes the stage after each message from three places: the key exchange while one is
+running, else the authentication until it is done, else ``_rest``.
+
+Questions. An engine takes no decision: it puts an ``Ask`` among the events, and the rest of the
+work is the callback that the answer runs. While a question that blocks is open, ``_loop`` looks at
+no further packet, so the peer's next message finds the stage that the answer leads to. Bytes wait
+in the inbox, and ``wants_input`` tells the owner to read no more. The questions of channels do not
+block: one channel must not stop another.
+
+The life of a connection
+========================
+
+1. Both identification lines (``_receive_banner``). A server without SSH-1 sends its KEXINIT without
+   waiting for the client's line.
+2. The first key exchange, which sets the session id. The client is asked for the host key's trust
+   before it sends NEWKEYS. Strict kex, if both sides announce it, allows no other message meanwhile
+   and restarts the sequence numbers at 0 with NEWKEYS.
+3. EXT_INFO, SERVICE_REQUEST and SERVICE_ACCEPT, authentication. A success makes ``_mux``.
+4. Channels, for as long as both sides want.
+5. Later key exchanges, started by either side at any time after the first. RFC 4253 section 7.1
+   forbids other messages from our KEXINIT to our NEWKEYS: the outbox holds them back, bounded, and
+   takes no channel data (``takes_data``). ``Mux.resume`` wakes the channels afterwards.
+6. The end: DISCONNECT of either side, an error, or the end of the transport. ``ConnectionEnded`` is
+   the last event; open questions are withdrawn, and later calls do nothing.
+
+What must never be broken
+=========================
+
+- No message is handled that the table of the present stage does not name.
+- Nothing of the peer is believed before its keys are: no event of a channel before phase 4.
+- Each direction changes its keys at its own NEWKEYS, and at no other point of the stream.
+- Every buffer, list and count that the peer can make grow has a bound in ``Limits``.
+- An error of the peer ends the connection; it never leaves an engine half changed and running.
+- A payload is a view of the inbox's memory. What outlives the packet is copied, but for the data of
+  channels, whose reader holds the view.
+- The path of channel data (``_loop``, ``Mux.send_data``, ``Mux._on_data``) gains no call;
+  tests/bench counts them.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +118,7 @@ from nacre.wire.text import safe
 
 _USERAUTH = "ssh-userauth"
 
-# A member of an Enum takes longer to be looked up than a function to be called.
+# Looking up a member of an Enum costs more than a function call.
 _CLOSED: Final = Phase.CLOSED
 _CONNECTION: Final = Resting.CONNECTION
 _KEEPALIVE = "keepalive@openssh.com"
@@ -70,7 +128,15 @@ Handler = Callable[[Any, Buffer], None]
 
 
 class _SSH2Engine(Machine):
-    """What both roles share."""
+    """The part that both roles share."""
+
+    # _rest            where the connection rests outside key exchanges and authentication.
+    # _stage           the stage that decides now; None during version negotiation.
+    # _table           the handler of each legal message of that stage, by number.
+    # _mux             the channels; None until authentication succeeded.
+    # _peer_pings      whether the peer announced ping@openssh.com.
+    # _ext_infos_left  EXT_INFO messages that the peer may still send (RFC 8308 section 2.4).
+    # _now             the time of the latest call; _keys_since: that of the latest exchange.
 
     _auth: ClientAuth | ServerAuth | None
 
@@ -105,7 +171,7 @@ class _SSH2Engine(Machine):
 
     @property
     def connection(self) -> Mux:
-        """Channels and requests.
+        """Return the layer of channels and requests.
 
         :raises LocalProtocolError: before authentication is done, and after the end.
         """
@@ -115,32 +181,32 @@ class _SSH2Engine(Machine):
 
     @property
     def wants_input(self) -> bool:
-        """False while an open question stops the packet loop, and after the end."""
+        """Whether to read from the transport: not while a question is open, nor after the end."""
         return not self._asks.blocking and self.phase is not _CLOSED
 
     @property
     def output_size(self) -> int:
-        """Bytes that wait in the outbox."""
+        """How many bytes ``take_output`` would return."""
         return self._outbox.size
 
     @property
     def next_tick(self) -> float | None:
-        """When ``tick`` is due: the next rekey by time."""
+        """When to call ``tick``, in seconds: the next rekey by time; None when none is due."""
         if self._mux is None or self._kex.active or not self._limits.rekey_seconds:
             return None
         return self._keys_since + self._limits.rekey_seconds
 
     def start(self, now: float) -> None:
-        """Begin: put our identification line into the outbox."""
+        """Begin: put our identification line into the outbox. Call it once, before ``receive``."""
         self._now = now
         self._send_line(self._line)
         if self.role is Role.SERVER and self._options.announce == "2.0":
-            # Without waiting for the client's line (RFC 4253 section 7.1): its answer then has the
-            # first message of the exchange in it. Whoever may speak SSH-1 must know first.
+            # KEXINIT may follow our line at once (RFC 4253 section 7.1): the client's first answer
+            # then holds its first message of the exchange. A server of both versions has to wait.
             self._kex.begin()
 
     def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
-        """Take bytes from the peer, as :class:`nacre.protocol.engine.Engine` says."""
+        """Take bytes from the peer; see :meth:`nacre.protocol.engine.Engine.receive`."""
         self._now = now
         if self._mux is not None:
             self._mux.now = now
@@ -151,7 +217,7 @@ class _SSH2Engine(Machine):
                 data = self._receive_banner(self._banner, data)
             self._inbox.feed(data)
             self._loop()
-            # What waits for an answer is taken up without the caller.
+            # Packets that wait for an answer are read later, when the caller's bytes are gone.
             if whole and not self._asks.blocking:
                 return self._inbox.leave()
             self._inbox.keep()
@@ -160,7 +226,7 @@ class _SSH2Engine(Machine):
         return 0
 
     def _go_on(self) -> None:
-        """Take up the packets that waited for an answer."""
+        """Read the packets that waited for an answer."""
         try:
             self._advance()
             self._loop()
@@ -168,43 +234,43 @@ class _SSH2Engine(Machine):
             self._end(error)
 
     def receive_eof(self) -> None:
-        """The transport ended: no more bytes will come."""
+        """End the connection: the transport ended. Call it when a read returns no bytes."""
         if self._banner is not None and (seen := self._banner.seen()):
             self._end(VersionError(f"the peer does not speak SSH; it sent: {seen}"))
         elif self.phase is Phase.VERSION:
-            self._end(ConnectionLost("the peer closed the connection before it said anything"))
+            self._end(ConnectionLost("the peer closed the connection before it sent anything"))
         else:
             self._end(ConnectionLost(f"the peer closed the connection {self._where()}"))
 
     def tick(self, now: float) -> None:
-        """Do what is due at ``now``: a rekey by time."""
+        """Do what is due at ``now``: a rekey by time. Call it when ``next_tick`` has come."""
         self._now = now
         due = self.next_tick
         if due is not None and now >= due:
             self.rekey()
 
     def take_output(self) -> memoryview:
-        """Return the bytes to send; the caller owns them."""
+        """Return the bytes to send. The caller owns them; call it after every other method."""
         if self._outbox.payload_bytes > self._limits.rekey_bytes and self.phase is Phase.CONNECTION:
             self.rekey()
         return self._outbox.take()
 
     def rekey(self) -> None:
-        """Start a new key exchange, unless one is on.
+        """Start a new key exchange, unless one is running.
 
         :raises LocalProtocolError: before authentication is done, and after the end.
         """
-        # Not during authentication: USERAUTH_SUCCESS would wait for the exchange, and what starts
-        # right behind it, delayed compression, would not.
+        # Not during authentication: USERAUTH_SUCCESS would be held back until the exchange ends,
+        # but the delayed compression that starts right behind it would not.
         if self.phase is not Phase.CONNECTION:
             raise LocalProtocolError(f"there are no keys to replace in phase {self.phase.name}")
         self._kex.begin()
 
     def ping(self, data: bytes = b"") -> None:
-        """Send something that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``.
+        """Send a message that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``.
 
-        Before authentication is done, a peer that did not announce ``ping@openssh.com`` has nothing
-        that it must answer; then nothing is sent.
+        Before authentication is done, there is no such message for a peer that did not announce
+        ``ping@openssh.com``; then nothing is sent.
         """
         if self._peer_pings and self.phase is not _CLOSED:
             self._outbox.send(Ping(data).encode())
@@ -262,7 +328,7 @@ class _SSH2Engine(Machine):
         return f"while waiting for {stage.value}"
 
     def _advance(self) -> None:
-        """Go on to the next stage, when what the present one waits for is done."""
+        """Enter the next stage, if the present one is over."""
         if self._auth is not None and self._mux is None:
             self._advance_auth(self._auth)
         stage: Stage = self._rest
@@ -274,9 +340,9 @@ class _SSH2Engine(Machine):
             self._enter(stage)
 
     def _enter(self, stage: Stage) -> None:
-        """Swap the table of legal messages, whole."""
+        """Replace the table of legal messages."""
         left, self._stage = self._stage, stage
-        # mypy takes a class for something without a hash.
+        # mypy holds a class to be unhashable.
         self._table = _table(type(self), stage, self._first_strict())  # type: ignore[arg-type]
         if isinstance(left, KexStage) and not isinstance(stage, KexStage):
             self._keys_since = self._now
@@ -284,7 +350,7 @@ class _SSH2Engine(Machine):
             self._mux.resume()
 
     def _first_strict(self) -> bool:
-        """Whether this is the first exchange of strict kex, which bears nothing beside it."""
+        """Whether this is the first exchange of strict kex: no other messages are legal in it."""
         return self._kex.strict and self._rest is Resting.FIRST_KEXINIT
 
     # --- phase 1 ---
@@ -306,31 +372,33 @@ class _SSH2Engine(Machine):
         return banner.rest
 
     def _check_version(self, peer: Identification) -> None:
-        """The lower version counts, when both can speak it (RFC 4253 section 5).
+        """Refuse a peer that does not speak SSH-2 (RFC 4253 section 5).
 
-        A server's higher version is no obstacle: our line names 2.0, and it decides. A client's
-        line is its last word.
+        A server that names a higher version may still accept our 2.0. A client chose its version
+        after it read ours, so a higher one is refused.
         """
         if peer.protocol == "1.99" or peer.major == 2:
             return
         if peer.major > 2 and self.role is Role.CLIENT:
             return
-        speaks = f"speaks SSH {peer.protocol} only" if peer.major < 2 else f"wants {peer.protocol}"
+        speaks, remedy = f"wants {peer.protocol}", ""
+        if peer.major < 2:
+            speaks = f"speaks SSH {peer.protocol} only"
+            remedy = (
+                "; SSH-1 is weak and therefore off: to use it nevertheless, give -o Protocol=2,1 "
+                "(in programs, protocols=(2, 1))"
+            )
         other = "server" if self.role is Role.CLIENT else "client"
-        remedy = (
-            "; SSH-1 is weak and off: to use it all the same, say -o Protocol=2,1 (in programs, "
-            "protocols=(2, 1))"
-        )
         raise VersionError(
             f"no SSH version in common: the {other} ({safe(peer.line, 255)}) {speaks}, "
-            f"this {self.role.value} speaks 2.0{remedy * (peer.major < 2)}"
+            f"this {self.role.value} speaks 2.0{remedy}"
         )
 
     # --- phases 2 to 4: transport messages ---
 
     @classmethod
     def handlers(cls) -> dict[int, Handler]:
-        """Return what takes each message, legal or not."""
+        """Return the handler of each message, legal or not."""
         kex = dict.fromkeys(range(30, 50), cls._receive_kex)
         auth = dict.fromkeys(range(50, 80), cls._receive_auth)
         return {
@@ -396,7 +464,7 @@ class _SSH2Engine(Machine):
         self._extended(extensions)
 
     def _extended(self, extensions: dict[str, bytes]) -> None:
-        """Take what matters to a role from an EXT_INFO."""
+        """Take the extensions that concern one role only from an EXT_INFO."""
 
     def _receive_ping(self, payload: Buffer) -> None:
         send_reply(self._outbox, Pong(Ping.decode(payload).data).encode())
@@ -430,7 +498,7 @@ class _SSH2Engine(Machine):
 
     def _say_goodbye(self, code: DisconnectCode, description: str) -> None:
         if self.phase is Phase.VERSION and self._kex.active:
-            # Behind our KEXINIT a line of text would be no packet.
+            # Our KEXINIT was sent: a line of text behind it would not be a packet.
             self._send_disconnect(code, safe(description, 255))
         else:
             super()._say_goodbye(code, description)
@@ -441,7 +509,7 @@ class _SSH2Engine(Machine):
 
 @cache
 def _table(engine: type[_SSH2Engine], stage: Stage, strict: bool) -> tuple[Handler | None, ...]:
-    """Return what takes each message that is legal in a stage; all connections share it."""
+    """Return the handler of each message that is legal in a stage; all connections share it."""
     numbers = routes.legal(engine.role, stage, strict=strict)
     handlers = engine.handlers()
     return tuple(handlers.get(number) if number in numbers else None for number in range(256))
@@ -452,6 +520,8 @@ class SSH2Client(_SSH2Engine):
 
     :param random: a source of randomness: n -> n bytes.
     """
+
+    # _begun  the authentication, before SERVICE_ACCEPT makes it ``_auth``.
 
     role = Role.CLIENT
     _auth: ClientAuth | None
@@ -482,8 +552,8 @@ class SSH2Client(_SSH2Engine):
             self._server_algorithms = tuple(names.decode("ascii", "replace").split(","))
             if self._begun is not None:
                 self._begun.server_algorithms = self._server_algorithms
-        # What would matter to the first request is known now: it need not wait for SERVICE_ACCEPT,
-        # which is still the only thing that may come next.
+        # All that the first request depends on is known now, so it is sent without waiting for
+        # SERVICE_ACCEPT, which is still the only message of the server that may follow.
         self._begin_auth()
 
     def _advance_auth(self, auth: ClientAuth | ServerAuth) -> None:

@@ -1,6 +1,6 @@
-"""The data types of RFC 4251 section 5, and the number of SSH-1, bounds-checked.
+"""The data types of RFC 4251 section 5, and the integer of SSH-1, with checked bounds.
 
-``WireReader`` takes values off the front of a buffer; the functions below encode one value each.
+``WireReader`` decodes values one after another; the functions below encode one value each.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def string(value: Buffer) -> bytes:
 
 
 def text(value: str) -> bytes:
-    """Return a ``string`` that holds UTF-8; surrogate escapes give back their bytes."""
+    """Return a ``string`` of UTF-8; surrogate escapes become the bytes they stand for."""
     data = value.encode("utf-8", "surrogateescape")
     return _U32.pack(len(data)) + data
 
 
 def mpint(value: int) -> bytes:
-    """Return an ``mpint``: two's complement, most significant byte first, no needless bytes."""
+    """Return an ``mpint``: two's complement, most significant byte first, in minimal length."""
     if value == 0:
         return b"\x00\x00\x00\x00"
     size = (value if value > 0 else ~value).bit_length() // 8 + 1
@@ -58,13 +58,13 @@ def mpint(value: int) -> bytes:
 
 
 def mpint1(value: int) -> bytes:
-    """Return a number as SSH-1 has it: how many bits as uint16, then its bytes.
+    """Return a multiple-precision integer of SSH-1: its number of bits as uint16, then its bytes.
 
     :raises ValueError: it is negative, or has more than 65535 bits.
     """
     bits = value.bit_length()
     if value < 0 or bits > 0xFFFF:
-        raise ValueError("a number that SSH-1 can't carry")
+        raise ValueError("an integer of SSH-1 must be positive and have at most 65535 bits")
     return bits.to_bytes(2, "big") + value.to_bytes((bits + 7) // 8, "big")
 
 
@@ -74,10 +74,10 @@ def name_list(names: Iterable[str]) -> bytes:
 
 
 class WireReader:
-    """Takes values off the front of ``data``.
+    """Decodes the values in ``data`` one after another.
 
-    Every method raises :class:`~nacre.errors.MalformedMessage` when the value is not whole or
-    not of its type. ``string`` returns bytes of its own, so nothing keeps the receive buffer alive.
+    Every method raises :class:`~nacre.errors.MalformedMessage` if the value is cut off or not of
+    its type. Bytes are returned as copies, so that they do not keep the receive buffer alive.
     """
 
     __slots__ = ("_data", "_position")
@@ -90,7 +90,7 @@ class WireReader:
         return MalformedMessage(f"a field of {size} bytes is cut off after {self.remaining}")
 
     def unpack(self, layout: Struct) -> tuple[Any, ...]:
-        """Take the fields of ``layout``."""
+        """Return the fields of ``layout``."""
         try:
             values = layout.unpack_from(self._data, self._position)
         except StructError:
@@ -99,16 +99,16 @@ class WireReader:
         return values
 
     def u8(self) -> int:
-        """Take a ``byte``."""
+        """Return a ``byte``."""
         return self.fixed(1)[0]
 
     def boolean(self) -> bool:
-        """Take a ``boolean``: all non-zero values are true (RFC 4251 section 5)."""
+        """Return a ``boolean``: all non-zero values are true (RFC 4251 section 5)."""
         return self.fixed(1) != b"\x00"
 
     def u32(self) -> int:
-        """Take a ``uint32``."""
-        # Not by ``unpack``: no value is taken as often.
+        """Return a ``uint32``."""
+        # Without ``unpack``: this is the most frequent value.
         try:
             value: int = _U32.unpack_from(self._data, self._position)[0]
         except StructError:
@@ -117,12 +117,12 @@ class WireReader:
         return value
 
     def u64(self) -> int:
-        """Take a ``uint64``."""
+        """Return a ``uint64``."""
         value: int = self.unpack(_U64)[0]
         return value
 
     def fixed(self, size: int) -> bytes:
-        """Take ``size`` bytes that have no length of their own."""
+        """Return ``size`` bytes, which have no length field."""
         start = self._position
         end = start + size
         if end > len(self._data):
@@ -131,8 +131,8 @@ class WireReader:
         return bytes(self._data[start:end])
 
     def string(self) -> bytes:
-        """Take a ``string`` of any bytes."""
-        # Not by ``u32`` and ``fixed``: a login has dozens of them.
+        """Return a ``string`` of arbitrary bytes."""
+        # Without ``u32`` and ``fixed``: a login has dozens of strings.
         data, start = self._data, self._position + 4
         try:
             end: int = start + _U32.unpack_from(data, start - 4)[0]
@@ -145,24 +145,24 @@ class WireReader:
         return bytes(data[start:end])
 
     def text(self) -> str:
-        """Take a ``string`` of UTF-8.
+        """Return a ``string`` of UTF-8.
 
-        Bytes that are no UTF-8 become surrogate escapes, so that ``text`` gives them back: names
-        of users and files are not always UTF-8, whatever the RFC says.
+        Bytes that are not UTF-8 become surrogate escapes, which the function ``text`` turns back
+        into them: names of users and files are not always UTF-8, though the RFC requires it.
         """
         return self.string().decode("utf-8", "surrogateescape")
 
     def mpint(self) -> int:
-        """Take an ``mpint``. Needless leading bytes are taken: old peers send them."""
+        """Return an ``mpint``. Needless leading bytes are accepted: old peers send them."""
         return int.from_bytes(self.string(), "big", signed=True)
 
     def mpint1(self) -> int:
-        """Take a number of SSH-1. Peers round the count of bits up, so it may be too high."""
+        """Return an integer of SSH-1. Its count of bits may be too high: some peers round it up."""
         bits = int.from_bytes(self.fixed(2), "big")
         return int.from_bytes(self.fixed((bits + 7) // 8), "big")
 
     def name_list(self) -> tuple[str, ...]:
-        """Take a ``name-list``: empty names and control characters are malformed."""
+        """Return a ``name-list``: empty names and control characters are malformed."""
         data = self.string()
         if not data:
             return ()
@@ -174,17 +174,17 @@ class WireReader:
         return names
 
     def rest(self) -> bytes:
-        """Take all that is left."""
+        """Return all bytes that are left."""
         start = self._position
         self._position = len(self._data)
         return bytes(self._data[start:])
 
     @property
     def remaining(self) -> int:
-        """Bytes not yet taken."""
+        """How many bytes are left."""
         return len(self._data) - self._position
 
     def end(self) -> None:
-        """Check that nothing is left."""
+        """Check that no bytes are left."""
         if self._position != len(self._data):
             raise MalformedMessage(f"{self.remaining} bytes follow the last field")

@@ -8,10 +8,10 @@
         want_reply: Bool
         data: Rest
 
-``@record`` does the same for a structure that has no message number. Instances can't be changed and
-are equal when their fields are. ``decode`` refuses bytes behind the last field.
+``@record`` does the same for a structure without a message number. Instances are immutable, and
+equal when their fields are. ``decode`` refuses bytes behind the last field.
 
-A class is compiled when it is first used: a program uses a few of the hundred there are.
+A class is compiled on first use: a program uses a few of the hundred classes.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _DECODE = {
 class Record:
     """A structure on the wire. Subclasses are made by :func:`record` or :func:`message`.
 
-    :cvar FIELDS: the names of the fields, in their order.
-    :cvar SECRETS: those of them that are never shown.
+    :cvar FIELDS: the names of the fields, in order.
+    :cvar SECRETS: the fields that ``repr`` hides.
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ()
@@ -70,15 +70,15 @@ class Record:
         type(self).__init__(self, *args, **kwargs)
 
     def encode(self) -> bytes:
-        """Return the bytes of this structure; of a message, with its number in front."""
+        """Return the bytes of this structure; for a message, its number comes first."""
         _compile(type(self))
         return type(self).encode(self)
 
     @classmethod
     def decode(cls, data: Buffer) -> Self:
-        """Return the structure that ``data`` holds whole, a message's number included.
+        """Return the structure in ``data``, which for a message begins with its number.
 
-        :raises MalformedMessage: when a field is cut off or malformed, or bytes follow the last.
+        :raises MalformedMessage: a field is cut off or malformed, or bytes follow the last one.
         """
         _compile(cls)
         return cls.decode(data)
@@ -106,7 +106,7 @@ class Message(Record):
 R = TypeVar("R", bound=Record)
 
 
-def _frozen(self: Record, name: str, value: object = None) -> NoReturn:
+def _frozen(self: Record, name: str, new: object = None) -> NoReturn:
     raise AttributeError(f"{type(self).__name__} can't be changed")
 
 
@@ -125,7 +125,7 @@ def _declare(cls: type[R]) -> type[R]:
 
 def _compile(cls: type[Record]) -> None:
     if not cls.FIELDS and "FIELDS" not in cls.__dict__:
-        raise TypeError(f"{cls.__name__} is no structure on the wire: decorate it")
+        raise TypeError(f"{cls.__name__} has no fields: decorate it with record or message")
     number = cls.__dict__.get("NUMBER")
     fields = list(zip(cls.FIELDS, cls._KINDS, strict=True))
     head = [] if number is None else [repr(bytes((number,)))]
@@ -144,7 +144,7 @@ def _compile(cls: type[Record]) -> None:
         f"def __init__(self, {', '.join(cls.FIELDS)}):\n    _stored = self.__dict__\n{stores}"
         f"def encode(self):\n    return {' + '.join(head + parts) or repr(b'')}\n"
         f"def decode(cls, data):\n{check}    reader = Reader(data, {len(head)})\n"
-        f"    value = cls({values})\n    reader.end()\n    return value\n"
+        f"    decoded = cls({values})\n    reader.end()\n    return decoded\n"
     )
     namespace: dict[str, Any] = {
         "codec": codec,
@@ -152,7 +152,7 @@ def _compile(cls: type[Record]) -> None:
         "MalformedMessage": MalformedMessage,
     }
     exec(compile(source, f"<{cls.__name__} on the wire>", "exec"), namespace)
-    # A type's attributes: the base class declares them, so callers stay typed.
+    # Set by type.__setattr__: the base class declares these, so callers stay typed.
     type.__setattr__(cls, "__init__", namespace["__init__"])
     type.__setattr__(cls, "encode", namespace["encode"])
     type.__setattr__(cls, "decode", classmethod(namespace["decode"]))
@@ -160,13 +160,13 @@ def _compile(cls: type[Record]) -> None:
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[R]) -> type[R]:
-    """Make ``cls``, whose fields carry the annotations above, a structure on the wire."""
+    """Make ``cls``, whose fields have the annotations above, a structure on the wire."""
     return _declare(cls)
 
 
 @dataclass_transform(frozen_default=True)
 def message(number: int) -> Callable[[type[R]], type[R]]:
-    """Make a class a message with ``number``."""
+    """Return a decorator that makes a class the message with ``number``."""
 
     def decorate(cls: type[R]) -> type[R]:
         cls.NUMBER = number  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ from enum import IntEnum
 class Msg(IntEnum):
     """Message numbers (RFC 4250 section 4.1, RFC 4256, RFC 4419, RFC 5656, RFC 8308).
 
-    30-49 belong to the key exchange method and 60-79 to the authentication method: their names are
-    in the modules of those methods.
+    The meaning of 30-49 depends on the key exchange method, and that of 60-79 on the authentication
+    method: their classes are in ssh2/transport/messages.py and ssh2/auth/messages.py.
     """
 
     DISCONNECT = 1

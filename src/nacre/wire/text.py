@@ -1,6 +1,6 @@
 """Text that a peer controls, made safe for terminals and logs.
 
-A peer's banner, error text or file name may hold escape sequences that repaint a terminal, or
+A banner, error text or file name of the peer may hold escape sequences that change the terminal, or
 bidirectional marks that make one name look like another.
 """
 
@@ -12,15 +12,16 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def safe(value: str | bytes | bytearray | memoryview, limit: int = 1024, *, keep: str = "") -> str:
-    """Return ``value`` with everything that is not printable shown as an escape.
+    """Return ``value`` with every character that is not printable shown as an escape.
 
-    :param limit: characters kept; what is cut off shows as ``…``.
-    :param keep: characters left as they are, such as ``"\\n\\t"`` for a banner of many lines.
+    :param limit: characters to keep; ``…`` stands for those that are cut off.
+    :param keep: characters left unchanged, such as ``"\\n\\t"`` for a banner of many lines.
     """
     if not isinstance(value, str):
         value = bytes(value[: limit * 4]).decode("utf-8", "surrogateescape")
+    # Nearly every text is plain, and this test is much cheaper than the loop below.
     if len(value) <= limit and value.isascii() and value.isprintable() and "\\" not in value:
-        return value  # as nearly all is
+        return value
     cut = len(value) > limit
     shown = "".join(_shown(c, keep) for c in value[:limit])
     return shown + "…" if cut else shown

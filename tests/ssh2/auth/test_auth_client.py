@@ -370,7 +370,7 @@ def test_rounds_are_bounded(
     for _ in range(3):
         client.deliver(payload)
         react(client)
-    with pytest.raises(RemoteProtocolError, match="without end"):
+    with pytest.raises(RemoteProtocolError, match="more than 3"):
         client.deliver(payload)
 
 

@@ -20,7 +20,7 @@ class RecordingOutbox:
 
     def send(self, payload):
         if self.full:
-            raise LocalProtocolError("too many messages wait for the key exchange to end")
+            raise LocalProtocolError("too many messages wait for the end of the key exchange")
         self.payloads.append(bytes(payload))
 
     def send_parts(self, head, body):

@@ -282,7 +282,7 @@ class TestEnds:
 
     def test_nothing_is_sent_after_eof(self, pair):
         pair.client.mux.send_eof(0)
-        with pytest.raises(LocalProtocolError, match="takes no data"):
+        with pytest.raises(LocalProtocolError, match="accepts no data"):
             pair.client.mux.send_data(0, b"x")
         with pytest.raises(LocalProtocolError, match="already"):
             pair.client.mux.send_eof(0)

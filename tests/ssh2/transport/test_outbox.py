@@ -3,8 +3,11 @@
 import zlib
 from struct import unpack_from
 
+import pytest
+
 from nacre.crypto.compress import Compressor
 from nacre.crypto.seal import OVERHEAD, PlainSealer
+from nacre.errors import LocalProtocolError
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.events import MessageSeen
 from nacre.ssh2.transport.outbox import Outbox
@@ -82,3 +85,40 @@ def test_each_is_compressed():
         length, padding = unpack_from(">IB", wire)
         assert undo.decompress(wire[5 : 4 + length - padding]) == head + bytes(body)
         wire = wire[4 + length :]
+
+
+def test_a_key_exchange_holds_messages_back_and_sends_them_under_the_new_keys() -> None:
+    box, _ = outbox()
+    plain, _ = outbox()
+    box.begin_kex()
+    box.send(b"\x5fheld")
+    assert box.size == 0
+    assert not box.takes_data
+    box.send(b"\x1enow")
+    plain.send(b"\x1enow")
+    assert bytes(box.take()) == bytes(plain.take())
+    box.rekeyed(PlainSealer(bytes))
+    box.end_kex()
+    plain.send(b"\x5fheld")
+    assert bytes(box.take()) == bytes(plain.take())
+    assert box.takes_data
+    assert (box.packets, box.payload_bytes) == (1, 5)
+
+
+def test_held_messages_leave_in_their_order() -> None:
+    box, events = outbox(trace=True)
+    box.begin_kex()
+    for n in range(3):
+        box.send(b"\x5f%d" % n)
+    assert events == []
+    box.end_kex()
+    assert [event.payload for event in events] == [b"\x5f0", b"\x5f1", b"\x5f2"]
+
+
+def test_held_messages_are_bounded_even_when_they_are_small() -> None:
+    box, _ = outbox()
+    box.begin_kex()
+    for _ in range(DEFAULT_LIMITS.kex_held_output // 65):
+        box.send(b"\x63")
+    with pytest.raises(LocalProtocolError, match="wait for the end of the key exchange"):
+        box.send(b"\x63")

@@ -1,7 +1,8 @@
-"""One authentication attempt, and what drives it in either role.
+"""One authentication attempt, and the class that runs its method, in either role.
 
 A method is a generator, so that its exchange reads from top to bottom. It yields a question and is
-resumed with the answer, or yields an :class:`Exchange` and is resumed with the peer's message.
+resumed with the answer, or yields an :class:`Exchange` and is resumed with the peer's message. It
+returns the result of the attempt.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from nacre.wire.message import Message, Record
 from nacre.wire.text import safe
 
 SERVICE = "ssh-connection"
-"""The only service that users log in for (RFC 4254 section 1)."""
+"""The only service that users log in to (RFC 4254 section 1)."""
 
 Result = TypeVar("Result")
 
 
 @value
 class Exchange:
-    """Send ``message``; what answers it comes in ``stage``."""
+    """Send ``message``; ``stage`` is the stage in which its answer arrives."""
 
     message: Message
     stage: AuthStage
@@ -41,9 +42,9 @@ Steps: TypeAlias = Generator[Ask | Exchange, Any, Result]
 
 @value(frozen=False)
 class Attempt:
-    """One try of one method.
+    """One attempt with one method.
 
-    :ivar detail: what ``AuthResult`` says of it; safe to print.
+    :ivar detail: the ``detail`` of its ``AuthResult``; safe to print.
     """
 
     user: str
@@ -58,24 +59,24 @@ class Attempt:
         return UserauthRequest(self.user, SERVICE, self.method, encoded)
 
     def describe(self, key: PublicKey) -> None:
-        """Say which key is tried."""
+        """Put the type and the fingerprint of the key into the detail."""
         self.detail = f"{key.type} {key.fingerprint()}"
 
     def verdict(self, answer: Answer) -> bool:
-        """Tell whether the policy said yes, and note its reason where it said no."""
+        """Return whether the policy granted it; add the reason of a denial to the detail."""
         if isinstance(answer, Denied) and answer.reason:
             self.explain(safe(answer.reason))
         return isinstance(answer, Granted)
 
     def explain(self, reason: str) -> None:
-        """Add to the detail why the attempt fails."""
+        """Add the reason why the attempt fails to the detail."""
         self.detail = f"{self.detail} ({reason})".lstrip()
 
 
 class MethodRunner(ABC, Generic[Result]):
-    """Runs the method in use: asks its questions, sends its messages, takes its result.
+    """Runs the current method: asks its questions, sends its messages, takes its result.
 
-    :ivar stage: which messages are legal now; see :data:`~nacre.ssh2.auth.stages.LEGAL`.
+    :ivar stage: the present stage; see :data:`~nacre.ssh2.auth.stages.LEGAL`.
     """
 
     def __init__(self, outbox: Outbox, asks: Asks, stage: AuthStage) -> None:
@@ -88,11 +89,11 @@ class MethodRunner(ABC, Generic[Result]):
         self._steps = steps
         self._resume(None)
 
-    def _resume(self, value: object) -> None:
-        """Hand the method what it waits for: None at first, then an answer or a payload."""
+    def _resume(self, received: object) -> None:
+        """Pass what the method waits for: None at first, then an answer or a payload."""
         assert self._steps is not None, "the table of legal messages lets nothing through here"
         try:
-            step = self._steps.send(value)
+            step = self._steps.send(received)
         except StopIteration as end:
             result: Result = end.value
         else:
@@ -115,22 +116,22 @@ class MethodRunner(ABC, Generic[Result]):
 
     @abstractmethod
     def _ended(self, result: Result) -> None:
-        """Act on what the method returned."""
+        """Act on the result that the method returned."""
 
     @abstractmethod
     def receive(self, payload: Buffer) -> None:
         """Take a message whose number is legal in ``stage``.
 
-        :raises RemoteProtocolError: it is malformed, above a bound, or the end of patience.
+        :raises RemoteProtocolError: it is malformed, above a bound, or one attempt too many.
         """
 
 
 def check_length(
-    what: str, value: str, limit: int, code: DisconnectCode = DisconnectCode.PROTOCOL_ERROR
+    what: str, text: str, limit: int, code: DisconnectCode = DisconnectCode.PROTOCOL_ERROR
 ) -> None:
-    """Check the size of a text that came from the peer, without ever repeating it.
+    """Check the size of a text of the peer. The error names ``what``, and does not repeat the text.
 
     :raises PacketTooLarge: it has more than ``limit`` bytes.
     """
-    if len(value.encode("utf-8", "surrogateescape")) > limit:
+    if len(text.encode("utf-8", "surrogateescape")) > limit:
         raise PacketTooLarge(f"{what} has more than {limit} bytes", code)

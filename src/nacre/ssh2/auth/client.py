@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from nacre.errors import NacreError, PacketTooLarge
 from nacre.protocol.asks import (
@@ -11,6 +12,7 @@ from nacre.protocol.asks import (
     Asks,
     GiveUp,
     TryKeyboardInteractive,
+    TryNone,
     TryPassword,
     TryPublicKey,
 )
@@ -26,11 +28,11 @@ from nacre.wire.codec import Buffer
 
 
 class ClientAuth(MethodRunner[NacreError | None]):
-    """Asks its owner what to try, and tries it, until the server lets the user in.
+    """Asks its owner which method to try, and tries it, until the server accepts the user.
 
     :ivar server_algorithms: the server's ``server-sig-algs`` (RFC 8308 section 3.1), or None.
-    :ivar succeeded: set as soon as SSH_MSG_USERAUTH_SUCCESS came.
-    :ivar gave_up: why the owner gave up; the connection is to end with it.
+    :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was received.
+    :ivar gave_up: the error to end the connection with, once the owner gave up.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
         self._banner_left = options.limits.banner
 
     def start(self) -> None:
-        """Ask what to try first: the server has accepted the service ``ssh-userauth``."""
+        """Ask which method to try first. Call it once ``ssh-userauth`` may be used."""
         self._ask()
 
     def receive(self, payload: Buffer) -> None:
@@ -79,21 +81,13 @@ class ClientAuth(MethodRunner[NacreError | None]):
     def _try(self, chosen: Answer) -> None:
         if isinstance(chosen, GiveUp):
             self.gave_up = chosen.error
-        elif isinstance(chosen, TryPublicKey):
-            self._attempt = self._new_attempt("publickey")
-            self._run(publickey.prove(self._attempt, chosen, self.server_algorithms))
-        elif isinstance(chosen, TryPassword):
-            self._attempt = self._new_attempt("password")
-            self._run(password.prove(self._attempt, chosen))
-        elif isinstance(chosen, TryKeyboardInteractive):
-            self._attempt = self._new_attempt("keyboard-interactive")
-            self._run(keyboard_interactive.prove(self._attempt, chosen))
-        else:
-            self._attempt = self._new_attempt("none")
-            self._run(_none(self._attempt))
+            return
+        method, prove = _METHODS[type(chosen)]
+        self._attempt = self._new_attempt(method)
+        self._run(prove(self._attempt, chosen, self.server_algorithms))
 
     def _ended(self, result: NacreError | None) -> None:
-        """The method ended on our side, without a verdict of the server's."""
+        """Take the end of a method on our side, without a verdict of the server."""
         self.stage = AuthStage.CLIENT_IDLE
         if result is not None:
             self.gave_up = result
@@ -139,6 +133,19 @@ class ClientAuth(MethodRunner[NacreError | None]):
         )
 
 
-def _none(attempt: Attempt) -> Steps[NacreError | None]:
+def _prove_none(
+    attempt: Attempt, chosen: TryNone, server_algorithms: tuple[str, ...] | None
+) -> Steps[NacreError | None]:
     yield Exchange(attempt.request(), AuthStage.CLIENT_WAITING)
     return None
+
+
+_Prove = Callable[[Attempt, Any, tuple[str, ...] | None], Steps[NacreError | None]]
+
+_METHODS: dict[type[Answer], tuple[str, _Prove]] = {
+    TryNone: ("none", _prove_none),
+    TryPublicKey: ("publickey", publickey.prove),
+    TryPassword: ("password", password.prove),
+    TryKeyboardInteractive: ("keyboard-interactive", keyboard_interactive.prove),
+}
+"""For each answer to ``AskAuthentication``: the method's name, and the generator that runs it."""

@@ -23,7 +23,7 @@ from nacre.wire.text import safe
 
 
 def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
-    """Pass the policy's challenges to the client until the policy says yes or no."""
+    """Pass the policy's challenges to the client until the policy grants or denies."""
     limits = attempt.options.limits
     submethods = InteractiveRequest.decode(fields).submethods
     check_length("the list of submethods", submethods, limits.name_list)
@@ -50,15 +50,17 @@ def _info_request(challenge: Challenge) -> InfoRequest:
 def _responses(payload: Buffer, count: int, limits: Limits) -> tuple[str, ...]:
     message = InfoResponse.decode(payload)
     if message.count != count:
-        raise RemoteProtocolError(f"{count} prompts got {message.count} responses")
+        raise RemoteProtocolError(f"{message.count} responses were sent to {count} prompts")
     responses = message.responses()
     for response in responses:
         check_length("a response", response, limits.password)
     return responses
 
 
-def prove(attempt: Attempt, chosen: TryKeyboardInteractive) -> Steps[NacreError | None]:
-    """Answer the server's prompts, as often as it asks."""
+def prove(
+    attempt: Attempt, chosen: TryKeyboardInteractive, server_algorithms: tuple[str, ...] | None
+) -> Steps[NacreError | None]:
+    """Answer the server's prompts, round after round."""
     limits = attempt.options.limits
     request = attempt.request(InteractiveRequest("", chosen.submethods))
     reply = yield Exchange(request, AuthStage.CLIENT_INTERACTIVE)
@@ -72,12 +74,14 @@ def prove(attempt: Attempt, chosen: TryKeyboardInteractive) -> Steps[NacreError 
             return LocalProtocolError(f"{wanted} prompts were answered with {count} responses")
         responses = InfoResponse(count, b"".join(map(text, answer.responses)))
         reply = yield Exchange(responses, AuthStage.CLIENT_INTERACTIVE)
-    raise RemoteProtocolError("the server prompts without end")
+    raise RemoteProtocolError(f"the server prompts more than {limits.auth_rounds} times")
 
 
 def _question(request: InfoRequest, limits: Limits) -> AskPrompts:
     if request.count > limits.auth_prompts:
-        raise RemoteProtocolError(f"{request.count} prompts are more than {limits.auth_prompts}")
+        raise RemoteProtocolError(
+            f"{request.count} prompts in one round; at most {limits.auth_prompts} are accepted"
+        )
     return AskPrompts(
         name=safe(request.name),
         instruction=shown(request.instruction, limits.banner),

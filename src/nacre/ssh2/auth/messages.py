@@ -1,6 +1,6 @@
 """The layouts of messages 50-79 (RFC 4252, RFC 4256).
 
-Numbers 60 and 61 mean what the method in use says: three classes here have the number 60.
+The meaning of 60 and 61 depends on the current method: three classes here have the number 60.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ class UserauthBanner(Message):
 
 @record
 class PublicKeyQuery(Record):
-    """The fields of a request without signature (``signed`` False), and what a signature signs."""
+    """The fields of a request without signature (RFC 4252 section 7); ``signed`` is False.
+
+    With ``signed`` True they are the part of a request that its signature covers.
+    """
 
     signed: Bool
     algorithm: Text
@@ -70,7 +73,7 @@ class PublicKeyQuery(Record):
 
 @record
 class PublicKeyRequest(Record):
-    """The fields of a request with signature; ``signed`` is True."""
+    """The fields of a request with signature (RFC 4252 section 7); ``signed`` is True."""
 
     signed: Bool
     algorithm: Text
@@ -80,7 +83,7 @@ class PublicKeyRequest(Record):
 
 @message(60)
 class PublicKeyOk(Message):
-    """SSH_MSG_USERAUTH_PK_OK: a signature by this key would count."""
+    """SSH_MSG_USERAUTH_PK_OK: a signature by this key would be accepted (RFC 4252 section 7)."""
 
     algorithm: Text
     blob: String
@@ -91,7 +94,7 @@ class PublicKeyOk(Message):
 
 @record
 class PasswordRequest(Record):
-    """The fields of a request with a password; ``change`` is False."""
+    """The fields of a request with a password (RFC 4252 section 8); ``change`` is False."""
 
     change: Bool
     password: SecretText
@@ -99,7 +102,7 @@ class PasswordRequest(Record):
 
 @record
 class PasswordChange(Record):
-    """The fields of a request to change the password; ``change`` is True."""
+    """The fields of a request to change the password (section 8); ``change`` is True."""
 
     change: Bool
     old: SecretText
@@ -108,7 +111,7 @@ class PasswordChange(Record):
 
 @message(60)
 class PasswordChangeRequest(Message):
-    """SSH_MSG_USERAUTH_PASSWD_CHANGEREQ."""
+    """SSH_MSG_USERAUTH_PASSWD_CHANGEREQ (RFC 4252 section 8)."""
 
     prompt: Text
     language: Text
@@ -127,7 +130,7 @@ class InteractiveRequest(Record):
 
 @record
 class InfoPrompt(Record):
-    """One prompt of an :class:`InfoRequest`."""
+    """One prompt of an :class:`InfoRequest` (RFC 4256 section 3.2)."""
 
     text: Text
     echo: Bool
@@ -146,7 +149,7 @@ class InfoRequest(Message):
     def prompts(self) -> tuple[InfoPrompt, ...]:
         """Return the prompts. Check ``count`` against its bound first.
 
-        :raises MalformedMessage: when there are not exactly ``count``.
+        :raises MalformedMessage: there are not exactly ``count``.
         """
         reader = WireReader(self.encoded)
         prompts = tuple(InfoPrompt(reader.text(), reader.boolean()) for _ in range(self.count))
@@ -164,7 +167,7 @@ class InfoResponse(Message):
     def responses(self) -> tuple[str, ...]:
         """Return the responses. Check ``count`` against its bound first.
 
-        :raises MalformedMessage: when there are not exactly ``count``.
+        :raises MalformedMessage: there are not exactly ``count``.
         """
         reader = WireReader(self.encoded)
         responses = tuple(reader.text() for _ in range(self.count))

@@ -35,8 +35,10 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     return attempt.verdict(answer)
 
 
-def prove(attempt: Attempt, chosen: TryPassword) -> Steps[NacreError | None]:
-    """Send the password, and a new one as often as the server asks for it."""
+def prove(
+    attempt: Attempt, chosen: TryPassword, server_algorithms: tuple[str, ...] | None
+) -> Steps[NacreError | None]:
+    """Send the password, and a new one each time the server asks for it."""
     limits = attempt.options.limits
     first = attempt.request(PasswordRequest(False, chosen.password))
     reply = yield Exchange(first, AuthStage.CLIENT_PASSWORD)
@@ -48,4 +50,4 @@ def prove(attempt: Attempt, chosen: TryPassword) -> Steps[NacreError | None]:
             return None
         change = attempt.request(PasswordChange(True, answer.old, answer.new))
         reply = yield Exchange(change, AuthStage.CLIENT_PASSWORD)
-    raise RemoteProtocolError("the server asks for new passwords without end")
+    raise RemoteProtocolError(f"the server asks for more than {limits.auth_rounds} new passwords")

@@ -1,4 +1,4 @@
-"""``publickey``: the query whether a key would do, and the signature (RFC 4252 section 7)."""
+"""``publickey``: a query whether a key would be accepted, or a signature (RFC 4252 section 7)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nacre.wire.text import safe
 
 
 def signed_data(attempt: Attempt, algorithm: str, blob: bytes) -> bytes:
-    """Return what a signature covers: the session, and the request up to the signature."""
+    """Return the data that a signature covers: the session id, and the request before it."""
     request = attempt.request(PublicKeyQuery(True, algorithm, blob))
     return string(attempt.session_id) + request.encode()
 
@@ -22,8 +22,8 @@ def signed_data(attempt: Attempt, algorithm: str, blob: bytes) -> bytes:
 def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     """Answer a query, or check a signature.
 
-    The policy hears of a signed request only when its signature verifies; that costs the same for
-    every user, known or not.
+    The policy is asked about a signed request only after its signature has verified. That costs
+    the same for every user, known or not.
     """
     signed = WireReader(fields).boolean()
     request = (PublicKeyRequest if signed else PublicKeyQuery).decode(fields)
@@ -63,7 +63,7 @@ def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | No
 def prove(
     attempt: Attempt, chosen: TryPublicKey, server_algorithms: tuple[str, ...] | None
 ) -> Steps[NacreError | None]:
-    """Offer the key, and sign when the server would take it; or sign at once."""
+    """Offer the key, and sign if the server would accept it; or sign at once."""
     key = chosen.key
     attempt.describe(key)
     algorithm = _choose(chosen, server_algorithms)
@@ -73,7 +73,7 @@ def prove(
     if not chosen.signed:
         query = PublicKeyQuery(False, algorithm, key.blob)
         reply = yield Exchange(attempt.request(query), AuthStage.CLIENT_PUBLICKEY_QUERY)
-        # Some servers name the key's type where the algorithm belongs: only the key must be ours.
+        # Some servers return the key's type in place of the algorithm, so only the key is compared.
         if PublicKeyOk.decode(reply).blob != key.blob:
             raise RemoteProtocolError("the server accepts a public key that was not offered")
     data = signed_data(attempt, algorithm, key.blob)

@@ -6,10 +6,9 @@ from functools import partial
 from typing import Literal
 
 from nacre.errors import DisconnectCode, RemoteProtocolError
-from nacre.protocol.asks import Asks, AskUser, Requirement, UserRequirement
+from nacre.protocol.asks import Asks, AskUser, Requirement, UserRequirement, satisfied, useful
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
-from nacre.protocol.requirement import satisfied, useful
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import SERVICE, Attempt, MethodRunner, check_length
 from nacre.ssh2.auth.messages import (
@@ -32,11 +31,11 @@ _CHECKS = {
 
 
 class ServerAuth(MethodRunner[bool | Message]):
-    """Lets a user in once the methods that the policy requires have succeeded.
+    """Accepts a user once the methods that the policy requires have succeeded.
 
-    ``receive``, and the answer to any of its questions, may raise RemoteProtocolError.
+    ``receive``, and the answer to each of its questions, may raise RemoteProtocolError.
 
-    :ivar succeeded: set as soon as SSH_MSG_USERAUTH_SUCCESS was sent.
+    :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was sent.
     :ivar user: the user name of the latest request.
     :ivar methods: the methods that succeeded for that user, in order.
     """
@@ -80,11 +79,11 @@ class ServerAuth(MethodRunner[bool | Message]):
         )
         if request.service != SERVICE:
             raise RemoteProtocolError(
-                f"no service {safe(request.service, 64)} to log in for",
+                f"the service {safe(request.service, 64)} is not available to log in to",
                 DisconnectCode.SERVICE_NOT_AVAILABLE,
             )
         if self._requests == 1 or request.user != self.user:
-            # What one user has shown must never count for another (RFC 4252 section 5).
+            # The successes of one user must never count for another (RFC 4252 section 5).
             self.user, self.methods, self._requirement = request.user, (), ()
             self._asks.ask(AskUser(user=request.user), partial(self._begin, request))
         else:
@@ -143,7 +142,7 @@ class ServerAuth(MethodRunner[bool | Message]):
             self._outbox.send(UserauthFailure(self._can_continue(), True).encode())
 
     def _count_failure(self) -> None:
-        # Asking for "none" first is how clients learn what there is, and no guess at a secret.
+        # Clients send "none" first to learn the methods: that is not a guess at a secret.
         if self._attempt.method != "none" or self._requests > 1:
             self._failures += 1
         self._report("failure")

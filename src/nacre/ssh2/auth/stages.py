@@ -1,4 +1,4 @@
-"""Where authentication stands, and which messages are legal there, as data."""
+"""The stages of authentication, and which messages are legal in each, as data."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from enum import Enum
 
 
 class AuthStage(Enum):
-    """A role's stage. What arrives and is not in :data:`LEGAL` for it is refused."""
+    """What a role waits for. A message that :data:`LEGAL` does not list for it is refused."""
 
-    SERVER_REQUEST = "server: a request comes next"
-    SERVER_INTERACTIVE = "server: prompts were sent"
-    CLIENT_IDLE = "client: nothing was asked for"
-    CLIENT_WAITING = "client: a request that only success or failure answers was sent"
-    CLIENT_PUBLICKEY_QUERY = "client: a public key was offered"
-    CLIENT_PASSWORD = "client: a password was sent"
-    CLIENT_INTERACTIVE = "client: prompts, or a verdict on the responses, come next"
-    DONE = "authentication is done"
+    SERVER_REQUEST = "an authentication request"
+    SERVER_INTERACTIVE = "the responses to prompts"
+    CLIENT_IDLE = "a decision of this side"
+    CLIENT_WAITING = "the verdict on an authentication request"
+    CLIENT_PUBLICKEY_QUERY = "the answer to the offer of a public key"
+    CLIENT_PASSWORD = "the verdict on a password"
+    CLIENT_INTERACTIVE = "prompts, or the verdict on responses"
+    DONE = "nothing: authentication is done"
 
 
 LEGAL: dict[AuthStage, frozenset[int]] = {
@@ -25,7 +25,7 @@ LEGAL: dict[AuthStage, frozenset[int]] = {
     # A banner may come at any time before success (RFC 4252 section 5.4).
     AuthStage.CLIENT_IDLE: frozenset({53}),
     AuthStage.CLIENT_WAITING: frozenset({51, 52, 53}),
-    # An offer alone lets nobody in: the answer is failure or PK_OK (RFC 4252 section 7).
+    # An offer without a signature can't succeed: only failure or PK_OK may follow (section 7).
     AuthStage.CLIENT_PUBLICKEY_QUERY: frozenset({51, 53, 60}),
     AuthStage.CLIENT_PASSWORD: frozenset({51, 52, 53, 60}),
     AuthStage.CLIENT_INTERACTIVE: frozenset({51, 52, 53, 60}),

@@ -1,4 +1,4 @@
-"""Texts of a server's that a client shows to its user."""
+"""Texts of the server that a client shows to its user."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from nacre.wire.text import safe
 
 
 def shown(text: str, limit: int) -> str:
-    """Return a text of several lines, made safe for a terminal, at most ``limit`` characters.
+    """Return a text of several lines, made safe for a terminal, of at most ``limit`` characters.
 
-    Backslashes stay as they are: many banners draw with them.
+    Backslashes are kept: many banners draw with them.
     """
     return safe(text.replace("\r\n", "\n"), limit, keep="\n\t\\")

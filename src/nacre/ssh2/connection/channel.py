@@ -14,11 +14,11 @@ from nacre.ssh2.transport.outbox import Outbox
 
 
 class State(Enum):
-    """Where a channel stands before its end; what is closed on both sides is forgotten."""
+    """The state of a channel; one that is closed on both sides is removed."""
 
-    REQUESTED = "we asked the peer for it"
-    OFFERED = "the peer asked for it, and our owner has not decided"
-    OPEN = "confirmed"
+    REQUESTED = "we sent CHANNEL_OPEN, the peer has not answered"
+    OFFERED = "the peer sent CHANNEL_OPEN, our owner has not decided"
+    OPEN = "open"
     CLOSING = "we have sent CLOSE, the peer has not"
 
 
@@ -27,11 +27,13 @@ class ChannelState:
 
     :ivar number: our number for it.
     :ivar peer: the peer's number for it.
+    :ivar receive: the window of the peer's data; ``send``: the window of ours.
     :ivar receives: data from the peer is legal and goes to the owner.
     :ivar sends: the owner may send data.
     :ivar eof_received: the peer has sent EOF.
-    :ivar blocked: the owner offered data that was not taken, and waits for ``Writable``.
-    :ivar close_wanted: the owner gave it up before the peer confirmed it.
+    :ivar blocked: the owner offered data that was not accepted, and waits for ``Writable``.
+    :ivar close_wanted: the owner closed it before the peer confirmed it.
+    :ivar requests: the peer's requests; ``replies``: the replies to them that are due.
     :ivar waiting: tokens of our requests that the peer has not answered, oldest first.
     """
 
@@ -79,16 +81,16 @@ class ChannelState:
         self.replies = Replies(outbox, limits.channel_requests)
 
     def opened(self) -> None:
-        """Both sides agreed on it."""
+        """Note that both sides have agreed on the channel."""
         self.state = State.OPEN
         self.receives = self.sends = True
 
     def end_of_sending(self) -> None:
-        """EOF or CLOSE goes out: no data follows."""
+        """Note that EOF or CLOSE is sent: no data follows."""
         self.sends = self.blocked = False
 
     def closing(self) -> None:
-        """CLOSE goes out."""
+        """Note that CLOSE is sent."""
         self.end_of_sending()
         self.state = State.CLOSING
         self.receives = False

@@ -29,7 +29,8 @@ _REFUSED_BY = {
     ),
     Role.SERVER: frozenset({_KEEPALIVE, "hostkeys-00@openssh.com"}),
 }
-"""What no owner is asked: keepalives, which any answer serves, and what only this role sends."""
+"""Requests refused without a question: keepalives, for which any reply will do, and requests that
+only this role sends."""
 
 _FAILURE = RequestFailure().encode()
 
@@ -37,7 +38,8 @@ _FAILURE = RequestFailure().encode()
 class GlobalRequests:
     """Global requests of both sides.
 
-    :ivar no_more_sessions: the client has given up further sessions; a server holds it to that.
+    :ivar no_more_sessions: the client announced that it opens no further session; a server treats
+        another one as a violation of the protocol.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class GlobalRequests:
         self._replies = Replies(outbox, limits.channel_requests)
 
     def send(self, token: int, name: str, data: bytes, *, want_reply: bool) -> None:
-        """Send a request; ``token`` comes back with its answer.
+        """Send a request; ``token`` is in the event of its answer.
 
         :raises LocalProtocolError: too many wait for their answers.
         """

@@ -7,7 +7,7 @@ from nacre.wire.message import U32, Bool, Message, Rest, String, Text, message
 
 @message(80)
 class GlobalRequest(Message):
-    """SSH_MSG_GLOBAL_REQUEST (section 4)."""
+    """SSH_MSG_GLOBAL_REQUEST (RFC 4254 section 4)."""
 
     name: Text
     want_reply: Bool
@@ -16,19 +16,19 @@ class GlobalRequest(Message):
 
 @message(81)
 class RequestSuccess(Message):
-    """SSH_MSG_REQUEST_SUCCESS (section 4)."""
+    """SSH_MSG_REQUEST_SUCCESS (RFC 4254 section 4)."""
 
     data: Rest
 
 
 @message(82)
 class RequestFailure(Message):
-    """SSH_MSG_REQUEST_FAILURE (section 4)."""
+    """SSH_MSG_REQUEST_FAILURE (RFC 4254 section 4)."""
 
 
 @message(90)
 class ChannelOpen(Message):
-    """SSH_MSG_CHANNEL_OPEN (section 5.1)."""
+    """SSH_MSG_CHANNEL_OPEN (RFC 4254 section 5.1)."""
 
     channel_type: Text
     sender: U32
@@ -39,7 +39,7 @@ class ChannelOpen(Message):
 
 @message(91)
 class ChannelOpenConfirmation(Message):
-    """SSH_MSG_CHANNEL_OPEN_CONFIRMATION (section 5.1)."""
+    """SSH_MSG_CHANNEL_OPEN_CONFIRMATION (RFC 4254 section 5.1)."""
 
     recipient: U32
     sender: U32
@@ -50,7 +50,7 @@ class ChannelOpenConfirmation(Message):
 
 @message(92)
 class ChannelOpenFailure(Message):
-    """SSH_MSG_CHANNEL_OPEN_FAILURE (section 5.1)."""
+    """SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 section 5.1)."""
 
     recipient: U32
     code: U32
@@ -60,7 +60,7 @@ class ChannelOpenFailure(Message):
 
 @message(93)
 class ChannelWindowAdjust(Message):
-    """SSH_MSG_CHANNEL_WINDOW_ADJUST (section 5.2)."""
+    """SSH_MSG_CHANNEL_WINDOW_ADJUST: the window grows by so many bytes (RFC 4254 section 5.2)."""
 
     recipient: U32
     bytes_to_add: U32
@@ -68,7 +68,7 @@ class ChannelWindowAdjust(Message):
 
 @message(94)
 class ChannelData(Message):
-    """SSH_MSG_CHANNEL_DATA (section 5.2). The data path itself packs by hand: see ``Mux``."""
+    """SSH_MSG_CHANNEL_DATA (RFC 4254 section 5.2). ``Mux`` packs and unpacks it by hand."""
 
     recipient: U32
     data: String
@@ -76,7 +76,7 @@ class ChannelData(Message):
 
 @message(95)
 class ChannelExtendedData(Message):
-    """SSH_MSG_CHANNEL_EXTENDED_DATA (section 5.2)."""
+    """SSH_MSG_CHANNEL_EXTENDED_DATA (RFC 4254 section 5.2)."""
 
     recipient: U32
     code: U32
@@ -85,21 +85,21 @@ class ChannelExtendedData(Message):
 
 @message(96)
 class ChannelEof(Message):
-    """SSH_MSG_CHANNEL_EOF (section 5.3)."""
+    """SSH_MSG_CHANNEL_EOF (RFC 4254 section 5.3)."""
 
     recipient: U32
 
 
 @message(97)
 class ChannelClose(Message):
-    """SSH_MSG_CHANNEL_CLOSE (section 5.3)."""
+    """SSH_MSG_CHANNEL_CLOSE (RFC 4254 section 5.3)."""
 
     recipient: U32
 
 
 @message(98)
 class ChannelRequest(Message):
-    """SSH_MSG_CHANNEL_REQUEST (section 5.4)."""
+    """SSH_MSG_CHANNEL_REQUEST (RFC 4254 section 5.4)."""
 
     recipient: U32
     name: Text
@@ -109,14 +109,14 @@ class ChannelRequest(Message):
 
 @message(99)
 class ChannelSuccess(Message):
-    """SSH_MSG_CHANNEL_SUCCESS (section 5.4)."""
+    """SSH_MSG_CHANNEL_SUCCESS (RFC 4254 section 5.4)."""
 
     recipient: U32
 
 
 @message(100)
 class ChannelFailure(Message):
-    """SSH_MSG_CHANNEL_FAILURE (section 5.4)."""
+    """SSH_MSG_CHANNEL_FAILURE (RFC 4254 section 5.4)."""
 
     recipient: U32
 
@@ -140,4 +140,4 @@ MESSAGES: dict[int, type[Message]] = {
         ChannelFailure,
     )
 }
-"""The layouts of phases 4 and 5 by their numbers."""
+"""The messages of phases 4 and 5, by number."""

@@ -50,27 +50,33 @@ from nacre.wire.codec import Buffer
 from nacre.wire.numbers import EXTENDED_DATA_STDERR, Msg, OpenFailure
 from nacre.wire.text import safe
 
-# The data path packs by hand: one call of struct instead of a message per 32 KiB.
+# Data is packed by hand: one call of struct in place of a message object per packet.
 _DATA = Struct(">BII")
 _DATA_NUMBER = int(Msg.CHANNEL_DATA)
 _EXTENDED_DATA = Struct(">BIII")
 _EXTENDED_DATA_NUMBER = int(Msg.CHANNEL_EXTENDED_DATA)
-_WINDOW_ADJUST = Struct(">BII")  # OpenSSH sends one for every third packet.
+_WINDOW_ADJUST = Struct(">BII")  # by hand too: OpenSSH sends one for every third packet
 
-_LEAST_WINDOW = 64 * KIB  # enough to work with, and little when a thousand channels have it
+_LEAST_WINDOW = 64 * KIB  # usable, and small enough for a thousand channels
 
 _PEER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 
 
 class Mux:
-    """Phases 4 and 5 of one connection, as :class:`nacre.protocol.engine.ConnectionLayer` says.
+    """Phases 4 and 5 of one connection; see :class:`nacre.protocol.engine.ConnectionLayer`.
 
-    Events run ahead of their reader: a channel may be gone here while its last events still wait
-    in the list. ``close_channel`` and ``adjust_window`` of such a channel therefore do nothing;
-    whatever would send something on it raises :class:`~nacre.errors.LocalProtocolError`.
+    Events are ahead of their reader: a channel may be removed here while its last events are still
+    in the list. ``close_channel`` and ``adjust_window`` of such a channel therefore do nothing, and
+    methods that would send on it raise :class:`~nacre.errors.LocalProtocolError`.
 
-    :ivar now: the time, in seconds, that windows are measured with; the owner sets it.
+    :ivar now: the time in seconds, for the growth of windows; the engine sets it.
     """
+
+    # _channels     the channels by our number, from CHANNEL_OPEN to CLOSE of both sides.
+    # _windows      the sum of the sizes of their receive windows, bounded by windows_total.
+    # _packet_data  limits.packet_data, read for each packet.
+    # _last_token   the number of the latest request of ours that wants a reply.
+    # _globals      the global requests of both sides.
 
     def __init__(
         self, role: Role, outbox: Outbox, events: list[Event], asks: Asks, limits: Limits
@@ -88,7 +94,7 @@ class Mux:
         self._globals = GlobalRequests(role, outbox, events, asks, limits)
 
     def resume(self) -> None:
-        """Note that a key exchange ended, and with it the pause of data."""
+        """Report ``Writable`` for the channels that a key exchange blocked. Call it at its end."""
         for channel in self._channels.values():
             self._unblock(channel)
 
@@ -114,16 +120,16 @@ class Mux:
         return channel.number
 
     def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
-        """Send as much of ``data`` as goes now, and return how many bytes that was.
+        """Send as much of ``data`` as the window allows, and return how many bytes that was.
 
-        Nothing goes while a key exchange is on. When less than all went, ``Writable`` follows.
+        During a key exchange nothing is sent. If less than all was sent, ``Writable`` follows.
 
         :raises LocalProtocolError: the channel is not open, or its EOF was sent; or ``stream`` is
-            1 on anything but a server's session.
+            1, and this is not a server's session.
         """
         state = self._channels.get(channel)
         if state is None or not state.sends:
-            raise LocalProtocolError(f"channel {channel} takes no data")
+            raise LocalProtocolError(f"channel {channel} accepts no data")
         if stream:
             self._check_stream(state, stream)
         window = state.send
@@ -146,7 +152,7 @@ class Mux:
         return size
 
     def send_eof(self, channel: int) -> None:
-        """Say that no more data follows.
+        """Send EOF: no more data follows.
 
         :raises LocalProtocolError: the channel is not open, or EOF was sent already.
         """
@@ -157,11 +163,11 @@ class Mux:
         state.end_of_sending()
 
     def close_channel(self, channel: int) -> None:
-        """Close our side, if it is not closed; ``ChannelClosed`` follows when the peer closed too.
+        """Close our side, unless it is closed; ``ChannelClosed`` follows when the peer closes too.
 
-        A channel that the peer has not confirmed yet is closed as soon as it is.
+        A channel that the peer has not confirmed yet is closed as soon as the peer confirms it.
 
-        :raises LocalProtocolError: the peer's open of it waits for an answer.
+        :raises LocalProtocolError: the peer opened it, and the question about it is open.
         """
         state = self._channels.get(channel)
         if state is None:
@@ -177,10 +183,10 @@ class Mux:
     def send_request(self, channel: int, request: Request, *, want_reply: bool = True) -> int:
         """Send a request. Returns a token for ``RequestAnswered``, or 0 when none follows.
 
-        Requests that RFC 4254 section 6 gives no reply, such as exit-status, never ask for one.
+        Requests without a reply in RFC 4254 section 6, such as exit-status, never ask for one.
 
-        :raises LocalProtocolError: the channel is not open, the request is one that only the peer
-            sends, or too many wait for their answers.
+        :raises LocalProtocolError: the channel is not open, only the peer may send the request, or
+            too many requests wait for their answers.
         """
         state = self._open(channel)
         if not may_send(self._role, state.channel_type, request):
@@ -208,9 +214,11 @@ class Mux:
         return token
 
     def adjust_window(self, channel: int, count: int) -> None:
-        """Say that a reader consumed ``count``, so that the peer may send as many more.
+        """Report that a reader consumed ``count`` bytes; the peer may then send as many more.
 
-        :raises LocalProtocolError: the channel is open, and so many were not unread.
+        A WINDOW_ADJUST goes out once a step of the window was consumed.
+
+        :raises LocalProtocolError: more is reported than was received and not yet reported.
         """
         state = self._channels.get(channel)
         if state is not None and state.state is State.OPEN:
@@ -262,7 +270,7 @@ class Mux:
         self._windows -= channel.receive.size
 
     def _closing(self, channel: ChannelState) -> None:
-        """Forget what can't be answered any more: nothing follows our CLOSE."""
+        """Withdraw the questions about it: no reply may follow our CLOSE."""
         channel.closing()
         for ask_id in channel.replies.open_asks():
             self._asks.withdraw(ask_id)
@@ -390,10 +398,10 @@ class Mux:
             self._consume(channel, size)
 
     def _incoming(self, number: int, size: int, present: int) -> ChannelState:
-        """Check data against everything, and take it off the window.
+        """Check data against every bound, and subtract it from the window.
 
-        Data for a channel that we closed, and the peer has not, comes from before it knew: it is
-        checked like any other, and its window is never opened again.
+        Data for a channel we have closed was sent before the peer saw our CLOSE. It is checked like
+        other data, and dropped; the window is not adjusted any more.
         """
         channel = self._channels.get(number)
         if channel is None or not channel.receives:
@@ -404,7 +412,7 @@ class Mux:
             raise MalformedMessage(f"data of {size} bytes in a message with room for {present}")
         if size > self._packet_data:
             raise PacketTooLarge(
-                f"{size} bytes of data in one message; at most {self._packet_data} are taken"
+                f"{size} bytes of data in one message; at most {self._packet_data} are accepted"
             )
         window = channel.receive
         if size > window.left:
@@ -424,8 +432,8 @@ class Mux:
             self._grant(channel, grant, window.size - before)
 
     def _answered(self, channel: ChannelState) -> None:
-        """Take the first word of the peer on a channel: a round trip has passed."""
-        # Sessions alone: they are few. A quarter of what is left: the next ones want some too.
+        """Let the window grow at the peer's first message on a channel: a round trip has passed."""
+        # Only sessions, which are few, and by a quarter of what is left: others will follow.
         if channel.channel_type == "session":
             spare = (self._limits.windows_total - self._windows) // 4
             if growth := channel.receive.answered(self.now, spare):
@@ -463,7 +471,7 @@ class Mux:
     def _on_close(self, payload: Buffer) -> None:
         channel = self._established(ChannelClose.decode(payload).recipient)
         if channel.state is State.OPEN:
-            # The peer takes nothing more, so there is nothing to wait for (section 5.3).
+            # The peer accepts no more data, so there is no reason to wait (section 5.3).
             send_reply(self._outbox, ChannelClose(channel.peer).encode())
             self._closing(channel)
         self._remove(channel)
@@ -501,12 +509,12 @@ class Mux:
         slot.ask_id = self._asks.ask(AskRequest(channel=channel.number, request=request), answered)
 
     def _on_success(self, payload: Buffer) -> None:
-        self._reply_came(ChannelSuccess.decode(payload).recipient, True)
+        self._on_reply(ChannelSuccess.decode(payload).recipient, True)
 
     def _on_failure(self, payload: Buffer) -> None:
-        self._reply_came(ChannelFailure.decode(payload).recipient, False)
+        self._on_reply(ChannelFailure.decode(payload).recipient, False)
 
-    def _reply_came(self, number: int, success: bool) -> None:
+    def _on_reply(self, number: int, success: bool) -> None:
         channel = self._established(number)
         if not channel.waiting:
             raise RemoteProtocolError(f"a reply to no request on channel {number}")
@@ -533,8 +541,8 @@ HANDLERS: dict[int, Callable[[Mux, Buffer], None]] = {
     Msg.CHANNEL_SUCCESS: Mux._on_success,
     Msg.CHANNEL_FAILURE: Mux._on_failure,
 }
-"""The messages that are legal in phases 4 and 5, and what takes each.
+"""The handler of each message of phases 4 and 5.
 
-A handler gets the whole payload, and raises :class:`~nacre.errors.RemoteProtocolError` when it
+A handler gets the whole payload, and raises :class:`~nacre.errors.RemoteProtocolError` if the peer
 breaks the protocol.
 """

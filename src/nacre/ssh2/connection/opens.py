@@ -1,4 +1,4 @@
-"""Channel types: who opens which, and what is refused without asking (RFC 4254 section 5.1)."""
+"""Channel types, and which role may open each (RFC 4254 section 5.1)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _OPENED_ONLY_BY = {
 
 
 def may_open(opener: Role, channel_type: str) -> bool:
-    """Return whether the side in the role ``opener`` may open channels of this type.
+    """Return whether the role ``opener`` may open channels of this type.
 
-    A client that took a ``session`` would run programs for its server (RFC 4254 section 6.1).
+    A client must not accept a ``session``: it would run programs for its server (RFC 4254 section
+    6.1). Types that are not listed may be opened by either side.
     """
     return _OPENED_ONLY_BY.get(channel_type, opener) is opener

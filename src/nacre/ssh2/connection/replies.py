@@ -1,7 +1,7 @@
-"""Replies to the peer's requests, in the order in which the requests came.
+"""Replies to the peer's requests, in the order of the requests.
 
-RFC 4254 section 4 and 5.4 pair replies with requests by nothing but their order, while the answers
-of this side's owner may come in any order.
+RFC 4254 sections 4 and 5.4 match replies with requests by their order only, while the owner may
+answer questions in any order.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from nacre.ssh2.transport.outbox import Outbox
 
 
 def send_reply(outbox: Outbox, payload: bytes) -> None:
-    """Send what the peer has caused.
+    """Send a reply to something the peer sent.
 
-    :raises RemoteProtocolError: it caused more than can wait for a key exchange to end.
+    :raises RemoteProtocolError: the peer asks for more replies than a key exchange may hold back.
     """
     try:
         outbox.send(payload)
@@ -29,7 +29,7 @@ class Slot:
     """The place of one reply in the order.
 
     :ivar ask_id: the question that decides it, or 0.
-    :ivar reply: the message to send, empty for none; None while undecided.
+    :ivar reply: the message to send; empty if none is sent, None while undecided.
     """
 
     __slots__ = ("ask_id", "reply")
@@ -40,7 +40,7 @@ class Slot:
 
 
 class Replies:
-    """The replies that one channel, or one connection for global requests, still owes."""
+    """The replies that are due on one channel, or to the global requests of one connection."""
 
     __slots__ = ("_limit", "_outbox", "_slots")
 
@@ -50,9 +50,9 @@ class Replies:
         self._slots: list[Slot] = []
 
     def reserve(self) -> Slot:
-        """Return the place of the next reply.
+        """Return the place of the next reply. Call it when a request arrives.
 
-        :raises RemoteProtocolError: too many requests wait already.
+        :raises RemoteProtocolError: too many requests wait for replies.
         """
         if len(self._slots) >= self._limit:
             raise RemoteProtocolError(f"more than {self._limit} requests wait for their answers")
@@ -61,12 +61,12 @@ class Replies:
         return slot
 
     def settle(self, slot: Slot, reply: bytes) -> None:
-        """Decide a reply, and send every reply that waits for no other."""
+        """Set a reply, and send each reply that no earlier one holds up."""
         slot.reply = reply
         while self._slots and self._slots[0].reply is not None:
             if reply := self._slots.pop(0).reply or b"":
                 send_reply(self._outbox, reply)
 
     def open_asks(self) -> Iterator[int]:
-        """Return the questions that are not answered yet."""
+        """Return the numbers of the questions that are still open."""
         return (slot.ask_id for slot in self._slots if slot.reply is None)

@@ -1,4 +1,4 @@
-"""Channel requests: their values, their direction, and what a session takes when."""
+"""Channel requests: their values, their direction, and which a session accepts when."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _MODES_BYTES = 4096
 
 
 class RequestVerdict(Enum):
-    """What becomes of a request."""
+    """How a request is handled."""
 
     ASK = "the owner decides"
-    TELL = "the owner is told, and there is nothing to refuse"
-    REFUSE = "no, without asking"
+    TELL = "the owner gets an event; the request can't be refused"
+    REFUSE = "refused without a question"
 
 
 def check_name(name: str, limits: Limits) -> None:
@@ -62,31 +62,31 @@ def check_name(name: str, limits: Limits) -> None:
 
 
 def decode(name: str, data: bytes) -> Request:
-    """Return the value of a request.
+    """Return the request with this name and request-specific data.
 
-    :raises MalformedMessage: ``data`` is not of its layout.
+    :raises MalformedMessage: ``data`` does not have the layout of the request.
     """
     kind = KNOWN_REQUESTS.get(name)
     return OtherRequest(name, data) if kind is None else kind.decode(data)
 
 
 def may_send(role: Role, channel_type: str, request: Request) -> bool:
-    """Return whether ``request`` is one that this side may send on such a channel."""
+    """Return whether ``role`` may send ``request`` on a channel of this type."""
     if isinstance(request, _SENT_BY[role]):
         return channel_type == "session"
     return not isinstance(request, _SENT_BY[_OTHER[role]])
 
 
 def takes_reply(request: Request) -> bool:
-    """Return whether a reply to ``request`` may be asked for."""
+    """Return whether ``request`` may have ``want_reply`` set (RFC 4254 section 6)."""
     return not isinstance(request, _WITHOUT_REPLY)
 
 
 class Requests:
-    """What one channel was asked so far, and therefore what it may still be asked.
+    """The peer's requests on one channel so far, which decide what it may still request.
 
-    RFC 4254 section 6.5: one of shell, exec and subsystem succeeds per channel. A start that is
-    not decided yet counts as one, and its environment and terminal are settled with it.
+    RFC 4254 section 6.5: one of shell, exec and subsystem can succeed per channel. A start that is
+    not decided yet counts as one; no terminal or variable may be requested after it.
     """
 
     __slots__ = (
@@ -109,10 +109,10 @@ class Requests:
         self._environment_bytes = 0
 
     def judge(self, request: Request) -> RequestVerdict:
-        """Decide who decides on the peer's ``request``; one to ``ASK`` for counts from here on.
+        """Return how to handle the peer's ``request``; one to ``ASK`` about counts from now on.
 
-        A client takes no request that only clients send, and a server none that only servers send.
-        A keepalive is refused like every request nobody knows: any answer shows life.
+        A client refuses requests that only clients send, and a server those that only servers send.
+        A keepalive is refused like an unknown request: any answer shows that this side is alive.
         """
         if isinstance(request, EndOfWrite):
             return RequestVerdict.TELL
@@ -162,7 +162,7 @@ class Requests:
         return True
 
     def denied(self, request: Request) -> None:
-        """Note that the owner said no: another start, or another terminal, may be asked for."""
+        """Note that the owner denied it: another start, or terminal, may be requested."""
         if isinstance(request, _STARTS):
             self._started = False
         elif isinstance(request, PtyRequest):

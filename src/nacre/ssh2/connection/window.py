@@ -1,31 +1,36 @@
-"""Flow control of one channel: what may be sent, and what the peer may send (RFC 4254 section 5.2).
+"""Flow control of one channel: how much each side may send (RFC 4254 section 5.2).
+
+A *window* is the number of bytes of data that a side may still send on a channel. Each byte sent
+reduces it. A *window adjust* is the message by which the receiver increases it again, after its
+reader has consumed data.
 
 How the receive window is kept
 ==============================
 
-The peer may have ``size`` bytes under way or unread here: never more, so a reader that stalls
-costs at most ``size`` bytes of memory. What the reader consumed is granted again in steps: one
-WINDOW_ADJUST per step, because each costs a packet on the way back and a wake-up there.
+At most ``size`` bytes are in flight or unread at any time, so a reader that stalls costs at most
+``size`` bytes of memory. Consumed bytes are granted again in steps, one WINDOW_ADJUST per step:
+each costs a packet on the way back and a wake-up of the peer.
 
-A sender is never stopped by the window while ``size - step`` covers what the path holds
-(bandwidth x round trip). A large window therefore takes small steps: an eighth leaves seven
-eighths of it at work; a quarter does for windows that small paths are happy with.
+The window never stops a sender while ``size - step`` covers the bandwidth-delay product of the
+path. A large window therefore has small steps: with a step of an eighth, seven eighths remain
+usable. A quarter is enough for small windows, which short paths suffice with.
 
 How it grows
 ============
 
-The peer's first answer on a channel shows how long the path is, and the window becomes what
-1 Gbit/s puts on it: on a long path most of a transfer would be over before doublings got there.
+The peer's first answer on a channel shows the round trip, and the window becomes what 1 Gbit/s puts
+on a path of that length. On a long path most of a transfer would be over before doublings got
+there.
 
 A window that is used up within a second is doubled, as long as the reader keeps up and the last
-doubling made the data come faster. That fills any path whose round trip is below a second after a
-few doublings, and leaves alone what never moves much: a terminal, a control connection. Where the
-reader, the link or the sender is the slow end, a larger window would only be a larger buffer. It is
-that on both sides: OpenSSH's programs read ahead as much as the window takes, and copy all of it
-each time that buffer grows, so that a window of 32 MiB on a short path costs them seconds.
+doubling increased the rate. After a few doublings that fills every path with a round trip below a
+second, and it leaves alone channels that never move much: a terminal, a control connection. Where
+the reader, the link or the sender limits the rate, a larger window is only a larger buffer, on both
+sides: OpenSSH's programs read ahead as much as the window allows, and copy all of it each time that
+buffer grows, so a window of 32 MiB on a short path costs them seconds.
 
-What is used up every few milliseconds has a round trip that is shorter still, and is left alone.
-A grant can't be taken back, so no window shrinks.
+A window that is used up every few milliseconds has a round trip that is shorter still, and is not
+doubled. A grant can't be taken back, so no window shrinks.
 """
 
 from __future__ import annotations
@@ -39,18 +44,18 @@ _CREDIBLE_PACKET = 256 * KIB  # OpenSSH's own bound
 _COMMON_PACKET = 32 * KIB
 _COARSE_STEPS_UP_TO = 4 * MIB
 _GROWTH_PERIOD = 1.0
-_SAMPLE = 0.1  # seconds a rate is taken over at least: within less, schedulers make it a chance
-_OFTEN = 8  # windows in a sample: each lasted 13 ms or less
-_PATH_RATE = 1.25 * 125e6  # 1 Gbit/s, and the step that is not granted again yet
-_GAIN = 1.5  # what comes of a doubling where the window is the limit is twice the rate
+_SAMPLE = 0.1  # seconds: the shortest time to measure a rate over; below it scheduling dominates
+_OFTEN = 8  # windows used up in a sample: each lasted 13 ms or less
+_PATH_RATE = 1.25 * 125e6  # bytes/s: 1 Gbit/s, and a quarter for the step not granted again yet
+_GAIN = 1.5  # a doubling must raise the rate by this much; if the window is the limit, it doubles
 
 
 class SendWindow:
-    """What this side may send.
+    """The window of the data that this side sends.
 
-    :ivar left: bytes of data the peer still takes.
-    :ivar packet: bytes of data in one message: the peer's maximum, within reason. Peers that name
-        more than any takes, such as 2**31, get what all really take, 32 KiB.
+    :ivar left: bytes of data that may still be sent.
+    :ivar packet: bytes of data in one message: the peer's maximum, up to a bound. A peer that names
+        an incredible maximum, such as 2**31, gets 32 KiB, which every peer accepts.
     """
 
     __slots__ = ("left", "packet")
@@ -60,9 +65,9 @@ class SendWindow:
         self.packet = 0
 
     def start(self, window: int, packet: int) -> None:
-        """Take what the peer said when the channel was opened.
+        """Take the window and the maximum packet size with which the peer opened the channel.
 
-        :raises RemoteProtocolError: it takes no packet at all.
+        :raises RemoteProtocolError: the maximum packet size is 0.
         """
         if packet == 0:
             raise RemoteProtocolError("the peer's maximum packet size is 0")
@@ -70,7 +75,7 @@ class SendWindow:
         self.packet = min(packet, _SEND_PACKET) if packet <= _CREDIBLE_PACKET else _COMMON_PACKET
 
     def add(self, count: int) -> None:
-        """Take a WINDOW_ADJUST.
+        """Increase the window by a WINDOW_ADJUST of the peer.
 
         :raises RemoteProtocolError: the window would be above 2**32 - 1.
         """
@@ -80,13 +85,15 @@ class SendWindow:
 
 
 class ReceiveWindow:
-    """What the peer may send. Whoever takes data in subtracts it from ``left``, checked.
+    """The window of the data that the peer sends.
 
-    At all times ``left + unread + consumed == size``.
+    ``Mux`` checks received data against ``left`` and subtracts it. At all times
+    ``left + unread + consumed == size``.
 
-    :ivar left: bytes the peer may still send.
-    :ivar consumed: bytes the reader is done with, and which are not granted again yet.
-    :ivar size: bytes that may be under way or unread together.
+    :ivar left: bytes that the peer may still send.
+    :ivar consumed: bytes that the reader has consumed, and that are not granted again yet.
+    :ivar size: bytes that may be in flight or unread together.
+    :ivar step: bytes that must be consumed before a WINDOW_ADJUST is sent.
     """
 
     __slots__ = (
@@ -116,11 +123,11 @@ class ReceiveWindow:
         self.step = max(1, size // 4 if size <= _COARSE_STEPS_UP_TO else size // 8)
 
     def announced(self, now: float) -> None:
-        """Note that the peer is told of this window now."""
+        """Note that this window is sent to the peer now, to measure the round trip."""
         self._announced = now
 
     def answered(self, now: float, spare: int) -> int:
-        """Return the bytes to grant now that the peer has answered; only the first answer counts.
+        """Return the bytes to grant at an answer of the peer; only the first answer counts.
 
         :param spare: bytes by which this window may grow at most.
         """
@@ -139,13 +146,13 @@ class ReceiveWindow:
 
     @property
     def unread(self) -> int:
-        """Bytes that came in and wait for the reader."""
+        """Bytes that were received and wait for the reader."""
         return self.size - self.left - self.consumed
 
     def consume(self, count: int) -> None:
-        """Note that the reader is done with ``count``.
+        """Note that the reader has consumed ``count`` bytes.
 
-        :raises LocalProtocolError: so many were not unread.
+        :raises LocalProtocolError: fewer are unread.
         """
         if not 0 <= count <= self.size - self.left - self.consumed:
             raise LocalProtocolError(
@@ -154,7 +161,7 @@ class ReceiveWindow:
         self.consumed += count
 
     def adjust(self, now: float, spare: int) -> int:
-        """Return the bytes to grant now; 0 while less than a step was consumed.
+        """Return the bytes to grant by a WINDOW_ADJUST now; 0 if less than a step was consumed.
 
         :param now: seconds, on any clock that begins at 0 or later.
         :param spare: bytes by which this window may grow at most.

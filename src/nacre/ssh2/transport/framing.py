@@ -1,4 +1,4 @@
-"""What comes in: bytes in any portions, payloads of whole packets out."""
+"""Input: received bytes, in portions of any size, to the payloads of packets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _DATA = frozenset({int(Msg.CHANNEL_DATA), int(Msg.CHANNEL_EXTENDED_DATA)})
 
 
 class Inbox:
-    """Cuts what the peer sends into packets and opens them.
+    """Splits the peer's bytes into packets and opens them.
 
-    Whole packets are opened where they lie, in the caller's buffer; only a packet that is split
-    over two calls is put together in memory of this object. ``keep`` must end each call, because
-    the caller uses its buffer again; or ``leave``, where he does not.
+    Complete packets are opened in place, in the caller's buffer. Only a packet that is split over
+    two calls is assembled in a buffer of this object. Each ``feed`` must be followed by ``keep``,
+    after which the caller may reuse its buffer, or by ``leave``, if it passes the rest again.
 
-    :ivar left: bytes that came and that no packet was made of yet.
+    :ivar left: bytes that were fed and are not part of a packet returned so far.
     :ivar payload_bytes: payload bytes opened under the present key.
     :ivar packets: packets opened under the present key.
     """
@@ -39,34 +39,34 @@ class Inbox:
 
     @property
     def sequence(self) -> int:
-        """The number of the next packet."""
+        """The sequence number of the next packet."""
         return self._opener.sequence
 
     def rekeyed(self, opener: Opener) -> None:
-        """The peer's NEWKEYS came: ``opener`` opens what follows."""
+        """Open the following packets with ``opener``. Call it at the peer's NEWKEYS."""
         self._opener = opener
         self.payload_bytes = self.packets = 0
 
     @property
     def decompresses(self) -> bool:
-        """Whether what comes in is decompressed."""
+        """Whether payloads are decompressed."""
         return self._decompressor is not None
 
     def decompress_with(self, decompressor: Decompressor | None) -> None:
-        """Decompress what follows."""
+        """Decompress the following payloads; with None, do not."""
         self._decompressor = decompressor
 
     def feed(self, data: Buffer) -> None:
-        """Take bytes; call ``next`` until it returns None or nothing is left, then ``keep``."""
+        """Take bytes; then call ``next`` until it returns None, and ``keep`` or ``leave``."""
         self._view = memoryview(data)
         self.left += len(data)
         self._at = 0
         self._decompressed = 0
 
     def next(self) -> Buffer | None:
-        """Return the next payload, or None when no whole packet is there.
+        """Return the next payload, or None if no complete packet has arrived.
 
-        :raises RemoteProtocolError: PacketTooLarge, PacketCorrupt, or of the compression.
+        :raises RemoteProtocolError: PacketTooLarge, PacketCorrupt, or an error of decompression.
         """
         if self._held:
             payload = self._next_held()
@@ -94,15 +94,15 @@ class Inbox:
             self._decompressed += len(grown)
             if self._decompressed > self._limits.decompressed_requests:
                 raise RemoteProtocolError(
-                    "compression: the peer's messages grow too much",
+                    "compression: the peer's messages are too large after decompression",
                     DisconnectCode.COMPRESSION_ERROR,
                 )
         return memoryview(grown)
 
     def keep(self) -> None:
-        """Copy what no packet was made of yet; the caller's buffer is free then.
+        """Copy the bytes of incomplete packets, so that the caller may reuse its buffer.
 
-        :raises RemoteProtocolError: more is held than the bound allows.
+        :raises RemoteProtocolError: more bytes would be held than the bound allows.
         """
         rest = self._view[self._at :] if self.left else b""
         self._view, self._at = b"", 0
@@ -112,13 +112,13 @@ class Inbox:
             del self._held[: self._held_at]
             self._held_at = 0
         if len(self._held) + len(rest) > self._limits.held_input:
-            raise RemoteProtocolError("the peer sends on while it has to wait for an answer")
+            raise RemoteProtocolError("the peer sends too much while it has to wait for an answer")
         self._held += rest
 
     def leave(self) -> int:
-        """Forget what no packet was made of yet, and return its bytes, the last that came.
+        """Drop the bytes of an incomplete packet at the end of the input, and return their number.
 
-        The caller feeds them again, with what follows behind them.
+        The caller feeds them again, followed by the next bytes.
         """
         rest = len(self._view) - self._at
         self.left -= rest
@@ -126,7 +126,7 @@ class Inbox:
         return rest
 
     def clear(self) -> None:
-        """Forget all: the connection has ended."""
+        """Drop all bytes: the connection has ended."""
         self._held.clear()
         self._held_at = self.left = 0
         self._view, self._at = b"", 0
@@ -149,7 +149,7 @@ class Inbox:
         return payload
 
     def _pull(self, size: int) -> bool:
-        """Move bytes from the view until ``size`` are held; False when there are too few."""
+        """Move bytes from the view until ``size`` are held; return False if there are too few."""
         missing = size - (len(self._held) - self._held_at)
         if missing > 0:
             moved = self._view[self._at : self._at + missing]

@@ -1,4 +1,4 @@
-"""Phase 2, second half: one key exchange after another.
+"""Phase 2, second half: the key exchanges of a connection, the first and the later ones.
 
 RFC 4253 sections 7 to 9, RFC 4419, RFC 5656 section 4.
 """
@@ -45,10 +45,10 @@ _GEX_SIZES_SHA1 = GexRequest(1024, 2048, 8192)
 
 
 class KexStage(Enum):
-    """What a key exchange waits for."""
+    """The message of a key exchange that the peer sends next."""
 
     IDLE = "no key exchange"
-    GUESS = "a guessed packet that is to be dropped"
+    GUESS = "a wrongly guessed packet, which is dropped"
     INITIATE = "KEXDH_INIT"
     REPLY = "KEXDH_REPLY"
     GEX_REQUEST = "KEX_DH_GEX_REQUEST"
@@ -68,18 +68,67 @@ LEGAL: dict[KexStage, frozenset[int]] = {
     KexStage.GEX_REPLY: frozenset({33}),
     KexStage.NEWKEYS: frozenset({21}),
 }
-"""Messages of the exchange itself that each stage takes; KEXINIT is legal in IDLE alone."""
+"""The messages of the exchange that are legal in each stage; KEXINIT is legal in IDLE only."""
+
+
+class RunningExchange:
+    """One key exchange, from the peer's KEXINIT to its NEWKEYS; nothing of it is kept after that.
+
+    :ivar chosen: the algorithms of the keys to come.
+    :ivar method: the method; in a group exchange, from its second message on, that of the group.
+    :ivar wants_ext_info: whether the peer's KEXINIT asks for EXT_INFO (RFC 8308 section 2.1).
+    :ivar next_stage: what follows once a wrongly guessed packet is dropped.
+    :ivar initiator: the client's half of the computation, until the server's half arrives.
+    :ivar group: the sizes and the group of a group exchange, as they are hashed (RFC 4419).
+    :ivar secrets: the result, from the moment when the exchange hash is known.
+    """
+
+    secrets: Secrets
+
+    def __init__(
+        self, chosen: Chosen, hashed: tuple[bytes, bytes, bytes, bytes], wants_ext_info: bool
+    ) -> None:
+        self.chosen = chosen
+        self.method = registry.KEX[chosen.kex]
+        self.wants_ext_info = wants_ext_info
+        self.next_stage = KexStage.IDLE
+        self.initiator: Initiator | None = None
+        self.group = b""
+        self._hashed = hashed
+
+    def finish(
+        self, host_key: bytes, client: bytes, server: bytes, k: bytes, session_id: bytes
+    ) -> Secrets:
+        """Compute the exchange hash (RFC 4253 section 8) and keep the secrets.
+
+        :param client: the client's public value; ``server``: the server's.
+        :param k: the shared secret as it is hashed.
+        :param session_id: empty in the first exchange, whose hash becomes the session id.
+        """
+        name = self.method.hash_name
+        begin = b"".join(map(codec.string, (*self._hashed, host_key)))
+        values = self.group + codec.string(client) + codec.string(server) + k
+        digest = getattr(hashlib, name)(begin + values).digest()
+        self.secrets = Secrets(name, k, digest, session_id or digest)
+        return self.secrets
 
 
 class KeyExchange:
     """Runs the key exchanges of one connection, the first and every rekey.
 
-    :ivar stage: what is waited for from the peer.
-    :ivar active: from the first KEXINIT of either side to both NEWKEYS.
+    :ivar stage: the message of the exchange that the peer sends next; IDLE outside an exchange.
+    :ivar active: True from the first KEXINIT of either side to the peer's NEWKEYS.
     :ivar session_id: the exchange hash of the first exchange; empty before.
-    :ivar strict: whether both sides speak strict kex.
-    :ivar host_key: the server's host key, once it signed.
+    :ivar strict: whether both sides speak strict kex; decided by the first KEXINITs.
+    :ivar host_key: the server's host key, once its signature verified.
     """
+
+    # _lines           both identification lines, the client's first: they begin the hash.
+    # _exchanges_left  exchanges that an unauthenticated peer may still start.
+    # _ours            our KEXINIT, as lists and as sent, from begin() to the peer's NEWKEYS.
+    # _running         the exchange, once both KEXINITs are there.
+    # _chosen          the algorithms of the latest exchange; delayed compression needs them.
+    # _signers         a server's host key for each host key algorithm.
 
     def __init__(
         self,
@@ -108,16 +157,9 @@ class KeyExchange:
         self._lines: tuple[bytes, bytes] = (b"", b"")
         self._authenticated = False
         self._exchanges_left = options.limits.kex_unauthenticated
-        self._sent = b""
-        self._proposal: Proposal | None = None
-        self._init_payloads: tuple[bytes, bytes] = (b"", b"")
+        self._ours: tuple[Proposal, bytes] | None = None
+        self._running: RunningExchange | None = None
         self._chosen: Chosen | None = None
-        self._peer_wants_ext_info = False
-        self._initiator: Initiator | None = None
-        self._gex_hashed = b""
-        self._gex_method: KexMethod | None = None
-        self._next_stage = KexStage.IDLE
-        self._secrets: Secrets | None = None
         self._signers = self._signing_keys(host_keys)
 
     def _signing_keys(self, host_keys: tuple[PrivateKey, ...]) -> dict[str, PrivateKey]:
@@ -129,7 +171,7 @@ class KeyExchange:
         }
         if self._role is Role.SERVER and not keys:
             raise ConfigurationError(
-                "no host key fits the host key algorithms "
+                "no host key can sign with one of the host key algorithms "
                 f"{', '.join(self._options.algorithms.host_key)}; add a key or name its algorithm"
             )
         return keys
@@ -137,78 +179,75 @@ class KeyExchange:
     # --- the two KEXINITs ---
 
     def versions(self, client: bytes, server: bytes) -> None:
-        """Say the identification lines: the exchange hash begins with them."""
+        """Set the identification lines, with which the exchange hash begins."""
         self._lines = (client, server)
 
     def begin(self) -> None:
         """Send our KEXINIT, unless it is sent already."""
-        if self._sent:
-            return
+        if self._ours is None:
+            self._send_kexinit()
+
+    def _send_kexinit(self) -> tuple[Proposal, bytes]:
         client = self._role is Role.CLIENT
         names = self._options.algorithms.host_key if client else tuple(self._signers)
-        self._proposal, self._sent = negotiate.kexinit(
+        self._ours = negotiate.kexinit(
             self._options.algorithms, names, self._role, self._random(16)
         )
-        self._outbox.send(self._sent)
+        self._outbox.send(self._ours[1])
         self._outbox.begin_kex()
         self.active = True
+        return self._ours
 
     def receive_kexinit(self, payload: Buffer) -> None:
         """Take the peer's KEXINIT.
 
-        :raises RemoteProtocolError: NoCommonAlgorithm, MalformedMessage, strict kex is violated, or
-            there is no end to exchanges before authentication.
+        :raises RemoteProtocolError: NoCommonAlgorithm, MalformedMessage, a violation of strict
+            kex, or one exchange too many before authentication.
         """
         if not self._authenticated:
             if not self._exchanges_left:
                 raise RemoteProtocolError("too many key exchanges before authentication")
             self._exchanges_left -= 1
-        lists, guessed = negotiate.received(bytes(payload))
+        theirs = bytes(payload)
+        lists, guessed = negotiate.received(theirs)
         most = self._options.limits.kex_names
         if any(len(getattr(lists, name)) > most for name in Proposal.__match_args__):
             raise RemoteProtocolError(f"a list of the proposal has more than {most} names")
-        self.begin()
-        ours = self._proposal
-        assert ours is not None
-        client, server = (ours, lists) if self._role is Role.CLIENT else (lists, ours)
+        proposal, ours = self._ours or self._send_kexinit()
+        if self._role is Role.CLIENT:
+            client, server, payloads, peer = proposal, lists, (ours, theirs), Role.SERVER
+        else:
+            client, server, payloads, peer = lists, proposal, (theirs, ours), Role.CLIENT
         chosen = negotiate.negotiate(client, server, self._role)
-        if not self.session_id:
-            self._first_kexinit(chosen, lists)
-        payloads = self._sent, bytes(payload)
-        self._init_payloads = payloads if self._role is Role.CLIENT else payloads[::-1]
+        first = not self.session_id
+        if first:
+            self._decide_strict(chosen.strict)
+        self._events.append(AlgorithmsChosen(client, server, chosen, first))
         self._chosen = chosen
-        self._events.append(AlgorithmsChosen(client, server, chosen, not self.session_id))
-        self._start_method(chosen)
+        wants_ext_info = negotiate.EXT_INFO[peer] in lists.kex
+        running = RunningExchange(chosen, (*self._lines, *payloads), wants_ext_info)
+        self._running = running
+        self._start_method(running)
         if guessed and not negotiate.guessed_right(client, server):
-            self._next_stage, self.stage = self.stage, KexStage.GUESS
+            running.next_stage, self.stage = self.stage, KexStage.GUESS
 
-    def _first_kexinit(self, chosen: Chosen, peers: Proposal) -> None:
-        self.strict = chosen.strict
-        # Strict kex: anything before KEXINIT could be an attacker's, to shift sequence numbers.
-        if self.strict and self._inbox.sequence != 1:
+    def _decide_strict(self, strict: bool) -> None:
+        self.strict = strict
+        # Strict kex: an attacker could insert messages before KEXINIT to shift sequence numbers.
+        if strict and self._inbox.sequence != 1:
             raise RemoteProtocolError("strict kex: KEXINIT was not the first packet")
-        other = Role.SERVER if self._role is Role.CLIENT else Role.CLIENT
-        self._peer_wants_ext_info = negotiate.EXT_INFO[other] in peers.kex
 
-    def _method(self) -> KexMethod:
-        assert self._chosen is not None
-        return registry.KEX[self._chosen.kex]
-
-    def _start_method(self, chosen: Chosen) -> None:
-        gex = registry.KEX[chosen.kex].family == "dh-gex"
-        self._gex_hashed = b""
+    def _start_method(self, running: RunningExchange) -> None:
+        gex = running.method.family == "dh-gex"
         if self._role is Role.SERVER:
             self.stage = KexStage.GEX_REQUEST if gex else KexStage.INITIATE
         elif gex:
-            self._outbox.send(self._gex_sizes().encode())
+            self._outbox.send(_gex_sizes(running.method).encode())
             self.stage = KexStage.GEX_GROUP
         else:
-            self._initiator = self._method().initiate(self._random)
-            self._outbox.send(KexInitiate(self._initiator.public).encode())
+            running.initiator = running.method.initiate(self._random)
+            self._outbox.send(KexInitiate(running.initiator.public).encode())
             self.stage = KexStage.REPLY
-
-    def _gex_sizes(self) -> GexRequest:
-        return _GEX_SIZES_SHA1 if self._method().hash_name == "sha1" else _GEX_SIZES
 
     # --- messages of the method ---
 
@@ -217,23 +256,24 @@ class KeyExchange:
 
         :raises RemoteProtocolError: KexFailed, MalformedMessage.
         """
-        _HANDLERS[self.stage](self, payload)
+        running = self._running
+        assert running is not None, "the table of legal messages lets nothing through here"
+        _HANDLERS[self.stage](self, running, payload)
 
-    def _drop_guess(self, payload: Buffer) -> None:
-        self.stage = self._next_stage
+    def _drop_guess(self, running: RunningExchange, payload: Buffer) -> None:
+        self.stage = running.next_stage
 
-    def _receive_initiate(self, payload: Buffer) -> None:
+    def _receive_initiate(self, running: RunningExchange, payload: Buffer) -> None:
         public = KexInitiate.decode(payload).public
-        reply, k = self._method().respond(public, self._random)
-        host_key, signature = self._sign(public, reply, k)
+        host_key, reply, signature = self._respond(running, public)
         self._outbox.send(KexReply(host_key, reply, signature).encode())
-        self._send_newkeys()
+        self._send_newkeys(running)
 
-    def _receive_reply(self, payload: Buffer) -> None:
+    def _receive_reply(self, running: RunningExchange, payload: Buffer) -> None:
         reply = KexReply.decode(payload)
-        self._verify(reply.host_key, reply.public, reply.signature)
+        self._verify(running, reply.host_key, reply.public, reply.signature)
 
-    def _receive_gex_request(self, payload: Buffer) -> None:
+    def _receive_gex_request(self, running: RunningExchange, payload: Buffer) -> None:
         request = GexRequest.decode(payload)
         group = choose_group(request.minimum, request.preferred, request.maximum)
         if group is None:
@@ -241,67 +281,62 @@ class KeyExchange:
                 f"no group of {request.minimum} to {request.maximum} bits for the group exchange"
             )
         answer = GexGroup(*group)
-        self._gex_hashed = request.encode()[1:] + answer.encode()[1:]
-        self._gex_method = dh_gex(self._method().name, *group)
+        running.group = request.encode()[1:] + answer.encode()[1:]
+        running.method = dh_gex(running.method.name, *group)
         self._outbox.send(answer.encode())
         self.stage = KexStage.GEX_INIT
 
-    def _receive_gex_group(self, payload: Buffer) -> None:
+    def _receive_gex_group(self, running: RunningExchange, payload: Buffer) -> None:
         group = GexGroup.decode(payload)
-        sizes = self._gex_sizes()
+        sizes = _gex_sizes(running.method)
         check_group(group.prime, group.generator, sizes.minimum, sizes.maximum)
-        self._gex_hashed = sizes.encode()[1:] + group.encode()[1:]
-        method = dh_gex(self._method().name, group.prime, group.generator)
-        self._initiator = method.initiate(self._random)
-        self._outbox.send(GexInit(self._initiator.public).encode())
+        running.group = sizes.encode()[1:] + group.encode()[1:]
+        running.method = dh_gex(running.method.name, group.prime, group.generator)
+        running.initiator = running.method.initiate(self._random)
+        self._outbox.send(GexInit(running.initiator.public).encode())
         self.stage = KexStage.GEX_REPLY
 
-    def _receive_gex_init(self, payload: Buffer) -> None:
-        assert self._gex_method is not None
+    def _receive_gex_init(self, running: RunningExchange, payload: Buffer) -> None:
         public = GexInit.decode(payload).public
-        reply, k = self._gex_method.respond(public, self._random)
-        host_key, signature = self._sign(public, reply, k)
+        host_key, reply, signature = self._respond(running, public)
         self._outbox.send(GexReply(host_key, reply, signature).encode())
-        self._send_newkeys()
+        self._send_newkeys(running)
 
-    def _receive_gex_reply(self, payload: Buffer) -> None:
+    def _receive_gex_reply(self, running: RunningExchange, payload: Buffer) -> None:
         reply = GexReply.decode(payload)
-        self._verify(reply.host_key, reply.public, reply.signature)
+        self._verify(running, reply.host_key, reply.public, reply.signature)
 
-    def _hash(self, host_key: bytes, client: bytes, server: bytes, k: bytes) -> None:
-        method = self._method()
-        said = map(codec.string, (*self._lines, *self._init_payloads, host_key))
-        values = self._gex_hashed + codec.string(client) + codec.string(server) + k
-        digest = getattr(hashlib, method.hash_name)(b"".join(said) + values).digest()
-        self._secrets = Secrets(method.hash_name, k, digest, self.session_id or digest)
-
-    def _sign(self, client: bytes, server: bytes, k: bytes) -> tuple[bytes, bytes]:
-        assert self._chosen is not None
-        key = self._signers[self._chosen.host_key]
-        self._hash(key.public.blob, client, server, k)
+    def _respond(self, running: RunningExchange, client: bytes) -> tuple[bytes, bytes, bytes]:
+        """Return the server's host key, public value and signature."""
+        algorithm = running.chosen.host_key
+        key = self._signers[algorithm]
+        blob = key.public.blob
+        server, k = running.method.respond(client, self._random)
+        secrets = running.finish(blob, client, server, k, self.session_id)
         self.host_key = key.public
-        assert self._secrets is not None
-        return key.public.blob, key.sign(self._secrets.exchange_hash, self._chosen.host_key)
+        return blob, server, key.sign(secrets.exchange_hash, algorithm)
 
-    def _verify(self, blob: bytes, server: bytes, signature: bytes) -> None:
-        assert self._chosen is not None
-        assert self._initiator is not None
-        algorithm = self._chosen.host_key
+    def _verify(
+        self, running: RunningExchange, blob: bytes, server: bytes, signature: bytes
+    ) -> None:
+        algorithm = running.chosen.host_key
         try:
             key = decode_public(blob)
         except KeyFormatError as error:
             raise KexFailed(f"the server's host key can't be used: {error}") from error
         if algorithm not in key.signature_algorithms:
             raise KexFailed(f"a host key of type {key.type} does not fit {algorithm}")
-        client, self._initiator = self._initiator, None
-        self._hash(blob, client.public, server, client.finish(server))
-        assert self._secrets is not None
-        if not key.verify(signature, self._secrets.exchange_hash, algorithm):
+        client, running.initiator = running.initiator, None
+        assert client is not None
+        secrets = running.finish(
+            blob, client.public, server, client.finish(server), self.session_id
+        )
+        if not key.verify(signature, secrets.exchange_hash, algorithm):
             raise KexFailed(
                 f"the server's signature with its host key {key.fingerprint()} does not verify"
             )
         if key == self.host_key:
-            self._send_newkeys()
+            self._send_newkeys(running)
             return
         self.host_key = key
         self._asks.ask(AskHostKey(key=key, algorithm=algorithm), self._trusted)
@@ -309,14 +344,13 @@ class KeyExchange:
     def _trusted(self, answer: Granted | HostKeyRefused) -> None:
         if isinstance(answer, HostKeyRefused):
             raise answer.error
-        self._send_newkeys()
+        assert self._running is not None
+        self._send_newkeys(self._running)
 
     # --- new keys ---
 
-    def _send_newkeys(self) -> None:
-        chosen, secrets = self._chosen, self._secrets
-        assert chosen is not None
-        assert secrets is not None
+    def _send_newkeys(self, running: RunningExchange) -> None:
+        chosen, secrets = running.chosen, running.secrets
         self._outbox.send(NewKeys().encode())
         sequence = 0 if self.strict else self._outbox.sequence
         self._outbox.rekeyed(
@@ -325,7 +359,7 @@ class KeyExchange:
         self._compress_output(chosen)
         if not self.session_id:
             self.session_id = secrets.session_id
-            if self._peer_wants_ext_info:
+            if running.wants_ext_info:
                 self._outbox.send_parts(self._ext_info().encode(), b"")
         self._outbox.end_kex()
         self.stage = KexStage.NEWKEYS
@@ -337,11 +371,9 @@ class KeyExchange:
             extensions = {SIGNATURE_EXTENSION: names, **extensions}
         return ExtInfo(extensions)
 
-    def _receive_newkeys(self, payload: Buffer) -> None:
+    def _receive_newkeys(self, running: RunningExchange, payload: Buffer) -> None:
         NewKeys.decode(payload)
-        chosen, secrets = self._chosen, self._secrets
-        assert chosen is not None
-        assert secrets is not None
+        chosen, secrets = running.chosen, running.secrets
         assert self.host_key is not None
         sequence = 0 if self.strict else self._inbox.sequence
         limit = self._options.limits.packet
@@ -350,9 +382,7 @@ class KeyExchange:
         )
         self._decompress_input(chosen)
         first = secrets.session_id == secrets.exchange_hash
-        self._secrets = self._proposal = None
-        self._sent = b""
-        self._init_payloads = (b"", b"")
+        self._ours = self._running = None
         self.stage = KexStage.IDLE
         self.active = False
         self._events.append(KexDone(self.session_id, self.host_key, chosen, first))
@@ -360,7 +390,7 @@ class KeyExchange:
     # --- compression ---
 
     def authenticated(self) -> None:
-        """The user is in: ``zlib@openssh.com`` starts now, in both directions."""
+        """Start ``zlib@openssh.com`` in both directions. Call it when authentication succeeded."""
         self._authenticated = True
         assert self._chosen is not None
         if not self._outbox.compresses:
@@ -383,7 +413,11 @@ class KeyExchange:
         self._inbox.decompress_with(Decompressor(limit) if self._wanted(name) else None)
 
 
-_HANDLERS: dict[KexStage, Callable[[KeyExchange, Buffer], None]] = {
+def _gex_sizes(method: KexMethod) -> GexRequest:
+    return _GEX_SIZES_SHA1 if method.hash_name == "sha1" else _GEX_SIZES
+
+
+_HANDLERS: dict[KexStage, Callable[[KeyExchange, RunningExchange, Buffer], None]] = {
     KexStage.GUESS: KeyExchange._drop_guess,
     KexStage.INITIATE: KeyExchange._receive_initiate,
     KexStage.REPLY: KeyExchange._receive_reply,

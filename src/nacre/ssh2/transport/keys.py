@@ -1,4 +1,4 @@
-"""From the shared secret to a Sealer and an Opener (RFC 4253 section 7.2)."""
+"""From the shared secret of a key exchange to a Sealer and an Opener (RFC 4253 section 7.2)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from nacre.value import value
 
 @value(repr=False)
 class Secrets:
-    """What a key exchange yields.
+    """The result of a key exchange.
 
+    :ivar hash_name: the method's hash, as ``hashlib`` names it.
     :ivar k: the shared secret as it is hashed.
     :ivar session_id: the exchange hash of the connection's first exchange.
     """

@@ -38,7 +38,7 @@ class Ignore(Message):
 
 @message(3)
 class Unimplemented(Message):
-    """SSH_MSG_UNIMPLEMENTED: the packet with this number was not understood (section 11.4)."""
+    """SSH_MSG_UNIMPLEMENTED, for the packet of this sequence number (RFC 4253 section 11.4)."""
 
     sequence: U32
 
@@ -67,7 +67,7 @@ class ServiceAccept(Message):
 
 
 class ExtInfo(Message):
-    """SSH_MSG_EXT_INFO (RFC 8308 section 2.3): names and values, in their order."""
+    """SSH_MSG_EXT_INFO (RFC 8308 section 2.3): names and values, in the order received."""
 
     NUMBER = 7
 
@@ -83,12 +83,14 @@ class ExtInfo(Message):
     def decode(cls, data: Buffer, most: int = 64) -> Self:
         """Return the message in ``data``; ``most`` bounds the number of extensions.
 
-        :raises MalformedMessage: when it does not decode, or holds too many.
+        :raises MalformedMessage: it does not decode, or has more extensions.
         """
         reader = WireReader(data, 1)
         count = reader.u32()
         if count > most:
-            raise MalformedMessage(f"{count} extensions in one EXT_INFO; {most} are the bound")
+            raise MalformedMessage(
+                f"{count} extensions in one EXT_INFO; at most {most} are accepted"
+            )
         extensions = {reader.text(): reader.string() for _ in range(count)}
         reader.end()
         return cls(extensions)
@@ -125,8 +127,8 @@ class NewKeys(Message):
 class KexInitiate(Message):
     """KEXDH_INIT and KEX_ECDH_INIT (RFC 4253 section 8, RFC 5656 section 4).
 
-    One is an mpint and the other a string; on the wire both are a length and bytes, and the
-    exchange hash takes them as they are.
+    The public value is an mpint in one and a string in the other. On the wire both are a length
+    and bytes, and the exchange hash takes those bytes unchanged.
     """
 
     public: String
@@ -134,7 +136,7 @@ class KexInitiate(Message):
 
 @message(31)
 class KexReply(Message):
-    """KEXDH_REPLY and KEX_ECDH_REPLY."""
+    """KEXDH_REPLY and KEX_ECDH_REPLY (RFC 4253 section 8, RFC 5656 section 4)."""
 
     host_key: String
     public: String
@@ -176,13 +178,13 @@ class GexReply(Message):
 
 @message(192)
 class Ping(Message):
-    """``ping@openssh.com``, announced in EXT_INFO: the peer answers with the same data."""
+    """SSH2_MSG_PING of ``ping@openssh.com`` (OpenSSH's PROTOCOL): a PONG has the same data."""
 
     data: String
 
 
 @message(193)
 class Pong(Message):
-    """The answer to a ping."""
+    """SSH2_MSG_PONG: the answer to a PING (OpenSSH's PROTOCOL)."""
 
     data: String

@@ -1,4 +1,4 @@
-"""Phase 2, first half: which algorithms (RFC 4253 section 7.1)."""
+"""Phase 2, first half: the negotiation of algorithms (RFC 4253 section 7.1)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ STRICT = {
 EXT_INFO = {Role.CLIENT: "ext-info-c", Role.SERVER: "ext-info-s"}
 _COOKIE = 16
 _KEPT = 16
-"""How many different KEXINITs are remembered, of this side and of peers."""
+"""How many different KEXINITs are cached, for this side and for peers."""
 
 _USUAL = 4096
-"""Bytes of the longest that is."""
+"""Bytes of the longest KEXINIT of a peer that is cached."""
 
 _MARKERS = frozenset({*STRICT.values(), *EXT_INFO.values()})
 
@@ -31,14 +31,14 @@ _MARKERS = frozenset({*STRICT.values(), *EXT_INFO.values()})
 def kexinit(
     algorithms: Algorithms, host_key: tuple[str, ...], role: Role, cookie: bytes
 ) -> tuple[Proposal, bytes]:
-    """Return our lists, and the KEXINIT that says them.
+    """Return our lists, and the KEXINIT that holds them.
 
-    The markers of strict kex and ext-info are in every one of ours; they count in the first only.
+    Each of ours has the markers of strict kex and ext-info, which only matter in the first.
     """
     kex = (*algorithms.kex, EXT_INFO[role], STRICT[role])
     ciphers, macs = algorithms.ciphers, algorithms.macs
-    lists, said = _ours(kex, host_key, ciphers, macs, algorithms.compression)
-    return lists, said[:1] + cookie + said[1 + _COOKIE :]
+    lists, payload = _ours(kex, host_key, ciphers, macs, algorithms.compression)
+    return lists, payload[:1] + cookie + payload[1 + _COOKIE :]
 
 
 @lru_cache(_KEPT)
@@ -68,7 +68,7 @@ def _ours(
 
 
 def proposal(init: KexInit) -> Proposal:
-    """Return a KEXINIT's lists."""
+    """Return the name-lists of a KEXINIT that are negotiated."""
     return Proposal(
         init.kex,
         init.host_key,
@@ -84,11 +84,11 @@ def proposal(init: KexInit) -> Proposal:
 def received(payload: bytes) -> tuple[Proposal, bool]:
     """Return the lists of the peer's KEXINIT, and whether a guessed packet follows.
 
-    :raises MalformedMessage: it is malformed.
+    :raises MalformedMessage: it does not decode.
     """
-    # Peers of one kind say the same in all but the cookie.
-    said = payload[:1] + bytes(_COOKIE) + payload[1 + _COOKIE :]
-    return _remembered(said) if len(said) <= _USUAL else _read(said)
+    # The KEXINITs of one implementation differ in the cookie only.
+    key = payload[:1] + bytes(_COOKIE) + payload[1 + _COOKIE :]
+    return _remembered(key) if len(key) <= _USUAL else _read(key)
 
 
 def _read(payload: bytes) -> tuple[Proposal, bool]:
@@ -100,10 +100,10 @@ _remembered = lru_cache(_KEPT)(_read)
 
 
 def negotiate(client: Proposal, server: Proposal, role: Role) -> Chosen:
-    """Return the first of the client's names that the server has too, for each list.
+    """Return, for each list, the client's first name that is in the server's list.
 
-    :param role: which of the two is this side, for the error's text.
-    :raises NoCommonAlgorithm: a list has none.
+    :param role: this side, for the text of the error.
+    :raises NoCommonAlgorithm: two lists have no name in common.
     """
 
     def first(kind: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
@@ -136,5 +136,5 @@ def negotiate(client: Proposal, server: Proposal, role: Role) -> Chosen:
 
 
 def guessed_right(client: Proposal, server: Proposal) -> bool:
-    """Return whether a guessed kex packet is the right one: both prefer the same (section 7)."""
+    """Return whether a guessed kex packet is right: both sides prefer the same (section 7)."""
     return client.kex[:1] == server.kex[:1] and client.host_key[:1] == server.host_key[:1]

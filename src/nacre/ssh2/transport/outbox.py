@@ -1,4 +1,4 @@
-"""What goes out: sealed packets one behind the other, and what a key exchange keeps back."""
+"""Output: payloads to sealed packets, and the messages that a key exchange holds back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nacre.wire.codec import Buffer
 _FIRST_AUTH_MESSAGE = 50
 _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
 
-# What a message that waits costs beside its bytes: replies of one byte must not slip through.
+# Added to the size of each held message, so that many messages of one byte reach the bound too.
 _HELD_OVERHEAD = 64
 
 _LEAST = 1 * KIB
@@ -22,13 +22,13 @@ _NOTHING = memoryview(b"")
 
 
 class Outbox:
-    """The one way out of every layer: payloads in, sealed packets out.
+    """The output of every layer: payloads in, sealed packets out.
 
-    While a key exchange is on, messages that RFC 4253 section 7.1 forbids meanwhile wait, bounded;
-    channel data never waits here: whoever has data asks ``takes_data`` first.
+    During a key exchange, messages that RFC 4253 section 7.1 forbids are held, up to a bound.
+    Channel data is never held here: its sender has to test ``takes_data`` first.
 
-    :ivar size: bytes that wait to be taken.
-    :ivar takes_data: False while a key exchange is on.
+    :ivar size: bytes that ``take`` would return.
+    :ivar takes_data: False during a key exchange.
     :ivar payload_bytes: plain bytes sealed under the present key.
     :ivar packets: packets sealed under the present key.
     """
@@ -51,17 +51,20 @@ class Outbox:
         self._in_kex = False
 
     def send(self, payload: bytes) -> None:
-        """Send a message, or keep it until the key exchange is done."""
+        """Send a message, or hold it until the key exchange is over.
+
+        :raises LocalProtocolError: too many bytes are held.
+        """
         if self._in_kex and payload[0] not in _KEX_MESSAGES:
             self._held_bytes += len(payload) + _HELD_OVERHEAD
             if self._held_bytes > self._limits.kex_held_output:
-                raise LocalProtocolError("too many messages wait for the key exchange to end")
+                raise LocalProtocolError("too many messages wait for the end of the key exchange")
             self._held.append(payload)
             return
         self.send_parts(payload, b"")
 
     def send_parts(self, head: bytes, body: Buffer) -> None:
-        """Send a message whose payload is ``head`` and ``body``, without joining them."""
+        """Send a message now. Its payload is ``head`` and ``body``, which are not joined first."""
         if self._trace:
             self._events.append(MessageSeen("out", head + bytes(body)))
         if self._compressor is not None:
@@ -74,14 +77,14 @@ class Outbox:
         self.packets += 1
 
     def send_line(self, line: bytes) -> None:
-        """Send bytes as they are, before the first packet."""
+        """Send bytes outside packets, before the first packet."""
         end = self.size + len(line)
         self._make_room(end)
         self._memory[self.size : end] = line
         self.size = end
 
     def _make_room(self, needed: int) -> None:
-        """Have memory for ``needed`` bytes at least, those that wait included."""
+        """Allocate memory for ``needed`` bytes, including those that wait."""
         if needed <= _MUCH:
             larger = memoryview(bytearray(max(_LEAST, 2 * needed)))
         elif needed <= BLOCK:
@@ -92,17 +95,17 @@ class Outbox:
         self._memory = larger
 
     def begin_kex(self) -> None:
-        """Our KEXINIT was sent: from here on only messages of the exchange go out."""
+        """Hold other messages than those of the exchange. Call it when our KEXINIT was sent."""
         self._in_kex = True
         self.takes_data = False
 
     def rekeyed(self, sealer: Sealer) -> None:
-        """Our NEWKEYS was sent: ``sealer`` seals what follows, held messages first."""
+        """Seal the following packets with ``sealer``. Call it when our NEWKEYS was sent."""
         self._sealer = sealer
         self.payload_bytes = self.packets = 0
 
     def end_kex(self) -> None:
-        """The exchange is done on our side: send what was held."""
+        """Send the held messages, and take data again. Call it after ``rekeyed``."""
         self._in_kex = False
         self.takes_data = True
         held, self._held, self._held_bytes = self._held, [], 0
@@ -111,20 +114,20 @@ class Outbox:
 
     @property
     def sequence(self) -> int:
-        """The number of the next packet."""
+        """The sequence number of the next packet."""
         return self._sealer.sequence
 
     @property
     def compresses(self) -> bool:
-        """Whether what goes out is compressed."""
+        """Whether payloads are compressed."""
         return self._compressor is not None
 
     def compress_with(self, compressor: Compressor | None) -> None:
-        """Compress what follows."""
+        """Compress the following payloads; with None, do not."""
         self._compressor = compressor
 
     def take(self) -> memoryview:
-        """Return all that waits. Whose memory is a block may be given back when it was sent."""
+        """Return all sealed packets. If the memory is a block, it may be given back once sent."""
         taken = self._memory[: self.size]
         self._memory, self.size = _NOTHING, 0
         return taken
