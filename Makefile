@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run test uppity fuzz check shape bench profile
+.PHONY: docs help setup run test uppity transcripts fuzz check shape bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -9,7 +9,7 @@ PAIRS ?= 5
 SIZE ?= 1024
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/dev ## install nacre for development, and the peers of the interop tests
 	@scripts/peers
@@ -23,6 +23,9 @@ test: setup ## run every test (ARGS=tests/wire for a part)
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
 	@scripts/uppity
 	@.venv/bin/python -m pytest -m uppity tests/interop
+
+transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clients/openssh-key for one)
+	@PYTHONPATH=src:tests .venv/bin/python tests/transcripts/record.py $(ARGS)
 
 fuzz: .venv/dev ## mutate what peers send, for NACRE_FUZZ_SECONDS in each test (60), from new seeds
 	@NACRE_FUZZ_SECONDS=$${NACRE_FUZZ_SECONDS:-60} NACRE_FUZZ_SEED=$${NACRE_FUZZ_SEED:-$$(date +%s)} \
