@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run test uppity transcripts fuzz check shape bench profile
+.PHONY: docs help setup run quick test uppity transcripts fuzz check shape bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -17,7 +17,11 @@ setup: .venv/dev ## install nacre for development, and the peers of the interop 
 run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another port)
 	@.venv/bin/python scripts/demo.py $(PORT)
 
-test: setup ## run every test (ARGS=tests/wire for a part)
+quick: .venv/dev ## run the tests that need no peers and take no time, in a minute (ARGS=tests/wire for a part)
+	@NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
+		-m "not (slow or interop or uppity)" --ignore tests/interop $(ARGS)
+
+test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it

@@ -26,6 +26,8 @@ from nacre.cli.sftp.listing import Listed, columns, ordered, scaled
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.paths import literal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
