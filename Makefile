@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run test uppity fuzz check shape bench profile
+.PHONY: docs help setup run quick test coverage uppity transcripts fuzz check shape diagrams bench \
+	profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -9,7 +10,7 @@ PAIRS ?= 5
 SIZE ?= 1024
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/dev ## install nacre for development, and the peers of the interop tests
 	@scripts/peers
@@ -17,26 +18,46 @@ setup: .venv/dev ## install nacre for development, and the peers of the interop 
 run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another port)
 	@.venv/bin/python scripts/demo.py $(PORT)
 
-test: setup ## run every test (ARGS=tests/wire for a part)
+quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wire for a part)
+	@NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
+		-m "not (slow or interop or uppity)" --hypothesis-profile quick $(ARGS)
+
+test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+# The call counts of tests/bench are those of the code alone: they run without the measurement.
+coverage: setup ## run every test, and fail where branch coverage is below its floor
+	@rm -rf build/coverage
+	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal --ignore tests/bench
+	@.venv/bin/python -m pytest -n 2 --dist worksteal tests/bench
+	@.venv/bin/coverage combine -q
+	@.venv/bin/coverage report
 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
 	@scripts/uppity
 	@.venv/bin/python -m pytest -m uppity tests/interop
 
+transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clients/openssh-key for one)
+	@PYTHONPATH=src:tests .venv/bin/python tests/transcripts/record.py $(ARGS)
+
 fuzz: .venv/dev ## mutate what peers send, for NACRE_FUZZ_SECONDS in each test (60), from new seeds
 	@NACRE_FUZZ_SECONDS=$${NACRE_FUZZ_SECONDS:-60} NACRE_FUZZ_SEED=$${NACRE_FUZZ_SEED:-$$(date +%s)} \
 		.venv/bin/python -m pytest -n 2 --dist worksteal tests/fuzz
 
-check: .venv/dev ## format, lint, types, and who imports whom
+check: .venv/dev ## format, lint, types, imports, shape, diagrams, and a reference that can be made
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	@.venv/bin/python scripts/shape.py
+	@.venv/bin/python scripts/diagrams.py --check
+	@$(MAKE) --no-print-directory docs
 
 shape: .venv/dev ## print how long files and functions are, and fail where a bound is exceeded
 	@.venv/bin/python scripts/shape.py
+
+diagrams: .venv/dev ## draw the stages of the protocols into docs/architecture.md
+	@.venv/bin/python scripts/diagrams.py
 
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs
 	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys

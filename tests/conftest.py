@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("nacre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("nacre"), max_examples=20)
 settings.load_profile("nacre")
 
 

@@ -52,6 +52,7 @@ def _example(name: str, server: Daemon, home: Path, *words: str, input: bytes = 
     return done.stdout
 
 
+@pytest.mark.slow
 def test_run(server: Daemon, home: Path) -> None:
     assert _example("run.py", server, home, "echo $((6 * 7))") == b"42\n"
 

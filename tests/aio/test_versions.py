@@ -245,6 +245,7 @@ async def test_without_the_option_an_error_names_it() -> None:
     assert "Protocol=2,1" in str(records[-1]["reason"])
 
 
+@pytest.mark.slow
 def test_nothing_of_ssh1_is_loaded_by_default() -> None:
     """A server and a client that talk SSH-2, in a process of their own."""
     program = """

@@ -39,6 +39,7 @@ def raw(pair: Pair, role: Role, payload: bytes) -> None:
     pair.run()
 
 
+@pytest.mark.slow
 @BOTH
 @EITHER
 def test_a_bomb(name: str, role: Role) -> None:
@@ -72,6 +73,7 @@ def test_a_bomb_before_authentication() -> None:
     refused(pair, pair.server, RemoteProtocolError, "bytes after decompression")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "payload",
     [

@@ -67,6 +67,7 @@ def pour(pair: Pair, role: Role, payload: bytes, rounds: int = 10, each: int = 2
         victim.take_output()
 
 
+@pytest.mark.slow
 @EITHER
 @pytest.mark.parametrize(
     "payload",
@@ -191,6 +192,7 @@ def test_environment_variables_without_end(value: str) -> None:
     assert len(asked) == (Limits().environment if not value else 2)
 
 
+@pytest.mark.slow
 @EITHER
 @pytest.mark.parametrize(
     "payload",

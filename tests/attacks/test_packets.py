@@ -135,6 +135,7 @@ def heard(pair: Pair) -> bytes:
 TEXT = b"0123456789abcdefghijklmnopqrstuv"
 
 
+@pytest.mark.slow
 @CIPHERS
 def test_every_byte_changed_in_turn(cipher: str, mac: str) -> None:
     """Integrity (RFC 4253 section 6.4): what differs from what was sent is never reported."""

@@ -225,6 +225,7 @@ def test_names_are_those_of_the_async_api(kind: str) -> None:
             assert parameters == inspect.signature(getattr(theirs, name)).parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["", "ssh.close()", "import os; os.fork() or print(ssh.user)"])
 def test_a_program_ends_by_itself(server: nacre.blocking.Server, ending: str) -> None:
     program = f"""

@@ -133,6 +133,7 @@ async def test_local(ssh: nacre.Connection, policy: Generous) -> None:
         assert policy.asked == [("127.0.0.1", port)]
 
 
+@pytest.mark.slow
 async def test_remote(ssh: nacre.Connection, protocol: int) -> None:
     port = 0 if protocol == 2 else free_port()
     async with (
@@ -148,6 +149,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 async def test_each_end_of_data_is_passed_on_alone(ssh: nacre.Connection, protocol: int) -> None:
     port = 0 if protocol == 2 else free_port()
     async with (
@@ -160,6 +162,7 @@ async def test_each_end_of_data_is_passed_on_alone(ssh: nacre.Connection, protoc
         assert await round_trip(back.port, DATA) == expected
 
 
+@pytest.mark.slow
 async def test_many_at_once(ssh: nacre.Connection) -> None:
     async with target(echo) as port, ssh.forward_local("127.0.0.1", port) as listener:
         pieces = [DATA[n << 15 : (n + 1) << 15] for n in range(40)]
@@ -248,6 +251,7 @@ async def test_what_the_end_of_a_connection_cuts_off_is_reset(
     assert isinstance(gone[0], ConnectionResetError)
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_stops_the_writer(ssh: nacre.Connection) -> None:
     """What is under way is bounded, and all of it comes in the end."""
     go = asyncio.Event()

@@ -16,6 +16,8 @@ from daemon.conftest import SystemAccount
 from daemon.served import KEY, NACRE, make_state, serving
 from nacre.daemon.accounts.store import FILE, UserStore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:

@@ -41,6 +41,7 @@ def test_more_types_where_they_are_asked_for(tmp_path: Path) -> None:
     assert {key.public.type for key in keys} == {*DEFAULT_TYPES, "ecdsa-sha2-nistp384"}
 
 
+@pytest.mark.slow
 def test_two_starts_at_once_agree(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from nacre.daemon.hostkeys import load_host_keys\n"

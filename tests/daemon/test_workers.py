@@ -17,6 +17,8 @@ import pytest
 import nacre
 from daemon.served import Server, make_state, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:

@@ -386,6 +386,7 @@ async def test_other_channels_are_refused(
     assert (await ssh.run("exit 0")).exit_status == 0
 
 
+@pytest.mark.slow
 async def test_two_hundred_connections_at_once(make_server: Make) -> None:
     server = await make_server()
 

@@ -10,6 +10,8 @@ import pytest
 import nacre.blocking
 from cli.transfers import Served, serving
 
+pytestmark = pytest.mark.slow
+
 CONTENT = bytes(range(256)) * 8_000
 HOST = "alice@127.0.0.1:"
 

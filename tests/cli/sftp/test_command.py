@@ -23,6 +23,8 @@ from nacre.cli.common.transfer_options import parse
 from nacre.cli.sftp.command import _LETTERS, _destination, _plan
 from nacre.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:

@@ -17,6 +17,8 @@ import pytest
 import nacre
 from nacre.keys import dump_private
 
+pytestmark = pytest.mark.slow
+
 HOST_KEY = nacre.generate("ssh-ed25519")
 USER_KEY = nacre.generate("ssh-ed25519")
 PROGRAM = (sys.executable, "-c", "from nacre.cli.ssh.command import main; main()")

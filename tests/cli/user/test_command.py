@@ -247,6 +247,7 @@ def test_comment_can_not_repaint_the_terminal(user: Nacre, add: Nacre, tmp_path:
     assert "\x1b" not in user("key", "list", "alice").stdout
 
 
+@pytest.mark.slow
 def test_password_is_asked_twice_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     nacre = Path(sys.executable).parent / "nacre"

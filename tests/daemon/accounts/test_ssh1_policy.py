@@ -84,6 +84,7 @@ def login(server: nacre.Server, user: str, version: int, shown: str, wrong: bool
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True], ids=["", "strict"])
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("auth", AUTH_POLICIES)

@@ -154,6 +154,7 @@ def _add_many(path: Path, prefix: str) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_processes_and_threads_write_at_once(store: UserStore, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_add_many, args=(tmp_path / FILE, p)) for p in "ab"]

@@ -56,6 +56,7 @@ def refusal(request: pytest.FixtureRequest) -> Callable[[str, str | None, str], 
     return shadow.refusal
 
 
+@pytest.mark.slow
 def test_password(
     system_account: SystemAccount, refusal: Callable[[str, str | None, str], str | None]
 ) -> None:
@@ -102,6 +103,7 @@ async def test_root_needs_a_key(policy: Any) -> None:
         assert (await policy.requirement(name, None)).requirement == REQUIREMENTS["any"]
 
 
+@pytest.mark.slow
 async def test_policy_password(system_account: SystemAccount, policy: Any) -> None:
     connection = Connection()
     assert await policy.password(system_account.name, system_account.password, connection)

@@ -419,6 +419,7 @@ async def test_copies(files: Uploads, tmp_path: Path) -> None:
             await talk.call(ext.CopyData(target, 0, 0, target, 1))
 
 
+@pytest.mark.slow
 async def test_a_long_listing_takes_little_memory() -> None:
     count = 20_000
 

@@ -173,6 +173,7 @@ def _cut(payloads: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 LOOSE = replace(DEFAULT_LIMITS, auth_attempts=50, user_name=8, password=32, auth_rounds=2)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(_cut(st.one_of(requests, responses, good_responses)), max_size=12))
 def test_a_server_survives_any_messages(payloads: list[bytes]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -26,6 +27,8 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.requests import OtherRequest
 from ssh2.connection.pair import Pair
+
+pytestmark = pytest.mark.slow
 
 LIMITS = replace(
     DEFAULT_LIMITS,
