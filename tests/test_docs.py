@@ -38,7 +38,7 @@ _FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.(?:py|md|toml)")
 _MODULE = re.compile(r"nacre(?:\.\w+)+")
 _LOCATED = re.compile(r"\[`([\w/]+\.py)`\]\(([^()\s]+)\)((?:(?:,| and)? `[\w.]+`)+)")
 _METHOD = re.compile(r"_?[A-Z]\w*[a-z]\w*\.[a-z_]\w*")
-_MOVED = re.compile(r"^\| `(nacre\.runtime\.[\w.]+)` \| `(nacre\.[\w.]+)` \|", re.MULTILINE)
+_MOVED = re.compile(r"^ *\| `(nacre\.runtime\.[\w.]+)` \| `(nacre\.[\w.]+)` \|", re.MULTILINE)
 
 
 def _text(page: Path) -> str:
