@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -151,6 +152,14 @@ def test_methods_that_are_named_exist(page: Path) -> None:
     defined = frozenset[str]().union(*map(_defined, SOURCE.rglob("*.py")))
     named = {code for code in _CODE.findall(_text(page)) if _METHOD.fullmatch(code)}
     assert sorted(named - defined) == []
+
+
+def test_the_floors_are_those_of_the_contract() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    shown = "\n".join(layers).replace("nacre.", "")
+    assert f"```\n{shown}\n```" in (ROOT / "docs" / "architecture.md").read_text()
 
 
 def test_what_moved_has_a_new_name_that_exists() -> None:
