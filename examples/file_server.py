@@ -1,6 +1,6 @@
 """A server of files: python examples/file_server.py PORT PASSWORD DIRECTORY
 
-alice gets DIRECTORY/alice; bob gets reports that no disk holds.
+alice sees DIRECTORY/alice; bob sees reports that are made when they are read.
 """
 
 import asyncio

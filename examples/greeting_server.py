@@ -15,7 +15,7 @@ async def greet(session: nacre.Session) -> int:
 
 
 def kept_key(path: Path) -> nacre.PrivateKey:
-    """Return the server's key: clients know it again, so it is made once and kept."""
+    """Return the server's key, made at the first start: clients remember it."""
     if not path.exists():
         path.touch(mode=0o600)
         path.write_bytes(nacre.dump_private(nacre.generate("ssh-ed25519")))

@@ -1,4 +1,4 @@
-"""The examples do what they say, and the documentation shows nothing that is not among them."""
+"""The examples work, and the documentation shows no code that is not part of one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +25,7 @@ EXAMPLES = ROOT / "examples"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a key of its user's."""
+    """A home directory with a private key in it."""
     home = tmp_path_factory.mktemp("home")
     (home / ".ssh").mkdir(mode=0o700)
     key = nacre.generate("ssh-ed25519")
@@ -35,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """``nacre serve``, known to who lives in ``home`` and knowing them."""
+    """``nacre serve`` with a user alice whose key, and the server's host key, are in ``home``."""
     state = State(tmp_path_factory.mktemp("server") / "state")
     state.add_user("alice", keys=[home / ".ssh" / "id_ed25519.pub"])
     with start_nacre(state) as daemon:
@@ -93,61 +95,98 @@ def test_forward_port(server: Daemon, home: Path) -> None:
     assert shown == b"200\nHTTP/1.0 200 OK\n"
 
 
-async def test_greeting_server(tmp_path: Path) -> None:
+@asynccontextmanager
+async def _started(name: str, *words: object, cwd: Path) -> AsyncIterator[int]:
+    """An example that is a server, and its port: the only number with blanks around it."""
     server = await asyncio.create_subprocess_exec(
         sys.executable,
-        EXAMPLES / "greeting_server.py",
-        "0",
-        "secret",
+        EXAMPLES / name,
+        *map(str, words),
         stdout=asyncio.subprocess.PIPE,
-        cwd=tmp_path,
+        cwd=cwd,
     )
     try:
         assert server.stdout is not None
         line = await asyncio.wait_for(server.stdout.readline(), 20)
-        port = int(line.split()[2])
-        async with nacre.connect(
-            "127.0.0.1", port, user="alice", password="secret", trust=nacre.AnyHostKey()
-        ) as ssh:
-            done = await ssh.run("dance")
-        assert done.stdout == "hello, alice\r\nno dance here\r\n"
-        assert (tmp_path / "greeting_key").stat().st_mode & 0o777 == 0o600
+        yield next(int(word) for word in line.split() if word.isdigit())
     finally:
         server.terminate()
         await server.wait()
+
+
+def _connect(
+    port: int, user: str = "alice", **how: Any
+) -> AbstractAsyncContextManager[nacre.Connection]:
+    return nacre.connect("127.0.0.1", port, user=user, trust=nacre.AnyHostKey(), **how)
+
+
+async def test_greeting_server(tmp_path: Path) -> None:
+    async with _started("greeting_server.py", 0, "secret", cwd=tmp_path) as port:
+        async with _connect(port, password="secret") as ssh:
+            done = await ssh.run("dance")
+        assert done.stdout == "hello, alice\r\nno dance here\r\n"
+        assert (tmp_path / "greeting_key").stat().st_mode & 0o777 == 0o600
 
 
 async def test_file_server(tmp_path: Path) -> None:
     (tmp_path / "alice").mkdir()
-    server = await asyncio.create_subprocess_exec(
-        sys.executable,
-        EXAMPLES / "file_server.py",
-        "0",
-        "secret",
-        tmp_path,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert server.stdout is not None
-        line = await asyncio.wait_for(server.stdout.readline(), 20)
-        port = int(line.split()[2])
-        for user in ("alice", "bob"):
-            async with (
-                nacre.connect(
-                    "127.0.0.1", port, user=user, password="secret", trust=nacre.AnyHostKey()
-                ) as ssh,
-                ssh.sftp() as sftp,
-            ):
-                if user == "alice":
-                    await sftp.write_text("notes", "mine")
-                    with pytest.raises(FileNotFoundError):
-                        await sftp.read_text("../bob/notes")
-                else:
-                    assert await sftp.read_text("/pumps") == "all is well with pumps\n"
+    async with _started("file_server.py", 0, "secret", tmp_path, cwd=tmp_path) as port:
+        async with _connect(port, password="secret") as ssh, ssh.sftp() as sftp:
+            await sftp.write_text("notes", "mine")
+            with pytest.raises(FileNotFoundError):
+                await sftp.read_text("../bob/notes")
+        async with _connect(port, "bob", password="secret") as ssh, ssh.sftp() as sftp:
+            assert await sftp.read_text("/pumps") == "all is well with pumps\n"
         assert (tmp_path / "alice" / "notes").read_text() == "mine"
-    finally:
-        server.terminate()
-        await server.wait()
+
+
+async def test_database_server(tmp_path: Path) -> None:
+    key = nacre.generate("ssh-ed25519")
+    other = nacre.generate("ssh-ed25519")
+    program, users = EXAMPLES / "database_server.py", tmp_path / "users.db"
+    added = run([sys.executable, program, users, "add", "alice", "secret", str(key.public)])
+    assert added.returncode == 0, added.stderr.decode()
+    async with _started("database_server.py", 0, users, cwd=tmp_path) as port:
+        for how in ({"password": "secret"}, {"keys": [key]}):
+            async with _connect(port, **how) as ssh:
+                assert (await ssh.run("x")).stdout == "alice is logged in\n"
+        for user, how in (
+            ("alice", {"password": "wrong"}),
+            ("alice", {"keys": [other]}),
+            ("carol", {"password": "secret"}),
+            ("carol", {"keys": [key]}),
+        ):
+            with pytest.raises(nacre.AuthenticationFailed):
+                async with _connect(port, user, **how):
+                    pass
+
+
+async def test_gateway_server(tmp_path: Path) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        writer.close()
+
+    allowed = await asyncio.start_server(greet, "127.0.0.1", 0)
+    other = await asyncio.start_server(greet, "127.0.0.1", 0)
+    goal, forbidden = (one.sockets[0].getsockname()[1] for one in (allowed, other))
+    async with (
+        allowed,
+        other,
+        _started("gateway_server.py", 0, "secret", goal, cwd=tmp_path) as port,
+        _connect(port, password="secret") as ssh,
+    ):
+        async with ssh.open_connection("localhost", goal) as tunnel:
+            assert await tunnel.reader.read() == b"hello\n"
+        with pytest.raises(nacre.ChannelOpenFailed):
+            await ssh.open_connection("localhost", forbidden)
+        async with ssh.forward_remote("localhost", goal) as listener:
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            assert await reader.read() == b"hello\n"
+            writer.close()
+        with pytest.raises(nacre.RequestFailed):
+            await ssh.forward_remote("localhost", goal, listen_host="")
+        with pytest.raises(nacre.RequestFailed):
+            await ssh.run("true")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
