@@ -154,7 +154,7 @@ def test_assignments():
 def test_algorithms():
     assert values.algorithms("Ciphers", "+3des-cbc", "cipher") == "+3des-cbc"
     assert values.algorithms("Ciphers", "aes128-ctr,aes256-ctr", "cipher").startswith("aes128")
-    with pytest.raises(ConfigurationError, match=r"Ciphers: 'rot13' is no cipher"):
+    with pytest.raises(ConfigurationError, match=r"Ciphers: 'rot13' is not a supported cipher"):
         values.algorithms("Ciphers", "rot13", "cipher")
     for text in ("++3des-cbc", "aes128-ctr, aes256-ctr"):
         with pytest.raises(ConfigurationError, match="Ciphers"):

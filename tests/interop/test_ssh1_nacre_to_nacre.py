@@ -137,7 +137,7 @@ def test_a_server_of_ssh1_alone_needs_the_option(ssh1: SSH1) -> None:
         command[command.index("-1")] = "-oStrictHostKeyChecking=no"
         done = run([*command, ANY, "exit 3"])
         assert done.returncode == 255
-        assert b"say -o Protocol=2,1" in done.stderr
+        assert b"give -o Protocol=2,1" in done.stderr
         assert b"SSH-1.5-nacre" in done.stderr
         for protocol in ("2,1", "1"):
             allowed = [*command, "-o", f"Protocol={protocol}", ANY, "exit 3"]

@@ -418,7 +418,7 @@ def test_messages_of_the_owner_wait_for_the_exchange_and_are_bounded() -> None:
     pair.run()
     pair.client.rekey()
     pair.client.connection.send_global_request("one@example.com", want_reply=False)
-    with pytest.raises(LocalProtocolError, match="wait for the key exchange"):
+    with pytest.raises(LocalProtocolError, match="wait for the end of the key exchange"):
         pair.client.connection.send_global_request("two@example.com", bytes(2000))
     pair.run()
     assert "GlobalRequestReceived" in names(pair.server_events)

@@ -76,7 +76,7 @@ def _check(kind: str, names: Iterable[str]) -> tuple[str, ...]:
     for name in unique:
         if name not in table:
             raise ConfigurationError(
-                f"unknown {kind} algorithm {name!r}; the supported ones are {', '.join(table)}"
+                f"{name!r} is not a supported {kind} algorithm; supported are {', '.join(table)}"
             )
     if not unique:
         raise ConfigurationError(f"the list of {kind} algorithms is empty; name at least one")
