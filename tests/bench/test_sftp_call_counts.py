@@ -10,7 +10,7 @@ import gc
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 
@@ -20,18 +20,26 @@ from nacre.errors import ConnectionLost
 from nacre.limits import KIB
 from nacre.sftp.client.pumps import DownloadPump
 from nacre.sftp.client.session import SFTPSession
-from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import Open, OpenFlag, Read, Stat
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
+from nacre.sftp.server import threads
 from nacre.sftp.server.service import Service
 from nacre.wire.codec import Buffer
 
 REQUESTS = 50
+PIECE = 32 * KIB
 
 SERVICE_CEILING = 86
 """Calls from what a channel gives to what it takes, the filesystem's own left out."""
+
+READ_CEILING = 102
+"""Calls for a READ of 32 KiB, the filesystem's own left out."""
+
+WRITE_CEILING = 116
+"""Calls for a WRITE of 32 KiB, the filesystem's own left out."""
 
 SESSION_CEILING = 77
 """Calls of a client's session for an answer: received, its task resumed, the next request sent."""
@@ -49,6 +57,21 @@ class Files(Filesystem):
 
     def stat(self, path: str) -> Attributes:
         return FOUND
+
+    def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> File:
+        return OpenFile()
+
+
+class OpenFile(File):
+    """Takes everything, and is full of zeros."""
+
+    vectors = True
+
+    def preadv(self, buffers: Sequence[memoryview], offset: int, *, wait: bool = True) -> int:
+        return PIECE
+
+    def pwritev(self, buffers: Sequence[Buffer], offset: int) -> None:
+        pass
 
 
 class Line:
@@ -122,6 +145,43 @@ async def test_calls_of_a_service_per_request() -> None:
     async with asyncio.timeout(10):
         await running
     assert count.calls / REQUESTS <= SERVICE_CEILING
+
+
+@pytest.mark.parametrize(("kind", "ceiling"), [("read", READ_CEILING), ("write", WRITE_CEILING)])
+async def test_calls_of_a_service_per_read_and_write(
+    monkeypatch: pytest.MonkeyPatch, kind: str, ceiling: float
+) -> None:
+    monkeypatch.setattr(threads, "monotonic", lambda: 0.0)  # no call is slow
+    line, client, service, count = Line(), SFTPClientProtocol(), Service(Files()), Count()
+    running = asyncio.ensure_future(service.run(line))
+    for _ in range(2):
+        await asyncio.sleep(0)
+    results: list[tuple[int, object]] = []
+
+    def exchange() -> None:
+        data = b"".join(client.data_to_send())
+        with count:
+            service.feed(data)
+            answer = line.take()
+        results[:] = client.receive(answer)
+
+    exchange()
+    client.send(Open("file", OpenFlag.READ | OpenFlag.WRITE))
+    exchange()
+    ((_, handle),) = results
+    assert isinstance(handle, bytes)
+    count.calls = 0
+    for _ in range(REQUESTS):
+        if kind == "read":
+            client.send_read(handle, 0, PIECE)
+        else:
+            client.send_write(handle, 0, bytes(PIECE))
+        exchange()
+        assert len(results) == 1
+    service.end()
+    async with asyncio.timeout(10):
+        await running
+    assert count.calls / REQUESTS <= ceiling
 
 
 async def begin(session: SFTPSession, line: Line, answer: Callable[[], bytes]) -> None:

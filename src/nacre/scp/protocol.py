@@ -26,6 +26,8 @@ _RECORD = re.compile(rb"([CD])([0-7]{4}) (\d{1,19}) (.+)", re.DOTALL)
 _TIMES = re.compile(rb"T(\d{1,19}) (\d{1,6}) (\d{1,19}) (\d{1,6})")
 _LARGEST_FILE = (1 << 63) - 1
 _OK = b"\0"
+_ACCEPTED, _WARNING, _FATAL = 0, 1, 2
+"""The first byte of an answer; a line of text follows the latter two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class ScpSink:
             return self._next()
         except RemoteProtocolError as error:
             self._ended = True
-            self._output += _refusal(2, str(error))
+            self._output += _refusal(_FATAL, str(error))
             raise
 
     def accept(self) -> None:
@@ -247,13 +249,13 @@ class ScpSink:
     def refuse(self, text: str) -> None:
         """Refuse the file or directory of the last event: the source leaves it out."""
         self._take_asked()
-        self._output += _refusal(1, text)
+        self._output += _refusal(_WARNING, text)
 
     def fail(self, text: str) -> None:
         """End the copy with an error."""
         self._asked = None
         self._ended = True
-        self._output += _refusal(2, text)
+        self._output += _refusal(_FATAL, text)
 
     def _take_asked(self) -> FileStart | DirectoryStart | FileEnd:
         asked = self._asked
@@ -282,12 +284,12 @@ class ScpSink:
         if byte is None:
             return None
         error = None
-        if byte == 0:
+        if byte == _ACCEPTED:
             self._lines.skip()
-        elif byte in (1, 2):
+        elif byte in (_WARNING, _FATAL):
             if (line := self._lines.line()) is None:
                 return None
-            if byte == 2:
+            if byte == _FATAL:
                 self._ended = True
                 return Aborted(safe(line[1:]))
             error = safe(line[1:])
@@ -299,9 +301,9 @@ class ScpSink:
 
     def _accept_line(self, line: bytes) -> SinkEvent | None:
         kind = line[:1]
-        if kind == b"\x01":
+        if kind == bytes((_WARNING,)):
             return Warned(safe(line[1:]))
-        if kind == b"\x02":
+        if kind == bytes((_FATAL,)):
             self._ended = True
             return Aborted(safe(line[1:]))
         if kind == b"E":
@@ -375,13 +377,13 @@ class ScpSource:
         """Begin a copy; the sink's first byte makes it ``ready``."""
         self._lines = _Lines(limits.scp_line)
         self._output: list[Buffer] = []
-        self._waiting = 1
+        self._waiting = True
         self._depth = 0
         self._started = False
         self._record: bytes | None = None
         self._sending: int | None = None
         self._accepted_ahead = False
-        self._size = 0
+        self._size: int | None = None
         self._entering = False
         self._ended = False
 
@@ -443,11 +445,11 @@ class ScpSource:
         if self._sending is None or self._sending:
             raise LocalProtocolError(f"{self.remaining} bytes of the file are missing")
         self._sending = None
-        self._send(_OK if error is None else _refusal(1, error))
+        self._send(_OK if error is None else _refusal(_WARNING, error))
         if not self._accepted_ahead:
             return None
         self._accepted_ahead = False
-        self._waiting = 0
+        self._waiting = False
         return Accepted()
 
     def send_warning(self, text: str) -> None:
@@ -456,7 +458,7 @@ class ScpSource:
         :raises LocalProtocolError: it is not ``ready``.
         """
         self._check_ready()
-        self._output.append(_refusal(1, text))
+        self._output.append(_refusal(_WARNING, text))
 
     def receive(self, data: Buffer) -> list[SourceEvent]:
         """Take the next portion of the sink's stream; return its answers.
@@ -500,7 +502,7 @@ class ScpSource:
             self._record = None
         else:
             self._send(b"T%d 0 %d 0\n" % (max(times.mtime, 0), max(times.atime, 0)))
-        self._size, self._entering = -1, False
+        self._size, self._entering = None, False
 
     def _check_ready(self) -> None:
         if not self.ready:
@@ -508,19 +510,19 @@ class ScpSource:
 
     def _send(self, record: bytes) -> None:
         self._output.append(record)
-        self._waiting = 1
+        self._waiting = True
 
     def _answer(self, byte: int) -> SourceEvent | None:
-        if byte == 0:
+        if byte == _ACCEPTED:
             self._lines.skip()
             return Accepted()
         line = self._lines.line()
         if line is None:
             return None
-        if byte == 1:
+        if byte == _WARNING:
             return Warned(safe(line[1:]))
-        # Any other byte begins text: of a shell that did not find scp, or of a login script.
-        return Aborted(safe(line[1:] if byte == 2 else line))
+        # Any other byte begins a text: of a shell that did not find scp, or of a login script.
+        return Aborted(safe(line[1:] if byte == _FATAL else line))
 
     def _accept(self, answer: SourceEvent) -> list[SourceEvent]:
         if not self._waiting:
@@ -529,7 +531,7 @@ class ScpSource:
                 self._accepted_ahead = True
                 return []
             raise RemoteProtocolError("the sink answers without having been asked")
-        self._waiting = 0
+        self._waiting = False
         if isinstance(answer, Aborted):
             self._ended = True
             return [answer]
@@ -541,9 +543,9 @@ class ScpSource:
         if isinstance(answer, Accepted):
             if self._entering:
                 self._depth += 1
-            elif self._size >= 0:
+            elif self._size is not None:
                 self._sending = self._size
-        self._size, self._entering = -1, False
+        self._size, self._entering = None, False
         return [answer]
 
     def _after_times(self, answer: SourceEvent) -> list[SourceEvent]:
@@ -551,7 +553,7 @@ class ScpSource:
         if isinstance(answer, Accepted) and record is not None:
             self._send(record)
             return []
-        self._size, self._entering = -1, False
+        self._size, self._entering = None, False
         return [answer]
 
 

@@ -35,6 +35,7 @@ T = TypeVar("T")
 VARIABLE = "NACRE_FILES"
 """The variable that holds the :class:`FileRoot` and the rights, as JSON."""
 
+_STDIN, _STDOUT = 0, 1
 _PORTION = 2 * MIB
 _PIPE = 1 * MIB
 _UNSENT = 1 * MIB
@@ -115,7 +116,7 @@ def main() -> None:
     command = given["command"]
     serve_session = serve if command is None else _scp(os.fsencode(command))
     _take_rights(*given["rights"])
-    for number in (0, 1):
+    for number in (_STDIN, _STDOUT):
         with suppress(OSError):
             fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
     try:
@@ -134,7 +135,7 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
     os.umask(0o022)
 
 
-def serve(filesystem: Filesystem, source: int = 0, target: int = 1) -> int:
+def serve(filesystem: Filesystem, source: int = _STDIN, target: int = _STDOUT) -> int:
     """Serve SFTP over two descriptors until the client ends it; returns the exit status."""
     server = SFTPServerProtocol()
     work = _Service(server, filesystem, target)
@@ -223,10 +224,10 @@ class _PipeLine:
     """Standard input and output, for scp."""
 
     async def read(self, n: int = -1) -> bytes:
-        return os.read(0, n)
+        return os.read(_STDIN, n)
 
     async def write(self, data: Buffer) -> None:
-        _write(1, data)
+        _write(_STDOUT, data)
 
 
 def _scp(line: bytes) -> Callable[[Filesystem], int]:
