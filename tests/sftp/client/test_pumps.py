@@ -14,6 +14,7 @@ from nacre.errors import ConnectionLost
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.pace import Pace
 from nacre.sftp.client.pumps import DownloadPump, UploadPump, write_all
+from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.pipeline import Window
@@ -413,9 +414,17 @@ async def test_requests_wait_while_the_table_of_requests_is_full(both: Both) -> 
     assert written.data == CONTENT
 
 
-async def test_a_small_download_does_not_wait_for_a_large_one(both: Both) -> None:
+def on_the_loop(session: SFTPSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make all calls on the loop, however slow: no thread then decides which transfer is next."""
+    monkeypatch.setattr(session.disk, "attempt", lambda work: (work(), None))
+
+
+async def test_a_small_download_does_not_wait_for_a_large_one(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, line = both
     session = line.session
+    on_the_loop(session, monkeypatch)
     session.window = Window(floor=4 * session.read_size, ceiling=4 * session.read_size)
     large, small = Written(), Written()
     handle = await opened(line, bytes(24 << 20))
@@ -430,18 +439,22 @@ async def test_a_small_download_does_not_wait_for_a_large_one(both: Both) -> Non
     assert (len(small.data), len(large.data)) == (2 << 20, 24 << 20)
 
 
-async def test_a_small_upload_does_not_wait_for_a_large_one(both: Both, tmp_path: Path) -> None:
+async def test_a_small_upload_does_not_wait_for_a_large_one(
+    both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, line = both
     session, size = line.session, line.session.write_size
+    on_the_loop(session, monkeypatch)
     session.window = Window(floor=size, ceiling=size)
     (tmp_path / "f").write_bytes(bytes(8 << 20))
     moved: list[int] = []
     handle = await opened(line, b"")
     with (tmp_path / "f").open("rb") as file:
-        large = UploadPump(session, handle, file.fileno(), [(0, None)], moved.append)
+        large = UploadPump(session, handle, file.fileno(), [(0, None)], moved.append, quick=True)
         running = asyncio.create_task(large.run())
         await until(lambda: bool(moved))
-        small = UploadPump(session, handle, file.fileno(), [(0, 2 * size)], lambda size: None)
+        parts = [(0, 2 * size)]
+        small = UploadPump(session, handle, file.fileno(), parts, lambda size: None, quick=True)
         async with asyncio.timeout(10):
             await small.run()
             assert not running.done()
