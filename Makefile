@@ -25,11 +25,11 @@ quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wi
 test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-# The call counts of tests/bench are those of the code alone: they run without the measurement.
+# What counts calls or loaded modules (untraced) runs without the measurement.
 coverage: setup ## run every test, and fail where branch coverage is below its floor
 	@rm -rf build/coverage
-	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal --ignore tests/bench
-	@.venv/bin/python -m pytest -n 2 --dist worksteal tests/bench
+	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal -m "not (untraced or uppity)"
+	@.venv/bin/python -m pytest -m untraced
 	@.venv/bin/coverage combine -q
 	@.venv/bin/coverage report
 

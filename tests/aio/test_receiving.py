@@ -8,7 +8,7 @@ import random
 from nacre.aio.driver import Driver
 from nacre.aio.receiving import RECEIVE, ReceiveBuffer
 from nacre.limits import KIB
-from nacre.protocol.events import Data
+from nacre.protocol.events import Data, Event
 from nacre.testing import Pair
 
 SIZE = 200 * KIB
@@ -23,7 +23,7 @@ class Quiet:
     def transport_made(self) -> None:
         pass
 
-    def handle(self, events: list[object]) -> None:
+    def handle(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Data):
                 self.data += event.data

@@ -141,7 +141,7 @@ def test_a_signature_of_another_session(key: PrivateKey) -> None:
 def test_a_signature_for_something_else(key: PrivateKey, lie: dict[str, str]) -> None:
     """User, service, method and algorithm are signed as well: none can be swapped."""
     pair = waiting(policy("publickey", known=key.public))
-    say(pair, pair.client, signed(session_id(pair), key, **lie))  # type: ignore[arg-type]
+    say(pair, pair.client, signed(session_id(pair), key, **lie))
     kept_out(pair)
     assert not of(pair.server_events, AskPublicKey)
 

@@ -176,7 +176,7 @@ def test_a_maximum_packet_of_0(role: Role) -> None:
             return [ChannelOpenConfirmation(0, 0, 1000, 0, b"").encode()]
         return [payload]
 
-    pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(**{f"{role.value}_says": says})
     pair.run()
     pair.client.connection.open_channel("session")
     pair.run()

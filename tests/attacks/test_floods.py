@@ -246,7 +246,7 @@ def test_proposals_with_many_names(role: Role, names: int) -> None:
         fields[1] = tuple(["a"] * names) + fields[1]
         return [KexInit(*fields).encode()]
 
-    pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(**{f"{role.value}_says": says})
     peak = peak_of(pair.run)
     assert peak < 8 * MIB
     refused(
@@ -269,7 +269,7 @@ def test_proposals_with_long_names(role: Role) -> None:
         fields[3] = fields[4] = ("x" * 100_000,)
         return [KexInit(*fields).encode()]
 
-    pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(**{f"{role.value}_says": says})
     pair.run()
     found = error(pair.server_events if role is Role.CLIENT else pair.client_events)
     assert len(str(found)) < 2000
@@ -332,7 +332,7 @@ def test_extensions_without_end(role: Role) -> None:
             return [payload]
         return [ExtInfo({f"x{n}@example.com": b"" for n in range(65)}).encode()]
 
-    pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(**{f"{role.value}_says": says})
     pair.run()
     victim = pair.server if role is Role.CLIENT else pair.client
     refused(pair, victim, MalformedMessage, "65 extensions")

@@ -63,7 +63,7 @@ def exchange(kex: str, role: Role, value: bytes | Callable[[bytes], bytes]) -> P
         made = value(payload) if callable(value) else value
         return [with_public(payload, made)]
 
-    pair = Crooked(algorithms=algorithms(kex=kex), **{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(algorithms=algorithms(kex=kex), **{f"{role.value}_says": says})
     pair.run()
     return pair
 
@@ -121,7 +121,7 @@ def test_points_of_small_order(role: Role, kex: str, value: bytes) -> None:
 
     def swapped(payload: bytes) -> bytes:
         kind = KexInitiate if payload[0] == 30 else KexReply
-        return kind.decode(payload).public[:-32] + value  # type: ignore[attr-defined, no-any-return]
+        return kind.decode(payload).public[:-32] + value
 
     failed(exchange(kex, role, swapped), role, "trivial secret")
 
@@ -180,7 +180,7 @@ def test_points_that_are_none(role: Role, kex: str, change: Callable[[bytes], by
 
     def swapped(payload: bytes) -> bytes:
         kind = KexInitiate if payload[0] == 30 else KexReply
-        return change(kind.decode(payload).public)  # type: ignore[attr-defined]
+        return change(kind.decode(payload).public)
 
     failed(exchange(kex, role, swapped), role)
 
@@ -272,7 +272,7 @@ def proposing(monkeypatch: pytest.MonkeyPatch, role: Role, **fields: object) -> 
     """Let ``role`` propose other things than it would."""
     made = negotiate.kexinit
 
-    def kexinit(algorithms, host_key, made_for, cookie):  # type: ignore[no-untyped-def]
+    def kexinit(algorithms, host_key, made_for, cookie):
         lists, said = made(algorithms, host_key, made_for, cookie)
         if made_for is not role:
             return lists, said
@@ -335,7 +335,7 @@ def guessing(monkeypatch: pytest.MonkeyPatch, role: Role, kex: str, guess: bytes
     def says(payload: bytes) -> list[bytes]:
         return [payload, guess] if payload[0] == 20 and guess is not None else [payload]
 
-    pair = Crooked(algorithms=algorithms(kex=X25519), **{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(algorithms=algorithms(kex=X25519), **{f"{role.value}_says": says})
     pair.run()
     return pair
 
@@ -398,7 +398,7 @@ def test_channel_messages_inside_an_exchange(role: Role) -> None:
     def says(payload: bytes) -> list[bytes]:
         return [payload, b"\x50\0\0\0\1x\0"] if rekeying and payload[0] == 20 else [payload]
 
-    pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(**{f"{role.value}_says": says})
     engine = pair.client if role is Role.CLIENT else pair.server
     pair.run()
     rekeying = True
@@ -418,7 +418,7 @@ def test_weak_values_in_a_rekey(role: Role) -> None:
         return [payload]
 
     options = {f"{role.value}_says": says}
-    pair = Crooked(algorithms=algorithms(kex=X25519), **options)  # type: ignore[arg-type]
+    pair = Crooked(algorithms=algorithms(kex=X25519), **options)
     pair.run()
     pair.client.rekey()
     pair.run()

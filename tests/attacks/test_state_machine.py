@@ -117,7 +117,7 @@ def test_kexinit_twice(role: Role) -> None:
     def says(payload: bytes) -> list[bytes]:
         return [payload, payload] if payload[0] == 20 else [payload]
 
-    pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(**{f"{role.value}_says": says})
     pair.run()
     refused(
         pair, pair.server if role is Role.CLIENT else pair.client, RemoteProtocolError, "KEXINIT"
@@ -131,7 +131,7 @@ def test_kexinit_before_the_peer_s_newkeys(role: Role) -> None:
     def says(payload: bytes) -> list[bytes]:
         return [inside(engine)._kex._ours[1]] if payload[0] == 21 else [payload]
 
-    pair = Crooked(**{f"{role.value}_says": says})  # type: ignore[arg-type]
+    pair = Crooked(**{f"{role.value}_says": says})
     engine = pair.client if role is Role.CLIENT else pair.server
     pair.run()
     other = pair.server if role is Role.CLIENT else pair.client
@@ -231,7 +231,7 @@ def test_a_key_is_not_let_in_by_its_offer_alone() -> None:
 def without_strict_kex(monkeypatch: pytest.MonkeyPatch) -> None:
     made = negotiate.negotiate
 
-    def loose(*args):  # type: ignore[no-untyped-def]
+    def loose(*args):
         return replace(made(*args), strict=False)
 
     monkeypatch.setattr(negotiate, "negotiate", loose)

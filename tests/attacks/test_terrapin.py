@@ -19,6 +19,7 @@ from nacre.errors import (
     PacketCorrupt,
     RemoteProtocolError,
 )
+from nacre.protocol.engine import Engine
 from nacre.protocol.events import Authenticated, ExtensionsReceived, KexDone
 from nacre.protocol.options import algorithms
 from nacre.protocol.phases import Phase, Role
@@ -40,7 +41,7 @@ NOISE = pytest.mark.parametrize("noise", [IGNORE, DEBUG, UNKNOWN], ids=["ignore"
 EVERY_CIPHER = pytest.mark.parametrize(("cipher", "mac"), CIPHERS.items())
 
 
-def victim(pair: Pair, sender: Role) -> tuple:  # type: ignore[type-arg]
+def victim(pair: Pair, sender: Role) -> tuple[Pair, Engine]:
     return (pair, pair.server if sender is Role.CLIENT else pair.client)
 
 
@@ -133,7 +134,7 @@ def without_marker(role: Role, exchanges: int) -> object:
     made = negotiate.kexinit
     left = exchanges
 
-    def kexinit(algorithms, host_key, made_for, cookie):  # type: ignore[no-untyped-def]
+    def kexinit(algorithms, host_key, made_for, cookie):
         nonlocal left
         lists, said = made(algorithms, host_key, made_for, cookie)
         if made_for is not role or not left:
@@ -154,7 +155,7 @@ def test_a_peer_without_strict_kex_still_works(
     """It may send IGNORE during the exchange, and numbers go on through NEWKEYS."""
     monkeypatch.setattr(negotiate, "kexinit", without_marker(sender, 1))
     noisy = {f"{sender.value}_says": lambda payload: (IGNORE, payload)}
-    pair = Crooked(**noisy)  # type: ignore[arg-type]
+    pair = Crooked(**noisy)
     pair.run()
     assert pair.client.phase is pair.server.phase is Phase.CONNECTION
     assert not of(pair.client_events, KexDone)[0].chosen.strict

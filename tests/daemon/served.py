@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import nacre
 from nacre.crypto.password import hash_password
@@ -47,7 +48,7 @@ class Server:
             self.lines += (await self.process.stderr.read()).decode().splitlines(keepends=True)
             return await self.process.wait()
 
-    def connect(self, user: str = "alice", **options: object) -> object:
+    def connect(self, user: str = "alice", **options: Any) -> Any:
         options = {"keys": [KEY], "agent": False, **options}
         return nacre.connect("127.0.0.1", self.port, user=user, trust=nacre.AnyHostKey(), **options)
 
@@ -55,8 +56,8 @@ class Server:
 @asynccontextmanager
 async def serving(state: Path, *arguments: str) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
-        *[NACRE, "serve", "--state", state],
-        *["--listen", "127.0.0.1:0", *arguments],
+        *(str(NACRE), "serve", "--state", str(state)),
+        *("--listen", "127.0.0.1:0", *arguments),
         stderr=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL,
     )

@@ -78,10 +78,10 @@ TURNS = st.dictionaries(st.integers(1, 30), st.lists(PAYLOADS, max_size=3), min_
 
 
 def check(log: list[Event]) -> None:
-    for event in of(log, ConnectionEnded):
-        assert isinstance(
-            event.error, RemoteProtocolError | ConnectionLost | AuthenticationFailed
-        ), event.error
+    for end in of(log, ConnectionEnded):
+        assert isinstance(end.error, RemoteProtocolError | ConnectionLost | AuthenticationFailed), (
+            end.error
+        )
     for event in log:
         if isinstance(event, Authenticated):
             return
@@ -107,7 +107,7 @@ def test_any_message_at_any_turn(role: Role, turns: dict[int, list[bytes]], inst
 
     pair = Crooked(
         algorithms=algorithms(kex="curve25519-sha256"),
-        **{f"{role.value}_says": says},  # type: ignore[arg-type]
+        **{f"{role.value}_says": says},
     )
     pair.run()
     if pair.client.phase is Phase.CONNECTION:

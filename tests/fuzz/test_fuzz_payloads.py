@@ -116,7 +116,7 @@ class Fuzzed(Crooked):
         self.steps += 1
         self.volume += sender.output_size
         if self.steps > STEPS or self.volume > VOLUME:
-            raise Overrun(f"{self.steps} steps, {self.count} bytes")
+            raise Overrun(f"{self.steps} steps, {self.volume} bytes")
         super()._carry(sender, receiver)
 
 

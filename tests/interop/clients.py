@@ -6,6 +6,7 @@ import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from interop.daemons import Daemon
 from interop.programs import NACRE, require
@@ -57,7 +58,7 @@ class Login:
         return [*NACRE, "ssh", *self.options(*options), *flags, f"{self.user}@127.0.0.1"]
 
 
-def askpass(directory: Path, *answers: str) -> dict[str, str]:
+def askpass(directory: Path, *answers: str) -> dict[str, Any]:
     """Return the environment that makes OpenSSH ask a script: the answers one after another.
 
     The last answer is given for every further question; ``directory/asked`` has a line for each.

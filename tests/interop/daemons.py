@@ -147,7 +147,7 @@ def start_dropbear(directory: Path, *options: str) -> Daemon:
         keys += ["-r", key]
 
     def start(port: int) -> Daemon:
-        where = ["-F", "-E", "-p", f"127.0.0.1:{port}", "-P", directory / "dropbear.pid"]
+        where = ["-F", "-E", "-p", f"127.0.0.1:{port}", "-P", str(directory / "dropbear.pid")]
         return Daemon("dropbear", [dropbear, *where, *keys, *options])
 
     return on_free_port(start, "Not backgrounding")
@@ -191,7 +191,7 @@ def start_nacre(state: State, *arguments: str) -> Daemon:
     """Start ``nacre serve`` on a port of the system's choice."""
     listen = ["--listen", "127.0.0.1:0"]
     daemon = Daemon(
-        "nacre serve", [*NACRE, "serve", "--state", state.path, *listen, *RUN_AS, *arguments]
+        "nacre serve", [*NACRE, "serve", "--state", str(state.path), *listen, *RUN_AS, *arguments]
     )
     try:
         daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from interop.clients import PASSWORD
 from interop.daemons import Daemon, State, start_nacre
@@ -37,7 +38,7 @@ class SSH1:
     directory: Path
     key: Path
     puttys: Path
-    environment: dict[str, str]
+    environment: dict[str, Any]
 
     def using(self, key: Path) -> SSH1:
         return replace(self, key=key)
@@ -85,7 +86,7 @@ class SSH1:
         identity = [*agent, "-i", self.key] if key else ["-o", "PubkeyAuthentication=no"]
         return [*NACRE, program, *options, *port, *more, *identity]
 
-    def asking(self, *answers: str) -> dict[str, str]:
+    def asking(self, *answers: str) -> dict[str, Any]:
         """Return the environment in which ``ssh1`` gets its answers from a script."""
         script = self.directory / "askpass"
         script.write_text(f"#!/bin/sh\necho '{answers[0]}'\n")

@@ -508,7 +508,7 @@ def test_uploads_that_were_synced_survive_a_kill(
 
 
 def _fsync(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
-    sftp._request(200, b"fsync@openssh.com", file.handle)  # type: ignore[attr-defined]
+    sftp._request(200, b"fsync@openssh.com", file.handle)
 
 
 def test_sshfs(served: Served, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ class Target:
                 self.sink.accept()
 
 
-def sink(requested: Sequence[str] | None = None, **options: bool) -> Target:
+def sink(requested: Sequence[str] | None = None, **options: Any) -> Target:
     return Target(ScpSink(requested=requested, **options))
 
 

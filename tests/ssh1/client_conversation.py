@@ -125,7 +125,7 @@ class ClientConversation:
         way = self._ways.pop(0) if self._ways else ""
         match way:
             case "key":
-                return TryPublicKey(self._keys["user"].public, "rsa1")
+                return TryPublicKey(self._keys["user"].public, ("rsa1",))
             case "TIS":
                 return TryKeyboardInteractive()
             case "":

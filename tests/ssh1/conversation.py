@@ -84,7 +84,7 @@ class Conversation:
                 answer = Granted() if password == PASSWORD else Denied()
             case AskRSAKey(modulus=modulus):
                 self.said.append("key")
-                known = modulus == self._user.verifier.n  # type: ignore[attr-defined]
+                known = modulus == self._user.verifier.n
                 answer = RSAKey(self._user) if known else Denied()
             case AskKeyboardInteractive(responses=None):
                 answer = Challenge("", "", (Prompt("Password: ", False),))

@@ -158,7 +158,7 @@ def test_legacy_algorithms_work_only_when_named() -> None:
         (registry.CIPHERS, default.ciphers),
         (registry.MACS, default.macs),
     ):
-        legacy = {n for n, entry in table.items() if entry.tier is Tier.LEGACY}  # type: ignore[attr-defined]
+        legacy = {n for n, entry in table.items() if entry.tier is Tier.LEGACY}
         assert legacy
         assert not legacy & set(offered)
     assert not {"ssh-rsa", "ssh-dss"} & {*default.host_key, *default.signatures}
@@ -484,7 +484,7 @@ class Noisy(Pair):
             outbox.send_parts = self._noisy(engine, outbox.send_parts, iter(noise * 200))
 
     @staticmethod
-    def _noisy(engine, send, noise):  # type: ignore[no-untyped-def]
+    def _noisy(engine, send, noise):
         def send_parts(head: bytes, body: bytes) -> None:
             # In strict kex noise during the first exchange is an attack; before KEXINIT as well.
             if engine.phase >= Phase.AUTHENTICATION and (message := next(noise)):
@@ -579,7 +579,7 @@ def test_junk_ends_in_a_protocol_error_and_nothing_else(junk: bytes, after: int)
         cut, left = left, None
         return [data[:cut], junk]
 
-    pair.split = split  # type: ignore[assignment]
+    pair.split = split
     pair.run()
     for log in (pair.client_events, pair.server_events):
         ended = of(log, ConnectionEnded)

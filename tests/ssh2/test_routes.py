@@ -97,14 +97,14 @@ def answers(stage: Stage) -> object:
         AuthStage.CLIENT_PUBLICKEY_QUERY: TryPublicKey(host_key().public, ("ssh-ed25519",)),
         AuthStage.CLIENT_INTERACTIVE: TryKeyboardInteractive(),
         AuthStage.SERVER_INTERACTIVE: TryKeyboardInteractive(),
-    }.get(stage)  # type: ignore[call-overload]
+    }.get(stage)
 
     def answer(ask: Ask) -> Answer | None:
         match ask:
             case AskAuthentication() if stage is AuthStage.CLIENT_IDLE:
                 return None
             case AskAuthentication() if method is not None:
-                return method  # type: ignore[no-any-return]
+                return method
             case AskUser():
                 return UserRequirement(
                     tuple(frozenset({m}) for m in ("password", "keyboard-interactive", "publickey"))

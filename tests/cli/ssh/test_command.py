@@ -594,6 +594,7 @@ NOT_NEEDED = {
 """What a session with a command has no use for, and which would take longer than the login."""
 
 
+@pytest.mark.untraced
 async def test_a_session_loads_only_what_it_needs(served):
     program = (sys.executable, "-X", "importtime", *PROGRAM[1:])
     status, out, err = await served.ssh(

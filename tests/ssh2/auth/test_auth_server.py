@@ -364,7 +364,7 @@ def test_sha_1_only_when_named() -> None:
 
 
 def _bent(**changes: object) -> PublicKeyRequest:
-    return PublicKeyRequest(**(vars(signed()) | changes))  # type: ignore[arg-type]
+    return PublicKeyRequest(**(vars(signed()) | changes))
 
 
 @pytest.mark.parametrize(
