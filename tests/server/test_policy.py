@@ -9,7 +9,7 @@ import pytest
 import nacre
 from nacre.protocol.asks import Challenge
 from nacre.protocol.requests import Exec, Shell
-from nacre.server.policy import ANY_METHOD, Policy, Users, settled, with_modulus
+from nacre.server.policy import ANY_METHOD, Policy, Users, with_modulus
 from server.stand_ins import FakeChannel, FakeHost, RecordingConnection
 
 KEY = nacre.generate("ssh-ed25519").public
@@ -97,10 +97,3 @@ def test_an_rsa1_key_is_found_by_its_modulus_among_the_users_own() -> None:
     assert policy.rsa_key("alice", number, NOBODY) == old
     assert policy.rsa_key("bob", number, NOBODY) is None
     assert with_modulus([KEY, old], number + 2) is None
-
-
-async def test_an_answer_may_be_plain_or_a_coroutine() -> None:
-    async def later() -> int:
-        return 3
-
-    assert await settled(3) == await settled(later()) == 3

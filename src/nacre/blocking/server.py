@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeAlias, TypeVar, Unpack
 
+from nacre.aio.maybe import Maybe, settled
 from nacre.blocking.background import (
     Attribute,
     Callback,
@@ -28,7 +29,7 @@ from nacre.server import listen as _listen
 from nacre.server import session as _session
 from nacre.server import settings as _settings
 from nacre.server.peer import ServerConnection
-from nacre.server.policy import Maybe, Policy, settled
+from nacre.server.policy import Policy
 from nacre.server.settings import ListenOptions
 
 P = ParamSpec("P")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from nacre.aio.maybe import Maybe, settled
 from nacre.keys import PublicKey
 from nacre.keys.rsa1 import RSA1PublicKey
 from nacre.protocol.asks import Challenge, PasswordExpired, Prompt, UserRequirement
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from nacre.server.session import Session
 
 T = TypeVar("T")
-
-Maybe: TypeAlias = T | Awaitable[T]
-"""The result of a method that is plain or a coroutine."""
 
 ANY_METHOD = UserRequirement(
     (
@@ -121,11 +119,6 @@ class Policy:
         See :meth:`Session.serves`.
         """
         return session.serves(request)
-
-
-async def settled(value: Maybe[T]) -> T:
-    """Return the answer of a policy's method, plain or a coroutine."""
-    return await value if isinstance(value, Awaitable) else value
 
 
 Secret: TypeAlias = str | PublicKey

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from nacre.aio.maybe import Maybe, settled
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.server.peer import ServerConnection
-from nacre.server.policy import Maybe, Policy, settled
+from nacre.server.policy import Policy
 
 T = TypeVar("T")
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, Handlers
+from nacre.aio.maybe import Maybe, settled
 from nacre.aio.versions import RISK, SSH1
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.protocol.asks import (
@@ -61,7 +62,7 @@ from nacre.protocol.events import (
 from nacre.protocol.requests import Request
 from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
 from nacre.server.peer import ServerConnection
-from nacre.server.policy import ANY_METHOD, Maybe, Policy, settled
+from nacre.server.policy import ANY_METHOD, Policy
 from nacre.server.questions import Questions
 from nacre.server.session import Session
 from nacre.server.settings import ServerSettings
