@@ -488,7 +488,7 @@ class ScpSource:
         whole = self._ended or self.ready
         self._ended = True
         if not whole:
-            raise RemoteProtocolError("the sink broke off")
+            raise RemoteProtocolError("the receiving end broke off: its stream ended too early")
 
     def _send_record(self, kind: str, name: str, mode: int, size: int, times: Times | None) -> None:
         self._check_ready()

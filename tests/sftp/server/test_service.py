@@ -9,7 +9,7 @@ import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -24,7 +24,7 @@ from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
-from parties import client_for
+from parties import client_for, until
 from sftp.server.talk import Talk
 
 NEW = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT
@@ -466,3 +466,45 @@ async def test_one_line_for_embedding(make_server: Any) -> None:
         for refused in ("id", None):
             with pytest.raises(nacre.RequestFailed):
                 await ssh.run(refused)
+
+
+class Listing:
+    """Entries without end; each waits for ``go``."""
+
+    def __init__(self) -> None:
+        self.reading, self.go = asyncio.Event(), asyncio.Event()
+        self.closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Entry:
+        self.reading.set()
+        await self.go.wait()
+        return Entry("again", "", Attributes(permissions=0o100644))
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Listed(MemoryFilesystem):
+    def __init__(self) -> None:
+        super().__init__()
+        self.listing = Listing()
+
+    def scandir(self, path: str) -> Listing:  # type: ignore[override]
+        return self.listing
+
+
+async def test_a_close_that_waits_when_the_session_ends_closes_its_directory() -> None:
+    files = Listed()
+    talk = await Talk(files).__aenter__()
+    handle = await talk.call(msg.OpenDir("/"))
+    talk.send(msg.ReadDir(handle))
+    await asyncio.wait_for(files.listing.reading.wait(), 10)
+    talk.send(msg.Close(handle))
+    await until(lambda: not talk.service._server.files)
+    talk.task.cancel()
+    files.listing.go.set()
+    await asyncio.wait({talk.task}, timeout=10)
+    assert files.listing.closed

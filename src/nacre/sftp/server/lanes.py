@@ -120,8 +120,11 @@ class Lanes:
             # The file may be closed now. If it is not, its next call makes a new lane.
             self._of_files.pop(lane.opened, None)
 
-    def clear(self) -> None:
-        """Drop all calls that wait: the session is over."""
+    def clear(self) -> list[Call]:
+        """Drop all calls that wait, because the session is over, and return them."""
         self.ready.clear()
+        dropped: list[Call] = []
         for lane in (self.paths, *self._of_files.values()):
+            dropped += lane.calls
             lane.calls.clear()
+        return dropped

@@ -30,7 +30,7 @@ from nacre.aio.waiting import Gate
 from nacre.errors import NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, MIB, SFTPLimits
 from nacre.sftp.filesystems.base import Filesystem
-from nacre.sftp.protocol.messages import Read, ReadDir, Write
+from nacre.sftp.protocol.messages import Close, Read, ReadDir, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.answers import Answers
 from nacre.sftp.server.calls import PLAIN, outcome_now, outcomes_of
@@ -75,6 +75,7 @@ class Service:
         self._line: Line | None = None
         self._input: deque[Buffer] = deque()
         self._calls: deque[Call] = deque()
+        self._unclosed: list[object] = []
         self._eof = False
         self._served = False
         self._error: Exception | None = None
@@ -261,7 +262,7 @@ class Service:
         error: Exception | None,
     ) -> None:
         if self._ended:
-            self._lanes.clear()
+            self._drop_waiting()
         self._lanes.finish(lane, row)
         self._answers.give(row, buffer, value, error)
         if self._ended:
@@ -328,7 +329,7 @@ class Service:
 
     async def _close(self) -> None:
         """Wait for calls that are being carried out, close all files, report broken uploads."""
-        self._lanes.clear()
+        self._drop_waiting()
         for opened in self._server.files:
             if isinstance(opened, OpenedFile):
                 opened.abandoned = True
@@ -347,8 +348,15 @@ class Service:
             if self._threads is not None:
                 self._threads.close()
 
+    def _drop_waiting(self) -> None:
+        """Drop the calls that wait. The handle of a CLOSE is out of the server's table already."""
+        for call in (*self._lanes.clear(), *self._calls):
+            if isinstance(call.request, Close):
+                self._unclosed += call.files
+        self._calls.clear()
+
     async def _close_all(self) -> None:
-        for opened in self._server.files:
+        for opened in (*self._server.files, *self._unclosed):
             try:
                 if isinstance(opened, (OpenedFile, OpenedDirectory)):
                     await opened.end(complete=False)
