@@ -10,10 +10,10 @@ from nacre.aio.channel import Channel
 from nacre.aio.waiting import Gate
 from nacre.errors import ConnectionLost, NacreError
 from nacre.protocol.asks import Answer
-from nacre.protocol.engine import MAIN
 from nacre.protocol.phases import Phase
 from nacre.protocol.requests import Request
 from nacre.wire.codec import Buffer
+from nacre.wire.numbers import MAIN
 
 
 class FakeDriver:

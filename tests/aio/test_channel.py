@@ -8,7 +8,6 @@ import pytest
 
 from fake_driver import FakeDriver
 from nacre.errors import ChannelOpenFailed, ConnectionLost, NacreError, StreamClosed
-from nacre.protocol.engine import MAIN, STDERR
 from nacre.protocol.events import (
     ChannelClosed,
     ChannelOpened,
@@ -21,6 +20,7 @@ from nacre.protocol.events import (
 from nacre.protocol.phases import Phase
 from nacre.protocol.requests import EndOfWrite, ExitStatus, Request, Shell
 from nacre.wire.codec import Buffer
+from nacre.wire.numbers import MAIN, STDERR
 
 
 class Sink:

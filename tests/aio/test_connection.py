@@ -17,7 +17,6 @@ from nacre.errors import (
     NacreError,
 )
 from nacre.protocol.asks import Answer, AskGlobalRequest, Denied
-from nacre.protocol.engine import MAIN
 from nacre.protocol.events import (
     ChannelClosed,
     ChannelOpened,
@@ -29,6 +28,7 @@ from nacre.protocol.events import (
     PongReceived,
 )
 from nacre.protocol.phases import Phase
+from nacre.wire.numbers import MAIN
 
 
 class Engine:

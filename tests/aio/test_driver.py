@@ -12,10 +12,10 @@ from nacre.aio.driver import EARLY, FLUSH, Driver
 from nacre.aio.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.protocol.asks import Answer, Granted
-from nacre.protocol.engine import MAIN, STDERR
 from nacre.protocol.events import ConnectionEnded, DebugReceived, Event
 from nacre.protocol.phases import Phase
 from nacre.wire.blocks import SHARED_BLOCKS, Block
+from nacre.wire.numbers import MAIN, STDERR
 from parties import until
 
 

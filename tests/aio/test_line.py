@@ -11,8 +11,8 @@ from nacre.aio.line import ChannelLine
 from nacre.aio.stream import SLICE
 from nacre.errors import StreamClosed
 from nacre.limits import KIB
-from nacre.protocol.engine import MAIN
 from nacre.protocol.events import Writable
+from nacre.wire.numbers import MAIN
 
 
 def test_one_window_adjust_for_many_small_messages() -> None:

@@ -12,7 +12,6 @@ from fake_driver import FakeConnection, FakeDriver
 from nacre.aio.channel import Channel
 from nacre.errors import ChannelOpenFailed, ConnectionLost
 from nacre.protocol.asks import AskOpen, Granted
-from nacre.protocol.engine import MAIN
 from nacre.protocol.events import (
     ChannelClosed,
     ChannelOpened,
@@ -23,6 +22,7 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.requests import EndOfWrite
 from nacre.tunnels.relay import carry, grant
+from nacre.wire.numbers import MAIN
 from parties import until
 
 LARGE = bytes(range(256)) * (1 << 14)

@@ -26,7 +26,7 @@ from nacre.errors import (
 )
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Answer, AskGlobalRequest, Denied
-from nacre.protocol.engine import MAIN, Engine
+from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
     ChannelClosed,
     ChannelOpened,
@@ -44,6 +44,7 @@ from nacre.protocol.events import (
     VersionReceived,
     Writable,
 )
+from nacre.wire.numbers import MAIN
 
 Trace: TypeAlias = Callable[[Event, float], None]
 """Called with every event of an engine, questions included, and the loop's time."""

@@ -8,8 +8,8 @@ from typing import Protocol
 from nacre.aio.channel import Channel
 from nacre.aio.stream import SLICE, Writer
 from nacre.limits import KIB
-from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
+from nacre.wire.numbers import MAIN
 
 _OWED = 8 * KIB
 """Consumed bytes without a window adjust yet; small compared with the smallest window."""

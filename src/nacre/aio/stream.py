@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from nacre.errors import NacreError, StreamClosed
 from nacre.limits import KIB, MIB
-from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
+from nacre.wire.numbers import MAIN
 
 if TYPE_CHECKING:
     from nacre.aio.channel import Channel, Sink

@@ -17,7 +17,6 @@ from nacre.errors import (
     RequestFailed,
     StreamClosed,
 )
-from nacre.protocol.engine import MAIN, STDERR
 from nacre.protocol.requests import (
     Break,
     Env,
@@ -34,6 +33,7 @@ from nacre.protocol.requests import (
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
 from nacre.value import value
+from nacre.wire.numbers import MAIN, STDERR
 from nacre.wire.text import safe
 
 _logger = logging.getLogger("nacre.client")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from nacre.aio.channel import Channel
 from nacre.aio.line import ChannelLine
 from nacre.client.process import NO_MODES, Process, Start
-from nacre.protocol.engine import MAIN
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.session import SFTPSession
+from nacre.wire.numbers import MAIN
 
 
 async def open_sftp(

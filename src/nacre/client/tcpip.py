@@ -27,7 +27,6 @@ from nacre.errors import (
     RequestFailed,
 )
 from nacre.protocol.asks import AskOpen, OpenRefused
-from nacre.protocol.engine import MAIN
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
@@ -41,7 +40,7 @@ from nacre.protocol.tcpip import (
 from nacre.tunnels.listeners import Listening, Take, bind
 from nacre.tunnels.relay import carry, grant
 from nacre.tunnels.socks import Negotiation, SOCKSError
-from nacre.wire.numbers import OpenFailure
+from nacre.wire.numbers import MAIN, OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:

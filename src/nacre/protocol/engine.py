@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from nacre.errors import DisconnectCode
 from nacre.protocol.asks import Answer
@@ -10,12 +10,7 @@ from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase, Role
 from nacre.protocol.requests import Request
 from nacre.wire.codec import Buffer
-
-MAIN: Final = 0
-"""The stream of a channel that CHANNEL_DATA carries: standard input and output."""
-
-STDERR: Final = 1
-"""The stream of CHANNEL_EXTENDED_DATA, for standard error (RFC 4254 section 5.2)."""
+from nacre.wire.numbers import MAIN
 
 
 class ConnectionLayer(Protocol):

@@ -9,6 +9,7 @@ from nacre.keys import PublicKey
 from nacre.protocol.requests import Request
 from nacre.value import value
 from nacre.wire.codec import Buffer
+from nacre.wire.numbers import MAIN
 
 
 class Event:
@@ -162,7 +163,7 @@ class Data(Event):
     # Not a value: one is made per packet, and an immutable object costs twice as much to make.
     __slots__ = ("channel", "data", "stream")
 
-    def __init__(self, channel: int, data: Buffer, stream: int = 0) -> None:
+    def __init__(self, channel: int, data: Buffer, stream: int = MAIN) -> None:
         self.channel = channel
         self.data = data
         self.stream = stream

@@ -50,7 +50,7 @@ from nacre.protocol.asks import (
     RSAKey,
     UserRequirement,
 )
-from nacre.protocol.engine import MAIN, STDERR, Engine
+from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
     Authenticated,
     AuthResult,
@@ -66,7 +66,7 @@ from nacre.server.policy import ANY_METHOD, Policy
 from nacre.server.questions import Questions
 from nacre.server.session import Session
 from nacre.server.settings import ServerSettings
-from nacre.wire.numbers import OpenFailure
+from nacre.wire.numbers import MAIN, STDERR, OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:

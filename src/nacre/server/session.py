@@ -33,6 +33,7 @@ from nacre.protocol.requests import (
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
 from nacre.server.peer import ServerConnection
+from nacre.wire.numbers import MAIN, STDERR
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Session:
         self.forwards_agent = False
         self.stdin = Reader(channel)
         self.stdout = Writer(channel)
-        self.stderr = Writer(channel, 1)
+        self.stderr = Writer(channel, STDERR)
         self.on_resize: Callable[[Terminal], None] | None = None
         self.on_signal: Callable[[str], None] | None = None
         self.on_break: Callable[[int], None] | None = None
@@ -132,7 +133,7 @@ class Session:
         self._worker: asyncio.Task[None] | None = None
         self._handler: asyncio.Task[None] | None = None
         self._exited = False
-        channel.sinks = {0: self.stdin}
+        channel.sinks = {MAIN: self.stdin}
         channel.on_request = self._accept_request
         channel.on_change = self._accept_change
 

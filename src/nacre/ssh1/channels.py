@@ -35,7 +35,7 @@ from nacre.ssh1.framing import SSH1Outbox
 from nacre.ssh1.messages import SSH1Msg
 from nacre.wire.codec import Buffer, WireReader, string, u8, u32
 from nacre.wire.message import Message
-from nacre.wire.numbers import OpenFailure
+from nacre.wire.numbers import MAIN, OpenFailure
 from nacre.wire.text import safe
 
 PACKET = 32 * 1024
@@ -168,7 +168,7 @@ class Channels:
             raise LocalProtocolError(f"channel {number} accepts no data")
         return state
 
-    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+    def send_data(self, channel: int, data: Buffer, stream: int = MAIN) -> int:
         """Send as much of ``data`` as the outbox has room for; if not all, ``Writable`` follows.
 
         :raises LocalProtocolError: the channel is not open, or its EOF was sent.
@@ -326,7 +326,7 @@ class Channels:
         if not channel.given_up:
             self._deliver(channel, memoryview(payload)[9:])
 
-    def _deliver(self, channel: SSH1ChannelState, data: Buffer, stream: int = 0) -> None:
+    def _deliver(self, channel: SSH1ChannelState, data: Buffer, stream: int = MAIN) -> None:
         if len(data):
             channel.unread += len(data)
             self._unread += len(data)

@@ -30,6 +30,7 @@ from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh1.routes import Stage
 from nacre.wire.codec import Buffer, WireReader, string, u8, u32
 from nacre.wire.message import Message
+from nacre.wire.numbers import MAIN, STDERR
 
 SUBSYSTEMS = {
     "sftp": b"PATH=$PATH:/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh:/usr/libexec; "
@@ -66,8 +67,8 @@ class SSH1ClientConnection(Channels):
             **super().handlers(),
             SSH1Msg.SMSG_SUCCESS: lambda payload: self._on_answer(success=True),
             SSH1Msg.SMSG_FAILURE: lambda payload: self._on_answer(success=False),
-            SSH1Msg.SMSG_STDOUT_DATA: lambda payload: self._on_output(payload, 0),
-            SSH1Msg.SMSG_STDERR_DATA: lambda payload: self._on_output(payload, 1),
+            SSH1Msg.SMSG_STDOUT_DATA: lambda payload: self._on_output(payload, MAIN),
+            SSH1Msg.SMSG_STDERR_DATA: lambda payload: self._on_output(payload, STDERR),
             SSH1Msg.SMSG_EXITSTATUS: self._on_exit_status,
             SSH1Msg.SMSG_AGENT_OPEN: self._on_agent_open,
             SSH1Msg.PORT_OPEN: self._on_port_open,
@@ -105,7 +106,7 @@ class SSH1ClientConnection(Channels):
             raise LocalProtocolError("the session accepts no data")
         return session
 
-    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+    def send_data(self, channel: int, data: Buffer, stream: int = MAIN) -> int:
         """Send as much of ``data`` as the outbox has room for; if not all, ``Writable`` follows.
 
         :raises LocalProtocolError: the channel accepts no data.

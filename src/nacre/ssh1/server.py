@@ -46,7 +46,7 @@ from nacre.ssh1.channels import Channels, SSH1ChannelState, unknown_type, unsuit
 from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh1.routes import Stage
 from nacre.wire.codec import Buffer, WireReader, string, u8, u32
-from nacre.wire.numbers import EXTENDED_DATA_STDERR
+from nacre.wire.numbers import MAIN, STDERR
 from nacre.wire.text import safe
 
 _LISTEN = string(b"localhost")
@@ -60,7 +60,7 @@ _SFTP = re.compile(
 """Commands by which clients request SFTP: SSH-1 has no subsystems."""
 
 _WITHOUT_WORD = (requests.XonXoff, requests.EndOfWrite, requests.Keepalive)
-_OUTPUT = {0: u8(SSH1Msg.SMSG_STDOUT_DATA), EXTENDED_DATA_STDERR: u8(SSH1Msg.SMSG_STDERR_DATA)}
+_OUTPUT = {MAIN: u8(SSH1Msg.SMSG_STDOUT_DATA), STDERR: u8(SSH1Msg.SMSG_STDERR_DATA)}
 
 
 class SSH1ServerConnection(Channels):
@@ -132,7 +132,7 @@ class SSH1ServerConnection(Channels):
             raise LocalProtocolError("the session accepts no data")
         return session
 
-    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+    def send_data(self, channel: int, data: Buffer, stream: int = MAIN) -> int:
         """Send as much of ``data`` as the outbox has room for; if not all, ``Writable`` follows.
 
         :raises LocalProtocolError: the channel accepts no data, or has no such stream.

@@ -16,8 +16,8 @@ from nacre.aio.stream import Writer
 from nacre.errors import NacreError
 from nacre.limits import KIB
 from nacre.protocol.asks import AskOpen, Granted
-from nacre.protocol.engine import MAIN
 from nacre.wire.codec import Buffer
+from nacre.wire.numbers import MAIN
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 
 class Msg(IntEnum):
@@ -53,5 +54,8 @@ class OpenFailure(IntEnum):
     RESOURCE_SHORTAGE = 4
 
 
-EXTENDED_DATA_STDERR = 1
-"""The one data type code of SSH_MSG_CHANNEL_EXTENDED_DATA (RFC 4254 section 5.2)."""
+MAIN: Final = 0
+"""The stream of a channel that CHANNEL_DATA carries: standard input and output."""
+
+STDERR: Final = 1
+"""The stream of CHANNEL_EXTENDED_DATA, by its only data type code (RFC 4254 section 5.2)."""

@@ -47,7 +47,7 @@ from nacre.ssh2.connection.requests import RequestVerdict, check_name, decode, m
 from nacre.ssh2.connection.window import ReceiveWindow
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.wire.codec import Buffer
-from nacre.wire.numbers import EXTENDED_DATA_STDERR, Msg, OpenFailure
+from nacre.wire.numbers import MAIN, STDERR, Msg, OpenFailure
 from nacre.wire.text import safe
 
 # Data is packed by hand: one call of struct in place of a message object per packet.
@@ -119,7 +119,7 @@ class Mux:
         self._add(channel)
         return channel.number
 
-    def send_data(self, channel: int, data: Buffer, stream: int = 0) -> int:
+    def send_data(self, channel: int, data: Buffer, stream: int = MAIN) -> int:
         """Send as much of ``data`` as the window allows, and return how many bytes that was.
 
         During a key exchange nothing is sent. If less than all was sent, ``Writable`` follows.
@@ -231,11 +231,7 @@ class Mux:
         return channel
 
     def _check_stream(self, channel: ChannelState, stream: int) -> None:
-        if (
-            stream != EXTENDED_DATA_STDERR
-            or self._role is not Role.SERVER
-            or channel.channel_type != "session"
-        ):
+        if stream != STDERR or self._role is not Role.SERVER or channel.channel_type != "session":
             raise LocalProtocolError(f"channel {channel.number} has no stream {stream} to send on")
 
     def _token(self) -> int:
@@ -388,12 +384,8 @@ class Mux:
         channel = self._incoming(number, size, len(payload) - _EXTENDED_DATA.size)
         if not size or not channel.receives:
             return
-        if (
-            code == EXTENDED_DATA_STDERR
-            and self._role is Role.CLIENT
-            and channel.channel_type == "session"
-        ):
-            self._events.append(Data(number, payload[_EXTENDED_DATA.size :], 1))
+        if code == STDERR and self._role is Role.CLIENT and channel.channel_type == "session":
+            self._events.append(Data(number, payload[_EXTENDED_DATA.size :], STDERR))
         else:
             self._consume(channel, size)
 
