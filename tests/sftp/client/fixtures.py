@@ -10,7 +10,7 @@ import pytest
 
 import nacre
 from nacre.sftp.client.client import SFTPClient
-from parties import client_for
+from parties import client_for, until
 from sftp.client.lines import MemoryLine, open_memory
 
 
@@ -32,3 +32,4 @@ async def served(
     server = await make_server(sftp=lambda session: nacre.LocalFilesystem(root))
     async with client_for(server) as ssh, ssh.sftp() as sftp:
         yield sftp, root
+        await until(lambda: sftp.session.client.waiting == 0 or sftp.session.error)
