@@ -19,10 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+# The workloads import the names written "as" themselves from here: this module sets the path.
 from bench.shell import plain_shell  # noqa: E402
 from interop.clients import ME, Login  # noqa: E402
-from interop.daemons import RUN_AS, Daemon, State, start_sshd  # noqa: E402
-from interop.programs import NACRE, check, environment, require  # noqa: E402
+from interop.daemons import RUN_AS, State, start_sshd  # noqa: E402
+from interop.daemons import Daemon as Daemon  # noqa: E402
+from interop.programs import NACRE, check, require  # noqa: E402
+from interop.programs import environment as environment  # noqa: E402
 
 ENDS = Path(__file__).resolve().parent / "ends"
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"

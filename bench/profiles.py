@@ -21,7 +21,7 @@ from bench.ground import AES, ENDS, MIB, ROOT, Ground, Size, environment
 from bench.report import replace_part
 
 LINES = 18
-JOBS = {
+JOBS: dict[str, dict[str, object]] = {
     "sftp-get of 512 MiB": {"do": "get"},
     "200 logins, 20 at a time": {"do": "login", "count": 200, "at_once": 20},
 }

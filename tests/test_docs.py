@@ -184,7 +184,7 @@ def test_a_changed_diagram_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "architecture.md"
     shown = (ROOT / "docs" / "architecture.md").read_text()
     page.write_text(shown.replace("CHANNEL_DATA,", "", 1).replace("KEXINIT", "KEXOUT"))
-    command = [sys.executable, ROOT / "scripts" / "diagrams.py", "--page", page]
+    command: list[str | Path] = [sys.executable, ROOT / "scripts" / "diagrams.py", "--page", page]
     stale = subprocess.run([*command, "--check"], capture_output=True, timeout=60, check=False)
     assert stale.returncode == 1
     subprocess.run(command, capture_output=True, timeout=60, check=True)

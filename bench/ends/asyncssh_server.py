@@ -22,20 +22,21 @@ class Forwarding(asyncssh.SSHServer):
         return True
 
 
-async def feed(process: asyncssh.SSHServerProcess, sink: asyncio.StreamWriter) -> None:
+async def feed(process: asyncssh.SSHServerProcess[bytes], sink: asyncio.StreamWriter) -> None:
     while block := await process.stdin.read(PORTION):
         sink.write(block)
         await sink.drain()
     sink.close()
 
 
-async def show(source: asyncio.StreamReader, sink: asyncssh.SSHWriter) -> None:
+async def show(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) -> None:
     while block := await source.read(PORTION):
         sink.write(block)
         await sink.drain()
 
 
-async def serve(process: asyncssh.SSHServerProcess) -> None:
+async def serve(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    assert process.command is not None
     child = await asyncio.create_subprocess_exec(
         SHELL,
         "-c",
@@ -44,6 +45,9 @@ async def serve(process: asyncssh.SSHServerProcess) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
     # redirect() is its own way to do this; it loses the exit status behind much output.
     feeding = asyncio.create_task(feed(process, child.stdin))
     await show(child.stdout, process.stdout)

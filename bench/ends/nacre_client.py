@@ -93,7 +93,8 @@ async def hold() -> None:
 async def main() -> float | None:
     begin = time.perf_counter()
     if JOB["do"] == "hold":
-        return await hold()
+        await hold()
+        return None
     if JOB["do"] == "login":
         limit = asyncio.Semaphore(JOB["at_once"])
         await asyncio.gather(*(login(limit) for _ in range(JOB["count"])))

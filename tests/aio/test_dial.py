@@ -77,7 +77,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 def report(heard: Heard) -> dialing.Report:
-    return lambda address, error: heard.append((address, error and explain(error)))
+    return lambda address, error: heard.append((address, explain(error) if error else None))
 
 
 async def test_a_socket_that_is_connected_and_does_not_block(port: int) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Generator
+from typing import cast
 
 import pytest
 
-from nacre.aio.maybe import settled
+from nacre.aio.maybe import Maybe, settled
 
 
 class Box:
@@ -27,11 +28,11 @@ async def test_plain_values_are_returned_and_awaitables_awaited() -> None:
 
     future = asyncio.get_running_loop().create_future()
     future.set_result(b"done")
-    assert await settled(None) is None
+    assert await settled(cast("int | None", None)) is None
     assert await settled("plain") == "plain"
-    assert await settled(answer()) == 5
+    assert await settled(cast("Maybe[int]", answer())) == 5
     assert await settled(future) == b"done"
-    assert await settled(Box()) == "boxed"
+    assert await settled(cast("Maybe[str]", Box())) == "boxed"
 
 
 def test_a_plain_value_needs_no_event_loop() -> None:

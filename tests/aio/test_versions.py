@@ -199,7 +199,7 @@ async def test_backpressure_of_a_slow_reader() -> None:
         client_for(server, protocols=(1,), ssh1_ciphers=["blowfish"]) as ssh,
         ssh.process("print 12000000 0") as process,
     ):
-        await until(lambda: not ssh.engine.wants_input)  # type: ignore[attr-defined]
+        await until(lambda: not ssh.engine.wants_input)
         (channel,) = ssh._channels.values()
         held = ssh.engine.connection._unread
         assert 4 << 20 <= held <= 6 << 20

@@ -41,7 +41,7 @@ class Prison:
         self.before = self.snapshot()
 
     def _link_all(self) -> None:
-        links = {
+        links: dict[str, str | Path] = {
             "absolute": self.outside,
             "absolute-file": self.outside / "secret",
             "relative": "../outside",

@@ -25,6 +25,7 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
+from nacre.server.serving import Serving
 
 HOST_KEY = nacre.generate("ssh-ed25519")
 PASSWORD = "open sesame"
@@ -181,6 +182,7 @@ async def test_an_agent_that_was_refused_stays_refused() -> None:
     async with connected(Policy()) as (ssh, server):
         ssh.forward_agent("/nonexistent")
         async with ssh.process("wait") as process:
+            assert isinstance(server, Serving)
             (session,) = server.sessions
             with pytest.raises(nacre.LocalProtocolError):
                 session.agent_socket()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -277,7 +278,8 @@ def proposing(monkeypatch: pytest.MonkeyPatch, role: Role, **fields: object) -> 
         if made_for is not role:
             return lists, said
         init = KexInit.decode(said)
-        other = KexInit(*(fields.get(n, getattr(init, n)) for n in KexInit.FIELDS))
+        values: dict[str, Any] = {n: fields.get(n, getattr(init, n)) for n in KexInit.FIELDS}
+        other = KexInit(**values)
         return negotiate.proposal(other), other.encode()
 
     monkeypatch.setattr(negotiate, "kexinit", kexinit)
@@ -445,7 +447,9 @@ def test_a_rekey_needs_no_longer_than_one_exchange_to_change_algorithms() -> Non
     )
     pair.run()
     init = inside(pair.client)._options.algorithms
-    weak = KexInit(bytes(16), init.kex, init.host_key, *[("3des-cbc",)] * 2, *[("hmac-md5",)] * 2,
-                   *[("none",)] * 2, (), (), False, 0)  # fmt: skip
+    weak = KexInit(
+        bytes(16), init.kex, init.host_key, ("3des-cbc",), ("3des-cbc",), ("hmac-md5",),
+        ("hmac-md5",), ("none",), ("none",), (), (), False, 0,
+    )  # fmt: skip
     say(pair, pair.client, weak.encode())
     assert isinstance(error(pair.server_events), NoCommonAlgorithm)

@@ -20,6 +20,7 @@ import nacre
 import nacre.blocking
 from nacre.blocking.background import background
 from nacre.protocol.requests import Request
+from nacre.server.serving import Serving
 
 PASSWORD = "open sesame"
 
@@ -40,7 +41,12 @@ def handle(session: nacre.blocking.Session) -> int | None:
         case b"size":
             sizes: list[int] = []
             resized = threading.Event()
-            session.on_resize = lambda terminal: (sizes.append(terminal.columns), resized.set())
+
+            def note(terminal: nacre.Terminal) -> None:
+                sizes.append(terminal.columns)
+                resized.set()
+
+            session.on_resize = note
             session.stdout.write(b"ready\n")
             resized.wait(5)
             session.stdout.write(f"{sizes}".encode())
@@ -162,6 +168,7 @@ def test_an_interrupted_call_stops_the_command(
         ssh.run("hang")
     assert ssh.run("exit 7").exit_status == 7
     connection = server.connections[-1]
+    assert isinstance(connection, Serving)
     while connection.sessions:
         time.sleep(0.01)
 

@@ -54,6 +54,7 @@ def test_files_are_those_of_io(sftp: nacre.blocking.SFTPClient) -> None:
         assert isinstance(file, io.BufferedWriter)
         shutil.copyfileobj(io.BytesIO(CONTENT), file, 100_000)
     with sftp.open("/f", "rb") as file:
+        assert isinstance(file, io.BufferedReader)
         assert hashlib.file_digest(file, "sha256").digest() == hashlib.sha256(CONTENT).digest()
     with sftp.open("/f", "r+b") as file:
         file.seek(1000)

@@ -19,6 +19,7 @@ def running(tmp_path):
     process = subprocess.Popen(
         ["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     process.stdout.readline()
     yield path
     process.send_signal(signal.SIGTERM)
@@ -85,6 +86,8 @@ async def test_a_strange_agent(tmp_path, answer, message):
 
 def test_from_environment(monkeypatch):
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
-    assert Agent.from_environment().path == "/run/agent"
+    agent = Agent.from_environment()
+    assert agent is not None
+    assert agent.path == "/run/agent"
     monkeypatch.delenv("SSH_AUTH_SOCK")
     assert Agent.from_environment() is None

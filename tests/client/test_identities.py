@@ -125,6 +125,7 @@ async def test_keys_in_hand_come_first_and_sign(home):
     signed = await identities.signature(
         AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
     )
+    assert isinstance(signed, Signature)
     assert ED.public.verify(signed.blob, b"data", "ssh-ed25519")
 
 
@@ -156,14 +157,19 @@ async def test_a_key_that_an_agent_holds_is_offered_first(home):
 async def test_rsa_signs_with_sha2_only_by_default(home):
     identities = Identities("u", "h", keys=[RSA])
     answer = await identities.authentication(ask())
+    assert isinstance(answer, TryPublicKey)
     assert answer.algorithms == ("rsa-sha2-512", "rsa-sha2-256")
     identities = Identities("u", "h", keys=[RSA], signatures=["ssh-rsa"])
-    assert (await identities.authentication(ask())).algorithms == ("ssh-rsa",)
+    answer = await identities.authentication(ask())
+    assert isinstance(answer, TryPublicKey)
+    assert answer.algorithms == ("ssh-rsa",)
 
 
 async def test_keys_the_server_has_no_algorithm_for_are_not_offered():
     identities = Identities("u", "h", keys=[RSA, ED], files=())
-    assert (await identities.authentication(ask(server=("ssh-ed25519",)))).key == ED.public
+    answer = await identities.authentication(ask(server=("ssh-ed25519",)))
+    assert isinstance(answer, TryPublicKey)
+    assert answer.key == ED.public
 
 
 async def test_order_of_agent_and_files(home):
@@ -269,7 +275,7 @@ async def test_an_encrypted_key_without_a_passphrase_is_denied(home):
     save(home, "id_ed25519", ED, "secret")
     request = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
     for options in ({}, {"prompt": Human("")}, {"prompt": Human("a", "b", "c", "d")}):
-        said = []
+        said: list[str] = []
         identities = await begun(notice=said.append, **options)
         await identities.authentication(ask("publickey"))
         assert isinstance(await identities.signature(request), Denied)
@@ -297,7 +303,7 @@ async def test_files_that_cannot_be_used_are_named(home):
     broken.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     broken.chmod(0o600)
     missing = home / ".ssh" / "missing"
-    said = []
+    said: list[str] = []
     identities = await begun(files=[open_to_all, broken, missing], notice=said.append)
     found, _ = await offers(identities, "publickey")
     assert found == []
@@ -333,7 +339,8 @@ async def test_the_password_is_no_answer_to_other_prompts():
 
 
 async def test_a_human_is_asked_three_times():
-    human, said = Human("a", "b", "c", "d"), []
+    human = Human("a", "b", "c", "d")
+    said: list[str] = []
     identities = await begun(prompt=human, notice=said.append, methods=["password"])
     for secret in "abc":
         assert await identities.authentication(ask("password")) == TryPassword(secret)
@@ -365,7 +372,7 @@ async def test_no_answer_ends_the_method():
 
 
 async def test_a_round_without_prompts_gets_no_responses():
-    said = []
+    said: list[str] = []
     identities = await begun(password="secret", notice=said.append)
     question = AskPrompts(name="", instruction="Welcome", prompts=())
     assert await identities.prompts(question) == Responses(())
@@ -373,7 +380,7 @@ async def test_a_round_without_prompts_gets_no_responses():
 
 
 async def test_no_secret_for_a_host_that_is_not_trusted():
-    said = []
+    said: list[str] = []
     identities = await begun(password="secret", trusted=lambda: False, notice=said.append)
     assert isinstance(await identities.authentication(ask(*ALL)), GiveUp)
     assert [line.split()[0] for line in said] == ["password", "keyboard-interactive"]
@@ -388,7 +395,7 @@ async def test_both_a_key_and_a_password():
 
 async def test_an_expired_password():
     human = Human("old", "new", "nwe", "new", "new")
-    said = []
+    said: list[str] = []
     identities = await begun(prompt=human, notice=said.append)
     await identities.authentication(ask("password"))
     assert await identities.new_password(AskNewPassword(prompt="Expired.")) == NewPassword(

@@ -43,7 +43,7 @@ async def test_an_unknown_key_is_refused_by_default_and_leaves_no_file(file):
 
 
 async def test_accept_new_keeps_the_key_privately(file):
-    said = []
+    said: list[str] = []
     checker = known(file, strict="accept-new", notice=said.append)
     await checker.check("h", 2222, "192.0.2.1", ED)
     assert said == ["Warning: Permanently added '[h]:2222' (ED25519) to the list of known hosts."]
@@ -66,7 +66,7 @@ async def test_accept_new_refuses_a_changed_key(file):
 
 async def test_no_accepts_a_changed_key_with_a_warning(file):
     write(file, f"h {OTHER}")
-    said = []
+    said: list[str] = []
     checker = known(file, strict="no", notice=said.append)
     await checker.check("h", 22, "192.0.2.1", ED)
     assert isinstance(checker.mismatch, HostKeyChanged)
@@ -139,14 +139,14 @@ async def test_global_files_count_and_are_not_written(file, tmp_path):
 
 
 async def test_nowhere_to_keep_a_key():
-    said = []
+    said: list[str] = []
     checker = KnownHostsFile([], global_paths=(), strict="no", notice=said.append)
     await checker.check("h", 22, "192.0.2.1", ED)
     assert said == ["Failed to add the host to the list of known hosts: there is no file for it"]
 
 
 async def test_dev_null_forgets():
-    said = []
+    said: list[str] = []
     checker = KnownHostsFile(["/dev/null"], global_paths=(), strict="no", notice=said.append)
     await checker.check("h", 22, "192.0.2.1", ED)
     await checker.check("h", 22, "192.0.2.1", OTHER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from struct import pack, unpack
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def make(
 ) -> tuple[Sealer, Opener]:
     source = random.Random(seed).randbytes
     spec = CIPHERS[cipher]
-    keys = {
+    keys: dict[str, Any] = {
         "key": source(spec.key_size),
         "iv": source(spec.iv_size),
         "mac_key": source(MACS[mac].key_size) if mac else b"",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from os import urandom
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,12 @@ def test_the_name_of_a_kex_method_says_its_hash(method: KexMethod) -> None:
     ],
 )
 def test_wrong_sizes(cipher: str, mac: str, key: int, iv: int, mac_key: int) -> None:
-    sizes = {"key": bytes(key), "iv": bytes(iv), "mac_key": bytes(mac_key), "sequence": 0}
+    sizes: dict[str, Any] = {
+        "key": bytes(key),
+        "iv": bytes(iv),
+        "mac_key": bytes(mac_key),
+        "sequence": 0,
+    }
     with pytest.raises(ValueError, match="takes a key"):
         sealer(cipher, mac, random=urandom, **sizes)
     with pytest.raises(ValueError, match="takes a key"):

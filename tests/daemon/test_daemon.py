@@ -77,8 +77,7 @@ async def test_a_change_counts_for_the_next_login(state: Path) -> None:
         async with server.connect():
             pass
         process = await asyncio.create_subprocess_exec(
-            *[NACRE, "user", "set", "alice", "--disable"],
-            *["--state", state],
+            NACRE, "user", "set", "alice", "--disable", "--state", state
         )
         assert await process.wait() == 0
         with pytest.raises(nacre.AuthenticationFailed):
@@ -285,7 +284,11 @@ async def test_files_in_the_server(state: Path, tmp_path: Path) -> None:
 async def test_what_can_not_start(state: Path) -> None:
     async def fails(*arguments: str) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
-            *[NACRE, "serve", "--state", state, *arguments],
+            NACRE,
+            "serve",
+            "--state",
+            state,
+            *arguments,
             stderr=asyncio.subprocess.PIPE,
         )
         async with asyncio.timeout(20):

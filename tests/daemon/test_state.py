@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon import state as state_module
 from nacre.daemon.state import default_path, open_state, write_once
 from nacre.errors import StateError
 
@@ -26,13 +25,13 @@ def test_directory_is_made_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_default_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(state_module.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("HOME", "/home/x")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_path() == tmp_path / "nacre"
     monkeypatch.setenv("XDG_STATE_HOME", "not/absolute")
     assert default_path() == Path("/home/x/.local/state/nacre")
-    monkeypatch.setattr(state_module.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert default_path() == Path("/var/lib/nacre")
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,7 @@ def connected(port: int, process: subprocess.Popen[bytes]) -> socket.socket:
             time.sleep(0.05)
 
 
-Client = Callable[..., tuple[list[str | Path], dict[str, str]]]
+Client = Callable[..., tuple[list[str | Path], dict[str, Any]]]
 """Gets flags, and a command or none; returns a command line and an environment."""
 
 SSH1_WAYS = ("ssh1-nacre", "plink1-nacre", "nacre1-nacre")
@@ -161,9 +162,20 @@ def _ssh1_client(way: str, found: SSH1) -> Client:
         if way == "ssh1-nacre":
             return [*found.ssh1(*flags), *line], found.environment
         if way == "nacre1-nacre":
-            words = [*NACRE, "ssh", *found.options("LogLevel=ERROR"), "-p", str(found.server.port)]
-            identity = ["-i", found.key, "-oIdentitiesOnly=yes", "-oExitOnForwardFailure=yes"]
-            return [*words, *identity, *flags, "any@127.0.0.1", *line], found.environment
+            start: list[str | Path] = [
+                *NACRE,
+                "ssh",
+                *found.options("LogLevel=ERROR"),
+                "-p",
+                str(found.server.port),
+            ]
+            identity: list[str | Path] = [
+                "-i",
+                found.key,
+                "-oIdentitiesOnly=yes",
+                "-oExitOnForwardFailure=yes",
+            ]
+            return [*start, *identity, *flags, "any@127.0.0.1", *line], found.environment
         words = found.putty("plink")
         if "-A" in flags:
             words.remove("-noagent")
@@ -374,7 +386,15 @@ def test_options_of_keys(
 
 
 def _start_system(state: State) -> Daemon:
-    words = ["serve", "--state", state.path, "--listen", "127.0.0.1:0", "--users", "system"]
+    words: list[str | Path] = [
+        "serve",
+        "--state",
+        state.path,
+        "--listen",
+        "127.0.0.1:0",
+        "--users",
+        "system",
+    ]
     daemon = Daemon("nacre serve", [*NACRE, *words])
     daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])
     return daemon

@@ -91,7 +91,7 @@ async def _echo_with(suite: Suite, port: int) -> str:
 async def test_asyncssh_with_every_algorithm(
     host_keys: dict[str, Path], record_property: Callable[[str, object], None]
 ) -> None:
-    everything = {
+    everything: dict[str, Any] = {
         "kex": ALL["kex"],
         "host_key": ALL["host key"],
         "ciphers": ALL["cipher"],

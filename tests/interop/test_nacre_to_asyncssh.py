@@ -53,7 +53,7 @@ FIELDS = {
 
 
 async def _echo_with(suite: Suite, port: int, key: Path) -> str:
-    offer = {FIELDS[suite.kind]: [suite.name]}
+    offer: dict[str, Any] = {FIELDS[suite.kind]: [suite.name]}
     if suite.kind == "MAC":
         offer["ciphers"] = ["aes128-ctr"]
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Uppity:
         identity = ["-i", self.key] if key else ["-o", "PubkeyAuthentication=no"]
         return [*NACRE, program, *options, *identity, *more]
 
-    def check_status(self, command: list[str | Path], status: int, **env: str) -> bytes:
+    def check_status(self, command: list[str | Path], status: int, **env: Any) -> bytes:
         """Return a command's output; now and then the server forgets a status and says 0."""
         for _ in range(8):
             done = run(command, input=b"in\n", **env)
@@ -62,7 +63,13 @@ def uppity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Uppity]:
     for name, bits in (("host", "2048"), ("user", "1024")):
         made = ["-t", "rsa1", "-b", bits, "-N", "", "-f", directory / name]
         check([*NACRE, "keygen", "-q", *made])
-    options = ["--hostkey", directory / "host", "--userkey", directory / "user.pub", "--verbose"]
+    options: list[str | Path] = [
+        "--hostkey",
+        directory / "host",
+        "--userkey",
+        directory / "user.pub",
+        "--verbose",
+    ]
     options += ["--sessiondir", directory, "--ssh1-ciphers", "3des,blowfish,des"]
 
     def start(port: int) -> Daemon:

@@ -49,6 +49,7 @@ async def sftp() -> AsyncIterator[SFTPClient]:
 
 
 def connect(login: Login) -> object:
+    assert login.key is not None
     return nacre.connect(
         "127.0.0.1",
         login.server.port,

@@ -47,7 +47,14 @@ def main() -> None:
     with tempfile.NamedTemporaryFile() as file:
         file.write(dump_private(key))
         file.flush()
-        command = [PAGEANT, file.name, "--exec", "sh", "-c", "echo $SSH_AUTH_SOCK; read line"]
+        command: list[str | Path] = [
+            PAGEANT,
+            file.name,
+            "--exec",
+            "sh",
+            "-c",
+            "echo $SSH_AUTH_SOCK; read line",
+        ]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as agent:
             assert agent.stdout is not None
             path = agent.stdout.readline().decode().strip()

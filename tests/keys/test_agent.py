@@ -101,7 +101,8 @@ def agent_socket() -> Iterator[Path]:
         finally:
             process.terminate()
             process.wait(10)
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 class Conversation:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,9 +76,9 @@ def test_find_takes_the_first_line_whose_conditions_hold() -> None:
         f'expiry-time="20300101Z",command="before 2030" {KEY}\n'
     )
 
-    def command(**client: object) -> str | None:
+    def command(**client: Any) -> str | None:
         found = keys.find(KEY, **client)
-        return found and found.options.command
+        return found.options.command if found else None
 
     assert command(address="10.1.2.3", now=0) == "inside"
     assert command(address="192.0.2.1", now=0) == "before 2030"

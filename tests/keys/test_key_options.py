@@ -128,8 +128,10 @@ def test_from(patterns: str, address: str | None, host: str | None, expected: bo
     assert refusal == (None if expected else "the key may not be used from this address")
 
 
-def moment(*fields: int) -> float:
-    return datetime(*fields, tzinfo=UTC).timestamp()
+def moment(
+    year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0
+) -> float:
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_a_file_that_ssh_keygen_hashed(keygen, tmp_path: Path) -> None:
 
 def test_a_salt_comes_from_outside() -> None:
     lines = {
-        KnownHosts.line_for("host", 22, KEY, hashed=True, random=lambda n, o=o: bytes([o]) * n)
+        KnownHosts.line_for("host", 22, KEY, hashed=True, random=bytes([o]).__mul__)
         for o in (1, 1, 2)
     }
     assert len(lines) == 2

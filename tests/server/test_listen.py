@@ -371,7 +371,8 @@ async def test_mistakes_are_told_at_once(host_key: nacre.PrivateKey) -> None:
 async def test_other_channels_are_refused(
     ssh: nacre.Connection, server: nacre.Server, kind: str, code: OpenFailure
 ) -> None:
-    mux = ssh.engine.connection
+    engine: Any = ssh.engine
+    mux = engine.connection
     answered = asyncio.get_running_loop().create_future()
 
     class Channel:

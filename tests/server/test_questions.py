@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from nacre.aio.maybe import Maybe
 from nacre.errors import ConnectionLost
 from nacre.server.policy import Policy
 from nacre.server.questions import Questions
@@ -41,7 +43,8 @@ async def agree_later(policy: Policy) -> bool:
 async def test_an_answer_is_returned_plain_or_from_a_coroutine() -> None:
     questions = Questions(RecordingConnection(), Policy())
     assert await questions.ask(lambda policy: True) is True
-    assert await questions.ask(agree_later) is True
+    question: Callable[[Policy], Maybe[bool]] = agree_later
+    assert await questions.ask(question) is True
 
 
 @pytest.mark.parametrize("question", [fail, fail_later])

@@ -8,7 +8,12 @@ from nacre.protocol import modes
 from nacre.protocol.modes import Mode
 from nacre.ssh1.modes import from_ssh2, to_ssh2
 
-MODES = {Mode.VINTR: 3, Mode.ECHO: 1, Mode.TTY_OP_ISPEED: 38400, Mode.TTY_OP_OSPEED: 9600}
+MODES: dict[int, int] = {
+    Mode.VINTR: 3,
+    Mode.ECHO: 1,
+    Mode.TTY_OP_ISPEED: 38400,
+    Mode.TTY_OP_OSPEED: 9600,
+}
 ENCODED = (
     bytes((Mode.VINTR, 3, Mode.ECHO, 1, 192))
     + (38400).to_bytes(4, "big")

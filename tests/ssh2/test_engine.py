@@ -567,7 +567,7 @@ def test_any_order_of_rekeys_and_closes(actions: list[str]) -> None:
 @given(junk=st.binary(max_size=300), after=st.integers(0, 6000))
 def test_junk_ends_in_a_protocol_error_and_nothing_else(junk: bytes, after: int) -> None:
     pair = Pair()
-    left = after
+    left: int | None = after
 
     def split(data: bytes) -> list[bytes]:
         nonlocal left

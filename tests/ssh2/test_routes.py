@@ -93,11 +93,12 @@ CASES = [(Role.CLIENT, stage) for stage in CLIENT_STAGES] + [
 
 
 def answers(stage: Stage) -> object:
-    method = {
+    methods: dict[Stage, Answer] = {
         AuthStage.CLIENT_PUBLICKEY_QUERY: TryPublicKey(host_key().public, ("ssh-ed25519",)),
         AuthStage.CLIENT_INTERACTIVE: TryKeyboardInteractive(),
         AuthStage.SERVER_INTERACTIVE: TryKeyboardInteractive(),
-    }.get(stage)
+    }
+    method = methods.get(stage)
 
     def answer(ask: Ask) -> Answer | None:
         match ask:

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ async def test_a_program_that_is_killed_ends_the_session(
     started: list[asyncio.subprocess.Process] = []
     create = asyncio.create_subprocess_exec
 
-    async def note(*words: bytes, **options: int) -> asyncio.subprocess.Process:
+    async def note(*words: bytes, **options: Any) -> asyncio.subprocess.Process:
         started.append(await create(*words, **options))
         return started[-1]
 

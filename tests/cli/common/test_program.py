@@ -85,7 +85,7 @@ def test_an_ignored_signal_stays_ignored(runner: Runner) -> None:
 def test_the_parent_sees_an_interrupt(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[int, object]] = []
     monkeypatch.setattr(
-        program.os,
+        os,
         "kill",
         lambda pid, number: sent.append((number, signal.getsignal(signal.SIGINT))),
     )

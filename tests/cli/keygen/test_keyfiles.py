@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from nacre.cli.keygen import keyfiles
 from nacre.cli.keygen.keyfiles import keys_in, load, public_path, read, save, save_public
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import PrivateKey, generate
+from nacre.keys.files import MAXIMUM_SIZE
 
 ROUNDS = 1
 
@@ -51,7 +52,7 @@ def test_a_failed_write_leaves_the_former_file(path: Path, monkeypatch: pytest.M
     def fails(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keyfiles.os, "fsync", fails)
+    monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(OSError, match="No space left"):
         save(path, generate("ssh-ed25519"), None, ROUNDS)
     assert path.read_bytes() == before
@@ -90,8 +91,8 @@ def test_a_key_that_others_may_read_is_refused(path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_no_key_file(tmp_path: Path) -> None:
     path = tmp_path / "large"
-    path.write_bytes(bytes(keyfiles.MAXIMUM_SIZE + 1))
-    with pytest.raises(KeyFormatError, match=f"larger than {keyfiles.MAXIMUM_SIZE} bytes"):
+    path.write_bytes(bytes(MAXIMUM_SIZE + 1))
+    with pytest.raises(KeyFormatError, match=f"larger than {MAXIMUM_SIZE} bytes"):
         read(path)
 
 

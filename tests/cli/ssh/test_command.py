@@ -102,7 +102,7 @@ async def handle(session):
 
 
 async def shell(session):
-    sizes = asyncio.Queue()
+    sizes: asyncio.Queue[nacre.Terminal] = asyncio.Queue()
     session.on_resize = sizes.put_nowait
     first = session.terminal
     await session.stdout.write(f"size {first.columns}x{first.rows}\r\n$ ".encode())
@@ -223,6 +223,7 @@ async def test_a_signal_that_nohup_switched_off_stays_off(served):
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, env=served.environment(),
     )  # fmt: skip
+    assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), DEADLINE)
     assert line == b"waiting\n"
     process.send_signal(signal.SIGHUP)

@@ -1,4 +1,5 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,7 @@ def test_the_split_of_what_is_typed_changes_nothing(typed, cuts):
     parts = [typed[a:b] for a, b in pairwise(marks)]
 
     def joined(found):
-        merged = []
+        merged: list[Any] = []
         for part in found:
             if merged and isinstance(part, bytes) and isinstance(merged[-1], bytes):
                 merged[-1] += part

@@ -6,7 +6,6 @@ import os
 
 import pytest
 
-from nacre.cli.ssh import session
 from nacre.cli.ssh.session import Plan, plan
 from nacre.config.client import parse
 from nacre.errors import ConfigurationError
@@ -18,7 +17,7 @@ def planned(*options: str, command: str | None = None) -> tuple[Plan, list[str]]
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, yes: bool) -> None:
-    monkeypatch.setattr(session.os, "isatty", lambda descriptor: yes)
+    monkeypatch.setattr(os, "isatty", lambda descriptor: yes)
 
 
 def test_a_command_of_the_command_line_is_stronger() -> None:

@@ -31,7 +31,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs sessions 
 
 
 def test_own_account_needs_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts.os, "geteuid", lambda: 123456)
+    monkeypatch.setattr(os, "geteuid", lambda: 123456)
     account = own_account()
     assert (account.name, account.uid, account.shell) == ("123456", 123456, "/bin/sh")
     assert account.credentials is None
@@ -92,7 +92,7 @@ def test_account_without_a_shell_has_one_for_virtual_users() -> None:
 
 
 def test_virtual_user_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts.os, "geteuid", lambda: 123456)
+    monkeypatch.setattr(os, "geteuid", lambda: 123456)
     user = User(name="alice", run_as="root", home="/srv")
     assert account_name(user, None) is None
     login = virtual_login(user, own_account())

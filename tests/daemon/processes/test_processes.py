@@ -10,7 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -140,7 +140,7 @@ async def processes() -> AsyncIterator[Processes]:
 
 async def run(processes: Processes, session: Session, program: Program) -> int | None:
     async with asyncio.timeout(30):
-        return await processes.run(session, program)
+        return await processes.run(cast(Any, session), program)
 
 
 async def cancelled(running: asyncio.Future[int | None]) -> None:

@@ -126,7 +126,10 @@ class MemoryFiles:
                 groups = tuple(f"g{gid}" for gid in gids)
                 server.send_reply(call.id, ext.UsersGroupsAnswer.of(users, groups))
             case ext.CheckFileHandle() | ext.CheckFile() | ext.CheckFileName():
-                data = self.data(call) if call.files else self.files[call.request.path]
+                if isinstance(call.request, ext.CheckFileName):
+                    data = self.files[call.request.path]
+                else:
+                    data = self.data(call)
                 digest = hashlib.sha256(bytes(data)).digest()
                 server.send_reply(call.id, ext.FileHashes("sha256", digest))
             case _:

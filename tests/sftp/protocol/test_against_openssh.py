@@ -143,9 +143,9 @@ def test_up_and_down_through_the_pipelines(remote: Remote, tmp_path: Path) -> No
         for number, result in remote.results.items():
             span = waiting.pop(number)
             if isinstance(result, list):
-                data = b"".join(result)
-                got[span.offset : span.offset + len(data)] = data
-                reads.received(span, len(data), 0.0)
+                block = b"".join(result)
+                got[span.offset : span.offset + len(block)] = block
+                reads.received(span, len(block), 0.0)
             else:
                 reads.ended(span, 0.0)
         remote.results.clear()

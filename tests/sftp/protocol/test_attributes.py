@@ -23,11 +23,11 @@ NAMES = st.binary(max_size=20).map(lambda data: data.decode("utf-8", "surrogatee
 
 @st.composite
 def attributes(draw: st.DrawFn) -> Attributes:
-    ids = draw(PAIR) or (None, None)
-    times = draw(PAIR) or (None, None)
+    uid, gid = draw(PAIR) or (None, None)
+    atime, mtime = draw(PAIR) or (None, None)
     extended = draw(st.lists(st.tuples(NAMES, st.binary(max_size=9)), max_size=3))
     size = draw(st.none() | st.integers(0, (1 << 64) - 1))
-    return Attributes(size, *ids, draw(st.none() | U32), *times, tuple(extended))
+    return Attributes(size, uid, gid, draw(st.none() | U32), atime, mtime, tuple(extended))
 
 
 @given(attributes(), NAMES, NAMES)

@@ -68,6 +68,7 @@ def test_an_unknown_error_tells_nothing() -> None:
 
 def test_a_servers_text_is_safe_to_print() -> None:
     error = failure(FX.FAILURE, "\x1b[2Jgone" + "x" * 1000)
+    assert error.strerror is not None
     assert error.strerror.startswith("\\x1b[2Jgone")
     assert len(error.strerror) < 300
 

@@ -137,7 +137,7 @@ async def test_methods_may_be_coroutines() -> None:
     class Later(Filesystem):
         blocking = False
 
-        async def stat(self, path: str) -> Attributes:  # type: ignore[override]
+        async def stat(self, path: str) -> Attributes:
             return Attributes(size=5)
 
     assert (await outcome_of(Later(), call(msg.Stat("f"))))[0] == Attributes(size=5)

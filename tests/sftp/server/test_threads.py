@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -62,7 +63,7 @@ async def test_the_loop_does_not_wait_for_what_hangs(threads: Threads) -> None:
 async def test_many_jobs_of_both_kinds(threads: Threads) -> None:
     seen: list[int | None] = []
     for number in range(500):
-        threads.submit(lambda n=number: n, lambda v, _: seen.append(v), quick=number % 3 == 0)
+        threads.submit(partial(int, number), lambda v, _: seen.append(v), quick=number % 3 == 0)
     await until(lambda: len(seen) == 500)
     assert sorted(seen) == list(range(500))  # type: ignore[type-var]
     assert alive() <= 2

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from nacre.errors import LocalProtocolError
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.asks import Ask, Asks, Granted
+from nacre.protocol.events import Event
 from nacre.protocol.phases import Role
 from nacre.ssh2.connection.messages import MESSAGES
 from nacre.ssh2.connection.mux import HANDLERS, Mux
@@ -33,9 +36,9 @@ class End:
     def __init__(self, role, limits=DEFAULT_LIMITS):
         self.role = role
         self.outbox = RecordingOutbox()
-        self.events = []
+        self.events: list[Event | Ask] = []
         self.asks = Asks(self.events)
-        self.mux = Mux(role, self.outbox, self.events, self.asks, limits)
+        self.mux = Mux(role, cast(Any, self.outbox), self.events, self.asks, limits)
 
     def receive(self, *payloads):
         for payload in payloads:

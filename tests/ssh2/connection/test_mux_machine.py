@@ -62,6 +62,7 @@ class Owner:
                     self.asks.append(event)
                 case AskRequest():
                     self.asks.append(event)
+                    assert isinstance(event.request, OtherRequest)
                     seen = self.open[event.channel]["in"]
                     seen.append(("request", event.request.data))
                 case ChannelOpened(channel=channel):
@@ -306,8 +307,6 @@ class Expected:
 
     def __eq__(self, answered):
         return answered == (self.token, self.replies[self.mark])
-
-    __hash__ = None
 
 
 Channels.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -227,8 +228,8 @@ class Path:
         self.now = 0.0
         self.link_free = 0.0
         self.reader_free = 0.0
-        self.data = deque()
-        self.grants = deque()
+        self.data: deque[Any] = deque()
+        self.grants: deque[Any] = deque()
         self.delivered = 0
         self.worst_unread = 0
 

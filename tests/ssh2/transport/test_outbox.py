@@ -2,6 +2,7 @@
 
 import zlib
 from struct import unpack_from
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ MESSAGES = [(b"\x5eone", b"1" * 100), (b"\x5etwo", memoryview(b"2" * 5))]
 
 
 def outbox(**options):
-    events = []
+    events: list[Any] = []
     return Outbox(PlainSealer(bytes), DEFAULT_LIMITS, events, **options), events
 
 
