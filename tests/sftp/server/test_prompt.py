@@ -104,6 +104,7 @@ async def test_short_calls_are_made_on_the_loop() -> None:
     assert all(on_loop for _, on_loop in files.calls)
 
 
+@pytest.mark.untraced
 async def test_so_are_large_ones_together_when_they_are_in_a_row() -> None:
     files = Prompt()
     async with Talk(files) as talk:
