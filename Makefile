@@ -29,7 +29,7 @@ test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for
 coverage: setup ## run every test, and fail where branch coverage is below its floor
 	@rm -rf build/coverage
 	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal -m "not (untraced or uppity)"
-	@.venv/bin/python -m pytest -m untraced
+	@.venv/bin/python -m pytest -n 2 --dist worksteal -m untraced
 	@.venv/bin/coverage combine -q
 	@.venv/bin/coverage report
 

@@ -18,7 +18,7 @@ from interop.clients import Login
 from interop.daemons import Daemon, State, start_nacre
 from interop.programs import environment, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(180)]
 
 MEBIBYTES = 1024
 PATTERN = f"{sys.executable} {pattern.__file__} {MEBIBYTES}"

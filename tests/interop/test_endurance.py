@@ -14,7 +14,7 @@ import pytest
 from interop.clients import PASSWORD
 from interop.daemons import Daemon, State, start_nacre
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(300)]
 
 AT_ONCE = 8
 
