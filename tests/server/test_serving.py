@@ -175,13 +175,12 @@ async def test_the_server_offers_no_ports_to_a_request_without_a_reply(make_serv
     policy = Holding()
     server = await make_server(policy=policy)
     async with client_for(server) as ssh:
-        mux = ssh.engine.connection
         unused = await ssh.request(LISTEN, TCPIPForward("", 0).encode())
         assert unused is not None
         port = int.from_bytes(unused, "big")
         for name, data in ((LISTEN, ("b", 0)), (CANCEL, ("", port))):
+            mux = ssh.driver.act().connection
             mux.send_global_request(name, TCPIPForward(*data).encode(), want_reply=False)
-        ssh.driver.touch()
         assert await ssh.request(CANCEL, TCPIPForward("", port).encode()) is None
         assert policy.asked == [("", 0)]
 
