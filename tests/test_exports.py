@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,14 @@ def test_importing_nacre_imports_little() -> None:
     loaded = {name for name in done.stdout.split() if name.startswith("nacre")}
     assert loaded <= {"nacre"}
     assert "asyncio" not in done.stdout.split()
+
+
+def test_the_public_names_are_those_that_were_published() -> None:
+    """A name that goes breaks programs: it leaves the list in a commit that CHANGELOG explains."""
+    listed = (Path(__file__).parent / "public_names.txt").read_text().split("\n")
+    gone = [
+        line
+        for line in filter(None, listed)
+        if not hasattr(import_module(line.split()[0]), line.split()[1])
+    ]
+    assert gone == []

@@ -38,7 +38,8 @@ from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.options import Algorithms, ClientOptions, ServerOptions
 from nacre.protocol.options import algorithms as default_algorithms
-from nacre.ssh2.engine import SSH2Client, SSH2Server
+from nacre.ssh2.engine import SSH2Client as Client
+from nacre.ssh2.engine import SSH2Server as Server
 
 Answers = Callable[[Ask], Answer | None]
 """Answers a question, or returns None to leave it open."""
@@ -106,8 +107,8 @@ class Pair:
         client = client or ClientOptions(user="alice", algorithms=both)
         server = server or ServerOptions(host_keys=(host_key(),), algorithms=both)
         self.client, self.server = engines or (
-            SSH2Client(client, random=draw),
-            SSH2Server(server, random=draw),
+            Client(client, random=draw),
+            Server(server, random=draw),
         )
         self.client_events: list[Event] = []
         self.server_events: list[Event] = []
