@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,29 @@ def test_an_interrupt_cancels_the_work_and_waits_for_its_end(loop: Background) -
         loop.call(work)
     assert steps == ["cancelled", "tidied up"]
     assert loop.call(thread_name) == "a test's loop"
+
+
+def test_an_interrupt_before_the_call_waits_cancels_the_work_too(
+    loop: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    schedule = asyncio.run_coroutine_threadsafe
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    def interrupted(*args: Any) -> Any:
+        monkeypatch.undo()
+        schedule(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        loop.call(work)
+    assert ended.is_set()
 
 
 def test_an_error_of_the_cancelled_work_is_not_logged(

@@ -64,11 +64,13 @@ class Background:
             return await work()
 
         coroutine, loop = awaited(), self._running()
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        future: concurrent.futures.Future[T] | None = None
         try:
+            # An interrupt may come at once, when the work runs and its future has no name yet.
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
             return future.result()
         except BaseException:
-            if not future.done():
+            if future is None or not future.done():
                 ending = asyncio.run_coroutine_threadsafe(_cancel(coroutine), loop)
                 # Not without a bound: a loop that was stopped meanwhile does not answer.
                 concurrent.futures.wait([ending], _GRACE)
