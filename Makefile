@@ -18,8 +18,9 @@ setup: .venv/dev ## install nacre for development, and the peers of the interop 
 run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another port)
 	@.venv/bin/python scripts/demo.py $(PORT)
 
+# pytest keeps the tests as it has compiled them: that is a quarter of the time of the next run.
 quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wire for a part)
-	@NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
+	@PYTHONDONTWRITEBYTECODE= NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
 		-m "not (slow or interop or uppity)" --hypothesis-profile quick $(ARGS)
 
 test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)

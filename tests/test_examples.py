@@ -59,6 +59,7 @@ def test_run(server: Daemon, home: Path) -> None:
     assert _example("run.py", server, home, "echo $((6 * 7))") == b"42\n"
 
 
+@pytest.mark.slow
 def test_streams(server: Daemon, home: Path) -> None:
     assert _example("streams.py", server, home, input=b"b\nc\na\n") == b"a\nb\nc\n"
 
@@ -87,6 +88,7 @@ class _Page(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_forward_port(server: Daemon, home: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as page:
         threading.Thread(target=page.serve_forever, daemon=True).start()
@@ -140,6 +142,7 @@ async def test_file_server(tmp_path: Path) -> None:
         assert (tmp_path / "alice" / "notes").read_text() == "mine"
 
 
+@pytest.mark.slow
 async def test_database_server(tmp_path: Path) -> None:
     key = nacre.generate("ssh-ed25519")
     other = nacre.generate("ssh-ed25519")

@@ -43,6 +43,7 @@ def pair(client: tuple[int, ...], server: tuple[int, ...], **more: Any) -> Pair:
     return Pair(engines=engines, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ALL)
 @pytest.mark.parametrize("client", ALL)
 @pytest.mark.parametrize("slow", [False, True])
@@ -193,6 +194,7 @@ async def test_much_data_and_a_status(compress: bool) -> None:
             await ssh.run("exit 0")
 
 
+@pytest.mark.slow
 async def test_backpressure_of_a_slow_reader() -> None:
     async with (
         serving((1,)) as server,

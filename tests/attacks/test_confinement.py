@@ -263,6 +263,7 @@ TRICKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TRICKS, ids=[f"{i}-{p[:30]!r}" for i, p in enumerate(TRICKS)])
 def test_path_tricks(prison: Prison, files: LocalFilesystem, path: str) -> None:
     everything(prison, files, path)

@@ -256,6 +256,7 @@ def test_another_key_in_a_rekey_is_asked_about(keys: dict[str, PrivateKey]) -> N
     assert pair.client.phase is Phase.CONNECTION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", list(Role))
 def test_any_byte_of_the_exchange_changed_on_the_way(role: Role) -> None:
     """All of both KEXINITs, both values and the key are under the host's signature."""

@@ -79,6 +79,7 @@ def failed(pair: Pair, role: Role, words: str = "") -> None:
 P14 = modp(2048)
 
 
+@pytest.mark.slow
 @EITHER
 @pytest.mark.parametrize(
     "value",

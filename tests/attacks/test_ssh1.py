@@ -145,6 +145,7 @@ def test_lengths_below_a_message(length: int) -> None:
     assert isinstance(end(made.server.take_events()), PacketCorrupt)
 
 
+@pytest.mark.slow
 def test_a_decompression_bomb() -> None:
     made = running(compress=True)
     stream = zlib.compressobj(9)
@@ -393,6 +394,7 @@ SERVER: dict[Stage, Callable[[], Pair]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", SERVER, ids=lambda stage: stage.name)
 def test_every_message_in_every_stage_of_a_server(stage: Stage) -> None:
     """What is not in the table ends the connection, or is answered FAILURE where that is said."""

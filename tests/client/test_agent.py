@@ -34,6 +34,7 @@ def add(path, key, file):
     subprocess.run(["ssh-add", "-q", file], env=environment, check=True, timeout=10)
 
 
+@pytest.mark.slow
 @needs_agent
 @pytest.mark.parametrize(
     ("kind", "algorithm"),

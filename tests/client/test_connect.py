@@ -70,6 +70,7 @@ async def test_it_may_be_awaited_instead_of_entered(client: Callable[..., Any]) 
         await ssh.run("exit 3")
 
 
+@pytest.mark.slow
 async def test_a_refused_connection_names_the_port_and_a_remedy() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -78,6 +79,7 @@ async def test_a_refused_connection_names_the_port_and_a_remedy() -> None:
             await to(port)
 
 
+@pytest.mark.slow
 async def test_a_name_without_an_address_is_named_in_the_error() -> None:
     with pytest.raises(nacre.ConnectFailed, match=r"can't find the host nowhere.invalid"):
         await nacre.connect("nowhere.invalid", user="alice", trust=nacre.AnyHostKey())
@@ -210,6 +212,7 @@ async def test_a_dead_peer_is_noticed(server: nacre.Server, client: Callable[...
         transport.abort()
 
 
+@pytest.mark.slow
 async def test_a_peer_that_answers_keepalives_stays(client: Callable[..., Any]) -> None:
     async with client(keepalive=0.1, keepalive_count=3) as ssh:
         with pytest.raises(nacre.DeadlineExceeded):

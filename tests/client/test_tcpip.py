@@ -127,6 +127,7 @@ async def round_trip(port: int, data: bytes, host: str = "127.0.0.1") -> bytes:
     return answer
 
 
+@pytest.mark.slow
 async def test_local(ssh: nacre.Connection, policy: Generous) -> None:
     async with target(echo) as port, ssh.forward_local("127.0.0.1", port) as listener:
         assert await round_trip(listener.port, DATA) == DATA
@@ -170,6 +171,7 @@ async def test_many_at_once(ssh: nacre.Connection) -> None:
         assert answers == pieces
 
 
+@pytest.mark.slow
 async def test_a_connection_as_streams(ssh: nacre.Connection) -> None:
     async with target(digest) as port, ssh.open_connection("127.0.0.1", port) as tunnel:
         await tunnel.writer.write(DATA)
@@ -346,6 +348,7 @@ def asked(port: int, *parts: bytes) -> bytes:
     return b"".join(parts) + struct.pack(">H", port)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["4", "4a", "5 address", "5 name", "5 IPv6", "5 split"])
 async def test_dynamic(ssh: nacre.Connection, policy: Generous, how: str) -> None:
     async with target(echo) as port, ssh.forward_dynamic() as proxy:
@@ -472,6 +475,7 @@ async def test_nothing_is_forwarded_by_default(
     assert "does not let the command 'lends' use our agent" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["", "a b", "a\0b", "a\nb", "x" * 256])
 async def test_hosts_that_cannot_be(ssh: nacre.Connection, policy: Generous, host: str) -> None:
     with pytest.raises(ChannelOpenFailed):
@@ -479,6 +483,7 @@ async def test_hosts_that_cannot_be(ssh: nacre.Connection, policy: Generous, hos
     assert policy.asked == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("port", [0, 65536, 65536 + 22, 0xFFFFFFFF])
 async def test_ports_that_cannot_be(ssh: nacre.Connection, policy: Generous, port: int) -> None:
     with pytest.raises(ChannelOpenFailed):

@@ -41,6 +41,7 @@ def test_the_limit_is_the_last_size_taken() -> None:
     assert "1000 bytes" in refused(back, there.compress(bytes(1001)))
 
 
+@pytest.mark.slow
 def test_a_bomb_takes_no_memory() -> None:
     bomb = Compressor().compress(bytes(100 << 20))
     tracemalloc.start()

@@ -42,6 +42,7 @@ def refused(method: KexMethod, public: bytes) -> None:
         method.initiate(urandom).finish(public)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_both_sides_get_the_same_secret(method: KexMethod) -> None:
     client = method.initiate(urandom)
@@ -64,6 +65,7 @@ def test_the_randomness_is_what_is_handed_in(method: KexMethod) -> None:
     assert method.initiate(random.Random(6).randbytes).public != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 @pytest.mark.parametrize("value", [b"", b"\0", b"\x01", bytes(32), bytes(65)])
 def test_values_that_are_none(method: KexMethod, value: bytes) -> None:

@@ -270,6 +270,7 @@ def case(seed: int, role: Role) -> Fuzzed:
     return pair
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", list(Role))
 def test_a_peer_that_goes_wrong_somewhere(role: Role) -> None:
     """Any exception but the protocol's own, any step that is skipped, any case without end."""

@@ -118,6 +118,7 @@ def _check(made: Pair) -> None:
         assert len(inside._inbox._held) <= 3 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("role", ["client", "server"])
 def test_mutated_messages(role: str) -> None:

@@ -35,6 +35,7 @@ def check_signs(key: PrivateKey) -> None:
         assert key.public.verify(key.sign(b"data", algorithm), b"data", algorithm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), KINDS)
 @pytest.mark.parametrize("passphrase", ["", "pässphrase"])
 def test_files_that_ssh_keygen_writes(
@@ -168,6 +169,7 @@ def load_or_refuse(text: bytes, passphrase: str) -> None:
         return
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.integers(0, len(KINDS) - 1), changes=damage, cut=st.integers(0, 4096))
 def test_damaged_files_load_or_are_refused(
@@ -180,6 +182,7 @@ def test_damaged_files_load_or_are_refused(
     load_or_refuse(bytes(text[: cut % len(text)]), "secret")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.integers(0, len(KINDS) - 1), changes=damage, cut=st.integers(0, 4096))
 def test_damage_below_the_armor_loads_or_is_refused(

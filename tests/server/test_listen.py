@@ -276,6 +276,7 @@ async def test_a_lost_connection_is_raised_and_then_cancels(make_server: Make) -
     assert seen == ["lost", "cleaned"]
 
 
+@pytest.mark.slow
 async def test_closing_ends_everything(make_server: Make) -> None:
     server = await make_server()
     ssh = await client_for(server)
@@ -290,6 +291,7 @@ async def test_closing_ends_everything(make_server: Make) -> None:
     await ssh.close()
 
 
+@pytest.mark.slow
 async def test_a_graceful_close_lets_sessions_end(make_server: Make) -> None:
     server = await make_server()
     busy, idle = await client_for(server), await client_for(server)

@@ -34,6 +34,7 @@ class Wire:
         yield data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("cipher", ["3des", "blowfish"])
 def test_no_packet_is_larger_than_putty_reads(cipher: str, compress: bool) -> None:

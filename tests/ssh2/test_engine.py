@@ -105,6 +105,7 @@ def test_the_five_phases() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kex", registry.KEX)
 def test_every_kex_and_a_rekey_from_either_side(kex: str) -> None:
     pair = Pair(algorithms=algorithms(kex=kex))
@@ -121,6 +122,7 @@ def test_every_kex_and_a_rekey_from_either_side(kex: str) -> None:
     assert len(of(pair.client_events, AskHostKey)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", registry.COMPRESSIONS)
 @pytest.mark.parametrize("mac", registry.MACS)
 @pytest.mark.parametrize("cipher", registry.CIPHERS)
@@ -460,6 +462,7 @@ def test_one_byte_at_a_time(plain_story: object) -> None:
     assert story(Pair(split=one_by_one)) == plain_story
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=20))
 def test_any_split(sizes: list[int], plain_story: object) -> None:

@@ -348,6 +348,7 @@ def seen() -> set[Row]:
     return logged_in() | exchanged()
 
 
+@pytest.mark.slow
 def test_every_change_of_stage_is_in_the_table(seen: set[Row]) -> None:
     assert seen - TABLE == set()
 

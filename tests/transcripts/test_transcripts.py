@@ -53,6 +53,7 @@ def replay(recorded: dict[str, Any], conversation: Conversation, by_byte: bool) 
     assert conversation.ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "by_byte"), cases(CLIENTS))
 def test_a_recorded_client_gets_the_same_answers(file: Path, by_byte: bool) -> None:
     recorded = load(file)
@@ -60,6 +61,7 @@ def test_a_recorded_client_gets_the_same_answers(file: Path, by_byte: bool) -> N
     replay(recorded, conversation, by_byte)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "by_byte"), cases(SERVERS))
 def test_a_recorded_server_gets_the_same_requests(file: Path, by_byte: bool) -> None:
     recorded = load(file)

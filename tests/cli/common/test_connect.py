@@ -82,6 +82,7 @@ async def test_a_wrong_user_is_refused(
         await connected(config, tmp_path / "log")
 
 
+@pytest.mark.slow
 async def test_connect_timeout_bounds_a_silent_server(options: list[str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

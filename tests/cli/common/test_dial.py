@@ -94,6 +94,7 @@ async def test_no_answer_in_the_system_s_time(monkeypatch: pytest.MonkeyPatch) -
     assert str(caught.value) == "connect to host 127.0.0.1 port 9: Connection timed out"
 
 
+@pytest.mark.slow
 async def test_connect_timeout_ends_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(self: object, sock: socket.socket, address: object) -> None:
         await asyncio.Event().wait()

@@ -152,6 +152,7 @@ def made(request: pytest.FixtureRequest, keygen: Keygen) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_the_public_half(keygen: Keygen, made: Path) -> None:
     expected = Path("key.pub").read_text()
     assert keygen("-y", "-f", "key", "-P", "old").stdout == expected
@@ -164,6 +165,7 @@ def test_the_public_half(keygen: Keygen, made: Path) -> None:
         assert 'Load key "key": ' in done.stderr
 
 
+@pytest.mark.slow
 def test_another_passphrase(keygen: Keygen, made: Path) -> None:
     done = keygen("-p", "-f", "key", typed="old\nnew\nnew\n")
     assert done.exit_code == 0, done.output
@@ -176,6 +178,7 @@ def test_another_passphrase(keygen: Keygen, made: Path) -> None:
     assert load_private(made.read_bytes())
 
 
+@pytest.mark.slow
 def test_passphrases_that_differ_change_nothing(keygen: Keygen, made: Path) -> None:
     before = made.read_bytes()
     done = keygen("-p", "-f", "key", typed="old\nnew\nnewer\n")
@@ -184,6 +187,7 @@ def test_passphrases_that_differ_change_nothing(keygen: Keygen, made: Path) -> N
     assert made.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_comment(keygen: Keygen, made: Path) -> None:
     done = keygen("-c", "-f", "key", "-P", "old", typed="somebody else\n")
     assert done.exit_code == 0
@@ -192,6 +196,7 @@ def test_another_comment(keygen: Keygen, made: Path) -> None:
     assert load_public(Path("key.pub").read_text())[1] == "somebody else"
 
 
+@pytest.mark.slow
 def test_a_comment_adds_no_line(keygen: Keygen, made: Path) -> None:
     assert keygen("-q", "-c", "-f", "key", "-P", "old", "-C", "a\nssh-rsa b").exit_code == 0
     assert Path("key.pub").read_text().count("\n") == 1

@@ -65,6 +65,7 @@ def test_password(
         assert refusal(system_account.name, password, "192.0.2.1") is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["no-such-account", "a\0b", "\udcff"])
 def test_unknown_account(
     system_account: SystemAccount, refusal: Callable[[str, str | None, str], str | None], name: str
@@ -72,6 +73,7 @@ def test_unknown_account(
     assert refusal(name, "x", "192.0.2.1") is not None
 
 
+@pytest.mark.slow
 def test_account_without_password(
     system_account: SystemAccount, refusal: Callable[[str, str | None, str], str | None]
 ) -> None:

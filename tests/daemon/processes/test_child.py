@@ -16,6 +16,8 @@ import pytest
 from nacre.daemon.processes import child as child_module
 from nacre.daemon.processes.child import Child, Exit, ProcessCredentials, Program
 
+pytestmark = pytest.mark.slow
+
 
 def sh(command: str) -> Program:
     return Program(

@@ -23,6 +23,7 @@ from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
 
 OWN = (os.geteuid(), os.getegid(), tuple(os.getgroups()))
+pytestmark = pytest.mark.slow
 CHANGE = int(OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT)
 
 

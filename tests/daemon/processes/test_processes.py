@@ -20,6 +20,8 @@ from nacre.daemon.processes.processes import Processes
 from nacre.errors import ConnectionLost
 from nacre.protocol.modes import Mode, encode
 
+pytestmark = pytest.mark.slow
+
 
 class Source:
     """What the peer sends: pieces, and b"" for the end."""

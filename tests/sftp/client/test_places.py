@@ -80,6 +80,7 @@ async def test_both_places_follow_links_only_with_follow(place: tuple[Place, str
     assert entries["l"].is_symlink
 
 
+@pytest.mark.slow
 async def test_both_places_list_more_than_one_portion(place: tuple[Place, str, Write]) -> None:
     where, top, write = place
     expected = sorted(f"file {number}" for number in range(2000))

@@ -98,6 +98,7 @@ def download(
     return transfer, path.read(transfer, window)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_size", [32 * KIB, 255 * KIB])
 def test_a_gigabit_over_100_ms_is_filled(request_size: int) -> None:
     size = 2000 * MIB if request_size > 32 * KIB else 1000 * MIB

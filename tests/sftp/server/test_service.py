@@ -339,6 +339,7 @@ async def test_a_client_that_reads_nothing_is_not_served_without_end(
             assert len(await talk.result(number)) > 0
 
 
+@pytest.mark.slow
 async def test_a_flood_that_needs_no_files_is_not_answered_without_end(files: Uploads) -> None:
     async with Talk(files) as talk:
         talk.down.open.clear()

@@ -301,6 +301,7 @@ class TestPaths:
         path.run(9.0)
         assert 2 * MIB < path.worst_unread <= window.size <= 32 * MIB
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("rate", [10e6, GIGABIT, 10 * GIGABIT])
     def test_a_short_path_that_the_window_does_not_limit_keeps_it_small(self, rate):
         window = ReceiveWindow(2 * MIB, 32 * MIB)
