@@ -42,7 +42,7 @@ class FakeDriver:
 
     # --- the driver ---
 
-    def act(self) -> FakeDriver:
+    def touch(self) -> FakeDriver:
         return self
 
     def flush(self) -> None:

@@ -159,7 +159,7 @@ class Party:
     async def happens(self, *events: Event) -> None:
         """Let the engine report events, and let the tasks that they wake run."""
         self.engine.events += events
-        self.connection.driver.act()
+        self.connection.driver.touch()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 

@@ -163,7 +163,7 @@ async def test_what_is_put_out_in_one_turn_leaves_in_one_write() -> None:
 
     async def send(part: bytes) -> None:
         engine.output += part
-        made.act()
+        made.touch()
 
     await asyncio.gather(send(b"a"), send(b"b"), send(b"c"))
     await asyncio.sleep(0)
@@ -176,7 +176,7 @@ async def test_what_is_collected_before_the_write_leaves_in_the_same_turn() -> N
 
     def collect() -> None:
         engine.output += b"collected"
-        subject.act()
+        subject.touch()
 
     subject.before_write(collect)
     engine.output += b"first "
@@ -193,7 +193,7 @@ async def test_an_answer_that_needs_no_other_task_leaves_in_the_same_turn() -> N
     def collect() -> None:
         assert len(owner.events) == 2
         engine.output += b"answer"
-        made.act()
+        made.touch()
 
     def handle(events: list[Event]) -> None:
         if not owner.events:
@@ -232,7 +232,7 @@ async def test_data_leaves_at_the_end_of_the_turn() -> None:
 async def test_a_call_that_fails_schedules_a_turn_without_a_write() -> None:
     made, _, transport, _ = driver()
     with pytest.raises(AttributeError):
-        made.act().no_such_call()  # type: ignore[attr-defined]
+        made.touch().no_such_call()  # type: ignore[attr-defined]
     await asyncio.sleep(0)
     assert transport.written == [b"hello"]
 
@@ -273,11 +273,11 @@ async def test_the_memory_of_what_left_is_used_again(
 async def test_an_open_question_stops_the_reading() -> None:
     made, engine, transport, _ = driver()
     engine.wants_input = False
-    made.act()
+    made.touch()
     await asyncio.sleep(0)
     assert transport.calls == ["pause"]
     engine.wants_input = True
-    made.act()
+    made.touch()
     await asyncio.sleep(0)
     assert transport.calls == ["pause", "resume"]
 
@@ -305,7 +305,7 @@ async def test_a_tick_comes_when_it_is_due() -> None:
     made, engine, _, _ = driver()
     loop = asyncio.get_running_loop()
     due = engine.next_tick = loop.time() + 0.02
-    made.act()
+    made.touch()
     await asyncio.sleep(0)
     await until(lambda: engine.ticks)
     assert engine.ticks[0] >= due - 0.001
@@ -330,12 +330,12 @@ async def test_the_end_closes_the_transport_and_then_does_not_wait_for_ever(
 async def test_the_peer_may_read_our_last_words_before_the_socket_is_closed() -> None:
     made, engine, transport, _ = driver()
     engine.wants_input = False
-    made.act()
+    made.touch()
     await asyncio.sleep(0)
     engine.phase = Phase.CLOSED
     engine.output += b"goodbye"
     made.half_close = True
-    made.act()
+    made.touch()
     await asyncio.sleep(0)
     assert transport.written[-1] == b"goodbye"
     assert transport.calls == ["pause", "write_eof", "resume"]
@@ -351,7 +351,7 @@ async def test_a_peer_that_has_reset_the_connection_reads_no_last_words() -> Non
     transport.write_eof = not_connected  # type: ignore[method-assign]
     engine.phase = Phase.CLOSED
     made.half_close = True
-    made.act()
+    made.touch()
     await asyncio.sleep(0)
     assert transport.calls == ["abort"]
     made.connection_lost(None)

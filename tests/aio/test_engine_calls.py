@@ -38,7 +38,7 @@ def modules() -> Iterator[tuple[str, str]]:
 
 
 def offences(text: str) -> Iterator[str]:
-    """Return what uses more of an engine than its state, or keeps what ``act`` returns."""
+    """Return what uses more of an engine than its state, or keeps what ``touch`` returns."""
     used_at_once: set[ast.AST] = set()
     tree = ast.parse(text)
     for node in ast.walk(tree):
@@ -51,7 +51,7 @@ def offences(text: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node not in used_at_once:
             function = node.func
-            if isinstance(function, ast.Attribute) and function.attr == "act":
+            if isinstance(function, ast.Attribute) and function.attr == "touch":
                 yield ast.unparse(node)
 
 
@@ -73,14 +73,14 @@ def test_the_state_of_an_engine_has_no_call_that_puts_out() -> None:
         "engine.disconnect(1, '')",
         "self._engine.connection.send_eof(3)",
         "connection = connection.engine.connection",
-        "engine = self.driver.act()",
-        "return self._driver.act()",
+        "engine = self.driver.touch()",
+        "return self._driver.touch()",
     ],
 )
 def test_a_call_past_the_driver_is_found(text: str) -> None:
     assert list(offences(f"def f():\n    {text}"))
 
 
-@pytest.mark.parametrize("text", ["self.driver.act().rekey()", "self.engine.phase"])
+@pytest.mark.parametrize("text", ["self.driver.touch().rekey()", "self.engine.phase"])
 def test_a_call_through_the_driver_is_allowed(text: str) -> None:
     assert not list(offences(text))

@@ -181,7 +181,7 @@ async def test_the_library_s_client_opens_nothing_for_its_server(kind: str) -> N
         inside(connection.engine)._outbox.send_parts(
             ChannelOpen(kind, 7, 1 << 20, 1 << 15, b"").encode(), b""
         )
-        connection.driver.act()
+        connection.driver.touch()
         async with asyncio.timeout(10):
             await connection.wait_closed()
             await ssh.wait_closed()

@@ -383,7 +383,7 @@ async def test_other_channels_are_refused(
 
     number = mux.open_channel(kind, b"\0\0\0\1a\0\0\0\1\0\0\0\1a\0\0\0\1")
     ssh._channels[number] = Channel()  # type: ignore[assignment]
-    ssh.driver.act()
+    ssh.driver.touch()
     event = await asyncio.wait_for(answered, 5)
     assert event.code == code
     assert (await ssh.run("exit 0")).exit_status == 0

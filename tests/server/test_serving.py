@@ -179,7 +179,7 @@ async def test_the_server_offers_no_ports_to_a_request_without_a_reply(make_serv
         assert unused is not None
         port = int.from_bytes(unused, "big")
         for name, data in ((LISTEN, ("b", 0)), (CANCEL, ("", port))):
-            mux = ssh.driver.act().connection
+            mux = ssh.driver.touch().connection
             mux.send_global_request(name, TCPIPForward(*data).encode(), want_reply=False)
         assert await ssh.request(CANCEL, TCPIPForward("", port).encode()) is None
         assert policy.asked == [("", 0)]

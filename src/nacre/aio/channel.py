@@ -180,7 +180,7 @@ class Channel:
         """Send a request, unless the channel is closed; return a token for :meth:`granted`."""
         if not self._usable:
             return 0
-        connection = self._driver.act().connection
+        connection = self._driver.touch().connection
         return connection.send_request(self.number, request, want_reply=want_reply)
 
     async def granted(self, token: int) -> bool:
@@ -195,7 +195,7 @@ class Channel:
     def adjust_window(self, count: int) -> None:
         """Let the peer send ``count`` more bytes."""
         if self._usable:
-            self._driver.act().connection.adjust_window(self.number, count)
+            self._driver.touch().connection.adjust_window(self.number, count)
 
     @property
     def takes_no_data(self) -> bool:
@@ -257,14 +257,14 @@ class Channel:
             return
         self._unended.discard(stream)
         if not self._unended and self._usable:
-            self._driver.act().connection.send_eof(self.number)
+            self._driver.touch().connection.send_eof(self.number)
 
     def close(self) -> None:
         """Close our side; before the peer's confirmation, CLOSE is sent when that arrives."""
         if not self._usable:
             return
         self.closing = True
-        self._driver.act().connection.close_channel(self.number)
+        self._driver.touch().connection.close_channel(self.number)
         for sink in self.sinks.values():
             sink.end()
         self._writable.wake()

@@ -272,7 +272,7 @@ class BaseConnection:
         """
         self.check()
         try:
-            number = self.driver.act().connection.open_channel(channel_type, data)
+            number = self.driver.touch().connection.open_channel(channel_type, data)
         except LocalProtocolError as error:
             raise ChannelOpenFailed(0, str(error)) from error
         channel = Channel(self.engine, self.driver, number, {MAIN})
@@ -286,7 +286,7 @@ class BaseConnection:
         :raises ConnectionLost: the connection ended before the answer.
         """
         self.check()
-        token = self.driver.act().connection.send_global_request(name, data)
+        token = self.driver.touch().connection.send_global_request(name, data)
         answer: asyncio.Future[bytes | None] = self.loop.create_future()
         self._global_answers[token] = answer
         data_of_success = await answer
@@ -352,7 +352,7 @@ class BaseConnection:
         """
         self.check()
         exchanges = self._exchanges
-        self.driver.act().rekey()
+        self.driver.touch().rekey()
         while self._exchanges == exchanges:
             self.check()
             await self._changed.wait()
@@ -364,7 +364,7 @@ class BaseConnection:
         self._keepalive.start()
 
     def _ping(self) -> asyncio.Future[bool]:
-        self.driver.act().ping()
+        self.driver.touch().ping()
         ping: asyncio.Future[bool] = self.loop.create_future()
         self._pings.append(ping)
         return ping

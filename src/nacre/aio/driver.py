@@ -16,7 +16,7 @@ Goals:
 Plan: the driver alone holds an :class:`~nacre.protocol.engine.Engine`; all others hold an
 :class:`EngineState`, which has no call that puts anything out. They choose between
 
-- :meth:`Driver.act`: returns the engine for one call; the turn that sends its output is scheduled;
+- :meth:`Driver.touch`: returns the engine for one call; the turn that sends its output follows;
 - :meth:`Driver.send_data`: the same for a channel's data, which is written at once when it is much;
 - :meth:`Driver.answer` and :meth:`Driver.disconnect`: these calls have events, which are handled
   before they return;
@@ -192,7 +192,7 @@ class Driver(asyncio.BufferedProtocol):
     def vacate(self) -> None:
         """Let the engine keep the incomplete packet: another connection reads now."""
         left, self._left = self._left, 0
-        self.act().receive(self._buffer.view[:left], self.loop.time())
+        self.touch().receive(self._buffer.view[:left], self.loop.time())
 
     def eof_received(self) -> bool:
         if self._engine.phase is not _CLOSED:
@@ -226,7 +226,7 @@ class Driver(asyncio.BufferedProtocol):
 
     # --- called by the connection and its channels ---
 
-    def act(self) -> Engine:
+    def touch(self) -> Engine:
         """Return the engine for one call; what the call puts out leaves at the end of this turn.
 
         The engine must not be kept: each call of it needs a call of this method.
@@ -243,7 +243,7 @@ class Driver(asyncio.BufferedProtocol):
         if engine.output_size >= FLUSH:
             self.flush()
         if not self._scheduled:
-            self.act()
+            self.touch()
         return taken
 
     def answer(self, ask_id: int, answer: Answer) -> None:
@@ -265,7 +265,7 @@ class Driver(asyncio.BufferedProtocol):
         self._at_once = self._at_once or at_once
         self._collectors.append(collect)
         if not self._scheduled:
-            self.act()
+            self.touch()
 
     def flush(self) -> None:
         """Hand what was put out to the transport."""

@@ -36,7 +36,7 @@ def connected(**options: Any) -> Pair:
 def test_the_exchange_hash_is_over_the_fields_in_their_order() -> None:
     """RFC 4253 section 8: V_C, V_S, I_C, I_S, K_S, e, f, K."""
     chosen = next(e.chosen for e in connected().client_events if isinstance(e, AlgorithmsChosen))
-    running = RunningExchange(chosen, (b"V_C", b"V_S", b"I_C", b"I_S"), wants_ext_info=False)
+    running = RunningExchange(chosen, (b"V_C", b"V_S", b"I_C", b"I_S"))
     secrets = running.finish(b"K_S", b"e", b"f", mpint(5), b"")
     fields = b"".join(map(string, (b"V_C", b"V_S", b"I_C", b"I_S", b"K_S", b"e", b"f"))) + mpint(5)
     assert secrets.exchange_hash == hashlib.sha256(fields).digest()
@@ -48,7 +48,7 @@ def test_a_group_exchange_hashes_its_group_before_the_public_values() -> None:
     """RFC 4419 section 3."""
     pair = connected(algorithms=algorithms(kex=GEX))
     chosen = next(e.chosen for e in pair.client_events if isinstance(e, AlgorithmsChosen))
-    running = RunningExchange(chosen, (b"", b"", b"", b""), wants_ext_info=False)
+    running = RunningExchange(chosen, (b"", b"", b"", b""))
     running.group = b"group"
     secrets = running.finish(b"", b"e", b"f", mpint(5), b"")
     fields = string(b"") * 5 + b"group" + string(b"e") + string(b"f") + mpint(5)

@@ -76,7 +76,6 @@ class RunningExchange:
 
     :ivar chosen: the algorithms of the keys to come.
     :ivar method: the method; in a group exchange, from its second message on, that of the group.
-    :ivar wants_ext_info: whether the peer's KEXINIT asks for EXT_INFO (RFC 8308 section 2.1).
     :ivar next_stage: what follows once a wrongly guessed packet is dropped.
     :ivar initiator: the client's half of the computation, until the server's half arrives.
     :ivar group: the sizes and the group of a group exchange, as they are hashed (RFC 4419).
@@ -85,12 +84,9 @@ class RunningExchange:
 
     secrets: Secrets
 
-    def __init__(
-        self, chosen: Chosen, hashed: tuple[bytes, bytes, bytes, bytes], wants_ext_info: bool
-    ) -> None:
+    def __init__(self, chosen: Chosen, hashed: tuple[bytes, bytes, bytes, bytes]) -> None:
         self.chosen = chosen
         self.method = registry.KEX[chosen.kex]
-        self.wants_ext_info = wants_ext_info
         self.next_stage = KexStage.IDLE
         self.initiator: Initiator | None = None
         self.group = b""
@@ -160,6 +156,7 @@ class KeyExchange:
         self._ours: tuple[Proposal, bytes] | None = None
         self._running: RunningExchange | None = None
         self._chosen: Chosen | None = None
+        self._peer_wants_ext_info = False
         self._signers = self._signing_keys(host_keys)
 
     def _signing_keys(self, host_keys: tuple[PrivateKey, ...]) -> dict[str, PrivateKey]:
@@ -224,9 +221,9 @@ class KeyExchange:
             self._decide_strict(chosen.strict)
         self._events.append(AlgorithmsChosen(client, server, chosen, first))
         self._chosen = chosen
-        wants_ext_info = negotiate.EXT_INFO[peer] in lists.kex
-        running = RunningExchange(chosen, (*self._lines, *payloads), wants_ext_info)
-        self._running = running
+        # RFC 8308 section 2.1: of all exchanges, only the first one counts.
+        self._peer_wants_ext_info = first and negotiate.EXT_INFO[peer] in lists.kex
+        self._running = running = RunningExchange(chosen, (*self._lines, *payloads))
         self._start_method(running)
         if guessed and not negotiate.guessed_right(client, server):
             running.next_stage, self.stage = self.stage, KexStage.GUESS
@@ -267,7 +264,7 @@ class KeyExchange:
         public = KexInitiate.decode(payload).public
         host_key, reply, signature = self._respond(running, public)
         self._outbox.send(KexReply(host_key, reply, signature).encode())
-        self._send_newkeys(running)
+        self._send_newkeys()
 
     def _receive_reply(self, running: RunningExchange, payload: Buffer) -> None:
         reply = KexReply.decode(payload)
@@ -300,7 +297,7 @@ class KeyExchange:
         public = GexInit.decode(payload).public
         host_key, reply, signature = self._respond(running, public)
         self._outbox.send(GexReply(host_key, reply, signature).encode())
-        self._send_newkeys(running)
+        self._send_newkeys()
 
     def _receive_gex_reply(self, running: RunningExchange, payload: Buffer) -> None:
         reply = GexReply.decode(payload)
@@ -336,7 +333,7 @@ class KeyExchange:
                 f"the server's signature with its host key {key.fingerprint()} does not verify"
             )
         if key == self.host_key:
-            self._send_newkeys(running)
+            self._send_newkeys()
             return
         self.host_key = key
         self._asks.ask(AskHostKey(key=key, algorithm=algorithm), self._trusted)
@@ -344,23 +341,22 @@ class KeyExchange:
     def _trusted(self, answer: Granted | HostKeyRefused) -> None:
         if isinstance(answer, HostKeyRefused):
             raise answer.error
-        assert self._running is not None
-        self._send_newkeys(self._running)
+        self._send_newkeys()
 
     # --- new keys ---
 
-    def _send_newkeys(self, running: RunningExchange) -> None:
-        chosen, secrets = running.chosen, running.secrets
+    def _send_newkeys(self) -> None:
+        assert self._running is not None
+        chosen, secrets = self._running.chosen, self._running.secrets
         self._outbox.send(NewKeys().encode())
         sequence = 0 if self.strict else self._outbox.sequence
         self._outbox.rekeyed(
             secrets.sealer(chosen, self._role, sequence=sequence, random=self._random)
         )
         self._compress_output(chosen)
-        if not self.session_id:
-            self.session_id = secrets.session_id
-            if running.wants_ext_info:
-                self._outbox.send_parts(self._ext_info().encode(), b"")
+        self.session_id = secrets.session_id
+        if self._peer_wants_ext_info:
+            self._outbox.send_parts(self._ext_info().encode(), b"")
         self._outbox.end_kex()
         self.stage = KexStage.NEWKEYS
 
