@@ -47,7 +47,7 @@ class _Node:
             size or len(self.data), self.uid, self.gid, self.mode, self.times[0], self.times[1]
         )
 
-    def touch(self) -> None:
+    def stamp(self) -> None:
         self.times = self.times[0], int(time.time())
 
 
@@ -203,7 +203,7 @@ class MemoryFilesystem(Filesystem):
             del node.data[size:]
         else:
             node.data.extend(bytes(size - len(node.data)))
-        node.touch()
+        node.stamp()
 
     def write(self, node: _Node, data: Buffer, offset: int) -> None:
         """Write into a file; a gap before ``offset`` is filled with zeros."""
@@ -212,7 +212,7 @@ class MemoryFilesystem(Filesystem):
         if offset > len(node.data):
             node.data.extend(bytes(offset - len(node.data)))
         node.data[offset:end] = data
-        node.touch()
+        node.stamp()
 
     def remove(self, path: str) -> None:
         """See :meth:`nacre.Filesystem.remove`."""
