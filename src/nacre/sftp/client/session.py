@@ -17,12 +17,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from nacre.aio.line import Line
 from nacre.aio.waiting import Gate, Reply
-from nacre.errors import ConnectionLost, NacreError, RemoteProtocolError
+from nacre.errors import ConnectionLost, NacreError, RemoteProtocolError, SFTPError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB
 from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.pace import Pace
@@ -117,9 +118,11 @@ class SFTPSession:
         limits: ServerLimits | None = None
         if self.client.offers(LimitsRequest.EXTENSION):
             asked = self.loop.time()
-            limits = await self.request(LimitsRequest())
+            # A server that announces the extension and refuses it has no limits to tell.
+            with suppress(SFTPError):
+                limits = await self.request(LimitsRequest())
+                self.handles = min(limits.handles, DEFAULT_SFTP_LIMITS.handles)
             self.window.expect(self.loop.time() - asked)
-            self.handles = min(limits.handles, DEFAULT_SFTP_LIMITS.handles)
         self.read_size, self.write_size = request_sizes(limits)
         if read_size is not None:
             bound = DEFAULT_SFTP_LIMITS.read

@@ -8,7 +8,8 @@
     request_id = client.send(Stat("/etc/passwd"))
 
 A result is of the type that the request's type names, or an :class:`~nacre.errors.SFTPError`, which
-is returned and not raised. Answers arrive in any order; each has its request's id.
+is returned and not raised. Answers arrive in any order; each has its request's id. An answer that
+does not decode fails its request alone; bytes after its last field are ignored.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final, TypeAlias
 from nacre.errors import (
     LocalProtocolError,
     MalformedMessage,
+    PacketTooLarge,
     RemoteProtocolError,
     SFTPError,
     VersionError,
@@ -31,6 +33,7 @@ from nacre.sftp.protocol.framing import SFTPInbox, joined
 from nacre.sftp.protocol.messages import FXP, VERSION_3, SFTPRequest
 from nacre.sftp.protocol.status import FX, failure
 from nacre.wire.codec import Buffer, WireReader, string, text, u32
+from nacre.wire.text import safe
 
 _REQUEST = Struct(">IBI")
 _HANDLE_REQUEST = Struct(">IBII")
@@ -42,6 +45,9 @@ _DATA_NUMBER, _STATUS_NUMBER = int(FXP.DATA), int(FXP.STATUS)
 
 _SUCCESS: Final = u32(FX.OK) + text("Success") + text("")
 """The answer of OpenSSH's server and of nacre's to each WRITE: recognised without decoding."""
+
+_SHOWN = 64
+"""Characters that are shown of what a server sends in place of VERSION."""
 
 Result: TypeAlias = object
 """The result of a request, of a type that depends on the request's; or an SFTPError."""
@@ -64,6 +70,7 @@ class SFTPClientProtocol:
         self._output: list[Buffer] = [string(bytes((FXP.INIT,)) + u32(VERSION_3))]
         self._pending: dict[int, SFTPRequest[Any] | int] = {}
         self._last_id = 0
+        self._first = b""
         self._ready = False
         self._ended = False
 
@@ -152,6 +159,8 @@ class SFTPClientProtocol:
         if self._ended:
             raise LocalProtocolError("the session has ended")
         results: list[tuple[int, Result]] = []
+        if not self._ready:
+            self._first = (self._first + bytes(data[: 4 * _SHOWN]))[: 4 * _SHOWN]
         try:
             self._inbox.feed(data)
             while self._inbox.left and (parts := self._inbox.next_parts()) is not None:
@@ -159,6 +168,11 @@ class SFTPClientProtocol:
                     results.append(self._accept(parts))
                 else:
                     self._accept_version(joined(parts))
+        except (PacketTooLarge, MalformedMessage):
+            self._ended = True
+            if not self._ready:
+                raise self._no_version() from None
+            raise
         except RemoteProtocolError:
             self._ended = True
             raise
@@ -170,8 +184,18 @@ class SFTPClientProtocol:
         :raises RemoteProtocolError: it ended in the middle of a packet, or before VERSION.
         """
         self._ended = True
+        if self._first and not self._ready:
+            raise self._no_version()
         if self._inbox.partial or not self._ready:
             raise RemoteProtocolError("the SFTP session broke off")
+
+    def _no_version(self) -> RemoteProtocolError:
+        """Return the error for a server whose first bytes are no packet: some program printed."""
+        return RemoteProtocolError(
+            f"the server sent '{safe(self._first, _SHOWN)}' before SFTP's VERSION: it is no SFTP "
+            "server, or a start file of the account's shell (~/.bashrc, ~/.profile, ~/.cshrc, "
+            "~/.zshenv) prints that; let it print in interactive shells only"
+        )
 
     def _new_id(self, request: SFTPRequest[Any] | int) -> int:
         if not self._ready or self._ended:
@@ -220,18 +244,20 @@ class SFTPClientProtocol:
         request = self._pending.pop(number, None)
         if request is None:
             raise RemoteProtocolError(f"an answer to request {number}, which does not wait for one")
-        if kind == _DATA_NUMBER and isinstance(request, int) and request != _WRITING:
-            return number, _data(parts, request)
-        if len(parts) > 1:
-            packet = joined(parts)
-        if kind == _STATUS_NUMBER:
-            return number, _status(packet[5:], request)
-        if isinstance(request, int) or kind != request.ANSWER:
-            raise RemoteProtocolError(f"a packet of type {kind} answers {_name(request)}")
-        reader = WireReader(packet, 5)
-        result = request.decode_answer(reader)
-        reader.end()
-        return number, result
+        try:
+            if kind == _DATA_NUMBER and isinstance(request, int) and request != _WRITING:
+                return number, _data(parts, request)
+            if len(parts) > 1:
+                packet = joined(parts)
+            if kind == _STATUS_NUMBER:
+                return number, _status(packet[5:], request)
+            if isinstance(request, int) or kind != request.ANSWER:
+                raise RemoteProtocolError(f"a packet of type {kind}")
+            return number, request.decode_answer(WireReader(packet, 5))
+        except RemoteProtocolError as error:
+            # The next packet begins where it should, so other requests are not concerned.
+            shown = f"The server's answer to {_name(request)} is not valid: {error}"
+            return number, _failure(FX.BAD_MESSAGE, shown, request)
 
 
 def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
@@ -239,14 +265,20 @@ def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
     first = parts[0]
     if len(first) < _DATA.size:
         raise MalformedMessage("DATA without a length")
-    size = sum(map(len, parts)) - _DATA.size
-    if _DATA.unpack_from(first)[2] != size:
-        raise MalformedMessage("DATA whose length is not that of its packet")
+    size = _DATA.unpack_from(first)[2]
+    behind = sum(map(len, parts)) - _DATA.size - size
+    if behind < 0:
+        raise MalformedMessage(f"DATA is cut off: {-behind} bytes of its {size} are missing")
     if size > asked:
-        raise RemoteProtocolError(f"{size} bytes answer a READ of {asked}")
+        raise RemoteProtocolError(f"{size} bytes, of {asked} that were asked for")
     if not size:
         return None
     parts[0] = first[_DATA.size :]
+    while behind:
+        last = parts.pop()
+        if len(last) > behind:
+            parts.append(last[: len(last) - behind])
+        behind = max(0, behind - len(last))
     return parts
 
 
@@ -255,7 +287,7 @@ def _status(status: memoryview, request: SFTPRequest[Any] | int) -> Result:
     answer = _answer_type(request)
     if code == FX.OK:
         if answer != FXP.STATUS:
-            raise RemoteProtocolError(f"{_name(request)} is answered by OK, without its result")
+            raise RemoteProtocolError("OK without the result")
         return None
     if code == FX.EOF and answer in (FXP.DATA, FXP.NAME):
         return None
@@ -264,13 +296,10 @@ def _status(status: memoryview, request: SFTPRequest[Any] | int) -> Result:
 
 def _read_status(reader: WireReader) -> tuple[int, str]:
     code = reader.u32()
-    message = ""
-    if reader.remaining:  # servers from before version 3 send neither text nor language
-        message = reader.text()
-        if reader.remaining:
-            reader.text()
-    reader.end()
-    return code, message
+    try:
+        return code, reader.text()
+    except MalformedMessage:
+        return code, ""  # servers from before version 3 send neither text nor language
 
 
 def _answer_type(request: SFTPRequest[Any] | int) -> int:

@@ -23,7 +23,7 @@ from typing import (
 
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
-from nacre.sftp.protocol.attributes import Attributes, Entry, take_attributes, take_entry
+from nacre.sftp.protocol.attributes import Attributes, Entry, take_attributes, take_entries
 from nacre.value import value
 from nacre.wire import codec
 from nacre.wire.codec import Buffer, WireReader
@@ -150,6 +150,8 @@ class SFTPRequest(Generic[R_co]):
     def decode_answer(cls, reader: WireReader) -> R_co:
         """Take the result off ``reader``, which is behind the request id of an ``ANSWER`` packet.
 
+        What follows the result is ignored.
+
         :raises MalformedMessage: it is truncated or malformed.
         """
         raise NotImplementedError
@@ -206,10 +208,10 @@ class PathRequest(SFTPRequest[str]):
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> str:
-        """Take the path."""
+        """Take the path; its attributes mean nothing (draft-ietf-secsh-filexfer-02, 6.11)."""
         if reader.u32() != 1:
             raise MalformedMessage("the answer to a request for one path has not one entry")
-        return take_entry(reader).name
+        return reader.text()
 
 
 Q = TypeVar("Q", bound=SFTPRequest[Any])
@@ -330,8 +332,8 @@ class ReadDir(SFTPRequest["tuple[Entry, ...] | None"]):
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> tuple[Entry, ...] | None:
-        """Take the entries; too large a count fails at the first missing entry."""
-        return tuple([take_entry(reader) for _ in range(reader.u32())]) or None
+        """Take the entries."""
+        return take_entries(reader) or None
 
 
 @request(FXP.REMOVE)
