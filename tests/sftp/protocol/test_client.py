@@ -235,13 +235,14 @@ def test_no_sftp_server_at_all() -> None:
         SFTPClientProtocol().receive(status(0, 0))
 
 
-@pytest.mark.parametrize("cut", [0, 2, 4, 9])
+@pytest.mark.parametrize("cut", [0, 2, 3])
 def test_text_before_version_is_shown_with_where_it_may_come_from(cut: int) -> None:
     noise = b"Welcome\x1b[31m\n" + b"x" * 300
     client = SFTPClientProtocol()
+    if cut:
+        client.receive(noise[:cut])
     with pytest.raises(RemoteProtocolError, match=r"bashrc") as caught:
-        for part in (noise[:cut], noise[cut:]):
-            client.receive(part)
+        client.receive(noise[cut:])
     assert "'Welc" in str(caught.value)
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 400

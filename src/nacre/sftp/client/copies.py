@@ -143,7 +143,11 @@ class Copies(Calls):
         into = copy.endswith("/") or len(sources) > 1 or await _is_directory(target, copy)
         pairs = [(path, join(copy, last_name(path)) if into else copy) for path in sources]
         transfer = Transfer(
-            source, target, mover, CopyOptions(**options), at_once=at_once(self.session.handles)
+            source,
+            target,
+            mover,
+            CopyOptions(**options),
+            at_once=at_once(self.session.turns.handles),
         )
         await transfer.run(pairs)
 

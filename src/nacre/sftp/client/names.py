@@ -15,6 +15,7 @@ from nacre.sftp.client.calls import Name, Path, alike, gives_no_reason, text_of
 from nacre.sftp.client.results import DirEntry
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol import symlinks
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import SFTPRequest
 from nacre.sftp.protocol.paths import join
@@ -105,7 +106,8 @@ class NameCalls(AttributeCalls):
     async def symlink(self, target: Path, path: Path) -> None:
         """Make the symbolic link ``path``, which points at ``target``."""
         name = self.path(path)
-        await self._make(msg.SymLink(text_of(target), name), name)
+        request = symlinks.symlink(text_of(target), name, self.session.client.peer)
+        await self._make(request, name)
 
     async def link(self, existing: Path, path: Path) -> None:
         """Make ``path`` another name of the file ``existing``."""

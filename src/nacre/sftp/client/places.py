@@ -17,6 +17,7 @@ from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol import symlinks
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import is_name
@@ -179,7 +180,7 @@ class RemotePlace:
 
     async def symlink(self, target: str, path: str) -> None:
         """See :class:`Place`."""
-        await self.session.request(msg.SymLink(target, path))
+        await self.session.request(symlinks.symlink(target, path, self.session.client.peer))
 
     async def set_attributes(self, path: str, attributes: Attributes) -> None:
         """See :class:`Place`."""

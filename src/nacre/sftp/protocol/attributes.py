@@ -55,8 +55,8 @@ class Attributes(_Fields):
     :ivar gid: numeric group; goes with ``uid``.
     :ivar permissions: ``st_mode``: permission bits; a server adds the type of the file.
     :ivar atime: the last access, in seconds since 1970; goes with ``mtime``.
-    :ivar mtime: the last change, in seconds since 1970. Given alone it is the ``atime`` too, because
-        version 3 has no flag for one of the two.
+    :ivar mtime: the last change, in seconds since 1970. Given alone it is the ``atime`` too,
+        because version 3 has no flag for one of the two.
     :ivar extended: pairs of an extension's name and its bytes.
     :raises ValueError: ``uid`` or ``gid`` is given without the other, or ``atime`` without
         ``mtime``.

@@ -30,7 +30,20 @@ from nacre.errors import (
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
 from nacre.sftp.protocol.extensions import announced_as, take_pairs
 from nacre.sftp.protocol.framing import SFTPInbox, joined
-from nacre.sftp.protocol.messages import FXP, VERSION_3, SFTPRequest
+from nacre.sftp.protocol.messages import (
+    FXP,
+    VERSION_3,
+    Close,
+    FStat,
+    LStat,
+    Open,
+    OpenDir,
+    ReadDir,
+    ReadLink,
+    RealPath,
+    SFTPRequest,
+    Stat,
+)
 from nacre.sftp.protocol.status import FX, failure
 from nacre.wire.codec import Buffer, WireReader, string, text, u32
 from nacre.wire.text import safe
@@ -41,7 +54,7 @@ _READ_TAIL = Struct(">QI")
 _WRITE_TAIL = Struct(">QI")
 _ANSWER = Struct(">BI")
 _DATA = Struct(">BII")
-_DATA_NUMBER, _STATUS_NUMBER = int(FXP.DATA), int(FXP.STATUS)
+_DATA_NUMBER, _STATUS_NUMBER, _HANDLE_NUMBER = map(int, (FXP.DATA, FXP.STATUS, FXP.HANDLE))
 
 _SUCCESS: Final = u32(FX.OK) + text("Success") + text("")
 """The answer of OpenSSH's server and of nacre's to each WRITE: recognised without decoding."""
@@ -52,18 +65,37 @@ _SHOWN = 64
 Result: TypeAlias = object
 """The result of a request, of a type that depends on the request's; or an SFTPError."""
 
+_QUICK = (Open, OpenDir, ReadDir, Stat, LStat, FStat, RealPath, ReadLink)
+"""Requests that a server answers soon, besides READ and WRITE. Others may take it minutes: a CLOSE
+that uploads to a storage, a hash of a large file."""
+
 _WRITING: Final = 0
 """Represents a WRITE in the table of waiting requests; a READ is represented by its length."""
+
+
+class OpenHandle(bytes):
+    """A handle that the server gave to one open file.
+
+    :ivar spoiled: whether the server gave it to another file as well while this one was open: what
+        was read and written meanwhile may be the other's.
+    """
+
+    spoiled = False
 
 
 class SFTPClientProtocol:
     """Encodes requests, and matches answers with them.
 
     :ivar extensions: names and data of those the server announced; empty before VERSION.
+    :ivar peer: the server's identification line; empty if unknown.
+    :ivar reuses_handles: whether the server gave two open files one handle.
     """
 
-    def __init__(self, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
+    def __init__(self, limits: SFTPLimits = DEFAULT_SFTP_LIMITS, *, peer: str = "") -> None:
         """Begin a session: INIT is the first output."""
+        self.peer = peer
+        self.reuses_handles = False
+        self._open: dict[bytes, OpenHandle] = {}
         self.extensions: Mapping[str, str] = MappingProxyType({})
         self._limits = limits
         self._inbox = SFTPInbox(limits.packet)
@@ -83,6 +115,11 @@ class SFTPClientProtocol:
     def waiting(self) -> int:
         """Requests that wait for an answer."""
         return len(self._pending)
+
+    @property
+    def waits_for_quick_answers(self) -> bool:
+        """Whether the server should answer all that waits within seconds."""
+        return all(isinstance(request, (int, *_QUICK)) for request in self._pending.values())
 
     @property
     def room(self) -> int:
@@ -250,14 +287,33 @@ class SFTPClientProtocol:
             if len(parts) > 1:
                 packet = joined(parts)
             if kind == _STATUS_NUMBER:
+                if isinstance(request, Close) and self._closed(request.handle).spoiled:
+                    return number, _reused(request)
                 return number, _status(packet[5:], request)
             if isinstance(request, int) or kind != request.ANSWER:
                 raise RemoteProtocolError(f"a packet of type {kind}")
-            return number, request.decode_answer(WireReader(packet, 5))
+            result = request.decode_answer(WireReader(packet, 5))
+            return number, self._opened(request, result) if kind == _HANDLE_NUMBER else result
         except RemoteProtocolError as error:
             # The next packet begins where it should, so other requests are not concerned.
             shown = f"The server's answer to {_name(request)} is not valid: {error}"
             return number, _failure(FX.BAD_MESSAGE, shown, request)
+
+    def _opened(self, request: SFTPRequest[Any], handle: bytes) -> Result:
+        """Note an open file; a handle that is open already fails the request."""
+        if (other := self._open.get(handle)) is not None:
+            other.spoiled = self.reuses_handles = True
+            return _reused(request)
+        opened = self._open[handle] = OpenHandle(handle)
+        return opened
+
+    def _closed(self, handle: bytes) -> OpenHandle:
+        return self._open.pop(handle, None) or OpenHandle(handle)
+
+
+def _reused(request: SFTPRequest[Any]) -> SFTPError:
+    shown = "The server gave one handle to two open files; open one file at a time"
+    return _failure(FX.FAILURE, shown, request)
 
 
 def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:

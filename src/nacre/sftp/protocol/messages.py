@@ -217,6 +217,7 @@ class PathRequest(SFTPRequest[str]):
 Q = TypeVar("Q", bound=SFTPRequest[Any])
 
 
+@dataclass_transform(frozen_default=True)
 def compiled(cls: type[Q]) -> type[Q]:
     """Make ``cls`` a value, and derive its layout from its annotations."""
     made = value(cls)
@@ -391,9 +392,25 @@ class ReadLink(PathRequest):
 class SymLink(StatusRequest):
     """Make the symbolic link ``link``, which points to ``target``.
 
-    The draft has the two in the other order. OpenSSH's server has always taken the target first,
-    and other implementations followed, so that is the order on the wire.
+    This is OpenSSH's order on the wire; see :mod:`nacre.sftp.protocol.symlinks`.
     """
 
     target: Text
     link: Text
+
+
+@compiled
+class DraftSymLink(StatusRequest):
+    """SYMLINK with the link first, as the draft has it (6.10)."""
+
+    NUMBER = FXP.SYMLINK
+
+    link: Text
+    target: Text
+
+    @classmethod
+    def decode(cls, reader: WireReader) -> SymLink:  # type: ignore[override]
+        """Take the fields; a server carries out one request, whatever their order was."""
+        link, target = reader.text(), reader.text()
+        reader.end()
+        return SymLink(target, link)
