@@ -45,7 +45,8 @@ class NameCalls(AttributeCalls):
 
     async def listdir(self, path: Name | os.PathLike[Name] = ".") -> list[Name]:  # type: ignore[assignment]
         """Return the names in a directory, in the server's order."""
-        return [entry.name async for entry in self.scandir(path)]
+        async with aclosing(self._remote.names(self.path(path))) as blocks:
+            return [alike(name, path) async for block in blocks for name in block]
 
     async def walk(
         self, top: Name | os.PathLike[Name], *, topdown: bool = True, followlinks: bool = False

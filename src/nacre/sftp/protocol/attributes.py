@@ -37,6 +37,14 @@ _USUAL_WHOLE = struct.Struct(">IQIIIII")
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
 
+_NEW_MODES = {stat.S_IFDIR: 0o755, stat.S_IFLNK: 0o777}
+_LETTERS = {
+    "-": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO,
+    "s": stat.S_IFSOCK, "b": stat.S_IFBLK, "c": stat.S_IFCHR,
+}  # fmt: skip
+"""Types of files, by the first letter of a line of ``ls -l``."""
+
+
 class _Fields(NamedTuple):
     size: int | None
     uid: int | None
@@ -90,6 +98,21 @@ class Attributes(_Fields):
             atime, mtime = (min(max(seconds, 0), _U32_MAX) for seconds in (atime, mtime))
         found = (size, uid & _U32_MAX, gid & _U32_MAX, mode, int(atime), int(mtime), ())
         return tuple.__new__(cls, found)
+
+    @property
+    def has_type(self) -> bool:
+        """Whether the permissions tell the type of the file: some servers send the bits alone."""
+        return self.permissions is not None and stat.S_IFMT(self.permissions) != 0
+
+    def of_type(self, kind: int) -> Attributes:
+        """Return these attributes for a file of a type.
+
+        :param kind: its ``S_IFMT`` bits. Permissions that the server did not send are the usual
+            ones of a new file.
+        """
+        bits = _NEW_MODES.get(kind, 0o644) if self.permissions is None else self.permissions
+        size, uid, gid, _, atime, mtime, extended = self
+        return Attributes(size, uid, gid, kind | stat.S_IMODE(bits), atime, mtime, extended)
 
     @property
     def is_directory(self) -> bool:
@@ -226,6 +249,14 @@ def take_entries(reader: WireReader) -> tuple[Entry, ...]:
 
 def _take_entry(reader: WireReader, unknown: int) -> Entry:
     return Entry(reader.text(), reader.text(), take_attributes(reader, unknown))
+
+
+def type_in(longname: str) -> int:
+    """Return the ``S_IFMT`` bits that a line of ``ls -l`` tells; 0 if it is in another format."""
+    mode = longname[:10]
+    if len(mode) == 10 and not mode[1:].strip("-rwxsStTlL"):
+        return _LETTERS.get(mode[0], 0)
+    return 0
 
 
 def longname(
