@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, Unpack
 
 from nacre.blocking.background import (
     Attribute,
@@ -25,6 +25,7 @@ from nacre.protocol.events import Chosen
 
 if TYPE_CHECKING:
     from nacre.blocking.sftp import SFTPClient
+    from nacre.sftp.client.options import SessionOptions
 
 P = ParamSpec("P")
 Inner = TypeVar("Inner")
@@ -85,7 +86,13 @@ class Connection(Closing[_connection.Connection]):
     keepalive = waiting(_connection.Connection.keepalive)
     rekey = waiting(_connection.Connection.rekey)
 
-    def sftp(self, command: str | bytes | None = None, *, subsystem: str = "sftp") -> SFTPClient:
+    def sftp(
+        self,
+        command: str | bytes | None = None,
+        *,
+        subsystem: str = "sftp",
+        **options: Unpack[SessionOptions],
+    ) -> SFTPClient:
         """Open an SFTP session; ``with`` closes it at the end.
 
         Like :meth:`nacre.Connection.sftp`.
@@ -93,7 +100,9 @@ class Connection(Closing[_connection.Connection]):
         from nacre.blocking.sftp import SFTPClient
 
         connection = self._inner
-        return SFTPClient(background.call(lambda: connection.sftp(command, subsystem=subsystem)))
+        return SFTPClient(
+            background.call(lambda: connection.sftp(command, subsystem=subsystem, **options))
+        )
 
     close = waiting(_connection.Connection.close)
     abort = plain(_connection.Connection.abort)

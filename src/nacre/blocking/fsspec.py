@@ -17,6 +17,7 @@ from fsspec.utils import infer_storage_options
 
 from nacre.blocking.client import connect
 from nacre.blocking.sftp import SFTPClient
+from nacre.sftp.client.options import SessionOptions
 
 
 class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -26,6 +27,7 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
     :param port: its port.
     :param username: the user's name, also accepted as ``user``.
     :param password: the user's password.
+    :param read_size: see :meth:`nacre.Connection.sftp`; likewise ``window`` and ``idle_timeout``.
     :param options: further options of :func:`nacre.connect`.
     """
 
@@ -45,12 +47,15 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return
         mine = ("asynchronous", "loop", "batch_size", "skip_instance_cache")
         storage = {name: options.pop(name) for name in list(options) if _is_storage(name, mine)}
+        session: SessionOptions = {}
+        for name in SessionOptions.__annotations__.keys() & options.keys():
+            session[name] = options.pop(name)  # type: ignore[literal-required]
         super().__init__(**storage)
         self.host = host
         self.connection = connect(
             host, int(port), user=username or user, password=password, **options
         )
-        self.sftp: SFTPClient = self.connection.sftp()
+        self.sftp: SFTPClient = self.connection.sftp(**session)
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

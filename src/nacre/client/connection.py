@@ -10,7 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, Unpack, overload
 
 from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, BaseConnection, Handlers, Trace
@@ -63,6 +63,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.client.tcpip import Forwards, Listener, Tunnel
     from nacre.sftp.client.client import SFTPClient
+    from nacre.sftp.client.options import SessionOptions
 
 _logger = logging.getLogger("nacre.client")
 
@@ -311,18 +312,31 @@ class Connection(BaseConnection, Closes):
         return self.process(env=env, term=term, size=size, modes=modes)
 
     def sftp(
-        self, command: str | bytes | None = None, *, subsystem: str = "sftp"
+        self,
+        command: str | bytes | None = None,
+        *,
+        subsystem: str = "sftp",
+        **options: Unpack[SessionOptions],
     ) -> Opening[SFTPClient]:
         """Open an SFTP session: await it, or use ``async with``.
 
         :param command: an SFTP server to start, in place of the subsystem.
+        :param options: ``read_size``: bytes of a READ and of a WRITE, instead of the server's
+            limits; ``window``: bytes in flight, at first and at most; ``idle_timeout``: seconds
+            without a byte from a server that has requests to answer, at which the session ends with
+            :class:`~nacre.errors.PeerSilent`: 120 by default, None waits for ever.
         :raises ChannelOpenFailed: the server opens no session.
         :raises RequestFailed: the server has no such subsystem.
         :raises ConnectionLost: or another error: what ended the connection.
         """
         from nacre.client.sftp import open_sftp
 
-        return Opening(lambda: open_sftp(self.open_session(), command, subsystem=subsystem))
+        peer = self.peer_version
+        return Opening(
+            lambda: open_sftp(
+                self.open_session(), command, subsystem=subsystem, peer=peer, **options
+            )
+        )
 
     @overload
     async def run(

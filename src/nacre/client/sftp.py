@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from nacre.aio.channel import Channel
 from nacre.aio.line import ChannelLine
 from nacre.client.process import NO_MODES, Process, Start
 from nacre.sftp.client.client import SFTPClient
+from nacre.sftp.client.options import SessionOptions
 from nacre.sftp.client.session import SFTPSession
 from nacre.wire.numbers import MAIN
 
@@ -15,25 +18,25 @@ async def open_sftp(
     command: str | bytes | None = None,
     *,
     subsystem: str = "sftp",
-    read_size: int | None = None,
-    window: int | None = None,
+    peer: str = "",
+    **options: Unpack[SessionOptions],
 ) -> SFTPClient:
     """Start an SFTP session in a channel; a cancelled call closes the channel.
 
     :param command: the program that serves SFTP, in place of the subsystem.
     :param subsystem: the subsystem's name.
-    :param read_size: bytes of a READ and of a WRITE, instead of the server's limits.
-    :param window: bytes in flight, at first and at most.
+    :param peer: the server's identification line.
+    :param options: see :meth:`~nacre.sftp.client.session.SFTPSession.begin`.
     :raises RequestFailed: the server refused the command or the subsystem.
     :raises NacreError: the connection or the session broke off.
     """
     start = Start(command, None if command is not None else subsystem, {}, None, (80, 24), NO_MODES)
     process = Process(channel, start)
-    session = SFTPSession()
+    session = SFTPSession(peer)
     channel.sinks = {MAIN: session}
     try:
         await process.begin()
-        await session.begin(ChannelLine(channel), read_size=read_size, window=window)
+        await session.begin(ChannelLine(channel), **options)
     except BaseException:
         process.close()
         session.close()

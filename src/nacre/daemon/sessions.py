@@ -103,10 +103,11 @@ def _files(session: Session, login: Login) -> FileRoot | None:
 def _service(session: Session, login: Login, files: FileRoot) -> Program:
     """Return the program that serves files with the rights of the user's account."""
     account, arguments = login.account, command_line(files)
+    rights = (account.uid, account.gid, account.groups)
     return Program(
         path=arguments[0],
         arguments=arguments,
-        environment=environment(files, session.command, (account.uid, account.gid, account.groups)),
+        environment=environment(files, session.command, rights, session.connection.peer_version),
         directory="/",
     )
 

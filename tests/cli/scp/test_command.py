@@ -132,6 +132,8 @@ def test_usage() -> None:
     assert run("scp", ["one"]) == 1
     assert run("scp", ["-z", "a", "b"]) == 1
     assert run("scp", ["-X", "a=b", "a", "b"]) == 1
+    assert run("scp", ["-X", "buffer=0", "a", "b"]) == 1
+    assert run("scp", ["-S", "x", "a", "b"]) == 1
     assert run("scp", ["a", "-host:x"]) in (1, 255)
 
 

@@ -28,6 +28,7 @@ SETTINGS = ScpSettings(
     rate=None,
     server=None,
     words=(),
+    options={},
 )
 
 

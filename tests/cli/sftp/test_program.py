@@ -45,9 +45,8 @@ def run(served: Served, work: Callable[[SFTPProgram], int], *, batch: bool = Fal
                         config,
                         log,
                         subsystem="sftp",
-                        read_size=4096,
-                        requests=2,
                         rate=None,
+                        options={"read_size": 4096, "window": 8192},
                     )
                 )
                 return work(SFTPProgram(loop, sftp, ShellSettings(), batch=batch))

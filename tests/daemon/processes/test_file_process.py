@@ -69,9 +69,10 @@ def started(
     files: FileRoot,
     rights: tuple[int, int, tuple[int, ...]] = OWN,
     command: bytes | None = None,
+    peer: str = "",
     **more: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    variables = {**environment(files, command, rights), **more.pop("env", {})}
+    variables = {**environment(files, command, rights, peer), **more.pop("env", {})}
     process = subprocess.Popen(
         command_line(files),
         env=variables,
@@ -133,6 +134,20 @@ def test_files(tmp_path: Path) -> None:
         with pytest.raises(NoSuchFile):
             talk.call(msg.Stat("../etc/passwd"))
     assert process.returncode == 0
+
+
+def test_the_order_of_a_link_depends_on_the_client(tmp_path: Path) -> None:
+    for peer, first, second in (
+        ("SSH-2.0-OpenSSH_9.2", "target", "/a"),
+        ("SSH-2.0-libssh_0.10.4", "/b", "target"),
+    ):
+        with started(below(tmp_path), peer=peer) as process:
+            talk = Talk(process)
+            talk.call(msg.SymLink(first, second))
+    assert {path.name: os.readlink(path) for path in tmp_path.iterdir()} == {
+        "a": "target",
+        "b": "target",
+    }
 
 
 def test_rights(system_account: SystemAccount, tmp_path: Path) -> None:

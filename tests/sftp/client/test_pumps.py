@@ -12,9 +12,9 @@ import pytest
 
 from nacre.errors import ConnectionLost
 from nacre.sftp.client.client import SFTPClient
-from nacre.sftp.client.pace import Pace
 from nacre.sftp.client.pumps import DownloadPump, UploadPump, write_all
 from nacre.sftp.client.session import SFTPSession
+from nacre.sftp.client.turns import Pace
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.pipeline import Window
@@ -124,7 +124,7 @@ def test_zeros_become_holes(tmp_path: Path) -> None:
 async def test_a_paced_copy_arrives(both: Both, tmp_path: Path) -> None:
     sftp, line = both
     line.files.files["/f"] = bytearray(CONTENT)
-    line.session.pace = Pace(8_000_000)
+    line.session.turns.pace = Pace(8_000_000)
     began = asyncio.get_running_loop().time()
     await sftp.get("/f", tmp_path / "f")
     assert asyncio.get_running_loop().time() - began > 0.1
@@ -266,7 +266,7 @@ async def test_a_download_whose_disk_is_behind_ends_with_its_session(both: Both)
 async def test_a_paced_download_ends_with_its_session(both: Both) -> None:
     _, line = both
     handle = await opened(line)
-    line.session.pace = Pace(1_000_000)
+    line.session.turns.pace = Pace(1_000_000)
     pump = DownloadPump(line.session, handle, Written(), 0, None, lambda size: None)
     running = asyncio.create_task(pump.run())
     await until(lambda: line.sent > 100_000 and line.session.window.in_flight == 0)

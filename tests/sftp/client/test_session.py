@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nacre.errors import ConnectionLost, RemoteProtocolError, SFTPError
+from nacre.errors import ConnectionLost, PeerSilent, RemoteProtocolError, SFTPError
 from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
-from nacre.sftp.client.session import HEAD_ROOM
+from nacre.sftp.client.session import HEAD_ROOM, SFTPSession
+from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.wire.blocks import BlockPool
 from sftp.client.lines import CONTENT, MemoryLine, give_up, until, until_held
+from sftp.protocol.memory_files import MemoryFiles
 
 
 async def test_everything_taken_is_credited(both: tuple[SFTPClient, MemoryLine]) -> None:
@@ -206,20 +210,78 @@ async def test_nothing_is_sent_after_the_end(both: tuple[SFTPClient, MemoryLine]
 async def test_a_server_that_stalls_is_watched_while_anything_is_in_flight(
     both: tuple[SFTPClient, MemoryLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sftp, _ = both
+    sftp, line = both
     session = sftp.session
+    session._watch.stop()
     timers: list[Callable[[], None]] = []
     ticks: list[float] = []
     monkeypatch.setattr(session.loop, "call_later", lambda delay, call: timers.append(call))
     monkeypatch.setattr(session.window, "tick", ticks.append)
-    session.watch()
-    session.window.sent(1, 0.0)
+    line.hold = True
+    asked = session.start(msg.Stat("/"))
     timers.pop()()
     assert len(ticks) == len(timers) == 1
-    session.window.forgot(1)
+    await asyncio.sleep(0)
+    line.release()
+    await session.result(asked)
     timers.pop()()
     assert len(ticks) == 1
     assert timers == []
+
+
+async def test_a_server_that_drops_requests_ends_the_session(
+    both: tuple[SFTPClient, MemoryLine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sftp, line = both
+    session = sftp.session
+    await sftp.write_bytes("/f", CONTENT)
+    file = await sftp.open("/f", "rb")
+    timers: list[Callable[[], None]] = []
+    now = session.loop.time()
+    monkeypatch.setattr(session.loop, "call_later", lambda delay, call: timers.append(call))
+    monkeypatch.setattr(session.loop, "time", lambda: now)
+    session._watch.running = False
+    line.hold = True
+    reading = asyncio.ensure_future(file.read())
+    await until_held(sftp, 1)
+    for _ in range(119):
+        now += 1
+        timers.pop()()
+    # A byte of an answer is enough for another two minutes.
+    session.feed(line.held.pop(0)[:1])
+    for _ in range(120):
+        now += 1
+        timers.pop()()
+    assert session.error is None
+    now += 1
+    timers.pop()()
+    with pytest.raises(PeerSilent, match=r"did not answer 1 requests for 120 s.*idle_timeout"):
+        await reading
+    assert timers == []
+
+
+async def test_a_server_may_take_its_time_to_hash_or_to_close(
+    both: tuple[SFTPClient, MemoryLine],
+) -> None:
+    sftp, line = both
+    session = sftp.session
+    session._watch.timeout = 1e-9
+    for request in (msg.Close(b"h"), msg.Rename("/a", "/b"), ext.PosixRename("/a", "/b")):
+        line.hold = True
+        asked: list[asyncio.Future[Any]] = [session.start(msg.Stat("/")), session.start(request)]
+        assert session._look()
+        await asyncio.sleep(0)
+        line.release()
+        for future in asked:
+            with contextlib.suppress(SFTPError):
+                await session.result(future)
+
+
+@pytest.mark.parametrize("name", ["read_size", "window", "idle_timeout"])
+async def test_options_of_a_session_are_positive(name: str) -> None:
+    session = SFTPSession()
+    with pytest.raises(ValueError, match=f"{name} is 0"):
+        await session.begin(MemoryLine(session, MemoryFiles()), **{name: 0})
 
 
 async def test_a_block_is_not_used_again_before_the_line_has_taken_it(

@@ -361,7 +361,7 @@ async def test_a_source_that_is_named_is_copied_even_if_it_is_a_link(
 
 async def test_files_in_flight_are_bounded(both: Both, tmp_path: Path) -> None:
     sftp, line = both
-    sftp.session.handles = 8
+    sftp.session.turns.handles = 8
     line.files.directories.add("/d")
     for number in range(50):
         line.files.files[f"/d/{number}"] = bytearray(b"x")

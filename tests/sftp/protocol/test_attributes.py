@@ -13,8 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import MalformedMessage
-from nacre.sftp.protocol.attributes import Attributes, Entry, longname, take_attributes, take_entry
-from nacre.wire.codec import WireReader, u32
+from nacre.sftp.protocol.attributes import (
+    Attributes,
+    Entry,
+    longname,
+    take_attributes,
+    take_entries,
+)
+from nacre.wire.codec import WireReader, text, u32, u64
 
 U32 = st.integers(0, 0xFFFFFFFF)
 PAIR = st.none() | st.tuples(U32, U32)
@@ -36,9 +42,8 @@ def test_what_is_encoded_decodes(value: Attributes, name: str, shown: str) -> No
     assert take_attributes(reader) == value
     reader.end()
     entry = Entry(name, shown, value)
-    reader = WireReader(entry.encode())
-    assert take_entry(reader) == entry
-    reader.end()
+    packet = u32(2) + entry.encode() + entry.encode()
+    assert take_entries(WireReader(packet)) == (entry, entry)
 
 
 def test_the_layout_of_the_draft() -> None:
@@ -60,9 +65,27 @@ def test_the_layout_of_the_draft() -> None:
     assert Attributes().encode() == bytes(4)
 
 
-def test_unknown_flags_are_refused() -> None:
-    with pytest.raises(MalformedMessage, match="0x10"):
-        take_attributes(WireReader(u32(0x10)))
+@pytest.mark.parametrize("flags", [0x10, 0x20, 0x30, 0x7FFFFFF0])
+def test_unknown_flags_are_ignored(flags: int) -> None:
+    reader = WireReader(u32(flags | 1) + u64(7) + b"more")
+    assert take_attributes(reader) == Attributes(size=7)
+
+
+@pytest.mark.parametrize("size", [0, 4, 8])
+@pytest.mark.parametrize("flags", [0x10, 0x20, 0x30])
+def test_a_listing_with_unknown_flags_has_all_its_names(flags: int, size: int) -> None:
+    """Some servers send the times that the flags stand for, and some do not."""
+    more = bytes(range(1, 1 + size)) * flags.bit_count()
+    member = text("a") + text("-rw-r--r-- a") + u32(flags | 5) + u64(7) + u32(0o644) + more
+    expected = Entry("a", "-rw-r--r-- a", Attributes(size=7, permissions=0o644))
+    assert take_entries(WireReader(u32(3) + 3 * member)) == 3 * (expected,)
+
+
+def test_bytes_after_a_listing_are_ignored() -> None:
+    member = Entry("a", "l", Attributes(size=1)).encode()
+    assert [e.name for e in take_entries(WireReader(u32(1) + member + b"more"))] == ["a"]
+    with pytest.raises(MalformedMessage):
+        take_entries(WireReader(u32(2) + member))
 
 
 def test_a_count_of_extended_attributes_is_bounded() -> None:
@@ -79,8 +102,14 @@ def test_any_bytes_decode_or_are_malformed(data: bytes) -> None:
 def test_what_goes_together() -> None:
     with pytest.raises(ValueError, match="uid and gid"):
         Attributes(uid=1)
-    with pytest.raises(ValueError, match="atime and mtime"):
-        Attributes(mtime=1)
+    with pytest.raises(ValueError, match="atime without mtime"):
+        Attributes(atime=1)
+
+
+def test_mtime_alone_is_both_times() -> None:
+    value = Attributes(mtime=5)
+    assert (value.atime, value.mtime) == (5, 5)
+    assert take_attributes(WireReader(value.encode())) == value
 
 
 def test_of_a_file(tmp_path: Path) -> None:

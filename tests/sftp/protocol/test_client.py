@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from nacre.errors import (
     LocalProtocolError,
     MalformedMessage,
-    PacketTooLarge,
     RemoteProtocolError,
     SFTPError,
     VersionError,
@@ -19,10 +19,10 @@ from nacre.errors import (
 from nacre.limits import SFTPLimits
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import FXP
-from nacre.wire.codec import string, text, u8, u32
+from nacre.wire.codec import string, text, u8, u32, u64
 
 
 def packet(kind: int, *fields: bytes) -> bytes:
@@ -85,50 +85,106 @@ def test_a_second_answer() -> None:
         client.send(msg.Remove("/a"))
 
 
-@pytest.mark.parametrize(
-    ("request_", "kind", "fields"),
-    [
-        (msg.Stat("/"), FXP.HANDLE, string(b"x")),
-        (msg.Stat("/"), FXP.STATUS, u32(0) + text("") + text("")),
-        (msg.Open("/", 1), FXP.DATA, string(b"x")),
-        (msg.Remove("/"), FXP.ATTRS, u32(0)),
-        (msg.Remove("/"), 199, b""),
-        (msg.ReadDir(b"h"), FXP.ATTRS, u32(0)),
-        (msg.Stat("/"), FXP.ATTRS, u32(0) + b"x"),
-        (msg.Stat("/"), FXP.ATTRS, b""),
-        (msg.Stat("/"), FXP.STATUS, u32(2) + text("a") + text("b") + b"c"),
-    ],
-)
-def test_answers_of_a_wrong_kind(
+BROKEN: list[tuple[msg.SFTPRequest[object], int, bytes]] = [
+    (msg.Stat("/"), FXP.HANDLE, string(b"x")),
+    (msg.Stat("/"), FXP.STATUS, u32(0) + text("") + text("")),
+    (msg.Open("/", 1), FXP.DATA, string(b"x")),
+    (msg.Open("/", 1), FXP.HANDLE, string(bytes(257))),
+    (msg.Remove("/"), FXP.ATTRS, u32(0)),
+    (msg.Remove("/"), 199, b""),
+    (msg.Remove("/"), FXP.STATUS, b""),
+    (msg.ReadDir(b"h"), FXP.ATTRS, u32(0)),
+    (msg.ReadDir(b"h"), FXP.NAME, u32(2) + text("a") + text("a") + u32(0)),
+    (msg.RealPath("."), FXP.NAME, u32(0)),
+    (msg.Stat("/"), FXP.ATTRS, b""),
+    (msg.Stat("/"), FXP.ATTRS, u32(1) + b"short"),
+    (msg.Stat("/"), FXP.ATTRS, u32(0x80000000) + u32(0xFFFFFFFF)),
+]
+
+
+@pytest.mark.parametrize(("request_", "kind", "fields"), BROKEN)
+def test_an_answer_that_does_not_decode_fails_its_request_alone(
     request_: msg.SFTPRequest[object], kind: int, fields: bytes
 ) -> None:
     client = ready()
     number = client.send(request_)
-    with pytest.raises(RemoteProtocolError):
-        client.receive(packet(kind, u32(number), fields))
+    other = client.send(msg.Remove("/b"))
+    ((answered, result), rest) = client.receive(
+        packet(kind, u32(number), fields) + status(other, 0)
+    )
+    assert answered == number
+    assert isinstance(result, SFTPError)
+    assert result.errno == errno.EBADMSG
+    assert type(request_).__name__.upper() in str(result)
+    assert rest == (other, None)
+
+
+BEHIND: list[tuple[msg.SFTPRequest[object], int, bytes, object]] = [
+    (msg.Stat("/"), FXP.ATTRS, u32(1) + u64(5), Attributes(size=5)),
+    (msg.Stat("/"), FXP.STATUS, u32(2) + text("a") + text("b"), None),
+    (msg.Remove("/"), FXP.STATUS, u32(0) + text("a") + text("b"), None),
+    (msg.Remove("/"), FXP.STATUS, u32(0) + text("a"), None),
+    (msg.Remove("/"), FXP.STATUS, u32(0), None),
+    (msg.Open("/", 1), FXP.HANDLE, string(b"h"), b"h"),
+    (msg.RealPath("."), FXP.NAME, u32(1) + text("/h") + text("/h") + u32(0x30), "/h"),
+    (msg.RealPath("."), FXP.NAME, u32(1) + text("/h"), "/h"),
+    (msg.ReadDir(b"h"), FXP.NAME, u32(1) + text("a") + text("l") + u32(0), (Entry("a", "l"),)),
+    (ext.StatVFS("/"), FXP.EXTENDED_REPLY, bytes(88), ext.FileSystemStatus(*[0] * 11)),
+    (ext.LimitsRequest(), FXP.EXTENDED_REPLY, bytes(32), ext.ServerLimits(0, 0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize("behind", [b"", b"\x01", bytes(9)])
+@pytest.mark.parametrize(("request_", "kind", "fields", "expected"), BEHIND)
+def test_what_follows_the_last_field_is_ignored(
+    request_: msg.SFTPRequest[object], kind: int, fields: bytes, expected: object, behind: bytes
+) -> None:
+    client = SFTPClientProtocol()
+    offers = text("limits@openssh.com") + text("1") + text("statvfs@openssh.com") + text("2")
+    client.receive(packet(FXP.VERSION, u32(3), offers))
+    number = client.send(request_)
+    ((answered, result),) = client.receive(packet(kind, u32(number), fields, behind))
+    assert answered == number
+    if kind == FXP.STATUS and fields[:4] == u32(2):
+        assert isinstance(result, FileNotFoundError)
+    else:
+        assert result == expected
 
 
 @pytest.mark.parametrize(
     "fields",
-    [string(b"abcd"), u32(9) + b"abc", u32(2) + b"abc", b""],
-    ids=["more than asked", "length above", "length below", "no length"],
+    [string(b"abcd"), u32(9) + b"abc", b""],
+    ids=["more than asked", "cut off", "no length"],
 )
-def test_data_of_a_wrong_length(fields: bytes) -> None:
+def test_data_of_a_wrong_length_fails_its_read_alone(fields: bytes) -> None:
     client = ready()
     number = client.send_read(b"h", 0, 3)
-    with pytest.raises(RemoteProtocolError):
-        client.receive(packet(FXP.DATA, u32(number), fields))
+    ((_, result),) = client.receive(packet(FXP.DATA, u32(number), fields))
+    assert isinstance(result, SFTPError)
+    assert "READ" in str(result)
+
+
+@pytest.mark.parametrize("cut", [0, 13, 14, 16, 18, 20])
+def test_bytes_behind_the_data_are_ignored(cut: int) -> None:
+    client = ready()
+    number = client.send_read(b"h", 0, 3)
+    whole = packet(FXP.DATA, u32(number), string(b"abc"), b"behind")
+    results = client.receive(whole[:cut]) + client.receive(whole[cut:])
+    ((_, result),) = results
+    assert isinstance(result, list)
+    assert b"".join(result) == b"abc"
 
 
 def test_read_and_write_answered_by_something_else() -> None:
     client = ready()
     number = client.send_write(b"h", 0, b"x")
-    with pytest.raises(RemoteProtocolError, match="WRITE"):
-        client.receive(packet(FXP.DATA, u32(number), string(b"x")))
-    client = ready()
+    ((_, result),) = client.receive(packet(FXP.DATA, u32(number), string(b"x")))
+    assert isinstance(result, SFTPError)
+    assert "WRITE" in str(result)
     number = client.send_read(b"h", 0, 1)
-    with pytest.raises(RemoteProtocolError, match="READ"):
-        client.receive(status(number, 0))
+    ((_, result),) = client.receive(status(number, 0))
+    assert isinstance(result, SFTPError)
+    assert "READ" in str(result)
 
 
 @pytest.mark.parametrize("cut", [1, 4, 8, 12, 13, 14, 100])
@@ -177,8 +233,26 @@ def test_other_versions(version: int) -> None:
 def test_no_sftp_server_at_all() -> None:
     with pytest.raises(RemoteProtocolError, match="may not be an SFTP server"):
         SFTPClientProtocol().receive(status(0, 0))
-    with pytest.raises(PacketTooLarge):
-        SFTPClientProtocol().receive(b"Welcome to this host!\n")
+
+
+@pytest.mark.parametrize("cut", [0, 2, 3])
+def test_text_before_version_is_shown_with_where_it_may_come_from(cut: int) -> None:
+    noise = b"Welcome\x1b[31m\n" + b"x" * 300
+    client = SFTPClientProtocol()
+    if cut:
+        client.receive(noise[:cut])
+    with pytest.raises(RemoteProtocolError, match=r"bashrc") as caught:
+        client.receive(noise[cut:])
+    assert "'Welc" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_few_characters_before_the_end_are_shown() -> None:
+    client = SFTPClientProtocol()
+    client.receive(b"Hi\n")
+    with pytest.raises(RemoteProtocolError, match=r"'Hi\\x0a'"):
+        client.receive_eof()
 
 
 def test_what_may_not_be_sent() -> None:

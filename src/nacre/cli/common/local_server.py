@@ -6,10 +6,12 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Unpack
 
 from nacre.errors import ConnectFailed, ConnectionLost
 from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient, open_sftp_over
+from nacre.sftp.client.options import SessionOptions
 from nacre.sftp.client.session import SFTPSession
 from nacre.wire.codec import Buffer
 
@@ -72,10 +74,11 @@ class _Pipes:
             await asyncio.wait([self._reading])
 
 
-async def start_server(command: str) -> SFTPClient:
+async def start_server(command: str, **options: Unpack[SessionOptions]) -> SFTPClient:
     """Start a program that serves SFTP on its standard streams.
 
     :param command: its command line, split as by a shell.
+    :param options: see :meth:`~nacre.sftp.client.session.SFTPSession.begin`.
     :raises ConnectFailed: it does not start.
     :raises NacreError: it does not serve SFTP.
     """
@@ -96,7 +99,7 @@ async def start_server(command: str) -> SFTPClient:
     pipes = _Pipes(process)
     pipes.feed(session)
     try:
-        return await open_sftp_over(pipes, session)
+        return await open_sftp_over(pipes, session, **options)
     except BaseException:
         with suppress(ProcessLookupError):
             process.kill()

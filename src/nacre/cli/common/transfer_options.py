@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nacre.cli.common.arguments import check_config_file, cipher_word, quote, split_port
 from nacre.errors import ConfigurationError
+from nacre.limits import KIB
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.sftp.client.options import SessionOptions
 
 _WORDS = {
     "1": "Protocol=1",
@@ -18,6 +23,12 @@ _WORDS = {
     "C": "Compression=yes",
 }
 _VALUES = {"i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
+_SFTP_OPTIONS = {
+    "buffer": ("read_size", "a size in bytes"),
+    "nrequests": ("requests", "a number of requests"),
+}
+_READ_SIZE = 32 * KIB
+"""Bytes of one request of those that are counted, where no size is given."""
 
 
 class Common:
@@ -25,6 +36,8 @@ class Common:
 
     :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
     :ivar rate: ``-l`` in bytes per second, or None.
+    :ivar read_size: bytes of one READ and one WRITE, or None for the client's choice.
+    :ivar requests: READs or WRITEs that may be unanswered at once, or None.
     :ivar quiet: ``-q``.
     :ivar verbosity: how often ``-v`` was given, up to 3.
     :ivar others: the program's own options, in order: letter and value.
@@ -34,10 +47,21 @@ class Common:
     def __init__(self) -> None:
         self.options: list[str] = []
         self.rate: int | None = None
+        self.read_size: int | None = None
+        self.requests: int | None = None
         self.quiet = False
         self.verbosity = 0
         self.others: list[tuple[str, str]] = []
         self.words: list[str] = []
+
+    def session_options(self) -> SessionOptions:
+        """Return the options of the SFTP session."""
+        if self.requests is None:
+            return {"read_size": self.read_size}
+        return {
+            "read_size": self.read_size,
+            "window": self.requests * (self.read_size or _READ_SIZE),
+        }
 
 
 def parse(words: Sequence[str], letters: str) -> Common:
@@ -48,7 +72,7 @@ def parse(words: Sequence[str], letters: str) -> Common:
     """
     common = Common()
     try:
-        found, common.words = getopt.getopt(list(words), "1246ACc:F:i:J:l:o:P:qv" + letters)
+        found, common.words = getopt.getopt(list(words), "1246ACc:F:i:J:l:o:P:qvX:" + letters)
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}") from None
     for dashed, value in found:
@@ -79,10 +103,21 @@ def _take(common: Common, letter: str, value: str) -> None:
         common.rate = number("-l", value, "a limit in Kbit/s") * 1000 // 8
     elif letter == "q":
         common.quiet = True
+    elif letter == "X":
+        _take_sftp_option(common, value)
     elif letter == "v":
         common.verbosity = min(common.verbosity + 1, 3)
     else:
         common.others.append((letter, value))
+
+
+def _take_sftp_option(common: Common, value: str) -> None:
+    name, _, given = value.partition("=")
+    if name not in _SFTP_OPTIONS:
+        known = " or ".join([f"{name}=number" for name in _SFTP_OPTIONS])
+        raise ConfigurationError(f"-X {safe(value)}: give {known}")
+    attribute, what = _SFTP_OPTIONS[name]
+    setattr(common, attribute, number(f"-X {name}", given, what))
 
 
 def number(option: str, value: str, what: str) -> int:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
            [-i identity_file] [-l limit] [-o ssh_option] [-P port]
-           source ... target"""
+           [-X sftp_option] source ... target"""
 
-_LETTERS = "3BD:OpRrsS:TX:"
+_LETTERS = "3BD:OpRrsS:T"
 
 
 def main() -> NoReturn:
@@ -46,8 +46,8 @@ def run(program: str, words: Sequence[str]) -> int:
     try:
         common = parse(words, _LETTERS)
         given = dict(common.others)
-        if absent := given.keys() & {"S", "X"}:
-            raise ConfigurationError(f"-{min(absent)} is not supported by nacre: leave it out")
+        if "S" in given:
+            raise ConfigurationError("-S is not supported by nacre: leave it out")
         if "B" in given:
             common.options.append("BatchMode=yes")
     except ConfigurationError as error:
@@ -78,6 +78,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
         rate=common.rate,
         server=given.get("D"),
         words=("-v",) * common.verbosity,
+        options=common.session_options(),
     )
     *sources, target = [_end(word, common) for word in common.words]
     config = parse_config(common.options)

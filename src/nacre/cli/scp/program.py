@@ -23,7 +23,8 @@ from nacre.errors import NacreError, RemoteProtocolError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.copies import TransferOptions
 from nacre.sftp.client.disk import Disk
-from nacre.sftp.client.pace import Pace
+from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.turns import Pace
 from nacre.sftp.protocol.paths import last_name
 from nacre.wire.text import safe
 
@@ -52,6 +53,7 @@ class ScpSettings:
     :ivar rate: bytes per second, or None.
     :ivar server: ``-D``: a local program that serves SFTP, in place of every host.
     :ivar words: options to pass to the remote ``scp`` of ``-R``.
+    :ivar options: those of SFTP sessions.
     """
 
     recursive: bool
@@ -62,6 +64,7 @@ class ScpSettings:
     rate: int | None
     server: str | None
     words: tuple[str, ...]
+    options: SessionOptions
 
 
 class CopyFailed(Exception):
@@ -196,11 +199,16 @@ class Copying:
             if self._settings.server is not None:
                 from nacre.cli.common.local_server import start_server
 
-                client = await start_server(self._settings.server)
+                client = await start_server(self._settings.server, **self._settings.options)
             else:
-                client = await open_sftp((await self._connection(end)).open_session())
+                connection = await self._connection(end)
+                client = await open_sftp(
+                    connection.open_session(),
+                    peer=connection.peer_version,
+                    **self._settings.options,
+                )
             if self._settings.rate is not None:
-                client.session.pace = Pace(self._settings.rate)
+                client.session.turns.pace = Pace(self._settings.rate)
             self._clients[key] = client
         return client
 

@@ -32,9 +32,9 @@ USAGE = """\
 usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
           [-D sftp_server_command] [-F none] [-i identity_file]
           [-l limit] [-o ssh_option] [-P port] [-R num_requests]
-          [-s subsystem | sftp_server] destination"""
+          [-s subsystem | sftp_server] [-X sftp_option] destination"""
 
-_LETTERS = "aB:b:D:fNpR:rS:s:X:"
+_LETTERS = "aB:b:D:fNpR:rS:s:"
 
 
 @value(frozen=False)
@@ -44,8 +44,6 @@ class _Plan:
     :ivar batch: ``-b``: the file of commands, or ``-`` for standard input.
     :ivar direct: ``-D``: the command line of a local server program, in place of a host.
     :ivar subsystem: ``-s``: its name, or the path of a server program on the host.
-    :ivar read_size: ``-B``: bytes that one READ asks for.
-    :ivar requests: ``-R``: READs that may be unanswered at once.
     :ivar chatty: ``-N``: print messages in a batch too.
     """
 
@@ -56,8 +54,6 @@ class _Plan:
     batch: str | None = None
     direct: str | None = None
     subsystem: str = "sftp"
-    read_size: int | None = None
-    requests: int | None = None
     chatty: bool = False
 
 
@@ -99,9 +95,9 @@ def _plan(common: Common) -> _Plan:
             plan.batch = given
             common.options.append("BatchMode=yes")
         elif letter == "B":
-            plan.read_size = number("-B", given, "a size in bytes")
+            common.read_size = number("-B", given, "a size in bytes")
         elif letter == "R":
-            plan.requests = number("-R", given, "a number of requests")
+            common.requests = number("-R", given, "a number of requests")
         elif letter == "D":
             plan.direct = given
         elif letter == "s":
@@ -181,15 +177,14 @@ async def _open(
     plan: _Plan,
 ) -> SFTPClient:
     if plan.direct is not None:
-        return await remote.open_local(plan.direct)
+        return await remote.open_local(plan.direct, common.rate, common.session_options())
     return await remote.open(
         target,
         config,
         log,
         subsystem=plan.subsystem,
-        read_size=plan.read_size,
-        requests=plan.requests,
         rate=common.rate,
+        options=common.session_options(),
     )
 
 

@@ -27,16 +27,14 @@ from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
 from nacre.errors import NacreError
-from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
-from nacre.sftp.client.pace import Pace
+from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.turns import Pace
 from nacre.wire.text import safe
 
 PROMPT = "sftp> "
 _HISTORY = "~/.nacre_sftp_history"
 _HISTORY_LINES = 1000
-_READ_SIZE = 32 * KIB
-"""Bytes of a READ that ``-R`` counts, where ``-B`` gives no size."""
 
 
 class RemoteHost:
@@ -53,39 +51,40 @@ class RemoteHost:
         log: Log,
         *,
         subsystem: str,
-        read_size: int | None,
-        requests: int | None,
         rate: int | None,
+        options: SessionOptions,
     ) -> SFTPClient:
         """Log in and start the session.
 
         :param subsystem: its name, or the path of a server program on the host.
-        :param read_size: bytes that one READ asks for, or None for the client's choice.
-        :param requests: READs of that size that may be unanswered at once, or None.
         :param rate: bytes per second, or None.
+        :param options: those of the SFTP session.
         :raises NacreError: the login fails, or the server does not start SFTP.
         """
         self._connection = await dial_and_log_in(target, config, log)
         server = subsystem.encode() if "/" in subsystem else None
-        window = None if requests is None else requests * (read_size or _READ_SIZE)
         sftp = await open_sftp(
             self._connection.open_session(),
             server,
             subsystem=subsystem,
-            read_size=read_size,
-            window=window,
+            peer=self._connection.peer_version,
+            **options,
         )
-        if rate is not None:
-            sftp.session.pace = Pace(rate)
-        self._sftp = sftp
-        return sftp
+        return self._begun(sftp, rate)
 
-    async def open_local(self, command: str) -> SFTPClient:
+    async def open_local(
+        self, command: str, rate: int | None, options: SessionOptions
+    ) -> SFTPClient:
         """Start a server program of this machine; there is no connection."""
         from nacre.cli.common.local_server import start_server
 
-        self._sftp = await start_server(command)
-        return self._sftp
+        return self._begun(await start_server(command, **options), rate)
+
+    def _begun(self, sftp: SFTPClient, rate: int | None) -> SFTPClient:
+        if rate is not None:
+            sftp.session.turns.pace = Pace(rate)
+        self._sftp = sftp
+        return sftp
 
     async def close(self) -> None:
         """End the session, then the connection."""

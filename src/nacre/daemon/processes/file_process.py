@@ -77,17 +77,22 @@ class FileRoot:
 
 
 def environment(
-    files: FileRoot, command: bytes | None, rights: tuple[int, int, tuple[int, ...]]
+    files: FileRoot,
+    command: bytes | None,
+    rights: tuple[int, int, tuple[int, ...]],
+    peer: str,
 ) -> dict[str, str]:
     """Return the environment variables for :func:`main`.
 
     :param command: an scp command; None for SFTP.
     :param rights: the numbers of the user, the group, and all groups to take on.
+    :param peer: the client's identification line.
     """
     given = {
         "files": asdict(files),
         "command": None if command is None else os.fsdecode(command),
         "rights": rights,
+        "peer": peer,
     }
     return {VARIABLE: json.dumps(given)}
 
@@ -114,7 +119,9 @@ def main() -> None:
     files = FileRoot(**given["files"])
     open_files = files.opener()
     command = given["command"]
-    serve_session = serve if command is None else _scp(os.fsencode(command))
+    serve_session = (
+        partial(serve, peer=given["peer"]) if command is None else _scp(os.fsencode(command))
+    )
     _take_rights(*given["rights"])
     for number in (_STDIN, _STDOUT):
         with suppress(OSError):
@@ -135,9 +142,14 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
     os.umask(0o022)
 
 
-def serve(filesystem: Filesystem, source: int = _STDIN, target: int = _STDOUT) -> int:
-    """Serve SFTP over two descriptors until the client ends it; returns the exit status."""
-    server = SFTPServerProtocol()
+def serve(
+    filesystem: Filesystem, source: int = _STDIN, target: int = _STDOUT, *, peer: str = ""
+) -> int:
+    """Serve SFTP over two descriptors until the client ends it; returns the exit status.
+
+    :param peer: the client's identification line.
+    """
+    server = SFTPServerProtocol(peer=peer)
     work = _Service(server, filesystem, target)
     try:
         while data := os.read(source, _PORTION):

@@ -44,7 +44,7 @@ class Calls:
     async def chdir(self, path: Path) -> None:
         """Let relative paths start in another directory; the server keeps no such state."""
         directory = await self.realpath(text_of(path))
-        if not (await self._request(msg.Stat(directory))).is_directory:
+        if not (await self._remote.stat(directory)).is_directory:
             raise NotADirectoryError(errno.ENOTDIR, "Not a directory", directory)
         self._directory = directory
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Literal, Self, Unpack, overload
 
 from nacre.aio.line import Line
 from nacre.errors import NacreError
@@ -13,6 +13,7 @@ from nacre.sftp.client.calls import Path
 from nacre.sftp.client.copies import Copies
 from nacre.sftp.client.file import SFTPFile, SFTPTextFile
 from nacre.sftp.client.names import NameCalls
+from nacre.sftp.client.options import SessionOptions
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
@@ -143,15 +144,11 @@ class SFTPClient(NameCalls, Copies):
 
 
 async def open_sftp_over(
-    line: Line,
-    session: SFTPSession,
-    *,
-    read_size: int | None = None,
-    window: int | None = None,
+    line: Line, session: SFTPSession, **options: Unpack[SessionOptions]
 ) -> SFTPClient:
     """Start an SFTP session over any line; its owner feeds ``session`` with the input."""
     try:
-        await session.begin(line, read_size=read_size, window=window)
+        await session.begin(line, **options)
     except BaseException:
         session.close()
         raise

@@ -143,7 +143,11 @@ class Copies(Calls):
         into = copy.endswith("/") or len(sources) > 1 or await _is_directory(target, copy)
         pairs = [(path, join(copy, last_name(path)) if into else copy) for path in sources]
         transfer = Transfer(
-            source, target, mover, CopyOptions(**options), at_once=at_once(self.session.handles)
+            source,
+            target,
+            mover,
+            CopyOptions(**options),
+            at_once=at_once(self.session.turns.handles),
         )
         await transfer.run(pairs)
 
@@ -180,8 +184,9 @@ async def _step(place: Place, base: str, at: str, name: str, last: bool) -> list
         return [path] if not last or await _is_there(place, join(base, path)) else []
     hits: list[str] = []
     try:
-        async with aclosing(place.listing(join(base, at) or ".")) as entries:
-            hits += [join(at, e.name) async for e in entries if matches(e.name, name)]
+        async with aclosing(place.names(join(base, at) or ".")) as blocks:
+            async for block in blocks:
+                hits += [join(at, found) for found in block if matches(found, name)]
     except OSError as error:
         if isinstance(error, ConnectionError):
             raise
@@ -189,11 +194,15 @@ async def _step(place: Place, base: str, at: str, name: str, last: bool) -> list
 
 
 async def _all_below(place: Place, base: str, at: str) -> list[str]:
-    found = [at]
     async with aclosing(place.listing(join(base, at) or ".")) as entries:
-        async for entry in entries:
-            if entry.attributes.is_directory and not entry.name.startswith("."):
-                found += await _all_below(place, base, join(at, entry.name))
+        below = [
+            join(at, entry.name)
+            async for entry in entries
+            if entry.attributes.is_directory and not entry.name.startswith(".")
+        ]
+    found = [at]
+    for directory in below:
+        found += await _all_below(place, base, directory)
     return found
 
 

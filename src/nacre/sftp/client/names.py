@@ -15,6 +15,7 @@ from nacre.sftp.client.calls import Name, Path, alike, gives_no_reason, text_of
 from nacre.sftp.client.results import DirEntry
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol import symlinks
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import SFTPRequest
 from nacre.sftp.protocol.paths import join
@@ -44,7 +45,8 @@ class NameCalls(AttributeCalls):
 
     async def listdir(self, path: Name | os.PathLike[Name] = ".") -> list[Name]:  # type: ignore[assignment]
         """Return the names in a directory, in the server's order."""
-        return [entry.name async for entry in self.scandir(path)]
+        async with aclosing(self._remote.names(self.path(path))) as blocks:
+            return [alike(name, path) async for block in blocks for name in block]
 
     async def walk(
         self, top: Name | os.PathLike[Name], *, topdown: bool = True, followlinks: bool = False
@@ -105,7 +107,8 @@ class NameCalls(AttributeCalls):
     async def symlink(self, target: Path, path: Path) -> None:
         """Make the symbolic link ``path``, which points at ``target``."""
         name = self.path(path)
-        await self._make(msg.SymLink(text_of(target), name), name)
+        request = symlinks.symlink(text_of(target), name, self.session.client.peer)
+        await self._make(request, name)
 
     async def link(self, existing: Path, path: Path) -> None:
         """Make ``path`` another name of the file ``existing``."""

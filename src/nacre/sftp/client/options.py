@@ -1,9 +1,9 @@
-"""The options of copies, and the callbacks that report on them."""
+"""The options of sessions and copies, and the callbacks that report on copies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from nacre.value import value
 
@@ -12,6 +12,14 @@ Links: TypeAlias = Literal["follow", "copy", "skip"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a source's path, the number of its bytes transferred so far, and its size."""
+
+
+class SessionOptions(TypedDict, total=False):
+    """The options of an SFTP session; see :meth:`~nacre.sftp.client.session.SFTPSession.begin`."""
+
+    read_size: int | None
+    window: int | None
+    idle_timeout: float | None
 
 
 @value(kw_only=True)

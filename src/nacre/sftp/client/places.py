@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import errno
 import hashlib
 import os
 import stat
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from nacre.errors import SFTPError
 from nacre.limits import MIB
@@ -17,9 +18,10 @@ from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol import symlinks
+from nacre.sftp.protocol.attributes import Attributes, Entry, type_in
 from nacre.sftp.protocol.messages import OpenFlag
-from nacre.sftp.protocol.paths import is_name
+from nacre.sftp.protocol.paths import is_name, join
 from nacre.sftp.protocol.pipeline import without_holes
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
@@ -41,7 +43,10 @@ class Place(Protocol):
         """Return a file's attributes; with ``follow``, those of what a symbolic link points at."""
 
     def listing(self, path: str) -> AsyncGenerator[Entry, None]:
-        """Yield the entries of a directory without ``.`` and ``..``."""
+        """Yield the entries of a directory without ``.`` and ``..``; each has its type."""
+
+    def names(self, path: str) -> AsyncGenerator[list[str], None]:
+        """Yield the names in a directory without ``.`` and ``..``, many at a time."""
 
     async def mkdir(self, path: str, mode: int) -> None:
         """Make a directory."""
@@ -90,6 +95,10 @@ class LocalPlace:
         finally:
             entries.close()
 
+    async def names(self, path: str) -> AsyncGenerator[list[str], None]:
+        """See :class:`Place`."""
+        yield await self._disk.run_quick(partial(os.listdir, path or "."))
+
     async def mkdir(self, path: str, mode: int) -> None:
         """See :class:`Place`."""
         await self._disk.run_quick(lambda: os.mkdir(path, mode))
@@ -132,29 +141,87 @@ class RemotePlace:
     def __init__(self, session: SFTPSession) -> None:
         self.session = session
 
-    def stat(self, path: str, *, follow: bool = True) -> Coroutine[Any, Any, Attributes]:
-        """See :class:`Place`."""
-        return self.session.request(msg.Stat(path) if follow else msg.LStat(path))
+    async def stat(self, path: str, *, follow: bool = True) -> Attributes:
+        """See :class:`Place`; a type that the server does not send is found out."""
+        found = await self.session.request(msg.Stat(path) if follow else msg.LStat(path))
+        if found.has_type:
+            return found
+        return found.of_type(await self._type(path, follow=follow))
+
+    async def _type(self, path: str, *, follow: bool) -> int:
+        """Return the type of a file for which STAT, or LSTAT without ``follow``, tells none."""
+        with suppress(SFTPError):
+            if not follow:
+                with suppress(SFTPError):
+                    await self.session.request(msg.ReadLink(path))
+                    return stat.S_IFLNK
+                found = await self.session.request(msg.Stat(path))
+                if found.has_type:
+                    return stat.S_IFMT(found.permissions or 0)
+            self.session.close_handle(await self.session.request(msg.OpenDir(path)))
+            return stat.S_IFDIR
+        return stat.S_IFREG
 
     async def listing(self, path: str) -> AsyncGenerator[Entry, None]:
+        """See :class:`Place`. A type that no attributes tell is in ``longname``, or is asked for.
+
+        :raises SFTPError: the server lists a name that could lead out of the directory.
+        """
+        async with aclosing(self.blocks(path)) as blocks:
+            async for block in blocks:
+                if not all(entry.attributes.has_type for entry in block):
+                    block = await asyncio.gather(*[self._typed(path, entry) for entry in block])
+                for entry in block:
+                    yield entry
+
+    async def _typed(self, directory: str, entry: Entry) -> Entry:
+        found = entry.attributes
+        if found.has_type:
+            return entry
+        kind = type_in(entry.longname)
+        if not kind:
+            with suppress(SFTPError):  # it is gone, or may not be looked at: the caller will see
+                asked = await self.stat(join(directory, entry.name), follow=False)
+                kind = stat.S_IFMT(asked.permissions or 0)
+        return Entry(entry.name, entry.longname, found.of_type(kind)) if kind else entry
+
+    async def names(self, path: str) -> AsyncGenerator[list[str], None]:
         """See :class:`Place`.
 
         :raises SFTPError: the server lists a name that could lead out of the directory.
         """
+        async with aclosing(self.blocks(path)) as blocks:
+            async for block in blocks:
+                yield [entry.name for entry in block]
+
+    async def blocks(self, path: str) -> AsyncGenerator[list[Entry], None]:
+        """Yield the entries of a directory as the server lists them, without ``.`` and ``..``.
+
+        :raises SFTPError: the server lists a name that could lead out of the directory.
+        """
+        async with aclosing(self._listed(path)) as blocks:
+            if self.session.turns.alone:
+                async with self.session.turns.turn():
+                    whole = [block async for block in blocks]
+                for block in whole:
+                    yield block
+            else:
+                async for block in blocks:
+                    yield block
+
+    async def _listed(self, path: str) -> AsyncGenerator[list[Entry], None]:
         session = self.session
         handle = await session.request(msg.OpenDir(path))
         waiting = [session.start(msg.ReadDir(handle)) for _ in range(_LISTINGS)]
         try:
             while (entries := await session.result(waiting.pop(0))) is not None:
+                session.check_handle(handle)
                 waiting.append(session.start(msg.ReadDir(handle)))
-                for entry in entries:
-                    if is_name(entry.name):
-                        yield entry
-                    elif entry.name not in (".", ".."):
-                        shown = (
-                            f"the server lists a name that is not valid: '{safe(entry.name, 256)}'"
-                        )
-                        raise SFTPError(errno.EBADMSG, shown, path)
+                block = [entry for entry in entries if is_name(entry.name)]
+                if len(block) != len(entries):
+                    _check_names(entries, path)
+                yield block
+            session.check_handle(handle)
         finally:
             session.close_handle(handle)
 
@@ -179,7 +246,7 @@ class RemotePlace:
 
     async def symlink(self, target: str, path: str) -> None:
         """See :class:`Place`."""
-        await self.session.request(msg.SymLink(target, path))
+        await self.session.request(symlinks.symlink(target, path, self.session.client.peer))
 
     async def set_attributes(self, path: str, attributes: Attributes) -> None:
         """See :class:`Place`."""
@@ -216,10 +283,17 @@ class RemotePlace:
         return HASH in offered.split(",")
 
 
+def _check_names(entries: Sequence[Entry], path: str) -> None:
+    for entry in entries:
+        if not is_name(entry.name) and entry.name not in (".", ".."):
+            shown = f"the server lists a name that is not valid: '{safe(entry.name, 256)}'"
+            raise SFTPError(errno.EBADMSG, shown, path)
+
+
 def _some_entries(entries: Iterator[os.DirEntry[str]]) -> list[Entry]:
     batch = []
     for entry in entries:
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             found = Attributes.of(entry.stat(follow_symlinks=False))
             batch.append(Entry(entry.name, "", found))
         if len(batch) >= 256:

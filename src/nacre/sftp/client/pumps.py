@@ -55,9 +55,9 @@ class _Pump:
 
     async def run(self) -> None:
         """Transfer everything; a cancelled call first waits for its job in a thread."""
-        self._session.watch()
-        self.fill()
+        self._session.pumps.add(self)
         try:
+            self.fill()
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
             self.stop(None)
@@ -68,6 +68,7 @@ class _Pump:
                     continue
             raise
         finally:
+            self._session.pumps.discard(self)
             if self._paced is not None:
                 self._paced.cancel()
         if self._failure is not None:
@@ -80,8 +81,8 @@ class _Pump:
     def stop(self, failure: BaseException | None) -> None:
         """Send no more, and end ``run``, which raises ``failure``, if one is given.
 
-        The session calls this at its end for pumps that wait for the window: such a pump may have
-        nothing in flight whose answer would end it.
+        The session calls this at its end for all pumps that run: one that waits for the window, its
+        rate or the disk has nothing in flight whose answer would end it.
         """
         self._failure = self._failure or failure
         self._stopped = True
@@ -101,7 +102,7 @@ class _Pump:
         if not self._session.room:
             self._session.wait_turn(self)
             return False
-        pace = self._session.pace
+        pace = self._session.turns.pace
         if pace is not None and (delay := pace.delay(self._loop.time())) > 0:
             if self._paced is None:
                 self._paced = self._loop.call_later(delay, self._resume)
@@ -114,8 +115,8 @@ class _Pump:
             self.fill()
 
     def _spend(self, count: int, now: float) -> None:
-        if self._session.pace is not None:
-            self._session.pace.spend(count, now)
+        if self._session.turns.pace is not None:
+            self._session.turns.pace.spend(count, now)
 
 
 class DownloadPump(_Pump):

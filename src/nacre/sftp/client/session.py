@@ -15,18 +15,20 @@ room in it.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from nacre.aio.line import Line
 from nacre.aio.waiting import Gate, Reply
-from nacre.errors import ConnectionLost, NacreError, RemoteProtocolError
+from nacre.errors import ConnectionLost, NacreError, PeerSilent, RemoteProtocolError, SFTPError
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB
 from nacre.sftp.client.disk import Disk
-from nacre.sftp.client.pace import Pace
-from nacre.sftp.protocol.client import Result, SFTPClientProtocol
+from nacre.sftp.client.turns import Turns, Watch
+from nacre.sftp.protocol.client import OpenHandle, Result, SFTPClientProtocol
 from nacre.sftp.protocol.extensions import LimitsRequest, ServerLimits
 from nacre.sftp.protocol.messages import Close, HandleRequest, SFTPRequest
 from nacre.sftp.protocol.pipeline import Window, request_sizes
@@ -48,6 +50,10 @@ _JOINED = 32 * KIB
 """Bytes of small requests that are joined: as many as a packet takes."""
 
 _SPARE_BLOCKS = 32
+
+IDLE_TIMEOUT = 120.0
+"""Seconds without a byte from a server that has requests to answer, by default. A server that drops
+READs is told from one whose disk is slow by nothing else; a disk that has to start takes 30 s."""
 
 
 class Pump(Protocol):
@@ -72,22 +78,25 @@ class SFTPSession:
     :ivar blocks: memory for WRITEs: head room, then as many bytes as one takes.
     :ivar read_size: bytes of one READ.
     :ivar write_size: bytes of one WRITE.
-    :ivar handles: files that may be open at once, as the server announced; 0 is unknown.
+    :ivar turns: how many files may be open, and the rate of transfers.
     :ivar error: what ended the session, or None.
-    :ivar pace: the rate that transfers are limited to, or None.
-    :ivar waiting_pumps: transfers that wait for room in the window, the first one first.
+    :ivar pumps: transfers that run: all of them are told of the session's end.
+    :ivar waiting_pumps: those that wait for room in the window, the first one first.
     """
 
-    def __init__(self) -> None:
-        self.client = SFTPClientProtocol()
+    def __init__(self, peer: str = "") -> None:
+        """Begin a session.
+
+        :param peer: the server's identification line; empty if unknown.
+        """
+        self.client = SFTPClientProtocol(peer=peer)
         self.window = Window(ceiling=_CEILING)
         self.loop = asyncio.get_running_loop()
         self.disk = Disk()
         self.read_size, self.write_size = request_sizes(None)
         self.blocks = self._make_pool()
-        self.handles = 0
+        self.turns = Turns(self.client)
         self.error: NacreError | None = None
-        self.pace: Pace | None = None
         self._line: Line | None = None
         self._waiters: dict[int, Waiter] = {}
         self._answered: list[Reply[Any]] = []
@@ -95,21 +104,38 @@ class SFTPSession:
         self._scheduled = False
         self._consumed = 0
         self._sender: asyncio.Task[None] | None = None
+        self.pumps: set[Pump] = set()
         self.waiting_pumps: deque[Pump] = deque()
         self._changed = Gate()
-        self._watch: asyncio.TimerHandle | None = None
+        self._watch = Watch(self.loop, self._look)
 
     # --- the session's life ---
 
     async def begin(
-        self, line: Line, *, read_size: int | None = None, window: int | None = None
+        self,
+        line: Line,
+        *,
+        read_size: int | None = None,
+        window: int | None = None,
+        idle_timeout: float | None = IDLE_TIMEOUT,
     ) -> None:
         """Exchange versions, and request the server's limits if it offers that extension.
 
         :param read_size: bytes of a READ and of a WRITE, instead of the server's limits.
         :param window: bytes in flight, at first and at most.
+        :param idle_timeout: seconds without a byte from a server that has requests to answer, at
+            which the session ends; None waits for ever.
+        :raises ValueError: one of them is not positive.
         """
+        for name, given in (
+            ("read_size", read_size),
+            ("window", window),
+            ("idle_timeout", idle_timeout),
+        ):
+            if given is not None and not given > 0:
+                raise ValueError(f"{name} is {given}: give a positive number, or None")
         self._line = line
+        self._watch.timeout = idle_timeout
         self._flush()
         while not self.client.ready:
             self.check()
@@ -117,9 +143,11 @@ class SFTPSession:
         limits: ServerLimits | None = None
         if self.client.offers(LimitsRequest.EXTENSION):
             asked = self.loop.time()
-            limits = await self.request(LimitsRequest())
+            # A server that announces the extension and refuses it has no limits to tell.
+            with suppress(SFTPError):
+                limits = await self.request(LimitsRequest())
+                self.turns.handles = min(limits.handles, DEFAULT_SFTP_LIMITS.handles)
             self.window.expect(self.loop.time() - asked)
-            self.handles = min(limits.handles, DEFAULT_SFTP_LIMITS.handles)
         self.read_size, self.write_size = request_sizes(limits)
         if read_size is not None:
             bound = DEFAULT_SFTP_LIMITS.read
@@ -162,13 +190,12 @@ class SFTPSession:
             reply.wake_soon()
         self._answered.clear()
         self._queue.clear()
-        waiting, self.waiting_pumps = self.waiting_pumps, deque()
-        for pump in waiting:
+        self.waiting_pumps.clear()
+        for pump in tuple(self.pumps):
             pump.stop(error)
         if self._sender is not None:
             self._sender.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watch.stop()
         if self._line is not None:
             self._line.close()
         self.disk.close()
@@ -180,7 +207,9 @@ class SFTPSession:
         """Take bytes from the server."""
         if self.error is not None:
             return
-        self._consumed += len(data)
+        size = len(data)
+        self._consumed += size
+        self._watch.received += size
         if not self._scheduled and self._line is not None:
             self._scheduled = True
             self._line.before_write(self._flush, at_once=True)
@@ -271,6 +300,16 @@ class SFTPSession:
         if isinstance(request, HandleRequest) and isinstance(result, bytes):
             self.close_handle(result)
 
+    def check_handle(self, handle: bytes) -> None:
+        """Raise if the server gave the handle of this open file to another file as well.
+
+        :raises SFTPError: what was read from it may be the other file's.
+        """
+        if isinstance(handle, OpenHandle) and handle.spoiled:
+            raise SFTPError(
+                errno.EBADF, "The server gave one handle to two open files; open one at a time"
+            )
+
     def close_handle(self, handle: bytes) -> None:
         """Close a handle without waiting for the answer."""
         self.post(Close(handle))
@@ -327,6 +366,8 @@ class SFTPSession:
         start = HEAD_ROOM - len(head)
         block[start:HEAD_ROOM] = head
         self._queue.append(memoryview(block)[start:end])
+        if not self._watch.running:
+            self._watch.start()
         # Sent now, the bytes are still in the processor's cache for the cipher.
         self._send_now()
 
@@ -358,21 +399,28 @@ class SFTPSession:
                 break
             waiting.popleft().fill()
 
-    def watch(self) -> None:
-        """Shrink the window of a server that stalls; call this when a transfer begins."""
-        if self._watch is None and self.error is None:
-            self._watch = self.loop.call_later(1.0, self._tick)
-
-    def _tick(self) -> None:
-        self._watch = None
-        if self.window.in_flight:
-            self.window.tick(self.loop.time())
-            self.watch()
+    def _look(self) -> bool:
+        """Shrink the window of a server that stalls, and end the session if it stays silent."""
+        waiting = self.client.waiting
+        if not waiting or self.error is not None:
+            return False
+        self.window.tick(self.loop.time())
+        if self._watch.silent() and self.client.waits_for_quick_answers:
+            self.fail(
+                PeerSilent(
+                    f"the SFTP server did not answer {waiting} requests for "
+                    f"{self._watch.timeout:g} s; give a smaller read_size and window if it drops "
+                    "requests, a longer idle_timeout if it is slow"
+                )
+            )
+        return self.error is None
 
     # --- sending ---
 
     def _schedule(self) -> None:
         """Send at the end of this turn of the loop, so that all requests of the turn are joined."""
+        if not self._watch.running and self.error is None:
+            self._watch.start()
         if not self._scheduled and self._line is not None:
             self._scheduled = True
             self._line.before_write(self._flush)

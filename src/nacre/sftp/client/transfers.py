@@ -20,7 +20,7 @@ from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
 from nacre.sftp.client.movers import Copy, Mover
 from nacre.sftp.client.options import CopyOptions
 from nacre.sftp.client.places import Place
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.paths import join, last_name
 
 _DEPTH = 64
@@ -47,6 +47,7 @@ class Transfer:
         self._group: asyncio.TaskGroup | None = None
         self._directories: list[tuple[str, Attributes]] = []
         self._links: list[tuple[str, str]] = []
+        self._left_out: list[str] = []
 
     async def run(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Copy each source to its target, which is the copy's own path, not its directory.
@@ -106,6 +107,8 @@ class Transfer:
                 self._group.create_task(self._work())
         elif self._options.on_skip is not None:
             self._options.on_skip(source)
+        else:
+            self._left_out.append(source)
 
     async def _add_directory(
         self, source: str, target: str, attributes: Attributes, depth: int
@@ -119,13 +122,24 @@ class Transfer:
         if self._options.preserve or mode & 0o700 != 0o700:
             self._directories.append((target, self._kept(attributes)))
         seen: set[str] = set()
+        # Directories are entered when this one is listed: so one of them is open at a time.
+        below: list[Entry] = []
         async with aclosing(self._source.listing(source)) as entries:
             async for entry in entries:
                 # Listed twice, a name could be a link first and then a path to write through.
-                if entry.name not in seen:
-                    seen.add(entry.name)
-                    below, copy = join(source, entry.name), join(target, entry.name)
-                    await self._add(below, copy, entry.attributes, depth + 1)
+                if entry.name in seen:
+                    continue
+                seen.add(entry.name)
+                if entry.attributes.is_directory or entry.attributes.is_symlink:
+                    below.append(entry)
+                else:
+                    await self._add_entry(source, target, entry, depth)
+        for entry in below:
+            await self._add_entry(source, target, entry, depth)
+
+    async def _add_entry(self, source: str, target: str, entry: Entry, depth: int) -> None:
+        path, copy = join(source, entry.name), join(target, entry.name)
+        await self._add(path, copy, entry.attributes, depth + 1)
 
     async def _make_directory(self, target: str, mode: int) -> None:
         try:
@@ -162,6 +176,16 @@ class Transfer:
             await self._guarded(self._target.symlink(pointed, target), target)
         for target, attributes in reversed(self._directories):
             await self._guarded(self._target.set_attributes(target, attributes), target)
+        if self._left_out:
+            await self._guarded(self._report_left_out(), self._left_out[0])
+
+    async def _report_left_out(self) -> None:
+        raise OSError(
+            errno.EOPNOTSUPP,
+            f"{len(self._left_out)} files were left out, because they are neither regular files, "
+            "directories nor links; give on_skip to copy without them",
+            self._left_out[0],
+        )
 
     # --- files ---
 

@@ -37,6 +37,14 @@ _USUAL_WHOLE = struct.Struct(">IQIIIII")
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
 
 
+_NEW_MODES = {stat.S_IFDIR: 0o755, stat.S_IFLNK: 0o777}
+_LETTERS = {
+    "-": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO,
+    "s": stat.S_IFSOCK, "b": stat.S_IFBLK, "c": stat.S_IFCHR,
+}  # fmt: skip
+"""Types of files, by the first letter of a line of ``ls -l``."""
+
+
 class _Fields(NamedTuple):
     size: int | None
     uid: int | None
@@ -55,9 +63,11 @@ class Attributes(_Fields):
     :ivar gid: numeric group; goes with ``uid``.
     :ivar permissions: ``st_mode``: permission bits; a server adds the type of the file.
     :ivar atime: the last access, in seconds since 1970; goes with ``mtime``.
-    :ivar mtime: the last change, in seconds since 1970; goes with ``atime``.
+    :ivar mtime: the last change, in seconds since 1970. Given alone it is the ``atime`` too,
+        because version 3 has no flag for one of the two.
     :ivar extended: pairs of an extension's name and its bytes.
-    :raises ValueError: one of two that go together is missing.
+    :raises ValueError: ``uid`` or ``gid`` is given without the other, or ``atime`` without
+        ``mtime``.
     """
 
     __slots__ = ()
@@ -74,8 +84,10 @@ class Attributes(_Fields):
     ) -> Self:
         if (uid is None) != (gid is None):
             raise ValueError("uid and gid go together")
-        if (atime is None) != (mtime is None):
-            raise ValueError("atime and mtime go together")
+        if atime is None:
+            atime = mtime
+        elif mtime is None:
+            raise ValueError("atime without mtime: give both, or mtime alone")
         return super().__new__(cls, size, uid, gid, permissions, atime, mtime, extended)
 
     @classmethod
@@ -86,6 +98,21 @@ class Attributes(_Fields):
             atime, mtime = (min(max(seconds, 0), _U32_MAX) for seconds in (atime, mtime))
         found = (size, uid & _U32_MAX, gid & _U32_MAX, mode, int(atime), int(mtime), ())
         return tuple.__new__(cls, found)
+
+    @property
+    def has_type(self) -> bool:
+        """Whether the permissions tell the type of the file: some servers send the bits alone."""
+        return self.permissions is not None and stat.S_IFMT(self.permissions) != 0
+
+    def of_type(self, kind: int) -> Attributes:
+        """Return these attributes for a file of a type.
+
+        :param kind: its ``S_IFMT`` bits. Permissions that the server did not send are the usual
+            ones of a new file.
+        """
+        bits = _NEW_MODES.get(kind, 0o644) if self.permissions is None else self.permissions
+        size, uid, gid, _, atime, mtime, extended = self
+        return Attributes(size, uid, gid, kind | stat.S_IMODE(bits), atime, mtime, extended)
 
     @property
     def is_directory(self) -> bool:
@@ -138,17 +165,17 @@ class Attributes(_Fields):
         return b"".join(parts)
 
 
-def take_attributes(reader: WireReader) -> Attributes:
+def take_attributes(reader: WireReader, unknown: int = 0) -> Attributes:
     """Take an ATTRS structure off the front of ``reader``.
 
-    :raises MalformedMessage: it is truncated, or its flags announce fields that version 3 does
-        not have: their end is unknown.
+    Flags that version 3 does not have are ignored: some servers set those of later versions.
+
+    :param unknown: bytes that follow the known fields for each flag that version 3 does not have.
+    :raises MalformedMessage: it is truncated.
     """
     flags = reader.u32()
     if flags == _USUAL:
         return tuple.__new__(Attributes, (*reader.unpack(_USUAL_FIELDS), ()))
-    if flags & ~_KNOWN:
-        raise MalformedMessage(f"attributes with unknown flags 0x{flags & ~_KNOWN:x}")
     size = uid = gid = permissions = atime = mtime = None
     if flags & _SIZE:
         size = reader.u64()
@@ -158,6 +185,8 @@ def take_attributes(reader: WireReader) -> Attributes:
         permissions = reader.u32()
     if flags & _ACMODTIME:
         atime, mtime = reader.u32(), reader.u32()
+    if unknown:
+        reader.fixed(unknown * (flags & ~_KNOWN).bit_count())
     extended = _take_extended(reader) if flags & _EXTENDED else ()
     return Attributes(size, uid, gid, permissions, atime, mtime, extended)
 
@@ -186,9 +215,48 @@ class Entry:
         return text(self.name) + text(self.longname) + self.attributes.encode()
 
 
-def take_entry(reader: WireReader) -> Entry:
-    """Take one member of a NAME packet off the front of ``reader``."""
-    return Entry(reader.text(), reader.text(), take_attributes(reader))
+_UNKNOWN_SIZES = (0, 4, 8)
+"""Bytes that a server may send for each flag that version 3 does not have: none, or a time."""
+
+
+def take_entries(reader: WireReader) -> tuple[Entry, ...]:
+    """Take the members of a NAME packet, which ``reader`` holds up to the packet's end.
+
+    Attributes with unknown flags do not tell how many bytes follow them. Of several sizes the one
+    counts with which the last member ends where the packet does; otherwise the first one with
+    which all members decode, and the bytes after the last member are ignored.
+
+    :raises MalformedMessage: the members do not decode.
+    """
+    packet = reader.rest()
+    found: list[tuple[Entry, ...]] = []
+    failure: MalformedMessage | None = None
+    for unknown in _UNKNOWN_SIZES:
+        inside = WireReader(packet)
+        try:
+            # Too large a count fails at the first missing entry.
+            entries = tuple([_take_entry(inside, unknown) for _ in range(inside.u32())])
+        except MalformedMessage as error:
+            failure = failure or error
+            continue
+        if not inside.remaining:
+            return entries
+        found.append(entries)
+    if not found and failure is not None:
+        raise failure
+    return found[0]
+
+
+def _take_entry(reader: WireReader, unknown: int) -> Entry:
+    return Entry(reader.text(), reader.text(), take_attributes(reader, unknown))
+
+
+def type_in(longname: str) -> int:
+    """Return the ``S_IFMT`` bits that a line of ``ls -l`` tells; 0 if it is in another format."""
+    mode = longname[:10]
+    if len(mode) == 10 and not mode[1:].strip("-rwxsStTlL"):
+        return _LETTERS.get(mode[0], 0)
+    return 0
 
 
 def longname(

@@ -8,7 +8,8 @@
     request_id = client.send(Stat("/etc/passwd"))
 
 A result is of the type that the request's type names, or an :class:`~nacre.errors.SFTPError`, which
-is returned and not raised. Answers arrive in any order; each has its request's id.
+is returned and not raised. Answers arrive in any order; each has its request's id. An answer that
+does not decode fails its request alone; bytes after its last field are ignored.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final, TypeAlias
 from nacre.errors import (
     LocalProtocolError,
     MalformedMessage,
+    PacketTooLarge,
     RemoteProtocolError,
     SFTPError,
     VersionError,
@@ -28,9 +30,23 @@ from nacre.errors import (
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
 from nacre.sftp.protocol.extensions import announced_as, take_pairs
 from nacre.sftp.protocol.framing import SFTPInbox, joined
-from nacre.sftp.protocol.messages import FXP, VERSION_3, SFTPRequest
+from nacre.sftp.protocol.messages import (
+    FXP,
+    VERSION_3,
+    Close,
+    FStat,
+    LStat,
+    Open,
+    OpenDir,
+    ReadDir,
+    ReadLink,
+    RealPath,
+    SFTPRequest,
+    Stat,
+)
 from nacre.sftp.protocol.status import FX, failure
 from nacre.wire.codec import Buffer, WireReader, string, text, u32
+from nacre.wire.text import safe
 
 _REQUEST = Struct(">IBI")
 _HANDLE_REQUEST = Struct(">IBII")
@@ -38,32 +54,55 @@ _READ_TAIL = Struct(">QI")
 _WRITE_TAIL = Struct(">QI")
 _ANSWER = Struct(">BI")
 _DATA = Struct(">BII")
-_DATA_NUMBER, _STATUS_NUMBER = int(FXP.DATA), int(FXP.STATUS)
+_DATA_NUMBER, _STATUS_NUMBER, _HANDLE_NUMBER = map(int, (FXP.DATA, FXP.STATUS, FXP.HANDLE))
 
 _SUCCESS: Final = u32(FX.OK) + text("Success") + text("")
 """The answer of OpenSSH's server and of nacre's to each WRITE: recognised without decoding."""
 
+_SHOWN = 64
+"""Characters that are shown of what a server sends in place of VERSION."""
+
 Result: TypeAlias = object
 """The result of a request, of a type that depends on the request's; or an SFTPError."""
 
+_QUICK = (Open, OpenDir, ReadDir, Stat, LStat, FStat, RealPath, ReadLink)
+"""Requests that a server answers soon, besides READ and WRITE. Others may take it minutes: a CLOSE
+that uploads to a storage, a hash of a large file."""
+
 _WRITING: Final = 0
 """Represents a WRITE in the table of waiting requests; a READ is represented by its length."""
+
+
+class OpenHandle(bytes):
+    """A handle that the server gave to one open file.
+
+    :ivar spoiled: whether the server gave it to another file as well while this one was open: what
+        was read and written meanwhile may be the other's.
+    """
+
+    spoiled = False
 
 
 class SFTPClientProtocol:
     """Encodes requests, and matches answers with them.
 
     :ivar extensions: names and data of those the server announced; empty before VERSION.
+    :ivar peer: the server's identification line; empty if unknown.
+    :ivar reuses_handles: whether the server gave two open files one handle.
     """
 
-    def __init__(self, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
+    def __init__(self, limits: SFTPLimits = DEFAULT_SFTP_LIMITS, *, peer: str = "") -> None:
         """Begin a session: INIT is the first output."""
+        self.peer = peer
+        self.reuses_handles = False
+        self._open: dict[bytes, OpenHandle] = {}
         self.extensions: Mapping[str, str] = MappingProxyType({})
         self._limits = limits
         self._inbox = SFTPInbox(limits.packet)
         self._output: list[Buffer] = [string(bytes((FXP.INIT,)) + u32(VERSION_3))]
         self._pending: dict[int, SFTPRequest[Any] | int] = {}
         self._last_id = 0
+        self._first = b""
         self._ready = False
         self._ended = False
 
@@ -76,6 +115,11 @@ class SFTPClientProtocol:
     def waiting(self) -> int:
         """Requests that wait for an answer."""
         return len(self._pending)
+
+    @property
+    def waits_for_quick_answers(self) -> bool:
+        """Whether the server should answer all that waits within seconds."""
+        return all(isinstance(request, (int, *_QUICK)) for request in self._pending.values())
 
     @property
     def room(self) -> int:
@@ -152,6 +196,8 @@ class SFTPClientProtocol:
         if self._ended:
             raise LocalProtocolError("the session has ended")
         results: list[tuple[int, Result]] = []
+        if not self._ready:
+            self._first = (self._first + bytes(data[: 4 * _SHOWN]))[: 4 * _SHOWN]
         try:
             self._inbox.feed(data)
             while self._inbox.left and (parts := self._inbox.next_parts()) is not None:
@@ -159,6 +205,11 @@ class SFTPClientProtocol:
                     results.append(self._accept(parts))
                 else:
                     self._accept_version(joined(parts))
+        except (PacketTooLarge, MalformedMessage):
+            self._ended = True
+            if not self._ready:
+                raise self._no_version() from None
+            raise
         except RemoteProtocolError:
             self._ended = True
             raise
@@ -170,8 +221,18 @@ class SFTPClientProtocol:
         :raises RemoteProtocolError: it ended in the middle of a packet, or before VERSION.
         """
         self._ended = True
+        if self._first and not self._ready:
+            raise self._no_version()
         if self._inbox.partial or not self._ready:
             raise RemoteProtocolError("the SFTP session broke off")
+
+    def _no_version(self) -> RemoteProtocolError:
+        """Return the error for a server whose first bytes are no packet: some program printed."""
+        return RemoteProtocolError(
+            f"the server sent '{safe(self._first, _SHOWN)}' before SFTP's VERSION: it is no SFTP "
+            "server, or a start file of the account's shell (~/.bashrc, ~/.profile, ~/.cshrc, "
+            "~/.zshenv) prints that; let it print in interactive shells only"
+        )
 
     def _new_id(self, request: SFTPRequest[Any] | int) -> int:
         if not self._ready or self._ended:
@@ -220,18 +281,39 @@ class SFTPClientProtocol:
         request = self._pending.pop(number, None)
         if request is None:
             raise RemoteProtocolError(f"an answer to request {number}, which does not wait for one")
-        if kind == _DATA_NUMBER and isinstance(request, int) and request != _WRITING:
-            return number, _data(parts, request)
-        if len(parts) > 1:
-            packet = joined(parts)
-        if kind == _STATUS_NUMBER:
-            return number, _status(packet[5:], request)
-        if isinstance(request, int) or kind != request.ANSWER:
-            raise RemoteProtocolError(f"a packet of type {kind} answers {_name(request)}")
-        reader = WireReader(packet, 5)
-        result = request.decode_answer(reader)
-        reader.end()
-        return number, result
+        try:
+            if kind == _DATA_NUMBER and isinstance(request, int) and request != _WRITING:
+                return number, _data(parts, request)
+            if len(parts) > 1:
+                packet = joined(parts)
+            if kind == _STATUS_NUMBER:
+                if isinstance(request, Close) and self._closed(request.handle).spoiled:
+                    return number, _reused(request)
+                return number, _status(packet[5:], request)
+            if isinstance(request, int) or kind != request.ANSWER:
+                raise RemoteProtocolError(f"a packet of type {kind}")
+            result = request.decode_answer(WireReader(packet, 5))
+            return number, self._opened(request, result) if kind == _HANDLE_NUMBER else result
+        except RemoteProtocolError as error:
+            # The next packet begins where it should, so other requests are not concerned.
+            shown = f"The server's answer to {_name(request)} is not valid: {error}"
+            return number, _failure(FX.BAD_MESSAGE, shown, request)
+
+    def _opened(self, request: SFTPRequest[Any], handle: bytes) -> Result:
+        """Note an open file; a handle that is open already fails the request."""
+        if (other := self._open.get(handle)) is not None:
+            other.spoiled = self.reuses_handles = True
+            return _reused(request)
+        opened = self._open[handle] = OpenHandle(handle)
+        return opened
+
+    def _closed(self, handle: bytes) -> OpenHandle:
+        return self._open.pop(handle, None) or OpenHandle(handle)
+
+
+def _reused(request: SFTPRequest[Any]) -> SFTPError:
+    shown = "The server gave one handle to two open files; open one file at a time"
+    return _failure(FX.FAILURE, shown, request)
 
 
 def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
@@ -239,14 +321,20 @@ def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:
     first = parts[0]
     if len(first) < _DATA.size:
         raise MalformedMessage("DATA without a length")
-    size = sum(map(len, parts)) - _DATA.size
-    if _DATA.unpack_from(first)[2] != size:
-        raise MalformedMessage("DATA whose length is not that of its packet")
+    size = _DATA.unpack_from(first)[2]
+    behind = sum(map(len, parts)) - _DATA.size - size
+    if behind < 0:
+        raise MalformedMessage(f"DATA is cut off: {-behind} bytes of its {size} are missing")
     if size > asked:
-        raise RemoteProtocolError(f"{size} bytes answer a READ of {asked}")
+        raise RemoteProtocolError(f"{size} bytes, of {asked} that were asked for")
     if not size:
         return None
     parts[0] = first[_DATA.size :]
+    while behind:
+        last = parts.pop()
+        if len(last) > behind:
+            parts.append(last[: len(last) - behind])
+        behind = max(0, behind - len(last))
     return parts
 
 
@@ -255,7 +343,7 @@ def _status(status: memoryview, request: SFTPRequest[Any] | int) -> Result:
     answer = _answer_type(request)
     if code == FX.OK:
         if answer != FXP.STATUS:
-            raise RemoteProtocolError(f"{_name(request)} is answered by OK, without its result")
+            raise RemoteProtocolError("OK without the result")
         return None
     if code == FX.EOF and answer in (FXP.DATA, FXP.NAME):
         return None
@@ -264,13 +352,10 @@ def _status(status: memoryview, request: SFTPRequest[Any] | int) -> Result:
 
 def _read_status(reader: WireReader) -> tuple[int, str]:
     code = reader.u32()
-    message = ""
-    if reader.remaining:  # servers from before version 3 send neither text nor language
-        message = reader.text()
-        if reader.remaining:
-            reader.text()
-    reader.end()
-    return code, message
+    try:
+        return code, reader.text()
+    except MalformedMessage:
+        return code, ""  # servers from before version 3 send neither text nor language
 
 
 def _answer_type(request: SFTPRequest[Any] | int) -> int:

@@ -124,7 +124,7 @@ class StatVFSRequest(SFTPRequest[FileSystemStatus]):
     @classmethod
     def decode_answer(cls, reader: WireReader) -> FileSystemStatus:
         """Take the eleven numbers."""
-        return FileSystemStatus.decode(reader.rest())
+        return FileSystemStatus.decode(reader.fixed(11 * 8))
 
 
 @extension("statvfs@openssh.com")
@@ -189,7 +189,7 @@ class LimitsRequest(SFTPRequest[ServerLimits]):
     @classmethod
     def decode_answer(cls, reader: WireReader) -> ServerLimits:
         """Take the four numbers."""
-        return ServerLimits.decode(reader.rest())
+        return ServerLimits.decode(reader.fixed(4 * 8))
 
 
 @extension("expand-path@openssh.com")

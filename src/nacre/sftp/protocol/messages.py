@@ -23,7 +23,7 @@ from typing import (
 
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
-from nacre.sftp.protocol.attributes import Attributes, Entry, take_attributes, take_entry
+from nacre.sftp.protocol.attributes import Attributes, Entry, take_attributes, take_entries
 from nacre.value import value
 from nacre.wire import codec
 from nacre.wire.codec import Buffer, WireReader
@@ -150,6 +150,8 @@ class SFTPRequest(Generic[R_co]):
     def decode_answer(cls, reader: WireReader) -> R_co:
         """Take the result off ``reader``, which is behind the request id of an ``ANSWER`` packet.
 
+        What follows the result is ignored.
+
         :raises MalformedMessage: it is truncated or malformed.
         """
         raise NotImplementedError
@@ -206,15 +208,16 @@ class PathRequest(SFTPRequest[str]):
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> str:
-        """Take the path."""
+        """Take the path; its attributes mean nothing (draft-ietf-secsh-filexfer-02, 6.11)."""
         if reader.u32() != 1:
             raise MalformedMessage("the answer to a request for one path has not one entry")
-        return take_entry(reader).name
+        return reader.text()
 
 
 Q = TypeVar("Q", bound=SFTPRequest[Any])
 
 
+@dataclass_transform(frozen_default=True)
 def compiled(cls: type[Q]) -> type[Q]:
     """Make ``cls`` a value, and derive its layout from its annotations."""
     made = value(cls)
@@ -330,8 +333,8 @@ class ReadDir(SFTPRequest["tuple[Entry, ...] | None"]):
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> tuple[Entry, ...] | None:
-        """Take the entries; too large a count fails at the first missing entry."""
-        return tuple([take_entry(reader) for _ in range(reader.u32())]) or None
+        """Take the entries."""
+        return take_entries(reader) or None
 
 
 @request(FXP.REMOVE)
@@ -389,9 +392,25 @@ class ReadLink(PathRequest):
 class SymLink(StatusRequest):
     """Make the symbolic link ``link``, which points to ``target``.
 
-    The draft has the two in the other order. OpenSSH's server has always taken the target first,
-    and other implementations followed, so that is the order on the wire.
+    This is OpenSSH's order on the wire; see :mod:`nacre.sftp.protocol.symlinks`.
     """
 
     target: Text
     link: Text
+
+
+@compiled
+class DraftSymLink(StatusRequest):
+    """SYMLINK with the link first, as the draft has it (6.10)."""
+
+    NUMBER = FXP.SYMLINK
+
+    link: Text
+    target: Text
+
+    @classmethod
+    def decode(cls, reader: WireReader) -> SymLink:  # type: ignore[override]
+        """Take the fields; a server carries out one request, whatever their order was."""
+        link, target = reader.text(), reader.text()
+        reader.end()
+        return SymLink(target, link)

@@ -47,6 +47,7 @@ from nacre.sftp.protocol.messages import (
     VERSION_3,
     AttributesRequest,
     Close,
+    DraftSymLink,
     HandleRequest,
     OpenDir,
     PathRequest,
@@ -58,6 +59,7 @@ from nacre.sftp.protocol.messages import (
     Write,
 )
 from nacre.sftp.protocol.status import FX, status_of
+from nacre.sftp.protocol.symlinks import LINK_FIRST_CLIENTS, link_first
 from nacre.wire.codec import Buffer, WireReader, string, text, u32, u64
 from nacre.wire.message import Record
 
@@ -109,11 +111,16 @@ class SFTPServerProtocol:
         *,
         extensions: Mapping[str, str] = OFFERED,
         limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
+        peer: str = "",
     ) -> None:
         """Serve one session.
 
         :param extensions: those VERSION announces; any other is answered by OP_UNSUPPORTED.
+        :param peer: the client's identification line: the order of SYMLINK's paths depends on it.
         """
+        self._requests = dict(REQUESTS)
+        if link_first(peer, LINK_FIRST_CLIENTS):
+            self._requests[FXP.SYMLINK] = DraftSymLink
         self._extensions = dict(extensions)
         self._limits = limits
         self._inbox = SFTPInbox(limits.packet)
@@ -219,7 +226,7 @@ class SFTPServerProtocol:
             return self._ask(number, _write(parts, reader))
         if kind == _INIT_NUMBER:
             raise RemoteProtocolError("a second INIT")
-        known = self._extended(reader) if kind == _EXTENDED_NUMBER else REQUESTS.get(kind)
+        known = self._extended(reader) if kind == _EXTENDED_NUMBER else self._requests.get(kind)
         if known is None:
             self._status(number, FX.OP_UNSUPPORTED, "Operation not supported")
             return None

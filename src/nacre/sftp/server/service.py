@@ -64,9 +64,11 @@ _logger = logging.getLogger("nacre.server")
 class Service:
     """One SFTP session: the sink of what the client sends."""
 
-    def __init__(self, filesystem: Filesystem, *, limits: SFTPLimits = DEFAULT_SFTP_LIMITS) -> None:
+    def __init__(
+        self, filesystem: Filesystem, *, limits: SFTPLimits = DEFAULT_SFTP_LIMITS, peer: str = ""
+    ) -> None:
         self._filesystem = filesystem
-        self._server = SFTPServerProtocol(limits=limits)
+        self._server = SFTPServerProtocol(limits=limits, peer=peer)
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
         self._threads = Threads(THREADS, prompt=prompt) if filesystem.blocking else None
@@ -381,7 +383,9 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Recorder(Protocol):
-    """What records a connection's events."""
+    """What SFTP needs of a connection: its log, and who the client is."""
+
+    peer_version: str
 
     def record(self, event: str, **fields: object) -> None:
         """Log an event."""
@@ -410,7 +414,7 @@ async def serve_sftp(session: SessionLike, filesystem: Filesystem) -> int:
     ``filesystem`` is closed at the end.
     """
     try:
-        service = Service(filesystem)
+        service = Service(filesystem, peer=session.connection.peer_version)
         await service.run(ChannelLine(session.attach(service)))
     except RemoteProtocolError as error:
         session.connection.record("sftp", error=str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.sftp.client.pace import Pace
+from nacre.sftp.client.turns import Pace
 
 
 def test_a_pace_delays_what_is_over_it() -> None:
