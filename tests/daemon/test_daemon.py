@@ -267,11 +267,21 @@ async def test_files_in_the_server(state: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"to read")
     async with serving(state) as server:
         async with server.connect() as ssh, ssh.sftp() as sftp:
-            async with await sftp.open("/there", "rb") as file:
+            # As with sshd, sftp shows a user with a shell what the shell shows.
+            here = (await ssh.run("pwd")).stdout.strip()
+            assert await sftp.realpath(".") == here == str(tmp_path)
+            async with await sftp.open("there", "rb") as file:
                 assert await file.read() == b"to read"
+            assert (await sftp.stat("/etc/passwd")).st_size == os.stat("/etc/passwd").st_size
+            assert (await ssh.run(f"cat {here}/there")).stdout == "to read"
+        store = UserStore(state / FILE)
+        store.change("alice", root=str(tmp_path.parent))
+        async with server.connect() as ssh, ssh.sftp() as sftp:
+            # A root confines; the session starts in the home, which lies below it.
+            assert await sftp.realpath(".") == f"/{tmp_path.name}"
+            assert (await sftp.stat("there")).st_size == 7
             with pytest.raises(FileNotFoundError):
                 await sftp.stat("/etc/passwd")
-        store = UserStore(state / FILE)
         store.change("files", home=str(tmp_path / "none"))
         store.close()
         async with server.connect("files") as ssh:

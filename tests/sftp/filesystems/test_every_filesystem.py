@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.filesystems.fsspec import FsspecFilesystem
-from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
@@ -351,3 +352,56 @@ def test_a_read_that_must_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert bytes(view[:12]) == b"content\0tent"
     file.close()
     files.close()
+
+
+@pytest.mark.parametrize(
+    ("root", "home", "start"),
+    [
+        ("", "home/alice", "/home/alice"),
+        ("home", "home/alice", "/alice"),
+        ("home/alice", "home/alice", "/"),
+        ("link", "home/alice", "/alice"),
+        ("home", "linked", "/alice"),
+        ("home", "none", "/"),
+        ("home/alice", "home", "/"),
+        ("home/alice", "other", "/"),
+        ("home", "home/file", "/"),
+    ],
+)
+def test_relative_paths_start_in_a_home_below_the_root(
+    tmp_path: Path, root: str, home: str, start: str
+) -> None:
+    (tmp_path / "home/alice").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "home/file").touch()
+    (tmp_path / "link").symlink_to("home")
+    (tmp_path / "linked").symlink_to("home/alice")
+    files = LocalFilesystem(tmp_path / root, home=tmp_path / home, user="alice")
+    try:
+        assert files.realpath(".") == files.home("") == files.home("alice") == start
+        put(files, "new", b"x")
+        assert get(files, f"{start}/new") == b"x"
+        # `..` ends at the root, wherever the session starts.
+        assert files.realpath("../../../..") == "/"
+    finally:
+        files.close()
+
+
+def test_the_whole_system_starts_in_the_home(tmp_path: Path) -> None:
+    files = SystemFilesystem(str(tmp_path), user="alice", read_only=True)
+    try:
+        assert files.read_only
+        assert files.realpath(".") == files.home("alice") == str(tmp_path)
+        put(files, "file", b"x")
+        files.set_attributes("file", Attributes(permissions=0o6755))
+        assert (tmp_path / "file").stat().st_mode & 0o7777 == 0o755
+        assert files.home("root") == pwd.getpwnam("root").pw_dir
+    finally:
+        files.close()
+    files = SystemFilesystem(str(tmp_path / "missing"), set_id=True)
+    try:
+        assert files.realpath(".") == "/"
+        files.set_attributes(str(tmp_path / "file"), Attributes(permissions=0o4755))
+        assert (tmp_path / "file").stat().st_mode & 0o7777 == 0o4755
+    finally:
+        files.close()

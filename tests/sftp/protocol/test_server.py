@@ -173,7 +173,7 @@ def example(kind: type[msg.SFTPRequest[Any]], handle: bytes) -> msg.SFTPRequest[
         "String": bytes(4),
         "StringData": b"data",
     }
-    fields = [values.get(kind.__annotations__[name], handle) for name in kind.__match_args__]
+    fields = [values.get(kind.__annotations__[name], handle) for name in kind.__match_args__]  # type: ignore[attr-defined]
     return kind(*fields)
 
 
@@ -421,7 +421,7 @@ def test_the_stream_ends() -> None:
 PATHS = st.sampled_from(["/", "/f", "/d", "..", "", "\0", "/" * 40])
 HANDLES = st.sampled_from([b"", *(i.to_bytes(8, "big") for i in range(1, 6))])
 NUMBERS = st.sampled_from([0, 1, 5, 1 << 31])
-REQUESTS = st.one_of(
+SOME_REQUESTS = st.one_of(
     st.builds(msg.Open, PATHS, NUMBERS),
     st.builds(msg.OpenDir, PATHS),
     st.builds(msg.Close, HANDLES),
@@ -433,7 +433,7 @@ REQUESTS = st.one_of(
     st.builds(ext.CopyData, HANDLES, NUMBERS, NUMBERS, HANDLES, st.just(0)),
 )
 PACKETS = st.one_of(
-    st.builds(sent, st.integers(0, 5), REQUESTS),
+    st.builds(sent, st.integers(0, 5), SOME_REQUESTS),
     st.builds(packet, st.integers(0, 255), st.integers(0, 9).map(u32), st.binary(max_size=20)),
     st.binary(max_size=10),
 )

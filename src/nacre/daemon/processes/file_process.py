@@ -46,14 +46,17 @@ class FileRoot:
     """The files that a session may use.
 
     :ivar root: a directory or a URL, which the session can't leave; None for the whole system.
-    :ivar home: where relative paths start, with the whole system.
+    :ivar home: where relative paths start, if it lies below ``root``.
     :ivar user: the name shown as the owner of files below ``root``.
+    :ivar set_id: the user may set the set-user-ID and set-group-ID bits, with the whole system:
+        the account belongs to this user alone.
     """
 
     root: str | None
     home: str
     user: str
     read_only: bool = False
+    set_id: bool = False
 
     def open(self) -> Filesystem:
         """Return the filesystem.
@@ -65,15 +68,16 @@ class FileRoot:
 
     def opener(self) -> Callable[[], Filesystem]:
         """Return a function that does what :meth:`open` does, and imports nothing any more."""
+        options: dict[str, Any] = {"user": self.user, "read_only": self.read_only}
         if self.root is None:
-            return partial(SystemFilesystem, self.home)
-        root, user, read_only = self.root, self.user, self.read_only
-        if "://" not in root:
-            return partial(LocalFilesystem, root, user=user, read_only=read_only)
+            return partial(SystemFilesystem, self.home, set_id=self.set_id, **options)
+        options["home"] = self.home
+        if "://" not in self.root:
+            return partial(LocalFilesystem, self.root, **options)
         from nacre.sftp.filesystems.fsspec import load_storage, open_root
 
-        load_storage(root)
-        return partial(open_root, root, user=user, read_only=read_only)
+        load_storage(self.root)
+        return partial(open_root, self.root, **options)
 
 
 def environment(

@@ -24,8 +24,12 @@ _SPOOLED = 8 * MIB
 """Bytes of a file to be uploaded that are kept in memory; a larger one goes to the disk."""
 
 
-def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesystem:
+def open_root(
+    url: str, *, user: str = "", read_only: bool = False, home: str | None = None
+) -> Filesystem:
     """Return the filesystem of a path or URL.
+
+    :param home: see :class:`~nacre.LocalFilesystem`; a storage has no home directories.
 
     A path, or one after ``file://``, is a local directory: fsspec would follow its links anywhere.
 
@@ -34,7 +38,8 @@ def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesyste
     """
     protocol, separator, path = url.partition("://")
     if not separator or protocol in ("file", "local"):
-        return LocalFilesystem(path if separator else url, user=user, read_only=read_only)
+        root = path if separator else url
+        return LocalFilesystem(root, user=user, read_only=read_only, home=home)
     try:
         from fsspec.core import url_to_fs
     except ImportError:

@@ -70,7 +70,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
         self._threads = Threads(THREADS, prompt=prompt) if filesystem.blocking else None
-        self._lanes = Lanes(THREADS if filesystem.blocking else TASKS)
+        self._lanes = Lanes(THREADS if filesystem.blocking else TASKS, filesystem.start)
         self._answers = Answers(self._server)
         self._line: Line | None = None
         self._input: deque[Buffer] = deque()
