@@ -321,3 +321,30 @@ async def test_what_can_not_start(state: Path) -> None:
     state.touch()
     status, said = await fails("--listen", "127.0.0.1:0")
     assert (status, "--state" in said) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root serves files as another account")
+@pytest.mark.parametrize("other", [False, True])
+async def test_file_operations_are_in_the_log(
+    state: Path, system_account: SystemAccount, other: bool
+) -> None:
+    store = UserStore(state / FILE)
+    run_as, name = (system_account.name, "its file") if other else ("root", "root's file")
+    store.change("alice", root=str(system_account.home), run_as=run_as)
+    store.close()
+    async with serving(state, "-o", "LogLevel=VERBOSE") as server:
+        async with server.connect() as ssh, ssh.sftp() as sftp:
+            async with await sftp.open(name, "wb") as file:
+                await file.write(bytes(3000))
+            with pytest.raises(FileNotFoundError):
+                await sftp.stat("none")
+        line = await server.until("op=close")
+        assert "user=alice" in line
+        assert "level=verbose" in line
+        assert f'path="{name}" read=0 written=3000 outcome=success' in line
+        assert 'outcome="No such file or directory"' in await server.until("op=stat path=none")
+        async with server.connect() as ssh:
+            done = await ssh.run(f'scp -t "{name}"', input="C0644 5 x\nhello\0")
+            assert done.exit_status == 0
+        line = await server.until("op=upload")
+        assert f'path="{name}" written=5 outcome=success' in line
