@@ -163,6 +163,15 @@ class SFTPLimits:
     handle: int = 256
     """Bytes of a handle (draft-ietf-secsh-filexfer-02 section 6.3)."""
 
+    gap: int = 32 * MIB
+    """Zeros that one request adds to a file of a storage that has no sparse files.
+
+    A client that has many WRITEs in flight may be ahead by as much.
+    """
+
+    spool: int = 1024 * MIB
+    """Bytes of a file of such a storage that a client changes, which is done in a local copy."""
+
     scp_line: int = 8 * KIB
     """Bytes of one scp record or answer: far more than an escaped name of 255 bytes needs."""
 

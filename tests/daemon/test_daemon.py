@@ -267,11 +267,21 @@ async def test_files_in_the_server(state: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"to read")
     async with serving(state) as server:
         async with server.connect() as ssh, ssh.sftp() as sftp:
-            async with await sftp.open("/there", "rb") as file:
+            # As with sshd, sftp shows a user with a shell what the shell shows.
+            here = (await ssh.run("pwd")).stdout.strip()
+            assert await sftp.realpath(".") == here == str(tmp_path)
+            async with await sftp.open("there", "rb") as file:
                 assert await file.read() == b"to read"
+            assert (await sftp.stat("/etc/passwd")).st_size == os.stat("/etc/passwd").st_size
+            assert (await ssh.run(f"cat {here}/there")).stdout == "to read"
+        store = UserStore(state / FILE)
+        store.change("alice", root=str(tmp_path.parent))
+        async with server.connect() as ssh, ssh.sftp() as sftp:
+            # A root confines; the session starts in the home, which lies below it.
+            assert await sftp.realpath(".") == f"/{tmp_path.name}"
+            assert (await sftp.stat("there")).st_size == 7
             with pytest.raises(FileNotFoundError):
                 await sftp.stat("/etc/passwd")
-        store = UserStore(state / FILE)
         store.change("files", home=str(tmp_path / "none"))
         store.close()
         async with server.connect("files") as ssh:
@@ -311,3 +321,30 @@ async def test_what_can_not_start(state: Path) -> None:
     state.touch()
     status, said = await fails("--listen", "127.0.0.1:0")
     assert (status, "--state" in said) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root serves files as another account")
+@pytest.mark.parametrize("other", [False, True])
+async def test_file_operations_are_in_the_log(
+    state: Path, system_account: SystemAccount, other: bool
+) -> None:
+    store = UserStore(state / FILE)
+    run_as, name = (system_account.name, "its file") if other else ("root", "root's file")
+    store.change("alice", root=str(system_account.home), run_as=run_as)
+    store.close()
+    async with serving(state, "-o", "LogLevel=VERBOSE") as server:
+        async with server.connect() as ssh, ssh.sftp() as sftp:
+            async with await sftp.open(name, "wb") as file:
+                await file.write(bytes(3000))
+            with pytest.raises(FileNotFoundError):
+                await sftp.stat("none")
+        line = await server.until("op=close")
+        assert "user=alice" in line
+        assert "level=verbose" in line
+        assert f'path="{name}" read=0 written=3000 outcome=success' in line
+        assert 'outcome="No such file or directory"' in await server.until("op=stat path=none")
+        async with server.connect() as ssh:
+            done = await ssh.run(f'scp -t "{name}"', input="C0644 5 x\nhello\0")
+            assert done.exit_status == 0
+        line = await server.until("op=upload")
+        assert f'path="{name}" written=5 outcome=success' in line

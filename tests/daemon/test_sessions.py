@@ -32,6 +32,7 @@ class Stderr:
 
 class Connection:
     peer = local = ("192.0.2.1", 22)
+    detailed = True
 
     def __init__(self) -> None:
         self.records: list[dict[str, object]] = []
@@ -161,13 +162,26 @@ async def test_files_of_another_account_are_served_by_a_process_with_its_rights(
     session.terminal = object()
     served = sessions(replace(LOGIN, account=other))
     programs: list[Any] = []
+    status: int | None = 0
+    said = b'{"event": "file", "op": "open"}\n'
 
-    async def run(session: Session, program: Any) -> int:
+    async def run(session: Session, program: Any, stderr: Any) -> int | None:
         assert session.terminal is None
+        await stderr.write(said)
         programs.append(program)
-        return 0
+        return status
 
     monkeypatch.setattr(served.processes, "run", run)
     assert await served.handle(session) == 0
     assert programs[0].credentials is None  # the process gives up its rights by itself
     assert '"rights": [12345, 23456, [23456]]' in "".join(programs[0].environment.values())
+    assert '"detailed": true' in "".join(programs[0].environment.values())
+    assert session.connection.records == [{"event": "file", "op": "open"}]
+    # One that can't start says why, to the log and to the client.
+    status, said = 1, b"no such\x1b directory\n"
+    assert await served.handle(session) == NOT_STARTED
+    assert session.connection.records[-1]["error"] == "no such\\x1b directory"
+    assert b"can't serve the files of alice: no such" in session.stderr.data
+    status, said = None, b""
+    assert await served.handle(session) is None
+    assert "a signal ended" in session.connection.records[-1]["what"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import stat
 from collections.abc import Coroutine
 from typing import Any
@@ -16,6 +17,7 @@ from nacre.sftp.filesystems.base import File, Upload
 from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.server.journal import Journal
 
 
 class Files(MemoryFilesystem):
@@ -47,9 +49,16 @@ async def do(work: Coroutine[Any, Any, Any]) -> Any:
     return await work
 
 
-async def served(files: MemoryFilesystem, line: Line, command: ScpCommand) -> int:
+async def served(
+    files: MemoryFilesystem, line: Line, command: ScpCommand, records: list[Any] | None = None
+) -> int:
+    def record(event: str, **fields: object) -> None:
+        if records is not None:
+            records.append({"event": event, **fields})
+
     async with asyncio.timeout(10):
-        return await serve_scp(line, do, files, command)
+        journal = Journal(record, detailed=records is not None)
+        return await serve_scp(line, do, files, command, journal)
 
 
 def sink(path: str = ".", **options: Any) -> ScpCommand:
@@ -63,6 +72,40 @@ def source(*paths: str, **options: Any) -> ScpCommand:
 YES = b"\0"
 
 # --- to the server ---
+
+
+async def test_what_was_copied_is_recorded() -> None:
+    files, records = Files(), []  # type: ignore[var-annotated]
+    line = Line(b"D0755 0 d\n", b"C0640 5 name\n", b"hello\0", b"C0640 5 cut\n", b"he")
+    assert await served(files, line, sink(recursive=True), records) == 1
+    line = Line(YES, YES, YES)
+    assert await served(files, line, source("d/name", "none"), records) == 1
+    for one in records:
+        assert one.pop("event") in ("file", "sftp")
+    cut = "the session ended before the file was complete"
+    assert [one for one in records if "op" in one] == [
+        {"op": "mkdir", "path": "./d", "outcome": "success"},
+        {"op": "upload", "path": "./d/name", "written": 5, "outcome": "success"},
+        {"op": "upload", "path": "./d/cut", "written": 2, "outcome": cut},
+        {"op": "download", "path": "d/name", "read": 5, "outcome": "success"},
+        {"op": "download", "path": "none", "outcome": "No such file or directory"},
+    ]
+
+
+async def test_a_write_that_is_lost_is_recorded() -> None:
+    class Full(Files):
+        def write(self, *_: Any) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    records: list[Any] = []
+    assert await served(Full(), Line(b"C0640 5 name\n", b"hello\0"), sink(), records) == 1
+    assert {
+        "event": "lost",
+        "op": "write",
+        "path": "./name",
+        "reason": "No space left on device",
+    } in records
+    assert records[-1]["outcome"] == "No space left on device"
 
 
 async def test_a_file_is_received() -> None:

@@ -28,6 +28,8 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
     event = record["event"]
     if event == "error":
         return LogLevel.ERROR
+    if event == "file":
+        return LogLevel.VERBOSE
     if event == "forward" and record.get("granted"):
         return LogLevel.VERBOSE
     # Clients use the method `none` to get the list of methods: that is no attempt to log in.
@@ -53,6 +55,11 @@ class StderrLog:
         self._second = (0, "")
         # This logger has the tracebacks of errors that are also records here.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
+
+    @property
+    def detailed(self) -> bool:
+        """Whether a record of each file operation is written."""
+        return self._level >= LogLevel.VERBOSE
 
     def __call__(self, record: Mapping[str, object]) -> None:
         """Write a record, unless its level is above the limit."""

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from nacre.daemon.accounts.accounts import Login, program
 from nacre.daemon.accounts.policy import AccountPolicy
 from nacre.daemon.processes.child import Program
+from nacre.daemon.processes.file_log import FileProcessLog
 from nacre.daemon.processes.file_process import FileRoot, command_line, environment
 from nacre.daemon.processes.processes import Processes
 from nacre.errors import ConfigurationError
@@ -66,16 +67,30 @@ class Sessions:
         session.terminal = None
         try:
             if login.account.credentials is not None:
-                return await self.processes.run(session, _service(session, login, files))
+                return await self._serve_in_process(session, login, files)
             filesystem = await asyncio.to_thread(files.open)
         except (OSError, ConfigurationError) as error:
             if isinstance(error, ConnectionError):
                 raise  # of the client, and not of the files
-            reason = safe(str(error))
-            session.connection.record("error", what="files can't be served", error=reason)
-            await _warn(session, f"can't serve the files of {login.name}: {reason}")
-            return NOT_STARTED
+            return await _not_served(session, login, safe(str(error)))
         return await serve_files(session, filesystem)
+
+    async def _serve_in_process(
+        self, session: Session, login: Login, files: FileRoot
+    ) -> int | None:
+        log = FileProcessLog(session.connection.record)
+        status = await self.processes.run(session, _service(session, login, files), log)
+        if status and log.failure:
+            return await _not_served(session, login, log.failure)
+        if status is None:
+            session.connection.record("error", what="a signal ended the process that serves files")
+        return status
+
+
+async def _not_served(session: Session, login: Login, reason: str) -> int:
+    session.connection.record("error", what="files can't be served", error=reason)
+    await _warn(session, f"can't serve the files of {login.name}: {reason}")
+    return NOT_STARTED
 
 
 async def _forward_agent(session: Session, login: Login, stack: AsyncExitStack) -> None:
@@ -103,11 +118,18 @@ def _files(session: Session, login: Login) -> FileRoot | None:
 def _service(session: Session, login: Login, files: FileRoot) -> Program:
     """Return the program that serves files with the rights of the user's account."""
     account, arguments = login.account, command_line(files)
-    rights = (account.uid, account.gid, account.groups)
+    rights = account.uid, account.gid, account.groups
+    connection = session.connection
     return Program(
         path=arguments[0],
         arguments=arguments,
-        environment=environment(files, session.command, rights, session.connection.peer_version),
+        environment=environment(
+            files,
+            session.command,
+            rights,
+            connection.peer_version,
+            detailed=connection.detailed,
+        ),
         directory="/",
     )
 

@@ -28,7 +28,9 @@ from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
+from nacre.sftp.protocol.server import Refusal
 from nacre.sftp.server.calls import numbered
+from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, pread
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
@@ -54,30 +56,45 @@ Do = Callable[[Coroutine[Any, Any, T]], Awaitable[T]]
 """Runs work on the filesystem where it may block: in a thread, or on the loop."""
 
 
-async def serve_scp(line: ScpLine, do: Do[Any], filesystem: Filesystem, command: ScpCommand) -> int:
+async def serve_scp(
+    line: ScpLine,
+    do: Do[Any],
+    filesystem: Filesystem,
+    command: ScpCommand,
+    journal: Journal,
+) -> int:
     """Carry out ``command``; returns the exit status: 1 if any part of it failed.
 
+    :param journal: records the files that are copied.
     :raises NacreError: the connection ended.
     """
     if command.role == "sink":
-        return await _Receiving(line, do, filesystem, command).run()
-    return await _Sending(line, do, filesystem, command).run()
+        return await _Receiving(line, do, filesystem, command, journal).run()
+    return await _Sending(line, do, filesystem, command, journal).run()
 
 
 class _Receiving:
     """Receives files from a client: ``scp -t``."""
 
-    def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
+    def __init__(
+        self,
+        line: ScpLine,
+        do: Do[Any],
+        fs: Filesystem,
+        command: ScpCommand,
+        journal: Journal,
+    ) -> None:
         self._line = line
         self._do = do
         self._fs = fs
         self._command = command
+        self._journal = journal
         self._target = _home(literal(command.paths[0]))
         self._into = False
         self._file: OpenedFile | None = None
         self._start: FileStart | None = None
         self._offset = 0
-        self._problem: str | None = None
+        self._problem: OSError | None = None
         self._directories: list[DirectoryStart] = []
         self._failed = False
 
@@ -89,6 +106,7 @@ class _Receiving:
         )
         if self._fs.read_only:
             sink.data_to_send()
+            self._journal.refused([Refusal("scp", "the filesystem is read-only")])
             sink.fail(f"{self._target}: Read-only file system")
             await self._line.write(sink.data_to_send())
             return 1
@@ -100,13 +118,16 @@ class _Receiving:
             return 1
         try:
             await self._loop(sink)
-        except RemoteProtocolError:
+        except RemoteProtocolError as error:
+            self._journal.broken(error)
             self._failed = True
             with suppress(OSError):
                 await self._line.write(sink.data_to_send())
         finally:
             if self._file is not None:
                 file, self._file = self._file, None
+                cut = OSError(errno.EPIPE, "the session ended before the file was complete")
+                self._journal.operation("upload", cut, path=file.path, written=self._offset)
                 with suppress(OSError):
                     await self._do(file.end(complete=False))
         return 1 if self._failed else 0
@@ -174,7 +195,11 @@ class _Receiving:
             file = await settled(self._fs.open(path, _WRITE, attributes))
             return OpenedFile(self._fs, path, file, True)
 
-        self._file = await self._do(begin())
+        try:
+            self._file = await self._do(begin())
+        except OSError as error:
+            self._journal.operation("upload", numbered(error), path=path)
+            raise
         self._start, self._offset, self._problem = event, 0, None
 
     async def _write(self, data: memoryview) -> None:
@@ -183,7 +208,8 @@ class _Receiving:
         try:
             await self._do(self._file.write([data], self._offset))
         except OSError as error:
-            self._problem = os.strerror(numbered(error).errno or errno.EIO)
+            self._problem = numbered(error)
+            self._journal.lost("write", self._file.path, self._problem)
         self._offset += len(data)
 
     async def _end(self, event: FileEnd) -> None:
@@ -194,9 +220,17 @@ class _Receiving:
         if whole and self._command.preserve:
             with suppress(OSError):
                 await self._do(_set_of(file.file, start.mode, start.times))
-        await self._do(file.end(complete=whole))
-        if self._problem is not None:
-            raise OSError(0, self._problem)
+        problem = self._problem
+        try:
+            await self._do(file.end(complete=whole))
+        except OSError as error:
+            problem = numbered(error)
+            self._journal.lost("close", file.path, problem)
+            raise
+        finally:
+            self._journal.operation("upload", problem, path=file.path, written=self._offset)
+        if problem is not None:
+            raise OSError(0, os.strerror(problem.errno or errno.EIO))
         self._failed = self._failed or event.error is not None
 
     async def _enter(self, event: DirectoryStart) -> None:
@@ -207,7 +241,12 @@ class _Receiving:
             async def make() -> None:
                 await settled(self._fs.mkdir(path, mode))
 
-            await self._do(make())
+            try:
+                await self._do(make())
+            except OSError as error:
+                self._journal.operation("mkdir", numbered(error), path=path)
+                raise
+            self._journal.operation("mkdir", None, path=path)
         self._directories.append(event)
 
     async def _leave(self) -> None:
@@ -226,11 +265,19 @@ class _Receiving:
 class _Sending:
     """Sends files to a client: ``scp -f``."""
 
-    def __init__(self, line: ScpLine, do: Do[Any], fs: Filesystem, command: ScpCommand) -> None:
+    def __init__(
+        self,
+        line: ScpLine,
+        do: Do[Any],
+        fs: Filesystem,
+        command: ScpCommand,
+        journal: Journal,
+    ) -> None:
         self._line = line
         self._do = do
         self._fs = fs
         self._command = command
+        self._journal = journal
         self._source = ScpSource()
         self._failed = False
 
@@ -240,7 +287,10 @@ class _Sending:
             for pattern in self._command.paths:
                 for path in await self._expand(pattern):
                     await self._send(path, 0)
-        except (RemoteProtocolError, _Over):
+        except RemoteProtocolError as error:
+            self._journal.broken(error)
+            return 1
+        except _Over:
             return 1
         return 1 if self._failed else 0
 
@@ -263,6 +313,7 @@ class _Sending:
 
     async def _warn(self, path: str, error: OSError) -> None:
         self._failed = True
+        self._journal.operation("download", error, path=path)
         self._source.send_warning(_reason((path,), error))
         for piece in self._source.data_to_send():
             await self._line.write(piece)
@@ -351,6 +402,8 @@ class _Sending:
             for piece in self._source.data_to_send():
                 await self._line.write(piece)
         self._failed = self._failed or problem is not None
+        failed = None if problem is None else OSError(errno.EIO, problem)
+        self._journal.operation("download", failed, path=opened.path, read=offset)
         answer = self._source.finish_file(problem) or await self._until_ready()
         for piece in self._source.data_to_send():
             await self._line.write(piece)

@@ -23,9 +23,13 @@ _logger = logging.getLogger("nacre.server")
 
 
 def to_logging(record: Mapping[str, object]) -> None:
-    """Log a record as ``key=value`` words on the logger ``nacre.server``, its fields as extras."""
+    """Log a record as ``key=value`` words on the logger ``nacre.server``, its fields as extras.
+
+    Operations on files are logged at the level DEBUG, everything else at INFO.
+    """
+    level = logging.DEBUG if record["event"] == "file" else logging.INFO
     text = " ".join(f"{key}={value}" for key, value in record.items())
-    _logger.info("%s", text, extra={"nacre": dict(record)})
+    _logger.log(level, "%s", text, extra={"nacre": dict(record)})
 
 
 class ServerConnection(BaseConnection):
@@ -56,6 +60,13 @@ class ServerConnection(BaseConnection):
         self.user = ""
         self.methods: tuple[str, ...] = ()
         self._log = log
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the log takes a record of each file operation."""
+        if self._log is to_logging:
+            return _logger.isEnabledFor(logging.DEBUG)
+        return bool(getattr(self._log, "detailed", True))
 
     def record(self, event: str, **fields: object) -> None:
         """Log an event of this connection; a log that raises does not end the connection."""

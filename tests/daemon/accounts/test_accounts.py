@@ -91,6 +91,22 @@ def test_account_without_a_shell_has_one_for_virtual_users() -> None:
     assert system_login(nobody).shell == nobody.shell
 
 
+@pytest.mark.parametrize(
+    ("user", "root"),
+    [
+        (User(name="alice", home="/home/alice"), None),
+        (User(name="alice", home="/home/alice", service="shell"), None),
+        (User(name="alice", home="/home/alice", root="/home"), "/home"),
+        (User(name="alice", home="/home/alice", service="sftp"), "/home/alice"),
+        (User(name="alice", home="/home/alice", service="sftp", root="/srv"), "/srv"),
+    ],
+)
+def test_only_a_root_and_a_service_of_files_alone_confine(user: User, root: str | None) -> None:
+    files = virtual_login(user, own_account()).files
+    assert files is not None
+    assert (files.root, files.home, files.set_id) == (root, "/home/alice", False)
+
+
 def test_virtual_user_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 123456)
     user = User(name="alice", run_as="root", home="/srv")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+import pwd
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,13 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nacre.limits import MIB
 from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.filesystems.fsspec import FsspecFilesystem
-from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.server.calls import numbered
+from sftp.filesystems.objects import BareObjects, Objects, object_store
 
 READ = OpenFlag.READ
 NEW = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
@@ -34,18 +38,53 @@ def storage() -> FsspecFilesystem:
     return FsspecFilesystem(memory, "/root")
 
 
+def directory_of(storage: Any, root: Path | str) -> FsspecFilesystem:
+    """Return a directory of a storage as a storage of its own (``dir::…``)."""
+    dirfs = pytest.importorskip("fsspec.implementations.dirfs")
+    return FsspecFilesystem(dirfs.DirFileSystem(str(root), storage))
+
+
+def local_storage() -> Any:
+    return pytest.importorskip("fsspec").filesystem("file")
+
+
+def bucket(inside: str) -> Any:
+    """Return an empty bucket of an S3 server in this process, as a storage, and a prefix in it."""
+    name = uuid.uuid4().hex
+    made = object_store()
+    made.mkdir(name)
+    return FsspecFilesystem(made, f"{name}/{inside}".rstrip("/"))
+
+
 KINDS: dict[str, Callable[[Path], Filesystem]] = {
     "local": LocalFilesystem,
     "memory": lambda _: MemoryFilesystem(),
     "fsspec": lambda _: storage(),
+    "dir::memory": lambda _: directory_of(storage()._storage, "/root"),
+    "fsspec-local": lambda path: FsspecFilesystem(local_storage(), str(path)),
+    "dir::file": lambda path: directory_of(local_storage(), path),
+    "objects": lambda _: FsspecFilesystem(Objects(skip_instance_cache=True), "bucket/prefix"),
+    "s3": lambda _: bucket("prefix"),
+    "s3-bucket": lambda _: bucket(""),
+    "dir::s3": lambda _: directory_of((made := bucket(""))._storage, made._root),
 }
+SLOW = {"s3", "s3-bucket", "dir::s3"}
 
 
-@pytest.fixture(params=KINDS)
+def marked(kinds: Iterable[str]) -> list[Any]:
+    return [pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in kinds]
+
+
+@pytest.fixture(params=marked(KINDS))
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     filesystem = KINDS[request.param](tmp_path)
     yield filesystem
     filesystem.close()
+
+
+@pytest.fixture(params=marked(sorted(KINDS.keys() - {"local", "memory"})))
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return KINDS[request.param](tmp_path)
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -351,3 +390,189 @@ def test_a_read_that_must_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert bytes(view[:12]) == b"content\0tent"
     file.close()
     files.close()
+
+
+@pytest.mark.parametrize(
+    ("root", "home", "start"),
+    [
+        ("", "home/alice", "/home/alice"),
+        ("home", "home/alice", "/alice"),
+        ("home/alice", "home/alice", "/"),
+        ("link", "home/alice", "/alice"),
+        ("home", "linked", "/alice"),
+        ("home", "none", "/"),
+        ("home/alice", "home", "/"),
+        ("home/alice", "other", "/"),
+        ("home", "home/file", "/"),
+    ],
+)
+def test_relative_paths_start_in_a_home_below_the_root(
+    tmp_path: Path, root: str, home: str, start: str
+) -> None:
+    (tmp_path / "home/alice").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "home/file").touch()
+    (tmp_path / "link").symlink_to("home")
+    (tmp_path / "linked").symlink_to("home/alice")
+    files = LocalFilesystem(tmp_path / root, home=tmp_path / home, user="alice")
+    try:
+        assert files.realpath(".") == files.home("") == files.home("alice") == start
+        put(files, "new", b"x")
+        assert get(files, f"{start}/new") == b"x"
+        # `..` ends at the root, wherever the session starts.
+        assert files.realpath("../../../..") == "/"
+    finally:
+        files.close()
+
+
+def test_the_whole_system_starts_in_the_home(tmp_path: Path) -> None:
+    files = SystemFilesystem(str(tmp_path), user="alice", read_only=True)
+    try:
+        assert files.read_only
+        assert files.realpath(".") == files.home("alice") == str(tmp_path)
+        put(files, "file", b"x")
+        files.set_attributes("file", Attributes(permissions=0o6755))
+        assert (tmp_path / "file").stat().st_mode & 0o7777 == 0o755
+        assert files.home("root") == pwd.getpwnam("root").pw_dir
+    finally:
+        files.close()
+    files = SystemFilesystem(str(tmp_path / "missing"), set_id=True)
+    try:
+        assert files.realpath(".") == "/"
+        files.set_attributes(str(tmp_path / "file"), Attributes(permissions=0o4755))
+        assert (tmp_path / "file").stat().st_mode & 0o7777 == 0o4755
+    finally:
+        files.close()
+
+
+def tree(files: Any, path: str) -> dict[str, bytes | None]:
+    """Return what is below a directory: the bytes of files, and None for directories."""
+    found: dict[str, bytes | None] = {}
+    for name in names(files, path):
+        inner = f"{path.rstrip('/')}/{name}"
+        if files.stat(inner).is_directory:
+            found[inner] = None
+            found.update(tree(files, inner))
+        else:
+            found[inner] = get(files, inner)
+    return found
+
+
+def test_a_directory_is_renamed_with_all_it_holds(files: Any) -> None:
+    for path in ("d", "d/sub", "d/sub/empty", "d/empty"):
+        files.mkdir(path, NONE)
+    put(files, "d/one", b"1")
+    put(files, "d/sub/two", b"2")
+    put(files, "dd", b"of another name")
+    files.rename("d", "e", replace=False)
+    assert tree(files, "/") == {
+        "/dd": b"of another name",
+        "/e": None,
+        "/e/empty": None,
+        "/e/one": b"1",
+        "/e/sub": None,
+        "/e/sub/empty": None,
+        "/e/sub/two": b"2",
+    }
+    fails(errno.ENOENT, lambda: files.stat("d"))
+    fails(errno.EEXIST, lambda: files.rename("e", "dd", replace=False))
+    fails(errno.EINVAL, lambda: files.rename("e", "e/sub/e", replace=False))
+
+
+def test_a_directory_that_was_made_stays_when_it_is_empty(files: Any) -> None:
+    files.mkdir("d", NONE)
+    assert files.stat("d").is_directory
+    assert names(files, "/") == ["d"]
+    assert names(files, "d") == []
+    fails(errno.EEXIST, lambda: files.mkdir("d", NONE))
+    put(files, "d/file", b"x")
+    files.rename("d/file", "moved", replace=False)
+    assert files.stat("d").is_directory
+    put(files, "d/file", b"x")
+    files.remove("d/file")
+    assert files.stat("d").is_directory
+    files.rmdir("d")
+    fails(errno.ENOENT, lambda: files.stat("d"))
+    assert names(files, "/") == ["moved"]
+
+
+def test_a_directory_that_objects_imply_stays_when_they_are_gone() -> None:
+    store = Objects(skip_instance_cache=True)
+    store.objects["bucket/d/sub/file"] = b"by another program"
+    files: Any = FsspecFilesystem(store, "bucket")
+    files.remove("d/sub/file")
+    assert list(store.objects) == ["bucket/d/sub/"]
+    files.rmdir("d/sub")
+    assert list(store.objects) == ["bucket/d/"]
+    files.rmdir("d")
+    assert not store.objects
+
+
+def test_a_storage_that_keeps_no_empty_directories_says_so() -> None:
+    store = BareObjects(skip_instance_cache=True)
+    files: Any = FsspecFilesystem(store, "bucket")
+    fails(errno.EOPNOTSUPP, lambda: files.mkdir("d", NONE))
+    assert not store.objects
+    put(files, "d/sub/file", b"x")
+    files.rename("d", "e", replace=False)
+    assert store.objects == {"bucket/e/sub/file": b"x"}
+    files.remove("e/sub/file")
+    assert not store.objects
+
+
+def test_a_directory_whose_copy_fails_stays_as_it_was() -> None:
+    store = Objects(skip_instance_cache=True)
+    files: Any = FsspecFilesystem(store, "bucket")
+    files.mkdir("d", NONE)
+    for name in ("a", "b", "c"):
+        put(files, f"d/{name}", name.encode())
+    before = dict(store.objects)
+    store.refused.add("bucket/e/b")
+    fails(errno.EACCES, lambda: files.rename("d", "e", replace=False))
+    assert store.objects == before
+
+
+def test_what_another_program_has_stored_is_found(stored: Any) -> None:
+    files = stored
+    put(files, "first", b"1")
+    assert names(files, "/") == ["first"]
+    there = files._path("second")
+    files._storage.pipe_file(there, b"2")
+    assert names(files, "/") == ["first", "second"]
+
+
+@pytest.mark.parametrize("flags", [NEW, CHANGE])
+@pytest.mark.parametrize("far", [33 * MIB, 1 << 40, (1 << 64) - 1])
+def test_storages_are_not_filled_with_zeros(flags: OpenFlag, far: int) -> None:
+    files: Any = storage()
+    file = files.open("file", flags, NONE)
+    file.pwrite(b"x", 10)
+    fails(errno.EFBIG, lambda: file.pwrite(b"x", far))
+    fails(errno.EFBIG, lambda: file.set_attributes(Attributes(size=far)))
+    file.close()
+    fails(errno.EFBIG, lambda: files.set_attributes("file", Attributes(size=far)))
+    assert get(files, "file") == bytes(10) + b"x"
+
+
+def test_the_zeros_of_one_upload_are_bounded_together() -> None:
+    file: Any = storage().open("file", NEW, NONE)
+    file.pwrite(b"x", 20 * MIB)
+    fails(errno.EFBIG, lambda: file.pwrite(b"x", 40 * MIB))
+    file.pwrite(b"x", 20 * MIB + 1)
+    file.abort()
+
+
+def test_a_file_that_is_changed_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nacre.sftp.filesystems.fsspec._LARGEST", 100)
+    files: Any = storage()
+    put(files, "large", bytes(101))
+    fails(errno.EFBIG, lambda: files.open("large", CHANGE, NONE))
+    file = files.open("new", CHANGE, NONE)
+    file.pwrite(bytes(100), 0)
+    fails(errno.EFBIG, lambda: file.pwrite(b"x", 100))
+    fails(errno.EFBIG, lambda: file.set_attributes(Attributes(size=101)))
+    file.close()
+    assert files.stat("new").size == 100
+    append = files.open("new", CHANGE | OpenFlag.APPEND, NONE)
+    fails(errno.EFBIG, lambda: append.pwrite(b"x", 0))
+    append.abort()

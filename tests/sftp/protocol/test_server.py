@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +19,10 @@ from nacre.limits import SFTPLimits
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
-from nacre.sftp.protocol.messages import FXP
+from nacre.sftp.protocol.extensions import EXTENSIONS
+from nacre.sftp.protocol.messages import FXP, REQUESTS
 from nacre.sftp.protocol.server import SFTPServerProtocol
+from nacre.sftp.protocol.status import FX
 from nacre.wire.codec import WireReader, string, text, u8, u32
 from sftp.protocol.memory_files import MemoryFiles
 
@@ -137,8 +141,63 @@ def test_a_write_in_parts_that_is_too_short() -> None:
     server.receive(bytes(packet[:50]))
     assert server.next_call() is None
     server.receive(bytes(packet[50:]))
-    with pytest.raises(MalformedMessage):
-        server.next_call()
+    assert server.next_call() is None
+    assert statuses(server) == [(1, FX.BAD_MESSAGE)]
+
+
+@pytest.mark.parametrize("first", [10_000, 50, 33, 20, 7])
+def test_bytes_behind_the_data_of_a_write(first: int) -> None:
+    server = ready()
+    handle = opened(server, object())
+    data = bytes(range(100))
+    body = sent(1, msg.Write(handle, 5, data))[4:] + b"behind" * 20
+    packet = string(body) + sent(2, msg.Write(handle, 105, b"more"))
+    server.receive(packet[:first])
+    calls = [server.next_call()]
+    if packet[first:]:
+        assert calls == [None]
+        server.receive(packet[first:])
+        calls = [server.next_call()]
+    calls.append(server.next_call())
+    found = [(c.request.offset, bytes(c.request.data)) for c in calls if c]  # type: ignore[attr-defined]
+    assert found == [(5, data), (105, b"more")]
+
+
+def example(kind: type[msg.SFTPRequest[Any]], handle: bytes) -> msg.SFTPRequest[Any]:
+    """Return a request of a type, whose handles are ``handle``."""
+    values: dict[str, Any] = {
+        "Text": "name",
+        "U32": 7,
+        "U64": 7,
+        "Attrs": Attributes(size=1),
+        "String": bytes(4),
+        "StringData": b"data",
+    }
+    fields = [values.get(kind.__annotations__[name], handle) for name in kind.__match_args__]  # type: ignore[attr-defined]
+    return kind(*fields)
+
+
+EVERY = sorted([*REQUESTS.values(), *EXTENSIONS.values()], key=lambda one: one.__name__)
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=lambda one: one.__name__)
+def test_bytes_behind_the_last_field_of_any_request(kind: type[msg.SFTPRequest[Any]]) -> None:
+    server = ready()
+    handle = opened(server, object())
+    if kind is msg.ReadDir:
+        server.receive(sent(8, msg.OpenDir("/")))
+        assert server.next_call() is not None
+        server.send_handle(8, object())
+        handle = server.data_to_send()[-1][-8:]  # type: ignore[assignment]
+    request = example(kind, handle)
+    server.receive(string(sent(9, request)[4:] + b"behind it"))
+    call = server.next_call()
+    if kind is ext.LimitsRequest:
+        assert b"".join(server.data_to_send())[4] == FXP.EXTENDED_REPLY
+        return
+    assert call is not None
+    assert call.request == request
+    assert server.take_refusals() == []
 
 
 def test_no_more_input_than_can_be_worked_on() -> None:
@@ -215,23 +274,35 @@ def test_a_newer_client_is_answered_with_version_3() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "name"),
     [
-        INIT,
-        packet(FXP.OPEN),
-        packet(FXP.OPEN, u32(1)),
-        packet(FXP.OPEN, u32(1), text("a"), u32(1), u32(0), b"x"),
-        packet(FXP.READ, u32(1), string(b"h"), bytes(11)),
-        packet(FXP.READ, u32(1), string(b"h"), bytes(13)),
-        packet(FXP.WRITE, u32(1), string(b"h"), bytes(11)),
-        packet(FXP.WRITE, u32(1), string(b"h"), bytes(8), u32(5), b"1234"),
-        packet(FXP.WRITE, u32(1), string(b"h"), bytes(8), u32(3), b"1234"),
-        packet(FXP.WRITE, u32(1), u32(0xFFFFFFFF), bytes(20)),
-        packet(FXP.EXTENDED, u32(1)),
-        packet(FXP.EXTENDED, u32(1), text("statvfs@openssh.com")),
+        (packet(FXP.OPEN, u32(1)), "OPEN"),
+        (packet(FXP.OPEN, u32(1), text("a"), u32(1)), "OPEN"),
+        (packet(FXP.READ, u32(1), string(b"h"), bytes(11)), "READ"),
+        (packet(FXP.WRITE, u32(1), string(b"h"), bytes(11)), "WRITE"),
+        (packet(FXP.WRITE, u32(1), string(b"h"), bytes(8), u32(5), b"1234"), "WRITE"),
+        (packet(FXP.WRITE, u32(1), u32(0xFFFFFFFF), bytes(20)), "WRITE"),
+        (packet(FXP.EXTENDED, u32(1)), "EXTENDED"),
+        (packet(FXP.EXTENDED, u32(1), text("statvfs@openssh.com")), "EXTENDED"),
+        (packet(FXP.SETSTAT, u32(1), text("a"), u32(1), bytes(7)), "SETSTAT"),
+        (packet(FXP.MKDIR, u32(1), text("a"), u32(0x80000000), u32(1 << 30)), "MKDIR"),
     ],
 )
-def test_malformed_requests_end_the_session(data: bytes) -> None:
+def test_a_malformed_request_fails_alone(data: bytes, name: str) -> None:
+    server = ready()
+    server.receive(data + sent(2, msg.Remove("/a")))
+    call = server.next_call()
+    assert statuses(server) == [(1, FX.BAD_MESSAGE)]
+    assert call is not None
+    assert call.request == msg.Remove("/a")
+    (refusal,) = server.take_refusals()
+    assert refusal.request == name
+    assert refusal.reason
+    assert server.take_refusals() == []
+
+
+@pytest.mark.parametrize("data", [packet(FXP.OPEN), packet(FXP.OPEN, bytes(3)), b"\xff" * 4])
+def test_packets_without_an_end_or_an_id_end_the_session(data: bytes) -> None:
     server = ready()
     file = object()
     opened(server, file)
@@ -241,6 +312,37 @@ def test_malformed_requests_end_the_session(data: bytes) -> None:
     assert server.next_call() is None
     assert not server.wants_input
     assert server.files == [file]
+
+
+def test_a_second_init_is_answered_again() -> None:
+    server = ready()
+    server.receive(INIT)
+    assert server.next_call() is None
+    assert b"".join(server.data_to_send())[4] == FXP.VERSION
+
+
+def test_extensions_of_a_client_are_not_looked_at() -> None:
+    server = SFTPServerProtocol()
+    server.receive(packet(FXP.INIT, u32(3), b"no pairs"))
+    assert server.next_call() is None
+    assert b"".join(server.data_to_send())[4] == FXP.VERSION
+
+
+def test_the_reasons_of_refusals_are_kept() -> None:
+    server = ready(SFTPLimits(handles=0))
+    server.receive(
+        sent(1, msg.Close(b"none"))
+        + packet(FXP.EXTENDED, u32(2), text("flock@openssh.com"))
+        + packet(99, u32(3))
+        + sent(4, msg.OpenDir("/"))
+    )
+    assert server.next_call() is None
+    assert server.take_refusals() == [
+        ("Close", "no such handle is open"),
+        ("flock@openssh.com", "it is not offered"),
+        ("type 99", "it is not offered"),
+        ("OpenDir", "too many files of this session are open"),
+    ]
 
 
 @pytest.mark.parametrize("kind", [0, 21, 22, 99, 101, 103, 201, 255])
@@ -319,7 +421,7 @@ def test_the_stream_ends() -> None:
 PATHS = st.sampled_from(["/", "/f", "/d", "..", "", "\0", "/" * 40])
 HANDLES = st.sampled_from([b"", *(i.to_bytes(8, "big") for i in range(1, 6))])
 NUMBERS = st.sampled_from([0, 1, 5, 1 << 31])
-REQUESTS = st.one_of(
+SOME_REQUESTS = st.one_of(
     st.builds(msg.Open, PATHS, NUMBERS),
     st.builds(msg.OpenDir, PATHS),
     st.builds(msg.Close, HANDLES),
@@ -331,7 +433,7 @@ REQUESTS = st.one_of(
     st.builds(ext.CopyData, HANDLES, NUMBERS, NUMBERS, HANDLES, st.just(0)),
 )
 PACKETS = st.one_of(
-    st.builds(sent, st.integers(0, 5), REQUESTS),
+    st.builds(sent, st.integers(0, 5), SOME_REQUESTS),
     st.builds(packet, st.integers(0, 255), st.integers(0, 9).map(u32), st.binary(max_size=20)),
     st.binary(max_size=10),
 )

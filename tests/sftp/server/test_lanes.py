@@ -49,6 +49,18 @@ def test_different_files_run_side_by_side_up_to_the_bound() -> None:
     assert started(lanes)[1] == calls[2:]
 
 
+@pytest.mark.parametrize("path", ["f", "/d/f", "../d/f"])
+@pytest.mark.parametrize("name", ["f", "/d/f"])
+def test_relative_paths_start_at_the_home(name: str, path: str) -> None:
+    lanes, file = Lanes(4, "/d"), opened(name)
+    for one in (write(file), call(msg.Stat(path)), call(msg.Stat("/f"))):
+        lanes.put(one)
+    assert len(started(lanes)[1]) == 1
+    lane, row = started(lanes)
+    assert lane is lanes.paths
+    assert [one.request for one in row] == [msg.Stat("/f")]
+
+
 @pytest.mark.parametrize("path", ["/d/f", "d/f", "/d/./f", "d/x/../f"])
 def test_a_request_for_the_path_of_a_busy_file_does_not_overtake_it(path: str) -> None:
     lanes, file = Lanes(4), opened("/d/f")

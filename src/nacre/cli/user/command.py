@@ -42,7 +42,8 @@ _home = click.option(
 _root = click.option(
     "--root",
     metavar="DIR|URL",
-    help="The root of sftp and scp, which they can't leave; by default the home directory. A URL "
+    help="The root of sftp and scp, which they can't leave; by default the home directory of a "
+    "user with --service sftp, and the whole system for one with a shell. A URL "
     "such as s3://bucket/prefix or memory://files is served by fsspec.",
 )
 _read_only = click.option(

@@ -162,11 +162,13 @@ def virtual_login(user: User, account: Account) -> Login:
     # A service's account has no shell, but the operator has named it for sessions, which need one.
     barred = _bars(account.shell)
     home = user.home or account.home
+    # As with sshd, a user with a shell sees in sftp what the shell sees.
+    root = user.root or (home if user.service == "sftp" else None)
     return Login(
         name=user.name,
         account=account,
         home=home,
-        files=FileRoot(root=user.root or home, home=home, user=user.name, read_only=user.read_only),
+        files=FileRoot(root=root, home=home, user=user.name, read_only=user.read_only),
         virtual=True,
         shell=_FALLBACK_SHELL if barred else account.shell,
         service=user.service,
@@ -182,7 +184,9 @@ def system_login(account: Account, key: KeyOptions = NO_OPTIONS) -> Login:
         account=account,
         home=account.home,
         shell=account.shell,
-        files=None if barred else FileRoot(root=None, home=account.home, user=account.name),
+        files=None
+        if barred
+        else FileRoot(root=None, home=account.home, user=account.name, set_id=True),
         key=key,
         environment=_system_environment(),
     )

@@ -15,8 +15,9 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
-from nacre.aio.stream import Reader, Writer, write_chunks
+from nacre.aio.stream import Reader, write_chunks
 from nacre.errors import NacreError
 from nacre.limits import KIB, MIB
 from nacre.wire.codec import Buffer
@@ -155,7 +156,14 @@ def _done(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-async def pump_out(source: Descriptor, sink: Writer, data: Buffer | None = None) -> None:
+class Taker(Protocol):
+    """What the output of a process is written to: a stream of the session, or the log."""
+
+    async def write(self, data: Buffer, /) -> None:
+        """Take all of ``data``."""
+
+
+async def pump_out(source: Descriptor, sink: Taker, data: Buffer | None = None) -> None:
     """Send the output of a process, until it ends or the peer takes no more.
 
     :param data: bytes that were read already.
@@ -185,7 +193,7 @@ class ProgramOutput:
     Most commands write to one stream, or to none.
     """
 
-    def __init__(self, source: Descriptor, sink: Writer, on_end: Callable[[], None]) -> None:
+    def __init__(self, source: Descriptor, sink: Taker, on_end: Callable[[], None]) -> None:
         """Begin to send it; ``on_end`` is called when it has ended."""
         self._source = source
         self._sink = sink

@@ -2,7 +2,9 @@
 
 It starts with the server's rights and gives them up before it opens any of the user's files. The
 account may not be able to read this program, so every module that a session needs is imported
-before that: see :func:`main`. The environment holds what to serve.
+before that: see :func:`main`. The environment holds what to serve. Standard error is for the
+server's log: a line of JSON for each record, or the text of a failure
+(:mod:`nacre.daemon.processes.file_log` reads it).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.protocol.messages import Read, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.calls import answer, numbered, outcome_now
+from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
 from nacre.sftp.server.rows import answer_row, in_a_row, read_row, write_row
 from nacre.wire.blocks import BLOCK
@@ -35,7 +38,7 @@ T = TypeVar("T")
 VARIABLE = "NACRE_FILES"
 """The variable that holds the :class:`FileRoot` and the rights, as JSON."""
 
-_STDIN, _STDOUT = 0, 1
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
 _PORTION = 2 * MIB
 _PIPE = 1 * MIB
 _UNSENT = 1 * MIB
@@ -46,14 +49,17 @@ class FileRoot:
     """The files that a session may use.
 
     :ivar root: a directory or a URL, which the session can't leave; None for the whole system.
-    :ivar home: where relative paths start, with the whole system.
+    :ivar home: where relative paths start, if it lies below ``root``.
     :ivar user: the name shown as the owner of files below ``root``.
+    :ivar set_id: the user may set the set-user-ID and set-group-ID bits, with the whole system:
+        the account belongs to this user alone.
     """
 
     root: str | None
     home: str
     user: str
     read_only: bool = False
+    set_id: bool = False
 
     def open(self) -> Filesystem:
         """Return the filesystem.
@@ -65,15 +71,16 @@ class FileRoot:
 
     def opener(self) -> Callable[[], Filesystem]:
         """Return a function that does what :meth:`open` does, and imports nothing any more."""
+        options: dict[str, Any] = {"user": self.user, "read_only": self.read_only}
         if self.root is None:
-            return partial(SystemFilesystem, self.home)
-        root, user, read_only = self.root, self.user, self.read_only
-        if "://" not in root:
-            return partial(LocalFilesystem, root, user=user, read_only=read_only)
+            return partial(SystemFilesystem, self.home, set_id=self.set_id, **options)
+        options["home"] = self.home
+        if "://" not in self.root:
+            return partial(LocalFilesystem, self.root, **options)
         from nacre.sftp.filesystems.fsspec import load_storage, open_root
 
-        load_storage(root)
-        return partial(open_root, root, user=user, read_only=read_only)
+        load_storage(self.root)
+        return partial(open_root, self.root, **options)
 
 
 def environment(
@@ -81,18 +88,22 @@ def environment(
     command: bytes | None,
     rights: tuple[int, int, tuple[int, ...]],
     peer: str,
+    *,
+    detailed: bool = False,
 ) -> dict[str, str]:
     """Return the environment variables for :func:`main`.
 
     :param command: an scp command; None for SFTP.
     :param rights: the numbers of the user, the group, and all groups to take on.
     :param peer: the client's identification line.
+    :param detailed: whether to record each file operation.
     """
     given = {
         "files": asdict(files),
         "command": None if command is None else os.fsdecode(command),
         "rights": rights,
         "peer": peer,
+        "detailed": detailed,
     }
     return {VARIABLE: json.dumps(given)}
 
@@ -119,8 +130,9 @@ def main() -> None:
     files = FileRoot(**given["files"])
     open_files = files.opener()
     command = given["command"]
+    journal = Journal(_record, detailed=given["detailed"])
     serve_session = (
-        partial(serve, peer=given["peer"]) if command is None else _scp(os.fsencode(command))
+        partial(serve, journal, peer=given["peer"]) if command is None else _scp(journal, command)
     )
     _take_rights(*given["rights"])
     for number in (_STDIN, _STDOUT):
@@ -129,9 +141,15 @@ def main() -> None:
     try:
         filesystem = open_files()
     except (OSError, NacreError) as error:
-        sys.stderr.write(f"nacre: {files.root or files.home}: {error}\n")
+        sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
     raise SystemExit(serve_session(filesystem))
+
+
+def _record(event: str, **fields: object) -> None:
+    """Write a record for the server's log; a server that is gone needs none."""
+    with suppress(OSError):
+        _write(_STDERR, json.dumps({"event": event, **fields}).encode() + b"\n")
 
 
 def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
@@ -143,23 +161,33 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
 
 
 def serve(
-    filesystem: Filesystem, source: int = _STDIN, target: int = _STDOUT, *, peer: str = ""
+    journal: Journal,
+    filesystem: Filesystem,
+    source: int = _STDIN,
+    target: int = _STDOUT,
+    *,
+    peer: str = "",
 ) -> int:
     """Serve SFTP over two descriptors until the client ends it; returns the exit status.
 
     :param peer: the client's identification line.
     """
     server = SFTPServerProtocol(peer=peer)
-    work = _Service(server, filesystem, target)
+    work = _Service(server, filesystem, journal, target)
     try:
         while data := os.read(source, _PORTION):
             server.receive(data)
             work.run()
         server.receive_eof()
-    except (NacreError, BrokenPipeError):
+    except NacreError as error:
+        journal.broken(error)
+        return 1
+    except BrokenPipeError:
         return 1
     finally:
         for opened in server.files:
+            if isinstance(opened, OpenedFile):
+                journal.ended(opened)
             if isinstance(opened, (OpenedFile, OpenedDirectory)):
                 with suppress(OSError):
                     carried_out(opened.end(complete=False))
@@ -170,8 +198,11 @@ def serve(
 class _Service:
     """Carries out calls in order; those that follow one another in a file become one call."""
 
-    def __init__(self, server: SFTPServerProtocol, filesystem: Filesystem, target: int) -> None:
+    def __init__(
+        self, server: SFTPServerProtocol, filesystem: Filesystem, journal: Journal, target: int
+    ) -> None:
         self._server = server
+        self._journal = journal
         self._filesystem = filesystem
         self._target = target
         self._buffer = memoryview(bytearray(BLOCK))
@@ -183,6 +214,8 @@ class _Service:
             calls: list[Call] = []
             while (call := server.next_call()) is not None:
                 calls.append(call)
+            if refusals := server.take_refusals():
+                self._journal.refused(refusals)
             while calls:
                 row = self._one_row(calls)
                 del calls[:row]
@@ -195,23 +228,29 @@ class _Service:
         file = first.files[0] if first.files else None
         vectors = isinstance(file, OpenedFile) and file.file.vectors
         if not vectors or not isinstance(first.request, (Read, Write)):
-            value, error = outcome_now(self._filesystem, first)
-            answer(self._server, first, value, error)
+            self._answer(first, *outcome_now(self._filesystem, first))
             return 1
         row = calls[: in_a_row(calls)]
         try:
             if isinstance(first.request, Read):
                 size = carried_out(read_row(row, self._buffer))
                 answer_row(self._server, row, self._buffer, size)
+                if self._journal.detailed:
+                    self._journal.read(file, size)
                 self._flush()  # the buffer is needed for the next row
             else:
                 carried_out(write_row(row))
                 for call in row:
-                    answer(self._server, call, None, None)
+                    self._answer(call, None, None)
         except OSError as error:
             for call in row:
-                answer(self._server, call, None, numbered(error))
+                self._answer(call, None, numbered(error))
         return len(row)
+
+    def _answer(self, call: Call, value: Any, error: OSError | None) -> None:
+        if error is not None or self._journal.detailed:
+            self._journal.done(call, value, error)
+        answer(self._server, call, value, error)
 
     def _flush(self) -> None:
         pieces = self._server.data_to_send()
@@ -242,7 +281,7 @@ class _PipeLine:
         _write(_STDOUT, data)
 
 
-def _scp(line: bytes) -> Callable[[Filesystem], int]:
+def _scp(journal: Journal, line: str) -> Callable[[Filesystem], int]:
     """Return a function that carries out an scp command line, and imports nothing any more.
 
     It serves until the client is done, and returns the exit status.
@@ -254,11 +293,14 @@ def _scp(line: bytes) -> Callable[[Filesystem], int]:
         return await work
 
     def serve_session(filesystem: Filesystem) -> int:
-        command = parse_scp(line)
+        command = parse_scp(os.fsencode(line))
         assert command is not None
         try:
-            return carried_out(serve_scp(_PipeLine(), do, filesystem, command))
-        except (NacreError, OSError):
+            return carried_out(serve_scp(_PipeLine(), do, filesystem, command, journal))
+        except BrokenPipeError:
+            return 1
+        except (NacreError, OSError) as error:
+            journal.broken(error)
             return 1
         finally:
             filesystem.close()

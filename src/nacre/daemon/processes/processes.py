@@ -19,6 +19,7 @@ from nacre.daemon.processes.descriptors import (
     Descriptor,
     Printed,
     ProgramOutput,
+    Taker,
     drop,
     pump_in,
     pump_out,
@@ -45,18 +46,25 @@ class Processes:
     def __init__(self) -> None:
         self._children: set[Child] = set()
 
-    async def run(self, session: Session, program: Program) -> int | None:
+    async def run(
+        self, session: Session, program: Program, stderr: Taker | None = None
+    ) -> int | None:
         """Run ``program`` until it and its output have ended; a cancellation ends it.
 
         With pipes, a background process that holds them keeps the session open, as in OpenSSH; at
         a terminal the session ends with its leader.
 
+        :param stderr: takes the standard error of a program without a terminal; by default the
+            client gets it.
         :returns: the exit status, or None when a signal ended it, which was already sent.
         :raises OSError: the program can't be started.
         :raises ValueError: an argument or a variable contains a NUL.
         """
-        running = _with_pipes if session.terminal is None else _at_terminal
-        with running(session, program) as (child, work):
+        if session.terminal is None:
+            running = _with_pipes(session, program, stderr or session.stderr)
+        else:
+            running = _at_terminal(session, program)
+        with running as (child, work):
             self._children.add(child)
             child.gone.add_done_callback(lambda _: self._children.discard(child))
             session.on_signal = lambda name: _signal(child, name)
@@ -79,7 +87,7 @@ _Work = Coroutine[Any, Any, Exit]
 
 
 @contextmanager
-def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
+def _with_pipes(session: Session, program: Program, errors: Taker) -> Iterator[tuple[Child, _Work]]:
     ends: list[int] = []
     try:
         for make in (os.pipe, _socket_pair, os.pipe):
@@ -94,7 +102,7 @@ def _with_pipes(session: Session, program: Program) -> Iterator[tuple[Child, _Wo
         os.close(number)
     ours = [Descriptor(our_in), Printed(our_out), Descriptor(our_err)]
     try:
-        yield child, _pump_pipes(session, child, *ours)
+        yield child, _pump_pipes(session, child, errors, *ours)
     finally:
         for descriptor in ours:
             descriptor.close()
@@ -111,7 +119,12 @@ def _socket_pair() -> tuple[int, int]:
 
 
 async def _pump_pipes(
-    session: Session, child: Child, stdin: Descriptor, stdout: Descriptor, stderr: Descriptor
+    session: Session,
+    child: Child,
+    errors: Taker,
+    stdin: Descriptor,
+    stdout: Descriptor,
+    stderr: Descriptor,
 ) -> Exit:
     async def feed() -> None:
         try:
@@ -132,7 +145,7 @@ async def _pump_pipes(
     child.on_exit = look
     outputs = (
         ProgramOutput(stdout, session.stdout, look),
-        ProgramOutput(stderr, session.stderr, look),
+        ProgramOutput(stderr, errors, look),
     )
     feeding = asyncio.create_task(feed())
     try:

@@ -128,11 +128,13 @@ class Filesystem:
     :cvar blocking: the methods, also those of files, are plain functions that may block; they are
         called in threads. If False, they never block, may be coroutines, and are called on the
         event loop.
+    :ivar start: the absolute path at which relative paths start: the user's home directory.
     :ivar read_only: requests that would change anything are refused with EROFS before they get
         here.
     """
 
     blocking: ClassVar[bool] = True
+    start: str = "/"
     read_only: bool = False
 
     @property
@@ -200,13 +202,13 @@ class Filesystem:
 
     def realpath(self, path: str) -> Maybe[str]:
         """Return the absolute path of ``path``; its last component may be missing."""
-        return normalise(path)
+        return normalise(path, self.start)
 
     def home(self, user: str) -> Maybe[str]:
         """Return a user's home directory; an empty name stands for the session's user."""
         if user:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return "/"
+        return self.start
 
     def statvfs(self, path: str) -> Maybe[FileSystemStatus]:
         """Return the state of the file system that holds ``path``."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import IO, Any
 
 from nacre.errors import ConfigurationError
-from nacre.limits import MIB
+from nacre.limits import DEFAULT_SFTP_LIMITS, MIB
 from nacre.sftp.filesystems.base import WRITING, File, Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem
 from nacre.sftp.filesystems.walk import encoded, failure
@@ -20,12 +20,17 @@ from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import join, normalise
 from nacre.wire.codec import Buffer
 
+_GAP, _LARGEST = DEFAULT_SFTP_LIMITS.gap, DEFAULT_SFTP_LIMITS.spool
 _SPOOLED = 8 * MIB
 """Bytes of a file to be uploaded that are kept in memory; a larger one goes to the disk."""
 
 
-def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesystem:
+def open_root(
+    url: str, *, user: str = "", read_only: bool = False, home: str | None = None
+) -> Filesystem:
     """Return the filesystem of a path or URL.
+
+    :param home: see :class:`~nacre.LocalFilesystem`; a storage has no home directories.
 
     A path, or one after ``file://``, is a local directory: fsspec would follow its links anywhere.
 
@@ -34,7 +39,8 @@ def open_root(url: str, *, user: str = "", read_only: bool = False) -> Filesyste
     """
     protocol, separator, path = url.partition("://")
     if not separator or protocol in ("file", "local"):
-        return LocalFilesystem(path if separator else url, user=user, read_only=read_only)
+        root = path if separator else url
+        return LocalFilesystem(root, user=user, read_only=read_only, home=home)
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -57,6 +63,7 @@ def load_storage(url: str) -> None:
     with suppress(ImportError, ValueError):
         from fsspec import get_filesystem_class
         from fsspec.core import url_to_fs
+        from fsspec.implementations import dirfs  # noqa: F401
 
         for link in url.split("::"):
             get_filesystem_class(link.partition("://")[0])
@@ -70,22 +77,32 @@ class FsspecFilesystem(Filesystem):
     every path before the prefix is added. Don't serve local directories this way; use
     :class:`~nacre.LocalFilesystem`. Setting modes, owners and times that the storage does not keep
     has no effect.
+
+    An object store has no directories, only names with slashes. There a directory is an empty
+    object whose name ends in a slash, its marker, and renaming it copies each object, then deletes
+    each; a copy that fails leaves the old directory as it was.
     """
 
     def __init__(self, storage: Any, root: str = "", *, read_only: bool = False) -> None:
         """Serve the files below ``root`` in ``storage``, an fsspec ``AbstractFileSystem``."""
         self.read_only = read_only
+        storage, root = _without_prefixes(storage, root)
         self._storage = storage
-        self._root = root.rstrip("/")
+        # At the root of a storage, names begin with a slash in some storages and not in others.
+        top = root.rstrip("/")
+        self._root = top or storage.root_marker
+        self._below = f"{top}/" if top else self._root
+        # What another program has stored meanwhile must be found.
+        storage.invalidate_cache()
 
     def _path(self, path: str) -> str:
         encoded(path)
         inside = normalise(path)
-        return self._root + ("" if inside == "/" else inside) or "/"
+        return self._root if inside == "/" else self._below + inside[1:]
 
     def _info(self, path: str) -> Mapping[str, Any]:
         where = self._path(path)
-        if where in (self._root, "/"):
+        if where == self._root:
             return {"name": where, "type": "directory", "size": 0}
         found: Mapping[str, Any] = self._storage.info(where)
         return found
@@ -108,6 +125,8 @@ class FsspecFilesystem(Filesystem):
             raise failure(errno.EEXIST)
         keeps = found is not None and not flags & OpenFlag.TRUNC and found.get("size")
         if keeps or flags & OpenFlag.READ:
+            if keeps and found is not None and found["size"] > _LARGEST:
+                raise _too_large(f"a file of more than {_LARGEST} bytes can't be changed")
             return _SpooledFile(self._storage, where, flags, keeps=bool(keeps))
         return _StreamedFile(self._storage, where)
 
@@ -117,6 +136,7 @@ class FsspecFilesystem(Filesystem):
         if self._info(path)["type"] != "directory":
             raise failure(errno.ENOTDIR)
         found = []
+        self._storage.invalidate_cache(where)
         with suppress(FileNotFoundError):  # an object store has no empty directories
             found = self._storage.ls(where, detail=True)
         return self._entries(where, found)
@@ -151,13 +171,49 @@ class FsspecFilesystem(Filesystem):
         if self._info(path)["type"] == "directory":
             raise failure(errno.EISDIR)
         self._storage.rm_file(self._path(path))
+        self._keep_parent(path)
 
     def mkdir(self, path: str, attributes: Attributes) -> None:
         """See :meth:`nacre.Filesystem.mkdir`."""
         if self._exists(path):
             raise failure(errno.EEXIST)
         self._check_parent(path)
-        self._storage.mkdir(self._path(path), create_parents=False)
+        self._make_directory(self._path(path))
+
+    def _make_directory(self, where: str) -> None:
+        """Make a directory, or its marker where the storage has no directories.
+
+        :raises OSError: the storage can keep neither.
+        """
+        storage = self._storage
+        storage.mkdir(where, create_parents=False)
+        if self._is_directory(where):
+            return
+        storage.pipe_file(f"{where}/", b"")
+        if not self._is_directory(where):
+            with suppress(FileNotFoundError):
+                storage.rm_file(where)  # the slash was dropped: a file was made
+            raise OSError(errno.EOPNOTSUPP, "the storage keeps no empty directories")
+
+    def _is_directory(self, where: str) -> bool:
+        self._storage.invalidate_cache(where)
+        with suppress(FileNotFoundError):
+            return bool(self._storage.info(where)["type"] == "directory")
+        return False
+
+    def _keep_parent(self, path: str) -> None:
+        """Mark the directory of a name that is gone, if it was there because of that name alone."""
+        parent = self._path(f"{normalise(path)}/..")
+        if parent != self._root and not self._is_directory(parent):
+            self._try_directory(parent)
+
+    def _try_directory(self, where: str) -> None:
+        """Make a directory that need not be kept when it is empty."""
+        try:
+            self._make_directory(where)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
 
     def _exists(self, path: str) -> bool:
         with suppress(FileNotFoundError):
@@ -172,19 +228,28 @@ class FsspecFilesystem(Filesystem):
 
     def rmdir(self, path: str) -> None:
         """See :meth:`nacre.Filesystem.rmdir`."""
-        if self._path(path) in (self._root, "/"):
+        if self._path(path) == self._root:
             raise failure(errno.EBUSY)
         if self._info(path)["type"] != "directory":
             raise failure(errno.ENOTDIR)
         if any(entry.name not in (".", "..") for entry in self.scandir(path)):
             raise failure(errno.ENOTEMPTY)
-        self._storage.rmdir(self._path(path))
+        self._remove_directory(self._path(path))
+        self._keep_parent(path)
+
+    def _remove_directory(self, where: str) -> None:
+        """Remove an empty directory, or its marker."""
+        found = self._storage.ls(where, detail=True)
+        if markers := [info["name"] for info in found if info["name"] == f"{where}/"]:
+            self._storage.rm_file(markers[0])
+        else:
+            self._storage.rmdir(where)
 
     def rename(self, old: str, new: str, *, replace: bool) -> None:
         """See :meth:`nacre.Filesystem.rename`; a storage may copy, which is not atomic."""
         source, target = self._path(old), self._path(new)
         directory = self._info(old)["type"] == "directory"
-        if source in (self._root, "/") or target.startswith(source + "/"):
+        if source == self._root or target.startswith(source + "/"):
             raise failure(errno.EINVAL)
         if self._exists(new):
             if not replace or directory:
@@ -192,8 +257,78 @@ class FsspecFilesystem(Filesystem):
             if self._info(new)["type"] == "directory":
                 raise failure(errno.EISDIR)
         self._check_parent(new)
-        if source != target:
+        if source == target:
+            return
+        if directory and not _moves(self._storage):
+            self._move_directory(source, target)
+        else:
             self._storage.mv(source, target, recursive=directory)
+        self._keep_parent(old)
+
+    def _move_directory(self, source: str, target: str) -> None:
+        """Copy a directory object by object, then delete the old one likewise."""
+        storage = self._storage
+        storage.invalidate_cache()
+        below = storage.find(source, withdirs=True, detail=True)
+        names = sorted(name for name in below if name.rstrip("/") != source.rstrip("/"))
+        directories = [name for name in names if below[name]["type"] == "directory"]
+        files = [name for name in names if name not in set(directories) and not name.endswith("/")]
+        made: list[str] = []
+        try:
+            for name in ["", *(name[len(source) :] for name in directories)]:
+                made.append(target + name)
+                self._try_directory(target + name)
+            for name in files:
+                made.append(target + name[len(source) :])
+                storage.cp_file(name, made[-1])
+        except BaseException:
+            self._delete(made[len(directories) + 1 :], made[: len(directories) + 1])
+            raise
+        self._delete(files, [source, *directories], strictly=True)
+
+    def _delete(self, files: list[str], directories: list[str], *, strictly: bool = False) -> None:
+        """Delete files, then the directories that held them, parents last.
+
+        :param strictly: raise what goes wrong; otherwise delete what can be deleted.
+        """
+        tolerated = () if strictly else (OSError, NotImplementedError)
+        for name in files:
+            with suppress(*tolerated):
+                self._storage.rm_file(name)
+        for name in reversed(directories):
+            self._storage.invalidate_cache(name)
+            # Without a marker, a directory of an object store goes with its last object.
+            with suppress(FileNotFoundError, *tolerated):
+                self._remove_directory(name)
+
+
+def _without_prefixes(storage: Any, root: str) -> tuple[Any, str]:
+    """Return the storage behind ``dir::…`` and the root there: it takes no markers itself."""
+    from fsspec.implementations.dirfs import DirFileSystem
+
+    while isinstance(storage, DirFileSystem):
+        storage, root = storage.fs, f"{storage.path}/{root.lstrip('/')}".rstrip("/")
+    return storage, root
+
+
+def _moves(storage: Any) -> bool:
+    """Return whether a storage moves directories by itself, and not by copying what they hold."""
+    from fsspec import AbstractFileSystem
+
+    return getattr(type(storage), "mv", None) is not AbstractFileSystem.mv
+
+
+def _too_large(text: str) -> OSError:
+    return OSError(errno.EFBIG, text)
+
+
+def _check_gap(end: int, size: int) -> None:
+    """Refuse to add more zeros than a client can have use for: they would be stored, and paid for.
+
+    :param end: where a file of ``size`` bytes is to end, or the next bytes are to be.
+    """
+    if end - size > _GAP:
+        raise _too_large(f"more than {_GAP} zeros are not added at once")
 
 
 def _attributes(info: Mapping[str, Any]) -> Attributes:
@@ -239,10 +374,13 @@ class _StreamedFile(File):
     def __init__(self, storage: Any, path: str) -> None:
         self._file = storage.open(path, "wb")
         self._at = 0
+        self._zeros = 0
 
     def pwrite(self, data: Buffer, offset: int) -> None:
         if offset < self._at:
             raise failure(errno.ESPIPE)
+        _check_gap(offset, self._at - self._zeros)
+        self._zeros += offset - self._at
         while offset > self._at:
             self._put(bytes(min(offset - self._at, MIB)))
         self._put(bytes(data))
@@ -291,15 +429,18 @@ class _SpooledFile(File):
         return self._file.read(size)
 
     def pwrite(self, data: Buffer, offset: int) -> None:
-        self._file.seek(0, 2)
-        if not self._append:
-            self._fill(offset)
-            self._file.seek(offset)
+        end = self._file.seek(0, 2)
+        if self._append:
+            offset = end
+        if offset + len(data) > _LARGEST:
+            raise _too_large(f"a file that is changed has at most {_LARGEST} bytes")
+        self._fill(offset)
+        self._file.seek(offset)
         self._file.write(data)
 
     def _fill(self, size: int) -> None:
         """Append zeros up to ``size``."""
-        self._file.seek(0, 2)
+        _check_gap(size, self._file.seek(0, 2))
         while (missing := size - self._file.tell()) > 0:
             self._file.write(bytes(min(missing, MIB)))
 
@@ -309,8 +450,10 @@ class _SpooledFile(File):
 
     def set_attributes(self, attributes: Attributes) -> None:
         if attributes.size is not None:
-            self._file.truncate(attributes.size)
+            if attributes.size > _LARGEST:
+                raise _too_large(f"a file that is changed has at most {_LARGEST} bytes")
             self._fill(attributes.size)
+            self._file.truncate(attributes.size)
 
     def close(self) -> None:
         self._file.seek(0)

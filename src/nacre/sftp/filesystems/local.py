@@ -18,6 +18,7 @@ from nacre.sftp.filesystems.walk import WalkedPlace, Walker, encoded, failure, p
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname
 from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.paths import normalise
 from nacre.wire.codec import Buffer
 
 # No controlling terminal, no wait for the other end of a FIFO, no following of a link.
@@ -187,17 +188,26 @@ class LocalFilesystem(Filesystem):
     """The permission bits that may be set: not set-user-ID and set-group-ID."""
 
     def __init__(
-        self, root: str | os.PathLike[str], *, user: str = "", read_only: bool = False
+        self,
+        root: str | os.PathLike[str],
+        *,
+        user: str = "",
+        read_only: bool = False,
+        home: str | os.PathLike[str] | None = None,
     ) -> None:
         """Serve the directory ``root``.
 
         :param user: the name shown as the owner of files that belong to this process's account.
+        :param home: the directory of this system at which relative paths start; it counts only if
+            it exists and lies below ``root``, and otherwise they start at ``root``.
         :raises OSError: ``root`` can't be opened.
         """
         self.read_only = read_only
         self._user = user
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._walker = Walker(self._root)
+        if home is not None:
+            self.start = _inside(os.fspath(root), os.fspath(home))
+        self._walker = Walker(self._root, tuple(encoded(self.start).split(b"/")))
 
     @property
     def prompt(self) -> bool:
@@ -338,7 +348,7 @@ class LocalFilesystem(Filesystem):
         """See :meth:`nacre.Filesystem.home`."""
         if user not in ("", self._user):
             raise failure(errno.ENOENT)
-        return "/"
+        return self.start
 
     def statvfs(self, path: str) -> FileSystemStatus:
         """See :meth:`nacre.Filesystem.statvfs`."""
@@ -360,18 +370,23 @@ class LocalFilesystem(Filesystem):
 class SystemFilesystem(LocalFilesystem):
     """All local files, with the rights of this process; relative paths start at ``home``."""
 
-    permitted = 0o7777
+    def __init__(
+        self, home: str, *, user: str = "", read_only: bool = False, set_id: bool = False
+    ) -> None:
+        """Serve the system.
 
-    def __init__(self, home: str) -> None:
-        """Serve the system; ``home`` is an absolute path."""
-        super().__init__("/")
-        self._home = home
-        self._walker = Walker(self._root, tuple(encoded(home).split(b"/")))
+        :param home: an absolute path; relative paths start at ``/`` if it is no directory.
+        :param user: the name of the session's user, who may have no account of this name.
+        :param set_id: let the user set the set-user-ID and set-group-ID bits.
+        """
+        super().__init__("/", user=user, read_only=read_only, home=home)
+        if set_id:
+            self.permitted = 0o7777
 
     def home(self, user: str) -> str:
         """See :meth:`nacre.Filesystem.home`."""
-        if not user:
-            return self._home
+        if user in ("", self._user):
+            return self.start
         try:
             return pwd.getpwnam(user).pw_dir
         except (KeyError, ValueError):
@@ -382,6 +397,17 @@ class SystemFilesystem(LocalFilesystem):
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """See :meth:`nacre.Filesystem.names`."""
         return tuple(map(_user_name, uids)), tuple(map(_group_name, gids))
+
+
+def _inside(root: str, home: str) -> str:
+    """Return where the directory ``home`` is below ``root``, as an absolute path there."""
+    if not os.path.isdir(home):
+        return "/"
+    if os.path.realpath(root) == "/":
+        return normalise(home)  # as the user knows it, links included
+    place = os.path.relpath(os.path.realpath(home), os.path.realpath(root))
+    outside = place == ".." or place.startswith("../")
+    return "/" if outside else normalise(place)
 
 
 def _user_name(uid: int) -> str:

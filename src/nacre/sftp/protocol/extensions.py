@@ -237,7 +237,6 @@ class UsersGroupsById(SFTPRequest[tuple[tuple[str, ...], tuple[str, ...]]]):
     def decode(cls, reader: WireReader) -> Self:
         """Take both lists of numbers."""
         value = cls(reader.string(), reader.string())
-        reader.end()
         if len(value.packed_uids) % 4 or len(value.packed_gids) % 4:
             raise MalformedMessage("a list of numbers whose size is not a multiple of 4")
         return value

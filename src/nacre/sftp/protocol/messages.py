@@ -138,13 +138,11 @@ class SFTPRequest(Generic[R_co]):
 
     @classmethod
     def decode(cls, reader: WireReader) -> Self:
-        """Take the fields off ``reader``.
+        """Take the fields off ``reader``; what follows the last one is left there.
 
-        :raises MalformedMessage: one is truncated or malformed, or bytes follow the last.
+        :raises MalformedMessage: one is truncated or malformed.
         """
-        value = cls(*[take(reader) for _, _, take in cls._LAYOUT])
-        reader.end()
-        return value
+        return cls(*[take(reader) for _, _, take in cls._LAYOUT])
 
     @classmethod
     def decode_answer(cls, reader: WireReader) -> R_co:

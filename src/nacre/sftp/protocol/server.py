@@ -10,8 +10,10 @@
 
 Calls may be answered in any order, but those of one file must be carried out in the order they
 arrived (draft-ietf-secsh-filexfer-02, section 6.1). A request that must fail (an unknown handle, an
-unknown extension, one open file too many) is answered here and does not become a call. A packet
-that can't be decoded ends the session; the caller then closes the ``files``.
+unknown extension, one open file too many, fields that can't be decoded) is answered here and does
+not become a call; :meth:`SFTPServerProtocol.take_refusals` has the reasons. As in OpenSSH's server,
+bytes behind the last field of a request are ignored: some clients send them. A packet whose end or
+request id is unknown ends the session; the caller then closes the ``files``.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import errno
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from nacre.errors import (
     LocalProtocolError,
@@ -38,7 +40,6 @@ from nacre.sftp.protocol.extensions import (
     ServerLimits,
     announced_as,
     encode_pairs,
-    take_pairs,
 )
 from nacre.sftp.protocol.framing import SFTPInbox, joined
 from nacre.sftp.protocol.messages import (
@@ -62,6 +63,7 @@ from nacre.sftp.protocol.status import FX, status_of
 from nacre.sftp.protocol.symlinks import LINK_FIRST_CLIENTS, link_first
 from nacre.wire.codec import Buffer, WireReader, string, text, u32, u64
 from nacre.wire.message import Record
+from nacre.wire.text import safe
 
 _READ_NUMBER, _WRITE_NUMBER, _INIT_NUMBER, _EXTENDED_NUMBER = map(
     int, (FXP.READ, FXP.WRITE, FXP.INIT, FXP.EXTENDED)
@@ -73,6 +75,9 @@ _HEAD = Struct(">IBI")
 _KIND_ID = Struct(">BI")
 _DATA_HEAD = Struct(">IBII")
 _OFFSET_LENGTH = Struct(">QI")
+
+_NAMES = {int(kind): kind.name for kind in FXP}
+_UNSUPPORTED = (FX.OP_UNSUPPORTED, "Operation not supported")
 
 _UNSENT = 4096
 """Pieces of output at which no call is taken: requests that are answered here add to it too."""
@@ -95,6 +100,17 @@ class Call:
     id: int
     request: SFTPRequest[Any]
     files: tuple[object, ...]
+
+
+class Refusal(NamedTuple):
+    """A request that was answered by a failure and did not become a call.
+
+    :ivar request: its name: that of its class, or what there is of its type.
+    :ivar reason: why it was refused.
+    """
+
+    request: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +146,7 @@ class SFTPServerProtocol:
         self._handles: dict[bytes, _Open] = {}
         self._opening = 0
         self._last_handle = 0
+        self._refusals: list[Refusal] = []
         self._ready = False
         self._ended = False
 
@@ -162,6 +179,11 @@ class SFTPServerProtocol:
         output = self._output
         self._output = []
         return output
+
+    def take_refusals(self) -> list[Refusal]:
+        """Return the requests refused since the last call, and forget them."""
+        refusals, self._refusals = self._refusals, []
+        return refusals
 
     def receive(self, data: Buffer) -> None:
         """Take the next portion of the client's stream; ``data`` must not change afterwards.
@@ -211,58 +233,73 @@ class SFTPServerProtocol:
         if len(parts) > 1 and not _holds_head_of_write(packet):
             packet = joined(parts)
             parts = [packet]
-        if not self._ready:
+        if not self._ready or packet[0] == _INIT_NUMBER:
             self._accept_init(packet)
             return None
         if len(packet) < _KIND_ID.size:
             raise MalformedMessage("a request without a request id")
         kind, number = _KIND_ID.unpack_from(packet)
-        reader = WireReader(packet, _KIND_ID.size)
         if number in self._calls:
             raise RemoteProtocolError(f"request id {number} is used twice")
-        if kind == _READ_NUMBER:
-            return self._ask(number, self._read(packet, reader))
-        if kind == _WRITE_NUMBER:
-            return self._ask(number, _write(parts, reader))
-        if kind == _INIT_NUMBER:
-            raise RemoteProtocolError("a second INIT")
-        known = self._extended(reader) if kind == _EXTENDED_NUMBER else self._requests.get(kind)
-        if known is None:
-            self._status(number, FX.OP_UNSUPPORTED, "Operation not supported")
+        request: SFTPRequest[Any] | None
+        reader = WireReader(packet, _KIND_ID.size)
+        try:
+            if kind == _READ_NUMBER:
+                request = self._read(packet, reader)
+            elif kind == _WRITE_NUMBER:
+                request = _write(parts, reader)
+            else:
+                request = self._other(kind, number, reader)
+        except MalformedMessage as error:
+            self._refuse(number, _name_of(kind), str(error), FX.BAD_MESSAGE, "Bad message")
             return None
-        return self._ask(number, known.decode(reader))
+        return None if request is None else self._ask(number, request)
+
+    def _other(self, kind: int, number: int, reader: WireReader) -> SFTPRequest[Any] | None:
+        """Return a request that is neither READ nor WRITE; refuse it if it is not offered.
+
+        :raises MalformedMessage: a field is cut off or malformed.
+        """
+        name = reader.text() if kind == _EXTENDED_NUMBER else ""
+        if not name:
+            known = self._requests.get(kind)
+        else:
+            known = EXTENSIONS.get(name) if announced_as(name) in self._extensions else None
+        if known is None:
+            refused = safe(name, 64) or _name_of(kind)
+            self._refuse(number, refused, "it is not offered", *_UNSUPPORTED)
+            return None
+        return known.decode(reader)
 
     def _accept_init(self, packet: memoryview) -> None:
         reader = WireReader(packet)
         if reader.u8() != FXP.INIT:
             raise RemoteProtocolError("the client's first packet is not INIT")
+        # Extensions that the client names are not looked at, as in OpenSSH's server.
         version = reader.u32()
-        take_pairs(reader)
         if version < VERSION_3:
             raise VersionError(f"the client speaks version {version} of SFTP, not 3")
         body = bytes((FXP.VERSION,)) + u32(VERSION_3) + encode_pairs(self._extensions)
         self._output.append(string(body))
         self._ready = True
 
-    def _extended(self, reader: WireReader) -> type[SFTPRequest[Any]] | None:
-        name = reader.text()
-        return EXTENSIONS.get(name) if announced_as(name) in self._extensions else None
-
     def _read(self, packet: memoryview, reader: WireReader) -> Read:
         handle = reader.string()
-        if reader.remaining != 12:
-            raise MalformedMessage("a READ of a wrong size")
-        offset, length = _OFFSET_LENGTH.unpack_from(packet, len(packet) - 12)
+        if reader.remaining < _OFFSET_LENGTH.size:
+            raise MalformedMessage("a READ that is cut off")
+        offset, length = _OFFSET_LENGTH.unpack_from(packet, 9 + len(handle))
         return Read(handle, offset, min(length, self._limits.read))
 
     def _ask(self, number: int, request: SFTPRequest[Any]) -> Call | None:
         files = self._behind(request) if request.HANDLES else ()
         if files is None:
-            self._status(number, FX.FAILURE, "Invalid handle")
+            name = type(request).__name__
+            self._refuse(number, name, "no such handle is open", FX.FAILURE, "Invalid handle")
             return None
         if isinstance(request, HandleRequest):
             if len(self._handles) + self._opening >= self._limits.handles:
-                self._status(number, *status_of(OSError(errno.EMFILE, "")))
+                name, status = type(request).__name__, status_of(OSError(errno.EMFILE, ""))
+                self._refuse(number, name, "too many files of this session are open", *status)
                 return None
             self._opening += 1
         elif isinstance(request, Close):
@@ -411,6 +448,10 @@ class SFTPServerProtocol:
             self._opening -= 1
         return request
 
+    def _refuse(self, number: int, request: str, reason: str, code: int, message: str) -> None:
+        self._refusals.append(Refusal(request, reason))
+        self._status(number, code, message)
+
     def _status(self, number: int, code: int, message: str) -> None:
         self._packet(FXP.STATUS, number, u32(code) + text(message) + text(""))
 
@@ -437,8 +478,15 @@ def _write(parts: list[memoryview], reader: WireReader) -> Write:
     offset, size = _OFFSET_LENGTH.unpack_from(first, start - _OFFSET_LENGTH.size)
     data = first[start:] if len(parts) == 1 else Pieces([first[start:], *parts[1:]])
     if len(data) != size:
-        raise MalformedMessage("a WRITE whose length is not that of its packet")
+        if len(data) < size:
+            raise MalformedMessage("a WRITE with less data than it announces")
+        data = memoryview(bytes(data))[:size]  # other bytes follow the data
     return Write(handle, offset, data)
+
+
+def _name_of(kind: int) -> str:
+    """Return the name of a packet type."""
+    return _NAMES.get(kind) or f"type {kind}"
 
 
 def _cost(request: SFTPRequest[Any]) -> int:

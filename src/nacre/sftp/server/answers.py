@@ -18,6 +18,7 @@ from typing import Any
 from nacre.limits import KIB
 from nacre.sftp.protocol.server import DATA_ROOM, Call, SFTPServerProtocol
 from nacre.sftp.server.calls import answer, internal, numbered
+from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.rows import answer_row
 from nacre.wire.blocks import SHARED_BLOCKS, Block
 from nacre.wire.codec import Buffer
@@ -42,9 +43,10 @@ class Answers:
     :ivar lent: blocks that are being filled or sent.
     """
 
-    def __init__(self, server: SFTPServerProtocol) -> None:
-        """Answer the calls of ``server``."""
+    def __init__(self, server: SFTPServerProtocol, journal: Journal | None = None) -> None:
+        """Answer the calls of ``server``, and record them in ``journal``."""
         self._server = server
+        self._journal = journal
         self.queue: deque[Buffer] = deque()
         self.unsent = 0
         self.lent = 0
@@ -65,6 +67,8 @@ class Answers:
         elif buffer is not None:
             self.unsent += len(calls)
             answer_row(self._server, calls, memoryview(buffer), value)
+            if self._journal is not None and self._journal.detailed:
+                self._journal.read(calls[0].files[0], value)
             if not value:
                 self.release(buffer)
             return
@@ -79,6 +83,8 @@ class Answers:
         """Answer one call; log the bug of a filesystem that failed with no OSError."""
         if problem is not None and isinstance(problem.__cause__, Exception):
             _logger.error("a filesystem failed", exc_info=problem.__cause__)
+        if self._journal is not None and (problem is not None or self._journal.detailed):
+            self._journal.done(call, value, problem)
         self.unsent += 1
         answer(self._server, call, value, problem)
 

@@ -104,7 +104,12 @@ def numbered(error: OSError) -> OSError:
 
 
 def internal(error: Exception) -> OSError:
-    """Return the failure that a client sees when a filesystem has a bug; its cause is ``error``."""
+    """Return the failure that a client sees when a filesystem has a bug; its cause is ``error``.
+
+    What a storage of fsspec does not implement is unsupported, and no bug.
+    """
+    if isinstance(error, NotImplementedError):
+        return unsupported()
     failed = OSError(errno.EIO, "the filesystem failed")
     failed.__cause__ = error
     return failed

@@ -31,11 +31,11 @@ class Lane:
 
     __slots__ = ("busy", "calls", "opened", "path")
 
-    def __init__(self, opened: object = None) -> None:
+    def __init__(self, opened: object = None, start: str = "/") -> None:
         self.calls: deque[Call] = deque()
         self.busy = False
         self.opened = opened
-        self.path = normalise(opened.path) if isinstance(opened, OpenedFile) else ""
+        self.path = normalise(opened.path, start) if isinstance(opened, OpenedFile) else ""
 
     def next_row(self) -> list[Call]:
         """Return the first calls that are carried out together; they stay in the lane."""
@@ -51,9 +51,13 @@ class Lanes:
     :ivar paths: the lane of requests that name paths.
     """
 
-    def __init__(self, most: int) -> None:
-        """Let at most ``most`` rows of calls be carried out at the same time."""
+    def __init__(self, most: int, start: str = "/") -> None:
+        """Let at most ``most`` rows of calls be carried out at the same time.
+
+        :param start: the absolute path at which relative paths start.
+        """
         self._most = most
+        self._start = start
         self._of_files: dict[object, Lane] = {}
         self.running = 0
         self.ready: deque[Lane] = deque()
@@ -78,12 +82,12 @@ class Lanes:
         if call.files:
             opened = call.files[0]
             if (lane := self._of_files.get(opened)) is None:
-                lane = self._of_files[opened] = Lane(opened)
+                lane = self._of_files[opened] = Lane(opened, self._start)
             return lane
         if not self._of_files:
             return self.paths
         named = [path for path in call.request.paths if path is not None]
-        paths = {normalise(path) for path in named}
+        paths = {normalise(path, self._start) for path in named}
         busy = [lane for lane in self._of_files.values() if lane.path in paths]
         if not busy:
             return self.paths

@@ -93,6 +93,8 @@ class OpenedFile:
             self.file.pwritev(pieces, offset)
         else:
             for data in row:
+                if self.abandoned:
+                    raise OSError(errno.ECANCELED, "the session is over")
                 whole = bytes(data) if isinstance(data, Pieces) else data
                 await settled(self.file.pwrite(whole, offset))
                 offset += len(whole)

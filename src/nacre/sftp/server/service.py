@@ -34,6 +34,7 @@ from nacre.sftp.protocol.messages import Close, Read, ReadDir, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.answers import Answers
 from nacre.sftp.server.calls import PLAIN, outcome_now, outcomes_of
+from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.lanes import Lane, Lanes
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
 from nacre.sftp.server.rows import are_quick, fills_buffer, in_a_row, read_row, write_row
@@ -65,15 +66,21 @@ class Service:
     """One SFTP session: the sink of what the client sends."""
 
     def __init__(
-        self, filesystem: Filesystem, *, limits: SFTPLimits = DEFAULT_SFTP_LIMITS, peer: str = ""
+        self,
+        filesystem: Filesystem,
+        *,
+        journal: Journal | None = None,
+        limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
+        peer: str = "",
     ) -> None:
         self._filesystem = filesystem
+        self._journal = journal
         self._server = SFTPServerProtocol(limits=limits, peer=peer)
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
         self._threads = Threads(THREADS, prompt=prompt) if filesystem.blocking else None
-        self._lanes = Lanes(THREADS if filesystem.blocking else TASKS)
-        self._answers = Answers(self._server)
+        self._lanes = Lanes(THREADS if filesystem.blocking else TASKS, filesystem.start)
+        self._answers = Answers(self._server, journal)
         self._line: Line | None = None
         self._input: deque[Buffer] = deque()
         self._calls: deque[Call] = deque()
@@ -156,6 +163,8 @@ class Service:
                 taken += len(data)
             else:
                 break
+        if (refusals := server.take_refusals()) and self._journal is not None:
+            self._journal.refused(refusals)
         if taken:
             self._line.adjust_window(taken)  # type: ignore[union-attr]
 
@@ -359,6 +368,8 @@ class Service:
 
     async def _close_all(self) -> None:
         for opened in (*self._server.files, *self._unclosed):
+            if self._journal is not None and isinstance(opened, OpenedFile):
+                self._journal.ended(opened)
             try:
                 if isinstance(opened, (OpenedFile, OpenedDirectory)):
                     await opened.end(complete=False)
@@ -387,6 +398,10 @@ class Recorder(Protocol):
 
     peer_version: str
 
+    @property
+    def detailed(self) -> bool:
+        """Whether the log takes a record of each file operation."""
+
     def record(self, event: str, **fields: object) -> None:
         """Log an event."""
 
@@ -413,10 +428,12 @@ async def serve_sftp(session: SessionLike, filesystem: Filesystem) -> int:
 
     ``filesystem`` is closed at the end.
     """
+    connection = session.connection
+    journal = Journal(connection.record, detailed=connection.detailed)
     try:
-        service = Service(filesystem, peer=session.connection.peer_version)
+        service = Service(filesystem, journal=journal, peer=connection.peer_version)
         await service.run(ChannelLine(session.attach(service)))
     except RemoteProtocolError as error:
-        session.connection.record("sftp", error=str(error))
+        journal.broken(error)
         return 1
     return 0

@@ -1,0 +1,162 @@
+"""What a session of files writes to the log: operations, refused requests, lost writes.
+
+Each operation is one record ``file``, where the log takes these (:attr:`Journal.detailed`). A
+request that was refused (``refused``), and the first write to a file that failed (``lost``), are
+always recorded: the user may not have been told, or may not have looked.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nacre.sftp.protocol import extensions as ext
+from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.server import Call, Refusal
+from nacre.sftp.server.opened import OpenedFile
+from nacre.wire.text import safe
+
+REFUSED = 20
+"""Refused requests of a session that are recorded: a client may send any number of them."""
+
+_LONGEST = 4096
+"""Characters of a path in the log: Linux's PATH_MAX."""
+
+_DATA = (msg.Read, msg.Write, msg.ReadDir)
+"""Requests that are not recorded one by one: the record of CLOSE has the bytes."""
+
+_STORES = (msg.Write, ext.FSync, ext.CopyData)
+
+FIELDS = frozenset(
+    {"op", "path", "to", "flags", "set", "read", "written", "outcome", "request", "reason", "error"}
+)
+"""The fields of the records."""
+
+
+class Journal:
+    """Records what one session does with files.
+
+    :ivar detailed: whether each operation is recorded.
+    """
+
+    def __init__(self, record: Callable[..., None], *, detailed: bool) -> None:
+        """Write to ``record``, which takes the name of an event, and fields by their names."""
+        self.detailed = detailed
+        self._record = record
+        self._left = REFUSED
+        self._bytes: dict[object, list[int]] = {}
+        self._lost: set[object] = set()
+
+    def refused(self, refusals: Iterable[Refusal]) -> None:
+        """Record requests that did not become calls."""
+        for request, reason in refusals:
+            self._left -= 1
+            if self._left > 0 or self.detailed:
+                self._record("refused", request=request.lower(), reason=safe(reason))
+            elif self._left == 0:
+                self._record("refused", request=request.lower(), reason="further ones are not told")
+
+    def broken(self, error: Exception) -> None:
+        """Record that the client broke the protocol, which ended the session."""
+        self._record("sftp", error=safe(str(error)))
+
+    def read(self, opened: object, size: int) -> None:
+        """Count bytes that the client has read."""
+        self._counted(opened)[0] += size
+
+    def _counted(self, opened: object) -> list[int]:
+        return self._bytes.setdefault(opened, [0, 0])
+
+    def done(self, call: Call, value: Any, problem: OSError | None) -> None:
+        """Record a call that was carried out; without ``detailed``, only a write that failed."""
+        request, opened = call.request, call.files[0] if call.files else None
+        if problem is not None and opened is not None:
+            self._note_lost(request, call.files[-1], problem)
+        if not self.detailed:
+            return
+        if problem is None and isinstance(request, _DATA):
+            if isinstance(request, msg.Write):
+                self._counted(opened)[1] += len(request.data)
+            elif isinstance(request, msg.Read):
+                self.read(opened, len(value))
+            return
+        path, to = request.paths
+        fields: dict[str, object] = {"path": opened.path if opened else path}  # type: ignore[attr-defined]
+        if to is not None:
+            fields["to"] = to
+        if isinstance(request, msg.Open):
+            fields["flags"] = _flags(request.flags)
+        if (attributes := getattr(request, "attributes", None)) and attributes != Attributes():
+            fields["set"] = _changes(attributes)
+        if isinstance(request, msg.Close) and isinstance(opened, OpenedFile):
+            fields["read"], fields["written"] = self._bytes.pop(opened, (0, 0))
+        self.operation(type(request).__name__.lower(), problem, **fields)
+
+    def _note_lost(self, request: object, target: Any, problem: OSError) -> None:
+        known = target in self._lost
+        if isinstance(request, msg.Close):
+            self._lost.discard(target)
+            stores = getattr(target, "writable", False)
+        else:
+            stores = isinstance(request, _STORES)
+        if stores and not known:
+            if not isinstance(request, msg.Close):
+                self._lost.add(target)
+            self.lost(type(request).__name__.lower(), target.path, problem)
+
+    def lost(self, op: str, path: str, problem: OSError) -> None:
+        """Record that bytes of a file were not stored."""
+        self._record("lost", op=op, path=safe(path, _LONGEST), reason=reason(problem))
+
+    def ended(self, opened: OpenedFile) -> None:
+        """Record that the session ended with a file still open."""
+        if self.detailed:
+            read, written = self._bytes.pop(opened, (0, 0))
+            self._record(
+                "file",
+                op="close",
+                path=safe(opened.path, _LONGEST),
+                read=read,
+                written=written,
+                outcome="the session ended before it was closed",
+            )
+
+    def operation(self, op: str, problem: OSError | None, **fields: object) -> None:
+        """Record an operation, where the log takes these; ``problem`` is why it failed."""
+        if self.detailed:
+            outcome = "success" if problem is None else reason(problem)
+            shown = {name: _shown(value) for name, value in fields.items() if value is not None}
+            self._record("file", op=op, **shown, outcome=outcome)
+
+
+def _shown(value: object) -> object:
+    return safe(value, _LONGEST) if isinstance(value, str) else value
+
+
+def reason(problem: OSError) -> str:
+    """Return why something failed, in one line."""
+    return safe(problem.strerror or os.strerror(problem.errno or 0))
+
+
+def _flags(flags: int) -> str:
+    """Return the flags of OPEN by their names."""
+    names = [str(flag.name).lower() for flag in OpenFlag if flags & flag]
+    return ",".join(names)
+
+
+def _changes(attributes: Attributes) -> str:
+    """Return the attributes to be set: size, mode, owner, times."""
+    found = []
+    if attributes.size is not None:
+        found.append(f"size:{attributes.size}")
+    if attributes.permissions is not None:
+        found.append(f"mode:{stat.S_IMODE(attributes.permissions):04o}")
+    if attributes.uid is not None:
+        found.append(f"owner:{attributes.uid}:{attributes.gid}")
+    if attributes.mtime is not None:
+        found.append(f"times:{attributes.atime}:{attributes.mtime}")
+    return ",".join(found)
