@@ -149,7 +149,7 @@ async def test_graceful_stop(state: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_second_signal_hurries(state: Path, number: signal.Signals) -> None:
-    async with serving(state) as server, server.connect() as ssh:
+    async with serving(state, "--end-processes") as server, server.connect() as ssh:
         process = await ssh.process("echo $$; exec sleep 60")
         pid = int(await process.stdout.readline())
         server.process.send_signal(number)
@@ -157,6 +157,25 @@ async def test_second_signal_hurries(state: Path, number: signal.Signals) -> Non
         server.process.send_signal(number)
         assert await server.end() == 0
         assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_what_outlives_its_session_or_the_server_lives_on(state: Path) -> None:
+    pids = []
+    try:
+        async with serving(state) as server, server.connect() as ssh:
+            done = await ssh.run("nohup sleep 60 >/dev/null 2>&1 </dev/null & echo $!")
+            pids.append(int(done.stdout))
+            assert "outcome=left" in await server.until("event=processes")
+            process = await ssh.process("echo $$; exec sleep 60 <&- >&- 2>&-")
+            pids.append(int(await process.stdout.readline()))
+            for _ in range(2):
+                server.process.send_signal(signal.SIGTERM)
+                await server.until("event=stopping")
+            assert await server.end() == 0
+            assert all(Path(f"/proc/{pid}").exists() for pid in pids)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
 
 async def test_sessions_end_with_their_connection(state: Path) -> None:

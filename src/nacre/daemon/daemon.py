@@ -43,6 +43,7 @@ class Daemon:
     :ivar run_as: the account of virtual users without one of their own, under root.
     :ivar ssh1_strict: refuse SSH-1 for users who need both a password and a key: in SSH-1 either
         is enough for them.
+    :ivar end_processes: end the processes that outlive their sessions.
     :ivar workers: processes that serve; with several, one more supervises them.
     """
 
@@ -53,6 +54,7 @@ class Daemon:
     config: ServerConfig
     profile: Profile = "default"
     ssh1_strict: bool = False
+    end_processes: bool = False
     workers: int = 1
 
     def run(self) -> None:
@@ -63,7 +65,10 @@ class Daemon:
         self._check_rights()
         give_back_memory()
         settings = DaemonSettings(
-            config=self.config, profile=self.profile, state=open_state(self.state)
+            config=self.config,
+            profile=self.profile,
+            state=open_state(self.state),
+            end_processes=self.end_processes,
         )
         if settings.speaks_ssh1:
             print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
