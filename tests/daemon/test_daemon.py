@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ async def test_every_phase_has_its_line(state: Path) -> None:
         *["accepted", "version", "kex", "auth", "authenticated", "session", "exit", "closed"]
     ]
     assert all("peer=127.0.0.1:" in line for line in server.lines if "event=" in line)
-    assert any('command="pwd; exit 3"' in line for line in server.lines)
+    assert not any("pwd" in line for line in server.lines)  # it may hold secrets
 
 
 async def test_no_secret_is_logged(state: Path) -> None:
@@ -256,6 +257,60 @@ async def test_system_account(state: Path, system_account: SystemAccount, tmp_pa
             assert (await ssh.run("id -un")).stdout.strip() == system_account.name
         with pytest.raises(nacre.AuthenticationFailed):
             await server.connect("root", keys=[], password="x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other accounts")
+@pytest.mark.parametrize(
+    ("option", "by_key", "by_password"),
+    [
+        ("PasswordAuthentication=no", True, True),  # by keyboard-interactive
+        ("PubkeyAuthentication=no", False, True),
+        ("AllowUsers=root nacre-*", True, True),
+        ("AllowUsers=nacre-*@192.0.2.0/24", False, False),
+        ("DenyGroups=nacre-*", False, False),
+    ],
+)
+async def test_words_about_users(
+    state: Path, system_account: SystemAccount, option: str, by_key: bool, by_password: bool
+) -> None:
+    system_account.authorize(f"{KEY.public}\n")
+    async with serving(state, "--users", "system", "-o", option) as server:
+        ways: list[tuple[bool, dict[str, Any]]] = [
+            (by_key, {}),
+            (by_password, {"keys": [], "password": system_account.password}),
+        ]
+        for allowed, shown in ways:
+            try:
+                async with server.connect(system_account.name, **shown) as ssh:
+                    assert allowed
+                    assert (await ssh.run("id -un")).stdout.strip() == system_account.name
+            except nacre.AuthenticationFailed:
+                assert not allowed
+
+
+@pytest.mark.parametrize(
+    ("option", "by_key", "by_password"),
+    [
+        ("PermitRootLogin=yes", True, True),
+        ("PermitRootLogin=prohibit-password", True, False),
+        ("PermitRootLogin=no", False, False),
+    ],
+)
+async def test_root_by_another_name(
+    state: Path, second_root: SystemAccount, option: str, by_key: bool, by_password: bool
+) -> None:
+    second_root.authorize(f"{KEY.public}\n")
+    async with serving(state, "--users", "system", "-o", option) as server:
+        ways: list[tuple[bool, dict[str, Any]]] = [
+            (by_key, {}),
+            (by_password, {"keys": [], "password": second_root.password}),
+        ]
+        for allowed, shown in ways:
+            try:
+                async with server.connect(second_root.name, **shown):
+                    assert allowed
+            except nacre.AuthenticationFailed:
+                assert not allowed
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other accounts")

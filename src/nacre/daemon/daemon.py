@@ -18,6 +18,7 @@ from typing import Literal
 from nacre.aio.versions import RISK
 from nacre.config.server import ServerConfig
 from nacre.daemon.accounts.accounts import find_account
+from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import StorePolicy
 from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
@@ -73,7 +74,10 @@ class Daemon:
         if settings.speaks_ssh1:
             print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
         with ExitStack() as stack:
-            sockets = [sock for address in self.addresses for sock in bind(*address)]
+            keepalive = self.config.tcp_keep_alive
+            sockets = [
+                sock for address in self.addresses for sock in bind(*address, keepalive=keepalive)
+            ]
             for sock in sockets:
                 stack.enter_context(sock)
             if self.workers == 1:
@@ -120,6 +124,8 @@ class Daemon:
             asyncio.run(ServerProcess(settings, policy, startups, worker).run(sockets))
 
     def _check_rights(self) -> None:
+        if self.users == "store":
+            check_for_store(self.config)
         if self.users == "system" and os.geteuid() != 0:
             raise AccountError(
                 "--users system needs root's rights, because sessions run as other accounts: "
