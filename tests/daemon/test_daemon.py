@@ -70,7 +70,7 @@ async def test_policies_and_services(state: Path) -> None:
         async with server.connect("files") as ssh:
             with pytest.raises(nacre.RequestFailed):
                 await ssh.run("true")
-        assert "may use sftp and scp only" in await server.until("event=refused")
+        assert "may use sftp and scp only" in await server.until("event=refused .*request=")
 
 
 async def test_a_change_counts_for_the_next_login(state: Path) -> None:
