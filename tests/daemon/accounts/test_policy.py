@@ -214,7 +214,7 @@ async def test_public_key(store: UserStore, policy: Any) -> None:
 async def test_services(
     store: UserStore, policy: Any, service: str, request_: Request, granted: bool
 ) -> None:
-    store.add(User(name="alice", service=service))
+    store.add(User(name="alice", service=service, root="/srv/files"))
     session = Session("alice")
     assert await policy.session_request(session, request_) is granted
     assert bool(session.connection.reasons) is not granted

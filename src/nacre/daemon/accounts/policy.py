@@ -15,6 +15,7 @@ from nacre.crypto.password import hash_password, needs_rehash, verify_password, 
 from nacre.daemon.accounts.accounts import Login, RecentAccounts, account_name, virtual_login
 from nacre.daemon.accounts.admission import Admission
 from nacre.daemon.accounts.rights import Forwarding
+from nacre.daemon.accounts.roots import refusal
 from nacre.daemon.accounts.store import User, UserStore
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
@@ -239,4 +240,9 @@ class StorePolicy(AccountPolicy):
         found = self._find(user)
         if found is None:
             raise AccountError(f"{safe(user, 64)} was removed or disabled")
-        return virtual_login(found, await self._accounts.find(account_name(found, self._run_as)))
+        account = await self._accounts.find(account_name(found, self._run_as))
+        if found.service == "sftp":
+            reason = await asyncio.to_thread(refusal, found, account, self._store.directory)
+            if reason is not None:
+                raise AccountError(reason)
+        return virtual_login(found, account)
