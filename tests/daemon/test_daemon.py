@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import shutil
 import signal
 from pathlib import Path
@@ -215,6 +216,25 @@ async def test_signals_ignored_at_the_start_are_not_in_sessions(state: Path) -> 
             signal.signal(number, handler)
 
 
+async def test_the_limits_of_sessions_are_those_of_the_servers_parent(state: Path) -> None:
+    core, descriptors = (
+        resource.getrlimit(number) for number in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)
+    )
+    async with serving(state, "--workers", "2") as server, server.connect() as ssh:
+        process = await ssh.process("read x; ulimit -Sc; ulimit -Hc; ulimit -Sn")
+        await process.stdin.write(b"x\n")
+        shown = (await process.stdout.read()).split()
+        # ulimit counts blocks of 512 bytes.
+        blocks = [n if n == resource.RLIM_INFINITY else n // 512 for n in core]
+        numbers = [resource.RLIM_INFINITY if one == b"unlimited" else int(one) for one in shown]
+        assert numbers == [*blocks, descriptors[0]]
+        pids = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+        for pid in (str(server.process.pid), *pids.split()):
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert re.search(r"Max core file size +0 ", limits)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees the descriptors of a server")
 async def test_nothing_grows(state: Path) -> None:
     def descriptors() -> int:
         return len(os.listdir(f"/proc/{server.process.pid}/fd"))

@@ -24,7 +24,7 @@ from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
 from nacre.daemon.log import StderrLog
-from nacre.daemon.memory import give_back_memory
+from nacre.daemon.memory import give_back_memory, keep_secrets
 from nacre.daemon.server_process import ServerProcess
 from nacre.daemon.settings import DaemonSettings
 from nacre.daemon.sockets import announce, bind
@@ -73,6 +73,7 @@ class Daemon:
         """
         self._check_rights()
         give_back_memory()
+        keep_secrets()
         settings = DaemonSettings(
             config=self.config,
             profile=self.profile,

@@ -11,8 +11,8 @@ import subprocess
 import termios
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +22,8 @@ GRACE = 5.0
 
 _LOOK_AGAIN = 0.05
 _DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
-"""The limit at the start of this process; a server raises its own limit, not its sessions'."""
+_CORE = resource.getrlimit(resource.RLIMIT_CORE)
+"""The limits at the start of this process; a server changes its own limits, not its sessions'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,18 +100,19 @@ class Child:
         # between fork and exec. It is a C function that takes no lock, which makes it safe beside
         # other threads. Without a preexec_fn, subprocess uses vfork, which is faster.
         acquire = partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0) if terminal else None
-        self._process = subprocess.Popen(
-            list(program.arguments),
-            executable=program.path,
-            env=dict(program.environment),
-            cwd=program.directory,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            preexec_fn=acquire,
-            **_rights(program.credentials),
-        )
+        with _session_core_limit():
+            self._process = subprocess.Popen(
+                list(program.arguments),
+                executable=program.path,
+                env=dict(program.environment),
+                cwd=program.directory,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                preexec_fn=acquire,
+                **_rights(program.credentials),
+            )
         self.pid = self._process.pid
         if resource.getrlimit(resource.RLIMIT_NOFILE) != _DESCRIPTORS:
             with suppress(OSError):
@@ -228,6 +230,20 @@ class Child:
         if self._killing is not None:
             self._killing.cancel()
         self.gone.set_result(None)
+
+
+@contextmanager
+def _session_core_limit() -> Iterator[None]:
+    """Have a process that is started here inherit the limit of core files that sessions have.
+
+    This process, which may not have core files, is undumpable, so the limit alone is no matter.
+    """
+    own = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, _CORE)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, own)
 
 
 def _rights(credentials: ProcessCredentials | None) -> dict[str, Any]:
