@@ -21,7 +21,7 @@ def test_nothing_said_is_the_default() -> None:
 
 
 def test_words_are_known_in_any_case() -> None:
-    assert len(KEYWORDS) == 23
+    assert len(KEYWORDS) == 32
     assert parse(["LOGLEVEL=info"]) == ServerConfig()
 
 
@@ -44,16 +44,29 @@ def test_words_are_known_in_any_case() -> None:
         ("LogLevel=DEBUG", "log_level", LogLevel.DEBUG1),
         ("Compression=no", "compression", "none"),
         ("AcceptEnv=LANG LC_*", "accept_env", ("LANG", "LC_*")),
+        ("TCPKeepAlive=no", "tcp_keep_alive", False),
+        ("PasswordAuthentication=no", "password_authentication", False),
+        ("ChallengeResponseAuthentication=no", "kbd_interactive_authentication", False),
+        ("PermitRootLogin=without-password", "permit_root_login", "prohibit-password"),
+        ("AllowUsers=a b@192.0.2.0/24", "allow_users", ("a", "b@192.0.2.0/24")),
     ],
 )
 def test_values(option: str, field: str, value: object) -> None:
     assert getattr(parse([option]), field) == value
 
 
-def test_the_first_of_two_counts_but_accept_env_adds_up() -> None:
+def test_the_first_of_two_counts_but_lists_of_patterns_add_up() -> None:
     config = parse(["MaxSessions=1", "AcceptEnv=A", "MaxSessions=2", "AcceptEnv=B C"])
+    assert parse(["DenyUsers=a", "DenyUsers=b"]).deny_users == ("a", "b")
     assert config.max_sessions == 1
     assert config.accept_env == ("A", "B", "C")
+
+
+def test_one_method_of_authentication_is_left() -> None:
+    words = [f"{method}Authentication=no" for method in ("Pubkey", "Password", "KbdInteractive")]
+    assert not parse(words[1:]).password_authentication
+    with pytest.raises(ConfigurationError, match="nobody could log in"):
+        parse(words)
 
 
 def test_limits_follow() -> None:

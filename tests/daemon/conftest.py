@@ -47,6 +47,25 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def second_root(tmp_path: Path) -> Iterator[SystemAccount]:
+    """An account with uid 0 that is not called root."""
+    if os.geteuid() != 0 or shutil.which("useradd", path=PATH) is None:
+        pytest.skip("only root can make an account")
+    name, password = f"nacre-r{os.getpid()}", secrets.token_hex(8)
+    shared, home = tmp_path.parent.parent, tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with _alone(shared):
+        _call("useradd", "--non-unique", "--uid", "0", "-M", "-d", str(home), "-s", "/bin/sh", name)
+    try:
+        with _alone(shared):
+            _call("chpasswd", typed=f"{name}:{password}\n")
+        yield SystemAccount(name, password, home)
+    finally:
+        with _alone(shared):
+            _call("userdel", "--force", name)
+
+
 @pytest.fixture(scope="session")
 def system_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemAccount]:
     if os.geteuid() != 0 or shutil.which("useradd", path=PATH) is None:

@@ -80,6 +80,7 @@ def make_state(tmp_path: Path) -> Path:
     key = StoredKey(KEY.public, "")
     store.add(User(name="alice", password=HASH, home=str(tmp_path), run_as=RUN_AS), [key])
     store.add(User(name="both", password=HASH, auth="password-publickey", run_as=RUN_AS), [key])
-    store.add(User(name="files", service="sftp", run_as=RUN_AS), [key])
+    home = str(tmp_path / "files")
+    store.add(User(name="files", service="sftp", home=home, run_as=RUN_AS), [key])
     store.close()
     return state

@@ -22,6 +22,15 @@ def test_a_socket_listens_on_the_address() -> None:
         assert sock.getsockname()[0] == "127.0.0.1"
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_keepalive_is_inherited_by_accepted_sockets(wanted: bool) -> None:
+    (sock,) = bind("127.0.0.1", 0, keepalive=wanted)
+    with sock, socket.create_connection(sock.getsockname(), timeout=10):
+        accepted, _ = sock.accept()
+        with accepted:
+            assert bool(accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is wanted
+
+
 def test_no_host_is_every_address() -> None:
     sockets = bind("", 0)
     try:

@@ -69,6 +69,15 @@ async def test_what_a_peer_says_is_safe_in_the_log(
     assert [r["command"] for r in records if r["event"] == "session"] == ["exit 5 \\x1b[2J\\x0a"]
 
 
+async def test_the_system_looks_after_vanished_clients(
+    ssh: nacre.Connection, server: nacre.Server
+) -> None:
+    (connection,) = server.connections
+    assert connection.driver.transport is not None
+    accepted = connection.driver.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 async def test_connections_say_who_they_are(
     ssh: nacre.Connection, server: nacre.Server, client: Make
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nacre.config import values
 from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
-from nacre.errors import KeyFormatError
+from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms
 from nacre.value import replace
@@ -28,6 +28,13 @@ _FORWARDING = {
     "remote": frozenset({"remote"}),
 }
 _GATEWAY = {"no": "no", "yes": "yes", "clientspecified": "clientspecified"}
+_ROOT_LOGIN = {
+    "yes": "yes",
+    "no": "no",
+    "prohibit-password": "prohibit-password",
+    "without-password": "prohibit-password",
+    "forced-commands-only": "forced-commands-only",
+}
 _COMPRESSIONS = {
     # As in OpenSSH since 7.4: no compression before authentication, with either value.
     "yes": "none,zlib@openssh.com",
@@ -67,6 +74,14 @@ def _places(default_host: str | None) -> Callable[[str, str], tuple[HostPort, ..
     return take
 
 
+def _patterns(keyword: str, value: str) -> tuple[str, ...]:
+    """Parse names of users or groups with ``*`` and ``?``; there is no negation, as in sshd."""
+    found = values.some_words(keyword, value)
+    if any(pattern.startswith("!") for pattern in found):
+        raise values.bad(keyword, value, "patterns without !; DenyUsers and DenyGroups exclude")
+    return found
+
+
 def _banner(keyword: str, value: str) -> Path | None:
     path = values.one_word(keyword, value)
     return None if path.lower() == "none" else Path(path)
@@ -91,6 +106,10 @@ class ServerConfig:
         the loopback address, ``yes`` for all, ``clientspecified`` for the one the client requests.
     :ivar permit_open: the destinations of clients' connections; None for all, and a port of None
         for all ports.
+    :ivar permit_root_login: how an account with uid 0 may log in: ``yes``, ``no``,
+        ``prohibit-password`` or ``forced-commands-only``.
+    :ivar allow_users: patterns of names, or of ``name@address``, of users who may log in; empty for
+        all. The other three lists have patterns too, and those of groups no address.
     :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
     """
 
@@ -117,6 +136,15 @@ class ServerConfig:
     gateway_ports: str = "no"
     permit_open: tuple[HostPort, ...] | None = None
     permit_listen: tuple[HostPort, ...] | None = None
+    tcp_keep_alive: bool = True
+    pubkey_authentication: bool = True
+    password_authentication: bool = True
+    kbd_interactive_authentication: bool = True
+    permit_root_login: str = "prohibit-password"
+    allow_users: tuple[str, ...] = ()
+    deny_users: tuple[str, ...] = ()
+    allow_groups: tuple[str, ...] = ()
+    deny_groups: tuple[str, ...] = ()
 
     def algorithms(self, profile: Profile = "default") -> Algorithms:
         """Return the algorithms to offer.
@@ -175,17 +203,28 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
     "GatewayPorts": ("gateway_ports", one_of(_GATEWAY)),
     "PermitOpen": ("permit_open", _places(None)),
     "PermitListen": ("permit_listen", _places("*")),
+    "TCPKeepAlive": ("tcp_keep_alive", values.boolean),
+    "PubkeyAuthentication": ("pubkey_authentication", values.boolean),
+    "PasswordAuthentication": ("password_authentication", values.boolean),
+    "KbdInteractiveAuthentication": ("kbd_interactive_authentication", values.boolean),
+    "PermitRootLogin": ("permit_root_login", one_of(_ROOT_LOGIN)),
+    "AllowUsers": ("allow_users", _patterns),
+    "DenyUsers": ("deny_users", _patterns),
+    "AllowGroups": ("allow_groups", _patterns),
+    "DenyGroups": ("deny_groups", _patterns),
 }
 """For each keyword, its field of :class:`ServerConfig` and the parser of its value."""
 
 KEYWORDS = tuple(_SUPPORTED)
 _BY_LOWER = {keyword.lower(): keyword for keyword in KEYWORDS}
+_BY_LOWER["challengeresponseauthentication"] = "KbdInteractiveAuthentication"  # its former name
+_ADD_UP = {"accept_env", "allow_users", "deny_users", "allow_groups", "deny_groups"}
 
 
 def parse(options: Iterable[str]) -> ServerConfig:
     """Return the configuration of ``Keyword=Value`` texts.
 
-    The first value of a keyword counts, as in sshd_config; those of ``AcceptEnv`` add up.
+    The first value of a keyword counts, as in sshd_config; lists of patterns add up.
 
     :raises ConfigurationError: a keyword is unknown, or a value is bad.
     """
@@ -197,7 +236,18 @@ def parse(options: Iterable[str]) -> ServerConfig:
             raise values.unknown(typed, KEYWORDS)
         name, parse_value = _SUPPORTED[keyword]
         taken = parse_value(keyword, value)
-        if name == "accept_env":
+        if name in _ADD_UP:
             taken = (*found.pop(name, ()), *taken)
         found.setdefault(name, taken)
-    return ServerConfig(**found)
+    config = ServerConfig(**found)
+    methods = (
+        config.pubkey_authentication,
+        config.password_authentication,
+        config.kbd_interactive_authentication,
+    )
+    if not any(methods):
+        raise ConfigurationError(
+            "PubkeyAuthentication, PasswordAuthentication and KbdInteractiveAuthentication are all "
+            "no: nobody could log in; leave one of them on"
+        )
+    return config

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,11 +18,13 @@ from typing import Literal
 from nacre.aio.versions import RISK
 from nacre.config.server import ServerConfig
 from nacre.daemon.accounts.accounts import find_account
+from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import StorePolicy
+from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
 from nacre.daemon.log import StderrLog
-from nacre.daemon.memory import give_back_memory
+from nacre.daemon.memory import give_back_memory, keep_secrets
 from nacre.daemon.server_process import ServerProcess
 from nacre.daemon.settings import DaemonSettings
 from nacre.daemon.sockets import announce, bind
@@ -31,6 +33,13 @@ from nacre.daemon.workers import Supervisor, Worker
 from nacre.errors import AccountError
 from nacre.protocol.options import Profile
 from nacre.server.startups import Startups
+
+_SHARED_ACCOUNT = (
+    "Users who may use a shell share the account of this server: they can read its host keys and "
+    "the hashes of all passwords, change its users, read the memory of each other's sessions, and "
+    "stop it. Give users whom you do not trust so far --service sftp with --root, or let root run "
+    "the server, with --run-as ACCOUNT for each user."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +52,7 @@ class Daemon:
     :ivar run_as: the account of virtual users without one of their own, under root.
     :ivar ssh1_strict: refuse SSH-1 for users who need both a password and a key: in SSH-1 either
         is enough for them.
+    :ivar end_processes: end the processes that outlive their sessions.
     :ivar workers: processes that serve; with several, one more supervises them.
     """
 
@@ -53,6 +63,7 @@ class Daemon:
     config: ServerConfig
     profile: Profile = "default"
     ssh1_strict: bool = False
+    end_processes: bool = False
     workers: int = 1
 
     def run(self) -> None:
@@ -62,13 +73,22 @@ class Daemon:
         """
         self._check_rights()
         give_back_memory()
+        keep_secrets()
         settings = DaemonSettings(
-            config=self.config, profile=self.profile, state=open_state(self.state)
+            config=self.config,
+            profile=self.profile,
+            state=open_state(self.state),
+            end_processes=self.end_processes,
         )
+        if self.users == "store":
+            self._check_users(settings.state)
         if settings.speaks_ssh1:
             print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
         with ExitStack() as stack:
-            sockets = [sock for address in self.addresses for sock in bind(*address)]
+            keepalive = self.config.tcp_keep_alive
+            sockets = [
+                sock for address in self.addresses for sock in bind(*address, keepalive=keepalive)
+            ]
             for sock in sockets:
                 stack.enter_context(sock)
             if self.workers == 1:
@@ -79,8 +99,6 @@ class Daemon:
     def _supervise(self, settings: DaemonSettings, sockets: list[socket.socket]) -> None:
         # The supervisor makes what is missing, and reports once what is wrong with it.
         settings.host_keys()
-        if self.users == "store":
-            UserStore(settings.state / FILE).close()
         startups = Startups(self.workers)
         Supervisor(
             self.workers,
@@ -114,7 +132,15 @@ class Daemon:
             stack.callback(policy.close)
             asyncio.run(ServerProcess(settings, policy, startups, worker).run(sockets))
 
+    def _check_users(self, state: Path) -> None:
+        with closing(UserStore(state / FILE)) as store:
+            check_roots(store, self.run_as)
+            if os.geteuid() != 0 and store.has_shell_user():
+                print(f"WARNING: {_SHARED_ACCOUNT}", file=sys.stderr, flush=True)
+
     def _check_rights(self) -> None:
+        if self.users == "store":
+            check_for_store(self.config)
         if self.users == "system" and os.geteuid() != 0:
             raise AccountError(
                 "--users system needs root's rights, because sessions run as other accounts: "

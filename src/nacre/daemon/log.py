@@ -19,6 +19,9 @@ _PLAIN = re.compile(r"[!#-<>-~]+")  # visible US-ASCII without the quote and the
 
 _NAMES = {level: level.name.lower() for level in LogLevel}
 
+_DETAILS = {"command": LogLevel.VERBOSE}
+"""Fields that are shown from this level on: a command line may hold secrets."""
+
 _LATER = 0.01
 """Seconds that a line may wait to be written together with others."""
 
@@ -66,6 +69,9 @@ class StderrLog:
         level = level_of(record)
         if level > self._level:
             return
+        hidden = _DETAILS.keys() & record.keys()
+        if hidden and any(_DETAILS[name] > self._level for name in hidden):
+            record = {name: value for name, value in record.items() if name not in hidden}
         head = {"time": self._now(), "level": _NAMES[level]}
         self._lines.append(line({**head, **self._always, **record}))
         if level is LogLevel.ERROR:

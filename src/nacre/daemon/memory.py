@@ -1,10 +1,12 @@
-"""Memory of a long-running server: glibc's allocator must return what a login has used."""
+"""Memory of a long-running server: its secrets stay in it, and what a login has used goes back."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
 from contextlib import suppress
 
+from nacre.crypto.secrecy import hide_memory
 from nacre.limits import MIB
 
 _M_TRIM_THRESHOLD = -1
@@ -29,3 +31,11 @@ def give_back_memory() -> None:
         library.mallopt(_M_MMAP_THRESHOLD, _BIG)
         library.mallopt(_M_TRIM_THRESHOLD, _SPARE)
         library.mallopt(_M_ARENA_MAX, 1)
+
+
+def keep_secrets() -> None:
+    """Keep host keys and passwords from other processes of the account, and from core files."""
+    hide_memory()
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

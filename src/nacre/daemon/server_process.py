@@ -52,7 +52,7 @@ class ServerProcess:
         self._worker = worker
         always = {} if worker is None else {"worker": worker.number}
         self._log = StderrLog(settings.config.log_level, **always)
-        self._sessions = Sessions(policy)
+        self._sessions = Sessions(policy, end_processes=settings.end_processes)
         self._servers: list[Server] = []
         self._stop = asyncio.Event()
 

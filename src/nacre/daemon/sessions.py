@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from nacre.daemon.accounts.accounts import Login, program
 from nacre.daemon.accounts.policy import AccountPolicy
@@ -25,11 +26,13 @@ class Sessions:
     """Serves the sessions of all connections.
 
     :param policy: returns what each session's user works as.
+    :param end_processes: end what outlives its session; otherwise it lives on, as with sshd.
     :ivar processes: the processes that run; the caller ends them at the end.
     """
 
-    def __init__(self, policy: AccountPolicy) -> None:
+    def __init__(self, policy: AccountPolicy, *, end_processes: bool = False) -> None:
         self._policy = policy
+        self._end_processes = end_processes
         self.processes = Processes()
 
     async def handle(self, session: Session) -> int | None:
@@ -49,8 +52,10 @@ class Sessions:
             return await self._serve_files(session, login, files)
         if session.forwards_agent:
             await _forward_agent(session, login, stack)
-        run = program(
-            login, session.command, session.environment, connection.peer, connection.local
+        run = replace(
+            program(login, session.command, session.environment, connection.peer, connection.local),
+            ends=self._end_processes,
+            takes_signals=login.key.command is None,  # a forced command is none of the client's
         )
         try:
             if run.directory != login.home:
@@ -131,6 +136,8 @@ def _service(session: Session, login: Login, files: FileRoot) -> Program:
             detailed=connection.detailed,
         ),
         directory="/",
+        takes_signals=False,
+        ends=True,
     )
 
 

@@ -24,11 +24,13 @@ class DaemonSettings:
     The host keys and the banner are files: they are read at each call, so a reload calls again.
 
     :ivar state: the state directory.
+    :ivar end_processes: end the processes that outlive their sessions.
     """
 
     config: ServerConfig
     profile: Profile
     state: Path
+    end_processes: bool = False
 
     @property
     def speaks_ssh1(self) -> bool:

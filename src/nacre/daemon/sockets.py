@@ -9,14 +9,15 @@ import sys
 from collections.abc import Iterable
 
 from nacre.errors import StateError
-from nacre.server.listen import BACKLOG
+from nacre.server.listen import BACKLOG, notice_vanished_clients
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, *, keepalive: bool = True) -> list[socket.socket]:
     """Return a listening socket for each address that ``host`` has.
 
     :param host: "" for all addresses.
     :param port: 0 lets the system choose.
+    :param keepalive: have the system find out that a client has vanished.
     :raises StateError: the address can't be used; the message says why and what to do.
     """
     sockets: list[socket.socket] = []
@@ -28,6 +29,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if family == socket.AF_INET6 and not socket.has_ipv6:
                 continue
             sockets.append(socket.create_server(where, family=family, backlog=BACKLOG))
+            if keepalive:
+                notice_vanished_clients(sockets[-1])
     except OSError as error:
         for sock in sockets:
             sock.close()

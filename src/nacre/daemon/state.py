@@ -20,14 +20,17 @@ def default_path() -> Path:
     return (base if base.is_absolute() else Path.home() / ".local" / "state") / "nacre"
 
 
-def open_state(path: Path | None = None) -> Path:
-    """Return the state directory; make it with mode 0700 when it is missing.
+def open_state(path: Path | None = None, *, create: bool = True) -> Path:
+    """Return the state directory.
 
-    :raises StateError: it can't be made, belongs to another account, or others can write to it.
+    :param create: make it with mode 0700 when it is missing.
+    :raises StateError: it is missing, can't be made, belongs to another account, or others can
+        write to it.
     """
     path = (path or default_path()).absolute()
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if create:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
     except OSError as error:
         raise StateError(

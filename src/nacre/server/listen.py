@@ -25,6 +25,11 @@ BACKLOG = 1024
 """How many connections the system queues until they are accepted."""
 
 
+def notice_vanished_clients(listener: socket.socket) -> None:
+    """Have the system probe silent clients: accepted sockets inherit SO_KEEPALIVE (socket(7))."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
 class Server(Closes):
     """A server that listens. ``async with`` closes it at the end.
 
@@ -80,6 +85,8 @@ class Server(Closes):
             self._listener = await loop.create_server(
                 self._accept, host, port, backlog=BACKLOG, start_serving=False
             )
+            for one in self._listener.sockets:
+                notice_vanished_clients(one)
         else:
             # Other processes may accept from this socket too. asyncio accepts up to ``backlog``
             # connections per turn: with 1, an idle process gets the next connection.

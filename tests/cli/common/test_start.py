@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,56 @@ def test_garbage_is_looked_for_when_all_is_loaded() -> None:
         "start(run, 'p', [])\n"
     )
     assert run("-c", program).stdout == "False True\n"
+
+
+CLOSED = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("--version", 0),
+        ("ssh -V", 0),
+        ("ssh 127.0.0.1 -p 1 true", 255),
+        ("sftp", 1),
+        ("sftp -P 1 127.0.0.1", 255),
+        ("scp /no/such 127.0.0.1:", 255),
+        ("trace 127.0.0.1 -p 1", 255),
+        ("keygen -l -f /no/such", 255),
+        ("keygen -t ed25519 -N x -f {tmp}/key", 0),
+        ("user list --state /no/such", 1),
+        ("user add alice --state {tmp}/state --run-as nobody", 1),
+        ("serve --state {tmp}/state --listen 192.0.2.1:1", 1),
+    ],
+)
+def test_standard_streams_that_are_closed(
+    closed: str, words: str, status: int, tmp_path: Path
+) -> None:
+    given = words.format(tmp=tmp_path).split()
+    script = f'exec "$@" {CLOSED[closed]}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "nacre", *given],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == status, done.stderr
+
+
+def test_programs_take_no_standard_descriptor_for_something_else(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from nacre.cli.common.start import prepare; prepare(); prepare()\n"
+        "print('x'); print('y', file=sys.stderr); assert sys.stdin.read() == ''\n"
+        "names = {os.readlink(f'/proc/self/fd/{n}') for n in range(3)}\n"
+        "open(sys.argv[1], 'w').write(' '.join(names))\n"
+    )
+    found = tmp_path / "found"
+    script = f'exec "$@" {CLOSED["all"]}'
+    words = ["/bin/sh", "-c", script, "sh", sys.executable, "-c", program, str(found)]
+    subprocess.run(words, timeout=50, check=True)
+    assert found.read_text() == "/dev/null"

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from nacre.cli.user.command import command
 from nacre.crypto.password import verify_password
-from nacre.daemon.accounts.store import FILE, UserStore
+from nacre.daemon.accounts.store import FILE, User, UserStore
 from nacre.keys import dump_private, generate
 
 Nacre = Callable[..., Result]
@@ -32,6 +32,8 @@ def user(tmp_path: Path) -> Nacre:
             command, [*arguments, "--state", str(tmp_path / "state")], input=typed
         )
 
+    (tmp_path / "state").mkdir(mode=0o700)
+    UserStore(tmp_path / "state" / FILE).close()
     return call
 
 
@@ -67,7 +69,8 @@ def test_no_users(user: Nacre) -> None:
 
 
 def test_add_with_everything(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
-    options = ["--auth", "password-publickey", "--service", "sftp", "--home", tmp_path]
+    home = tmp_path / "home"
+    options = ["--auth", "password-publickey", "--service", "sftp", "--home", home]
     done = add("alice", "--password-stdin", "--key", key_file, *options)
     assert done.exit_code == 0, done.output
     (alice,) = listed(user)
@@ -80,8 +83,9 @@ def test_add_with_everything(user: Nacre, add: Nacre, key_file: Path, tmp_path: 
         "keys": 1,
         "disabled": False,
         "run_as": "nobody" if ROOT else None,
-        "home": str(tmp_path),
+        "home": str(home),
         "root": None,
+        "unsafe_root": False,
         "read_only": False,
     }
     assert "alice" in user("list").stdout.split()
@@ -273,3 +277,165 @@ def test_password_is_asked_twice_on_a_terminal(tmp_path: Path) -> None:
     store.close()
     assert stored is not None
     assert verify_password(stored, b"secret")
+
+
+# --- roots ---
+
+
+def test_a_user_with_files_only_needs_a_root_that_gives_nothing_else_away(
+    user: Nacre, add: Nacre, tmp_path: Path
+) -> None:
+    bad: list[tuple[object, ...]] = [
+        (),
+        ("--root", "/"),
+        ("--home", tmp_path),
+        ("--root", tmp_path / "state" / "files"),
+        ("--root", f"file://{tmp_path}"),
+        ("--home", Path.home() if not ROOT else "/nonexistent/.."),
+    ]
+    for options in bad:
+        done = add("bob", "--service", "sftp", "--auth", "publickey", *options)
+        assert done.exit_code == 1, done.output
+        assert "--root" in done.output
+    assert listed(user) == []
+    assert add("bob", "--auth", "publickey").exit_code == 0
+    assert user("set", "bob", "--service", "sftp").exit_code == 1
+    assert user("set", "bob", "--service", "sftp", "--root", tmp_path).exit_code == 1
+    assert user("set", "bob", "--service", "sftp", "--root", tmp_path / "f").exit_code == 0
+    assert user("set", "bob", "--home", "/").exit_code == 0  # the root is elsewhere
+    assert user("set", "bob", "--root", "/").exit_code == 1
+    assert user("set", "bob", "--root", "/", "--unsafe-root").exit_code == 0
+    assert user("set", "bob", "--safe-root").exit_code == 1
+    assert [(row["root"], row["unsafe_root"]) for row in listed(user)] == [("/", True)]
+
+
+# --- several at once ---
+
+
+def hashes(tmp_path: Path) -> dict[str, str | None]:
+    store = UserStore(tmp_path / "state" / FILE)
+    found = {user.name: user.password for user, _ in store.users()}
+    store.close()
+    return found
+
+
+def test_several_names_with_a_line_for_each(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    options = ["--password-stdin", "--home", "/srv/%u/100%%", "--root", "/srv/%u"]
+    assert add("a", "b", *options, typed="one\ntwo\n").exit_code == 0
+    assert [(row["home"], row["root"]) for row in listed(user)] == [
+        ("/srv/a/100%", "/srv/a"),
+        ("/srv/b/100%", "/srv/b"),
+    ]
+    for name, password in (("a", b"one"), ("b", b"two")):
+        stored = hashes(tmp_path)[name]
+        assert stored is not None
+        assert verify_password(stored, password)
+    done = add("c", "d", "--password-stdin", typed="one\n")
+    assert (done.exit_code, "empty" in done.output) == (1, True)
+    assert add("c", "b", "--password-stdin", typed="one\ntwo\n").exit_code == 1
+    assert [row["name"] for row in listed(user)] == ["a", "b"]
+    assert add("c", "--home", "/srv/%x", "--password-stdin").exit_code == 1
+
+
+def test_users_from_a_file(user: Nacre, add: Nacre, tmp_path: Path, key_file: Path) -> None:
+    file = tmp_path / "users"
+    other = generate("ssh-ed25519").public
+    file.write_text(
+        f"# ours\nalice:pass: word \n\nbob {other} laptop\nbob {KEY.public}\nalice {KEY.public}\n"
+        "carol\n"
+    )
+    done = add("--from", file)
+    assert done.exit_code == 0, done.output
+    assert [(row["name"], row["password"], row["keys"]) for row in listed(user)] == [
+        ("alice", True, 1),
+        ("bob", False, 2),
+        ("carol", False, 0),
+    ]
+    stored = hashes(tmp_path)["alice"]
+    assert stored is not None
+    assert verify_password(stored, b"pass: word ")
+    assert "carol can't log in" in done.stderr
+    done = add("--from", "-", "--key", key_file, typed="dora:secret\n")
+    assert done.exit_code == 0, done.output
+    assert [(row["name"], row["keys"]) for row in listed(user)][-1] == ("dora", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no users"),
+        ("a:\n", "line 1: the password is empty"),
+        (f"a:{'x' * 8193}\n", "line 1: the password has 8193 bytes"),
+        ("x:y\na b:c\n", "line 2"),
+        ("a:b\na:c\n", "a second password for a"),
+        (":b\n", "no name"),
+        ("-a:b\n", "can't be a user's name"),
+        (f'a command="x" {KEY.public}\n', "no key options"),
+        ("a some words\n", "line 1"),
+        ("alice:x\n", "already"),
+    ],
+)
+def test_a_file_with_a_mistake_adds_nobody(
+    user: Nacre, add: Nacre, tmp_path: Path, text: str, said: str
+) -> None:
+    assert add("alice", "--auth", "publickey").exit_code == 0
+    file = tmp_path / "users"
+    file.write_text(text)
+    done = add("--from", file)
+    assert done.exit_code == 1
+    assert said in done.output
+    assert [row["name"] for row in listed(user)] == ["alice"]
+
+
+def test_names_or_a_file(add: Nacre, tmp_path: Path) -> None:
+    assert add("alice", "--from", tmp_path / "x").exit_code == 2
+    assert add("--from", tmp_path / "missing").exit_code == 1
+    assert add("--from", "-", "--key", "-").exit_code == 2
+
+
+# --- passwords that no login can send, and stores that are not there ---
+
+
+def test_a_password_that_no_login_can_send_is_refused(user: Nacre, add: Nacre) -> None:
+    done = add("alice", "--password-stdin", typed="x" * 8193 + "\n")
+    assert (done.exit_code, "8193 bytes" in done.output) == (1, True)
+    assert add("alice", "--password-stdin", typed="x" * 8192 + "\n").exit_code == 0
+    done = user("passwd", "alice", "--password-stdin", typed="x" * 8193 + "\n")
+    assert (done.exit_code, "8193 bytes" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "list",
+        "list --json",
+        "key list alice",
+        "key add alice {key}",
+        "key remove alice SHA256:x",
+        "set alice --disable",
+        "passwd alice --delete",
+        "remove alice",
+    ],
+)
+def test_only_add_makes_a_store(tmp_path: Path, key_file: Path, words: str) -> None:
+    there = tmp_path / "there"
+    there.mkdir(mode=0o700)
+    for state in (tmp_path / "typo" / "deep", there):
+        arguments = [*words.format(key=key_file).split(), "--state", str(state)]
+        done = CliRunner().invoke(command, arguments)
+        assert done.exit_code == 1
+        assert "--state" in done.output
+    assert not (tmp_path / "typo").exists()
+    assert list(there.iterdir()) == []
+
+
+def test_many_rows_look_like_few(user: Nacre, tmp_path: Path) -> None:
+    store = UserStore(tmp_path / "state" / FILE)
+    store.add_all((User(name=f"u{number:04}", home=f"/h/é{number}"), ()) for number in range(2500))
+    store.close()
+    rows = listed(user)
+    assert [row["name"] for row in rows] == [f"u{number:04}" for number in range(2500)]
+    assert user("list", "--json").stdout == json.dumps(rows, indent=2) + "\n"
+    lines = user("list").stdout.splitlines()
+    assert len(lines) == 2501
+    assert len({line.index("/h/") for line in lines[1:]}) == 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nacre.config.server import parse
 from nacre.crypto import password as password_module
 from nacre.crypto.password import hash_password, needs_rehash, verify_password
 from nacre.daemon.accounts import policy as policy_module
@@ -29,6 +30,7 @@ class Connection:
 
     def __init__(self, protocol: str = "2.0") -> None:
         self.protocol = protocol
+        self.peer = ("192.0.2.1", 40000)
         self.reasons: list[object] = []
 
     def record(self, event: str, **fields: object) -> None:
@@ -85,12 +87,44 @@ async def test_unknown_users_look_like_known_ones(store: UserStore, policy: Any)
 
 async def test_password(store: UserStore, policy: Any) -> None:
     store.add(User(name="alice", password=HASH))
-    assert await policy.password("alice", "secret", None) is True
-    assert await policy.password("alice", "Secret", None) is False
-    assert await policy.password("alice", "", None) is False
-    assert await policy.password("ghost", "secret", None) is False
+    assert await policy.password("alice", "secret", Connection()) is True
+    assert await policy.password("alice", "Secret", Connection()) is False
+    assert await policy.password("alice", "", Connection()) is False
+    assert await policy.password("ghost", "secret", Connection()) is False
     store.change("alice", disabled=True)
-    assert await policy.password("alice", "secret", None) is False
+    assert await policy.password("alice", "secret", Connection()) is False
+
+
+async def test_the_log_tells_what_the_client_is_not_told(store: UserStore) -> None:
+    config = parse(["DenyUsers=banned", "PubkeyAuthentication=no"])
+    policy = StorePolicy(store, RUN_AS, config=config)
+    key = [StoredKey(KEY, "")]
+    store.add(User(name="alice", password=HASH), key)
+    store.add(User(name="empty"), key)
+    store.add(User(name="disabled", password=HASH, disabled=True), key)
+    store.add(User(name="banned", password=HASH), key)
+    store.add(User(name="keys", password=HASH, auth="publickey"), key)
+    reasons = {
+        "alice": "wrong password",
+        "ghost": "unknown user",
+        "empty": "the user has no password",
+        "disabled": "the user is disabled",
+        "banned": "DenyUsers lists the user",
+        "keys": "the methods that the user needs are switched off",
+    }
+    for name, reason in reasons.items():
+        connection: Any = Connection()
+        right = "wrong" if name == "alice" else "secret"
+        assert await policy.password(name, right, connection) is False
+        assert connection.reasons == [reason]
+        methods = policy.requirement(name, connection).requirement
+        assert all("publickey" not in alternative for alternative in methods)
+        connection.reasons.clear()
+        if name not in ("alice", "empty"):
+            assert policy.public_key(name, KEY, "ssh-ed25519", True, connection) is False
+            assert connection.reasons == [reason]
+            assert await policy.rsa_key(name, 1, connection) is None
+    policy.close()
 
 
 async def test_every_password_costs_one_hash(
@@ -112,7 +146,7 @@ async def test_every_password_costs_one_hash(
     monkeypatch.setattr(policy_module, "verify_password", verify)
     monkeypatch.setattr(policy_module, "verify_unknown", unknown)
     for name in ("alice", "ghost", "keys-alone", "disabled"):
-        assert await policy.password(name, "wrong", None) is False
+        assert await policy.password(name, "wrong", Connection()) is False
     assert costs == ["verify", "unknown", "unknown", "unknown"]
 
 
@@ -126,7 +160,7 @@ async def test_hashing_is_off_the_loop(
         return False
 
     monkeypatch.setattr(policy_module, "verify_unknown", unknown)
-    await policy.password("ghost", "x", None)
+    await policy.password("ghost", "x", Connection())
     assert threads[0].startswith("password")
 
 
@@ -138,21 +172,21 @@ async def test_old_hashes_are_made_anew(
         old = hash_password(b"secret", os.urandom)
     assert needs_rehash(old)
     store.add(User(name="alice", password=old))
-    assert await policy.password("alice", "wrong", None) is False
+    assert await policy.password("alice", "wrong", Connection()) is False
     assert store.user("alice").password == old
-    assert await policy.password("alice", "secret", None) is True
+    assert await policy.password("alice", "secret", Connection()) is True
     new = store.user("alice").password
     assert new is not None
     assert not needs_rehash(new)
-    assert await policy.password("alice", "secret", None) is True
+    assert await policy.password("alice", "secret", Connection()) is True
 
 
 async def test_public_key(store: UserStore, policy: Any) -> None:
     store.add(User(name="alice"), [StoredKey(KEY, "")])
-    assert policy.public_key("alice", KEY, "ssh-ed25519", False, None) is True
-    assert policy.public_key("ghost", KEY, "ssh-ed25519", True, None) is False
+    assert policy.public_key("alice", KEY, "ssh-ed25519", False, Connection()) is True
+    assert policy.public_key("ghost", KEY, "ssh-ed25519", True, Connection()) is False
     store.remove_key("alice", KEY)
-    assert policy.public_key("alice", KEY, "ssh-ed25519", True, None) is False
+    assert policy.public_key("alice", KEY, "ssh-ed25519", True, Connection()) is False
 
 
 @pytest.mark.parametrize(
@@ -180,7 +214,7 @@ async def test_public_key(store: UserStore, policy: Any) -> None:
 async def test_services(
     store: UserStore, policy: Any, service: str, request_: Request, granted: bool
 ) -> None:
-    store.add(User(name="alice", service=service))
+    store.add(User(name="alice", service=service, root="/srv/files"))
     session = Session("alice")
     assert await policy.session_request(session, request_) is granted
     assert bool(session.connection.reasons) is not granted

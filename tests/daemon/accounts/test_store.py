@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nacre.daemon.accounts import store as store_module
 from nacre.daemon.accounts.store import FILE, VERSION, StoredKey, User, UserStore
 from nacre.errors import StateError, UserStoreError
 from nacre.keys import generate
@@ -50,7 +51,7 @@ def test_user_comes_back_as_it_was(store: UserStore) -> None:
     assert all(
         getattr(found, name) == getattr(alice, name) for name in User.__slots__ if name != "created"
     )
-    assert [user.name for user in store.users()] == ["alice"]
+    assert list(store.users()) == [(found, 0)]
 
 
 def test_password_hash_is_not_shown() -> None:
@@ -106,7 +107,7 @@ def test_keys(store: UserStore) -> None:
         KEY: "renamed",
         OTHER: "second",
     }
-    assert store.key_counts() == {"alice": 2}
+    assert [(user.name, keys) for user, keys in store.users()] == [("alice", 2), ("bob", 0)]
     store.remove_key("alice", KEY)
     assert not store.has_key("alice", KEY)
     with pytest.raises(UserStoreError, match="has no key SHA256:"):
@@ -140,6 +141,76 @@ def test_policies(store: UserStore) -> None:
     assert store.policies() == ["any", "publickey"]
 
 
+def test_users_are_added_all_or_none(store: UserStore) -> None:
+    store.add(User(name="b"))
+    with pytest.raises(UserStoreError, match="there is a user b already"):
+        store.add_all([(User(name="a"), [StoredKey(KEY, "")]), (User(name="b"), [])])
+    with pytest.raises(UserStoreError, match="can't be a user's name"):
+        store.add_all([(User(name="a"), []), (User(name="-"), [])])
+    assert [user.name for user, _ in store.users()] == ["b"]
+    store.add_all([(User(name=name), [StoredKey(KEY, name)]) for name in "ca"])
+    assert [(user.name, keys) for user, keys in store.users()] == [("a", 1), ("b", 0), ("c", 1)]
+    assert store.has_key("c", KEY)
+
+
+def test_a_login_after_a_write_does_not_read_all_users(store: UserStore, tmp_path: Path) -> None:
+    plans = []
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        for statement in (store_module._HAS_POLICY, store_module._FIND, store_module._HAS_KEY):
+            values = {"auth": "any", "name": "alice", "blob": b""}
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans += [row[-1] for row in rows]
+    connection.close()
+    assert any("users_by_auth" in plan for plan in plans)
+    assert not [plan for plan in plans if plan.startswith("SCAN") and "CONSTANT" not in plan]
+
+
+def test_accounts_and_services(store: UserStore) -> None:
+    assert not store.has_shell_user()
+    store.add(User(name="a", service="sftp", run_as="nobody"))
+    assert (store.has_shell_user(), store.accounts()) == (False, ["nobody"])
+    for service in ("shell", "all"):
+        store.add(User(name=service, service=service))
+        assert store.has_shell_user()
+        store.remove(service)
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE users (
+                name VARCHAR PRIMARY KEY, password VARCHAR, auth VARCHAR NOT NULL,
+                service VARCHAR NOT NULL, home VARCHAR, run_as VARCHAR,
+                disabled BOOLEAN NOT NULL, created INTEGER NOT NULL
+            );
+            CREATE TABLE keys (
+                user VARCHAR REFERENCES users (name) ON DELETE CASCADE, blob BLOB,
+                comment VARCHAR NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (user, blob)
+            );
+            CREATE TABLE settings (name VARCHAR PRIMARY KEY, value BLOB NOT NULL);
+            INSERT INTO settings VALUES ('secret', zeroblob(32));
+            INSERT INTO users VALUES ('old', NULL, 'any', 'all', '/', NULL, 0, 7);
+            PRAGMA user_version = 1;
+            """
+        )
+    connection.close()
+    for _ in range(2):
+        store = UserStore(tmp_path / FILE, create=False)
+        assert store.find("old") == User(name="old", home="/", created=7)
+        assert store.policies() == ["any"]
+        store.add(User(name="new", unsafe_root=True))
+        assert store.user("new").unsafe_root
+        store.remove("new")
+        store.close()
+
+
+def test_a_store_that_is_missing_is_not_made_for_reading(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="`nacre user add` makes it"):
+        UserStore(tmp_path / FILE, create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_secret_stays(store: UserStore, tmp_path: Path) -> None:
     assert len(store.secret) == 32
     again = UserStore(tmp_path / FILE)
@@ -166,7 +237,7 @@ def test_processes_and_threads_write_at_once(store: UserStore, tmp_path: Path) -
         process.join(50)
         assert process.exitcode == 0
     # This one was open all the time, and sees what the others wrote.
-    assert len(store.users()) == 120
+    assert len(list(store.users())) == 120
 
 
 def test_two_that_make_it_at_once(tmp_path: Path) -> None:

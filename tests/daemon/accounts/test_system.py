@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from daemon.conftest import PATH, SystemAccount
+from nacre.config.server import parse
 from nacre.daemon.accounts import pam, shadow, system
 from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.daemon.accounts.system import SystemPolicy
@@ -99,10 +100,51 @@ def test_expired_account(
 # --- the policy ---
 
 
-async def test_root_needs_a_key(policy: Any) -> None:
-    assert (await policy.requirement("root", None)).requirement == REQUIREMENTS["publickey"]
-    for name in ("nobody", "no-such-account"):
+async def test_everyone_is_offered_the_same(policy: Any) -> None:
+    for name in ("root", "nobody", "no-such-account"):
         assert (await policy.requirement(name, None)).requirement == REQUIREMENTS["any"]
+
+
+@pytest.fixture
+def verified(policy: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
+    """What is verified, by something that finds every password right."""
+    verified: list[tuple[str, str | None]] = []
+
+    def refusal(user: str, password: str | None, host: str) -> str | None:
+        verified.append((user, password))
+        return None
+
+    monkeypatch.setattr(policy, "_refusal", refusal)
+    return verified
+
+
+async def test_roots_password_is_never_verified(
+    policy: Any, verified: list[tuple[str, str | None]]
+) -> None:
+    """What is verified in its place is nobody's password, so that it takes as long."""
+    connection = Connection()
+    assert not await policy.password("root", "secret", connection)
+    assert connection.reasons == ["PermitRootLogin is prohibit-password"]
+    assert not await policy.keyboard_interactive("root", "", ("secret",), connection)
+    assert not await policy.password("no-such-account", "secret", connection)
+    assert connection.reasons[2] == "this system has no account 'no-such-account'"
+    assert len(verified) == 3
+    assert all(password not in (None, "secret") for _, password in verified)
+
+
+async def test_configuration_holds_for_every_method(system_account: SystemAccount) -> None:
+    name = system_account.name
+    rsa = generate("rsa1", bits=1024).public
+    assert isinstance(rsa, RSA1PublicKey)
+    system_account.authorize(f"{KEY}\n{rsa}\n")
+    policy: Any = SystemPolicy(parse([f"DenyUsers={name}"]))
+    connection = Connection()
+    assert not await policy.password(name, system_account.password, connection)
+    assert not await policy.public_key(name, KEY, "ssh-ed25519", False, connection)
+    assert not await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    assert await policy.rsa_key(name, rsa.verifier.n, connection) is None
+    assert connection.reasons == ["DenyUsers lists the user"] * 4
+    policy.close()
 
 
 @pytest.mark.slow

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import resource
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 
 from nacre.daemon.processes import child as child_module
 from nacre.daemon.processes.child import Child, Exit, ProcessCredentials, Program
+from nacre.daemon.processes.processes import SIGNALS
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +124,30 @@ async def test_no_signal_is_sent_after_the_end(null: int, monkeypatch: pytest.Mo
     child.end()
     child.kill()
     assert sent == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a set-user-ID program")
+async def test_a_command_that_became_root_gets_no_signal_of_its_client(null: int) -> None:
+    nobody, setpriv = pwd.getpwnam("nobody"), shutil.which("setpriv")
+    assert setpriv is not None
+    rights = ProcessCredentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=())
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # others can't enter tmp_path
+        os.chmod(directory, 0o755)
+        becomes = shutil.copy(setpriv, directory)
+        os.chmod(becomes, 0o4755)
+        command = f"exec {becomes} --reuid 0 sh -c 'id -ru; exec sleep 60'"
+        reading, writing = os.pipe()
+        child = start(replace(sh(command), credentials=rights), null, writing)
+        os.close(writing)
+        with open(reading, "rb") as file:
+            assert await asyncio.to_thread(file.readline) == b"0\n"
+        for name in SIGNALS:
+            child.send_signal(signal.Signals[f"SIG{name}"])
+        async with asyncio.timeout(20):
+            while child._unsent:  # noqa: ASYNC110 - until all senders have ended
+                await asyncio.sleep(0.01)
+        assert child.how is None
+        await over(child)
 
 
 async def test_without_a_pidfd_a_thread_waits(null: int, monkeypatch: pytest.MonkeyPatch) -> None:

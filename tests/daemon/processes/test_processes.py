@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from nacre.daemon.processes import child as child_module
+from nacre.daemon.processes import processes as processes_module
 from nacre.daemon.processes.child import ProcessCredentials, Program
 from nacre.daemon.processes.processes import Processes
 from nacre.errors import ConnectionLost
@@ -82,12 +83,21 @@ class Terminal:
     modes: bytes = b"\x00"
 
 
+class Connection:
+    def __init__(self) -> None:
+        self.records: list[dict[str, object]] = []
+
+    def record(self, event: str, **fields: object) -> None:
+        self.records.append({"event": event, **fields})
+
+
 @dataclass
 class Session:
     stdin: Source = field(default_factory=Source)
     stdout: Sink = field(default_factory=Sink)
     stderr: Sink = field(default_factory=Sink)
     terminal: Terminal | None = None
+    connection: Connection = field(default_factory=Connection)
     on_resize: Callable[[Any], object] | None = None
     on_signal: Callable[[str], object] | None = None
     on_break: Callable[[int], object] | None = None
@@ -223,7 +233,9 @@ async def test_a_slow_peer_stops_the_process(processes: Processes, tmp_path: Pat
 
 async def test_a_slow_process_stops_the_peer(processes: Processes) -> None:
     session = Session(Source(*[bytes(1 << 20)] * 16, b""))
-    running = asyncio.ensure_future(run(processes, session, sh("echo ready; read x; wc -c")))
+    running = asyncio.ensure_future(
+        run(processes, session, replace(sh("echo ready; read x; wc -c"), ends=True))
+    )
     await session.stdout.until(b"ready")
     # `read` takes its line byte by byte: nothing else leaves the pipe.
     await asyncio.sleep(0.1)
@@ -234,7 +246,7 @@ async def test_a_slow_process_stops_the_peer(processes: Processes) -> None:
 async def test_input_that_nobody_reads_is_dropped(processes: Processes) -> None:
     session = Session(Source(*[bytes(1 << 20)] * 8))
     running = asyncio.ensure_future(
-        run(processes, session, sh("exec <&-; echo closed; sleep 60 & wait"))
+        run(processes, session, replace(sh("exec <&-; echo closed; sleep 60 & wait"), ends=True))
     )
     await session.stdout.until(b"closed")
     async with asyncio.timeout(20):
@@ -277,16 +289,75 @@ async def test_background_output_keeps_the_session_open(processes: Processes) ->
     assert session.stdout.data == b"early\nlate\n"
 
 
-async def test_background_without_output_does_not(processes: Processes) -> None:
+BACKGROUND = "sleep 60 >/dev/null 2>&1 & echo $!"
+
+
+async def logged(session: Session, outcome: str) -> int:
+    """Return the process group that the log names with this outcome."""
+    async with asyncio.timeout(20):
+        while not session.connection.records:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    (record,) = session.connection.records
+    assert (record["event"], record["outcome"]) == ("processes", outcome)
+    group = record["group"]
+    assert isinstance(group, int)
+    return group
+
+
+async def test_what_outlives_its_command_lives_on(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes_module, "SETTLED", 0.05)
     session = Session()
-    assert await run(processes, session, sh("sleep 60 >/dev/null 2>&1 & echo $!")) == 0
+    assert await run(processes, session, sh(BACKGROUND)) == 0
+    pid = int(session.stdout.data)
+    try:
+        assert os.getpgid(pid) == await logged(session, "left")
+        await processes.end()  # nor does the server's end end it
+        assert alive(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        await until_dead(pid)
+
+
+async def test_what_outlives_its_command_is_ended_where_that_is_wanted(
+    processes: Processes,
+) -> None:
+    session = Session()
+    assert await run(processes, session, replace(sh(BACKGROUND), ends=True)) == 0
     await until_dead(int(session.stdout.data))
+    await logged(session, "ended")
 
 
-async def test_group_ends_with_the_session(processes: Processes) -> None:
+async def test_a_command_without_a_terminal_outlives_a_lost_client(processes: Processes) -> None:
+    """Its streams are closed; no signal is sent."""
+    session = Session()
+    script = "trap 'echo hup >&2; exit' HUP; echo $$; cat >/dev/null; exec sleep 60"
+    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    pid = int(await session.stdout.until(b"\n"))
+    await cancelled(running)
+    assert await logged(session, "left") == pid
+    command = Path(f"/proc/{pid}/cmdline")
+    async with asyncio.timeout(20):
+        while not command.read_bytes().startswith(b"sleep"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # until cat got the end of its input
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while str(pid) in children():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # until it is reaped
+
+
+async def test_a_command_without_background_processes_is_not_logged(processes: Processes) -> None:
+    for ends in (False, True):
+        session = Session()
+        await run(processes, session, replace(sh("echo x | cat"), ends=ends))
+        assert session.connection.records == []
+
+
+async def test_group_ends_with_the_session_where_that_is_wanted(processes: Processes) -> None:
     session = Session()
     script = "sleep 60 & echo $! $$; wait"
-    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    running = asyncio.ensure_future(run(processes, session, replace(sh(script), ends=True)))
     pids = [int(word) for word in (await session.stdout.until(b"\n")).split()]
     await cancelled(running)
     for pid in pids:
@@ -299,7 +370,7 @@ async def test_what_ignores_the_hangup_is_killed(
     monkeypatch.setattr(child_module, "GRACE", 0.2)
     session = Session()
     script = "trap '' HUP; sleep 60 & echo $! $$; while :; do sleep 1; done"
-    running = asyncio.ensure_future(run(processes, session, sh(script)))
+    running = asyncio.ensure_future(run(processes, session, replace(sh(script), ends=True)))
     pids = [int(word) for word in (await session.stdout.until(b"\n")).split()]
     await cancelled(running)
     for pid in pids:
@@ -317,6 +388,29 @@ async def test_signals_reach_the_group(processes: Processes) -> None:
     # sleep is of the group too, and has no trap.
     assert await running == 7
     assert b"got it" in session.stdout.data
+
+
+async def test_signals_are_for_commands_of_the_client_only(processes: Processes) -> None:
+    session = Session(Source(b""))
+    program = replace(sh("cat"), takes_signals=False)
+    assert await run(processes, session, program) == 0
+    assert session.on_signal is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_signals_have_the_rights_of_the_account(processes: Processes) -> None:
+    nobody = pwd.getpwnam("nobody")
+    rights = ProcessCredentials(uid=nobody.pw_uid, gid=nobody.pw_gid, groups=())
+    session = Session()
+    script = "trap 'echo one' USR1; trap 'echo two; exit 7' USR2; echo ready; while :; do :; done"
+    program = replace(sh(script), credentials=rights)
+    running = asyncio.ensure_future(run(processes, session, program))
+    await session.stdout.until(b"ready")
+    assert session.on_signal is not None
+    for name in ("USR1", "USR1", "USR2"):
+        session.on_signal(name)
+    assert await running == 7
+    assert session.stdout.data == b"one\ntwo\n"
 
 
 async def test_many_at_once(processes: Processes) -> None:

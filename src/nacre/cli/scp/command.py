@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
+from nacre.cli.common.start import FAILURE, loaded, start
 from nacre.cli.common.transfer_options import Common, parse, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
@@ -42,7 +42,6 @@ def __getattr__(name: str) -> click.Command:
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
-    occupy_standard_descriptors()
     try:
         common = parse(words, _LETTERS)
         given = dict(common.others)

@@ -84,6 +84,12 @@ def _addresses(
     help="Refuse SSH-1 to users who need both a password and a key: SSH-1 accepts one of them.",
 )
 @click.option(
+    "--end-processes",
+    is_flag=True,
+    help="End what outlives its session, such as a job that was started in the background with "
+    "nohup. By default it lives on, as with sshd.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1, 256),
     default=1,
@@ -100,6 +106,7 @@ def command(
     profile: Literal["default", "legacy"],
     protocol: str | None,
     ssh1_strict: bool,
+    end_processes: bool,
     workers: int,
 ) -> None:
     """Start an SSH server.
@@ -129,6 +136,7 @@ def command(
             config=config,
             profile=profile,
             ssh1_strict=ssh1_strict,
+            end_processes=end_processes,
             workers=workers,
         ).run()
     except NacreError as error:

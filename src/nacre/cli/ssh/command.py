@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
 from nacre.cli.common.arguments import USAGE, Arguments, parse
-from nacre.cli.common.start import FAILURE, loaded, occupy_standard_descriptors, start
+from nacre.cli.common.start import FAILURE, loaded, start
 from nacre.config.client import ClientConfig
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError
@@ -39,7 +39,6 @@ def __getattr__(name: str) -> click.Command:
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
-    occupy_standard_descriptors()
     try:
         arguments = parse(words)
         config = parse_config(arguments.options)

@@ -14,7 +14,7 @@ from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import close_or_abort, run_client
-from nacre.cli.common.start import FAILURE, occupy_standard_descriptors
+from nacre.cli.common.start import FAILURE
 from nacre.cli.common.target import Target
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
@@ -32,7 +32,6 @@ input. Secrets are not printed."""
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
-    occupy_standard_descriptors()
     try:
         arguments = parse(words, ["json"])
         config = parse_config(arguments.options)

@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import wraps
+from functools import lru_cache, wraps
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nacre.errors import AccountError, NacreError, UserStoreError
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.daemon.accounts.store import StoredKey, UserStore
+    from nacre.cli.user.newcomers import Newcomer
+    from nacre.daemon.accounts.store import StoredKey, User, UserStore
     from nacre.keys import PublicKey
 
 _AUTH = click.Choice(["any", "password", "publickey", "password-publickey"])
 _SERVICE = click.Choice(["all", "shell", "sftp"])
+_ENCODE = json.JSONEncoder().encode
+_BLOCK = 1000
+"""Rows that are printed at a time."""
+
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 _state = click.option(
@@ -45,6 +53,12 @@ _root = click.option(
     help="The root of sftp and scp, which they can't leave; by default the home directory of a "
     "user with --service sftp, and the whole system for one with a shell. A URL "
     "such as s3://bucket/prefix or memory://files is served by fsspec.",
+)
+_unsafe_root = click.option(
+    "--unsafe-root/--safe-root",
+    default=None,
+    help="Whether a user with --service sftp may have a root that gives away more than files: one "
+    "that holds the account's home directory or shares files with the state directory.",
 )
 _read_only = click.option(
     "--read-only/--read-write", default=None, help="Whether sftp and scp may change files."
@@ -70,11 +84,11 @@ def _reported(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _store(state: Path | None) -> Iterator[UserStore]:
+def _store(state: Path | None, *, create: bool = False) -> Iterator[UserStore]:
     from nacre.daemon.accounts.store import FILE, UserStore
     from nacre.daemon.state import open_state
 
-    store = UserStore(open_state(state) / FILE)
+    store = UserStore(open_state(state, create=create) / FILE, create=create)
     try:
         yield store
     finally:
@@ -90,9 +104,15 @@ def command() -> None:
 
 
 @command.command("add")
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1)
 @_state
 @_password_stdin
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    help="Add the users of FILE: lines NAME:PASSWORD, NAME KEY or NAME; - is standard input.",
+)
 @click.option(
     "--key",
     "key_files",
@@ -106,50 +126,63 @@ def command() -> None:
 )
 @_home
 @_root
+@_unsafe_root
 @_read_only
 @_run_as
 @_reported
 def _add(
-    name: str,
+    names: tuple[str, ...],
     state: Path | None,
     password_stdin: bool,
+    source: str | None,
     key_files: tuple[str, ...],
-    auth: str,
-    service: str,
-    home: Path | None,
-    root: str | None,
-    read_only: bool | None,
     run_as: str | None,
+    **options: Any,
 ) -> None:
-    """Add a user.
+    """Add users: all of them, or none if one can't be added.
 
-    Without --key and --password-stdin the password is asked for on the terminal.
+    Without --key and --password-stdin passwords are asked for on the terminal. Standard input has a
+    line for each NAME. In DIR and URL, %u is the name of the user.
     """
-    from nacre.daemon.accounts.store import User
+    from nacre.cli.user.newcomers import Newcomer, hashes, read_newcomers
+    from nacre.daemon.accounts.store import User, check_name
 
-    if password_stdin and "-" in key_files:
+    if bool(names) == (source is not None):
+        raise click.UsageError("give NAME, or --from FILE")
+    if [password_stdin, source == "-", "-" in key_files].count(True) > 1:
         raise click.UsageError(
-            "standard input can't have both the password and a key: give the key's file"
+            "standard input can't have both the passwords and a key: give the key's file"
         )
     keys = [key for file in key_files for key in _read_keys(file)]
-    with _store(state) as store:
-        account = _account(name, run_as, store)
-        wants_password = password_stdin or not (keys or auth == "publickey")
-        password = _hashed(name, password_stdin) if wants_password else None
-        user = User(
-            name=name,
-            password=password,
-            auth=auth,
-            service=service,
-            home=_absolute(home),
-            root=_checked(root),
-            read_only=bool(read_only),
-            run_as=account,
+    for name in names:
+        check_name(name)
+    given = {name: Newcomer() for name in names} if source is None else read_newcomers(source)
+    with _store(state, create=True) as store:
+        account = _account(", ".join(names) or "the users", run_as, store)
+        settings = {
+            name: _placed(name, {**options, "unsafe_root": bool(options["unsafe_root"])})
+            for name in given
+        }
+        users = [User(name=name, run_as=account, **values) for name, values in settings.items()]
+        for user in users:
+            _check_root(user, store)
+        for name, newcomer in given.items():
+            newcomer.keys += keys
+            if source is None and (password_stdin or not (keys or options["auth"] == "publickey")):
+                newcomer.password = _password(name, password_stdin)
+        hashed = hashes([newcomer.password for newcomer in given.values()])
+        store.add_all(
+            (replace(user, password=password), newcomer.keys)
+            for user, password, newcomer in zip(users, hashed, given.values(), strict=True)
         )
-        store.add(user, keys)
-    if "publickey" in auth and not keys:
+    for name, newcomer in given.items():
+        _note_what_is_missing(name, newcomer, options["auth"])
+
+
+def _note_what_is_missing(name: str, user: Newcomer, auth: str) -> None:
+    if "publickey" in auth and not user.keys:
         _note(f"{name} can't log in without a key: add one with `nacre user key add {name} FILE`")
-    if "password" in auth and password is None:
+    if user.password is None and ("password" in auth or not (user.keys or auth == "publickey")):
         _note(f"{name} can't log in without a password: set one with `nacre user passwd {name}`")
 
 
@@ -160,6 +193,7 @@ def _add(
 @click.option("--service", type=_SERVICE, help="What the user may use.")
 @_home
 @_root
+@_unsafe_root
 @_read_only
 @_run_as
 @click.option(
@@ -169,32 +203,19 @@ def _add(
 def _set(
     name: str,
     state: Path | None,
-    auth: str | None,
-    service: str | None,
-    home: Path | None,
-    root: str | None,
-    read_only: bool | None,
-    run_as: str | None,
-    disabled: bool | None,
+    **options: Any,
 ) -> None:
     """Change a user. Settings without an option stay the same."""
     from nacre.daemon.accounts.accounts import find_account
 
-    if run_as is not None:
-        find_account(run_as)
-    values = {
-        "auth": auth,
-        "service": service,
-        "home": _absolute(home),
-        "root": _checked(root),
-        "read_only": read_only,
-        "run_as": run_as,
-        "disabled": disabled,
-    }
-    given = {field: value for field, value in values.items() if value is not None}
+    given = {field: value for field, value in options.items() if value is not None}
     if not given:
         raise click.UsageError("nothing to change: give an option")
+    if "run_as" in given:
+        find_account(given["run_as"])
+    given = _placed(name, given)
     with _store(state) as store:
+        _check_root(replace(store.user(name), **given), store)
         store.change(name, **given)
 
 
@@ -206,11 +227,15 @@ def _set(
 @_reported
 def _passwd(name: str, state: Path | None, password_stdin: bool, delete: bool) -> None:
     """Set a user's password."""
+    from nacre.cli.user.newcomers import hashes
+
     if delete and password_stdin:
         raise click.UsageError("--delete and --password-stdin exclude each other: give one of them")
     with _store(state) as store:
         store.user(name)
-        store.change(name, password=None if delete else _hashed(name, password_stdin))
+        passwords = [None if delete else _password(name, password_stdin)]
+        (password,) = hashes(passwords)
+        store.change(name, password=password)
 
 
 @command.command("remove")
@@ -231,24 +256,24 @@ def _remove(names: tuple[str, ...], state: Path | None) -> None:
 def _list(state: Path | None, as_json: bool) -> None:
     """List the users."""
     with _store(state) as store:
-        counts = store.key_counts()
-        rows = [
+        rows = (
             {
                 "name": user.name,
                 "auth": user.auth,
                 "service": user.service,
                 "password": user.password is not None,
-                "keys": counts.get(user.name, 0),
+                "keys": keys,
                 "disabled": user.disabled,
                 "run_as": user.run_as,
                 "home": user.home,
                 "root": user.root,
+                "unsafe_root": user.unsafe_root,
                 "read_only": user.read_only,
                 "created": _time(user.created),
             }
-            for user in store.users()
-        ]
-    _show(rows, as_json)
+            for user, keys in store.users()
+        )
+        _show(rows, as_json)
 
 
 @command.group("key", context_settings=_SETTINGS)
@@ -342,8 +367,8 @@ def _read_keys(file: str) -> list[StoredKey]:
     return [StoredKey(entry.key, entry.comment) for entry in found]
 
 
-def _account(name: str, run_as: str | None, store: UserStore) -> str | None:
-    """Return the account for a new user's sessions.
+def _account(names: str, run_as: str | None, store: UserStore) -> str | None:
+    """Return the account for the sessions of new users.
 
     That is the named one, or with root that of all other users; None if root is not involved.
     """
@@ -353,18 +378,18 @@ def _account(name: str, run_as: str | None, store: UserStore) -> str | None:
         return find_account(run_as).name
     if os.geteuid() != 0:
         return None
-    named = {user.run_as for user in store.users()}
+    named = store.accounts()
     if len(named) == 1 and (only := named.pop()) is not None and find_account(only).uid != 0:
-        _note(f"sessions of {name} run as {only}, like those of the other users")
+        _note(f"sessions of {names} run as {only}, like those of the other users")
         return only
     raise AccountError(
-        f"a server that root runs needs an account for the sessions of {name}: give "
+        f"a server that root runs needs an account for the sessions of {names}: give "
         "--run-as ACCOUNT (one with few rights, or root if the sessions should have all)"
     )
 
 
-def _hashed(name: str, from_stdin: bool) -> str:
-    from nacre.crypto.password import hash_password
+def _password(name: str, from_stdin: bool) -> bytes:
+    from nacre.cli.user.newcomers import checked
 
     if from_stdin:
         line = sys.stdin.buffer.readline()
@@ -376,9 +401,34 @@ def _hashed(name: str, from_stdin: bool) -> str:
         raise UserStoreError(
             f"no terminal to ask for the password of {name}: give --password-stdin or --key FILE"
         )
-    if not password:
-        raise UserStoreError("the password is empty: give another one")
-    return hash_password(password, os.urandom)
+    return checked(password)
+
+
+def _placed(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return settings of a user with paths for the store, in which ``%u`` is the name."""
+    from nacre.config.tokens import expand
+
+    home, root = values.get("home"), values.get("root")
+    changed = {
+        "home": None if home is None else _absolute(Path(expand(str(home), {"u": name}))),
+        "root": None if root is None else _checked(expand(root, {"u": name})),
+        "read_only": bool(values.get("read_only")),
+    }
+    return values | {field: changed[field] for field in changed.keys() & values.keys()}
+
+
+def _check_root(user: User, store: UserStore) -> None:
+    """Refuse a root that would give away more than files.
+
+    :raises UserStoreError: it would; the message says why and what to do.
+    """
+    from nacre.daemon.accounts.accounts import find_account, own_account
+    from nacre.daemon.accounts.roots import refusal
+
+    account = own_account() if user.run_as is None else find_account(user.run_as)
+    reason = refusal(user, account, store.directory)
+    if reason is not None:
+        raise UserStoreError(reason)
 
 
 def _absolute(home: Path | None) -> str | None:
@@ -411,27 +461,41 @@ def _note(text: str) -> None:
     click.echo(text, err=True)
 
 
+@lru_cache(1024)
 def _time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows as a table, or as JSON. Without rows the table has no lines at all."""
+def _show(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as a table, or as JSON, as they come. Without rows the table has no lines."""
+    rows = iter(rows)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        # What json.dumps(rows, indent=2) returns, which is slow and needs all rows at once.
+        before = "["
+        while block := list(islice(rows, _BLOCK)):
+            click.echo(before + ",".join(map(_json, block)), nl=False)
+            before = ","
+        click.echo("[]" if before == "[" else "\n]")
         return
-    if not rows:
-        return
-    table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for cells in table:
-        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+    widths = [0]
+    headed = False
+    while block := list(islice(rows, _BLOCK)):
+        table = [[_cell(value) for value in row.values()] for row in block]
+        if not headed:
+            table.insert(0, list(block[0]))
+            widths, headed = [0] * len(block[0]), True
+        # A column gets wider with a later block, and never narrower.
+        longest = [max(map(len, column)) for column in zip(*table, strict=True)]
+        widths = list(map(max, widths, longest))
+        form = "  ".join(f"%-{width}s" for width in widths)
+        click.echo("\n".join((form % tuple(cells)).rstrip() for cells in table))
+
+
+def _json(row: dict[str, Any]) -> str:
+    return "\n  {\n" + ",\n".join(f'    "{key}": {_ENCODE(row[key])}' for key in row) + "\n  }"
 
 
 def _cell(value: Any) -> str:
-    from nacre.wire.text import safe
-
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):

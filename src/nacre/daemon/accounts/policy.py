@@ -13,7 +13,9 @@ from nacre.aio.versions import SSH1
 from nacre.config.server import ServerConfig
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
 from nacre.daemon.accounts.accounts import Login, RecentAccounts, account_name, virtual_login
+from nacre.daemon.accounts.admission import Admission
 from nacre.daemon.accounts.rights import Forwarding
+from nacre.daemon.accounts.roots import refusal
 from nacre.daemon.accounts.store import User, UserStore
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
@@ -53,6 +55,7 @@ class AccountPolicy(Policy):
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
+        self._admission = Admission(config)
         self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
         # As in sshd, the rights to forward are determined once per login.
         self._forwarding: WeakKeyDictionary[ServerConnection, Forwarding] = WeakKeyDictionary()
@@ -156,19 +159,27 @@ class StorePolicy(AccountPolicy):
         policy = self._policy(user)
         if policy == BOTH and connection.protocol == SSH1:
             policy = "any"
-        return UserRequirement(REQUIREMENTS[policy])
+        return UserRequirement(self._admission.requirement(REQUIREMENTS[policy]))
 
-    def _barred(self, user: str, connection: ServerConnection) -> bool:
-        """Tell whether the user may not use SSH-1; to the client that is a wrong secret."""
-        if not self._ssh1_strict or connection.protocol != SSH1 or self._policy(user) != BOTH:
-            return False
-        connection.record("refused", method="SSH-1", reason="the user's policy needs SSH-2")
-        return True
+    def _refuses(self, user: User | None, name: str, connection: ServerConnection) -> str | None:
+        """Return why the user may not log in, whatever the client shows, or None.
+
+        The reason is for the log; to the client it is a wrong secret.
+        """
+        if user is None:
+            return "unknown user"
+        if user.disabled:
+            return "the user is disabled"
+        if self._ssh1_strict and connection.protocol == SSH1 and user.auth == BOTH:
+            return "the user's policy needs SSH-2"
+        address = str(connection.peer[0])
+        closed = self._admission.closed(REQUIREMENTS[user.auth])
+        return closed or self._admission.refuses_name(name, address)
 
     def _policy(self, name: str) -> str:
-        user = self._find(name)
+        user = self._store.find(name)
         policies = self._store.policies()
-        if user is not None:
+        if user is not None and not user.disabled:
             return user.auth
         # An unknown user gets what some users have, the same each time, so that a probe learns
         # nothing.
@@ -181,26 +192,37 @@ class StorePolicy(AccountPolicy):
 
     async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Verify the password in a worker thread, taking equally long for unknown users."""
+        found = self._store.find(user)
+        reason = self._refuses(found, user, connection)
+        if reason is None and found is not None and found.password is None:
+            reason = "the user has no password"
+        stored = found if reason is None else None
         loop = asyncio.get_running_loop()
-        right = await loop.run_in_executor(self._hashing, self._verify, user, password)
-        return right and not self._barred(user, connection)
+        right = await loop.run_in_executor(self._hashing, self._verify, stored, password)
+        if not right:
+            reason = reason or "wrong password"
+            connection.record("refused", method=_PASSWORD, name=safe(user), reason=reason)
+        return right
 
-    def _verify(self, name: str, password: str) -> bool:
-        user = self._find(name)
+    def _verify(self, user: User | None, password: str) -> bool:
         given = password.encode("utf-8", "surrogateescape")
         if user is None or user.password is None:
             return verify_unknown(given)
         if not verify_password(user.password, given):
             return False
         if needs_rehash(user.password):
-            self._store.replace_hash(name, user.password, hash_password(given, os.urandom))
+            self._store.replace_hash(user.name, user.password, hash_password(given, os.urandom))
         return True
 
     def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
         """Tell whether the key is one of the user's."""
-        return self._store.has_key(user, key) and not self._barred(user, connection)
+        known = self._store.has_key(user, key)
+        reason = self._refuses(self._store.find(user), user, connection)
+        if reason is not None:
+            connection.record("refused", method=_PUBLIC_KEY, name=safe(user), reason=reason)
+        return known and reason is None
 
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
@@ -218,4 +240,9 @@ class StorePolicy(AccountPolicy):
         found = self._find(user)
         if found is None:
             raise AccountError(f"{safe(user, 64)} was removed or disabled")
-        return virtual_login(found, await self._accounts.find(account_name(found, self._run_as)))
+        account = await self._accounts.find(account_name(found, self._run_as))
+        if found.service == "sftp":
+            reason = await asyncio.to_thread(refusal, found, account, self._store.directory)
+            if reason is not None:
+                raise AccountError(reason)
+        return virtual_login(found, account)

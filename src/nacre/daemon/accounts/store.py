@@ -25,6 +25,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -35,6 +36,7 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    exists,
     func,
     insert,
     select,
@@ -48,7 +50,7 @@ from nacre.keys import PublicKey, decode_public
 from nacre.wire.text import safe
 
 FILE = "users.db"
-VERSION = 2
+VERSION = 3
 """The version of the tables below, kept in SQLite's ``user_version``."""
 
 AUTH_POLICIES = ("any", "password", "publickey", "password-publickey")
@@ -73,7 +75,9 @@ _USERS = Table(
     Column("read_only", Boolean, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("created", Integer, nullable=False),
+    Column("unsafe_root", Boolean, nullable=False),
 )
+_BY_AUTH = Index("users_by_auth", _USERS.c.auth)
 _KEYS = Table(
     "keys",
     _METADATA,
@@ -90,13 +94,34 @@ _SETTINGS = Table(
 )
 
 
+_CHANGES = (
+    (2, "ALTER TABLE users ADD COLUMN root VARCHAR"),
+    (2, "ALTER TABLE users ADD COLUMN read_only BOOLEAN NOT NULL DEFAULT 0"),
+    (3, "ALTER TABLE users ADD COLUMN unsafe_root BOOLEAN NOT NULL DEFAULT 0"),
+    (3, "CREATE INDEX users_by_auth ON users (auth)"),
+)
+"""For each version, the statements that make its tables from those of the version before."""
+
+
 def _sql(chosen: Select[Any]) -> str:
     """Return the text of a statement for the driver, with each parameter as ``:name``."""
     return str(chosen.compile(dialect=sqlite.dialect(paramstyle="named")))
 
 
 _FIND = _sql(select(_USERS).where(_USERS.c.name == bindparam("name")))
-_POLICIES = _sql(select(_USERS.c.auth).distinct().order_by(_USERS.c.auth))
+_HAS_POLICY = _sql(select(exists().where(_USERS.c.auth == bindparam("auth"))))
+_HAS_SERVICE = _sql(select(exists().where(_USERS.c.service == bindparam("service"))))
+_LIST = _sql(
+    select(
+        _USERS,
+        select(func.count())
+        .where(_KEYS.c.user == _USERS.c.name)
+        .correlate(_USERS)
+        .scalar_subquery(),
+    ).order_by(_USERS.c.name)
+)
+_NAMES = tuple(_USERS.columns.keys())
+_FLAGS = tuple(column.name for column in _USERS.columns if isinstance(column.type, Boolean))
 _HAS_KEY = _sql(
     select(_KEYS.c.user)
     .join(_USERS, _USERS.c.name == _KEYS.c.user)
@@ -117,6 +142,8 @@ class User:
     :ivar read_only: whether sftp and scp refuse every change.
     :ivar disabled: whether every login is refused.
     :ivar created: seconds since the epoch; set by :meth:`UserStore.add`.
+    :ivar unsafe_root: whether a user with files only may have a root that gives away the account
+        that sessions run as, or this store.
     """
 
     name: str
@@ -129,6 +156,7 @@ class User:
     read_only: bool = False
     disabled: bool = False
     created: int = 0
+    unsafe_root: bool = False
 
     def __repr__(self) -> str:
         return f"<user {self.name}>"
@@ -149,10 +177,11 @@ class StoredKey:
 class UserStore:
     """The store in one file. Safe to use from several threads and processes at once."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the store at ``path``; make it with mode 0600 when it is missing.
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open the store at ``path``.
 
-        :raises StateError: it can't be made or read, or a newer nacre has made it.
+        :param create: make it with mode 0600 when it is missing.
+        :raises StateError: it is missing, can't be made or read, or a newer nacre has made it.
         """
         self._path = path
         # Two connections, one of them for lookups: threads that write wait for the other one.
@@ -165,9 +194,14 @@ class UserStore:
         event.listen(self._engine, "connect", _configure)
         try:
             # SQLite gives its -wal and -shm files the mode of this one.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+            os.close(os.open(path, flags, 0o600))
         except OSError as error:
-            raise StateError(f"can't open the user store {path}: {error.strerror}") from error
+            missing = not create and isinstance(error, FileNotFoundError)
+            remedy = ": `nacre user add` makes it, or name another directory with --state"
+            raise StateError(
+                f"can't open the user store {path}: {error.strerror}{remedy if missing else ''}"
+            ) from error
         try:
             with self._transaction() as connection:
                 self._prepare(connection)
@@ -186,15 +220,13 @@ class UserStore:
                 f"the user store {self._path} has version {version}, made by a newer nacre; "
                 f"this one knows version {VERSION}"
             )
-        if version == 1:
-            connection.exec_driver_sql("ALTER TABLE users ADD COLUMN root VARCHAR")
-            connection.exec_driver_sql(
-                "ALTER TABLE users ADD COLUMN read_only BOOLEAN NOT NULL DEFAULT 0"
-            )
-            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
         if version == 0:
             _METADATA.create_all(connection)
             connection.execute(insert(_SETTINGS), {"name": "secret", "value": os.urandom(32)})
+        else:
+            for statement in (one for made, one in _CHANGES if version < made):
+                connection.exec_driver_sql(statement)
+        if version < VERSION:
             connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
@@ -242,11 +274,46 @@ class UserStore:
             chosen = select(_SETTINGS.c.value).where(_SETTINGS.c.name == "secret")
             return bytes(connection.execute(chosen).scalar_one())
 
-    def users(self) -> list[User]:
-        """Return all users, sorted by name."""
+    @property
+    def directory(self) -> Path:
+        """The directory that holds the file: the state directory."""
+        return self._path.parent
+
+    def users(self) -> Iterator[tuple[User, int]]:
+        """Return all users, sorted by name, each with the number of its keys, as they are read."""
         with self._reading() as connection:
-            rows = connection.execute(select(_USERS).order_by(_USERS.c.name))
-            return [User(**row) for row in rows.mappings()]
+            driver = connection.connection.cursor()
+            for row in driver.execute(_LIST):
+                yield _made(row[:-1]), row[-1]
+
+    def accounts(self) -> list[str | None]:
+        """Return which accounts the sessions of the users run as; see :attr:`User.run_as`."""
+        with self._reading() as connection:
+            return list(connection.execute(select(_USERS.c.run_as).distinct()).scalars())
+
+    def suspicious_roots(self, directories: Iterable[str]) -> Iterator[User]:
+        """Return the users with files only whose root is missing, or one of ``directories``.
+
+        Also those whose root is a local URL, or lies in the directory of this store.
+        """
+        root = func.coalesce(_USERS.c.root, _USERS.c.home)
+        below = f"{self.directory}/"
+        chosen = select(_USERS).where(
+            _USERS.c.service == "sftp",
+            ~_USERS.c.unsafe_root,
+            root.is_(None)
+            | root.in_(sorted(directories))
+            | (func.substr(root, 1, len(below)) == below)
+            | root.like("%file://%")
+            | root.like("%local://%"),
+        )
+        with self._reading() as connection:
+            for row in connection.execute(chosen):
+                yield User(**row._mapping)
+
+    def has_shell_user(self) -> bool:
+        """Tell whether a user may have a shell."""
+        return any(self._look(_HAS_SERVICE, service=one)[0][0] for one in ("all", "shell"))
 
     def user(self, name: str) -> User:
         """Return a user.
@@ -265,10 +332,11 @@ class UserStore:
 
     def policies(self) -> list[str]:
         """Return which of :data:`AUTH_POLICIES` the users have, sorted."""
-        # The only lookup that reads all users, so it is repeated only after a change.
+        # Repeated only after a change. The index finds one user for each policy.
         version = self._look("PRAGMA data_version")[0][0]
         if self._policies[0] != version:
-            self._policies = version, [row[0] for row in self._look(_POLICIES)]
+            found = [auth for auth in AUTH_POLICIES if self._look(_HAS_POLICY, auth=auth)[0][0]]
+            self._policies = version, sorted(found)
         return self._policies[1]
 
     def add(self, user: User, keys: Iterable[StoredKey] = ()) -> None:
@@ -276,21 +344,25 @@ class UserStore:
 
         :raises UserStoreError: the name is taken, or not possible for a user.
         """
-        if not _NAME.fullmatch(user.name):
-            raise UserStoreError(
-                f"{safe(user.name, 64)!r} can't be a user's name: use 1 to 64 letters, digits "
-                "and . _ - @ +, not beginning with -"
-            )
+        self.add_all([(user, keys)])
+
+    def add_all(self, users: Iterable[tuple[User, Iterable[StoredKey]]]) -> None:
+        """Add several users with their keys in one transaction: all of them, or none.
+
+        :raises UserStoreError: a name is taken, or not possible for a user.
+        """
         now = int(time.time())
-        values = {c.name: getattr(user, c.name) for c in _USERS.columns} | {"created": now}
         with self._transaction() as connection:
-            try:
-                connection.execute(insert(_USERS), values)
-            except IntegrityError:
-                raise UserStoreError(
-                    f"there is a user {user.name} already; `nacre user set` changes it"
-                ) from None
-            _put_keys(connection, user.name, keys, now)
+            for user, keys in users:
+                check_name(user.name)
+                values = {c.name: getattr(user, c.name) for c in _USERS.columns}
+                try:
+                    connection.execute(insert(_USERS), values | {"created": now})
+                except IntegrityError:
+                    raise UserStoreError(
+                        f"there is a user {user.name} already; `nacre user set` changes it"
+                    ) from None
+                _put_keys(connection, user.name, keys, now)
 
     def remove(self, name: str) -> None:
         """Remove a user and the user's keys.
@@ -331,12 +403,6 @@ class UserStore:
             rows = connection.execute(chosen).mappings().all()
         return [StoredKey(decode_public(row["blob"]), row["comment"], row["added"]) for row in rows]
 
-    def key_counts(self) -> dict[str, int]:
-        """Return the number of keys of each user with at least one."""
-        with self._reading() as connection:
-            counted = select(_KEYS.c.user, func.count()).group_by(_KEYS.c.user)
-            return {row[0]: row[1] for row in connection.execute(counted)}
-
     def has_key(self, name: str, key: PublicKey) -> bool:
         """Tell whether a user of this name, not disabled, may log in with ``key``."""
         return bool(self._look(_HAS_KEY, name=name, blob=key.blob))
@@ -363,12 +429,26 @@ class UserStore:
                 raise UserStoreError(f"{name} has no key {key.fingerprint()}")
 
 
-@lru_cache(_KEPT)
-def _user(row: tuple[Any, ...]) -> User:
-    values = dict(zip(_USERS.columns.keys(), row, strict=True))
+def _made(row: tuple[Any, ...]) -> User:
+    values = dict(zip(_NAMES, row, strict=True))
     # SQLite stores booleans as numbers.
-    flags = {name: bool(values[name]) for name in ("read_only", "disabled")}
+    flags = {name: bool(values[name]) for name in _FLAGS}
     return User(**values | flags)
+
+
+_user = lru_cache(_KEPT)(_made)
+
+
+def check_name(name: str) -> None:
+    """Check that a user may have this name.
+
+    :raises UserStoreError: it is not possible.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserStoreError(
+            f"{safe(name, 64)!r} can't be a user's name: use 1 to 64 letters, digits "
+            "and . _ - @ +, not beginning with -"
+        )
 
 
 def _put_keys(connection: Connection, name: str, keys: Iterable[StoredKey], now: int) -> None:

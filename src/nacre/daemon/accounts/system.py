@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from nacre.config.server import ServerConfig
 from nacre.daemon.accounts import pam, shadow
-from nacre.daemon.accounts.accounts import Login, find_account, system_login
+from nacre.daemon.accounts.accounts import Account, Login, find_account, system_login
 from nacre.daemon.accounts.authorized import read_authorized_keys
 from nacre.daemon.accounts.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
 from nacre.errors import AccountError
@@ -19,6 +20,7 @@ from nacre.keys import PublicKey
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.protocol.asks import UserRequirement
 from nacre.server.policy import with_modulus
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.peer import ServerConnection
@@ -29,9 +31,9 @@ _WAITING = 32
 
 
 class SystemPolicy(AccountPolicy):
-    """The policy of system accounts: a password or a key is enough; for root only a key.
+    """The policy of system accounts: a password or a key is enough, as the configuration allows.
 
-    Needs root's rights. Passwords of root are refused because too much depends on them.
+    Needs root's rights. By default passwords of root are refused because too much depends on them.
     """
 
     def __init__(self, config: ServerConfig = DEFAULT_CONFIG) -> None:
@@ -39,14 +41,15 @@ class SystemPolicy(AccountPolicy):
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
         self._options: WeakKeyDictionary[ServerConnection, KeyOptions] = WeakKeyDictionary()
+        self._never = secrets.token_hex(32)  # nobody's password
 
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
-        """Return the same for every user but root."""
-        return UserRequirement(REQUIREMENTS["publickey" if user == "root" else "any"])
+        """Return the same for every user, known or not, and for root."""
+        return UserRequirement(self._admission.requirement(REQUIREMENTS["any"]))
 
     async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Ask PAM, or the shadow file where there is no PAM."""
@@ -58,14 +61,31 @@ class SystemPolicy(AccountPolicy):
         loop = asyncio.get_running_loop()
         refusal = await loop.run_in_executor(self._threads, self._look, user, password, host)
         if refusal is not None:
-            connection.record("refused", method="account", reason=refusal)
+            connection.record("refused", method="account", name=safe(user), reason=refusal)
         return refusal is None
 
     def _look(self, user: str, password: str | None, host: str) -> str | None:
+        try:
+            account = self._admitted(user, host, "publickey" if password is None else "password")
+        except AccountError as error:
+            if password is not None:
+                self._refusal(user, self._never, host)  # takes as long as a wrong password
+            return str(error)
         refusal = self._refusal(user, password, host)
-        if refusal is None and user != "root" and _NOLOGIN.exists():
+        if refusal is None and account.uid != 0 and _NOLOGIN.exists():
             return f"{_NOLOGIN} exists"
         return refusal
+
+    def _admitted(self, user: str, address: str, method: str) -> Account:
+        """Return the account of a user who may log in by this method. Blocks.
+
+        :raises AccountError: there is none, or the configuration refuses it.
+        """
+        account = find_account(user)
+        refusal = self._admission.refuses_account(account, address, method)
+        if refusal is not None:
+            raise AccountError(refusal)
+        return account
 
     async def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
@@ -74,9 +94,9 @@ class SystemPolicy(AccountPolicy):
         address = str(connection.peer[0])
         loop = asyncio.get_running_loop()
         try:
-            options = await loop.run_in_executor(self._threads, _find_key, user, key, address)
+            options = await loop.run_in_executor(self._threads, self._find_key, user, key, address)
         except AccountError as error:
-            connection.record("refused", method="publickey", reason=str(error))
+            connection.record("refused", method="publickey", name=safe(user), reason=str(error))
             return False
         if options is None or not signed:
             return options is not None
@@ -91,9 +111,11 @@ class SystemPolicy(AccountPolicy):
         """Look in the account's ``authorized_keys``."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, _find_rsa_key, user, modulus)
+            return await loop.run_in_executor(
+                self._threads, self._find_rsa_key, user, modulus, str(connection.peer[0])
+            )
         except AccountError as error:
-            connection.record("refused", method="publickey", reason=str(error))
+            connection.record("refused", method="publickey", name=safe(user), reason=str(error))
             return None
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
@@ -101,16 +123,18 @@ class SystemPolicy(AccountPolicy):
         account = await asyncio.to_thread(find_account, user)
         return system_login(account, self._options.get(connection, NO_OPTIONS))
 
+    def _find_rsa_key(self, user: str, modulus: int, address: str) -> PublicKey | None:
+        for keys in read_authorized_keys(self._admitted(user, address, "publickey")):
+            if (found := with_modulus((entry.key for entry in keys), modulus)) is not None:
+                return found
+        return None
 
-def _find_rsa_key(user: str, modulus: int) -> PublicKey | None:
-    for keys in read_authorized_keys(find_account(user)):
-        if (found := with_modulus((entry.key for entry in keys), modulus)) is not None:
-            return found
-    return None
-
-
-def _find_key(user: str, key: PublicKey, address: str) -> KeyOptions | None:
-    for keys in read_authorized_keys(find_account(user)):
-        if (found := keys.find(key, address=address, now=time.time())) is not None:
-            return found.options
-    return None
+    def _find_key(self, user: str, key: PublicKey, address: str) -> KeyOptions | None:
+        account = self._admitted(user, address, "publickey")
+        for keys in read_authorized_keys(account):
+            if (found := keys.find(key, address=address, now=time.time())) is not None:
+                refusal = self._admission.refuses_key(account, found.options)
+                if refusal is not None:
+                    raise AccountError(refusal)
+                return found.options
+        return None

@@ -1,4 +1,4 @@
-"""A session's process: started with its account's rights, watched, and ended with its group."""
+"""A session's process: started with its account's rights, watched, and left alone or ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import signal
 import subprocess
 import termios
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +22,8 @@ GRACE = 5.0
 
 _LOOK_AGAIN = 0.05
 _DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
-"""The limit at the start of this process; a server raises its own limit, not its sessions'."""
+_CORE = resource.getrlimit(resource.RLIMIT_CORE)
+"""The limits at the start of this process; a server changes its own limits, not its sessions'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class Program:
     :ivar environment: all of its environment variables.
     :ivar directory: its working directory.
     :ivar credentials: the rights it gets, or None for those of this process.
+    :ivar takes_signals: whether the client may send it signals.
+    :ivar ends: whether the rest of its process group is ended with its session.
     """
 
     path: str
@@ -49,6 +53,8 @@ class Program:
     environment: Mapping[str, str]
     directory: str
     credentials: ProcessCredentials | None = None
+    takes_signals: bool = True
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,13 @@ class Exit:
 class Child:
     """A process that leads a session and process group of its own.
 
-    It is reaped in :meth:`end` and not before: until then no other process can get its number, and
-    a signal to the group can't reach an unrelated process.
+    It is reaped after :meth:`end` or :meth:`leave` and not before: until then no other process can
+    get its number, and a signal to the group can't reach an unrelated process.
 
     :ivar how: how the leader ended, or None while it runs.
     :ivar on_exit: called when ``how`` is known.
-    :ivar gone: done when no process of the group is left.
+    :ivar gone: done when no process of the group is left, or after :meth:`leave` when the leader
+        is reaped.
     """
 
     def __init__(
@@ -85,23 +92,27 @@ class Child:
         self.on_exit: Callable[[], None] = lambda: None
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self._ended = False
+        self._left = False
         self._killing: asyncio.TimerHandle | None = None
+        self._credentials = program.credentials
+        self._unsent: deque[int] = deque()
         # Only the leader of a session can set its controlling terminal, so this call is made
         # between fork and exec. It is a C function that takes no lock, which makes it safe beside
         # other threads. Without a preexec_fn, subprocess uses vfork, which is faster.
         acquire = partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0) if terminal else None
-        self._process = subprocess.Popen(
-            list(program.arguments),
-            executable=program.path,
-            env=dict(program.environment),
-            cwd=program.directory,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            preexec_fn=acquire,
-            **_rights(program.credentials),
-        )
+        with _session_core_limit():
+            self._process = subprocess.Popen(
+                list(program.arguments),
+                executable=program.path,
+                env=dict(program.environment),
+                cwd=program.directory,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                preexec_fn=acquire,
+                **_rights(program.credentials),
+            )
         self.pid = self._process.pid
         if resource.getrlimit(resource.RLIMIT_NOFILE) != _DESCRIPTORS:
             with suppress(OSError):
@@ -121,9 +132,44 @@ class Child:
             self._reap()
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the process group, unless :meth:`end` was called."""
-        if not self._ended:
+        """Send a signal to the process group with the account's rights.
+
+        Nothing is sent after :meth:`end` or :meth:`leave`. With other rights than those of this
+        process a short-lived process sends it, so that a client can't signal what its account
+        can't: a command may have become another account, as set-user-ID programs do.
+        """
+        if self._ended or number in self._unsent:
+            return
+        if self._credentials is None:
             self._signal_group(number)
+            return
+        self._unsent.append(number)
+        if len(self._unsent) == 1:
+            self._send_next()
+
+    def _send_next(self) -> None:
+        name = signal.Signals(self._unsent[0]).name.removeprefix("SIG")
+        try:
+            sender = subprocess.Popen(
+                ["/bin/sh", "-c", 'kill -s "$0" -- "-$1"', name, str(self.pid)],
+                env={},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                **_rights(self._credentials),
+            )
+        except OSError:
+            self._unsent.clear()  # without processes nothing can be sent
+            return
+
+        def sent() -> None:
+            sender.wait()
+            self._unsent.popleft()
+            if self._unsent and not self._ended:
+                self._send_next()
+
+        _watch(sender.pid, self._loop, sent)
 
     def _signal_group(self, number: int) -> bool:
         try:
@@ -131,6 +177,18 @@ class Child:
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+    def leave(self) -> None:
+        """Let the group live on: send it no signal, and reap the leader when it ends."""
+        if not self._ended:
+            self._ended = self._left = True
+            if self.how is not None:
+                self._reap()
+
+    @property
+    def has_processes(self) -> bool:
+        """Whether the group has a process, shortly after :meth:`end` or :meth:`leave`."""
+        return self._signal_group(0)
 
     def end(self) -> None:
         """End the group: SIGHUP now, SIGKILL after :data:`GRACE`. A second call does nothing.
@@ -155,7 +213,10 @@ class Child:
 
     def _reap(self) -> None:
         self._process.wait()
-        self._until_gone(self._loop.time() + GRACE + 1)
+        if self._left:
+            self.gone.set_result(None)
+        else:
+            self._until_gone(self._loop.time() + GRACE + 1)
 
     def _until_gone(self, deadline: float) -> None:
         # As process 1 of a container this process inherits the group's orphans.
@@ -169,6 +230,20 @@ class Child:
         if self._killing is not None:
             self._killing.cancel()
         self.gone.set_result(None)
+
+
+@contextmanager
+def _session_core_limit() -> Iterator[None]:
+    """Have a process that is started here inherit the limit of core files that sessions have.
+
+    This process, which may not have core files, is undumpable, so the limit alone is no matter.
+    """
+    own = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, _CORE)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, own)
 
 
 def _rights(credentials: ProcessCredentials | None) -> dict[str, Any]:

@@ -36,6 +36,9 @@ SIGNALS = (
 # fmt: on
 """The signals a client may send (RFC 4254 section 6.10)."""
 
+SETTLED = 1.0
+"""Seconds after which a process that has outlived its session is logged, if it still runs."""
+
 _QUIET = 0.1
 """Seconds without output after which a terminal counts as empty, once its leader has ended."""
 
@@ -49,10 +52,11 @@ class Processes:
     async def run(
         self, session: Session, program: Program, stderr: Taker | None = None
     ) -> int | None:
-        """Run ``program`` until it and its output have ended; a cancellation ends it.
+        """Run ``program`` until it and its output have ended, or the call is cancelled.
 
         With pipes, a background process that holds them keeps the session open, as in OpenSSH; at
-        a terminal the session ends with its leader.
+        a terminal the session ends with its leader. What outlives the session lives on, as with
+        sshd, unless ``program.ends``: its streams are closed, and the kernel hangs up a terminal.
 
         :param stderr: takes the standard error of a program without a terminal; by default the
             client gets it.
@@ -65,22 +69,41 @@ class Processes:
         else:
             running = _at_terminal(session, program)
         with running as (child, work):
-            self._children.add(child)
-            child.gone.add_done_callback(lambda _: self._children.discard(child))
-            session.on_signal = lambda name: _signal(child, name)
+            if program.ends:
+                self._children.add(child)
+                child.gone.add_done_callback(lambda _: self._children.discard(child))
+            if program.takes_signals:
+                session.on_signal = lambda name: _signal(child, name)
             try:
                 how = await work
             finally:
-                child.end()
+                _part(session, child, program)
         return _report(session, how)
 
     async def end(self) -> None:
-        """End every process group that is left, and return when all have ended."""
+        """End every process group that ends with its session; return when all have ended."""
         children = list(self._children)
         for child in children:
             child.end()
         if children:
             await asyncio.wait([child.gone for child in children], timeout=GRACE + 2)
+
+
+def _part(session: Session, child: Child, program: Program) -> None:
+    """End the process group, or let it live on; a group that is not empty is logged."""
+
+    def note(outcome: str) -> None:
+        if child.has_processes:
+            session.connection.record("processes", group=child.pid, outcome=outcome)
+
+    if program.ends:
+        child.end()
+        if not child.gone.done():
+            note("ended")
+        return
+    child.leave()
+    if child.has_processes:
+        asyncio.get_running_loop().call_later(SETTLED, note, "left")
 
 
 _Work = Coroutine[Any, Any, Exit]

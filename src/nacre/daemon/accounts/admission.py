@@ -1,0 +1,142 @@
+"""Who may log in, and by which methods: the keywords of sshd_config(5) that name users and methods.
+
+Nothing here depends on what a client shows, so a refused user costs no more than an unknown one.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+from collections.abc import Iterable
+
+from nacre.config.server import ServerConfig
+from nacre.daemon.accounts.accounts import Account
+from nacre.errors import ConfigurationError
+from nacre.keys.key_options import KeyOptions
+from nacre.keys.patterns import matches
+from nacre.protocol.asks import Requirement
+
+_ROOT_METHODS = {
+    "yes": frozenset({"publickey", "password"}),
+    "prohibit-password": frozenset({"publickey"}),
+    "forced-commands-only": frozenset({"publickey"}),
+    "no": frozenset[str](),
+}
+"""The methods by which an account with uid 0 may log in, for each ``PermitRootLogin``."""
+
+
+class Admission:
+    """The rules of one configuration. A reason that a method returns is for the log alone."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        switches = {
+            "publickey": config.pubkey_authentication,
+            "password": config.password_authentication,
+            "keyboard-interactive": config.kbd_interactive_authentication,
+        }
+        self._methods = frozenset(method for method, on in switches.items() if on)
+
+    def requirement(self, requirement: Requirement) -> Requirement:
+        """Return the alternatives that can be met with the methods that are switched on.
+
+        Where none is left the result has each of these methods, as for an unknown user;
+        :meth:`closed` then refuses every login.
+        """
+        left = tuple(methods for methods in requirement if methods <= self._methods)
+        return left or tuple(frozenset({method}) for method in sorted(self._methods))
+
+    def closed(self, requirement: Requirement) -> str | None:
+        """Return why no alternative can be met, or None."""
+        if any(methods <= self._methods for methods in requirement):
+            return None
+        return "the methods that the user needs are switched off"
+
+    def refuses_name(self, name: str, address: str) -> str | None:
+        """Return why ``DenyUsers`` or ``AllowUsers`` refuses the user, or None.
+
+        :param address: the client's IP address.
+        """
+        config = self._config
+        if _lists(config.deny_users, name, address):
+            return "DenyUsers lists the user"
+        if config.allow_users and not _lists(config.allow_users, name, address):
+            return "AllowUsers does not list the user"
+        return None
+
+    def refuses_account(self, account: Account, address: str, method: str) -> str | None:
+        """Return why an account of this system may not log in by ``method``, or None. May block.
+
+        :param method: ``publickey``, or ``password`` for every method that sends it.
+        """
+        config = self._config
+        if account.uid == 0 and method not in _ROOT_METHODS[config.permit_root_login]:
+            return f"PermitRootLogin is {config.permit_root_login}"
+        if (reason := self.refuses_name(account.name, address)) is not None:
+            return reason
+        if config.deny_groups or config.allow_groups:
+            groups = [_group(number) for number in {account.gid, *account.groups}]
+            if _any_matches(config.deny_groups, groups):
+                return "DenyGroups lists a group of the user"
+            if config.allow_groups and not _any_matches(config.allow_groups, groups):
+                return "AllowGroups lists no group of the user"
+        return _unusable(account.shell)
+
+    def refuses_key(self, account: Account, options: KeyOptions) -> str | None:
+        """Return why the account may not log in with a key that has these options, or None."""
+        only_forced = self._config.permit_root_login == "forced-commands-only"
+        if account.uid == 0 and only_forced and options.command is None:
+            return "PermitRootLogin is forced-commands-only, and the key has no command="
+        return None
+
+
+def check_for_store(config: ServerConfig) -> None:
+    """Check that no keyword is set that can't hold for the users of the store.
+
+    :raises ConfigurationError: one is; a rule that was ignored would look as if it held.
+    """
+    given = {
+        "AllowGroups": bool(config.allow_groups),
+        "DenyGroups": bool(config.deny_groups),
+        "PermitRootLogin": config.permit_root_login != ServerConfig().permit_root_login,
+    }
+    for keyword, is_set in given.items():
+        if is_set:
+            raise ConfigurationError(
+                f"{keyword} is for accounts of this system: add --users system, or leave it out"
+            )
+
+
+def _lists(patterns: Iterable[str], name: str, address: str) -> bool:
+    for pattern in patterns:
+        if matches(name, pattern):  # also with an @ in the name itself
+            return True
+        user, at, host = pattern.rpartition("@")
+        if at and matches(name, user):
+            source = KeyOptions(sources=(host,))
+            if source.refusal(address=address) is None:
+                return True
+    return False
+
+
+def _any_matches(patterns: Iterable[str], names: Iterable[str]) -> bool:
+    return any(matches(name, pattern) for pattern in patterns for name in names)
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _unusable(shell: str) -> str | None:
+    """Return why an account with this shell has no login, or None. As in sshd, any program will."""
+    try:
+        mode = os.stat(shell).st_mode
+    except OSError:
+        return f"the shell {shell} does not exist"
+    if not stat.S_ISREG(mode) or not mode & 0o111:
+        return f"the shell {shell} is not executable"
+    return None
