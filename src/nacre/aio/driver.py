@@ -35,6 +35,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
+from weakref import ref
 
 from nacre.aio.busy_poll import BRIEF, QuickExchange
 from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
@@ -102,6 +103,7 @@ class Driver(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "__weakref__",
         "_at_once",
         "_buffer",
         "_collectors",
@@ -111,6 +113,7 @@ class Driver(asyncio.BufferedProtocol):
         "_exchange",
         "_left",
         "_linger",
+        "_me",
         "_owner",
         "_reading",
         "_scheduled",
@@ -135,6 +138,7 @@ class Driver(asyncio.BufferedProtocol):
         self._engine = engine
         self._owner = owner
         self._buffer = ReceiveBuffer.of(loop)
+        self._me = ref(self)
         self._left = 0  # bytes at the buffer's front: an incomplete packet
         self._collectors: list[Callable[[], None]] = []
         self._exchange = QuickExchange(loop)
@@ -159,7 +163,7 @@ class Driver(asyncio.BufferedProtocol):
         self._finish_turn()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        memory = self._buffer.claim(self)
+        memory = self._buffer.claim(self._me)
         if self._engine.phase is not _CONNECTION:
             return memory[:RECEIVE_UNAUTHENTICATED]
         return memory[self._left :]
@@ -187,7 +191,7 @@ class Driver(asyncio.BufferedProtocol):
         self._left = left = self._engine.receive(buffer.view[:end], now, whole=whole)
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
-        buffer.tenant = self if left else None
+        buffer.tenant = self._me if left else None
 
     def vacate(self) -> None:
         """Let the engine keep the incomplete packet: another connection reads now."""
@@ -214,7 +218,7 @@ class Driver(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self._tick = self._linger = None
-        if self._buffer.tenant is self:
+        if self._buffer.tenant is self._me:
             self._buffer.tenant = None
         if self._engine.phase is not _CLOSED:
             self._engine.receive_eof()
