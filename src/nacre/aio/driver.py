@@ -35,10 +35,10 @@ import contextlib
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
-from weakref import ref
+from weakref import ReferenceType, ref
 
 from nacre.aio.busy_poll import BRIEF, QuickExchange
-from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
+from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer, Tenant
 from nacre.aio.waiting import Gate
 from nacre.errors import DisconnectCode
 from nacre.limits import KIB, MIB
@@ -138,7 +138,7 @@ class Driver(asyncio.BufferedProtocol):
         self._engine = engine
         self._owner = owner
         self._buffer = ReceiveBuffer.of(loop)
-        self._me = ref(self)
+        self._me: ReferenceType[Tenant] = ref(self)
         self._left = 0  # bytes at the buffer's front: an incomplete packet
         self._collectors: list[Callable[[], None]] = []
         self._exchange = QuickExchange(loop)
