@@ -27,6 +27,7 @@
     ├── ProcessFailed                 a remote command failed, and the caller required success
     ├── OutputTooLarge                a remote command printed more than the caller allows
     ├── StreamClosed                  the stream accepts no more data (also a BrokenPipeError)
+    ├── NotUsableHere                 another process or event loop made it (also a RuntimeError)
     ├── UnusableKey                   a key can't be used
     │   ├── KeyFormatError            not a key, or a damaged one
     │   └── PassphraseRequired        encrypted, and no passphrase or a wrong one was given
@@ -256,6 +257,10 @@ class OutputTooLarge(NacreError):
 
 class StreamClosed(NacreError, BrokenPipeError):
     """The stream accepts no more data: it was closed here, or the other end stopped reading."""
+
+
+class NotUsableHere(NacreError, RuntimeError):
+    """The object belongs to another process, which this one was forked from, or event loop."""
 
 
 class UnusableKey(NacreError):

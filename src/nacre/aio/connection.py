@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from nacre.aio.channel import Channel
 from nacre.aio.driver import Driver, EngineState
+from nacre.aio.home import own
 from nacre.aio.keepalive import KeepaliveTimer
 from nacre.aio.versions import SSH1
 from nacre.aio.waiting import Gate, Later
@@ -22,6 +23,7 @@ from nacre.errors import (
     Disconnected,
     LocalProtocolError,
     NacreError,
+    NotUsableHere,
     PeerSilent,
 )
 from nacre.keys import PublicKey
@@ -108,6 +110,7 @@ class BaseConnection:
         self.server_host_key: PublicKey | None = None
         self.ended = False
         self.error: NacreError | None = None
+        own(self)
         self._trace = trace
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -236,6 +239,16 @@ class BaseConnection:
             # Not at once: a task that was woken first gets what its stream or channel raises.
             self.loop.call_soon(task.cancel)
         self._changed.wake()
+
+    def disown(self, error: NotUsableHere) -> None:
+        """Give the connection up in a forked child; see :mod:`nacre.aio.home`."""
+        self.driver.disown()
+        if not self.ended:
+            self.error = error
+        self.ended = self._transport_gone = True
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.disown(error)
 
     # --- called by both roles ---
 
