@@ -107,21 +107,21 @@ USES: dict[str, Callable[[Opened], object]] = {
     "reload": lambda o: o.server.reload(banner="child"),
 }
 
-CLOSINGS: dict[str, Callable[[Opened], object]] = {
-    "close": lambda o: o.ssh.close(),
-    "abort": lambda o: o.ssh.abort(),
-    "wait": lambda o: o.ssh.wait_closed(),
-    "with": lambda o: o.ssh.__exit__(None, None, None),
-    "process": lambda o: (o.process.close(), o.process.wait_closed()),
-    "stdin": lambda o: (o.process.stdin.write_eof(), o.process.stdin.close()),
-    "stdout": lambda o: o.process.stdout.close(),
-    "sftp": lambda o: (o.sftp.close(), o.sftp.wait_closed()),
-    "local": lambda o: o.local.close(),
-    "remote": lambda o: o.remote.close(),
-    "tunnel": lambda o: (o.tunnel.close(), o.tunnel.__exit__(None, None, None)),
-    "server": lambda o: o.server.close(),
-    "loop": lambda o: background.stop(),
-    "gone": lambda o: (o.__dict__.clear(), gc.collect()),
+CLOSINGS: dict[str, tuple[Callable[[Opened], object], ...]] = {
+    "close": (lambda o: o.ssh.close(),),
+    "abort": (lambda o: o.ssh.abort(),),
+    "wait": (lambda o: o.ssh.wait_closed(),),
+    "with": (lambda o: o.ssh.__exit__(None, None, None),),
+    "process": (lambda o: o.process.close(), lambda o: o.process.wait_closed()),
+    "stdin": (lambda o: o.process.stdin.write_eof(), lambda o: o.process.stdin.close()),
+    "stdout": (lambda o: o.process.stdout.close(),),
+    "sftp": (lambda o: o.sftp.close(), lambda o: o.sftp.wait_closed()),
+    "local": (lambda o: o.local.close(),),
+    "remote": (lambda o: o.remote.close(),),
+    "tunnel": (lambda o: o.tunnel.close(), lambda o: o.tunnel.__exit__(None, None, None)),
+    "server": (lambda o: o.server.close(),),
+    "loop": (lambda o: background.stop(),),
+    "gone": (lambda o: o.__dict__.clear(), lambda o: gc.collect()),
 }
 
 
@@ -177,8 +177,9 @@ def test_every_use_in_a_child_is_refused_and_harms_nothing(opened: Opened) -> No
 
 
 def test_closing_in_a_child_is_quiet_and_harms_nothing(opened: Opened) -> None:
-    def close(closing: Callable[[Opened], object]) -> str:
-        closing(opened)
+    def close(closings: tuple[Callable[[Opened], object], ...]) -> str:
+        for closing in closings:
+            closing(opened)
         return "quiet"
 
     said = {name: in_child(lambda c=c: close(c)) for name, c in CLOSINGS.items()}  # type: ignore[misc]
@@ -241,6 +242,7 @@ def test_a_child_that_ends_like_any_program_says_nothing(opened: Opened) -> None
                 process.stdin.write(b"line\\n")
                 print(process.stdout.readline())
                 file.close()
+            del file
         if pid == 0:
             sys.exit(0)
     """

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from nacre.aio.channel import Channel
 from nacre.aio.driver import Driver, EngineState
-from nacre.aio.home import own
+from nacre.aio.home import check_loop, own
 from nacre.aio.keepalive import KeepaliveTimer
 from nacre.aio.versions import SSH1
 from nacre.aio.waiting import Gate, Later
@@ -257,9 +257,13 @@ class BaseConnection:
         return self.error or ConnectionLost("this side has closed the connection")
 
     def check(self) -> None:
-        """Raise what ended the connection, if it has ended."""
+        """Raise what ended the connection, if it has ended.
+
+        :raises NotUsableHere: another process or event loop has the connection.
+        """
         if self.ended:
             raise self.failure().with_traceback(None)
+        check_loop(self.loop)
 
     def answer(self, ask_id: int, answer: Answer) -> None:
         """Answer a question of the engine."""

@@ -35,11 +35,11 @@ import contextlib
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
-from weakref import ReferenceType, ref
+from weakref import ref
 
 from nacre.aio.busy_poll import BRIEF, QuickExchange
 from nacre.aio.home import check_loop, detach
-from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer, Tenant
+from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
 from nacre.aio.waiting import Gate
 from nacre.errors import DisconnectCode
 from nacre.limits import KIB, MIB
@@ -116,7 +116,6 @@ class Driver(asyncio.BufferedProtocol):
         "_exchange",
         "_left",
         "_linger",
-        "_me",
         "_owner",
         "_reading",
         "_scheduled",
@@ -141,7 +140,6 @@ class Driver(asyncio.BufferedProtocol):
         self._engine = engine
         self._owner = owner
         self._buffer = ReceiveBuffer.of(loop)
-        self._me: ReferenceType[Tenant] = ref(self)
         self._left = 0  # bytes at the buffer's front: an incomplete packet
         self._collectors: list[Callable[[], None]] = []
         self._exchange = QuickExchange(loop)
@@ -166,7 +164,7 @@ class Driver(asyncio.BufferedProtocol):
         self._finish_turn()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        memory = self._buffer.claim(self._me)
+        memory = self._buffer.claim(self)
         if self._engine.phase is not _CONNECTION:
             return memory[:RECEIVE_UNAUTHENTICATED]
         return memory[self._left :]
@@ -194,7 +192,7 @@ class Driver(asyncio.BufferedProtocol):
         self._left = left = self._engine.receive(buffer.view[:end], now, whole=whole)
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
-        buffer.tenant = self._me if left else None
+        buffer.tenant = ref(self) if left else None
 
     def vacate(self) -> None:
         """Let the engine keep the incomplete packet: another connection reads now."""
@@ -221,8 +219,7 @@ class Driver(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self._tick = self._linger = None
-        if self._buffer.tenant is self._me:
-            self._buffer.tenant = None
+        self._buffer.leave(self)
         if self._engine.phase is not _CLOSED:
             self._engine.receive_eof()
         self._dispatch()

@@ -56,13 +56,18 @@ class ReceiveBuffer:
             bytes(2 * RECEIVE)
         return buffer
 
-    def claim(self, reader: ReferenceType[Tenant] | None) -> memoryview:
+    def claim(self, reader: Tenant | None) -> memoryview:
         """Return all of it for a read, after the tenant, if it is another one, took its bytes."""
-        if self.tenant is not None and self.tenant is not reader:
-            tenant, self.tenant = self.tenant(), None
+        if self.tenant is not None and (tenant := self.tenant()) is not reader:
+            self.tenant = None
             if tenant is not None:
                 tenant.vacate()
         return self.view
+
+    def leave(self, reader: Tenant) -> None:
+        """Forget what ``reader`` has left in it, if it is the tenant."""
+        if self.tenant is not None and self.tenant() is reader:
+            self.tenant = None
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, ReceiveBuffer] = WeakKeyDictionary()

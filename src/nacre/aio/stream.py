@@ -27,6 +27,8 @@ for the fixed cost of one turn of the loop."""
 TURN = 1 * MIB
 """Bytes a writer sends before it lets other tasks run."""
 
+_running_loop = asyncio._get_running_loop
+
 _VECTOR = 1024  # IOV_MAX of Linux and the BSDs
 
 
@@ -263,10 +265,11 @@ class Writer:
     front of the socket have taken everything.
     """
 
-    __slots__ = ("_channel", "_ended", "_lock", "_stream", "_writing")
+    __slots__ = ("_channel", "_ended", "_lock", "_loop", "_stream", "_writing")
 
     def __init__(self, channel: Channel, stream: int = MAIN) -> None:
         self._channel = channel
+        self._loop = _running_loop()
         self._stream = stream
         self._lock = asyncio.Lock()
         self._writing = 0
@@ -285,6 +288,10 @@ class Writer:
         """
         if self._ended:
             raise StreamClosed("nothing can be written after write_eof()")
+        if _running_loop() is not self._loop:
+            self._channel.check()
+            if self._loop is not None:
+                check_loop(self._loop)
         self._writing += 1
         try:
             async with self._lock:
