@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,12 @@ DATA = random.Random(12).randbytes(300_000)
 OLD = b"what was there before\n"
 COMMAND = "seq 1 30000; echo noted >&2; exit 3"
 PRINTED = "".join(f"{number}\n" for number in range(1, 30001))
+_PATIENCE = 12.0  # seconds, for a program
 PATIENCE: dict[str, Any] = {"timeout": 5.0, "keepalive": 0.4, "keepalive_count": 2}
+
+
+class FailedError(OSError):
+    """A work failed, and has said so."""
 
 
 class Everything(nacre.Policy):
@@ -192,6 +198,10 @@ async def _echoing() -> AsyncIterator[int]:
         server.close()
 
 
+class TruncatedError(AssertionError):
+    """A connection ended as if it were whole."""
+
+
 async def _through(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -199,7 +209,9 @@ async def _through(port: int) -> None:
         await writer.drain()
         writer.write_eof()
         got = await reader.read()
-        assert got == DATA, f"a connection ended as if it were whole, after {len(got)} bytes"
+        assert got == DATA[: len(got)], "a connection carried other bytes"
+        if len(got) < len(DATA):
+            raise TruncatedError(f"a connection ended as if it were whole, after {len(got)} bytes")
     finally:
         writer.close()
         with contextlib.suppress(OSError):
@@ -216,6 +228,14 @@ async def remote(trial: Trial) -> None:
     async with _echoing() as goal, trial.login() as ssh:
         listener = await ssh.forward_remote("127.0.0.1", goal, listen_host="127.0.0.1")
         await _through(listener.port)
+
+
+async def remote_of_sshd(trial: Trial) -> None:
+    """When its SSH connection is lost, OpenSSH's server ends its sockets like whole ones."""
+    try:
+        await remote(trial)
+    except TruncatedError as error:
+        raise FailedError(str(error)) from None
 
 
 async def tunnel(trial: Trial) -> None:
@@ -239,15 +259,13 @@ LIBRARY: dict[str, Callable[[Trial], Awaitable[None]]] = {
 }
 
 
+LIBRARY_TO_SSHD = {**LIBRARY, "remote": remote_of_sshd}
+
 # --- programs ---
 
 
-class FailedError(OSError):
-    """A program reported an error."""
-
-
-async def _program(trial: Trial, command: list[str], port: str, stdin: bytes = b"") -> bytes:
-    """Run a client to its end; a foreign one that waits for ever is ended, as a user would."""
+async def _start(trial: Trial, client: Sequence[str], port: str, *words: str) -> Process:
+    """Start a client; ``port`` is its flag for the port, ``words`` follow the host."""
     options = [
         "StrictHostKeyChecking=no",
         f"UserKnownHostsFile={trial.directory / 'known_hosts'}",
@@ -258,33 +276,42 @@ async def _program(trial: Trial, command: list[str], port: str, stdin: bytes = b
     ]
     listed = [word for option in options for word in ("-o", option)]
     where = ["-F", "none", port, str(trial.port), "-i", str(trial.key), *listed]
-    process = await asyncio.create_subprocess_exec(
-        *command[:-1],
+    return await asyncio.create_subprocess_exec(
+        *client,
         *where,
-        *command[-1:],
-        *([COMMAND] if port == "-p" else []),
+        f"{ME}@127.0.0.1",
+        *words,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment(),
     )
+
+
+async def _end(process: Process, client: Sequence[str], status: int, stdin: bytes = b"") -> bytes:
+    """Return what a client printed; a foreign one that waits for ever is ended, as users do."""
     try:
-        async with asyncio.timeout(12):
+        async with asyncio.timeout(_PATIENCE):
             out, err = await process.communicate(stdin)
     except TimeoutError:
-        process.kill()
-        await process.communicate()
-        assert not command[0].endswith("nacre"), f"{command} hangs"
+        assert client[0] not in NACRE, f"{client} hangs"
         raise FailedError("it hangs") from None
+    finally:
+        await _kill(process)
     assert b"Traceback" not in err, err.decode()
-    expected = 3 if port == "-p" else 0
-    if process.returncode != expected or (err.replace(b"noted\n", b"") and port == "-p"):
+    if process.returncode != status or b"closed" in err:
         raise FailedError(f"status {process.returncode}: {err.decode()}")
     return out
 
 
+async def _kill(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.communicate()
+
+
 async def _runs(trial: Trial, *client: str) -> None:
-    out = await _program(trial, [*client, f"{ME}@127.0.0.1"], "-p")
+    out = await _end(await _start(trial, client, "-p", COMMAND), client, 3)
     assert out == PRINTED.encode(), "truncated, and no error"
 
 
@@ -292,14 +319,42 @@ async def _copies(trial: Trial, *client: str) -> None:
     source = trial.file("source", DATA)
     up, down = trial.directory / "up", trial.directory / "down"
     batch = f"put {source} {up}\nget {up} {down}\n"
-    await _program(trial, [*client, "-b", "-", f"{ME}@127.0.0.1"], "-P", batch.encode())
+    process = await _start(trial, [*client, "-b", "-"], "-P")
+    await _end(process, client, 0, batch.encode())
     assert up.read_bytes() == DATA, "the copy there differs"
     assert down.read_bytes() == DATA, "the copy here differs"
+
+
+async def _forwards_here(trial: Trial, *client: str) -> None:
+    """Have the server connect, and the client's standard input and output lead there."""
+    async with _echoing() as goal:
+        process = await _start(trial, [*client, "-W", f"127.0.0.1:{goal}"], "-p")
+        assert await _end(process, client, 0, DATA) == DATA, "truncated, and no error"
+
+
+async def _forwards_there(trial: Trial, *client: str) -> None:
+    """Have the server listen, and the client connect."""
+    async with _echoing() as goal:
+        words = [*client, "-R", f"127.0.0.1:0:127.0.0.1:{goal}"]
+        process = await _start(trial, words, "-p", "cat")
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                assert process.stderr is not None
+                while b"Allocated port" not in (line := await process.stderr.readline()):
+                    if not line:
+                        raise FailedError("it does not listen")
+            await _through(int(line.split()[2]))
+        except TimeoutError:
+            raise FailedError("it hangs") from None
+        finally:
+            await _kill(process)
 
 
 PROGRAMS: dict[str, Callable[[Trial], Awaitable[None]]] = {
     "ssh": lambda trial: _runs(trial, require("ssh")),
     "sftp": lambda trial: _copies(trial, require("sftp")),
+    "ssh -W": lambda trial: _forwards_here(trial, require("ssh")),
+    "ssh -R": lambda trial: _forwards_there(trial, require("ssh")),
     "nacre ssh": lambda trial: _runs(trial, *NACRE, "ssh"),
     "nacre sftp": lambda trial: _copies(trial, *NACRE, "sftp"),
 }

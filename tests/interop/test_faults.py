@@ -21,7 +21,7 @@ import pytest
 import nacre
 from interop.daemons import start_sshd
 from interop.fault_proxy import HARMLESS, Fault, FaultProxy
-from interop.fault_trials import LIBRARY, PROGRAMS, Trial, serve
+from interop.fault_trials import LIBRARY, LIBRARY_TO_SSHD, PROGRAMS, Trial, serve
 from nacre.errors import NacreError
 from parties import open_files
 
@@ -178,6 +178,7 @@ async def test_faults_between_nacre_and_openssh(
     with start_sshd(tmp_path, hosts, authorized_keys, *patience, subsystem) as sshd:
         make = maker(keys["ed25519"], tmp_path, sshd.port)
         pairing = "nacre to sshd"
-        ended = await try_all(pairing, LIBRARY, share(0.25), sshd.port, None, make, caplog)
+        works = LIBRARY_TO_SSHD
+        ended = await try_all(pairing, works, share(0.25), sshd.port, None, make, caplog)
     lines = "\n".join(f"{how:16} {many}" for how, many in sorted(ended.items()))
     record_property(f"table: faults, {pairing}", lines)
