@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
+from struct import pack
 from typing import Any
 
 import nacre
@@ -52,6 +54,45 @@ async def write_both(session: nacre.Session, out: int, err: int) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(session.stdout.write(bytes(out)))
         group.create_task(session.stderr.write(b"e" * err))
+
+
+def _payload(part: str, status: int) -> bytes:
+    match part:
+        case "status":
+            return b"\x62" + pack(">II", 0, 11) + b"exit-status\0" + pack(">I", status)
+        case "signal":
+            named = b"exit-signal\0" + pack(">I", 4) + b"KILL\0" + pack(">II", 0, 0)
+            return b"\x62" + pack(">II", 0, 11) + named
+        case "disconnect":
+            return b"\x01" + pack(">III", 11, 0, 0)
+        case "eof":
+            return b"\x60" + pack(">I", 0)
+        case "close":
+            return b"\x61" + pack(">I", 0)
+    raise AssertionError(part)
+
+
+def hangs_up_after(*parts: str, status: int = 0, reset: bool = False) -> Any:
+    """Return a handler that prints on both streams, sends ``parts``, and ends the connection."""
+
+    async def handler(session: nacre.Session) -> None:
+        connection: Any = session.connection
+        await session.stdout.write(b"answer\n")
+        await session.stderr.write(b"note\n")
+        for part in parts:
+            connection.engine._outbox.send_parts(_payload(part, status), b"")
+        await session.stdout.drain()
+        connection.driver.flush()
+        transport = connection.driver.transport
+        if reset:
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+            transport.abort()
+        else:
+            transport.close()
+        await asyncio.Event().wait()
+
+    return handler
 
 
 def client_for(server: nacre.Server, **options: Any) -> Any:

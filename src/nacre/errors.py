@@ -27,6 +27,7 @@
     ├── ProcessFailed                 a remote command failed, and the caller required success
     ├── OutputTooLarge                a remote command printed more than the caller allows
     ├── StreamClosed                  the stream accepts no more data (also a BrokenPipeError)
+    ├── NotUsableHere                 another process or event loop made it (also a RuntimeError)
     ├── UnusableKey                   a key can't be used
     │   ├── KeyFormatError            not a key, or a damaged one
     │   └── PassphraseRequired        encrypted, and no passphrase or a wrong one was given
@@ -71,7 +72,21 @@ class DisconnectCode(IntEnum):
 
 
 class NacreError(Exception):
-    """The root of every exception of this package."""
+    """The root of every exception of this package.
+
+    An error that ends ``run`` has what was known of the command by then, whatever the error is.
+
+    :ivar stdout: what the command had printed: text, or bytes with ``encoding=None``; empty for
+        other operations.
+    :ivar stderr: what it had printed to standard error, in the same form.
+    :ivar exit_status: its exit status; None if a signal ended it, or none was reported.
+    :ivar exit_signal: the name of that signal without ``SIG``, or None.
+    """
+
+    stdout: str | bytes = b""
+    stderr: str | bytes = b""
+    exit_status: int | None = None
+    exit_signal: str | None = None
 
 
 class ProtocolError(NacreError):
@@ -169,18 +184,7 @@ class PeerSilent(ConnectionLost):
 
 
 class DeadlineExceeded(NacreError, TimeoutError):
-    """The deadline of an operation passed.
-
-    :ivar stdout: what a remote command had printed by then; empty for other operations.
-    :ivar stderr: what it had printed to standard error.
-    """
-
-    def __init__(
-        self, message: str, *, stdout: str | bytes = b"", stderr: str | bytes = b""
-    ) -> None:
-        super().__init__(message)
-        self.stdout = stdout
-        self.stderr = stderr
+    """The deadline of an operation passed."""
 
 
 class HostKeyError(NacreError):
@@ -244,27 +248,7 @@ class RequestFailed(NacreError):
 
 
 class ProcessFailed(NacreError):
-    """A remote command failed, and the caller required success.
-
-    :ivar exit_status: its exit status; None when a signal ended it or no status was reported.
-    :ivar exit_signal: the name of that signal without ``SIG``, or None.
-    :ivar stdout: what it printed; ``stderr``: what it printed to standard error.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        exit_status: int | None = None,
-        exit_signal: str | None = None,
-        stdout: str | bytes = b"",
-        stderr: str | bytes = b"",
-    ) -> None:
-        super().__init__(message)
-        self.exit_status = exit_status
-        self.exit_signal = exit_signal
-        self.stdout = stdout
-        self.stderr = stderr
+    """A remote command failed, and the caller required success."""
 
 
 class OutputTooLarge(NacreError):
@@ -273,6 +257,10 @@ class OutputTooLarge(NacreError):
 
 class StreamClosed(NacreError, BrokenPipeError):
     """The stream accepts no more data: it was closed here, or the other end stopped reading."""
+
+
+class NotUsableHere(NacreError, RuntimeError):
+    """The object belongs to another process, which this one was forked from, or event loop."""
 
 
 class UnusableKey(NacreError):

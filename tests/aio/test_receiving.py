@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import warnings
+from weakref import ReferenceType, ref
 
+import pytest
+
+import nacre
 from nacre.aio.driver import Driver
 from nacre.aio.receiving import RECEIVE, ReceiveBuffer
 from nacre.limits import KIB
 from nacre.protocol.events import Data, Event
 from nacre.testing import Pair
+from parties import PASSWORD, client_for, handle
 
 SIZE = 200 * KIB
 
@@ -60,7 +67,8 @@ async def test_the_rest_of_a_packet_is_read_behind_its_beginning() -> None:
     end = End(1)
     buffer = ReceiveBuffer.of(asyncio.get_running_loop())
     end.read(SIZE + 1000)
-    assert buffer.tenant is end.driver
+    assert buffer.tenant is not None
+    assert buffer.tenant() is end.driver
     # A packet has some bytes beside its data; the beginning of the second one is what is left.
     assert 900 < RECEIVE - len(end.read(50_000)) < 1000
     assert len(end.owner.data) == SIZE
@@ -88,3 +96,42 @@ async def test_a_connection_that_is_lost_leaves() -> None:
     while other.wire:
         other.read(SIZE)
     assert other.owner.data == other.sent
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_loop_that_is_gone_leaves_no_memory(left: int) -> None:
+    """Whatever is kept by loop must not keep the loop, also not by way of a connection."""
+
+    async def work() -> ReferenceType[asyncio.AbstractEventLoop]:
+        end = End(1)
+        if left:
+            end.read(left)
+        end.driver._exchange.poll.stay_awake(end.driver.loop.time())
+        return ref(end.driver.loop)
+
+    loops = [asyncio.run(work()) for _ in range(3)]
+    gc.collect()
+    assert [loop() for loop in loops] == [None] * 3
+
+
+def test_connections_of_many_loops_leave_none_of_them(host_key: nacre.PrivateKey) -> None:
+    """The same from end to end, with sockets: programs that call asyncio.run for each job."""
+
+    async def work(*, cut: bool) -> ReferenceType[asyncio.AbstractEventLoop]:
+        policy = nacre.Users({"alice": PASSWORD})
+        server = await nacre.listen(host_keys=[host_key], policy=policy, handler=handle)
+        ssh = await client_for(server)
+        assert (await ssh.run("cat", input="x")).stdout == "x"
+        process = await ssh.process("hang")
+        await process.stdin.write(bytes(1000))
+        if not cut:
+            await ssh.close()
+            await server.close()
+        return ref(asyncio.get_running_loop())
+
+    loops = [asyncio.run(work(cut=False)) for _ in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # what work() leaves open, on purpose
+        loops += [asyncio.run(work(cut=True)) for _ in range(3)]
+        gc.collect()
+    assert [loop() for loop in loops] == [None] * 6

@@ -11,7 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 AWAKE = 300e-6
 """Seconds a loop stays awake after a message, if that came as soon after ours.
@@ -35,6 +35,8 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, BusyPoll] = WeakKeyDiction
 class BusyPoll:
     """Keeps one loop awake, for all of its connections.
 
+    Its reference to the loop is weak: it is a value of ``_shared``, and would keep its own key.
+
     :ivar seconds: for how long.
     """
 
@@ -42,7 +44,7 @@ class BusyPoll:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self.seconds = seconds
-        self._loop = loop
+        self._loop = ref(loop)
         self._until = 0.0
         self._watching = False
 
@@ -61,15 +63,16 @@ class BusyPoll:
     def stay_awake(self, now: float) -> None:
         """Stay awake for ``seconds`` from now on."""
         self._until = now + self.seconds
-        if not self._watching:
+        if not self._watching and (loop := self._loop()) is not None:
             self._watching = True
-            self._loop.call_soon(self._watch)
+            loop.call_soon(self._watch)
 
     def _watch(self) -> None:
-        if self._loop.time() < self._until:
+        loop = self._loop()
+        if loop is not None and loop.time() < self._until:
             _yield_processor()
             # A loop with a callback to run polls without sleeping.
-            self._loop.call_soon(self._watch)
+            loop.call_soon(self._watch)
         else:
             self._watching = False
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from nacre.aio.waiting import Gate
-from nacre.errors import ChannelOpenFailed, NacreError, StreamClosed
+from nacre.errors import ChannelOpenFailed, NacreError, NotUsableHere, StreamClosed
 from nacre.protocol.events import (
     ChannelClosed,
     ChannelOpened,
@@ -154,6 +154,12 @@ class Channel:
         self._writable.wake()
         self.changed.wake()
 
+    def disown(self, error: NotUsableHere) -> None:
+        """Give the channel up in a forked child; see :mod:`nacre.aio.home`."""
+        if not self.closed:
+            self.closed = True
+            self.error = error
+
     # --- called by the users of the channel ---
 
     @property
@@ -177,8 +183,13 @@ class Channel:
             await self.changed.wait()
 
     def request(self, request: Request, *, want_reply: bool = False) -> int:
-        """Send a request, unless the channel is closed; return a token for :meth:`granted`."""
+        """Send a request, unless the channel is closed; return a token for :meth:`granted`.
+
+        :raises NotUsableHere: another process or event loop has the channel.
+        """
         if not self._usable:
+            if isinstance(self.error, NotUsableHere):
+                self.check()
             return 0
         connection = self._driver.touch().connection
         return connection.send_request(self.number, request, want_reply=want_reply)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from nacre.aio.channel import Channel
 from nacre.aio.driver import Driver, EngineState
+from nacre.aio.home import check_loop, own
 from nacre.aio.keepalive import KeepaliveTimer
 from nacre.aio.versions import SSH1
 from nacre.aio.waiting import Gate, Later
@@ -22,6 +23,7 @@ from nacre.errors import (
     Disconnected,
     LocalProtocolError,
     NacreError,
+    NotUsableHere,
     PeerSilent,
 )
 from nacre.keys import PublicKey
@@ -108,6 +110,7 @@ class BaseConnection:
         self.server_host_key: PublicKey | None = None
         self.ended = False
         self.error: NacreError | None = None
+        own(self)
         self._trace = trace
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -237,6 +240,16 @@ class BaseConnection:
             self.loop.call_soon(task.cancel)
         self._changed.wake()
 
+    def disown(self, error: NotUsableHere) -> None:
+        """Give the connection up in a forked child; see :mod:`nacre.aio.home`."""
+        self.driver.disown()
+        if not self.ended:
+            self.error = error
+        self.ended = self._transport_gone = True
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.disown(error)
+
     # --- called by both roles ---
 
     def failure(self) -> NacreError:
@@ -244,9 +257,13 @@ class BaseConnection:
         return self.error or ConnectionLost("this side has closed the connection")
 
     def check(self) -> None:
-        """Raise what ended the connection, if it has ended."""
+        """Raise what ended the connection, if it has ended.
+
+        :raises NotUsableHere: another process or event loop has the connection.
+        """
         if self.ended:
             raise self.failure().with_traceback(None)
+        check_loop(self.loop)
 
     def answer(self, ask_id: int, answer: Answer) -> None:
         """Answer a question of the engine."""

@@ -35,8 +35,10 @@ import contextlib
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
+from weakref import ref
 
 from nacre.aio.busy_poll import BRIEF, QuickExchange
+from nacre.aio.home import check_loop, detach
 from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
 from nacre.aio.waiting import Gate
 from nacre.errors import DisconnectCode
@@ -64,6 +66,8 @@ EARLY = 16 * KIB
 # Looking up an Enum member costs more than a function call, so these are module constants.
 _CONNECTION: Final = Phase.CONNECTION
 _CLOSED: Final = Phase.CLOSED
+
+_running_loop = asyncio._get_running_loop
 
 LINGER = 5.0
 """Seconds, after the connection's end, for unsent bytes to leave and for the peer to close."""
@@ -102,6 +106,7 @@ class Driver(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "__weakref__",
         "_at_once",
         "_buffer",
         "_collectors",
@@ -187,7 +192,7 @@ class Driver(asyncio.BufferedProtocol):
         self._left = left = self._engine.receive(buffer.view[:end], now, whole=whole)
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
-        buffer.tenant = self if left else None
+        buffer.tenant = ref(self) if left else None
 
     def vacate(self) -> None:
         """Let the engine keep the incomplete packet: another connection reads now."""
@@ -214,8 +219,7 @@ class Driver(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self._tick = self._linger = None
-        if self._buffer.tenant is self:
-            self._buffer.tenant = None
+        self._buffer.leave(self)
         if self._engine.phase is not _CLOSED:
             self._engine.receive_eof()
         self._dispatch()
@@ -230,8 +234,12 @@ class Driver(asyncio.BufferedProtocol):
         """Return the engine for one call; what the call puts out leaves at the end of this turn.
 
         The engine must not be kept: each call of it needs a call of this method.
+
+        :raises NotUsableHere: another event loop calls.
         """
         if not self._scheduled:
+            if _running_loop() is not self.loop:
+                check_loop(self.loop)
             self._scheduled = True
             self.loop.call_soon(self._turn)
         return self._engine
@@ -253,6 +261,7 @@ class Driver(asyncio.BufferedProtocol):
 
     def disconnect(self, code: DisconnectCode, description: str) -> None:
         """End the connection with a reason; its channels and tasks end before this returns."""
+        check_loop(self.loop)
         self._engine.disconnect(code, description)
         self._settle()
 
@@ -262,10 +271,10 @@ class Driver(asyncio.BufferedProtocol):
         :param at_once: no other task has to run first. When all that was received is handled,
             ``collect`` is called and its output written, unless a write was scheduled already.
         """
-        self._at_once = self._at_once or at_once
-        self._collectors.append(collect)
         if not self._scheduled:
             self.touch()
+        self._at_once = self._at_once or at_once
+        self._collectors.append(collect)
 
     def flush(self) -> None:
         """Hand what was put out to the transport."""
@@ -284,7 +293,15 @@ class Driver(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close the transport at once; what was not sent is dropped."""
         if self.transport is not None:
+            check_loop(self.loop)
             self.transport.abort()
+
+    def disown(self) -> None:
+        """Let go of the socket in a forked child; see :mod:`nacre.aio.home`."""
+        if self.transport is not None:
+            if (sock := self.transport.get_extra_info("socket")) is not None:
+                detach([sock.fileno()])
+            self.transport = None
 
     # --- one turn ---
 

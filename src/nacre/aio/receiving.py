@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Protocol
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary
 
 from nacre.limits import KIB, MIB
 
@@ -31,7 +31,8 @@ class ReceiveBuffer:
     there each connection has a buffer of its own.
 
     :ivar shared: whether the loop's connections share this one.
-    :ivar tenant: the connection that left bytes in it, or None.
+    :ivar tenant: a reference to the connection that left bytes in it, or None. It is weak: the
+        connection knows its loop, and a loop must not be kept by its own buffer.
     :ivar view: all of it.
     """
 
@@ -39,7 +40,7 @@ class ReceiveBuffer:
 
     def __init__(self, size: int, *, shared: bool) -> None:
         self.shared = shared
-        self.tenant: Tenant | None = None
+        self.tenant: ReferenceType[Tenant] | None = None
         self.view = memoryview(bytearray(size))
 
     @classmethod
@@ -57,10 +58,16 @@ class ReceiveBuffer:
 
     def claim(self, reader: Tenant | None) -> memoryview:
         """Return all of it for a read, after the tenant, if it is another one, took its bytes."""
-        if self.tenant is not None and self.tenant is not reader:
-            tenant, self.tenant = self.tenant, None
-            tenant.vacate()
+        if self.tenant is not None and (tenant := self.tenant()) is not reader:
+            self.tenant = None
+            if tenant is not None:
+                tenant.vacate()
         return self.view
+
+    def leave(self, reader: Tenant) -> None:
+        """Forget what ``reader`` has left in it, if it is the tenant."""
+        if self.tenant is not None and self.tenant() is reader:
+            self.tenant = None
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, ReceiveBuffer] = WeakKeyDictionary()

@@ -8,7 +8,8 @@ from collections import deque
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from nacre.errors import NacreError, StreamClosed
+from nacre.aio.home import check_loop, own
+from nacre.errors import NacreError, NotUsableHere, StreamClosed
 from nacre.limits import KIB, MIB
 from nacre.wire.codec import Buffer
 from nacre.wire.numbers import MAIN
@@ -26,6 +27,8 @@ for the fixed cost of one turn of the loop."""
 TURN = 1 * MIB
 """Bytes a writer sends before it lets other tasks run."""
 
+_running_loop = asyncio._get_running_loop
+
 _VECTOR = 1024  # IOV_MAX of Linux and the BSDs
 
 
@@ -41,18 +44,21 @@ class Reader:
     """
 
     __slots__ = (
+        "__weakref__",
         "_changed",
         "_channel",
         "_chunks",
         "_consumed",
         "_eof",
         "_error",
+        "_loop",
         "_offset",
         "_size",
     )
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._loop = asyncio.get_running_loop()
         self._chunks: deque[Buffer] = deque()
         self._offset = 0
         self._size = 0
@@ -60,6 +66,12 @@ class Reader:
         self._eof = False
         self._error: NacreError | None = None
         self._changed: asyncio.Future[None] | None = None
+        own(self)
+
+    def disown(self, error: NotUsableHere) -> None:
+        """Give the stream up in a forked child; see :mod:`nacre.aio.home`."""
+        if not self._eof:
+            self._eof, self._error = True, error
 
     # --- called by the channel ---
 
@@ -184,8 +196,9 @@ class Reader:
         """Wait for more than is buffered, and let the peer fill the window again meanwhile."""
         if self._changed is not None:
             raise RuntimeError("another task is reading this stream")
+        check_loop(self._loop)
         self._adjust_beyond(0)
-        self._changed = asyncio.get_running_loop().create_future()
+        self._changed = self._loop.create_future()
         try:
             await self._changed
         finally:
@@ -252,10 +265,11 @@ class Writer:
     front of the socket have taken everything.
     """
 
-    __slots__ = ("_channel", "_ended", "_lock", "_stream", "_writing")
+    __slots__ = ("_channel", "_ended", "_lock", "_loop", "_stream", "_writing")
 
     def __init__(self, channel: Channel, stream: int = MAIN) -> None:
         self._channel = channel
+        self._loop = _running_loop()
         self._stream = stream
         self._lock = asyncio.Lock()
         self._writing = 0
@@ -274,6 +288,10 @@ class Writer:
         """
         if self._ended:
             raise StreamClosed("nothing can be written after write_eof()")
+        if _running_loop() is not self._loop:
+            self._channel.check()
+            if self._loop is not None:
+                check_loop(self._loop)
         self._writing += 1
         try:
             async with self._lock:

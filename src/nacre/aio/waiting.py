@@ -9,6 +9,8 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from nacre.aio.home import check_loop
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -20,19 +22,33 @@ class Gate:
     nothing is lost when a waiting task is cancelled, and no exception stays unretrieved.
     """
 
-    __slots__ = ("_waiters",)
+    __slots__ = ("_loop", "_waiters")
 
     def __init__(self) -> None:
+        self._loop = asyncio._get_running_loop()
         self._waiters: list[asyncio.Future[None]] = []
 
     async def wait(self) -> None:
-        """Return after the next :meth:`wake`."""
+        """Return after the next :meth:`wake`.
+
+        :raises NotUsableHere: another event loop has the gate.
+        """
+        self.check_loop()
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
             await waiter
         finally:
             self._waiters.remove(waiter)
+
+    def check_loop(self) -> None:
+        """Check that the caller runs in the loop that made the gate, or waited here first.
+
+        :raises NotUsableHere: it does not: no task of that loop can wake it.
+        """
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        check_loop(self._loop)
 
     def wake(self) -> None:
         """Resume all waiting tasks, so that they check the state again."""

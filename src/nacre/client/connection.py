@@ -384,7 +384,9 @@ class Connection(BaseConnection, Closes):
         """Run a command to its end, or the user's shell on ``input``, and return its output.
 
         Input and both outputs are transferred at the same time, however large. A cancelled call
-        closes the command's channel; the connection stays usable.
+        closes the command's channel; the connection stays usable. The output is only returned when
+        it is known to be whole; every error raised here has what was received by then: ``stdout``,
+        ``stderr``, ``exit_status`` and ``exit_signal``.
 
         :param input: the command's standard input, then EOF; text is encoded with ``encoding``.
         :param timeout: seconds for all of it.
@@ -392,9 +394,10 @@ class Connection(BaseConnection, Closes):
         :param encoding: of the output; undecodable bytes become U+FFFD. None returns bytes.
         :param max_output: bytes to keep, of both outputs together.
         :param env: as for :meth:`process`, and so are ``term`` and ``size``.
-        :raises DeadlineExceeded: ``timeout`` passed; holds the output up to then.
+        :raises DeadlineExceeded: ``timeout`` passed.
         :raises OutputTooLarge: the command printed more than ``max_output``.
         :raises ProcessFailed: with ``check``, the command failed.
+        :raises ConnectionLost: the connection ended before the command's status or output did.
         :raises RequestFailed: or another error of :meth:`process`.
         """
         if isinstance(input, str):

@@ -12,6 +12,7 @@ from nacre.aio.stream import Allowance, Collector, Reader, Writer
 from nacre.aio.waiting import ClosesAtOnce, Later
 from nacre.errors import (
     DeadlineExceeded,
+    NacreError,
     OutputTooLarge,
     ProcessFailed,
     RequestFailed,
@@ -163,11 +164,16 @@ class Process(ClosesAtOnce):
             self._channel.stop_writing()
 
     @property
-    def finished(self) -> bool:
-        """Whether the process has ended and sends no more output."""
+    def complete(self) -> bool:
+        """Whether how it ended and all of its output has been received."""
         channel = self._channel
         exited = self.exit_status is not None or self.exit_signal is not None
-        return channel.closed or channel.closing or (exited and channel.eof_received)
+        return (exited and channel.eof_received) or (channel.closed and channel.error is None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the process has ended, or the channel has: no more output follows."""
+        return self._channel.closed or self._channel.closing or self.complete
 
     async def wait(self) -> int | None:
         """Return the exit status when the process has ended and sends no more output.
@@ -176,11 +182,12 @@ class Process(ClosesAtOnce):
         read it, or use :meth:`Connection.run`.
 
         :returns: None if a signal ended it (see ``exit_signal``), or no status was reported.
-        :raises ConnectionLost: the connection ended before.
+        :raises ConnectionLost: the connection ended before all output was received; if the exit
+            status was, ``exit_status`` has it.
         """
         while not self.finished:
             await self._channel.changed.wait()
-        if self.exit_status is None and self.exit_signal is None:
+        if not self.complete:
             self._channel.check()
         return self.exit_status
 
@@ -249,12 +256,41 @@ async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any
     """Run a process to its end; its channel is closed even after an error.
 
     Its output is kept as it is received, independently of its input, so neither waits for the
-    other.
+    other. An error has what was received by then.
     """
     process = Process(channel, start)
     allowance = Allowance(run.max_output)
     stdout, stderr = Collector(channel, allowance), Collector(channel, allowance)
     channel.sinks = {MAIN: stdout, STDERR: stderr}
+    error: NacreError | None = None
+    try:
+        await _to_its_end(process, start, run, allowance)
+    except NacreError as raised:
+        # What fails behind the end, such as the rest of the input, changes nothing about it.
+        error = None if process.complete else raised
+    finally:
+        channel.close()
+    completed = Completed(
+        start.command,
+        process.exit_status,
+        process.exit_signal,
+        run.text(stdout.data),
+        run.text(stderr.data),
+    )
+    if allowance.exceeded:
+        error = OutputTooLarge(
+            f"{start.description} printed more than {run.max_output} bytes and was stopped; "
+            "raise max_output, or read its streams piece by piece with process()"
+        )
+    elif error is None and run.check and completed.exit_status != 0:
+        error = _failed(start, completed)
+    if error is not None:
+        raise _holding(error, completed) from error.__cause__
+    return completed
+
+
+async def _to_its_end(process: Process, start: Start, run: Run, allowance: Allowance) -> None:
+    changed = process._channel.changed
     deadline = asyncio.timeout(run.timeout)
     try:
         async with deadline:
@@ -264,7 +300,7 @@ async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any
                     await process.stdin.write(run.input)
                 process.stdin.write_eof()
             while not allowance.exceeded and not process.finished:
-                await channel.changed.wait()
+                await changed.wait()
             if not allowance.exceeded:
                 await process.wait()
     except TimeoutError as error:
@@ -272,27 +308,8 @@ async def run_process(channel: Channel, start: Start, run: Run) -> Completed[Any
             raise
         raise DeadlineExceeded(
             f"{start.description} did not end within {run.timeout} seconds and was stopped; "
-            "give it more time, or look at what it printed (stdout, stderr)",
-            stdout=run.text(stdout.data),
-            stderr=run.text(stderr.data),
+            "give it more time, or look at what it printed (stdout, stderr)"
         ) from error
-    finally:
-        channel.close()
-    if allowance.exceeded:
-        raise OutputTooLarge(
-            f"{start.description} printed more than {run.max_output} bytes and was stopped; "
-            "raise max_output, or read its streams piece by piece with process()"
-        )
-    completed = Completed(
-        start.command,
-        process.exit_status,
-        process.exit_signal,
-        run.text(stdout.data),
-        run.text(stderr.data),
-    )
-    if run.check and completed.exit_status != 0:
-        raise _failed(start, completed)
-    return completed
 
 
 def _failed(start: Start, completed: Completed[Any]) -> ProcessFailed:
@@ -303,10 +320,18 @@ def _failed(start: Start, completed: Completed[Any]) -> ProcessFailed:
     else:
         how = f"failed with exit status {completed.exit_status}"
     printed = safe(completed.stderr[-400:].strip())
-    return ProcessFailed(
-        f"{start.description} {how}" + (f": {printed}" if printed else ""),
-        exit_status=completed.exit_status,
-        exit_signal=completed.exit_signal,
-        stdout=completed.stdout,
-        stderr=completed.stderr,
-    )
+    return ProcessFailed(f"{start.description} {how}" + (f": {printed}" if printed else ""))
+
+
+def _holding(error: NacreError, completed: Completed[Any]) -> NacreError:
+    """Return a copy of ``error`` that holds what is known of the command.
+
+    What ends a connection is one error for all of its calls, and each has its own output.
+    """
+    kind = type(error)
+    held: NacreError = kind.__new__(kind, *error.args)
+    held.args = error.args
+    held.__dict__.update(error.__dict__)
+    held.stdout, held.stderr = completed.stdout, completed.stderr
+    held.exit_status, held.exit_signal = completed.exit_status, completed.exit_signal
+    return held

@@ -64,6 +64,7 @@ class RemotePort:
     def __init__(
         self, connection: BaseConnection, cancel: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
+        self._connection = connection
         self._cancel = cancel
         self._closing = asyncio.Event()
         self._task = connection.spawn(self._hold())
@@ -75,7 +76,7 @@ class RemotePort:
     @property
     def closed(self) -> bool:
         """Whether the server no longer listens."""
-        return self._task.done()
+        return self._connection.ended or self._task.done()
 
     def close(self) -> None:
         """Start the request that cancels it."""
@@ -83,7 +84,8 @@ class RemotePort:
 
     async def wait_closed(self) -> None:
         """Return when the server no longer listens."""
-        await asyncio.wait({self._task})
+        if not self.closed:
+            await asyncio.wait({self._task})
 
 
 class Listener(Closes):

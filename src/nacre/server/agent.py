@@ -31,6 +31,7 @@ class AgentSocket(ClosesAtOnce):
 
     def __init__(self, connection: ServerConnection, owner: tuple[int, int] | None) -> None:
         self._connection = connection
+        self._process = os.getpid()
         directory = tempfile.mkdtemp(prefix="nacre-")  # with mode 0700
         self.path = os.path.join(directory, _SOCKET)
         self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -52,6 +53,8 @@ class AgentSocket(ClosesAtOnce):
         await offer(self._connection, AGENT_CHANNEL, b"", sock)
 
     def _remove(self) -> None:
+        if os.getpid() != self._process:
+            return  # in a forked child: the socket is still the parent's
         # By its descriptor: the directory's owner could have put another one in its place.
         with suppress(OSError):
             os.unlink(_SOCKET, dir_fd=self._directory)

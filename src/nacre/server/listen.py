@@ -9,8 +9,10 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Unpack
 
 from nacre.aio.driver import Driver
+from nacre.aio.home import detach, own
 from nacre.aio.versions import PROTOCOLS, server_engines
 from nacre.aio.waiting import Closes, Gate, Later, Opening
+from nacre.errors import NotUsableHere
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
@@ -54,6 +56,21 @@ class Server(Closes):
         self._last = 0
         self._changed = Gate()
         self._deadline: asyncio.TimerHandle | None = None
+        self._error: NotUsableHere | None = None
+        own(self)
+
+    def disown(self, error: NotUsableHere) -> None:
+        """Give the server up in a forked child; see :mod:`nacre.aio.home`."""
+        self._error = error
+        self.closing = True
+        if self._listener is not None:
+            detach(sock.fileno() for sock in self._listener.sockets)
+        self._listener = self._deadline = None
+        self._connections, self._tasks = {}, set()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error.with_traceback(None)
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -105,6 +122,7 @@ class Server(Closes):
 
     async def attach(self, sock: socket.socket) -> Serving:
         """Serve a client over a connected stream socket, which the server owns from now on."""
+        self._check()
         connection = self._make()
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: connection.driver, sock)
@@ -179,6 +197,7 @@ class Server(Closes):
         :param accept_env: patterns of environment variables that clients may set.
         :raises ConfigurationError: a value is not possible; then nothing has changed.
         """
+        self._check()
         settings = self._settings.changed(**changes)
         self._engines(settings.options)  # finds out whether an engine takes them
         self._settings = settings

@@ -11,7 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nacre.aio.dial import Address, resolve
+from nacre.aio.home import detach, own
 from nacre.aio.waiting import Gate
+from nacre.errors import NotUsableHere
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
@@ -46,6 +48,8 @@ class Listening:
         self._changed = Gate()
         self._left = len(sockets)
         self._tasks = []
+        self._sockets = sockets
+        own(self)
         for sock in sockets:
             sock.setblocking(False)
             task = connection.spawn(self._accept(sock))
@@ -68,6 +72,12 @@ class Listening:
         sock.close()
         self._left -= 1
         self._changed.wake()
+
+    def disown(self, error: NotUsableHere) -> None:
+        """Let go of the sockets in a forked child; see :mod:`nacre.aio.home`."""
+        detach(sock.fileno() for sock in self._sockets)
+        self._tasks.clear()
+        self._left = 0
 
     @property
     def closed(self) -> bool:

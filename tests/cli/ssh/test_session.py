@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from nacre.cli.ssh.session import Plan, plan
+from nacre.cli.ssh.session import Plan, TerminalSession, plan
 from nacre.config.client import parse
-from nacre.errors import ConfigurationError
+from nacre.errors import ConfigurationError, ConnectionLost
+from parties import client_for, hangs_up_after
+from party_fixtures import host_key, make_server, records  # noqa: F401
 
 
 def planned(*options: str, command: str | None = None) -> tuple[Plan, list[str]]:
@@ -79,3 +83,33 @@ def test_the_escape_character_and_the_input() -> None:
     found, _ = planned("EscapeChar=^]", "StdinNull=yes")
     assert (found.escape, found.read_input) == (b"\x1d", False)
     assert planned("EscapeChar=none")[0].escape is None
+
+
+async def shown(server: Any, notices: list[str]) -> int:
+    """Run a session without input to its end; return the program's exit status."""
+    without_input, _ = planned("StdinNull=yes", command="x")
+    async with client_for(server) as ssh:
+        return await TerminalSession(ssh, without_input, notices.append).run()
+
+
+async def test_the_status_outlives_a_server_that_hangs_up(
+    make_server: Callable[..., Any],  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    notices: list[str] = []
+    server = await make_server(handler=hangs_up_after("status", status=7))
+    assert await shown(server, notices) == 7
+    assert capfd.readouterr() == ("answer\n", "note\n")
+    assert "closed the connection" in notices[0]
+
+
+@pytest.mark.parametrize("parts", [(), ("eof",), ("status",)])
+async def test_output_that_was_cut_off_is_shown_and_no_success(
+    parts: tuple[str, ...],
+    make_server: Callable[..., Any],  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    server = await make_server(handler=hangs_up_after(*parts))
+    with pytest.raises(ConnectionLost):
+        await shown(server, [])
+    assert capfd.readouterr() == ("answer\n", "note\n")

@@ -263,10 +263,9 @@ class Copying:
     async def _ended(self, process: Process) -> None:
         printed = (await process.stderr.read()).strip()
         status = await process.wait()
-        if status and not self.failures:
-            self.complain(
-                safe(printed, keep="\n") or f"scp: the remote scp ended with status {status}"
-            )
+        how = f"signal {process.exit_signal}" if status is None else f"status {status}"
+        if (status or process.exit_signal) and not self.failures:
+            self.complain(safe(printed, keep="\n") or f"scp: the remote scp ended with {how}")
 
     async def _direct(self, source: End, target: End) -> None:
         settings = self._settings
@@ -279,7 +278,8 @@ class Copying:
             status = await process.wait()
         if printed:
             print(safe(printed, keep="\n").rstrip(), file=sys.stderr)
-        if status:
+        if status != 0:
+            # Without a status, nothing says that the copy is whole.
             self.failures += 1
 
 

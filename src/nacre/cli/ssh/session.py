@@ -19,7 +19,13 @@ from nacre.cli.ssh.escapes import Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
 from nacre.config.client import ClientConfig
-from nacre.errors import ConfigurationError, LocalProtocolError, RequestFailed, StreamClosed
+from nacre.errors import (
+    ConfigurationError,
+    LocalProtocolError,
+    NacreError,
+    RequestFailed,
+    StreamClosed,
+)
 from nacre.value import value
 from nacre.wire.codec import Buffer
 
@@ -125,12 +131,24 @@ class TerminalSession:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _finish(self, process: Process) -> int:
-        await asyncio.gather(
+        # All that was received of both streams is shown, whatever ends one of them.
+        shown = await asyncio.gather(
             self._show(process, process.stdout, self._output),
             self._show(process, process.stderr, self._errors),
+            return_exceptions=True,
         )
-        status = await process.wait()
-        # A signal ended the process, or the connection ended: there is no status.
+        try:
+            for error in shown:
+                if error is not None:
+                    raise error
+            status = await process.wait()
+        except NacreError as error:
+            # A status that says success would say so of output that was cut off.
+            if not process.exit_status:
+                raise
+            self._notice(str(error))
+            status = process.exit_status
+        # A signal ended the process: there is no status.
         return FAILURE if status is None else status
 
     async def _show(self, process: Process, stream: Reader, output: StandardOutput) -> None:

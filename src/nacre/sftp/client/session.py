@@ -22,9 +22,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from nacre.aio.home import check_loop, own
 from nacre.aio.line import Line
 from nacre.aio.waiting import Gate, Reply
-from nacre.errors import ConnectionLost, NacreError, PeerSilent, RemoteProtocolError, SFTPError
+from nacre.errors import (
+    ConnectionLost,
+    NacreError,
+    NotUsableHere,
+    PeerSilent,
+    RemoteProtocolError,
+    SFTPError,
+)
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB
 from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.turns import Turns, Watch
@@ -54,6 +62,7 @@ _SPARE_BLOCKS = 32
 IDLE_TIMEOUT = 120.0
 """Seconds without a byte from a server that has requests to answer, by default. A server that drops
 READs is told from one whose disk is slow by nothing else; a disk that has to start takes 30 s."""
+_running_loop = asyncio._get_running_loop
 
 
 class Pump(Protocol):
@@ -108,6 +117,12 @@ class SFTPSession:
         self.waiting_pumps: deque[Pump] = deque()
         self._changed = Gate()
         self._watch = Watch(self.loop, self._look)
+        own(self)
+
+    def disown(self, error: NotUsableHere) -> None:
+        """Give the session up in a forked child; see :mod:`nacre.aio.home`."""
+        self.error = self.error or error
+        self._line = self._sender = None
 
     # --- the session's life ---
 
@@ -160,9 +175,13 @@ class SFTPSession:
         return BlockPool(HEAD_ROOM + self.write_size, _SPARE_BLOCKS)
 
     def check(self) -> None:
-        """Raise the error that ended the session, if it has ended."""
+        """Raise the error that ended the session, if it has ended.
+
+        :raises NotUsableHere: another event loop has the session.
+        """
         if self.error is not None:
             raise self.error.with_traceback(None)
+        check_loop(self.loop)
 
     def close(self) -> None:
         """End the session; calls that wait fail with ConnectionLost."""
@@ -250,7 +269,7 @@ class SFTPSession:
         while self.client.room <= 0:
             self.check()
             await self._changed.wait()
-        if self.error is not None:
+        if self.error is not None or _running_loop() is not self.loop:
             self.check()
         reply: Reply[T | NacreError] = Reply(self.loop)
         self._ask(request, reply)
@@ -266,8 +285,7 @@ class SFTPSession:
 
     def start(self, request: SFTPRequest[T]) -> asyncio.Future[T | NacreError]:
         """Send a request now; pass the future to :meth:`result` to wait for the answer."""
-        if self.error is not None:
-            self.check()
+        self.check()
         future: asyncio.Future[T | NacreError] = self.loop.create_future()
         self._ask(request, future)
         return future
@@ -292,7 +310,7 @@ class SFTPSession:
             return
         # Errors are results here: asyncio logs a future's exception that no caller retrieves.
         answer.set_result(result)
-        if isinstance(answer, Reply):
+        if type(answer) is Reply:
             self._answered.append(answer)
 
     def _let_go(self, request: SFTPRequest[Any], result: Result) -> None:
