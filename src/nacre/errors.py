@@ -208,6 +208,8 @@ class AuthenticationFailed(NacreError):
     :ivar tried: what was tried, in order, each a short text such as
         ``publickey ssh-ed25519 SHA256:…`` or ``password``.
     :ivar can_continue: the methods that the server would still accept.
+    :ivar hints: what else is known of the failure, such as keys that could not be used, each with
+        its remedy; they are part of the message.
     """
 
     code = DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
@@ -219,11 +221,13 @@ class AuthenticationFailed(NacreError):
         user: str = "",
         tried: Sequence[str] = (),
         can_continue: Sequence[str] = (),
+        hints: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.user = user
         self.tried = tuple(tried)
         self.can_continue = tuple(can_continue)
+        self.hints = tuple(hints)
 
 
 class ChannelOpenFailed(NacreError):

@@ -38,7 +38,7 @@ def explain(error: NacreError, where: str, destination: str) -> str:
     match error:
         case AuthenticationFailed():
             methods = safe(",".join(error.can_continue))
-            denied = f"{destination}: Permission denied ({methods})."
+            denied = "\n".join((*error.hints, f"{destination}: Permission denied ({methods})."))
             cause = error.__cause__
             return f"{_disconnect(cause, host)}\n{denied}" if _is_disconnect(cause) else denied
         case HostKeyChanged():
