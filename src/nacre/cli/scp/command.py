@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
            [-i identity_file] [-l limit] [-o ssh_option] [-P port]
+           [--profile default|legacy]
            source ... target"""
 
 _LETTERS = "3BD:OpRrsS:TX:"

@@ -94,5 +94,7 @@ def prove(
 
 def _choose(chosen: TryPublicKey, server_algorithms: tuple[str, ...] | None) -> str | None:
     key = chosen.key
-    made = tuple(name for name in chosen.algorithms if name in key.signature_algorithms)
-    return next(iter(usable_with(server_algorithms, key.type, made)), None)
+    for name in usable_with(server_algorithms, key.type, chosen.algorithms):
+        if name in key.signature_algorithms:
+            return name
+    return None
