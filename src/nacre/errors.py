@@ -137,18 +137,34 @@ class NoCommonAlgorithm(RemoteProtocolError):
     :ivar kind: what was negotiated: ``kex``, ``host key``, ``cipher``, ``MAC`` or ``compression``.
     :ivar local: what this side offered, in its order.
     :ivar remote: what the peer offered, in its order, made safe to print.
+    :ivar others: the same for each further kind that has no algorithm in common.
+    :ivar remedy: what helps.
     """
 
     code = DisconnectCode.KEY_EXCHANGE_FAILED
 
-    def __init__(self, kind: str, local: Sequence[str], remote: Sequence[str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        local: Sequence[str],
+        remote: Sequence[str],
+        *,
+        others: Sequence[NoCommonAlgorithm] = (),
+        remedy: str = "to use one of the peer's, name it in the options "
+        "(legacy ones are off by default)",
+    ) -> None:
         self.kind = kind
         self.local = tuple(local)
         self.remote = tuple(remote)
-        super().__init__(
-            f"no {kind} algorithm in common: we offer {','.join(local) or '(none)'}; "
-            f"the peer offers {','.join(remote) or '(none)'}; "
-            "to use one of the peer's, name it in the options (legacy ones are off by default)"
+        self.others = tuple(others)
+        self.remedy = remedy
+        super().__init__("; ".join((*(one.lists() for one in (self, *others)), remedy)))
+
+    def lists(self) -> str:
+        """Return the part of the message with the lists of both sides for this kind."""
+        return (
+            f"no {self.kind} algorithm in common: we offer {','.join(self.local) or '(none)'}; "
+            f"the peer offers {','.join(self.remote) or '(none)'}"
         )
 
 
@@ -212,6 +228,8 @@ class AuthenticationFailed(NacreError):
     :ivar tried: what was tried, in order, each a short text such as
         ``publickey ssh-ed25519 SHA256:…`` or ``password``.
     :ivar can_continue: the methods that the server would still accept.
+    :ivar hints: what else is known of the failure, such as keys that could not be used, each with
+        its remedy; they are part of the message.
     """
 
     code = DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
@@ -223,11 +241,13 @@ class AuthenticationFailed(NacreError):
         user: str = "",
         tried: Sequence[str] = (),
         can_continue: Sequence[str] = (),
+        hints: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.user = user
         self.tried = tuple(tried)
         self.can_continue = tuple(can_continue)
+        self.hints = tuple(hints)
 
 
 class ChannelOpenFailed(NacreError):

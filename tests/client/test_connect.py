@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 import nacre
-from nacre.protocol.asks import Answer, AskAuthentication, GiveUp, TryPassword
+from nacre.limits import DEFAULT_LIMITS
+from nacre.protocol.asks import (
+    Answer,
+    AskAuthentication,
+    Challenge,
+    GiveUp,
+    TryPassword,
+    UserRequirement,
+)
 from nacre.protocol.events import (
     AlgorithmsChosen,
     Authenticated,
@@ -21,6 +29,8 @@ from nacre.protocol.events import (
     MessageSeen,
     VersionReceived,
 )
+from nacre.ssh2.transport.kex import KeyExchange
+from nacre.value import replace
 from parties import PASSWORD, client_for, until
 
 
@@ -218,3 +228,155 @@ async def test_a_peer_that_answers_keepalives_stays(client: Callable[..., Any]) 
         with pytest.raises(nacre.DeadlineExceeded):
             await ssh.run("hang", timeout=0.8)
         assert not ssh.closed
+
+
+# --- keys that can't be used, and what is tried before giving up ---
+
+
+class Welcome(nacre.Policy):
+    """Lets everybody in who passes ``first`` and then keyboard-interactive without a prompt."""
+
+    def __init__(self, *methods: str) -> None:
+        self.methods = frozenset(methods)
+
+    def requirement(self, user: str, connection: nacre.ServerConnection) -> UserRequirement:
+        return UserRequirement((self.methods,))
+
+    def password(self, user: str, password: str, connection: nacre.ServerConnection) -> bool:
+        return password == PASSWORD
+
+    def public_key(
+        self,
+        user: str,
+        key: nacre.PublicKey,
+        algorithm: str,
+        signed: bool,
+        connection: nacre.ServerConnection,
+    ) -> bool:
+        return True
+
+    def keyboard_interactive(
+        self, user: str, submethods: str, responses: Any, connection: nacre.ServerConnection
+    ) -> Any:
+        return Challenge("", "", ()) if responses is None else True
+
+
+@pytest.mark.parametrize("first", ["password", "publickey"])
+async def test_a_second_method_without_prompts(
+    make_server: Callable[..., Any], first: str, host_key: nacre.PrivateKey
+) -> None:
+    server = await make_server(policy=Welcome(first, "keyboard-interactive"))
+    secrets: dict[str, Any] = {
+        "password": {"password": PASSWORD, "keys": []},
+        "publickey": {"password": None, "keys": [host_key]},
+    }
+    async with client_for(server, **secrets[first]) as ssh:
+        assert ssh.methods == (first, "keyboard-interactive")
+
+
+@pytest.mark.parametrize("protocols", [(2,), (1,)])
+async def test_a_wrong_passphrase_ends_the_login_with_its_error(
+    make_server: Callable[..., Any], tmp_path: Any, protocols: tuple[int, ...]
+) -> None:
+    type = "rsa1" if protocols == (1,) else "ssh-ed25519"
+    key, path = nacre.generate(type), tmp_path / "key"
+    path.write_bytes(nacre.dump_private(key, "right", rounds=1))
+    path.chmod(0o600)
+    host_keys = [nacre.generate("rsa1"), nacre.generate("ssh-ed25519")]
+    policy = nacre.Users({"alice": [key.public]})
+    server = await make_server(policy=policy, host_keys=host_keys, protocols=protocols)
+    for passphrase, says in (("wrong", "passphrase given is wrong"), (None, "no passphrase")):
+        for password in (None, PASSWORD):
+            with pytest.raises(nacre.PassphraseRequired, match=says):
+                await client_for(
+                    server,
+                    protocols=protocols,
+                    keys=[path],
+                    passphrase=passphrase,
+                    password=password,
+                )
+    async with client_for(server, protocols=protocols, keys=[path], passphrase="right") as ssh:
+        assert ssh.methods == ("publickey",)
+
+
+class FakeAgent:
+    """Holds keys that no server here accepts."""
+
+    def __init__(self, count: int) -> None:
+        self.held = [nacre.generate("ssh-ed25519") for _ in range(count)]
+
+    async def keys(self) -> list[tuple[nacre.PublicKey, str]]:
+        return [(key.public, "") for key in self.held]
+
+
+@pytest.mark.parametrize("tries", [3, 4, 6])
+async def test_a_password_is_tried_before_an_agents_keys_use_up_the_tries(
+    make_server: Callable[..., Any], tries: int
+) -> None:
+    class PasswordOnly(Welcome):
+        def public_key(self, *arguments: Any) -> bool:
+            return False
+
+        def requirement(self, user: str, connection: nacre.ServerConnection) -> UserRequirement:
+            return UserRequirement((frozenset({"password"}), frozenset({"publickey"})))
+
+    server = await make_server(
+        policy=PasswordOnly(), limits=replace(DEFAULT_LIMITS, auth_attempts=tries)
+    )
+
+    def login(password: str) -> Any:
+        answers = nacre.Identities("alice", "h", agent=FakeAgent(6), files=(), password=password)  # type: ignore[arg-type]
+        return client_for(server, credentials=answers)
+
+    async with login(PASSWORD) as ssh:
+        assert ssh.methods == ("password",)
+    with pytest.raises(nacre.AuthenticationFailed, match=r"keys of the agent.*agent=False"):
+        await login("wrong")
+
+
+@pytest.mark.parametrize("known", ["rsa-sha2-256", "ssh-rsa"])
+async def test_an_rsa_key_where_the_server_names_no_algorithms(
+    make_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    real = KeyExchange._send_newkeys
+
+    def without_extensions(self: KeyExchange) -> None:
+        if self._role.name == "SERVER":
+            self._peer_wants_ext_info = False
+        real(self)
+
+    monkeypatch.setattr(KeyExchange, "_send_newkeys", without_extensions)
+    server = await make_server(
+        policy=Welcome("publickey"), algorithms=nacre.algorithms(signatures=known)
+    )
+    key = nacre.generate("ssh-rsa", bits=2048)
+    async with client_for(server, keys=[key], profile="legacy") as ssh:
+        assert ssh.methods == ("publickey",)
+    if known == "ssh-rsa":
+        with pytest.raises(nacre.AuthenticationFailed, match="PubkeyAcceptedAlgorithms"):
+            await client_for(server, keys=[key], password=None)
+    else:
+        async with client_for(server, keys=[key]) as ssh:
+            assert ssh.methods == ("publickey",)
+
+
+async def test_nothing_is_waited_for_where_no_transport_was_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def close(self: nacre.Connection) -> None:
+        raise AssertionError("there is nothing to close")
+
+    monkeypatch.setattr(nacre.Connection, "close", close)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(nacre.ConnectFailed):
+            await to(free.getsockname()[1])
+    with pytest.raises(nacre.ConnectFailed, match=r"no\.such\.host\.invalid"):
+        await nacre.connect("no.such.host.invalid", trust=nacre.AnyHostKey(), agent=False, keys=[])
+
+
+async def test_a_socket_that_cannot_be_used_is_closed() -> None:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with pytest.raises(nacre.ConnectFailed, match="the socket can't be used"):
+        await to(22, sock=sock)
+    assert sock.fileno() == -1

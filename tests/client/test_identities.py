@@ -2,8 +2,8 @@ import subprocess
 
 import pytest
 
-from nacre.client.identities import UNNAMED_OFFERS, Identities
-from nacre.errors import AuthenticationFailed, UnusableKey
+from nacre.client.identities import UNNAMED_BEFORE_PASSWORD, UNNAMED_OFFERS, Identities
+from nacre.errors import AuthenticationFailed, KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import dump_private, generate, load_private
 from nacre.protocol.asks import (
     AskAuthentication,
@@ -26,6 +26,7 @@ from nacre.protocol.events import AuthResult
 ALL = ("publickey", "password", "keyboard-interactive")
 ED = generate("ssh-ed25519", comment="ed")
 RSA = generate("ssh-rsa", bits=2048)
+LEGACY = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 OLD, OLDER = (generate("rsa1", bits=1024) for _ in range(2))
 
 
@@ -112,7 +113,7 @@ async def test_without_keys_and_secrets_it_gives_up_and_lists_what_was_tried():
 async def test_default_files_in_their_order(home):
     save(home, "id_rsa", RSA)
     save(home, "id_ed25519", ED)
-    found, last = await offers(await begun(), *ALL)
+    found, last = await offers(await begun(), *ALL, server=("rsa-sha2-256",))
     assert found == [ED.public, RSA.public]
     assert isinstance(last, GiveUp)
 
@@ -404,3 +405,150 @@ async def test_an_expired_password():
     assert said == ["Expired.", "Mismatch; try again, EOF to quit."]
     identities = await begun(password="old")
     assert isinstance(await identities.new_password(AskNewPassword(prompt="")), Denied)
+
+
+# --- what is given up, and when ---
+
+
+def failure_of(answer):
+    assert isinstance(answer, GiveUp)
+    assert isinstance(answer.error, AuthenticationFailed)
+    return answer.error
+
+
+async def test_a_method_without_prompts_is_begun_after_a_partial_success():
+    for options in ({}, {"password": "secret"}):
+        identities = await begun(agent=FakeAgent(ED), files=(), **options)
+        first = await identities.authentication(ask("publickey"))
+        assert isinstance(first, TryPublicKey)
+        second = await identities.authentication(ask("keyboard-interactive", partial=True))
+        assert second == TryKeyboardInteractive("")
+    # It is begun once, and not without a partial success.
+    identities = await begun(files=())
+    assert isinstance(await identities.authentication(ask("keyboard-interactive")), GiveUp)
+    assert await identities.authentication(
+        ask("keyboard-interactive", partial=True)
+    ) == TryKeyboardInteractive("")
+    rounds = AskPrompts(name="", instruction="", prompts=())
+    assert await identities.prompts(rounds) == Responses(())
+    again = await identities.authentication(ask("keyboard-interactive", partial=True))
+    assert isinstance(again, GiveUp)
+
+
+async def test_every_algorithm_of_a_key_is_tried_where_the_server_names_none():
+    identities = Identities("u", "h", keys=[RSA], files=(), signatures=LEGACY)
+    tried = [await identities.authentication(ask())]
+    tried += [await identities.authentication(ask("publickey")) for _ in range(2)]
+    first = [answer.algorithms[0] for answer in tried if isinstance(answer, TryPublicKey)]
+    assert first == ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
+    assert await identities.authentication(ask("publickey")) == TryNone()
+
+
+async def test_a_server_that_may_know_sha1_alone_is_told_of():
+    found, last = await offers(await begun(agent=FakeAgent(RSA), files=()), "publickey")
+    assert found == [RSA.public] * 2
+    assert "PubkeyAcceptedAlgorithms=+ssh-rsa" in failure_of(last).hints[0]
+    assert 'profile="legacy"' in str(failure_of(last))
+    found, last = await offers(
+        await begun(agent=FakeAgent(RSA), files=()), "publickey", server=("ssh-rsa",)
+    )
+    assert found == []
+    assert "ssh-rsa is not permitted here" in str(failure_of(last))
+
+
+async def test_a_servers_list_of_algorithms_is_heeded_for_rsa_alone():
+    ecdsa = generate("ecdsa-sha2-nistp256")
+    identities = await begun(agent=FakeAgent(ecdsa, RSA, ED), files=())
+    found, _ = await offers(identities, "publickey", server=("rsa-sha2-256",))
+    assert found == [ecdsa.public, RSA.public, ED.public]
+
+
+async def test_few_unnamed_keys_come_before_a_password_that_was_given(home):
+    agent = FakeAgent(*(generate("ssh-ed25519") for _ in range(4)))
+    identities = await begun(agent=agent, password="secret")
+    found, last = await offers(identities, *ALL)
+    assert len(found) == UNNAMED_BEFORE_PASSWORD == 2
+    assert last == TryPassword("secret")
+    # The others are tried when the password was wrong.
+    found, last = await offers(identities, *ALL)
+    assert len(found) == 2
+    assert isinstance(last, GiveUp)
+    files = [save(home, str(i), key) for i, key in enumerate(agent.held.values())]
+    named = await begun(files=files, password="secret")
+    found, last = await offers(named, *ALL)
+    assert len(found) == 4
+
+
+async def test_the_error_counts_the_agents_keys():
+    agent = FakeAgent(*(generate("ssh-ed25519") for _ in range(3)))
+    _, last = await offers(await begun(agent=agent), "publickey")
+    assert "3 keys of the agent were offered" in str(failure_of(last))
+    assert "agent=False" in str(failure_of(last))
+    _, last = await offers(await begun(agent=FakeAgent(ED)), "publickey")
+    assert failure_of(last).hints == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mode", "says", "kind"),
+    [
+        ("missing", None, 0o600, "there is no key file", UnusableKey),
+        ("open", dump_private(ED), 0o644, "chmod 600", UnusableKey),
+        ("damaged", dump_private(ED).replace(b"A", b"#", 1), 0o600, "damaged", KeyFormatError),
+        ("putty", b"PuTTY-User-Key-File-3: ssh-ed25519\r\n", 0o600, "puttygen", KeyFormatError),
+        ("id.pub", f"{ED.public}\n".encode(), 0o644, "public key only", UnusableKey),
+        ("empty", b"", 0o600, "not a public key", KeyFormatError),
+        ("locked", dump_private(ED, "x", rounds=1), 0o600, "no passphrase", PassphraseRequired),
+        (".", None, 0o600, "Is a directory", UnusableKey),
+        ("id/x", None, 0o600, "there is no key file", UnusableKey),
+    ],
+)
+@pytest.mark.parametrize("password", [None, "secret"])
+async def test_a_named_file_that_cannot_be_used_is_an_error_at_once(
+    home, name, text, mode, says, kind, password
+):
+    path = home / ".ssh" / name
+    if text is not None:
+        path.write_bytes(text)
+        path.chmod(mode)
+    identities = Identities("u", "h", files=[path], strict_files=True, password=password)
+    answer = await identities.authentication(ask())
+    assert isinstance(answer, GiveUp)
+    assert isinstance(answer.error, kind)
+    assert says in str(answer.error)
+    assert str(path) in str(answer.error)
+    # ssh(1) goes on, and so does the command line; the final error of a program has the reason.
+    _, last = await offers(await begun(files=[path]), "publickey")
+    if kind is not PassphraseRequired:
+        assert says in str(failure_of(last))
+
+
+async def test_a_locked_file_whose_key_an_agent_holds_is_no_problem(home):
+    path = save(home, "locked", ED, "secret")
+    identities = Identities("u", "h", files=[path], strict_files=True, agent=FakeAgent(ED))  # type: ignore[arg-type]
+    assert await identities.authentication(ask()) == TryNone()
+    assert isinstance(await identities.authentication(ask("publickey")), TryPublicKey)
+
+
+async def test_a_wrong_passphrase_of_a_named_file_ends_the_login(home):
+    path = save(home, "locked", ED, "secret")
+    request = AskSignature(key=ED.public, algorithm="ssh-ed25519", data=b"data")
+    for strict, kind in ((True, GiveUp), (False, Denied)):
+        identities = await begun(files=[path], strict_files=strict, passphrase="wrong")
+        assert isinstance(await identities.authentication(ask("publickey")), TryPublicKey)
+        answer = await identities.signature(request)
+        assert isinstance(answer, kind)
+        if isinstance(answer, GiveUp):
+            assert "the passphrase given is wrong" in str(answer.error)
+
+
+async def test_default_files_that_cannot_be_used_are_in_the_error(home):
+    save(home, "id_ed25519", ED).chmod(0o644)
+    (home / ".ssh" / "id_rsa").write_text("rubbish")
+    for strict in (True, False):
+        _, last = await offers(await begun(strict_files=strict), "publickey")
+        assert "permissions 0644" in str(failure_of(last))
+        assert "id_rsa: not a public key" in str(failure_of(last))
+    told: list[str] = []
+    _, last = await offers(await begun(notice=told.append), "publickey")
+    assert len(told) == 2
+    assert failure_of(last).hints == ()

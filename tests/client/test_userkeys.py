@@ -68,7 +68,7 @@ async def test_an_encrypted_file_is_unlocked_at_its_first_signature(tmp_path: Pa
 async def test_without_a_passphrase_there_is_no_signature(tmp_path: Path) -> None:
     key = await open_file(save(tmp_path / "key", ONE, "right"), Passphrases("wrong"))
     assert isinstance(key, LockedFile)
-    with pytest.raises(PassphraseRequired, match="no passphrase for it was given"):
+    with pytest.raises(PassphraseRequired, match="the passphrase given is wrong"):
         await key.sign(b"data", ALGORITHM)
 
 

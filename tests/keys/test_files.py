@@ -126,7 +126,7 @@ def test_a_dump_bounds_the_rounds(rounds: int, key_of) -> None:
         (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "puttygen"),
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "cut off"),
         (b"-----BEGIN RSA PRIVATE KEY-----\n", "damaged"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "damaged"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "X.509 certificate"),
         (b"x" * (256 * 1024 + 1), "too many for a private key"),
     ],
     ids=range(7),

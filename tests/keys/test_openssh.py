@@ -72,7 +72,7 @@ BCRYPT = string(b"salt") + u32(1)
     [
         (file(magic=b"openssh-key-v2\0"), "does not begin with openssh-key-v1"),
         (file(cipher=b"blowfish-cbc", kdf=b"bcrypt"), "cipher blowfish-cbc is not supported"),
-        (file(cipher=b"\x1b[2J", kdf=b"bcrypt"), r"cipher \\x1b\[2J is not supported"),
+        (file(cipher=b"\x1b[2J", kdf=b"bcrypt"), r"cipher \(no name\) is not supported"),
         (file(kdf=b"bcrypt"), "key derivation bcrypt is not supported"),
         (file(cipher=b"aes256-ctr"), "key derivation none is not supported"),
         (file(cipher=b"aes256-ctr", kdf=b"scrypt"), "key derivation scrypt is not supported"),
@@ -80,7 +80,7 @@ BCRYPT = string(b"salt") + u32(1)
         (file(count=2), "holds 2 keys"),
         (file(public=OTHER.public.blob), "do not match"),
         (file(public=b"junk"), "public key is damaged"),
-        (file(tail=b"x"), "1 bytes follow"),
+        (file(tail=b"x"), "bytes follow"),
         (file(section=private_section()[:-1]), "section is cut off"),
         (file(section=b""), "cut off"),
         (file(section=private_section(check=b"abcdabce")), "check numbers differ"),

@@ -13,6 +13,7 @@ from nacre.protocol.options import (
     algorithms,
     choose,
     known,
+    usable_with,
 )
 
 DEFAULT = choose("cipher", None)
@@ -81,3 +82,19 @@ def test_the_software_version_fits_an_identification_line() -> None:
     assert software == f"nacre_{__version__}"
     assert software.isascii()
     assert not set(" -") & set(software)
+
+
+@pytest.mark.parametrize(
+    ("server", "type", "made", "usable"),
+    [
+        (None, "ssh-rsa", ("rsa-sha2-512", "ssh-rsa"), ("rsa-sha2-512", "ssh-rsa")),
+        (("ssh-rsa",), "ssh-rsa", ("rsa-sha2-512", "ssh-rsa"), ("ssh-rsa",)),
+        (("ssh-ed25519",), "ssh-rsa", ("rsa-sha2-512",), ()),
+        (("ssh-rsa",), "ecdsa-sha2-nistp256", ("ecdsa-sha2-nistp256",), ("ecdsa-sha2-nistp256",)),
+        ((), "ssh-ed25519", ("ssh-ed25519",), ("ssh-ed25519",)),
+    ],
+)
+def test_a_servers_list_of_signatures_is_heeded_for_rsa_alone(
+    server: tuple[str, ...] | None, type: str, made: tuple[str, ...], usable: tuple[str, ...]
+) -> None:
+    assert usable_with(server, type, made) == usable

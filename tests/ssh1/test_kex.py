@@ -105,8 +105,10 @@ def test_keys_that_can_not_be_used(field: str) -> None:
 
 
 def test_no_cipher_in_common() -> None:
-    with pytest.raises(NoCommonAlgorithm):
+    with pytest.raises(NoCommonAlgorithm, match="nacre has none of the server's ciphers"):
         client().exchange.receive_keys(keys(server(), ciphers=1 << 5))
+    with pytest.raises(NoCommonAlgorithm, match="-o Cipher=des uses it"):
+        client().exchange.receive_keys(keys(server(), ciphers=1 << 2))
 
 
 def test_methods_are_those_of_the_mask() -> None:

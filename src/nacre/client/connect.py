@@ -84,7 +84,8 @@ def connect(
     :param user: the user name; by default the name of this account.
     :param password: for the methods ``password`` and ``keyboard-interactive``.
     :param keys: private keys, or the names of their files, in order; no other keys of the agent
-        are used then. By default the usual files and all keys of the agent.
+        are used then. By default the usual files and all keys of the agent. Some of the agent's
+        keys are tried only after a password that was given: each key counts as a failure.
     :param passphrase: for encrypted key files.
     :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` names.
     :param known_hosts: files with keys of known hosts; by default the user's and the system's.
@@ -106,6 +107,8 @@ def connect(
     :raises ConnectFailed: no connection could be made.
     :raises HostKeyError: the server's key is not trusted.
     :raises AuthenticationFailed: no method succeeded.
+    :raises UnusableKey: a file in ``keys`` is missing, damaged, open to others, or no private key;
+        or its passphrase is missing or wrong.
     :raises DeadlineExceeded: ``timeout`` passed.
     :raises VersionError: the peer has none of ``protocols``.
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
@@ -155,30 +158,41 @@ async def _log_in(
             await _attach(connection, sock)
             await connection.wait_authenticated()
     except NacreError:
-        # The last bytes, such as a DISCONNECT with its reason, may still leave. But the transport
-        # must be closed before the caller, whose loop may end with this error, gets it.
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE):
-                    await connection.close()
+            await _say_goodbye(connection)
         finally:
-            connection.abort()
+            _drop(connection, sock)
         raise
     except BaseException as error:
         late = _too_late(connection, timeout)
-        connection.abort()
-        if sock is not None and connection.driver.transport is None:
-            sock.close()
+        _drop(connection, sock)
         if isinstance(error, TimeoutError) and deadline.expired():
             raise DeadlineExceeded(late) from error
         raise
+
+
+async def _say_goodbye(connection: Connection) -> None:
+    """Let the last bytes, such as a DISCONNECT with its reason, leave before the connection is cut.
+
+    The transport must be closed before the caller, whose loop may end with the error, gets it.
+    """
+    if connection.driver.transport is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
+                await connection.close()
+
+
+def _drop(connection: Connection, sock: socket.socket | None) -> None:
+    connection.abort()
+    if sock is not None and connection.driver.transport is None:
+        sock.close()
 
 
 async def _attach(connection: Connection, sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     try:
         await loop.create_connection(lambda: connection.driver, sock=sock)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: it is no stream socket
         raise ConnectFailed(f"the socket can't be used: {error}") from error
 
 
@@ -219,6 +233,7 @@ def _identities(
         keys=[key for key in keys or () if isinstance(key, PrivateKey)],
         files=None if keys is None else [k for k in keys if not isinstance(k, PrivateKey)],
         agent=Agent.from_environment() if agent else None,
+        strict_files=True,
         identities_only=keys is not None,
         password=password,
         passphrase=passphrase,

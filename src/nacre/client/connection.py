@@ -92,7 +92,11 @@ class HostKeyCheck(Protocol):
 
 
 class LoginAnswers(Protocol):
-    """Answers the questions of a login; an error raised here ends the attempt or the connection."""
+    """Answers the questions of a login; an error raised here ends the attempt or the connection.
+
+    A method ``hints() -> tuple[str, ...]``, if there is one, returns texts for the error of a login
+    that the server ends.
+    """
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
         """Return what to try next."""
@@ -247,13 +251,15 @@ class Connection(BaseConnection, Closes):
 
     def _disconnected_after_failures(self, cause: Disconnected) -> AuthenticationFailed:
         """Return the error for a server that disconnects after failed attempts."""
+        hints: tuple[str, ...] = getattr(self._login, "hints", tuple)()
         failure = AuthenticationFailed(
             f"{safe(self.user)}@{safe(self.host)} was not let in: the server disconnected "
-            f"({cause.description}); tried: {'; '.join(self._tried)}; "
+            f"({cause.description}); tried: {'; '.join((*self._tried, *hints))}; "
             "check the user name, and name the key or password that it takes",
             user=self.user,
             tried=self._tried,
             can_continue=self._can_continue,
+            hints=hints,
         )
         failure.__cause__ = cause
         return failure

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from nacre.client.agent import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
-from nacre.client.userkeys import KeySources, UserKey
-from nacre.errors import AuthenticationFailed, UnusableKey
+from nacre.client.userkeys import AgentKey, KeySources, LockedFile, UserKey
+from nacre.errors import AuthenticationFailed, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.asks import (
@@ -25,7 +25,7 @@ from nacre.protocol.asks import (
     TryPublicKey,
 )
 from nacre.protocol.events import AuthResult
-from nacre.protocol.options import choose
+from nacre.protocol.options import choose, usable_with
 from nacre.wire.text import safe
 
 PUBLICKEY = "publickey"
@@ -33,10 +33,16 @@ PUBLICKEY = "publickey"
 METHODS = (PUBLICKEY, PASSWORD, KEYBOARD_INTERACTIVE)
 
 UNNAMED_OFFERS = 5
-"""Keys not named by the user that are offered while a secret could still be tried.
+"""Keys not named by the user that are offered before a human is asked for a secret.
 
 A server counts each as a failure and disconnects at six by default: one is left for a password.
 """
+
+UNNAMED_BEFORE_PASSWORD = 2
+"""The same before a password that was given: many servers disconnect at three failures."""
+
+_SHA1 = "ssh-rsa"
+_PERMIT = 'profile="legacy" or PubkeyAcceptedAlgorithms=+{} permits it'
 
 
 def _ignore(text: str) -> None:
@@ -59,6 +65,8 @@ class Identities:
     :param user: the user name, and with ``host`` the text of prompts.
     :param keys: private keys in hand.
     :param files: key files by name; None means the default ones, where they exist.
+    :param strict_files: end the login with :class:`~nacre.errors.UnusableKey` if one of ``files``
+        can't be used; otherwise ``notice`` and the final error tell it.
     :param agent: the agent to ask, or None.
     :param identities_only: leave out keys of the agent that no file names.
     :param password: sent once, to ``password`` or to a ``keyboard-interactive`` round with one
@@ -80,6 +88,7 @@ class Identities:
         *,
         keys: Sequence[PrivateKey] = (),
         files: Sequence[str | os.PathLike[str]] | None = None,
+        strict_files: bool = False,
         agent: Agent | None = None,
         identities_only: bool = False,
         password: str | None = None,
@@ -109,6 +118,7 @@ class Identities:
             keys,
             files,
             agent,
+            strict=strict_files,
             identities_only=identities_only,
             unlock=self._secrets.passphrase,
             notice=notice,
@@ -124,9 +134,12 @@ class Identities:
         self._sign_first = bool(keys) and self._methods[:1] == (PUBLICKEY,)
         self._begun = False
         self._asked_for_none = False
-        self._offers: list[UserKey] | None = None
-        self._left_out = 0
+        self._offers: list[tuple[UserKey, tuple[str, ...]]] | None = None
+        self._later: list[tuple[UserKey, tuple[str, ...]]] = []
         self._offered: dict[PublicKey, UserKey] = {}
+        self._unnamed: set[PublicKey] = set()
+        self._unusable: list[str] = []
+        self._needs_sha1 = False
         self.tried: list[str] = []
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
@@ -134,9 +147,25 @@ class Identities:
         can_continue = ask.can_continue
         if not self._begun:
             self._begun = True
+            if self._sources.strict and PUBLICKEY in self._methods:
+                try:
+                    self._offers = await self._gather(ask)
+                except UnusableKey as error:
+                    return GiveUp(error)
             if can_continue or not self._sign_first:
                 return self._none()
             can_continue = (PUBLICKEY,)
+        answer = await self._next(ask, can_continue)
+        if answer is None and self._later and PUBLICKEY in can_continue:
+            self._offers, self._later = self._later, []
+            answer = await self._next(ask, can_continue)
+        if answer is not None:
+            return answer
+        if not self._asked_for_none and not ask.partial:
+            return self._none()
+        return GiveUp(self._failure(ask.can_continue))
+
+    async def _next(self, ask: AskAuthentication, can_continue: tuple[str, ...]) -> Answer | None:
         for method in self._methods:
             if method not in can_continue:
                 continue
@@ -145,13 +174,12 @@ class Identities:
                 answer = await self._next_key(ask)
             elif method == PASSWORD:
                 answer = await self._secrets.password()
-            elif method == KEYBOARD_INTERACTIVE and self._secrets.use(method):
+            # After a partial success the server may ask nothing at all: find out.
+            elif self._secrets.use(method, without_secret=ask.partial):
                 answer = TryKeyboardInteractive(self._submethods)
             if answer is not None:
                 return answer
-        if not self._asked_for_none and not ask.partial:
-            return self._none()
-        return GiveUp(self._failure(ask.can_continue))
+        return None
 
     def _none(self) -> TryNone:
         self._asked_for_none = True
@@ -165,6 +193,12 @@ class Identities:
         try:
             return Signature(await key.sign(ask.data, ask.algorithm))
         except UnusableKey as error:
+            if (
+                self._sources.strict
+                and isinstance(key, LockedFile)
+                and key.public not in self._unnamed
+            ):
+                return GiveUp(error)
             self._notice(str(error))
             return Denied(str(error))
 
@@ -190,39 +224,107 @@ class Identities:
     def _failure(self, can_continue: tuple[str, ...]) -> AuthenticationFailed:
         methods = safe(",".join(can_continue)) or "nothing"
         tried = "; ".join(self.tried) or "nothing that it takes"
-        hint = f"; {self._left_out} more keys were not offered: name one" if self._left_out else ""
+        hints = self.hints()
         return AuthenticationFailed(
-            f"{self._account} was not let in: the server takes {methods}; tried: {tried}{hint}",
+            "; ".join(
+                (
+                    f"{self._account} was not let in: the server takes {methods}",
+                    f"tried: {tried}",
+                    *hints,
+                )
+            ),
             user=self._user,
             tried=self.tried,
             can_continue=can_continue,
+            hints=hints,
         )
+
+    def hints(self) -> tuple[str, ...]:
+        """Return what else is known of a failure: unused keys, and what may help."""
+        # What a human was told is not repeated.
+        files = self._sources.unusable if self._notice is _ignore else []
+        found = [f"not used: {reason}" for reason in (*files, *self._unusable)]
+        if self._needs_sha1:
+            found.append(
+                "the server names no signature algorithms, and may know only ssh-rsa (SHA-1), "
+                f"which is not permitted here: {_PERMIT.format(_SHA1)}"
+            )
+        agents = sum(
+            isinstance(key, AgentKey) and public in self._unnamed
+            for public, key in self._offered.items()
+        )
+        if agents > 1:
+            found.append(
+                f"{agents} keys of the agent were offered, and each is a failure that the server "
+                "counts: agent=False (IdentityAgent=none) leaves them out, and "
+                "keys=[…] (IdentitiesOnly=yes) offers only the named ones"
+            )
+        if self._later:
+            found.append(f"{len(self._later)} more keys were not offered: name one")
+        return tuple(found)
 
     async def _next_key(self, ask: AskAuthentication) -> TryPublicKey | None:
         if self._offers is None:
-            self._offers = await self._gather(ssh1=_takes_rsa1(ask))
-        usable = (RSA1,) if _takes_rsa1(ask) else self._signatures
+            self._offers = await self._gather(ask)
         while self._offers:
-            key = self._offers.pop(0)
-            algorithms = tuple(
-                name
-                for name in key.public.signature_algorithms
-                if name in usable
-                and (ask.server_algorithms is None or name in ask.server_algorithms)
-            )
+            key, usable = self._offers.pop(0)
+            algorithms = usable_with(ask.server_algorithms, key.public.type, usable)
             if not algorithms:
+                self._unusable.append(f"{key.source} {key.public!r}: {self._why(key, ask)}")
                 self._debug(f"no signature algorithm in common with the server for {key.source}")
                 continue
+            if ask.server_algorithms is None:
+                # The server says nothing of what it knows, so each algorithm is tried by itself.
+                if algorithms[1:]:
+                    self._offers.insert(0, (key, algorithms[1:]))
+                self._needs_sha1 |= key.public.type == _SHA1 and _SHA1 not in self._signatures
             self._offered[key.public] = key
             self._debug(f"Offering public key: {key.source} {key.public!r}")
             return TryPublicKey(key.public, algorithms, signed=key.at_hand)
         return None
 
-    async def _gather(self, *, ssh1: bool) -> list[UserKey]:
-        """Return the keys to offer, in order; too many unnamed ones would use up all attempts."""
-        named, others = await self._sources.gather(ssh1=ssh1)
-        takes_secrets = PASSWORD in self._methods or KEYBOARD_INTERACTIVE in self._methods
-        if takes_secrets and self._secrets.available:
-            self._left_out = len(others[UNNAMED_OFFERS:])
-            del others[UNNAMED_OFFERS:]
-        return [*named, *others]
+    def _why(self, key: UserKey, ask: AskAuthentication) -> str:
+        """Return why the server and the key have no signature algorithm in common."""
+        if _takes_rsa1(ask):
+            return "SSH-1 takes RSA1 keys alone"
+        if key.public.type == RSA1:
+            return "RSA1 keys are for SSH-1 alone"
+        made, permitted = key.public.signature_algorithms, self._signatures
+        off = [name for name in made if name not in permitted]
+        if ask.server_algorithms is None or any(name in ask.server_algorithms for name in off):
+            return f"{','.join(off)} is not permitted here: {_PERMIT.format(off[-1])}"
+        return f"the server takes none of {','.join(made)}"
+
+    async def _gather(self, ask: AskAuthentication) -> list[tuple[UserKey, tuple[str, ...]]]:
+        """Return the keys to offer with their algorithms, in order.
+
+        Too many unnamed keys would use up all attempts, so the others come behind the secrets.
+
+        :raises UnusableKey: a named key can't be used, and ``strict_files`` is set.
+        """
+        named, others = await self._sources.gather(ssh1=_takes_rsa1(ask))
+        for key in named:
+            locked = isinstance(key, LockedFile) and not self._secrets.can_unlock
+            if self._sources.strict and locked:
+                raise PassphraseRequired(
+                    f"{key.source} is encrypted, and no passphrase for it was given: pass it as "
+                    "passphrase=…, or add the key to an agent"
+                )
+        permitted = (RSA1,) if _takes_rsa1(ask) else self._signatures
+        self._unnamed = {key.public for key in others}
+        first = self._offers_before_secrets()
+        every = [
+            (key, tuple(name for name in key.public.signature_algorithms if name in permitted))
+            for key in (*named, *others)
+        ]
+        count = len(every) if first is None else len(named) + first
+        self._later = every[count:]
+        return every[:count]
+
+    def _offers_before_secrets(self) -> int | None:
+        """Return how many unnamed keys come before the secrets; None if all of them."""
+        if not {PASSWORD, KEYBOARD_INTERACTIVE} & set(self._methods):
+            return None
+        if self._secrets.has_password:
+            return UNNAMED_BEFORE_PASSWORD
+        return UNNAMED_OFFERS if self._secrets.available else None

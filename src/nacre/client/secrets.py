@@ -61,10 +61,24 @@ class UserSecrets:
         """Whether there is a password, or a human to ask for one."""
         return self._password is not None or self._prompt is not None
 
-    def use(self, method: str) -> bool:
-        """Count one more attempt of ``method``; returns False if it must not be tried."""
+    @property
+    def has_password(self) -> bool:
+        """Whether a password was given that was not sent yet."""
+        return self._password is not None
+
+    @property
+    def can_unlock(self) -> bool:
+        """Whether there is a passphrase, or a human to ask for one."""
+        return self._passphrase is not None or self._prompt is not None
+
+    def use(self, method: str, *, without_secret: bool = False) -> bool:
+        """Count one more attempt of ``method``; returns False if it must not be tried.
+
+        :param without_secret: try it once even if there is no secret to answer with.
+        """
         used = self._used.get(method, 0)
-        if method in self._disabled or not self.available or used >= self._attempts:
+        may = self.available or (without_secret and not used)
+        if method in self._disabled or not may or used >= self._attempts:
             return False
         if not self._trusted():
             self._disabled.add(method)

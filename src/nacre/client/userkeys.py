@@ -16,6 +16,7 @@ from nacre.client.agent import Agent
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import MAXIMUM_SIZE, is_private, load_private, load_public, public_half
+from nacre.value import value
 
 SSH1_FILE = "~/.ssh/identity"
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
@@ -95,6 +96,13 @@ class LockedFile:
         return await asyncio.to_thread(self._key.sign, data, algorithm)
 
 
+@value
+class PublicHalf:
+    """A file with a public key, whose private half an agent may hold."""
+
+    path: Path
+
+
 class KeySources:
     """Finds a user's keys: those in hand, those in files, those of an agent.
 
@@ -104,6 +112,8 @@ class KeySources:
     :param identities_only: leave out keys of the agent that no file names.
     :param unlock: called for the passphrase of an encrypted file.
     :param notice: gets text for the human, and ``debug`` details.
+    :ivar strict: whether a named file that can't be used is an error.
+    :ivar unusable: why files were left out, each a text with the file's name.
     """
 
     def __init__(
@@ -116,7 +126,10 @@ class KeySources:
         unlock: Unlock,
         notice: Callable[[str], None],
         debug: Callable[[str], None],
+        strict: bool = False,
     ) -> None:
+        self.strict = strict and files is not None
+        self.unusable: list[str] = []
         self._held = tuple(held)
         self._files = files
         self._agent = agent
@@ -129,6 +142,7 @@ class KeySources:
         """Return the keys the user named, and the others, each in the order to offer them.
 
         :param ssh1: return RSA1 keys of the agent, and the default file of SSH-1.
+        :raises UnusableKey: a named file can't be used, with ``strict``.
         """
         agent = await self._agent_keys(ssh1=ssh1)
         named: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
@@ -136,7 +150,14 @@ class KeySources:
         files = await self._file_keys(ssh1=ssh1)
         for public, key in files.items():
             known = agent.pop(public, None) or key
-            if known is not None:
+            if isinstance(known, PublicHalf):
+                self._leave_out(
+                    UnusableKey(
+                        f"{known.path} has a public key only, and no agent holds its private half: "
+                        "name the file of the private key"
+                    )
+                )
+            else:
                 (named if self._files is not None else unnamed).setdefault(public, known)
         if not self._identities_only:
             unnamed = agent | unnamed
@@ -153,24 +174,33 @@ class KeySources:
             return {}
         return {key: AgentKey(self._agent, key, comment or "agent") for key, comment in found}
 
-    async def _file_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey | None]:
-        """Return the keys of the files, in order; None where only a public half is in a file."""
-        found: dict[PublicKey, UserKey | None] = {}
+    async def _file_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey | PublicHalf]:
+        """Return the keys of the files, in order."""
+        found: dict[PublicKey, UserKey | PublicHalf] = {}
         for path in self.paths(ssh1=ssh1):
             try:
                 key = await open_file(path, self._unlock)
             except UnusableKey as error:
-                self._notice(f"{path}: {error}" if str(path) not in str(error) else str(error))
+                named = str(path) in str(error)
+                problem = error if named else type(error)(f"{path}: {error}")
+                self._notice(str(problem))
+                self._leave_out(problem)
                 continue
             if isinstance(key, PublicKey):
-                found.setdefault(key, None)
+                found.setdefault(key, PublicHalf(path))
             elif key is not None:
                 found[key.public] = key
             elif self._files is not None:
                 self._notice(
                     f"Warning: Identity file {path} not accessible: No such file or directory."
                 )
+                self._leave_out(UnusableKey(f"there is no key file {path}: check its name"))
         return found
+
+    def _leave_out(self, problem: UnusableKey) -> None:
+        if self.strict:
+            raise problem
+        self.unusable.append(str(problem))
 
     def paths(self, *, ssh1: bool) -> list[Path]:
         """Return the key files to read."""
@@ -191,7 +221,8 @@ async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
             return await asyncio.to_thread(load_private, text, secret)
         except PassphraseRequired:
             wrong += 1
-    raise PassphraseRequired(f"{source} is encrypted, and no passphrase for it was given")
+    reason = "the passphrase given is wrong" if wrong else "no passphrase for it was given"
+    raise PassphraseRequired(f"{source} is encrypted, and {reason}")
 
 
 async def open_file(path: Path, passphrase: Unlock) -> UserKey | PublicKey | None:

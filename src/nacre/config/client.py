@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nacre.config import values
 from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
 from nacre.errors import ConfigurationError
-from nacre.protocol.options import Algorithms, algorithms
+from nacre.protocol.options import Algorithms, Profile, algorithms
 from nacre.value import value
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class ClientConfig:
     :ivar escape_char: one byte, or None for no escapes.
     :ivar forward_agent: None for no forwarding. ``SSH_AUTH_SOCK`` is the socket that this variable
         names; any other text is a path, or ``$`` and the name of a variable.
+    :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
     :ivar no_identity_files: whether ``none`` was the only identity file.
     :ivar send_env: patterns; a ``-`` in front removes the variables that match.
@@ -75,6 +76,7 @@ class ClientConfig:
     password_prompts: int = 3
     password_authentication: bool = True
     port: int = 22
+    profile: Profile = "default"
     preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
     protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
@@ -101,8 +103,9 @@ class ClientConfig:
         return bool(ports) or self.forward_agent is not None
 
     def algorithms(self) -> Algorithms:
-        """Return the algorithms to offer: legacy ones only if a keyword names them."""
+        """Return the algorithms to offer: legacy ones only if a keyword or the profile says so."""
         return algorithms(
+            profile=self.profile,
             kex=self.kex_algorithms,
             host_key=self.host_key_algorithms,
             ciphers=self.ciphers,
@@ -227,6 +230,8 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
     "NumberOfPasswordPrompts": ("password_prompts", number(1, _MOST)),
     "PasswordAuthentication": ("password_authentication", values.boolean),
     "Port": ("port", values.port),
+    # nacre's own, for --profile.
+    "Profile": ("profile", _words_of("default", "legacy")),
     "PreferredAuthentications": ("preferred_authentications", values.names),
     "Protocol": ("protocol", values.protocols),
     "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),

@@ -45,8 +45,8 @@ class DSAVerifier:
             raise KeyFormatError("the numbers of the DSA key do not match")
         try:
             self._key = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
-        except BAD_NUMBERS as error:
-            raise KeyFormatError("the DSA public key is not valid") from error
+        except BAD_NUMBERS:
+            raise KeyFormatError("the DSA public key is not valid") from None
         self.parameters = parameters
         self.y = y
 
@@ -72,8 +72,8 @@ class DSASigner:
         public = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g))
         try:
             self._key = dsa.DSAPrivateNumbers(x, public).private_key()
-        except BAD_NUMBERS as error:
-            raise KeyFormatError("the DSA private key is not valid") from error
+        except BAD_NUMBERS:
+            raise KeyFormatError("the DSA private key is not valid") from None
         self.x = x
 
     @classmethod

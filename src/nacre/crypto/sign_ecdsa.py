@@ -35,8 +35,8 @@ class ECDSAVerifier:
             raise KeyFormatError("the point of the ECDSA public key is not uncompressed")
         try:
             self._key = ec.EllipticCurvePublicKey.from_encoded_point(CURVES[curve], point)
-        except BAD_NUMBERS as error:
-            raise KeyFormatError(f"the ECDSA public key is not a point of {curve}") from error
+        except BAD_NUMBERS:
+            raise KeyFormatError(f"the ECDSA public key is not a point of {curve}") from None
         self._algorithm = _ALGORITHMS[curve]
         self.curve = curve
         self.point = point
@@ -60,8 +60,8 @@ class ECDSASigner:
     def __init__(self, curve: str, secret: int) -> None:
         try:
             self._key = ec.derive_private_key(secret, CURVES[curve])
-        except BAD_NUMBERS as error:
-            raise KeyFormatError(f"the ECDSA private key is not in the range of {curve}") from error
+        except BAD_NUMBERS:
+            raise KeyFormatError(f"the ECDSA private key is not in the range of {curve}") from None
         self._algorithm = _ALGORITHMS[curve]
         self.secret = secret
         self.verifier = ECDSAVerifier(curve, uncompressed_point(self._key))

@@ -19,8 +19,8 @@ class Ed25519Verifier:
             raise KeyFormatError(f"an Ed25519 public key has 32 bytes, not {len(data)}")
         try:
             self._key = ed25519.Ed25519PublicKey.from_public_bytes(data)
-        except BAD_NUMBERS as error:
-            raise KeyFormatError("the Ed25519 public key is not valid") from error
+        except BAD_NUMBERS:
+            raise KeyFormatError("the Ed25519 public key is not valid") from None
         self.raw = data
 
     def verify(self, signature: bytes, data: bytes) -> bool:

@@ -72,8 +72,8 @@ class RSAVerifier:
             raise KeyFormatError("the RSA public key is not valid")
         try:
             self._key = rsa.RSAPublicNumbers(e, n).public_key()
-        except BAD_NUMBERS as error:
-            raise KeyFormatError("the RSA public key is not valid") from error
+        except BAD_NUMBERS:
+            raise KeyFormatError("the RSA public key is not valid") from None
         self.n = n
         self.e = e
         self._size = (n.bit_length() + 7) // 8
@@ -112,8 +112,8 @@ class RSASigner:
         )
         try:
             self._key = private.private_key(unsafe_skip_rsa_key_validation=True)
-        except BAD_NUMBERS as error:
-            raise KeyFormatError("the RSA private key is not valid") from error
+        except BAD_NUMBERS:
+            raise KeyFormatError("the RSA private key is not valid") from None
 
     @classmethod
     def from_key(cls, key: rsa.RSAPrivateKey) -> RSASigner:

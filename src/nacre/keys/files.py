@@ -11,10 +11,26 @@ from nacre.keys import openssh, rsa1_text
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.openssh import Random
-from nacre.wire.text import safe
 
 MAXIMUM_SIZE = 256 * 1024
 """Bytes that a key file may have; an RSA key of 16384 bits takes 13 KiB."""
+
+
+_PRIVATE = b"PRIVATE KEY"
+_PUTTY = b"PuTTY-User-Key-File"
+
+_FOREIGN = {
+    _PUTTY: "a key in PuTTY's format: convert it with `puttygen KEY -O private-openssh-new`",
+    b"BEGIN SSH2 ENCRYPTED PRIVATE KEY": "a key in ssh.com's format: convert it with "
+    "`ssh-keygen -i -f KEY`",
+    b"BEGIN SSH2 PUBLIC KEY": "a public key in the format of RFC 4716: convert it with "
+    "`ssh-keygen -i -f KEY`",
+    b"BEGIN PUBLIC KEY": "a public key in PKCS#8: convert it with `ssh-keygen -i -m PKCS8 -f KEY`",
+    b"BEGIN RSA PUBLIC KEY": "a public key in PKCS#1: convert it with "
+    "`ssh-keygen -i -m PEM -f KEY`",
+    b"BEGIN CERTIFICATE": "an X.509 certificate, which SSH does not use: give the key itself",
+}
+"""Formats that are not read: what identifies a file, and what it is."""
 
 
 def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> PrivateKey:
@@ -38,20 +54,27 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
         return rsa1.decode(text, secret)
     if openssh.BEGIN in text:
         return openssh.decode(text, secret)
-    if b"-----BEGIN " in text:
+    if b"-----BEGIN " in text and _PRIVATE in text:
         from nacre.keys import pem  # loads decoders of many formats
 
         return pem.decode(text, secret)
-    if text.startswith(b"PuTTY-User-Key-File"):
-        raise KeyFormatError(
-            "this key is in PuTTY's format: convert it with `puttygen KEY -O private-openssh-new`"
-        )
-    raise KeyFormatError("not a private key file: no BEGIN line")
+    _refuse_foreign(text)
+    raise KeyFormatError("not a private key file: no BEGIN line of a private key")
 
 
 def is_private(text: bytes) -> bool:
-    """Return whether the content of a key file is a private key."""
-    return text.lstrip().startswith(b"-") or text.startswith(rsa1_text.BEGIN)
+    """Return whether the content of a key file is a private key, in any format."""
+    return _PRIVATE in text or text.startswith((rsa1_text.BEGIN, _PUTTY))
+
+
+def _refuse_foreign(text: bytes) -> None:
+    """Check that ``text`` is in no format that another program has to convert.
+
+    :raises KeyFormatError: it is.
+    """
+    for begin, what in _FOREIGN.items():
+        if begin in text:
+            raise KeyFormatError(f"this is {what}")
 
 
 def public_half(text: bytes) -> PublicKey | None:
@@ -75,6 +98,7 @@ def load_public(line: bytes | str) -> tuple[PublicKey, str]:
     :raises KeyFormatError: the line holds no public key.
     """
     if isinstance(line, bytes):
+        _refuse_foreign(line)
         line = line.decode("utf-8", "surrogateescape")
     words = line.strip().split(None, 3)
     if rsa1_text.is_line(words):
@@ -96,11 +120,12 @@ def decode_blob(type: str, base64: str) -> bytes:
     """
     try:
         blob = b64decode(base64, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise KeyFormatError(f"the public key is not base64: {safe(base64, 32)}") from error
+    except (binascii.Error, ValueError):
+        # Neither word is repeated: they may be lines of a private key without its BEGIN line.
+        raise KeyFormatError("the public key is damaged: behind its type is no base64") from None
     name = type.encode("utf-8", "surrogateescape")
     if blob[: len(name) + 4] != len(name).to_bytes(4, "big") + name:
-        raise KeyFormatError(f"the public key is not of the type {safe(type, 64)} it claims")
+        raise KeyFormatError("the public key is damaged: its type and its base64 do not match")
     return blob
 
 

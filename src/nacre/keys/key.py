@@ -8,7 +8,7 @@ from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
 from nacre.wire.codec import WireReader, string
-from nacre.wire.text import safe
+from nacre.wire.text import safe_name
 
 __all__ = [
     "KEY_TYPES",
@@ -65,7 +65,7 @@ def _family(type: str) -> _Family:
 
         return RSA1PublicKey, RSA1PrivateKey
     raise KeyFormatError(
-        f"keys of type {safe(type, 64)} are not supported; supported are {', '.join(KEY_TYPES)}"
+        f"keys of type {safe_name(type)} are not supported; supported are {', '.join(KEY_TYPES)}"
     )
 
 
@@ -98,8 +98,9 @@ def decode_private(reader: WireReader) -> PrivateKey:
         type = reader.text()
         key = _family(type)[1].decode(type, reader)
         key.comment = reader.text()
-    except MalformedMessage as error:
-        raise KeyFormatError(f"the private key is damaged: {error}") from error
+    except MalformedMessage:
+        # The reader's error has lengths, which damage can take from the key itself.
+        raise KeyFormatError("the private key is damaged: a field of it is cut off") from None
     return key
 
 

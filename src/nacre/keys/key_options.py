@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from nacre.errors import KeyFormatError
 from nacre.keys.patterns import matches
-from nacre.wire.text import safe
+from nacre.wire.text import safe, safe_name
 
 HostPort: TypeAlias = tuple[str, int | None]
 """A host pattern and a port; None stands for any port."""
@@ -87,7 +87,7 @@ def parse_options(text: str) -> KeyOptions:
                 raise KeyFormatError(f"the option {name} is given twice")
             options = _VALUES[name](options, argument)
         else:
-            raise KeyFormatError(f"the option {safe(name, 32)} is unknown or malformed")
+            raise KeyFormatError(f"the option {safe_name(name)} is unknown or malformed")
         seen.add(name)
     return options
 
@@ -101,7 +101,8 @@ def _split(text: str) -> Iterator[tuple[str, str | None]]:
     while separator:
         found = _OPTION.match(text, position)
         if found is None:
-            raise KeyFormatError(f"the options are malformed at {safe(text[position:], 32)!r}")
+            # The text is not repeated: it may be a line of a private key.
+            raise KeyFormatError(f"the options are malformed at column {position + 1}")
         name, argument, separator = found.groups()
         position = found.end()
         yield name.lower(), None if argument is None else argument.replace('\\"', '"')

@@ -18,7 +18,7 @@ from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_private, decode_public, encode_private
 from nacre.value import value
 from nacre.wire.codec import WireReader, string, u32
-from nacre.wire.text import safe
+from nacre.wire.text import safe_name
 
 BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 END = b"-----END OPENSSH PRIVATE KEY-----"
@@ -29,6 +29,7 @@ MAXIMUM_ROUNDS = 2048
 _MAGIC = b"openssh-key-v1\0"
 _PADDING = bytes(range(1, 256))
 _LINE = 70
+_CUT_OFF = "the private key file is damaged: a field of it is cut off, or bytes follow the last one"
 _WRITES = "aes256-ctr"
 
 Random: TypeAlias = Callable[[int], bytes]
@@ -68,8 +69,9 @@ def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
     """
     try:
         return _decode(WireReader(_unarmor(data)), passphrase)
-    except MalformedMessage as error:
-        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+    except MalformedMessage:
+        # The reader's error has lengths, which damage can take from the key itself.
+        raise KeyFormatError(_CUT_OFF) from None
 
 
 def public_half(data: bytes) -> PublicKey:
@@ -82,8 +84,9 @@ def public_half(data: bytes) -> PublicKey:
         for _ in ("cipher", "derivation", "options"):
             reader.string()
         keys, blob = reader.u32(), reader.string()
-    except MalformedMessage as error:
-        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+    except MalformedMessage:
+        # The reader's error has lengths, which damage can take from the key itself.
+        raise KeyFormatError(_CUT_OFF) from None
     if keys != 1:
         raise KeyFormatError(f"the private key file holds {keys} keys: only files of one are read")
     return decode_public(blob)
@@ -133,11 +136,16 @@ def _unarmor(data: bytes) -> bytes:
     _, begin, rest = data.partition(BEGIN)
     text, end, _ = rest.partition(END)
     if not begin or not end:
-        raise KeyFormatError("the private key file is cut off: its BEGIN or END line is missing")
+        raise KeyFormatError(
+            "the private key file is damaged: it is cut off, or its END line is changed"
+        )
     try:
         raw = b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error as error:
-        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+    except binascii.Error:
+        raise KeyFormatError(
+            "the private key file is damaged: between its BEGIN and END lines there must be lines "
+            "of base64 alone, all of them"
+        ) from None
     if not raw.startswith(_MAGIC):
         raise KeyFormatError("the private key file does not begin with openssh-key-v1")
     return raw[len(_MAGIC) :]
@@ -147,10 +155,10 @@ def _decode(reader: WireReader, passphrase: bytes | None) -> PrivateKey:
     name, derivation, options = reader.text(), reader.text(), reader.string()
     cipher = _CIPHERS.get(name)
     if cipher is None:
-        raise KeyFormatError(f"the private key's cipher {safe(name, 64)} is not supported")
+        raise KeyFormatError(f"the private key's cipher {safe_name(name)} is not supported")
     if derivation != ("bcrypt" if cipher.key else "none"):
         raise KeyFormatError(
-            f"the private key's key derivation {safe(derivation, 64)} is not supported with the "
+            f"the private key's key derivation {safe_name(derivation)} is not supported with the "
             f"cipher {name}"
         )
     keys = reader.u32()
@@ -188,10 +196,8 @@ def _decrypt(
     secret, iv = _derive(cipher, passphrase, salt, rounds)
     try:
         return decrypt(name, secret, iv, section)
-    except ValueError as error:
-        raise PassphraseRequired(
-            "the passphrase is wrong, or the private key is damaged"
-        ) from error
+    except ValueError:
+        raise PassphraseRequired("the passphrase is wrong, or the private key is damaged") from None
 
 
 def _derive(cipher: _Cipher, passphrase: bytes, salt: bytes, rounds: int) -> tuple[bytes, bytes]:

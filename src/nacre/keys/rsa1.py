@@ -138,8 +138,9 @@ def decode(data: bytes, passphrase: bytes | None) -> RSA1PrivateKey:
         if encrypted:
             secret = _cipher(passphrase or b"", encrypt=False).update(secret)
         return _decode_secret(secret, public, comment, encrypted=encrypted)
-    except MalformedMessage as error:
-        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+    except MalformedMessage:
+        # The reader's error has lengths, which damage can take from the key itself.
+        raise KeyFormatError("the private key file is damaged: a field of it is cut off") from None
 
 
 def public_half(data: bytes) -> RSA1PublicKey:
@@ -149,8 +150,9 @@ def public_half(data: bytes) -> RSA1PublicKey:
     """
     try:
         return _decode_front(WireReader(data, len(BEGIN)))[1]
-    except MalformedMessage as error:
-        raise KeyFormatError(f"the private key file is damaged: {error}") from error
+    except MalformedMessage:
+        # The reader's error has lengths, which damage can take from the key itself.
+        raise KeyFormatError("the private key file is damaged: a field of it is cut off") from None
 
 
 def _decode_front(reader: WireReader) -> tuple[int, RSA1PublicKey, str]:
@@ -177,10 +179,10 @@ def _decode_secret(
         d, iqmp, q, p = (reader.mpint1() for _ in range(4))
         verifier = public.verifier
         signer = RSA1Signer(RSANumbers(n=verifier.n, e=verifier.e, d=d, p=p, q=q, iqmp=iqmp))
-    except (MalformedMessage, KeyFormatError) as error:
+    except (MalformedMessage, KeyFormatError):
         if encrypted:
             # One wrong passphrase in 65536 passes the check above.
-            raise PassphraseRequired("the passphrase is wrong, or the key is damaged") from error
+            raise PassphraseRequired("the passphrase is wrong, or the key is damaged") from None
         raise
     return RSA1PrivateKey(signer, comment)
 

@@ -86,8 +86,8 @@ class TryPassword(Answer):
 class TryPublicKey(Answer):
     """Offer a key, and sign if the server would accept it (RFC 4252 section 7).
 
-    :ivar algorithms: signature algorithms allowed for the key, best first. The first that is in
-        the server's ``server-sig-algs`` is used; if the server sent none, the first of all.
+    :ivar algorithms: signature algorithms allowed for the key, best first. The first is used; for
+        an RSA key, the first that is in the server's ``server-sig-algs`` if the server sent them.
     :ivar signed: send the signature at once, which saves the round trip of an offer.
     """
 
@@ -136,7 +136,7 @@ class Signature(Answer):
 class AskSignature(Ask):
     """Sign ``data`` with the private half of ``key``. ``Denied`` leads to the next attempt."""
 
-    ANSWERS = (Signature, Denied)
+    ANSWERS = (Signature, Denied, GiveUp)
     key: PublicKey
     algorithm: str
     data: bytes

@@ -133,6 +133,20 @@ def algorithms(
 DEFAULT_ALGORITHMS = algorithms()
 
 
+def usable_with(
+    server: tuple[str, ...] | None, key_type: str, algorithms: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return those of a key's signature algorithms to use with a server.
+
+    :param server: its ``server-sig-algs`` (RFC 8308 section 3.1), or None. They are heeded for RSA
+        keys alone, as OpenSSH does: a key of another type has one algorithm, and there are servers
+        that take ECDSA and do not list it.
+    """
+    if server is None or key_type != "ssh-rsa":
+        return algorithms
+    return tuple(name for name in algorithms if name in server)
+
+
 @value(kw_only=True)
 class EngineOptions:
     """The options of both roles.

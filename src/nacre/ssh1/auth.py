@@ -367,6 +367,9 @@ class SSH1ClientAuth:
 
     def _respond(self, answer: Answer) -> None:
         response = bytes(16)
+        if isinstance(answer, GiveUp):
+            self.gave_up = answer.error
+            return
         if isinstance(answer, Signature):
             reader = WireReader(answer.blob)
             reader.string()

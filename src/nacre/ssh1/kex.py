@@ -118,7 +118,12 @@ class ClientExchange(_Exchange):
         offered = _named(message.ciphers)
         self._cipher = next((name for name in self._ciphers if name in offered), "")
         if not self._cipher:
-            raise NoCommonAlgorithm("cipher", self._ciphers, offered)
+            remedy = (
+                f"-o Cipher={offered[0]} uses it"
+                if offered
+                else "nacre has none of the server's ciphers"
+            )
+            raise NoCommonAlgorithm("cipher", self._ciphers, offered, remedy=remedy)
         self.methods = tuple(
             name for name, bit in msg.METHODS.items() if message.methods >> bit & 1
         )

@@ -6,6 +6,7 @@ bidirectional marks that make one name look like another.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -25,6 +26,18 @@ def safe(value: str | bytes | bytearray | memoryview, limit: int = 1024, *, keep
     cut = len(value) > limit
     shown = "".join(_shown(c, keep) for c in value[:limit])
     return shown + "…" if cut else shown
+
+
+# The names of algorithms, key types and options (RFC 4251 section 6) that exist have this form.
+_NAME = re.compile(r"[a-z][a-z0-9.+-]{0,39}(@[a-z0-9.-]{1,40})?")
+
+
+def safe_name(value: str) -> str:
+    """Return a name to print, or ``(no name)`` if ``value`` does not look like one.
+
+    For data that may be damaged: there a piece of a private key may stand in the name's place.
+    """
+    return value if _NAME.fullmatch(value) else "(no name)"
 
 
 def _shown(character: str, keep: str) -> str:

@@ -139,3 +139,21 @@ def test_long_options_are_the_callers():
 
 def test_quote():
     assert quote('a"b\\c') == '"a\\"b\\\\c"'
+
+
+@pytest.mark.parametrize("words", [["--profile", "legacy", "h"], ["h", "--profile=legacy"]])
+def test_the_legacy_profile_offers_old_algorithms(words):
+    found = config(*words).algorithms()
+    assert "diffie-hellman-group14-sha1" in found.kex
+    assert "ssh-rsa" in found.host_key
+    assert "ssh-rsa" in found.signatures
+    assert "aes128-cbc" in found.ciphers
+    assert "hmac-sha1" in found.macs
+    assert "ssh-rsa" not in config("h").algorithms().signatures
+    # A list that is named counts as before, relative to the profile's.
+    assert config("-c", "aes128-ctr", *words).algorithms().ciphers == ("aes128-ctr",)
+
+
+def test_an_unknown_profile_is_refused():
+    with pytest.raises(ConfigurationError, match="default, legacy"):
+        config("--profile", "old", "h")

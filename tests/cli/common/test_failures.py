@@ -60,6 +60,22 @@ def test_explain(error, text):
     assert said.startswith(text)
 
 
+def test_every_mismatch_has_a_line():
+    error = NoCommonAlgorithm(
+        "kex", ["a"], ["b"], others=[NoCommonAlgorithm("MAC", ["c"], ["d"])], remedy="-o X=+b"
+    )
+    lines = explain(error, "h", "u@h").splitlines()
+    assert lines[0].endswith("no matching key exchange method found. Their offer: b")
+    assert lines[1].endswith("no matching MAC found. Their offer: d")
+    assert lines[2].endswith("-o X=+b")
+    assert len(lines) == 3
+
+
+def test_the_hints_of_a_failed_login_stand_before_it():
+    error = AuthenticationFailed("no", can_continue=["publickey"], hints=["not used: k"])
+    assert explain(error, "h", "u@h") == "not used: k\nu@h: Permission denied (publickey)."
+
+
 def test_a_changed_key_is_loud():
     lines = explain(HostKeyChanged("the details"), "h", "u@h").splitlines()
     assert "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!" in lines[1]

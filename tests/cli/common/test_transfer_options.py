@@ -17,6 +17,8 @@ from nacre.config.client import parse as parse_config
         (["-c", "aes128-ctr"], "ciphers", "aes128-ctr"),
         (["-P", "2222"], "port", 2222),
         (["-i", "a b"], "identity_files", ("a b",)),
+        (["--profile", "legacy"], "profile", "legacy"),
+        (["--profile=legacy", "-P", "1"], "profile", "legacy"),
     ],
 )
 def test_words_of_the_configuration(words: list[str], field: str, expected: object) -> None:

@@ -88,3 +88,39 @@ def test_a_guess_is_right_when_both_prefer_the_same() -> None:
     assert guessed_right(BASE, BASE)
     assert not guessed_right(BASE, replace(BASE, kex=("other", *BASE.kex)))
     assert not guessed_right(BASE, replace(BASE, host_key=("other", *BASE.host_key)))
+
+
+def test_all_mismatches_are_told_with_what_mends_them() -> None:
+    old = replace(
+        BASE,
+        kex=("diffie-hellman-group1-sha1",),
+        host_key=("what-else", "ssh-rsa"),
+        ciphers_c2s=("3des-cbc",),
+        ciphers_s2c=("3des-cbc",),
+        macs_c2s=("hmac-md5",),
+        macs_s2c=("hmac-sha1",),
+    )
+    with pytest.raises(NoCommonAlgorithm) as caught:
+        negotiate(BASE, old, Role.CLIENT)
+    error = caught.value
+    assert [one.kind for one in (error, *error.others)] == [
+        "kex",
+        "host key",
+        "cipher",
+        "MAC",
+        "MAC",
+    ]
+    for words in (
+        "-o KexAlgorithms=+diffie-hellman-group1-sha1 -o HostKeyAlgorithms=+ssh-rsa "
+        "-o Ciphers=+3des-cbc -o MACs=+hmac-md5,hmac-sha1",
+        "--profile legacy",
+        "the peer offers what-else,ssh-rsa",
+    ):
+        assert words in str(error)
+
+
+def test_no_remedy_is_named_that_does_not_help() -> None:
+    other = replace(BASE, kex=("diffie-hellman-group1-sha1",), host_key=("what-else",))
+    with pytest.raises(NoCommonAlgorithm, match="nacre has no host key algorithm") as caught:
+        negotiate(BASE, other, Role.CLIENT)
+    assert "KexAlgorithms=+" not in str(caught.value)

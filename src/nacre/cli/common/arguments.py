@@ -16,8 +16,12 @@ from nacre.wire.text import safe
 USAGE = """\
 usage: {program} [-1246AaCGgknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-D [BIND:]PORT] [-E LOG]
            [-e CHAR] [-F none] [-i KEY] [-L [BIND:]PORT:HOST:PORT] [-l USER] [-m MACS]
-           [-o KEY=VALUE] [-p PORT] [-Q LIST] [-R [BIND:]PORT:HOST:PORT] [-W HOST:PORT]
+           [-o KEY=VALUE] [-p PORT] [--profile default|legacy] [-Q LIST]
+           [-R [BIND:]PORT:HOST:PORT] [-W HOST:PORT]
            [user@]host|ssh://[user@]host[:port] [command [argument ...]]"""
+
+PROFILE = "profile"
+"""The long option of the programs: which algorithms to offer."""
 
 _LETTERS = "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
 
@@ -112,7 +116,7 @@ class Arguments:
 def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
     """Parse a command line.
 
-    :param flags: the long options that the program takes, without dashes; ssh(1) has none.
+    :param flags: the long options that the program takes besides ``--profile``, without dashes.
     :raises ConfigurationError: an option is unknown, lacks its value, or is not supported.
     """
     arguments = Arguments()
@@ -135,12 +139,14 @@ def _take_options(
     words: Sequence[str], flags: Sequence[str], arguments: Arguments, strong: list[str]
 ) -> list[str]:
     try:
-        found, rest = getopt.getopt(list(words), _LETTERS, list(flags))
+        found, rest = getopt.getopt(list(words), _LETTERS, [f"{PROFILE}=", *flags])
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}") from None
     for dashed, value in found:
         letter = dashed[1]
-        if dashed.startswith("--"):
+        if dashed == f"--{PROFILE}":
+            arguments.options.append(f"Profile={value}")
+        elif dashed.startswith("--"):
             arguments.flags.add(dashed[2:])
         elif letter in _ABSENT:
             raise ConfigurationError(

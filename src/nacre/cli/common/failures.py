@@ -38,7 +38,7 @@ def explain(error: NacreError, where: str, destination: str) -> str:
     match error:
         case AuthenticationFailed():
             methods = safe(",".join(error.can_continue))
-            denied = f"{destination}: Permission denied ({methods})."
+            denied = "\n".join((*error.hints, f"{destination}: Permission denied ({methods})."))
             cause = error.__cause__
             return f"{_disconnect(cause, host)}\n{denied}" if _is_disconnect(cause) else denied
         case HostKeyChanged():
@@ -46,11 +46,12 @@ def explain(error: NacreError, where: str, destination: str) -> str:
         case HostKeyError():
             return f"{error}\n{_VERIFICATION}"
         case NoCommonAlgorithm():
-            kind = _KINDS.get(error.kind, error.kind)
-            return (
-                f"Unable to negotiate with {host}: no matching {kind} found. "
-                f"Their offer: {','.join(error.remote)}\n{error}"
-            )
+            every = [
+                f"Unable to negotiate with {host}: no matching {_KINDS.get(one.kind, one.kind)} "
+                f"found. Their offer: {','.join(one.remote)}"
+                for one in (error, *error.others)
+            ]
+            return "\n".join((*every, str(error)))
         case ConnectFailed() | ConfigurationError():
             return f"ssh: {error}"
         case DeadlineExceeded():

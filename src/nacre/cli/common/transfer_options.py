@@ -6,7 +6,13 @@ import getopt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nacre.cli.common.arguments import check_config_file, cipher_word, quote, split_port
+from nacre.cli.common.arguments import (
+    PROFILE,
+    check_config_file,
+    cipher_word,
+    quote,
+    split_port,
+)
 from nacre.errors import ConfigurationError
 from nacre.limits import KIB
 from nacre.wire.text import safe
@@ -72,11 +78,16 @@ def parse(words: Sequence[str], letters: str) -> Common:
     """
     common = Common()
     try:
-        found, common.words = getopt.getopt(list(words), "1246ACc:F:i:J:l:o:P:qvX:" + letters)
+        found, common.words = getopt.getopt(
+            list(words), "1246ACc:F:i:J:l:o:P:qvX:" + letters, [f"{PROFILE}="]
+        )
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}") from None
     for dashed, value in found:
-        _take(common, dashed[1], value)
+        if dashed == f"--{PROFILE}":
+            common.options.append(f"Profile={value}")
+        else:
+            _take(common, dashed[1], value)
     level = "QUIET" if common.quiet else ("INFO", "DEBUG1", "DEBUG2", "DEBUG3")[common.verbosity]
     common.options.append(f"LogLevel={level}")
     return common

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
            [-i identity_file] [-l limit] [-o ssh_option] [-P port]
-           [-X sftp_option] source ... target"""
+           [--profile default|legacy] [-X sftp_option]
+           source ... target"""
 
 _LETTERS = "3BD:OpRrsS:T"
 

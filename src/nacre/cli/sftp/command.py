@@ -32,7 +32,8 @@ USAGE = """\
 usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
           [-D sftp_server_command] [-F none] [-i identity_file]
           [-l limit] [-o ssh_option] [-P port] [-R num_requests]
-          [-s subsystem | sftp_server] [-X sftp_option] destination"""
+          [--profile default|legacy] [-s subsystem | sftp_server]
+          [-X sftp_option] destination"""
 
 _LETTERS = "aB:b:D:fNpR:rS:s:"
 

@@ -190,6 +190,7 @@ class UserStore:
             connect_args={"timeout": _BUSY_SECONDS},
             pool_size=2,
             max_overflow=0,
+            hide_parameters=True,  # an error's text would have hashes of passwords
         )
         event.listen(self._engine, "connect", _configure)
         try:
@@ -254,7 +255,7 @@ class UserStore:
         except IntegrityError:
             raise
         except DatabaseError as error:
-            raise self._broken(error) from error
+            raise self._broken(error.orig) from error
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nacre.errors import KeyFormatError, NacreError, RemoteProtocolError
 from nacre.keys import PublicKey, decode_public
-from nacre.protocol.asks import AskPublicKey, AskSignature, Denied, TryPublicKey
+from nacre.protocol.asks import AskPublicKey, AskSignature, Denied, GiveUp, TryPublicKey
+from nacre.protocol.options import usable_with
 from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps
 from nacre.ssh2.auth.messages import PublicKeyOk, PublicKeyQuery, PublicKeyRequest
 from nacre.ssh2.auth.stages import AuthStage
@@ -70,6 +71,9 @@ def prove(
     if algorithm is None:
         attempt.explain("no signature algorithm in common with the server")
         return None
+    if server_algorithms is None and algorithm != key.type:
+        # The same key may be tried with each of its algorithms: say with which.
+        attempt.explain(algorithm)
     if not chosen.signed:
         query = PublicKeyQuery(False, algorithm, key.blob)
         reply = yield Exchange(attempt.request(query), AuthStage.CLIENT_PUBLICKEY_QUERY)
@@ -78,6 +82,8 @@ def prove(
             raise RemoteProtocolError("the server accepts a public key that was not offered")
     data = signed_data(attempt, algorithm, key.blob)
     answer = yield AskSignature(key=key, algorithm=algorithm, data=data)
+    if isinstance(answer, GiveUp):
+        return answer.error
     if isinstance(answer, Denied):
         attempt.explain(answer.reason or "not signed")
         return None
@@ -87,7 +93,8 @@ def prove(
 
 
 def _choose(chosen: TryPublicKey, server_algorithms: tuple[str, ...] | None) -> str | None:
-    usable = (name for name in chosen.algorithms if name in chosen.key.signature_algorithms)
-    return next(
-        (name for name in usable if server_algorithms is None or name in server_algorithms), None
-    )
+    key = chosen.key
+    for name in usable_with(server_algorithms, key.type, chosen.algorithms):
+        if name in key.signature_algorithms:
+            return name
+    return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from nacre.crypto.registry import CIPHERS
 from nacre.errors import NoCommonAlgorithm
 from nacre.protocol.events import Chosen, Proposal
-from nacre.protocol.options import Algorithms
+from nacre.protocol.options import Algorithms, known
 from nacre.protocol.phases import Role
 from nacre.ssh2.transport.messages import KexInit
 from nacre.wire.text import safe
@@ -103,28 +104,28 @@ def negotiate(client: Proposal, server: Proposal, role: Role) -> Chosen:
     """Return, for each list, the client's first name that is in the server's list.
 
     :param role: this side, for the text of the error.
-    :raises NoCommonAlgorithm: two lists have no name in common.
+    :raises NoCommonAlgorithm: lists have no name in common; it tells all of them.
     """
+    missing: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
 
     def first(kind: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
         for name in ours:
             if name in theirs and name not in _MARKERS:
                 return name
-        local, remote = (ours, theirs) if role is Role.CLIENT else (theirs, ours)
-        raise NoCommonAlgorithm(
-            kind,
-            [name for name in local if name not in _MARKERS],
-            [safe(name, 64) for name in remote if name not in _MARKERS],
-        )
+        missing.append((kind, ours, theirs) if role is Role.CLIENT else (kind, theirs, ours))
+        return ""
 
     def mac(cipher: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
-        return IMPLICIT_MAC if CIPHERS[cipher].aead else first("MAC", ours, theirs)
+        # Without a cipher in common, the one to be named may need a MAC.
+        return IMPLICIT_MAC if cipher and CIPHERS[cipher].aead else first("MAC", ours, theirs)
 
+    kex = first("kex", client.kex, server.kex)
+    host_key = first("host key", client.host_key, server.host_key)
     cipher_c2s = first("cipher", client.ciphers_c2s, server.ciphers_c2s)
     cipher_s2c = first("cipher", client.ciphers_s2c, server.ciphers_s2c)
-    return Chosen(
-        kex=first("kex", client.kex, server.kex),
-        host_key=first("host key", client.host_key, server.host_key),
+    chosen = Chosen(
+        kex=kex,
+        host_key=host_key,
         cipher_c2s=cipher_c2s,
         cipher_s2c=cipher_s2c,
         mac_c2s=mac(cipher_c2s, client.macs_c2s, server.macs_c2s),
@@ -133,6 +134,50 @@ def negotiate(client: Proposal, server: Proposal, role: Role) -> Chosen:
         compression_s2c=first("compression", client.compression_s2c, server.compression_s2c),
         strict=STRICT[Role.CLIENT] in client.kex and STRICT[Role.SERVER] in server.kex,
     )
+    if missing:
+        raise _none_in_common(missing)
+    return chosen
+
+
+_KEYWORDS = {
+    "kex": "KexAlgorithms=+{}",
+    "host key": "HostKeyAlgorithms=+{}",
+    "cipher": "Ciphers=+{}",
+    "MAC": "MACs=+{}",
+    "compression": "Compression=yes",
+}
+"""For each kind, the configuration that adds an algorithm."""
+
+
+def _none_in_common(
+    missing: Sequence[tuple[str, tuple[str, ...], tuple[str, ...]]],
+) -> NoCommonAlgorithm:
+    """Return the error for kinds with the lists of this side and of the peer."""
+    # Both directions have the same lists, nearly always.
+    kinds = list(dict.fromkeys(missing))
+    mends: dict[str, list[str]] = {}
+    for kind, _, remote in kinds:
+        usable = next((name for name in remote if name in known(kind)), None)
+        if usable is None:
+            remedy = f"nacre has no {kind} algorithm of the peer's"
+            break
+        mends.setdefault(_KEYWORDS[kind], []).append(usable)
+    else:
+        # Of one keyword only the first option counts.
+        words = [f"-o {keyword.format(','.join(names))}" for keyword, names in mends.items()]
+        remedy = (
+            f"old algorithms of the peer's are off by default; turned on by {' '.join(words)}, by "
+            'nacre.algorithms(…), or all at once by --profile legacy (profile="legacy")'
+        )
+    first, *others = [
+        NoCommonAlgorithm(
+            kind,
+            [name for name in local if name not in _MARKERS],
+            [safe(name, 64) for name in remote if name not in _MARKERS],
+        )
+        for kind, local, remote in kinds
+    ]
+    return NoCommonAlgorithm(first.kind, first.local, first.remote, others=others, remedy=remedy)
 
 
 def guessed_right(client: Proposal, server: Proposal) -> bool:
