@@ -62,6 +62,10 @@ def text() -> str:
         f"{listed(ssh2.ALWAYS, Msg)} are legal in every stage, beside those of the tables. In the\n"
         f"first exchange of strict kex, {listed(ssh2.STRICT, Msg)} alone is.",
         *("\n".join(ssh2_table(role)) for role in Role),
+        "Some messages have no effect although they are not legal: they get UNIMPLEMENTED, and\n"
+        "the connection goes on. Before the login these are keepalives; after it, what comes late:",
+        *("\n".join(late_table(role)) for role in Role),
+        f"During a rekey, {listed(ssh2.REKEY, Msg)} are taken too.",
         "#### Legal messages in SSH-1",
         f"{listed(ssh1.ALWAYS, SSH1Msg)} are legal in every stage, beside those of the table.",
         "\n".join(ssh1_table()),
@@ -152,6 +156,15 @@ def ssh2_table(role: Role) -> Iterator[str]:
             yield f"| `{stage.name}` | {stage.value} |"
         else:
             yield f"| `{stage.name}` | {listed(numbers, Msg)} |"
+
+
+def late_table(role: Role) -> Iterator[str]:
+    """List what a role leaves aside after the login, and why a peer may send it."""
+    yield f"| to a {role.value} after the login | reason |"
+    yield "|---|---|"
+    for number, reason in ssh2.AFTER_LOGIN[role].items():
+        name = Msg(number).name if number in set(Msg) else str(number)
+        yield f"| {name} | {reason} |"
 
 
 def ssh1_table() -> Iterator[str]:

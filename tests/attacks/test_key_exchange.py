@@ -14,7 +14,9 @@ from nacre.limits import KIB
 from nacre.protocol.events import KexDone
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
+from nacre.ssh2.routes import legal
 from nacre.ssh2.transport import negotiate
+from nacre.ssh2.transport.kex import KexStage
 from nacre.ssh2.transport.messages import (
     GexGroup,
     GexInit,
@@ -394,7 +396,10 @@ def test_a_guess_that_was_announced_and_right_is_not_sent_twice(
 
 @EITHER
 def test_channel_messages_inside_an_exchange(role: Role) -> None:
-    """RFC 4253 section 7.1: behind its KEXINIT a side sends nothing of the higher layers."""
+    """RFC 4253 section 7.1 forbids them; those of a rekey are taken, as OpenSSH does.
+
+    They come under the old keys of a user who is in. In the first exchange they end the connection.
+    """
 
     rekeying = False
 
@@ -407,8 +412,10 @@ def test_channel_messages_inside_an_exchange(role: Role) -> None:
     rekeying = True
     engine.rekey()
     pair.run()
-    victim = pair.server if role is Role.CLIENT else pair.client
-    refused(pair, victim, RemoteProtocolError, "GLOBAL_REQUEST")
+    assert pair.client.phase is pair.server.phase is Phase.CONNECTION
+    for rekey in (False, True):
+        numbers = legal(role, KexStage.NEWKEYS, strict=not rekey, rekey=rekey)
+        assert (80 in numbers) is rekey
 
 
 @EITHER

@@ -112,6 +112,19 @@ def test_paramiko_is_refused(nacre_server: Daemon) -> None:
         pass
 
 
+def test_paramiko_tries_again_on_one_connection(nacre_server: Daemon) -> None:
+    """It asks for the service again with each attempt."""
+    transport = paramiko.Transport(("127.0.0.1", nacre_server.port))
+    try:
+        transport.start_client(timeout=10)
+        for password in ("wrong", "also wrong"):
+            with pytest.raises(paramiko.AuthenticationException):
+                transport.auth_password("any", password, fallback=False)
+        assert transport.auth_password("any", PASSWORD, fallback=False) == []
+    finally:
+        transport.close()
+
+
 def test_paramiko_echoes_and_rekeys(nacre_server: Daemon, keys: dict[str, Path]) -> None:
     with _paramiko(nacre_server, key_filename=str(keys["ed25519"])) as client:
         transport = client.get_transport()

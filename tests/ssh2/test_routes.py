@@ -27,6 +27,7 @@ from nacre.protocol.options import Algorithms, algorithms
 from nacre.protocol.phases import Role
 from nacre.ssh2 import routes
 from nacre.ssh2.auth.stages import AuthStage
+from nacre.ssh2.connection.messages import GlobalRequest
 from nacre.ssh2.engine import SSH2Client, SSH2Server
 from nacre.ssh2.routes import Resting, Stage
 from nacre.ssh2.transport.kex import KexStage
@@ -60,7 +61,7 @@ SERVER_STAGES: list[Stage] = [
 ]
 
 PLAIN = frozenset({1, 2, 3, 4})
-KEYED = PLAIN | {20, 192, 193}
+KEYED = PLAIN | {7, 20, 192, 193}
 CHANNELS = frozenset({80, 81, 82, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100})
 
 # Written out once more on purpose: a change of the tables must be a change here.
@@ -70,21 +71,27 @@ EXPECTED: dict[tuple[Role, Stage], frozenset[int]] = {
     (Role.CLIENT, KexStage.GEX_GROUP): frozenset({1, 31}),
     (Role.CLIENT, KexStage.GEX_REPLY): frozenset({1, 33}),
     (Role.CLIENT, KexStage.NEWKEYS): frozenset({1, 21}),
-    (Role.CLIENT, Resting.SERVICE): KEYED | {6, 7},
-    (Role.CLIENT, AuthStage.CLIENT_IDLE): KEYED | {7, 53},
-    (Role.CLIENT, AuthStage.CLIENT_PASSWORD): KEYED | {7, 51, 52, 53, 60},
-    (Role.CLIENT, AuthStage.CLIENT_PUBLICKEY_QUERY): KEYED | {7, 51, 53, 60},
-    (Role.CLIENT, AuthStage.CLIENT_INTERACTIVE): KEYED | {7, 51, 52, 53, 60},
+    (Role.CLIENT, Resting.SERVICE): KEYED | {6},
+    (Role.CLIENT, AuthStage.CLIENT_IDLE): KEYED | {53},
+    (Role.CLIENT, AuthStage.CLIENT_PASSWORD): KEYED | {51, 52, 53, 60},
+    (Role.CLIENT, AuthStage.CLIENT_PUBLICKEY_QUERY): KEYED | {51, 53, 60},
+    (Role.CLIENT, AuthStage.CLIENT_INTERACTIVE): KEYED | {51, 52, 53, 60},
     (Role.CLIENT, Resting.CONNECTION): KEYED | CHANNELS,
     (Role.SERVER, Resting.FIRST_KEXINIT): PLAIN | {20},
     (Role.SERVER, KexStage.INITIATE): frozenset({1, 30}),
     (Role.SERVER, KexStage.GEX_REQUEST): frozenset({1, 34}),
     (Role.SERVER, KexStage.GEX_INIT): frozenset({1, 32}),
     (Role.SERVER, KexStage.NEWKEYS): frozenset({1, 21}),
-    (Role.SERVER, Resting.SERVICE): KEYED | {5, 7},
-    (Role.SERVER, AuthStage.SERVER_REQUEST): KEYED | {50},
-    (Role.SERVER, AuthStage.SERVER_INTERACTIVE): KEYED | {50, 61},
+    (Role.SERVER, Resting.SERVICE): KEYED | {5},
+    (Role.SERVER, AuthStage.SERVER_REQUEST): KEYED | {5, 50},
+    (Role.SERVER, AuthStage.SERVER_INTERACTIVE): KEYED | {5, 50, 61},
     (Role.SERVER, Resting.CONNECTION): KEYED | CHANNELS | {50},
+}
+
+# Not legal, but answered with UNIMPLEMENTED: they are late, and have no effect.
+UNNEEDED: dict[tuple[Role, Stage], set[int]] = {
+    (Role.CLIENT, Resting.CONNECTION): {6, 51, 52, 53, 60},
+    (Role.SERVER, Resting.CONNECTION): {5, 61},
 }
 
 CASES = [(Role.CLIENT, stage) for stage in CLIENT_STAGES] + [
@@ -174,6 +181,9 @@ def test_every_number_in_every_stage(role: Role, stage: Stage) -> None:
         if number in EXPECTED[role, stage]:
             assert not refused, number
             taken.add(number)
+        elif number in UNNEEDED.get((role, stage), ()):
+            assert not errors, number
+            assert engine.output_size > 0, number
         elif number in routes.KNOWN or strict_first:
             assert refused, number
             assert isinstance(errors[0], RemoteProtocolError)
@@ -187,6 +197,29 @@ def test_every_number_in_every_stage(role: Role, stage: Stage) -> None:
 def test_the_tables_say_the_same(role: Role, stage: Stage) -> None:
     strict = isinstance(stage, KexStage)
     assert routes.legal(role, stage, strict=strict) == EXPECTED[role, stage]
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("stage", [KexStage.REPLY, KexStage.INITIATE, KexStage.NEWKEYS])
+def test_channels_go_on_during_a_rekey_alone(role: Role, stage: KexStage) -> None:
+    taken = routes.legal(role, stage, rekey=True) - routes.legal(role, stage)
+    assert taken == CHANNELS | {192, 193}
+    assert not taken & routes.legal(role, stage, strict=True)
+
+
+@pytest.mark.parametrize("stage", [Resting.SERVICE, AuthStage.SERVER_REQUEST])
+def test_a_keepalive_before_the_login_is_answered_with_unimplemented(stage: Stage) -> None:
+    engine = at(Role.SERVER, stage)
+    receive(engine, GlobalRequest("keepalive@lag.net", True, b"").encode())
+    assert not [e for e in engine.take_events() if isinstance(e, ConnectionEnded)]
+    assert engine.output_size > 0
+
+
+@pytest.mark.parametrize("stage", [Resting.FIRST_KEXINIT, KexStage.INITIATE, KexStage.NEWKEYS])
+def test_a_keepalive_before_the_keys_ends_the_connection(stage: Stage) -> None:
+    engine = at(Role.SERVER, stage)
+    receive(engine, GlobalRequest("keepalive@lag.net", True, b"").encode())
+    assert [e for e in engine.take_events() if isinstance(e, ConnectionEnded)]
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])

@@ -80,7 +80,6 @@ from nacre.protocol.events import (
     DebugReceived,
     ExtensionsReceived,
     MessageSeen,
-    PongReceived,
     VersionReceived,
 )
 from nacre.protocol.machine import Machine
@@ -88,6 +87,7 @@ from nacre.protocol.options import ClientOptions, EngineOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import routes
 from nacre.ssh2.auth.client import ClientAuth
+from nacre.ssh2.auth.messages import UserauthRequest
 from nacre.ssh2.auth.server import ServerAuth
 from nacre.ssh2.connection.mux import HANDLERS as CHANNELS
 from nacre.ssh2.connection.mux import Mux
@@ -104,7 +104,7 @@ from nacre.ssh2.transport.messages import (
     Debug,
     Disconnect,
     ExtInfo,
-    Ignore,
+    KexInit,
     Ping,
     Pong,
     ServiceAccept,
@@ -112,6 +112,8 @@ from nacre.ssh2.transport.messages import (
     Unimplemented,
 )
 from nacre.ssh2.transport.outbox import Outbox
+from nacre.ssh2.transport.pings import Pings
+from nacre.wire import codec
 from nacre.wire.codec import Buffer
 from nacre.wire.numbers import Msg
 from nacre.wire.text import safe
@@ -130,13 +132,13 @@ Handler = Callable[[Any, Buffer], None]
 class _SSH2Engine(Machine):
     """The part that both roles share."""
 
-    # _rest            where the connection rests outside key exchanges and authentication.
-    # _stage           the stage that decides now; None during version negotiation.
-    # _table           the handler of each legal message of that stage, by number.
-    # _mux             the channels; None until authentication succeeded.
-    # _peer_pings      whether the peer announced ping@openssh.com.
-    # _ext_infos_left  EXT_INFO messages that the peer may still send (RFC 8308 section 2.4).
-    # _now             the time of the latest call; _keys_since: that of the latest exchange.
+    # _rest       where the connection rests outside key exchanges and authentication.
+    # _stage      the stage that decides now; None during version negotiation.
+    # _table      the handler of each legal message of that stage, by number.
+    # _begun      a client's authentication, which SERVICE_ACCEPT makes ``_auth``.
+    # _mux        the channels; None until authentication succeeded.
+    # _peer_pings whether the peer announced ping@openssh.com.
+    # _now        the time of the latest call; _keys_since: that of the latest exchange.
 
     _auth: ClientAuth | ServerAuth | None
 
@@ -158,9 +160,10 @@ class _SSH2Engine(Machine):
             asks=self._asks,
         )
         self._auth = None
+        self._begun: ClientAuth | None = None
         self._mux: Mux | None = None
         self._peer_pings = False
-        self._ext_infos_left = 2 if self.role is Role.CLIENT else 1
+        self._pings = Pings(self._outbox, self.events, limits)
         self._now = 0.0
         self._keys_since = 0.0
         self._rest: Resting = Resting.FIRST_KEXINIT
@@ -273,7 +276,7 @@ class _SSH2Engine(Machine):
         ``ping@openssh.com``; then nothing is sent.
         """
         if self._peer_pings and self.phase is not _CLOSED:
-            self._outbox.send(Ping(data).encode())
+            self._pings.send(data)
         elif self._mux is not None and self.phase is not _CLOSED:
             self._mux.send_global_request(_KEEPALIVE)
 
@@ -290,7 +293,7 @@ class _SSH2Engine(Machine):
             number = payload[0]
             handler = self._table[number]
             if handler is None:
-                self._refuse(number)
+                self._refuse(payload)
             elif 80 <= number < 128:
                 handler(self._mux, payload)
             else:
@@ -309,12 +312,11 @@ class _SSH2Engine(Machine):
         if worn_out and self._mux is not None and not self._kex.active:
             self._kex.begin()
 
-    def _refuse(self, number: int) -> None:
-        if number in routes.KNOWN or self._first_strict():
-            try:
-                name = f" ({Msg(number).name})"
-            except ValueError:
-                name = ""
+    def _refuse(self, payload: Buffer) -> None:
+        number = payload[0]
+        unneeded = number not in routes.KNOWN or routes.unneeded(self.role, self._stage, payload)
+        if not unneeded or self._first_strict():
+            name = f" ({Msg(number).name})" if number in set(Msg) else ""
             raise RemoteProtocolError(f"message {number}{name} is not legal {self._where()}")
         sequence = (self._inbox.sequence - 1) & 0xFFFFFFFF
         self._outbox.send(Unimplemented(sequence).encode())
@@ -343,7 +345,8 @@ class _SSH2Engine(Machine):
         """Replace the table of legal messages."""
         left, self._stage = self._stage, stage
         # mypy holds a class to be unhashable.
-        self._table = _table(type(self), stage, self._first_strict())  # type: ignore[arg-type]
+        strict, rekey = self._first_strict(), self._mux is not None
+        self._table = _table(type(self), stage, strict, rekey)  # type: ignore[arg-type]
         if isinstance(left, KexStage) and not isinstance(stage, KexStage):
             self._keys_since = self._now
         if stage is KexStage.NEWKEYS and self._mux is not None:
@@ -426,12 +429,19 @@ class _SSH2Engine(Machine):
         self._close(Disconnected(message.code, safe(message.description)))
 
     def _receive_ignore(self, payload: Buffer) -> None:
-        Ignore.decode(payload)
+        pass
 
     def _receive_unimplemented(self, payload: Buffer) -> None:
-        Unimplemented.decode(payload)
-        if self._rest is Resting.FIRST_KEXINIT:
+        asked = self._outbox.unimplemented(Unimplemented.decode(payload).sequence)
+        if (asked is KexInit and self._kex.active) or self._rest is Resting.FIRST_KEXINIT:
             raise RemoteProtocolError("the peer does not know a message of the key exchange")
+        if asked is ServiceRequest and self._auth is None:
+            raise RemoteProtocolError("the peer does not know SERVICE_REQUEST, so none can log in")
+        if asked is UserauthRequest and self._begun is not None:
+            self._begun.unimplemented()
+        elif isinstance(asked, int) and not self._pings.refused(asked):
+            assert self._mux is not None
+            self._mux.refused(asked)
 
     def _receive_debug(self, payload: Buffer) -> None:
         message = Debug.decode(payload)
@@ -446,7 +456,7 @@ class _SSH2Engine(Machine):
             self._rest = Resting.SERVICE
             self.phase = Phase.AUTHENTICATION
             if self.role is Role.CLIENT:
-                self._outbox.send(ServiceRequest(_USERAUTH).encode())
+                self._outbox.send(ServiceRequest(_USERAUTH).encode(), ServiceRequest)
 
     def _receive_service_request(self, payload: Buffer) -> None:
         raise NotImplementedError
@@ -455,9 +465,6 @@ class _SSH2Engine(Machine):
         raise NotImplementedError
 
     def _receive_ext_info(self, payload: Buffer) -> None:
-        if not self._ext_infos_left:
-            raise RemoteProtocolError("one EXT_INFO too many")
-        self._ext_infos_left -= 1
         extensions = ExtInfo.decode(payload, self._limits.extensions).extensions
         self._peer_pings = self._peer_pings or extensions.get(PING_EXTENSION) == b"0"
         self.events.append(ExtensionsReceived(extensions))
@@ -470,7 +477,7 @@ class _SSH2Engine(Machine):
         send_reply(self._outbox, Pong(Ping.decode(payload).data).encode())
 
     def _receive_pong(self, payload: Buffer) -> None:
-        self.events.append(PongReceived(Pong.decode(payload).data))
+        self._pings.on_pong(payload)
 
     # --- phase 3 ---
 
@@ -508,9 +515,11 @@ class _SSH2Engine(Machine):
 
 
 @cache
-def _table(engine: type[_SSH2Engine], stage: Stage, strict: bool) -> tuple[Handler | None, ...]:
+def _table(
+    engine: type[_SSH2Engine], stage: Stage, strict: bool, rekey: bool
+) -> tuple[Handler | None, ...]:
     """Return the handler of each message that is legal in a stage; all connections share it."""
-    numbers = routes.legal(engine.role, stage, strict=strict)
+    numbers = routes.legal(engine.role, stage, strict=strict, rekey=rekey)
     handlers = engine.handlers()
     return tuple(handlers.get(number) if number in numbers else None for number in range(256))
 
@@ -520,8 +529,6 @@ class SSH2Client(_SSH2Engine):
 
     :param random: a source of randomness: n -> n bytes.
     """
-
-    # _begun  the authentication, before SERVICE_ACCEPT makes it ``_auth``.
 
     role = Role.CLIENT
     _auth: ClientAuth | None
@@ -549,7 +556,7 @@ class SSH2Client(_SSH2Engine):
     def _extended(self, extensions: dict[str, bytes]) -> None:
         names = extensions.get(SIGNATURE_EXTENSION)
         if names is not None:
-            self._server_algorithms = tuple(names.decode("ascii", "replace").split(","))
+            self._server_algorithms = codec.names(names)
             if self._begun is not None:
                 self._begun.server_algorithms = self._server_algorithms
         # All that the first request depends on is known now, so it is sent without waiting for
@@ -583,7 +590,8 @@ class SSH2Server(_SSH2Engine):
                 f"the service {safe(service, 64)} is not available before authentication",
                 DisconnectCode.SERVICE_NOT_AVAILABLE,
             )
-        self._auth = ServerAuth(
-            self._outbox, self.events, self._asks, self._server_options, self._kex.session_id
-        )
+        if self._auth is None:
+            self._auth = ServerAuth(
+                self._outbox, self.events, self._asks, self._server_options, self._kex.session_id
+            )
         self._outbox.send(ServiceAccept(service).encode())

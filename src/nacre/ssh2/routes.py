@@ -47,7 +47,9 @@ from nacre.ssh2.transport.messages import (
     ServiceAccept,
     ServiceRequest,
 )
+from nacre.wire.codec import Buffer
 from nacre.wire.message import Message
+from nacre.wire.numbers import Msg
 
 
 class Resting(Enum):
@@ -71,41 +73,90 @@ ALWAYS = frozenset({1, 2, 3, 4})
 STRICT = frozenset({1})
 """What remains of ALWAYS in the first exchange of strict kex."""
 
-_ANYTIME = frozenset({20, 192, 193})
-"""KEXINIT, PING and PONG: legal wherever keys are in use and no exchange is running."""
+_ANYTIME = frozenset({7, 20, 192, 193})
+"""EXT_INFO, KEXINIT, PING and PONG: legal wherever keys are in use and no exchange is running.
+
+RFC 8308 section 2.4 has EXT_INFO right behind the first NEWKEYS and right before USERAUTH_SUCCESS.
+Paramiko, Erlang and ProFTPD send it behind every NEWKEYS.
+"""
 
 _CHANNELS = frozenset({80, 81, 82, *range(90, 101)})
 
 _REST: dict[tuple[Role, Resting], frozenset[int]] = {
     (Role.CLIENT, Resting.FIRST_KEXINIT): frozenset({20}),
     (Role.SERVER, Resting.FIRST_KEXINIT): frozenset({20}),
-    # EXT_INFO is the first message after NEWKEYS, or comes right before USERAUTH_SUCCESS
-    # (RFC 8308 section 2.4).
-    (Role.CLIENT, Resting.SERVICE): _ANYTIME | {6, 7},
-    (Role.SERVER, Resting.SERVICE): _ANYTIME | {5, 7},
+    (Role.CLIENT, Resting.SERVICE): _ANYTIME | {6},
+    (Role.SERVER, Resting.SERVICE): _ANYTIME | {5},
     (Role.CLIENT, Resting.CONNECTION): _ANYTIME | _CHANNELS,
     # Authentication requests after success are ignored (RFC 4252 section 5.1).
     (Role.SERVER, Resting.CONNECTION): _ANYTIME | _CHANNELS | {50},
 }
 
+_AUTH: dict[Role, frozenset[int]] = {
+    Role.CLIENT: _ANYTIME,
+    # Paramiko asks for the service again with each method.
+    Role.SERVER: _ANYTIME | {5},
+}
+"""What is legal in every stage of authentication."""
+
+REKEY = _CHANNELS | {192, 193}
+"""Legal between the peer's KEXINIT and its NEWKEYS, once the user is in.
+
+RFC 4253 section 7.1 forbids them, but some peers answer requests meanwhile, under the old keys, and
+OpenSSH takes that.
+"""
+
+_KEEPALIVE = b"keepalive@"
+"""How the names of keepalives begin. A peer's timer may run before the login is done (Paramiko)."""
+
+AFTER_LOGIN: dict[Role, dict[int, str]] = {
+    Role.CLIENT: {
+        6: "an answer to a second request for the service",
+        51: "the answer to a request that was overtaken by another one's success",
+        52: "a success that is reported twice",
+        53: "a banner that is late",
+        60: "prompts of a method that was overtaken by another one's success",
+    },
+    Role.SERVER: {
+        5: "a client that asks for ssh-connection too (RFC 4253 section 10)",
+        61: "answers to prompts that the server gave up",
+    },
+}
+"""Messages that are late once the user is in, with the reason why a peer may send them."""
+
 KNOWN = frozenset({*range(1, 9), 20, 21, *range(30, 54), *range(60, 83), *range(90, 101), 192, 193})
-"""Numbers that have a meaning: outside their stages they end the connection.
+"""Numbers that have a meaning: outside their stages they end the connection, unless
+:func:`unneeded` names them.
 
 Any other number is answered with UNIMPLEMENTED (RFC 4253 section 11.4).
 """
 
 
-def legal(role: Role, stage: Stage, *, strict: bool = False) -> frozenset[int]:
+def legal(role: Role, stage: Stage, *, strict: bool = False, rekey: bool = False) -> frozenset[int]:
     """Return the numbers of the messages that ``role`` accepts in ``stage``.
 
     :param strict: whether this is the first exchange of strict kex.
+    :param rekey: whether the user is in already, for a stage of a key exchange.
     """
     if isinstance(stage, KexStage):
-        return KEX_LEGAL[stage] | (STRICT if strict else ALWAYS)
+        others = REKEY if rekey else frozenset()
+        return KEX_LEGAL[stage] | (STRICT if strict else ALWAYS | others)
     if isinstance(stage, AuthStage):
-        ext_info = {7} if role is Role.CLIENT else set()
-        return AUTH_LEGAL[stage] | _ANYTIME | ALWAYS | ext_info
+        return AUTH_LEGAL[stage] | _AUTH[role] | ALWAYS
     return _REST[role, stage] | ALWAYS
+
+
+def unneeded(role: Role, stage: Stage | None, payload: Buffer) -> bool:
+    """Return whether a message that is not legal in ``stage`` may be left aside.
+
+    It has no effect, and is answered with UNIMPLEMENTED, as OpenSSH does; the connection goes on.
+    """
+    if stage is Resting.CONNECTION:
+        return payload[0] in AFTER_LOGIN[role]
+    if stage is Resting.SERVICE or isinstance(stage, AuthStage):
+        name = bytes(payload[5 : 5 + len(_KEEPALIVE)])
+        return payload[0] == Msg.GLOBAL_REQUEST and name == _KEEPALIVE
+    return False
 
 
 # --- the transitions ---

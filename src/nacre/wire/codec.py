@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from struct import Struct
 from struct import error as StructError
@@ -16,6 +17,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
+_NAME = re.compile("[!-~]+")
 
 
 def u8(value: int) -> bytes:
@@ -71,6 +73,15 @@ def mpint1(value: int) -> bytes:
 def name_list(names: Iterable[str]) -> bytes:
     """Return a ``name-list``: US-ASCII names, joined by commas, as a string."""
     return string(",".join(names).encode("ascii"))
+
+
+def names(data: bytes) -> tuple[str, ...]:
+    """Return the names in the content of a ``name-list``.
+
+    Empty names, and names that are not printable US-ASCII (RFC 4251 section 6), are left out: they
+    name nothing. Some peers end their lists with a comma.
+    """
+    return tuple(filter(_NAME.fullmatch, data.decode("latin-1").split(",")))
 
 
 class WireReader:
@@ -162,16 +173,8 @@ class WireReader:
         return int.from_bytes(self.fixed((bits + 7) // 8), "big")
 
     def name_list(self) -> tuple[str, ...]:
-        """Return a ``name-list``: empty names and control characters are malformed."""
-        data = self.string()
-        if not data:
-            return ()
-        if not data.isascii() or min(data) <= 0x20 or 0x7F in data:
-            raise MalformedMessage("a name-list holds characters that are not printable US-ASCII")
-        names = tuple(data.decode("ascii").split(","))
-        if "" in names:
-            raise MalformedMessage("a name-list holds an empty name")
-        return names
+        """Return a ``name-list``, without what is not a name: see :func:`names`."""
+        return names(self.string())
 
     def rest(self) -> bytes:
         """Return all bytes that are left."""

@@ -9,7 +9,8 @@
         data: Rest
 
 ``@record`` does the same for a structure without a message number. Instances are immutable, and
-equal when their fields are. ``decode`` refuses bytes behind the last field.
+equal when their fields are. ``decode`` refuses bytes behind the last field. A ``language`` that is
+the last field may be missing: nothing depends on it, and some peers leave it out.
 
 A class is compiled on first use: a program uses a few of the hundred classes.
 """
@@ -130,7 +131,10 @@ def _compile(cls: type[Record]) -> None:
     fields = list(zip(cls.FIELDS, cls._KINDS, strict=True))
     head = [] if number is None else [repr(bytes((number,)))]
     parts = [_ENCODE.get(kind, f"codec.{kind}(self.{{0}})").format(name) for name, kind in fields]
-    values = ", ".join(_DECODE.get(kind, f"reader.{kind}()") for _, kind in fields)
+    takes = [_DECODE.get(kind, f"reader.{kind}()") for _, kind in fields]
+    if cls.FIELDS[-1:] == ("language",):
+        takes[-1] = "reader.text() if reader.remaining else ''"
+    values = ", ".join(takes)
     check = (
         ""
         if number is None

@@ -47,7 +47,7 @@ class Outbox:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
-    def send(self, payload: bytes) -> None:
+    def send(self, payload: bytes, asked: object = None) -> None:
         assert isinstance(payload, bytes)
         self.sent.append(payload)
 

@@ -20,10 +20,18 @@ class RecordingOutbox:
         self.takes_data = True
         self.full = False
         self.payloads = []
+        self.asked = {}
+        self.last_token = 0
 
-    def send(self, payload):
+    def token(self):
+        self.last_token += 1
+        return self.last_token
+
+    def send(self, payload, asked=None):
         if self.full:
             raise LocalProtocolError("too many messages wait for the end of the key exchange")
+        if asked is not None:
+            self.asked[asked] = len(self.asked)
         self.payloads.append(bytes(payload))
 
     def send_parts(self, head, body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.errors import LocalProtocolError, MalformedMessage, RemoteProtocolError
+from nacre.errors import LocalProtocolError, MalformedMessage
 from nacre.limits import Limits
 from nacre.protocol.asks import AskGlobalRequest, Asks, Denied, GlobalGranted
 from nacre.protocol.events import Event, GlobalRequestAnswered, GlobalRequestReceived
@@ -18,8 +18,11 @@ class Outbox:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.asked: dict[object, int] = {}
 
-    def send(self, payload: bytes) -> None:
+    def send(self, payload: bytes, asked: object = None) -> None:
+        if asked is not None:
+            self.asked[asked] = len(self.sent)
         self.sent.append(payload)
 
 
@@ -135,11 +138,26 @@ def test_answers_go_to_our_requests_in_order() -> None:
 
 
 def test_an_answer_to_no_request() -> None:
-    requests = Side(Role.CLIENT).requests
-    with pytest.raises(RemoteProtocolError, match="never made"):
-        requests.on_success(SUCCESS)
-    with pytest.raises(RemoteProtocolError, match="never made"):
-        requests.on_failure(FAILURE)
+    side = Side(Role.CLIENT)
+    side.requests.on_success(SUCCESS)
+    side.requests.on_failure(FAILURE)
+    assert side.events == []
+
+
+def test_a_request_that_the_peer_does_not_know_fails_and_the_others_keep_their_answers() -> None:
+    side = Side(Role.CLIENT)
+    for token in (1, 2, 3):
+        side.requests.send(token, "a@x", b"", want_reply=True)
+    assert side.requests.refused(2)
+    assert not side.requests.refused(2)
+    side.requests.on_success(SUCCESS)
+    side.requests.on_failure(FAILURE)
+    assert side.events == [
+        GlobalRequestAnswered(2, False, b""),
+        GlobalRequestAnswered(1, True, b""),
+        GlobalRequestAnswered(3, False, b""),
+    ]
+    assert side.outbox.asked.keys() == {2}  # the outbox itself removes what UNIMPLEMENTED names
 
 
 def test_unanswered_requests_are_bounded() -> None:

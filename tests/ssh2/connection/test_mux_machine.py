@@ -222,7 +222,7 @@ class Channels(RuleBasedStateMachine):
         if number is None or owner.end.mux._channels[number].channel_type != "session":
             return
         mark = f"{len(self.replies)}-{pick}-{len(owner.open[number]['out'])}".encode()
-        mark += bytes(str(owner.end.mux._last_token), "ascii")
+        mark += bytes(str(owner.end.outbox.last_token), "ascii")
         token = owner.end.mux.send_request(number, OtherRequest("mark@x", mark))
         owner.open[number]["out"].append(("request", mark))
         owner.tokens.setdefault(number, []).append(Expected(token, mark, self.replies))

@@ -38,6 +38,7 @@ from nacre.ssh2.connection.messages import (
 )
 from ssh2.connection.pair import End, Pair
 
+INFORMAL = [r.ExitSignal, r.XonXoff, r.EndOfWrite, r.Keepalive]
 PTY = r.PtyRequest("xterm", 80, 24, 0, 0, b"\x00")
 DECIDED = [
     PTY,
@@ -237,7 +238,16 @@ class TestSession:
         assert server.sent() == [ChannelFailure(0)]
         assert server.happened() == []
 
-    @pytest.mark.parametrize("kind", r.KNOWN_REQUESTS.values(), ids=lambda kind: kind.NAME)
+    @pytest.mark.parametrize("kind", INFORMAL, ids=lambda kind: kind.NAME)
+    @pytest.mark.parametrize("role", Role)
+    def test_a_layout_of_a_request_that_only_informs_does_not_matter(self, pair, kind, role):
+        end = pair.client if role is Role.CLIENT else pair.server
+        end.receive(ChannelRequest(0, kind.NAME, False, bytes(1000)))
+        assert not [event for event in end.happened() if isinstance(event, RequestReceived)]
+
+    @pytest.mark.parametrize(
+        "kind", set(r.KNOWN_REQUESTS.values()) - set(INFORMAL), ids=lambda kind: kind.NAME
+    )
     @pytest.mark.parametrize("role", Role)
     def test_a_layout_that_is_not_the_requests_breaks_the_protocol(self, pair, kind, role):
         end = pair.client if role is Role.CLIENT else pair.server
@@ -299,11 +309,33 @@ class TestOrder:
             pair.client.mux.send_request(0, r.Keepalive())
         pair.client.mux.send_request(0, r.Keepalive(), want_reply=False)
 
-    def test_a_reply_to_nothing_breaks_the_protocol(self, pair):
+    def test_a_reply_to_nothing_has_no_effect(self, pair):
+        pair.client.happened()
         pair.client.mux.send_request(0, r.Shell(), want_reply=False)
-        for reply in (ChannelSuccess(0), ChannelFailure(0)):
-            with pytest.raises(RemoteProtocolError, match="no request"):
-                pair.client.receive(reply)
+        pair.client.receive(ChannelSuccess(0), ChannelFailure(0))
+        assert pair.client.happened() == []
+
+    def test_what_the_peer_does_not_know_fails_alone(self, pair):
+        client = pair.client
+        client.happened()
+        tokens = [client.mux.send_request(0, r.OtherRequest(f"r{n}@x", b"")) for n in range(3)]
+        client.mux.refused(tokens[1])
+        client.receive(ChannelSuccess(0), ChannelSuccess(0))
+        assert client.happened() == [
+            RequestAnswered(0, tokens[1], False),
+            RequestAnswered(0, tokens[0], True),
+            RequestAnswered(0, tokens[2], True),
+        ]
+
+    def test_nothing_is_kept_of_what_was_answered(self, pair):
+        client = pair.client
+        client.mux.send_request(0, r.Shell())
+        client.mux.send_global_request("a@x")
+        client.receive(ChannelSuccess(0), RequestFailure())
+        assert client.outbox.asked == {}
+        client.mux.send_request(0, r.OtherRequest("a@x", b""))
+        client.receive(ChannelClose(0))
+        assert client.outbox.asked == {}
 
     @pytest.mark.parametrize("closer", ["we", "peer"])
     def test_questions_are_withdrawn_when_the_channel_closes(self, server, closer):
@@ -416,11 +448,11 @@ class TestGlobal:
         client.mux.send_global_request("a@x")
 
     @pytest.mark.parametrize("reply", [RequestSuccess(b"x"), RequestFailure()])
-    def test_a_reply_to_nothing_breaks_the_protocol(self, reply):
+    def test_a_reply_to_nothing_has_no_effect(self, reply):
         client = End(Role.CLIENT)
         client.mux.send_global_request("a@x", want_reply=False)
-        with pytest.raises(RemoteProtocolError, match="never made"):
-            client.receive(reply)
+        client.receive(reply)
+        assert client.happened() == []
 
     def test_replies_that_can_not_wait_any_more_are_the_peers_fault(self, server):
         server.outbox.full = True

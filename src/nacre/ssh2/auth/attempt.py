@@ -104,7 +104,7 @@ class MethodRunner(ABC, Generic[Result]):
 
     def _take(self, step: Ask | Exchange) -> None:
         if isinstance(step, Exchange):
-            self._outbox.send(step.message.encode())
+            self._outbox.send(step.message.encode(), UserauthRequest)
             self.stage = step.stage
         else:
             self._asks.ask(step, self._resume)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from nacre.errors import NacreError, PacketTooLarge
+from nacre.errors import NacreError, PacketTooLarge, RemoteProtocolError
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,
@@ -108,6 +108,25 @@ class ClientAuth(MethodRunner[NacreError | None]):
         else:
             self._failures += 1
             self._report("failure")
+        self._ask()
+
+    def unimplemented(self) -> None:
+        """Take UNIMPLEMENTED as the failure of the running attempt; its method is not tried again.
+
+        :raises RemoteProtocolError: the server named no other method.
+        """
+        if self._steps is None:
+            return
+        method = self._attempt.method
+        self._can_continue = tuple(name for name in self._can_continue if name != method)
+        if not self._can_continue:
+            raise RemoteProtocolError(
+                f"the server does not know the authentication method {method}, and named no other"
+            )
+        self._abandon()
+        self._attempt.explain("the server does not know this method")
+        self._failures += 1
+        self._report("failure")
         self._ask()
 
     def _success(self, payload: Buffer) -> None:

@@ -34,7 +34,7 @@ class ChannelState:
     :ivar blocked: the owner offered data that was not accepted, and waits for ``Writable``.
     :ivar close_wanted: the owner closed it before the peer confirmed it.
     :ivar requests: the peer's requests; ``replies``: the replies to them that are due.
-    :ivar waiting: tokens of our requests that the peer has not answered, oldest first.
+    :ivar waiting: tokens of our CHANNEL_OPEN and requests that are not answered, oldest first.
     """
 
     __slots__ = (
@@ -84,6 +84,12 @@ class ChannelState:
         """Note that both sides have agreed on the channel."""
         self.state = State.OPEN
         self.receives = self.sends = True
+
+    def answered(self, outbox: Outbox) -> int:
+        """Return the token of our oldest message that waits; it is answered now."""
+        token = self.waiting.popleft()
+        outbox.asked.pop(token, None)
+        return token
 
     def end_of_sending(self) -> None:
         """Note that EOF or CLOSE is sent: no data follows."""

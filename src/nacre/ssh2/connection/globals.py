@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.errors import LocalProtocolError, RemoteProtocolError
+from nacre.errors import LocalProtocolError
 from nacre.limits import Limits
 from nacre.protocol.asks import Answer, AskGlobalRequest, Asks, GlobalGranted
 from nacre.protocol.events import Event, GlobalRequestAnswered, GlobalRequestReceived
@@ -61,7 +61,8 @@ class GlobalRequests:
         """
         if want_reply and len(self._waiting) >= self._limits.unanswered_pings:
             raise LocalProtocolError("too many global requests wait for their answers")
-        self._outbox.send(GlobalRequest(name, want_reply, data).encode())
+        message = GlobalRequest(name, want_reply, data)
+        self._outbox.send(message.encode(), token if want_reply else None)
         if want_reply:
             self._waiting.append(token)
 
@@ -103,5 +104,15 @@ class GlobalRequests:
 
     def _reply_came(self, success: bool, data: bytes) -> None:
         if not self._waiting:
-            raise RemoteProtocolError("a reply to a global request that was never made")
-        self._events.append(GlobalRequestAnswered(self._waiting.pop(0), success, data))
+            return
+        token = self._waiting.pop(0)
+        self._outbox.asked.pop(token, None)
+        self._events.append(GlobalRequestAnswered(token, success, data))
+
+    def refused(self, token: int) -> bool:
+        """Take UNIMPLEMENTED as the failure of that request; return False if it is not open."""
+        if token not in self._waiting:
+            return False
+        self._waiting.remove(token)
+        self._events.append(GlobalRequestAnswered(token, False, b""))
+        return True

@@ -47,6 +47,7 @@ from nacre.ssh2.connection.requests import RequestVerdict, check_name, decode, m
 from nacre.ssh2.connection.window import ReceiveWindow
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.wire.codec import Buffer
+from nacre.wire.message import Message
 from nacre.wire.numbers import MAIN, STDERR, Msg, OpenFailure
 from nacre.wire.text import safe
 
@@ -74,8 +75,8 @@ class Mux:
 
     # _channels     the channels by our number, from CHANNEL_OPEN to CLOSE of both sides.
     # _windows      the sum of the sizes of their receive windows, bounded by windows_total.
+    # _gone         numbers of channels that existed and are closed on both sides.
     # _packet_data  limits.packet_data, read for each packet.
-    # _last_token   the number of the latest request of ours that wants a reply.
     # _globals      the global requests of both sides.
 
     def __init__(
@@ -89,8 +90,8 @@ class Mux:
         self._limits = limits
         self._packet_data = limits.packet_data
         self._channels: dict[int, ChannelState] = {}
+        self._gone: set[int] = set()
         self._windows = 0
-        self._last_token = 0
         self._globals = GlobalRequests(role, outbox, events, asks, limits)
 
     def resume(self) -> None:
@@ -110,11 +111,10 @@ class Mux:
         if len(self._channels) >= self._limits.channels:
             raise LocalProtocolError(f"{len(self._channels)} channels are open already")
         channel = self._new(channel_type, State.REQUESTED)
-        self._outbox.send(
-            ChannelOpen(
-                channel_type, channel.number, channel.receive.left, self._packet_data, data
-            ).encode()
+        message = ChannelOpen(
+            channel_type, channel.number, channel.receive.left, self._packet_data, data
         )
+        self._ask_peer(channel, message)
         channel.receive.announced(self.now)
         self._add(channel)
         return channel.number
@@ -196,20 +196,18 @@ class Mux:
         want_reply = want_reply and takes_reply(request)
         if want_reply and len(state.waiting) >= self._limits.channel_requests:
             raise LocalProtocolError(f"too many requests wait for answers on channel {channel}")
-        self._outbox.send(
-            ChannelRequest(state.peer, request.NAME, want_reply, request.encode()).encode()
-        )
-        if not want_reply:
-            return 0
-        state.waiting.append(token := self._token())
-        return token
+        message = ChannelRequest(state.peer, request.NAME, want_reply, request.encode())
+        if want_reply:
+            return self._ask_peer(state, message)
+        self._outbox.send(message.encode())
+        return 0
 
     def send_global_request(self, name: str, data: bytes = b"", *, want_reply: bool = True) -> int:
         """Send a global request. Returns a token for ``GlobalRequestAnswered``, or 0.
 
         :raises LocalProtocolError: too many wait for their answers.
         """
-        token = self._token() if want_reply else 0
+        token = self._outbox.token() if want_reply else 0
         self._globals.send(token, name, data, want_reply=want_reply)
         return token
 
@@ -234,9 +232,23 @@ class Mux:
         if stream != STDERR or self._role is not Role.SERVER or channel.channel_type != "session":
             raise LocalProtocolError(f"channel {channel.number} has no stream {stream} to send on")
 
-    def _token(self) -> int:
-        self._last_token += 1
-        return self._last_token
+    def _ask_peer(self, channel: ChannelState, message: Message) -> int:
+        """Send a message that the peer has to answer, and return the token of its answer."""
+        token = self._outbox.token()
+        self._outbox.send(message.encode(), token)
+        channel.waiting.append(token)
+        return token
+
+    def refused(self, token: int) -> None:
+        """Take UNIMPLEMENTED as the refusal of the message that has this token."""
+        if self._globals.refused(token):
+            return
+        channel = next(c for c in self._channels.values() if token in c.waiting)
+        channel.waiting.remove(token)
+        if channel.state is State.REQUESTED:
+            self._refused(channel, OpenFailure.UNKNOWN_CHANNEL_TYPE, "the peer opens no channels")
+        else:
+            self._events.append(RequestAnswered(channel.number, token, False))
 
     # --- the table of channels ---
 
@@ -263,7 +275,10 @@ class Mux:
 
     def _remove(self, channel: ChannelState) -> None:
         del self._channels[channel.number]
+        while channel.waiting:
+            channel.answered(self._outbox)
         self._windows -= channel.receive.size
+        self._gone.add(channel.number)
 
     def _closing(self, channel: ChannelState) -> None:
         """Withdraw the questions about it: no reply may follow our CLOSE."""
@@ -281,7 +296,16 @@ class Mux:
             )
         return channel
 
-    def _established(self, number: int) -> ChannelState:
+    def _established(self, number: int) -> ChannelState | None:
+        """Return the channel, or None if it was closed: what comes late for it has no effect.
+
+        :raises RemoteProtocolError: the peer can't know a channel of this number.
+        """
+        channel = self._channels.get(number)
+        if channel is not None and channel.state in (State.OPEN, State.CLOSING):
+            return channel
+        if number in self._gone:
+            return None
         return self._known(number, State.OPEN, State.CLOSING)
 
     # --- global requests ---
@@ -350,6 +374,7 @@ class Mux:
     def _on_open_confirmation(self, payload: Buffer) -> None:
         message = ChannelOpenConfirmation.decode(payload)
         channel = self._known(message.recipient, State.REQUESTED)
+        channel.answered(self._outbox)
         channel.peer = message.sender
         channel.send.start(message.window, message.packet)
         channel.opened()
@@ -362,8 +387,11 @@ class Mux:
     def _on_open_failure(self, payload: Buffer) -> None:
         message = ChannelOpenFailure.decode(payload)
         channel = self._known(message.recipient, State.REQUESTED)
+        self._refused(channel, message.code, message.description)
+
+    def _refused(self, channel: ChannelState, code: int, description: str) -> None:
         self._remove(channel)
-        self._events.append(ChannelRefused(channel.number, message.code, safe(message.description)))
+        self._events.append(ChannelRefused(channel.number, code, safe(description)))
 
     # --- data ---
 
@@ -373,7 +401,7 @@ class Mux:
         except StructError:
             raise MalformedMessage("CHANNEL_DATA is cut off") from None
         channel = self._incoming(number, size, len(payload) - _DATA.size)
-        if size and channel.receives:
+        if size and channel is not None and channel.receives:
             self._events.append(Data(number, payload[_DATA.size :]))
 
     def _on_extended_data(self, payload: Buffer) -> None:
@@ -382,24 +410,25 @@ class Mux:
         except StructError:
             raise MalformedMessage("CHANNEL_EXTENDED_DATA is cut off") from None
         channel = self._incoming(number, size, len(payload) - _EXTENDED_DATA.size)
-        if not size or not channel.receives:
+        if not size or channel is None or not channel.receives:
             return
         if code == STDERR and self._role is Role.CLIENT and channel.channel_type == "session":
             self._events.append(Data(number, payload[_EXTENDED_DATA.size :], STDERR))
         else:
             self._consume(channel, size)
 
-    def _incoming(self, number: int, size: int, present: int) -> ChannelState:
+    def _incoming(self, number: int, size: int, present: int) -> ChannelState | None:
         """Check data against every bound, and subtract it from the window.
 
         Data for a channel we have closed was sent before the peer saw our CLOSE. It is checked like
-        other data, and dropped; the window is not adjusted any more.
+        other data, and dropped, as data behind EOF is; the window is not adjusted any more. None
+        stands for a channel that both sides have closed.
         """
         channel = self._channels.get(number)
         if channel is None or not channel.receives:
             channel = self._established(number)
-            if channel.eof_received:
-                raise RemoteProtocolError(f"data on channel {number} after its EOF")
+            if channel is None:
+                return None
         if size != present:
             raise MalformedMessage(f"data of {size} bytes in a message with room for {present}")
         if size > self._packet_data:
@@ -440,9 +469,9 @@ class Mux:
             _, number, data = _WINDOW_ADJUST.unpack(payload)
         except StructError:
             raise MalformedMessage("CHANNEL_WINDOW_ADJUST is cut off, or too long") from None
-        channel = self._established(number)
-        channel.send.add(data)
-        self._unblock(channel)
+        if (channel := self._established(number)) is not None:
+            channel.send.add(data)
+            self._unblock(channel)
 
     def _unblock(self, channel: ChannelState) -> None:
         if channel.blocked and channel.send.left and self._outbox.takes_data:
@@ -453,8 +482,8 @@ class Mux:
 
     def _on_eof(self, payload: Buffer) -> None:
         channel = self._established(ChannelEof.decode(payload).recipient)
-        if channel.eof_received:
-            raise RemoteProtocolError(f"a second EOF on channel {channel.number}")
+        if channel is None or channel.eof_received:
+            return
         channel.eof_received = True
         channel.receives = False
         if channel.state is State.OPEN:
@@ -462,6 +491,8 @@ class Mux:
 
     def _on_close(self, payload: Buffer) -> None:
         channel = self._established(ChannelClose.decode(payload).recipient)
+        if channel is None:
+            return
         if channel.state is State.OPEN:
             # The peer accepts no more data, so there is no reason to wait (section 5.3).
             send_reply(self._outbox, ChannelClose(channel.peer).encode())
@@ -476,7 +507,7 @@ class Mux:
         channel = self._established(message.recipient)
         check_name(message.name, self._limits)
         request = decode(message.name, message.data)
-        if channel.state is State.CLOSING:
+        if channel is None or channel.state is State.CLOSING:
             return
         self._answered(channel)
         verdict = channel.requests.judge(request)
@@ -508,9 +539,8 @@ class Mux:
 
     def _on_reply(self, number: int, success: bool) -> None:
         channel = self._established(number)
-        if not channel.waiting:
-            raise RemoteProtocolError(f"a reply to no request on channel {number}")
-        self._events.append(RequestAnswered(number, channel.waiting.popleft(), success))
+        if channel is not None and channel.waiting:
+            self._events.append(RequestAnswered(number, channel.answered(self._outbox), success))
 
 
 def _reply(channel: ChannelState, success: bool) -> bytes:

@@ -38,6 +38,10 @@ _SENT_BY: dict[Role, tuple[type[Request], ...]] = {
     Role.SERVER: _TOLD[Role.CLIENT],
 }
 _WITHOUT_REPLY = (*_TOLD[Role.SERVER], *_TOLD[Role.CLIENT], EndOfWrite)
+_INFORMAL = (ExitSignal, XonXoff, EndOfWrite, Keepalive)
+"""Requests that inform only. One with another layout is taken as one of another name, not as a
+violation of the protocol: OpenSSH's programs read none of them."""
+
 _OTHER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 _MODES_BYTES = 4096
 
@@ -64,10 +68,17 @@ def check_name(name: str, limits: Limits) -> None:
 def decode(name: str, data: bytes) -> Request:
     """Return the request with this name and request-specific data.
 
-    :raises MalformedMessage: ``data`` does not have the layout of the request.
+    :raises MalformedMessage: ``data`` does not have the layout of the request, and that matters.
     """
     kind = KNOWN_REQUESTS.get(name)
-    return OtherRequest(name, data) if kind is None else kind.decode(data)
+    if kind is None:
+        return OtherRequest(name, data)
+    try:
+        return kind.decode(data)
+    except MalformedMessage:
+        if kind not in _INFORMAL:
+            raise
+        return OtherRequest(name, data)
 
 
 def may_send(role: Role, channel_type: str, request: Request) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from enum import Enum
+from operator import attrgetter
 
 from nacre.crypto import registry
 from nacre.crypto.compress import Compressor, Decompressor
@@ -30,6 +31,7 @@ from nacre.ssh2.transport.messages import (
     GexInit,
     GexReply,
     GexRequest,
+    KexInit,
     KexInitiate,
     KexReply,
     NewKeys,
@@ -42,6 +44,7 @@ PING_EXTENSION = "ping@openssh.com"
 SIGNATURE_EXTENSION = "server-sig-algs"
 _GEX_SIZES = GexRequest(2048, 3072, 8192)
 _GEX_SIZES_SHA1 = GexRequest(1024, 2048, 8192)
+_LISTS = attrgetter(*Proposal.__match_args__)
 
 
 class KexStage(Enum):
@@ -190,7 +193,7 @@ class KeyExchange:
         self._ours = negotiate.kexinit(
             self._options.algorithms, names, self._role, self._random(16)
         )
-        self._outbox.send(self._ours[1])
+        self._outbox.send(self._ours[1], KexInit)
         self._outbox.begin_kex()
         self.active = True
         return self._ours
@@ -208,7 +211,7 @@ class KeyExchange:
         theirs = bytes(payload)
         lists, guessed = negotiate.received(theirs)
         most = self._options.limits.kex_names
-        if any(len(getattr(lists, name)) > most for name in Proposal.__match_args__):
+        if max(map(len, _LISTS(lists))) > most:
             raise RemoteProtocolError(f"a list of the proposal has more than {most} names")
         proposal, ours = self._ours or self._send_kexinit()
         if self._role is Role.CLIENT:

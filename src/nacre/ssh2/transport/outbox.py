@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from nacre.crypto.compress import Compressor
 from nacre.crypto.seal import OVERHEAD, Sealer
 from nacre.errors import LocalProtocolError
@@ -9,6 +11,7 @@ from nacre.limits import KIB, Limits
 from nacre.protocol.events import Event, MessageSeen
 from nacre.wire.blocks import BLOCK, SHARED_BLOCKS
 from nacre.wire.codec import Buffer
+from nacre.wire.message import Message
 
 _FIRST_AUTH_MESSAGE = 50
 _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
@@ -19,6 +22,9 @@ _HELD_OVERHEAD = 64
 _LEAST = 1 * KIB
 _MUCH = 16 * KIB
 _NOTHING = memoryview(b"")
+
+Asked: TypeAlias = int | type[Message]
+"""A message of ours that the peer has to answer: a token, or the class where one can be open."""
 
 
 class Outbox:
@@ -31,6 +37,9 @@ class Outbox:
     :ivar takes_data: False during a key exchange.
     :ivar payload_bytes: plain bytes sealed under the present key.
     :ivar packets: packets sealed under the present key.
+    :ivar asked: for each message that is not answered yet, its sequence number: UNIMPLEMENTED names
+        it. Whoever takes an answer removes the entry, so the bounds of what may be unanswered bound
+        this table.
     """
 
     def __init__(
@@ -46,22 +55,40 @@ class Outbox:
         self._limits = limits
         self._events = events
         self._trace = trace
-        self._held: list[bytes] = []
+        self.asked: dict[Asked, int] = {}
+        self._last_token = 0
+        self._held: list[tuple[bytes, Asked | None]] = []
         self._held_bytes = 0
         self._in_kex = False
 
-    def send(self, payload: bytes) -> None:
+    def token(self) -> int:
+        """Return a number that no message of this connection had before."""
+        self._last_token += 1
+        return self._last_token
+
+    def send(self, payload: bytes, asked: Asked | None = None) -> None:
         """Send a message, or hold it until the key exchange is over.
 
+        :param asked: notes the sequence number in ``asked`` under this key.
         :raises LocalProtocolError: too many bytes are held.
         """
         if self._in_kex and payload[0] not in _KEX_MESSAGES:
             self._held_bytes += len(payload) + _HELD_OVERHEAD
             if self._held_bytes > self._limits.kex_held_output:
                 raise LocalProtocolError("too many messages wait for the end of the key exchange")
-            self._held.append(payload)
+            self._held.append((payload, asked))
             return
+        if asked is not None:
+            self.asked[asked] = self._sealer.sequence
         self.send_parts(payload, b"")
+
+    def unimplemented(self, sequence: int) -> Asked | None:
+        """Return the unanswered message with this sequence number, and remove it from ``asked``."""
+        for asked, sent in self.asked.items():
+            if sent == sequence:
+                del self.asked[asked]
+                return asked
+        return None
 
     def send_parts(self, head: bytes, body: Buffer) -> None:
         """Send a message now. Its payload is ``head`` and ``body``, which are not joined first."""
@@ -103,14 +130,18 @@ class Outbox:
         """Seal the following packets with ``sealer``. Call it when our NEWKEYS was sent."""
         self._sealer = sealer
         self.payload_bytes = self.packets = 0
+        if sealer.sequence == 0:
+            # Strict kex counts from 0 again. The peer has read all that came before our KEXINIT, so
+            # no UNIMPLEMENTED for it follows.
+            self.asked = {}
 
     def end_kex(self) -> None:
         """Send the held messages, and take data again. Call it after ``rekeyed``."""
         self._in_kex = False
         self.takes_data = True
         held, self._held, self._held_bytes = self._held, [], 0
-        for payload in held:
-            self.send_parts(payload, b"")
+        for payload, asked in held:
+            self.send(payload, asked)
 
     @property
     def sequence(self) -> int:
