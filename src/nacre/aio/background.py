@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -110,6 +111,9 @@ class Background:
             return self._loop
 
     def _main(self, started: threading.Event) -> None:
+        # Handlers of signals run in the main thread, which does not wake up if another thread gets
+        # the signal. The system prefers the main thread, except for SIGCONT.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT])
         # Not asyncio.Runner: it starts a thread that waits for the executor's threads, and at the
         # end of a program no thread can be started any more.
         self._loop = loop = asyncio.new_event_loop()

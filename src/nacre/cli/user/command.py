@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -369,8 +370,7 @@ def _hashed(name: str, from_stdin: bool) -> str:
         line = sys.stdin.buffer.readline()
         password = line.removesuffix(b"\n").removesuffix(b"\r")
     elif sys.stdin.isatty():
-        typed = click.prompt(f"Password for {name}", hide_input=True, confirmation_prompt=True)
-        password = str(typed).encode("utf-8", "surrogateescape")
+        password = _typed(name).encode("utf-8", "surrogateescape")
     else:
         raise UserStoreError(
             f"no terminal to ask for the password of {name}: give --password-stdin or --key FILE"
@@ -378,6 +378,23 @@ def _hashed(name: str, from_stdin: bool) -> str:
     if not password:
         raise UserStoreError("the password is empty: give another one")
     return hash_password(password, os.urandom)
+
+
+def _typed(name: str) -> str:
+    """Return a password that was typed twice."""
+    from nacre.cli.common.prompts import prompt
+
+    while True:
+        answers = [
+            asyncio.run(prompt(question, False))
+            for question in (f"Password for {name}: ", "Repeat for confirmation: ")
+        ]
+        first, again = answers
+        if first is None or again is None:
+            raise click.Abort
+        if first == again:
+            return first
+        _note("Error: The two entered values do not match.")
 
 
 def _absolute(home: Path | None) -> str | None:
