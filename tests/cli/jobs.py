@@ -21,12 +21,14 @@ import os, signal, sys, termios
 
 os.login_tty(0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.signal(signal.SIGTSTP, signal.SIG_IGN)
 mine = termios.tcgetattr(0)
 job = os.fork()
 if not job:
     os.setpgid(0, 0)
     os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     os.execv(sys.argv[1], sys.argv[1:])
 while True:
     _, status = os.waitpid(job, os.WUNTRACED)
@@ -66,13 +68,18 @@ class Job:
         os.close(slave)
         self.seen = ""
 
-    def until(self, pattern: str) -> str:
-        """Return what was shown up to a pattern, and forget it."""
+    def until(self, pattern: str, again: str = "") -> str:
+        """Return what was shown up to a pattern, and forget it.
+
+        :param again: typed after each second in which nothing is shown.
+        """
         deadline = time.monotonic() + DEADLINE
         while not (found := re.search(pattern, self.seen)):
-            ready, _, _ = select.select([self.master], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"{pattern!r} never came: {self.seen!r}"
-            self.seen += os.read(self.master, 65536).decode()
+            assert time.monotonic() < deadline, f"{pattern!r} never came: {self.seen!r}"
+            if select.select([self.master], [], [], 1)[0]:
+                self.seen += os.read(self.master, 65536).decode()
+            else:
+                self.type(again)
         shown, self.seen = self.seen[: found.end()], self.seen[found.end() :]
         return shown
 

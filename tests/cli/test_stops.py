@@ -144,10 +144,9 @@ def test_the_prompt_of_sftp(start: Start) -> None:
     job.until("sftp> ")
     job.type("pw")
     job.until("pw")
-    # A signal that comes just before Python's readline waits is noticed at the next key: ^E, which
-    # does nothing.
-    job.type("\x1a\x05")
-    job.until(r"\[stopped, as before]")
+    job.type("\x1a")
+    # A signal that comes just before Python's readline waits is noticed with the next one.
+    job.until(r"\[stopped, as before]", again="\x1a")
     job.type("fg\n")
     job.until("sftp> pw")
     job.type("d\n")
