@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ _GRACE = 5.0
 
 class Background:
     """An event loop in a daemon thread: started by the first call, ended by :meth:`stop`.
+
+    :ivar ended: whether :meth:`end` was called: the program ends.
 
     Threads may share it. Ctrl-C reaches the main thread, which may be in :meth:`call`: that call is
     cancelled, and the loop runs on for the next one::
@@ -48,6 +51,7 @@ class Background:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self.ended = False
 
     def call(self, work: Callable[[], Awaitable[T]]) -> T:
         """Call ``work`` in the loop, await its result, and return or raise what that does.
@@ -55,10 +59,14 @@ class Background:
         An exception in the calling thread (KeyboardInterrupt on Ctrl-C) cancels the work. It is
         raised when the work has ended, after 5 seconds at the latest; a second one at once.
 
-        :raises RuntimeError: the caller is in the loop's thread, and would wait for itself.
+        :raises RuntimeError: the caller is in the loop's thread, and would wait for itself; or
+            the program has ended.
+        :raises SystemExit: the program ends, and the caller is a daemon thread. It ends the thread
+            without a message.
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("the blocking API can't be used in its own loop's thread")
+        self._check_ended()
 
         async def awaited() -> T:
             return await work()
@@ -74,7 +82,15 @@ class Background:
                 ending = asyncio.run_coroutine_threadsafe(_cancel(coroutine), loop)
                 # Not without a bound: a loop that was stopped meanwhile does not answer.
                 concurrent.futures.wait([ending], _GRACE)
+            self._check_ended()
             raise
+
+    def _check_ended(self) -> None:
+        if not self.ended:
+            return
+        if threading.current_thread().daemon:
+            raise SystemExit
+        raise RuntimeError("the program has ended: close files and connections before its end")
 
     def call_soon(self, work: Callable[[], object]) -> None:
         """Let the loop call ``work``, without waiting; nothing happens if no loop runs."""
@@ -95,12 +111,21 @@ class Background:
             return self._loop
 
     def _main(self, started: threading.Event) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
+        # Handlers of signals run in the main thread, which does not wake up if another thread gets
+        # the signal. The system prefers the main thread, except for SIGCONT.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT])
+        # Not asyncio.Runner: it starts a thread that waits for the executor's threads, and at the
+        # end of a program no thread can be started any more.
+        self._loop = loop = asyncio.new_event_loop()
+        try:
             if not self._busy_poll:
-                BusyPoll.forbid(self._loop)
-            self._loop.call_soon(started.set)
-            self._loop.run_forever()
+                BusyPoll.forbid(loop)
+            loop.call_soon(started.set)
+            loop.run_forever()
+            loop.run_until_complete(_cancel_all())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
 
     def stop(self) -> None:
         """End the loop and cancel what still runs in it. The next call starts another loop."""
@@ -110,6 +135,11 @@ class Background:
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(_GRACE)
+
+    def end(self) -> None:
+        """End the loop for good, at the end of the program: no call starts another one."""
+        self.ended = True
+        self.stop()
 
     def forget(self) -> None:
         """Drop the loop without ending it: after a fork, the child has no such thread."""
@@ -124,3 +154,11 @@ async def _cancel(coroutine: Coroutine[Any, Any, object]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+
+
+async def _cancel_all() -> None:
+    """Cancel all other tasks, and return when they have ended."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

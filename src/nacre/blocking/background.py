@@ -23,7 +23,7 @@ Outer = TypeVar("Outer")
 Inner_co = TypeVar("Inner_co", covariant=True)
 
 background = Background()
-atexit.register(background.stop)
+atexit.register(background.end)
 os.register_at_fork(after_in_child=background.forget)
 
 

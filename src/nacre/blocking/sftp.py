@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import io
+import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from functools import wraps
 from typing import IO, TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
 from nacre.limits import KIB
@@ -14,6 +17,7 @@ from nacre.sftp.client import client as sftp_client
 from nacre.sftp.client import file as sftp_file
 from nacre.sftp.client.calls import Path
 from nacre.sftp.client.copies import Copies, Paths, TransferOptions
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -28,6 +32,27 @@ Inner = TypeVar("Inner")
 
 BUFFER = 256 * KIB
 """Bytes that a buffered file keeps: as many as one request has."""
+
+_open: WeakSet[IO[Any]] = WeakSet()
+"""Files that :meth:`SFTPClient.open` returned."""
+
+
+@atexit.register
+def _close_files() -> None:
+    """Close the files that are still open, as Python does with those of this machine.
+
+    It runs before the loop ends: exit functions are called in the reverse order.
+    """
+    for file in list(_open):
+        try:
+            file.close()
+        except Exception as error:
+            name = getattr(file, "name", "")
+            logging.getLogger("nacre.client").warning(
+                "%s was left open, and not all of it may have been written: %s",
+                safe(str(name)),
+                safe(str(error)),
+            )
 
 
 class RawSFTPFile(io.RawIOBase):
@@ -118,7 +143,7 @@ def _iterating(
                 except StopAsyncIteration:
                     return
         finally:
-            if isinstance(found, AsyncGenerator):
+            if isinstance(found, AsyncGenerator) and not background.ended:
                 background.call(found.aclose)
 
     return call
@@ -215,16 +240,15 @@ class SFTPClient(Closing[sftp_client.SFTPClient]):
         plain_mode = mode.replace("t", "") + ("" if binary else "b")
         inner = background.call(lambda: self._inner.open(path, plain_mode, permissions=permissions))
         assert isinstance(inner, sftp_file.SFTPFile)
-        raw = RawSFTPFile(inner, mode)
-        if buffering == 0:
-            return raw  # type: ignore[return-value]
-        file: IO[bytes] = _buffered(raw, BUFFER if buffering < 2 else buffering)
-        if binary:
-            return file
-        text: Any = io.TextIOWrapper(file, encoding or "utf-8", errors, newline, buffering == 1)
-        text.mode = mode
-        opened: IO[str] = text
-        return opened
+        opened: Any = RawSFTPFile(inner, mode)
+        if buffering:
+            opened = _buffered(opened, BUFFER if buffering < 2 else buffering)
+        if not binary:
+            opened = io.TextIOWrapper(opened, encoding or "utf-8", errors, newline, buffering == 1)
+            opened.mode = mode
+        _open.add(opened)
+        file: IO[Any] = opened
+        return file
 
 
 def _buffered(raw: RawSFTPFile, size: int) -> Any:

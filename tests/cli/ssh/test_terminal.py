@@ -70,7 +70,7 @@ def test_raw_mode_comes_and_goes(terminal):
         assert not during[1] & termios.OPOST
         raw.restore()
         assert termios.tcgetattr(terminal[1]) == before
-        raw.enter()
+        raw.set()
         assert termios.tcgetattr(terminal[1]) == during
     assert termios.tcgetattr(terminal[1]) == before
 
@@ -78,8 +78,8 @@ def test_raw_mode_comes_and_goes(terminal):
 def test_raw_mode_ends_with_the_program(terminal):
     before = termios.tcgetattr(terminal[1])
     program = (
-        "import sys; from nacre.cli.ssh.terminal import RawTerminal; "
-        "RawTerminal(0).enter(); sys.exit(3)"
+        "import sys; from nacre.cli.ssh.terminal import RawTerminal\n"
+        "with RawTerminal(0): sys.exit(3)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdin=terminal[1], timeout=30)
     assert done.returncode == 3

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import termios
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from nacre.cli.common.modes import Attributes, TerminalModes
 from nacre.client.trust import NewHost, family
 
 TTY = "/dev/tty"
@@ -35,14 +35,21 @@ async def prompt(text: str, echo: bool) -> str | None:
     desktop = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if require == "force" or (require == "prefer" and desktop):
         return await _ask_program(text)
-    try:
-        descriptor = os.open(TTY, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
+    descriptor = _open_terminal()
+    if descriptor is None:
         return await _ask_program(text) if desktop and require != "never" else None
     try:
         return await _ask_terminal(descriptor, text, echo)
     finally:
         os.close(descriptor)
+
+
+def _open_terminal() -> int | None:
+    """Return a descriptor of the controlling terminal, or else of standard input's terminal."""
+    try:
+        return os.open(TTY, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return os.dup(0) if os.isatty(0) else None
 
 
 async def _ask_program(text: str) -> str | None:
@@ -65,8 +72,22 @@ async def _ask_program(text: str) -> str | None:
 
 
 async def _ask_terminal(descriptor: int, text: str, echo: bool) -> str | None:
-    with _modes(descriptor, echo):
-        os.write(descriptor, text.encode("utf-8", "surrogateescape"))
+    question = text.encode("utf-8", "surrogateescape")
+
+    def canonical(attributes: Attributes) -> None:
+        attributes[3] |= termios.ICANON | termios.ISIG | termios.ECHO
+        if not echo:
+            attributes[3] &= ~(termios.ECHO | termios.ECHONL)
+
+    modes = TerminalModes(
+        descriptor,
+        canonical,
+        # Input that came before a secret is asked for is not the secret.
+        when=termios.TCSADRAIN if echo else termios.TCSAFLUSH,
+        again=lambda: os.write(descriptor, question),
+    )
+    with modes:
+        os.write(descriptor, question)
         try:
             line = await _readable(descriptor)
         finally:
@@ -89,21 +110,6 @@ async def _readable(descriptor: int) -> bytes:
         return await ready
     finally:
         loop.remove_reader(descriptor)
-
-
-@contextmanager
-def _modes(descriptor: int, echo: bool) -> Iterator[None]:
-    """Put a terminal into canonical mode; drop earlier input before a secret is typed."""
-    before = termios.tcgetattr(descriptor)
-    during = termios.tcgetattr(descriptor)
-    during[3] |= termios.ICANON | termios.ISIG | termios.ECHO
-    if not echo:
-        during[3] &= ~(termios.ECHO | termios.ECHONL)
-    termios.tcsetattr(descriptor, termios.TCSADRAIN if echo else termios.TCSAFLUSH, during)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN if echo else termios.TCSAFLUSH, before)
 
 
 def _first_line(answer: bytes) -> str:

@@ -131,6 +131,7 @@ def _run(common: Common, plan: _Plan) -> int:
 def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> int:
     from nacre.cli.common.failures import explain
     from nacre.cli.common.log import Log, open_log
+    from nacre.cli.common.modes import watching
     from nacre.cli.common.target import Target
     from nacre.cli.sftp.program import RemoteHost
 
@@ -146,7 +147,8 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     with open_log() as file:
         log = Log(config.log_level, file)
         try:
-            sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))
+            with watching():  # the loop's thread may ask for a password
+                sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))
             return _work(loop, sftp, target, path, common, plan, lines)
         except NacreError as error:
             log.fatal(explain(error, target.name, target.destination))

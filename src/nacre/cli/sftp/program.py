@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TextIO
 
 from nacre.aio.background import Background
@@ -17,6 +18,7 @@ from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
+from nacre.cli.common.modes import LineEditing
 from nacre.cli.common.program import close_or_abort
 from nacre.cli.common.target import Target
 from nacre.cli.sftp.dispatch import run_line
@@ -157,7 +159,8 @@ class SFTPProgram:
         with completer.history(os.path.expanduser(_HISTORY), _HISTORY_LINES):
             while True:
                 try:
-                    line = input(PROMPT)
+                    with LineEditing(0, self._repeat) if os.isatty(0) else nullcontext():
+                        line = input(PROMPT)
                 except EOFError:
                     print()
                     return 0
@@ -171,6 +174,13 @@ class SFTPProgram:
                 except KeyboardInterrupt:
                     self._meter.clear()
                     print("\nInterrupt", flush=True)
+
+    @staticmethod
+    def _repeat() -> None:
+        """Show the prompt and the line so far: readline does not know that it was stopped."""
+        readline = sys.modules.get("readline")
+        line = "" if readline is None else readline.get_line_buffer()
+        print(PROMPT, line, sep="", end="", flush=True)
 
     def _run(self, command: str) -> bool:
         return self._loop.call(lambda: run_line(self._shell, command))

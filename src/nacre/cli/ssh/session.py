@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,9 @@ class TerminalSession:
         self._connection = connection
         self._plan = plan
         self._notice = notice
-        self._raw = RawTerminal(STDIN) if plan.terminal and os.isatty(STDIN) else None
+        self._resizes = _Resizes()
+        raw = plan.terminal and os.isatty(STDIN)
+        self._raw = RawTerminal(STDIN, self._resizes.send) if raw else None
         self._output = StandardOutput(STDOUT)
         self._errors = StandardOutput(STDERR)
 
@@ -88,7 +90,7 @@ class TerminalSession:
             stack.callback(process.close)
             if self._raw is not None and self._plan.read_input:
                 stack.enter_context(self._raw)
-                stack.enter_context(_Resizes(process))
+                stack.enter_context(self._resizes.to(process))
             return await self._pump(process)
 
     async def _start(self) -> Process:
@@ -190,7 +192,8 @@ class TerminalSession:
                 connection = self._connection
                 await self._print(f"{connection.peer_version}, {connection.algorithms}\r\n")
             case Escape.SUSPEND:
-                self._suspend(process)
+                # All of a pipeline stops, not this process alone.
+                os.kill(0, signal.SIGTSTP)
             case Escape.BREAK:
                 with suppress(RequestFailed):
                     await process.send_break(_BREAK)
@@ -202,13 +205,6 @@ class TerminalSession:
 
     async def _print(self, text: str) -> None:
         await self._errors.write(text.encode())
-
-    def _suspend(self, process: Process) -> None:
-        assert self._raw is not None
-        self._raw.restore()
-        os.kill(0, signal.SIGTSTP)
-        self._raw.enter()
-        process.resize(*size(STDIN))
 
 
 def plan(config: ClientConfig, command: str | None, notice: Callable[[str], None]) -> Plan:
@@ -264,17 +260,26 @@ async def _read(source: StandardInput) -> Buffer:
 
 
 class _Resizes:
-    """While entered, sends each new size of the local terminal to the remote process."""
+    """Sends each new size of the local terminal to the remote process."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self) -> None:
+        self._process: Process | None = None
         self._loop = asyncio.get_running_loop()
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def to(self, process: Process) -> Iterator[None]:
+        """Send the sizes to ``process`` while this is entered."""
+        self._process = process
         self._loop.add_signal_handler(signal.SIGWINCH, self._resize)
+        try:
+            yield
+        finally:
+            self._loop.remove_signal_handler(signal.SIGWINCH)
 
-    def __exit__(self, *details: object) -> None:
-        self._loop.remove_signal_handler(signal.SIGWINCH)
+    def send(self) -> None:
+        """Send the present size: it may have changed while the program was stopped."""
+        self._loop.call_soon_threadsafe(self._resize)
 
     def _resize(self) -> None:
-        self._process.resize(*size(STDIN))
+        if self._process is not None:
+            self._process.resize(*size(STDIN))

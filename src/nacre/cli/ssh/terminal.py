@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import struct
 import termios
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from nacre.cli.common.modes import TerminalModes
 from nacre.wire.codec import u8, u32
 
 
@@ -84,47 +85,22 @@ def _baud(speed: int) -> int:
     return 38400
 
 
-class RawTerminal:
-    """A terminal that can be put into raw mode, and is restored at exit at the latest.
+class RawTerminal(TerminalModes):
+    """A terminal in raw mode while it is entered: every key is sent to the server.
 
-    :ivar attributes: the result of :func:`termios.tcgetattr` at the start.
+    :param again: called when raw mode is set again after a stop, in a signal handler.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.attributes = termios.tcgetattr(descriptor)
-        self._raw = False
+    def __init__(self, descriptor: int, again: Callable[[], object] = lambda: None) -> None:
+        super().__init__(descriptor, _make_raw, again=again)
 
-    def __enter__(self) -> RawTerminal:
-        self.enter()
-        return self
 
-    def __exit__(self, *details: object) -> None:
-        self.restore()
-
-    def enter(self) -> None:
-        """Turn off line editing, echo and signals: every key is sent to the server."""
-        raw = termios.tcgetattr(self.descriptor)
-        raw[0] |= termios.IGNPAR
-        raw[0] &= ~(termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL)
-        raw[0] &= ~(termios.IXON | termios.IXANY | termios.IXOFF)
-        raw[3] &= ~(termios.ISIG | termios.ICANON | termios.ECHO | termios.ECHOE)
-        raw[3] &= ~(termios.ECHOK | termios.ECHONL | termios.IEXTEN)
-        raw[1] &= ~termios.OPOST
-        raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
-        if not self._raw:
-            # The terminal must be usable after the program, whichever exception ends it.
-            atexit.register(self.restore)
-            self._raw = True
-        termios.tcsetattr(self.descriptor, termios.TCSADRAIN, raw)
-
-    def restore(self) -> None:
-        """Restore the terminal's attributes; a second call does nothing."""
-        if self._raw:
-            self._raw = False
-            atexit.unregister(self.restore)
-            try:
-                termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self.attributes)
-            except termios.error:
-                # The terminal is gone (SIGHUP): there is nothing to restore.
-                return
+def _make_raw(attributes: list[Any]) -> None:
+    """Turn off line editing, echo and signals."""
+    attributes[0] |= termios.IGNPAR
+    attributes[0] &= ~(termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL)
+    attributes[0] &= ~(termios.IXON | termios.IXANY | termios.IXOFF)
+    attributes[3] &= ~(termios.ISIG | termios.ICANON | termios.ECHO | termios.ECHOE)
+    attributes[3] &= ~(termios.ECHOK | termios.ECHONL | termios.IEXTEN)
+    attributes[1] &= ~termios.OPOST
+    attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -395,8 +396,7 @@ def _password(name: str, from_stdin: bool) -> bytes:
         line = sys.stdin.buffer.readline()
         password = line.removesuffix(b"\n").removesuffix(b"\r")
     elif sys.stdin.isatty():
-        typed = click.prompt(f"Password for {name}", hide_input=True, confirmation_prompt=True)
-        password = str(typed).encode("utf-8", "surrogateescape")
+        password = _typed(name).encode("utf-8", "surrogateescape")
     else:
         raise UserStoreError(
             f"no terminal to ask for the password of {name}: give --password-stdin or --key FILE"
@@ -429,6 +429,23 @@ def _check_root(user: User, store: UserStore) -> None:
     reason = refusal(user, account, store.directory)
     if reason is not None:
         raise UserStoreError(reason)
+
+
+def _typed(name: str) -> str:
+    """Return a password that was typed twice."""
+    from nacre.cli.common.prompts import prompt
+
+    while True:
+        answers = [
+            asyncio.run(prompt(question, False))
+            for question in (f"Password for {name}: ", "Repeat for confirmation: ")
+        ]
+        first, again = answers
+        if first is None or again is None:
+            raise click.Abort
+        if first == again:
+            return first
+        _note("Error: The two entered values do not match.")
 
 
 def _absolute(home: Path | None) -> str | None:
