@@ -501,6 +501,7 @@ async def test_the_error_counts_the_agents_keys():
         (".", None, 0o600, "Is a directory", UnusableKey),
         ("id/x", None, 0o600, "there is no key file", UnusableKey),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("password", [None, "secret"])
 async def test_a_named_file_that_cannot_be_used_is_an_error_at_once(
