@@ -182,6 +182,36 @@ async def test_no_common_algorithm_names_both_lists(client: Callable[..., Any]) 
         await client(algorithms=only)
 
 
+@pytest.mark.parametrize(
+    ("server", "client", "remedy"),
+    [
+        ("curve25519-sha256", None, "have the server upgraded"),
+        ("mlkem768x25519-sha256,curve25519-sha256", "curve25519-sha256", "offer mlkem768x25519"),
+        (None, None, ""),
+    ],
+)
+async def test_a_classic_exchange_is_reported_to_programs_that_want_to_know(
+    server: str | None,
+    client: str | None,
+    remedy: str,
+    host_key: nacre.PrivateKey,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "nacre.client.kex")
+    policy = nacre.Users({"alice": PASSWORD})
+    listening = nacre.listen(
+        host_keys=[host_key], policy=policy, algorithms=nacre.algorithms(kex=server)
+    )
+    async with (
+        listening as there,
+        to(there.port, password=PASSWORD, algorithms=nacre.algorithms(kex=client)) as ssh,
+    ):
+        await ssh.rekey()
+    said = [r.getMessage() for r in caplog.records if r.name == "nacre.client.kex"]
+    assert len(said) == bool(remedy)
+    assert all("not post-quantum" in text and remedy in text for text in said)
+
+
 async def test_a_trace_sees_every_phase(client: Callable[..., Any]) -> None:
     seen: list[tuple[Event, float]] = []
     async with client(trace=lambda event, now: seen.append((event, now))) as ssh:

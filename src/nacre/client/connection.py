@@ -25,6 +25,7 @@ from nacre.client.process import (
     run_process,
     start_process,
 )
+from nacre.crypto.kex_pq import METHODS as POST_QUANTUM
 from nacre.errors import (
     AuthenticationFailed,
     DisconnectCode,
@@ -51,6 +52,7 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
+    AlgorithmsChosen,
     AuthBanner,
     Authenticated,
     AuthResult,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from nacre.sftp.client.client import SFTPClient
 
 _logger = logging.getLogger("nacre.client")
+_kex_logger = logging.getLogger("nacre.client.kex")
 
 MAX_OUTPUT = 16 * MIB
 """Bytes of a command's output that ``run`` keeps by default."""
@@ -222,6 +225,21 @@ class Connection(BaseConnection, Closes):
         self._on_version(event)
         if event.protocol == SSH1:
             _logger.warning("%s: %s", safe(self.host), RISK)
+
+    def _on_algorithms(self, event: AlgorithmsChosen) -> None:
+        """Report a first exchange that is not post-quantum. At INFO: programs decide to show it."""
+        chosen = event.chosen.kex
+        if not event.first or chosen in POST_QUANTUM or self.protocol == SSH1:
+            return
+        better = next((name for name in event.server.kex if name in POST_QUANTUM), None)
+        remedy = f"offer {better}, which it knows" if better else "have the server upgraded"
+        _kex_logger.info(
+            "%s: the keys come from %s, which is not post-quantum: who records this connection may "
+            "decrypt it once there are quantum computers; %s",
+            safe(self.host),
+            chosen,
+            remedy,
+        )
 
     def _on_banner(self, event: AuthBanner) -> None:
         self._login.banner(event.text)
@@ -476,6 +494,7 @@ def _denied(error: NacreError) -> Answer:
 Connection.handlers = {
     **COMMON,
     VersionReceived: Connection._on_client_version,
+    AlgorithmsChosen: Connection._on_algorithms,
     AskHostKey: Connection._on_host_key,
     AskAuthentication: Connection._on_authentication,
     AskPrompts: Connection._on_prompts,

@@ -52,7 +52,10 @@ class KexMethod(ABC):
     :ivar name: its name in a proposal.
     :ivar hash_name: its hash, as ``hashlib`` names it.
     :ivar family: the messages it uses.
+    :ivar package: a package that it needs and that the base install does not bring, or empty.
     """
+
+    package = ""
 
     def __init__(self, name: str, tier: Tier, hash_name: str, family: Family) -> None:
         self.name = name

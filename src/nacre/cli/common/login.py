@@ -51,6 +51,8 @@ async def log_in(
     handshake = asyncio.timeout(config.connect_timeout)
     trust.on_key = lambda: handshake.reschedule(None)
     warnings = show_warnings(log)
+    weak = logging.getLogger("nacre.client.kex")
+    weak.setLevel(logging.INFO if config.warn_weak_crypto else logging.WARNING)
     try:
         async with handshake:
             return await connect(
@@ -89,7 +91,7 @@ def show_warnings(log: Log) -> logging.Handler:
 
 class _Warnings(logging.Handler):
     def __init__(self, log: Log) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)  # the loggers choose; WarnWeakCrypto sets the level of one
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
