@@ -28,6 +28,7 @@ from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
+from nacre.protocol.tcpip import check_port
 from nacre.value import replace
 from nacre.wire.text import safe
 
@@ -103,6 +104,7 @@ def connect(
     :param sock: a connected stream socket to use; the connection owns it from now on. The key is
         still checked for ``host``.
     :param trace: called with every event of the protocol, and the loop's time.
+    :raises ConfigurationError: a value is not possible.
     :raises ConnectFailed: no connection could be made.
     :raises HostKeyError: the server's key is not trusted.
     :raises AuthenticationFailed: no method succeeded.
@@ -111,6 +113,7 @@ def connect(
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
     :raises ConnectionLost: or a protocol error: what ended the connection during the login.
     """
+    check_port("port", port)
     user = user or getpass.getuser()
     offered = algorithms or default_algorithms(profile=profile)
     if trust is None:

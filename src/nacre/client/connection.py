@@ -60,6 +60,7 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.phases import Phase
+from nacre.protocol.tcpip import check_port
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -422,9 +423,11 @@ class Connection(BaseConnection, Closes):
         """Have the server connect to ``host``: await it, or use ``async with``.
 
         :param host: a name or an address, which the server looks up.
+        :raises ConfigurationError: ``port`` is not a port.
         :raises ChannelOpenFailed: the server does not allow it, or could not connect.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        check_port("port", port)
         return Opening(lambda: self._forwarding.open_connection(host, port))
 
     def forward_local(
@@ -437,9 +440,12 @@ class Connection(BaseConnection, Closes):
 
         :param listen_host: where to listen: an address of this host, or "" for all of them.
         :param listen_port: 0 lets the system choose; see ``Listener.port``.
+        :raises ConfigurationError: ``port`` or ``listen_port`` is not a port.
         :raises OSError: the address can't be used.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        check_port("port", port)
+        check_port("listen_port", listen_port, chosen="the system")
         listen = listen_host, listen_port
         return Opening(lambda: self._forwarding.local((host, port), listen))
 
@@ -454,9 +460,12 @@ class Connection(BaseConnection, Closes):
             the server's; it may not allow all of them.
         :param listen_port: 0 lets the server choose; see ``Listener.port``. SSH-1 needs a number
             here, and the call must come before the session begins.
+        :raises ConfigurationError: ``port`` or ``listen_port`` is not a port.
         :raises RequestFailed: the server does not listen there.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        check_port("port", port)
+        check_port("listen_port", listen_port, chosen="the server")
         listen = listen_host, listen_port
         return Opening(lambda: self._forwarding.remote((host, port), listen))
 
@@ -468,6 +477,7 @@ class Connection(BaseConnection, Closes):
         The proxy serves every program that can connect to it. Parameters and errors are those of
         :meth:`forward_local`.
         """
+        check_port("listen_port", listen_port, chosen="the system")
         return Opening(lambda: self._forwarding.dynamic((listen_host, listen_port)))
 
     def forward_agent(self, path: str | os.PathLike[str] | None = None) -> None:
