@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import nacre
+from nacre.errors import ChannelOpenFailed, RequestFailed
 from nacre.protocol.asks import Answer, AskAuthentication, GiveUp, TryPassword
 from nacre.protocol.events import (
     AlgorithmsChosen,
@@ -21,6 +22,7 @@ from nacre.protocol.events import (
     MessageSeen,
     VersionReceived,
 )
+from nacre.ssh2.transport.messages import Unimplemented
 from parties import PASSWORD, client_for, until
 
 
@@ -227,6 +229,35 @@ async def test_a_trace_sees_every_phase(client: Callable[..., Any]) -> None:
 
 async def test_keepalive_measures_the_round_trip(ssh: nacre.Connection) -> None:
     assert 0 < await ssh.keepalive() < 5
+
+
+@pytest.mark.parametrize("number", [80, 90, 98, 192])
+async def test_calls_end_where_the_server_does_not_know_the_message(
+    ssh: nacre.Connection, server: nacre.Server, number: int
+) -> None:
+    (there,) = server.connections
+    engine: Any = there.engine
+    take, send = engine._inbox.next, engine._outbox.send
+
+    def knowing_less() -> Any:
+        while (payload := take()) is not None and payload[0] == number:
+            send(Unimplemented((engine._inbox.sequence - 1) & 0xFFFFFFFF).encode())
+        return payload
+
+    engine._inbox.next = knowing_less
+    async with asyncio.timeout(10):
+        assert await ssh.keepalive() >= 0
+        assert await ssh.keepalive() >= 0
+        expected: dict[int, tuple[type[Exception], Callable[[], Any]]] = {
+            80: (RequestFailed, lambda: ssh.forward_remote("localhost", 1)),
+            90: (ChannelOpenFailed, lambda: ssh.run("x")),
+            98: (RequestFailed, lambda: ssh.run("x")),
+        }
+        if number in expected:
+            error, call = expected[number]
+            with pytest.raises(error):
+                await call()
+    assert not ssh.closed
 
 
 async def test_a_dead_peer_is_noticed(server: nacre.Server, client: Callable[..., Any]) -> None:

@@ -9,9 +9,10 @@ from os import urandom
 from types import SimpleNamespace
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from pqcrypto.kem import sntrup_761
 
-from nacre.crypto import kex_pq
+from nacre.crypto import hybrid, kex_pq
 from nacre.crypto.curves import NistCurve
 from nacre.crypto.hybrid import PARTS
 from nacre.crypto.kex import KexMethod
@@ -19,6 +20,8 @@ from nacre.crypto.kex_pq import METHODS, missing
 from nacre.crypto.x25519 import X25519
 from nacre.errors import ConfigurationError, KexFailed
 from nacre.protocol import options
+from nacre.protocol.phases import Role
+from nacre.ssh2.transport import negotiate
 from nacre.wire.codec import string
 
 SIZES = {
@@ -119,6 +122,25 @@ def test_what_is_missing_is_not_offered_and_naming_it_says_what_to_install(
         with pytest.raises(ConfigurationError, match=r"pip install 'nacre\[pq\]'"):
             options.algorithms(kex=choice)
     assert options.algorithms(kex=f"-{SNTRUP[0]}").kex
+
+
+def test_ml_kem_is_not_offered_where_the_library_was_built_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lacking(seed: bytes) -> None:
+        raise UnsupportedAlgorithm("ML-KEM-768 is not supported by this backend.")
+
+    assert hybrid.ml_kem_supported.__wrapped__()
+    monkeypatch.setattr(hybrid, "MLKEM768PrivateKey", SimpleNamespace(from_seed_bytes=lacking))
+    assert not hybrid.ml_kem_supported.__wrapped__()
+    monkeypatch.setattr(hybrid, "ml_kem_supported", lambda: False)
+    chosen = options.algorithms(kex=[*METHODS, "curve25519-sha256"])
+    negotiate._ours.cache_clear()
+    try:
+        lists, _ = negotiate.kexinit(chosen, ("ssh-ed25519",), Role.CLIENT, bytes(16))
+    finally:
+        negotiate._ours.cache_clear()
+    assert lists.kex[:-2] == (*SNTRUP, "curve25519-sha256")
 
 
 @pytest.mark.slow

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import TypeAlias
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mlkem import (
     MLKEM768PrivateKey,
     MLKEM768PublicKey,
@@ -114,6 +115,16 @@ PARTS: dict[str, tuple[Kem, Curve]] = {
     "sntrup761x25519": (Sntrup761(), X25519),
 }
 """The KEM and the curve of each hybrid."""
+
+
+@cache
+def ml_kem_supported() -> bool:
+    """Return whether ``cryptography`` was built with ML-KEM, as its wheels are."""
+    try:
+        MLKEM768PrivateKey.from_seed_bytes(bytes(_SEED))
+    except UnsupportedAlgorithm:
+        return False
+    return True
 
 
 def _combine(hash_name: str, kem_secret: bytes, curve_secret: bytes) -> bytes:

@@ -66,6 +66,10 @@ class KexMethod(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
+    def supported(self) -> bool:
+        """Return whether the library that computes it was built with what it needs."""
+        return True
+
     @abstractmethod
     def initiate(self, random: Random) -> Initiator:
         """Start an exchange as the client."""

@@ -23,6 +23,14 @@ class HybridMethod(KexMethod):
         self.package = package
         self._parts = parts
 
+    def supported(self) -> bool:
+        """See :meth:`~nacre.crypto.kex.KexMethod.supported`. A package alone always is enough."""
+        if self.package:
+            return True
+        from nacre.crypto.hybrid import ml_kem_supported
+
+        return ml_kem_supported()
+
     def initiate(self, random: Random) -> Initiator:
         """See :meth:`~nacre.crypto.kex.KexMethod.initiate`."""
         from nacre.crypto.hybrid import HybridInitiator
