@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from nacre.aio.connection import Trace
 from nacre.aio.dial import dial
+from nacre.aio.keepalive import check_times
 from nacre.aio.versions import PROTOCOLS, client_engine
 from nacre.aio.waiting import Opening
 from nacre.client.agent import Agent
@@ -114,6 +115,7 @@ def connect(
     :raises ConnectionLost: or a protocol error: what ended the connection during the login.
     """
     check_port("port", port)
+    check_times(keepalive_count, timeout=timeout, keepalive=keepalive)
     user = user or getpass.getuser()
     offered = algorithms or default_algorithms(profile=profile)
     if trust is None:
