@@ -187,7 +187,7 @@ async def test_no_common_algorithm_names_both_lists(client: Callable[..., Any]) 
 @pytest.mark.parametrize(
     ("server", "client", "remedy"),
     [
-        ("curve25519-sha256", None, "have the server upgraded"),
+        ("curve25519-sha256", None, "upgrade the server"),
         ("mlkem768x25519-sha256,curve25519-sha256", "curve25519-sha256", "offer mlkem768x25519"),
         (None, None, ""),
     ],

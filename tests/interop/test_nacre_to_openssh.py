@@ -56,6 +56,7 @@ def test_a_classic_method_is_warned_of_once(to_sshd: Login, words: list[str], wa
     assert len(done.stdout) == 100_000
     assert done.stderr.count(b"post-quantum") == warned, done.stderr
     assert (b"curve25519-sha256" in done.stderr) is warned
+    assert (b"-o WarnWeakCrypto=no-pq-kex hides this" in done.stderr) is warned
 
 
 def test_nothing_in_common_names_both_lists(

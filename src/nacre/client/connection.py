@@ -233,7 +233,7 @@ class Connection(BaseConnection, Closes):
         if not event.first or chosen in POST_QUANTUM or self.protocol == SSH1:
             return
         better = next((name for name in event.server.kex if name in POST_QUANTUM), None)
-        remedy = f"offer {better}, which it knows" if better else "have the server upgraded"
+        remedy = f"offer {better}, which it knows" if better else "upgrade the server"
         _kex_logger.info(
             "%s: the keys come from %s, which is not post-quantum: who records this connection may "
             "decrypt it once there are quantum computers; %s",

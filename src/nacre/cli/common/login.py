@@ -42,6 +42,8 @@ from nacre.protocol.events import (
 from nacre.protocol.options import Algorithms
 from nacre.wire.text import safe
 
+_KEX_LOG = "nacre.client.kex"
+
 _LOGIN = 120
 """Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
 
@@ -61,7 +63,7 @@ async def log_in(
     patience = _Patience(config)
     trust = _Trust(target, config, log, patience)
     warnings = show_warnings(log)
-    weak = logging.getLogger("nacre.client.kex")
+    weak = logging.getLogger(_KEX_LOG)
     weak.setLevel(logging.INFO if config.warn_weak_crypto else logging.WARNING)
     try:
         async with patience.start():
@@ -105,7 +107,8 @@ class _Warnings(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.info(f"WARNING: {record.getMessage()}")
+        hidden_by = "; -o WarnWeakCrypto=no-pq-kex hides this" if record.name == _KEX_LOG else ""
+        self._log.info(f"WARNING: {record.getMessage()}{hidden_by}")
 
 
 class _Patience:
