@@ -146,6 +146,20 @@ async def test_the_first_words_leave_at_once() -> None:
     assert transport.written == [b"hello"]
 
 
+async def test_the_identification_line_has_a_segment_of_its_own() -> None:
+    """Some scanners drop what follows it in the same one: a server's KEXINIT."""
+
+    class Server(Engine):
+        def start(self, now: float) -> None:
+            self.output += b"SSH-2.0-x\r\npacket\nwith a line end"
+
+    transport = Transport()
+    engine = Server()
+    driver = Driver(engine, Owner(), asyncio.get_running_loop())  # type: ignore[arg-type]
+    driver.connection_made(transport)  # type: ignore[arg-type]
+    assert transport.written == [b"SSH-2.0-x\r\n", b"packet\nwith a line end"]
+
+
 async def test_connections_of_a_loop_share_a_buffer_and_get_little_of_it_at_first() -> None:
     (first, engine, _, _), (second, _, _, _) = driver(), driver()
     buffer = first.get_buffer(-1)

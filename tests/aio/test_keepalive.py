@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from nacre.aio.keepalive import KeepaliveTimer
-from nacre.errors import LocalProtocolError, PeerSilent
+import nacre
+from nacre.aio.keepalive import KeepaliveTimer, check_times
+from nacre.errors import ConfigurationError, LocalProtocolError, PeerSilent
 
 
 class Timer:
@@ -144,3 +145,29 @@ def test_without_an_interval_and_after_disable_nothing_starts(interval: float | 
     peer.subject.start()
     peer.subject.stop()
     assert peer.timers == []
+
+
+@pytest.mark.parametrize("seconds", [-1, -0.1, float("nan"), "10", True])
+def test_times_that_are_none(seconds: float) -> None:
+    """A negative interval would probe without end, and give a live peer up at once."""
+    with pytest.raises(ConfigurationError, match=r"keepalive=.* is not a time: give seconds"):
+        check_times(3, keepalive=seconds)
+    with pytest.raises(ConfigurationError, match="is not a time"):
+        nacre.connect("localhost", keepalive=seconds)
+    with pytest.raises(ConfigurationError, match=r"timeout=.* is not a time"):
+        nacre.connect("localhost", timeout=seconds)
+    with pytest.raises(ConfigurationError, match=r"login_grace=.* is not a time"):
+        nacre.listen(
+            host_keys=[nacre.generate("ssh-ed25519")], policy=nacre.Users({}), login_grace=seconds
+        )
+
+
+def test_times() -> None:
+    check_times(1, keepalive=None, timeout=0, login_grace=0.5)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, None])
+def test_counts_that_are_none(count: int) -> None:
+    with pytest.raises(ConfigurationError, match="give an int, 1 or more"):
+        nacre.connect("localhost", keepalive=1, keepalive_count=count)
+    nacre.connect("localhost", keepalive_count=0)

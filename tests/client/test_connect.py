@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import nacre
+from nacre.errors import ChannelOpenFailed, RequestFailed
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.asks import (
     Answer,
@@ -30,6 +31,7 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.ssh2.transport.kex import KeyExchange
+from nacre.ssh2.transport.messages import Unimplemented
 from nacre.value import replace
 from parties import PASSWORD, client_for, until
 
@@ -192,6 +194,36 @@ async def test_no_common_algorithm_names_both_lists(client: Callable[..., Any]) 
         await client(algorithms=only)
 
 
+@pytest.mark.parametrize(
+    ("server", "client", "remedy"),
+    [
+        ("curve25519-sha256", None, "upgrade the server"),
+        ("mlkem768x25519-sha256,curve25519-sha256", "curve25519-sha256", "offer mlkem768x25519"),
+        (None, None, ""),
+    ],
+)
+async def test_a_classic_exchange_is_reported_to_programs_that_want_to_know(
+    server: str | None,
+    client: str | None,
+    remedy: str,
+    host_key: nacre.PrivateKey,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "nacre.client.kex")
+    policy = nacre.Users({"alice": PASSWORD})
+    listening = nacre.listen(
+        host_keys=[host_key], policy=policy, algorithms=nacre.algorithms(kex=server)
+    )
+    async with (
+        listening as there,
+        to(there.port, password=PASSWORD, algorithms=nacre.algorithms(kex=client)) as ssh,
+    ):
+        await ssh.rekey()
+    said = [r.getMessage() for r in caplog.records if r.name == "nacre.client.kex"]
+    assert len(said) == bool(remedy)
+    assert all("not post-quantum" in text and remedy in text for text in said)
+
+
 async def test_a_trace_sees_every_phase(client: Callable[..., Any]) -> None:
     seen: list[tuple[Event, float]] = []
     async with client(trace=lambda event, now: seen.append((event, now))) as ssh:
@@ -207,6 +239,35 @@ async def test_a_trace_sees_every_phase(client: Callable[..., Any]) -> None:
 
 async def test_keepalive_measures_the_round_trip(ssh: nacre.Connection) -> None:
     assert 0 < await ssh.keepalive() < 5
+
+
+@pytest.mark.parametrize("number", [80, 90, 98, 192])
+async def test_calls_end_where_the_server_does_not_know_the_message(
+    ssh: nacre.Connection, server: nacre.Server, number: int
+) -> None:
+    (there,) = server.connections
+    engine: Any = there.engine
+    take, send = engine._inbox.next, engine._outbox.send
+
+    def knowing_less() -> Any:
+        while (payload := take()) is not None and payload[0] == number:
+            send(Unimplemented((engine._inbox.sequence - 1) & 0xFFFFFFFF).encode())
+        return payload
+
+    engine._inbox.next = knowing_less
+    async with asyncio.timeout(10):
+        assert await ssh.keepalive() >= 0
+        assert await ssh.keepalive() >= 0
+        expected: dict[int, tuple[type[Exception], Callable[[], Any]]] = {
+            80: (RequestFailed, lambda: ssh.forward_remote("localhost", 1)),
+            90: (ChannelOpenFailed, lambda: ssh.run("x")),
+            98: (RequestFailed, lambda: ssh.run("x")),
+        }
+        if number in expected:
+            error, call = expected[number]
+            with pytest.raises(error):
+                await call()
+    assert not ssh.closed
 
 
 async def test_a_dead_peer_is_noticed(server: nacre.Server, client: Callable[..., Any]) -> None:

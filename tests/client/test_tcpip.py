@@ -193,6 +193,22 @@ async def test_a_destination_that_refuses_the_connection(
     assert f"forwarding to 127.0.0.1 port {port} failed" in caplog.text
 
 
+@pytest.mark.parametrize("port", [-1, 0, 69658, "22"])
+async def test_ports_that_are_none(ssh: nacre.Connection, port: Any) -> None:
+    for call in (ssh.open_connection, ssh.forward_local, ssh.forward_remote):
+        with pytest.raises(ConfigurationError, match="is not a port"):
+            call("localhost", port)
+    if port == 0:
+        return
+    for refused in (
+        lambda: ssh.forward_local("localhost", 22, listen_port=port),
+        lambda: ssh.forward_remote("localhost", 22, listen_port=port),
+        lambda: ssh.forward_dynamic(listen_port=port),
+    ):
+        with pytest.raises(ConfigurationError, match="listen_port"):
+            refused()
+
+
 async def test_a_port_that_is_taken(ssh: nacre.Connection) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -486,8 +502,9 @@ async def test_hosts_that_cannot_be(ssh: nacre.Connection, policy: Generous, hos
 @pytest.mark.slow
 @pytest.mark.parametrize("port", [0, 65536, 65536 + 22, 0xFFFFFFFF])
 async def test_ports_that_cannot_be(ssh: nacre.Connection, policy: Generous, port: int) -> None:
+    """The server refuses them too: another client may not check what it is told."""
     with pytest.raises(ChannelOpenFailed):
-        await ssh.open_connection("127.0.0.1", port)
+        await ssh._forwarding.open_connection("127.0.0.1", port)
     assert policy.asked == []
 
 

@@ -14,6 +14,8 @@ from interop.programs import check, require, run
 
 KEX = [
     "mlkem768x25519-sha256",
+    "mlkem768nistp256-sha256",
+    "mlkem1024nistp384-sha384",
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
     "ecdh-sha2-nistp256",
@@ -24,6 +26,7 @@ KEX = [
     "diffie-hellman-group18-sha512",
     "diffie-hellman-group-exchange-sha256",
 ]
+SNTRUP_KEX = ["sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"]
 LEGACY_KEX = [
     "diffie-hellman-group14-sha1",
     "diffie-hellman-group1-sha1",
@@ -57,13 +60,16 @@ LEGACY_MACS = ["hmac-sha1", "hmac-sha1-etm@openssh.com", "hmac-sha1-96", "hmac-m
 COMPRESSION = ["none", "zlib@openssh.com", "zlib"]
 
 ALL = {
-    "kex": KEX + LEGACY_KEX,
+    "kex": KEX + SNTRUP_KEX + LEGACY_KEX,
     "host key": HOST_KEYS + LEGACY_HOST_KEYS,
     "cipher": CIPHERS + LEGACY_CIPHERS,
     "MAC": MACS + LEGACY_MACS,
     "compression": COMPRESSION,
 }
 """What nacre has."""
+
+IN_ASYNCSSH = {**ALL, "kex": KEX + LEGACY_KEX}
+"""What nacre and AsyncSSH have: AsyncSSH's sntrup761 needs a library that pip does not bring."""
 
 MEBIBYTE = random.Random(4253).randbytes(1 << 20)
 

@@ -10,7 +10,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from interop.suites import ALL, MEBIBYTE, Suite
+from interop.suites import IN_ASYNCSSH, MEBIBYTE, Suite
 from nacre import AnyHostKey, connect
 from nacre.limits import Limits
 from nacre.protocol.options import algorithms
@@ -28,11 +28,11 @@ async def port(
 ) -> AsyncIterator[int]:
     """The port of a server that speaks all that nacre has."""
     options: dict[str, Any] = {
-        "kex_algs": ALL["kex"],
-        "signature_algs": ALL["host key"],
-        "encryption_algs": ALL["cipher"],
-        "mac_algs": ALL["MAC"],
-        "compression_algs": ALL["compression"],
+        "kex_algs": IN_ASYNCSSH["kex"],
+        "signature_algs": IN_ASYNCSSH["host key"],
+        "encryption_algs": IN_ASYNCSSH["cipher"],
+        "mac_algs": IN_ASYNCSSH["MAC"],
+        "compression_algs": IN_ASYNCSSH["compression"],
         "server_host_keys": [str(key) for key in host_keys.values()],
         "authorized_client_keys": str(authorized_keys),
     }
@@ -78,7 +78,7 @@ async def _echo_with(suite: Suite, port: int, key: Path) -> str:
 async def test_every_algorithm(
     port: int, keys: dict[str, Path], record_property: Callable[[str, object], None]
 ) -> None:
-    suites = [Suite(kind, name) for kind, names in ALL.items() for name in names]
+    suites = [Suite(kind, name) for kind, names in IN_ASYNCSSH.items() for name in names]
     outcomes = [await _echo_with(suite, port, keys["ed25519"]) for suite in suites]
     rows = [
         f"{suite.kind:12} {suite.name:40} {outcome}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from interop.clients import Account, Login
 from interop.daemons import Daemon, start_sshd
 from interop.programs import environment, run
-from interop.suites import echo, echo_with_each, server_suites
+from interop.suites import echo, echo_with_each, openssh_knows, server_suites
 from interop.terminal import Terminal
 
 
@@ -24,6 +25,38 @@ def test_every_algorithm(to_sshd: Login, record_property: Callable[[str, object]
     table, failures = echo_with_each(suites, lambda suite: to_sshd.nacre_ssh(*suite.words()))
     record_property("table: nacre ssh to OpenSSH's server", table)
     assert not failures, "\n\n".join(failures)
+
+
+def test_a_post_quantum_method_is_agreed_on(to_sshd: Login) -> None:
+    """OpenSSH 9.0 to 9.8 has no ML-KEM; 9.9 prefers it."""
+    done = run([*to_sshd.nacre_ssh("LogLevel=DEBUG"), "true"])
+    assert done.returncode == 0
+    chosen = re.search(rb"kex: algorithm: (\S+)", done.stderr)
+    assert chosen is not None
+    ml_kem = openssh_knows("kex", ["mlkem768x25519-sha256"])
+    assert chosen[1].decode() == (ml_kem or ["sntrup761x25519-sha512"])[0]
+    assert b"post-quantum" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        ([], True),
+        (["WarnWeakCrypto=yes"], True),
+        (["WarnWeakCrypto=no"], False),
+        (["WarnWeakCrypto=no-pq-kex"], False),
+        (["LogLevel=ERROR"], False),
+    ],
+)
+def test_a_classic_method_is_warned_of_once(to_sshd: Login, words: list[str], warned: bool) -> None:
+    """Each login rekeys: the warning is for the connection, not for each exchange."""
+    kex = ["KexAlgorithms=curve25519-sha256", "RekeyLimit=16K"]
+    command = to_sshd.nacre_ssh(*words, *kex, "LogLevel=INFO")
+    done = run([*command, "head -c 100000 /dev/zero"])
+    assert len(done.stdout) == 100_000
+    assert done.stderr.count(b"post-quantum") == warned, done.stderr
+    assert (b"curve25519-sha256" in done.stderr) is warned
+    assert (b"-o WarnWeakCrypto=no-pq-kex hides this" in done.stderr) is warned
 
 
 def test_nothing_in_common_names_both_lists(

@@ -13,7 +13,7 @@ import pytest
 from interop.clients import PASSWORD, Login, askpass
 from interop.daemons import Daemon, State, start_nacre
 from interop.programs import environment, run
-from interop.suites import Suite, echo, echo_with_each, legacy_words, openssh_suites
+from interop.suites import Suite, echo, echo_with_each, legacy_words, openssh_knows, openssh_suites
 from interop.terminal import Terminal
 
 
@@ -44,6 +44,15 @@ def test_every_algorithm(
     table, failures = echo_with_each(suites, lambda suite: login.ssh(*suite.words()))
     record_property("table: OpenSSH's client to nacre serve", table)
     assert not failures, "\n\n".join(failures)
+
+
+def test_a_post_quantum_method_is_agreed_on(to_nacre: Login) -> None:
+    """OpenSSH 9.0 to 9.8 has no ML-KEM; 9.9 prefers it."""
+    done = run([*to_nacre.ssh("LogLevel=DEBUG1"), "true"])
+    assert done.returncode == 0
+    ml_kem = openssh_knows("kex", ["mlkem768x25519-sha256"])
+    chosen = (ml_kem or ["sntrup761x25519-sha512"])[0]
+    assert f"kex: algorithm: {chosen}\r\n".encode() in done.stderr
 
 
 @pytest.mark.parametrize(

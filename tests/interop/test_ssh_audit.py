@@ -20,11 +20,13 @@ CLASSIC_KEX = {
 }
 
 ACCEPTED = {
-    # mlkem768x25519-sha256 comes first; a peer without it needs one of these.
+    # The post-quantum hybrids come first; a peer without them needs one of these.
     "does not provide protection against post-quantum attacks": CLASSIC_KEX,
     # Those who distrust NIST's curves never negotiate them: Curve25519 and Ed25519 come before.
     # Peers bound to FIPS 140 have nothing else.
     "using elliptic curves that are suspected as being backdoored": {
+        "mlkem768nistp256-sha256",
+        "mlkem1024nistp384-sha384",
         "ecdh-sha2-nistp256",
         "ecdh-sha2-nistp384",
         "ecdh-sha2-nistp521",

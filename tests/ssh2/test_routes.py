@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.errors import RemoteProtocolError
+from nacre.errors import Disconnected, RemoteProtocolError
 from nacre.protocol.asks import (
     Answer,
     Ask,
@@ -32,6 +32,7 @@ from nacre.ssh2.engine import SSH2Client, SSH2Server
 from nacre.ssh2.routes import Resting, Stage
 from nacre.ssh2.transport.kex import KexStage
 from nacre.testing import Pair, agreeable, host_key
+from nacre.wire.codec import string
 
 GEX = "diffie-hellman-group-exchange-sha256"
 
@@ -234,3 +235,28 @@ def test_a_client_takes_nothing_that_only_a_client_sends(role: Role) -> None:
     stages = CLIENT_STAGES if role is Role.CLIENT else SERVER_STAGES
     for stage in stages:
         assert not never & routes.legal(role, stage)
+
+
+@pytest.mark.parametrize(
+    ("rest", "code", "text"),
+    [
+        (b"", 11, ""),
+        (string(b"bye"), 11, "bye"),
+        (string(b"bye") + string(b"en"), 11, "bye"),
+        (string(b"bye") + string(b"en") + b"more", 11, "bye"),
+    ],
+)
+def test_a_disconnect_says_why_whatever_follows(rest: bytes, code: int, text: str) -> None:
+    engine = at(Role.CLIENT, Resting.CONNECTION)
+    receive(engine, b"\x01" + code.to_bytes(4, "big") + rest)
+    (ended,) = [e for e in engine.take_events() if isinstance(e, ConnectionEnded)]
+    assert isinstance(ended.error, Disconnected)
+    assert (ended.error.code, ended.error.description) == (code, text)
+
+
+@pytest.mark.parametrize("payload", [b"\x06", b"\x06" + string(b"ssh-userauth")])
+def test_a_service_accept_may_leave_the_service_out(payload: bytes) -> None:
+    engine = at(Role.CLIENT, Resting.SERVICE)
+    receive(engine, payload)
+    assert not [e for e in engine.take_events() if isinstance(e, ConnectionEnded)]
+    assert isinstance(engine._stage, AuthStage)

@@ -69,6 +69,9 @@ _CLOSED: Final = Phase.CLOSED
 
 _running_loop = asyncio._get_running_loop
 
+_LINE = 256
+"""Bytes in which our identification line ends (RFC 4253 section 4.2)."""
+
 LINGER = 5.0
 """Seconds, after the connection's end, for unsent bytes to leave and for the peer to close."""
 
@@ -161,7 +164,21 @@ class Driver(asyncio.BufferedProtocol):
         self._owner.transport_made()
         if self._engine.phase is not _CLOSED:
             self._engine.start(self.loop.time())
+            self._send_line()
         self._finish_turn()
+
+    def _send_line(self) -> None:
+        """Send the identification line in a segment of its own.
+
+        A server's KEXINIT comes with it, and some scanners drop what one segment has behind the
+        line. The second write costs no round trip.
+        """
+        assert self.transport is not None
+        output = self._engine.take_output()
+        end = bytes(output[:_LINE]).find(b"\n") + 1
+        for part in (output[:end], output[end:]):
+            if part:
+                self.transport.write(part)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         memory = self._buffer.claim(self)

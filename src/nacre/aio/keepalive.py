@@ -7,7 +7,20 @@ import contextlib
 from collections.abc import Callable
 
 from nacre.aio.driver import Driver
-from nacre.errors import LocalProtocolError, PeerSilent
+from nacre.errors import ConfigurationError, LocalProtocolError, PeerSilent
+
+
+def check_times(keepalive_count: int, **seconds: float | None) -> None:
+    """Check the times that a caller names, by the names of their parameters.
+
+    :raises ConfigurationError: one is not a number, or negative, or no keepalive may be unanswered.
+    """
+    for name, value in seconds.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (number and value >= 0):
+            raise ConfigurationError(f"{name}={value!r} is not a time: give seconds, 0 or more")
+    if seconds.get("keepalive") and not (isinstance(keepalive_count, int) and keepalive_count >= 1):
+        raise ConfigurationError(f"keepalive_count={keepalive_count!r}: give an int, 1 or more")
 
 
 class KeepaliveTimer:

@@ -53,7 +53,11 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         super().__init__(**storage)
         self.host = host
         self.connection = connect(
-            host, int(port), user=username or user, password=password, **options
+            host,
+            int(port) if isinstance(port, str) else port,
+            user=username or user,
+            password=password,
+            **options,
         )
         self.sftp: SFTPClient = self.connection.sftp(**session)
 

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from nacre.aio.connection import Trace
 from nacre.aio.dial import dial
+from nacre.aio.keepalive import check_times
 from nacre.aio.versions import PROTOCOLS, client_engine
 from nacre.aio.waiting import Opening
 from nacre.client.agent import Agent
@@ -28,6 +29,7 @@ from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
+from nacre.protocol.tcpip import check_port
 from nacre.value import replace
 from nacre.wire.text import safe
 
@@ -104,6 +106,7 @@ def connect(
     :param sock: a connected stream socket to use; the connection owns it from now on. The key is
         still checked for ``host``.
     :param trace: called with every event of the protocol, and the loop's time.
+    :raises ConfigurationError: a value is not possible.
     :raises ConnectFailed: no connection could be made.
     :raises HostKeyError: the server's key is not trusted.
     :raises AuthenticationFailed: no method succeeded.
@@ -114,6 +117,8 @@ def connect(
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
     :raises ConnectionLost: or a protocol error: what ended the connection during the login.
     """
+    check_port("port", port)
+    check_times(keepalive_count, timeout=timeout, keepalive=keepalive)
     user = user or getpass.getuser()
     offered = algorithms or default_algorithms(profile=profile)
     if trust is None:

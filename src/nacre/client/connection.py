@@ -25,6 +25,7 @@ from nacre.client.process import (
     run_process,
     start_process,
 )
+from nacre.crypto.kex_pq import METHODS as POST_QUANTUM
 from nacre.errors import (
     AuthenticationFailed,
     DisconnectCode,
@@ -51,6 +52,7 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
+    AlgorithmsChosen,
     AuthBanner,
     Authenticated,
     AuthResult,
@@ -58,6 +60,7 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.phases import Phase
+from nacre.protocol.tcpip import check_port
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from nacre.sftp.client.options import SessionOptions
 
 _logger = logging.getLogger("nacre.client")
+_kex_logger = logging.getLogger("nacre.client.kex")
 
 MAX_OUTPUT = 16 * MIB
 """Bytes of a command's output that ``run`` keeps by default."""
@@ -227,6 +231,21 @@ class Connection(BaseConnection, Closes):
         self._on_version(event)
         if event.protocol == SSH1:
             _logger.warning("%s: %s", safe(self.host), RISK)
+
+    def _on_algorithms(self, event: AlgorithmsChosen) -> None:
+        """Report a first exchange that is not post-quantum. At INFO: programs decide to show it."""
+        chosen = event.chosen.kex
+        if not event.first or chosen in POST_QUANTUM or self.protocol == SSH1:
+            return
+        better = next((name for name in event.server.kex if name in POST_QUANTUM), None)
+        remedy = f"offer {better}, which it knows" if better else "upgrade the server"
+        _kex_logger.info(
+            "%s: the keys come from %s, which is not post-quantum: who records this connection may "
+            "decrypt it once there are quantum computers; %s",
+            safe(self.host),
+            chosen,
+            remedy,
+        )
 
     def _on_banner(self, event: AuthBanner) -> None:
         self._login.banner(event.text)
@@ -427,9 +446,11 @@ class Connection(BaseConnection, Closes):
         """Have the server connect to ``host``: await it, or use ``async with``.
 
         :param host: a name or an address, which the server looks up.
+        :raises ConfigurationError: ``port`` is not a port.
         :raises ChannelOpenFailed: the server does not allow it, or could not connect.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        check_port("port", port)
         return Opening(lambda: self._forwarding.open_connection(host, port))
 
     def forward_local(
@@ -442,9 +463,12 @@ class Connection(BaseConnection, Closes):
 
         :param listen_host: where to listen: an address of this host, or "" for all of them.
         :param listen_port: 0 lets the system choose; see ``Listener.port``.
+        :raises ConfigurationError: ``port`` or ``listen_port`` is not a port.
         :raises OSError: the address can't be used.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        check_port("port", port)
+        check_port("listen_port", listen_port, chosen="the system")
         listen = listen_host, listen_port
         return Opening(lambda: self._forwarding.local((host, port), listen))
 
@@ -459,9 +483,12 @@ class Connection(BaseConnection, Closes):
             the server's; it may not allow all of them.
         :param listen_port: 0 lets the server choose; see ``Listener.port``. SSH-1 needs a number
             here, and the call must come before the session begins.
+        :raises ConfigurationError: ``port`` or ``listen_port`` is not a port.
         :raises RequestFailed: the server does not listen there.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        check_port("port", port)
+        check_port("listen_port", listen_port, chosen="the server")
         listen = listen_host, listen_port
         return Opening(lambda: self._forwarding.remote((host, port), listen))
 
@@ -473,6 +500,7 @@ class Connection(BaseConnection, Closes):
         The proxy serves every program that can connect to it. Parameters and errors are those of
         :meth:`forward_local`.
         """
+        check_port("listen_port", listen_port, chosen="the system")
         return Opening(lambda: self._forwarding.dynamic((listen_host, listen_port)))
 
     def forward_agent(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -499,6 +527,7 @@ def _denied(error: NacreError) -> Answer:
 Connection.handlers = {
     **COMMON,
     VersionReceived: Connection._on_client_version,
+    AlgorithmsChosen: Connection._on_algorithms,
     AskHostKey: Connection._on_host_key,
     AskAuthentication: Connection._on_authentication,
     AskPrompts: Connection._on_prompts,

@@ -33,6 +33,7 @@ from nacre.protocol.tcpip import (
     DIRECT,
     FORWARDED,
     LISTEN,
+    PORTS,
     AllocatedPort,
     TCPIPChannel,
     TCPIPForward,
@@ -222,6 +223,8 @@ class Forwards:
             )
         if not port:
             port = AllocatedPort.decode(answer).port
+            if port not in PORTS:
+                raise RequestFailed(f"the server names port {port}, which there is not")
         self._remote[host, port] = place
         port_there = RemotePort(connection, partial(self._cancel, TCPIPForward(host, port)))
         return Listener(host, port, port_there)

@@ -94,6 +94,7 @@ class ClientConfig:
     strict_host_key_checking: Strict = "ask"
     tcp_keep_alive: bool = True
     user: str | None = None
+    warn_weak_crypto: bool = True
     user_known_hosts_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 
     @property
@@ -251,6 +252,7 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
     "TCPKeepAlive": ("tcp_keep_alive", values.boolean),
     "User": ("user", values.one_word),
     "UserKnownHostsFile": ("user_known_hosts_files", _files),
+    "WarnWeakCrypto": ("warn_weak_crypto", one_of({**values.BOOLEAN, "no-pq-kex": False})),
 }
 """For each keyword, its field of :class:`ClientConfig` and the parser of its value."""
 
@@ -294,7 +296,7 @@ _ABSENT = (
     "ObscureKeystrokeTiming", "PermitRemoteOpen", "ProxyUseFdpass", "RefuseConnection",
     "RequiredRSASize", "RevokedHostKeys", "SecurityKeyProvider",
     "StreamLocalBindMask", "StreamLocalBindUnlink", "SyslogFacility", "Tag", "TunnelDevice",
-    "VersionAddendum", "WarnWeakCrypto", "XAuthLocation",
+    "VersionAddendum", "XAuthLocation",
 )
 # fmt: on
 

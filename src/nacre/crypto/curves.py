@@ -24,8 +24,13 @@ def uncompressed_point(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
-class EcdhInitiator(Initiator):
-    """The client's half of an exchange (RFC 5656 section 4). The curves have cofactor 1."""
+class NistCurve:
+    """One side's key of one exchange (RFC 5656 section 4). The curves have cofactor 1.
+
+    :ivar public: the public value, an uncompressed point.
+    """
+
+    __slots__ = ("_curve", "_private", "public")
 
     def __init__(self, name: str, random: Random) -> None:
         self._curve = curve = CURVES[name]
@@ -35,13 +40,27 @@ class EcdhInitiator(Initiator):
         self._private = ec.derive_private_key(spread % (curve.group_order - 1) + 1, curve)
         self.public = uncompressed_point(self._private)
 
-    def finish(self, reply: bytes) -> bytes:
-        """See :meth:`~nacre.crypto.kex.Initiator.finish`."""
-        if len(reply) != len(self.public) or reply[0] != 4:
+    def secret(self, peer: bytes) -> bytes:
+        """Return the shared secret: the x coordinate in full length, in network order.
+
+        :raises KexFailed: ``peer`` is not an uncompressed point of the curve.
+        """
+        if len(peer) != len(self.public) or peer[0] != 4:
             raise KexFailed(f"the peer's value is not an uncompressed point of {self._curve.name}")
         try:
-            peer = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, reply)
-            secret = self._private.exchange(ec.ECDH(), peer)
+            point = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, peer)
+            return self._private.exchange(ec.ECDH(), point)
         except ValueError:
             raise KexFailed(f"the peer's value is not a point of {self._curve.name}") from None
-        return mpint(int.from_bytes(secret, "big"))
+
+
+class EcdhInitiator(Initiator):
+    """The client's half of an exchange; the secret is hashed as an mpint."""
+
+    def __init__(self, name: str, random: Random) -> None:
+        self._key = NistCurve(name, random)
+        self.public = self._key.public
+
+    def finish(self, reply: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.kex.Initiator.finish`."""
+        return mpint(int.from_bytes(self._key.secret(reply), "big"))

@@ -52,7 +52,10 @@ class KexMethod(ABC):
     :ivar name: its name in a proposal.
     :ivar hash_name: its hash, as ``hashlib`` names it.
     :ivar family: the messages it uses.
+    :ivar package: a package that it needs and that the base install does not bring, or empty.
     """
+
+    package = ""
 
     def __init__(self, name: str, tier: Tier, hash_name: str, family: Family) -> None:
         self.name = name
@@ -62,6 +65,10 @@ class KexMethod(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    def supported(self) -> bool:
+        """Return whether the library that computes it was built with what it needs."""
+        return True
 
     @abstractmethod
     def initiate(self, random: Random) -> Initiator:

@@ -1,32 +1,63 @@
-"""mlkem768x25519-sha256: see :mod:`nacre.crypto.mlkem`, which is loaded on use."""
+"""Post-quantum hybrids: see :mod:`nacre.crypto.hybrid`, which is loaded on use."""
 
 from __future__ import annotations
+
+from importlib.machinery import PathFinder
 
 from nacre.crypto.kex import Initiator, KexMethod, Tier
 from nacre.crypto.seal import Random
 
+_PACKAGE = "pqcrypto"
+"""What has Streamlined NTRU Prime: the extra ``pq``."""
 
-class MlKemMethod(KexMethod):
-    """The hybrid of ML-KEM-768 and X25519.
 
-    The server's encapsulation draws its randomness from the system: the library does not accept
-    other sources. Only the rest of ``respond`` uses the parameter ``random``.
+class HybridMethod(KexMethod):
+    """A hybrid of a post-quantum KEM and a curve, named by its parts and its hash.
+
+    The KEM may draw randomness from the system: only the rest uses the parameter ``random``.
     """
 
-    def __init__(self) -> None:
-        super().__init__("mlkem768x25519-sha256", Tier.DEFAULT, "sha256", "ecdh")
+    def __init__(self, name: str, *, package: str = "") -> None:
+        parts, _, rest = name.partition("-")
+        super().__init__(name, Tier.DEFAULT, rest.partition("@")[0], "ecdh")
+        self.package = package
+        self._parts = parts
+
+    def supported(self) -> bool:
+        """See :meth:`~nacre.crypto.kex.KexMethod.supported`. A package alone always is enough."""
+        if self.package:
+            return True
+        from nacre.crypto.hybrid import ml_kem_supported
+
+        return ml_kem_supported()
 
     def initiate(self, random: Random) -> Initiator:
         """See :meth:`~nacre.crypto.kex.KexMethod.initiate`."""
-        from nacre.crypto.mlkem import MlKemInitiator
+        from nacre.crypto.hybrid import HybridInitiator
 
-        return MlKemInitiator(random)
+        return HybridInitiator(self._parts, self.hash_name, random)
 
     def respond(self, public: bytes, random: Random) -> tuple[bytes, bytes]:
         """See :meth:`~nacre.crypto.kex.KexMethod.respond`."""
-        from nacre.crypto import mlkem
+        from nacre.crypto import hybrid
 
-        return mlkem.respond(public, random)
+        return hybrid.respond(self._parts, self.hash_name, public, random)
 
 
-METHODS: dict[str, KexMethod] = {method.name: method for method in (MlKemMethod(),)}
+METHODS: dict[str, KexMethod] = {
+    method.name: method
+    for method in (
+        HybridMethod("mlkem768x25519-sha256"),
+        HybridMethod("mlkem768nistp256-sha256"),
+        HybridMethod("mlkem1024nistp384-sha384"),
+        # Last: a key of the client takes 100 ms.
+        HybridMethod("sntrup761x25519-sha512", package=_PACKAGE),
+        HybridMethod("sntrup761x25519-sha512@openssh.com", package=_PACKAGE),
+    )
+}
+
+
+def missing(method: KexMethod) -> str:
+    """Return the package that ``method`` needs and that is not installed, or an empty text."""
+    installed = not method.package or PathFinder.find_spec(method.package) is not None
+    return "" if installed else method.package

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nacre._version import __version__
 from nacre.crypto import registry
+from nacre.crypto.kex_pq import missing
 from nacre.crypto.registry import Tier
 from nacre.errors import ConfigurationError
 from nacre.limits import DEFAULT_LIMITS, Limits
@@ -60,6 +61,10 @@ _TIERS: dict[str, dict[str, Tier]] = {
 }
 
 
+_MISSING = {name: package for name, m in registry.KEX.items() if (package := missing(m))}
+"""Names that are not offered because a package is not installed, with the package."""
+
+
 def known(kind: str) -> tuple[str, ...]:
     """Return the names of all algorithms of a kind, best first; see :class:`NoCommonAlgorithm`."""
     return tuple(_TIERS[kind])
@@ -67,7 +72,8 @@ def known(kind: str) -> tuple[str, ...]:
 
 def _base(kind: str, profile: Profile) -> tuple[str, ...]:
     tiers = {Tier.DEFAULT} if profile == "default" else {Tier.DEFAULT, Tier.LEGACY}
-    return tuple(name for name, tier in _TIERS[kind].items() if tier in tiers)
+    table = _TIERS[kind].items()
+    return tuple(name for name, tier in table if tier in tiers and name not in _MISSING)
 
 
 def _check(kind: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -77,6 +83,11 @@ def _check(kind: str, names: Iterable[str]) -> tuple[str, ...]:
         if name not in table:
             raise ConfigurationError(
                 f"{name!r} is not a supported {kind} algorithm; supported are {', '.join(table)}"
+            )
+        if (package := _MISSING.get(name)) is not None:
+            raise ConfigurationError(
+                f"{name} needs the package {package}, which is not installed: "
+                "pip install 'nacre[pq]'"
             )
     if not unique:
         raise ConfigurationError(f"the list of {kind} algorithms is empty; name at least one")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from nacre.errors import ConfigurationError
 from nacre.wire.message import U32, Record, Text, record
+from nacre.wire.text import safe
 
 AGENT_CHANNEL = "auth-agent@openssh.com"
 """The type of a channel that leads to the client's agent."""
@@ -24,6 +26,22 @@ CANCEL = "cancel-tcpip-forward"
 
 PORTS = range(1, 65536)
 """The TCP ports that a client can connect to."""
+
+
+def check_port(name: str, port: object, *, chosen: str = "") -> None:
+    """Check a port that a caller names: the system would take 69658 for 4122.
+
+    :param name: the parameter, for the error.
+    :param chosen: who chooses a port for 0; empty if 0 is no choice.
+    :raises ConfigurationError: it is not an int, or out of range.
+    """
+    lowest = 0 if chosen else 1
+    if isinstance(port, int) and not isinstance(port, bool) and lowest <= port <= PORTS[-1]:
+        return
+    hint = f"; 0 lets {chosen} choose" if chosen else ""
+    raise ConfigurationError(
+        f"{name}={safe(repr(port), 64)} is not a port: give an int from {lowest} to 65535{hint}"
+    )
 
 
 @record

@@ -17,6 +17,7 @@ from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
 from nacre.protocol.options import algorithms as default_algorithms
+from nacre.protocol.tcpip import check_port
 from nacre.server.peer import Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.serving import Serving
@@ -294,6 +295,7 @@ def listen(
     :raises ConfigurationError: a value is not possible.
     :raises OSError: the address can't be used.
     """
+    check_port("port", port, chosen="the system")
     settings = ServerSettings(
         host_keys=host_keys,
         policy=policy,

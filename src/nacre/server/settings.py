@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict, Unpack
 
+from nacre.aio.keepalive import check_times
 from nacre.aio.versions import PROTOCOLS
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
@@ -79,7 +80,7 @@ class ServerSettings:
 
     :ivar options: what each engine gets.
     :ivar startup_limit: ``max_startups``, parsed.
-    :raises ConfigurationError: there is no host key, or ``max_startups`` can't be parsed.
+    :raises ConfigurationError: there is no host key, or a value is not possible.
     """
 
     host_keys: Sequence[PrivateKey]
@@ -103,6 +104,7 @@ class ServerSettings:
     startup_limit: MaxStartups = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_times(self.keepalive_count, keepalive=self.keepalive, login_grace=self.login_grace)
         if not self.host_keys:
             raise ConfigurationError(
                 'a server needs a host key: make one with nacre.generate("ssh-ed25519") and keep it'

@@ -114,7 +114,7 @@ from nacre.ssh2.transport.messages import (
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.ssh2.transport.pings import Pings
 from nacre.wire import codec
-from nacre.wire.codec import Buffer
+from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.numbers import Msg
 from nacre.wire.text import safe
 
@@ -425,8 +425,10 @@ class _SSH2Engine(Machine):
         self._kex.receive(payload)
 
     def _receive_disconnect(self, payload: Buffer) -> None:
-        message = Disconnect.decode(payload)
-        self._close(Disconnected(message.code, safe(message.description)))
+        # What follows the description, or the description itself, may be missing or more.
+        reader = WireReader(payload, 1)
+        code, description = reader.u32(), reader.text() if reader.remaining else ""
+        self._close(Disconnected(code, safe(description)))
 
     def _receive_ignore(self, payload: Buffer) -> None:
         pass
@@ -540,7 +542,8 @@ class SSH2Client(_SSH2Engine):
         self._begun: ClientAuth | None = None
 
     def _receive_service_accept(self, payload: Buffer) -> None:
-        if ServiceAccept.decode(payload).service != _USERAUTH:
+        # Old servers name no service.
+        if len(payload) > 1 and ServiceAccept.decode(payload).service != _USERAUTH:
             raise RemoteProtocolError("the server accepted a service that was not asked for")
         self._begin_auth()
         self._auth = self._begun

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,9 @@ from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.target import Target
 from nacre.config.client import ClientConfig, parse
-from nacre.errors import AuthenticationFailed, DeadlineExceeded, HostKeyError
+from nacre.errors import AuthenticationFailed, DeadlineExceeded, HostKeyError, PeerSilent
 from nacre.keys import dump_private
+from nacre.ssh2.engine import SSH2Server
 
 HOST_KEY = nacre.generate("ssh-ed25519")
 USER_KEY = nacre.generate("ssh-ed25519")
@@ -93,3 +96,92 @@ async def test_connect_timeout_bounds_a_silent_server(options: list[str], tmp_pa
         f"connect to host 127.0.0.1 port {port}: "
         "Connection timed out during banner exchange or key exchange"
     )
+
+
+def silence_after(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers say nothing more once they have sent this message; 0: after their line."""
+    made = SSH2Server.__init__
+
+    def make(engine: Any, *args: Any, **kwargs: Any) -> None:
+        made(engine, *args, **kwargs)
+        outbox, silent = engine._outbox, number == 0
+        send = outbox.send_parts
+
+        def send_parts(head: bytes, body: bytes) -> None:
+            nonlocal silent
+            if not silent:
+                send(head, body)
+            silent = silent or head[0] == number
+
+        outbox.send_parts = send_parts
+
+    monkeypatch.setattr(SSH2Server, "__init__", make)
+
+
+ALIVE = ["ServerAliveInterval=1", "ServerAliveCountMax=1"]
+BEFORE_LOGIN = {
+    "line": (0, "during banner exchange or key exchange"),
+    "KEXINIT": (20, "during banner exchange or key exchange"),
+    "reply": (31, "during the login"),
+    "NEWKEYS": (21, "during the login"),
+    "SERVICE_ACCEPT": (6, "during the login"),
+    "USERAUTH_FAILURE": (51, "during the login"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "bound", [["ConnectTimeout=1"], ["ServerAliveInterval=1", "ServerAliveCountMax=1"]]
+)
+@pytest.mark.parametrize("last", BEFORE_LOGIN)
+async def test_a_server_that_falls_silent_before_the_login(
+    last: str,
+    bound: list[str],
+    server: nacre.Server,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    number, phase = BEFORE_LOGIN[last]
+    silence_after(number, monkeypatch)
+    words = [f"Port={server.port}", "StrictHostKeyChecking=no", *bound, *options]
+    if last == "USERAUTH_FAILURE":
+        words.insert(0, "User=bob")
+    async with asyncio.timeout(20):
+        with pytest.raises(DeadlineExceeded, match=phase):
+            await connected(parse(words), tmp_path / "log")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [52, 91], ids=["channel open", "exec"])
+async def test_a_server_that_falls_silent_after_the_login(
+    last: int,
+    server: nacre.Server,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silence_after(last, monkeypatch)
+    words = [f"Port={server.port}", "StrictHostKeyChecking=no", *ALIVE, *options]
+    async with asyncio.timeout(20):
+        ssh = await connected(parse(words), tmp_path / "log")
+        with pytest.raises(PeerSilent):
+            await ssh.run("x")
+
+
+@pytest.mark.slow
+async def test_the_time_in_which_the_user_is_asked_does_not_count(
+    server: nacre.Server, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def confirm(*_: object) -> bool:
+        asked.append("host key")
+        await asyncio.sleep(1.5)
+        return True
+
+    monkeypatch.setattr("nacre.cli.common.login.confirm_host", confirm)
+    words = [f"Port={server.port}", "ConnectTimeout=1", "StrictHostKeyChecking=ask"]
+    words += [word for word in options if not word.startswith(("Strict", "BatchMode"))]
+    async with asyncio.timeout(20), await connected(parse(words), tmp_path / "log"):
+        assert asked == ["host key"]

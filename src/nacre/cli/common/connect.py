@@ -23,7 +23,7 @@ async def dial_and_log_in(
 ) -> Connection:
     """Connect to a host and log in.
 
-    ConnectTimeout bounds each attempt to connect, then the time until the host key arrives.
+    ConnectTimeout bounds each attempt to connect, then the time until the user is logged in.
 
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
     :raises NacreError: what :func:`nacre.connect` raises.

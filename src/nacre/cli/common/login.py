@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from nacre.aio.connection import Trace
 from nacre.cli.common.log import Log
@@ -23,6 +24,13 @@ from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded
 from nacre.keys import PublicKey
 from nacre.limits import DEFAULT_LIMITS
+from nacre.protocol.asks import (
+    Answer,
+    AskAuthentication,
+    AskNewPassword,
+    AskPrompts,
+    AskSignature,
+)
 from nacre.protocol.events import (
     AlgorithmsChosen,
     Authenticated,
@@ -34,31 +42,37 @@ from nacre.protocol.events import (
 from nacre.protocol.options import Algorithms
 from nacre.wire.text import safe
 
+_KEX_LOG = "nacre.client.kex"
+
+_LOGIN = 120
+"""Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
+
 
 async def log_in(
     sock: socket.socket, target: Target, config: ClientConfig, log: Log, trace: Trace | None
 ) -> Connection:
     """Log in over a connected socket.
 
-    ConnectTimeout bounds the time until the host key arrives. From then on the user may be asked,
-    which has no time limit.
+    The server's silence is bounded until the user is logged in, see :class:`_Patience`; then it is
+    bounded by keepalives. The time in which the user is asked does not count.
 
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
     offered = config.algorithms()
-    trust = _Trust(target, config, log)
-    handshake = asyncio.timeout(config.connect_timeout)
-    trust.on_key = lambda: handshake.reschedule(None)
+    patience = _Patience(config)
+    trust = _Trust(target, config, log, patience)
     warnings = show_warnings(log)
+    weak = logging.getLogger(_KEX_LOG)
+    weak.setLevel(logging.INFO if config.warn_weak_crypto else logging.WARNING)
     try:
-        async with handshake:
+        async with patience.start():
             return await connect(
                 target.host,
                 target.port,
                 user=target.user,
                 trust=trust,
-                credentials=_identities(target, config, offered, trust, log),
+                credentials=_identities(target, config, offered, trust, log, patience),
                 algorithms=offered,
                 protocols=config.protocol,
                 ssh1_ciphers=config.cipher,
@@ -70,11 +84,11 @@ async def log_in(
                 trace=trace or (narrator(log) if log.level >= LogLevel.VERBOSE else None),
             )
     except TimeoutError as error:
-        if not handshake.expired():
+        if not patience.expired:
             raise
+        what = patience.verdict(trust.seen)
         raise DeadlineExceeded(
-            f"connect to host {safe(target.host)} port {target.port}: "
-            "Connection timed out during banner exchange or key exchange"
+            f"connect to host {safe(target.host)} port {target.port}: {what}"
         ) from error
     finally:
         logging.getLogger("nacre.client").removeHandler(warnings)
@@ -89,22 +103,83 @@ def show_warnings(log: Log) -> logging.Handler:
 
 class _Warnings(logging.Handler):
     def __init__(self, log: Log) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)  # the loggers choose; WarnWeakCrypto sets the level of one
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.info(f"WARNING: {record.getMessage()}")
+        hidden_by = "; -o WarnWeakCrypto=no-pq-kex hides this" if record.name == _KEX_LOG else ""
+        self._log.info(f"WARNING: {record.getMessage()}{hidden_by}")
+
+
+class _Patience:
+    """How long the server may keep the user waiting, up to the login.
+
+    ConnectTimeout bounds the time in all, or 120 seconds: as long as sshd gives a login. With
+    ServerAliveInterval, each answer of the server has to come within the time that keepalives would
+    give it. The clock stands while this side answers a question: the user may be asked then.
+    """
+
+    # _left   seconds that are left in all; _since: when the clock was started the last time.
+    # _bound  the deadline, from start() on.
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._total = float(config.connect_timeout or _LOGIN)
+        self._step = float(config.server_alive_interval * config.server_alive_count_max) or None
+        self._left = self._total
+        self._since = 0.0
+        self._bound: asyncio.Timeout | None = None
+
+    def start(self) -> asyncio.Timeout:
+        """Return the deadline, as a context for the login."""
+        self._bound = asyncio.timeout(min(self._left, self._step or self._left))
+        self._since = asyncio.get_running_loop().time()
+        return self._bound
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline passed."""
+        return self._bound is not None and self._bound.expired()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock while this side answers a question."""
+        if self._bound is None:
+            yield
+            return
+        loop, bound = asyncio.get_running_loop(), self._bound
+        self._left -= loop.time() - self._since
+        bound.reschedule(None)
+        try:
+            yield
+        finally:
+            self._since = loop.time()
+            # It can't be set once the login has ended.
+            with suppress(RuntimeError):
+                bound.reschedule(self._since + min(self._left, self._step or self._left))
+
+    def verdict(self, host_key_seen: bool) -> str:
+        """Return what the server did not do in time."""
+        if not host_key_seen:
+            return "Connection timed out during banner exchange or key exchange"
+        silent = self._step is not None and self._step < self._left
+        waited = self._step if silent else self._total
+        word = "ServerAliveInterval" if silent else "ConnectTimeout"
+        return (
+            f"Connection timed out during the login: the server took more than {waited:g} seconds; "
+            f"try again, or allow it more with -o {word}=SECONDS"
+        )
 
 
 class _Trust(KnownHostsFile):
     """The known hosts of a configuration.
 
-    :ivar on_key: called when the host key arrives, before it is checked.
+    :ivar seen: whether the host key has arrived.
     """
 
-    def __init__(self, target: Target, config: ClientConfig, log: Log) -> None:
+    def __init__(self, target: Target, config: ClientConfig, log: Log, patience: _Patience) -> None:
         tokens = target.tokens()
-        self.on_key: Callable[[], None] = lambda: None
+        self.seen = False
+        self._patience = patience
         super().__init__(
             [expand_path(name, tokens) for name in config.user_known_hosts_files],
             global_paths=config.global_known_hosts_files,
@@ -117,17 +192,45 @@ class _Trust(KnownHostsFile):
         )
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
-        self.on_key()
-        await super().check(host, port, address, key)
+        self.seen = True
+        with self._patience.paused():
+            await super().check(host, port, address, key)
+
+
+class _Answers(Identities):
+    """The identities of a configuration; the clock stands while they answer."""
+
+    patience: _Patience
+
+    async def authentication(self, ask: AskAuthentication) -> Answer:
+        with self.patience.paused():
+            return await super().authentication(ask)
+
+    async def signature(self, ask: AskSignature) -> Answer:
+        with self.patience.paused():
+            return await super().signature(ask)
+
+    async def prompts(self, ask: AskPrompts) -> Answer:
+        with self.patience.paused():
+            return await super().prompts(ask)
+
+    async def new_password(self, ask: AskNewPassword) -> Answer:
+        with self.patience.paused():
+            return await super().new_password(ask)
 
 
 def _identities(
-    target: Target, config: ClientConfig, offered: Algorithms, trust: _Trust, log: Log
+    target: Target,
+    config: ClientConfig,
+    offered: Algorithms,
+    trust: _Trust,
+    log: Log,
+    patience: _Patience,
 ) -> Identities:
     tokens = target.tokens()
     files = [expand_path(name, tokens) for name in config.identity_files]
     agent = agent_path(config.identity_agent, tokens)
-    return Identities(
+    answers = _Answers(
         target.user,
         target.name,
         files=files if files or config.no_identity_files else None,
@@ -143,6 +246,8 @@ def _identities(
         debug=log.debug,
         banner=lambda text: log.info(text.removesuffix("\n")),
     )
+    answers.patience = patience
+    return answers
 
 
 def _methods(config: ClientConfig) -> list[str]:

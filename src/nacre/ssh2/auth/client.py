@@ -20,7 +20,7 @@ from nacre.protocol.events import AuthBanner, Authenticated, AuthResult, Event
 from nacre.protocol.options import ClientOptions
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import Attempt, Exchange, MethodRunner, Steps
-from nacre.ssh2.auth.messages import UserauthBanner, UserauthFailure, UserauthSuccess
+from nacre.ssh2.auth.messages import UserauthBanner, UserauthFailure
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.auth.texts import shown
 from nacre.ssh2.transport.outbox import Outbox
@@ -130,7 +130,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
         self._ask()
 
     def _success(self, payload: Buffer) -> None:
-        UserauthSuccess.decode(payload)
+        # It has no fields; OpenSSH looks at none that a server adds.
         self._abandon()
         self._can_continue = ()
         self.methods = (*self.methods, self._attempt.method)

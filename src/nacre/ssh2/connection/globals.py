@@ -99,7 +99,7 @@ class GlobalRequests:
 
     def on_failure(self, payload: Buffer) -> None:
         """Take SSH_MSG_REQUEST_FAILURE."""
-        RequestFailure.decode(payload)
+        # It has no fields; OpenSSH looks at none that a peer adds.
         self._reply_came(False, b"")
 
     def _reply_came(self, success: bool, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from nacre.crypto.registry import CIPHERS
+from nacre.crypto.registry import CIPHERS, KEX
 from nacre.errors import NoCommonAlgorithm
 from nacre.protocol.events import Chosen, Proposal
 from nacre.protocol.options import Algorithms, known
@@ -52,7 +52,7 @@ def _ours(
 ) -> tuple[Proposal, bytes]:
     init = KexInit(
         cookie=bytes(_COOKIE),
-        kex=kex,
+        kex=tuple(name for name in kex if name in _MARKERS or KEX[name].supported()),
         host_key=host_key,
         ciphers_c2s=ciphers,
         ciphers_s2c=ciphers,
