@@ -39,6 +39,9 @@ class SystemPolicy(AccountPolicy):
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
         self._options: WeakKeyDictionary[ServerConnection, KeyOptions] = WeakKeyDictionary()
+        self._queried: WeakKeyDictionary[ServerConnection, tuple[str, PublicKey, KeyOptions]] = (
+            WeakKeyDictionary()
+        )
 
     def close(self) -> None:
         """End the threads."""
@@ -71,15 +74,21 @@ class SystemPolicy(AccountPolicy):
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
         """Look in the account's ``authorized_keys``; once signed, check the account too."""
-        address = str(connection.peer[0])
-        loop = asyncio.get_running_loop()
-        try:
-            options = await loop.run_in_executor(self._threads, _find_key, user, key, address)
-        except AccountError as error:
-            connection.record("refused", method="publickey", reason=str(error))
+        user_, key_, options = self._queried.pop(connection, ("", None, None))
+        # The signature follows the query, for which the files were read.
+        if not (signed and (user_, key_) == (user, key)):
+            address = str(connection.peer[0])
+            loop = asyncio.get_running_loop()
+            try:
+                options = await loop.run_in_executor(self._threads, _find_key, user, key, address)
+            except AccountError as error:
+                connection.record("refused", method="publickey", reason=str(error))
+                return False
+        if options is None:
             return False
-        if options is None or not signed:
-            return options is not None
+        if not signed:
+            self._queried[connection] = (user, key, options)
+            return True
         if not await self._permits(user, None, connection):
             return False
         self._options[connection] = options
@@ -104,7 +113,7 @@ class SystemPolicy(AccountPolicy):
 
 def _find_rsa_key(user: str, modulus: int) -> PublicKey | None:
     for keys in read_authorized_keys(find_account(user)):
-        if (found := with_modulus((entry.key for entry in keys), modulus)) is not None:
+        if (found := with_modulus(keys.rsa1_keys(modulus), modulus)) is not None:
             return found
     return None
 
