@@ -81,6 +81,7 @@ MADE_HERE = frozenset(
         "SFTPFile",
         "Server",
         "ServerConnection",
+        "Serving",
         "Session",
         "Tunnel",
         "Writer",
@@ -89,7 +90,8 @@ MADE_HERE = frozenset(
 """Classes whose instances programs get and do not make: their constructors are internal."""
 
 FOR_NACRE = frozenset(
-    ["Connection.handlers", "Server.admit", "Server.forget", "Server.logged_in", "Session.decide"]
+    ["Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Server.logged_in"]
+    + ["Session.decide"]
 )
 """What nacre's own modules use."""
 

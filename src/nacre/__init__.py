@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     from nacre.server.policy import Policy as Policy
     from nacre.server.policy import Secret as Secret
     from nacre.server.policy import Users as Users
+    from nacre.server.serving import Serving as Serving
     from nacre.server.session import Session as Session
     from nacre.server.session import Terminal as Terminal
     from nacre.server.settings import FilesystemFactory as FilesystemFactory
@@ -283,6 +284,7 @@ _HOMES = {
         "Secret",
         "Users",
     ),
+    "nacre.server.serving": ("Serving",),
     "nacre.server.session": (
         "Session",
         "Terminal",

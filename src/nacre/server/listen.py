@@ -15,7 +15,7 @@ from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
 from nacre.protocol.options import algorithms as default_algorithms
-from nacre.server.peer import Log, ServerConnection, to_logging
+from nacre.server.peer import Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.serving import Serving
 from nacre.server.settings import FilesystemFactory, Handler, ReloadOptions, ServerSettings
@@ -61,7 +61,7 @@ class Server(Closes):
         return self._addresses[0][1]
 
     @property
-    def connections(self) -> tuple[ServerConnection, ...]:
+    def connections(self) -> tuple[Serving, ...]:
         """The open connections, oldest first."""
         return tuple(self._connections.values())
 
@@ -96,7 +96,7 @@ class Server(Closes):
             self._listener.close()
             raise
 
-    async def attach(self, sock: socket.socket) -> ServerConnection:
+    async def attach(self, sock: socket.socket) -> Serving:
         """Serve a client over a connected stream socket, which the server owns from now on."""
         connection = self._make()
         loop = asyncio.get_running_loop()
@@ -187,7 +187,7 @@ class Server(Closes):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        for connection in tuple(self._connections.values()):
+        for connection in self.connections:
             if not graceful or not connection.sessions:
                 connection.close()
         if graceful and self._connections:
