@@ -90,8 +90,8 @@ MADE_HERE = frozenset(
 """Classes whose instances programs get and do not make: their constructors are internal."""
 
 FOR_NACRE = frozenset(
-    ["Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Server.logged_in"]
-    + ["Session.decide"]
+    {"Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Session.decide"}
+    | {"Server.logged_in"}
 )
 """What nacre's own modules use."""
 

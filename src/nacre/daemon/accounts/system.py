@@ -39,9 +39,6 @@ class SystemPolicy(AccountPolicy):
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
         self._options: WeakKeyDictionary[ServerConnection, KeyOptions] = WeakKeyDictionary()
-        self._queried: WeakKeyDictionary[ServerConnection, tuple[str, PublicKey, KeyOptions]] = (
-            WeakKeyDictionary()
-        )
 
     def close(self) -> None:
         """End the threads."""
@@ -74,21 +71,15 @@ class SystemPolicy(AccountPolicy):
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
         """Look in the account's ``authorized_keys``; once signed, check the account too."""
-        user_, key_, options = self._queried.pop(connection, ("", None, None))
-        # The signature follows the query, for which the files were read.
-        if not (signed and (user_, key_) == (user, key)):
-            address = str(connection.peer[0])
-            loop = asyncio.get_running_loop()
-            try:
-                options = await loop.run_in_executor(self._threads, _find_key, user, key, address)
-            except AccountError as error:
-                connection.record("refused", method="publickey", reason=str(error))
-                return False
-        if options is None:
+        address = str(connection.peer[0])
+        loop = asyncio.get_running_loop()
+        try:
+            options = await loop.run_in_executor(self._threads, _find_key, user, key, address)
+        except AccountError as error:
+            connection.record("refused", method="publickey", reason=str(error))
             return False
-        if not signed:
-            self._queried[connection] = (user, key, options)
-            return True
+        if options is None or not signed:
+            return options is not None
         if not await self._permits(user, None, connection):
             return False
         self._options[connection] = options

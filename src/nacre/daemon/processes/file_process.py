@@ -122,10 +122,7 @@ def main() -> None:
     try:
         filesystem = open_files()
     except (OSError, NacreError) as error:
-        # A URL may have a password in it, and the client gets this line.
-        root = files.root or files.home
-        where = "" if "://" in root else f"{root}: "
-        sys.stderr.write(f"nacre: {where}{error}\n")
+        sys.stderr.write(f"nacre: {files.root or files.home}: {error}\n")
         raise SystemExit(1) from None
     raise SystemExit(serve_session(filesystem))
 
