@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
 
 import pytest
 
@@ -59,3 +64,99 @@ def test_the_public_names_are_those_that_were_published() -> None:
         if not hasattr(import_module(line.split()[0]), line.split()[1])
     ]
     assert gone == []
+
+
+# --- types of public signatures ---
+
+MADE_HERE = frozenset(
+    [
+        "Channel",
+        "Connection",
+        "Later",
+        "Listener",
+        "Opening",
+        "Process",
+        "Reader",
+        "SFTPClient",
+        "SFTPFile",
+        "Server",
+        "ServerConnection",
+        "Serving",
+        "Session",
+        "Tunnel",
+        "Writer",
+    ]
+)
+"""Classes whose instances programs get and do not make: their constructors are internal."""
+
+FOR_NACRE = frozenset(
+    {"Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Session.decide"}
+    | {"Server.logged_in"}
+)
+"""What nacre's own modules use."""
+
+PLAIN = frozenset(
+    {"Buffer", "Links", "Name", "Output", "Path", "Random", "String", "T", "T_co", "Text", "U32"}
+    | {"U64"}
+)
+"""Aliases and variables of types that Python itself has."""
+
+
+def homes(module: ModuleType) -> dict[str, tuple[str, str]]:
+    """Return the module and the name of each of nacre's objects that a module's text refers to."""
+    assert module.__file__ is not None
+    tree = ast.parse(Path(module.__file__).read_text())
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nacre."):
+            for alias in node.names:
+                found[alias.asname or alias.name] = (str(node.module), alias.name)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = (module.__name__, node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = (module.__name__, node.target.id)
+    return found
+
+
+def signatures(name: str, thing: object) -> Iterator[tuple[str, dict[str, object], str]]:
+    """Yield each public signature of a function or class: where, its annotations, its module."""
+    if inspect.isfunction(thing):
+        yield name, thing.__annotations__, thing.__module__
+    if not inspect.isclass(thing):
+        return
+    fields = vars(thing).get("__annotations__", {})
+    yield name, {n: a for n, a in fields.items() if not n.startswith("_")}, thing.__module__
+    for attribute, member in vars(thing).items():
+        if attribute.startswith("_") and (attribute != "__init__" or name in MADE_HERE):
+            continue
+        function = member.fget if isinstance(member, property) else member
+        function = inspect.unwrap(
+            cast("Callable[..., Any]", getattr(function, "__func__", function))
+        )
+        # Channel.accept_… take the engine's events.
+        if inspect.isfunction(function) and not attribute.startswith("accept_"):
+            yield f"{name}.{attribute}", function.__annotations__, function.__module__
+
+
+def test_every_type_of_a_public_signature_is_public() -> None:
+    exported = {(home, name) for home, names in nacre._HOMES.items() for name in names}
+    exported |= {(thing.__module__, thing.__name__) for thing in map(public, nacre.__all__)
+                 if inspect.isclass(thing)}  # fmt: skip
+    missing = {}
+    for name in nacre.__all__:
+        for where, types, module in signatures(name, public(name)):
+            # Methods that dataclasses make have no module.
+            known = homes(sys.modules[module]) if (module or "").startswith("nacre.") else {}
+            for parameter, annotation in types.items():
+                if {where, f"{where}.{parameter}"} & FOR_NACRE:
+                    continue
+                for word in re.findall(r"(?<![\w.])[A-Za-z_]\w*", str(annotation)):
+                    home = None if word in PLAIN or word.startswith("_") else known.get(word)
+                    if home is not None and home not in exported:
+                        missing[word] = f"{where}({parameter})"
+    assert missing == {}
+
+
+def public(name: str) -> Any:
+    return getattr(nacre, name)

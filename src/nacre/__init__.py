@@ -15,23 +15,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nacre._version import __version__ as __version__
+    from nacre.aio.channel import Channel as Channel
+    from nacre.aio.channel import Sink as Sink
+    from nacre.aio.connection import Trace as Trace
+    from nacre.aio.maybe import Maybe as Maybe
     from nacre.aio.stream import Reader as Reader
     from nacre.aio.stream import Writer as Writer
+    from nacre.aio.waiting import Later as Later
+    from nacre.aio.waiting import Opening as Opening
+    from nacre.client.agent import Agent as Agent
+    from nacre.client.connect import Default as Default
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
+    from nacre.client.connection import HostKeyCheck as HostKeyCheck
+    from nacre.client.connection import LoginAnswers as LoginAnswers
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
+    from nacre.client.secrets import Prompter as Prompter
     from nacre.client.tcpip import Listener as Listener
     from nacre.client.tcpip import Tunnel as Tunnel
     from nacre.client.trust import AnyHostKey as AnyHostKey
+    from nacre.client.trust import Confirm as Confirm
     from nacre.client.trust import KnownHostsFile as KnownHostsFile
+    from nacre.client.trust import Location as Location
+    from nacre.client.trust import NewHost as NewHost
+    from nacre.client.trust import Strict as Strict
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
     from nacre.errors import ConfigurationError as ConfigurationError
     from nacre.errors import ConnectFailed as ConnectFailed
     from nacre.errors import ConnectionLost as ConnectionLost
     from nacre.errors import DeadlineExceeded as DeadlineExceeded
+    from nacre.errors import DisconnectCode as DisconnectCode
     from nacre.errors import Disconnected as Disconnected
     from nacre.errors import HostKeyChanged as HostKeyChanged
     from nacre.errors import HostKeyError as HostKeyError
@@ -58,43 +74,121 @@ if TYPE_CHECKING:
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
+    from nacre.keys.known_hosts import KnownHost as KnownHost
+    from nacre.keys.known_hosts import Marker as Marker
     from nacre.limits import Limits as Limits
+    from nacre.protocol.asks import Answer as Answer
+    from nacre.protocol.asks import AskAuthentication as AskAuthentication
+    from nacre.protocol.asks import AskNewPassword as AskNewPassword
+    from nacre.protocol.asks import AskPrompts as AskPrompts
+    from nacre.protocol.asks import AskSignature as AskSignature
     from nacre.protocol.asks import Challenge as Challenge
+    from nacre.protocol.asks import Denied as Denied
+    from nacre.protocol.asks import GiveUp as GiveUp
+    from nacre.protocol.asks import NewPassword as NewPassword
     from nacre.protocol.asks import PasswordExpired as PasswordExpired
     from nacre.protocol.asks import Prompt as Prompt
+    from nacre.protocol.asks import Requirement as Requirement
+    from nacre.protocol.asks import Responses as Responses
+    from nacre.protocol.asks import Signature as Signature
+    from nacre.protocol.asks import TryKeyboardInteractive as TryKeyboardInteractive
+    from nacre.protocol.asks import TryNone as TryNone
+    from nacre.protocol.asks import TryPassword as TryPassword
+    from nacre.protocol.asks import TryPublicKey as TryPublicKey
     from nacre.protocol.asks import UserRequirement as UserRequirement
+    from nacre.protocol.events import AuthResult as AuthResult
+    from nacre.protocol.events import Event as Event
     from nacre.protocol.options import Algorithms as Algorithms
+    from nacre.protocol.options import Choice as Choice
+    from nacre.protocol.options import Profile as Profile
     from nacre.protocol.options import algorithms as algorithms
+    from nacre.protocol.requests import Env as Env
+    from nacre.protocol.requests import Exec as Exec
+    from nacre.protocol.requests import PtyRequest as PtyRequest
+    from nacre.protocol.requests import Request as Request
+    from nacre.protocol.requests import Shell as Shell
+    from nacre.protocol.requests import Subsystem as Subsystem
     from nacre.server.agent import AgentSocket as AgentSocket
     from nacre.server.listen import Server as Server
     from nacre.server.listen import listen as listen
+    from nacre.server.peer import Log as Log
     from nacre.server.peer import ServerConnection as ServerConnection
     from nacre.server.policy import Policy as Policy
+    from nacre.server.policy import Secret as Secret
     from nacre.server.policy import Users as Users
+    from nacre.server.serving import Serving as Serving
     from nacre.server.session import Session as Session
     from nacre.server.session import Terminal as Terminal
+    from nacre.server.settings import FilesystemFactory as FilesystemFactory
+    from nacre.server.settings import Handler as Handler
+    from nacre.server.settings import ListenOptions as ListenOptions
+    from nacre.server.settings import ReloadOptions as ReloadOptions
+    from nacre.server.startups import Startups as Startups
     from nacre.sftp.client.client import SFTPClient as SFTPClient
+    from nacre.sftp.client.copies import TransferOptions as TransferOptions
     from nacre.sftp.client.file import SFTPFile as SFTPFile
+    from nacre.sftp.client.file import SFTPTextFile as SFTPTextFile
+    from nacre.sftp.client.options import Progress as Progress
+    from nacre.sftp.client.results import DirEntry as DirEntry
     from nacre.sftp.filesystems.base import File as File
     from nacre.sftp.filesystems.base import Filesystem as Filesystem
     from nacre.sftp.filesystems.base import Upload as Upload
     from nacre.sftp.filesystems.fsspec import FsspecFilesystem as FsspecFilesystem
+    from nacre.sftp.filesystems.local import LocalFile as LocalFile
     from nacre.sftp.filesystems.local import LocalFilesystem as LocalFilesystem
     from nacre.sftp.filesystems.memory import MemoryFilesystem as MemoryFilesystem
     from nacre.sftp.protocol.attributes import Attributes as Attributes
     from nacre.sftp.protocol.attributes import Entry as Entry
+    from nacre.sftp.protocol.extensions import FileSystemStatus as FileSystemStatus
     from nacre.sftp.protocol.messages import OpenFlag as OpenFlag
+    from nacre.sftp.server.service import Recorder as Recorder
+    from nacre.sftp.server.service import SessionLike as SessionLike
     from nacre.sftp.server.service import serve_sftp as serve_sftp
 
 _HOMES = {
     "nacre._version": ("__version__",),
-    "nacre.aio.stream": ("Reader", "Writer"),
-    "nacre.client.connect": ("connect",),
-    "nacre.client.connection": ("Connection",),
+    "nacre.aio.channel": (
+        "Channel",
+        "Sink",
+    ),
+    "nacre.aio.connection": ("Trace",),
+    "nacre.aio.maybe": ("Maybe",),
+    "nacre.aio.stream": (
+        "Reader",
+        "Writer",
+    ),
+    "nacre.aio.waiting": (
+        "Later",
+        "Opening",
+    ),
+    "nacre.client.agent": ("Agent",),
+    "nacre.client.connect": (
+        "Default",
+        "connect",
+    ),
+    "nacre.client.connection": (
+        "Connection",
+        "HostKeyCheck",
+        "LoginAnswers",
+    ),
     "nacre.client.identities": ("Identities",),
-    "nacre.client.process": ("Completed", "Process"),
-    "nacre.client.tcpip": ("Listener", "Tunnel"),
-    "nacre.client.trust": ("AnyHostKey", "KnownHostsFile"),
+    "nacre.client.process": (
+        "Completed",
+        "Process",
+    ),
+    "nacre.client.secrets": ("Prompter",),
+    "nacre.client.tcpip": (
+        "Listener",
+        "Tunnel",
+    ),
+    "nacre.client.trust": (
+        "AnyHostKey",
+        "Confirm",
+        "KnownHostsFile",
+        "Location",
+        "NewHost",
+        "Strict",
+    ),
     "nacre.errors": (
         "AuthenticationFailed",
         "ChannelOpenFailed",
@@ -102,6 +196,7 @@ _HOMES = {
         "ConnectFailed",
         "ConnectionLost",
         "DeadlineExceeded",
+        "DisconnectCode",
         "Disconnected",
         "HostKeyChanged",
         "HostKeyError",
@@ -131,23 +226,106 @@ _HOMES = {
         "load_private",
         "load_public",
     ),
+    "nacre.keys.known_hosts": (
+        "KnownHost",
+        "Marker",
+    ),
     "nacre.limits": ("Limits",),
-    "nacre.protocol.asks": ("Challenge", "PasswordExpired", "Prompt", "UserRequirement"),
-    "nacre.protocol.options": ("Algorithms", "algorithms"),
+    "nacre.protocol.asks": (
+        "Answer",
+        "AskAuthentication",
+        "AskNewPassword",
+        "AskPrompts",
+        "AskSignature",
+        "Challenge",
+        "Denied",
+        "GiveUp",
+        "NewPassword",
+        "PasswordExpired",
+        "Prompt",
+        "Requirement",
+        "Responses",
+        "Signature",
+        "TryKeyboardInteractive",
+        "TryNone",
+        "TryPassword",
+        "TryPublicKey",
+        "UserRequirement",
+    ),
+    "nacre.protocol.events": (
+        "AuthResult",
+        "Event",
+    ),
+    "nacre.protocol.options": (
+        "Algorithms",
+        "Choice",
+        "Profile",
+        "algorithms",
+    ),
+    "nacre.protocol.requests": (
+        "Env",
+        "Exec",
+        "PtyRequest",
+        "Request",
+        "Shell",
+        "Subsystem",
+    ),
     "nacre.server.agent": ("AgentSocket",),
-    "nacre.server.listen": ("Server", "listen"),
-    "nacre.server.peer": ("ServerConnection",),
-    "nacre.server.policy": ("Policy", "Users"),
-    "nacre.server.session": ("Session", "Terminal"),
+    "nacre.server.listen": (
+        "Server",
+        "listen",
+    ),
+    "nacre.server.peer": (
+        "Log",
+        "ServerConnection",
+    ),
+    "nacre.server.policy": (
+        "Policy",
+        "Secret",
+        "Users",
+    ),
+    "nacre.server.serving": ("Serving",),
+    "nacre.server.session": (
+        "Session",
+        "Terminal",
+    ),
+    "nacre.server.settings": (
+        "FilesystemFactory",
+        "Handler",
+        "ListenOptions",
+        "ReloadOptions",
+    ),
+    "nacre.server.startups": ("Startups",),
     "nacre.sftp.client.client": ("SFTPClient",),
-    "nacre.sftp.client.file": ("SFTPFile",),
-    "nacre.sftp.filesystems.base": ("File", "Filesystem", "Upload"),
+    "nacre.sftp.client.copies": ("TransferOptions",),
+    "nacre.sftp.client.file": (
+        "SFTPFile",
+        "SFTPTextFile",
+    ),
+    "nacre.sftp.client.options": ("Progress",),
+    "nacre.sftp.client.results": ("DirEntry",),
+    "nacre.sftp.filesystems.base": (
+        "File",
+        "Filesystem",
+        "Upload",
+    ),
     "nacre.sftp.filesystems.fsspec": ("FsspecFilesystem",),
-    "nacre.sftp.filesystems.local": ("LocalFilesystem",),
+    "nacre.sftp.filesystems.local": (
+        "LocalFile",
+        "LocalFilesystem",
+    ),
     "nacre.sftp.filesystems.memory": ("MemoryFilesystem",),
-    "nacre.sftp.protocol.attributes": ("Attributes", "Entry"),
+    "nacre.sftp.protocol.attributes": (
+        "Attributes",
+        "Entry",
+    ),
+    "nacre.sftp.protocol.extensions": ("FileSystemStatus",),
     "nacre.sftp.protocol.messages": ("OpenFlag",),
-    "nacre.sftp.server.service": ("serve_sftp",),
+    "nacre.sftp.server.service": (
+        "Recorder",
+        "SessionLike",
+        "serve_sftp",
+    ),
 }
 """Where each public name lives; it is imported when it is first used."""
 

@@ -49,6 +49,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class DisconnectCode(IntEnum):
@@ -204,9 +205,34 @@ class DeadlineExceeded(NacreError, TimeoutError):
 
 
 class HostKeyError(NacreError):
-    """The server's host key is not trusted."""
+    """The server's host key is not trusted.
+
+    :ivar host: the name that was looked up: the host's as given, or its alias; may be empty.
+    :ivar port: its port, or None.
+    :ivar key: the key that the server has shown, a :class:`nacre.PublicKey`, or None.
+    :ivar file: the ``known_hosts`` file with the line that decided, or the one to which a new key
+        would be added; None if there is none.
+    :ivar line: the number of the line that decided, counted from 1, or None.
+    """
 
     code = DisconnectCode.HOST_KEY_NOT_VERIFIABLE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        host: str = "",
+        port: int | None = None,
+        key: Any = None,
+        file: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.host = host
+        self.port = port
+        self.key = key
+        self.file = file
+        self.line = line
 
 
 class HostKeyUnknown(HostKeyError):

@@ -56,6 +56,10 @@ class Limits:
     auth_attempts: int = 6
     """Failed attempts after which a server disconnects."""
 
+    user_rsa_bits: int = 2048
+    """The least size of an RSA key with which a user may log in; 1024 bits are within reach of
+    attackers with means. An RSA1 key of SSH-1 is not bounded by it."""
+
     auth_requests: int = 64
     """Authentication requests, queries included, after which a server disconnects."""
 

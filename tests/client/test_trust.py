@@ -202,3 +202,43 @@ async def test_any_host_key():
     checker = trust.AnyHostKey()
     assert checker.algorithms("h", 22, ("a", "b")) == ("a", "b")
     await checker.check("h", 22, "192.0.2.1", ED)
+
+
+# --- what an error knows ---
+
+
+async def test_the_errors_have_the_facts_as_attributes(file):
+    write(file, "# mine", f"[h]:2222 {OTHER}", f"@revoked * {ECDSA}")
+    cases = [
+        (HostKeyChanged, "h", 2222, ED, 2),
+        (HostKeyRevoked, "h", 2222, ECDSA, 3),
+        (HostKeyUnknown, "stranger", 22, ED, None),
+    ]
+    for kind, host, port, key, line in cases:
+        with pytest.raises(kind) as caught:
+            await known(file).check(host, port, "192.0.2.1", key)
+        error = caught.value
+        assert (error.host, error.port, error.key) == (host, port, key)
+        assert (error.file, error.line) == (str(file), line)
+
+
+async def test_a_refused_key_has_them_too(file):
+    async def refuse(question):
+        return False
+
+    with pytest.raises(HostKeyUnknown) as caught:
+        await known(file, strict="ask", confirm=refuse).check("h", 22, "192.0.2.1", ED)
+    assert (caught.value.host, caught.value.key, caught.value.file) == ("h", ED, str(file))
+    nowhere = KnownHostsFile([], global_paths=())
+    with pytest.raises(HostKeyUnknown) as caught:
+        await nowhere.check("h", 22, "192.0.2.1", ED)
+    assert (caught.value.file, caught.value.line) == (None, None)
+
+
+async def test_the_remedies_are_nacres_own(file):
+    with pytest.raises(HostKeyUnknown, match=r"nacre ssh -p 2222 .* asks and adds it"):
+        await known(file).check("h", 2222, "192.0.2.1", ED)
+    write(file, f"[h]:2222 {OTHER}")
+    with pytest.raises(HostKeyChanged) as caught:
+        await known(file).check("h", 2222, "192.0.2.1", ED)
+    assert f'nacre keygen -f "{file}" -R "[h]:2222"' in str(caught.value)

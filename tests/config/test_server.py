@@ -21,7 +21,7 @@ def test_nothing_said_is_the_default() -> None:
 
 
 def test_words_are_known_in_any_case() -> None:
-    assert len(KEYWORDS) == 32
+    assert len(KEYWORDS) == 33
     assert parse(["LOGLEVEL=info"]) == ServerConfig()
 
 
@@ -29,6 +29,7 @@ def test_words_are_known_in_any_case() -> None:
     ("option", "field", "value"),
     [
         ("MaxAuthTries=3", "max_auth_tries", 3),
+        ("RequiredRSASize=1024", "required_rsa_size", 1024),
         ("Protocol=2,1", "protocol", (2, 1)),
         ("Protocol=2", "protocol", (2,)),
         ("maxauthtries 3", "max_auth_tries", 3),
@@ -98,6 +99,7 @@ def test_no_compression_before_authentication(word: str) -> None:
     "option",
     [
         "MaxAuthTries=0",
+        "RequiredRSASize=512",
         "Protocol=3",
         "Protocol=",
         "MaxAuthTries=many",

@@ -98,3 +98,21 @@ def test_no_text_makes_it_raise(text: str) -> None:
     keys = authorized_keys.parse(text)
     assert len(keys) + len(keys.rejected) <= text.count("\n") + 1
     authorized_keys.parse(text.encode())
+
+
+def test_a_search_parses_the_lines_of_its_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    real = authorized_keys._parse_line
+
+    def parse_line(number: int, raw: bytes) -> authorized_keys.AuthorizedKey | None:
+        parsed.append(number)
+        return real(number, raw)
+
+    monkeypatch.setattr(authorized_keys, "_parse_line", parse_line)
+    lines = [f"{KEY}", f"# {ECDSA}", f"unknown-option {ECDSA}", f"no-pty {ECDSA} a", f"{ECDSA} b"]
+    keys = parse("\n".join(lines))
+    found = keys.find(ECDSA)
+    assert found is not None
+    assert (found.line_number, found.comment, found.options.pty) == (4, "a", False)
+    assert parsed == [2, 3, 4]
+    assert parse("").find(KEY) is None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.errors import ConfigurationError
-from nacre.keys import PublicKey, generate
+from nacre.keys import PublicKey, generate, known_hosts
 from nacre.keys.known_hosts import KnownHosts, Marker, Verdict
 
 KEY, OTHER, THIRD = (generate("ssh-ed25519").public for _ in range(3))
@@ -197,3 +197,87 @@ def test_a_salt_comes_from_outside() -> None:
 def test_a_name_that_would_mean_something_else_is_not_written(host: str) -> None:
     with pytest.raises(ConfigurationError):
         KnownHosts.line_for(host, 22, KEY)
+
+
+# --- the search in the raw text ---
+
+HASHED = KnownHosts.line_for("host", 22, KEY, hashed=True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"host {KEY}",
+        f"  host {KEY}",
+        f"host\t{KEY}",
+        f"HoSt {KEY}\r",
+        f"a,host,b {KEY}",
+        f"a,HOST {KEY}",
+        f"*st {KEY}",
+        f"h?st {KEY}",
+        f"@revoked host {KEY}",
+        f"@revoked\t host {KEY}",
+        HASHED,
+        f"@revoked {HASHED}",
+    ],
+)
+def test_a_line_is_found_wherever_it_stands(line: str) -> None:
+    others = f"hosts {OTHER}\nghost {OTHER} host\n# host {OTHER}\nother {KEY}\n!host,* {OTHER}\n"
+    for text in (f"{line}\n{others}", f"{others}{line}\n", f"{others}{line}"):
+        known = KnownHosts.parse(text)
+        (entry,) = known.lookup("host")
+        assert entry.blob == KEY.blob
+        assert text.split("\n")[entry.line_number - 1] == line
+        assert known.lookup("host") == [e for e in known.entries if e.matches("host")]
+
+
+def test_names_that_are_not_ascii_are_found_in_any_case() -> None:
+    known = KnownHosts.parse(f"M\u00dcNCHEN.example {KEY}\n")
+    assert [entry.line_number for entry in known.lookup("m\u00fcnchen.example")] == [1]
+
+
+_NAMES = st.sampled_from(["host", "HOST", "a", "[host]:2222", "10.0.0.1", "*", "h*", "!host", "?"])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "@revoked ", "@cert-authority ", "# "]),
+            st.lists(_NAMES, min_size=1, max_size=3),
+            st.sampled_from([KEY, OTHER]),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from(["host", "a", "[host]:2222", "10.0.0.1"]),
+)
+def test_the_search_finds_what_reading_every_line_finds(lines, name: str) -> None:
+    text = "".join(f"{mark}{','.join(names)} {key}\n" for mark, names, key in lines)
+    known = KnownHosts.parse(text)
+    assert list(known.about(name)) == [entry for entry in known.entries if entry.matches(name)]
+
+
+def test_a_search_parses_the_lines_of_its_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    real = known_hosts._parse_line
+
+    def parse_line(number, raw):
+        parsed.append(number)
+        return real(number, raw)
+
+    lines = [f"host{i} {OTHER}\n" for i in range(500)]
+    lines += [f"{KnownHosts.line_for(f'hidden{i}', 22, OTHER, hashed=True)}\n" for i in range(500)]
+    monkeypatch.setattr(known_hosts, "_parse_line", parse_line)
+    known = KnownHosts.parse("".join(lines))
+    for name, number in (("host7", 8), ("hidden7", 508)):
+        assert known.check(name, 22, OTHER, "10.0.0.1").lines == (number,)
+        assert known.key_types(name) == (OTHER.type,)
+    assert parsed == [8, 508]
+
+
+def test_the_keys_of_a_host_are_taken_out() -> None:
+    kept = f"# mine\nother {KEY}\n*st {KEY}\n@revoked host {KEY}\n"
+    known = KnownHosts.parse(f"host {KEY}\n{kept}a,HOST {OTHER}\n{HASHED}\n")
+    text, gone = known.without("host")
+    assert text.decode() == kept
+    assert [entry.line_number for entry in gone] == [1, 6, 7]
+    assert KnownHosts.parse(kept).without("elsewhere") == (kept.encode(), ())

@@ -270,8 +270,10 @@ class Identities:
             key, usable = self._offers.pop(0)
             algorithms = usable_with(ask.server_algorithms, key.public.type, usable)
             if not algorithms:
-                self._unusable.append(f"{key.source} {key.public!r}: {self._why(key, ask)}")
-                self._debug(f"no signature algorithm in common with the server for {key.source}")
+                self._unusable.append(f"{safe(key.source)} {key.public!r}: {self._why(key, ask)}")
+                self._debug(
+                    f"no signature algorithm in common with the server for {safe(key.source)}"
+                )
                 continue
             if ask.server_algorithms is None:
                 # The server says nothing of what it knows, so each algorithm is tried by itself.
@@ -279,7 +281,7 @@ class Identities:
                     self._offers.insert(0, (key, algorithms[1:]))
                 self._needs_sha1 |= key.public.type == _SHA1 and _SHA1 not in self._signatures
             self._offered[key.public] = key
-            self._debug(f"Offering public key: {key.source} {key.public!r}")
+            self._debug(f"Offering public key: {safe(key.source)} {key.public!r}")
             return TryPublicKey(key.public, algorithms, signed=key.at_hand)
         return None
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from nacre.errors import (
     ConfigurationError,
@@ -146,10 +146,12 @@ class KnownHostsFile:
         if verdict is Verdict.REVOKED:
             raise HostKeyRevoked(
                 f"the {family(key.type)} host key of {name} ({key.fingerprint()}) is marked as "
-                f"revoked in {places[0]}: anyone who has it can impersonate the host; don't connect"
+                f"revoked in {places[0]}: anyone who has it can impersonate the host; don't "
+                "connect",
+                **_facts(host, port, key, places[0]),
             )
         if verdict is Verdict.CHANGED:
-            self._changed(name, places, key)
+            self._changed(host, port, places, key)
         elif verdict is Verdict.UNKNOWN:
             await self._unknown(host, port, address, key, others)
 
@@ -179,13 +181,15 @@ class KnownHostsFile:
         others = [(path, f.other_types) for path, f in found]
         return verdict, _places(entries), _places(others)
 
-    def _changed(self, name: str, places: list[Location], key: PublicKey) -> None:
-        place = places[0]
+    def _changed(self, host: str, port: int, places: list[Location], key: PublicKey) -> None:
+        name, place = safe(host_name(host, port)), places[0]
         error = HostKeyChanged(
             f"the {family(key.type)} host key of {name} has changed: someone may be listening in, "
             f"or the host was installed anew. It shows {key.fingerprint()}, and is known by "
             f"another key in {', '.join(map(str, places))}. When its owner confirms the new "
-            f'fingerprint, remove the old key: ssh-keygen -f "{place.path}" -R "{name}"'
+            f'fingerprint, remove the old key: nacre keygen -f "{place.path}" -R "{name}" '
+            f'(or ssh-keygen -f "{place.path}" -R "{name}")',
+            **_facts(host, port, key, place),
         )
         if self._strict != "no":
             raise error
@@ -196,19 +200,25 @@ class KnownHostsFile:
         self, host: str, port: int, address: str, key: PublicKey, others: list[Location]
     ) -> None:
         name = safe(host_name(host, port))
+        file = self._user[0] if self._user else None
         if self._strict == "yes" or (self._strict == "ask" and self._confirm is None):
+            shown = file or "~/.ssh/known_hosts"
             raise HostKeyUnknown(
                 f"no {family(key.type)} host key is known for {name}; it shows "
                 f"{key.fingerprint()}. "
-                f"When its owner confirms that, add it: ssh-keyscan -p {port} {safe(host)} "
-                f">> {self._user[0] if self._user else '~/.ssh/known_hosts'}"
+                f"When its owner confirms that, add it: nacre ssh -p {port} "
+                f'-o UserKnownHostsFile="{shown}" {safe(host)} asks and adds it '
+                f"(or ssh-keyscan -p {port} {safe(host)} >> {shown}); "
+                'KnownHostsFile(strict="accept-new") adds the keys of new hosts unasked',
+                **_facts(host, port, key, file),
             )
         if self._strict == "ask" and self._confirm is not None:
             question = NewHost(name, safe(address), key, tuple(others))
             if not await self._confirm(question):
                 raise HostKeyUnknown(
                     f"the host key of {name} ({key.fingerprint()}) was not accepted; "
-                    "StrictHostKeyChecking=accept-new accepts keys of new hosts unasked"
+                    "StrictHostKeyChecking=accept-new accepts keys of new hosts unasked",
+                    **_facts(host, port, key, file),
                 )
         await self._keep(host, port, key, name)
 
@@ -225,6 +235,24 @@ class KnownHostsFile:
                 f"Warning: Permanently added '{name}' ({family(key.type)}) "
                 "to the list of known hosts."
             )
+
+
+class _Facts(TypedDict):
+    """The attributes of a :class:`HostKeyError`."""
+
+    host: str
+    port: int
+    key: PublicKey
+    file: str | None
+    line: int | None
+
+
+def _facts(host: str, port: int, key: PublicKey, place: Location | Path | None) -> _Facts:
+    line = place.entry.line_number if isinstance(place, Location) else None
+    path = place.path if isinstance(place, Location) else place
+    return _Facts(
+        host=host, port=port, key=key, file=None if path is None else str(path), line=line
+    )
 
 
 def _expand(paths: Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:

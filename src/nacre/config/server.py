@@ -91,7 +91,8 @@ def _banner(keyword: str, value: str) -> Path | None:
 class ServerConfig:
     """A server's configuration. A field has the name of its keyword.
 
-    The defaults are OpenSSH's, except those of algorithms, which are nacre's.
+    The defaults are OpenSSH's, except those of algorithms and of ``RequiredRSASize``, which are
+    nacre's.
 
     :ivar host_key_algorithms: names with commas between them, perhaps with ``+``, ``-`` or ``^`` in
         front; None for the default ones. The other lists of algorithms have the same form.
@@ -122,6 +123,7 @@ class ServerConfig:
     compression: str | None = None
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
     max_auth_tries: int = 6
+    required_rsa_size: int = 2048
     max_sessions: int = 10
     max_startups: str = "10:30:100"
     login_grace_time: int = 120
@@ -174,7 +176,10 @@ class ServerConfig:
     def limits(self) -> Limits:
         """Return the bounds of a connection."""
         limits = replace(
-            DEFAULT_LIMITS, auth_attempts=self.max_auth_tries, sessions=self.max_sessions
+            DEFAULT_LIMITS,
+            auth_attempts=self.max_auth_tries,
+            sessions=self.max_sessions,
+            user_rsa_bits=self.required_rsa_size,
         )
         return self.rekey_limit.apply(limits)
 
@@ -189,6 +194,7 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
     "Compression": ("compression", one_of(_COMPRESSIONS)),
     "RekeyLimit": ("rekey_limit", values.rekey_limit),
     "MaxAuthTries": ("max_auth_tries", number(1, _MOST)),
+    "RequiredRSASize": ("required_rsa_size", number(1024, 16384)),
     "MaxSessions": ("max_sessions", number(0, _MOST)),
     "MaxStartups": ("max_startups", _max_startups),
     "LoginGraceTime": ("login_grace_time", values.seconds),

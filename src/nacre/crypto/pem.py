@@ -41,7 +41,7 @@ _AFTER_DECRYPTION = ("Incorrect password", "Could not deserialize", "Invalid")
 _UNKNOWN_ENCRYPTION = "Unknown key encryption algorithm"
 
 _PROC_TYPE = b"Proc-Type: 4,ENCRYPTED"
-_DEK_INFO = re.compile(rb"^DEK-Info: *([A-Za-z0-9-]{1,32}),([0-9A-Fa-f]*)\s*$", re.MULTILINE)
+_DEK_INFO = re.compile(rb"^DEK-Info: *([A-Z0-9-]{1,32}),([0-9A-Fa-f]*)\s*$", re.MULTILINE)
 _CIPHERS = {"AES-128-CBC": 16, "AES-192-CBC": 16, "AES-256-CBC": 16, "DES-EDE3-CBC": 8}
 """The ciphers of encrypted PKCS#1 and SEC 1 files (RFC 1421 section 4.6.1.3) that can be read.
 

@@ -7,7 +7,9 @@ option is not used: the option may be a restriction.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PublicKey
@@ -38,16 +40,36 @@ class AuthorizedKey:
     line_number: int
 
 
-@dataclass(slots=True)
 class AuthorizedKeys:
     """The lines of an ``authorized_keys`` file; iteration yields the usable ones.
 
-    :ivar entries: the usable lines, in order.
-    :ivar rejected: the other lines: their numbers and what is wrong with them.
+    A search for a key parses only the lines that have its base64: of 5,000 lines, one.
     """
 
-    entries: list[AuthorizedKey] = field(default_factory=list)
-    rejected: list[tuple[int, str]] = field(default_factory=list)
+    def __init__(self, text: bytes = b"") -> None:
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> tuple[list[AuthorizedKey], list[tuple[int, str]]]:
+        entries: list[AuthorizedKey] = []
+        rejected: list[tuple[int, str]] = []
+        for number, line in enumerate(self._text.split(b"\n"), 1):
+            try:
+                if (entry := _parse_line(number, line)) is not None:
+                    entries.append(entry)
+            except KeyFormatError as error:
+                rejected.append((number, str(error)))
+        return entries, rejected
+
+    @property
+    def entries(self) -> list[AuthorizedKey]:
+        """The usable lines, in order."""
+        return self._lines[0]
+
+    @property
+    def rejected(self) -> list[tuple[int, str]]:
+        """The other lines: their numbers and what is wrong with them."""
+        return self._lines[1]
 
     def __iter__(self) -> Iterator[AuthorizedKey]:
         return iter(self.entries)
@@ -72,7 +94,7 @@ class AuthorizedKeys:
         :param host: the client's host name, if it was looked up.
         :param now: seconds since the epoch.
         """
-        for entry in self.entries:
+        for entry in self._with(str(key).split()[-1]):
             options = entry.options
             if entry.key != key or options.cert_authority:
                 continue
@@ -80,24 +102,40 @@ class AuthorizedKeys:
                 return entry
         return None
 
+    def rsa1_keys(self, modulus: int) -> Iterator[PublicKey]:
+        """Yield the RSA1 keys that may have ``modulus``, by which SSH-1 names a key."""
+        for entry in self._with(str(modulus)):
+            yield entry.key
+
+    def _with(self, word: str) -> Iterator[AuthorizedKey]:
+        """Yield the usable lines that have ``word``, the last part of a key's text."""
+        text, part = self._text, word.encode("ascii")
+        at = text.find(part)
+        while at >= 0:
+            start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
+            end = len(text) if end < 0 else end
+            with suppress(KeyFormatError):
+                entry = _parse_line(text.count(b"\n", 0, start) + 1, text[start:end])
+                if entry is not None:
+                    yield entry
+            at = text.find(part, end)
+
 
 def parse(text: str | bytes) -> AuthorizedKeys:
-    """Parse the text of a file. Comments and empty lines are skipped; bad ones are rejected."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "surrogateescape")
-    found = AuthorizedKeys()
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        try:
-            found.entries.append(_parse_line(number, line))
-        except KeyFormatError as error:
-            found.rejected.append((number, str(error)))
-    return found
+    """Take the text of a file. Comments and empty lines are skipped; bad ones are rejected."""
+    return AuthorizedKeys(
+        text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    )
 
 
-def _parse_line(number: int, line: str) -> AuthorizedKey:
+def _parse_line(number: int, raw: bytes) -> AuthorizedKey | None:
+    """Return a line's entry; None if it is empty or a comment.
+
+    :raises KeyFormatError: it can't be used.
+    """
+    line = raw.decode("utf-8", "surrogateescape").strip()
+    if not line or line.startswith("#"):
+        return None
     options = NO_OPTIONS
     if not line.startswith(_KEY_TYPES) and not is_line(line.split(None, 3)):
         end = _options_end(line)

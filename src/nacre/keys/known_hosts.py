@@ -6,8 +6,13 @@ import binascii
 import hashlib
 import hmac
 import os
+import re
 from base64 import b64decode, b64encode
+from binascii import a2b_base64
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from enum import Enum
+from functools import cached_property
 
 from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.keys import rsa1_text
@@ -98,31 +103,40 @@ def host_name(host: str, port: int = DEFAULT_PORT) -> str:
 class KnownHosts:
     """The lines of a ``known_hosts`` file.
 
-    :ivar entries: the lines with a key, in order.
-    :ivar rejected: the malformed lines: their numbers and what is wrong with them.
+    A lookup searches the raw text for the name, and parses only the lines where it may stand: of
+    50,000 lines, one. The result of each is kept.
     """
 
-    def __init__(
-        self, entries: list[KnownHost] | None = None, rejected: list[tuple[int, str]] | None = None
-    ) -> None:
-        self.entries = entries or []
-        self.rejected = rejected or []
+    def __init__(self, text: bytes = b"") -> None:
+        self._text = text
+        self._found: dict[str, tuple[KnownHost, ...]] = {}
 
     @classmethod
     def parse(cls, text: str | bytes) -> KnownHosts:
-        """Parse the text of a file. Comments and empty lines are skipped; bad ones are rejected."""
-        if isinstance(text, bytes):
-            text = text.decode("utf-8", "surrogateescape")
-        known = cls()
-        for number, line in enumerate(text.split("\n"), 1):
-            line = line.strip()
-            if not line or line.startswith("#"):
-                continue
+        """Take the text of a file. Comments and empty lines are skipped; bad ones are rejected."""
+        return cls(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
+
+    @cached_property
+    def _lines(self) -> tuple[list[KnownHost], list[tuple[int, str]]]:
+        entries: list[KnownHost] = []
+        rejected: list[tuple[int, str]] = []
+        for number, line in enumerate(self._text.split(b"\n"), 1):
             try:
-                known.entries.append(_parse_line(number, line))
+                if (entry := _parse_line(number, line)) is not None:
+                    entries.append(entry)
             except KeyFormatError as error:
-                known.rejected.append((number, str(error)))
-        return known
+                rejected.append((number, str(error)))
+        return entries, rejected
+
+    @property
+    def entries(self) -> list[KnownHost]:
+        """The lines with a key, in order."""
+        return self._lines[0]
+
+    @property
+    def rejected(self) -> list[tuple[int, str]]:
+        """The malformed lines: their numbers and what is wrong with them."""
+        return self._lines[1]
 
     def lookup(
         self, host: str, port: int = DEFAULT_PORT, address: str | None = None
@@ -131,10 +145,57 @@ class KnownHosts:
 
         Lines with a marker are included.
         """
-        names = {host_name(host, port)}
+        found = list(self.about(host_name(host, port)))
         if address is not None:
-            names.add(host_name(address, port))
-        return [entry for entry in self.entries if any(map(entry.matches, names))]
+            found += self.about(host_name(address, port))
+        return list(_in_order(found))
+
+    def about(self, name: str) -> tuple[KnownHost, ...]:
+        """Return the lines about ``name``, as :func:`host_name` returns it, in order."""
+        if name not in self._found:
+            self._found[name] = tuple(self._search(name))
+        return self._found[name]
+
+    def _search(self, name: str) -> Iterator[KnownHost]:
+        number, counted = 1, 0
+        for start in sorted(self._starts(name)):
+            number += self._text.count(b"\n", counted, start)
+            counted = start
+            end = self._text.find(b"\n", start)
+            line = self._text[start:] if end < 0 else self._text[start:end]
+            with suppress(KeyFormatError):
+                entry = _parse_line(number, line)
+                if entry is not None and entry.matches(name):
+                    yield entry
+
+    def _starts(self, name: str) -> set[int]:
+        """Return the offsets of all lines that may be about ``name``, and of some others."""
+        text = self._text
+        if not name.isascii():
+            # Upper and lower case of other letters are a matter of str.
+            return {0, *(end + 1 for end in _offsets(text, b"\n"))}
+        lower, written = text.lower(), name.encode("ascii").lower()
+        found = [_offsets(lower, written + end) for end in (b" ", b"\t", b",")]
+        found += [_offsets(text, special) for special in (b"*", b"?", b"!")]
+        found.append(_hashed(text, written))
+        return {text.rfind(b"\n", 0, at) + 1 for offsets in found for at in offsets}
+
+    def without(self, name: str) -> tuple[bytes, tuple[KnownHost, ...]]:
+        """Return the file's text without the keys of a host, and the lines that are gone.
+
+        Lines with a marker, and those that only match by a pattern, stay.
+
+        :param name: as :func:`host_name` returns it.
+        """
+        gone = tuple(
+            entry
+            for entry in self.about(name)
+            if entry.marker is Marker.NONE
+            and (entry.hosts[0].startswith(_HASH_MAGIC) or name in map(str.lower, entry.hosts))
+        )
+        numbers = {entry.line_number for entry in gone}
+        lines = self._text.split(b"\n")
+        return b"\n".join(one for i, one in enumerate(lines, 1) if i not in numbers), gone
 
     def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> Finding:
         """Return what the file records about ``key`` for ``host`` at ``port``.
@@ -148,11 +209,7 @@ class KnownHosts:
             another host at that address trusted.
         """
         entries = self.lookup(host, port)
-        portless = entries if port == DEFAULT_PORT else self.lookup(host)
-        concerned = [*entries, *portless]
-        if address is not None:
-            concerned += [*self.lookup(address, port), *self.lookup(address)]
-        revoked = [e for e in concerned if e.marker is Marker.REVOKED and e.blob == key.blob]
+        revoked = self._revoked(host, port, key, address)
         if revoked:
             return Finding(Verdict.REVOKED, _in_order(revoked))
         plain = [e for e in entries if e.marker is Marker.NONE]
@@ -160,12 +217,22 @@ class KnownHosts:
         others = tuple(e for e in plain if e.key_type != key.type)
         trusted = tuple(e for e in same_type if e.blob == key.blob)
         if not plain:
-            trusted = tuple(e for e in portless if e.marker is Marker.NONE and e.blob == key.blob)
+            trusted = tuple(
+                e for e in self.lookup(host) if e.marker is Marker.NONE and e.blob == key.blob
+            )
         if trusted:
             return Finding(Verdict.TRUSTED, trusted, others)
         if same_type:
             return Finding(Verdict.CHANGED, same_type, others)
         return Finding(Verdict.UNKNOWN, (), others)
+
+    def _revoked(
+        self, host: str, port: int, key: PublicKey, address: str | None
+    ) -> list[KnownHost]:
+        if Marker.REVOKED.value.encode() not in self._text:
+            return []
+        concerned = [*self.lookup(host, port, address), *self.lookup(host, address=address)]
+        return [e for e in concerned if e.marker is Marker.REVOKED and e.blob == key.blob]
 
     def key_types(self, host: str, port: int = DEFAULT_PORT) -> tuple[str, ...]:
         """Return the types of the recorded keys of ``host``, in the file's order.
@@ -200,27 +267,60 @@ class KnownHosts:
         return f"{name} {key}"
 
 
-def _in_order(entries: list[KnownHost]) -> tuple[KnownHost, ...]:
-    return tuple(sorted(set(entries), key=lambda entry: entry.line_number))
+def _offsets(text: bytes, part: bytes) -> Iterator[int]:
+    """Yield an offset of ``part`` in each line that has it."""
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        end = text.find(b"\n", at)
+        at = text.find(part, end + 1) if end >= 0 else -1
 
 
-def _parse_line(number: int, line: str) -> KnownHost:
+_HASHED = re.compile(rb"\|1\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)")
+
+
+def _hashed(text: bytes, name: bytes) -> Iterator[int]:
+    """Yield the offset of each hash of ``name``."""
+    for salt, digest in _HASHED.findall(text):
+        try:
+            if hmac.digest(a2b_base64(salt), name, "sha1") == a2b_base64(digest):
+                yield text.find(b"|1|%b|%b" % (salt, digest))
+        except binascii.Error:
+            continue
+
+
+def _in_order(entries: Iterable[KnownHost]) -> tuple[KnownHost, ...]:
+    return tuple(sorted(dict.fromkeys(entries), key=lambda entry: entry.line_number))
+
+
+_BLANKS = " \t"
+_BLANK = re.compile(r"[ \t]+")
+
+
+def _parse_line(number: int, raw: bytes) -> KnownHost | None:
+    """Return a line's entry; None if it is empty or a comment.
+
+    :raises KeyFormatError: it is malformed.
+    """
+    line = raw.decode("utf-8", "surrogateescape").strip(_BLANKS + "\r")
+    if not line or line.startswith("#"):
+        return None
     marker = Marker.NONE
     if line.startswith("@"):
-        word, *rest = line.split(None, 1)
+        word, *rest = _BLANK.split(line, 1)
         line = "".join(rest)
         try:
             marker = Marker(word)
         except ValueError:
             raise KeyFormatError(f"{safe(word, 32)} is not a known marker") from None
-    words = line.split(None, 4)
+    words = _BLANK.split(line, 4)
     rsa1_key = None
     if rsa1_text.is_line(words[1:]):
         from nacre.keys import rsa1
 
         rsa1_key = rsa1.parse_words(words[1:])
     if rsa1_key is None:
-        words = line.split(None, 3)
+        words = _BLANK.split(line, 3)
     if len(words) < 3:
         raise KeyFormatError("a line must have hosts, a key type and base64")
     hosts = (words[0],) if words[0].startswith(_HASH_MAGIC) else tuple(words[0].split(","))

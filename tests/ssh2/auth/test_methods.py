@@ -11,6 +11,7 @@ from nacre.errors import (
     LocalProtocolError,
     PacketTooLarge,
     RemoteProtocolError,
+    UnusableKey,
 )
 from nacre.keys import generate
 from nacre.limits import Limits
@@ -193,6 +194,36 @@ def test_a_key_that_can_not_be_used(algorithm: str, blob: bytes, reason: str) ->
     assert result(publickey.check(attempt, query), None) is False
     assert reason in attempt.detail
     assert attempt.detail.isprintable()
+
+
+@pytest.mark.parametrize(("bits", "least", "taken"), [(1024, 2048, False), (1024, 1024, True)])
+def test_a_short_rsa_key_is_refused(bits: int, least: int, taken: bool) -> None:
+    attempt = serving("publickey", user_rsa_bits=least)
+    blob = generate("ssh-rsa", bits=bits).public.blob
+    steps = publickey.check(attempt, PublicKeyQuery(False, "rsa-sha2-256", blob).encode())
+    if taken:
+        assert isinstance(next(steps), AskPublicKey)
+    else:
+        assert result(steps, None) is False
+        assert "1024 bits; RequiredRSASize is 2048" in attempt.detail
+
+
+def test_a_client_that_gives_up_instead_of_signing_ends_the_login() -> None:
+    steps = publickey.prove(
+        trying("publickey"), TryPublicKey(KEY.public, (ED25519,), signed=True), None
+    )
+    assert isinstance(next(steps), AskSignature)
+    error = UnusableKey("the passphrase is wrong")
+    assert result(steps, GiveUp(error)) is error
+
+
+def test_a_servers_list_does_not_keep_other_keys_than_rsa_back() -> None:
+    steps = publickey.prove(
+        trying("publickey"), TryPublicKey(KEY.public, (ED25519,)), ("rsa-sha2-256",)
+    )
+    offer = next(steps)
+    assert isinstance(offer, Exchange)
+    assert fields(offer) == PublicKeyQuery(False, ED25519, KEY.public.blob).encode()
 
 
 def test_a_client_offers_then_signs() -> None:

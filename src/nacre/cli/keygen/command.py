@@ -67,6 +67,9 @@ _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
 @click.option("-y", "show", is_flag=True, help="Print the public half of a private key.")
 @click.option("-p", "change", is_flag=True, help="Change the passphrase of a private key.")
 @click.option("-c", "rename", is_flag=True, help="Change the comment of a key.")
+@click.option(
+    "-R", "host", metavar="HOST", help="Remove the keys of HOST, or [HOST]:PORT, from known_hosts."
+)
 @click.option("-q", "quiet", is_flag=True, help="Print only questions and errors.")
 def command(
     type_: str,
@@ -81,6 +84,7 @@ def command(
     show: bool,
     change: bool,
     rename: bool,
+    host: str | None,
     quiet: bool,
 ) -> None:
     """Make a key, or show or change one, as ssh-keygen does.
@@ -88,15 +92,17 @@ def command(
     What -N, -P and -f do not give is asked for. Passphrases are read from the terminal, from the
     program that SSH_ASKPASS names, or else from standard input.
     """
-    if fingerprint + show + change + rename > 1:
-        raise click.UsageError("-l, -y, -p and -c exclude each other: give one of them")
+    if fingerprint + show + change + rename + (host is not None) > 1:
+        raise click.UsageError("-l, -y, -p, -c and -R exclude each other: give one of them")
 
     def inform(text: str) -> None:
         if not quiet:
             click.echo(text)
 
     try:
-        if fingerprint or show or change or rename:
+        if host is not None:
+            _remove_host(Path(file or os.path.expanduser("~/.ssh/known_hosts")), host, inform)
+        elif fingerprint or show or change or rename:
             path = _asked_path(file, type_, "in which the key is")
             if fingerprint:
                 _show_fingerprints(path, hash_name)
@@ -240,6 +246,17 @@ def _show_fingerprints(path: Path, hash_name: str) -> None:
         raise KeyFormatError(f"{path} is not a public key file.")
     for key, comment in keys:
         click.echo(_described(key, comment, hash_name))
+
+
+def _remove_host(path: Path, host: str, inform: Callable[[str], None]) -> None:
+    from nacre.cli.keygen.keyfiles import forget_host
+
+    lines = forget_host(path, host)
+    if not lines:
+        _fail(f"Host {host} not found in {path}", FAILURE)
+    for number in lines:
+        inform(f"# Host {safe(host)} found: line {number}")
+    inform(f"{path} updated.\nOriginal contents retained as {path}.old")
 
 
 def _described(key: PublicKey, comment: str, hash_name: str) -> str:

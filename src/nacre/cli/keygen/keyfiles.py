@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -105,6 +106,22 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def forget_host(path: Path, host: str) -> tuple[int, ...]:
+    """Remove the keys of a host from a ``known_hosts`` file, and keep the former one as ``.old``.
+
+    :param host: as the file writes it: ``host``, or ``[host]:port``.
+    :returns: the numbers of the lines that are gone; the file is untouched if there are none.
+    :raises OSError: the file can't be read or written.
+    """
+    before = path.read_bytes()
+    after, gone = KnownHosts.parse(before).without(host.lower())
+    if gone:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        _replace(path.with_name(f"{path.name}.old"), before, mode)
+        _replace(path, after, mode)
+    return tuple(entry.line_number for entry in gone)
 
 
 def keys_in(path: Path) -> Iterator[tuple[PublicKey, str]]:

@@ -20,7 +20,10 @@ from nacre.limits import MIB
 FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 """The files with keys, below the home directory; both are used."""
 
-_MAXIMUM = 1 * MIB
+_MAXIMUM = 64 * MIB
+"""Bytes of a file: 100,000 keys take about 10 MiB. sshd has no bound, but must not be led to one
+that fills the memory.
+"""
 
 
 def read_authorized_keys(account: Account) -> Iterator[AuthorizedKeys]:

@@ -125,7 +125,7 @@ class SystemPolicy(AccountPolicy):
 
     def _find_rsa_key(self, user: str, modulus: int, address: str) -> PublicKey | None:
         for keys in read_authorized_keys(self._admitted(user, address, "publickey")):
-            if (found := with_modulus((entry.key for entry in keys), modulus)) is not None:
+            if (found := with_modulus(keys.rsa1_keys(modulus), modulus)) is not None:
                 return found
         return None
 

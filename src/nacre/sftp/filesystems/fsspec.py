@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import join, normalise
 from nacre.wire.codec import Buffer
+from nacre.wire.text import safe
 
 _GAP, _LARGEST = DEFAULT_SFTP_LIMITS.gap, DEFAULT_SFTP_LIMITS.spool
 _SPOOLED = 8 * MIB
@@ -45,13 +47,31 @@ def open_root(
         from fsspec.core import url_to_fs
     except ImportError:
         raise ConfigurationError(
-            f"{url} needs fsspec: install nacre[fsspec], and the package for {protocol}"
+            f"{shown(url)} needs fsspec: install nacre[fsspec], and the package for {protocol}"
         ) from None
     try:
         storage, root = url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise ConfigurationError(f"fsspec can't use {url}: {error}") from error
+    except ImportError as error:
+        missing = safe(error.name or "the package", 64)
+        raise ConfigurationError(
+            f"fsspec can't use {shown(url)}: {missing} for {safe(protocol, 32)} is not installed"
+        ) from None
+    except ValueError:
+        raise ConfigurationError(
+            f"fsspec can't use {shown(url)}: its protocol is not known, or the URL is not valid"
+        ) from None
     return FsspecFilesystem(storage, root, read_only=read_only)
+
+
+_SECRETS = re.compile(r"(?<=://)[^/?#]*@|[?#].*")
+
+
+def shown(url: str) -> str:
+    """Return a URL to print, without the user, password and query in it, which may be secrets.
+
+    The errors about a root are shown to clients, too.
+    """
+    return safe("::".join(_SECRETS.sub("", link) for link in url.split("::")))
 
 
 def load_storage(url: str) -> None:

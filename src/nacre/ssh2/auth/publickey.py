@@ -58,6 +58,10 @@ def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | No
     if algorithm not in attempt.options.algorithms.signatures:
         attempt.explain(f"{algorithm} signatures are not allowed")
         return None
+    least = attempt.options.limits.user_rsa_bits
+    if key.type == "ssh-rsa" and key.bits < least:
+        attempt.explain(f"it has {key.bits} bits; RequiredRSASize is {least}")
+        return None
     return key
 
 
