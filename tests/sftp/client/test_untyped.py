@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ class Untyped(MemoryFiles):
         else:
             super().answer(server, call)
 
-    def children(self, directory: str):  # type: ignore[no-untyped-def]
+    def children(self, directory: str) -> Iterator[Entry]:
         for entry in super().children(directory):
             line = longname(entry.name, entry.attributes, now=10.0)
             shown = line if "longname" in self.tells else DOS

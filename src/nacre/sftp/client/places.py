@@ -199,15 +199,22 @@ class RemotePlace:
 
         :raises SFTPError: the server lists a name that could lead out of the directory.
         """
-        async with aclosing(self._listed(path)) as blocks:
-            if self.session.turns.alone:
-                async with self.session.turns.turn():
-                    whole = [block async for block in blocks]
-                for block in whole:
-                    yield block
-            else:
-                async for block in blocks:
-                    yield block
+        if not self.session.turns.alone:
+            begun = False
+            try:
+                async with aclosing(self._listed(path)) as blocks:
+                    async for block in blocks:
+                        begun = True
+                        yield block
+                return
+            except SFTPError:
+                # If the server gave its handle to a file meanwhile, it is listed again.
+                if begun or not self.session.turns.alone:
+                    raise
+        async with self.session.turns.turn(), aclosing(self._listed(path)) as blocks:
+            whole = [block async for block in blocks]
+        for block in whole:
+            yield block
 
     async def _listed(self, path: str) -> AsyncGenerator[list[Entry], None]:
         session = self.session
@@ -256,12 +263,19 @@ class RemotePlace:
         """See :class:`Place`; if the server can't hash, the file is read."""
         if not size:
             return hashlib.new(HASH).digest()
+        async with self.session.turns.turn():
+            return await self._digest(path, size)
+
+    async def _digest(self, path: str, size: int) -> bytes:
         handle = await self.session.request(msg.Open(path, OpenFlag.READ))
         try:
             if self.hashes_itself():
                 answer = await self.session.request(ext.CheckFileHandle(handle, HASH, 0, size, 0))
-                return answer.hashes
-            return await self._read_and_hash(handle, size)
+                found = answer.hashes
+            else:
+                found = await self._read_and_hash(handle, size)
+            self.session.check_handle(handle)
+            return found
         finally:
             self.session.close_handle(handle)
 
@@ -320,12 +334,12 @@ def _digest(path: str, size: int) -> bytes:
     return found.digest()
 
 
-def data_parts(descriptor: int, size: int, start: int) -> list[tuple[int, int | None]]:
-    """Return the parts of a local file that hold data, from ``start`` to ``size``."""
+def data_parts(descriptor: int, size: int) -> list[tuple[int, int | None]]:
+    """Return the parts of a local file of ``size`` bytes that hold data."""
     status = os.fstat(descriptor)
-    if status.st_blocks * 512 >= size or start >= size:
-        return [(start, size)] if start < size else []
-    return list(without_holes(size, _holes(descriptor, size), start))
+    if status.st_blocks * 512 >= size:
+        return [(0, size)]
+    return list(without_holes(size, _holes(descriptor, size)))
 
 
 def _holes(descriptor: int, size: int) -> list[tuple[int, int]]:
