@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nacre.errors import NacreError
 from nacre.sftp.client.file import SFTPFile
-from nacre.sftp.client.places import data_parts, set_attributes
+from nacre.sftp.client.places import data_parts, kept, set_attributes
 from nacre.sftp.client.pumps import DownloadPump, Moved, UploadPump, write_all
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import extensions as ext
@@ -72,15 +72,6 @@ class Mover(Protocol):
         """Copy what follows ``copy.start``; return the size of the copy."""
 
 
-def _kept(attributes: Attributes) -> Attributes:
-    """Return what the option ``preserve`` gives to the copy."""
-    return Attributes(
-        permissions=attributes.permissions and stat.S_IMODE(attributes.permissions),
-        atime=attributes.atime,
-        mtime=attributes.mtime,
-    )
-
-
 def _new_mode(attributes: Attributes) -> int:
     """Return the permissions that a copy is created with."""
     mode = _DEFAULT_MODE if attributes.permissions is None else attributes.permissions
@@ -97,7 +88,7 @@ class _LocalTarget:
         self._path = copy.target
         self._start = copy.start
         self._mode = _new_mode(copy.attributes) | _WRITABLE
-        self._kept = _kept(copy.attributes) if copy.options.preserve else None
+        self._kept = kept(copy.attributes) if copy.options.preserve else None
         self._fsync = copy.options.fsync
         self._descriptor = -1
         self._regular = True
@@ -414,7 +405,7 @@ def _last_requests(
     if options.fsync and session.client.offers(ext.FSync.EXTENSION):
         requests.append(ext.FSync(handle))
     if options.preserve:
-        requests.append(msg.FSetStat(handle, _kept(attributes)))
+        requests.append(msg.FSetStat(handle, kept(attributes)))
     return [*requests, msg.Close(handle)]
 
 

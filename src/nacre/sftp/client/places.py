@@ -315,10 +315,25 @@ def _some_entries(entries: Iterator[os.DirEntry[str]]) -> list[Entry]:
     return batch
 
 
+PERMISSIONS = 0o777
+"""The bits that a copy can get: set-user-ID, set-group-ID and sticky are left out. They would give
+the rights of who copies to a program that somebody else wrote."""
+
+
+def kept(attributes: Attributes) -> Attributes:
+    """Return what the option ``preserve`` gives to a copy: permissions and times."""
+    permissions = attributes.permissions
+    return Attributes(
+        permissions=None if permissions is None else permissions & PERMISSIONS,
+        atime=attributes.atime,
+        mtime=attributes.mtime,
+    )
+
+
 def set_attributes(path: str | int, attributes: Attributes) -> None:
     """Set permissions and times of a local file, if ``attributes`` has them."""
     if attributes.permissions is not None:
-        os.chmod(path, stat.S_IMODE(attributes.permissions))
+        os.chmod(path, attributes.permissions & PERMISSIONS)
     if attributes.atime is not None and attributes.mtime is not None:
         os.utime(path, (attributes.atime, attributes.mtime))
 

@@ -19,7 +19,7 @@ from typing import Any
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
 from nacre.sftp.client.movers import Copy, Mover
 from nacre.sftp.client.options import CopyOptions
-from nacre.sftp.client.places import Place
+from nacre.sftp.client.places import Place, kept
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.paths import join, last_name
 
@@ -164,11 +164,8 @@ class Transfer:
             self._options.on_skip(source)
 
     def _kept(self, attributes: Attributes) -> Attributes:
-        if self._options.preserve:
-            return Attributes(
-                permissions=attributes.permissions, atime=attributes.atime, mtime=attributes.mtime
-            )
-        return Attributes(permissions=attributes.permissions)
+        found = kept(attributes)
+        return found if self._options.preserve else Attributes(permissions=found.permissions)
 
     async def _finish(self) -> None:
         """Make the links, as no file can be written through them now, then set attributes."""
