@@ -5,13 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from nacre.cli.sftp.listing import Listed, free_space, lines, ordered
+from nacre.cli.sftp.listing import (
+    Listed,
+    free_space,
+    lines,
+    ordered,
+    ordered_names,
+    show_names,
+)
 from nacre.cli.sftp.shell import CommandFailed, Flags, SFTPShell
 from nacre.errors import SFTPError
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.paths import has_wildcards, join, literal
 from nacre.wire.text import safe
+
+_WITH_ATTRIBUTES = frozenset("lnSt")
+"""Flags of ``ls`` for which it needs more than names."""
 
 _MOST_NAMES = 1024
 """User or group numbers in one request: a server need not answer for more."""
@@ -53,7 +63,18 @@ async def df(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
 
 async def ls(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     """Print a remote directory, or the files that a pattern matches."""
-    shown = ordered(await _listed(shell, words[0] if words else ".", flags), flags)
+    directory, files = await _listed(shell, words[0] if words else ".")
+    if directory is not None and not flags & _WITH_ATTRIBUTES:
+        names = await shell.sftp.listdir(directory)
+        if "a" not in flags:
+            names = [name for name in names if not name.startswith(".")]
+        else:
+            names += [".", ".."]
+        show_names(ordered_names(names, flags), flags)
+        return
+    if directory is not None:
+        files = await _entries(shell, directory, flags)
+    shown = ordered(files, flags)
     users: dict[int, str] = {}
     groups: dict[int, str] = {}
     if "l" in flags and "n" not in flags:
@@ -63,25 +84,30 @@ async def ls(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     sys.stdout.flush()
 
 
-async def _listed(shell: SFTPShell, pattern: str, flags: Flags) -> list[Listed]:
+async def _listed(shell: SFTPShell, pattern: str) -> tuple[str | None, list[Listed]]:
+    """Return the directory to list, or None and the files that the pattern matches."""
     sftp = shell.sftp
     if has_wildcards(pattern):
         paths = await sftp.glob(pattern)
         if not paths:
             raise CommandFailed(f'Can\'t ls: "{shell.show(pattern)}" not found')
         if len(paths) > 1 or not await sftp.isdir(paths[0]):
-            return [Listed(path, await _attributes(shell, path)) for path in paths]
+            return None, [Listed(path, await _attributes(shell, path)) for path in paths]
         path = paths[0]
     else:
         path = literal(pattern)
     try:
         if not await sftp.isdir(path):
-            return [Listed(path, await _attributes(shell, path))]
+            return None, [Listed(path, await _attributes(shell, path))]
     except FileNotFoundError:
         raise CommandFailed(f'Can\'t ls: "{shell.show(path)}" not found') from None
+    return path, []
+
+
+async def _entries(shell: SFTPShell, path: str, flags: Flags) -> list[Listed]:
     found = [
         Listed(entry.name, entry.attributes, entry.longname)
-        async for entry in sftp.scandir(path)
+        async for entry in shell.sftp.scandir(path)
         if "a" in flags or not entry.name.startswith(".")
     ]
     if "a" in flags:

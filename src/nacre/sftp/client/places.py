@@ -7,10 +7,10 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from nacre.errors import SFTPError
 from nacre.limits import MIB
@@ -20,11 +20,13 @@ from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol import symlinks
 from nacre.sftp.protocol.attributes import Attributes, Entry, type_in
-from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.messages import OpenFlag, SFTPRequest
 from nacre.sftp.protocol.paths import is_name, join
 from nacre.sftp.protocol.pipeline import without_holes
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
+
+T = TypeVar("T")
 
 HASH = "sha256"
 """The hash that copies are compared by."""
@@ -167,8 +169,11 @@ class RemotePlace:
 
         :raises SFTPError: the server lists a name that could lead out of the directory.
         """
-        async with aclosing(self.blocks(path)) as blocks:
-            async for block in blocks:
+        async with aclosing(self._blocks(path, msg.ReadDir)) as blocks:
+            async for listed in blocks:
+                block: Sequence[Entry] = [entry for entry in listed if is_name(entry.name)]
+                if len(block) != len(listed):
+                    _check_names([entry.name for entry in listed], path)
                 if not all(entry.attributes.has_type for entry in block):
                     block = await asyncio.gather(*[self._typed(path, entry) for entry in block])
                 for entry in block:
@@ -190,19 +195,24 @@ class RemotePlace:
 
         :raises SFTPError: the server lists a name that could lead out of the directory.
         """
-        async with aclosing(self.blocks(path)) as blocks:
-            async for block in blocks:
-                yield [entry.name for entry in block]
+        async with aclosing(self._blocks(path, msg.ReadNames)) as blocks:
+            async for names in blocks:
+                valid = [name for name in names if is_name(name)]
+                if len(valid) != len(names):
+                    _check_names(names, path)
+                yield valid
 
-    async def blocks(self, path: str) -> AsyncGenerator[list[Entry], None]:
-        """Yield the entries of a directory as the server lists them, without ``.`` and ``..``.
+    async def _blocks(
+        self, path: str, read: Callable[[bytes], SFTPRequest[T | None]]
+    ) -> AsyncGenerator[T, None]:
+        """Yield the results of READDIRs.
 
-        :raises SFTPError: the server lists a name that could lead out of the directory.
+        :param read: makes the request.
         """
         if not self.session.turns.alone:
             begun = False
             try:
-                async with aclosing(self._listed(path)) as blocks:
+                async with aclosing(self._results(path, read)) as blocks:
                     async for block in blocks:
                         begun = True
                         yield block
@@ -211,22 +221,21 @@ class RemotePlace:
                 # If the server gave its handle to a file meanwhile, it is listed again.
                 if begun or not self.session.turns.alone:
                     raise
-        async with self.session.turns.turn(), aclosing(self._listed(path)) as blocks:
+        async with self.session.turns.turn(), aclosing(self._results(path, read)) as blocks:
             whole = [block async for block in blocks]
         for block in whole:
             yield block
 
-    async def _listed(self, path: str) -> AsyncGenerator[list[Entry], None]:
+    async def _results(
+        self, path: str, read: Callable[[bytes], SFTPRequest[T | None]]
+    ) -> AsyncGenerator[T, None]:
         session = self.session
         handle = await session.request(msg.OpenDir(path))
-        waiting = [session.start(msg.ReadDir(handle)) for _ in range(_LISTINGS)]
+        waiting = [session.start(read(handle)) for _ in range(_LISTINGS)]
         try:
-            while (entries := await session.result(waiting.pop(0))) is not None:
+            while (block := await session.result(waiting.pop(0))) is not None:
                 session.check_handle(handle)
-                waiting.append(session.start(msg.ReadDir(handle)))
-                block = [entry for entry in entries if is_name(entry.name)]
-                if len(block) != len(entries):
-                    _check_names(entries, path)
+                waiting.append(session.start(read(handle)))
                 yield block
             session.check_handle(handle)
         finally:
@@ -297,10 +306,10 @@ class RemotePlace:
         return HASH in offered.split(",")
 
 
-def _check_names(entries: Sequence[Entry], path: str) -> None:
-    for entry in entries:
-        if not is_name(entry.name) and entry.name not in (".", ".."):
-            shown = f"the server lists a name that is not valid: '{safe(entry.name, 256)}'"
+def _check_names(names: Sequence[str], path: str) -> None:
+    for name in names:
+        if not is_name(name) and name not in (".", ".."):
+            shown = f"the server lists a name that is not valid: '{safe(name, 256)}'"
             raise SFTPError(errno.EBADMSG, shown, path)
 
 

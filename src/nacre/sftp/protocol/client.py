@@ -40,6 +40,7 @@ from nacre.sftp.protocol.messages import (
     OpenDir,
     ReadDir,
     ReadLink,
+    ReadNames,
     RealPath,
     SFTPRequest,
     Stat,
@@ -65,7 +66,7 @@ _SHOWN = 64
 Result: TypeAlias = object
 """The result of a request, of a type that depends on the request's; or an SFTPError."""
 
-_QUICK = (Open, OpenDir, ReadDir, Stat, LStat, FStat, RealPath, ReadLink)
+_QUICK = (Open, OpenDir, ReadDir, ReadNames, Stat, LStat, FStat, RealPath, ReadLink)
 """Requests that a server answers soon, besides READ and WRITE. Others may take it minutes: a CLOSE
 that uploads to a storage, a hash of a large file."""
 
