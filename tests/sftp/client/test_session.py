@@ -277,6 +277,14 @@ async def test_a_server_may_take_its_time_to_hash_or_to_close(
                 await session.result(future)
 
 
+async def test_a_server_that_never_begins_is_given_up() -> None:
+    session = SFTPSession()
+    line = MemoryLine(session, MemoryFiles())
+    line.hold = True
+    with pytest.raises(PeerSilent, match=r"did not begin SFTP within 0\.01 s"):
+        await session.begin(line, idle_timeout=0.01)
+
+
 @pytest.mark.parametrize("name", ["read_size", "window", "idle_timeout"])
 async def test_options_of_a_session_are_positive(name: str) -> None:
     session = SFTPSession()

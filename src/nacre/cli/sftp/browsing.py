@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from nacre.cli.sftp.listing import (
     Listed,
@@ -15,8 +16,9 @@ from nacre.cli.sftp.listing import (
 )
 from nacre.cli.sftp.shell import CommandFailed, Flags, SFTPShell
 from nacre.errors import SFTPError
+from nacre.sftp.client.places import RemotePlace
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.paths import has_wildcards, join, literal
 from nacre.wire.text import safe
 
@@ -105,15 +107,20 @@ async def _listed(shell: SFTPShell, pattern: str) -> tuple[str | None, list[List
 
 
 async def _entries(shell: SFTPShell, path: str, flags: Flags) -> list[Listed]:
-    found = [
-        Listed(entry.name, entry.attributes, entry.longname)
-        async for entry in shell.sftp.scandir(path)
-        if "a" in flags or not entry.name.startswith(".")
-    ]
+    sftp, found = shell.sftp, []
+    async with aclosing(RemotePlace(sftp.session).entries(sftp.path(path))) as blocks:
+        async for block in blocks:
+            found += [_listing(entry) for entry in block if "a" in flags or entry.name[0] != "."]
     if "a" in flags:
         for name in (".", ".."):
-            found.append(Listed(name, await _attributes(shell, join(path, name))))  # noqa: PERF401
+            found.append(Listed(name, await _attributes(shell, join(path, name))))
     return found
+
+
+def _listing(entry: Entry) -> Listed:
+    # The server's line is shown only if there are no permissions to make one from.
+    line = entry.longname if entry.attributes.permissions is None else ""
+    return Listed(entry.name, entry.attributes, line)
 
 
 async def _attributes(shell: SFTPShell, path: str) -> Attributes:

@@ -169,15 +169,24 @@ class RemotePlace:
 
         :raises SFTPError: the server lists a name that could lead out of the directory.
         """
-        async with aclosing(self._blocks(path, msg.ReadDir)) as blocks:
-            async for listed in blocks:
-                block: Sequence[Entry] = [entry for entry in listed if is_name(entry.name)]
-                if len(block) != len(listed):
-                    _check_names([entry.name for entry in listed], path)
+        async with aclosing(self.entries(path)) as blocks:
+            async for block in blocks:
                 if not all(entry.attributes.has_type for entry in block):
                     block = await asyncio.gather(*[self._typed(path, entry) for entry in block])
                 for entry in block:
                     yield entry
+
+    async def entries(self, path: str) -> AsyncGenerator[list[Entry], None]:
+        """Yield the entries of a directory as the server lists them, without ``.`` and ``..``.
+
+        :raises SFTPError: the server lists a name that could lead out of the directory.
+        """
+        async with aclosing(self._blocks(path, msg.ReadDir)) as blocks:
+            async for entries in blocks:
+                valid = [entry for entry in entries if is_name(entry.name)]
+                if len(valid) != len(entries):
+                    _check_names([entry.name for entry in entries], path)
+                yield valid
 
     async def _typed(self, directory: str, entry: Entry) -> Entry:
         found = entry.attributes

@@ -15,6 +15,7 @@ does not decode fails its request alone; bytes after its last field are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from struct import Struct
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -268,7 +269,9 @@ class SFTPClientProtocol:
         version = reader.u32()
         if version != VERSION_3:
             raise VersionError(f"the server speaks version {version} of SFTP, not 3")
-        self.extensions = MappingProxyType(take_pairs(reader))
+        # A server whose list of extensions does not decode offers none.
+        with suppress(MalformedMessage):
+            self.extensions = MappingProxyType(take_pairs(reader))
         self._ready = True
 
     def _accept(self, parts: list[memoryview]) -> tuple[int, Result]:
