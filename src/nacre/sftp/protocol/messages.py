@@ -433,5 +433,4 @@ class DraftSymLink(StatusRequest):
     def decode(cls, reader: WireReader) -> SymLink:  # type: ignore[override]
         """Take the fields; a server carries out one request, whatever their order was."""
         link, target = reader.text(), reader.text()
-        reader.end()
         return SymLink(target, link)
