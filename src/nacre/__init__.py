@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from nacre.server.session import Terminal as Terminal
     from nacre.sftp.client.client import SFTPClient as SFTPClient
     from nacre.sftp.client.file import SFTPFile as SFTPFile
+    from nacre.sftp.client.options import SFTPOptions as SFTPOptions
     from nacre.sftp.filesystems.base import File as File
     from nacre.sftp.filesystems.base import Filesystem as Filesystem
     from nacre.sftp.filesystems.base import Upload as Upload
@@ -141,6 +142,7 @@ _HOMES = {
     "nacre.server.session": ("Session", "Terminal"),
     "nacre.sftp.client.client": ("SFTPClient",),
     "nacre.sftp.client.file": ("SFTPFile",),
+    "nacre.sftp.client.options": ("SFTPOptions",),
     "nacre.sftp.filesystems.base": ("File", "Filesystem", "Upload"),
     "nacre.sftp.filesystems.fsspec": ("FsspecFilesystem",),
     "nacre.sftp.filesystems.local": ("LocalFilesystem",),

@@ -12,7 +12,7 @@ from nacre.limits import KIB
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.sftp.client.options import SessionOptions
+    from nacre.sftp.client.options import SFTPOptions
 
 _WORDS = {
     "1": "Protocol=1",
@@ -54,7 +54,7 @@ class Common:
         self.others: list[tuple[str, str]] = []
         self.words: list[str] = []
 
-    def session_options(self) -> SessionOptions:
+    def session_options(self) -> SFTPOptions:
         """Return the options of the SFTP session."""
         if self.requests is None:
             return {"read_size": self.read_size}

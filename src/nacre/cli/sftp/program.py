@@ -28,7 +28,7 @@ from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
 from nacre.errors import NacreError, SFTPError
 from nacre.sftp.client.client import SFTPClient
-from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.options import SFTPOptions
 from nacre.sftp.client.turns import Pace
 from nacre.wire.text import safe
 
@@ -52,7 +52,7 @@ class RemoteHost:
         *,
         subsystem: str,
         rate: int | None,
-        options: SessionOptions,
+        options: SFTPOptions,
     ) -> SFTPClient:
         """Log in and start the session.
 
@@ -72,9 +72,7 @@ class RemoteHost:
         )
         return self._begun(sftp, rate)
 
-    async def open_local(
-        self, command: str, rate: int | None, options: SessionOptions
-    ) -> SFTPClient:
+    async def open_local(self, command: str, rate: int | None, options: SFTPOptions) -> SFTPClient:
         """Start a server program of this machine; there is no connection."""
         from nacre.cli.common.local_server import start_server
 
