@@ -107,7 +107,7 @@ class SFTPSession:
         self.pumps: set[Pump] = set()
         self.waiting_pumps: deque[Pump] = deque()
         self._changed = Gate()
-        self._watch = Watch(self.loop, self._look)
+        self._watch = Watch(self.client, self._look)
 
     # --- the session's life ---
 

@@ -119,6 +119,16 @@ class SFTPClientProtocol:
         return len(self._pending)
 
     @property
+    def oldest(self) -> int | None:
+        """The id of the request that waits longest for its answer; None if none waits."""
+        return next(iter(self._pending), None)
+
+    @property
+    def answered(self) -> int:
+        """Requests that were answered: the difference of two looks counts."""
+        return self._last_id - len(self._pending)
+
+    @property
     def waits_for_quick_answers(self) -> bool:
         """Whether the server should answer all that waits within seconds."""
         return all(isinstance(request, (int, *_QUICK)) for request in self._pending.values())
