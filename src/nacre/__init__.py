@@ -129,6 +129,7 @@ if TYPE_CHECKING:
     from nacre.sftp.client.file import SFTPFile as SFTPFile
     from nacre.sftp.client.file import SFTPTextFile as SFTPTextFile
     from nacre.sftp.client.options import Progress as Progress
+    from nacre.sftp.client.options import SFTPOptions as SFTPOptions
     from nacre.sftp.client.results import DirEntry as DirEntry
     from nacre.sftp.filesystems.base import File as File
     from nacre.sftp.filesystems.base import Filesystem as Filesystem
@@ -302,7 +303,10 @@ _HOMES = {
         "SFTPFile",
         "SFTPTextFile",
     ),
-    "nacre.sftp.client.options": ("Progress",),
+    "nacre.sftp.client.options": (
+        "Progress",
+        "SFTPOptions",
+    ),
     "nacre.sftp.client.results": ("DirEntry",),
     "nacre.sftp.filesystems.base": (
         "File",

@@ -181,3 +181,12 @@ def test_files_are_opened_in_binary_modes(files: NacreFileSystem, root: Path, mo
             file.write(b"6")
     expected = {"rb": b"12345", "wb": b"6", "ab": b"123456"}
     assert (root / "f").read_bytes() == expected[mode]
+
+
+def test_the_options_of_the_session_are_passed_on(server: nacre.blocking.Server) -> None:
+    options = {**OPTIONS, "read_size": 4096, "window": 8192, "idle_timeout": None}
+    files = NacreFileSystem("127.0.0.1", server.port, skip_instance_cache=True, **options)
+    session = files.sftp.session
+    assert (session.read_size, session.window.limit) == (4096, 8192)
+    assert session._watch.timeout is None
+    files.close()

@@ -112,3 +112,18 @@ def test_the_names_of_os(sftp: nacre.blocking.SFTPClient, tmp_path: Path) -> Non
     assert sftp.glob("/a/*here") == ["/a/here", "/a/there"]
     sftp.rmtree("/a")
     assert not sftp.exists("/a")
+
+
+def test_the_options_of_a_session(server: nacre.blocking.Server) -> None:
+    with nacre.blocking.connect("127.0.0.1", server.port, **OPTIONS) as ssh:
+        with ssh.sftp(read_size=4096, window=8192, idle_timeout=5) as sftp:
+            session = sftp.session
+            assert (session.read_size, session.write_size) == (4096, 4096)
+            assert (session.window.limit, session.window.ceiling) == (8192, 8192)
+            assert session._watch.timeout == 5
+            sftp.write_bytes("f", CONTENT)
+            assert sftp.read_bytes("f") == CONTENT
+        with ssh.sftp() as sftp:
+            assert sftp.session._watch.timeout == 120
+        with pytest.raises(ValueError, match="idle_timeout is 0"):
+            ssh.sftp(idle_timeout=0)

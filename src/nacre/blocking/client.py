@@ -25,7 +25,7 @@ from nacre.protocol.events import Chosen
 
 if TYPE_CHECKING:
     from nacre.blocking.sftp import SFTPClient
-    from nacre.sftp.client.options import SessionOptions
+    from nacre.sftp.client.options import SFTPOptions
 
 P = ParamSpec("P")
 Inner = TypeVar("Inner")
@@ -91,7 +91,7 @@ class Connection(Closing[_connection.Connection]):
         command: str | bytes | None = None,
         *,
         subsystem: str = "sftp",
-        **options: Unpack[SessionOptions],
+        **options: Unpack[SFTPOptions],
     ) -> SFTPClient:
         """Open an SFTP session; ``with`` closes it at the end.
 

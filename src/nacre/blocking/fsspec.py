@@ -17,7 +17,7 @@ from fsspec.utils import infer_storage_options
 
 from nacre.blocking.client import connect
 from nacre.blocking.sftp import SFTPClient
-from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.options import SFTPOptions
 
 
 class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -47,8 +47,8 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return
         mine = ("asynchronous", "loop", "batch_size", "skip_instance_cache")
         storage = {name: options.pop(name) for name in list(options) if _is_storage(name, mine)}
-        session: SessionOptions = {}
-        for name in SessionOptions.__annotations__.keys() & options.keys():
+        session: SFTPOptions = {}
+        for name in SFTPOptions.__annotations__.keys() & options.keys():
             session[name] = options.pop(name)  # type: ignore[literal-required]
         super().__init__(**storage)
         self.host = host

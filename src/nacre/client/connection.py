@@ -66,7 +66,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.client.tcpip import Forwards, Listener, Tunnel
     from nacre.sftp.client.client import SFTPClient
-    from nacre.sftp.client.options import SessionOptions
+    from nacre.sftp.client.options import SFTPOptions
 
 _logger = logging.getLogger("nacre.client")
 _kex_logger = logging.getLogger("nacre.client.kex")
@@ -341,7 +341,7 @@ class Connection(BaseConnection, Closes):
         command: str | bytes | None = None,
         *,
         subsystem: str = "sftp",
-        **options: Unpack[SessionOptions],
+        **options: Unpack[SFTPOptions],
     ) -> Opening[SFTPClient]:
         """Open an SFTP session: await it, or use ``async with``.
 

@@ -8,7 +8,7 @@ from nacre.aio.channel import Channel
 from nacre.aio.line import ChannelLine
 from nacre.client.process import NO_MODES, Process, Start
 from nacre.sftp.client.client import SFTPClient
-from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.options import SFTPOptions
 from nacre.sftp.client.session import SFTPSession
 from nacre.wire.numbers import MAIN
 
@@ -19,7 +19,7 @@ async def open_sftp(
     *,
     subsystem: str = "sftp",
     peer: str = "",
-    **options: Unpack[SessionOptions],
+    **options: Unpack[SFTPOptions],
 ) -> SFTPClient:
     """Start an SFTP session in a channel; a cancelled call closes the channel.
 

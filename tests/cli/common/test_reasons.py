@@ -8,7 +8,7 @@ import pytest
 
 from nacre.cli.common.failures import reason
 from nacre.errors import NoSuchFile, SFTPError
-from nacre.sftp.protocol.status import FX
+from nacre.sftp.protocol.status import FX, failure
 
 
 def status(code: int, text: str, number: int) -> SFTPError:
@@ -22,7 +22,7 @@ def status(code: int, text: str, number: int) -> SFTPError:
     [
         (FileNotFoundError(errno.ENOENT, "not this text"), "No such file or directory"),
         (NoSuchFile(errno.ENOENT, "not this text"), "No such file or directory"),
-        (status(FX.FAILURE, "quota\x1b exceeded", errno.EIO), "quota\\x1b exceeded"),
+        (failure(FX.FAILURE, "quota\x1b \\ exceeded"), "quota\\x1b \\\\ exceeded"),
         (status(FX.FAILURE, "", errno.EIO), "Failure"),
         (status(FX.FAILURE, "not this text", errno.ENOSPC), "No space left on device"),
         (OSError("no number"), "no number"),

@@ -102,6 +102,15 @@ async def test_a_file_is_received_under_another_name(disk: Disk, how: How, tmp_p
     assert (tmp_path / "g").read_text() == "x"
 
 
+async def test_a_copy_gets_no_bit_that_gives_the_rights_of_its_owner(
+    disk: Disk, how: How, tmp_path: Path
+) -> None:
+    remote = Remote(b"D7755 0 d\n", b"C6755 1 f\n", b"x\0", b"E\n")
+    await Receiver(remote.process, disk, ["d"], how).run(str(tmp_path), into=True)
+    modes = [path.stat().st_mode & 0o7777 for path in (tmp_path / "d", tmp_path / "d" / "f")]
+    assert modes == [0o755, 0o755]
+
+
 async def test_a_file_that_can_t_be_made_is_refused(
     disk: Disk, how: How, complaints: list[str], tmp_path: Path
 ) -> None:

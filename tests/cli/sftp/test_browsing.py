@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from nacre.cli.common.meter import Meter
 from nacre.cli.sftp.browsing import cd, df, ls, pwd, version
-from nacre.cli.sftp.shell import CommandFailed, SFTPShell
+from nacre.cli.sftp.dispatch import run_line
+from nacre.cli.sftp.shell import CommandFailed, SFTPShell, ShellSettings
 from nacre.errors import SFTPError
+from nacre.sftp.protocol.attributes import Attributes, Entry
+from sftp.client.lines import open_memory
+from sftp.protocol.memory_files import MemoryFiles
 
 NONE: frozenset[str] = frozenset()
 
@@ -118,3 +123,20 @@ async def test_free_space_and_the_version(
     assert lines[-1] == "SFTP protocol version 3"
     with pytest.raises(CommandFailed, match='statvfs "nosuch": No such file or directory'):
         await df(shell, NONE, ["nosuch"])
+
+
+async def test_a_listing_without_permissions_is_the_server_s_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Bare(MemoryFiles):
+        def children(self, directory: str) -> Iterator[Entry]:
+            for entry in super().children(directory):
+                yield Entry(entry.name, f"its line of {entry.name}", Attributes(size=1))
+
+    sftp, line = await open_memory(Bare())
+    line.files.files |= {"/b": bytearray(b"x"), "/a": bytearray(b"y"), "/.c": bytearray()}
+    shell = SFTPShell(sftp, "/", ShellSettings(), Meter(enabled=False))
+    assert await run_line(shell, "ls -l /")
+    assert capsys.readouterr().out == "its line of a\nits line of b\n"
+    assert await run_line(shell, "ls -1 /")
+    assert capsys.readouterr().out == "a\nb\n"

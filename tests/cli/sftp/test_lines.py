@@ -13,6 +13,7 @@ from nacre.cli.sftp.lines import (
     quoted,
     split,
     take_flags,
+    unfinished,
 )
 from nacre.sftp.protocol.paths import literal
 
@@ -32,13 +33,14 @@ from nacre.sftp.protocol.paths import literal
     ],
 )
 def test_words(line: str, words: list[str]) -> None:
-    assert split(line)[0] == words
+    assert split(line) == words
 
 
 def test_what_is_quoted_is_one_word() -> None:
     for name in ("plain", "a b", "it's", '"', "*?[x]", "back\\slash", "#x", "tab\there"):
-        (word,), _ = split(quoted(name))
-        assert literal(word) == name
+        for quote in ("", "'", '"'):
+            (word,) = split(quote + quoted(name, quote) + quote)
+            assert literal(word) == name
 
 
 def test_flags() -> None:
@@ -64,9 +66,11 @@ def test_wrong_words_are_named(name: str, words: list[str], message: str) -> Non
     assert str(caught.value) == message
 
 
-def test_whether_the_last_word_is_open() -> None:
-    assert split("get a")[1]
-    assert not split("get a ")[1]
+def test_the_last_word_of_a_line_that_is_not_complete() -> None:
+    assert unfinished("get a\\ b") == (["get"], "a b", "")
+    assert unfinished("get a ") == (["get", "a"], "", "")
+    assert unfinished("get 'a b") == (["get"], "a b", "'")
+    assert unfinished('get "a*') == (["get"], "a\\*", '"')
     with pytest.raises(BadLine, match="Unterminated quoted argument"):
         split("get 'a")
 

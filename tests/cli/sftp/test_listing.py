@@ -6,7 +6,16 @@ import os
 
 import pytest
 
-from nacre.cli.sftp.listing import Listed, columns, free_space, lines, ordered, scaled
+from nacre.cli.sftp.listing import (
+    Listed,
+    columns,
+    free_space,
+    lines,
+    ordered,
+    ordered_names,
+    scaled,
+    show_names,
+)
 from nacre.sftp.protocol.attributes import Attributes
 
 
@@ -67,3 +76,22 @@ def test_free_inodes_and_a_file_system_without_any() -> None:
     status = os.statvfs_result((4096, 4096, 0, 0, 0, 10, 4, 3, 0, 255))
     assert free_space(status, frozenset("i"))[1].split() == ["10", "6", "3", "4", "60%"]
     assert free_space(status, frozenset())[1].split()[-1] == "-"
+
+
+def test_names_sort_as_their_bytes() -> None:
+    names = ["b", "\udcff", "\U0001f600", "a", "\ue000", "B"]
+    in_order = ["B", "a", "b", "\ue000", "\U0001f600", "\udcff"]
+    assert ordered_names(list(names), frozenset()) == in_order
+    assert ordered_names(list(names), frozenset("r")) == in_order[::-1]
+    assert ordered_names(list(names), frozenset("f")) == names
+    assert ordered_names(["b", "a"], frozenset()) == ["a", "b"]
+
+
+def test_names_are_printed_one_in_a_line_and_safe(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"n{number}" for number in range(5000)]
+    show_names([*names, "a\x1b[2J", "b\nc"], frozenset("1"))
+    assert capsys.readouterr().out.splitlines() == [*names, "a\\x1b[2J", "b\\x0ac"]
+    show_names(["a", "b\x07"], frozenset())
+    assert capsys.readouterr().out == "a      b\\x07\n"
+    show_names([], frozenset("1"))
+    assert capsys.readouterr().out == ""

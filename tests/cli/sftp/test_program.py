@@ -12,10 +12,18 @@ from cli.transfers import Served, serving
 from nacre.aio.background import Background
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.target import Target
-from nacre.cli.sftp.program import RemoteHost, SFTPProgram, _prefixes, run_program
+from nacre.cli.sftp.program import (
+    RemoteHost,
+    SFTPProgram,
+    _prefixes,
+    _start_directory,
+    run_program,
+)
 from nacre.cli.sftp.shell import ShellSettings
 from nacre.config.client import parse
 from nacre.config.values import LogLevel
+from nacre.errors import ConnectionLost
+from sftp.client.lines import open_memory
 
 Program = Callable[[Callable[[SFTPProgram], int]], int]
 
@@ -69,6 +77,20 @@ def run(served: Served, work: Callable[[SFTPProgram], int], *, batch: bool = Fal
 )
 def test_prefixes(line: str, parts: tuple[str, bool, bool]) -> None:
     assert _prefixes(line) == parts
+
+
+@pytest.mark.parametrize("kind", ["a file", "missing"])
+async def test_the_start_directory_may_be_no_directory(kind: str) -> None:
+    sftp, line = await open_memory()
+    line.files.directories.discard("/")
+    if kind == "a file":
+        line.files.files["/"] = bytearray()
+    assert await _start_directory(sftp) == "/"
+    line.files.directories.add("/")
+    assert await _start_directory(sftp) == "/"
+    sftp.session.end(ConnectionLost("cut"))
+    with pytest.raises(ConnectionLost):
+        await _start_directory(sftp)
 
 
 @pytest.mark.parametrize(("batch", "status", "made"), [(True, 1, False), (False, 0, True)])

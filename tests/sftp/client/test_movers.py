@@ -92,10 +92,31 @@ async def test_a_copy_is_opened_while_it_may_still_be_a_directory(
     await sftp.put(tmp_path / "f", "/d")
     assert line.files.files == {"/f": CONTENT, "/d/f": CONTENT}
     line.hold = True
-    task = asyncio.create_task(sftp.put(tmp_path / "f", "/g"))
+    task = asyncio.create_task(sftp.put(tmp_path / "f", "/f"))
     await until_held(sftp, 2)
     await give_up(task, sftp, line)
     assert len(line.files.closed) == 3
+
+
+@pytest.mark.parametrize("target", [None, ".", "/", "/d", "/d/", "/d/.", "", "d"])
+async def test_no_directory_is_opened_to_be_written(
+    target: str | None, both: Both, tmp_path: Path
+) -> None:
+    """Not every server refuses: some make an object of that name."""
+    sftp, line = both
+    (tmp_path / "f").write_bytes(CONTENT)
+    line.files.directories.add("/d")
+    opened: list[str] = []
+    real = line.files.open
+
+    def note(path: str, flags: int) -> object:
+        opened.append(path)
+        return real(path, flags)
+
+    line.files.open = note  # type: ignore[method-assign,assignment]
+    await sftp.put(tmp_path / "f", target)
+    directory = "/d" if "d" in (target or "") else ""
+    assert opened == [f"{directory}/f"]
 
 
 async def test_what_can_not_be_copied_costs_a_copy_nothing(both: Both, tmp_path: Path) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import nacre
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.server import Call
+from parties import client_for
 from sftp.client.lines import MemoryLine
 
 Both = tuple[SFTPClient, MemoryLine]
@@ -193,3 +197,22 @@ async def test_a_tree_is_removed_but_not_what_its_links_point_at(served: Served)
     assert (root / "kept" / "f").exists()
     with pytest.raises(FileNotFoundError):
         await sftp.rmtree("/d")
+
+
+@pytest.mark.parametrize("client", ["SSH-2.0-nacre_0", "SSH-2.0-libssh_0.10.4"])
+@pytest.mark.parametrize("server", ["SSH-2.0-nacre_0", "SSH-2.0-Erlang/4.15"])
+async def test_both_ends_take_the_order_of_a_link_from_the_other_s_identification(
+    client: str, server: str, make_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    def files(session: nacre.Session) -> nacre.LocalFilesystem:
+        session.connection.peer_version = client
+        return nacre.LocalFilesystem(tmp_path)
+
+    listening = await make_server(sftp=files)
+    async with client_for(listening) as ssh:
+        ssh.peer_version = server
+        async with ssh.sftp() as sftp:
+            await sftp.symlink("one", "two")
+    made = {path.name: os.readlink(path) for path in tmp_path.iterdir()}
+    agree = ("libssh" in client) == ("Erlang" in server)
+    assert made == ({"two": "one"} if agree else {"one": "two"})

@@ -240,7 +240,7 @@ async def test_a_server_that_drops_requests_ends_the_session(
     now = session.loop.time()
     monkeypatch.setattr(session.loop, "call_later", lambda delay, call: timers.append(call))
     monkeypatch.setattr(session.loop, "time", lambda: now)
-    session._watch.running = False
+    session._watch.stop()
     line.hold = True
     reading = asyncio.ensure_future(file.read())
     await until_held(sftp, 1)
@@ -260,6 +260,32 @@ async def test_a_server_that_drops_requests_ends_the_session(
     assert timers == []
 
 
+async def test_a_request_that_is_dropped_among_others_ends_the_session(
+    both: tuple[SFTPClient, MemoryLine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sftp, line = both
+    session = sftp.session
+    await sftp.write_bytes("/f", b"x")
+    handle = await session.request(msg.Open("/f", msg.OpenFlag.READ))
+    timers: list[Callable[[], None]] = []
+    now = session.loop.time()
+    monkeypatch.setattr(session.loop, "call_later", lambda delay, call: timers.append(call))
+    monkeypatch.setattr(session.loop, "time", lambda: now)
+    session._watch.stop()
+    line.hold = True
+    dropped = session.start_read(handle, 0, 1)
+    await until_held(sftp, 1)
+    line.held.clear()
+    line.release()
+    for second in range(121):
+        assert session.error is None, second
+        await sftp.stat("/f")
+        now += 1
+        timers.pop()()
+    assert isinstance(await dropped, PeerSilent)
+    assert timers == []
+
+
 async def test_a_server_may_take_its_time_to_hash_or_to_close(
     both: tuple[SFTPClient, MemoryLine],
 ) -> None:
@@ -275,6 +301,14 @@ async def test_a_server_may_take_its_time_to_hash_or_to_close(
         for future in asked:
             with contextlib.suppress(SFTPError):
                 await session.result(future)
+
+
+async def test_a_server_that_never_begins_is_given_up() -> None:
+    session = SFTPSession()
+    line = MemoryLine(session, MemoryFiles())
+    line.hold = True
+    with pytest.raises(PeerSilent, match=r"did not begin SFTP within 0\.01 s"):
+        await session.begin(line, idle_timeout=0.01)
 
 
 @pytest.mark.parametrize("name", ["read_size", "window", "idle_timeout"])

@@ -381,3 +381,31 @@ async def test_files_in_flight_are_bounded(both: Both, tmp_path: Path) -> None:
     await sftp.get("/d", tmp_path / "d", recursive=True)
     assert len(opens) == 50
     assert max(open_now) <= 8
+
+
+@pytest.mark.parametrize("preserve", [True, False])
+async def test_a_copy_gets_no_bit_that_gives_the_rights_of_its_owner(
+    both: tuple[SFTPClient, MemoryLine],
+    preserve: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sftp, line = both
+    line.files.files |= {"/d/small": bytearray(b"x"), "/d/large": bytearray(CONTENT)}
+    line.files.directories.add("/d")
+    real = line.files.attributes
+
+    def attributes(path: str) -> Attributes:
+        found = real(path)
+        mode = stat.S_IFMT(found.permissions or 0) | 0o7755
+        return Attributes(found.size, 1, 2, mode, found.atime, found.mtime)
+
+    monkeypatch.setattr(line.files, "attributes", attributes)
+    await sftp.get("/d", tmp_path / "d", recursive=True, preserve=preserve)
+    await sftp.get("/d/large", tmp_path / "one", preserve=preserve, atomic=True)
+    found = [tmp_path / "one", tmp_path / "d", *(tmp_path / "d").iterdir()]
+    assert [path.stat().st_mode & 0o7000 for path in found] == [0] * 4
+    assert not preserve or {path.stat().st_mode & 0o777 for path in found} == {0o755}
+    (tmp_path / "d" / "small").chmod(0o6755)
+    await sftp.put(tmp_path / "d", "/up", recursive=True, preserve=True)
+    assert {(found.permissions or 0) & 0o7000 for _, found in line.files.set} == {0}

@@ -19,6 +19,7 @@ from nacre.sftp.protocol.attributes import (
     longname,
     take_attributes,
     take_entries,
+    take_names,
 )
 from nacre.wire.codec import WireReader, text, u32, u64
 
@@ -79,6 +80,32 @@ def test_a_listing_with_unknown_flags_has_all_its_names(flags: int, size: int) -
     member = text("a") + text("-rw-r--r-- a") + u32(flags | 5) + u64(7) + u32(0o644) + more
     expected = Entry("a", "-rw-r--r-- a", Attributes(size=7, permissions=0o644))
     assert take_entries(WireReader(u32(3) + 3 * member)) == 3 * (expected,)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES, attributes()), max_size=4))
+def test_names_alone_are_those_of_the_entries(members: list[tuple[str, str, Attributes]]) -> None:
+    entries = [Entry(*member) for member in members]
+    packet = u32(len(entries)) + b"".join([entry.encode() for entry in entries])
+    assert take_names(WireReader(packet)) == [entry.name for entry in entries]
+
+
+@given(st.binary(max_size=80), st.integers(0, 5))
+def test_names_alone_are_malformed_where_entries_are(data: bytes, count: int) -> None:
+    packet = u32(count) + data
+    try:
+        expected = [entry.name for entry in take_entries(WireReader(packet))]
+    except MalformedMessage:
+        with pytest.raises(MalformedMessage):
+            take_names(WireReader(packet))
+    else:
+        assert take_names(WireReader(packet)) == expected
+
+
+def test_a_usual_member_that_is_cut_off_is_malformed() -> None:
+    member = Entry("a", "l", Attributes(1, 2, 3, 4, 5, 6)).encode()
+    for end in range(1, len(member)):
+        with pytest.raises(MalformedMessage):
+            take_names(WireReader(u32(2) + member + member[:end]))
 
 
 def test_bytes_after_a_listing_are_ignored() -> None:

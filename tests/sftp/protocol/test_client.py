@@ -235,6 +235,13 @@ def test_no_sftp_server_at_all() -> None:
         SFTPClientProtocol().receive(status(0, 0))
 
 
+def test_extensions_that_do_not_decode_are_not_offered() -> None:
+    client = SFTPClientProtocol()
+    client.receive(packet(FXP.VERSION, u32(3), text("limits@openssh.com"), b"\0\0"))
+    assert client.ready
+    assert not client.extensions
+
+
 @pytest.mark.parametrize("cut", [0, 2, 3])
 def test_text_before_version_is_shown_with_where_it_may_come_from(cut: int) -> None:
     noise = b"Welcome\x1b[31m\n" + b"x" * 300

@@ -81,5 +81,5 @@ def reason(error: OSError) -> str:
 
         # A bare SSH_FX_FAILURE has no errno of its own, and the server's text is more precise.
         if error.code == FX.FAILURE and error.errno == errno.EIO:
-            return safe(error.strerror or "Failure")
+            return error.strerror or "Failure"  # made safe where the answer was read
     return os.strerror(error.errno) if error.errno else safe(str(error))

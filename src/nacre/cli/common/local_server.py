@@ -11,7 +11,7 @@ from typing import Unpack
 from nacre.errors import ConnectFailed, ConnectionLost
 from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient, open_sftp_over
-from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.options import SFTPOptions
 from nacre.sftp.client.session import SFTPSession
 from nacre.wire.codec import Buffer
 
@@ -74,7 +74,7 @@ class _Pipes:
             await asyncio.wait([self._reading])
 
 
-async def start_server(command: str, **options: Unpack[SessionOptions]) -> SFTPClient:
+async def start_server(command: str, **options: Unpack[SFTPOptions]) -> SFTPClient:
     """Start a program that serves SFTP on its standard streams.
 
     :param command: its command line, split as by a shell.

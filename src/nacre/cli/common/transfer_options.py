@@ -18,7 +18,7 @@ from nacre.limits import KIB
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.sftp.client.options import SessionOptions
+    from nacre.sftp.client.options import SFTPOptions
 
 _WORDS = {
     "1": "Protocol=1",
@@ -60,7 +60,7 @@ class Common:
         self.others: list[tuple[str, str]] = []
         self.words: list[str] = []
 
-    def session_options(self) -> SessionOptions:
+    def session_options(self) -> SFTPOptions:
         """Return the options of the SFTP session."""
         if self.requests is None:
             return {"read_size": self.read_size}
@@ -163,22 +163,33 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
     end = _colon(place)
     if end < 0:
         return None
-    user, _, host = place[:end].rpartition("@")
-    if user:
-        options.append(f"User={quote(user)}")
-    return host.removeprefix("[").removesuffix("]"), options, place[end + 1 :]
+    host, options = split_host(place[:end])
+    return host, options, place[end + 1 :]
+
+
+def split_host(place: str) -> tuple[str, list[str]]:
+    """Split ``[user@]host``; brackets around the host, or around both, are left out.
+
+    :returns: the host, and ``Keyword=Value`` texts for the user.
+    """
+    user, _, host = _unbracketed(place).rpartition("@")
+    return _unbracketed(host), [f"User={quote(user)}"] if user else []
+
+
+def _unbracketed(text: str) -> str:
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
 def _colon(place: str) -> int:
     """Return the index of the colon after the host; -1 if a slash comes first: a local path."""
     if place.startswith(":"):
         return -1
-    bracket = place.find("]:")
-    start = place.rpartition("@")[2] if "@" in place[: max(bracket, 0)] else place
-    if bracket > 0 and start.startswith("["):
-        return bracket + 1
+    bracketed = place.startswith("[")
     for at, character in enumerate(place):
-        if character == ":":
+        bracketed = bracketed or place.startswith("@[", at)
+        if bracketed and place.startswith("]:", at):
+            return at + 1
+        if character == ":" and not bracketed:
             return at
         if character == "/":
             return -1

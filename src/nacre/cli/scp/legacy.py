@@ -30,6 +30,7 @@ from nacre.scp.protocol import (
 )
 from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.options import Progress
+from nacre.sftp.client.places import PERMISSIONS
 from nacre.sftp.protocol.paths import join
 from nacre.wire.text import safe
 
@@ -129,7 +130,7 @@ class Receiver:
 
     def _open(self, event: FileStart) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        self._file = os.open(self._path, flags, event.mode | stat.S_IWUSR)
+        self._file = os.open(self._path, flags, event.mode & PERMISSIONS | stat.S_IWUSR)
         self._start = event
         self._done = 0
         self._problem = None
@@ -165,7 +166,7 @@ class Receiver:
 
     def _make_directory(self, event: DirectoryStart) -> None:
         try:
-            os.mkdir(self._path, event.mode | stat.S_IRWXU)
+            os.mkdir(self._path, event.mode & PERMISSIONS | stat.S_IRWXU)
         except FileExistsError:
             if not os.path.isdir(self._path):
                 raise
@@ -187,7 +188,7 @@ def _write(descriptor: int, data: memoryview) -> None:
 
 
 def _set(path: str | int, mode: int, times: Times | None) -> None:
-    os.chmod(path, mode)
+    os.chmod(path, mode & PERMISSIONS)
     if times is not None:
         os.utime(path, (times.atime, times.mtime))
 

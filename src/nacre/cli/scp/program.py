@@ -23,7 +23,7 @@ from nacre.errors import NacreError, RemoteProtocolError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.copies import TransferOptions
 from nacre.sftp.client.disk import Disk
-from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.options import SFTPOptions
 from nacre.sftp.client.turns import Pace
 from nacre.sftp.protocol.paths import last_name
 from nacre.wire.text import safe
@@ -64,7 +64,7 @@ class ScpSettings:
     rate: int | None
     server: str | None
     words: tuple[str, ...]
-    options: SessionOptions
+    options: SFTPOptions
 
 
 class CopyFailed(Exception):

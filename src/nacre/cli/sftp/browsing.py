@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 
-from nacre.cli.sftp.listing import Listed, free_space, lines, ordered
+from nacre.cli.sftp.listing import (
+    Listed,
+    free_space,
+    lines,
+    ordered,
+    ordered_names,
+    show_names,
+)
 from nacre.cli.sftp.shell import CommandFailed, Flags, SFTPShell
 from nacre.errors import SFTPError
+from nacre.sftp.client.places import RemotePlace
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.paths import has_wildcards, join, literal
 from nacre.wire.text import safe
+
+_WITH_ATTRIBUTES = frozenset("lnSt")
+"""Flags of ``ls`` for which it needs more than names."""
 
 _MOST_NAMES = 1024
 """User or group numbers in one request: a server need not answer for more."""
@@ -53,7 +65,18 @@ async def df(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
 
 async def ls(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     """Print a remote directory, or the files that a pattern matches."""
-    shown = ordered(await _listed(shell, words[0] if words else ".", flags), flags)
+    directory, files = await _listed(shell, words[0] if words else ".")
+    if directory is not None and not flags & _WITH_ATTRIBUTES:
+        names = await shell.sftp.listdir(directory)
+        if "a" not in flags:
+            names = [name for name in names if not name.startswith(".")]
+        else:
+            names += [".", ".."]
+        show_names(ordered_names(names, flags), flags)
+        return
+    if directory is not None:
+        files = await _entries(shell, directory, flags)
+    shown = ordered(files, flags)
     users: dict[int, str] = {}
     groups: dict[int, str] = {}
     if "l" in flags and "n" not in flags:
@@ -63,31 +86,41 @@ async def ls(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     sys.stdout.flush()
 
 
-async def _listed(shell: SFTPShell, pattern: str, flags: Flags) -> list[Listed]:
+async def _listed(shell: SFTPShell, pattern: str) -> tuple[str | None, list[Listed]]:
+    """Return the directory to list, or None and the files that the pattern matches."""
     sftp = shell.sftp
     if has_wildcards(pattern):
         paths = await sftp.glob(pattern)
         if not paths:
             raise CommandFailed(f'Can\'t ls: "{shell.show(pattern)}" not found')
         if len(paths) > 1 or not await sftp.isdir(paths[0]):
-            return [Listed(path, await _attributes(shell, path)) for path in paths]
+            return None, [Listed(path, await _attributes(shell, path)) for path in paths]
         path = paths[0]
     else:
         path = literal(pattern)
     try:
         if not await sftp.isdir(path):
-            return [Listed(path, await _attributes(shell, path))]
+            return None, [Listed(path, await _attributes(shell, path))]
     except FileNotFoundError:
         raise CommandFailed(f'Can\'t ls: "{shell.show(path)}" not found') from None
-    found = [
-        Listed(entry.name, entry.attributes, entry.longname)
-        async for entry in sftp.scandir(path)
-        if "a" in flags or not entry.name.startswith(".")
-    ]
+    return path, []
+
+
+async def _entries(shell: SFTPShell, path: str, flags: Flags) -> list[Listed]:
+    sftp, found = shell.sftp, []
+    async with aclosing(RemotePlace(sftp.session).entries(sftp.path(path))) as blocks:
+        async for block in blocks:
+            found += [_listing(entry) for entry in block if "a" in flags or entry.name[0] != "."]
     if "a" in flags:
         for name in (".", ".."):
-            found.append(Listed(name, await _attributes(shell, join(path, name))))  # noqa: PERF401
+            found.append(Listed(name, await _attributes(shell, join(path, name))))
     return found
+
+
+def _listing(entry: Entry) -> Listed:
+    # The server's line is shown only if there are no permissions to make one from.
+    line = entry.longname if entry.attributes.permissions is None else ""
+    return Listed(entry.name, entry.attributes, line)
 
 
 async def _attributes(shell: SFTPShell, path: str) -> Attributes:

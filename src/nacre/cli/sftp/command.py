@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from nacre.cli.common.arguments import quote
 from nacre.cli.common.start import FAILURE, loaded, start
-from nacre.cli.common.transfer_options import Common, number, parse, split_place
+from nacre.cli.common.transfer_options import Common, number, parse, split_host, split_place
 from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import value
@@ -166,8 +165,8 @@ def _destination(common: Common, plan: _Plan) -> tuple[str, str, list[str]]:
     if place is not None:
         host, options, path = place
         return host, path, options
-    user, at, host = destination.rpartition("@")
-    return host, "", [f"User={quote(user)}"] if at else []
+    host, options = split_host(destination)
+    return host, "", options
 
 
 async def _open(

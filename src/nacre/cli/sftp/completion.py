@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from nacre.cli.sftp.lines import ALIASES, COMMANDS, BadLine, quoted, split
+from nacre.cli.sftp.lines import ALIASES, COMMANDS, quoted, unfinished
 from nacre.errors import NacreError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.protocol.paths import literal
+from nacre.wire.text import safe
 
 Call: TypeAlias = Callable[[Callable[[], Awaitable[list[str]]]], list[str]]
 """Calls a function in the loop, and returns what its awaitable returns."""
@@ -61,11 +62,16 @@ class Completer:
         return self._hits[state] if state < len(self._hits) else None
 
     def hits(self, before: str, text: str) -> list[str]:
-        """Return the completions of ``text``, which follows ``before`` on the line."""
-        try:
-            words, _ = split(before)
-        except BadLine:
-            return []
+        """Return the completions of ``text``, which follows ``before`` on the line.
+
+        What was typed stays as it is, in quotes or not; names are completed behind it. Names with
+        characters that can't be shown are left out: they could say something else on the terminal,
+        or begin another word.
+        """
+        line = before + text
+        words, word, quote = unfinished(line)
+        if quote != "'" and (len(line) - len(line.rstrip("\\"))) % 2:
+            return []  # what follows the backslash is to be typed
         if not words:
             names = [*COMMANDS, *ALIASES]
             return sorted({name + " " for name in names if name.startswith(text.lower())})
@@ -77,7 +83,7 @@ class Completer:
         kind = command.paths[min(given, len(command.paths) - 1)]
         if kind == "-":
             return []
-        directory, slash, start = literal(text).rpartition("/")
+        directory, slash, start = literal(word).rpartition("/")
         try:
             if kind == "l":
                 found = _local(directory + slash)
@@ -85,8 +91,13 @@ class Completer:
                 found = self._call(lambda: _remote(self._sftp, directory + slash))
         except (OSError, NacreError):
             return []
-        hits = sorted(name for name in found if name.startswith(start))
-        return [quoted(directory + slash) + quoted(name[:-1]) + name[-1] for name in hits]
+        hits = sorted(name for name in found if name.startswith(start) and _can_be_shown(name))
+        ends = {"/": "/", " ": quote + " "}
+        return [text + quoted(name[len(start) : -1], quote) + ends[name[-1]] for name in hits]
+
+
+def _can_be_shown(name: str) -> bool:
+    return safe(name, len(name)) == name.replace("\\", "\\\\")
 
 
 def _local(directory: str) -> list[str]:

@@ -66,7 +66,7 @@ async def _run(shell: SFTPShell, line: str) -> None:
     if line.startswith("!"):
         local.run_local(line[1:].strip())
         return
-    words, _ = split(line)
+    words = split(line)
     if not words:
         return
     typed = words[0].lower()

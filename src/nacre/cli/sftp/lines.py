@@ -13,14 +13,30 @@ class BadLine(ValueError):
     """A line that is not a command; the text is the message to print."""
 
 
-def split(line: str) -> tuple[list[str], bool]:
+def split(line: str) -> list[str]:
     """Split a line into words, which are patterns.
 
     In quotes and after ``\\`` a wildcard is an ordinary character: it gets a ``\\`` in front.
 
-    :returns: the words, and whether the line ends inside the last one.
     :raises BadLine: a quote is not closed.
     """
+    words, word, quote = _scan(line)
+    if quote:
+        raise BadLine("Unterminated quoted argument")
+    return words if word is None else [*words, word]
+
+
+def unfinished(line: str) -> tuple[list[str], str, str]:
+    """Split a line that is not complete yet.
+
+    :returns: the words before the last one; the last one, empty after a blank; and the quote that
+        it is in, or "".
+    """
+    words, word, quote = _scan(line)
+    return words, word or "", quote
+
+
+def _scan(line: str) -> tuple[list[str], str | None, str]:
     words: list[str] = []
     word: list[str] | None = None
     quote = ""
@@ -50,21 +66,28 @@ def split(line: str) -> tuple[list[str], bool]:
             break
         else:
             word = [*(word or []), character]
-    if quote:
-        raise BadLine("Unterminated quoted argument")
-    if word is not None:
-        words.append("".join(word))
-    return words, word is not None
+    return words, None if word is None else "".join(word), quote
 
 
 def _protected(character: str) -> str:
     return "\\" + character if character in _GLOB else character
 
 
-def quoted(name: str) -> str:
-    """Return a name in the form to type: special characters get a ``\\`` in front."""
-    special = frozenset(" \t'\"\\*?[#")
-    return "".join(["\\" + c if c in special else c for c in name])
+_ESCAPES = {
+    "": {character: "\\" + character for character in " \t'\"\\*?[#"},
+    '"': {'"': '\\"', "\\": "\\\\"},
+    "'": {"'": "'\\''"},
+}
+"""How special characters are typed: outside of quotes, and in each kind of them."""
+
+
+def quoted(name: str, quote: str = "") -> str:
+    """Return a name, or the rest of one, in the form to type.
+
+    :param quote: the quote that it is typed in, or "".
+    """
+    escapes = _ESCAPES[quote]
+    return "".join([escapes.get(character, character) for character in name])
 
 
 @value

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from nacre.sftp.protocol.attributes import Attributes, longname
 from nacre.value import value
 from nacre.wire.text import safe
+
+_AT_ONCE = 4096
+"""Names that are printed with one call."""
 
 
 @value
@@ -35,8 +39,35 @@ def ordered(files: Sequence[Listed], flags: frozenset[str]) -> list[Listed]:
     elif "S" in flags:
         found = sorted(files, key=lambda file: -(file.attributes.size or 0))
     else:
-        found = sorted(files, key=lambda file: file.name.encode("utf-8", "surrogateescape"))
+        found = sorted(files, key=lambda file: _bytes(file.name))
     return found[::-1] if "r" in flags else found
+
+
+def ordered_names(names: list[str], flags: frozenset[str]) -> list[str]:
+    """Sort names in place as the flags of ``ls`` request, and return them."""
+    if "f" not in flags:
+        # ASCII sorts as its bytes do, so nothing is made for each name.
+        names.sort(key=None if all(map(str.isascii, names)) else _bytes, reverse="r" in flags)
+    return names
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def show_names(names: Sequence[str], flags: frozenset[str]) -> None:
+    """Print names, in columns or one in a line, many with one call."""
+    if "1" not in flags:
+        for line in columns([safe(name) for name in names]):
+            print(line)
+        names = ()
+    for at in range(0, len(names), _AT_ONCE):
+        block = names[at : at + _AT_ONCE]
+        whole = "".join(block)
+        if safe(whole, len(whole)) != whole:
+            block = [safe(name) for name in block]
+        print("\n".join(block))
+    sys.stdout.flush()
 
 
 def lines(
@@ -51,7 +82,8 @@ def lines(
     :param groups: the known names of groups, by number.
     """
     if flags & {"l", "n"}:
-        return [_long(file, flags, users, groups) for file in files]
+        zone, now = datetime.now().astimezone().tzinfo or UTC, time.time()
+        return [_long(file, flags, users, groups, zone, now) for file in files]
     names = [safe(file.name) for file in files]
     return names if "1" in flags else columns(names)
 
@@ -72,7 +104,12 @@ def columns(names: Sequence[str]) -> list[str]:
 
 
 def _long(
-    file: Listed, flags: frozenset[str], users: Mapping[int, str], groups: Mapping[int, str]
+    file: Listed,
+    flags: frozenset[str],
+    users: Mapping[int, str],
+    groups: Mapping[int, str],
+    zone: tzinfo,
+    now: float,
 ) -> str:
     known = file.attributes
     if known.permissions is None and file.longname:
@@ -81,9 +118,8 @@ def _long(
     if "n" not in flags:
         user = safe(users.get(known.uid or 0, "")) or None
         group = safe(groups.get(known.gid or 0, "")) or None
-    zone = datetime.now().astimezone().tzinfo or UTC
     name = safe(file.name)
-    line = longname(name, known, now=time.time(), user=user, group=group, zone=zone)
+    line = longname(name, known, now=now, user=user, group=group, zone=zone)
     if "h" not in flags:
         return line
     mode = stat.filemode(known.permissions or 0)

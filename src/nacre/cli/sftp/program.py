@@ -28,9 +28,9 @@ from nacre.cli.sftp.transfers import fetch
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
 from nacre.config.client import ClientConfig
-from nacre.errors import NacreError
+from nacre.errors import NacreError, SFTPError
 from nacre.sftp.client.client import SFTPClient
-from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.options import SFTPOptions
 from nacre.sftp.client.turns import Pace
 from nacre.wire.text import safe
 
@@ -54,7 +54,7 @@ class RemoteHost:
         *,
         subsystem: str,
         rate: int | None,
-        options: SessionOptions,
+        options: SFTPOptions,
     ) -> SFTPClient:
         """Log in and start the session.
 
@@ -74,9 +74,7 @@ class RemoteHost:
         )
         return self._begun(sftp, rate)
 
-    async def open_local(
-        self, command: str, rate: int | None, options: SessionOptions
-    ) -> SFTPClient:
+    async def open_local(self, command: str, rate: int | None, options: SFTPOptions) -> SFTPClient:
         """Start a server program of this machine; there is no connection."""
         from nacre.cli.common.local_server import start_server
 
@@ -204,10 +202,15 @@ def _prefixes(line: str) -> tuple[str, bool, bool]:
 async def _start_directory(sftp: SFTPClient) -> str:
     """Return the directory of the session, and let paths start there.
 
-    From then on the client makes every path absolute, as messages show it.
+    From then on the client makes every path absolute, as messages show it. A directory that is
+    missing, or may not be looked at, is left to the server, which resolves relative paths.
     """
     directory = await sftp.getcwd()
-    await sftp.chdir(directory)
+    try:
+        await sftp.chdir(directory)
+    except OSError as error:
+        if isinstance(error, NacreError) and not isinstance(error, SFTPError):
+            raise
     return directory
 
 

@@ -13,7 +13,7 @@ from nacre.sftp.client.calls import Path
 from nacre.sftp.client.copies import Copies
 from nacre.sftp.client.file import SFTPFile, SFTPTextFile
 from nacre.sftp.client.names import NameCalls
-from nacre.sftp.client.options import SessionOptions
+from nacre.sftp.client.options import SFTPOptions
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
@@ -144,7 +144,7 @@ class SFTPClient(NameCalls, Copies):
 
 
 async def open_sftp_over(
-    line: Line, session: SFTPSession, **options: Unpack[SessionOptions]
+    line: Line, session: SFTPSession, **options: Unpack[SFTPOptions]
 ) -> SFTPClient:
     """Start an SFTP session over any line; its owner feeds ``session`` with the input."""
     try:

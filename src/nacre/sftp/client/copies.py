@@ -87,7 +87,10 @@ class Copies(Calls):
         target = self.path(remote if remote is not None else ".")
         mover = Uploader(self.session)
         try:
-            if len(paths) == 1 and not any(options.get(word) for word in _NOT_AT_ONCE):
+            # Opening creates and truncates, so a copy is opened early only if it is named like its
+            # source: any other name may be a directory's.
+            named_alike = len(paths) == 1 and last_name(paths[0]) == target.rpartition("/")[2]
+            if named_alike and not any(options.get(word) for word in _NOT_AT_ONCE):
                 await mover.expect(paths[0], target)
             await self._transfer(self.local, self._remote, mover, paths, target, options)
         finally:

@@ -148,6 +148,7 @@ class SFTPFile(Closes):
         length, future = self._asked[0]
         # After a cancellation, the next read finds the answer in the queue.
         result: Result = await asyncio.shield(future)
+        self._session.check_handle(self._handle)
         self._asked.popleft()
         if isinstance(result, NacreError):
             self._forget()
@@ -229,6 +230,7 @@ class SFTPFile(Closes):
         self._send_block()
         while self._unconfirmed:
             await self._wait_confirmed()
+        self._session.check_handle(self._handle)
         self._raise_failure()
 
     async def fsync(self) -> None:

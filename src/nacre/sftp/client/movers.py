@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nacre.errors import NacreError
 from nacre.sftp.client.file import SFTPFile
-from nacre.sftp.client.places import data_parts, set_attributes
+from nacre.sftp.client.places import data_parts, kept, set_attributes
 from nacre.sftp.client.pumps import DownloadPump, Moved, UploadPump, write_all
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import extensions as ext
@@ -61,17 +61,15 @@ class Copy:
 class Mover(Protocol):
     """Copies the bytes of one file."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether one file is copied at a time, because a server gives several of them one handle.
+
+        A file that failed while this changed may have another one's bytes: it is copied again.
+        """
+
     async def move(self, copy: Copy) -> int:
         """Copy what follows ``copy.start``; return the size of the copy."""
-
-
-def _kept(attributes: Attributes) -> Attributes:
-    """Return what the option ``preserve`` gives to the copy."""
-    return Attributes(
-        permissions=attributes.permissions and stat.S_IMODE(attributes.permissions),
-        atime=attributes.atime,
-        mtime=attributes.mtime,
-    )
 
 
 def _new_mode(attributes: Attributes) -> int:
@@ -90,7 +88,7 @@ class _LocalTarget:
         self._path = copy.target
         self._start = copy.start
         self._mode = _new_mode(copy.attributes) | _WRITABLE
-        self._kept = _kept(copy.attributes) if copy.options.preserve else None
+        self._kept = kept(copy.attributes) if copy.options.preserve else None
         self._fsync = copy.options.fsync
         self._descriptor = -1
         self._regular = True
@@ -159,6 +157,11 @@ class _Opener:
         self._session = session
         self._expected: dict[str, asyncio.Future[bytes | NacreError]] = {}
 
+    @property
+    def alone(self) -> bool:
+        """See :class:`Mover`."""
+        return self._session.turns.alone
+
     def _expect(self, request: msg.Open) -> None:
         if self._session.room:
             self._expected[request.path] = self._session.start(request)
@@ -189,6 +192,10 @@ class Downloader(_Opener):
 
     async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
+        async with self._session.turns.turn():
+            return await self._move(copy)
+
+    async def _move(self, copy: Copy) -> int:
         session = self._session
         handle = await self._open(msg.Open(copy.source, OpenFlag.READ))
         try:
@@ -197,6 +204,7 @@ class Downloader(_Opener):
             if copy.start == 0 and (not size or size <= session.read_size):
                 reading = session.start_read(handle, 0, size or session.read_size)
                 first: list[Buffer] = [*(await session.result(reading) or ())]
+                session.check_handle(handle)
                 got = sum(map(len, first))
                 if got == size or not first:
                     work = partial(file.write_whole, first)
@@ -215,6 +223,7 @@ class Downloader(_Opener):
         )
         try:
             await pump.run()
+            session.check_handle(handle)
             await session.disk.run(partial(file.finish, pump.position))
         except BaseException:
             # No thread uses the file any more, and a session that is closed has no threads.
@@ -259,8 +268,10 @@ class _LocalSource:
                 self.close()
                 return
         self.parts = [(self._start, None)]
-        if status.st_size:
-            self.parts = data_parts(self.descriptor, status.st_size, self._start)
+        if status.st_size and self._start:
+            self.parts = [(self._start, max(self._start, status.st_size))]
+        elif status.st_size:
+            self.parts = data_parts(self.descriptor, status.st_size)
 
     def ends_in_a_hole(self, size: int) -> bool:
         """Tell whether no part of a file of ``size`` bytes reaches its end."""
@@ -289,6 +300,10 @@ class Uploader(_Opener):
 
     async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
+        async with self._session.turns.turn():
+            return await self._move(copy)
+
+    async def _move(self, copy: Copy) -> int:
         session = self._session
         file = _LocalSource(copy.source, copy.start, session.write_size)
         try:
@@ -373,9 +388,9 @@ def _readable_file(path: str) -> Attributes | None:
 
 
 def _open_target(path: str, attributes: Attributes, start: int) -> msg.Open:
-    flags = OpenFlag.WRITE | OpenFlag.CREAT
-    if not start:
-        flags |= OpenFlag.TRUNC
+    # Some servers truncate what is opened without APPEND. With it, some ignore the offsets of
+    # WRITEs: so all bytes after ``start`` are sent in order, those of holes too.
+    flags = OpenFlag.WRITE | OpenFlag.CREAT | (OpenFlag.APPEND if start else OpenFlag.TRUNC)
     return msg.Open(path, flags, Attributes(permissions=_new_mode(attributes)))
 
 
@@ -390,7 +405,7 @@ def _last_requests(
     if options.fsync and session.client.offers(ext.FSync.EXTENSION):
         requests.append(ext.FSync(handle))
     if options.preserve:
-        requests.append(msg.FSetStat(handle, _kept(attributes)))
+        requests.append(msg.FSetStat(handle, kept(attributes)))
     return [*requests, msg.Close(handle)]
 
 
@@ -401,8 +416,20 @@ class Copier:
         self._source = source
         self._target = target
 
+    @property
+    def alone(self) -> bool:
+        """See :class:`Mover`."""
+        return self._source.turns.alone or self._target.turns.alone
+
     async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
+        async with self._source.turns.turn():
+            if self._source is self._target:
+                return await self._move(copy)
+            async with self._target.turns.turn():
+                return await self._move(copy)
+
+    async def _move(self, copy: Copy) -> int:
         here, there = self._source, self._target
         reading = await here.request(msg.Open(copy.source, OpenFlag.READ))
         try:
@@ -411,6 +438,7 @@ class Copier:
             *requests, close = _last_requests(there, writing, copy.attributes, copy.options)
             try:
                 size = await self._fill(copy, reading, writing)
+                here.check_handle(reading)
                 for request in requests:
                     await there.request(request)
             except BaseException:

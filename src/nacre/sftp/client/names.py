@@ -45,8 +45,13 @@ class NameCalls(AttributeCalls):
 
     async def listdir(self, path: Name | os.PathLike[Name] = ".") -> list[Name]:  # type: ignore[assignment]
         """Return the names in a directory, in the server's order."""
+        found: list[str] = []
         async with aclosing(self._remote.names(self.path(path))) as blocks:
-            return [alike(name, path) async for block in blocks for name in block]
+            async for block in blocks:
+                found += block
+        if isinstance(os.fspath(path), bytes):
+            return [alike(name, path) for name in found]
+        return found  # type: ignore[return-value]
 
     async def walk(
         self, top: Name | os.PathLike[Name], *, topdown: bool = True, followlinks: bool = False

@@ -14,7 +14,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a source's path, the number of its bytes transferred so far, and its size."""
 
 
-class SessionOptions(TypedDict, total=False):
+class SFTPOptions(TypedDict, total=False):
     """The options of an SFTP session; see :meth:`~nacre.sftp.client.session.SFTPSession.begin`."""
 
     read_size: int | None

@@ -7,10 +7,10 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from nacre.errors import SFTPError
 from nacre.limits import MIB
@@ -20,11 +20,13 @@ from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol import symlinks
 from nacre.sftp.protocol.attributes import Attributes, Entry, type_in
-from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.messages import OpenFlag, SFTPRequest
 from nacre.sftp.protocol.paths import is_name, join
 from nacre.sftp.protocol.pipeline import without_holes
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
+
+T = TypeVar("T")
 
 HASH = "sha256"
 """The hash that copies are compared by."""
@@ -167,12 +169,24 @@ class RemotePlace:
 
         :raises SFTPError: the server lists a name that could lead out of the directory.
         """
-        async with aclosing(self.blocks(path)) as blocks:
+        async with aclosing(self.entries(path)) as blocks:
             async for block in blocks:
                 if not all(entry.attributes.has_type for entry in block):
                     block = await asyncio.gather(*[self._typed(path, entry) for entry in block])
                 for entry in block:
                     yield entry
+
+    async def entries(self, path: str) -> AsyncGenerator[list[Entry], None]:
+        """Yield the entries of a directory as the server lists them, without ``.`` and ``..``.
+
+        :raises SFTPError: the server lists a name that could lead out of the directory.
+        """
+        async with aclosing(self._blocks(path, msg.ReadDir)) as blocks:
+            async for entries in blocks:
+                valid = [entry for entry in entries if is_name(entry.name)]
+                if len(valid) != len(entries):
+                    _check_names([entry.name for entry in entries], path)
+                yield valid
 
     async def _typed(self, directory: str, entry: Entry) -> Entry:
         found = entry.attributes
@@ -190,36 +204,47 @@ class RemotePlace:
 
         :raises SFTPError: the server lists a name that could lead out of the directory.
         """
-        async with aclosing(self.blocks(path)) as blocks:
-            async for block in blocks:
-                yield [entry.name for entry in block]
+        async with aclosing(self._blocks(path, msg.ReadNames)) as blocks:
+            async for names in blocks:
+                valid = [name for name in names if is_name(name)]
+                if len(valid) != len(names):
+                    _check_names(names, path)
+                yield valid
 
-    async def blocks(self, path: str) -> AsyncGenerator[list[Entry], None]:
-        """Yield the entries of a directory as the server lists them, without ``.`` and ``..``.
+    async def _blocks(
+        self, path: str, read: Callable[[bytes], SFTPRequest[T | None]]
+    ) -> AsyncGenerator[T, None]:
+        """Yield the results of READDIRs.
 
-        :raises SFTPError: the server lists a name that could lead out of the directory.
+        :param read: makes the request.
         """
-        async with aclosing(self._listed(path)) as blocks:
-            if self.session.turns.alone:
-                async with self.session.turns.turn():
-                    whole = [block async for block in blocks]
-                for block in whole:
-                    yield block
-            else:
-                async for block in blocks:
-                    yield block
+        if not self.session.turns.alone:
+            begun = False
+            try:
+                async with aclosing(self._results(path, read)) as blocks:
+                    async for block in blocks:
+                        begun = True
+                        yield block
+                return
+            except SFTPError:
+                # If the server gave its handle to a file meanwhile, it is listed again.
+                if begun or not self.session.turns.alone:
+                    raise
+        async with self.session.turns.turn(), aclosing(self._results(path, read)) as blocks:
+            whole = [block async for block in blocks]
+        for block in whole:
+            yield block
 
-    async def _listed(self, path: str) -> AsyncGenerator[list[Entry], None]:
+    async def _results(
+        self, path: str, read: Callable[[bytes], SFTPRequest[T | None]]
+    ) -> AsyncGenerator[T, None]:
         session = self.session
         handle = await session.request(msg.OpenDir(path))
-        waiting = [session.start(msg.ReadDir(handle)) for _ in range(_LISTINGS)]
+        waiting = [session.start(read(handle)) for _ in range(_LISTINGS)]
         try:
-            while (entries := await session.result(waiting.pop(0))) is not None:
+            while (block := await session.result(waiting.pop(0))) is not None:
                 session.check_handle(handle)
-                waiting.append(session.start(msg.ReadDir(handle)))
-                block = [entry for entry in entries if is_name(entry.name)]
-                if len(block) != len(entries):
-                    _check_names(entries, path)
+                waiting.append(session.start(read(handle)))
                 yield block
             session.check_handle(handle)
         finally:
@@ -256,12 +281,19 @@ class RemotePlace:
         """See :class:`Place`; if the server can't hash, the file is read."""
         if not size:
             return hashlib.new(HASH).digest()
+        async with self.session.turns.turn():
+            return await self._digest(path, size)
+
+    async def _digest(self, path: str, size: int) -> bytes:
         handle = await self.session.request(msg.Open(path, OpenFlag.READ))
         try:
             if self.hashes_itself():
                 answer = await self.session.request(ext.CheckFileHandle(handle, HASH, 0, size, 0))
-                return answer.hashes
-            return await self._read_and_hash(handle, size)
+                found = answer.hashes
+            else:
+                found = await self._read_and_hash(handle, size)
+            self.session.check_handle(handle)
+            return found
         finally:
             self.session.close_handle(handle)
 
@@ -283,10 +315,10 @@ class RemotePlace:
         return HASH in offered.split(",")
 
 
-def _check_names(entries: Sequence[Entry], path: str) -> None:
-    for entry in entries:
-        if not is_name(entry.name) and entry.name not in (".", ".."):
-            shown = f"the server lists a name that is not valid: '{safe(entry.name, 256)}'"
+def _check_names(names: Sequence[str], path: str) -> None:
+    for name in names:
+        if not is_name(name) and name not in (".", ".."):
+            shown = f"the server lists a name that is not valid: '{safe(name, 256)}'"
             raise SFTPError(errno.EBADMSG, shown, path)
 
 
@@ -301,10 +333,25 @@ def _some_entries(entries: Iterator[os.DirEntry[str]]) -> list[Entry]:
     return batch
 
 
+PERMISSIONS = 0o777
+"""The bits that a copy can get: set-user-ID, set-group-ID and sticky are left out. They would give
+the rights of who copies to a program that somebody else wrote."""
+
+
+def kept(attributes: Attributes) -> Attributes:
+    """Return what the option ``preserve`` gives to a copy: permissions and times."""
+    permissions = attributes.permissions
+    return Attributes(
+        permissions=None if permissions is None else permissions & PERMISSIONS,
+        atime=attributes.atime,
+        mtime=attributes.mtime,
+    )
+
+
 def set_attributes(path: str | int, attributes: Attributes) -> None:
     """Set permissions and times of a local file, if ``attributes`` has them."""
     if attributes.permissions is not None:
-        os.chmod(path, stat.S_IMODE(attributes.permissions))
+        os.chmod(path, attributes.permissions & PERMISSIONS)
     if attributes.atime is not None and attributes.mtime is not None:
         os.utime(path, (attributes.atime, attributes.mtime))
 
@@ -320,12 +367,12 @@ def _digest(path: str, size: int) -> bytes:
     return found.digest()
 
 
-def data_parts(descriptor: int, size: int, start: int) -> list[tuple[int, int | None]]:
-    """Return the parts of a local file that hold data, from ``start`` to ``size``."""
+def data_parts(descriptor: int, size: int) -> list[tuple[int, int | None]]:
+    """Return the parts of a local file of ``size`` bytes that hold data."""
     status = os.fstat(descriptor)
-    if status.st_blocks * 512 >= size or start >= size:
-        return [(start, size)] if start < size else []
-    return list(without_holes(size, _holes(descriptor, size), start))
+    if status.st_blocks * 512 >= size:
+        return [(0, size)]
+    return list(without_holes(size, _holes(descriptor, size)))
 
 
 def _holes(descriptor: int, size: int) -> list[tuple[int, int]]:

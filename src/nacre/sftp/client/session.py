@@ -116,7 +116,7 @@ class SFTPSession:
         self.pumps: set[Pump] = set()
         self.waiting_pumps: deque[Pump] = deque()
         self._changed = Gate()
-        self._watch = Watch(self.loop, self._look)
+        self._watch = Watch(self.client, self._look)
         own(self)
 
     def disown(self, error: NotUsableHere) -> None:
@@ -152,9 +152,16 @@ class SFTPSession:
         self._line = line
         self._watch.timeout = idle_timeout
         self._flush()
-        while not self.client.ready:
-            self.check()
-            await self._changed.wait()
+        try:
+            async with asyncio.timeout(idle_timeout):
+                while not self.client.ready:
+                    self.check()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise PeerSilent(
+                f"the server did not begin SFTP within {idle_timeout:g} s; give a longer "
+                "idle_timeout if it is slow"
+            ) from None
         limits: ServerLimits | None = None
         if self.client.offers(LimitsRequest.EXTENSION):
             asked = self.loop.time()

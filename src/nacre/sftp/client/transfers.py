@@ -19,7 +19,7 @@ from typing import Any
 from nacre.errors import AlreadyExists, ConnectionLost, SFTPError
 from nacre.sftp.client.movers import Copy, Mover
 from nacre.sftp.client.options import CopyOptions
-from nacre.sftp.client.places import Place
+from nacre.sftp.client.places import Place, kept
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.paths import join, last_name
 
@@ -164,11 +164,8 @@ class Transfer:
             self._options.on_skip(source)
 
     def _kept(self, attributes: Attributes) -> Attributes:
-        if self._options.preserve:
-            return Attributes(
-                permissions=attributes.permissions, atime=attributes.atime, mtime=attributes.mtime
-            )
-        return Attributes(permissions=attributes.permissions)
+        found = kept(attributes)
+        return found if self._options.preserve else Attributes(permissions=found.permissions)
 
     async def _finish(self) -> None:
         """Make the links, as no file can be written through them now, then set attributes."""
@@ -200,9 +197,14 @@ class Transfer:
             options.on_file(source, target, False)
         written = _temporary(target, fixed=options.resume) if options.atomic else target
         try:
-            size = await self._fetch(source, written, attributes)
-            if options.verify and await self._differs(source, written, size):
-                raise SFTPError(errno.EIO, "The copy differs from the original", source)
+            alone = self._mover.alone
+            try:
+                await self._fetch(source, written, attributes, resume=options.resume)
+            except SFTPError:
+                if alone or not self._mover.alone:
+                    raise
+                # Meanwhile the server gave a handle to two files: what is written may be another's.
+                await self._fetch(source, written, attributes, resume=False)
             if options.atomic:
                 await self._target.replace(written, target)
         except BaseException as error:
@@ -210,10 +212,12 @@ class Transfer:
                 await _undisturbed(self._target.remove(written))
             raise
 
-    async def _fetch(self, source: str, target: str, attributes: Attributes) -> int:
+    async def _fetch(
+        self, source: str, target: str, attributes: Attributes, *, resume: bool
+    ) -> None:
         size = attributes.size or 0
         start = 0
-        if self._options.resume:
+        if resume:
             start = await self._resume_point(source, target, size)
         progress = self._options.progress
         done = start
@@ -226,7 +230,10 @@ class Transfer:
             if progress is not None:
                 progress(source, done, size)
 
-        return await self._mover.move(Copy(source, target, attributes, start, self._options, moved))
+        copy = Copy(source, target, attributes, start, self._options, moved)
+        copied = await self._mover.move(copy)
+        if self._options.verify and await self._differs(source, target, copied):
+            raise SFTPError(errno.EIO, "The copy differs from the original", source)
 
     async def _resume_point(self, source: str, target: str, size: int) -> int:
         try:

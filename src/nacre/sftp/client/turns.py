@@ -67,7 +67,7 @@ class Watch:
     :ivar running: whether it looks.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, look: Callable[[], bool]) -> None:
+    def __init__(self, client: SFTPClientProtocol, look: Callable[[], bool]) -> None:
         """Look at nothing yet.
 
         :param look: called once a second after :meth:`start`; returns whether to go on.
@@ -75,16 +75,21 @@ class Watch:
         self.timeout: float | None = None
         self.received = 0
         self.running = False
-        self._loop = loop
+        self._client = client
+        self._loop = asyncio.get_running_loop()
         self._look = look
         self._timer: asyncio.TimerHandle | None = None
         self._seen = 0
         self._since = 0.0
+        self._oldest: int | None = None
+        self._oldest_since = 0.0
+        self._answered = 0
 
     def start(self) -> None:
         """Look from now on."""
         self.running = True
         self._seen, self._since = self.received, self._loop.time()
+        self._oldest = None
         self._timer = self._loop.call_later(1.0, self._call)
 
     def stop(self) -> None:
@@ -94,11 +99,20 @@ class Watch:
             self._timer.cancel()
 
     def silent(self) -> bool:
-        """Tell whether nothing came for as long as the timeout."""
-        now = self._loop.time()
+        """Tell whether an answer is overdue: nothing came for as long as the timeout.
+
+        Or other requests were answered meanwhile, and the oldest one was not.
+        """
+        now, client = self._loop.time(), self._client
         if self._seen != self.received:
             self._seen, self._since = self.received, now
-        return self.timeout is not None and now - self._since >= self.timeout
+        if self._oldest != client.oldest:
+            self._oldest, self._oldest_since = client.oldest, now
+            self._answered = client.answered
+        since = self._since
+        if client.answered != self._answered:
+            since = min(since, self._oldest_since)
+        return self.timeout is not None and now - since >= self.timeout
 
     def _call(self) -> None:
         if self._look():

@@ -32,6 +32,7 @@ class AttributeFlag(IntFlag):
 _KNOWN = 0x8000000F
 _USUAL = 0x0000000F
 _USUAL_FIELDS = struct.Struct(">QIIIII")
+_U32 = struct.Struct(">I")
 _USUAL_WHOLE = struct.Struct(">IQIIIII")
 # Plain numbers: combining IntFlags takes microseconds, and a listing has many attributes.
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
@@ -245,6 +246,31 @@ def take_entries(reader: WireReader) -> tuple[Entry, ...]:
     if not found and failure is not None:
         raise failure
     return found[0]
+
+
+def take_names(reader: WireReader) -> list[str]:
+    """Take the names of a NAME packet, and nothing else of its members.
+
+    :raises MalformedMessage: as :func:`take_entries`.
+    """
+    packet = reader.rest()
+    names = []
+    try:
+        count, at = _U32.unpack_from(packet)[0], 4
+        for _ in range(count):
+            end = at + 4 + _U32.unpack_from(packet, at)[0]
+            names.append(packet[at + 4 : end].decode("utf-8", "surrogateescape"))
+            end += 4 + _U32.unpack_from(packet, end)[0]
+            if _U32.unpack_from(packet, end)[0] != _USUAL:
+                break
+            at = end + _USUAL_WHOLE.size
+        else:
+            if at <= len(packet):
+                return names
+    except struct.error:
+        pass
+    # The usual members are of known sizes; anything else is left to the thorough function.
+    return [entry.name for entry in take_entries(WireReader(packet))]
 
 
 def _take_entry(reader: WireReader, unknown: int) -> Entry:

@@ -15,6 +15,7 @@ does not decode fails its request alone; bytes after its last field are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from struct import Struct
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -40,6 +41,7 @@ from nacre.sftp.protocol.messages import (
     OpenDir,
     ReadDir,
     ReadLink,
+    ReadNames,
     RealPath,
     SFTPRequest,
     Stat,
@@ -65,7 +67,7 @@ _SHOWN = 64
 Result: TypeAlias = object
 """The result of a request, of a type that depends on the request's; or an SFTPError."""
 
-_QUICK = (Open, OpenDir, ReadDir, Stat, LStat, FStat, RealPath, ReadLink)
+_QUICK = (Open, OpenDir, ReadDir, ReadNames, Stat, LStat, FStat, RealPath, ReadLink)
 """Requests that a server answers soon, besides READ and WRITE. Others may take it minutes: a CLOSE
 that uploads to a storage, a hash of a large file."""
 
@@ -115,6 +117,16 @@ class SFTPClientProtocol:
     def waiting(self) -> int:
         """Requests that wait for an answer."""
         return len(self._pending)
+
+    @property
+    def oldest(self) -> int | None:
+        """The id of the request that waits longest for its answer; None if none waits."""
+        return next(iter(self._pending), None)
+
+    @property
+    def answered(self) -> int:
+        """Requests that were answered: the difference of two looks counts."""
+        return self._last_id - len(self._pending)
 
     @property
     def waits_for_quick_answers(self) -> bool:
@@ -267,7 +279,9 @@ class SFTPClientProtocol:
         version = reader.u32()
         if version != VERSION_3:
             raise VersionError(f"the server speaks version {version} of SFTP, not 3")
-        self.extensions = MappingProxyType(take_pairs(reader))
+        # A server whose list of extensions does not decode offers none.
+        with suppress(MalformedMessage):
+            self.extensions = MappingProxyType(take_pairs(reader))
         self._ready = True
 
     def _accept(self, parts: list[memoryview]) -> tuple[int, Result]:

@@ -23,7 +23,13 @@ from typing import (
 
 from nacre.errors import MalformedMessage
 from nacre.limits import DEFAULT_SFTP_LIMITS
-from nacre.sftp.protocol.attributes import Attributes, Entry, take_attributes, take_entries
+from nacre.sftp.protocol.attributes import (
+    Attributes,
+    Entry,
+    take_attributes,
+    take_entries,
+    take_names,
+)
 from nacre.value import value
 from nacre.wire import codec
 from nacre.wire.codec import Buffer, WireReader
@@ -335,6 +341,21 @@ class ReadDir(SFTPRequest["tuple[Entry, ...] | None"]):
         return take_entries(reader) or None
 
 
+@compiled
+class ReadNames(SFTPRequest["list[str] | None"]):
+    """READDIR whose answer is needed for its names alone; the result is None at the end."""
+
+    NUMBER = FXP.READDIR
+    ANSWER = FXP.NAME
+
+    handle: DirectoryHandle
+
+    @classmethod
+    def decode_answer(cls, reader: WireReader) -> list[str] | None:
+        """Take the names."""
+        return take_names(reader) or None
+
+
 @request(FXP.REMOVE)
 class Remove(StatusRequest):
     """Remove a file."""
@@ -410,5 +431,4 @@ class DraftSymLink(StatusRequest):
     def decode(cls, reader: WireReader) -> SymLink:  # type: ignore[override]
         """Take the fields; a server carries out one request, whatever their order was."""
         link, target = reader.text(), reader.text()
-        reader.end()
         return SymLink(target, link)
