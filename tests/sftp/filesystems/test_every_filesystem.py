@@ -321,7 +321,7 @@ def test_a_listing_may_be_left_early(tmp_path: Path) -> None:
     files = LocalFilesystem(tmp_path)
     before = len(os.listdir("/proc/self/fd"))
     listing = files.scandir(".")
-    assert isinstance(next(listing), Entry)
+    assert isinstance(next(iter(listing)), Entry)
     listing.close()
     unread = files.scandir("/")
     unread.close()

@@ -118,7 +118,10 @@ class _Open:
 
 
 class SFTPServerProtocol:
-    """Turns a client's packets into calls, and answers into packets."""
+    """Turns a client's packets into calls, and answers into packets.
+
+    :ivar refusals: requests that were refused since :meth:`take_refusals` was called.
+    """
 
     def __init__(
         self,
@@ -139,7 +142,7 @@ class SFTPServerProtocol:
         self._handles: dict[bytes, _Open] = {}
         self._opening = 0
         self._last_handle = 0
-        self._refusals: list[Refusal] = []
+        self.refusals: list[Refusal] = []
         self._ready = False
         self._ended = False
 
@@ -174,8 +177,8 @@ class SFTPServerProtocol:
         return output
 
     def take_refusals(self) -> list[Refusal]:
-        """Return the requests refused since the last call, and forget them."""
-        refusals, self._refusals = self._refusals, []
+        """Return the ``refusals``, and forget them."""
+        refusals, self.refusals = self.refusals, []
         return refusals
 
     def receive(self, data: Buffer) -> None:
@@ -442,7 +445,7 @@ class SFTPServerProtocol:
         return request
 
     def _refuse(self, number: int, request: str, reason: str, code: int, message: str) -> None:
-        self._refusals.append(Refusal(request, reason))
+        self.refusals.append(Refusal(request, reason))
         self._status(number, code, message)
 
     def _status(self, number: int, code: int, message: str) -> None:

@@ -147,13 +147,14 @@ class OpenedDirectory:
     :ivar ahead: entries that did not fit into the last answer.
     """
 
-    __slots__ = ("_entries", "_names", "ahead", "filesystem", "path")
+    __slots__ = ("_entries", "_names", "_source", "ahead", "filesystem", "path")
 
     def __init__(self, filesystem: Filesystem, path: str, entries: Any) -> None:
         self.filesystem = filesystem
         self.path = path
         self.ahead: list[Entry] = []
         self._names: tuple[dict[int, str], dict[int, str]] = ({}, {})
+        self._source = entries
         several = hasattr(entries, "__aiter__")
         self._entries: Iterator[Entry] | AsyncIterator[Entry]
         self._entries = aiter(entries) if several else iter(entries)
@@ -200,6 +201,7 @@ class OpenedDirectory:
 
     async def end(self, *, complete: bool) -> None:
         """Close the directory; ``complete`` is of no account, but :class:`OpenedFile` has it."""
-        close = getattr(self._entries, "aclose", None) or getattr(self._entries, "close", None)
-        if close is not None:
-            await settled(close())
+        for one in (self._entries, self._source):
+            close = getattr(one, "aclose", None) or getattr(one, "close", None)
+            if close is not None:
+                await settled(close())

@@ -162,8 +162,10 @@ class Service:
                 taken += len(data)
             else:
                 break
-        if (refusals := server.take_refusals()) and self._journal is not None:
-            self._journal.refused(refusals)
+        if server.refusals:
+            refusals = server.take_refusals()
+            if self._journal is not None:
+                self._journal.refused(refusals)
         if taken:
             self._line.adjust_window(taken)  # type: ignore[union-attr]
 
