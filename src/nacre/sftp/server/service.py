@@ -73,7 +73,6 @@ class Service:
         limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
     ) -> None:
         self._filesystem = filesystem
-        self._journal = journal
         self._server = SFTPServerProtocol(limits=limits)
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
@@ -84,6 +83,7 @@ class Service:
         self._input: deque[Buffer] = deque()
         self._calls: deque[Call] = deque()
         self._unclosed: list[object] = []
+        self._listed: OpenedDirectory | None = None
         self._eof = False
         self._served = False
         self._error: Exception | None = None
@@ -164,8 +164,8 @@ class Service:
                 break
         if server.refusals:
             refusals = server.take_refusals()
-            if self._journal is not None:
-                self._journal.refused(refusals)
+            if self._answers.journal is not None:
+                self._answers.journal.refused(refusals)
         if taken:
             self._line.adjust_window(taken)  # type: ignore[union-attr]
 
@@ -203,7 +203,21 @@ class Service:
             for _ in row:
                 calls.popleft()
             answers.give(row, buffer, *made)
+            if isinstance(first.request, ReadDir) and (
+                self._listed is None or not self._listed.ahead
+            ):
+                self._listed = first.files[0]  # type: ignore[assignment]
+                self._loop.call_soon(self._read_ahead, threads)
         return False
+
+    def _read_ahead(self, threads: Threads) -> None:
+        """Go on with the directory that was listed last, while the client looks at the answer.
+
+        At most one directory of a session is ahead.
+        """
+        busy = self._ended or self._calls or self._input or self._lanes.running or threads.wary
+        if self._listed is not None and not busy:
+            threads.attempt(carried_out, self._listed.read_ahead())
 
     def _work(
         self, row: list[Call], buffer: bytearray | None, *, wait: bool = True
@@ -369,8 +383,8 @@ class Service:
 
     async def _close_all(self) -> None:
         for opened in (*self._server.files, *self._unclosed):
-            if self._journal is not None and isinstance(opened, OpenedFile):
-                self._journal.ended(opened)
+            if self._answers.journal is not None and isinstance(opened, OpenedFile):
+                self._answers.journal.ended(opened)
             try:
                 if isinstance(opened, (OpenedFile, OpenedDirectory)):
                     await opened.end(complete=False)
