@@ -103,7 +103,7 @@ class Call:
 class Refusal(NamedTuple):
     """A request that was answered by a failure and did not become a call.
 
-    :ivar request: its name: that of its class, or what there is of its type.
+    :ivar request: its name in the draft, or that of its extension.
     :ivar reason: why it was refused.
     """
 
@@ -289,12 +289,12 @@ class SFTPServerProtocol:
     def _ask(self, number: int, request: SFTPRequest[Any]) -> Call | None:
         files = self._behind(request) if request.HANDLES else ()
         if files is None:
-            name = type(request).__name__
+            name = request.EXTENSION or _name_of(request.NUMBER)
             self._refuse(number, name, "no such handle is open", FX.FAILURE, "Invalid handle")
             return None
         if isinstance(request, HandleRequest):
             if len(self._handles) + self._opening >= self._limits.handles:
-                name, status = type(request).__name__, status_of(OSError(errno.EMFILE, ""))
+                name, status = _name_of(request.NUMBER), status_of(OSError(errno.EMFILE, ""))
                 self._refuse(number, name, "too many files of this session are open", *status)
                 return None
             self._opening += 1

@@ -15,7 +15,7 @@ from typing import Any
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.messages import FXP, OpenFlag, SFTPRequest
 from nacre.sftp.protocol.server import Call, Refusal
 from nacre.sftp.server.opened import OpenedFile
 from nacre.wire.text import safe
@@ -94,9 +94,9 @@ class Journal:
             fields["set"] = _changes(attributes)
         if isinstance(request, msg.Close) and isinstance(opened, OpenedFile):
             fields["read"], fields["written"] = self._bytes.pop(opened, (0, 0))
-        self.operation(type(request).__name__.lower(), problem, **fields)
+        self.operation(_name(request), problem, **fields)
 
-    def _note_lost(self, request: object, target: Any, problem: OSError) -> None:
+    def _note_lost(self, request: SFTPRequest[Any], target: Any, problem: OSError) -> None:
         known = target in self._lost
         if isinstance(request, msg.Close):
             self._lost.discard(target)
@@ -106,7 +106,7 @@ class Journal:
         if stores and not known:
             if not isinstance(request, msg.Close):
                 self._lost.add(target)
-            self.lost(type(request).__name__.lower(), target.path, problem)
+            self.lost(_name(request), target.path, problem)
 
     def lost(self, op: str, path: str, problem: OSError) -> None:
         """Record that bytes of a file were not stored."""
@@ -131,6 +131,11 @@ class Journal:
             outcome = "success" if problem is None else reason(problem)
             shown = {name: _shown(value) for name, value in fields.items() if value is not None}
             self._record("file", op=op, **shown, outcome=outcome)
+
+
+def _name(request: SFTPRequest[Any]) -> str:
+    """Return a request's name: that of the draft, or of its extension."""
+    return request.EXTENSION or FXP(request.NUMBER).name.lower()
 
 
 def _shown(value: object) -> object:
