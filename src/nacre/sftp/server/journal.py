@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
@@ -37,6 +37,13 @@ FIELDS = frozenset(
 """The fields of the records."""
 
 
+class Recorder(Protocol):
+    """What records a connection's events."""
+
+    def record(self, event: str, **fields: object) -> None:
+        """Log an event."""
+
+
 class Journal:
     """Records what one session does with files.
 
@@ -50,6 +57,12 @@ class Journal:
         self._left = REFUSED
         self._bytes: dict[object, list[int]] = {}
         self._lost: set[object] = set()
+
+    @classmethod
+    def of(cls, connection: Recorder) -> Journal:
+        """Return the journal of a session of ``connection``."""
+        # A program's own stand-in for a connection may have no more than the method.
+        return cls(connection.record, detailed=getattr(connection, "detailed", False))
 
     def refused(self, refusals: Iterable[Refusal]) -> None:
         """Record requests that did not become calls."""

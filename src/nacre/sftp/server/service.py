@@ -34,7 +34,7 @@ from nacre.sftp.protocol.messages import Close, Read, ReadDir, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.answers import Answers
 from nacre.sftp.server.calls import PLAIN, outcome_now, outcomes_of
-from nacre.sftp.server.journal import Journal
+from nacre.sftp.server.journal import Journal, Recorder
 from nacre.sftp.server.lanes import Lane, Lanes
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
 from nacre.sftp.server.rows import are_quick, fills_buffer, in_a_row, read_row, write_row
@@ -408,17 +408,6 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
         raise asyncio.CancelledError
 
 
-class Recorder(Protocol):
-    """What records a connection's events."""
-
-    @property
-    def detailed(self) -> bool:
-        """Whether the log takes a record of each file operation."""
-
-    def record(self, event: str, **fields: object) -> None:
-        """Log an event."""
-
-
 class SessionLike(Protocol):
     """What SFTP needs of a session; :class:`nacre.Session` is one."""
 
@@ -442,7 +431,7 @@ async def serve_sftp(session: SessionLike, filesystem: Filesystem) -> int:
     ``filesystem`` is closed at the end.
     """
     connection = session.connection
-    journal = Journal(connection.record, detailed=connection.detailed)
+    journal = Journal.of(connection)
     try:
         service = Service(filesystem, journal=journal)
         await service.run(ChannelLine(session.attach(service)))
