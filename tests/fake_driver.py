@@ -80,6 +80,7 @@ class FakeDriver:
 class FakeConnection:
     """What a relay or a listener needs of a connection: its tasks, and its end.
 
+    :ivar holding: tasks that keep the connection from being idle.
     :ivar answers: the answers to the engine's questions.
     """
 
@@ -90,12 +91,19 @@ class FakeConnection:
         self.channels: list[Channel] = []
         self.answers: list[Answer] = []
         self.tasks: set[asyncio.Task[None]] = set()
+        self.holding = 0
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], *, holds: bool = False) -> asyncio.Task[None]:
         task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        if holds:
+            self.holding += 1
+            task.add_done_callback(self._let_go)
         return task
+
+    def _let_go(self, _: asyncio.Task[None]) -> None:
+        self.holding -= 1
 
     def add_channel(self, channel: Channel) -> None:
         self.channels.append(channel)

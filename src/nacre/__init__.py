@@ -142,7 +142,7 @@ if TYPE_CHECKING:
     from nacre.sftp.protocol.attributes import Entry as Entry
     from nacre.sftp.protocol.extensions import FileSystemStatus as FileSystemStatus
     from nacre.sftp.protocol.messages import OpenFlag as OpenFlag
-    from nacre.sftp.server.service import Recorder as Recorder
+    from nacre.sftp.server.journal import Recorder as Recorder
     from nacre.sftp.server.service import SessionLike as SessionLike
     from nacre.sftp.server.service import serve_sftp as serve_sftp
 
@@ -325,8 +325,8 @@ _HOMES = {
     ),
     "nacre.sftp.protocol.extensions": ("FileSystemStatus",),
     "nacre.sftp.protocol.messages": ("OpenFlag",),
+    "nacre.sftp.server.journal": ("Recorder",),
     "nacre.sftp.server.service": (
-        "Recorder",
         "SessionLike",
         "serve_sftp",
     ),

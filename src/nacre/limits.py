@@ -174,7 +174,7 @@ class SFTPLimits:
     """
 
     spool: int = 1024 * MIB
-    """Bytes of a file of such a storage that a client changes, which is done in a local copy."""
+    """Bytes of a session's open files of such a storage that are changed, each in a local copy."""
 
     scp_line: int = 8 * KIB
     """Bytes of one scp record or answer: far more than an escaped name of 255 bytes needs."""

@@ -9,10 +9,12 @@ import gc
 import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
+import nacre
 from nacre.protocol.asks import (
     Answer,
     Ask,
@@ -31,6 +33,7 @@ from nacre.protocol.phases import Phase
 from nacre.testing import Pair, agreeable, host_key
 
 PACKET = 32 * 1024
+PACKAGE = Path(nacre.__file__).parent
 FEW, MANY = 32, 64  # megabytes: the window is opened again once for each
 
 CEILINGS = {
@@ -191,7 +194,11 @@ def test_one_call_more_is_seen() -> None:
 
 
 def allocated(work: Callable[[], object]) -> tuple[int, int]:
-    """Return how many blocks ``work`` leaves allocated, and the most bytes it held at once."""
+    """Return how many blocks ``work`` leaves allocated, and the most bytes it held at once.
+
+    Only what nacre's modules and this one allocate is counted: threads that other tests have left
+    behind allocate too, and the more they get to run the busier the machine is.
+    """
     gc.collect()
     gc.disable()
     tracemalloc.start()
@@ -205,16 +212,22 @@ def allocated(work: Callable[[], object]) -> tuple[int, int]:
         tracemalloc.stop()
         gc.enable()
     del kept
-    mine = tracemalloc.Filter(False, tracemalloc.__file__)
-    difference = after.filter_traces([mine]).compare_to(before.filter_traces([mine]), "filename")
+    mine = [tracemalloc.Filter(True, f"{PACKAGE}/*"), tracemalloc.Filter(True, __file__)]
+    difference = after.filter_traces(mine).compare_to(before.filter_traces(mine), "filename")
     return sum(entry.count_diff for entry in difference), peak
 
 
 @pytest.mark.parametrize("what", ["send", "receive"])
 def test_allocations_per_packet(what: str) -> None:
+    # What comes from outside can only add to a measurement: the least of several is the code's.
+    assert min(blocks_per_packet(what) for _ in range(3)) <= ALLOCATED[what]
+
+
+def blocks_per_packet(what: str) -> float:
+    """Return how many blocks of memory a packet more leaves allocated."""
     talk = Talk("aes128-gcm@openssh.com", "down")
     blocks = []
-    for packets in (FEW, FEW, MANY):
+    for packets in (MANY, FEW, MANY):  # the first warms up, and fills the pool of blocks
         if what == "send":
             blocks.append(allocated(lambda n=packets: talk.send(n))[0])  # type: ignore[misc]
             talk.receive(talk.sender.take_output())
@@ -228,7 +241,7 @@ def test_allocations_per_packet(what: str) -> None:
             blocks.append(allocated(take)[0])
             talk.receiver.connection.adjust_window(talk.at, packets * PACKET)
         talk.settle()
-    assert (blocks[2] - blocks[1]) / (MANY - FEW) <= ALLOCATED[what]
+    return (blocks[2] - blocks[1]) / (MANY - FEW)
 
 
 def test_sending_copies_a_packet_once() -> None:

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -21,11 +22,13 @@ from nacre.limits import KIB
 from nacre.sftp.client.pumps import DownloadPump
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.filesystems.base import File, Filesystem
+from nacre.sftp.filesystems.local import LocalFilesystem
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import Open, OpenFlag, Read, Stat
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server import threads
+from nacre.sftp.server.opened import OpenedDirectory, carried_out
 from nacre.sftp.server.service import Service
 from nacre.wire.codec import Buffer
 
@@ -46,6 +49,9 @@ SESSION_CEILING = 77
 
 DOWNLOAD_CEILING = 82.6
 """Calls of a client's session per READ of a file that is fetched: asked for, received, written."""
+
+LISTING_CEILING = 19.2
+"""Calls for a name of a local directory, from the system's entry to the bytes of the answer."""
 
 FOUND = Attributes(1, 2, 3, 4, 5, 6)
 
@@ -126,7 +132,8 @@ class Count:
             self.calls += 1
 
 
-async def test_calls_of_a_service_per_request() -> None:
+async def test_calls_of_a_service_per_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "monotonic", lambda: 0.0)  # no call is slow
     line, client, service, count = Line(), SFTPClientProtocol(), Service(Files()), Count()
     running = asyncio.ensure_future(service.run(line))
     for _ in range(2):  # it begins, and has its first turn
@@ -182,6 +189,22 @@ async def test_calls_of_a_service_per_read_and_write(
     async with asyncio.timeout(10):
         await running
     assert count.calls / REQUESTS <= ceiling
+
+
+def test_calls_for_a_name_of_a_listing(tmp_path: Path) -> None:
+    for number in range(1000):
+        (tmp_path / f"{number}").touch()
+    files, count, names = LocalFilesystem(tmp_path), Count(), 0
+    try:
+        listing = OpenedDirectory(files, "/", files.scandir("/"))
+        with count:
+            while entries := carried_out(listing.read()):
+                names += len([entry.encode() for entry in entries])
+        carried_out(listing.end(complete=True))
+    finally:
+        files.close()
+    assert names == 1002
+    assert count.calls / names <= LISTING_CEILING
 
 
 async def begin(session: SFTPSession, line: Line, answer: Callable[[], bytes]) -> None:

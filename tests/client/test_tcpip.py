@@ -595,3 +595,43 @@ def test_a_session_without_an_agent_has_no_socket() -> None:
 
     with pytest.raises(nacre.LocalProtocolError):
         nacre.Session.agent_socket(Asked())  # type: ignore[arg-type]
+
+
+async def test_a_connection_is_idle_when_its_forwarded_connections_have_ended(
+    server: nacre.Server,
+) -> None:
+    reading = asyncio.Event()
+
+    async def one_word(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        await reading.wait()
+        writer.write(b"word")
+        await writer.drain()
+
+    async with client_for(server) as ssh, target(one_word) as port:
+        assert await asyncio.wait_for(ssh.wait_idle(), 5) is None
+        async with ssh.forward_local("127.0.0.1", port) as listener:
+            talking = asyncio.create_task(round_trip(listener.port, b"x"))
+            await until(lambda: ssh._holding or ssh._channels)
+            idle = asyncio.create_task(ssh.wait_idle())
+            reading.set()
+            assert await talking == b"word"
+            await asyncio.wait_for(idle, 5)
+
+
+async def test_work_that_holds_a_connection_keeps_it_from_being_idle(server: nacre.Server) -> None:
+    async with client_for(server) as ssh:
+        going_on = asyncio.Event()
+
+        async def work() -> None:
+            await going_on.wait()
+
+        ssh.spawn(work())
+        await asyncio.wait_for(ssh.wait_idle(), 5)
+        ssh.spawn(work(), holds=True)
+        idle = asyncio.create_task(ssh.wait_idle())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not idle.done()
+        going_on.set()
+        await asyncio.wait_for(idle, 5)

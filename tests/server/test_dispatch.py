@@ -29,6 +29,11 @@ class Stream:
         self.written += data
 
 
+class Silent:
+    def record(self, event: str, **fields: object) -> None:
+        pass
+
+
 class Asked:
     """A session that asks for a subsystem or a command."""
 
@@ -37,6 +42,7 @@ class Asked:
     ) -> None:
         self.subsystem = subsystem
         self.command = command
+        self.connection = Silent()
         self.stdin = Stream(*typed)
         self.stdout = Stream()
         self.stderr = Stream()

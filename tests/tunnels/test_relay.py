@@ -184,6 +184,39 @@ async def test_a_program_that_is_gone_closes_the_channel(started: Ends) -> None:
     await until(lambda: ("close",) in started.driver.calls)
 
 
+async def ended_before_the_program_has_read(ends: Ends) -> None:
+    ends.from_peer(LARGE)
+    ends.program.shutdown(socket.SHUT_WR)
+    await until(lambda: ("eof",) in ends.driver.calls)
+    ends.channel.accept_eof(EofReceived(3))
+    ends.channel.accept_closed(ChannelClosed(3))
+
+
+async def test_a_slow_program_gets_everything_and_holds_the_connection(started: Ends) -> None:
+    await ended_before_the_program_has_read(started)
+    assert started.connection.holding == 1
+    assert await started.read(len(LARGE)) == LARGE
+    assert await started.ends()
+    await until(lambda: not started.connection.holding)
+
+
+async def test_a_slow_program_gets_everything_after_the_connection_has_ended(started: Ends) -> None:
+    await ended_before_the_program_has_read(started)
+    started.connection.end()
+    assert await started.read(len(LARGE)) == LARGE
+    assert await started.ends()
+
+
+async def test_a_program_that_never_reads_does_not_hold_a_connection_that_has_ended(
+    started: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nacre.tunnels.relay.LINGER", 0.01)
+    await ended_before_the_program_has_read(started)
+    started.connection.end()
+    await until(lambda: started.near.fileno() < 0)
+    assert len(await started.read(len(LARGE))) < len(LARGE)
+
+
 async def test_a_lost_connection_resets_the_socket() -> None:
     """TCP alone has a reset: a program must not take what was cut off for whole."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -77,6 +77,7 @@ class BaseConnection:
         "_channels",
         "_exchanges",
         "_global_answers",
+        "_holding",
         "_keepalive",
         "_pings",
         "_tasks",
@@ -118,6 +119,7 @@ class BaseConnection:
         self._transport_gone = False
         self._exchanges = 0
         self._global_answers: dict[int, asyncio.Future[bytes | None]] = {}
+        self._holding = 0
         self._pings: list[asyncio.Future[bool]] = []
         self._keepalive = KeepaliveTimer(
             self.driver, keepalive, keepalive_count, self._ping, self._give_peer_up
@@ -310,14 +312,24 @@ class BaseConnection:
         self.check()
         return data_of_success
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run ``work`` in a task that is cancelled when the connection ends."""
+    def spawn(self, work: Coroutine[Any, Any, None], *, holds: bool = False) -> asyncio.Task[None]:
+        """Run ``work`` in a task that is cancelled when the connection ends.
+
+        :param holds: the connection is not idle before the task is done; see :meth:`wait_idle`.
+        """
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if holds:
+            self._holding += 1
+            task.add_done_callback(self._let_go)
         if self.ended:
             self.loop.call_soon(task.cancel)
         return task
+
+    def _let_go(self, _: asyncio.Task[None]) -> None:
+        self._holding -= 1
+        self._changed.wake()
 
     # --- public, both roles ---
 
@@ -347,8 +359,11 @@ class BaseConnection:
             await self._changed.wait()
 
     async def wait_idle(self) -> None:
-        """Return when no channel is open, forwarded connections included, or at the end."""
-        while self._channels and not self.ended:
+        """Return when no channel is open and no connection is forwarded, or at the end.
+
+        A connection is forwarded from when it is accepted until its socket has taken everything.
+        """
+        while (self._channels or self._holding) and not self.ended:
             await self._changed.wait()
 
     async def keepalive(self) -> float:

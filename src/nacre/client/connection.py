@@ -290,7 +290,7 @@ class Connection(BaseConnection, Closes):
             self.answer(ask.ask_id, OpenRefused())
         else:
             # In a task, so that a call waiting for the answer to our request resumes first.
-            self.spawn(self._forwards.accept(ask))
+            self.spawn(self._forwards.accept(ask), holds=True)
 
     def _on_request_ask(self, ask: AskRequest) -> None:
         self.answer(ask.ask_id, Denied())

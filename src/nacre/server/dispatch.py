@@ -42,7 +42,7 @@ async def serve_files(session: Session, filesystem: Filesystem) -> int:
 
     try:
         if command is not None:
-            journal = Journal(session.connection.record, detailed=session.connection.detailed)
+            journal = Journal.of(session.connection)
             return await serve_scp(_SessionLine(session), do, filesystem, command, journal)
         await session.stderr.write(b"this server offers sftp and scp only\n")
         return NOT_FOUND

@@ -66,7 +66,7 @@ class Listening:
             except OSError:
                 await asyncio.sleep(_PAUSE)
                 continue
-            self._connection.spawn(self._take(sock, address))
+            self._connection.spawn(self._take(sock, address), holds=True)
 
     def _ended(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
         sock.close()

@@ -36,8 +36,9 @@ class Relay(asyncio.BufferedProtocol):
     the channel when the socket has taken it.
 
     The end of data is passed on for each direction alone. When both have ended, or one side is
-    gone, the other side is closed. If the connection was lost, the socket is reset, so that
-    truncated data does not look whole.
+    gone, the other side is closed. A socket that is slow then may take its time while the
+    connection lasts, and :data:`~nacre.aio.driver.LINGER` seconds more. If the connection was lost,
+    or that time is over, the socket is reset, so that truncated data does not look whole.
     """
 
     def __init__(self, connection: BaseConnection, channel: Channel) -> None:
@@ -158,17 +159,17 @@ class Relay(asyncio.BufferedProtocol):
         transport.close()
         if not transport.get_write_buffer_size():
             return
-        if connection.ended:
-            connection.loop.call_later(LINGER, transport.abort)
-        else:
-            connection.spawn(self._outlive(transport))
+        # A task is cancelled when the connection ends, even before its first step.
+        waiting = connection.spawn(self._until_gone(), holds=True)
+        waiting.add_done_callback(lambda _: self._linger(transport))
 
-    async def _outlive(self, transport: asyncio.Transport) -> None:
-        """Wait until a slow reader has taken the rest, or the connection ends."""
-        try:
-            await self._gone
-        finally:
-            transport.abort()
+    async def _until_gone(self) -> None:
+        await asyncio.shield(self._gone)
+
+    def _linger(self, transport: asyncio.Transport) -> None:
+        """Bound the time of a slow reader whose connection has ended."""
+        if not self._gone.done():
+            self._connection.loop.call_later(LINGER, _reset, transport)
 
 
 async def carry(
@@ -214,6 +215,9 @@ async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -
 
 
 def _reset(transport: asyncio.Transport) -> None:
+    """Close a socket so that its other end sees an error; one that is closed stays as it is."""
+    if transport.is_closing() and not transport.get_write_buffer_size():
+        return
     sock = transport.get_extra_info("socket")
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

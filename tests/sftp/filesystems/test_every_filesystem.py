@@ -321,7 +321,7 @@ def test_a_listing_may_be_left_early(tmp_path: Path) -> None:
     files = LocalFilesystem(tmp_path)
     before = len(os.listdir("/proc/self/fd"))
     listing = files.scandir(".")
-    assert isinstance(next(listing), Entry)
+    assert isinstance(next(iter(listing)), Entry)
     listing.close()
     unread = files.scandir("/")
     unread.close()
@@ -562,17 +562,25 @@ def test_the_zeros_of_one_upload_are_bounded_together() -> None:
     file.abort()
 
 
-def test_a_file_that_is_changed_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nacre.sftp.filesystems.fsspec._LARGEST", 100)
+def test_the_files_that_a_session_changes_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nacre.sftp.filesystems.fsspec._SPOOL", 100)
     files: Any = storage()
     put(files, "large", bytes(101))
     fails(errno.EFBIG, lambda: files.open("large", CHANGE, NONE))
-    file = files.open("new", CHANGE, NONE)
-    file.pwrite(bytes(100), 0)
-    fails(errno.EFBIG, lambda: file.pwrite(b"x", 100))
-    fails(errno.EFBIG, lambda: file.set_attributes(Attributes(size=101)))
-    file.close()
-    assert files.stat("new").size == 100
-    append = files.open("new", CHANGE | OpenFlag.APPEND, NONE)
-    fails(errno.EFBIG, lambda: append.pwrite(b"x", 0))
-    append.abort()
+    one = files.open("one", CHANGE, NONE)
+    one.pwrite(bytes(60), 0)
+    fails(errno.EFBIG, lambda: one.pwrite(bytes(2), 99))
+    fails(errno.EFBIG, lambda: one.set_attributes(Attributes(size=101)))
+    other = files.open("other", CHANGE | OpenFlag.APPEND, NONE)
+    fails(errno.EFBIG, lambda: other.pwrite(bytes(41), 0))
+    one.set_attributes(Attributes(size=50))
+    other.pwrite(bytes(41), 0)
+    one.close()
+    other.pwrite(bytes(59), 0)
+    fails(errno.EFBIG, lambda: other.pwrite(b"x", 0))
+    other.abort()
+    assert files.stat("one").size == 50
+    again = files.open("one", CHANGE, NONE)
+    again.pwrite(bytes(100), 0)
+    again.close()
+    assert files.stat("one").size == 100

@@ -338,10 +338,10 @@ def test_the_reasons_of_refusals_are_kept() -> None:
     )
     assert server.next_call() is None
     assert server.take_refusals() == [
-        ("Close", "no such handle is open"),
+        ("CLOSE", "no such handle is open"),
         ("flock@openssh.com", "it is not offered"),
         ("type 99", "it is not offered"),
-        ("OpenDir", "too many files of this session are open"),
+        ("OPENDIR", "too many files of this session are open"),
     ]
 
 

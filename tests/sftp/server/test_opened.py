@@ -207,3 +207,31 @@ async def test_a_listing_may_be_an_asynchronous_generator() -> None:
     assert [entry.name for entry in await directory.read()] == ["0", "1", "2"]
     assert await directory.read() == []
     await directory.end(complete=True)
+
+
+async def test_what_was_read_ahead_is_the_next_answer_and_so_is_a_failure() -> None:
+    def entries() -> Iterator[Entry]:
+        for number in range(ENTRIES + 10):
+            yield Entry(str(number), "line")
+        raise OSError(errno.EIO, "the disk is broken")
+
+    listing = OpenedDirectory(Filesystem(), "/", entries())
+    first = await listing.read()
+    assert len(first) == ENTRIES
+    await listing.read_ahead()
+    await listing.read_ahead()
+    with pytest.raises(OSError, match="broken"):
+        await listing.read()
+    # The names before the failure were not given, as without reading ahead.
+    assert await listing.read() == []
+
+
+async def test_a_directory_that_is_read_ahead_is_listed_whole() -> None:
+    listing = OpenedDirectory(Filesystem(), "/", [Entry(str(n), "line") for n in range(600)])
+    names: list[str] = []
+    while taken := await listing.read():
+        names += [entry.name for entry in taken]
+        await listing.read_ahead()
+    assert names == [str(n) for n in range(600)]
+    await listing.end(complete=True)
+    assert listing.ahead == []

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from nacre.limits import KIB, MIB
 from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.server import service as sftp_server
 from nacre.sftp.server import threads
+from nacre.sftp.server.opened import ENTRIES
 from nacre.wire.blocks import SHARED_BLOCKS, Block
 from nacre.wire.codec import Buffer
 from sftp.server.talk import Talk
@@ -62,7 +62,7 @@ class Prompt(Filesystem):
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Prompt, "passed", 0.0)
-    monkeypatch.setattr(threads, "monotonic", lambda: time.monotonic() + Prompt.passed)
+    monkeypatch.setattr(threads, "monotonic", lambda: Prompt.passed)  # no load counts
 
 
 class PromptFile(File):
@@ -282,3 +282,31 @@ async def test_a_failure_on_the_loop_is_the_clients_alone(
             await talk.call(msg.Stat("x"))
         assert await talk.open("file")
     assert "a bug" in caplog.text
+
+
+class Listed(Prompt):
+    """Has directories with 600 names."""
+
+    def scandir(self, path: str) -> Iterator[Entry]:
+        for number in range(600):
+            self.note("name")
+            yield Entry(f"{number}", "line")
+
+
+async def test_one_directory_is_read_ahead_while_the_client_is_busy() -> None:
+    files = Listed()
+    async with Talk(files) as talk:
+        first, second = [await talk.call(msg.OpenDir(path)) for path in ("/a", "/b")]
+        found = [len(await talk.call(msg.ReadDir(first)))]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(files.here("name")) == 2 * ENTRIES, "the next block is there"
+        # While it waits, no other directory is read ahead: what waits is bounded.
+        assert len(await talk.call(msg.ReadDir(second))) == ENTRIES
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(files.here("name")) == 3 * ENTRIES
+        while entries := await talk.call(msg.ReadDir(first)):
+            found.append(len(entries))
+        assert found == [ENTRIES, ENTRIES, 600 - 2 * ENTRIES]
+    assert all(files.here("name"))

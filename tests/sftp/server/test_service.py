@@ -24,6 +24,8 @@ from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.server.journal import Journal
+from nacre.wire.codec import string, u32
 from parties import client_for, until
 from sftp.server.talk import Talk
 
@@ -509,3 +511,42 @@ async def test_a_close_that_waits_when_the_session_ends_closes_its_directory() -
     files.listing.go.set()
     await asyncio.wait({talk.task}, timeout=10)
     assert files.listing.closed
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_session_lives_on_after_a_request_that_can_not_be_read(
+    tmp_path: Path, blocking: bool
+) -> None:
+    records: list[dict[str, Any]] = []
+    journal = Journal(lambda event, **fields: records.append(fields), detailed=False)
+    files = LocalFilesystem(tmp_path) if blocking else MemoryFilesystem()
+    async with Talk(files, journal=journal) as talk:
+        handle = await talk.open("/file", NEW)
+        number = talk.client.send(msg.Stat("/file"))
+        talk.client.data_to_send()
+        # The same number, but a path that is longer than its packet.
+        talk.service.feed(string(b"\x11" + u32(number) + u32(1000) + b"/file"))
+        with pytest.raises(SFTPError, match="Bad message"):
+            await talk.result(number)
+        assert [(one["request"], bool(one["reason"])) for one in records] == [("stat", True)]
+        await talk.call(msg.Write(handle, 0, b"it goes on"))
+        # Bytes behind the data of a WRITE are no part of it.
+        number = talk.client.send_write(handle, 10, b"!")
+        body = b"".join(bytes(piece) for piece in talk.client.data_to_send())[4:]
+        packet = string(body + b"bytes behind the data")
+        for portion in (packet[:40], packet[40:]):
+            talk.service.feed(portion)
+            await asyncio.sleep(0)
+        assert await talk.result(number) is None
+        assert await talk.call(msg.Read(handle, 0, 100)) == b"it goes on!"
+
+
+async def test_a_packet_that_is_too_long_ends_the_session_with_a_record(
+    make_server: Any, records: list[dict[str, Any]]
+) -> None:
+    server = await make_server(sftp=lambda session: MemoryFilesystem())
+    async with client_for(server) as ssh, ssh.process(subsystem="sftp") as process:
+        await process.stdin.write(string(b"\x01" + u32(3)) + u32(1 << 20))
+        assert await process.wait() is not None
+    (found,) = [one for one in records if one["event"] == "sftp"]
+    assert "1048576 bytes" in found["error"]

@@ -24,7 +24,7 @@ from nacre.errors import NacreError
 from nacre.limits import MIB
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
-from nacre.sftp.protocol.messages import Read, Write
+from nacre.sftp.protocol.messages import Read, ReadDir, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.calls import answer, numbered, outcome_now
 from nacre.sftp.server.journal import Journal
@@ -178,6 +178,7 @@ def serve(
         while data := os.read(source, _PORTION):
             server.receive(data)
             work.run()
+            work.read_ahead()
         server.receive_eof()
     except NacreError as error:
         journal.broken(error)
@@ -206,6 +207,7 @@ class _Service:
         self._filesystem = filesystem
         self._target = target
         self._buffer = memoryview(bytearray(BLOCK))
+        self._listed: OpenedDirectory | None = None
 
     def run(self) -> None:
         """Carry out all calls that were received."""
@@ -247,9 +249,17 @@ class _Service:
                 self._answer(call, None, numbered(error))
         return len(row)
 
+    def read_ahead(self) -> None:
+        """Go on with the directory that was listed last, while the client looks at the answer."""
+        listed, self._listed = self._listed, None
+        if listed is not None:
+            carried_out(listed.read_ahead())
+
     def _answer(self, call: Call, value: Any, error: OSError | None) -> None:
         if error is not None or self._journal.detailed:
             self._journal.done(call, value, error)
+        if isinstance(call.request, ReadDir) and value:
+            self._listed = call.files[0]  # type: ignore[assignment]
         answer(self._server, call, value, error)
 
     def _flush(self) -> None:

@@ -6,6 +6,7 @@ import errno
 import re
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -22,7 +23,7 @@ from nacre.sftp.protocol.paths import join, normalise
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
-_GAP, _LARGEST = DEFAULT_SFTP_LIMITS.gap, DEFAULT_SFTP_LIMITS.spool
+_GAP, _SPOOL = DEFAULT_SFTP_LIMITS.gap, DEFAULT_SFTP_LIMITS.spool
 _SPOOLED = 8 * MIB
 """Bytes of a file to be uploaded that are kept in memory; a larger one goes to the disk."""
 
@@ -112,6 +113,7 @@ class FsspecFilesystem(Filesystem):
         top = root.rstrip("/")
         self._root = top or storage.root_marker
         self._below = f"{top}/" if top else self._root
+        self._room = _SpoolRoom()
         # What another program has stored meanwhile must be found.
         storage.invalidate_cache()
 
@@ -145,9 +147,7 @@ class FsspecFilesystem(Filesystem):
             raise failure(errno.EEXIST)
         keeps = found is not None and not flags & OpenFlag.TRUNC and found.get("size")
         if keeps or flags & OpenFlag.READ:
-            if keeps and found is not None and found["size"] > _LARGEST:
-                raise _too_large(f"a file of more than {_LARGEST} bytes can't be changed")
-            return _SpooledFile(self._storage, where, flags, keeps=bool(keeps))
+            return _SpooledFile(self._storage, where, flags, self._room, keeps=bool(keeps))
         return _StreamedFile(self._storage, where)
 
     def scandir(self, path: str) -> Iterator[Entry]:
@@ -431,49 +431,79 @@ class _StreamedFile(File):
             self._file.closed = True
 
 
+class _SpoolRoom:
+    """The bytes that the local copies of a session's files may still take."""
+
+    def __init__(self) -> None:
+        self._left = _SPOOL
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> None:
+        """Take ``count`` bytes, or give back as many as it is below 0.
+
+        :raises OSError: they are too many.
+        """
+        with self._lock:
+            if count > self._left:
+                raise _too_large(f"the files that a session changes have {_SPOOL} bytes at most")
+            self._left -= count
+
+
 class _SpooledFile(File):
     """A file that is changed in a local copy, which replaces the stored file when it is closed."""
 
-    def __init__(self, storage: Any, path: str, flags: OpenFlag, *, keeps: bool) -> None:
+    def __init__(
+        self, storage: Any, path: str, flags: OpenFlag, room: _SpoolRoom, *, keeps: bool
+    ) -> None:
         self._storage = storage
         self._path = path
+        self._room = room
+        self._size = 0
         self._append = bool(flags & OpenFlag.APPEND)
         self._file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115
         if keeps:
-            with storage.open(path, "rb") as there:
-                while block := there.read(MIB):
-                    self._file.write(block)
+            try:
+                with storage.open(path, "rb") as there:
+                    while block := there.read(MIB):
+                        self._write(block, self._size)
+            except BaseException:
+                self.abort()
+                raise
 
     def pread(self, size: int, offset: int) -> bytes:
         self._file.seek(offset)
         return self._file.read(size)
 
     def pwrite(self, data: Buffer, offset: int) -> None:
-        end = self._file.seek(0, 2)
         if self._append:
-            offset = end
-        if offset + len(data) > _LARGEST:
-            raise _too_large(f"a file that is changed has at most {_LARGEST} bytes")
+            offset = self._size
         self._fill(offset)
+        self._write(data, offset)
+
+    def _write(self, data: Buffer, offset: int) -> None:
+        end = max(self._size, offset + len(data))
+        self._room.take(end - self._size)
+        self._size = end
         self._file.seek(offset)
         self._file.write(data)
 
     def _fill(self, size: int) -> None:
         """Append zeros up to ``size``."""
-        _check_gap(size, self._file.seek(0, 2))
-        while (missing := size - self._file.tell()) > 0:
-            self._file.write(bytes(min(missing, MIB)))
+        _check_gap(size, self._size)
+        while self._size < size:
+            self._write(bytes(min(size - self._size, MIB)), self._size)
 
     def stat(self) -> Attributes:
-        self._file.seek(0, 2)
-        return Attributes(size=self._file.tell(), permissions=stat.S_IFREG | 0o644)
+        return Attributes(size=self._size, permissions=stat.S_IFREG | 0o644)
 
     def set_attributes(self, attributes: Attributes) -> None:
-        if attributes.size is not None:
-            if attributes.size > _LARGEST:
-                raise _too_large(f"a file that is changed has at most {_LARGEST} bytes")
-            self._fill(attributes.size)
+        if attributes.size is None:
+            return
+        self._fill(attributes.size)
+        if attributes.size < self._size:
             self._file.truncate(attributes.size)
+            self._room.take(attributes.size - self._size)
+            self._size = attributes.size
 
     def close(self) -> None:
         self._file.seek(0)
@@ -482,7 +512,9 @@ class _SpooledFile(File):
                 while block := self._file.read(MIB):
                     there.write(block)
         finally:
-            self._file.close()
+            self.abort()
 
     def abort(self) -> None:
         self._file.close()
+        self._room.take(-self._size)
+        self._size = 0

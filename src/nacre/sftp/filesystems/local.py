@@ -7,6 +7,7 @@ import grp
 import os
 import pwd
 import stat
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ from nacre.wire.codec import Buffer
 _OPEN = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
 
 _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
+
+_UTF_8 = sys.getfilesystemencoding() == "utf-8"
 
 _VECTORS = 1024
 """Buffers of one call at most: Linux's IOV_MAX."""
@@ -127,51 +130,44 @@ class LocalFile(File):
 
 
 class _Listing:
-    """The entries of an open directory, read on demand."""
+    """The entries of an open directory, read on demand; to be closed."""
 
     def __init__(self, number: int, filesystem: LocalFilesystem) -> None:
         self._number = number
         self._filesystem = filesystem
-        self._names = iter([".", ".."])
-        self._entries: Iterator[os.DirEntry[str]] | None = None
         self._owners: dict[tuple[int, int], tuple[str, str]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
-        return self
+        if self._number < 0:
+            return
+        now = time.time()
+        # The root's `..` is outside the root: any `..` is listed with the attributes of `.`.
+        for name in (".", ".."):
+            yield self._entry(name, os.stat(self._number), now)
+        with os.scandir(self._number) as scanned:
+            for one in scanned:
+                name = one.name
+                if not _UTF_8:
+                    name = os.fsencode(name).decode("utf-8", "surrogateescape")
+                try:
+                    found = one.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # it was removed meanwhile
+                yield self._entry(name, found, now)
 
-    def __next__(self) -> Entry:
-        while self._number >= 0:
-            name = next(self._names, "")
-            if not name:
-                name = os.fsencode(next(self._scanned()).name).decode("utf-8", "surrogateescape")
-            # The root's `..` is outside the root: any `..` is listed with the attributes of `.`.
-            own = "." if name == ".." else name
-            with suppress(FileNotFoundError):
-                found = os.stat(encoded(own), dir_fd=self._number, follow_symlinks=False)
-                return self._entry(name, found)
-        raise StopIteration
-
-    def _scanned(self) -> Iterator[os.DirEntry[str]]:
-        if self._entries is None:
-            self._entries = os.scandir(self._number)
-        return self._entries
-
-    def _entry(self, name: str, found: os.stat_result) -> Entry:
-        attributes = Attributes.of(found)
+    def _entry(self, name: str, found: os.stat_result, now: float) -> Entry:
         owner = found.st_uid, found.st_gid
         if (known := self._owners.get(owner)) is None:
             (user,), (group,) = self._filesystem.names(owner[:1], owner[1:])
             known = self._owners[owner] = user, group
-        user, group = known
+        attributes = Attributes.of(found)
         line = longname(
-            name, attributes, now=time.time(), user=user, group=group, links=found.st_nlink
+            name, attributes, now=now, user=known[0], group=known[1], links=found.st_nlink
         )
         return Entry(name, line, attributes)
 
     def close(self) -> None:
         number, self._number = self._number, -1
-        if self._entries is not None:
-            self._entries.close()  # type: ignore[attr-defined]
         if number >= 0:
             os.close(number)
 

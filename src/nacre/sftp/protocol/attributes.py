@@ -7,6 +7,7 @@ import stat
 import struct
 from datetime import UTC, datetime, tzinfo
 from enum import IntFlag
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from nacre.errors import MalformedMessage
@@ -16,6 +17,9 @@ from nacre.wire.codec import WireReader, string, text, u32, u64
 
 _U32_MAX = 0xFFFFFFFF
 _HALF_A_YEAR = 365 * 24 * 3600 // 2
+_TEXTS = 1024
+"""Parts of lines of a listing that are kept, for each kind of part."""
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -31,6 +35,7 @@ class AttributeFlag(IntFlag):
 
 _KNOWN = 0x8000000F
 _USUAL = 0x0000000F
+_U32 = struct.Struct(">I")
 _USUAL_FIELDS = struct.Struct(">QIIIII")
 _U32 = struct.Struct(">I")
 _USUAL_WHOLE = struct.Struct(">IQIIIII")
@@ -213,7 +218,10 @@ class Entry:
 
     def encode(self) -> bytes:
         """Return the bytes of one member of a NAME packet."""
-        return text(self.name) + text(self.longname) + self.attributes.encode()
+        name = self.name.encode("utf-8", "surrogateescape")
+        line = self.longname.encode("utf-8", "surrogateescape")
+        sizes = _U32.pack(len(name)), _U32.pack(len(line))
+        return b"".join((sizes[0], name, sizes[1], line, self.attributes.encode()))
 
 
 _UNKNOWN_SIZES = (0, 4, 8)
@@ -301,18 +309,26 @@ def longname(
     :param user: the owner's name; None for the number.
     :param group: the group's name; None for the number.
     """
-    mode = stat.filemode(attributes.permissions or 0)
-    shown_links = "?" if links is None else str(links)
-    shown_user = user or ("?" if attributes.uid is None else str(attributes.uid))
-    shown_group = group or ("?" if attributes.gid is None else str(attributes.gid))
-    size = attributes.size or 0
-    when = _when(attributes.mtime or 0, now, zone)
-    return f"{mode} {shown_links:>3} {shown_user:<8} {shown_group:<8} {size:>8} {when} {name}"
+    size, uid, gid, mode, _, mtime, _ = attributes
+    head = _head(mode or 0, links, user or uid, group or gid)
+    changed = mtime or 0
+    when = _when(changed, now - _HALF_A_YEAR <= changed <= now, zone)
+    return f"{head} {size or 0:>8} {when} {name}"
 
 
-def _when(mtime: int, now: float, zone: tzinfo) -> str:
+# Most files of a directory have the same owner, and many the same time.
+
+
+@lru_cache(_TEXTS)
+def _head(mode: int, links: int | None, user: str | int | None, group: str | int | None) -> str:
+    shown = ["?" if value is None else str(value) for value in (links, user, group)]
+    return f"{stat.filemode(mode)} {shown[0]:>3} {shown[1]:<8} {shown[2]:<8}"
+
+
+@lru_cache(_TEXTS)
+def _when(mtime: int, recent: bool, zone: tzinfo) -> str:
     moment = datetime.fromtimestamp(mtime, zone)
     day = f"{_MONTHS[moment.month - 1]} {moment.day:>2}"
-    if now - _HALF_A_YEAR <= mtime <= now:
+    if recent:
         return f"{day} {moment.hour:02}:{moment.minute:02}"
     return f"{day}  {moment.year}"

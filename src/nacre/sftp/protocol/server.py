@@ -105,7 +105,7 @@ class Call:
 class Refusal(NamedTuple):
     """A request that was answered by a failure and did not become a call.
 
-    :ivar request: its name: that of its class, or what there is of its type.
+    :ivar request: its name in the draft, or that of its extension.
     :ivar reason: why it was refused.
     """
 
@@ -120,7 +120,10 @@ class _Open:
 
 
 class SFTPServerProtocol:
-    """Turns a client's packets into calls, and answers into packets."""
+    """Turns a client's packets into calls, and answers into packets.
+
+    :ivar refusals: requests that were refused since :meth:`take_refusals` was called.
+    """
 
     def __init__(
         self,
@@ -146,7 +149,7 @@ class SFTPServerProtocol:
         self._handles: dict[bytes, _Open] = {}
         self._opening = 0
         self._last_handle = 0
-        self._refusals: list[Refusal] = []
+        self.refusals: list[Refusal] = []
         self._ready = False
         self._ended = False
 
@@ -181,8 +184,8 @@ class SFTPServerProtocol:
         return output
 
     def take_refusals(self) -> list[Refusal]:
-        """Return the requests refused since the last call, and forget them."""
-        refusals, self._refusals = self._refusals, []
+        """Return the ``refusals``, and forget them."""
+        refusals, self.refusals = self.refusals, []
         return refusals
 
     def receive(self, data: Buffer) -> None:
@@ -293,12 +296,12 @@ class SFTPServerProtocol:
     def _ask(self, number: int, request: SFTPRequest[Any]) -> Call | None:
         files = self._behind(request) if request.HANDLES else ()
         if files is None:
-            name = type(request).__name__
+            name = request.EXTENSION or _name_of(request.NUMBER)
             self._refuse(number, name, "no such handle is open", FX.FAILURE, "Invalid handle")
             return None
         if isinstance(request, HandleRequest):
             if len(self._handles) + self._opening >= self._limits.handles:
-                name, status = type(request).__name__, status_of(OSError(errno.EMFILE, ""))
+                name, status = _name_of(request.NUMBER), status_of(OSError(errno.EMFILE, ""))
                 self._refuse(number, name, "too many files of this session are open", *status)
                 return None
             self._opening += 1
@@ -449,7 +452,7 @@ class SFTPServerProtocol:
         return request
 
     def _refuse(self, number: int, request: str, reason: str, code: int, message: str) -> None:
-        self._refusals.append(Refusal(request, reason))
+        self.refusals.append(Refusal(request, reason))
         self._status(number, code, message)
 
     def _status(self, number: int, code: int, message: str) -> None:

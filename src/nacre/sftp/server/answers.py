@@ -40,13 +40,14 @@ class Answers:
 
     :ivar queue: the output, in order.
     :ivar unsent: answers given since the queue was last empty.
+    :ivar journal: records the calls, or None.
     :ivar lent: blocks that are being filled or sent.
     """
 
     def __init__(self, server: SFTPServerProtocol, journal: Journal | None = None) -> None:
         """Answer the calls of ``server``, and record them in ``journal``."""
         self._server = server
-        self._journal = journal
+        self.journal = journal
         self.queue: deque[Buffer] = deque()
         self.unsent = 0
         self.lent = 0
@@ -67,8 +68,8 @@ class Answers:
         elif buffer is not None:
             self.unsent += len(calls)
             answer_row(self._server, calls, memoryview(buffer), value)
-            if self._journal is not None and self._journal.detailed:
-                self._journal.read(calls[0].files[0], value)
+            if self.journal is not None and self.journal.detailed:
+                self.journal.read(calls[0].files[0], value)
             if not value:
                 self.release(buffer)
             return
@@ -83,8 +84,8 @@ class Answers:
         """Answer one call; log the bug of a filesystem that failed with no OSError."""
         if problem is not None and isinstance(problem.__cause__, Exception):
             _logger.error("a filesystem failed", exc_info=problem.__cause__)
-        if self._journal is not None and (problem is not None or self._journal.detailed):
-            self._journal.done(call, value, problem)
+        if self.journal is not None and (problem is not None or self.journal.detailed):
+            self.journal.done(call, value, problem)
         self.unsent += 1
         answer(self._server, call, value, problem)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.messages import FXP, OpenFlag, SFTPRequest
 from nacre.sftp.protocol.server import Call, Refusal
 from nacre.sftp.server.opened import OpenedFile
 from nacre.wire.text import safe
@@ -37,6 +37,13 @@ FIELDS = frozenset(
 """The fields of the records."""
 
 
+class Recorder(Protocol):
+    """What records a connection's events."""
+
+    def record(self, event: str, **fields: object) -> None:
+        """Log an event."""
+
+
 class Journal:
     """Records what one session does with files.
 
@@ -50,6 +57,12 @@ class Journal:
         self._left = REFUSED
         self._bytes: dict[object, list[int]] = {}
         self._lost: set[object] = set()
+
+    @classmethod
+    def of(cls, connection: Recorder) -> Journal:
+        """Return the journal of a session of ``connection``."""
+        # A program's own stand-in for a connection may have no more than the method.
+        return cls(connection.record, detailed=getattr(connection, "detailed", False))
 
     def refused(self, refusals: Iterable[Refusal]) -> None:
         """Record requests that did not become calls."""
@@ -94,9 +107,9 @@ class Journal:
             fields["set"] = _changes(attributes)
         if isinstance(request, msg.Close) and isinstance(opened, OpenedFile):
             fields["read"], fields["written"] = self._bytes.pop(opened, (0, 0))
-        self.operation(type(request).__name__.lower(), problem, **fields)
+        self.operation(_name(request), problem, **fields)
 
-    def _note_lost(self, request: object, target: Any, problem: OSError) -> None:
+    def _note_lost(self, request: SFTPRequest[Any], target: Any, problem: OSError) -> None:
         known = target in self._lost
         if isinstance(request, msg.Close):
             self._lost.discard(target)
@@ -106,7 +119,7 @@ class Journal:
         if stores and not known:
             if not isinstance(request, msg.Close):
                 self._lost.add(target)
-            self.lost(type(request).__name__.lower(), target.path, problem)
+            self.lost(_name(request), target.path, problem)
 
     def lost(self, op: str, path: str, problem: OSError) -> None:
         """Record that bytes of a file were not stored."""
@@ -131,6 +144,11 @@ class Journal:
             outcome = "success" if problem is None else reason(problem)
             shown = {name: _shown(value) for name, value in fields.items() if value is not None}
             self._record("file", op=op, **shown, outcome=outcome)
+
+
+def _name(request: SFTPRequest[Any]) -> str:
+    """Return a request's name: that of the draft, or of its extension."""
+    return request.EXTENSION or FXP(request.NUMBER).name.lower()
 
 
 def _shown(value: object) -> object:

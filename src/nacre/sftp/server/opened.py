@@ -144,16 +144,19 @@ def _wants_uploads(filesystem: Filesystem) -> bool:
 class OpenedDirectory:
     """What a directory handle refers to.
 
-    :ivar ahead: entries that did not fit into the last answer.
+    :ivar ahead: entries for the next answer: they did not fit into the last one, or were read while
+        the client was busy with it.
     """
 
-    __slots__ = ("_entries", "_names", "ahead", "filesystem", "path")
+    __slots__ = ("_entries", "_names", "_problem", "_source", "ahead", "filesystem", "path")
 
     def __init__(self, filesystem: Filesystem, path: str, entries: Any) -> None:
         self.filesystem = filesystem
         self.path = path
         self.ahead: list[Entry] = []
+        self._problem: OSError | None = None
         self._names: tuple[dict[int, str], dict[int, str]] = ({}, {})
+        self._source = entries
         several = hasattr(entries, "__aiter__")
         self._entries: Iterator[Entry] | AsyncIterator[Entry]
         self._entries = aiter(entries) if several else iter(entries)
@@ -163,6 +166,20 @@ class OpenedDirectory:
         if self.ahead:
             taken, self.ahead = self.ahead, []
             return taken
+        if self._problem is not None:
+            problem, self._problem = self._problem, None
+            raise problem
+        return await self._read()
+
+    async def read_ahead(self) -> None:
+        """Read the next entries before the client asks for them; a failure is its next answer."""
+        if not self.ahead and self._problem is None:
+            try:
+                self.ahead = await self._read()
+            except OSError as error:
+                self._problem = error
+
+    async def _read(self) -> list[Entry]:
         if isinstance(self._entries, AsyncIterator):
             taken = []
             async for entry in self._entries:
@@ -200,6 +217,8 @@ class OpenedDirectory:
 
     async def end(self, *, complete: bool) -> None:
         """Close the directory; ``complete`` is of no account, but :class:`OpenedFile` has it."""
-        close = getattr(self._entries, "aclose", None) or getattr(self._entries, "close", None)
-        if close is not None:
-            await settled(close())
+        self.ahead = []
+        for one in (self._entries, self._source):
+            close = getattr(one, "aclose", None) or getattr(one, "close", None)
+            if close is not None:
+                await settled(close())

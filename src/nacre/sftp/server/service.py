@@ -34,7 +34,7 @@ from nacre.sftp.protocol.messages import Close, Read, ReadDir, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.answers import Answers
 from nacre.sftp.server.calls import PLAIN, outcome_now, outcomes_of
-from nacre.sftp.server.journal import Journal
+from nacre.sftp.server.journal import Journal, Recorder
 from nacre.sftp.server.lanes import Lane, Lanes
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
 from nacre.sftp.server.rows import are_quick, fills_buffer, in_a_row, read_row, write_row
@@ -74,7 +74,6 @@ class Service:
         peer: str = "",
     ) -> None:
         self._filesystem = filesystem
-        self._journal = journal
         self._server = SFTPServerProtocol(limits=limits, peer=peer)
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
@@ -85,6 +84,7 @@ class Service:
         self._input: deque[Buffer] = deque()
         self._calls: deque[Call] = deque()
         self._unclosed: list[object] = []
+        self._listed: OpenedDirectory | None = None
         self._eof = False
         self._served = False
         self._error: Exception | None = None
@@ -163,8 +163,10 @@ class Service:
                 taken += len(data)
             else:
                 break
-        if (refusals := server.take_refusals()) and self._journal is not None:
-            self._journal.refused(refusals)
+        if server.refusals:
+            refusals = server.take_refusals()
+            if self._answers.journal is not None:
+                self._answers.journal.refused(refusals)
         if taken:
             self._line.adjust_window(taken)  # type: ignore[union-attr]
 
@@ -202,7 +204,21 @@ class Service:
             for _ in row:
                 calls.popleft()
             answers.give(row, buffer, *made)
+            if isinstance(first.request, ReadDir) and (
+                self._listed is None or not self._listed.ahead
+            ):
+                self._listed = first.files[0]  # type: ignore[assignment]
+                self._loop.call_soon(self._read_ahead, threads)
         return False
+
+    def _read_ahead(self, threads: Threads) -> None:
+        """Go on with the directory that was listed last, while the client looks at the answer.
+
+        At most one directory of a session is ahead.
+        """
+        busy = self._ended or self._calls or self._input or self._lanes.running or threads.wary
+        if self._listed is not None and not busy:
+            threads.attempt(carried_out, self._listed.read_ahead())
 
     def _work(
         self, row: list[Call], buffer: bytearray | None, *, wait: bool = True
@@ -368,8 +384,8 @@ class Service:
 
     async def _close_all(self) -> None:
         for opened in (*self._server.files, *self._unclosed):
-            if self._journal is not None and isinstance(opened, OpenedFile):
-                self._journal.ended(opened)
+            if self._answers.journal is not None and isinstance(opened, OpenedFile):
+                self._answers.journal.ended(opened)
             try:
                 if isinstance(opened, (OpenedFile, OpenedDirectory)):
                     await opened.end(complete=False)
@@ -391,19 +407,6 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
     task.result()
     if cancelled:
         raise asyncio.CancelledError
-
-
-class Recorder(Protocol):
-    """What SFTP needs of a connection: its log, and who the client is."""
-
-    peer_version: str
-
-    @property
-    def detailed(self) -> bool:
-        """Whether the log takes a record of each file operation."""
-
-    def record(self, event: str, **fields: object) -> None:
-        """Log an event."""
 
 
 class SessionLike(Protocol):
@@ -429,9 +432,11 @@ async def serve_sftp(session: SessionLike, filesystem: Filesystem) -> int:
     ``filesystem`` is closed at the end.
     """
     connection = session.connection
-    journal = Journal(connection.record, detailed=connection.detailed)
+    journal = Journal.of(connection)
     try:
-        service = Service(filesystem, journal=journal, peer=connection.peer_version)
+        # A program's own stand-in for a connection may not know the peer.
+        peer = getattr(connection, "peer_version", "")
+        service = Service(filesystem, journal=journal, peer=peer)
         await service.run(ChannelLine(session.attach(service)))
     except RemoteProtocolError as error:
         journal.broken(error)
