@@ -405,3 +405,41 @@ async def test_what_can_not_start(state: Path) -> None:
     state.touch()
     status, said = await fails("--listen", "127.0.0.1:0")
     assert (status, "--state" in said) == (1, True)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_log_that_nobody_reads_stops_nobody(state: Path, workers: str) -> None:
+    """Each connection of a stranger is logged, and the pipe holds 64 KiB."""
+    async with serving(state, "--workers", workers, "-o", "MaxStartups=1000") as server:
+        assert server.process.stderr is not None
+        async with server.connect() as ssh:
+            echo = await ssh.process("cat")
+
+            async def answers() -> None:
+                await echo.stdin.write(b"x\n")
+                async with asyncio.timeout(10):
+                    assert await echo.stdout.readline() == b"x\n"
+
+            await answers()
+            strangers = []
+            for _ in range(450):
+                _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(b"SSH-2.0-" + b"x" * 200 + b"\r\n" + bytes(100))
+                strangers.append(writer)
+                await answers()
+            for writer in strangers:
+                writer.close()
+            await answers()
+        server.process.terminate()
+        # The test does not read: asyncio has taken what its buffer holds.
+        async with asyncio.timeout(20):
+            while (status := process_status(server.process.pid)) not in "ZX":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert status in "ZX"
+
+
+def process_status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "X"

@@ -62,6 +62,7 @@ class ServerProcess:
         :raises NacreError: a host key, the banner or a setting can't be used.
         """
         _allow_descriptors()
+        self._log.attend(asyncio.get_running_loop())
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
         settings = self._settings.server(self._policy, self._sessions.handle, self._startups)
         try:
@@ -84,7 +85,7 @@ class ServerProcess:
             for server in self._servers:
                 await server.close()
             await self._sessions.processes.end()
-            self._log.flush()
+            self._log.close()
 
     def _record(self, listener: int, fields: Mapping[str, object]) -> None:
         # Each listener counts its connections from 1.
