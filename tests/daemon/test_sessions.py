@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,33 @@ async def test_files_that_can_not_be_opened_are_named_to_client_and_log(tmp_path
     assert await sessions(replace(VIRTUAL, files=missing)).handle(session) == NOT_STARTED
     assert session.stderr.data.startswith(b"nacre: can't serve the files of alice: ")
     assert session.connection.records[0]["what"] == "files can't be served"
+
+
+async def test_files_are_closed_when_the_session_ends_while_they_are_opened() -> None:
+    opened, go_on, closed = threading.Event(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Files:
+        def close(self) -> None:
+            loop.call_soon_threadsafe(closed.set)
+
+    class Root:
+        def open(self) -> Files:
+            opened.set()
+            assert go_on.wait(20)
+            return Files()
+
+    root: Any = Root()
+    session: Any = Session(subsystem="sftp")
+    served = asyncio.ensure_future(sessions(replace(VIRTUAL, files=root)).handle(session))
+    assert await asyncio.to_thread(opened.wait, 20)
+    served.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await served
+    assert not closed.is_set()
+    go_on.set()
+    async with asyncio.timeout(20):
+        await closed.wait()
 
 
 async def test_an_agent_that_can_not_be_forwarded_does_not_stop_the_session(
