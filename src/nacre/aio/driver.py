@@ -68,6 +68,9 @@ _CLOSED: Final = Phase.CLOSED
 LINGER = 5.0
 """Seconds, after the connection's end, for unsent bytes to leave and for the peer to close."""
 
+UNHEARD = 100 * KIB
+"""Bytes that are read and dropped after the connection's end; a peer that sends more is cut off."""
+
 
 class Owner(Protocol):
     """What a driver reports to: a connection."""
@@ -115,6 +118,7 @@ class Driver(asyncio.BufferedProtocol):
         "_reading",
         "_scheduled",
         "_tick",
+        "_unheard",
         "cause",
         "congested",
         "drained",
@@ -145,6 +149,7 @@ class Driver(asyncio.BufferedProtocol):
         self._reading = True
         self._tick: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
+        self._unheard = UNHEARD
 
     # --- called by the transport ---
 
@@ -165,6 +170,9 @@ class Driver(asyncio.BufferedProtocol):
         return memory[self._left :]
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._linger is not None:
+            self._drop(nbytes)
+            return
         self.received_at = now = self.loop.time()
         exchange = self._exchange
         exchange.received = received = exchange.received + nbytes
@@ -188,6 +196,12 @@ class Driver(asyncio.BufferedProtocol):
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
         buffer.tenant = self if left else None
+
+    def _drop(self, nbytes: int) -> None:
+        """Drop what came after the connection's end; the peer may not have read of it yet."""
+        self._unheard -= nbytes
+        if self._unheard < 0 and self.transport is not None:
+            self.transport.abort()
 
     def vacate(self) -> None:
         """Let the engine keep the incomplete packet: another connection reads now."""
