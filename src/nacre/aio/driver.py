@@ -105,11 +105,11 @@ class Driver(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_allowance",
         "_at_once",
         "_buffer",
         "_collectors",
         "_dispatching",
-        "_early",
         "_engine",
         "_exchange",
         "_left",
@@ -118,7 +118,6 @@ class Driver(asyncio.BufferedProtocol):
         "_reading",
         "_scheduled",
         "_tick",
-        "_unheard",
         "cause",
         "congested",
         "drained",
@@ -142,14 +141,13 @@ class Driver(asyncio.BufferedProtocol):
         self._left = 0  # bytes at the buffer's front: an incomplete packet
         self._collectors: list[Callable[[], None]] = []
         self._exchange = QuickExchange(loop)
-        self._early = EARLY
+        self._allowance = EARLY  # bytes to acknowledge at once; at the end, to read and drop
         self._at_once = False
         self._dispatching = False
         self._scheduled = False
         self._reading = True
         self._tick: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
-        self._unheard = UNHEARD
 
     # --- called by the transport ---
 
@@ -182,8 +180,8 @@ class Driver(asyncio.BufferedProtocol):
         self._settle()
         if quick:
             exchange.poll.stay_awake(now)
-        if self._early > 0:
-            self._early -= nbytes
+        if self._allowance > 0:
+            self._allowance -= nbytes
             if not self._engine.output_size and self.transport is not None:
                 _acknowledge(self.transport.get_extra_info("socket"))
 
@@ -199,8 +197,8 @@ class Driver(asyncio.BufferedProtocol):
 
     def _drop(self, nbytes: int) -> None:
         """Drop what came after the connection's end; the peer may not have read of it yet."""
-        self._unheard -= nbytes
-        if self._unheard < 0 and self.transport is not None:
+        self._allowance -= nbytes
+        if self._allowance < 0 and self.transport is not None:
             self.transport.abort()
 
     def vacate(self) -> None:
@@ -367,6 +365,7 @@ class Driver(asyncio.BufferedProtocol):
         if transport is None or transport.is_closing() or self._linger is not None:
             return
         self._linger = self.loop.call_later(LINGER, transport.abort)
+        self._allowance = UNHEARD
         if not self.half_close:
             transport.close()
             return
