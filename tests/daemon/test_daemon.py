@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -375,6 +376,44 @@ async def test_files_in_the_server(state: Path, tmp_path: Path) -> None:
         await server.until("files can't be served")
 
 
+async def test_a_root_that_became_unsafe_serves_no_session(state: Path, tmp_path: Path) -> None:
+    async with serving(state) as server:
+        (tmp_path / "files").symlink_to(state)
+        async with server.connect("files") as ssh:
+            with pytest.raises(nacre.NacreError):
+                async with ssh.sftp():
+                    pass
+        line = await server.until("event=refused .*request=subsystem")
+        assert "shares files with the state directory" in line
+
+
+async def test_a_server_without_standard_streams_serves(state: Path, tmp_path: Path) -> None:
+    """No socket gets the number of one, where a stray print would write."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    words = f"{NACRE} serve --state {state} --listen 127.0.0.1:{port}"
+    server = await asyncio.create_subprocess_shell(f"exec {words} <&- >&- 2>&-")
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    ssh = await nacre.connect(
+                        *("127.0.0.1", port), user="alice", keys=[KEY], trust=nacre.AnyHostKey()
+                    )
+                    break
+                except nacre.ConnectFailed:
+                    await asyncio.sleep(0.05)
+            async with ssh:
+                assert (await ssh.run("echo x; echo y >&2")).stdout == "x\n"
+        if os.geteuid() == 0:
+            files = {os.readlink(f"/proc/{server.pid}/fd/{number}") for number in range(3)}
+            assert files == {"/dev/null"}
+    finally:
+        server.terminate()
+        async with asyncio.timeout(20):
+            assert await server.wait() == 0
+
+
 async def test_what_can_not_start(state: Path) -> None:
     async def fails(*arguments: str) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
@@ -398,6 +437,14 @@ async def test_what_can_not_start(state: Path) -> None:
     assert (status, "Banner" in said) == (1, True)
     status, said = await fails("--run-as", "no-such-account")
     assert (status, "no account" in said) == (1, True)
+    status, said = await fails("-o", "AllowGroups=wheel")
+    assert (status, "--users system" in said) == (1, True)
+    store = UserStore(state / FILE)
+    store.change("files", home=str(state.parent))
+    store.close()
+    for workers in "12":
+        status, said = await fails("--workers", workers)
+        assert (status, "shares files with the state directory" in said) == (1, True)
     status, said = await fails("-o", "MaxSesions=3")
     assert status == 2
     assert "did you mean MaxSessions?" in said
