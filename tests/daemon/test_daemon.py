@@ -376,6 +376,28 @@ async def test_files_in_the_server(state: Path, tmp_path: Path) -> None:
         await server.until("files can't be served")
 
 
+async def test_without_descriptors_the_log_has_lines_and_no_traceback(state: Path) -> None:
+    """They run out while strangers connect; the server recovers when these have left."""
+    async with serving(state, "-o", "MaxStartups=1000") as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+        strangers = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
+        line = await server.until("Too many open files")
+        assert "level=error event=error" in line
+        for _, writer in strangers:
+            writer.close()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    async with server.connect() as ssh:
+                        assert (await ssh.run("echo x")).stdout == "x\n"
+                    break
+                except (nacre.NacreError, OSError):
+                    await asyncio.sleep(0.1)
+        server.process.terminate()
+        await server.end()
+        assert not [line for line in server.lines if "Traceback" in line]
+
+
 async def test_a_root_that_became_unsafe_serves_no_session(state: Path, tmp_path: Path) -> None:
     async with serving(state) as server:
         (tmp_path / "files").symlink_to(state)

@@ -118,6 +118,26 @@ async def test_a_missing_home_is_announced(monkeypatch: pytest.MonkeyPatch) -> N
     assert session.stderr.data == b"nacre: no directory /no/such/home: starting in /\n"
 
 
+@pytest.mark.parametrize("end_processes", [False, True])
+@pytest.mark.parametrize("forced", [False, True])
+async def test_signals_are_for_commands_of_the_client_and_what_is_left_is_as_configured(
+    monkeypatch: pytest.MonkeyPatch, end_processes: bool, forced: bool
+) -> None:
+    login = replace(LOGIN, key=FORCED) if forced else LOGIN
+    policy: Any = Policy(login)
+    served = Sessions(policy, end_processes=end_processes)
+    programs: list[Any] = []
+
+    async def run(session: object, program: Any) -> int:
+        programs.append(program)
+        return 0
+
+    monkeypatch.setattr(served.processes, "run", run)
+    session: Any = Session(command=b"x")
+    await served.handle(session)
+    assert (programs[0].takes_signals, programs[0].ends) == (not forced, end_processes)
+
+
 async def test_files_that_can_not_be_opened_are_named_to_client_and_log(tmp_path: Path) -> None:
     missing = FileRoot(root=str(tmp_path / "missing"), home="/", user="alice")
     session: Any = Session(subsystem="sftp")
@@ -198,5 +218,6 @@ async def test_files_of_another_account_are_served_by_a_process_with_its_rights(
 
     monkeypatch.setattr(served.processes, "run", run)
     assert await served.handle(session) == 0
+    assert (programs[0].takes_signals, programs[0].ends) == (False, True)
     assert programs[0].credentials is None  # the process gives up its rights by itself
     assert '"rights": [12345, 23456, [23456]]' in "".join(programs[0].environment.values())

@@ -69,6 +69,7 @@ class StderrLog:
         self._second = (0, "")
         self._writer: _Writer | None = None
         self._dropped = 0
+        self._tracebacks = _Tracebacks(self)
         # This logger has the tracebacks of errors that are also records here.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
 
@@ -105,7 +106,7 @@ class StderrLog:
         with suppress(RuntimeError):  # no thread can be started: then as without a loop
             self._writer = _Writer()
         loop.set_exception_handler(self._on_loop_error)
-        logging.getLogger("nacre.server").addHandler(_Tracebacks(self))
+        logging.getLogger("nacre.server").addHandler(self._tracebacks)
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log what asyncio reports, such as a lack of descriptors for a new connection."""
@@ -136,6 +137,7 @@ class StderrLog:
 
     def close(self) -> None:
         """Write what waits, for at most :data:`_PATIENCE` seconds, and end the thread."""
+        logging.getLogger("nacre.server").removeHandler(self._tracebacks)
         self.flush()
         if self._writer is not None:
             self._writer.end()
