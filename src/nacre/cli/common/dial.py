@@ -40,7 +40,7 @@ async def dial_host(
     try:
         return await dial(target.host, port, options)
     except HostNotFound as error:
-        raise ConnectFailed(f"Could not resolve hostname {safe(host)}: {error.reason}") from error
+        raise ConnectFailed(f"Could not resolve hostname {host}: {error.reason}") from error
     except Unreachable as error:
         raise _failure(host, port, config.bind_address, error.failures[-1]) from error
 
@@ -49,4 +49,4 @@ def _failure(host: str, port: int, bind: str | None, last: OSError) -> NacreErro
     if isinstance(last, socket.gaierror):
         return ConnectFailed(f"Could not resolve hostname {safe(bind or '')}: {explain(last)}")
     kind = DeadlineExceeded if isinstance(last, TimeoutError) else ConnectFailed
-    return kind(f"connect to host {safe(host)} port {port}: {explain(last)}")
+    return kind(f"connect to host {host} port {port}: {explain(last)}")
