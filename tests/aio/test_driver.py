@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nacre.aio.busy_poll import AWAKE, BRIEF, BusyPoll
-from nacre.aio.driver import EARLY, FLUSH, Driver
+from nacre.aio.driver import EARLY, FLUSH, UNHEARD, Driver
 from nacre.aio.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.protocol.asks import Answer, Granted
@@ -353,6 +353,23 @@ async def test_the_peer_may_read_our_last_words_before_the_socket_is_closed() ->
     await asyncio.sleep(0)
     assert transport.written[-1] == b"goodbye"
     assert transport.calls == ["pause", "write_eof", "resume"]
+    made.connection_lost(None)
+
+
+async def test_a_peer_that_goes_on_after_our_last_words_is_cut_off() -> None:
+    made, engine, transport, _ = driver()
+    engine.phase = Phase.CLOSED
+    made.half_close = True
+    made.touch()
+    await asyncio.sleep(0)
+    before = len(engine.received)
+    for _ in range(UNHEARD // 10_000):
+        made.get_buffer(-1)
+        made.buffer_updated(10_000)
+    assert transport.calls == ["write_eof"]
+    made.buffer_updated(10_000)
+    assert transport.calls == ["write_eof", "abort"]
+    assert len(engine.received) == before
     made.connection_lost(None)
 
 

@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -385,6 +386,66 @@ async def test_files_in_the_server(state: Path, tmp_path: Path) -> None:
         await server.until("files can't be served")
 
 
+async def test_without_descriptors_the_log_has_lines_and_no_traceback(state: Path) -> None:
+    """They run out while strangers connect; the server recovers when these have left."""
+    async with serving(state, "-o", "MaxStartups=1000") as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+        strangers = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
+        line = await server.until("Too many open files")
+        assert "level=error event=error" in line
+        for _, writer in strangers:
+            writer.close()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    async with server.connect() as ssh:
+                        assert (await ssh.run("echo x")).stdout == "x\n"
+                    break
+                except (nacre.NacreError, OSError):
+                    await asyncio.sleep(0.1)
+        server.process.terminate()
+        await server.end()
+        assert not [line for line in server.lines if "Traceback" in line]
+
+
+async def test_a_root_that_became_unsafe_serves_no_session(state: Path, tmp_path: Path) -> None:
+    async with serving(state) as server:
+        (tmp_path / "files").symlink_to(state)
+        async with server.connect("files") as ssh:
+            with pytest.raises(nacre.NacreError):
+                async with ssh.sftp():
+                    pass
+        line = await server.until("event=refused .*request=subsystem")
+        assert "shares files with the state directory" in line
+
+
+async def test_a_server_without_standard_streams_serves(state: Path, tmp_path: Path) -> None:
+    """No socket gets the number of one, where a stray print would write."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    words = f"{NACRE} serve --state {state} --listen 127.0.0.1:{port}"
+    server = await asyncio.create_subprocess_shell(f"exec {words} <&- >&- 2>&-")
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    ssh = await nacre.connect(
+                        *("127.0.0.1", port), user="alice", keys=[KEY], trust=nacre.AnyHostKey()
+                    )
+                    break
+                except nacre.ConnectFailed:
+                    await asyncio.sleep(0.05)
+            async with ssh:
+                assert (await ssh.run("echo x; echo y >&2")).stdout == "x\n"
+        if os.geteuid() == 0:
+            files = {os.readlink(f"/proc/{server.pid}/fd/{number}") for number in range(3)}
+            assert files == {"/dev/null"}
+    finally:
+        server.terminate()
+        async with asyncio.timeout(20):
+            assert await server.wait() == 0
+
+
 async def test_what_can_not_start(state: Path) -> None:
     async def fails(*arguments: str) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
@@ -408,6 +469,14 @@ async def test_what_can_not_start(state: Path) -> None:
     assert (status, "Banner" in said) == (1, True)
     status, said = await fails("--run-as", "no-such-account")
     assert (status, "no account" in said) == (1, True)
+    status, said = await fails("-o", "AllowGroups=wheel")
+    assert (status, "--users system" in said) == (1, True)
+    store = UserStore(state / FILE)
+    store.change("files", home=str(state.parent))
+    store.close()
+    for workers in "12":
+        status, said = await fails("--workers", workers)
+        assert (status, "shares files with the state directory" in said) == (1, True)
     status, said = await fails("-o", "MaxSesions=3")
     assert status == 2
     assert "did you mean MaxSessions?" in said
@@ -442,3 +511,41 @@ async def test_file_operations_are_in_the_log(
             assert done.exit_status == 0
         line = await server.until("op=upload")
         assert f'path="{name}" written=5 outcome=success' in line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_log_that_nobody_reads_stops_nobody(state: Path, workers: str) -> None:
+    """Each connection of a stranger is logged, and the pipe holds 64 KiB."""
+    async with serving(state, "--workers", workers, "-o", "MaxStartups=1000") as server:
+        assert server.process.stderr is not None
+        async with server.connect() as ssh:
+            echo = await ssh.process("cat")
+
+            async def answers() -> None:
+                await echo.stdin.write(b"x\n")
+                async with asyncio.timeout(10):
+                    assert await echo.stdout.readline() == b"x\n"
+
+            await answers()
+            strangers = []
+            for _ in range(450):
+                _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(b"SSH-2.0-" + b"x" * 200 + b"\r\n" + bytes(100))
+                strangers.append(writer)
+                await answers()
+            for writer in strangers:
+                writer.close()
+            await answers()
+        server.process.terminate()
+        # The test does not read: asyncio has taken what its buffer holds.
+        async with asyncio.timeout(20):
+            while (status := process_status(server.process.pid)) not in "ZX":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert status in "ZX"
+
+
+def process_status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "X"

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import pytest
 
 from nacre.config.values import LogLevel
+from nacre.daemon import log as log_module
 from nacre.daemon.log import StderrLog, line
 
 
 @pytest.fixture(autouse=True)
 def _logger_as_it_was() -> Iterator[None]:
     logger = logging.getLogger("nacre.server")
-    before = logger.disabled
+    before, handlers = logger.disabled, list(logger.handlers)
     yield
-    logger.disabled = before
+    logger.disabled, logger.handlers = before, handlers
 
 
 def test_line() -> None:
@@ -44,13 +50,13 @@ def test_nothing_forges_a_line_or_repaints(text: str) -> None:
         (LogLevel.VERBOSE, ["error", "auth", "auth", "rekey"]),
     ],
 )
-def test_levels(level: LogLevel, shown: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_levels(level: LogLevel, shown: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     log = StderrLog(level)
     log({"event": "error"})
     log({"event": "auth", "method": "password"})
     log({"event": "auth", "method": "none"})
     log({"event": "rekey"})
-    lines = capsys.readouterr().err.splitlines()
+    lines = capfd.readouterr().err.splitlines()
     assert [one.partition("event=")[2].split()[0] for one in lines] == shown
 
 
@@ -58,7 +64,7 @@ def test_levels(level: LogLevel, shown: list[str], capsys: pytest.CaptureFixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is written on standard error, a piece for each write."""
     written: list[str] = []
-    monkeypatch.setattr("sys.stderr.write", written.append)
+    monkeypatch.setattr(log_module, "_write", lambda data: written.append(data.decode()))
     return written
 
 
@@ -82,3 +88,110 @@ async def test_errors_are_written_at_once(written: list[str]) -> None:
     log({"event": "accepted", "connection": 1})
     log({"event": "error"})
     assert [text.count("\n") for text in written] == [2]
+
+
+def test_a_command_line_is_not_shown_below_verbose(written: list[str]) -> None:
+    for level in (LogLevel.INFO, LogLevel.VERBOSE):
+        StderrLog(level)({"event": "session", "request": "exec", "command": "mysql -psecret"})
+    assert ["secret" in text for text in written] == [False, True]
+    assert all("request=exec" in text for text in written)
+
+
+@contextmanager
+def a_pipe() -> Iterator[BinaryIO]:
+    """Make standard error a pipe of 64 KiB; as a fixture it would be undone by pytest's capture."""
+    reading, writing = os.pipe()
+    before = os.dup(2)
+    os.dup2(writing, 2)
+    os.close(writing)
+    try:
+        with open(reading, "rb", buffering=0) as reader:
+            yield reader
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+def lines_of(reader: BinaryIO) -> list[str]:
+    os.set_blocking(reader.fileno(), False)
+    data = b""
+    while piece := reader.read(1 << 20):
+        data += piece
+    return data.decode().splitlines()
+
+
+async def test_a_reader_that_stalls_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "_MOST_WAITING", 100_000)
+    with a_pipe() as pipe:
+        log = StderrLog(LogLevel.INFO)
+        log.attend(asyncio.get_running_loop())
+        for number in range(1000):
+            log({"event": "error", "what": "x" * 1000, "number": number})
+        first = lines_of(pipe)
+        writer = log._writer
+        assert writer is not None
+        while writer._written < writer._taken:
+            first += lines_of(pipe)
+        log({"event": "error", "what": "again"})
+        log.close()
+        *rest, last = first + lines_of(pipe)
+        assert "what=again" in last
+        numbers = [int(found[1]) for text in rest if (found := re.search(r"number=(\d+)", text))]
+        dropped = [int(found[1]) for text in rest if (found := re.search(r"lines=(\d+)", text))]
+        assert numbers == sorted(numbers)
+        assert len(numbers) < 300
+        assert len(numbers) + sum(dropped) == 1000
+
+
+async def test_the_end_does_not_wait_for_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "_PATIENCE", 0.01)
+    with a_pipe() as pipe:
+        log = StderrLog(LogLevel.INFO)
+        log.attend(asyncio.get_running_loop())
+        for _ in range(200):
+            log({"event": "error", "what": "x" * 1000})
+        log.close()
+        lines_of(pipe)  # lets the thread end
+
+
+@pytest.mark.parametrize("on_loop", [False, True])
+def test_without_a_thread_nothing_is_written_that_would_block(
+    on_loop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with a_pipe() as pipe:
+        log = StderrLog(LogLevel.INFO)
+        if on_loop:
+            loop = asyncio.new_event_loop()
+            log.attend(loop)
+            loop.close()
+        for _ in range(200):
+            log({"event": "error", "what": "x" * 1000})
+        written = len(lines_of(pipe))
+        assert 0 < written < 70
+        log({"event": "error", "what": "again"})
+        log.close()
+        assert f"lines={200 - written}" in lines_of(pipe)[0]
+
+
+async def test_what_asyncio_reports_is_a_line(written: list[str]) -> None:
+    log = StderrLog(LogLevel.INFO)
+    loop = asyncio.get_running_loop()
+    log.attend(loop)
+    error = OSError(24, "Too many open files")
+    loop.call_exception_handler({"message": "out of system resource", "exception": error})
+    log.close()
+    (text,) = written
+    assert 'event=error what="out of system resource" error="[Errno 24] Too many open' in text
+    assert text.count("\n") == 1
+
+
+async def test_tracebacks_go_the_same_way(written: list[str]) -> None:
+    log = StderrLog(LogLevel.DEBUG1)
+    log.attend(asyncio.get_running_loop())
+    logging.getLogger("nacre.server").error("failed", exc_info=ValueError("why"))
+    log.close()
+    assert "".join(written).splitlines() == ["failed", "ValueError: why"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,12 +119,59 @@ async def test_a_missing_home_is_announced(monkeypatch: pytest.MonkeyPatch) -> N
     assert session.stderr.data == b"nacre: no directory /no/such/home: starting in /\n"
 
 
+@pytest.mark.parametrize("end_processes", [False, True])
+@pytest.mark.parametrize("forced", [False, True])
+async def test_signals_are_for_commands_of_the_client_and_what_is_left_is_as_configured(
+    monkeypatch: pytest.MonkeyPatch, end_processes: bool, forced: bool
+) -> None:
+    login = replace(LOGIN, key=FORCED) if forced else LOGIN
+    policy: Any = Policy(login)
+    served = Sessions(policy, end_processes=end_processes)
+    programs: list[Any] = []
+
+    async def run(session: object, program: Any) -> int:
+        programs.append(program)
+        return 0
+
+    monkeypatch.setattr(served.processes, "run", run)
+    session: Any = Session(command=b"x")
+    await served.handle(session)
+    assert (programs[0].takes_signals, programs[0].ends) == (not forced, end_processes)
+
+
 async def test_files_that_can_not_be_opened_are_named_to_client_and_log(tmp_path: Path) -> None:
     missing = FileRoot(root=str(tmp_path / "missing"), home="/", user="alice")
     session: Any = Session(subsystem="sftp")
     assert await sessions(replace(VIRTUAL, files=missing)).handle(session) == NOT_STARTED
     assert session.stderr.data.startswith(b"nacre: can't serve the files of alice: ")
     assert session.connection.records[0]["what"] == "files can't be served"
+
+
+async def test_files_are_closed_when_the_session_ends_while_they_are_opened() -> None:
+    opened, go_on, closed = threading.Event(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Files:
+        def close(self) -> None:
+            loop.call_soon_threadsafe(closed.set)
+
+    class Root:
+        def open(self) -> Files:
+            opened.set()
+            assert go_on.wait(20)
+            return Files()
+
+    root: Any = Root()
+    session: Any = Session(subsystem="sftp")
+    served = asyncio.ensure_future(sessions(replace(VIRTUAL, files=root)).handle(session))
+    assert await asyncio.to_thread(opened.wait, 20)
+    served.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await served
+    assert not closed.is_set()
+    go_on.set()
+    async with asyncio.timeout(20):
+        await closed.wait()
 
 
 async def test_an_agent_that_can_not_be_forwarded_does_not_stop_the_session(
@@ -173,6 +222,7 @@ async def test_files_of_another_account_are_served_by_a_process_with_its_rights(
 
     monkeypatch.setattr(served.processes, "run", run)
     assert await served.handle(session) == 0
+    assert (programs[0].takes_signals, programs[0].ends) == (False, True)
     assert programs[0].credentials is None  # the process gives up its rights by itself
     assert '"rights": [12345, 23456, [23456]]' in "".join(programs[0].environment.values())
     assert '"detailed": true' in "".join(programs[0].environment.values())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from nacre.daemon.state import default_path, open_state, write_once
+from nacre.daemon.state import default_path, open_state, remove_unfinished, write_once
 from nacre.errors import StateError
 
 
@@ -65,6 +67,24 @@ def test_only_the_first_writes(tmp_path: Path) -> None:
     assert path.read_bytes() == b"first"
     assert mode(path) == 0o600
     assert os.listdir(tmp_path) == ["secret"]
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from nacre.daemon.state import write_once\n"
+        "def die(*about): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "setattr(os, sys.argv[1], die)\n"
+        "write_once(Path(sys.argv[2]), b'secret')\n"
+    )
+    for call in ("fsync", "link", "unlink"):
+        path = tmp_path / "key"
+        subprocess.run([sys.executable, "-c", program, call, path], timeout=30, check=False)
+        assert len(os.listdir(tmp_path)) == (2 if call == "unlink" else 1)
+        remove_unfinished(tmp_path)
+        assert os.listdir(tmp_path) == (["key"] if call == "unlink" else [])
+    assert (tmp_path / "key").read_bytes() == b"secret"
 
 
 def test_of_many_at_once_one_writes(tmp_path: Path) -> None:

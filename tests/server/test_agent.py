@@ -53,6 +53,24 @@ async def test_nothing_is_left_when_the_socket_can_not_be_made(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("missing", ["open", "socket"])
+async def test_nothing_is_left_without_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = os.listdir("/proc/self/fd")
+
+    def refuse(*about: object, **options: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os if missing == "open" else socket, missing, refuse)
+        with pytest.raises(OSError, match="Too many"):
+            AgentSocket(RecordingConnection(), None)
+    assert os.listdir(tmp_path) == []
+    assert os.listdir("/proc/self/fd") == before
+
+
 async def test_a_directory_put_in_its_place_is_not_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

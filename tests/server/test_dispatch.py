@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+import nacre
 from nacre.server import dispatch
 from nacre.server.dispatch import NOT_FOUND, serve_files
 from nacre.server.session import Session
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem
 from nacre.sftp.filesystems.memory import MemoryFilesystem
+from parties import client_for
 
 
 class Stream:
@@ -117,3 +121,28 @@ async def test_a_filesystem_that_can_not_be_closed_does_not_change_the_status() 
 
     assert await Asked(command=b"ls").serve(Stuck()) == NOT_FOUND
     assert await Asked(b"C0644 1 f\nx\0", command=b"scp -t .").serve(Stuck()) == 0
+
+
+@pytest.mark.parametrize("command", [None, "scp -f x"])
+async def test_without_threads_no_descriptor_is_left(
+    make_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str | None
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    server = await make_server(handler=None, sftp=lambda _: nacre.LocalFilesystem(tmp_path))
+    async with client_for(server) as ssh:
+        monkeypatch.setattr(threading.Thread, "start", fail)
+        counts = []
+        for _ in range(4):
+            if command is None:
+                async with ssh.sftp() as sftp:
+                    with suppress(OSError):
+                        await sftp.listdir(".")
+            else:
+                await ssh.run(command, check=False)
+            counts.append(descriptors())
+        assert counts[0] == counts[-1]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import nacre
+from nacre.aio.maybe import settled
 from nacre.protocol.asks import Challenge
 from nacre.protocol.requests import Exec, Shell
 from nacre.server.policy import ANY_METHOD, Policy, Users, with_modulus
@@ -43,12 +44,29 @@ async def test_the_base_policy_allows_what_the_server_serves() -> None:
 
 async def test_keyboard_interactive_prompts_once_for_the_password() -> None:
     policy = Users({"alice": "secret"})
-    challenge = await policy.keyboard_interactive("alice", "", None, NOBODY)
+    challenge = await settled(policy.keyboard_interactive("alice", "", None, NOBODY))
     assert isinstance(challenge, Challenge)
     assert [prompt.echo for prompt in challenge.prompts] == [False]
-    assert await policy.keyboard_interactive("alice", "", ("secret",), NOBODY) is True
+    assert await settled(policy.keyboard_interactive("alice", "", ("secret",), NOBODY)) is True
     for responses in (("wrong",), (), ("secret", "secret")):
-        assert await policy.keyboard_interactive("alice", "", responses, NOBODY) is False
+        assert await settled(policy.keyboard_interactive("alice", "", responses, NOBODY)) is False
+
+
+class Riddle(Policy):
+    """Each method may be plain, also for a type checker."""
+
+    def keyboard_interactive(
+        self,
+        user: str,
+        submethods: str,
+        responses: tuple[str, ...] | None,
+        connection: nacre.ServerConnection,
+    ) -> bool | Challenge:
+        return responses == ("42",)
+
+
+async def test_keyboard_interactive_may_be_plain() -> None:
+    assert Riddle().keyboard_interactive("a", "", ("42",), NOBODY) is True
 
 
 async def test_keyboard_interactive_takes_only_true_from_the_password() -> None:
@@ -56,7 +74,7 @@ async def test_keyboard_interactive_takes_only_true_from_the_password() -> None:
         async def password(self, *about: object) -> nacre.PasswordExpired:
             return nacre.PasswordExpired("old")
 
-    assert await Expired().keyboard_interactive("a", "", ("x",), NOBODY) is False
+    assert await settled(Expired().keyboard_interactive("a", "", ("x",), NOBODY)) is False
 
 
 def test_each_secret_of_a_user_is_enough_and_no_other() -> None:

@@ -75,6 +75,9 @@ _LINE = 256
 LINGER = 5.0
 """Seconds, after the connection's end, for unsent bytes to leave and for the peer to close."""
 
+UNHEARD = 100 * KIB
+"""Bytes that are read and dropped after the connection's end; a peer that sends more is cut off."""
+
 
 class Owner(Protocol):
     """What a driver reports to: a connection."""
@@ -110,11 +113,11 @@ class Driver(asyncio.BufferedProtocol):
 
     __slots__ = (
         "__weakref__",
+        "_allowance",
         "_at_once",
         "_buffer",
         "_collectors",
         "_dispatching",
-        "_early",
         "_engine",
         "_exchange",
         "_left",
@@ -146,7 +149,7 @@ class Driver(asyncio.BufferedProtocol):
         self._left = 0  # bytes at the buffer's front: an incomplete packet
         self._collectors: list[Callable[[], None]] = []
         self._exchange = QuickExchange(loop)
-        self._early = EARLY
+        self._allowance = EARLY  # bytes to acknowledge at once; at the end, to read and drop
         self._at_once = False
         self._dispatching = False
         self._scheduled = False
@@ -187,6 +190,9 @@ class Driver(asyncio.BufferedProtocol):
         return memory[self._left :]
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._linger is not None:
+            self._drop(nbytes)
+            return
         self.received_at = now = self.loop.time()
         exchange = self._exchange
         exchange.received = received = exchange.received + nbytes
@@ -196,8 +202,8 @@ class Driver(asyncio.BufferedProtocol):
         self._settle()
         if quick:
             exchange.poll.stay_awake(now)
-        if self._early > 0:
-            self._early -= nbytes
+        if self._allowance > 0:
+            self._allowance -= nbytes
             if not self._engine.output_size and self.transport is not None:
                 _acknowledge(self.transport.get_extra_info("socket"))
 
@@ -210,6 +216,12 @@ class Driver(asyncio.BufferedProtocol):
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
         buffer.tenant = ref(self) if left else None
+
+    def _drop(self, nbytes: int) -> None:
+        """Drop what came after the connection's end; the peer may not have read of it yet."""
+        self._allowance -= nbytes
+        if self._allowance < 0 and self.transport is not None:
+            self.transport.abort()
 
     def vacate(self) -> None:
         """Let the engine keep the incomplete packet: another connection reads now."""
@@ -387,6 +399,7 @@ class Driver(asyncio.BufferedProtocol):
         if transport is None or transport.is_closing() or self._linger is not None:
             return
         self._linger = self.loop.call_later(LINGER, transport.abort)
+        self._allowance = UNHEARD
         if not self.half_close:
             transport.close()
             return

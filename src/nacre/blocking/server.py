@@ -116,7 +116,9 @@ class _InThreads(Policy):
         connection: ServerConnection,
     ) -> bool | Challenge:
         if type(self._policy).keyboard_interactive is Policy.keyboard_interactive:
-            return await super().keyboard_interactive(user, submethods, responses, connection)
+            return await settled(
+                super().keyboard_interactive(user, submethods, responses, connection)
+            )
         return await self._ask(
             self._policy.keyboard_interactive, user, submethods, responses, connection
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from nacre.daemon.state import write_once
+from nacre.daemon.state import remove_unfinished, write_once
 from nacre.errors import StateError, UnusableKey
 from nacre.keys import PrivateKey, dump_private, generate, load_private
 
@@ -41,6 +42,8 @@ def load_host_keys(state: Path, types: Iterable[str] = DEFAULT_TYPES) -> tuple[P
     """
     wanted = set(types)
     keys = []
+    with suppress(OSError):  # what can't be removed hinders nobody
+        remove_unfinished(state)
     for type, name in FILES.items():
         path = state / name
         try:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
 import select
-import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import Any
 
 from nacre.config.values import LogLevel
+from nacre.limits import MIB
+from nacre.wire.text import safe
 
 _PLAIN = re.compile(r"[!#-<>-~]+")  # visible US-ASCII without the quote and the equals sign
 
@@ -21,6 +26,13 @@ _NAMES = {level: level.name.lower() for level in LogLevel}
 
 _DETAILS = {"command": LogLevel.VERBOSE}
 """Fields that are shown from this level on: a command line may hold secrets."""
+
+_STDERR = 2
+_MOST_WAITING = 1 * MIB
+"""Bytes of lines that wait for a reader that has stalled."""
+
+_PATIENCE = 1.0
+"""Seconds that the end of the process waits for the last lines to be written."""
 
 _LATER = 0.01
 """Seconds that a line may wait to be written together with others."""
@@ -46,7 +58,8 @@ class StderrLog:
 
     On an event loop, the lines of a hundredth of a second are one write: a write per line would
     cost more than everything else about it, and wake the log's reader each time. Errors are
-    written immediately.
+    written immediately. A thread writes, so a reader that has stalled does not stop the loop; what
+    does not fit into :data:`_MOST_WAITING` bytes is dropped and counted.
     """
 
     def __init__(self, level: LogLevel, **always: object) -> None:
@@ -56,6 +69,9 @@ class StderrLog:
         self._lines: list[str] = []
         self._flushing: asyncio.TimerHandle | None = None
         self._second = (0, "")
+        self._writer: _Writer | None = None
+        self._dropped = 0
+        self._tracebacks = _Tracebacks(self)
         # This logger has the tracebacks of errors that are also records here.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
 
@@ -72,8 +88,7 @@ class StderrLog:
         hidden = _DETAILS.keys() & record.keys()
         if hidden and any(_DETAILS[name] > self._level for name in hidden):
             record = {name: value for name, value in record.items() if name not in hidden}
-        head = {"time": self._now(), "level": _NAMES[level]}
-        self._lines.append(line({**head, **self._always, **record}))
+        self._lines.append(self._line(level, record))
         if level is LogLevel.ERROR:
             self.flush()
         elif self._flushing is None:
@@ -82,6 +97,10 @@ class StderrLog:
             except RuntimeError:
                 self.flush()
 
+    def _line(self, level: LogLevel, record: Mapping[str, object]) -> str:
+        head = {"time": self._now(), "level": _NAMES[level]}
+        return line({**head, **self._always, **record})
+
     def _now(self) -> str:
         seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
         if self._second[0] != seconds:
@@ -89,16 +108,108 @@ class StderrLog:
             self._second = seconds, text
         return f"{self._second[1]}.{milliseconds:03}+00:00"
 
+    def attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Write in a thread from now on, and log what asyncio and ``logging`` report, too."""
+        with suppress(RuntimeError):  # no thread can be started: then as without a loop
+            self._writer = _Writer()
+        loop.set_exception_handler(self._on_loop_error)
+        logging.getLogger("nacre.server").addHandler(self._tracebacks)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what asyncio reports, such as a lack of descriptors for a new connection."""
+        error, what = context.get("exception"), context.get("message", "an error on the loop")
+        self({"event": "error", "what": what, "error": safe(str(error))})
+        if error is not None:
+            logging.getLogger("nacre.server").error("%s", what, exc_info=error)
+
     def flush(self) -> None:
-        """Write the lines that wait."""
+        """Write the lines that wait, or hand them to the thread that writes."""
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
         lines, self._lines = self._lines, []
+        self.write(lines)
+
+    def write(self, lines: list[str]) -> None:
+        """Write lines as they are; drop and count them if the log's reader has stalled."""
+        take = _write_now if self._writer is None else self._writer.take
+        if self._dropped:
+            what = "log lines were dropped: nobody has read the log"
+            notice = {"event": "error", "what": what, "lines": self._dropped}
+            if take(f"{self._line(LogLevel.ERROR, notice)}\n".encode()):
+                self._dropped = 0
         for text in _portions(lines):
-            with suppress(OSError):  # the reader is gone
-                sys.stderr.write(text)
-                sys.stderr.flush()
+            if not take(text.encode(errors="backslashreplace")):
+                self._dropped += text.count("\n")
+
+    def close(self) -> None:
+        """Write what waits, for at most :data:`_PATIENCE` seconds, and end the thread."""
+        logging.getLogger("nacre.server").removeHandler(self._tracebacks)
+        self.flush()
+        if self._writer is not None:
+            self._writer.end()
+            self._writer = None
+
+
+class _Tracebacks(logging.Handler):
+    """Hands what was logged with a traceback to the server's log."""
+
+    def __init__(self, log: StderrLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.write(self.format(record).splitlines())
+
+
+class _Writer:
+    """A thread that writes on standard error."""
+
+    def __init__(self) -> None:
+        """Start the thread.
+
+        :raises RuntimeError: the system has no thread for it.
+        """
+        self._waiting: SimpleQueue[bytes | None] = SimpleQueue()
+        # Each is changed by one thread only, so no lock is needed.
+        self._taken = self._written = 0
+        # A daemon: a write that never returns must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def take(self, data: bytes) -> bool:
+        """Have ``data`` written, unless too much waits already; tell whether it will be."""
+        if self._taken + len(data) - self._written > _MOST_WAITING:
+            return False
+        self._taken += len(data)
+        self._waiting.put(data)
+        return True
+
+    def _run(self) -> None:
+        while (data := self._waiting.get()) is not None:
+            _write(data)
+            self._written += len(data)
+
+    def end(self) -> None:
+        self._waiting.put(None)
+        self._thread.join(_PATIENCE)
+
+
+def _write_now(data: bytes) -> bool:
+    """Write ``data`` unless that would block; tell whether it was written."""
+    poll = select.poll()
+    poll.register(_STDERR, select.POLLOUT)
+    if not poll.poll(0):
+        return False
+    _write(data)
+    return True
+
+
+def _write(data: bytes) -> None:
+    # Not through sys.stderr, whose lock a blocked thread would hold when the process ends.
+    with suppress(OSError):  # the reader is gone
+        while data:
+            data = data[os.write(_STDERR, data) :]
 
 
 def _portions(lines: list[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from threading import Barrier
 
 from nacre.daemon.accounts.policy import AccountPolicy
 from nacre.daemon.log import StderrLog
@@ -19,7 +20,7 @@ from nacre.daemon.sessions import Sessions
 from nacre.daemon.settings import DaemonSettings
 from nacre.daemon.sockets import announce
 from nacre.daemon.workers import AT_ONCE, Worker
-from nacre.errors import NacreError
+from nacre.errors import NacreError, StateError
 from nacre.server.listen import Server
 from nacre.server.startups import Startups
 
@@ -62,7 +63,8 @@ class ServerProcess:
         :raises NacreError: a host key, the banner or a setting can't be used.
         """
         _allow_descriptors()
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS, "lookup"))
+        self._log.attend(asyncio.get_running_loop())
+        asyncio.get_running_loop().set_default_executor(_lookup_threads())
         settings = self._settings.server(self._policy, self._sessions.handle, self._startups)
         try:
             for number, sock in enumerate(sockets, 1):
@@ -84,7 +86,7 @@ class ServerProcess:
             for server in self._servers:
                 await server.close()
             await self._sessions.processes.end()
-            self._log.flush()
+            self._log.close()
 
     def _record(self, listener: int, fields: Mapping[str, object]) -> None:
         # Each listener counts its connections from 1.
@@ -130,6 +132,24 @@ class ServerProcess:
             self._log({"event": "error", "what": "nothing was reloaded", "error": str(error)})
         else:
             self._log({"event": "reloaded", "host_keys": len(host_keys)})
+
+
+def _lookup_threads() -> ThreadPoolExecutor:
+    """Start the threads that look up users and open files, so that later none can be missing.
+
+    :raises StateError: the system has no threads for them.
+    """
+    threads = ThreadPoolExecutor(_LOOKUPS, "lookup")
+    together = Barrier(_LOOKUPS)
+    try:
+        for _ in range(_LOOKUPS):
+            threads.submit(together.wait)
+    except RuntimeError as error:
+        together.abort()
+        raise StateError(
+            f"{error}: raise the account's limit of processes (ulimit -u), or end some of them"
+        ) from None
+    return threads
 
 
 def _allow_descriptors() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
 from nacre.daemon.accounts.accounts import Login, program
@@ -16,6 +16,7 @@ from nacre.errors import ConfigurationError
 from nacre.scp.command import parse_scp
 from nacre.server.dispatch import serve_files
 from nacre.server.session import Session
+from nacre.sftp.filesystems.base import Filesystem
 from nacre.wire.text import safe
 
 NOT_STARTED = 255
@@ -73,8 +74,8 @@ class Sessions:
         try:
             if login.account.credentials is not None:
                 return await self._serve_in_process(session, login, files)
-            filesystem = await asyncio.to_thread(files.open)
-        except (OSError, ConfigurationError) as error:
+            filesystem = await _opened(files)
+        except (OSError, ConfigurationError, RuntimeError) as error:
             if isinstance(error, ConnectionError):
                 raise  # of the client, and not of the files
             return await _not_served(session, login, safe(str(error)))
@@ -96,6 +97,26 @@ async def _not_served(session: Session, login: Login, reason: str) -> int:
     session.connection.record("error", what="files can't be served", error=reason)
     await _warn(session, f"can't serve the files of {login.name}: {reason}")
     return NOT_STARTED
+
+
+async def _opened(files: FileRoot) -> Filesystem:
+    """Open the files in a thread; close them when the session has ended meanwhile.
+
+    :raises OSError, ConfigurationError: see :meth:`FileRoot.open`.
+    :raises RuntimeError: the system has no thread for it.
+    """
+    opening = asyncio.get_running_loop().run_in_executor(None, files.open)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_opened)
+        raise
+
+
+def _close_opened(opening: asyncio.Future[Filesystem]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        with suppress(OSError):
+            opening.result().close()
 
 
 async def _forward_agent(session: Session, login: Login, stack: AsyncExitStack) -> None:

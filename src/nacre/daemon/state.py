@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nacre.errors import StateError
+
+_UNFINISHED = ".unfinished"
+"""How the names of temporary files end."""
 
 
 def default_path() -> Path:
@@ -64,22 +69,43 @@ def write_once(path: Path, content: bytes) -> bool:
     :returns: whether this call has written the file; False when there was one.
     :raises OSError: as ``open`` and ``write`` do.
     """
-    # A file of mode 0600, in the same directory so that the link below can't cross file systems.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
+    with _alone(path.parent):
+        if path.exists():
             return False
-        _sync_directory(path.parent)
-        return True
+        # A file of mode 0600, in the same directory so that the link can't cross file systems.
+        descriptor, temporary = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+            _sync_directory(path.parent)
+            return True
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove the temporary files of a process that was killed in :func:`write_once`.
+
+    :raises OSError: as ``open`` and ``unlink`` do.
+    """
+    with _alone(directory):
+        for path in directory.glob(f".*{_UNFINISHED}"):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep other processes from writing secret files into ``directory`` meanwhile."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        os.close(descriptor)
 
 
 def _sync_directory(path: Path) -> None:

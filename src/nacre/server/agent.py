@@ -34,9 +34,14 @@ class AgentSocket(ClosesAtOnce):
         self._process = os.getpid()
         directory = tempfile.mkdtemp(prefix="nacre-")  # with mode 0700
         self.path = os.path.join(directory, _SOCKET)
-        self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            os.rmdir(directory)
+            raise
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.bind(self.path)
             os.chmod(self.path, 0o600)
             sock.listen()
@@ -44,7 +49,8 @@ class AgentSocket(ClosesAtOnce):
                 os.chown(self.path, *owner)
                 os.fchown(self._directory, *owner)
         except BaseException:
-            sock.close()
+            if sock is not None:
+                sock.close()
             self._remove()
             raise
         self._listening = Listening(connection, [sock], self._take)

@@ -35,10 +35,10 @@ async def serve_files(session: Session, filesystem: Filesystem) -> int:
     command = None if session.command is None else parse_scp(session.command)
     threads = Threads(1) if filesystem.blocking else None
 
-    async def do(work: Coroutine[Any, Any, T]) -> T:
+    async def do(work: Coroutine[Any, Any, T], *, last: bool = False) -> T:
         if threads is None:
             return await work
-        return await threads.run(lambda: carried_out(work))
+        return await threads.run(lambda: carried_out(work), last=last)
 
     try:
         if command is not None:
@@ -48,7 +48,7 @@ async def serve_files(session: Session, filesystem: Filesystem) -> int:
         return NOT_FOUND
     finally:
         with suppress(OSError):
-            await do(_close(filesystem))
+            await do(_close(filesystem), last=True)
         if threads is not None:
             threads.close()
 

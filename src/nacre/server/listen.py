@@ -20,6 +20,7 @@ from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.tcpip import check_port
 from nacre.server.peer import Log, to_logging
 from nacre.server.policy import Policy
+from nacre.server.refusals import Refusals
 from nacre.server.serving import Serving
 from nacre.server.settings import FilesystemFactory, Handler, ReloadOptions, ServerSettings
 from nacre.server.startups import Startups
@@ -37,6 +38,7 @@ class Server(Closes):
     """A server that listens. ``async with`` closes it at the end.
 
     :ivar closing: whether it accepts no more connections and sessions.
+    :ivar refusals: logs connections that it does not admit.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -45,6 +47,7 @@ class Server(Closes):
         :raises ConfigurationError: no engine takes these settings.
         """
         self.closing = False
+        self.refusals = Refusals()
         self._settings = settings
         self._engines = server_engines(settings.protocols)
         # Mistakes are reported here and not when the first client connects.
@@ -226,6 +229,7 @@ class Server(Closes):
         """Return when the server was closed and every connection and session has ended."""
         while not self.closing or self._connections or self._tasks:
             await self._changed.wait()
+        self.refusals.close()
         if self._deadline is not None:
             self._deadline.cancel()
 

@@ -72,17 +72,22 @@ class Policy:
         """
         return None
 
-    async def keyboard_interactive(
+    def keyboard_interactive(
         self,
         user: str,
         submethods: str,
         responses: tuple[str, ...] | None,
         connection: ServerConnection,
-    ) -> bool | Challenge:
+    ) -> Maybe[bool | Challenge]:
         """Return the next challenge or the outcome: by default one prompt for the password.
 
         :param responses: the answers to the last challenge, or None at the start.
         """
+        return self._prompt_for_password(user, responses, connection)
+
+    async def _prompt_for_password(
+        self, user: str, responses: tuple[str, ...] | None, connection: ServerConnection
+    ) -> bool | Challenge:
         if responses is None:
             return Challenge("", "", (Prompt("Password: ", False),))
         if len(responses) != 1:

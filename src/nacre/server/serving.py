@@ -64,6 +64,7 @@ from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
 from nacre.server.peer import ServerConnection
 from nacre.server.policy import ANY_METHOD, Policy
 from nacre.server.questions import Questions
+from nacre.server.refusals import Refusals
 from nacre.server.session import Session
 from nacre.server.settings import ServerSettings
 from nacre.wire.numbers import MAIN, STDERR, OpenFailure
@@ -74,7 +75,12 @@ if TYPE_CHECKING:
 
 
 class Host(Protocol):
-    """The server, as its connections see it."""
+    """The server, as its connections see it.
+
+    :ivar refusals: logs connections that the server does not admit.
+    """
+
+    refusals: Refusals
 
     @property
     def closing(self) -> bool:
@@ -103,6 +109,7 @@ class Serving(ServerConnection):
     handlers: ClassVar[Handlers]
 
     __slots__ = (
+        "_dropped",
         "_forwards",
         "_grace",
         "_policy_failed",
@@ -126,6 +133,7 @@ class Serving(ServerConnection):
         self._sessions: dict[int, Session] = {}
         self._forwards: ServerForwards | None = None
         self._policy_failed = False
+        self._dropped = False
         self._grace: asyncio.TimerHandle | None = None
 
     @property
@@ -141,14 +149,17 @@ class Serving(ServerConnection):
         assert transport is not None
         self.peer = _address(transport.get_extra_info("peername"))
         self.local = _address(transport.get_extra_info("sockname"))
-        self.record("accepted", local="{}:{}".format(*self.local))
         if refusal := self.server.admit(self):
+            self._dropped = True
+            self.server.refusals.note(self, refusal)
             self.fail(
                 ConnectionLost(refusal),
                 DisconnectCode.TOO_MANY_CONNECTIONS,
                 f"{refusal}; try again later",
             )
-        elif self.settings.login_grace:
+            return
+        self.record("accepted", local="{}:{}".format(*self.local))
+        if self.settings.login_grace:
             self._grace = self.loop.call_later(self.settings.login_grace, self._on_grace_over)
 
     def transport_lost(self) -> None:
@@ -346,6 +357,8 @@ class Serving(ServerConnection):
         if self._grace is not None:
             self._grace.cancel()
         self._on_ended(event)
+        if self._dropped:
+            return
         self.record("closed", reason="closed" if self.error is None else str(self.error))
 
 

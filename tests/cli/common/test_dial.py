@@ -64,6 +64,12 @@ async def test_no_such_name() -> None:
         await dialled("nobody.invalid", 22)
 
 
+async def test_a_name_that_would_repaint_the_terminal_is_shown_safe() -> None:
+    with pytest.raises(ConnectFailed) as caught:
+        await dialled("no\x1b[2Jbody.invalid", 22)
+    assert r"Could not resolve hostname no\x1b[2Jbody.invalid: " in str(caught.value)
+
+
 async def test_no_such_bind_address(listener: socket.socket) -> None:
     with pytest.raises(ConnectFailed, match=r"Could not resolve hostname nobody\.invalid: "):
         await dialled("127.0.0.1", port_of(listener), "BindAddress=nobody.invalid")

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from nacre.cli.user.command import command
 from nacre.crypto.password import verify_password
-from nacre.daemon.accounts.store import FILE, User, UserStore
+from nacre.daemon.accounts.store import FILE, LISTED, User, UserStore
 from nacre.keys import dump_private, generate
 
 Nacre = Callable[..., Result]
@@ -314,7 +314,8 @@ def test_a_user_with_files_only_needs_a_root_that_gives_nothing_else_away(
 
 def hashes(tmp_path: Path) -> dict[str, str | None]:
     store = UserStore(tmp_path / "state" / FILE)
-    found = {user.name: user.password for user, _ in store.users()}
+    names = [row[LISTED.index("name")] for row in store.listing()]
+    found = {name: store.user(name).password for name in names}
     store.close()
     return found
 

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -203,3 +204,21 @@ async def test_a_raised_limit_of_descriptors_stays_with_the_server(
         child.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(file.readline) == b"%d\n" % (soft - 1)
     await over(child)
+
+
+async def test_a_process_that_can_not_be_watched_is_not_left(
+    null: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(pid: int) -> int:
+        raise OSError("no descriptors")
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(os, "pidfd_open", missing)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = children.read_text()
+    with pytest.raises(OSError, match="can't start new thread"):
+        start(sh("exec sleep 60"), null)
+    assert children.read_text() == before

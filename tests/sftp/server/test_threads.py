@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 
@@ -90,3 +91,43 @@ async def test_threads_end_when_there_is_nothing_to_do(monkeypatch: pytest.Monke
     await until(lambda: not alive())
     assert await threads.run(lambda: "again") == "again"
     threads.close()
+
+
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+
+
+async def test_without_a_thread_a_call_fails_and_the_last_one_is_made(
+    threads: Threads, no_thread: None
+) -> None:
+    def fail() -> None:
+        raise FileNotFoundError
+
+    made: list[int] = []
+    for _ in range(3):
+        made.clear()
+        with pytest.raises(OSError, match="can't start new thread"):
+            await threads.run(lambda: made.append(1))
+        assert made == []
+        await threads.run(lambda: made.append(2), last=True)
+        assert made == [2]
+        with pytest.raises(FileNotFoundError):
+            await threads.run(fail, last=True)
+
+
+async def test_a_thread_that_is_there_does_the_work_of_one_that_is_not(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = threading.Event()
+    first = asyncio.ensure_future(threads.run(open_.wait))
+    await asyncio.sleep(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("no")))
+        second = asyncio.ensure_future(threads.run(lambda: 2))
+        await asyncio.sleep(0)
+    open_.set()
+    assert (await first, await second) == (True, 2)

@@ -6,10 +6,10 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from functools import lru_cache, wraps
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _AUTH = click.Choice(["any", "password", "publickey", "password-publickey"])
 _SERVICE = click.Choice(["all", "shell", "sftp"])
-_ENCODE = json.JSONEncoder().encode
+_LIST_FLAGS = ("password", "disabled", "unsafe_root", "read_only")
 _BLOCK = 1000
 """Rows that are printed at a time."""
 
@@ -256,25 +256,10 @@ def _remove(names: tuple[str, ...], state: Path | None) -> None:
 @_reported
 def _list(state: Path | None, as_json: bool) -> None:
     """List the users."""
+    from nacre.daemon.accounts.store import LISTED
+
     with _store(state) as store:
-        rows = (
-            {
-                "name": user.name,
-                "auth": user.auth,
-                "service": user.service,
-                "password": user.password is not None,
-                "keys": keys,
-                "disabled": user.disabled,
-                "run_as": user.run_as,
-                "home": user.home,
-                "root": user.root,
-                "unsafe_root": user.unsafe_root,
-                "read_only": user.read_only,
-                "created": _time(user.created),
-            }
-            for user, keys in store.users()
-        )
-        _show(rows, as_json)
+        _show(LISTED, store.listing(), as_json, created=_time, **dict.fromkeys(_LIST_FLAGS, bool))
 
 
 @command.group("key", context_settings=_SETTINGS)
@@ -305,16 +290,10 @@ def _key_list(name: str, state: Path | None, as_json: bool) -> None:
     """List a user's keys."""
     with _store(state) as store:
         rows = [
-            {
-                "fingerprint": key.key.fingerprint(),
-                "type": key.key.type,
-                "bits": key.key.bits,
-                "added": _time(key.added),
-                "comment": key.comment,
-            }
-            for key in store.keys(name)
+            (one.key.fingerprint(), one.key.type, one.key.bits, one.added, one.comment)
+            for one in store.keys(name)
         ]
-    _show(rows, as_json)
+    _show(("fingerprint", "type", "bits", "added", "comment"), rows, as_json, added=_time)
 
 
 @_key.command("remove")
@@ -478,43 +457,73 @@ def _note(text: str) -> None:
     click.echo(text, err=True)
 
 
-@lru_cache(1024)
 def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    days, rest = divmod(seconds, 86400)
+    return f"{_day(days)}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
 
 
-def _show(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
-    """Print rows as a table, or as JSON, as they come. Without rows the table has no lines."""
+@lru_cache(1024)
+def _day(number: int) -> str:
+    return (date(1970, 1, 1) + timedelta(number)).isoformat()
+
+
+def _show(
+    names: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    as_json: bool,
+    **shown: Callable[[Any], Any],
+) -> None:
+    """Print rows as a table, or as JSON, as they come. Without rows the table has no lines.
+
+    Each column of a block is converted at once, because a server may have a million users.
+
+    :param names: the columns.
+    :param shown: for a column, what turns a value into the one to print.
+    """
     rows = iter(rows)
-    if as_json:
-        # What json.dumps(rows, indent=2) returns, which is slow and needs all rows at once.
-        before = "["
-        while block := list(islice(rows, _BLOCK)):
-            click.echo(before + ",".join(map(_json, block)), nl=False)
-            before = ","
-        click.echo("[]" if before == "[" else "\n]")
-        return
-    widths = [0]
-    headed = False
+    widths = [0 if as_json else len(name) for name in names]
+    # The form of json.dumps(…, indent=2).
+    fields = ",\n".join(f'    "{name}": %s' for name in names)
+    form, end, before = f"\n  {{\n{fields}\n  }}", "[]", "["
+    head = [tuple(names)]
     while block := list(islice(rows, _BLOCK)):
-        table = [[_cell(value) for value in row.values()] for row in block]
-        if not headed:
-            table.insert(0, list(block[0]))
-            widths, headed = [0] * len(block[0]), True
+        columns = [
+            list(map(shown[name], column)) if name in shown else column
+            for name, column in zip(names, zip(*block, strict=True), strict=True)
+        ]
+        if as_json:
+            texts = zip(*([_encoded(value) for value in column] for column in columns), strict=True)
+            click.echo(before + ",".join([form % text for text in texts]), nl=False)
+            before, end = ",", "\n]"
+            continue
+        cells = [_cells(column) for column in columns]
         # A column gets wider with a later block, and never narrower.
-        longest = [max(map(len, column)) for column in zip(*table, strict=True)]
-        widths = list(map(max, widths, longest))
-        form = "  ".join(f"%-{width}s" for width in widths)
-        click.echo("\n".join((form % tuple(cells)).rstrip() for cells in table))
+        widths = [
+            max(width, *map(len, column)) for width, column in zip(widths, cells, strict=True)
+        ]
+        line = "  ".join(f"%-{width}s" for width in widths)
+        lines = [*head, *zip(*cells, strict=True)]
+        click.echo("\n".join([(line % row).rstrip() for row in lines]))
+        head = []
+    if as_json:
+        click.echo(end)
 
 
-def _json(row: dict[str, Any]) -> str:
-    return "\n  {\n" + ",\n".join(f'    "{key}": {_ENCODE(row[key])}' for key in row) + "\n  }"
+def _encoded(value: Any) -> str:
+    if isinstance(value, str):
+        return json.encoder.encode_basestring_ascii(value)
+    return str(value) if type(value) is int else json.dumps(value)
 
 
-def _cell(value: Any) -> str:
+def _cells(column: Iterable[Any]) -> list[str]:
+    texts = [value if value and type(value) is str else _word(value) for value in column]
+    together = "".join(texts)
+    return texts if safe(together, len(together)) == together else [safe(text) for text in texts]
+
+
+def _word(value: Any) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return safe(str(value))
+    return str(value)

@@ -111,15 +111,29 @@ def _sql(chosen: Select[Any]) -> str:
 _FIND = _sql(select(_USERS).where(_USERS.c.name == bindparam("name")))
 _HAS_POLICY = _sql(select(exists().where(_USERS.c.auth == bindparam("auth"))))
 _HAS_SERVICE = _sql(select(exists().where(_USERS.c.service == bindparam("service"))))
-_LIST = _sql(
-    select(
-        _USERS,
+_LISTED = {
+    "name": _USERS.c.name,
+    "auth": _USERS.c.auth,
+    "service": _USERS.c.service,
+    "password": _USERS.c.password.is_not(None),
+    "keys": (
         select(func.count())
         .where(_KEYS.c.user == _USERS.c.name)
         .correlate(_USERS)
-        .scalar_subquery(),
-    ).order_by(_USERS.c.name)
-)
+        .scalar_subquery()
+    ),
+    "disabled": _USERS.c.disabled,
+    "run_as": _USERS.c.run_as,
+    "home": _USERS.c.home,
+    "root": _USERS.c.root,
+    "unsafe_root": _USERS.c.unsafe_root,
+    "read_only": _USERS.c.read_only,
+    "created": _USERS.c.created,
+}
+"""What :meth:`UserStore.listing` returns of each user."""
+
+LISTED = tuple(_LISTED)
+_LIST = _sql(select(*_LISTED.values()).order_by(_USERS.c.name))
 _NAMES = tuple(_USERS.columns.keys())
 _FLAGS = tuple(column.name for column in _USERS.columns if isinstance(column.type, Boolean))
 _HAS_KEY = _sql(
@@ -280,12 +294,13 @@ class UserStore:
         """The directory that holds the file: the state directory."""
         return self._path.parent
 
-    def users(self) -> Iterator[tuple[User, int]]:
-        """Return all users, sorted by name, each with the number of its keys, as they are read."""
+    def listing(self) -> Iterator[tuple[Any, ...]]:
+        """Return what :data:`LISTED` names of each user, sorted by name, as it is read.
+
+        Flags are 0 or 1, ``password`` tells whether there is one, and ``keys`` is their number.
+        """
         with self._reading() as connection:
-            driver = connection.connection.cursor()
-            for row in driver.execute(_LIST):
-                yield _made(row[:-1]), row[-1]
+            yield from connection.connection.cursor().execute(_LIST)
 
     def accounts(self) -> list[str | None]:
         """Return which accounts the sessions of the users run as; see :attr:`User.run_as`."""
@@ -430,14 +445,12 @@ class UserStore:
                 raise UserStoreError(f"{name} has no key {key.fingerprint()}")
 
 
-def _made(row: tuple[Any, ...]) -> User:
+@lru_cache(_KEPT)
+def _user(row: tuple[Any, ...]) -> User:
     values = dict(zip(_NAMES, row, strict=True))
     # SQLite stores booleans as numbers.
     flags = {name: bool(values[name]) for name in _FLAGS}
     return User(**values | flags)
-
-
-_user = lru_cache(_KEPT)(_made)
 
 
 def check_name(name: str) -> None:

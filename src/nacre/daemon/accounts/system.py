@@ -14,6 +14,7 @@ from nacre.config.server import ServerConfig
 from nacre.daemon.accounts import pam, shadow
 from nacre.daemon.accounts.accounts import Account, Login, find_account, system_login
 from nacre.daemon.accounts.authorized import read_authorized_keys
+from nacre.daemon.accounts.padding import denied_late
 from nacre.daemon.accounts.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
@@ -53,7 +54,7 @@ class SystemPolicy(AccountPolicy):
 
     async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Ask PAM, or the shadow file where there is no PAM."""
-        return await self._permits(user, password, connection)
+        return await denied_late(self._permits(user, password, connection), user)
 
     async def _permits(self, user: str, password: str | None, connection: ServerConnection) -> bool:
         """Tell whether the account is valid, and the password right unless that is None."""
@@ -91,6 +92,11 @@ class SystemPolicy(AccountPolicy):
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
         """Look in the account's ``authorized_keys``; once signed, check the account too."""
+        return await denied_late(self._opens(user, key, signed, connection), user)
+
+    async def _opens(
+        self, user: str, key: PublicKey, signed: bool, connection: ServerConnection
+    ) -> bool:
         address = str(connection.peer[0])
         loop = asyncio.get_running_loop()
         try:
@@ -109,6 +115,11 @@ class SystemPolicy(AccountPolicy):
         self, user: str, modulus: int, connection: ServerConnection
     ) -> PublicKey | None:
         """Look in the account's ``authorized_keys``."""
+        return await denied_late(self._rsa_key(user, modulus, connection), user)
+
+    async def _rsa_key(
+        self, user: str, modulus: int, connection: ServerConnection
+    ) -> PublicKey | None:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(

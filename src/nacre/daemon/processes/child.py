@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import resource
@@ -117,7 +118,12 @@ class Child:
         if resource.getrlimit(resource.RLIMIT_NOFILE) != _DESCRIPTORS:
             with suppress(OSError):
                 resource.prlimit(self.pid, resource.RLIMIT_NOFILE, _DESCRIPTORS)
-        _watch(self.pid, self._loop, self._on_exit)
+        try:
+            _watch(self.pid, self._loop, self._on_exit)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     def _on_exit(self) -> None:
         # WNOWAIT leaves the zombie, which keeps the number in use.
@@ -169,7 +175,10 @@ class Child:
             if self._unsent and not self._ended:
                 self._send_next()
 
-        _watch(sender.pid, self._loop, sent)
+        try:
+            _watch(sender.pid, self._loop, sent)
+        except OSError:
+            sent()  # it takes a millisecond
 
     def _signal_group(self, number: int) -> bool:
         try:
@@ -262,7 +271,10 @@ def _watch(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):
-        _watch_in_thread(pid, loop, exited)
+        try:
+            _watch_in_thread(pid, loop, exited)
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, str(error)) from None
         return
 
     def ready() -> None:

@@ -368,7 +368,7 @@ class Service:
                 if self._threads is None:
                     await work
                 else:
-                    await self._threads.run(lambda: carried_out(work))
+                    await self._threads.run(lambda: carried_out(work), last=True)
         except TimeoutError:
             _logger.error("the files of a session can't be closed: the storage hangs")
         finally:

@@ -13,6 +13,7 @@ undo it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -94,7 +95,7 @@ class Threads:
     ) -> None:
         """Make a call in a thread, then call ``done`` on the loop with its result and its error.
 
-        To be called on the loop.
+        To be called on the loop. Where the system has no thread for it, the error is an OSError.
 
         :param quick: it is a quick one as a rule; ``done`` may be called before this returns.
         """
@@ -106,8 +107,17 @@ class Threads:
             self._timer.cancel()
             self._timer = None
         if self._jobs > self._threads and self._threads < self._most:
-            self._threads += 1
-            threading.Thread(target=_work, args=(self._queue,), name="files", daemon=True).start()
+            thread = threading.Thread(target=_work, args=(self._queue,), name="files", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                if not self._threads:
+                    self._queue = SimpleQueue()  # no thread takes the job out of the other one
+                    job.error = OSError(errno.EAGAIN, str(error))
+                    self._loop.call_soon(self.finish, job)
+                    return
+            else:
+                self._threads += 1
         if self._hurried:
             self._hurried -= 1
         elif quick and self._jobs <= self._threads:
@@ -119,8 +129,19 @@ class Threads:
         if not job.leave():
             self.finish(job)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Return the result of a call in a thread; if the caller is cancelled, it goes on there."""
+    async def run(self, work: Callable[[], T], *, last: bool = False) -> T:
+        """Return the result of a call in a thread; if the caller is cancelled, it goes on there.
+
+        :param last: make the call on the loop where the system has no thread for it.
+        :raises OSError: there is no thread, or the call raised it.
+        """
+        begun = False
+
+        def call() -> T:
+            nonlocal begun
+            begun = True
+            return work()
+
         future: asyncio.Future[T] = self._loop.create_future()
 
         def done(result: T | None, error: Exception | None) -> None:
@@ -131,8 +152,13 @@ class Threads:
             else:
                 future.set_exception(error)
 
-        self.submit(work, done)
-        return await future
+        self.submit(call, done)
+        try:
+            return await future
+        except OSError:
+            if begun or not last:
+                raise
+            return work()
 
     def close(self) -> None:
         """End the threads after the work that was submitted; more may be submitted later."""
