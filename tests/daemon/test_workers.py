@@ -114,7 +114,7 @@ async def test_graceful_stop(state: Path) -> None:
 
 
 async def test_second_signal_hurries(state: Path) -> None:
-    async with working(state) as server, server.connect() as ssh:
+    async with working(state, "--end-processes") as server, server.connect() as ssh:
         process = await ssh.process("echo $$; exec sleep 60")
         pid = int(await process.stdout.readline())
         server.process.send_signal(signal.SIGINT)
