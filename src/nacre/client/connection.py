@@ -393,6 +393,11 @@ class Connection(BaseConnection, Closes):
     # --- forwarding ---
 
     @property
+    def forwarded(self) -> tuple[str, ...]:
+        """The connections that are forwarded now, as texts: ``#2 from ADDRESS port N to …``."""
+        return () if self._forwards is None else self._forwards.open_now()
+
+    @property
     def _forwarding(self) -> Forwards:
         if self._forwards is None:
             from nacre.client.tcpip import Forwards

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import BinaryIO
 
+from nacre.config.client import described
 from nacre.config.values import LogLevel
+
+
+_PREFIXES = {level: f"{level.name.lower()}: " for level in LogLevel if level >= LogLevel.DEBUG1}
 
 
 def open_log(path: str | None = None) -> BinaryIO:
@@ -54,4 +59,15 @@ class Log:
 
     def debug(self, text: str) -> None:
         """Write what helps to find a fault."""
-        self.write(LogLevel.DEBUG1, f"debug1: {text}")
+        self.tell(LogLevel.DEBUG1, text)
+
+    def tell(self, level: LogLevel, text: str) -> None:
+        """Write ``text`` at a level from VERBOSE on, with the name of a debugging level before."""
+        prefix = _PREFIXES.get(level, "")
+        self.write(level, f"{prefix}{text}")
+
+    def describe(self, options: Iterable[str]) -> None:
+        """Tell the options of the command line, from which the configuration was made."""
+        if self.level >= LogLevel.DEBUG1:
+            for level, text in described(options):
+                self.tell(level, text)

@@ -83,7 +83,9 @@ def _copy(common: Common, given: dict[str, str]) -> int:
     config = parse_config(common.options)
     with open_log() as file:
         try:
-            return asyncio.run(_run(sources, target, settings, Log(config.log_level, file)))
+            log = Log(config.log_level, file)
+            log.describe(common.options)
+            return asyncio.run(_run(sources, target, settings, log))
         except KeyboardInterrupt:
             # The parent should see that the signal ended this process.
             signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -150,6 +150,7 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     remote = RemoteHost()
     with open_log() as file:
         log = Log(config.log_level, file)
+        log.describe([*common.options, *options])
         try:
             with watching():  # the loop's thread may ask for a password
                 sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))
@@ -171,6 +172,8 @@ def _destination(common: Common, plan: _Plan) -> tuple[str, str, list[str]]:
         host, options, path = place
         return host, path, options
     user, at, host = destination.rpartition("@")
+    if host.startswith("[") and host.endswith("]"):  # as Ansible writes every host
+        host = host[1:-1]
     return host, "", [f"User={quote(user)}"] if at else []
 
 

@@ -73,6 +73,7 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
 
+    log.describe(arguments.options)
     try:
         target = Target.of(arguments.host, config)
         planned = plan(config, arguments.command, log.info)

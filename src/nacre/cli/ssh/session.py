@@ -171,8 +171,7 @@ class TerminalSession:
             case Escape.HELP if escapes:
                 await self._print(escapes.help())
             case Escape.CHANNELS:
-                connection = self._connection
-                await self._print(f"{connection.peer_version}, {connection.algorithms}\r\n")
+                await self._print("".join(f"{line}\r\n" for line in self._described()))
             case Escape.SUSPEND:
                 # All of a pipeline stops, not this process alone.
                 os.kill(0, signal.SIGTSTP)
@@ -184,6 +183,15 @@ class TerminalSession:
                     await self._connection.rekey()
                 except LocalProtocolError as error:
                     await self._print(f"{error}\r\n")
+
+    def _described(self) -> list[str]:
+        connection = self._connection
+        forwarded = connection.forwarded
+        return [
+            f"{connection.peer_version}, {connection.algorithms}",
+            f"{len(forwarded) or 'No'} forwarded connections are open{':' if forwarded else '.'}",
+            *(f"  {one}" for one in forwarded),
+        ]
 
     async def _print(self, text: str) -> None:
         await self._errors.write(text.encode())
