@@ -17,13 +17,29 @@ from nacre.keys import dump_private
 
 pytestmark = pytest.mark.slow
 
-ANSIBLE = (
-    "-C -o ControlMaster=auto -o ControlPersist=60s -o StrictHostKeyChecking=no "
-    "-o KbdInteractiveAuthentication=no "
-    "-o PreferredAuthentications=gssapi-with-mic,gssapi-keyex,hostbased,publickey "
-    '-o PasswordAuthentication=no -o User="alice" -o ConnectTimeout=10 '
-    '-o ControlPath="{here}/cp/1234" -o UserKnownHostsFile={here}/known'
-).split()
+ANSIBLE = [
+    "-C",
+    "-o",
+    "ControlMaster=auto",
+    "-o",
+    "ControlPersist=60s",
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "KbdInteractiveAuthentication=no",
+    "-o",
+    "PreferredAuthentications=gssapi-with-mic,gssapi-keyex,hostbased,publickey",
+    "-o",
+    "PasswordAuthentication=no",
+    "-o",
+    'User="alice"',
+    "-o",
+    "ConnectTimeout=10",
+    "-o",
+    'ControlPath="{here}/cp/1234"',
+    "-o",
+    "UserKnownHostsFile={here}/known",
+]
 TOOLS = {
     "ssh": (["127.0.0.1", "echo hello"], ""),
     "sftp": (["-b", "-", "[127.0.0.1]"], "put file copy\n"),

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.config.client import described, KEYWORDS, ClientConfig, parse
+from nacre.config.client import KEYWORDS, ClientConfig, described, parse
 from nacre.config.values import LogLevel, RekeyLimit
 from nacre.errors import ConfigurationError
 

@@ -9,7 +9,6 @@ from typing import BinaryIO
 from nacre.config.client import described
 from nacre.config.values import LogLevel
 
-
 _PREFIXES = {level: f"{level.name.lower()}: " for level in LogLevel if level >= LogLevel.DEBUG1}
 
 
