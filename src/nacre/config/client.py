@@ -288,8 +288,8 @@ _TAKEN_AS_OFF: dict[str, Parser] = {
     "ControlPath": values.one_word,
     "ControlPersist": _persist,
 }
-"""Keywords of features that the client lacks, and works without: what shares a connection only saves
-time. Programs such as Ansible always give them."""
+"""Keywords of features that the client lacks and works without: sharing a connection only saves time.
+Programs such as Ansible always give them."""
 
 # fmt: off
 _ABSENT = (
