@@ -288,7 +288,7 @@ _TAKEN_AS_OFF: dict[str, Parser] = {
     "ControlPath": values.one_word,
     "ControlPersist": _persist,
 }
-"""Keywords of features that the client lacks and works without: sharing a connection only saves time.
+"""Keywords of features that the client lacks and works without: sharing only saves time.
 Programs such as Ansible always give them."""
 
 # fmt: off

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import BinaryIO
 
 from nacre.config.client import described
@@ -38,7 +39,9 @@ class Log:
         """Write ``text``, which may have several lines, if the chosen level includes ``level``."""
         if level <= self.level:
             lines = text.encode("utf-8", "surrogateescape").split(b"\n")
-            self._file.write(b"".join(line + self._line_end for line in lines))
+            # A disk that is full, or a reader that is gone, does not end the connection.
+            with suppress(OSError):
+                self._file.write(b"".join(line + self._line_end for line in lines))
 
     def fatal(self, text: str) -> None:
         """Report why the program ends."""

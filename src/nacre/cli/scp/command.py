@@ -27,9 +27,14 @@ usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
 _LETTERS = "3BD:OpRrsS:TX:"
 
 
+_HELP = "Copy files over an encrypted connection."
+ABOUT = f"{USAGE}\n\n{_HELP}"
+"""What ``--help`` prints."""
+
+
 def main() -> NoReturn:
     """Run ``nacre-scp``."""
-    start(run, "nacre-scp", sys.argv[1:])
+    start(run, "nacre-scp", sys.argv[1:], ABOUT)
 
 
 def __getattr__(name: str) -> click.Command:
@@ -37,7 +42,7 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("scp", run, "Copy files over an encrypted connection.", USAGE)
+    return Passing("scp", run, _HELP, USAGE)
 
 
 def run(program: str, words: Sequence[str]) -> int:

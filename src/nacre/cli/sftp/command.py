@@ -61,9 +61,14 @@ class _Plan:
     chatty: bool = False
 
 
+_HELP = "Transfer files over an encrypted connection."
+ABOUT = f"{USAGE}\n\n{_HELP}"
+"""What ``--help`` prints."""
+
+
 def main() -> NoReturn:
     """Run ``nacre-sftp``."""
-    start(run, "nacre-sftp", sys.argv[1:])
+    start(run, "nacre-sftp", sys.argv[1:], ABOUT)
 
 
 def __getattr__(name: str) -> click.Command:
@@ -71,7 +76,7 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("sftp", run, "Transfer files over an encrypted connection.", USAGE)
+    return Passing("sftp", run, _HELP, USAGE)
 
 
 def run(program: str, words: Sequence[str]) -> int:

@@ -65,6 +65,7 @@ class TerminalSession:
 
     def __init__(self, connection: Connection, plan: Plan, notice: Callable[[str], None]) -> None:
         self.quit = False
+        self._incomplete = False
         self._connection = connection
         self._plan = plan
         self._notice = notice
@@ -85,7 +86,8 @@ class TerminalSession:
             if self._raw is not None and self._plan.read_input:
                 stack.enter_context(self._raw)
                 stack.enter_context(self._resizes.to(process))
-            return await self._pump(process)
+            status = await self._pump(process)
+            return FAILURE if self._incomplete else status
 
     async def _start(self) -> Process:
         plan = self._plan
@@ -139,9 +141,12 @@ class TerminalSession:
         while chunks := await stream.read_chunks(READ):
             try:
                 await output.write(*chunks)
-            except OSError:
-                # The reader of our output is gone (`ssh host ... | head`): end the process.
+            except OSError as error:
+                # The reader of our output is gone (`ssh host ... | head`), or a disk is full.
                 process.close()
+                if not isinstance(error, BrokenPipeError):
+                    self._notice(f"the output can't be written: {error.strerror}")
+                    self._incomplete = True
                 return
 
     async def _feed(self, process: Process) -> None:
