@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nacre.errors import NacreError, StreamClosed
 from nacre.limits import KIB, MIB
+from nacre.wire import given
 from nacre.wire.codec import Buffer
 from nacre.wire.numbers import MAIN
 
@@ -274,10 +275,11 @@ class Writer:
         """
         if self._ended:
             raise StreamClosed("nothing can be written after write_eof()")
+        view = given.binary(data, "what is written to a stream")
         self._writing += 1
         try:
             async with self._lock:
-                await self._send(memoryview(data).cast("B"))
+                await self._send(view)
         finally:
             self._writing -= 1
             self._send_eof_when_due()

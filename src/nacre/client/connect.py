@@ -29,6 +29,7 @@ from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Prof
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.value import replace
+from nacre.wire import given
 from nacre.wire.text import safe
 
 
@@ -111,6 +112,10 @@ def connect(
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
     :raises ConnectionLost: or a protocol error: what ended the connection during the login.
     """
+    texts = {"host": host, "user": user, "password": password, "passphrase": passphrase}
+    for name, one in texts.items():
+        given.text(one, name)
+    given.several(keys, "keys")
     user = user or getpass.getuser()
     offered = algorithms or default_algorithms(profile=profile)
     if trust is None:

@@ -58,6 +58,7 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.phases import Phase
+from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -296,7 +297,10 @@ class Connection(BaseConnection, Closes):
         :raises ConnectionLost: or another error: what ended the connection.
         """
         agent = self.forwards_agent
-        start = Start(command, subsystem, dict(env or {}), term, size, modes, agent)
+        given.text(subsystem, "subsystem")
+        given.text(term, "term")
+        given.command(command)
+        start = Start(command, subsystem, given.variables(env), term, size, modes, agent)
         return Opening(lambda: start_process(self.open_session(), start))
 
     def shell(
@@ -322,6 +326,8 @@ class Connection(BaseConnection, Closes):
         """
         from nacre.client.sftp import open_sftp
 
+        given.command(command)
+        given.text(subsystem, "subsystem")
         return Opening(lambda: open_sftp(self.open_session(), command, subsystem=subsystem))
 
     @overload
@@ -385,8 +391,13 @@ class Connection(BaseConnection, Closes):
         """
         if isinstance(input, str):
             input = input.encode(encoding or "utf-8")
+        given.command(command)
+        given.text(encoding, "encoding")
+        given.text(term, "term")
+        given.binary(input or b"", "input")
         agent = self.forwards_agent
-        start = Start(command, None, dict(env or {}), term, size or (80, 24), NO_MODES, agent)
+        variables = given.variables(env)
+        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, agent)
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self.open_session(), start, how)
 
@@ -412,6 +423,7 @@ class Connection(BaseConnection, Closes):
         :raises ChannelOpenFailed: the server does not allow it, or could not connect.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        given.text(host, "host")
         return Opening(lambda: self._forwarding.open_connection(host, port))
 
     def forward_local(
@@ -428,6 +440,7 @@ class Connection(BaseConnection, Closes):
         :raises ConnectionLost: or another error: what ended the connection.
         """
         listen = listen_host, listen_port
+        given.text(host, "host")
         return Opening(lambda: self._forwarding.local((host, port), listen))
 
     def forward_remote(
@@ -445,6 +458,7 @@ class Connection(BaseConnection, Closes):
         :raises ConnectionLost: or another error: what ended the connection.
         """
         listen = listen_host, listen_port
+        given.text(host, "host")
         return Opening(lambda: self._forwarding.remote((host, port), listen))
 
     def forward_dynamic(
