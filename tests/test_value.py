@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import pydoc
+import re
 import subprocess
 import sys
 from typing import ClassVar
@@ -128,3 +131,31 @@ def test_what_is_only_defined_is_not_compiled():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.split() == ["False", "1"]
+
+
+def test_help_shows_the_fields():
+    assert str(inspect.signature(Point)) == "(x: 'int', y: 'int' = 0)"
+    assert str(inspect.signature(Named)) == "(*, x: 'int', y: 'int' = 0, name: 'str')"
+    shown = pydoc.render_doc(Point, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
+    assert "Point(x: 'int', y: 'int' = 0)" in shown or "Point(x: int, y: int = 0)" in shown
+    assert re.search(r"\n {5}x\n|\| {2}x\n", shown)
+    assert inspect.getdoc(Point.x) == "int"
+
+
+def test_a_subclass_has_the_signature_of_its_own_constructor():
+    class Other(Point):
+        def __init__(self, text: str) -> None:
+            super().__init__(len(text))
+
+    assert list(inspect.signature(Other).parameters) == ["text"]
+    assert Other("ab").x == 2
+
+
+@pytest.mark.parametrize("name", ["Attributes", "Completed", "Entry", "Limits", "Prompt"])
+def test_help_shows_the_fields_of_public_values(name):
+    import nacre
+
+    kind = getattr(nacre, name)
+    parameters = inspect.signature(kind).parameters
+    assert list(parameters) == list(kind.__match_args__ or parameters)
+    assert not any(one.kind is one.VAR_POSITIONAL for one in parameters.values())

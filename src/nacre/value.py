@@ -100,7 +100,9 @@ def _declare(cls: type[T], *, frozen: bool, eq: bool, kw_only: bool, repr: bool)
         methods["__repr__"] = _repr
     of_the_class = {
         "__qualname__": cls.__qualname__,
-        "__slots__": own,
+        # help() shows what a dict says of each slot.
+        "__slots__": {name: str(annotations[name]) for name in own},
+        "__signature__": _Signature(kw_only),
         "__match_args__": () if kw_only else fields,
         "__dataclass_fields__": _DataclassFields(),
         "_FIELDS": fields,
@@ -144,6 +146,37 @@ def _hash(self: object) -> int:
 def _repr(self: Any) -> str:
     shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._FIELDS)
     return f"{type(self).__qualname__}({shown})"
+
+
+class _Signature:
+    """The constructor's signature for ``help``, built when it is read.
+
+    :raises AttributeError: for a subclass that is no value and may have a constructor of its own.
+    """
+
+    def __init__(self, kw_only: bool) -> None:
+        self._kw_only = kw_only
+
+    def __get__(self, instance: object, owner: Any) -> Any:
+        if "_FIELDS" not in vars(owner):
+            raise AttributeError("__signature__")
+        from inspect import Parameter, Signature
+
+        annotations: dict[str, Any] = {}
+        for base in reversed(owner.__mro__):
+            annotations |= get_annotations(base)
+        kind = Parameter.KEYWORD_ONLY if self._kw_only else Parameter.POSITIONAL_OR_KEYWORD
+        return Signature(
+            [
+                Parameter(
+                    name,
+                    kind,
+                    default=owner._DEFAULTS.get(name, Parameter.empty),
+                    annotation=annotations.get(name, Parameter.empty),
+                )
+                for name in owner._FIELDS
+            ]
+        )
 
 
 class _DataclassFields:

@@ -258,3 +258,26 @@ print(ssh.run("exit 7").exit_status)
     assert done.stderr == ""
     assert done.returncode == 0
     assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda ssh: ssh.run(["ls", "-l"]), "shlex.join"),
+        (lambda ssh: ssh.process(["ls", "-l"]), "shlex.join"),
+        (lambda ssh: ssh.sftp(["ls", "-l"]), "shlex.join"),
+        (lambda ssh: ssh.run("cat", input=["x"]), "input must be bytes, not list"),
+        (lambda ssh: ssh.run("cat", env={"A": 1}), "env must have str"),
+        (lambda ssh: ssh.process(subsystem=b"sftp"), "subsystem must be str"),
+        (lambda ssh: ssh.process("cat").stdin.write("x"), "must be bytes, not str: encode it"),
+        (lambda ssh: ssh.process("cat").send_signal(9), "signal must be str, not int"),
+        (lambda ssh: ssh.open_connection(b"h", 1), "host must be str, not bytes"),
+        (lambda ssh: ssh.forward_local(b"h", 1), "host must be str, not bytes"),
+        (lambda ssh: ssh.forward_remote(b"h", 1), "host must be str, not bytes"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_named(
+    ssh: nacre.blocking.Connection, call: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(ssh)

@@ -127,3 +127,19 @@ def test_the_options_of_a_session(server: nacre.blocking.Server) -> None:
             assert sftp.session._watch.timeout == 120
         with pytest.raises(ValueError, match="idle_timeout is 0"):
             ssh.sftp(idle_timeout=0)
+
+
+def test_text_for_bytes_and_bytes_for_text_are_refused_and_change_nothing(
+    sftp: nacre.blocking.SFTPClient,
+) -> None:
+    sftp.write_text("f", "before")
+    for call, message in (
+        (lambda: sftp.write_bytes("f", "x"), "must be bytes, not str: encode it"),  # type: ignore[arg-type]
+        (lambda: sftp.write_text("f", b"x"), "must be str, not bytes: decode it"),  # type: ignore[arg-type]
+        (lambda: sftp.glob(b"*"), "pattern must be str, not bytes"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+    assert sftp.read_text("f") == "before"
+    with sftp.open("f", "r+b", buffering=0) as raw, pytest.raises(TypeError, match="encode it"):
+        raw.write("x")

@@ -635,3 +635,24 @@ async def test_work_that_holds_a_connection_keeps_it_from_being_idle(server: nac
         assert not idle.done()
         going_on.set()
         await asyncio.wait_for(idle, 5)
+
+
+async def test_forwarded_connections_are_listed(ssh: nacre.Connection) -> None:
+    assert ssh.forwarded == ()
+    async with (
+        target(echo) as port,
+        ssh.forward_local("127.0.0.1", port) as local,
+        ssh.forward_remote("127.0.0.1", port, listen_port=free_port()) as remote,
+        ssh.process("wait"),
+    ):
+        _, near = await asyncio.open_connection("127.0.0.1", local.port)
+        _, far = await asyncio.open_connection("127.0.0.1", remote.port)
+        here = near.get_extra_info("sockname")[1]
+        await until(lambda: len(ssh.forwarded) == 2)
+        listed = "\n".join(ssh.forwarded)
+        assert f" from 127.0.0.1 port {here} to 127.0.0.1 port {port}" in listed
+        assert f" from the server to 127.0.0.1 port {port}" in listed
+        near.close()
+        await until(lambda: len(ssh.forwarded) == 1)
+        far.close()
+        await until(lambda: not ssh.forwarded)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.config.client import KEYWORDS, ClientConfig, parse
+from nacre.config.client import KEYWORDS, ClientConfig, described, parse
 from nacre.config.values import LogLevel, RekeyLimit
 from nacre.errors import ConfigurationError
 
@@ -81,7 +81,15 @@ def test_words(option, field, expected):
     "option",
     [
         "ControlMaster=no",
+        "ControlMaster=auto",
+        "ControlMaster=ask",
+        "ControlMaster=autoask",
+        "ControlMaster=yes",
         "ControlPath=none",
+        'ControlPath="/tmp/a b"',
+        "ControlPersist=60s",
+        "ControlPersist=yes",
+        "ControlPersist=no",
         "ForwardAgent=no",
         "ForwardX11=no",
         "GSSAPIAuthentication=no",
@@ -102,7 +110,9 @@ def test_what_is_off_may_be_said_to_be_off(option):
         ("frobnicate=yes", "Bad configuration option: frobnicate$"),
         ("Port", "Port: the value is missing: give Port=VALUE"),
         ("", "Bad configuration option"),
-        ("ControlMaster=auto", "ControlMaster: bad value 'auto'; allowed: no"),
+        ("ControlMaster=perhaps", "ControlMaster: bad value 'perhaps'; allowed: yes, no"),
+        ("ControlPersist=long", "ControlPersist: bad value 'long'; allowed: a time"),
+        ("ControlPath=a b", "ControlPath: bad value 'a b'; allowed: one word"),
         ("ProxyJump=bastion", "ProxyJump: bad value 'bastion'; allowed: none"),
         ("LocalForward=1:h", "LocalForward: bad value '1:h'; allowed: .bind_address:.port:host"),
         ("EscapeChar=ab", "EscapeChar: bad value"),
@@ -145,3 +155,15 @@ def complaint(option):
 def test_any_value_is_taken_or_refused_by_name(keyword, value):
     said = complaint(f"{keyword}={value}")
     assert said is None or keyword in said
+
+
+def test_options_are_described_without_secrets():
+    options = ["port=22", "Port=23", "SetEnv=TOKEN=secret", "ControlMaster=auto", "SendEnv=A B"]
+    parse(options)
+    assert list(described(options)) == [
+        (LogLevel.DEBUG2, "command line: Port=22"),
+        (LogLevel.DEBUG2, "command line: Port=23 (not used: the first one counts)"),
+        (LogLevel.DEBUG2, "command line: SetEnv=TOKEN=..."),
+        (LogLevel.DEBUG1, "ControlMaster=auto: nacre does not share connections yet; taken as off"),
+        (LogLevel.DEBUG2, "command line: SendEnv=A B"),
+    ]

@@ -280,6 +280,11 @@ class BaseConnection:
             self.error = error
             self.driver.disconnect(code, description)
 
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that are open, or are being opened or closed."""
+        return tuple(self._channels.values())
+
     def add_channel(self, channel: Channel) -> None:
         """Give ``channel`` the events of its number."""
         self._channels[channel.number] = channel

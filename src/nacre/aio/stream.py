@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nacre.aio.home import check_loop, own
 from nacre.errors import NacreError, NotUsableHere, StreamClosed
 from nacre.limits import KIB, MIB
+from nacre.wire import given
 from nacre.wire.codec import Buffer
 from nacre.wire.numbers import MAIN
 
@@ -288,6 +289,7 @@ class Writer:
         """
         if self._ended:
             raise StreamClosed("nothing can be written after write_eof()")
+        view = given.binary(data, "what is written to a stream")
         if _running_loop() is not self._loop:
             self._channel.check()
             if self._loop is not None:
@@ -295,7 +297,7 @@ class Writer:
         self._writing += 1
         try:
             async with self._lock:
-                await self._send(memoryview(data).cast("B"))
+                await self._send(view)
         finally:
             self._writing -= 1
             self._send_eof_when_due()

@@ -73,6 +73,7 @@ class Connection(Closing[_connection.Connection]):
     algorithms = Attribute[Chosen | None]()
     closed = Attribute[bool]()
     error = Attribute[NacreError | None]()
+    forwarded = Attribute[tuple[str, ...]]()
 
     run = waiting(_connection.Connection.run)
     process = wrapping(_connection.Connection.process, Process)

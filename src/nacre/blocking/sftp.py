@@ -17,6 +17,7 @@ from nacre.sftp.client import client as sftp_client
 from nacre.sftp.client import file as sftp_file
 from nacre.sftp.client.calls import Path
 from nacre.sftp.client.copies import Copies, Paths, TransferOptions
+from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class RawSFTPFile(io.RawIOBase):
 
     def write(self, data: ReadableBuffer) -> int:
         """Write all of ``data``; the server's errors raise later, in ``close`` at the latest."""
-        view = memoryview(data).cast("B")
+        view = given.binary(data, "what is written to a file")
         return background.call(lambda: self._inner.write(view))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nacre.aio import stream
 from nacre.blocking.background import background
-from nacre.wire.codec import Buffer
+from nacre.wire import given
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -87,7 +87,7 @@ class Writer(io.RawIOBase):
         :raises StreamClosed: after ``write_eof``, or the peer has closed the channel.
         :raises NacreError: what ended the connection; ConnectionLost if it was lost.
         """
-        view: Buffer = memoryview(data).cast("B")
+        view = given.binary(data, "what is written to a stream")
         background.call(lambda: self._inner.write(view))
         return len(view)
 

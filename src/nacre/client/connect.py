@@ -31,6 +31,7 @@ from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
 from nacre.value import replace
+from nacre.wire import given
 from nacre.wire.text import safe
 
 
@@ -117,6 +118,10 @@ def connect(
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
     :raises ConnectionLost: or a protocol error: what ended the connection during the login.
     """
+    texts = {"host": host, "user": user, "password": password, "passphrase": passphrase}
+    for name, one in texts.items():
+        given.text(one, name)
+    given.several(keys, "keys")
     check_port("port", port)
     check_times(keepalive_count, timeout=timeout, keepalive=keepalive)
     user = user or getpass.getuser()

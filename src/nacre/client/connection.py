@@ -61,6 +61,7 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
+from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -322,7 +323,10 @@ class Connection(BaseConnection, Closes):
         :raises ConnectionLost: or another error: what ended the connection.
         """
         agent = self.forwards_agent
-        start = Start(command, subsystem, dict(env or {}), term, size, modes, agent)
+        given.text(subsystem, "subsystem")
+        given.text(term, "term")
+        given.command(command)
+        start = Start(command, subsystem, given.variables(env), term, size, modes, agent)
         return Opening(lambda: start_process(self.open_session(), start))
 
     def shell(
@@ -356,6 +360,8 @@ class Connection(BaseConnection, Closes):
         """
         from nacre.client.sftp import open_sftp
 
+        given.command(command)
+        given.text(subsystem, "subsystem")
         peer = self.peer_version
         return Opening(
             lambda: open_sftp(
@@ -427,12 +433,22 @@ class Connection(BaseConnection, Closes):
         """
         if isinstance(input, str):
             input = input.encode(encoding or "utf-8")
+        given.command(command)
+        given.text(encoding, "encoding")
+        given.text(term, "term")
+        given.binary(input or b"", "input")
         agent = self.forwards_agent
-        start = Start(command, None, dict(env or {}), term, size or (80, 24), NO_MODES, agent)
+        variables = given.variables(env)
+        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, agent)
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self.open_session(), start, how)
 
     # --- forwarding ---
+
+    @property
+    def forwarded(self) -> tuple[str, ...]:
+        """The connections that are forwarded now, as texts: ``#2 from ADDRESS port N to …``."""
+        return () if self._forwards is None else self._forwards.open_now()
 
     @property
     def _forwarding(self) -> Forwards:
@@ -450,6 +466,7 @@ class Connection(BaseConnection, Closes):
         :raises ChannelOpenFailed: the server does not allow it, or could not connect.
         :raises ConnectionLost: or another error: what ended the connection.
         """
+        given.text(host, "host")
         check_port("port", port)
         return Opening(lambda: self._forwarding.open_connection(host, port))
 
@@ -470,6 +487,7 @@ class Connection(BaseConnection, Closes):
         check_port("port", port)
         check_port("listen_port", listen_port, chosen="the system")
         listen = listen_host, listen_port
+        given.text(host, "host")
         return Opening(lambda: self._forwarding.local((host, port), listen))
 
     def forward_remote(
@@ -490,6 +508,7 @@ class Connection(BaseConnection, Closes):
         check_port("port", port)
         check_port("listen_port", listen_port, chosen="the server")
         listen = listen_host, listen_port
+        given.text(host, "host")
         return Opening(lambda: self._forwarding.remote((host, port), listen))
 
     def forward_dynamic(

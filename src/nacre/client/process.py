@@ -34,6 +34,7 @@ from nacre.protocol.requests import (
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
 from nacre.value import value
+from nacre.wire import given
 from nacre.wire.numbers import MAIN, STDERR
 from nacre.wire.text import safe
 
@@ -193,6 +194,7 @@ class Process(ClosesAtOnce):
 
     def send_signal(self, name: str) -> None:
         """Send a signal, such as ``TERM`` or ``INT``, without ``SIG`` (RFC 4254 section 6.9)."""
+        given.text(name, "the name of a signal")
         self._channel.request(Signal(name.removeprefix("SIG")))
 
     def resize(self, columns: int, rows: int, width: int = 0, height: int = 0) -> None:

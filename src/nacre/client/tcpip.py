@@ -39,7 +39,7 @@ from nacre.protocol.tcpip import (
     TCPIPForward,
 )
 from nacre.tunnels.listeners import Listening, Take, bind
-from nacre.tunnels.relay import carry, grant
+from nacre.tunnels.relay import Relay, carry, grant
 from nacre.tunnels.socks import Negotiation, SOCKSError
 from nacre.wire.numbers import MAIN, OpenFailure
 from nacre.wire.text import safe
@@ -149,6 +149,17 @@ class Forwards:
         self._connection = connection
         self._remote: dict[Endpoint, Endpoint] = {}
         self._agent: str | None = None
+        self._carried: dict[int, str] = {}
+
+    def open_now(self) -> tuple[str, ...]:
+        """See :attr:`Connection.forwarded`."""
+        relayed = {
+            channel.number
+            for channel in self._connection.channels
+            if isinstance(channel.sinks.get(MAIN), Relay)
+        }
+        self._carried = {n: text for n, text in self._carried.items() if n in relayed}
+        return tuple(f"#{number} {text}" for number, text in sorted(self._carried.items()))
 
     # --- channels that we open ---
 
@@ -193,6 +204,7 @@ class Forwards:
             assert place is not None
             channel = self._open(*place, originator)
             opened = None if negotiation is None else negotiation.succeed
+            self._carried[channel.number] = f"from {_shown(originator)} to {_shown(place)}"
             await carry(self._connection, channel, sock, opened)
             carried = True
         except (NacreError, SOCKSError, OSError) as error:
@@ -261,6 +273,7 @@ class Forwards:
             connection.answer(ask.ask_id, refusal)
             self._warn(place, error)
             return
+        self._carried[ask.channel] = f"from the server to {_shown(place)}"
         await grant(connection, ask, sock)
 
     def _place(self, ask: AskOpen) -> Endpoint | str | None:
@@ -277,6 +290,13 @@ class Forwards:
             return place
         places = [place for (_, port), place in self._remote.items() if port == opened.port]
         return places[0] if len(places) == 1 else None
+
+
+def _shown(place: Any) -> str:
+    """Return an endpoint, or the path of a Unix socket, safe to print."""
+    if isinstance(place, tuple) and len(place) >= 2:
+        return f"{safe(str(place[0]))} port {place[1]}"
+    return safe(str(place)) or "a Unix socket"
 
 
 async def _connect(place: Endpoint | str) -> socket.socket:

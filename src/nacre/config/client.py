@@ -6,7 +6,7 @@ As in OpenSSH, the first value of a keyword counts. The values of ``IdentityFile
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from nacre.config import values
@@ -14,6 +14,7 @@ from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, num
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Algorithms, Profile, algorithms
 from nacre.value import value
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.config.tunnels import Forward
@@ -187,6 +188,11 @@ def _command(keyword: str, value: str) -> str | None:
     return None if value.lower() == "none" else _text(keyword, value)
 
 
+def _persist(keyword: str, value: str) -> int | bool:
+    known = values.BOOLEAN.get(value.lower())
+    return values.seconds(keyword, value) if known is None else known
+
+
 _TTY = {"auto": "auto", "no": "no", "false": "no", "yes": "yes", "true": "yes", "force": "force"}
 _STRICT = {
     "yes": "yes",
@@ -265,9 +271,6 @@ _OFF = {
     "CertificateFile": ("none",),
     # nacre does not check addresses in known_hosts, as OpenSSH does not with `no`.
     "CheckHostIP": ("no", "false", "yes", "true"),
-    "ControlMaster": ("no", "false"),
-    "ControlPath": ("none",),
-    "ControlPersist": ("no", "false"),
     "ForkAfterAuthentication": ("no", "false"),
     "ForwardX11": ("no", "false"),
     "ForwardX11Trusted": ("no", "false"),
@@ -286,6 +289,15 @@ _OFF = {
 }
 """Keywords of features that the client lacks, with the values that turn these off."""
 
+_SHARING = ("yes", "no", "true", "false", "ask", "auto", "autoask")
+_TAKEN_AS_OFF: dict[str, Parser] = {
+    "ControlMaster": _words_of(*_SHARING),
+    "ControlPath": values.one_word,
+    "ControlPersist": _persist,
+}
+"""Keywords of features that the client lacks and works without: sharing only saves time.
+Programs such as Ansible always give them."""
+
 # fmt: off
 _ABSENT = (
     "BindInterface", "CanonicalDomains", "CanonicalizeFallbackLocal", "CanonicalizeMaxDots",
@@ -300,7 +312,7 @@ _ABSENT = (
 )
 # fmt: on
 
-KEYWORDS = (*_SUPPORTED, *_OFF, *_ABSENT)
+KEYWORDS = (*_SUPPORTED, *_OFF, *_TAKEN_AS_OFF, *_ABSENT)
 """Every known keyword, whether or not nacre supports it."""
 
 _BY_LOWER = {name.lower(): name for name in KEYWORDS}
@@ -321,6 +333,8 @@ def parse(options: Iterable[str]) -> ClientConfig:
             raise ConfigurationError(f"{keyword}: the value is missing: give {keyword}=VALUE")
         if keyword in _SUPPORTED:
             _take(found, keyword, value)
+        elif keyword in _TAKEN_AS_OFF:
+            _TAKEN_AS_OFF[keyword](keyword, value)
         else:
             _check_off(keyword, value)
     _name_identities(found)
@@ -328,6 +342,25 @@ def parse(options: Iterable[str]) -> ClientConfig:
         for name in _FORWARDS:
             found.pop(name, None)
     return ClientConfig(**found)
+
+
+def described(options: Iterable[str]) -> Iterator[tuple[LogLevel, str]]:
+    """Yield what to log of options that :func:`parse` took, with its level, without secrets."""
+    seen: set[str] = set()
+    for option in options:
+        written, value = values.split(option)
+        keyword = _BY_LOWER[written.lower()]
+        if keyword == "SetEnv":
+            value = " ".join(f"{name}=..." for name, _ in values.assignments(keyword, value))
+        text = f"{keyword}={safe(value, 1000)}"
+        field = _SUPPORTED[keyword][0] if keyword in _SUPPORTED else keyword
+        used = field in _GATHERED or field not in seen
+        seen.add(field)
+        if keyword in _TAKEN_AS_OFF and value.lower() not in ("no", "false", "none"):
+            yield LogLevel.DEBUG1, f"{text}: nacre does not share connections yet; taken as off"
+        else:
+            counts = "" if used else " (not used: the first one counts)"
+            yield LogLevel.DEBUG2, f"command line: {text}{counts}"
 
 
 def _take(found: dict[str, Any], keyword: str, value: str) -> None:

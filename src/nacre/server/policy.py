@@ -144,9 +144,14 @@ class Users(Policy):
         self._passwords: dict[str, list[bytes]] = {}
         self._keys: dict[str, frozenset[PublicKey]] = {}
         for user, secrets in users.items():
-            given = [secrets] if isinstance(secrets, (str, PublicKey)) else list(secrets)
-            self._passwords[user] = [s.encode() for s in given if isinstance(s, str)]
-            self._keys[user] = frozenset(s for s in given if isinstance(s, PublicKey))
+            listed = [secrets] if isinstance(secrets, (str, PublicKey)) else list(secrets)
+            if wrong := [s for s in listed if not isinstance(s, (str, PublicKey))]:
+                raise TypeError(
+                    "a user's secret must be a password as str or a PublicKey, not "
+                    f"{type(wrong[0]).__name__}"
+                )
+            self._passwords[user] = [s.encode() for s in listed if isinstance(s, str)]
+            self._keys[user] = frozenset(s for s in listed if isinstance(s, PublicKey))
         methods = ["publickey"] if any(self._keys.values()) else []
         if any(self._passwords.values()) or not methods:
             methods += ["password", "keyboard-interactive"]

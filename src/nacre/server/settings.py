@@ -25,6 +25,7 @@ from nacre.server.peer import Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.session import Session
 from nacre.server.startups import MaxStartups, Startups
+from nacre.wire import given
 
 if TYPE_CHECKING:
     from nacre.sftp.filesystems.base import Filesystem
@@ -104,6 +105,7 @@ class ServerSettings:
     startup_limit: MaxStartups = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        given.several(self.host_keys, "host_keys")
         check_times(self.keepalive_count, keepalive=self.keepalive, login_grace=self.login_grace)
         if not self.host_keys:
             raise ConfigurationError(

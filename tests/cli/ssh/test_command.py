@@ -493,6 +493,7 @@ async def test_escapes(served, screen):
     await terminal.until(b"<")
     terminal.type(b"~#")
     await terminal.until(b"nacre_")
+    await terminal.until(b"No forwarded connections are open.")
     terminal.type(b"~R~.")
     await terminal.until(b"~.\r\n")
     assert await terminal.wait() == 255

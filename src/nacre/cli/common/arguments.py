@@ -29,7 +29,6 @@ _ABSENT = {
     "B": "binding to an interface",
     "I": "PKCS#11",
     "K": "GSSAPI",
-    "M": "connection sharing",
     "O": "connection sharing",
     "P": "a configuration tag",
     "X": "X11 forwarding",
@@ -42,6 +41,7 @@ _ABSENT = {
 _WORDS = {
     "A": "ForwardAgent=yes",
     "C": "Compression=yes",
+    "M": "ControlMaster=yes",
     "N": "SessionType=none",
     "T": "RequestTTY=no",
     "a": "ForwardAgent=no",

@@ -33,6 +33,7 @@ async def dial_and_log_in(
         sock = await dial_host(target, config, log.debug)
     finally:
         loading.cancel()
+    log.debug("Connection established.")
     from nacre.cli.common.login import log_in
 
     return await log_in(sock, target, config, log, trace)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import BinaryIO
 
+from nacre.config.client import described
 from nacre.config.values import LogLevel
+
+_PREFIXES = {level: f"{level.name.lower()}: " for level in LogLevel if level >= LogLevel.DEBUG1}
 
 
 def open_log(path: str | None = None) -> BinaryIO:
@@ -34,7 +39,9 @@ class Log:
         """Write ``text``, which may have several lines, if the chosen level includes ``level``."""
         if level <= self.level:
             lines = text.encode("utf-8", "surrogateescape").split(b"\n")
-            self._file.write(b"".join(line + self._line_end for line in lines))
+            # A disk that is full, or a reader that is gone, does not end the connection.
+            with suppress(OSError):
+                self._file.write(b"".join(line + self._line_end for line in lines))
 
     def fatal(self, text: str) -> None:
         """Report why the program ends."""
@@ -54,4 +61,15 @@ class Log:
 
     def debug(self, text: str) -> None:
         """Write what helps to find a fault."""
-        self.write(LogLevel.DEBUG1, f"debug1: {text}")
+        self.tell(LogLevel.DEBUG1, text)
+
+    def tell(self, level: LogLevel, text: str) -> None:
+        """Write ``text`` at a level from VERBOSE on, with the name of a debugging level before."""
+        prefix = _PREFIXES.get(level, "")
+        self.write(level, f"{prefix}{text}")
+
+    def describe(self, options: Iterable[str]) -> None:
+        """Tell the options of the command line, from which the configuration was made."""
+        if self.level >= LogLevel.DEBUG1:
+            for level, text in described(options):
+                self.tell(level, text)

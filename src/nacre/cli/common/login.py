@@ -31,14 +31,6 @@ from nacre.protocol.asks import (
     AskPrompts,
     AskSignature,
 )
-from nacre.protocol.events import (
-    AlgorithmsChosen,
-    Authenticated,
-    AuthResult,
-    Event,
-    KexDone,
-    VersionReceived,
-)
 from nacre.protocol.options import Algorithms
 from nacre.wire.text import safe
 
@@ -81,7 +73,7 @@ async def log_in(
                 keepalive=config.server_alive_interval or None,
                 keepalive_count=config.server_alive_count_max,
                 sock=sock,
-                trace=trace or (narrator(log) if log.level >= LogLevel.VERBOSE else None),
+                trace=trace or narrator(log),
             )
     except TimeoutError as error:
         if not patience.expired:
@@ -270,34 +262,10 @@ def agent_path(name: str, tokens: dict[str, str]) -> str | None:
     return expand_path(name, tokens)
 
 
-def narrator(log: Log) -> Trace:
-    """Return a trace that logs the phases as ``ssh -v`` does."""
+def narrator(log: Log) -> Trace | None:
+    """Return a trace that logs what the level asks for; None if that is nothing."""
+    if log.level < LogLevel.VERBOSE:
+        return None
+    from nacre.cli.narrate.narrator import Narrator
 
-    def narrate(event: Event, time: float) -> None:
-        match event:
-            case VersionReceived():
-                log.debug(f"Local version string {event.local}")
-                log.debug(f"Remote version string {event.remote}")
-            case AlgorithmsChosen(chosen=chosen):
-                log.debug(f"kex: algorithm: {chosen.kex}")
-                log.debug(f"kex: host key algorithm: {chosen.host_key}")
-                for arrow, cipher, mac, compression in (
-                    ("server->client", chosen.cipher_s2c, chosen.mac_s2c, chosen.compression_s2c),
-                    ("client->server", chosen.cipher_c2s, chosen.mac_c2s, chosen.compression_c2s),
-                ):
-                    log.debug(
-                        f"kex: {arrow} cipher: {cipher} MAC: {mac} compression: {compression}"
-                    )
-            case KexDone():
-                key = event.host_key
-                log.debug(f"Server host key: {key.type} {key.fingerprint()}")
-            case AuthResult(outcome="success"):
-                log.debug(f"Authentication succeeded ({event.method}).")
-            case AuthResult():
-                log.debug(
-                    f"Authentications that can continue: {safe(','.join(event.can_continue))}"
-                )
-            case Authenticated():
-                log.verbose(f'Authenticated using "{",".join(event.methods)}".')
-
-    return narrate
+    return Narrator(log.tell)

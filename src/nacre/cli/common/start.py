@@ -6,31 +6,35 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 FAILURE = 255
 """The exit status of ssh(1) for an error of its own, as opposed to one of the remote command."""
 
 
-def start(run: Callable[[str, Sequence[str]], int], program: str, words: Sequence[str]) -> NoReturn:
+Run = Callable[[str, Sequence[str]], int]
+"""Gets the program's name and its words; returns the exit status."""
+
+
+def start(run: Run, program: str, words: Sequence[str], about: str = "") -> NoReturn:
     """Run a program and end the process with its exit status.
 
-    :param run: gets ``program`` and ``words``; calls :func:`loaded` once its modules are loaded.
+    :param run: calls :func:`loaded` once its modules are loaded.
+    :param about: what a first ``--help`` prints, with a place for ``program``.
     """
     prepare()
     # Modules being loaded leave no garbage. A collection meanwhile would take a tenth of the time
     # until the first byte is sent.
     gc.disable()
-    status = run(program, words)
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-    except OSError:
-        sys.exit(status)
+    if about and words[:1] == ["--help"]:
+        status = completed(lambda program, words: _help(about, program), program, words)
+    else:
+        status = completed(run, program, words)
     # Everything is closed and written. Finalization would free all modules object by object; the
     # system frees the memory at once.
     os._exit(status)
@@ -42,6 +46,66 @@ def prepare() -> None:
 
     _occupy_standard_descriptors()
     hide_memory()
+
+
+def _help(about: str, program: str) -> int:
+    print(about.format(program=program))
+    return 0
+
+
+def completed(run: Run, program: str, words: Sequence[str], failure: int = FAILURE) -> int:
+    """Run a program, and write all of its output; return its exit status.
+
+    Output that can't be written ends it: by SIGPIPE where the reader is gone, as in ``| head``,
+    otherwise with a message. An error message that can't be written changes nothing.
+
+    :param failure: the exit status for output that can't be written.
+    """
+    _open_streams()
+    try:
+        status = run(program, words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+        return failure
+    except OSError as error:
+        _discard_output()
+        print(f"{program}: {error.strerror or error}", file=sys.stderr)
+        return failure
+    return status
+
+
+class _Messages(io.FileIO):
+    """Standard error; what it can't take is dropped."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _open_streams() -> None:
+    """Open streams for closed descriptors, and one for error messages that never raises."""
+    if sys.__stdin__ is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    if sys.__stdout__ is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(_Messages(2, "w", closefd=False)),
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+def _discard_output() -> None:
+    """Drop the output that is buffered: Python would try to write it once more at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
 
 
 def loaded() -> None:

@@ -28,9 +28,14 @@ usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
 _LETTERS = "3BD:OpRrsS:T"
 
 
+_HELP = "Copy files over an encrypted connection."
+ABOUT = f"{USAGE}\n\n{_HELP}"
+"""What ``--help`` prints."""
+
+
 def main() -> NoReturn:
     """Run ``nacre-scp``."""
-    start(run, "nacre-scp", sys.argv[1:])
+    start(run, "nacre-scp", sys.argv[1:], ABOUT)
 
 
 def __getattr__(name: str) -> click.Command:
@@ -38,7 +43,7 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("scp", run, "Copy files over an encrypted connection.", USAGE)
+    return Passing("scp", run, _HELP, USAGE)
 
 
 def run(program: str, words: Sequence[str]) -> int:
@@ -84,7 +89,9 @@ def _copy(common: Common, given: dict[str, str]) -> int:
     config = parse_config(common.options)
     with open_log() as file:
         try:
-            return asyncio.run(_run(sources, target, settings, Log(config.log_level, file)))
+            log = Log(config.log_level, file)
+            log.describe(common.options)
+            return asyncio.run(_run(sources, target, settings, log))
         except KeyboardInterrupt:
             # The parent should see that the signal ended this process.
             signal.signal(signal.SIGINT, signal.SIG_DFL)

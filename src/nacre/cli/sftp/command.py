@@ -57,9 +57,14 @@ class _Plan:
     chatty: bool = False
 
 
+_HELP = "Transfer files over an encrypted connection."
+ABOUT = f"{USAGE}\n\n{_HELP}"
+"""What ``--help`` prints."""
+
+
 def main() -> NoReturn:
     """Run ``nacre-sftp``."""
-    start(run, "nacre-sftp", sys.argv[1:])
+    start(run, "nacre-sftp", sys.argv[1:], ABOUT)
 
 
 def __getattr__(name: str) -> click.Command:
@@ -67,7 +72,7 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("sftp", run, "Transfer files over an encrypted connection.", USAGE)
+    return Passing("sftp", run, _HELP, USAGE)
 
 
 def run(program: str, words: Sequence[str]) -> int:
@@ -145,6 +150,7 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     remote = RemoteHost()
     with open_log() as file:
         log = Log(config.log_level, file)
+        log.describe([*common.options, *options])
         try:
             with watching():  # the loop's thread may ask for a password
                 sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))

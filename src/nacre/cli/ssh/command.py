@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from nacre.cli.ssh.session import Plan
 
 
+_HELP = "Log in to a host, or run a command there."
+ABOUT = f"{USAGE}\n\n{_HELP}"
+"""What ``--help`` prints."""
+
+
 def main() -> NoReturn:
     """Run ``nacre-ssh``."""
-    start(run, "nacre-ssh", sys.argv[1:])
+    start(run, "nacre-ssh", sys.argv[1:], ABOUT)
 
 
 def __getattr__(name: str) -> click.Command:
@@ -34,7 +39,7 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("ssh", run, "Log in to a host, or run a command there.")
+    return Passing("ssh", run, _HELP)
 
 
 def run(program: str, words: Sequence[str]) -> int:
@@ -72,6 +77,7 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
 
+    log.describe(arguments.options)
     try:
         target = Target.of(arguments.host, config)
         planned = plan(config, arguments.command, log.info)

@@ -69,7 +69,7 @@ class Escapes:
             f" {mark}B   - send a BREAK to the remote system",
             f" {mark}R   - request rekey",
             f" {mark}^Z  - suspend this program",
-            f" {mark}#   - show the peer's version and the algorithms",
+            f" {mark}#   - list forwarded connections; show the algorithms",
             f" {mark}?   - this message",
             f" {mark}{mark}   - send the escape character by typing it twice",
             "(Escapes are recognized only at the start of a line.)",

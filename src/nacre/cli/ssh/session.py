@@ -71,6 +71,7 @@ class TerminalSession:
 
     def __init__(self, connection: Connection, plan: Plan, notice: Callable[[str], None]) -> None:
         self.quit = False
+        self._incomplete = False
         self._connection = connection
         self._plan = plan
         self._notice = notice
@@ -91,7 +92,8 @@ class TerminalSession:
             if self._raw is not None and self._plan.read_input:
                 stack.enter_context(self._raw)
                 stack.enter_context(self._resizes.to(process))
-            return await self._pump(process)
+            status = await self._pump(process)
+            return FAILURE if self._incomplete else status
 
     async def _start(self) -> Process:
         plan = self._plan
@@ -157,9 +159,12 @@ class TerminalSession:
         while chunks := await stream.read_chunks(READ):
             try:
                 await output.write(*chunks)
-            except OSError:
-                # The reader of our output is gone (`ssh host ... | head`): end the process.
+            except OSError as error:
+                # The reader of our output is gone (`ssh host ... | head`), or a disk is full.
                 process.close()
+                if not isinstance(error, BrokenPipeError):
+                    self._notice(f"the output can't be written: {error.strerror}")
+                    self._incomplete = True
                 return
 
     async def _feed(self, process: Process) -> None:
@@ -189,8 +194,7 @@ class TerminalSession:
             case Escape.HELP if escapes:
                 await self._print(escapes.help())
             case Escape.CHANNELS:
-                connection = self._connection
-                await self._print(f"{connection.peer_version}, {connection.algorithms}\r\n")
+                await self._print("".join(f"{line}\r\n" for line in self._described()))
             case Escape.SUSPEND:
                 # All of a pipeline stops, not this process alone.
                 os.kill(0, signal.SIGTSTP)
@@ -202,6 +206,15 @@ class TerminalSession:
                     await self._connection.rekey()
                 except LocalProtocolError as error:
                     await self._print(f"{error}\r\n")
+
+    def _described(self) -> list[str]:
+        connection = self._connection
+        forwarded = connection.forwarded
+        return [
+            f"{connection.peer_version}, {connection.algorithms}",
+            f"{len(forwarded) or 'No'} forwarded connections are open{':' if forwarded else '.'}",
+            *(f"  {one}" for one in forwarded),
+        ]
 
     async def _print(self, text: str) -> None:
         await self._errors.write(text.encode())

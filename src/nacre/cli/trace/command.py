@@ -54,6 +54,7 @@ def run(program: str, words: Sequence[str]) -> int:
         return FAILURE
     with file:
         log = Log(config.log_level, file)
+        log.describe(arguments.options)
         return run_client(_trace(target, config, planned, log, show), target, log)
 
 

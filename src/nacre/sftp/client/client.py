@@ -18,6 +18,7 @@ from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
+from nacre.wire import given
 
 _FLAGS = {
     "r": OpenFlag.READ,
@@ -107,6 +108,7 @@ class SFTPClient(NameCalls, Copies):
 
     async def write_bytes(self, path: Path, data: bytes | bytearray | memoryview) -> int:
         """Write a file, replacing an existing one; return its size."""
+        given.binary(data, "the data of write_bytes")  # before the file is emptied
         async with await self._open_binary(path, "wb", None) as file:
             return await file.write(data)
 
@@ -116,7 +118,7 @@ class SFTPClient(NameCalls, Copies):
 
     async def write_text(self, path: Path, data: str, encoding: str = "utf-8") -> int:
         """Write a file, replacing an existing one; return the text's length."""
-        await self.write_bytes(path, data.encode(encoding))
+        await self.write_bytes(path, given.text(data, "the data of write_text").encode(encoding))
         return len(data)
 
     # --- the session ---

@@ -14,6 +14,7 @@ from nacre.sftp.client.places import LocalPlace, Place, RemotePlace
 from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.client.transfers import Transfer, at_once
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
+from nacre.wire import given
 
 Paths: TypeAlias = Path | Sequence[Path]
 
@@ -120,6 +121,7 @@ class Copies(Calls):
 
         Wildcards do not match a leading dot; ``**`` matches any number of directories.
         """
+        given.text(pattern, "pattern")
         if pattern.startswith("/"):
             return await glob_in(self._remote, pattern)
         base = self.path("")

@@ -18,6 +18,7 @@ from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.client import Result
 from nacre.sftp.protocol.extensions import FSync
+from nacre.wire import given
 from nacre.wire.codec import Buffer
 
 _FIRST_READ = 32 * KIB
@@ -202,7 +203,7 @@ class SFTPFile(Closes):
         self._raise_failure()
         self._forget()
         session = self._session
-        view = memoryview(data).cast("B")
+        view = given.binary(data, "what is written to a file opened with 'b'")
         left = view
         while left:
             if self._block is None:
