@@ -52,6 +52,7 @@ class Relay(asyncio.BufferedProtocol):
         self._full = False
         self._socket_ended = False
         self._channel_ended = False
+        self._cut_off = False
         channel.sinks = {MAIN: self}
 
     async def attach(self, sock: socket.socket) -> None:
@@ -133,19 +134,18 @@ class Relay(asyncio.BufferedProtocol):
 
     def end(self, error: NacreError | None = None) -> None:
         """Note the end of the peer's data, or of the channel."""
-        cut_off = error is not None and not self._channel_ended
+        self._cut_off = error is not None and not self._channel_ended
         self._channel_ended = True
-        if self._transport is None:
-            return
-        if cut_off:
-            _reset(self._transport)
-        else:
+        if self._transport is not None:
             self._end_socket()
 
     def _end_socket(self) -> None:
         assert self._transport is not None
         channel = self._channel
-        if self._socket_ended or channel.closed or channel.closing:
+        if self._cut_off:
+            _reset(self._transport.get_extra_info("socket"))
+            self._transport.abort()
+        elif self._socket_ended or channel.closed or channel.closing:
             self._close()
         elif not self._transport.is_closing():
             self._transport.write_eof()
@@ -210,11 +210,21 @@ async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -
         pass  # the channel is closed, which both ends see
     finally:
         if not carried:
-            sock.close()
+            discard(connection, sock)
 
 
-def _reset(transport: asyncio.Transport) -> None:
-    sock = transport.get_extra_info("socket")
+def discard(connection: BaseConnection, sock: socket.socket) -> None:
+    """Close a socket that no channel was joined to.
+
+    If the connection was lost, the socket is reset: its program must not take that for an answer
+    without data.
+    """
+    if connection.ended:
+        _reset(sock)
+    sock.close()
+
+
+def _reset(sock: socket.socket) -> None:
+    """Have the socket's close reset it."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    transport.abort()
