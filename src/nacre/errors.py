@@ -49,6 +49,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class DisconnectCode(IntEnum):
@@ -87,6 +88,19 @@ class NacreError(Exception):
     stderr: str | bytes = b""
     exit_status: int | None = None
     exit_signal: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the attributes; ``args`` are not what every class is made with."""
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(
+    kind: type[NacreError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> NacreError:
+    error: NacreError = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class ProtocolError(NacreError):
@@ -310,6 +324,9 @@ class SFTPError(NacreError, OSError):
     ) -> None:
         super().__init__(errno, strerror, filename, winerror, filename2)
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple(OSError.__reduce__(self))
 
 
 class NoSuchFile(SFTPError, FileNotFoundError):
