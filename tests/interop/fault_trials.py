@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
+import shutil
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -179,6 +181,37 @@ async def open_file(trial: Trial) -> None:
             assert await file.read() == DATA
 
 
+async def tree(trial: Trial) -> None:
+    """Copy many files there and back."""
+    source = trial.directory / "tree"
+    source.mkdir(exist_ok=True)
+    for number in range(20):
+        (source / str(number)).write_bytes(DATA[: 1000 * number])
+    there, back = trial.directory / "there", trial.directory / "back"
+    for left in (there, back):
+        shutil.rmtree(left, ignore_errors=True)
+    async with trial.login() as ssh, ssh.sftp() as sftp:
+        await sftp.put(str(source), str(there), recursive=True)
+        await sftp.get(str(there), str(back), recursive=True)
+        assert sorted(await sftp.listdir(str(there))) == sorted(os.listdir(source))
+    for number in range(20):
+        assert (back / str(number)).read_bytes() == DATA[: 1000 * number], "a file differs"
+
+
+async def rekeying(trial: Trial) -> None:
+    """Exchange keys while data flows in both directions."""
+    async with trial.login() as ssh:
+        running = asyncio.ensure_future(ssh.run("cat", input=DATA, encoding=None, timeout=20))
+        try:
+            for _ in range(4):
+                await ssh.rekey()
+            result = await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert (result.exit_status, result.stdout) == (0, DATA)
+
+
 @contextlib.asynccontextmanager
 async def _echoing() -> AsyncIterator[int]:
     """Serve what sends back what it got, once it has all; its port."""
@@ -255,7 +288,8 @@ async def tunnel(trial: Trial) -> None:
 
 
 LIBRARY: dict[str, Callable[[Trial], Awaitable[None]]] = {
-    work.__name__: work for work in (run, echo, stream, put, get, open_file, local, remote, tunnel)
+    work.__name__: work
+    for work in (run, echo, stream, put, get, open_file, tree, rekeying, local, remote, tunnel)
 }
 
 
