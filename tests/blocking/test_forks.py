@@ -41,6 +41,11 @@ def handle(session: nacre.blocking.Session) -> int | None:
     if session.command == b"echo":
         session.stdout.write(b"echo")
         return 0
+    if session.command == b"fork":
+        said = [in_child(lambda: session.stdout.write(b"child")), in_child(session.stdin.read)]
+        said.append(in_child(lambda: session.exit(9)))
+        session.stdout.write(" ".join(said).encode())
+        return 4
     for line in session.stdin:
         session.stdout.write(b"> " + line)
     return None
@@ -184,6 +189,14 @@ def test_closing_in_a_child_is_quiet_and_harms_nothing(opened: Opened) -> None:
 
     said = {name: in_child(lambda c=c: close(c)) for name, c in CLOSINGS.items()}  # type: ignore[misc]
     assert said == dict.fromkeys(CLOSINGS, "quiet")
+    check_parent(opened)
+
+
+def test_a_handler_s_child_is_refused_the_session(opened: Opened) -> None:
+    """A handler that forks, as one does that uses multiprocessing, in a thread of the server."""
+    process = opened.ssh.process("fork")
+    assert process.stdout.read() == " ".join([REFUSED] * 3).encode()
+    assert process.wait() == 4
     check_parent(opened)
 
 
