@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import socket
 import subprocess
@@ -61,6 +60,7 @@ class Opened:
         self.process = self.ssh.process("shell")
         self.sftp = self.ssh.sftp()
         self.file = self.sftp.open("/written", "wb")
+        self.read = self.sftp.open("/written", "rb")
         self.raw = self.sftp.open("/raw", "wb", buffering=0)
         self.goal = socket.create_server(("127.0.0.1", 0))
         goal = self.goal.getsockname()
@@ -107,6 +107,7 @@ USES: dict[str, Callable[[Opened], object]] = {
     "raw": lambda o: o.raw.write(bytes(3_000_000)),
     "fsync": lambda o: o.raw.fsync(),  # type: ignore[attr-defined]
     "stat": lambda o: o.raw.stat(),  # type: ignore[attr-defined]
+    "read": lambda o: o.read.read(1),
     "tunnel-writer": lambda o: o.tunnel.writer.write(b"child\n"),
     "tunnel-reader": lambda o: o.tunnel.reader.read(1),
     "reload": lambda o: o.server.reload(banner="child"),
@@ -121,6 +122,8 @@ CLOSINGS: dict[str, tuple[Callable[[Opened], object], ...]] = {
     "stdin": (lambda o: o.process.stdin.write_eof(), lambda o: o.process.stdin.close()),
     "stdout": (lambda o: o.process.stdout.close(),),
     "sftp": (lambda o: o.sftp.close(), lambda o: o.sftp.wait_closed()),
+    "raw": (lambda o: o.raw.close(),),
+    "file": (lambda o: o.file.close(), lambda o: o.read.close()),
     "local": (lambda o: o.local.close(),),
     "remote": (lambda o: o.remote.close(),),
     "tunnel": (lambda o: o.tunnel.close(), lambda o: o.tunnel.__exit__(None, None, None)),
@@ -144,8 +147,9 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
         try:
             yield one
         finally:
-            with contextlib.suppress(nacre.NacreError):
-                one.ssh.close()
+            for file in (one.file, one.raw, one.read):
+                file.close()
+            one.ssh.close()
             one.goal.close()
             one.accepted.close()
 
@@ -246,6 +250,7 @@ def test_a_child_that_ends_like_any_program_says_nothing(opened: Opened) -> None
             trust=nacre.AnyHostKey())
         sftp = ssh.sftp()
         file = sftp.open("/both", "wb")
+        idle = sftp.open("/idle", "wb")
         process = ssh.process("shell")
         with sftp, ssh:
             file.write(b"parent")
@@ -255,6 +260,7 @@ def test_a_child_that_ends_like_any_program_says_nothing(opened: Opened) -> None
                 process.stdin.write(b"line\\n")
                 print(process.stdout.readline())
                 file.close()
+                idle.close()
             del file
         if pid == 0:
             sys.exit(0)
