@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run quick test coverage uppity transcripts fuzz check shape diagrams bench \
+.PHONY: docs help setup run quick test coverage uppity transcripts fuzz faults check shape diagrams bench \
 	profile
 
 PYTHON ?= $(shell scripts/python)
@@ -44,6 +44,10 @@ transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clien
 fuzz: .venv/dev ## mutate what peers send, for NACRE_FUZZ_SECONDS in each test (60), from new seeds
 	@NACRE_FUZZ_SECONDS=$${NACRE_FUZZ_SECONDS:-60} NACRE_FUZZ_SEED=$${NACRE_FUZZ_SEED:-$$(date +%s)} \
 		.venv/bin/python -m pytest -n 2 --dist worksteal tests/fuzz
+
+faults: setup ## 1,000 faults of the network (NACRE_FAULTS), from NACRE_FAULTS_SEED on (1)
+	@NACRE_FAULTS=$${NACRE_FAULTS:-1000} .venv/bin/python -m pytest -n 2 --dist worksteal \
+		tests/interop/test_faults.py
 
 check: .venv/dev ## format, lint, types, imports, shape, diagrams, and a reference that can be made
 	.venv/bin/ruff format --check .

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import copy
+import pickle
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -120,3 +123,34 @@ def test_an_sftp_error_is_an_os_error_with_a_code() -> None:
     error = SFTPError(2, "no such file", "/x", code=2)
     assert (error.errno, error.strerror, error.filename, error.code) == (2, "no such file", "/x", 2)
     assert SFTPError(5, "failure").code == 4
+
+
+EXAMPLES: list[NacreError] = [
+    Disconnected(11, "bye"),
+    ChannelOpenFailed(1, "no"),
+    NoCommonAlgorithm("kex", ["a"], ["b"]),
+    AuthenticationFailed("no", user="u", tried=["password"], can_continue=["publickey"]),
+    SFTPError(5, "it failed", "/path", code=4),
+    ProtocolError("wrong", DisconnectCode.MAC_ERROR),
+    *(kind("text") for kind in CLASSES.values() if kind.__init__ is NacreError.__init__),
+    *(
+        kind("text")
+        for kind in CLASSES.values()
+        if issubclass(kind, errors.ConnectionLost) and kind is not Disconnected
+    ),
+]
+
+
+@pytest.mark.parametrize("way", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_an_error_can_be_copied_and_sent_to_another_process(
+    error: NacreError, way: Callable[[NacreError], NacreError]
+) -> None:
+    """A pool of processes whose worker raises what can't be unpickled waits for ever."""
+    error.stdout = "printed"
+    other = way(error)
+    assert type(other) is type(error)
+    assert (str(other), other.args) == (str(error), error.args)
+    assert vars(other) == vars(error)
+    for name in ("errno", "strerror", "filename"):
+        assert getattr(other, name, None) == getattr(error, name, None)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from nacre.errors import LocalProtocolError as LocalProtocolError
     from nacre.errors import NacreError as NacreError
     from nacre.errors import NoCommonAlgorithm as NoCommonAlgorithm
+    from nacre.errors import NotUsableHere as NotUsableHere
     from nacre.errors import OutputTooLarge as OutputTooLarge
     from nacre.errors import PassphraseRequired as PassphraseRequired
     from nacre.errors import PeerSilent as PeerSilent
@@ -207,6 +208,7 @@ _HOMES = {
         "LocalProtocolError",
         "NacreError",
         "NoCommonAlgorithm",
+        "NotUsableHere",
         "OutputTooLarge",
         "PassphraseRequired",
         "PeerSilent",

@@ -89,6 +89,19 @@ class NacreError(Exception):
     exit_status: int | None = None
     exit_signal: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the attributes; ``args`` are not what every class is made with."""
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(
+    kind: type[NacreError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> NacreError:
+    error: NacreError = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
 
 class ProtocolError(NacreError):
     """The SSH protocol was broken.
@@ -356,6 +369,9 @@ class SFTPError(NacreError, OSError):
     ) -> None:
         super().__init__(errno, strerror, filename, winerror, filename2)
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple(OSError.__reduce__(self))
 
 
 class NoSuchFile(SFTPError, FileNotFoundError):

@@ -185,3 +185,17 @@ def test_a_descriptor_that_is_detached_leads_nowhere_and_stays_in_use() -> None:
         ours.sendall(b"kept")
         assert peer.recv(100) == b"kept"
         copy.close()
+
+
+def test_a_server_that_was_only_prepared_before_a_fork_serves_in_the_child(
+    host_key: nacre.PrivateKey,
+) -> None:
+    policy = nacre.Users({"alice": PASSWORD})
+    prepared = nacre.listen(host_keys=[host_key], policy=policy, handler=handle)
+
+    async def work() -> str:
+        async with asyncio.timeout(10), prepared as server, client_for(server) as ssh:
+            return (await ssh.run("cat", input="served")).stdout
+
+    assert in_child(lambda: asyncio.run(work())) == "served"
+    assert asyncio.run(work()) == "served"

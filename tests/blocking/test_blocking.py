@@ -281,3 +281,29 @@ def test_an_argument_of_the_wrong_type_is_named(
 ) -> None:
     with pytest.raises(TypeError, match=message):
         call(ssh)
+
+
+def test_a_server_that_hangs_up_after_the_answer_leaves_the_answer() -> None:
+    def hang_up(session: nacre.blocking.Session) -> None:
+        session.stdout.write(b"answer\n")
+        session.stdout.drain()
+        connection: Any = session.connection
+        transport = connection.driver.transport
+        connection.loop.call_soon_threadsafe(transport.close)
+        session.wait_closed()
+
+    with nacre.blocking.listen(
+        host_keys=[nacre.generate("ssh-ed25519")],
+        policy=nacre.Users({"alice": PASSWORD}),
+        handler=hang_up,
+        log=lambda record: None,
+    ) as server:
+        trust = nacre.AnyHostKey()
+        with (
+            nacre.blocking.connect(
+                "127.0.0.1", server.port, user="alice", password=PASSWORD, agent=False, trust=trust
+            ) as ssh,
+            pytest.raises(nacre.ConnectionLost) as caught,
+        ):
+            ssh.run("x", timeout=10)
+        assert caught.value.stdout == "answer\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import socket
 import subprocess
@@ -41,6 +40,11 @@ def handle(session: nacre.blocking.Session) -> int | None:
     if session.command == b"echo":
         session.stdout.write(b"echo")
         return 0
+    if session.command == b"fork":
+        said = [in_child(lambda: session.stdout.write(b"child")), in_child(session.stdin.read)]
+        said.append(in_child(lambda: session.exit(9)))
+        session.stdout.write(" ".join(said).encode())
+        return 4
     for line in session.stdin:
         session.stdout.write(b"> " + line)
     return None
@@ -56,6 +60,7 @@ class Opened:
         self.process = self.ssh.process("shell")
         self.sftp = self.ssh.sftp()
         self.file = self.sftp.open("/written", "wb")
+        self.read = self.sftp.open("/written", "rb")
         self.raw = self.sftp.open("/raw", "wb", buffering=0)
         self.goal = socket.create_server(("127.0.0.1", 0))
         goal = self.goal.getsockname()
@@ -102,6 +107,7 @@ USES: dict[str, Callable[[Opened], object]] = {
     "raw": lambda o: o.raw.write(bytes(3_000_000)),
     "fsync": lambda o: o.raw.fsync(),  # type: ignore[attr-defined]
     "stat": lambda o: o.raw.stat(),  # type: ignore[attr-defined]
+    "read": lambda o: o.read.read(1),
     "tunnel-writer": lambda o: o.tunnel.writer.write(b"child\n"),
     "tunnel-reader": lambda o: o.tunnel.reader.read(1),
     "reload": lambda o: o.server.reload(banner="child"),
@@ -116,6 +122,8 @@ CLOSINGS: dict[str, tuple[Callable[[Opened], object], ...]] = {
     "stdin": (lambda o: o.process.stdin.write_eof(), lambda o: o.process.stdin.close()),
     "stdout": (lambda o: o.process.stdout.close(),),
     "sftp": (lambda o: o.sftp.close(), lambda o: o.sftp.wait_closed()),
+    "raw": (lambda o: o.raw.close(),),
+    "file": (lambda o: o.file.close(), lambda o: o.read.close()),
     "local": (lambda o: o.local.close(),),
     "remote": (lambda o: o.remote.close(),),
     "tunnel": (lambda o: o.tunnel.close(), lambda o: o.tunnel.__exit__(None, None, None)),
@@ -139,8 +147,9 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
         try:
             yield one
         finally:
-            with contextlib.suppress(nacre.NacreError):
-                one.ssh.close()
+            for file in (one.file, one.raw, one.read):
+                file.close()
+            one.ssh.close()
             one.goal.close()
             one.accepted.close()
 
@@ -184,6 +193,14 @@ def test_closing_in_a_child_is_quiet_and_harms_nothing(opened: Opened) -> None:
 
     said = {name: in_child(lambda c=c: close(c)) for name, c in CLOSINGS.items()}  # type: ignore[misc]
     assert said == dict.fromkeys(CLOSINGS, "quiet")
+    check_parent(opened)
+
+
+def test_a_handler_s_child_is_refused_the_session(opened: Opened) -> None:
+    """A handler that forks, as one does that uses multiprocessing, in a thread of the server."""
+    process = opened.ssh.process("fork")
+    assert process.stdout.read() == " ".join([REFUSED] * 3).encode()
+    assert process.wait() == 4
     check_parent(opened)
 
 
@@ -233,6 +250,7 @@ def test_a_child_that_ends_like_any_program_says_nothing(opened: Opened) -> None
             trust=nacre.AnyHostKey())
         sftp = ssh.sftp()
         file = sftp.open("/both", "wb")
+        idle = sftp.open("/idle", "wb")
         process = ssh.process("shell")
         with sftp, ssh:
             file.write(b"parent")
@@ -242,6 +260,7 @@ def test_a_child_that_ends_like_any_program_says_nothing(opened: Opened) -> None
                 process.stdin.write(b"line\\n")
                 print(process.stdout.readline())
                 file.close()
+                idle.close()
             del file
         if pid == 0:
             sys.exit(0)

@@ -143,3 +143,19 @@ async def test_too_much_output_is_an_error_that_holds_its_beginning(ssh: nacre.C
     with pytest.raises(nacre.OutputTooLarge) as caught:
         await ssh.run("print 20000000 0", max_output=3_000_000)
     assert 0 < len(caught.value.stdout) <= 3_000_000
+
+
+async def test_the_same_holds_for_ssh1(make_server: Callable[..., Any]) -> None:
+    """It has no EOF: the exit status follows all output, and is the end."""
+    key, host_key = nacre.generate("rsa1", bits=1024), nacre.generate("rsa1", bits=1280)
+    options: dict[str, Any] = {
+        "host_keys": [host_key],
+        "policy": nacre.Users({"alice": key.public}),
+        "protocols": (1,),
+    }
+    cut = await make_server(handler=hangs_up_after(), **options)
+    async with client_for(cut, password=None, keys=[key], protocols=(1,)) as ssh:
+        with pytest.raises(ConnectionLost) as caught:
+            await ssh.run("x", timeout=10)
+    assert (caught.value.stdout, caught.value.stderr) == ("answer\n", "note\n")
+    assert caught.value.exit_status is None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
+import shutil
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +45,9 @@ class Everything(nacre.Policy):
     ) -> bool:
         return key == self._key
 
+    def rsa_key(self, user: str, modulus: int, connection: object) -> nacre.PublicKey:
+        return self._key
+
     def session_request(self, session: object, request: object) -> bool:
         return True
 
@@ -65,11 +70,13 @@ async def handle(session: nacre.Session) -> int:
     return 3
 
 
-async def serve(key: Path, root: str = "/") -> nacre.Server:
+async def serve(key: nacre.PrivateKey, root: str = "/") -> nacre.Server:
     """Serve commands and files, and give up clients that fall silent."""
+    old = key.public.type == "rsa1"
     return await nacre.listen(
-        host_keys=[nacre.generate("ssh-ed25519")],
-        policy=Everything(nacre.load_private(key.read_bytes()).public),
+        host_keys=[nacre.generate("rsa1", bits=1280) if old else nacre.generate("ssh-ed25519")],
+        protocols=(1,) if old else (2,),
+        policy=Everything(key.public),
         handler=handle,
         sftp=lambda session: nacre.LocalFilesystem(root),
         login_grace=4.0,
@@ -87,13 +94,16 @@ class Trial:
     :ivar port: where to log in.
     :ivar direct: the server's own port, without the proxy.
     :ivar draw: chooses among the work's variants.
+    :ivar limit: seconds for a command: SSH-1 has no keepalives.
     """
 
     port: int
     direct: int
-    key: Path
+    key: Path | nacre.PrivateKey
     directory: Path
     draw: random.Random
+    protocols: tuple[int, ...] = (2,)
+    limit: float = 20.0
     options: dict[str, bool] = field(default_factory=dict)
 
     def login(self, port: int | None = None) -> Any:
@@ -104,6 +114,7 @@ class Trial:
             keys=[self.key],
             agent=False,
             trust=nacre.AnyHostKey(),
+            protocols=self.protocols,
             **PATIENCE,
         )
 
@@ -118,13 +129,13 @@ class Trial:
 
 async def run(trial: Trial) -> None:
     async with trial.login() as ssh:
-        result = await ssh.run(COMMAND, timeout=20)
+        result = await ssh.run(COMMAND, timeout=trial.limit)
         assert result == nacre.Completed(COMMAND, 3, None, PRINTED, "noted\n")
 
 
 async def echo(trial: Trial) -> None:
     async with trial.login() as ssh:
-        result = await ssh.run("cat", input=DATA, encoding=None, timeout=20)
+        result = await ssh.run("cat", input=DATA, encoding=None, timeout=trial.limit)
         assert (result.exit_status, result.stdout) == (0, DATA)
 
 
@@ -177,6 +188,39 @@ async def open_file(trial: Trial) -> None:
                 await file.write(DATA[start : start + 50_000])
         async with await sftp.open(path, "rb") as file:
             assert await file.read() == DATA
+
+
+async def tree(trial: Trial) -> None:
+    """Copy many files there and back."""
+    source = trial.directory / "tree"
+    source.mkdir(exist_ok=True)
+    for number in range(20):
+        (source / str(number)).write_bytes(DATA[: 1000 * number])
+    there, back = trial.directory / "there", trial.directory / "back"
+    for left in (there, back):
+        shutil.rmtree(left, ignore_errors=True)
+    async with trial.login() as ssh, ssh.sftp() as sftp:
+        await sftp.put(str(source), str(there), recursive=True)
+        await sftp.get(str(there), str(back), recursive=True)
+        assert sorted(await sftp.listdir(str(there))) == sorted(os.listdir(source))
+    for number in range(20):
+        assert (back / str(number)).read_bytes() == DATA[: 1000 * number], "a file differs"
+
+
+async def rekeying(trial: Trial) -> None:
+    """Exchange keys while data flows in both directions."""
+    async with trial.login() as ssh:
+        running = asyncio.ensure_future(
+            ssh.run("cat", input=DATA, encoding=None, timeout=trial.limit)
+        )
+        try:
+            for _ in range(4):
+                await ssh.rekey()
+            result = await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert (result.exit_status, result.stdout) == (0, DATA)
 
 
 @contextlib.asynccontextmanager
@@ -255,10 +299,12 @@ async def tunnel(trial: Trial) -> None:
 
 
 LIBRARY: dict[str, Callable[[Trial], Awaitable[None]]] = {
-    work.__name__: work for work in (run, echo, stream, put, get, open_file, local, remote, tunnel)
+    work.__name__: work
+    for work in (run, echo, stream, put, get, open_file, tree, rekeying, local, remote, tunnel)
 }
 
 
+SSH1: dict[str, Callable[[Trial], Awaitable[None]]] = {"run": run, "echo": echo}
 LIBRARY_TO_SSHD = {**LIBRARY, "remote": remote_of_sshd}
 
 # --- programs ---

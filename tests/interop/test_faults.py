@@ -21,7 +21,7 @@ import pytest
 import nacre
 from interop.daemons import start_sshd
 from interop.fault_proxy import HARMLESS, Fault, FaultProxy
-from interop.fault_trials import LIBRARY, LIBRARY_TO_SSHD, PROGRAMS, Trial, serve
+from interop.fault_trials import LIBRARY, LIBRARY_TO_SSHD, PROGRAMS, SSH1, Trial, serve
 from nacre.errors import NacreError
 from parties import open_files
 
@@ -143,7 +143,7 @@ def no_more_threads() -> Any:
 @pytest.mark.timeout(120 + 5 * TRIALS)
 @pytest.mark.parametrize(
     ("pairing", "works", "part"),
-    [("nacre to nacre", LIBRARY, 0.6), ("programs to nacre", PROGRAMS, 0.15)],
+    [("nacre to nacre", LIBRARY, 0.55), ("programs to nacre", PROGRAMS, 0.15)],
 )
 async def test_faults_between_clients_and_nacre(
     pairing: str,
@@ -155,11 +155,23 @@ async def test_faults_between_clients_and_nacre(
     record_property: Callable[[str, object], None],
 ) -> None:
     key = keys["ed25519"]
-    async with await serve(key) as server:
+    async with await serve(nacre.load_private(key.read_bytes())) as server:
         make = maker(key, tmp_path, server.port)
         ended = await try_all(pairing, works, share(part), server.port, server, make, caplog)
     lines = "\n".join(f"{how:16} {many}" for how, many in sorted(ended.items()))
     record_property(f"table: faults, {pairing}", lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 5 * TRIALS)
+async def test_faults_of_ssh1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    key = nacre.generate("rsa1", bits=1024)
+
+    def make(port: int, draw: random.Random) -> Trial:
+        return Trial(port, server.port, key, tmp_path, draw, protocols=(1,), limit=2.0)
+
+    async with await serve(key) as server:
+        await try_all("SSH-1", SSH1, share(0.05), server.port, server, make, caplog)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from blocking.forks import in_child
 from nacre.protocol.tcpip import AGENT_CHANNEL
 from nacre.server.agent import AgentSocket, open_agent_socket
 from nacre.server.offer import offer
@@ -69,6 +70,15 @@ async def test_nothing_is_left_without_descriptors(
             AgentSocket(RecordingConnection(), None)
     assert os.listdir(tmp_path) == []
     assert os.listdir("/proc/self/fd") == before
+
+
+async def test_a_forked_child_leaves_the_socket_to_its_parent() -> None:
+    connection = RecordingConnection()
+    async with AgentSocket(connection, None) as agent:
+        assert in_child(agent.close) == "None"
+        with socket.socket(socket.AF_UNIX) as program:
+            program.connect(agent.path)
+    await connection.idle()
 
 
 async def test_a_directory_put_in_its_place_is_not_touched(

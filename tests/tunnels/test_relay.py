@@ -21,7 +21,7 @@ from nacre.protocol.events import (
     Writable,
 )
 from nacre.protocol.requests import EndOfWrite
-from nacre.tunnels.relay import carry, grant
+from nacre.tunnels.relay import carry, discard, grant
 from nacre.wire.numbers import MAIN
 from parties import until
 
@@ -303,3 +303,39 @@ async def test_a_grant_that_fails_closes_the_socket(ends: Ends) -> None:
     ends.connection.end()
     await asyncio.wait_for(granting, 5)
     assert await ends.ends()
+
+
+async def test_a_connection_lost_before_the_socket_is_joined_resets_it_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        program = socket.create_connection(listening.getsockname(), 10)
+        near, _ = listening.accept()
+    connection = FakeConnection(FakeDriver())
+    channel = connection.driver.channel()
+    carrying = asyncio.create_task(carry(connection, channel, near))  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        while not channel.sinks:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        channel.sinks[MAIN].feed(b"the beginning")
+        channel.fail(ConnectionLost("gone"))
+        await carrying
+    program.settimeout(10)
+    with program, pytest.raises(ConnectionResetError):
+        list(iter(lambda: program.recv(100), b""))
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_socket_that_no_channel_was_joined_to(lost: bool) -> None:
+    """After a refusal it is closed; after the loss of the connection it is reset."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        program = socket.create_connection(listening.getsockname(), 10)
+        near, _ = listening.accept()
+    connection = FakeConnection(FakeDriver())
+    connection.ended = lost
+    discard(connection, near)  # type: ignore[arg-type]
+    with program:
+        program.settimeout(10)
+        if lost:
+            with pytest.raises(ConnectionResetError):
+                program.recv(1)
+        else:
+            assert program.recv(1) == b""

@@ -11,7 +11,9 @@ from functools import wraps
 from typing import IO, TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakSet
 
+from nacre.aio.home import own
 from nacre.blocking.background import Attribute, Closing, Facade, background, plain, waiting
+from nacre.errors import NotUsableHere
 from nacre.limits import KIB
 from nacre.sftp.client import client as sftp_client
 from nacre.sftp.client import file as sftp_file
@@ -65,8 +67,14 @@ class RawSFTPFile(io.RawIOBase):
 
     def __init__(self, inner: sftp_file.SFTPFile, mode: str) -> None:
         self._inner = inner
+        self._parents = False
         self.name = inner.name
         self.mode = mode
+        own(self)
+
+    def disown(self, error: NotUsableHere) -> None:
+        """Leave the file to the parent in a forked child; see :mod:`nacre.aio.home`."""
+        self._parents = True
 
     def readable(self) -> bool:
         return self._inner.readable()
@@ -105,7 +113,7 @@ class RawSFTPFile(io.RawIOBase):
 
     def flush(self) -> None:
         """Return when the server has everything that was written."""
-        if not self._inner.closed and self._inner.writable():
+        if not (self._parents or self._inner.closed) and self._inner.writable():
             background.call(self._inner.flush)
 
     def fsync(self) -> None:
@@ -124,7 +132,8 @@ class RawSFTPFile(io.RawIOBase):
         if self.closed:
             return
         try:
-            background.call(self._inner.close)
+            if not self._parents:
+                background.call(self._inner.close)
         finally:
             super().close()
 

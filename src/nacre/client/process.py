@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from copy import copy
 from typing import Any, Generic, TypeVar
 
 from nacre.aio.channel import Channel
@@ -330,10 +331,7 @@ def _holding(error: NacreError, completed: Completed[Any]) -> NacreError:
 
     What ends a connection is one error for all of its calls, and each has its own output.
     """
-    kind = type(error)
-    held: NacreError = kind.__new__(kind, *error.args)
-    held.args = error.args
-    held.__dict__.update(error.__dict__)
+    held = copy(error)
     held.stdout, held.stderr = completed.stdout, completed.stderr
     held.exit_status, held.exit_signal = completed.exit_status, completed.exit_signal
     return held

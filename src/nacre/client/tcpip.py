@@ -39,7 +39,7 @@ from nacre.protocol.tcpip import (
     TCPIPForward,
 )
 from nacre.tunnels.listeners import Listening, Take, bind
-from nacre.tunnels.relay import Relay, carry, grant
+from nacre.tunnels.relay import Relay, carry, discard, grant
 from nacre.tunnels.socks import Negotiation, SOCKSError
 from nacre.wire.numbers import MAIN, OpenFailure
 from nacre.wire.text import safe
@@ -214,7 +214,7 @@ class Forwards:
                     await negotiation.fail(error)
         finally:
             if not carried:
-                sock.close()
+                discard(self._connection, sock)
 
     def _warn(self, place: Endpoint | str, error: Exception) -> None:
         where = place if isinstance(place, str) else f"{place[0]} port {place[1]}"

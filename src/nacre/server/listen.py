@@ -61,7 +61,6 @@ class Server(Closes):
         self._changed = Gate()
         self._deadline: asyncio.TimerHandle | None = None
         self._error: NotUsableHere | None = None
-        own(self)
 
     def disown(self, error: NotUsableHere) -> None:
         """Give the server up in a forked child; see :mod:`nacre.aio.home`."""
@@ -101,6 +100,7 @@ class Server(Closes):
 
         :raises OSError: the address can't be used.
         """
+        own(self)
         loop = asyncio.get_running_loop()
         if sock is None:
             self._listener = await loop.create_server(

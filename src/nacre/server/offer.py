@@ -6,7 +6,7 @@ import socket
 
 from nacre.errors import NacreError
 from nacre.server.peer import ServerConnection
-from nacre.tunnels.relay import carry
+from nacre.tunnels.relay import carry, discard
 
 
 async def offer(
@@ -26,4 +26,4 @@ async def offer(
             connection.record("forward", channel=channel_type, refused=str(error))
     finally:
         if not carried:
-            sock.close()
+            discard(connection, sock)

@@ -53,6 +53,7 @@ class Relay(asyncio.BufferedProtocol):
         self._full = False
         self._socket_ended = False
         self._channel_ended = False
+        self._cut_off = False
         channel.sinks = {MAIN: self}
 
     async def attach(self, sock: socket.socket) -> None:
@@ -134,19 +135,17 @@ class Relay(asyncio.BufferedProtocol):
 
     def end(self, error: NacreError | None = None) -> None:
         """Note the end of the peer's data, or of the channel."""
-        cut_off = error is not None and not self._channel_ended
+        self._cut_off = error is not None and not self._channel_ended
         self._channel_ended = True
-        if self._transport is None:
-            return
-        if cut_off:
-            _reset(self._transport)
-        else:
+        if self._transport is not None:
             self._end_socket()
 
     def _end_socket(self) -> None:
         assert self._transport is not None
         channel = self._channel
-        if self._socket_ended or channel.closed or channel.closing:
+        if self._cut_off:
+            _abort(self._transport)
+        elif self._socket_ended or channel.closed or channel.closing:
             self._close()
         elif not self._transport.is_closing():
             self._transport.write_eof()
@@ -169,7 +168,7 @@ class Relay(asyncio.BufferedProtocol):
     def _linger(self, transport: asyncio.Transport) -> None:
         """Bound the time of a slow reader whose connection has ended."""
         if not self._gone.done():
-            self._connection.loop.call_later(LINGER, _reset, transport)
+            self._connection.loop.call_later(LINGER, _abort, transport)
 
 
 async def carry(
@@ -211,14 +210,29 @@ async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -
         pass  # the channel is closed, which both ends see
     finally:
         if not carried:
-            sock.close()
+            discard(connection, sock)
 
 
-def _reset(transport: asyncio.Transport) -> None:
+def _abort(transport: asyncio.Transport) -> None:
     """Close a socket so that its other end sees an error; one that is closed stays as it is."""
     if transport.is_closing() and not transport.get_write_buffer_size():
         return
-    sock = transport.get_extra_info("socket")
+    _reset(transport.get_extra_info("socket"))
+    transport.abort()
+
+
+def discard(connection: BaseConnection, sock: socket.socket) -> None:
+    """Close a socket that no channel was joined to.
+
+    If the connection was lost, the socket is reset: its program must not take that for an answer
+    without data.
+    """
+    if connection.ended:
+        _reset(sock)
+    sock.close()
+
+
+def _reset(sock: socket.socket) -> None:
+    """Have the socket's close reset it."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    transport.abort()

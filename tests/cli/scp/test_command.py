@@ -126,6 +126,23 @@ def test_straight_between_two_hosts_runs_scp_there(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "from there\n")
 
 
+def test_a_remote_scp_that_a_signal_ends_is_no_success(tmp_path: Path) -> None:
+    def handle(session: nacre.blocking.Session) -> None:
+        if b"-f" in (session.command or b""):
+            session.stdin.read(1)
+            session.stdout.write(b"C0644 4 a\n")
+            session.stdin.read(1)
+            session.stdout.write(b"data\0")
+            session.stdin.read(1)
+        session.exit_signal("KILL")
+
+    with serving(tmp_path, handle) as served:
+        direct = served.run("scp", "-R", HOST + "/a", "bob@other:/b")
+        legacy = served.run("scp", "-O", HOST + "/a", str(tmp_path / "copy"))
+    assert direct.returncode == 1
+    assert (legacy.returncode, legacy.stderr) == (1, "scp: the remote scp ended with signal KILL\n")
+
+
 def test_usage() -> None:
     from nacre.cli.scp.command import run
 
