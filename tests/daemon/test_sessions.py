@@ -33,6 +33,8 @@ class Stderr:
 class Connection:
     peer = local = ("192.0.2.1", 22)
 
+    peer_version = "SSH-2.0-libssh_0.10.4"
+
     def __init__(self) -> None:
         self.records: list[dict[str, object]] = []
 
@@ -171,3 +173,4 @@ async def test_files_of_another_account_are_served_by_a_process_with_its_rights(
     assert await served.handle(session) == 0
     assert programs[0].credentials is None  # the process gives up its rights by itself
     assert '"rights": [12345, 23456, [23456]]' in "".join(programs[0].environment.values())
+    assert '"peer": "SSH-2.0-libssh_0.10.4"' in "".join(programs[0].environment.values())
