@@ -36,6 +36,8 @@ class Connection:
     peer = local = ("192.0.2.1", 22)
     detailed = True
 
+    peer_version = "SSH-2.0-libssh_0.10.4"
+
     def __init__(self) -> None:
         self.records: list[dict[str, object]] = []
 
@@ -225,6 +227,7 @@ async def test_files_of_another_account_are_served_by_a_process_with_its_rights(
     assert (programs[0].takes_signals, programs[0].ends) == (False, True)
     assert programs[0].credentials is None  # the process gives up its rights by itself
     assert '"rights": [12345, 23456, [23456]]' in "".join(programs[0].environment.values())
+    assert '"peer": "SSH-2.0-libssh_0.10.4"' in "".join(programs[0].environment.values())
     assert '"detailed": true' in "".join(programs[0].environment.values())
     assert session.connection.records == [{"event": "file", "op": "open"}]
     # One that can't start says why, to the log and to the client.
