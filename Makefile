@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run quick test coverage uppity transcripts fuzz faults check shape diagrams bench \
-	profile
+.PHONY: docs help setup run quick test pythons coverage uppity transcripts fuzz faults check shape \
+	diagrams bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -22,6 +22,9 @@ run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another p
 quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wire for a part)
 	@PYTHONDONTWRITEBYTECODE= NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
 		-m "not (slow or interop or uppity)" --hypothesis-profile quick $(ARGS)
+
+pythons: .venv/dev ## run quick tests on the other Pythons that the machine has (ARGS=tests for all)
+	@PYTHONDONTWRITEBYTECODE= scripts/pythons $(ARGS)
 
 test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
