@@ -220,6 +220,7 @@ HASHED = KnownHosts.line_for("host", 22, KEY, hashed=True)
         HASHED,
         f"@revoked {HASHED}",
     ],
+    ids=range(12),
 )
 def test_a_line_is_found_wherever_it_stands(line: str) -> None:
     others = f"hosts {OTHER}\nghost {OTHER} host\n# host {OTHER}\nother {KEY}\n!host,* {OTHER}\n"
