@@ -211,12 +211,13 @@ async def test_lsh(
     check([require("chown"), "-R", f"{system_account.name}:", system_account.home / ".lsh"])
 
     def start(port: int) -> Daemon:
-        where = ["--interface", "127.0.0.1", "--port", str(port), "--host-key", host_key]
+        # The interface takes the port that was named before it.
+        where = ["--port", str(port), "--interface", "127.0.0.1", "--host-key", host_key]
         files = "sftp=/usr/lib/openssh/sftp-server"
-        more = ["--no-syslog", "--verbose", "--no-password", "--subsystems", files]
+        more = ["--no-syslog", "--trace", "--no-password", "--subsystems", files]
         return Daemon("lshd", [require("lshd"), *where, *more], **seed)
 
-    with on_free_port(start, "Listening on") as daemon:
+    with on_free_port(start, "bound socket") as daemon:
         name = system_account.name
         place = Place(daemon, system_account.home, name, keys["rsa"], "legacy")
         await _meet(LSH, place, payload(LSH.mebibytes), tmp_path)

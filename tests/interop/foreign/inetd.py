@@ -17,6 +17,7 @@ def main(command: list[str]) -> None:
         while True:
             connection, _ = listener.accept()
             with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 children.append(subprocess.Popen(command, stdin=connection, stdout=connection))
 
 

@@ -5,7 +5,10 @@ const fs = require('fs');
 const path = require('path');
 const { Server, utils } = require('ssh2');
 
-const { STATUS_CODE } = utils.sftp;
+const { OPEN_MODE, STATUS_CODE } = utils.sftp;
+const {
+  O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+} = fs.constants;
 const [hostKey, userKey] = process.argv.slice(2);
 const known = utils.parseKey(fs.readFileSync(userKey));
 
@@ -26,20 +29,30 @@ function attributes(stats) {
   };
 }
 
+function openFlags(flags) {
+  const reads = flags & OPEN_MODE.READ;
+  const writes = flags & OPEN_MODE.WRITE;
+  const more = [['APPEND', O_APPEND], ['CREAT', O_CREAT], ['TRUNC', O_TRUNC], ['EXCL', O_EXCL]];
+  return more
+    .filter(([name]) => flags & OPEN_MODE[name])
+    .reduce((all, [, flag]) => all | flag, writes ? (reads ? O_RDWR : O_WRONLY) : O_RDONLY);
+}
+
 function longname(name, stats) {
   return `${stats.isDirectory() ? 'd' : '-'}rw-r--r-- 1 u g ${stats.size} Jan 1 00:00 ${name}`;
 }
 
+const REASONS = { ENOENT: STATUS_CODE.NO_SUCH_FILE, EACCES: STATUS_CODE.PERMISSION_DENIED };
+
+function setTimes(set, of, given) {
+  if (given.mtime !== undefined) set(of, given.atime, given.mtime);
+}
+
+// Calls are synchronous: requests for one file have to be done in the order in which they came.
 function serveFiles(accept) {
   const sftp = accept();
   const handles = new Map();
   let next = 0;
-  const reasons = { ENOENT: STATUS_CODE.NO_SUCH_FILE, EACCES: STATUS_CODE.PERMISSION_DENIED };
-  const answer = (id) => (error) => {
-    sftp.status(id, error ? reasons[error.code] || STATUS_CODE.FAILURE : STATUS_CODE.OK);
-  };
-  // What follows is called without an error, and its answer is the request's.
-  const good = (id, then) => (error, value) => (error ? answer(id)(error) : then(value));
   const keep = (id, held) => {
     const handle = Buffer.alloc(4);
     handle.writeUInt32BE(next);
@@ -47,71 +60,74 @@ function serveFiles(accept) {
     sftp.handle(id, handle);
   };
   const held = (handle) => handles.get(handle.readUInt32BE(0));
-  const times = (given) => [given.atime, given.mtime];
-  const stat = (which) => (id, name) => {
-    fs[which](name, good(id, (stats) => sftp.attrs(id, attributes(stats))));
+  const name = (id, filename) => sftp.name(id, [{ filename, longname: '', attrs: {} }]);
+  const stat = (call) => (id, of) => { sftp.attrs(id, attributes(call(of))); };
+  const done = (call) => (id, ...words) => {
+    call(...words);
+    sftp.status(id, STATUS_CODE.OK);
   };
-
-  sftp.on('OPEN', (id, name, flags, given) => {
-    const mode = given.mode === undefined ? 0o666 : given.mode & 0o7777;
-    fs.open(name, utils.sftp.flagsToString(flags) || 'r', mode, good(id, (fd) => keep(id, { fd })));
-  });
-  sftp.on('READ', (id, handle, offset, length) => {
-    const data = Buffer.alloc(Math.min(length, 32768));
-    fs.read(held(handle).fd, data, 0, data.length, offset, good(id, (count) => {
+  const calls = {
+    OPEN(id, of, flags, given) {
+      const mode = given.mode === undefined ? 0o666 : given.mode & 0o7777;
+      keep(id, { fd: fs.openSync(of, openFlags(flags), mode) });
+    },
+    READ(id, handle, offset, length) {
+      const data = Buffer.alloc(Math.min(length, 32768));
+      const count = fs.readSync(held(handle).fd, data, 0, data.length, offset);
       if (count) sftp.data(id, data.subarray(0, count));
       else sftp.status(id, STATUS_CODE.EOF);
-    }));
-  });
-  sftp.on('WRITE', (id, handle, offset, data) => {
-    fs.write(held(handle).fd, data, 0, data.length, offset, answer(id));
-  });
-  sftp.on('CLOSE', (id, handle) => {
-    const { fd } = held(handle);
-    handles.delete(handle.readUInt32BE(0));
-    if (fd === undefined) sftp.status(id, STATUS_CODE.OK);
-    else fs.close(fd, answer(id));
-  });
-  sftp.on('OPENDIR', (id, name) => {
-    fs.readdir(name, good(id, (names) => keep(id, { directory: name, names })));
-  });
-  sftp.on('READDIR', (id, handle) => {
-    const open = held(handle);
-    const block = open.names.splice(0, 100);
-    if (!block.length) return sftp.status(id, STATUS_CODE.EOF);
-    sftp.name(id, block.map((filename) => {
-      const stats = fs.lstatSync(path.join(open.directory, filename));
-      return { filename, longname: longname(filename, stats), attrs: attributes(stats) };
-    }));
-  });
-  sftp.on('STAT', stat('stat'));
-  sftp.on('LSTAT', stat('lstat'));
-  sftp.on('FSTAT', (id, handle) => {
-    fs.fstat(held(handle).fd, good(id, (stats) => sftp.attrs(id, attributes(stats))));
-  });
-  sftp.on('SETSTAT', (id, name, given) => {
-    if (given.mode !== undefined) fs.chmodSync(name, given.mode & 0o7777);
-    if (given.mtime !== undefined) fs.utimesSync(name, ...times(given));
-    sftp.status(id, STATUS_CODE.OK);
-  });
-  sftp.on('FSETSTAT', (id, handle, given) => {
-    const { fd } = held(handle);
-    if (given.mode !== undefined) fs.fchmodSync(fd, given.mode & 0o7777);
-    if (given.mtime !== undefined) fs.futimesSync(fd, ...times(given));
-    sftp.status(id, STATUS_CODE.OK);
-  });
-  sftp.on('MKDIR', (id, name) => fs.mkdir(name, answer(id)));
-  sftp.on('RMDIR', (id, name) => fs.rmdir(name, answer(id)));
-  sftp.on('REMOVE', (id, name) => fs.unlink(name, answer(id)));
-  sftp.on('RENAME', (id, from, to) => fs.rename(from, to, answer(id)));
-  sftp.on('REALPATH', (id, name) => {
-    sftp.name(id, [{ filename: path.resolve(name), longname: '', attrs: {} }]);
-  });
-  sftp.on('READLINK', (id, name) => {
-    fs.readlink(name, good(id, (target) => sftp.name(id, [{ filename: target, longname: '', attrs: {} }])));
-  });
-  // The library has put the two names into this order, by what it takes the client for.
-  sftp.on('SYMLINK', (id, link, target) => fs.symlink(target, link, answer(id)));
+    },
+    OPENDIR(id, directory) { keep(id, { directory, names: fs.readdirSync(directory) }); },
+    READDIR(id, handle) {
+      const { directory, names } = held(handle);
+      const block = names.splice(0, 100);
+      if (!block.length) {
+        sftp.status(id, STATUS_CODE.EOF);
+        return;
+      }
+      sftp.name(id, block.map((filename) => {
+        const stats = fs.lstatSync(path.join(directory, filename));
+        return { filename, longname: longname(filename, stats), attrs: attributes(stats) };
+      }));
+    },
+    STAT: stat(fs.statSync),
+    LSTAT: stat(fs.lstatSync),
+    FSTAT: stat((handle) => fs.fstatSync(held(handle).fd)),
+    REALPATH(id, of) { name(id, path.resolve(of)); },
+    READLINK(id, of) { name(id, fs.readlinkSync(of)); },
+    WRITE: done((handle, offset, data) => {
+      fs.writeSync(held(handle).fd, data, 0, data.length, offset);
+    }),
+    CLOSE: done((handle) => {
+      const { fd } = held(handle);
+      handles.delete(handle.readUInt32BE(0));
+      if (fd !== undefined) fs.closeSync(fd);
+    }),
+    SETSTAT: done((of, given) => {
+      if (given.mode !== undefined) fs.chmodSync(of, given.mode & 0o7777);
+      setTimes(fs.utimesSync, of, given);
+    }),
+    FSETSTAT: done((handle, given) => {
+      const { fd } = held(handle);
+      if (given.mode !== undefined) fs.fchmodSync(fd, given.mode & 0o7777);
+      setTimes(fs.futimesSync, fd, given);
+    }),
+    MKDIR: done((of) => fs.mkdirSync(of)),
+    RMDIR: done(fs.rmdirSync),
+    REMOVE: done(fs.unlinkSync),
+    RENAME: done(fs.renameSync),
+    // The library has put the two into this order, by what it takes the client for.
+    SYMLINK: done((link, target) => fs.symlinkSync(target, link)),
+  };
+  for (const [request, call] of Object.entries(calls)) {
+    sftp.on(request, (id, ...words) => {
+      try {
+        call(id, ...words);
+      } catch (error) {
+        sftp.status(id, REASONS[error.code] || STATUS_CODE.FAILURE, error.message);
+      }
+    });
+  }
 }
 
 const server = new Server({ hostKeys: [fs.readFileSync(hostKey)] }, (client) => {
