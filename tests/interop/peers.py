@@ -217,3 +217,30 @@ TINYSSHD = Peer("tinysshd", debian("tinysshd"), mebibytes=16)
 LSH = Peer("lsh", debian("lsh-server"))
 
 SERVERS: list[Peer] = [*PROGRAMS, PROFTPD, TINYSSHD, LSH]
+
+RCLONE = Peer(
+    "rclone", debian("rclone"), "login, 500 files and {} MiB both ways, hashes, rekey each MiB"
+)
+RESTIC = Peer(
+    "restic", debian("restic"), "backup, check, restore of 500 files and {} MiB, rekey each MiB"
+)
+CURL = Peer("curl (libssh2)", debian("curl"), "login, {} MiB both ways, link, rekey each MiB", 64)
+
+ANSIBLE = {
+    (method, programs): Peer(
+        f"Ansible, transfer by {method}, {programs}'s programs",
+        pypi("ansible-core"),
+        "playbook: commands, 20 files there, {} MiB both ways, link",
+        8,
+    )
+    for method in ("sftp", "scp", "piped")
+    for programs in ("OpenSSH", "nacre")
+}
+
+TOOLS = [RCLONE, RESTIC, CURL, *ANSIBLE.values()]
+
+ROWS = [
+    *(peer.row("client") for peer in (*CLIENTS, *TOOLS)),
+    *(peer.row("server") for peer in SERVERS),
+]
+"""The rows of ``docs/interop.md``, in their order."""

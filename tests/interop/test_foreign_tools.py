@@ -1,0 +1,144 @@
+"""rclone, restic, curl and Ansible work with ``nacre serve``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interop.clients import Login
+from interop.daemons import State, start_nacre
+from interop.payload import Payload
+from interop.peers import ANSIBLE, CURL, FOREIGN, INSTALLED, RCLONE, RESTIC
+from interop.programs import check, require
+from interop.trees import summary
+
+pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(150)]
+
+Record = Callable[[str, object], None]
+
+LIMIT = ["-o", "RekeyLimit=1M"]
+
+
+@pytest.fixture
+def login(keys: dict[str, Path], tmp_path: Path) -> Any:
+    """The login to a server that exchanges keys anew after each MiB, and a home of its own."""
+    home = tmp_path / "home"
+    own = State(tmp_path / "state")
+    own.add_user("any", keys=[keys["ed25519"].with_suffix(".pub")], home=home)
+    with start_nacre(own, *LIMIT) as server:
+        yield Login(server, "any", tmp_path, keys["ed25519"])
+
+
+def _same(*roots: Path) -> None:
+    first, *others = (summary(root, modes=False, times=False) for root in roots)
+    for other in others:
+        assert other == first
+
+
+def test_rclone(
+    login: Login, payload: Payload, tmp_path: Path, record_property: Record
+) -> None:
+    """It compares the hashes of both sides by itself, with a command at the server's."""
+    RCLONE.record("client", record_property)
+    sent = payload(RCLONE.mebibytes)
+    where = f":sftp,host=127.0.0.1,port={login.server.port},user={login.user},key_file={login.key}:"
+    rclone = [require("rclone"), "--config", "", "--retries", "1"]
+    copied = check([*rclone, "copy", "-v", sent, where + "there"], timeout=120)
+    check([*rclone, "check", "--one-way", sent, where + "there"], timeout=120)
+    check([*rclone, "copy", where + "there", tmp_path / "back"], timeout=120)
+    assert b"corrupted" not in copied
+    _same(sent, tmp_path / "home" / "there", tmp_path / "back")
+
+
+def test_restic(
+    login: Login, payload: Payload, tmp_path: Path, record_property: Record
+) -> None:
+    RESTIC.record("client", record_property)
+    sent = payload(RESTIC.mebibytes)
+    command = shlex.join([*login.ssh(), "-s", "sftp"])
+    secret = {"RESTIC_PASSWORD": "any", "HOME": str(tmp_path)}
+    restic = [require("restic"), "-o", f"sftp.command={command}", "-r", "sftp:any@127.0.0.1:backup"]
+    check([*restic, "init"], timeout=60, **secret)
+    check([*restic, "backup", "."], timeout=120, directory=sent, **secret)
+    check([*restic, "check", "--read-data"], timeout=120, **secret)
+    check([*restic, "restore", "latest", "--target", tmp_path / "back"], timeout=120, **secret)
+    _same(sent, tmp_path / "back")
+
+
+def test_curl(login: Login, payload: Payload, tmp_path: Path, record_property: Record) -> None:
+    """Debian's curl does SFTP with libssh2."""
+    CURL.record("client", record_property)
+    sent = payload(CURL.mebibytes)
+    public = Path(str(login.key) + ".pub")
+    options = ["--fail", "--silent", "--show-error", "--insecure", "--user", f"{login.user}:"]
+    curl = [require("curl"), *options, "--key", login.key, "--pubkey", public]
+    url = f"sftp://127.0.0.1:{login.server.port}/~/"
+    check([*curl, "--upload-file", sent / "large", url + "large"], timeout=120)
+    check([*curl, "--output", tmp_path / "large", url + "large"], timeout=120)
+    check([*curl, "--quote", "symlink large link", "--head", url + "large"], timeout=60)
+    for copy in (tmp_path / "home" / "large", tmp_path / "large"):
+        assert copy.read_bytes() == (sent / "large").read_bytes()
+    assert os.readlink(tmp_path / "home" / "link") == "large"
+
+
+WITH_NACRE = {
+    "ansible_ssh_executable": "nacre-ssh",
+    "ansible_sftp_executable": "nacre-sftp",
+    "ansible_scp_executable": "nacre-scp",
+}
+
+
+@pytest.mark.parametrize("programs", ["OpenSSH", "nacre"])
+@pytest.mark.parametrize("method", ["sftp", "scp", "piped"])
+def test_ansible(
+    login: Login,
+    payload: Payload,
+    tmp_path: Path,
+    record_property: Record,
+    method: str,
+    programs: str,
+) -> None:
+    peer = ANSIBLE[method, programs]
+    peer.record("client", record_property)
+    sent = tmp_path / "sent"
+    (sent / "few").mkdir(parents=True)
+    full = payload(peer.mebibytes)
+    os.link(full / "large", sent / "large")
+    for number in range(20):
+        os.link(full / "many" / f"file{number}", sent / "few" / f"file{number}")
+    own = {name: str(Path(sys.executable).parent / program) for name, program in WITH_NACRE.items()}
+    host = {
+        "ansible_host": "127.0.0.1",
+        "ansible_port": login.server.port,
+        "ansible_user": login.user,
+        "ansible_ssh_private_key_file": str(login.key),
+        "ansible_ssh_transfer_method": method,
+        "ansible_remote_tmp": "~/.ansible",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={tmp_path / 'known_hosts'}",
+        "source": str(sent),
+        "back": str(tmp_path / "back"),
+        **(own if programs == "nacre" else {}),
+    }
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"server": host}}}))
+    environment = {
+        "ANSIBLE_HOST_KEY_CHECKING": "False",
+        "ANSIBLE_HOME": str(tmp_path / "ansible"),
+        "ANSIBLE_PIPELINING": "False",
+        "HOME": str(tmp_path),
+    }
+    play = [INSTALLED / "bin" / "ansible-playbook", "-i", inventory, FOREIGN / "playbook.yml"]
+    check(play, timeout=140, **environment)
+    there = tmp_path / "home" / "there"
+    assert os.readlink(there / "link") == "large"
+    (there / "link").unlink()
+    _same(sent, there)
+    assert (tmp_path / "back" / "large").read_bytes() == (sent / "large").read_bytes()
