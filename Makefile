@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run quick test coverage uppity transcripts fuzz check shape diagrams bench \
+.PHONY: docs help setup run quick test coverage interop uppity transcripts fuzz check shape diagrams bench \
 	profile
 
 PYTHON ?= $(shell scripts/python)
@@ -33,6 +33,10 @@ coverage: setup ## run every test, and fail where branch coverage is below its f
 	@.venv/bin/python -m pytest -n 2 --dist worksteal -m untraced
 	@.venv/bin/coverage combine -q
 	@.venv/bin/coverage report
+
+interop: setup ## meet clients and servers that others wrote, and write docs/interop.md
+	@.venv/bin/python -m pytest -n 2 --dist worksteal --junit-xml build/interop.xml tests/interop/test_foreign_*.py; \
+		status=$$?; .venv/bin/python scripts/interop.py build/interop.xml && exit $$status
 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
 	@scripts/uppity

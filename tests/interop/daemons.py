@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +25,7 @@ class Daemon:
         command: Sequence[str | Path],
         *,
         directory: Path | None = None,
-        **more_environment: str,
+        more_environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log: list[str] = []
@@ -38,7 +38,7 @@ class Daemon:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=environment(**more_environment),
+            env=environment(**(more_environment or {})),
             cwd=directory,
             start_new_session=True,
         )

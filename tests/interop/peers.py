@@ -32,11 +32,11 @@ def debian(package: str) -> Source:
     def version() -> str:
         asked = run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", package])
         status, _, found = asked.stdout.decode().partition(" ")
-        if status == "installed":
-            return found
-        if run(["apt-cache", "show", package]).returncode != 0:
-            pytest.skip(f"the distribution has no {package}")
-        missing(package)
+        if status != "installed":
+            if run(["apt-cache", "show", package]).returncode != 0:
+                pytest.skip(f"the distribution has no {package}")
+            missing(package)
+        return found
 
     return version
 
@@ -108,7 +108,6 @@ class Client(Peer):
 
     command: Sequence[str | Path]
     links: bool = True
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +221,10 @@ RCLONE = Peer(
     "rclone", debian("rclone"), "login, 500 files and {} MiB both ways, hashes, rekey each MiB"
 )
 RESTIC = Peer(
-    "restic", debian("restic"), "backup, check, restore of 500 files and {} MiB, rekey each MiB"
+    "restic",
+    debian("restic"),
+    "backup, check and restore of 500 files and {} MiB, rekey each MiB",
+    64,
 )
 CURL = Peer("curl (libssh2)", debian("curl"), "login, {} MiB both ways, link, rekey each MiB", 64)
 

@@ -44,7 +44,6 @@ def run(
     *,
     input: bytes = b"",
     timeout: float = 30.0,
-    directory: Path | None = None,
     **more_environment: str,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end, its outputs captured; the exit status is for the caller."""
@@ -54,7 +53,6 @@ def run(
         capture_output=True,
         timeout=timeout,
         env=environment(**more_environment),
-        cwd=directory,
         check=False,
         start_new_session=True,
     )

@@ -99,7 +99,9 @@ def place(
     program, *more = peer.command
     more_environment = {"NODE_PATH": str(INSTALLED / "node_modules"), "HOME": str(tmp_path)}
     command = [require(str(program)), *more, *words]
-    with Daemon(peer.name, command, directory=directory, **more_environment) as daemon:
+    with Daemon(
+        peer.name, command, directory=directory, more_environment=more_environment
+    ) as daemon:
         daemon.port = int(daemon.wait_for(r"^listening on (\d+)$")[1])
         yield Place(daemon, directory, "u", keys["ed25519"])
 
@@ -178,7 +180,7 @@ async def test_tinysshd(
     TINYSSHD.record("server", record_property)
     host_keys = tmp_path / "host_keys"
     check([require("tinysshd-makekey"), host_keys])
-    inetd = [sys.executable, FOREIGN / "inetd.py"]
+    inetd: list[str | Path] = [sys.executable, FOREIGN / "inetd.py"]
     files = "sftp=/usr/lib/openssh/sftp-server"
     command = [*inetd, require("tinysshd"), "-v", "-x", files, host_keys]
     with Daemon("tinysshd", command) as daemon:
@@ -212,10 +214,17 @@ async def test_lsh(
 
     def start(port: int) -> Daemon:
         # The interface takes the port that was named before it.
-        where = ["--port", str(port), "--interface", "127.0.0.1", "--host-key", host_key]
+        where: list[str | Path] = [
+            "--port",
+            str(port),
+            "--interface",
+            "127.0.0.1",
+            "--host-key",
+            host_key,
+        ]
         files = "sftp=/usr/lib/openssh/sftp-server"
         more = ["--no-syslog", "--trace", "--no-password", "--subsystems", files]
-        return Daemon("lshd", [require("lshd"), *where, *more], **seed)
+        return Daemon("lshd", [require("lshd"), *where, *more], more_environment=seed)
 
     with on_free_port(start, "bound socket") as daemon:
         name = system_account.name

@@ -42,9 +42,7 @@ def _same(*roots: Path) -> None:
         assert other == first
 
 
-def test_rclone(
-    login: Login, payload: Payload, tmp_path: Path, record_property: Record
-) -> None:
+def test_rclone(login: Login, payload: Payload, tmp_path: Path, record_property: Record) -> None:
     """It compares the hashes of both sides by itself, with a command at the server's."""
     RCLONE.record("client", record_property)
     sent = payload(RCLONE.mebibytes)
@@ -57,16 +55,16 @@ def test_rclone(
     _same(sent, tmp_path / "home" / "there", tmp_path / "back")
 
 
-def test_restic(
-    login: Login, payload: Payload, tmp_path: Path, record_property: Record
-) -> None:
+def test_restic(login: Login, payload: Payload, tmp_path: Path, record_property: Record) -> None:
     RESTIC.record("client", record_property)
     sent = payload(RESTIC.mebibytes)
     command = shlex.join([*login.ssh(), "-s", "sftp"])
     secret = {"RESTIC_PASSWORD": "any", "HOME": str(tmp_path)}
-    restic = [require("restic"), "-o", f"sftp.command={command}", "-r", "sftp:any@127.0.0.1:backup"]
+    repository = ["-o", f"sftp.command={command}", "-r", "sftp:any@127.0.0.1:backup"]
+    restic = [require("restic"), *repository]
     check([*restic, "init"], timeout=60, **secret)
-    check([*restic, "backup", "."], timeout=120, directory=sent, **secret)
+    inside = ["sh", "-c", 'cd "$0" && exec "$@"', sent]
+    check([*inside, *restic, "backup", "."], timeout=120, **secret)
     check([*restic, "check", "--read-data"], timeout=120, **secret)
     check([*restic, "restore", "latest", "--target", tmp_path / "back"], timeout=120, **secret)
     _same(sent, tmp_path / "back")

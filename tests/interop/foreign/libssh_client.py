@@ -1,4 +1,4 @@
-"""The distribution's libssh, through ctypes, as a client: PORT USER KEY LOCAL BACK (see README.md)."""
+"""The distribution's libssh, by ctypes, as a client: PORT USER KEY LOCAL BACK (see README.md)."""
 
 from __future__ import annotations
 

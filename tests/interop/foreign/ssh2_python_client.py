@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ssh2 import sftp as flags
 from ssh2.session import Session
+
+from ssh2 import sftp as flags
 
 WRITE = flags.LIBSSH2_FXF_WRITE | flags.LIBSSH2_FXF_CREAT | flags.LIBSSH2_FXF_TRUNC
 
