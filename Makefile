@@ -36,7 +36,7 @@ coverage: setup ## run every test, and fail where branch coverage is below its f
 
 interop: setup ## meet clients and servers that others wrote, and write docs/interop.md
 	@.venv/bin/python -m pytest -n 2 --dist worksteal --junit-xml build/interop.xml tests/interop/test_foreign_*.py; \
-		status=$$?; .venv/bin/python scripts/interop.py build/interop.xml && exit $$status
+		status=$$?; .venv/bin/python scripts/interop_page.py build/interop.xml && exit $$status
 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
 	@scripts/uppity

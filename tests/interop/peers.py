@@ -92,7 +92,7 @@ class Peer:
         return role, self.name, self.tried.format(self.mebibytes)
 
     def record(self, role: str, record_property: Callable[[str, object], None]) -> None:
-        """Leave the row for ``scripts/interop.py`` in the test's properties."""
+        """Leave the row for ``scripts/interop_page.py`` in the test's properties."""
         row = [*self.row(role)]
         record_property("interop", json.dumps([*row, ""]))
         record_property("interop", json.dumps([*row, self.source()]))

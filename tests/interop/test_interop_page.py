@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 from interop.peers import ROOT, ROWS
 
-WRITER = runpy.run_path(str(ROOT / "scripts" / "interop.py"))
+WRITER = runpy.run_path(str(ROOT / "scripts" / "interop_page.py"))
 PAGE = (ROOT / "docs" / "interop.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Write what the interop tests found to docs/interop.md: scripts/interop.py JUNIT_XML
+"""Write what the interop tests found to docs/interop.md: scripts/interop_page.py JUNIT_XML
 
 A test names its row in a property ``interop``: a JSON list of role, peer, what was tried, and
 version. Rows that the report does not have stay as they are.
