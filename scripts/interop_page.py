@@ -57,8 +57,8 @@ def written(page: str, names: Sequence[Name], found: dict[Name, tuple[str, str]]
             if name[0] == role:
                 version, result = known.get(name, ("", "not tried"))
                 lines.append(f"| {name[1]} | {version} | {name[2]} | {result} |")
-        table = "\n".join(lines) + "\n"
-        page = page.replace(_table(page, role), table)
+        start = f"<!-- {role}s -->\n"
+        page = page.replace(start + _table(page, role), start + "\n".join(lines) + "\n")
     return page
 
 
