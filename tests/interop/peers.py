@@ -116,10 +116,12 @@ class Server(Peer):
 
     :ivar command: the program, to which a host key and a user's public key are appended.
     :ivar both: whether it tells stderr from stdout and gives the exit status.
+    :ivar shares_handles: whether it gives open files the same handle.
     """
 
     command: Sequence[str | Path]
     both: bool = True
+    shares_handles: bool = False
 
 
 NO_COMMAND = "login, 500 files and {} MiB both ways, link, rekey each MiB"
@@ -207,6 +209,7 @@ PROGRAMS = [
         debian("erlang-ssh"),
         command=["escript", FOREIGN / "ssh_server.escript"],
         both=False,
+        shares_handles=True,
     ),
 ]
 """Servers that a script of ``foreign`` makes from a library."""

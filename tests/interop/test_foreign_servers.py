@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -53,8 +54,14 @@ async def _run(ssh: nacre.Connection, both: bool) -> None:
         assert (await ssh.run("echo out")).stdout == "out\n"
 
 
-async def _copy(ssh: nacre.Connection, there: Path, sent: Path, back: Path) -> None:
+async def _copy(
+    ssh: nacre.Connection, there: Path, sent: Path, back: Path, shares_handles: bool
+) -> None:
     async with ssh.sftp() as sftp:
+        if shares_handles:
+            # The session opens one file at a time from then on.
+            with pytest.raises(nacre.SFTPError, match="one handle to two open files"):
+                await sftp.put(sent / "many", "first", recursive=True)
         await sftp.put(sent, "there", recursive=True)
         await sftp.get("there", back, recursive=True)
         await sftp.symlink("large", "there/link")
@@ -71,7 +78,8 @@ async def _meet(peer: Peer, place: Place, sent: Path, tmp_path: Path, runs: bool
         async with place.connect() as ssh:
             await _run(ssh, getattr(peer, "both", True))
     async with place.connect() as ssh:
-        await _copy(ssh, place.directory / "there", sent, tmp_path / "back")
+        there, shares_handles = place.directory / "there", getattr(peer, "shares_handles", False)
+        await _copy(ssh, there, sent, tmp_path / "back", shares_handles)
 
 
 # --- libraries, as servers of this account ---
@@ -116,6 +124,19 @@ async def test_library(
 
 
 # --- daemons ---
+
+
+async def _until_it_listens(port: int) -> None:
+    """Wait for a server that says nothing when it is ready."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
 
 
 async def test_proftpd(
@@ -165,6 +186,7 @@ async def test_proftpd(
         return Daemon("proftpd", [require("proftpd"), "--nodaemon", "--config", config])
 
     with on_free_port(start, "STARTUP") as daemon:
+        await _until_it_listens(daemon.port)
         place = Place(daemon, home, "u", keys["rsa"])
         await _meet(PROFTPD, place, payload(PROFTPD.mebibytes), tmp_path, runs=False)
 
@@ -227,6 +249,7 @@ async def test_lsh(
         return Daemon("lshd", [require("lshd"), *where, *more], more_environment=seed)
 
     with on_free_port(start, "bound socket") as daemon:
+        await _until_it_listens(daemon.port)
         name = system_account.name
         place = Place(daemon, system_account.home, name, keys["rsa"], "legacy")
         await _meet(LSH, place, payload(LSH.mebibytes), tmp_path)

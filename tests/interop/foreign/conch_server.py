@@ -13,6 +13,7 @@ from twisted.conch.ssh import factory, filetransfer, keys, session
 from twisted.cred.portal import Portal
 from twisted.internet import reactor
 from twisted.python import components
+from twisted.python.filepath import FilePath
 
 
 class User(ConchUser):
@@ -26,8 +27,8 @@ class User(ConchUser):
     def getUserGroupId(self) -> tuple[int, int]:
         return os.getuid(), os.getgid()
 
-    def getHomeDir(self) -> str:
-        return os.getcwd()
+    def getHomeDir(self) -> FilePath[str]:
+        return FilePath(os.getcwd())
 
     def _runAsUser(self, function: Any, *words: Any, **more: Any) -> Any:
         calls = [(function, words, more)] if callable(function) else function
@@ -48,7 +49,7 @@ class Commands:
 
     def execCommand(self, process: Any, command: bytes) -> None:
         words = ("/bin/sh", "-c", command)
-        reactor.spawnProcess(process, "/bin/sh", words, env=os.environ)  # type: ignore[attr-defined]
+        reactor.spawnProcess(process, "/bin/sh", words, env=os.environ)
 
     def eofReceived(self) -> None:
         pass
@@ -71,12 +72,12 @@ def main(host_key: str, user_key: str) -> None:
     mapping = {b"u": [known]}
     database = checkers.InMemorySSHKeyDB(mapping)
     server: Any = factory.SSHFactory()
-    server.portal = Portal(Realm(), [checkers.SSHPublicKeyChecker(database)])  # type: ignore[arg-type]
+    server.portal = Portal(Realm(), [checkers.SSHPublicKeyChecker(database)])
     server.publicKeys = {host.sshType(): host.public()}
     server.privateKeys = {host.sshType(): host}
-    port = reactor.listenTCP(0, server, interface="127.0.0.1")  # type: ignore[attr-defined]
+    port = reactor.listenTCP(0, server, interface="127.0.0.1")
     print("listening on", port.getHost().port, flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 if __name__ == "__main__":
