@@ -35,7 +35,8 @@ coverage: setup ## run every test, and fail where branch coverage is below its f
 	@.venv/bin/coverage report
 
 interop: setup ## meet clients and servers that others wrote, and write docs/interop.md
-	@.venv/bin/python -m pytest -n 2 --dist worksteal --junit-xml build/interop.xml tests/interop/test_foreign_*.py; \
+	@.venv/bin/python -m pytest -n 2 --dist worksteal -o junit_family=xunit1 \
+		--junit-xml build/interop.xml tests/interop/test_foreign_*.py; \
 		status=$$?; .venv/bin/python scripts/interop_page.py build/interop.xml && exit $$status
 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it

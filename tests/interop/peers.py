@@ -207,6 +207,7 @@ PROGRAMS = [
     Server(
         "Erlang ssh",
         debian("erlang-ssh"),
+        mebibytes=64,
         command=["escript", FOREIGN / "ssh_server.escript"],
         both=False,
         shares_handles=True,
@@ -214,9 +215,9 @@ PROGRAMS = [
 ]
 """Servers that a script of ``foreign`` makes from a library."""
 
-PROFTPD = Peer("ProFTPD mod_sftp", debian("proftpd-mod-crypto"), NO_COMMAND)
+PROFTPD = Peer("ProFTPD mod_sftp", debian("proftpd-mod-crypto"), NO_COMMAND, 64)
 TINYSSHD = Peer("tinysshd", debian("tinysshd"), mebibytes=16)
-LSH = Peer("lsh", debian("lsh-server"))
+LSH = Peer("lsh", debian("lsh-server"), mebibytes=32)
 
 SERVERS: list[Peer] = [*PROGRAMS, PROFTPD, TINYSSHD, LSH]
 
