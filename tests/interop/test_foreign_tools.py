@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from interop.clients import Login
-from interop.daemons import State, start_nacre
+from interop.daemons import Daemon, State, start_nacre
 from interop.payload import Payload
 from interop.peers import ANSIBLE, CURL, FOREIGN, INSTALLED, RCLONE, RESTIC
 from interop.programs import check, require
@@ -23,17 +23,32 @@ pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(150)]
 
 Record = Callable[[str, object], None]
 
-LIMIT = ["-o", "RekeyLimit=1M"]
+
+@pytest.fixture(scope="module")
+def server(
+    keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Daemon, Path]]:
+    """A server that exchanges keys anew after each MiB, and the home of its user."""
+    directory = tmp_path_factory.mktemp("tools")
+    state = State(directory / "state")
+    home = directory / "home"
+    state.add_user("any", keys=[keys["ed25519"].with_suffix(".pub")], home=home)
+    with start_nacre(state, "-o", "RekeyLimit=1M") as daemon:
+        yield daemon, home
 
 
 @pytest.fixture
-def login(keys: dict[str, Path], tmp_path: Path) -> Any:
-    """The login to a server that exchanges keys anew after each MiB, and a home of its own."""
-    home = tmp_path / "home"
-    own = State(tmp_path / "state")
-    own.add_user("any", keys=[keys["ed25519"].with_suffix(".pub")], home=home)
-    with start_nacre(own, *LIMIT) as server:
-        yield Login(server, "any", tmp_path, keys["ed25519"])
+def login(server: tuple[Daemon, Path], keys: dict[str, Path], tmp_path: Path) -> Login:
+    return Login(server[0], "any", tmp_path, keys["ed25519"])
+
+
+@pytest.fixture
+def home(server: tuple[Daemon, Path]) -> Path:
+    """The user's home, empty."""
+    home = server[1]
+    shutil.rmtree(home)
+    home.mkdir()
+    return home
 
 
 def _same(*roots: Path) -> None:
@@ -42,7 +57,9 @@ def _same(*roots: Path) -> None:
         assert other == first
 
 
-def test_rclone(login: Login, payload: Payload, tmp_path: Path, record_property: Record) -> None:
+def test_rclone(
+    login: Login, home: Path, payload: Payload, tmp_path: Path, record_property: Record
+) -> None:
     """It compares the hashes of both sides by itself, with a command at the server's."""
     RCLONE.record("client", record_property)
     sent = payload(RCLONE.mebibytes)
@@ -52,10 +69,12 @@ def test_rclone(login: Login, payload: Payload, tmp_path: Path, record_property:
     check([*rclone, "check", "--one-way", sent, where + "there"], timeout=120)
     check([*rclone, "copy", where + "there", tmp_path / "back"], timeout=120)
     assert b"corrupted" not in copied
-    _same(sent, tmp_path / "home" / "there", tmp_path / "back")
+    _same(sent, home / "there", tmp_path / "back")
 
 
-def test_restic(login: Login, payload: Payload, tmp_path: Path, record_property: Record) -> None:
+def test_restic(
+    login: Login, home: Path, payload: Payload, tmp_path: Path, record_property: Record
+) -> None:
     RESTIC.record("client", record_property)
     sent = payload(RESTIC.mebibytes)
     command = shlex.join([*login.ssh(), "-s", "sftp"])
@@ -70,7 +89,9 @@ def test_restic(login: Login, payload: Payload, tmp_path: Path, record_property:
     _same(sent, tmp_path / "back")
 
 
-def test_curl(login: Login, payload: Payload, tmp_path: Path, record_property: Record) -> None:
+def test_curl(
+    login: Login, home: Path, payload: Payload, tmp_path: Path, record_property: Record
+) -> None:
     """Debian's curl does SFTP with libssh2."""
     CURL.record("client", record_property)
     sent = payload(CURL.mebibytes)
@@ -81,9 +102,9 @@ def test_curl(login: Login, payload: Payload, tmp_path: Path, record_property: R
     check([*curl, "--upload-file", sent / "large", url + "large"], timeout=120)
     check([*curl, "--output", tmp_path / "large", url + "large"], timeout=120)
     check([*curl, "--quote", "symlink large link", "--head", url + "large"], timeout=60)
-    for copy in (tmp_path / "home" / "large", tmp_path / "large"):
+    for copy in (home / "large", tmp_path / "large"):
         assert copy.read_bytes() == (sent / "large").read_bytes()
-    assert os.readlink(tmp_path / "home" / "link") == "large"
+    assert os.readlink(home / "link") == "large"
 
 
 WITH_NACRE = {
@@ -97,6 +118,7 @@ WITH_NACRE = {
 @pytest.mark.parametrize("method", ["sftp", "scp", "piped"])
 def test_ansible(
     login: Login,
+    home: Path,
     payload: Payload,
     tmp_path: Path,
     record_property: Record,
@@ -132,10 +154,11 @@ def test_ansible(
         "ANSIBLE_HOME": str(tmp_path / "ansible"),
         "ANSIBLE_PIPELINING": "False",
         "HOME": str(tmp_path),
+        "LC_ALL": "C.UTF-8",
     }
     play = [INSTALLED / "bin" / "ansible-playbook", "-i", inventory, FOREIGN / "playbook.yml"]
     check(play, timeout=140, **environment)
-    there = tmp_path / "home" / "there"
+    there = home / "there"
     assert os.readlink(there / "link") == "large"
     (there / "link").unlink()
     _same(sent, there)
