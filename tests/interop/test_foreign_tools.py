@@ -16,7 +16,7 @@ from interop.clients import Login
 from interop.daemons import Daemon, State, start_nacre
 from interop.payload import Payload
 from interop.peers import ANSIBLE, CURL, FOREIGN, INSTALLED, RCLONE, RESTIC
-from interop.programs import check, require
+from interop.programs import check, require, run
 from interop.trees import summary
 
 pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(150)]
@@ -157,7 +157,8 @@ def test_ansible(
         "LC_ALL": "C.UTF-8",
     }
     play = [INSTALLED / "bin" / "ansible-playbook", "-i", inventory, FOREIGN / "playbook.yml"]
-    check(play, timeout=140, **environment)
+    done = run(play, timeout=140, **environment)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
     there = home / "there"
     assert os.readlink(there / "link") == "large"
     (there / "link").unlink()
