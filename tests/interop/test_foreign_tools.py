@@ -140,7 +140,8 @@ def test_ansible(
         "ansible_user": login.user,
         "ansible_ssh_private_key_file": str(login.key),
         "ansible_ssh_transfer_method": method,
-        "ansible_remote_tmp": "~/.ansible",
+        # The user has no account, so that a shell does not know `~any`.
+        "ansible_remote_tmp": str(home / ".ansible"),
         "ansible_python_interpreter": sys.executable,
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={tmp_path / 'known_hosts'}",
         "source": str(sent),
