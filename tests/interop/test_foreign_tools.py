@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_ansible(
     }
     inventory = tmp_path / "inventory.json"
     inventory.write_text(json.dumps({"all": {"hosts": {"server": host}}}))
-    environment = {
+    environment: dict[str, Any] = {
         "ANSIBLE_HOST_KEY_CHECKING": "False",
         "ANSIBLE_HOME": str(tmp_path / "ansible"),
         "ANSIBLE_PIPELINING": "False",
