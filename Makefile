@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run quick test pythons coverage uppity transcripts fuzz faults check shape \
-	diagrams bench profile
+.PHONY: docs help setup run quick test pythons coverage interop uppity transcripts fuzz faults check \
+	shape diagrams bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -36,6 +36,11 @@ coverage: setup ## run every test, and fail where branch coverage is below its f
 	@.venv/bin/python -m pytest -n 2 --dist worksteal -m untraced
 	@.venv/bin/coverage combine -q
 	@.venv/bin/coverage report
+
+interop: setup ## meet clients and servers that others wrote, and write docs/interop.md
+	@.venv/bin/python -m pytest -n 2 --dist worksteal -o junit_family=xunit1 \
+		--junit-xml build/interop.xml tests/interop/test_foreign_*.py; \
+		status=$$?; .venv/bin/python scripts/interop_page.py build/interop.xml && exit $$status
 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
 	@scripts/uppity

@@ -14,6 +14,7 @@ import pytest
 
 from interop.clients import ME, PASSWORD, Account, Login
 from interop.daemons import Daemon, State, start_dropbear, start_nacre, start_sshd
+from interop.payload import Payload, make_payload
 from interop.programs import check, require, run
 from interop.ssh1_peers import SSH1, start_ssh1
 from interop.suites import legacy_words
@@ -172,6 +173,13 @@ def nacre_server(state: State) -> Iterator[Daemon]:
 def to_nacre(nacre_server: Daemon, keys: dict[str, Path], tmp_path: Path) -> Login:
     """The login of the user whose policy is ``any``."""
     return Login(nacre_server, "any", tmp_path, keys["ed25519"])
+
+
+@pytest.fixture(scope="session")
+def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
+    """Make 500 files and a large one, once for each size."""
+    root = tmp_path_factory.mktemp("payloads")
+    return lambda mebibytes: make_payload(root, mebibytes)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +19,14 @@ from interop.programs import NACRE, check, environment, require
 class Daemon:
     """A server in the foreground, its log collected line by line."""
 
-    def __init__(self, name: str, command: Sequence[str | Path]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        directory: Path | None = None,
+        more_environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.log: list[str] = []
         self.port = 0
@@ -31,7 +38,8 @@ class Daemon:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=environment(),
+            env=environment(**(more_environment or {})),
+            cwd=directory,
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

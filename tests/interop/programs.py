@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -20,15 +20,17 @@ _PATH = os.pathsep.join(
 )
 
 
+def missing(what: str) -> NoReturn:
+    """Skip the test, or fail it where no peer may be missing."""
+    said = f"{what} is not installed"
+    if os.environ.get("NACRE_REQUIRE_PEERS"):
+        pytest.fail(said)
+    pytest.skip(said)
+
+
 def require(program: str) -> str:
     """Return the program's path; without it skip, or fail where no peer may be missing."""
-    path = shutil.which(program, path=_PATH)
-    if path is None:
-        missing = f"{program} is not installed"
-        if os.environ.get("NACRE_REQUIRE_PEERS"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return path
+    return shutil.which(program, path=_PATH) or missing(program)
 
 
 def environment(**more: str) -> dict[str, str]:
