@@ -260,8 +260,8 @@ async def test_what_a_login_and_a_command_write(
 
     monkeypatch.setattr(Driver, "flush", note)
     async with client_for(server, keys=[key]) as ssh:
-        # The line; KEXINIT and the method's first message; NEWKEYS and the signed request.
-        assert writes.count(ssh.driver) == 3
+        # After the line: KEXINIT and the method's first message; NEWKEYS and the signed request.
+        assert writes.count(ssh.driver) == 2
         await ssh.run("exit 0")
         # The channel; the command with the end of its input. CLOSE leaves with what comes next.
-        assert writes.count(ssh.driver) == 5
+        assert writes.count(ssh.driver) == 4
