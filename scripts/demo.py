@@ -54,7 +54,7 @@ def kept_password(path: Path) -> str:
 
 
 def add_demo_user(state: Path, home: Path, password: str) -> None:
-    if "demo" in nacre("user", "list", "--state", str(state)).stdout.split():
+    if state.exists() and "demo" in nacre("user", "list", "--state", str(state)).stdout.split():
         return
     home.mkdir(exist_ok=True)
     policy = ["--auth", "any", "--service", "all", "--home", str(home), *RUN_AS]

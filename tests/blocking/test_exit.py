@@ -62,6 +62,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_program_ends_without_a_word(ending: str) -> None:
     done = run(START + ENDINGS[ending])

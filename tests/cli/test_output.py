@@ -17,7 +17,7 @@ import nacre.blocking
 from cli.transfers import HOST_KEY, USER_KEY
 from nacre.keys import dump_private
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untraced]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

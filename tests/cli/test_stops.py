@@ -17,7 +17,7 @@ import nacre.blocking
 from cli.jobs import Job
 from nacre.keys import dump_private
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untraced]
 
 HOST_KEY = nacre.generate("ssh-ed25519")
 USER_KEY = nacre.generate("ssh-ed25519")

@@ -140,6 +140,7 @@ def no_more_threads() -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.timeout(120 + 5 * TRIALS)
 @pytest.mark.parametrize(
     ("pairing", "works", "part"),
@@ -163,6 +164,7 @@ async def test_faults_between_clients_and_nacre(
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.timeout(120 + 5 * TRIALS)
 async def test_faults_of_ssh1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     key = nacre.generate("rsa1", bits=1024)
@@ -175,6 +177,7 @@ async def test_faults_of_ssh1(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.timeout(120 + 5 * TRIALS)
 async def test_faults_between_nacre_and_openssh(
     host_keys: dict[str, Path],

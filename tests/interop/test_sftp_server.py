@@ -413,7 +413,7 @@ def test_all_services_have_both(served: Served, state: State, tmp_path: Path) ->
     assert check([*login.ssh(), "echo in"]).strip() == b"in"
     (tmp_path / "file").write_bytes(b"x")
     for flags in ("-q", "-qO"):
-        check([*everything.copier("scp", flags), tmp_path / "file", f"{everything.host}:/{flags}"])
+        check([*everything.copier("scp", flags), tmp_path / "file", f"{everything.host}:./{flags}"])
         assert (everything.root / flags).read_bytes() == b"x"
 
 
