@@ -68,10 +68,11 @@ class Job:
         os.close(slave)
         self.seen = ""
 
-    def until(self, pattern: str, again: str = "") -> str:
+    def until(self, pattern: str, again: Callable[[], object] = lambda: None) -> str:
         """Return what was shown up to a pattern, and forget it.
 
-        :param again: typed after each second in which nothing is shown.
+        :param again: called after each second in which nothing is shown. Python misses a signal
+            that comes between its check for signals and a wait; the next one is noticed.
         """
         deadline = time.monotonic() + DEADLINE
         while not (found := re.search(pattern, self.seen)):
@@ -79,7 +80,7 @@ class Job:
             if select.select([self.master], [], [], 1)[0]:
                 self.seen += os.read(self.master, 65536).decode()
             else:
-                self.type(again)
+                again()
         shown, self.seen = self.seen[: found.end()], self.seen[found.end() :]
         return shown
 

@@ -146,7 +146,7 @@ def test_the_prompt_of_sftp(start: Start) -> None:
     job.until("pw")
     job.type("\x1a")
     # A signal that comes just before Python's readline waits is noticed with the next one.
-    job.until(r"\[stopped, as before]", again="\x1a")
+    job.until(r"\[stopped, as before]", again=lambda: job.type("\x1a"))
     job.type("fg\n")
     job.until("sftp> pw")
     job.type("d\n")

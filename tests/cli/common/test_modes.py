@@ -49,12 +49,17 @@ def start(tmp_path) -> Iterator[Start]:
 
 def stop(job: Job, how: str) -> None:
     number = STOPS[how]
-    if number is None:
-        job.type("\x1a")
-    else:
-        job.signal(number)
+
+    def press() -> None:
+        if number is None:
+            job.type("\x1a")
+        else:
+            job.signal(number)
+
+    press()
     # SIGSTOP can't be caught; the shell has modes of its own all the same.
-    job.until(r"\[stopped, (as before|changed)]" if how == "SIGSTOP" else r"\[stopped, as before]")
+    changed = r"(as before|changed)" if how == "SIGSTOP" else "as before"
+    job.until(rf"\[stopped, {changed}]", press)
 
 
 @pytest.mark.parametrize("how", STOPS)
