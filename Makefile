@@ -29,11 +29,12 @@ pythons: .venv/dev ## run quick tests on the other Pythons that the machine has 
 test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-# What counts calls or loaded modules (untraced) runs without the measurement.
+# What counts calls or loaded modules, moves much or starts many programs (untraced), and what needs peers,
+# runs without the measurement, which doubles the time of a test.
 coverage: setup ## run every test, and fail where branch coverage is below its floor
 	@rm -rf build/coverage
-	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal -m "not (untraced or uppity)"
-	@.venv/bin/python -m pytest -n 2 --dist worksteal -m untraced
+	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal -m "not (untraced or interop or uppity)"
+	@.venv/bin/python -m pytest -n 2 --dist worksteal -m "(untraced or interop) and not uppity"
 	@.venv/bin/coverage combine -q
 	@.venv/bin/coverage report
 

@@ -170,6 +170,7 @@ LOOKED_AT = [case for case in CASES if case[1] is not AuthStage.CLIENT_IDLE]
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.parametrize(("role", "stage"), LOOKED_AT)
 def test_every_number_in_every_stage(role: Role, stage: Stage) -> None:
     taken = set()
