@@ -55,16 +55,12 @@ async def _run(ssh: nacre.Connection, both: bool) -> None:
 
 
 async def _copy(
-    ssh: nacre.Connection, there: Path, sent: Path, back: Path, shares_handles: bool
+    ssh: nacre.Connection, there: Path, sent: Path, back: Path, target: str = "large"
 ) -> None:
     async with ssh.sftp() as sftp:
-        if shares_handles:
-            # The session opens one file at a time from then on.
-            with pytest.raises(nacre.SFTPError, match="one handle to two open files"):
-                await sftp.put(sent / "many", "first", recursive=True)
         await sftp.put(sent, "there", recursive=True)
         await sftp.get("there", back, recursive=True)
-        await sftp.symlink("large", "there/link")
+        await sftp.symlink(target, "there/link")
         assert os.path.basename(await sftp.readlink("there/link")) == "large"
     assert os.path.realpath(there / "link") == os.path.realpath(there / "large")
     (there / "link").unlink()
@@ -78,8 +74,8 @@ async def _meet(peer: Peer, place: Place, sent: Path, tmp_path: Path, runs: bool
         async with place.connect() as ssh:
             await _run(ssh, getattr(peer, "both", True))
     async with place.connect() as ssh:
-        there, shares_handles = place.directory / "there", getattr(peer, "shares_handles", False)
-        await _copy(ssh, there, sent, tmp_path / "back", shares_handles)
+        target = getattr(peer, "target", "large")
+        await _copy(ssh, place.directory / "there", sent, tmp_path / "back", target)
 
 
 # --- libraries, as servers of this account ---
