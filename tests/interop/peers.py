@@ -203,6 +203,7 @@ PROGRAMS = [
         pypi("Twisted"),
         mebibytes=16,
         command=[PYTHON, FOREIGN / "conch_server.py"],
+        target="there/large",
     ),
     Server(
         "Erlang ssh",
