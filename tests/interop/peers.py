@@ -116,12 +116,12 @@ class Server(Peer):
 
     :ivar command: the program, to which a host key and a user's public key are appended.
     :ivar both: whether it tells stderr from stdout and gives the exit status.
-    :ivar shares_handles: whether it gives open files the same handle.
+    :ivar target: what a link ``there/link`` to ``there/large`` is made with.
     """
 
     command: Sequence[str | Path]
     both: bool = True
-    shares_handles: bool = False
+    target: str = "large"
 
 
 NO_COMMAND = "login, 500 files and {} MiB both ways, link, rekey each MiB"
@@ -203,6 +203,7 @@ PROGRAMS = [
         pypi("Twisted"),
         mebibytes=16,
         command=[PYTHON, FOREIGN / "conch_server.py"],
+        target="there/large",
     ),
     Server(
         "Erlang ssh",
@@ -210,7 +211,7 @@ PROGRAMS = [
         mebibytes=64,
         command=["escript", FOREIGN / "ssh_server.escript"],
         both=False,
-        shares_handles=True,
+        target="there/large",
     ),
 ]
 """Servers that a script of ``foreign`` makes from a library."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
-from nacre.errors import SFTPError
+from nacre.errors import ConnectionLost, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.protocol import messages as msg
+from nacre.sftp.protocol.client import HandleReused, OpenHandle, SFTPClientProtocol
 from nacre.sftp.protocol.messages import FXP, OpenFlag
 from nacre.sftp.protocol.server import SFTPServerProtocol, _Open
-from nacre.wire.codec import string
-from sftp.client.lines import MemoryLine, open_memory
+from nacre.wire.codec import string, text, u32
+from sftp.client.lines import MemoryLine, open_memory, until_held
 
 Both = tuple[SFTPClient, MemoryLine]
 
@@ -93,6 +95,87 @@ async def test_files_keep_their_contents(confused: Both, tmp_path: Path) -> None
     await sftp.get("/up", tmp_path / "down", recursive=True, verify=True)
     for name, data in expected.items():
         assert (tmp_path / "down" / name).read_bytes() == data
+
+
+def make_tree(tree: Path, count: int) -> dict[str, bytes]:
+    tree.mkdir()
+    expected = {str(number): content(number) for number in range(count)}
+    for name, data in expected.items():
+        (tree / name).write_bytes(data)
+    return expected
+
+
+async def test_files_with_one_handle_are_all_closed(confused: Both, tmp_path: Path) -> None:
+    """What stays open at the server takes part in its choice of the next handles."""
+    sftp, line = confused
+    make_tree(tmp_path / "tree", 40)
+    await sftp.put(tmp_path / "tree", "/up", recursive=True)
+    await sftp.stat("/up")
+    assert sftp.session.turns.alone
+    assert isinstance(line.server, Confused)
+    assert line.server._handles.order == []
+    assert sftp.session.client.open_handles == 0
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_copies_beside_each_other_take_turns(
+    confused: Both, tmp_path: Path, known: bool
+) -> None:
+    sftp, line = confused
+    expected = make_tree(tmp_path / "tree", 12)
+    sftp.session.client.reuses_handles = known
+    await asyncio.gather(*(sftp.put(tmp_path / "tree" / name, f"/{name}") for name in expected))
+    assert {path[1:]: bytes(data) for path, data in line.files.files.items()} == expected
+    copies = (sftp.get(f"/{name}", tmp_path / f"copy{name}") for name in expected)
+    await asyncio.gather(*copies)
+    for name, data in expected.items():
+        assert (tmp_path / f"copy{name}").read_bytes() == data
+
+
+async def test_a_turn_that_waits_for_other_files_ends_with_the_session(confused: Both) -> None:
+    sftp, line = confused
+    sftp.session.client.reuses_handles = True
+    line.hold = True
+    sftp.session.start(msg.Open("/first", OpenFlag.READ | OpenFlag.CREAT)).cancel()
+
+    async def take() -> None:
+        async with sftp.session.turns.turn():
+            raise AssertionError("another file may be open")
+
+    task = asyncio.ensure_future(take())
+    await until_held(sftp, 1)
+    assert not task.done()
+    sftp.session.fail(ConnectionLost("cut"))
+    with pytest.raises(ConnectionLost):
+        await asyncio.wait_for(task, 10)
+
+
+async def test_a_handle_may_come_again_before_the_answer_to_its_close() -> None:
+    """A server that does requests side by side may answer an OPEN before a CLOSE that it did."""
+    client = SFTPClientProtocol()
+    client.receive(string(b"\2" + u32(3)))
+
+    def answer(kind: int, number: int, body: bytes) -> object:
+        ((_, result),) = client.receive(string(bytes([kind]) + u32(number) + body))
+        return result
+
+    first = answer(FXP.HANDLE, client.send(msg.Open("/a", 1)), string(b"h"))
+    assert isinstance(first, OpenHandle)
+    early = client.send(msg.Open("/b", 1))
+    closing = client.send(msg.Close(first))
+    second = answer(FXP.HANDLE, client.send(msg.Open("/c", 1)), string(b"h"))
+    assert isinstance(second, OpenHandle)
+    assert answer(FXP.STATUS, closing, u32(0) + text("") + text("")) is None
+    assert not any((first.spoiled, second.spoiled, client.reuses_handles))
+    # But an OPEN that was sent before CLOSE may have been done before it.
+    reused = answer(FXP.HANDLE, early, string(b"h"))
+    assert isinstance(reused, HandleReused)
+    assert second.spoiled
+    assert client.reuses_handles
+    for left in (1, 0):
+        status = answer(FXP.STATUS, client.send(msg.Close(second)), u32(0) + text("") + text(""))
+        assert isinstance(status, HandleReused)
+        assert client.open_handles == left
 
 
 async def test_an_open_file_is_told(confused: Both) -> None:

@@ -229,14 +229,51 @@ def test_bytes_to_be_read_are_bounded() -> None:
     assert server.next_call() is None
 
 
-def test_an_id_that_is_used_twice() -> None:
+@pytest.mark.parametrize("portion", [1, 7, 1 << 20])
+def test_requests_with_one_id_are_answered_in_their_order(portion: int) -> None:
+    """phpseclib sends all WRITEs of a file so; what is refused at once waits as well."""
+    server = ready()
+    handle = opened(server, object())
+    unknown = packet(FXP.EXTENDED, u32(5), text("unknown@example.org"))
+    requests = [
+        sent(5, msg.Write(handle, 0, b"a" * 3000)),
+        sent(5, msg.Write(b"no handle", 0, b"b")),
+        unknown,
+        sent(5, msg.Write(handle, 3000, b"c" * 3000)),
+        sent(5, msg.Remove("/a")),
+    ]
+    stream = b"".join(requests)
+    answered = []
+    for start in range(0, len(stream), portion):
+        server.receive(stream[start : start + portion])
+        while (call := server.next_call()) is not None:
+            assert server.next_call() is None
+            assert server.outstanding == 1
+            answered.append(call.request.NUMBER)
+            server.send_ok(call.id)
+    assert answered == [FXP.WRITE, FXP.WRITE, FXP.REMOVE]
+    codes = [FX.OK, FX.FAILURE, FX.OP_UNSUPPORTED, FX.OK, FX.OK]
+    assert statuses(server) == [(5, code) for code in codes]
+    assert server.hungry
+    assert server.wants_input
+
+
+def test_a_request_that_waits_for_its_id_holds_up_the_input() -> None:
+    """So the channel's window bounds what a client can make the server keep."""
     server = ready()
     server.receive(sent(5, msg.Remove("/a")) * 2)
-    assert server.next_call() is not None
-    with pytest.raises(RemoteProtocolError, match="used twice"):
-        server.next_call()
+    first = server.next_call()
+    assert first is not None
     assert server.next_call() is None
+    assert not server.hungry
     assert not server.wants_input
+    server.send_ok(first.id)
+    second = server.next_call()
+    assert second is not None
+    assert server.hungry
+    assert server.wants_input
+    server.send_ok(second.id)
+    server.receive_eof()
 
 
 def test_an_id_may_come_again_after_its_answer() -> None:

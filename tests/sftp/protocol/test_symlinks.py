@@ -27,6 +27,7 @@ LINK_FIRST = text("link") + text("target")
         ("SSH-2.0-ssh2js1.15.0srv", LINK_FIRST),
         ("SSH-2.0-Erlang/4.13.2", LINK_FIRST),
         ("SSH-2.0-Erlang/4.13.2 a-comment", LINK_FIRST),
+        ("SSH-2.0-Twisted_26.10.0", LINK_FIRST),
     ],
 )
 def test_the_order_that_a_client_sends(server: str, sent: bytes) -> None:
@@ -48,6 +49,7 @@ def test_the_order_that_a_client_sends(server: str, sent: bytes) -> None:
         ("SSH-2.0-ssh2js1.15.0", LINK_FIRST),
         ("SSH-2.0-phpseclib_3.0 (libsodium)", LINK_FIRST),
         ("SSH-2.0-WinSCP_release_6.3", LINK_FIRST),
+        ("SSH-2.0-Twisted_26.10.0", LINK_FIRST),
     ],
 )
 def test_the_order_that_a_server_expects(client: str, sent: bytes) -> None:

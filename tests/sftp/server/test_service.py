@@ -123,6 +123,48 @@ class Slow(Filesystem):
         return Attributes(size=1)
 
 
+async def _answers(talk: Talk, count: int) -> list[tuple[int, int]]:
+    """Return type and id of the next answers."""
+    found: list[tuple[int, int]] = []
+    left = b""
+    while len(found) < count:
+        left += await asyncio.wait_for(talk.down.queue.get(), 10)
+        while len(left) >= 4 and len(left) >= 4 + (size := int.from_bytes(left[:4])):
+            found.append((left[4], int.from_bytes(left[5:9])))
+            left = left[4 + size :]
+    assert not left
+    return found
+
+
+def _numbered(request: msg.SFTPRequest[Any]) -> bytes:
+    return string(bytes([request.NUMBER]) + u32(1) + request.encode())
+
+
+async def test_requests_with_one_id_are_all_carried_out(files: Uploads, tmp_path: Path) -> None:
+    content = b"".join(bytes([n]) * 30_000 for n in range(200))
+    async with Talk(files) as talk:
+        handle = await talk.open("file", NEW)
+        for start in range(0, len(content), 30_000):
+            talk.service.feed(_numbered(msg.Write(handle, start, content[start : start + 30_000])))
+        talk.service.feed(_numbered(msg.Close(handle)))
+        assert await _answers(talk, 201) == [(msg.FXP.STATUS, 1)] * 201
+    assert (tmp_path / "file").read_bytes() == content
+
+
+async def test_requests_with_one_id_are_answered_in_order() -> None:
+    """Otherwise a request that is quick would overtake one for another file that is slow."""
+    slow = Slow()
+    async with Talk(slow) as talk:
+        handle = await talk.open("a")
+        for request in (msg.Read(handle, 0, 10), msg.Stat("x"), msg.Read(b"none", 0, 10)):
+            talk.service.feed(_numbered(request))
+        assert await asyncio.to_thread(slow.reached.acquire, timeout=10)
+        assert talk.down.queue.empty()
+        slow.gates["a"].set()
+        kinds = (msg.FXP.DATA, msg.FXP.ATTRS, msg.FXP.STATUS)
+        assert await _answers(talk, 3) == [(kind, 1) for kind in kinds]
+
+
 async def test_a_file_that_hangs_holds_up_no_other(files: Uploads) -> None:
     slow = Slow()
     async with Talk(slow) as talk, Talk(files) as other:

@@ -163,7 +163,7 @@ class _Opener:
         return self._session.turns.alone
 
     def _expect(self, request: msg.Open) -> None:
-        if self._session.room:
+        if self._session.room and not self.alone:
             self._expected[request.path] = self._session.start(request)
 
     def forget(self) -> None:
@@ -192,6 +192,8 @@ class Downloader(_Opener):
 
     async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
+        if self.alone:
+            self.forget()
         async with self._session.turns.turn():
             return await self._move(copy)
 
@@ -300,6 +302,8 @@ class Uploader(_Opener):
 
     async def move(self, copy: Copy) -> int:
         """See :class:`Mover`."""
+        if self.alone:
+            self.forget()
         async with self._session.turns.turn():
             return await self._move(copy)
 

@@ -36,7 +36,7 @@ from nacre.errors import (
 from nacre.limits import DEFAULT_SFTP_LIMITS, KIB, MIB
 from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.turns import Turns, Watch
-from nacre.sftp.protocol.client import OpenHandle, Result, SFTPClientProtocol
+from nacre.sftp.protocol.client import HandleReused, OpenHandle, Result, SFTPClientProtocol
 from nacre.sftp.protocol.extensions import LimitsRequest, ServerLimits
 from nacre.sftp.protocol.messages import Close, HandleRequest, SFTPRequest
 from nacre.sftp.protocol.pipeline import Window, request_sizes
@@ -104,7 +104,8 @@ class SFTPSession:
         self.disk = Disk()
         self.read_size, self.write_size = request_sizes(None)
         self.blocks = self._make_pool()
-        self.turns = Turns(self.client)
+        self._changed = Gate()
+        self.turns = Turns(self.client, self._settled)
         self.error: NacreError | None = None
         self._line: Line | None = None
         self._waiters: dict[int, Waiter] = {}
@@ -115,7 +116,6 @@ class SFTPSession:
         self._sender: asyncio.Task[None] | None = None
         self.pumps: set[Pump] = set()
         self.waiting_pumps: deque[Pump] = deque()
-        self._changed = Gate()
         self._watch = Watch(self.client, self._look)
         own(self)
 
@@ -312,6 +312,8 @@ class SFTPSession:
     def _settle(
         self, request: SFTPRequest[Any], answer: asyncio.Future[Any] | Reply[Any], result: Result
     ) -> None:
+        if isinstance(result, HandleReused) and not isinstance(request, Close):
+            self.close_handle(result.handle)
         if answer.done():
             self._let_go(request, result)
             return
@@ -324,6 +326,12 @@ class SFTPSession:
         """Drop the answer of a caller that was cancelled; close the handle it opened."""
         if isinstance(request, HandleRequest) and isinstance(result, bytes):
             self.close_handle(result)
+
+    async def _settled(self) -> None:
+        """Return when every OPEN and CLOSE was answered: files that were given up are closed."""
+        while self.client.opening_or_closing:
+            self.check()
+            await self._changed.wait()
 
     def check_handle(self, handle: bytes) -> None:
         """Raise if the server gave the handle of this open file to another file as well.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from nacre.aio.waiting import Gate
@@ -34,10 +34,15 @@ class Turns:
     :ivar pace: the rate that transfers are limited to (``-l``), or None.
     """
 
-    def __init__(self, client: SFTPClientProtocol) -> None:
+    def __init__(self, client: SFTPClientProtocol, settled: Callable[[], Awaitable[None]]) -> None:
+        """Let several files be open at once.
+
+        :param settled: returns when the server has answered every OPEN and CLOSE.
+        """
         self.handles = 0
         self.pace: Pace | None = None
         self._client = client
+        self._settled = settled
         self._taken = 0
         self._given = Gate()
 
@@ -53,6 +58,8 @@ class Turns:
             await self._given.wait()
         self._taken += 1
         try:
+            if self.alone:
+                await self._settled()
             yield
         finally:
             self._taken -= 1

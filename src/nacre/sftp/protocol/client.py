@@ -14,6 +14,7 @@ does not decode fails its request alone; bytes after its last field are ignored.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from contextlib import suppress
 from struct import Struct
@@ -36,6 +37,7 @@ from nacre.sftp.protocol.messages import (
     VERSION_3,
     Close,
     FStat,
+    HandleRequest,
     LStat,
     Open,
     OpenDir,
@@ -61,6 +63,8 @@ _DATA_NUMBER, _STATUS_NUMBER, _HANDLE_NUMBER = map(int, (FXP.DATA, FXP.STATUS, F
 _SUCCESS: Final = u32(FX.OK) + text("Success") + text("")
 """The answer of OpenSSH's server and of nacre's to each WRITE: recognised without decoding."""
 
+_IDS = 1 << 32
+
 _SHOWN = 64
 """Characters that are shown of what a server sends in place of VERSION."""
 
@@ -76,13 +80,24 @@ _WRITING: Final = 0
 
 
 class OpenHandle(bytes):
-    """A handle that the server gave to one open file.
+    """A handle that the server gave to an open file.
 
     :ivar spoiled: whether the server gave it to another file as well while this one was open: what
         was read and written meanwhile may be the other's.
+    :ivar times: how many files have it; each is closed.
     """
 
     spoiled = False
+    times = 1
+
+
+class HandleReused(SFTPError):
+    """The server gave an open file's handle to another file as well.
+
+    :ivar handle: the handle; after an OPEN it is to be closed once more.
+    """
+
+    handle = OpenHandle()
 
 
 class SFTPClientProtocol:
@@ -117,6 +132,16 @@ class SFTPClientProtocol:
     def waiting(self) -> int:
         """Requests that wait for an answer."""
         return len(self._pending)
+
+    @property
+    def open_handles(self) -> int:
+        """How many handles the server gave out whose CLOSE it has not answered."""
+        return len(self._open)
+
+    @property
+    def opening_or_closing(self) -> bool:
+        """Whether the server has an OPEN, OPENDIR or CLOSE to answer."""
+        return any(isinstance(one, (Close, HandleRequest)) for one in self._pending.values())
 
     @property
     def oldest(self) -> int | None:
@@ -301,33 +326,59 @@ class SFTPClientProtocol:
             if len(parts) > 1:
                 packet = joined(parts)
             if kind == _STATUS_NUMBER:
-                if isinstance(request, Close) and self._closed(request.handle).spoiled:
-                    return number, _reused(request)
+                if isinstance(request, Close) and (closed := self._closed(request.handle)).spoiled:
+                    return number, _reused(request, closed)
                 return number, _status(packet[5:], request)
             if isinstance(request, int) or kind != request.ANSWER:
                 raise RemoteProtocolError(f"a packet of type {kind}")
             result = request.decode_answer(WireReader(packet, 5))
-            return number, self._opened(request, result) if kind == _HANDLE_NUMBER else result
+            if kind == _HANDLE_NUMBER:
+                return number, self._opened(number, request, result)
+            return number, result
         except RemoteProtocolError as error:
             # The next packet begins where it should, so other requests are not concerned.
             shown = f"The server's answer to {_name(request)} is not valid: {error}"
             return number, _failure(FX.BAD_MESSAGE, shown, request)
 
-    def _opened(self, request: SFTPRequest[Any], handle: bytes) -> Result:
+    def _opened(self, number: int, request: SFTPRequest[Any], handle: bytes) -> Result:
         """Note an open file; a handle that is open already fails the request."""
-        if (other := self._open.get(handle)) is not None:
+        other = self._open.get(handle)
+        if other is not None and self._closes_before(number, handle) < other.times:
             other.spoiled = self.reuses_handles = True
-            return _reused(request)
+            other.times += 1
+            return _reused(request, other)
         opened = self._open[handle] = OpenHandle(handle)
         return opened
 
+    def _closes_before(self, number: int, handle: bytes) -> int:
+        """Return how many CLOSEs of a handle were sent before a request and are not answered."""
+        return sum(
+            isinstance(one, Close) and one.handle == handle and _precedes(earlier, number)
+            for earlier, one in self._pending.items()
+        )
+
     def _closed(self, handle: bytes) -> OpenHandle:
-        return self._open.pop(handle, None) or OpenHandle(handle)
+        """Note that one file with a handle is closed; return the handle."""
+        opened = handle if isinstance(handle, OpenHandle) else self._open.get(handle)
+        if opened is None:
+            return OpenHandle(handle)
+        opened.times -= 1
+        if not opened.times and self._open.get(opened) is opened:
+            del self._open[opened]
+        return opened
 
 
-def _reused(request: SFTPRequest[Any]) -> SFTPError:
+def _precedes(earlier: int, number: int) -> bool:
+    """Return whether a request id was given out before another; they start anew after 2**32."""
+    return (number - earlier) % _IDS < _IDS // 2
+
+
+def _reused(request: SFTPRequest[Any], handle: OpenHandle) -> HandleReused:
+    paths = request.paths
     shown = "The server gave one handle to two open files; open one file at a time"
-    return _failure(FX.FAILURE, shown, request)
+    error = HandleReused(errno.EBADF, shown, paths[0], None, paths[1])
+    error.handle = handle
+    return error
 
 
 def _data(parts: list[memoryview], asked: int) -> list[memoryview] | None:

@@ -12,8 +12,10 @@ Calls may be answered in any order, but those of one file must be carried out in
 arrived (draft-ietf-secsh-filexfer-02, section 6.1). A request that must fail (an unknown handle, an
 unknown extension, one open file too many, fields that can't be decoded) is answered here and does
 not become a call; :meth:`SFTPServerProtocol.take_refusals` has the reasons. As in OpenSSH's server,
-bytes behind the last field of a request are ignored: some clients send them. A packet whose end or
-request id is unknown ends the session; the caller then closes the ``files``.
+bytes behind the last field of a request are ignored: some clients send them. Some give several
+requests one id, and take the answers in order: a request with the id of a call becomes a call once
+that one is answered. A packet whose end or request id is unknown ends the session; the caller then
+closes the ``files``.
 """
 
 from __future__ import annotations
@@ -145,6 +147,7 @@ class SFTPServerProtocol:
         self._inbox = SFTPInbox(limits.packet)
         self._output: list[Buffer] = []
         self._calls: dict[int, SFTPRequest[Any]] = {}
+        self._repeated: list[memoryview] = []
         self._pending_bytes = 0
         self._handles: dict[bytes, _Open] = {}
         self._opening = 0
@@ -156,12 +159,12 @@ class SFTPServerProtocol:
     @property
     def hungry(self) -> bool:
         """Whether all of the last portion was consumed: ``receive`` may be called."""
-        return not self._inbox.left
+        return not (self._inbox.left or self._repeated)
 
     @property
     def wants_input(self) -> bool:
         """Whether ``receive`` should be called: there is room for more calls and answers."""
-        return not (self._inbox.left or self._ended or self._full)
+        return not (self._inbox.left or self._repeated or self._ended or self._full)
 
     @property
     def outstanding(self) -> int:
@@ -212,12 +215,15 @@ class SFTPServerProtocol:
         :raises RemoteProtocolError: the client broke the protocol; the session has ended.
         """
         try:
-            while self._inbox.left and not (self._ended or self._full):
-                parts = self._inbox.next_parts()
+            while (self._inbox.left or self._repeated) and not (self._ended or self._full):
+                parts = self._repeated or self._inbox.next_parts()
                 if parts is None:
                     break
+                self._repeated = []
                 if (call := self._accept(parts)) is not None:
                     return call
+                if self._repeated:
+                    break
         except RemoteProtocolError:
             self._ended = True
             raise
@@ -243,7 +249,8 @@ class SFTPServerProtocol:
             raise MalformedMessage("a request without a request id")
         kind, number = _KIND_ID.unpack_from(packet)
         if number in self._calls:
-            raise RemoteProtocolError(f"request id {number} is used twice")
+            self._repeated = parts
+            return None
         request: SFTPRequest[Any] | None
         reader = WireReader(packet, _KIND_ID.size)
         try:

@@ -17,6 +17,7 @@ LINK_FIRST_SERVERS: Mapping[str, str] = {
     "AsyncSSH_": "takes the target first only from clients that name OpenSSH or Paramiko",
     "ssh2js": "the server of npm's ssh2 takes the target first only from clients named OpenSSH",
     "Erlang/": "ssh_sftpd takes the draft's order from everybody",
+    "Twisted_": "Twisted Conch takes the draft's order from everybody",
 }
 """How the software of servers that expect the link first is named, and why they do."""
 
@@ -26,6 +27,7 @@ LINK_FIRST_CLIENTS: Mapping[str, str] = {
     "ssh2js": "the client of npm's ssh2 sends the target first only to servers named OpenSSH",
     "phpseclib_": "sends the target first only to servers that name OpenSSH",
     "WinSCP": "takes the target first for a fault of OpenSSH, which its automatic choice looks for",
+    "Twisted_": "Twisted Conch sends the draft's order to everybody",
 }
 """How the software of clients that send the link first is named, and why they do."""
 
