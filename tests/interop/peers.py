@@ -233,15 +233,19 @@ RESTIC = Peer(
 )
 CURL = Peer("curl (libssh2)", debian("curl"), "login, {} MiB both ways, link, rekey each MiB", 64)
 
+ANSIBLE_FILES = {"OpenSSH": 20, "nacre": 3}
+"""Files that a playbook copies: with nacre's programs, which share no connections, each of its
+steps logs in."""
+
 ANSIBLE = {
     (method, programs): Peer(
         f"Ansible, transfer by {method}, {programs}'s programs",
         pypi("ansible-core"),
-        "playbook: commands, 20 files there, {} MiB both ways, link",
+        f"playbook: commands, {files} files there, {{}} MiB both ways, link",
         8,
     )
     for method in ("sftp", "scp", "piped")
-    for programs in ("OpenSSH", "nacre")
+    for programs, files in ANSIBLE_FILES.items()
 }
 
 TOOLS = [RCLONE, RESTIC, CURL, *ANSIBLE.values()]

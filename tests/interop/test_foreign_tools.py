@@ -16,7 +16,7 @@ import pytest
 from interop.clients import Login
 from interop.daemons import Daemon, State, start_nacre
 from interop.payload import Payload
-from interop.peers import ANSIBLE, CURL, FOREIGN, INSTALLED, RCLONE, RESTIC
+from interop.peers import ANSIBLE, ANSIBLE_FILES, CURL, FOREIGN, INSTALLED, RCLONE, RESTIC
 from interop.programs import check, require, run
 from interop.trees import summary
 
@@ -115,7 +115,6 @@ WITH_NACRE = {
 }
 
 
-# With nacre's programs, which share no connections, each step starts one and logs in.
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("programs", ["OpenSSH", "nacre"])
 @pytest.mark.parametrize("method", ["sftp", "scp", "piped"])
@@ -134,7 +133,7 @@ def test_ansible(
     (sent / "few").mkdir(parents=True)
     full = payload(peer.mebibytes)
     os.link(full / "large", sent / "large")
-    for number in range(20 if programs == "OpenSSH" else 3):
+    for number in range(ANSIBLE_FILES[programs]):
         os.link(full / "many" / f"file{number}", sent / "few" / f"file{number}")
     own = {name: str(Path(sys.executable).parent / program) for name, program in WITH_NACRE.items()}
     host = {
