@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,13 @@ WITH_NACRE = {
 }
 
 
+@pytest.fixture
+def control() -> Iterator[str]:
+    """A directory with a short name: a Unix socket's path has 108 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="cp", dir="/tmp") as directory:
+        yield directory
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("programs", ["OpenSSH", "nacre"])
 @pytest.mark.parametrize("method", ["sftp", "scp", "piped"])
@@ -126,6 +134,7 @@ def test_ansible(
     record_property: Record,
     method: str,
     programs: str,
+    control: str,
 ) -> None:
     peer = ANSIBLE[method, programs]
     peer.record("client", record_property)
@@ -155,6 +164,7 @@ def test_ansible(
     environment: dict[str, Any] = {
         "ANSIBLE_HOST_KEY_CHECKING": "False",
         "ANSIBLE_HOME": str(tmp_path / "ansible"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": control,
         "ANSIBLE_PIPELINING": "False",
         "HOME": str(tmp_path),
         "LC_ALL": "C.UTF-8",
