@@ -42,7 +42,7 @@ class Pair:
 
 @pytest.fixture(params=["", "RekeyLimit=1M"], ids=["one key", "RekeyLimit 1M"])
 def words(request: pytest.FixtureRequest) -> list[str]:
-    """ssh's options that say when to exchange keys again: a thousand times, so by a quick method."""
+    """ssh's options to exchange keys anew: a thousand times, so by a quick method."""
     return [request.param, "KexAlgorithms=curve25519-sha256"] if request.param else []
 
 
