@@ -82,7 +82,7 @@ class MlKem(Kem):
 class Sntrup761(Kem):
     """Streamlined NTRU Prime 761; all of its randomness is the system's.
 
-    The package is loaded on use. It takes 60 ms to load, and as long again to make a key.
+    The package is loaded on use. A client's key takes 30 ms.
     """
 
     public = 1158
