@@ -249,7 +249,7 @@ def test_password_at_a_terminal(to_nacre: Login) -> None:
         terminal.expect(r"[$#] ")
         terminal.type("echo at ho''me $HOME\n")
         terminal.expect("at home .*home-any")
-        # Between two prompts the terminal is not the shell's yet, and would make another byte of it.
+        # Before its prompt the shell does not read the terminal in its own way.
         terminal.expect(r"[$#] ")
         terminal.type("\x04")
         assert terminal.wait() == 0
