@@ -244,8 +244,14 @@ ANSIBLE = {
         f"playbook: commands, {files} files there, {{}} MiB both ways, link",
         8,
     )
-    for method in ("sftp", "scp", "piped")
-    for programs, files in ANSIBLE_FILES.items()
+    for method, programs in (
+        ("sftp", "OpenSSH"),
+        ("scp", "OpenSSH"),
+        ("piped", "OpenSSH"),
+        ("sftp", "nacre"),
+        ("scp", "nacre"),
+    )
+    for files in (ANSIBLE_FILES[programs],)
 }
 
 TOOLS = [RCLONE, RESTIC, CURL, *ANSIBLE.values()]

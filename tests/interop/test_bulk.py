@@ -21,28 +21,35 @@ from interop.programs import environment, run
 pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(180)]
 
 MEBIBYTES = 1024
-PATTERN = f"{sys.executable} {pattern.__file__} {MEBIBYTES}"
+WITH_REKEYS = 256
+"""Mebibytes of a transfer that exchanges keys anew after each."""
 
 
 @functools.cache
-def _digest() -> str:
+def _digest(mebibytes: int) -> str:
     digest = hashlib.sha256()
-    for block in pattern.blocks(MEBIBYTES):
+    for block in pattern.blocks(mebibytes):
         digest.update(block)
     return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A client's command line up to the host, and whose log belongs to it."""
+    """A client's command line up to the host, the server it leads to, and how much goes through."""
 
     command: Sequence[str]
     server: Daemon
+    mebibytes: int
+
+    @property
+    def source(self) -> list[str]:
+        """The command that prints the data."""
+        return [sys.executable, pattern.__file__, str(self.mebibytes)]
 
 
 @pytest.fixture(params=["", "RekeyLimit=1M"], ids=["one key", "RekeyLimit 1M"])
 def words(request: pytest.FixtureRequest) -> list[str]:
-    """ssh's options to exchange keys anew: a thousand times, so by a quick method."""
+    """ssh's options to exchange keys anew: often, so by a quick method."""
     return [request.param, "KexAlgorithms=curve25519-sha256"] if request.param else []
 
 
@@ -55,20 +62,21 @@ def pair(
     words: list[str],
 ) -> Iterator[Pair]:
     client, _, server = request.param.partition(" to ")
+    mebibytes = WITH_REKEYS if words else MEBIBYTES
     if server == "OpenSSH":
-        yield Pair(to_sshd.nacre_ssh(*words), to_sshd.server)
+        yield Pair(to_sshd.nacre_ssh(*words), to_sshd.server, mebibytes)
         return
     options = [word for option in words for word in ("-o", option)]
     with start_nacre(state, *options) as daemon:
         login = replace(to_nacre, server=daemon)
         command = login.ssh if client == "OpenSSH" else login.nacre_ssh
-        yield Pair(command(*words), daemon)
+        yield Pair(command(*words), daemon, mebibytes)
 
 
 def test_a_gibibyte_out(pair: Pair) -> None:
     digest, received = hashlib.sha256(), 0
     with subprocess.Popen(
-        [*pair.command, PATTERN],
+        [*pair.command, " ".join(pair.source)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env=environment(),
@@ -78,12 +86,12 @@ def test_a_gibibyte_out(pair: Pair) -> None:
             digest.update(block)
             received += len(block)
     assert client.returncode == 0
-    assert received == MEBIBYTES << 20
-    assert digest.hexdigest() == _digest()
+    assert received == pair.mebibytes << 20
+    assert digest.hexdigest() == _digest(pair.mebibytes)
 
 
 def test_a_gibibyte_in(pair: Pair) -> None:
-    with subprocess.Popen(PATTERN.split(), stdout=subprocess.PIPE) as source:
+    with subprocess.Popen(pair.source, stdout=subprocess.PIPE) as source:
         done = subprocess.run(
             [*pair.command, "sha256sum"],
             stdin=source.stdout,
@@ -93,7 +101,7 @@ def test_a_gibibyte_in(pair: Pair) -> None:
             check=False,
         )
     assert done.stderr == b""
-    assert done.stdout.decode().split()[:1] == [_digest()]
+    assert done.stdout.decode().split()[:1] == [_digest(pair.mebibytes)]
 
 
 # --- many at once ---

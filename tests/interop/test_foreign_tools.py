@@ -124,8 +124,7 @@ def control() -> Iterator[str]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("programs", ["OpenSSH", "nacre"])
-@pytest.mark.parametrize("method", ["sftp", "scp", "piped"])
+@pytest.mark.parametrize(("method", "programs"), ANSIBLE)
 def test_ansible(
     login: Login,
     home: Path,
