@@ -135,3 +135,17 @@ def test_connections_of_many_loops_leave_none_of_them(host_key: nacre.PrivateKey
         loops += [asyncio.run(work(cut=True)) for _ in range(3)]
         gc.collect()
     assert [loop() for loop in loops] == [None] * 6
+
+
+def test_a_loop_takes_the_memory_of_one_that_is_closed() -> None:
+    """Nothing has to be collected before: a program may call asyncio.run again and again."""
+    first, second, third = (asyncio.new_event_loop() for _ in range(3))
+    view = ReceiveBuffer.of(first).view
+    assert ReceiveBuffer.of(second).view is not view
+    first.close()
+    taken = ReceiveBuffer.of(third)
+    assert taken.view is view
+    assert taken.shared
+    assert ReceiveBuffer.of(third) is taken
+    second.close()
+    third.close()

@@ -38,22 +38,18 @@ class ReceiveBuffer:
 
     __slots__ = ("shared", "tenant", "view")
 
-    def __init__(self, size: int, *, shared: bool) -> None:
+    def __init__(self, view: memoryview, *, shared: bool) -> None:
         self.shared = shared
         self.tenant: ReferenceType[Tenant] | None = None
-        self.view = memoryview(bytearray(size))
+        self.view = view
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> ReceiveBuffer:
         """Return the buffer for a new connection of ``loop``."""
         if not isinstance(loop, asyncio.SelectorEventLoop):
-            return cls(2 * RECEIVE_UNAUTHENTICATED, shared=False)
+            return cls(memoryview(bytearray(2 * RECEIVE_UNAUTHENTICATED)), shared=False)
         if (buffer := _shared.get(loop)) is None:
-            buffer = _shared[loop] = cls(RECEIVE, shared=True)
-            # Freeing this raises glibc's threshold for memory that it keeps (M_MMAP_THRESHOLD in
-            # mallopt(3)). Memory it returns to the system costs page faults again for every
-            # packet of a transfer.
-            bytes(2 * RECEIVE)
+            buffer = _shared[loop] = cls(_of_a_closed_loop() or _new(), shared=True)
         return buffer
 
     def claim(self, reader: Tenant | None) -> memoryview:
@@ -71,3 +67,26 @@ class ReceiveBuffer:
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, ReceiveBuffer] = WeakKeyDictionary()
+
+
+def _of_a_closed_loop() -> memoryview | None:
+    """Take the memory of a loop that reads no more, or return None.
+
+    Connections are cycles, so a closed loop lives on until the collector runs: in a program that
+    calls ``asyncio.run`` again and again, one of them and its memory for each call.
+    """
+    for reference in _shared.keyrefs():
+        loop = reference()
+        if loop is not None and loop.is_closed() and (left := _shared.pop(loop, None)) is not None:
+            view, left.view = left.view, memoryview(b"")
+            return view
+    return None
+
+
+def _new() -> memoryview:
+    view = memoryview(bytearray(RECEIVE))
+    # Freeing this raises glibc's threshold for memory that it keeps (M_MMAP_THRESHOLD in
+    # mallopt(3)). Memory it returns to the system costs page faults again for every packet of a
+    # transfer.
+    bytes(2 * RECEIVE)
+    return view
