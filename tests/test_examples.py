@@ -64,6 +64,7 @@ def test_streams(server: Daemon, home: Path) -> None:
     assert _example("streams.py", server, home, input=b"b\nc\na\n") == b"a\nb\nc\n"
 
 
+@pytest.mark.slow
 def test_without_await(server: Daemon, home: Path) -> None:
     assert _example("without_await.py", server, home, "echo $((6 * 7))") == b"42\n"
 

@@ -139,6 +139,7 @@ def signatures(name: str, thing: object) -> Iterator[tuple[str, dict[str, object
             yield f"{name}.{attribute}", function.__annotations__, function.__module__
 
 
+@pytest.mark.slow
 def test_every_type_of_a_public_signature_is_public() -> None:
     exported = {(home, name) for home, names in nacre._HOMES.items() for name in names}
     exported |= {(thing.__module__, thing.__name__) for thing in map(public, nacre.__all__)

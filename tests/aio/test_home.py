@@ -99,6 +99,7 @@ def test_a_loop_after_the_first_one_is_refused(started: Callable[[], Awaitable[A
     runner.close()
 
 
+@pytest.mark.slow
 def test_a_child_of_an_asyncio_program_is_refused(started: Callable[[], Awaitable[Any]]) -> None:
     """In a loop of its own, and in the one that it has inherited."""
 
@@ -130,6 +131,7 @@ def test_a_child_of_an_asyncio_program_is_refused(started: Callable[[], Awaitabl
     assert {text for text in asyncio.run(work()) if "fork" not in text} == set()
 
 
+@pytest.mark.slow
 def test_a_loop_that_a_child_inherits_touches_nothing(
     started: Callable[[], Awaitable[Any]],
 ) -> None:

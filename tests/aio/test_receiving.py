@@ -98,6 +98,7 @@ async def test_a_connection_that_is_lost_leaves() -> None:
     assert other.owner.data == other.sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [0, 100])
 def test_a_loop_that_is_gone_leaves_no_memory(left: int) -> None:
     """Whatever is kept by loop must not keep the loop, also not by way of a connection."""
@@ -114,6 +115,7 @@ def test_a_loop_that_is_gone_leaves_no_memory(left: int) -> None:
     assert [loop() for loop in loops] == [None] * 3
 
 
+@pytest.mark.slow
 def test_connections_of_many_loops_leave_none_of_them(host_key: nacre.PrivateKey) -> None:
     """The same from end to end, with sockets: programs that call asyncio.run for each job."""
 

@@ -233,6 +233,7 @@ def test_replies_during_a_key_exchange_that_the_peer_never_ends(role: Role, payl
 # --- proposals ---
 
 
+@pytest.mark.slow
 @EITHER
 @pytest.mark.parametrize("names", [600, 100_000])
 def test_proposals_with_many_names(role: Role, names: int) -> None:

@@ -70,6 +70,7 @@ def test_a_program_ends_without_a_word(ending: str) -> None:
     assert done.returncode == (3 if ending == "with a status" else 0)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_left_open_is_written(tmp_path: Path) -> None:
     files = """
 sftp = ssh.sftp()

@@ -179,12 +179,14 @@ def check_parent(opened: Opened) -> None:
         assert another.run("echo", timeout=10).stdout == "echo"
 
 
+@pytest.mark.slow
 def test_every_use_in_a_child_is_refused_and_harms_nothing(opened: Opened) -> None:
     said = {name: in_child(lambda use=use: use(opened)) for name, use in USES.items()}  # type: ignore[misc]
     assert said == dict.fromkeys(USES, REFUSED)
     check_parent(opened)
 
 
+@pytest.mark.slow
 def test_closing_in_a_child_is_quiet_and_harms_nothing(opened: Opened) -> None:
     def close(closings: tuple[Callable[[Opened], object], ...]) -> str:
         for closing in closings:

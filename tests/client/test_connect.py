@@ -335,6 +335,7 @@ async def test_a_second_method_without_prompts(
         assert ssh.methods == (first, "keyboard-interactive")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocols", [(2,), (1,)])
 async def test_a_wrong_passphrase_ends_the_login_with_its_error(
     make_server: Callable[..., Any], tmp_path: Any, protocols: tuple[int, ...]

@@ -193,6 +193,7 @@ async def test_a_destination_that_refuses_the_connection(
     assert f"forwarding to 127.0.0.1 port {port} failed" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("port", [-1, 0, 69658, "22"])
 async def test_ports_that_are_none(ssh: nacre.Connection, port: Any) -> None:
     for call in (ssh.open_connection, ssh.forward_local, ssh.forward_remote):

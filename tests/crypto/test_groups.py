@@ -74,6 +74,7 @@ def safe_prime(bits: int) -> int:
     return candidate
 
 
+@pytest.mark.slow
 def test_a_group_of_the_servers_own() -> None:
     p = safe_prime(192)
     check_group(p, 5, 128, 256)

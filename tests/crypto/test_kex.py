@@ -62,6 +62,7 @@ def test_both_sides_get_the_same_secret(method: KexMethod) -> None:
         assert mpint(int.from_bytes(content, "big")) == k
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", DETERMINISTIC, ids=lambda method: method.name)
 def test_the_randomness_is_what_is_handed_in(method: KexMethod) -> None:
     first, second = (method.initiate(random.Random(5).randbytes).public for _ in range(2))

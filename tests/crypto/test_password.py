@@ -44,6 +44,7 @@ def test_other_parameters_want_a_rehash(monkeypatch: pytest.MonkeyPatch) -> None
     assert needs_rehash("$2b$12$" + "a" * 53)
 
 
+@pytest.mark.slow
 def test_an_unknown_user_costs_as_much_as_a_known_one() -> None:
     stored = hash_password(b"x", urandom)
 

@@ -18,6 +18,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.slow
 def test_host_keys_are_made_once(tmp_path: Path) -> None:
     keys = load_host_keys(tmp_path)
     assert {key.public.type for key in keys} == set(DEFAULT_TYPES)

@@ -111,6 +111,7 @@ def _said(text: bytes) -> Iterator[str]:
     yield from (reason for _, reason in KnownHosts.parse(text).rejected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bend", BENDS)
 @pytest.mark.parametrize("name", FILES)
 def test_no_error_repeats_the_key(name: str, bend: str) -> None:
@@ -119,6 +120,7 @@ def test_no_error_repeats_the_key(name: str, bend: str) -> None:
         assert not [piece for piece in pieces if piece in said], said
 
 
+@pytest.mark.slow
 def test_damage_at_each_byte_repeats_no_number_of_the_key() -> None:
     """A length or a name that damage moves into the private section is not shown."""
     text = FILES["OpenSSH Ed25519"]

@@ -34,6 +34,7 @@ def test_matches(text: str, pattern: str, expected: bool) -> None:
 letters = st.text("ab.[*?", max_size=12)
 
 
+@pytest.mark.slow
 @given(letters, letters)
 def test_a_pattern_is_the_regular_expression_it_stands_for(text: str, pattern: str) -> None:
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")

@@ -532,6 +532,7 @@ ACTIONS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(ACTIONS, max_size=40))
 def test_any_order_of_rekeys_and_closes(actions: list[str]) -> None:

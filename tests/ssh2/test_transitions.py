@@ -353,6 +353,7 @@ def test_every_change_of_stage_is_in_the_table(seen: set[Row]) -> None:
     assert seen - TABLE == set()
 
 
+@pytest.mark.slow
 def test_every_row_of_the_table_is_what_an_engine_did(seen: set[Row]) -> None:
     assert TABLE - seen == set()
 

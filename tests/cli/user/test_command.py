@@ -361,6 +361,7 @@ def test_users_from_a_file(user: Nacre, add: Nacre, tmp_path: Path, key_file: Pa
     assert [(row["name"], row["keys"]) for row in listed(user)][-1] == ("dora", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -430,6 +431,7 @@ def test_only_add_makes_a_store(tmp_path: Path, key_file: Path, words: str) -> N
     assert list(there.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_many_rows_look_like_few(user: Nacre, tmp_path: Path) -> None:
     store = UserStore(tmp_path / "state" / FILE)
     store.add_all((User(name=f"u{number:04}", home=f"/h/é{number}"), ()) for number in range(2500))

@@ -26,6 +26,7 @@ def keys_of(account: SystemAccount) -> list[object]:
     ]
 
 
+@pytest.mark.slow
 def test_keys_are_read(system_account: SystemAccount) -> None:
     system_account.authorize(f"# mine\n{KEY} one\n{OTHER} two\n")
     assert keys_of(system_account) == [KEY, OTHER]

@@ -95,6 +95,7 @@ async def test_password(store: UserStore, policy: Any) -> None:
     assert await policy.password("alice", "secret", Connection()) is False
 
 
+@pytest.mark.slow
 async def test_the_log_tells_what_the_client_is_not_told(store: UserStore) -> None:
     config = parse(["DenyUsers=banned", "PubkeyAuthentication=no"])
     policy = StorePolicy(store, RUN_AS, config=config)
@@ -189,6 +190,7 @@ async def test_public_key(store: UserStore, policy: Any) -> None:
     assert policy.public_key("alice", KEY, "ssh-ed25519", True, Connection()) is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("service", "request_", "granted"),
     [

@@ -106,6 +106,7 @@ async def test_table(store: UserStore, auth: str, version: int, strict: bool) ->
     assert found == allowed
 
 
+@pytest.mark.slow
 async def test_unknown_and_disabled_users(store: UserStore) -> None:
     store.change("any", disabled=True)
     async with serving(store, strict=False) as server:

@@ -132,6 +132,7 @@ async def test_roots_password_is_never_verified(
     assert all(password not in (None, "secret") for _, password in verified)
 
 
+@pytest.mark.slow
 async def test_configuration_holds_for_every_method(system_account: SystemAccount) -> None:
     name = system_account.name
     rsa = generate("rsa1", bits=1024).public

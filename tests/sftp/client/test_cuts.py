@@ -95,6 +95,7 @@ async def _all_end(tasks: list[asyncio.Task[Any]]) -> list[BaseException]:
     return [result for result in results if isinstance(result, BaseException)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["plain", "narrow", "in threads"])
 @pytest.mark.parametrize("work", WORK)
 async def test_a_cut_at_each_write_ends_each_call(work: str, state: str, tmp_path: Path) -> None:
@@ -119,6 +120,7 @@ async def test_a_cut_at_each_write_ends_each_call(work: str, state: str, tmp_pat
         sftp.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("turns", [1, 4, 30])
 @pytest.mark.parametrize("how", ["lost", "ended"])

@@ -76,6 +76,7 @@ def content(number: int) -> bytes:
     return bytes((number, 1, 2, 3)) * (10 if number % 2 else 30_000)
 
 
+@pytest.mark.slow
 async def test_files_keep_their_contents(confused: Both, tmp_path: Path) -> None:
     sftp, line = confused
     tree = tmp_path / "tree"
