@@ -13,7 +13,7 @@ from functools import cached_property
 
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PublicKey
-from nacre.keys.files import load_public
+from nacre.keys.files import load_public, parse_lines
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 from nacre.keys.rsa1_text import is_line
 
@@ -51,15 +51,7 @@ class AuthorizedKeys:
 
     @cached_property
     def _lines(self) -> tuple[list[AuthorizedKey], list[tuple[int, str]]]:
-        entries: list[AuthorizedKey] = []
-        rejected: list[tuple[int, str]] = []
-        for number, line in enumerate(self._text.split(b"\n"), 1):
-            try:
-                if (entry := _parse_line(number, line)) is not None:
-                    entries.append(entry)
-            except KeyFormatError as error:
-                rejected.append((number, str(error)))
-        return entries, rejected
+        return parse_lines(self._text, _parse_line)
 
     @property
     def entries(self) -> list[AuthorizedKey]:

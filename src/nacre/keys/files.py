@@ -5,12 +5,16 @@ from __future__ import annotations
 import binascii
 import os
 from base64 import b64decode
+from collections.abc import Callable
+from typing import TypeVar
 
 from nacre.errors import KeyFormatError
 from nacre.keys import openssh, rsa1_text
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.openssh import Random
+
+Entry = TypeVar("Entry")
 
 MAXIMUM_SIZE = 256 * 1024
 """Bytes that a key file may have; an RSA key of 16384 bits takes 13 KiB."""
@@ -155,3 +159,21 @@ def dump_private(
 
 def _encoded(text: bytes | str) -> bytes:
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
+def parse_lines(
+    text: bytes, parse: Callable[[int, bytes], Entry | None]
+) -> tuple[list[Entry], list[tuple[int, str]]]:
+    """Return the entries of a file, and the malformed lines: their numbers and what is wrong.
+
+    :param parse: takes a line with its number, and returns None for one without an entry.
+    """
+    entries: list[Entry] = []
+    rejected: list[tuple[int, str]] = []
+    for number, line in enumerate(text.split(b"\n"), 1):
+        try:
+            if (entry := parse(number, line)) is not None:
+                entries.append(entry)
+        except KeyFormatError as error:
+            rejected.append((number, str(error)))
+    return entries, rejected

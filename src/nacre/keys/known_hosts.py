@@ -17,7 +17,7 @@ from functools import cached_property
 from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.keys import rsa1_text
 from nacre.keys.base import PublicKey
-from nacre.keys.files import decode_blob
+from nacre.keys.files import decode_blob, parse_lines
 from nacre.keys.openssh import Random
 from nacre.keys.patterns import match_list
 from nacre.value import value
@@ -118,15 +118,7 @@ class KnownHosts:
 
     @cached_property
     def _lines(self) -> tuple[list[KnownHost], list[tuple[int, str]]]:
-        entries: list[KnownHost] = []
-        rejected: list[tuple[int, str]] = []
-        for number, line in enumerate(self._text.split(b"\n"), 1):
-            try:
-                if (entry := _parse_line(number, line)) is not None:
-                    entries.append(entry)
-            except KeyFormatError as error:
-                rejected.append((number, str(error)))
-        return entries, rejected
+        return parse_lines(self._text, _parse_line)
 
     @property
     def entries(self) -> list[KnownHost]:
