@@ -113,9 +113,9 @@ class ServerConfig:
         ``prohibit-password`` or ``forced-commands-only``.
     :ivar allow_users: patterns of names, or of ``name@address``, of users who may log in; empty for
         all. The other three lists have patterns too, and those of groups no address.
-    :ivar authentication_methods: lists of methods, one of which must be completed in its order, such
-        as ``(("publickey", "password"),)``; a method may have a device behind a colon. Empty for any
-        one method.
+    :ivar authentication_methods: lists of methods, such as ``(("publickey", "password"),)``. One
+        list must be completed in its order. A method may have a device behind a colon. Empty for
+        any one method.
     :ivar authorized_keys_files: files of keys, relative to the home directory; with tokens.
     :ivar force_command: the command that runs in place of the client's, or None; ``internal-sftp``
         with its options serves files.
@@ -131,8 +131,8 @@ class ServerConfig:
     :ivar channel_timeouts: seconds after which channels without traffic are closed, for patterns of
         their types.
     :ivar unused_connection_timeout: seconds after which a connection without channels is closed.
-    :ivar per_source_max_startups: connections from one network that may wait for a login at once, or
-        None.
+    :ivar per_source_max_startups: connections from one network that may wait for a login at once;
+        None for no limit.
     :ivar per_source_net_block_size: the bits of an IPv4 and of an IPv6 network.
     :ivar per_source_penalties: what PerSourcePenalties says, as it was written; "" for the default.
     :ivar refuse_connection: whether to close the connection after the login was attempted.

@@ -32,7 +32,7 @@ class Connecting:
 class ServerRules:
     """A server's configuration, with its Match blocks.
 
-    :ivar base: what holds outside of Match blocks: for the server itself, and before a user is known.
+    :ivar base: what holds outside of Match blocks, for the server and before a user is known.
     """
 
     def __init__(self, base: ServerConfig) -> None:
