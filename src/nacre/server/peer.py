@@ -37,12 +37,13 @@ class ServerConnection(BaseConnection):
 
     :ivar id: its number on this server, from 1.
     :ivar peer: the client's address and port.
+    :ivar host: the client's name if names are looked up and its address has one, else its address.
     :ivar local: the address and port that the client connected to.
     :ivar user: the user who is logged in; empty before the login.
     :ivar methods: the authentication methods that succeeded, in order.
     """
 
-    __slots__ = ("_log", "id", "local", "methods", "peer", "user")
+    __slots__ = ("_log", "host", "id", "local", "methods", "peer", "user")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class ServerConnection(BaseConnection):
         super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count)
         self.id = number
         self.peer: tuple[str, int] = ("", 0)
+        self.host = ""
         self.local: tuple[str, int] = ("", 0)
         self.user = ""
         self.methods: tuple[str, ...] = ()
