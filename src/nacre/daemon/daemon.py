@@ -23,7 +23,7 @@ from nacre.daemon.accounts.policy import StorePolicy
 from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
-from nacre.daemon.log import StderrLog
+from nacre.daemon.log import ServerLog
 from nacre.daemon.memory import give_back_memory, keep_secrets
 from nacre.daemon.server_process import ServerProcess
 from nacre.daemon.settings import DaemonSettings
@@ -104,7 +104,7 @@ class Daemon:
             self.workers,
             sockets,
             startups,
-            StderrLog(self.config.log_level),
+            ServerLog(self.config.log_level),
             lambda worker: self._serve(settings, sockets, startups, worker),
         ).run(lambda: announce(sockets))
 

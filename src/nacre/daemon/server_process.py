@@ -15,7 +15,7 @@ from functools import partial
 from threading import Barrier
 
 from nacre.daemon.accounts.policy import AccountPolicy
-from nacre.daemon.log import StderrLog
+from nacre.daemon.log import ServerLog
 from nacre.daemon.sessions import Sessions
 from nacre.daemon.settings import DaemonSettings
 from nacre.daemon.sockets import announce
@@ -52,7 +52,7 @@ class ServerProcess:
         self._startups = startups
         self._worker = worker
         always = {} if worker is None else {"worker": worker.number}
-        self._log = StderrLog(settings.config.log_level, **always)
+        self._log = ServerLog(settings.config.log_level, **always)
         self._sessions = Sessions(policy, end_processes=settings.end_processes)
         self._servers: list[Server] = []
         self._stop = asyncio.Event()

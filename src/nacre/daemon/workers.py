@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from nacre.daemon.log import StderrLog
+from nacre.daemon.log import ServerLog
 from nacre.errors import NacreError, StateError
 from nacre.server.startups import Startups
 
@@ -63,7 +63,7 @@ class Supervisor:
         count: int,
         sockets: list[socket.socket],
         startups: Startups,
-        log: StderrLog,
+        log: ServerLog,
         serve: Callable[[Worker], None],
     ) -> None:
         """Prepare.
