@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from nacre.daemon.sockets import announce, bind, show
+from nacre.daemon.sockets import Address, announce, bind, show
 from nacre.errors import StateError
 
 
@@ -17,14 +17,14 @@ def close(sockets: list[socket.socket]) -> None:
 
 
 def test_a_socket_listens_on_the_address() -> None:
-    (sock,) = bind("127.0.0.1", 0)
+    (sock,) = bind(Address("127.0.0.1", 0))
     with sock, socket.create_connection(sock.getsockname(), timeout=10):
         assert sock.getsockname()[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_keepalive_is_inherited_by_accepted_sockets(wanted: bool) -> None:
-    (sock,) = bind("127.0.0.1", 0, keepalive=wanted)
+    (sock,) = bind(Address("127.0.0.1", 0), keepalive=wanted)
     with sock, socket.create_connection(sock.getsockname(), timeout=10):
         accepted, _ = sock.accept()
         with accepted:
@@ -32,7 +32,7 @@ def test_keepalive_is_inherited_by_accepted_sockets(wanted: bool) -> None:
 
 
 def test_no_host_is_every_address() -> None:
-    sockets = bind("", 0)
+    sockets = bind(Address("", 0))
     try:
         hosts = {sock.getsockname()[0] for sock in sockets}
         assert "0.0.0.0" in hosts
@@ -44,7 +44,7 @@ def test_no_host_is_every_address() -> None:
 def test_a_name_with_the_same_address_twice_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *about, **options: [found, found])
-    sockets = bind("twice.example", 0)
+    sockets = bind(Address("twice.example", 0))
     close(sockets)
     assert len(sockets) == 1
 
@@ -53,7 +53,7 @@ def test_a_port_in_use_is_refused_with_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StateError, match=rf"127\.0\.0\.1:{port}: .*another program uses it"):
-            bind("127.0.0.1", port)
+            bind(Address("127.0.0.1", port))
 
 
 def test_sockets_that_were_bound_before_a_failure_are_closed(
@@ -76,7 +76,7 @@ def test_sockets_that_were_bound_before_a_failure_are_closed(
         ],
     )
     with pytest.raises(StateError):
-        bind("two.example", 0)
+        bind(Address("two.example", 0))
     assert free.fileno() == -1
 
 
@@ -96,7 +96,7 @@ def test_each_failure_names_the_address_the_reason_and_the_remedy(
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(StateError) as caught:
-        bind("::1", 22)
+        bind(Address("::1", 22))
     message = str(caught.value)
     assert message.startswith(f"can't listen on [::1]:22: {reason}: ")
     assert remedy in message
@@ -107,7 +107,7 @@ def test_ipv6_addresses_are_shown_in_brackets() -> None:
 
 
 def test_each_socket_is_announced_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    sockets = [*bind("127.0.0.1", 0), *bind("127.0.0.1", 0)]
+    sockets = [*bind(Address("127.0.0.1", 0)), *bind(Address("127.0.0.1", 0))]
     try:
         announce(sockets)
         ports = [sock.getsockname()[1] for sock in sockets]

@@ -12,7 +12,7 @@ import pytest
 
 import nacre
 from nacre.config.server.penalties import PenaltyRules
-from nacre.server.settings import ConnectionTerms
+from nacre.server.peer import ConnectionTerms
 from parties import client_for, until
 
 Make = Callable[..., Any]

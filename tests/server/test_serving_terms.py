@@ -11,7 +11,7 @@ import pytest
 
 import nacre
 from nacre.protocol.options import SOFTWARE
-from nacre.server.settings import ConnectionTerms
+from nacre.server.peer import ConnectionTerms
 from parties import PASSWORD, client_for
 
 Make = Callable[..., Any]

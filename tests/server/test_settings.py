@@ -12,7 +12,8 @@ import nacre
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import SOFTWARE
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
-from nacre.server.settings import ConnectionTerms, ListenOptions, ReloadOptions, ServerSettings
+from nacre.server.peer import ConnectionTerms
+from nacre.server.settings import ListenOptions, ReloadOptions, ServerSettings
 from nacre.server.startups import MaxStartups
 from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.testing import host_key

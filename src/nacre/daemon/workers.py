@@ -64,7 +64,7 @@ class Supervisor:
         sockets: list[socket.socket],
         startups: Startups,
         log: ServerLog,
-        serve: Callable[[Worker], None],
+        serve: Callable[[Worker], object],
     ) -> None:
         """Prepare.
 

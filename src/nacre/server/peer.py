@@ -7,13 +7,18 @@ or settings, so that everything else in this package may import it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.aio.connection import BaseConnection
+from nacre.errors import ConfigurationError
+from nacre.protocol.options import SOFTWARE
+from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.config.server.penalties import PenaltyRules
     from nacre.protocol.engine import Engine
 
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
@@ -32,6 +37,58 @@ def to_logging(record: Mapping[str, object]) -> None:
     _logger.log(level, "%s", text, extra={"nacre": dict(record)})
 
 
+_LINE_TEXT = re.compile(r"[ -~]*")
+_MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
+
+
+@value(kw_only=True)
+class ConnectionTerms:
+    """What sshd_config(5) says about connections and :func:`nacre.listen` has no parameter for.
+
+    :ivar version_addendum: text behind the software version in the identification line.
+    :ivar per_source_startups: how many connections from one network may be logging in, or None.
+    :ivar net_block_size: the bits of an IPv4 and of an IPv6 network.
+    :ivar penalties: what failed connections cost their network, or None.
+    :ivar exempt: addresses, patterns and networks that get no penalties.
+    :ivar refuse: end the connection when it attempts to log in.
+    :ivar resolve: returns the name of an address, or the address where there is none to trust;
+        None for no lookups.
+    :ivar ip_qos: the type of service (RFC 2474) of sessions at a terminal, and of others; None
+        leaves it to the system.
+    :ivar channel_timeouts: patterns of channel types with the seconds without data after which
+        such a channel is closed; of several that match, the first counts.
+    :ivar unused_timeout: seconds without a channel after which the connection is closed, or None.
+    """
+
+    version_addendum: str = ""
+    per_source_startups: int | None = None
+    net_block_size: tuple[int, int] = (32, 128)
+    penalties: PenaltyRules | None = None
+    exempt: tuple[str, ...] = ()
+    refuse: bool = False
+    resolve: Callable[[str], Awaitable[str]] | None = None
+    ip_qos: tuple[int | None, int | None] = (None, None)
+    channel_timeouts: tuple[tuple[str, int], ...] = ()
+    unused_timeout: int | None = None
+
+    @property
+    def software(self) -> str:
+        """The software version and the text behind it, for the identification line.
+
+        :raises ConfigurationError: the text does not fit into the line (RFC 4253 section 4.2).
+        """
+        text = f"{SOFTWARE} {self.version_addendum}".rstrip()
+        if len(text) > _MOST_OF_LINE or not _LINE_TEXT.fullmatch(text):
+            raise ConfigurationError(
+                f"VersionAddendum {safe(self.version_addendum, 64)}: give printable US-ASCII, "
+                f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
+            )
+        return text
+
+
+NO_TERMS = ConnectionTerms()
+
+
 class ServerConnection(BaseConnection):
     """One client's connection.
 
@@ -41,9 +98,11 @@ class ServerConnection(BaseConnection):
     :ivar local: the address and port that the client connected to.
     :ivar user: the user who is logged in; empty before the login.
     :ivar methods: the authentication methods that succeeded, in order.
+    :ivar terms: what the configuration says about this connection. A policy may change it when it
+        knows the user.
     """
 
-    __slots__ = ("_log", "host", "id", "local", "methods", "peer", "user")
+    __slots__ = ("_log", "host", "id", "local", "methods", "peer", "terms", "user")
 
     def __init__(
         self,
@@ -53,6 +112,7 @@ class ServerConnection(BaseConnection):
         *,
         keepalive: float | None,
         keepalive_count: int,
+        terms: ConnectionTerms = NO_TERMS,
     ) -> None:
         super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count)
         self.id = number
@@ -61,6 +121,7 @@ class ServerConnection(BaseConnection):
         self.local: tuple[str, int] = ("", 0)
         self.user = ""
         self.methods: tuple[str, ...] = ()
+        self.terms = terms
         self._log = log
 
     @property

@@ -133,6 +133,7 @@ class Serving(ServerConnection):
             settings.log,
             keepalive=settings.keepalive,
             keepalive_count=settings.keepalive_count,
+            terms=settings.terms,
         )
         self.server = server
         self.settings = settings
@@ -227,7 +228,7 @@ class Serving(ServerConnection):
         self._questions.ask_then(question, conclude)
 
     def _on_user(self, ask: AskUser) -> None:
-        resolve = self.settings.terms.resolve
+        resolve = self.terms.resolve
         if resolve is None:
             self._require(ask)
             return
@@ -242,7 +243,7 @@ class Serving(ServerConnection):
         """Ask the policy which methods the user must pass."""
 
         def conclude(requirement: UserRequirement | None) -> None:
-            if self.settings.terms.refuse:
+            if self.terms.refuse:
                 self._refuse(ask.user)
                 return
             if not isinstance(requirement, UserRequirement):
@@ -314,7 +315,7 @@ class Serving(ServerConnection):
     # --- timeouts ---
 
     def _watch_idle(self) -> None:
-        terms = self.settings.terms
+        terms = self.terms
         if terms.channel_timeouts or terms.unused_timeout:
             from nacre.server.idle import IdleWatch
 
@@ -380,7 +381,7 @@ class Serving(ServerConnection):
 
     async def serve(self, session: Session) -> int | None:
         """Serve a session that was granted; returns the exit status, where None is 0."""
-        interactive, bulk = self.settings.terms.ip_qos
+        interactive, bulk = self.terms.ip_qos
         self._set_service(bulk if session.terminal is None else interactive)
         return await self.settings.serve(session)
 

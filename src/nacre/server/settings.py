@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict, Unpack
 
 from nacre.aio.keepalive import check_times
 from nacre.aio.versions import PROTOCOLS
-from nacre.config.server.penalties import PenaltyRules
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import (
     DEFAULT_ALGORITHMS,
-    SOFTWARE,
     SSH1_CIPHERS,
     Algorithms,
     Profile,
@@ -24,12 +21,11 @@ from nacre.protocol.options import (
 )
 from nacre.protocol.requests import Exec, Request, Subsystem
 from nacre.scp.command import parse_scp
-from nacre.server.peer import Log, to_logging
+from nacre.server.peer import NO_TERMS, ConnectionTerms, Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.session import Session
 from nacre.server.startups import MaxStartups, Startups
 from nacre.wire import given
-from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.sftp.filesystems.base import Filesystem
@@ -74,58 +70,6 @@ class ReloadOptions(TypedDict, total=False):
     keepalive_count: int | None
     banner: str | None
     accept_env: Sequence[str] | None
-
-
-_LINE_TEXT = re.compile(r"[ -~]*")
-_MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionTerms:
-    """What sshd_config(5) says about connections and :func:`nacre.listen` has no parameter for.
-
-    :ivar version_addendum: text behind the software version in the identification line.
-    :ivar per_source_startups: how many connections from one network may be logging in, or None.
-    :ivar net_block_size: the bits of an IPv4 and of an IPv6 network.
-    :ivar penalties: what failed connections cost their network, or None.
-    :ivar exempt: addresses, patterns and networks that get no penalties.
-    :ivar refuse: end the connection when it attempts to log in.
-    :ivar resolve: returns the name of an address, or the address where there is none to trust;
-        None for no lookups.
-    :ivar ip_qos: the type of service (RFC 2474) of sessions at a terminal, and of others; None
-        leaves it to the system.
-    :ivar channel_timeouts: patterns of channel types with the seconds without data after which
-        such a channel is closed; of several that match, the first counts.
-    :ivar unused_timeout: seconds without a channel after which the connection is closed, or None.
-    """
-
-    version_addendum: str = ""
-    per_source_startups: int | None = None
-    net_block_size: tuple[int, int] = (32, 128)
-    penalties: PenaltyRules | None = None
-    exempt: tuple[str, ...] = ()
-    refuse: bool = False
-    resolve: Callable[[str], Awaitable[str]] | None = None
-    ip_qos: tuple[int | None, int | None] = (None, None)
-    channel_timeouts: tuple[tuple[str, int], ...] = ()
-    unused_timeout: int | None = None
-
-    @property
-    def software(self) -> str:
-        """The software version and the text behind it, for the identification line.
-
-        :raises ConfigurationError: the text does not fit into the line (RFC 4253 section 4.2).
-        """
-        text = f"{SOFTWARE} {self.version_addendum}".rstrip()
-        if len(text) > _MOST_OF_LINE or not _LINE_TEXT.fullmatch(text):
-            raise ConfigurationError(
-                f"VersionAddendum {safe(self.version_addendum, 64)}: give printable US-ASCII, "
-                f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
-            )
-        return text
-
-
-NO_TERMS = ConnectionTerms()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

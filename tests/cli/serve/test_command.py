@@ -35,7 +35,7 @@ def test_everything(started: list[Daemon]) -> None:
     (daemon,) = started
     assert daemon.addresses == (("::1", 22), ("", 0), ("localhost", 65535))
     assert (daemon.state, daemon.users, daemon.run_as) == (Path("s"), "system", "nobody")
-    assert (daemon.config.max_sessions, daemon.profile) == (3, "legacy")
+    assert (daemon.rules.base.max_sessions, daemon.profile) == (3, "legacy")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_versions(
 ) -> None:
     assert CliRunner().invoke(command, words.split()).exit_code == 0
     (daemon,) = started
-    assert (daemon.config.protocol, daemon.ssh1_strict) == (protocol, strict)
+    assert (daemon.rules.base.protocol, daemon.ssh1_strict) == (protocol, strict)
 
 
 @pytest.mark.parametrize(

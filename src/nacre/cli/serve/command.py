@@ -125,15 +125,18 @@ def command(
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
 
+    from nacre.config.server.rules import ServerRules
     from nacre.daemon.daemon import Daemon
+    from nacre.daemon.sockets import Address
+    from nacre.daemon.state import default_path
 
     try:
         Daemon(
-            state=state,
-            addresses=addresses,
+            state=state or default_path(),
+            addresses=tuple(Address(*address) for address in addresses),
             users=users,
             run_as=run_as,
-            config=config,
+            rules=ServerRules(config),
             profile=profile,
             ssh1_strict=ssh1_strict,
             end_processes=end_processes,

@@ -17,6 +17,7 @@ from nacre.value import replace
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.config.server.penalties import PenaltyRules
     from nacre.keys.key_options import HostPort
 
 _MOST = 100_000
@@ -134,7 +135,7 @@ class ServerConfig:
     :ivar per_source_max_startups: connections from one network that may wait for a login at once;
         None for no limit.
     :ivar per_source_net_block_size: the bits of an IPv4 and of an IPv6 network.
-    :ivar per_source_penalties: what PerSourcePenalties says, as it was written; "" for the default.
+    :ivar per_source_penalties: what failed connections cost their network, or None.
     :ivar refuse_connection: whether to close the connection after the login was attempted.
     :ivar ip_qos: the class of service of interactive and of other sessions; None is the system's.
     :ivar syslog_facility: the facility of messages in the system's log.
@@ -202,7 +203,7 @@ class ServerConfig:
     unused_connection_timeout: int | None = None
     per_source_max_startups: int | None = None
     per_source_net_block_size: tuple[int, int] = (32, 128)
-    per_source_penalties: str = ""
+    per_source_penalties: PenaltyRules | None = None
     per_source_penalty_exempt_list: tuple[str, ...] = ()
     refuse_connection: bool = False
     syslog_facility: str = "AUTH"
