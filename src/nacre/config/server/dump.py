@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, takewhile
 from typing import Any
 
 from nacre.config.schema import Keyword, Setting, Shown
@@ -24,6 +25,7 @@ _ALGORITHMS = {
     "CASignatureAlgorithms": "signature",
     "PubkeyAcceptedAlgorithms": "signature",
 }
+_DEFAULT = ServerConfig()
 _SILENT = ("Match", "Include")
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
@@ -47,7 +49,7 @@ def server_lines(
     config = rules.lookup(who)
     for word in SCHEMA.words:
         found = config.settings.get(word.name, ())
-        if word.name in _SILENT or (word.own and not found):
+        if word.name in _SILENT or (word.own and config.protocol == _DEFAULT.protocol):
             continue
         yield from _told(word.name.lower(), _shown(word, config, profile), found, origins)
 
@@ -87,19 +89,19 @@ def _algorithms(word: Keyword, config: ServerConfig, profile: Profile) -> str:
 
 def _listening(config: ServerConfig) -> Iterator[str]:
     """Yield each address and port to listen on; names are looked up."""
-    everywhere = (("::", None, None), ("0.0.0.0", None, None))
-    for host, port, domain in config.listen_addresses or everywhere:
-        for one in (port,) if port is not None else config.ports:
-            for text in _resolved(host, one, config):
+    if not config.listen_addresses:
+        for port in config.ports:
+            if config.address_family != "inet":
+                yield f"[::]:{port}"
+            if config.address_family != "inet6":
+                yield f"0.0.0.0:{port}"
+    for host, own, domain in config.listen_addresses:
+        for port in (own,) if own is not None else config.ports:
+            for text in _resolved(host, port, config):
                 yield text if domain is None else f"{text} rdomain {domain}"
 
 
 def _resolved(host: str, port: int, config: ServerConfig) -> Iterator[str]:
-    if not config.listen_addresses and (config.address_family, host) in (
-        ("inet", "::"),
-        ("inet6", "0.0.0.0"),
-    ):
-        return
     try:
         found = socket.getaddrinfo(
             host,
@@ -137,7 +139,8 @@ def connecting(specifications: Iterable[str]) -> Connecting:
     :raises ConfigurationError: a part is unknown, or a port is bad.
     """
     found: dict[str, Any] = {}
-    for part in (part for text in specifications for part in text.split(",") if part):
+    parts = (takewhile(bool, text.split(",")) for text in specifications)
+    for part in chain.from_iterable(parts):
         name, equals, text = part.partition("=")
         if part == "invalid-user":
             found["invalid_user"] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,25 @@ def _or_none(found: object) -> str:
 def absolute(name: str) -> str:
     """Return the name of a file as it is used: ``~`` replaced, and relative to this directory."""
     return os.path.join(os.getcwd(), os.path.expanduser(name))
+
+
+def _home_path(keyword: str, text: str) -> str | None:
+    return None if text.lower() == "none" else os.path.expanduser(text)
+
+
+def _library(keyword: str, text: str) -> str:
+    return text if text.lower() in ("internal", "none") else absolute(text)
+
+
+def _exact(names: tuple[str, ...]) -> Kind:
+    """Return the type of one of a few words, in lower case only."""
+
+    def take(keyword: str, text: str) -> str:
+        if text not in names:
+            raise values.bad(keyword, text, ", ".join(names))
+        return text
+
+    return single(", ".join(names), take)
 
 
 def _path(keyword: str, text: str) -> str | None:
@@ -80,7 +100,7 @@ def _users(keyword: str, found: list[str]) -> tuple[str, ...]:
     for pattern in _all_words(keyword, found):
         _, at, host = pattern.rpartition("@")
         if at:
-            parse_networks(keyword, host or "*")
+            parse_networks(keyword, host)
     return tuple(found)
 
 
@@ -181,7 +201,7 @@ def _listen(keyword: str, found: list[str]) -> tuple[tuple[str, int | None, str 
         host, colon, port = text, "", ""
     else:
         host, colon, port = text.partition(":")
-    if not host or (colon and not port):
+    if not host or "/" in host or (colon and not port):
         raise values.bad(keyword, text, allowed)
     return ((host, values.port(keyword, port) if colon else None, domain),)
 
@@ -195,22 +215,16 @@ def _listen_shown(found: Iterable[tuple[str, int | None, str | None]]) -> Shown:
 
 
 def _subsystem(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
-    name, *rest = words(found[0])
-    if not rest or not name:
+    name, *rest = found
+    if not name or not rest or rest == [""]:
         raise ConfigurationError(f"{keyword}: give {keyword} NAME COMMAND")
-    return ((name, _behind_first_word(found[0])),)
+    return ((name, " ".join(_quoted(word) for word in rest)),)
 
 
-def _behind_first_word(text: str) -> str:
-    """Return what stands behind the first word, with its quotation marks."""
-    for at in range(1, len(text)):
-        if text[at] in " \t":
-            try:
-                if len(words(text[:at])) == 1:
-                    return text[at:].strip(" \t")
-            except ConfigurationError:
-                continue  # the blank is in quotation marks
-    return ""
+def _quoted(word: str) -> str:
+    """Return a word as it stands in a command line: with quotation marks if it has blanks."""
+    escaped = re.sub(r"([\\\x22'])", r"\\\1", word)
+    return f'"{escaped}"' if re.search(r"[ \t\r\n]", word) else escaped
 
 
 def _subsystem_shown(found: Iterable[tuple[str, str]]) -> Shown:
@@ -241,10 +255,11 @@ def _penalties_shown(found: str) -> str:
 
 def _key_demands(keyword: str, found: list[str]) -> tuple[str, ...]:
     known = ("touch-required", "verify-required")
-    for word in found:
+    lower = [word.lower() for word in found]
+    for word in lower:
         if word not in (*known, "none"):
             raise values.bad(keyword, word, f"none, or {', '.join(known)}")
-    return tuple(word for word in known if word in found)
+    return tuple(word for word in known if word in lower)
 
 
 def _no_domains(keyword: str, found: list[str]) -> Any:
@@ -286,6 +301,8 @@ _COMPRESSIONS = {
     "no": "none",
 }
 
+_HASHES = {name: name.upper() for name in ("md5", "sha1", "sha256", "sha384", "sha512")}
+
 SWITCH = choice({"yes": True, "no": False})
 PORTS = single("a port, 1 to 65535", _ports, lambda found: [str(port) for port in found])
 LISTEN_ADDRESSES = several(
@@ -306,8 +323,8 @@ IGNORE_RHOSTS = choice({name: name for name in ("yes", "no", "shosts-only")})
 COMPRESSION = choice(_COMPRESSIONS, {None: "yes"})
 GATEWAY_PORTS = choice({name: name for name in ("no", "yes", "clientspecified")})
 FORWARDING = choice(_FORWARDING)
-PERMIT_TUNNEL = choice({name: name for name in ("no", "yes", "point-to-point", "ethernet")})
-FINGERPRINT_HASH = choice({"md5": "MD5", "sha256": "SHA256"}, {"MD5": "MD5", "SHA256": "SHA256"})
+PERMIT_TUNNEL = _exact(("no", "yes", "point-to-point", "ethernet"))
+FINGERPRINT_HASH = choice(_HASHES, {name: name for name in _HASHES.values()})
 SYSLOG_FACILITY = choice(
     {name.lower(): name for name in values.FACILITIES},
     {name: name for name in values.FACILITIES},
@@ -315,6 +332,10 @@ SYSLOG_FACILITY = choice(
 PATH = single("a file, or none", _path, _or_none)
 FILE = single("a file, or none", _file, _or_none)
 GATHERED_PATHS = single("a file", _gathered_path, list)
+HOME_PATH = single("a file, or none", _home_path, _or_none)
+LIBRARY = single("a library, internal, or none", _library)
+PATTERNS = several("one or more patterns", _all_words)
+ANYTHING = several("any words", lambda _, found: tuple(found), lambda _: None)
 OPTIONAL = single("one word, or none", _optional, _or_none)
 OPTIONAL_TEXT = Kind("the rest of the line, or none", _raw, _or_none, raw=True)
 PROGRAM = Kind("a command with an absolute path, or none", _program, _or_none, raw=True)
@@ -326,7 +347,7 @@ SET_ENV = several(
 )
 KEY_FILES = several("files, or none", _key_files, lambda found: " ".join(found) or "none")
 METHODS = several("any, or lists of methods with commas", _methods, _methods_shown)
-SUBSYSTEM = Kind("a name and a command", _subsystem, _subsystem_shown, raw=True)
+SUBSYSTEM = several("a name and a command", _subsystem, _subsystem_shown)
 PERMIT_OPEN = several("any, none, or HOST:PORT, once or more", _places(None), _places_shown)
 PERMIT_LISTEN = several(
     "any, none, or PORT or HOST:PORT, once or more", _places("*"), _places_shown

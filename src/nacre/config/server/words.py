@@ -10,6 +10,7 @@ from nacre.config.schema import Keyword, Schema, idle, later, refused
 from nacre.config.server.former import ALIASES, IGNORED
 from nacre.config.server.kinds import (
     ADDRESS_FAMILY,
+    ANYTHING,
     CHANNEL_TIMEOUT,
     COMPRESSION,
     EXEMPT,
@@ -19,9 +20,11 @@ from nacre.config.server.kinds import (
     GATEWAY_PORTS,
     GATHERED_PATHS,
     GROUPS,
+    HOME_PATH,
     IGNORE_RHOSTS,
     IP_QOS,
     KEY_FILES,
+    LIBRARY,
     LISTEN_ADDRESSES,
     MAX_STARTUPS,
     METHODS,
@@ -29,6 +32,7 @@ from nacre.config.server.kinds import (
     OPTIONAL,
     OPTIONAL_TEXT,
     PATH,
+    PATTERNS,
     PENALTIES,
     PER_SOURCE_MAX_STARTUPS,
     PERMIT_LISTEN,
@@ -152,7 +156,7 @@ _WORDS = (
         "yes",
         in_match=False,
     ),
-    idle("KerberosGetAFSToken", WORDS, "Get a token of AFS.", _KERBEROS, in_match=False),
+    idle("KerberosGetAFSToken", ANYTHING, "Get a token of AFS.", _KERBEROS, in_match=False),
     idle("GSSAPIAuthentication", SWITCH, "Log in by GSSAPI.", _GSSAPI, "no"),
     idle(
         "GSSAPICleanupCredentials",
@@ -316,7 +320,7 @@ _WORDS = (
     ),
     later(
         "SecurityKeyProvider",
-        PATH,
+        LIBRARY,
         "The library for FIDO keys.",
         _HARDWARE,
         "internal",
@@ -324,7 +328,7 @@ _WORDS = (
     ),
     later(
         "AuthorizedPrincipalsFile",
-        OPTIONAL,
+        HOME_PATH,
         "The names that count in certificates of a user.",
         _CERTIFICATES,
         "none",
@@ -476,7 +480,7 @@ _WORDS = (
     ),
     idle(
         "LogVerbose",
-        WORDS,
+        PATTERNS,
         "What of OpenSSH's source logs everything.",
         "it names functions in the source of OpenSSH",
     ),
