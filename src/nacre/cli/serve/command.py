@@ -59,12 +59,30 @@ def _addresses(
     help="With root: the account for sessions of users that have none of their own.",
 )
 @click.option(
+    "-f",
+    "file",
+    metavar="FILE",
+    help="The configuration: a file of sshd_config. By default there is none.",
+)
+@click.option(
     "-o",
     "options",
     multiple=True,
     metavar="KEYWORD=VALUE",
-    help="A keyword of sshd_config, such as -o MaxSessions=20; may be repeated.",
+    help="A keyword of sshd_config, such as -o MaxSessions=20; may be repeated. It counts before "
+    "the file.",
 )
+@click.option("-t", "test", is_flag=True, help="Check the configuration, and end.")
+@click.option("-T", "show", is_flag=True, help="Print the configuration, and end.")
+@click.option(
+    "-C",
+    "connections",
+    multiple=True,
+    metavar="SPEC",
+    help="With -T: the connection for Match, such as user=alice,host=a.example,addr=192.0.2.1,"
+    "laddr=192.0.2.2,lport=22,rdomain=NAME,invalid-user; may be repeated.",
+)
+@click.option("-v", "verbose", is_flag=True, help="With -T: tell where each value was written.")
 @click.option(
     "--profile",
     type=click.Choice(["default", "legacy"]),
@@ -102,7 +120,12 @@ def command(
     addresses: tuple[tuple[str, int], ...],
     users: Literal["store", "system"],
     run_as: str | None,
+    file: str | None,
     options: tuple[str, ...],
+    test: bool,
+    show: bool,
+    connections: tuple[str, ...],
+    verbose: bool,
     profile: Literal["default", "legacy"],
     protocol: str | None,
     ssh1_strict: bool,
@@ -116,14 +139,27 @@ def command(
     ready, and a line for each phase of each connection. SIGHUP reloads host keys and the banner.
     SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
     second signal.
+
+    With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
+    and where it was written.
     """
-    from nacre.config.server.files import parse
+    from nacre.config.server.files import load
     from nacre.errors import ConfigurationError, NacreError
 
+    options = (*([] if protocol is None else [f"Protocol={protocol}"]), *options)
     try:
-        config = parse((*([] if protocol is None else [f"Protocol={protocol}"]), *options))
+        rules = load(file, options)
+        if show:
+            from nacre.config.server.dump import server_lines
+
+            for line in server_lines(rules, connections, profile=profile, origins=verbose):
+                click.echo(line)
+            return
+        rules.check()
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
+    if test:
+        return
 
     from nacre.daemon.daemon import Daemon
 
@@ -133,7 +169,7 @@ def command(
             addresses=addresses,
             users=users,
             run_as=run_as,
-            config=config,
+            rules=rules,
             profile=profile,
             ssh1_strict=ssh1_strict,
             end_processes=end_processes,
