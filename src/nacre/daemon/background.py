@@ -12,11 +12,13 @@ from nacre.errors import StateError
 _PUBLIC = 0o644
 
 
-def leave_terminal() -> None:
+def leave_terminal(*, quiet: bool) -> None:
     """Go on in a child process with a session of its own, in the directory ``/``.
 
     The process that called ends with the exit status 0. There must be no other threads. Standard
     input and output, and standard error if it is a terminal, become ``/dev/null``.
+
+    :param quiet: so does standard error in any case.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -24,7 +26,7 @@ def leave_terminal() -> None:
         os._exit(0)
     os.setsid()
     os.chdir("/")
-    silence(0, 1, *([2] if os.isatty(2) else []))
+    silence(0, 1, *([2] if quiet or os.isatty(2) else []))
 
 
 def silence(*descriptors: int) -> None:

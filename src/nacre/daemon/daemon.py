@@ -18,6 +18,7 @@ from typing import Literal
 from weakref import WeakSet
 
 from nacre.aio.versions import RISK
+from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import find_account
 from nacre.daemon.accounts.admission import check_for_store
@@ -25,7 +26,7 @@ from nacre.daemon.accounts.policy import AccountPolicy, StorePolicy
 from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
-from nacre.daemon.background import leave_terminal, pid_file
+from nacre.daemon.background import leave_terminal, pid_file, silence
 from nacre.daemon.inherited import take_from, take_inherited
 from nacre.daemon.log import ServerLog
 from nacre.daemon.memory import give_back_memory, keep_secrets
@@ -81,6 +82,11 @@ class Daemon:
     mode: Mode = "foreground"
     to_syslog: bool = False
 
+    @property
+    def config(self) -> ServerConfig:
+        """What holds outside of Match blocks."""
+        return self.rules.base
+
     def run(self) -> bool:
         """Serve until a signal to stop, or until the one connection has ended.
 
@@ -104,6 +110,8 @@ class Daemon:
         if settings.speaks_ssh1:
             print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
         if self.mode == "inherited":
+            if self.to_syslog:
+                silence(2)  # under inetd it is the client's
             return self._serve(settings, ListeningSockets(), Startups(), None)
         with ListeningSockets() as sockets:
             sockets.change(settings.where, keepalive=settings.config.tcp_keep_alive)
@@ -112,7 +120,7 @@ class Daemon:
                 return True
             if self.mode == "background":
                 settings.host_keys()  # reports what is wrong with them, while somebody reads it
-                leave_terminal()
+                leave_terminal(quiet=self.to_syslog)
             path = settings.config.pid_file if self.mode != "one" else None
             with pid_file(path) as problem:
                 if problem is not None:
@@ -200,7 +208,7 @@ class Daemon:
 
     def _check_rights(self) -> None:
         if self.users == "store":
-            check_for_store(self.rules.base)
+            check_for_store(self.config)
         if self.users == "system" and os.geteuid() != 0:
             raise AccountError(
                 "serving the accounts of the system needs root's rights, because sessions run as "

@@ -25,7 +25,7 @@ def _addresses(
                 f"{text!r} is not ADDR:PORT; give for example 127.0.0.1:2222, [::1]:2222 or :0"
             )
         found.append((match[1] or match[2] or "", int(match[3])))
-    return tuple(found) or (DEFAULT_ADDRESS,)
+    return tuple(found)
 
 
 @click.command("serve", context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +43,7 @@ def _addresses(
     metavar="ADDR:PORT",
     callback=_addresses,
     help="The address to listen on; may be repeated. Port 0 picks a free port, an empty address "
-    "means all. By default 127.0.0.1:2222.",
+    "means all. By default 127.0.0.1:2222, or with -f what ListenAddress and Port say.",
 )
 @click.option(
     "--users",
@@ -59,12 +59,30 @@ def _addresses(
     help="With root: the account for sessions of users that have none of their own.",
 )
 @click.option(
+    "-f",
+    "file",
+    metavar="FILE",
+    help="The configuration: a file of sshd_config. By default there is none.",
+)
+@click.option(
     "-o",
     "options",
     multiple=True,
     metavar="KEYWORD=VALUE",
-    help="A keyword of sshd_config, such as -o MaxSessions=20; may be repeated.",
+    help="A keyword of sshd_config, such as -o MaxSessions=20; may be repeated. It counts before "
+    "the file.",
 )
+@click.option("-t", "test", is_flag=True, help="Check the configuration, and end.")
+@click.option("-T", "show", is_flag=True, help="Print the configuration, and end.")
+@click.option(
+    "-C",
+    "connections",
+    multiple=True,
+    metavar="SPEC",
+    help="With -T: the connection for Match, such as user=alice,host=a.example,addr=192.0.2.1,"
+    "laddr=192.0.2.2,lport=22,rdomain=NAME,invalid-user; may be repeated.",
+)
+@click.option("-v", "verbose", is_flag=True, help="With -T: tell where each value was written.")
 @click.option(
     "--profile",
     type=click.Choice(["default", "legacy"]),
@@ -102,7 +120,12 @@ def command(
     addresses: tuple[tuple[str, int], ...],
     users: Literal["store", "system"],
     run_as: str | None,
+    file: str | None,
     options: tuple[str, ...],
+    test: bool,
+    show: bool,
+    connections: tuple[str, ...],
+    verbose: bool,
     profile: Literal["default", "legacy"],
     protocol: str | None,
     ssh1_strict: bool,
@@ -113,30 +136,46 @@ def command(
 
     Host keys and the user store are created at the first start; `nacre user add` adds users, also
     while the server runs. The server prints "listening on ADDR:PORT" on standard error when it is
-    ready, and a line for each phase of each connection. SIGHUP reloads host keys and the banner.
+    ready, and a line for each phase of each connection. SIGHUP reads the file of -f, the host keys
+    and the banner again, for new connections.
     SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
     second signal.
+
+    With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
+    and where it was written.
     """
-    from nacre.config.server.config import parse
+    from nacre.config.server.files import load, reader_of
     from nacre.errors import ConfigurationError, NacreError
 
+    options = (*([] if protocol is None else [f"Protocol={protocol}"]), *options)
     try:
-        config = parse((*([] if protocol is None else [f"Protocol={protocol}"]), *options))
+        rules = load(file, options)
+        if show:
+            from nacre.config.server.dump import server_lines
+
+            for line in server_lines(rules, connections, profile=profile, origins=verbose):
+                click.echo(line)
+            return
+        rules.check()
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
+    if test:
+        return
 
-    from nacre.config.server.rules import ServerRules
     from nacre.daemon.daemon import Daemon
     from nacre.daemon.sockets import Address
     from nacre.daemon.state import default_path
 
+    if not addresses and file is None:
+        addresses = (DEFAULT_ADDRESS,)
     try:
         Daemon(
             state=state or default_path(),
             addresses=tuple(Address(*address) for address in addresses),
             users=users,
             run_as=run_as,
-            rules=ServerRules(config),
+            rules=rules,
+            read=reader_of(file, options),
             profile=profile,
             ssh1_strict=ssh1_strict,
             end_processes=end_processes,

@@ -74,6 +74,21 @@ class SshdArguments:
         self.show_tested = False
         self.show_version = False
 
+    @property
+    def path(self) -> str | None:
+        """The file to read, or None for none."""
+        return None if self.file.lower() == "none" else self.file
+
+    @property
+    def tests(self) -> bool:
+        """Whether the configuration is only tested."""
+        return self.test or self.show_tested
+
+    @property
+    def to_syslog(self) -> bool:
+        """Whether the log goes to the log of the system, and not to standard error."""
+        return not (self.to_stderr or self.debug or self.log_file is not None)
+
 
 def parse_arguments(words: Sequence[str]) -> SshdArguments:
     """Parse a command line.
