@@ -37,6 +37,7 @@ def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
         arguments = parse_arguments(words)
+        load(None, arguments.options, defaults=AS_SSHD)
     except ConfigurationError as error:
         print(f"{program}: {error}\n{USAGE.format(program=program)}", file=sys.stderr)
         return _WRONG
