@@ -15,7 +15,7 @@ from nacre.cli.trace.command import run
         ([], "no host given: give [user@]host"),
         (["-L", "1:h:2", "h"], "nacre trace forwards nothing: leave -L, -R, -D, -A and -W out"),
         (["-W", "h:2", "h"], "nacre trace forwards nothing: leave -L, -R, -D, -A and -W out"),
-        (["--xml", "h"], "option --xml not recognized"),
+        (["--xml", "h"], "option --xml not recognized: --help lists the options"),
         (["-s", "h"], "You must specify a subsystem to invoke."),
     ],
 )

@@ -24,16 +24,15 @@ from nacre.config.client import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import replace
 
-_HELP = """\
-Connect to a host and print each message of the five phases. Takes the options of `nacre ssh`, and
---json to print one JSON object per line. Without a command, the shell is started; it gets no
-input. Secrets are not printed."""
-
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
         arguments = parse(words, ["json"])
+        if arguments.show_help:
+            from nacre.cli.help.pages import print_help
+
+            return print_help(program, "trace")
         config = parse_config(arguments.options)
         if not arguments.host:
             raise ConfigurationError("no host given: give [user@]host")
@@ -58,7 +57,7 @@ def run(program: str, words: Sequence[str]) -> int:
         return run_client(_trace(target, config, planned, log, show), target, log)
 
 
-command = Passing("trace", run, _HELP)
+command = Passing("trace", run)
 
 
 def _silent(text: str) -> None:
