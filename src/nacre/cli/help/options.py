@@ -118,7 +118,7 @@ _ALGORITHMS = {
 }
 
 _SFTP_OPTION = {
-    "-X OPTION": "nrequests=NUMBER, as -R of sftp; buffer=BYTES, as its -B",
+    "-X OPTION": "set nrequests=NUMBER (as -R of sftp) or buffer=BYTES (as -B)",
 }
 
 SFTP = {
