@@ -73,6 +73,8 @@ def test_a_page_has_every_option(name: str) -> None:
 
 @pytest.mark.slow
 def test_a_wheel_installs_the_pages(tmp_path: Path) -> None:
+    # The environments of other Pythons have what the package needs, not what builds it.
+    pytest.importorskip("setuptools", minversion="77")
     tree = tmp_path / "tree"
     tree.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):

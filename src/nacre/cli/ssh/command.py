@@ -48,19 +48,13 @@ def run(program: str, words: Sequence[str]) -> int:
     except ConfigurationError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return FAILURE
-    if arguments.show_version:
-        print(f"nacre {__version__}", file=sys.stderr)
-        return 0
-    if arguments.query is not None:
-        from nacre.cli.ssh.queries import answer
-
-        return answer(program, arguments.query)
+    status = answered(program, arguments, config)
+    if status is not None:
+        return status
     if not arguments.host:
         from nacre.cli.help.pages import refuse
 
         return refuse(program, "ssh", FAILURE)
-    if arguments.show_config:
-        return _show_config(arguments, config)
     from nacre.cli.common.log import Log, open_log
 
     try:
@@ -70,6 +64,20 @@ def run(program: str, words: Sequence[str]) -> int:
         return FAILURE
     with file:
         return _connect(arguments, config, Log(config.log_level, file))
+
+
+def answered(program: str, arguments: Arguments, config: ClientConfig) -> int | None:
+    """Answer ``-V``, ``-Q`` or ``-G``; return the exit status, or None without one of them."""
+    if arguments.show_version:
+        print(f"nacre {__version__}", file=sys.stderr)
+        return 0
+    if arguments.query is not None:
+        from nacre.cli.ssh.queries import answer
+
+        return answer(program, arguments.query)
+    if arguments.show_config and arguments.host:
+        return _show_config(arguments, config)
+    return None
 
 
 def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:

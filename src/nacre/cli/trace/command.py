@@ -16,6 +16,7 @@ from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import close_or_abort, run_client
 from nacre.cli.common.start import FAILURE
 from nacre.cli.common.target import Target
+from nacre.cli.ssh.command import answered
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
@@ -34,6 +35,9 @@ def run(program: str, words: Sequence[str]) -> int:
 
             return print_help(program, "trace")
         config = parse_config(arguments.options)
+        status = answered(program, arguments, config)
+        if status is not None:
+            return status
         if not arguments.host:
             raise ConfigurationError("no host given: give [user@]host")
         if config.forwards or arguments.join is not None:
