@@ -11,9 +11,9 @@ from nacre.cli.common.arguments import (
     check_config_file,
     cipher_word,
     getopt_or_refuse,
-    quote,
     split_port,
 )
+from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.limits import KIB
 from nacre.wire.text import safe
@@ -103,8 +103,9 @@ def parse(words: Sequence[str], letters: str) -> Common:
             common.show_help = True
         else:
             _take(common, dashed[1], value)
-    level = "QUIET" if common.quiet else ("INFO", "DEBUG1", "DEBUG2", "DEBUG3")[common.verbosity]
-    common.options.append(f"LogLevel={level}")
+    if common.quiet or common.verbosity:
+        level = "QUIET" if common.quiet else f"DEBUG{common.verbosity}"
+        common.options.append(f"LogLevel={level}")
     return common
 
 
