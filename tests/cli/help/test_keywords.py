@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from nacre.cli.help.keywords import (
-    CLIENT,
     SCHEMAS,
     default_of,
     describe,
@@ -13,6 +12,7 @@ from nacre.cli.help.keywords import (
     options_of,
     similar,
 )
+from nacre.config.client.words import SCHEMA as CLIENT
 
 
 @pytest.mark.parametrize("keyword", ["ProxyJump", "proxyjump", "MaxSessions"])

@@ -58,9 +58,10 @@ def test_what_an_option_stands_for_is_that_of_the_parser() -> None:
     for row in page("ssh").rows:
         if not row.stands or row.names[0][1] in arguments.ABSENT:
             continue
-        given = [row.names[0], *(["4"] if row.metavar else []), "host"]
-        found = [text.replace('"', "") for text in parse(given).options]
-        assert found == [text + "4" * text.endswith("=") for text in row.stands]
+        value = {"-L": "1:h:2", "-R": "1:h:2"}.get(row.names[0], "4")
+        found = parse([row.names[0], *([value] if row.metavar else []), "host"]).options
+        assert len(found) == len(row.stands)
+        assert all(map(str.startswith, found, row.stands)), row
 
 
 def test_what_the_parser_refuses_is_marked() -> None:
