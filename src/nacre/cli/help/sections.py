@@ -79,7 +79,26 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "0 after a stop, 1 when the server can't start, and 2 for wrong arguments.",
         ),
     },
+    "ssh_config": {
+        "Files": (
+            "`~/.ssh/config`: The user's configuration. It must not be writable by others.",
+            "`/etc/ssh/ssh_config`: The configuration of all users.",
+        ),
+    },
     "user": {
         "Exit status": ("0 if all went well, 1 if not, and 2 for wrong arguments.",),
     },
 }
+
+CONFIGURATION: Mapping[str, tuple[str, ...]] = {
+    "ssh_config": (
+        "The values of `-o` and of other options come first, then those of `~/.ssh/config`, then "
+        "those of `/etc/ssh/ssh_config`. `-F FILE` names a file in place of both, and `-F none` "
+        "reads none.",
+        "A line is a keyword, in any case, and its value, with a blank or `=` between them. A "
+        "value with blanks is quoted. `#` begins a comment. `Host` and `Match` begin blocks, which "
+        "apply to some connections only.",
+        "The first value of a keyword counts. Of some keywords all values count: they add up.",
+    ),
+}
+"""What is told of each configuration, besides its keywords."""
