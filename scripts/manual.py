@@ -34,7 +34,7 @@ CONFIGURATIONS = {"ssh_config": "config-client.md"}
 """The configurations, and the page of each in docs."""
 
 _CODE = re.compile(r"`([^`]+)`")
-_ENTRY = re.compile(r"(`[^:]+`): (.+)")
+_ENTRY = re.compile(r"(`[^`]+`(?:, `[^`]+`)*): (.+)")
 _SPECIAL = {"\\": r"\e", "-": r"\-", "~": r"\(ti", "^": r"\(ha", "`": r"\(ga"}
 _WIDTH = 90
 _SUPPORTS = {
