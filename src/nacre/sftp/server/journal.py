@@ -66,7 +66,7 @@ class Journal:
 
     def refused(self, refusals: Iterable[Refusal]) -> None:
         """Record requests that did not become calls."""
-        for request, reason in refusals:
+        for request, reason, _ in refusals:
             self._left -= 1
             if self._left > 0 or self.detailed:
                 self._record("refused", request=request.lower(), reason=safe(reason))
