@@ -20,13 +20,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 import nacre
+from nacre.config.values import LogLevel
 from nacre.errors import NacreError
 from nacre.limits import MIB
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.opened import carried_out
-from nacre.sftp.server.piped import serve, write_all
+from nacre.sftp.server.piped import serve, start_in, write_all
+from nacre.sftp.server.restrictions import UNRESTRICTED, SFTPRestrictions
 from nacre.wire.codec import Buffer
 
 T = TypeVar("T")
@@ -47,6 +49,8 @@ class FileRoot:
     :ivar user: the name shown as the owner of files below ``root``.
     :ivar set_id: the user may set the set-user-ID and set-group-ID bits, with the whole system:
         the account belongs to this user alone.
+    :ivar restrictions: what ``internal-sftp`` was configured with; a session with restrictions is
+        always served by a process of its own (:func:`main`).
     """
 
     root: str | None
@@ -54,6 +58,12 @@ class FileRoot:
     user: str
     read_only: bool = False
     set_id: bool = False
+    restrictions: SFTPRestrictions = UNRESTRICTED
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> FileRoot:
+        """Return the value of which ``given`` is what :func:`asdict` made."""
+        return cls(**{**given, "restrictions": SFTPRestrictions.of(given["restrictions"])})
 
     def open(self) -> Filesystem:
         """Return the filesystem.
@@ -66,6 +76,8 @@ class FileRoot:
     def opener(self) -> Callable[[], Filesystem]:
         """Return a function that does what :meth:`open` does, and imports nothing any more."""
         options: dict[str, Any] = {"user": self.user, "read_only": self.read_only}
+        if self.restrictions.read_only:
+            options["read_only"] = True
         if self.root is None:
             return partial(SystemFilesystem, self.home, set_id=self.set_id, **options)
         options["home"] = self.home
@@ -121,14 +133,20 @@ def main() -> None:
     Nothing may be imported after :func:`_take_rights`: what is imported on demand is taken here.
     """
     given = json.loads(os.environ.pop(VARIABLE))
-    files = FileRoot(**given["files"])
+    files = FileRoot.of(given["files"])
+    restrictions = files.restrictions
+    start = restrictions.start_directory(home=files.home, user=files.user)
     open_files = files.opener()
     command = given["command"]
-    journal = Journal(_record, detailed=given["detailed"])
+    detailed = given["detailed"] or restrictions.log_level >= LogLevel.INFO
+    journal = Journal(_record, detailed=detailed)
     serve_session = (
-        partial(serve, journal, peer=given["peer"]) if command is None else _scp(journal, command)
+        partial(serve, journal, restrictions=restrictions, peer=given["peer"])
+        if command is None
+        else _scp(journal, command)
     )
     _take_rights(*given["rights"])
+    os.umask(0o022 if restrictions.umask is None else restrictions.umask)
     for number in (_STDIN, _STDOUT):
         with suppress(OSError):
             fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
@@ -137,6 +155,8 @@ def main() -> None:
     except (OSError, NacreError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
+    if start:
+        start_in(filesystem, start, journal)
     raise SystemExit(serve_session(filesystem))
 
 
@@ -151,7 +171,6 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
         os.setgroups(groups)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-    os.umask(0o022)
 
 
 class _PipeLine:

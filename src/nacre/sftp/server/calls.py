@@ -52,7 +52,7 @@ def _check_change(filesystem: Filesystem, request: Any) -> None:
 def _changes(request: Any) -> bool:
     if isinstance(request, msg.Open):
         return bool(request.flags & _WRITING)
-    return type(request) not in _LOOKS
+    return type(request) not in LOOKS
 
 
 async def outcome_of(filesystem: Filesystem, call: Call) -> tuple[Any, OSError | None]:
@@ -337,7 +337,7 @@ _OPERATIONS: dict[type[Any], Operation] = {
 }
 
 
-_LOOKS = frozenset(
+LOOKS = frozenset(
     {
         msg.Close,
         msg.Read,
@@ -350,6 +350,7 @@ _LOOKS = frozenset(
         msg.ReadLink,
         ext.StatVFS,
         ext.FStatVFS,
+        ext.LimitsRequest,
         ext.ExpandPath,
         ext.HomeDirectory,
         ext.UsersGroupsById,

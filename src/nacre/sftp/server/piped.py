@@ -12,12 +12,14 @@ from typing import Any
 
 from nacre.errors import NacreError
 from nacre.limits import MIB
-from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.filesystems.base import Filesystem, unsupported
+from nacre.sftp.filesystems.local import LocalFilesystem
 from nacre.sftp.protocol.messages import Read, ReadDir, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
 from nacre.sftp.server.calls import answer, numbered, outcome_now
 from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
+from nacre.sftp.server.restrictions import UNRESTRICTED, SFTPRestrictions
 from nacre.sftp.server.rows import answer_row, in_a_row, read_row, write_row
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
@@ -26,19 +28,32 @@ _PORTION = 2 * MIB
 _UNSENT = 1 * MIB
 
 
+def start_in(filesystem: Filesystem, directory: str, journal: Journal) -> None:
+    """Make relative paths start at ``directory``; where that can't be, they start as before."""
+    try:
+        if not isinstance(filesystem, LocalFilesystem):
+            raise unsupported()
+        filesystem.start_at(directory)
+    except OSError as error:
+        journal.no_start(directory, error)
+
+
 def serve(
     journal: Journal,
     filesystem: Filesystem,
     source: int = 0,
     target: int = 1,
     *,
+    restrictions: SFTPRestrictions = UNRESTRICTED,
     peer: str = "",
 ) -> int:
     """Serve SFTP over two descriptors until the client ends it; returns the exit status.
 
+    :param restrictions: those on requests. The other ones are the caller's: :func:`start_in`, the
+        umask of this process, and a ``filesystem`` that is read-only.
     :param peer: the client's identification line.
     """
-    server = SFTPServerProtocol(peer=peer)
+    server = SFTPServerProtocol(denied=restrictions.denials(), peer=peer)
     work = _Service(server, filesystem, journal, target)
     try:
         while data := os.read(source, _PORTION):
