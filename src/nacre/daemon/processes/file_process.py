@@ -9,7 +9,6 @@ server's log: a line of JSON for each record, or the text of a failure
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
@@ -22,12 +21,11 @@ from typing import Any, TypeVar
 import nacre
 from nacre.config.values import LogLevel
 from nacre.errors import NacreError
-from nacre.limits import MIB
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.opened import carried_out
-from nacre.sftp.server.piped import serve, start_in, write_all
+from nacre.sftp.server.piped import serve, start_in, widen_pipes, write_all
 from nacre.sftp.server.restrictions import UNRESTRICTED, SFTPRestrictions
 from nacre.wire.codec import Buffer
 
@@ -37,7 +35,6 @@ VARIABLE = "NACRE_FILES"
 """The variable that holds the :class:`FileRoot` and the rights, as JSON."""
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-_PIPE = 1 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +144,7 @@ def main() -> None:
     )
     _take_rights(*given["rights"])
     os.umask(0o022 if restrictions.umask is None else restrictions.umask)
-    for number in (_STDIN, _STDOUT):
-        with suppress(OSError):
-            fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
+    widen_pipes()
     try:
         filesystem = open_files()
     except (OSError, NacreError) as error:

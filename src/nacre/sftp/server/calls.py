@@ -221,9 +221,8 @@ async def _names(
     return ext.UsersGroupsAnswer.of(*await settled(fs.names(request.uids, request.gids)))
 
 
-async def _copy(
-    fs: Filesystem, request: ext.CopyData, files: tuple[OpenedFile, OpenedFile]
-) -> None:
+async def _copy(fs: Filesystem, request: ext.CopyData, files: tuple[OpenedFile, OpenedFile]) -> int:
+    """Return how many bytes were copied, for the journal: the answer has no room for it."""
     source, target = files
     size = (await settled(source.file.stat())).size or 0
     # Bytes that are added meanwhile are left out: a copy onto its own end would never finish.
@@ -238,6 +237,7 @@ async def _copy(
         if not copied:
             break
         start, to, left = start + copied, to + copied, left - copied
+    return start - request.read_offset
 
 
 async def _check_name(

@@ -107,6 +107,9 @@ class Journal:
             elif isinstance(request, msg.Read):
                 self.read(opened, len(value))
             return
+        if problem is None and isinstance(request, ext.CopyData):
+            self.read(opened, value)
+            self._counted(call.files[1])[1] += value
         self.describe(call, opened, value, problem)
 
     def describe(self, call: Call, opened: Any, value: Any, problem: OSError | None) -> None:

@@ -6,6 +6,7 @@ writes the answers. Over the channels of a server, :mod:`nacre.sftp.server.servi
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from typing import Any
@@ -26,6 +27,14 @@ from nacre.wire.codec import Buffer
 
 _PORTION = 2 * MIB
 _UNSENT = 1 * MIB
+_PIPE = 1 * MIB
+
+
+def widen_pipes() -> None:
+    """Let more bytes wait in standard input and output, where these are pipes."""
+    for number in (0, 1):
+        with suppress(OSError):
+            fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
 
 
 def start_in(filesystem: Filesystem, directory: str, journal: Journal) -> None:
