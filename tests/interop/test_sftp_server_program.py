@@ -14,6 +14,7 @@ import pytest
 
 from interop.clients import ME, Login
 from interop.daemons import Daemon, start_sshd
+from interop.mounts import mounted
 from interop.programs import NACRE, check, environment, require, run
 from interop.trees import ODD, PLAIN, UTF8, make_tree, summary
 
@@ -92,6 +93,16 @@ def test_scp_uses_it(login: Login, tmp_path: Path) -> None:
     options[options.index("-p")] = "-P"
     check([require("scp"), "-s", *options, tmp_path / "big", f"{ME}@127.0.0.1:{tmp_path}/copy"])
     assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+def test_sshfs_over_it(login: Login, tmp_path: Path) -> None:
+    mount = tmp_path / "mount"
+    (tmp_path / "there").mkdir()
+    make_tree(tmp_path / "tree", 100, PLAIN)
+    with mounted(f"{ME}@127.0.0.1:{tmp_path}/there", mount, login.options()):
+        check(["cp", "-rp", tmp_path / "tree", mount / "copy"], timeout=60)
+        assert summary(mount / "copy") == summary(tmp_path / "tree")
+    assert summary(tmp_path / "there/copy") == summary(tmp_path / "tree")
 
 
 BATCH = """\
