@@ -214,6 +214,23 @@ def open_and_change(process: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in process.stderr.read().splitlines()]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can hide memory")
+def test_the_memory_of_the_process_is_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = command_line
+    look = "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), end='', file=sys.stderr)"
+    watched = f"; import atexit, ctypes; atexit.register(lambda: {look}); from "
+
+    def watching(files: FileRoot) -> list[str]:
+        *interpreter, code = plain(files)
+        return [*interpreter, watched.join(code.split("; from ", 1))]
+
+    monkeypatch.setattr(sys.modules[__name__], "command_line", watching)
+    with started(below(tmp_path)) as process:
+        assert process.communicate(timeout=10) == (b"", b"0")
+
+
 def test_internal_sftp_with_options(tmp_path: Path) -> None:
     (tmp_path / "start").mkdir()
     restrictions = parse_command("internal-sftp -d /%u -u 077 -P symlink -l INFO")

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import nacre
 from nacre.config.values import LogLevel
+from nacre.crypto.secrecy import hide_memory
 from nacre.errors import NacreError
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
@@ -142,6 +143,8 @@ def main() -> None:
         if command is None
         else _scp(journal, command)
     )
+    # A user who reached /proc/self/mem could do what the restrictions forbid.
+    hide_memory()
     _take_rights(*given["rights"])
     os.umask(0o022 if restrictions.umask is None else restrictions.umask)
     widen_pipes()
