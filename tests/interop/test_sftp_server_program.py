@@ -53,7 +53,7 @@ def sftp(login: Login, *lines: str) -> subprocess.CompletedProcess[bytes]:
     options[options.index("-p")] = "-P"
     batch = login.directory / "batch"
     batch.write_text("\n".join(lines) + "\n")
-    return run([require("sftp"), *options, "-b", batch, f"{ME}@127.0.0.1"], timeout=60)
+    return run([require("sftp"), *options, "-b", batch, f"{login.user}@127.0.0.1"], timeout=60)
 
 
 def test_files_and_trees_over_openssh_at_both_ends(login: Login, log: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.status import FX
@@ -49,6 +50,21 @@ def test_rows_of_reads_and_writes_are_answered_one_by_one(tmp_path: Path) -> Non
     ]
     assert [one["op"] for one in records.found] == ["open", "close"]
     assert (records.found[1]["read"], records.found[1]["written"]) == (3000, 3000)
+
+
+def test_bytes_that_are_copied_count_for_both_files(tmp_path: Path) -> None:
+    (tmp_path / "from").write_bytes(bytes(5000))
+    records = Records()
+    serve_piped(
+        LocalFilesystem(tmp_path),
+        records.journal,
+        [msg.Open("from", int(OpenFlag.READ)), msg.Open("to", NEW)],
+        [ext.CopyData(handle(1), 1000, 0, handle(2), 0)],
+        [ext.CopyData(handle(1), 0, 10, handle(2), 9)],
+        [msg.Close(handle(1)), msg.Close(handle(2))],
+    )
+    found = [(one["path"], one["read"], one["written"]) for one in records.found[-2:]]
+    assert found == [("from", 4010, 0), ("to", 0, 4010)]
 
 
 def test_a_row_that_fails_fails_for_each_request(tmp_path: Path) -> None:
