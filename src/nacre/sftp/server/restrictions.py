@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from nacre.config.tokens import expand
 from nacre.config.values import LOG_LEVELS, LogLevel, bad, word
 from nacre.errors import ConfigurationError
 from nacre.sftp.protocol.extensions import EXTENSIONS, announced_as
@@ -107,7 +106,7 @@ class SFTPRestrictions:
 
     def start_directory(self, *, home: str, user: str) -> str:
         """Return ``start`` with its tokens replaced; empty for the usual directory."""
-        return expand(self.start, {"d": home, "h": home, "u": user})
+        return _expanded(self.start, home=home, user=user)
 
 
 UNRESTRICTED = SFTPRestrictions()
@@ -153,8 +152,16 @@ def _requests(option: str, value: str) -> tuple[str, ...]:
 
 
 def _start(option: str, value: str) -> str:
-    expand(value, {"d": "", "h": "", "u": ""})  # an unknown token is reported at the start
+    _expanded(value, home="", user="")  # an unknown token is reported at the start
     return value
+
+
+def _expanded(text: str, *, home: str, user: str) -> str:
+    if "%" not in text:
+        return text
+    from nacre.config.tokens import expand  # most programs start without
+
+    return expand(text, {"d": home, "h": home, "u": user})
 
 
 def _umask(option: str, value: str) -> int:
