@@ -159,7 +159,7 @@ def _start(option: str, value: str) -> str:
 def _expanded(text: str, *, home: str, user: str) -> str:
     if "%" not in text:
         return text
-    from nacre.config.tokens import expand  # most programs start without
+    from nacre.config.syntax.tokens import expand  # most programs start without
 
     return expand(text, {"d": home, "h": home, "u": user})
 
