@@ -14,13 +14,18 @@ from nacre.cli.sftp.command import LETTERS as SFTP
 from nacre.config.client.words import SCHEMA
 from nacre.config.schema import Support
 from nacre.errors import ConfigurationError
+from nacre.sftp.server.restrictions import LETTERS as SFTP_SERVER
 
 TAKEN = {
+    "sftp-server": SFTP_SERVER + "hQ:",
     "ssh": arguments.LETTERS,
     "trace": arguments.LETTERS,
     "sftp": transfer_options.LETTERS + SFTP,
     "scp": transfer_options.LETTERS + SCP,
 }
+
+LONG: dict[str, set[str]] = {"sftp-server": set(), "trace": {"--profile", "--json"}}
+"""The long options of programs that have others than ``--profile``."""
 
 
 def taken(letters: str) -> dict[str, bool]:
@@ -38,7 +43,7 @@ def test_the_page_has_the_options_of_the_parser(name: str) -> None:
     shown = {one[1]: bool(row.metavar) for row in rows for one in row.names if one[1] != "-"}
     assert shown == taken(TAKEN[name])
     longs = {one for row in rows for one in row.names if one.startswith("--")}
-    assert longs == {"--help", "--profile"} | ({"--json"} if name == "trace" else set())
+    assert longs == {"--help"} | LONG.get(name, {"--profile"})
 
 
 @pytest.mark.parametrize("name", TAKEN)

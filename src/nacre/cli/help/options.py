@@ -15,6 +15,7 @@ COMMANDS = {
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "transfer files by commands",
+    "sftp-server": "serve SFTP on standard input and output",
     "ssh": "log in to a host, or run a command there",
     "trace": "connect to a host and print each message",
     "user": "add, change and remove users of the server",
@@ -151,6 +152,23 @@ SFTP = {
         "-N": "print messages also with -b",
         "-q": "print no messages and no progress",
         "-v": "print what happens; up to three times for more",
+        **_HELP,
+    },
+}
+
+SFTP_SERVER = {
+    "Files": {
+        "-d DIRECTORY": "where relative paths start; %h, %u and %d are replaced",
+        "-R": "refuse every change of a file or directory",
+        "-u UMASK": "the umask, in octal, also for what the client asks for",
+        "-p REQUESTS": "allow these requests only, with commas between them",
+        "-P REQUESTS": "refuse these requests",
+    },
+    "Messages": {
+        "-e": "write the log to standard error, not to syslog",
+        "-l LEVEL": "how much is logged: quiet, error, info, verbose, debug, ...",
+        "-f FACILITY": "the facility of syslog: auth, daemon, user, local0, ...",
+        "-Q requests": "print the names of requests, and end",
         **_HELP,
     },
 }

@@ -128,7 +128,7 @@ def usage(page: Page, program: str) -> str:
     lines = [head]
     for word in words_of_usage(page):
         if len(lines[-1]) + 1 + len(word) > WIDTH and lines[-1].strip():
-            lines.append(" " * min(len(head), 20))
+            lines.append(" " * min(len(head), 30))
         lines[-1] += f" {word}"
     return "\n".join(lines)
 

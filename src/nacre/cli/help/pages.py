@@ -91,6 +91,20 @@ def _sftp() -> Page:
     )
 
 
+def _sftp_server() -> Page:
+    return Page(
+        "sftp-server",
+        "Serve SFTP on standard input and output.",
+        (),
+        groups_of(options.SFTP_SERVER, lambda letter: (), "", bool),
+        (
+            "A server of SSH starts it as the subsystem sftp, and it serves all files with the "
+            "rights of its account.",
+        ),
+        SECTIONS["sftp-server"],
+    )
+
+
 def _scp() -> Page:
     return Page(
         "scp",
@@ -140,6 +154,7 @@ _OWN: dict[str, Callable[[], Page]] = {
     "help": _help,
     "scp": _scp,
     "sftp": _sftp,
+    "sftp-server": _sftp_server,
     "ssh": _ssh,
     "trace": _trace,
 }

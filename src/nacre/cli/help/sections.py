@@ -93,6 +93,13 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "written. 2 for wrong arguments. 255 if a key can't be read.",
         ),
     },
+    "sftp-server": {
+        "Examples": (
+            "`Subsystem sftp /usr/bin/nacre-sftp-server -l INFO`: A line of sshd_config.",
+            '`nacre sftp -D "nacre-sftp-server -R"`: Look at the files of this machine.',
+        ),
+        "Exit status": ("0 at the end of a session, and 1 for wrong options.",),
+    },
     "serve": {
         "Examples": (
             "`nacre serve --listen :2222`: Serve the users of the store, on all addresses.",
