@@ -91,7 +91,6 @@ def test_options(words, field, expected):
     [
         (["-y", "h"], "-y: logging to syslog is not supported by nacre yet"),
         (["-f", "h"], "-f: going to the background"),
-        (["-F", "/etc/my", "h"], "nacre does not read configuration files yet"),
         (["-Z", "h"], "option -Z not recognized"),
         (["-p"], "option -p requires argument"),
         (["user@"], "names no host"),
@@ -122,6 +121,13 @@ def test_what_is_refused(words, message):
 )
 def test_destinations(destination, host, options):
     assert split_destination(destination) == (host, options)
+
+
+def test_the_file_and_the_tag_of_the_configuration():
+    assert parse(["h"]).config_file is None
+    assert parse(["-F", "none", "h"]).config_file == "none"
+    found = parse(["-F", "my", "-P", "work", "h"])
+    assert (found.config_file, found.options) == ("my", ["Tag=work"])
 
 
 def test_questions():

@@ -16,8 +16,8 @@ from nacre.wire.text import safe
 
 USAGE = """\
 usage: {program} [-1246AaCGgknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-D [BIND:]PORT] [-E LOG]
-           [-e CHAR] [-F none] [-i KEY] [-L [BIND:]PORT:HOST:PORT] [-l USER] [-m MACS]
-           [-o KEY=VALUE] [-p PORT] [--profile default|legacy] [-Q LIST]
+           [-e CHAR] [-F FILE] [-i KEY] [-L [BIND:]PORT:HOST:PORT] [-l USER] [-m MACS]
+           [-o KEY=VALUE] [-P TAG] [-p PORT] [--profile default|legacy] [-Q LIST]
            [-R [BIND:]PORT:HOST:PORT] [-W HOST:PORT]
            [user@]host|ssh://[user@]host[:port] [command [argument ...]]"""
 
@@ -31,7 +31,6 @@ _ABSENT = {
     "I": "PKCS#11",
     "K": "GSSAPI",
     "O": "connection sharing",
-    "P": "a configuration tag",
     "X": "X11 forwarding",
     "Y": "X11 forwarding",
     "f": "going to the background",
@@ -62,6 +61,7 @@ _VALUES = {
     "D": "DynamicForward",
     "J": "ProxyJump",
     "L": "LocalForward",
+    "P": "Tag",
     "R": "RemoteForward",
     "S": "ControlPath",
     "b": "BindAddress",
@@ -92,6 +92,8 @@ class Arguments:
     :ivar host: as given, without user and port; empty if there is none.
     :ivar command: the words after the host, joined by spaces; None if there are none.
     :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
+    :ivar config_file: ``-F``: the only configuration file to read, or ``none`` for no file at all;
+        None for the user's and the system's.
     :ivar log_file: ``-E``: the file to log to, or None for standard error.
     :ivar query: ``-Q``: the list to print.
     :ivar join: ``-W``: the ``HOST:PORT`` to join standard input and output to.
@@ -105,6 +107,7 @@ class Arguments:
         self.host = ""
         self.command: str | None = None
         self.options: list[str] = []
+        self.config_file: str | None = None
         self.log_file: str | None = None
         self.query: str | None = None
         self.join: str | None = None
@@ -180,22 +183,6 @@ def _forward(letter: str, value: str) -> str:
     return tunnels.words_of(parsers[letter](f"-{letter}", value)[0])
 
 
-def check_config_file(value: str) -> None:
-    """Check the value of ``-F``.
-
-    :raises ConfigurationError: it names a file.
-    """
-    if value.lower() not in ("none", "/dev/null"):
-        raise ConfigurationError(
-            f"-F {safe(value)}: nacre does not read configuration files yet; "
-            "use -F none, and give options with -o"
-        )
-
-
-def _config_file(arguments: Arguments, strong: list[str], value: str) -> None:
-    check_config_file(value)
-
-
 def _quiet(arguments: Arguments, strong: list[str], value: str) -> None:
     strong.insert(0, "LogLevel=QUIET")
 
@@ -217,7 +204,7 @@ def _cipher(arguments: Arguments, strong: list[str], value: str) -> None:
 
 _OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
     "E": _setting("log_file"),
-    "F": _config_file,
+    "F": _setting("config_file"),
     "G": _setting("show_config", True),
     "Q": _setting("query"),
     "V": _setting("show_version", True),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
 from nacre.cli.common.arguments import USAGE, Arguments, parse
-from nacre.cli.common.start import FAILURE, loaded, start
+from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.config.client.config import ClientConfig
-from nacre.config.client.files import parse as parse_config
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
@@ -46,7 +46,6 @@ def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
         arguments = parse(words)
-        config = parse_config(arguments.options)
     except ConfigurationError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return FAILURE
@@ -58,8 +57,12 @@ def run(program: str, words: Sequence[str]) -> int:
     if not arguments.host:
         print(USAGE.format(program=program), file=sys.stderr)
         return FAILURE
-    if arguments.show_config:
-        return _show_config(arguments, config)
+    try:
+        config = configured(arguments)
+        if arguments.show_config:
+            return show_config(arguments, config)
+    except ConfigurationError as error:
+        return complain(program, error)
     from nacre.cli.common.log import Log, open_log
 
     try:
@@ -71,6 +74,15 @@ def run(program: str, words: Sequence[str]) -> int:
         return _connect(arguments, config, Log(config.log_level, file))
 
 
+def configured(arguments: Arguments) -> ClientConfig:
+    """Return what the files and the command line say for the host.
+
+    :raises ConfigurationError: a line for each error.
+    """
+    files = Config.load(arguments.config_file)
+    return files.lookup(arguments.host, arguments.options, command=arguments.command)
+
+
 def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     # The event loop and the crypto package load only now, so that -V, -G and errors are quick.
     from nacre.cli.common.program import run_client
@@ -80,7 +92,7 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     log.describe(config)
     try:
         target = Target.of(arguments.host, config)
-        planned = plan(config, arguments.command, log.info)
+        planned = plan(config, arguments.command, target.tokens(), log.info)
         join = _place(arguments.join)
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
@@ -130,15 +142,19 @@ def _place(text: str | None) -> tuple[str, int] | None:
     return place("-W", text)
 
 
-def _show_config(arguments: Arguments, config: ClientConfig) -> int:
-    from nacre.cli.common.target import Target
+def show_config(arguments: Arguments, config: ClientConfig) -> int:
+    """Print the configuration as ``ssh -G``; with ``-v``, where each value was written.
 
-    try:
-        target = Target.of(arguments.host, config)
-    except ConfigurationError as error:
-        print(f"ssh: {error}", file=sys.stderr)
-        return FAILURE
-    print(f"user {target.user}\nhostname {target.host}\nport {target.port}")
+    :raises ConfigurationError: a value has a token that is not possible.
+    """
+    from nacre.cli.common.target import Target
+    from nacre.config.client.dump import client_lines
+
+    target = Target.of(arguments.host, config)
+    lines = client_lines(
+        target.name, target.host, config, target.tokens(), origins=arguments.verbosity > 0
+    )
+    print("\n".join(lines))
     return 0
 
 
