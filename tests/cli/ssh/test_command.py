@@ -290,7 +290,6 @@ async def test_refused_connection(served):
     [
         (["-V"], 0, f"nacre {nacre.__version__}"),
         (["-o", "Prot=2"], 255, "nacre-ssh: Bad configuration option: Prot; did you mean Port?"),
-        (["-F", "/x", "h"], 255, "nacre-ssh: Can't open the configuration file /x: No such file"),
         (["-Z"], 255, "option -Z not recognized"),
     ],
 )
@@ -317,7 +316,7 @@ async def test_the_users_file_names_the_host_and_what_it_needs(served):
     config.write_text(f"Host web\n Hostname 127.0.0.1\n Port {served.port}\n User alice\n")
     config.chmod(0o600)
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, "-v", "-o", "RemoteCommand=echo %n", "web",
+        *PROGRAM, "-vv", "-o", "RemoteCommand=echo %n", "web",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=served.environment(),
     )  # fmt: skip
@@ -644,3 +643,14 @@ async def test_a_session_loads_only_what_it_needs(served):
     loaded = {line.rpartition("|")[2].strip() for line in err.splitlines() if "|" in line}
     assert "nacre.ssh2.engine" in loaded
     assert not loaded & NOT_NEEDED
+
+
+def test_a_file_that_is_named_has_to_be_there(tmp_path):
+    words = ["-F", str(tmp_path / "x"), "h"]
+    done = subprocess.run(
+        [*PROGRAM, *words], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert done.returncode == 255
+    assert done.stderr == (
+        f"nacre-ssh: Can't open the configuration file {tmp_path}/x: No such file or directory\n"
+    )

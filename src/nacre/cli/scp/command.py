@@ -20,23 +20,13 @@ if TYPE_CHECKING:
     from nacre.cli.common.log import Log
     from nacre.cli.scp.program import End, ScpSettings
 
-USAGE = """\
-usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F ssh_config]
-           [-i identity_file] [-l limit] [-o ssh_option] [-P port]
-           [--profile default|legacy] [-X sftp_option]
-           source ... target"""
-
-_LETTERS = "3BD:OpRrsS:T"
-
-
-_HELP = "Copy files over an encrypted connection."
-ABOUT = f"{USAGE}\n\n{_HELP}"
-"""What ``--help`` prints."""
+LETTERS = "3BD:OpRrsT"
+"""The program's own options, in the form of :mod:`getopt`."""
 
 
 def main() -> NoReturn:
     """Run ``nacre-scp``."""
-    start(run, "nacre-scp", sys.argv[1:], ABOUT)
+    start(run, "nacre-scp", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -44,24 +34,28 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("scp", run, _HELP, USAGE)
+    return Passing("scp", run)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
-        common = parse(words, _LETTERS)
-        given = dict(common.others)
-        if "S" in given:
-            raise ConfigurationError("-S is not supported by nacre: leave it out")
-        if "B" in given:
-            common.options.append("BatchMode=yes")
+        common = parse(words, LETTERS)
     except ConfigurationError as error:
-        print(f"{error}\n{USAGE.format(program=program)}", file=sys.stderr)
-        return 1
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "scp", 1, str(error))
+    if common.show_help:
+        from nacre.cli.help.pages import print_help
+
+        return print_help(program, "scp")
     if len(common.words) < 2:
-        print(USAGE.format(program=program), file=sys.stderr)
-        return 1
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "scp", 1)
+    given = dict(common.others)
+    if "B" in given:
+        common.options.append("BatchMode=yes")
     try:
         return _copy(common, given)
     except ConfigurationError as error:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
-from nacre.cli.common.arguments import USAGE, Arguments, parse
+from nacre.cli.common.arguments import Arguments, parse
 from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError
-from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     import click
@@ -22,14 +21,9 @@ if TYPE_CHECKING:
     from nacre.cli.ssh.session import Plan
 
 
-_HELP = "Log in to a host, or run a command there."
-ABOUT = f"{USAGE}\n\n{_HELP}"
-"""What ``--help`` prints."""
-
-
 def main() -> NoReturn:
     """Run ``nacre-ssh``."""
-    start(run, "nacre-ssh", sys.argv[1:], ABOUT)
+    start(run, "nacre-ssh", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -39,24 +33,27 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("ssh", run, _HELP)
+    return Passing("ssh", run)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
         arguments = parse(words)
+        if arguments.show_help:
+            from nacre.cli.help.pages import print_help
+
+            return print_help(program, "ssh")
     except ConfigurationError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return FAILURE
-    if arguments.show_version:
-        print(f"nacre {__version__}", file=sys.stderr)
-        return 0
-    if arguments.query is not None:
-        return _answer_query(program, arguments.query)
+    status = answered(program, arguments)
+    if status is not None:
+        return status
     if not arguments.host:
-        print(USAGE.format(program=program), file=sys.stderr)
-        return FAILURE
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "ssh", FAILURE)
     try:
         config = configured(arguments)
         if arguments.show_config:
@@ -72,6 +69,18 @@ def run(program: str, words: Sequence[str]) -> int:
         return FAILURE
     with file:
         return _connect(arguments, config, Log(config.log_level, file))
+
+
+def answered(program: str, arguments: Arguments) -> int | None:
+    """Answer ``-V`` or ``-Q``; return the exit status, or None without one of them."""
+    if arguments.show_version:
+        print(f"nacre {__version__}", file=sys.stderr)
+        return 0
+    if arguments.query is not None:
+        from nacre.cli.ssh.queries import answer
+
+        return answer(program, arguments.query)
+    return None
 
 
 def configured(arguments: Arguments) -> ClientConfig:
@@ -155,35 +164,4 @@ def show_config(arguments: Arguments, config: ClientConfig) -> int:
         target.name, target.host, config, target.tokens(), origins=arguments.verbosity > 0
     )
     print("\n".join(lines))
-    return 0
-
-
-_LISTS = {
-    "cipher": "cipher",
-    "ciphers": "cipher",
-    "compression": "compression",
-    "hostkeyalgorithms": "host key",
-    "kex": "kex",
-    "key": "signature",
-    "kexalgorithms": "kex",
-    "mac": "MAC",
-    "macs": "MAC",
-    "pubkeyacceptedalgorithms": "signature",
-    "sig": "signature",
-}
-
-
-def _answer_query(program: str, query: str) -> int:
-    from nacre.protocol.options import known
-
-    if query.lower() == "help":
-        print("\n".join(_LISTS))
-        return 0
-    if query.lower() not in _LISTS:
-        print(
-            f"{program}: -Q {safe(query)}: unknown list; give one of {', '.join(_LISTS)}",
-            file=sys.stderr,
-        )
-        return FAILURE
-    print("\n".join(known(_LISTS[query.lower()])))
     return 0

@@ -16,7 +16,7 @@ from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import close_or_abort, run_client
 from nacre.cli.common.start import FAILURE, complain
 from nacre.cli.common.target import Target
-from nacre.cli.ssh.command import configured, show_config
+from nacre.cli.ssh.command import answered, configured, show_config
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
@@ -24,16 +24,18 @@ from nacre.config.client.config import ClientConfig
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import replace
 
-_HELP = """\
-Connect to a host and print each message of the five phases. Takes the options of `nacre ssh`, and
---json to print one JSON object per line. Without a command, the shell is started; it gets no
-input. Secrets are not printed."""
-
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
         arguments = parse(words, ["json"])
+        if arguments.show_help:
+            from nacre.cli.help.pages import print_help
+
+            return print_help(program, "trace")
+        status = answered(program, arguments)
+        if status is not None:
+            return status
         if not arguments.host:
             raise ConfigurationError("no host given: give [user@]host")
         config = configured(arguments)
@@ -61,7 +63,7 @@ def run(program: str, words: Sequence[str]) -> int:
         return run_client(_trace(target, config, planned, log, show), target, log)
 
 
-command = Passing("trace", run, _HELP)
+command = Passing("trace", run)
 
 
 def _silent(text: str) -> None:
