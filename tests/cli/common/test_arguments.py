@@ -105,7 +105,6 @@ def test_options(words, field, expected):
         (["-c", "nope", "h"], "^-c: 'nope' is not a supported cipher"),
         (["-J", "a@", "h"], "^-J: 'a@' is no host"),
         (["--profile", "old", "h"], "^--profile: bad value 'old'; allowed: default, legacy"),
-        (["-F", "/etc/my", "h"], "nacre does not read configuration files yet"),
         (["-Z", "h"], "option -Z not recognized: --help lists the options"),
         (["-p"], "option -p requires argument: --help lists the options"),
         (["user@"], "names no host"),
@@ -136,6 +135,13 @@ def test_what_is_refused(words, message):
 )
 def test_destinations(destination, host, options):
     assert split_destination(destination) == (host, options)
+
+
+def test_the_file_and_the_tag_of_the_configuration():
+    assert parse(["h"]).config_file is None
+    assert parse(["-F", "none", "h"]).config_file == "none"
+    found = parse(["-F", "my", "-P", "work", "h"])
+    assert (found.config_file, found.options) == ("my", ['Tag="work"'])
 
 
 def test_questions():

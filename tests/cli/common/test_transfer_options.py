@@ -36,7 +36,6 @@ def test_words_of_the_configuration(words: list[str], field: str, expected: obje
         (["-A"], "^-A: nacre does not support agent forwarding by sftp and scp: leave it out"),
         (["-l", "0"], "^-l 0: give a limit in Kbit/s, a positive number"),
         (["-Z"], "^option -Z not recognized: --help lists the options"),
-        (["-F", "/x"], "^-F /x: "),
     ],
 )
 def test_an_error_names_the_option_and_the_remedy(words: list[str], message: str) -> None:
@@ -47,5 +46,5 @@ def test_an_error_names_the_option_and_the_remedy(words: list[str], message: str
 def test_help_and_files() -> None:
     assert parse(["-h"], "").show_help
     assert parse(["--help"], "").show_help
-    assert parse(["-F", "none"], "").config_file == "none"
+    assert parse(["-F", "my"], "").config_file == "my"
     assert parse([], "").config_file is None

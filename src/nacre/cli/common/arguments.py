@@ -93,7 +93,7 @@ class Arguments:
     :ivar command: the words after the host, joined by spaces; None if there are none.
     :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
     :ivar config_file: ``-F``: the only configuration file to read, or ``none`` for no file at all;
-        None if it was not given.
+        None for the user's and the system's.
     :ivar control: ``-O``: the command for the process that shares its connection.
     :ivar log_file: ``-E``: the file to log to, or None for standard error.
     :ivar query: ``-Q``: the list to print.
@@ -199,25 +199,8 @@ def _forward(letter: str, value: str) -> str:
     return tunnels.words_of(parsers[letter](f"-{letter}", value)[0])
 
 
-def check_config_file(value: str) -> None:
-    """Check the value of ``-F``.
-
-    :raises ConfigurationError: it names a file.
-    """
-    if value.lower() not in ("none", "/dev/null"):
-        raise ConfigurationError(
-            f"-F {safe(value)}: nacre does not read configuration files yet; "
-            "use -F none, and give options with -o"
-        )
-
-
 Action = Callable[[Arguments, list[str], str], None]
 """Gets what is parsed so far, the keywords that override ``-o``, and the option's value."""
-
-
-def _config_file(arguments: Arguments, strong: list[str], value: str) -> None:
-    check_config_file(value)
-    arguments.config_file = value
 
 
 def _setting(name: str, value: object = None) -> Action:
@@ -267,7 +250,7 @@ _SWITCHES: dict[str, Action] = {
 
 _OTHERS: dict[str, Action] = {
     "E": _setting("log_file"),
-    "F": _config_file,
+    "F": _setting("config_file"),
     "O": _setting("control"),
     "Q": _setting("query"),
     "W": _setting("join"),

@@ -79,6 +79,13 @@ class _Messages(io.FileIO):
             return len(data)
 
 
+def complain(program: str, error: Exception) -> int:
+    """Print an error, with the program's name before each of its lines; return FAILURE."""
+    for line in str(error).split("\n"):
+        print(f"{program}: {line}", file=sys.stderr)
+    return FAILURE
+
+
 def _open_streams() -> None:
     """Open streams for closed descriptors, and one for error messages that never raises."""
     if sys.__stdin__ is None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from nacre.cli.common.arguments import (
     HELP,
     PROFILE,
-    check_config_file,
     checked,
     cipher_word,
     getopt_or_refuse,
@@ -54,9 +53,9 @@ _READ_SIZE = 32 * KIB
 class Common:
     """A parsed command line.
 
-    :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
     :ivar config_file: ``-F``: the only configuration file to read, or ``none`` for no file at all;
-        None if it was not given.
+        None for the user's and the system's.
+    :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
     :ivar show_help: ``--help`` or ``-h``.
     :ivar rate: ``-l`` in bytes per second, or None.
     :ivar read_size: bytes of one READ and one WRITE, or None for the client's choice.
@@ -68,8 +67,8 @@ class Common:
     """
 
     def __init__(self) -> None:
-        self.options: list[str] = []
         self.config_file: str | None = None
+        self.options: list[str] = []
         self.show_help = False
         self.rate: int | None = None
         self.read_size: int | None = None
@@ -126,7 +125,6 @@ def _take(common: Common, letter: str, value: str) -> None:
     elif letter == "o":
         common.options.append(value)
     elif letter == "F":
-        check_config_file(value)
         common.config_file = value
     elif letter == "l":
         common.rate = number("-l", value, "a limit in Kbit/s") * 1000 // 8

@@ -156,23 +156,6 @@ SFTP = {
     },
 }
 
-SFTP_SERVER = {
-    "Files": {
-        "-d DIRECTORY": "where relative paths start; %h, %u and %d are replaced",
-        "-R": "refuse every change of a file or directory",
-        "-u UMASK": "the umask, in octal, also for what the client asks for",
-        "-p REQUESTS": "allow these requests only, with commas between them",
-        "-P REQUESTS": "refuse these requests",
-    },
-    "Messages": {
-        "-e": "write the log to standard error, not to syslog",
-        "-l LEVEL": "how much is logged: quiet, error, info, verbose, debug, ...",
-        "-f FACILITY": "the facility of syslog: auth, daemon, user, local0, ...",
-        "-Q requests": "print the names of requests, and end",
-        **_HELP,
-    },
-}
-
 SCP = {
     "Connection": {
         "-P PORT": "the port of the server; by default 22",
@@ -204,6 +187,23 @@ SCP = {
 TRACE = {
     **SSH,
     "Messages": {"--json": "print a JSON object in each line", **SSH["Messages"]},
+}
+
+SFTP_SERVER = {
+    "Files": {
+        "-d DIRECTORY": "start in this directory; %h is the home directory, %u the user",
+        "-R": "refuse all requests that change something",
+        "-u UMASK": "the umask, an octal number, in place of the session's",
+        "-p REQUESTS": "allow these requests only: names with commas between them",
+        "-P REQUESTS": "refuse these requests",
+        "-Q requests": "print the names of the requests, and end",
+    },
+    "Messages": {
+        "-e": "log to standard error, not to the system's log",
+        "-f FACILITY": "the facility in the system's log; by default AUTH",
+        "-l LEVEL": "how much to log; by default ERROR",
+        **_HELP,
+    },
 }
 
 _REPEATED = {

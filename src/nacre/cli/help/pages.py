@@ -91,20 +91,6 @@ def _sftp() -> Page:
     )
 
 
-def _sftp_server() -> Page:
-    return Page(
-        "sftp-server",
-        "Serve SFTP on standard input and output.",
-        (),
-        groups_of(options.SFTP_SERVER, lambda letter: (), "", bool),
-        (
-            "A server of SSH starts it as the subsystem sftp, and it serves all files with the "
-            "rights of its account.",
-        ),
-        SECTIONS["sftp-server"],
-    )
-
-
 def _scp() -> Page:
     return Page(
         "scp",
@@ -117,6 +103,17 @@ def _scp() -> Page:
             _KEYWORDS,
         ),
         SECTIONS["scp"],
+    )
+
+
+def _sftp_server() -> Page:
+    return Page(
+        "sftp-server",
+        "Serve SFTP on standard input and output: a subsystem of an SSH server.",
+        (),
+        groups_of(options.SFTP_SERVER, lambda letter: (), "", bool),
+        ("All files of this system are served, with the rights of the account.",),
+        SECTIONS["sftp-server"],
     )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from nacre.cli.common.start import FAILURE, loaded, start
+from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.cli.common.transfer_options import Common, number, parse, split_host, split_place
-from nacre.config.client.files import parse as parse_config
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import value
 
@@ -135,11 +135,10 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     loaded()
     host, path, options = _destination(common, plan)
     try:
-        config = parse_config([*common.options, *options])
+        config = Config.load(common.config_file).lookup(host, [*common.options, *options])
         target = Target.of(host, config)
     except ConfigurationError as error:
-        print(f"sftp: {error}", file=sys.stderr)
-        return FAILURE
+        return complain("sftp", error)
     remote = RemoteHost()
     with open_log() as file:
         log = Log(config.log_level, file)

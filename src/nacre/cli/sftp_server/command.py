@@ -53,7 +53,7 @@ def __getattr__(name: str) -> click.Command:
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     match list(words):
-        case ["-h"] | ["--help"]:
+        case ["-h" | "--help"]:
             from nacre.cli.help.pages import print_help
 
             return print_help(program, "sftp-server")
@@ -70,7 +70,7 @@ def run(program: str, words: Sequence[str]) -> int:
     except ConfigurationError as error:
         from nacre.cli.help.pages import refuse
 
-        return refuse(program, "sftp-server", _WRONG, str(error))
+        return refuse(program, "sftp-server", _WRONG, f"{error}")
     return _serve(restrictions)
 
 

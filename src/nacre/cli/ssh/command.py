@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
 from nacre.cli.common.arguments import Arguments, parse
-from nacre.cli.common.start import FAILURE, loaded, start
+from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.config.client.config import ClientConfig
-from nacre.config.client.files import parse as parse_config
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,17 +44,22 @@ def run(program: str, words: Sequence[str]) -> int:
             from nacre.cli.help.pages import print_help
 
             return print_help(program, "ssh")
-        config = parse_config(arguments.options)
     except ConfigurationError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return FAILURE
-    status = answered(program, arguments, config)
+    status = answered(program, arguments)
     if status is not None:
         return status
     if not arguments.host:
         from nacre.cli.help.pages import refuse
 
         return refuse(program, "ssh", FAILURE)
+    try:
+        config = configured(arguments)
+        if arguments.show_config:
+            return show_config(arguments, config)
+    except ConfigurationError as error:
+        return complain(program, error)
     from nacre.cli.common.log import Log, open_log
 
     try:
@@ -66,8 +71,8 @@ def run(program: str, words: Sequence[str]) -> int:
         return _connect(arguments, config, Log(config.log_level, file))
 
 
-def answered(program: str, arguments: Arguments, config: ClientConfig) -> int | None:
-    """Answer ``-V``, ``-Q`` or ``-G``; return the exit status, or None without one of them."""
+def answered(program: str, arguments: Arguments) -> int | None:
+    """Answer ``-V`` or ``-Q``; return the exit status, or None without one of them."""
     if arguments.show_version:
         print(f"nacre {__version__}", file=sys.stderr)
         return 0
@@ -75,9 +80,16 @@ def answered(program: str, arguments: Arguments, config: ClientConfig) -> int | 
         from nacre.cli.ssh.queries import answer
 
         return answer(program, arguments.query)
-    if arguments.show_config and arguments.host:
-        return _show_config(arguments, config)
     return None
+
+
+def configured(arguments: Arguments) -> ClientConfig:
+    """Return what the files and the command line say for the host.
+
+    :raises ConfigurationError: a line for each error.
+    """
+    files = Config.load(arguments.config_file)
+    return files.lookup(arguments.host, arguments.options, command=arguments.command)
 
 
 def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
@@ -89,7 +101,7 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     log.describe(config)
     try:
         target = Target.of(arguments.host, config)
-        planned = plan(config, arguments.command, log.info)
+        planned = plan(config, arguments.command, target.tokens(), log.info)
         join = _place(arguments.join)
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
@@ -139,13 +151,17 @@ def _place(text: str | None) -> tuple[str, int] | None:
     return place("-W", text)
 
 
-def _show_config(arguments: Arguments, config: ClientConfig) -> int:
-    from nacre.cli.common.target import Target
+def show_config(arguments: Arguments, config: ClientConfig) -> int:
+    """Print the configuration as ``ssh -G``; with ``-v``, where each value was written.
 
-    try:
-        target = Target.of(arguments.host, config)
-    except ConfigurationError as error:
-        print(f"ssh: {error}", file=sys.stderr)
-        return FAILURE
-    print(f"user {target.user}\nhostname {target.host}\nport {target.port}")
+    :raises ConfigurationError: a value has a token that is not possible.
+    """
+    from nacre.cli.common.target import Target
+    from nacre.config.client.dump import client_lines
+
+    target = Target.of(arguments.host, config)
+    lines = client_lines(
+        target.name, target.host, config, target.tokens(), origins=arguments.verbosity > 0
+    )
+    print("\n".join(lines))
     return 0

@@ -14,14 +14,13 @@ from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import close_or_abort, run_client
-from nacre.cli.common.start import FAILURE
+from nacre.cli.common.start import FAILURE, complain
 from nacre.cli.common.target import Target
-from nacre.cli.ssh.command import answered
+from nacre.cli.ssh.command import answered, configured, show_config
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
 from nacre.config.client.config import ClientConfig
-from nacre.config.client.files import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import replace
 
@@ -34,21 +33,24 @@ def run(program: str, words: Sequence[str]) -> int:
             from nacre.cli.help.pages import print_help
 
             return print_help(program, "trace")
-        config = parse_config(arguments.options)
-        status = answered(program, arguments, config)
+        status = answered(program, arguments)
         if status is not None:
             return status
         if not arguments.host:
             raise ConfigurationError("no host given: give [user@]host")
+        config = configured(arguments)
+        if arguments.show_config:
+            return show_config(arguments, config)
         if config.forwards or arguments.join is not None:
             raise ConfigurationError(
                 "nacre trace forwards nothing: leave -L, -R, -D, -A and -W out"
             )
         target = Target.of(arguments.host, config)
-        planned = replace(plan(config, arguments.command, _silent), read_input=False)
+        planned = replace(
+            plan(config, arguments.command, target.tokens(), _silent), read_input=False
+        )
     except ConfigurationError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return FAILURE
+        return complain(program, error)
     show = _show_json if "json" in arguments.flags else Painter(_coloured()).show
     try:
         file = open_log(arguments.log_file)
