@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nacre
-from nacre.config.server import parse
+from nacre.config.server.config import parse
 from nacre.daemon.hostkeys import FILES, load_host_keys
 from nacre.daemon.settings import DaemonSettings
 from nacre.errors import ConfigurationError

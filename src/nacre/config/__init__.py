@@ -1,8 +1,7 @@
-"""Keywords of ssh_config and sshd_config, from text to typed values.
+"""ssh_config and sshd_config, from files to typed values.
 
-Start at values.py (the kinds of values), then client.py (ssh_config) and server.py (sshd_config):
-each has a table of keywords; tokens.py and tunnels.py have the grammar of some values.
-Imports protocol.options (names of algorithms) and limits; reads no files and opens no connection.
-Internal: programs use it; the library's options are arguments of nacre.connect and nacre.listen.
+Start at schema.py (what a keyword is), then client/words.py (ssh_config) and server/config.py
+(sshd_config). syntax/ has the form of the files; kinds.py and values.py the types of values.
+Imports protocol.options (names of algorithms), keys.patterns and limits; opens no connection.
 Tests: tests/config.
 """

@@ -46,9 +46,6 @@ _TIME_PART = re.compile(r"(\d+)([a-z]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"(\d+)([kmgKMG]?)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_SPLIT = re.compile(r"\s*([^\s=]+)(?:\s*=\s*|\s+|$)(.*)", re.DOTALL)
-_WORD = re.compile(r'(?:[^\s"\\]|\\["\\ ]|\\|"(?:[^"\\]|\\.)*")+')
-_QUOTED = re.compile(r'\\(["\\ ])|"')
 _MOST_SECONDS = (1 << 31) - 1
 _SIGNS = ("+", "-", "^")
 
@@ -59,22 +56,6 @@ def bad(keyword: str, value: str, allowed: str) -> ConfigurationError:
     :param allowed: the allowed values, for the message.
     """
     return ConfigurationError(f"{keyword}: bad value {safe(value, 100)!r}; allowed: {allowed}")
-
-
-def split(option: str) -> tuple[str, str]:
-    """Split ``Keyword=Value`` or ``Keyword Value``; either part may be empty."""
-    found = _SPLIT.fullmatch(option)
-    return (found[1], found[2].strip()) if found else ("", "")
-
-
-def unknown(keyword: str, known: Iterable[str]) -> ConfigurationError:
-    """Return the error for an unknown keyword, which suggests a similar one of ``known``."""
-    from difflib import get_close_matches
-
-    by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(keyword.lower(), by_lower, 1)
-    hint = f"; did you mean {by_lower[near[0]]}?" if near else ""
-    return ConfigurationError(f"Bad configuration option: {safe(keyword, 100)}{hint}")
 
 
 def word(keyword: str, value: str, meanings: Mapping[str, T]) -> T:
@@ -98,7 +79,14 @@ def integer(keyword: str, value: str, low: int, high: int) -> int:
 
 
 def port(keyword: str, value: str) -> int:
-    """Parse a port number, 1 to 65535."""
+    """Parse a port, 1 to 65535, or the name of a TCP service."""
+    if value and not value[0].isdigit() and value[0] not in "+-":
+        from socket import getservbyname
+
+        try:
+            return getservbyname(value, "tcp")
+        except OSError:
+            raise bad(keyword, value, "a number from 1 to 65535, or a service's name") from None
     return integer(keyword, value, 1, 65535)
 
 
@@ -120,38 +108,6 @@ def size(keyword: str, value: str) -> int:
     return int(found[1]) * _UNITS[found[2].lower()]
 
 
-def words(keyword: str, value: str) -> tuple[str, ...]:
-    r"""Split a value at white space; ``"..."`` may contain some, and ``\"`` is a quotation mark."""
-    found: list[str] = []
-    at = 0
-    while at < len(value):
-        if value[at].isspace():
-            at += 1
-            continue
-        match = _WORD.match(value, at)
-        if match is None:
-            raise bad(keyword, value, "words, with every quotation mark closed")
-        found.append(_QUOTED.sub(lambda m: m[1] or "", match[0]))
-        at = match.end()
-    return tuple(found)
-
-
-def one_word(keyword: str, value: str) -> str:
-    """Parse exactly one word, quoted or not."""
-    found = words(keyword, value)
-    if len(found) != 1 or not found[0]:
-        raise bad(keyword, value, "one word")
-    return found[0]
-
-
-def some_words(keyword: str, value: str) -> tuple[str, ...]:
-    """Parse one or more words."""
-    found = words(keyword, value)
-    if not found:
-        raise bad(keyword, value, "one or more words")
-    return found
-
-
 def names(keyword: str, value: str) -> tuple[str, ...]:
     """Parse a comma-separated list without spaces, such as ``publickey,password``."""
     found = tuple(value.split(","))
@@ -160,21 +116,76 @@ def names(keyword: str, value: str) -> tuple[str, ...]:
     return found
 
 
+_CERTIFIED = tuple(
+    f"{name}-cert-v01@openssh.com"
+    for name in (
+        *(f"ecdsa-sha2-nistp{bits}" for bits in (256, 384, 521)),
+        *("rsa-sha2-256", "rsa-sha2-512", "ssh-dss", "ssh-ed25519", "ssh-rsa"),
+        *("sk-ecdsa-sha2-nistp256", "sk-ssh-ed25519", "ssh-xmss"),
+    )
+)
+_HARDWARE = (
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "sk-ssh-ed25519@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+)
+_FOREIGN = {
+    "cipher": frozenset({"none", "rijndael-cbc@lysator.liu.se"}),
+    "kex": frozenset[str](),
+    "MAC": frozenset(
+        {
+            *("hmac-md5-96", "hmac-md5-96-etm@openssh.com", "hmac-md5-etm@openssh.com"),
+            *("hmac-sha1-96-etm@openssh.com", "hmac-ripemd160", "hmac-ripemd160@openssh.com"),
+            *(f"umac-{bits}{mode}@openssh.com" for bits in (64, 128) for mode in ("", "-etm")),
+        }
+    ),
+    "host key": frozenset({*_CERTIFIED, *_HARDWARE}),
+    "signature": frozenset({*_CERTIFIED, *_HARDWARE}),
+}
+"""Names that OpenSSH knows and nacre does not, by the kinds of
+:func:`nacre.protocol.options.known`."""
+
+
 def algorithms(keyword: str, value: str, kind: str) -> str:
     """Check a list of algorithms, ``a,b``, ``+a``, ``-a*`` or ``^a``, and return it unchanged.
 
+    Names that only OpenSSH has are allowed: :func:`own_algorithms` drops them.
+
     :param kind: a name of :func:`nacre.protocol.options.known`, such as ``cipher``.
     """
-    from nacre.protocol.options import choose  # loads the crypto package
+    from nacre.protocol.options import known  # loads the crypto package
 
-    names = value[1:] if value.startswith(_SIGNS) else value
-    if names.startswith(_SIGNS) or " " in value:
+    text = value[1:] if value.startswith(_SIGNS) else value
+    if not text or text.startswith(_SIGNS) or " " in value or not all(text.split(",")):
         raise bad(keyword, value, "names with commas between them, and one of + - ^ in front")
-    try:
-        choose(kind, value)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{keyword}: {error}") from None
+    if not value.startswith("-"):
+        own, foreign = known(kind), _FOREIGN[kind]
+        for name in text.split(","):
+            if name not in own and name not in foreign and not _matches(name, (*own, *foreign)):
+                raise ConfigurationError(
+                    f"{keyword}: {safe(name, 100)!r} is not a supported {kind} algorithm; "
+                    f"supported are {', '.join(own)}"
+                )
     return value
+
+
+def _matches(pattern: str, names: Iterable[str]) -> bool:
+    from fnmatch import fnmatchcase
+
+    return any(c in pattern for c in "*?") and any(fnmatchcase(name, pattern) for name in names)
+
+
+def own_algorithms(kind: str, value: str | None) -> str | None:
+    """Return a list that :func:`algorithms` took, without the names that only OpenSSH has."""
+    if value is None or value.startswith("-"):
+        return value
+    sign = value[0] if value.startswith(_SIGNS) else ""
+    names = [name for name in value[len(sign) :].split(",") if name not in _FOREIGN[kind]]
+    if not names and not sign:
+        raise ConfigurationError(
+            f"nacre has none of the {kind} algorithms {safe(value, 200)}: name another one too"
+        )
+    return f"{sign}{','.join(names)}" if names else None
 
 
 def protocols(keyword: str, value: str) -> tuple[int, ...]:
@@ -183,14 +194,6 @@ def protocols(keyword: str, value: str) -> tuple[int, ...]:
     if found is None:
         raise bad(keyword, value, "2, 2,1 or 1")
     return found
-
-
-def assignments(keyword: str, value: str) -> tuple[tuple[str, str], ...]:
-    """Parse one or more ``NAME=value``, for environment variables."""
-    pairs = [text.partition("=") for text in some_words(keyword, value)]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise bad(keyword, value, "one or more NAME=value")
-    return tuple((name, content) for name, _, content in pairs)
 
 
 # --- parsers with parameters, for tables of keywords ---
@@ -234,14 +237,87 @@ class RekeyLimit:
         return limits
 
 
-def rekey_limit(keyword: str, value: str) -> RekeyLimit:
+def rekey_limit(keyword: str, found: list[str]) -> RekeyLimit:
     """Parse a size and perhaps a time, such as ``1G``, ``1G 1h`` or ``default none``."""
-    found = words(keyword, value)
-    if not 1 <= len(found) <= 2:
-        raise bad(keyword, value, "a size or `default`, then optionally a time or `none`")
+    if len(found) > 2:
+        raise bad(keyword, " ".join(found), "a size or `default`, then optionally a time or `none`")
     count = None if found[0].lower() == "default" else size(keyword, found[0])
     if count is not None and count < 16:
         raise bad(keyword, found[0], "16 bytes or more")
     if len(found) == 1:
         return RekeyLimit(count)
     return RekeyLimit(count, 0 if found[1].lower() == "none" else seconds(keyword, found[1]))
+
+
+def rekey_limit_shown(found: RekeyLimit) -> str:
+    """Return a limit as ``-G`` prints it: bytes and seconds, 0 for the default and for never."""
+    return f"{found.size or 0} {found.seconds or 0}"
+
+
+FACILITIES = (
+    *("DAEMON", "USER", "AUTH", "AUTHPRIV"),
+    *(f"LOCAL{number}" for number in range(8)),
+)
+"""Facilities of syslog(3), as SyslogFacility names them."""
+
+_SERVICES = {
+    **{f"af{n}{p}": (n << 5) | (p << 3) for n in range(1, 5) for p in range(1, 4)},
+    **{f"cs{n}": n << 5 for n in range(8)},
+    "ef": 0xB8,
+    "le": 0x04,
+    "lowdelay": 0x10,
+    "throughput": 0x08,
+    "reliability": 0x04,
+}
+_SERVICE_NAMES = {code: name for name, code in reversed(_SERVICES.items())} | {0x04: "le"}
+
+
+def ip_qos(keyword: str, found: list[str]) -> tuple[int | None, int | None]:
+    """Parse the classes of service of interactive and of other sessions, one for both or two.
+
+    :returns: bytes for the field TOS or traffic class; None leaves it to the system.
+    """
+    if len(found) > 2:
+        raise bad(keyword, " ".join(found), "one or two classes")
+    codes = [_service(keyword, text) for text in found]
+    return codes[0], codes[-1]
+
+
+def _service(keyword: str, text: str) -> int | None:
+    lower = text.lower()
+    if lower == "none":
+        return None
+    if lower in _SERVICES:
+        return _SERVICES[lower]
+    try:
+        code = int(lower, 0) if not lower.isdigit() else int(lower, 8 if lower[0] == "0" else 10)
+    except ValueError:
+        code = -1
+    if not 0 <= code <= 255:
+        raise bad(keyword, text, "af11 to af43, cs0 to cs7, ef, le, lowdelay, a number, or none")
+    return code
+
+
+def ip_qos_shown(found: tuple[int | None, int | None]) -> str:
+    """Return classes of service as ``-G`` prints them."""
+    return " ".join(
+        "none" if code is None else _SERVICE_NAMES.get(code) or f"0x{code:02x}" for code in found
+    )
+
+
+def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], ...]:
+    """Parse ``TYPE=TIME``, once or more, or ``none``: seconds for each pattern of channel types."""
+    if [text.lower() for text in found] == ["none"]:
+        return ()
+    pairs = []
+    for text in found:
+        kind, equals, time = text.partition("=")
+        if not (kind and equals):
+            raise bad(keyword, text, "TYPE=TIME, such as session=5m, or none")
+        pairs.append((kind, seconds(keyword, time)))
+    return tuple(pairs)
+
+
+def channel_timeouts_shown(found: tuple[tuple[str, int], ...]) -> str:
+    """Return timeouts as ``-G`` prints them."""
+    return " ".join(f"{kind}={time}" for kind, time in found) or "none"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from nacre.aio.versions import RISK
-from nacre.config.server import ServerConfig
+from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import find_account
 from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import StorePolicy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nacre.config.server import ServerConfig
+from nacre.config.server.config import ServerConfig
 from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey

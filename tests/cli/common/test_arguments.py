@@ -1,7 +1,7 @@
 import pytest
 
-from nacre.cli.common.arguments import parse, quote, split_destination
-from nacre.config.client import parse as parse_config
+from nacre.cli.common.arguments import parse, split_destination
+from nacre.config.client.files import parse as parse_config
 from nacre.config.tunnels import Forward
 from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError
@@ -135,10 +135,6 @@ def test_long_options_are_the_callers():
     assert parse(["--json", "h", "cmd", "--json"], ["json"]).flags == {"json"}
     assert parse(["h", "--json"], ["json"]).flags == {"json"}
     assert parse(["h", "cmd", "--json"], ["json"]).command == "cmd --json"
-
-
-def test_quote():
-    assert quote('a"b\\c') == '"a\\"b\\\\c"'
 
 
 @pytest.mark.parametrize("words", [["--profile", "legacy", "h"], ["h", "--profile=legacy"]])

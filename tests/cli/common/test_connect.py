@@ -14,7 +14,8 @@ import nacre
 from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.target import Target
-from nacre.config.client import ClientConfig, parse
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse
 from nacre.errors import AuthenticationFailed, DeadlineExceeded, HostKeyError, PeerSilent
 from nacre.keys import dump_private
 from nacre.ssh2.engine import SSH2Server

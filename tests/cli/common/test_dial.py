@@ -11,7 +11,7 @@ import pytest
 
 from nacre.cli.common.dial import dial_host
 from nacre.cli.common.target import Target
-from nacre.config.client import parse
+from nacre.config.client.files import parse
 from nacre.errors import ConnectFailed, DeadlineExceeded
 
 

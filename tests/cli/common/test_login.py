@@ -3,7 +3,8 @@ import os
 from nacre.cli.common.log import Log
 from nacre.cli.common.login import _identities, _methods, _Patience, _Trust, agent_path
 from nacre.cli.common.target import Target
-from nacre.config.client import ClientConfig, parse
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse
 from nacre.config.values import LogLevel
 
 

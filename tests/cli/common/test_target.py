@@ -7,7 +7,8 @@ import getpass
 import pytest
 
 from nacre.cli.common.target import Target
-from nacre.config.client import ClientConfig, parse
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse
 from nacre.errors import ConfigurationError
 
 

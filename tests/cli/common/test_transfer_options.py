@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nacre.cli.common.transfer_options import parse
-from nacre.config.client import parse as parse_config
+from nacre.config.client.files import parse as parse_config
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import nacre
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.target import Target
 from nacre.cli.scp.program import Copying, End, ScpSettings, _named
-from nacre.config.client import ClientConfig, parse
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse
 from nacre.errors import ConnectFailed
 from nacre.keys import dump_private
 from nacre.value import replace

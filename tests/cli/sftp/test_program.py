@@ -20,7 +20,7 @@ from nacre.cli.sftp.program import (
     run_program,
 )
 from nacre.cli.sftp.shell import ShellSettings
-from nacre.config.client import parse
+from nacre.config.client.files import parse
 from nacre.config.values import LogLevel
 from nacre.errors import ConnectionLost
 from sftp.client.lines import open_memory

@@ -13,7 +13,7 @@ import nacre
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.target import Target
 from nacre.cli.ssh.tunnels import start_forwarding
-from nacre.config.client import parse
+from nacre.config.client.files import parse
 from nacre.config.values import LogLevel
 from nacre.errors import RequestFailed
 from parties import PASSWORD, client_for
@@ -51,7 +51,7 @@ async def start(ssh: nacre.Connection, path: Path, *options: str) -> list[str]:
 async def test_a_local_port_is_listened_on(
     ssh: nacre.Connection, tmp_path: Path, unused_tcp_port: int
 ) -> None:
-    option = f"LocalForward=127.0.0.1:{unused_tcp_port}:localhost:9"
+    option = f"LocalForward=127.0.0.1:{unused_tcp_port} localhost:9"
     assert await start(ssh, tmp_path / "log", option) == []
     with socket.create_connection(("127.0.0.1", unused_tcp_port), 10):
         pass
@@ -70,7 +70,7 @@ async def test_a_port_in_use_is_reported_and_the_session_starts(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        option = f"LocalForward=127.0.0.1:{port}:localhost:9"
+        option = f"LocalForward=127.0.0.1:{port} localhost:9"
         (line,) = await start(ssh, tmp_path / "log", option)
         assert line == (
             f"bind [127.0.0.1]:{port}: Address already in use; choose another port or address, "
@@ -81,7 +81,7 @@ async def test_a_port_in_use_is_reported_and_the_session_starts(
 
 
 async def test_a_port_that_the_server_refuses(ssh: nacre.Connection, tmp_path: Path) -> None:
-    (line,) = await start(ssh, tmp_path / "log", "RemoteForward=0:localhost:9")
+    (line,) = await start(ssh, tmp_path / "log", "RemoteForward=0 localhost:9")
     assert line.startswith("Warning: remote port forwarding failed for listen port 0: ")
 
 
@@ -92,7 +92,7 @@ async def test_a_permission_that_is_missing(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(ssh), "forward_local", refused)
-    (line,) = await start(ssh, tmp_path / "log", "LocalForward=80:localhost:9")
+    (line,) = await start(ssh, tmp_path / "log", "LocalForward=80 localhost:9")
     assert line == "bind [localhost]:80: Permission denied; ports below 1024 need root"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.config.server import ServerConfig, parse
+from nacre.config.server.config import ServerConfig, parse
 from nacre.daemon.accounts.accounts import Account
 from nacre.daemon.accounts.admission import Admission, check_for_store
 from nacre.daemon.accounts.policy import REQUIREMENTS

@@ -10,6 +10,7 @@ from __future__ import annotations
 import getopt
 from collections.abc import Callable, Sequence
 
+from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
@@ -155,6 +156,8 @@ def _take_options(
         elif letter in _WORDS:
             strong.append(_WORDS[letter])
         elif letter in _VALUES:
+            if letter in "DLR":
+                value = _forward(letter, value)
             text = quote(value) if letter in _QUOTED else value
             arguments.options.append(f"{_VALUES[letter]}={text}")
         elif letter == "v":
@@ -167,6 +170,14 @@ def _take_options(
         else:
             _OTHERS[letter](arguments, strong, value)
     return rest
+
+
+def _forward(letter: str, value: str) -> str:
+    """Return the value of -L, -R or -D in the form of its keyword."""
+    from nacre.config import tunnels
+
+    parsers = {"D": tunnels.dynamic, "L": tunnels.local, "R": tunnels.remote}
+    return tunnels.words_of(parsers[letter](f"-{letter}", value)[0])
 
 
 def check_config_file(value: str) -> None:
@@ -220,12 +231,6 @@ _OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
 def cipher_word(value: str) -> str:
     """Return the ``Keyword=Value`` of ``-c``: the ciphers of SSH-1 have a keyword of their own."""
     return f"{'Cipher' if value.lower() in _SSH1_CIPHERS else 'Ciphers'}={value}"
-
-
-def quote(value: str) -> str:
-    """Return a value in quotation marks, as one word of a configuration."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def split_destination(destination: str) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nacre.cli.common.dial import dial_host
 from nacre.cli.common.log import Log
 from nacre.cli.common.target import Target
-from nacre.config.client import ClientConfig
+from nacre.config.client.config import ClientConfig
 
 if TYPE_CHECKING:
     from nacre.aio.connection import Trace

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nacre.aio.dial import DialOptions, HostNotFound, Unreachable, dial, explain
 from nacre.cli.common.target import Target
-from nacre.config.client import ClientConfig
+from nacre.config.client.config import ClientConfig
 from nacre.errors import ConnectFailed, DeadlineExceeded, NacreError
 from nacre.wire.text import safe
 

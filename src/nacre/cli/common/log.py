@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from nacre.config.client import described
 from nacre.config.values import LogLevel
+
+if TYPE_CHECKING:
+    from nacre.config.client.config import ClientConfig
 
 _PREFIXES = {level: f"{level.name.lower()}: " for level in LogLevel if level >= LogLevel.DEBUG1}
 
@@ -68,8 +69,7 @@ class Log:
         prefix = _PREFIXES.get(level, "")
         self.write(level, f"{prefix}{text}")
 
-    def describe(self, options: Iterable[str]) -> None:
-        """Tell the options of the command line, from which the configuration was made."""
-        if self.level >= LogLevel.DEBUG1:
-            for level, text in described(options):
-                self.tell(level, text)
+    def describe(self, config: ClientConfig) -> None:
+        """Tell the settings of the configuration, and where they were written."""
+        for level, text in config.described():
+            self.tell(level, text)

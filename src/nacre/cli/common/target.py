@@ -6,8 +6,8 @@ import getpass
 import os
 import socket
 
-from nacre.config.client import ClientConfig
-from nacre.config.tokens import expand
+from nacre.config.client.config import ClientConfig
+from nacre.config.syntax.tokens import expand
 from nacre.value import value
 from nacre.wire.text import safe
 

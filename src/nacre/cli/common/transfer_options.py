@@ -10,9 +10,9 @@ from nacre.cli.common.arguments import (
     PROFILE,
     check_config_file,
     cipher_word,
-    quote,
     split_port,
 )
+from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.limits import KIB
 from nacre.wire.text import safe
@@ -88,8 +88,9 @@ def parse(words: Sequence[str], letters: str) -> Common:
             common.options.append(f"Profile={value}")
         else:
             _take(common, dashed[1], value)
-    level = "QUIET" if common.quiet else ("INFO", "DEBUG1", "DEBUG2", "DEBUG3")[common.verbosity]
-    common.options.append(f"LogLevel={level}")
+    if common.quiet or common.verbosity:
+        level = "QUIET" if common.quiet else f"DEBUG{common.verbosity}"
+        common.options.append(f"LogLevel={level}")
     return common
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from nacre.cli.common.start import FAILURE, loaded, start
 from nacre.cli.common.transfer_options import Common, parse, split_place
-from nacre.config.client import parse as parse_config
+from nacre.config.client.files import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
     with open_log() as file:
         try:
             log = Log(config.log_level, file)
-            log.describe(common.options)
+            log.describe(config)
             return asyncio.run(_run(sources, target, settings, log))
         except KeyboardInterrupt:
             # The parent should see that the signal ended this process.

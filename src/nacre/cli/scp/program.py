@@ -18,7 +18,7 @@ from nacre.cli.scp.legacy import How, Receiver, Sender
 from nacre.client.connection import Connection
 from nacre.client.process import Process
 from nacre.client.sftp import open_sftp
-from nacre.config.client import ClientConfig
+from nacre.config.client.config import ClientConfig
 from nacre.errors import NacreError, RemoteProtocolError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.copies import TransferOptions

@@ -117,7 +117,7 @@ def command(
     SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
     second signal.
     """
-    from nacre.config.server import parse
+    from nacre.config.server.config import parse
     from nacre.errors import ConfigurationError, NacreError
 
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from nacre.cli.common.start import FAILURE, loaded, start
 from nacre.cli.common.transfer_options import Common, number, parse, split_host, split_place
-from nacre.config.client import parse as parse_config
+from nacre.config.client.files import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import value
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nacre.cli.common.log import Log
     from nacre.cli.common.target import Target
     from nacre.cli.sftp.program import RemoteHost
-    from nacre.config.client import ClientConfig
+    from nacre.config.client.config import ClientConfig
     from nacre.sftp.client.client import SFTPClient
 
 USAGE = """\
@@ -150,7 +150,7 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     remote = RemoteHost()
     with open_log() as file:
         log = Log(config.log_level, file)
-        log.describe([*common.options, *options])
+        log.describe(config)
         try:
             with watching():  # the loop's thread may ask for a password
                 sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))

@@ -27,7 +27,7 @@ from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings
 from nacre.cli.sftp.transfers import fetch
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
-from nacre.config.client import ClientConfig
+from nacre.config.client.config import ClientConfig
 from nacre.errors import NacreError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.options import SFTPOptions

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 from nacre._version import __version__
 from nacre.cli.common.arguments import USAGE, Arguments, parse
 from nacre.cli.common.start import FAILURE, loaded, start
-from nacre.config.client import ClientConfig
-from nacre.config.client import parse as parse_config
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse as parse_config
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
@@ -77,7 +77,7 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
 
-    log.describe(arguments.options)
+    log.describe(config)
     try:
         target = Target.of(arguments.host, config)
         planned = plan(config, arguments.command, log.info)

@@ -18,7 +18,7 @@ from nacre.cli.common.start import FAILURE
 from nacre.cli.ssh.escapes import Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
-from nacre.config.client import ClientConfig
+from nacre.config.client.config import ClientConfig
 from nacre.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -256,10 +256,7 @@ def _environment(config: ClientConfig) -> dict[str, str]:
     """Return the variables that SendEnv selects; those of SetEnv override them."""
     taken: dict[str, str] = {}
     for pattern in config.send_env:
-        if pattern.startswith("-"):
-            taken = {k: v for k, v in taken.items() if not fnmatchcase(k, pattern[1:])}
-        else:
-            taken.update((k, v) for k, v in os.environ.items() if fnmatchcase(k, pattern))
+        taken.update((k, v) for k, v in os.environ.items() if fnmatchcase(k, pattern))
     # If SetEnv has a name twice, the first value counts.
     return taken | dict(reversed(config.set_env))
 

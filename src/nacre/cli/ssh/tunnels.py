@@ -14,7 +14,7 @@ from nacre.cli.common.target import Target
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.client.connection import Connection
 from nacre.client.tcpip import Listener
-from nacre.config.client import ClientConfig
+from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward
 from nacre.errors import RequestFailed, StreamClosed
 from nacre.wire.text import safe

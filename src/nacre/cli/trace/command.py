@@ -19,8 +19,8 @@ from nacre.cli.common.target import Target
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
-from nacre.config.client import ClientConfig
-from nacre.config.client import parse as parse_config
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import replace
 
@@ -54,7 +54,7 @@ def run(program: str, words: Sequence[str]) -> int:
         return FAILURE
     with file:
         log = Log(config.log_level, file)
-        log.describe(arguments.options)
+        log.describe(config)
         return run_client(_trace(target, config, planned, log, show), target, log)
 
 

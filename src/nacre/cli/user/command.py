@@ -385,7 +385,7 @@ def _password(name: str, from_stdin: bool) -> bytes:
 
 def _placed(name: str, values: dict[str, Any]) -> dict[str, Any]:
     """Return settings of a user with paths for the store, in which ``%u`` is the name."""
-    from nacre.config.tokens import expand
+    from nacre.config.syntax.tokens import expand
 
     home, root = values.get("home"), values.get("root")
     changed = {

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterable
 
-from nacre.config.server import ServerConfig
+from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Account
 from nacre.errors import ConfigurationError
 from nacre.keys.key_options import KeyOptions

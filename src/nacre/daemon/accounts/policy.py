@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from nacre.aio.versions import SSH1
-from nacre.config.server import ServerConfig
+from nacre.config.server.config import ServerConfig
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
 from nacre.daemon.accounts.accounts import Login, RecentAccounts, account_name, virtual_login
 from nacre.daemon.accounts.admission import Admission

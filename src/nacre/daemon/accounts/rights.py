@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nacre.config.server import ServerConfig
+from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Login
 from nacre.keys.key_options import NO_OPTIONS, HostPort
 from nacre.keys.patterns import matches

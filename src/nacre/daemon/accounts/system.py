@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from nacre.config.server import ServerConfig
+from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts import pam, shadow
 from nacre.daemon.accounts.accounts import Account, Login, find_account, system_login
 from nacre.daemon.accounts.authorized import read_authorized_keys

@@ -1,6 +1,6 @@
 import pytest
 
-from nacre.config.tokens import expand, expand_path
+from nacre.config.syntax.tokens import expand, expand_path
 from nacre.errors import ConfigurationError
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.config.server import KEYWORDS, ServerConfig, parse
+from nacre.config.server.config import KEYWORDS, ServerConfig, parse
 from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError
 

@@ -2,9 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.config.client import KEYWORDS, ClientConfig, described, parse
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse
+from nacre.config.client.words import SCHEMA
 from nacre.config.values import LogLevel, RekeyLimit
 from nacre.errors import ConfigurationError
+from nacre.value import replace
 
 
 def test_nothing_said_is_the_default():
@@ -23,14 +26,14 @@ def test_what_gathers():
             "IdentityFile=~/a",
             'IdentityFile "/b c"',
             "SendEnv LANG LC_*",
-            "SendEnv=-LC_X",
-            "SetEnv A=1",
-            'SetEnv B="x y"',
+            "SendEnv=-X*",
+            'SetEnv A=1 "B=x y"',
         ]
     )
     assert config.identity_files == ("~/a", "/b c")
-    assert config.send_env == ("LANG", "LC_*", "-LC_X")
+    assert config.send_env == ("LANG", "LC_*")
     assert config.set_env == (("A", "1"), ("B", "x y"))
+    assert parse(["SendEnv=A B", "SendEnv=-A C"]).send_env == ("B", "C")
 
 
 def test_identity_file_none():
@@ -56,7 +59,7 @@ def test_identity_file_none():
         ("RekeyLimit=1M 1h", "rekey_limit", RekeyLimit(1 << 20, 3600)),
         ("RekeyLimit 512K", "rekey_limit", RekeyLimit(512 << 10)),
         ("ConnectTimeout=none", "connect_timeout", None),
-        ("ConnectTimeout=0", "connect_timeout", None),
+        ("ConnectTimeout=0", "connect_timeout", 0),
         ("ConnectTimeout=1m", "connect_timeout", 60),
         ("EscapeChar=none", "escape_char", None),
         ("EscapeChar=^X", "escape_char", b"\x18"),
@@ -91,6 +94,7 @@ def test_words(option, field, expected):
         "ControlPersist=yes",
         "ControlPersist=no",
         "ForwardAgent=no",
+        "UsePrivilegedPort=yes",
         "ForwardX11=no",
         "GSSAPIAuthentication=no",
         "ClearAllForwardings=no",
@@ -100,7 +104,7 @@ def test_words(option, field, expected):
     ],
 )
 def test_what_is_off_may_be_said_to_be_off(option):
-    assert parse([option]) == ClientConfig()
+    assert replace(parse([option]), settings={}) == ClientConfig()
 
 
 @pytest.mark.parametrize(
@@ -108,39 +112,22 @@ def test_what_is_off_may_be_said_to_be_off(option):
     [
         ("Prot=22", "Bad configuration option: Prot; did you mean Port\\?"),
         ("frobnicate=yes", "Bad configuration option: frobnicate$"),
-        ("Port", "Port: the value is missing: give Port=VALUE"),
+        ("Port", "Port: the value is missing: give Port VALUE"),
         ("", "Bad configuration option"),
-        ("ControlMaster=perhaps", "ControlMaster: bad value 'perhaps'; allowed: yes, no"),
+        ("ControlMaster=perhaps", "ControlMaster: bad value 'perhaps'; allowed: no, false"),
         ("ControlPersist=long", "ControlPersist: bad value 'long'; allowed: a time"),
-        ("ControlPath=a b", "ControlPath: bad value 'a b'; allowed: one word"),
-        ("ProxyJump=bastion", "ProxyJump: bad value 'bastion'; allowed: none"),
-        ("LocalForward=1:h", "LocalForward: bad value '1:h'; allowed: .bind_address:.port:host"),
+        ("ControlPath=a b", "ControlPath: extra words at the end of the line"),
+        ("LocalForward=1:h", "LocalForward: the destination is missing"),
+        ("LocalForward=1 h", "LocalForward: bad value '1:h'; allowed: .bind_address:.port host"),
         ("EscapeChar=ab", "EscapeChar: bad value"),
         ("Ciphers=rot13", "Ciphers: 'rot13'"),
         ("LogLevel=loud", "LogLevel: bad value 'loud'; allowed: quiet"),
-        ("IdentityFile=a b", "IdentityFile: bad value"),
+        ("IdentityFile=a b", "IdentityFile: extra words"),
     ],
 )
 def test_what_is_refused(option, message):
     with pytest.raises(ConfigurationError, match=message):
         parse([option])
-
-
-def test_algorithms_follow_the_words():
-    chosen = parse(
-        [
-            "Ciphers=^aes256-ctr",
-            "MACs=hmac-sha2-512",
-            "HostKeyAlgorithms=+ssh-rsa",
-            "Compression=yes",
-        ]
-    ).algorithms()
-    assert chosen.ciphers[0] == "aes256-ctr"
-    assert chosen.macs == ("hmac-sha2-512",)
-    assert "ssh-rsa" in chosen.host_key
-    assert "ssh-rsa" not in chosen.signatures
-    assert chosen.compression[0] == "zlib@openssh.com"
-    assert parse([]).algorithms().compression[0] == "none"
 
 
 def complaint(option):
@@ -151,19 +138,7 @@ def complaint(option):
     return None
 
 
-@given(st.sampled_from(KEYWORDS), st.text(max_size=20))
+@given(st.sampled_from([word.name for word in SCHEMA.words]), st.text(max_size=20))
 def test_any_value_is_taken_or_refused_by_name(keyword, value):
     said = complaint(f"{keyword}={value}")
-    assert said is None or keyword in said
-
-
-def test_options_are_described_without_secrets():
-    options = ["port=22", "Port=23", "SetEnv=TOKEN=secret", "ControlMaster=auto", "SendEnv=A B"]
-    parse(options)
-    assert list(described(options)) == [
-        (LogLevel.DEBUG2, "command line: Port=22"),
-        (LogLevel.DEBUG2, "command line: Port=23 (not used: the first one counts)"),
-        (LogLevel.DEBUG2, "command line: SetEnv=TOKEN=..."),
-        (LogLevel.DEBUG1, "ControlMaster=auto: nacre does not share connections yet; taken as off"),
-        (LogLevel.DEBUG2, "command line: SendEnv=A B"),
-    ]
+    assert said is None or keyword in said or "quotation mark" in said

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nacre.config import values
+from nacre.config.syntax.lexer import split, words
 from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
 from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms
 from nacre.value import replace
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.keys.key_options import HostPort
@@ -66,7 +68,7 @@ def _places(default_host: str | None) -> Callable[[str, str], tuple[HostPort, ..
         if value.lower() in ("any", "none"):
             return None if value.lower() == "any" else ()
         try:
-            return tuple(host_port(word, default_host) for word in values.words(keyword, value))
+            return tuple(host_port(word, default_host) for word in words(value))
         except KeyFormatError:
             shown = "host:port" if default_host is None else "port or host:port"
             raise values.bad(keyword, value, f"any, none, or {shown}, once or more") from None
@@ -76,14 +78,14 @@ def _places(default_host: str | None) -> Callable[[str, str], tuple[HostPort, ..
 
 def _patterns(keyword: str, value: str) -> tuple[str, ...]:
     """Parse names of users or groups with ``*`` and ``?``; there is no negation, as in sshd."""
-    found = values.some_words(keyword, value)
+    found = tuple(words(value))
     if any(pattern.startswith("!") for pattern in found):
         raise values.bad(keyword, value, "patterns without !; DenyUsers and DenyGroups exclude")
     return found
 
 
 def _banner(keyword: str, value: str) -> Path | None:
-    path = values.one_word(keyword, value)
+    path = words(value)[0]
     return None if path.lower() == "none" else Path(path)
 
 
@@ -192,13 +194,13 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
     "Protocol": ("protocol", values.protocols),
     "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),
     "Compression": ("compression", one_of(_COMPRESSIONS)),
-    "RekeyLimit": ("rekey_limit", values.rekey_limit),
+    "RekeyLimit": ("rekey_limit", lambda k, v: values.rekey_limit(k, words(v))),
     "MaxAuthTries": ("max_auth_tries", number(1, _MOST)),
     "RequiredRSASize": ("required_rsa_size", number(1024, 16384)),
     "MaxSessions": ("max_sessions", number(0, _MOST)),
     "MaxStartups": ("max_startups", _max_startups),
     "LoginGraceTime": ("login_grace_time", values.seconds),
-    "AcceptEnv": ("accept_env", values.some_words),
+    "AcceptEnv": ("accept_env", lambda k, v: tuple(words(v))),
     "Banner": ("banner", _banner),
     "ClientAliveInterval": ("client_alive_interval", values.seconds),
     "ClientAliveCountMax": ("client_alive_count_max", number(0, _MOST)),
@@ -236,10 +238,16 @@ def parse(options: Iterable[str]) -> ServerConfig:
     """
     found: dict[str, Any] = {}
     for option in options:
-        typed, value = values.split(option)
+        typed, value = split(option)
         keyword = _BY_LOWER.get(typed.lower())
         if keyword is None:
-            raise values.unknown(typed, KEYWORDS)
+            from difflib import get_close_matches
+
+            near = get_close_matches(typed.lower()[:64], _BY_LOWER, 1)
+            hint = f"; did you mean {_BY_LOWER[near[0]]}?" if near else ""
+            raise ConfigurationError(f"Bad configuration option: {safe(typed, 100)}{hint}")
+        if not words(value):
+            raise ConfigurationError(f"{keyword}: the value is missing: give {keyword}=VALUE")
         name, parse_value = _SUPPORTED[keyword]
         taken = parse_value(keyword, value)
         if name in _ADD_UP:

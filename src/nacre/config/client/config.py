@@ -1,0 +1,202 @@
+"""What a client's configuration says for one host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from nacre.config.schema import Setting, Support
+from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
+from nacre.errors import ConfigurationError
+from nacre.keys.patterns import matches
+from nacre.value import value
+from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.config.tunnels import Forward
+    from nacre.protocol.options import Algorithms, Profile
+
+Strict = Literal["yes", "no", "accept-new", "ask"]
+Tty = Literal["auto", "no", "yes", "force"]
+SessionKind = Literal["default", "none", "subsystem"]
+
+NO_SETTINGS: Mapping[str, tuple[Setting, ...]] = {}
+
+
+@value(kw_only=True)
+class ClientConfig:
+    """A client's configuration for one host, with OpenSSH's defaults.
+
+    A field has the name of its keyword. Texts with ``%`` tokens or ``~`` are not expanded here.
+
+    :ivar cipher: the ciphers of SSH-1 to offer, or None for the default ones.
+    :ivar connect_timeout: seconds, or None for the system's own time.
+    :ivar server_alive_interval: seconds between keepalives; 0 for none.
+    :ivar escape_char: one byte, or None for no escapes.
+    :ivar forward_agent: None for no forwarding. ``SSH_AUTH_SOCK`` is the socket that this variable
+        names; any other text is a path, or ``$`` and the name of a variable.
+    :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
+    :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
+    :ivar no_identity_files: whether ``none`` was the only identity file.
+    :ivar refuse_connection: the message with which to refuse to connect, or None.
+    :ivar send_env: patterns of variables.
+    :ivar settings: each keyword that was set, with its values and where they were written.
+    """
+
+    address_family: Literal["any", "inet", "inet6"] = "any"
+    batch_mode: bool = False
+    bind_address: str | None = None
+    cipher: tuple[str, ...] | None = None
+    ciphers: str | None = None
+    compression: bool = False
+    clear_all_forwardings: bool = False
+    connect_timeout: int | None = None
+    connection_attempts: int = 1
+    dynamic_forwards: tuple[Forward, ...] = ()
+    escape_char: bytes | None = b"~"
+    exit_on_forward_failure: bool = False
+    forward_agent: str | None = None
+    gateway_ports: bool = False
+    global_known_hosts_files: tuple[str, ...] = (
+        "/etc/ssh/ssh_known_hosts",
+        "/etc/ssh/ssh_known_hosts2",
+    )
+    hash_known_hosts: bool = False
+    host_key_algorithms: str | None = None
+    host_key_alias: str | None = None
+    host_name: str | None = None
+    identities_only: bool = False
+    identity_agent: str = "SSH_AUTH_SOCK"
+    identity_files: tuple[str, ...] = ()
+    no_identity_files: bool = False
+    kbd_interactive: bool = True
+    kbd_interactive_devices: str = ""
+    kex_algorithms: str | None = None
+    local_forwards: tuple[Forward, ...] = ()
+    log_level: LogLevel = LogLevel.INFO
+    macs: str | None = None
+    password_prompts: int = 3
+    password_authentication: bool = True
+    port: int = 22
+    profile: Profile = "default"
+    preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
+    protocol: tuple[int, ...] = (2,)
+    pubkey_accepted_algorithms: str | None = None
+    pubkey_authentication: bool = True
+    refuse_connection: str | None = None
+    rekey_limit: RekeyLimit = RekeyLimit()
+    remote_command: str | None = None
+    remote_forwards: tuple[Forward, ...] = ()
+    request_tty: Tty = "auto"
+    send_env: tuple[str, ...] = ()
+    server_alive_count_max: int = 3
+    server_alive_interval: int = 0
+    session_type: SessionKind = "default"
+    set_env: tuple[tuple[str, str], ...] = ()
+    stdin_null: bool = False
+    strict_host_key_checking: Strict = "ask"
+    tcp_keep_alive: bool = True
+    user: str | None = None
+    warn_weak_crypto: bool = True
+    user_known_hosts_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+    settings: Mapping[str, tuple[Setting, ...]] = NO_SETTINGS
+
+    @property
+    def forwards(self) -> bool:
+        """Whether to forward a port or the agent."""
+        ports = self.local_forwards or self.remote_forwards or self.dynamic_forwards
+        return bool(ports) or self.forward_agent is not None
+
+    def algorithms(self) -> Algorithms:
+        """Return the algorithms to offer: legacy ones only if a keyword or the profile says so.
+
+        :raises ConfigurationError: nacre has none of those that are configured.
+        """
+        from nacre.protocol.options import algorithms
+
+        return algorithms(
+            profile=self.profile,
+            kex=own_algorithms("kex", self.kex_algorithms),
+            host_key=own_algorithms("host key", self.host_key_algorithms),
+            ciphers=own_algorithms("cipher", self.ciphers),
+            macs=own_algorithms("MAC", self.macs),
+            compression=("zlib@openssh.com", "zlib", "none")
+            if self.compression
+            else ("none", "zlib@openssh.com"),
+            signatures=own_algorithms("signature", self.pubkey_accepted_algorithms),
+        )
+
+    def check(self) -> None:
+        """Check that a connection may be made.
+
+        :raises ConfigurationError: RefuseConnection says no, or a value asks for a protection that
+            nacre lacks.
+        """
+        if self.refuse_connection is not None:
+            origin = self.settings["RefuseConnection"][0].origin
+            raise ConfigurationError(f"{origin}: {safe(self.refuse_connection)}")
+        refused = list(unhonoured(self, Support.REFUSED))
+        if refused:
+            raise ConfigurationError("\n".join(refused))
+
+    def described(self) -> Iterator[tuple[LogLevel, str]]:
+        """Yield what to log of the settings, with its level, without secrets."""
+        from nacre.config.client.words import SCHEMA
+
+        for support, level in (
+            (Support.LATER, LogLevel.INFO),
+            (Support.NO_EFFECT, LogLevel.VERBOSE),
+        ):
+            if texts := list(unhonoured(self, support)):
+                yield level, f"Without effect: {'; '.join(texts)}"
+        for name, settings in self.settings.items():
+            kind = SCHEMA[name].kind
+            for setting in settings:
+                shown = kind.show(setting.value)
+                if name == "SetEnv":
+                    shown = [f"{variable}=..." for variable, _ in setting.value]
+                text = shown if isinstance(shown, str) else " ".join(shown or ("none",))
+                yield LogLevel.DEBUG2, f"{setting.origin}: {name} {safe(text, 1000)}"
+
+
+def unhonoured(config: ClientConfig, support: Support) -> Iterator[str]:
+    """Yield a text for each setting of a keyword of ``support`` whose value asks for something."""
+    from nacre.config.client.words import SCHEMA
+
+    for name, settings in config.settings.items():
+        word = SCHEMA[name]
+        shown = word.kind.show(settings[0].value)
+        idle = ("no", "false", "none", word.default, *word.harmless)
+        if word.support is support and shown is not None and shown not in idle:
+            yield f"{name} ({settings[0].origin}): {word.why}"
+
+
+def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
+    """Return the fields of :class:`ClientConfig` that settings give."""
+    from nacre.config.client.words import SCHEMA
+
+    found: dict[str, Any] = {}
+    for name, values in settings.items():
+        word = SCHEMA[name]
+        if word.field:
+            first = values[0].value
+            found[word.field] = sum((s.value for s in values), ()) if word.gathers else first
+    found["send_env"] = _without_removed(found.get("send_env", ()))
+    named = found.pop("identity_files", ())
+    files = tuple(name for name in named if name.lower() != "none")
+    found.update(identity_files=files, no_identity_files=bool(named) and not files)
+    if found.get("clear_all_forwardings"):
+        for name in ("local_forwards", "remote_forwards", "dynamic_forwards"):
+            found.pop(name, None)
+    return found
+
+
+def _without_removed(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns of SendEnv; ``-pattern`` removes those before it that match."""
+    found: list[str] = []
+    for pattern in patterns:
+        if pattern.startswith("-"):
+            found = [name for name in found if not matches(name, pattern[1:])]
+        else:
+            found.append(pattern)
+    return tuple(found)

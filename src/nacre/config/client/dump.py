@@ -1,0 +1,118 @@
+"""A configuration in the form of ``ssh -G`` and ``sshd -T``: a line for each value."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.words import SCHEMA
+from nacre.config.schema import Keyword, Setting, Shown
+from nacre.config.syntax.tokens import expand, expand_path
+from nacre.config.values import own_algorithms
+from nacre.protocol.options import choose
+
+_IDENTITIES = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
+_ALGORITHMS = {
+    "Ciphers": "cipher",
+    "MACs": "MAC",
+    "KexAlgorithms": "kex",
+    "HostKeyAlgorithms": "host key",
+    "HostbasedAcceptedAlgorithms": "signature",
+    "CASignatureAlgorithms": "signature",
+    "PubkeyAcceptedAlgorithms": "signature",
+}
+_SILENT = ("Host", "Match", "Include")
+_SPELT = {"CanonicalizePermittedCNAMEs": "canonicalizePermittedcnames"}
+"""Keywords that ssh(1) does not print in lower case."""
+
+
+def client_lines(
+    original: str, host: str, config: ClientConfig, tokens: dict[str, str], *, origins: bool
+) -> Iterator[str]:
+    """Yield the lines of ``-G``.
+
+    :param original: the host as the user gave it; ``host``: the name to connect to.
+    :param tokens: the values of percent tokens.
+    :param origins: whether each line tells where its value was written.
+    """
+    settings = config.settings
+    yield from _told("host", original, (), origins)
+    for word in SCHEMA.words:
+        found = settings.get(word.name, ())
+        if word.name in _SILENT or (word.own and not found):
+            continue
+        shown = _special(word, host, config, tokens)
+        name = _SPELT.get(word.name, word.name.lower())
+        yield from _told(name, shown, found, origins)
+
+
+def _told(name: str, shown: Shown, found: Sequence[Setting], origins: bool) -> Iterator[str]:
+    if shown is None:
+        return
+    for at, text in enumerate([shown] if isinstance(shown, str) else shown):
+        if not origins:
+            yield f"{name} {text}"
+            continue
+        place = str(found[min(at, len(found) - 1)].origin) if found else "default"
+        yield f"{name} {text}  # {place}"
+
+
+def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, str]) -> Shown:
+    """Return what is printed for a keyword, where it is not simply its value."""
+    match word.name:
+        case "Hostname":
+            return host
+        case "User":
+            return config.user or getpass.getuser()
+        case "PreferredAuthentications" | "IdentityAgent" if word.name not in config.settings:
+            return None
+        case "IdentityFile" if not config.settings.get("IdentityFile"):
+            return [f"~/.ssh/id_{name}" for name in _IDENTITIES]
+        case "IdentityFile":
+            return list(dict.fromkeys(s.value[0] for s in config.settings["IdentityFile"]))
+        case "UserKnownHostsFile":
+            paths = [expand_path(path, tokens) for path in config.user_known_hosts_files]
+            return " ".join(paths) or "none"
+        case "ControlPath" | "IdentityAgent" if (value := _value(config, word)) is not None:
+            return expand_path(value, tokens) if value.lower() != "none" else _none(word)
+        case "RemoteCommand" if config.remote_command is not None:
+            return expand(config.remote_command, tokens)
+        case "UpdateHostKeys" if not config.settings.get(word.name):
+            other = config.settings.get("UserKnownHostsFile") or (
+                _value(config, SCHEMA["VerifyHostKeyDNS"]) in ("yes", "ask")
+            )
+            return "false" if other else "true"
+        case name if name in _ALGORITHMS:
+            return _algorithms(config, word)
+    if word.field:
+        return _of_field(word, getattr(config, word.field))
+    values = config.settings.get(word.name)
+    if values is None:
+        return word.default or None
+    if word.gathers:
+        return [line for setting in values for line in word.kind.show(setting.value) or ()]
+    return word.kind.show(values[0].value)
+
+
+def _of_field(word: Keyword, value: Any) -> Shown:
+    if value is None and word.kind.show(None) in (None, "None"):
+        return None
+    shown = word.kind.show(value)
+    return None if shown in ("", (), []) else shown
+
+
+def _none(word: Keyword) -> str | None:
+    return "none" if word.name == "IdentityAgent" else None
+
+
+def _value(config: ClientConfig, word: Keyword) -> Any:
+    found = config.settings.get(word.name)
+    return found[0].value if found else None
+
+
+def _algorithms(config: ClientConfig, word: Keyword) -> str:
+    kind = _ALGORITHMS[word.name]
+    names = choose(kind, own_algorithms(kind, _value(config, word)), config.profile)
+    return ",".join(names)

@@ -1,0 +1,75 @@
+"""The configuration of a client: ssh_config files, and ``-o`` of the command line.
+
+:meth:`Config.load` finds the files, :meth:`Config.lookup` reads them for a host. As in OpenSSH, the
+first value of a keyword counts, and some keywords gather all of theirs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from nacre.config.client.config import ClientConfig
+from nacre.config.syntax.reader import ConfigFile
+
+
+class Config:
+    """ssh_config files, read once. :meth:`lookup` returns what they say for a host.
+
+    :param files: the files, in order: the first value of a keyword counts.
+    """
+
+    def __init__(self, files: Iterable[ConfigFile]) -> None:
+        self._files = tuple(files)
+        self._texts: dict[str, str] = {}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Config:
+        """Return the user's and the system's configuration.
+
+        :param path: a file to read in place of both; ``none`` reads no file.
+        :raises ConfigurationError: ``path`` can't be read.
+        """
+        home = os.path.expanduser("~/.ssh")
+        if path is None:
+            return cls(
+                (
+                    ConfigFile(f"{home}/config", home, private=True),
+                    ConfigFile("/etc/ssh/ssh_config", "/etc/ssh"),
+                )
+            )
+        name = os.fspath(path)
+        if name.lower() == "none":
+            return cls(())
+        return cls((ConfigFile(name, home, needed=True),))
+
+    def lookup(
+        self, host: str, options: Iterable[str] = (), *, command: str | None = None
+    ) -> ClientConfig:
+        """Return the configuration for a host.
+
+        A file that is missing counts as empty. ``Match exec`` runs commands, and
+        CanonicalizeHostname looks up names: this call blocks meanwhile.
+
+        :param host: the name as the user gave it.
+        :param options: ``Keyword=Value`` texts that count before the files.
+        :param command: the command that is to run there, for ``Match command``.
+        :raises ConfigurationError: a keyword is unknown, or a value is bad; the message names the
+            file and the line.
+        """
+        options = tuple(options)
+        if not self._files and not options:
+            return ClientConfig()
+        from nacre.config.client.reader import ClientReader
+
+        return ClientReader(self._files, self._texts, host, options, command).read()
+
+
+def parse(options: Iterable[str]) -> ClientConfig:
+    """Return the configuration of ``Keyword=Value`` or ``Keyword Value`` texts, in their order.
+
+    No file is read.
+
+    :raises ConfigurationError: a keyword is unknown, or a value is bad.
+    """
+    return Config(()).lookup("", options)

@@ -1,0 +1,243 @@
+"""One reading of ssh_config files for a host: which blocks apply, and what is set.
+
+The files are read twice if ``Match final`` or CanonicalizeHostname ask for it. The values of the
+first time stay: the first value counts.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from typing import Any
+
+from nacre.config.client.config import ClientConfig, fields_of
+from nacre.config.client.words import SCHEMA
+from nacre.config.schema import Keyword, Origin, Setting
+from nacre.config.syntax.lexer import words
+from nacre.config.syntax.match import Criterion, in_list, meets, parse_criteria
+from nacre.config.syntax.reader import ConfigFile, FileReader, parse_value
+from nacre.config.syntax.tokens import expand
+from nacre.errors import ConfigurationError
+from nacre.keys.patterns import match_list
+from nacre.wire.text import safe
+
+_CRITERIA = {
+    "all": False,
+    "canonical": False,
+    "final": False,
+    "exec": True,
+    "localnetwork": True,
+    "host": True,
+    "originalhost": True,
+    "tagged": True,
+    "command": True,
+    "user": True,
+    "localuser": True,
+    "version": True,
+    "sessiontype": True,
+}
+"""The criteria of Match, and whether each has an argument."""
+
+_EXEC_TIME = 20.0
+"""Seconds that a command of ``Match exec`` may take."""
+
+_SIMPLE = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]*=[ \t]*|[ \t]+)([^\s\"'\\#=]+)[ \t\r]*")
+"""A line with one word behind its keyword."""
+
+
+class ClientReader(FileReader[bool]):
+    """Reads the files for one host. A scope is whether the block applies.
+
+    :param texts: the texts of files that were read before, by name.
+    """
+
+    # _original  the host as the user gave it; _host: the canonical one, in the second reading.
+    # _final     whether this is the second reading; _again: whether one is wanted.
+
+    def __init__(
+        self,
+        files: Iterable[ConfigFile],
+        texts: dict[str, str],
+        host: str,
+        options: Iterable[str],
+        command: str | None,
+    ) -> None:
+        super().__init__(SCHEMA, texts)
+        self._files = tuple(files)
+        self._options = tuple(options)
+        self._original = self._host = host
+        self._command = command
+        self._final = self._again = False
+        self._found: dict[str, list[Setting]] = {}
+
+    def read(self) -> ClientConfig:
+        """Return the configuration.
+
+        :raises ConfigurationError: a line for each error, with its file and line.
+        """
+        for text in self._options:
+            self.option(text, True)
+        self._read_files()
+        wanted = self.value("CanonicalizeHostname") in ("yes", "always")
+        if wanted:
+            from nacre.config.client.canonical import canonical
+
+            self._host = canonical(self.host_name.lower(), self.value)
+        if wanted or self._again:
+            name = self._host if wanted else self.host_name.lower()
+            origin = self._found["Hostname"][0].origin if "Hostname" in self._found else Origin()
+            self._found["Hostname"] = [Setting(name.replace("%", "%%"), origin)]
+            self._final = True
+            self._read_files()
+        settings = {name: tuple(found) for name, found in self._found.items()}
+        return ClientConfig(**fields_of(settings), settings=settings)
+
+    def _read_files(self) -> None:
+        for file in self._files:
+            try:
+                self.file(file.path, True, file.base, private=file.private)
+            except FileNotFoundError:
+                if file.needed:
+                    raise ConfigurationError(
+                        f"Can't open the configuration file {safe(file.path)}: "
+                        "No such file or directory"
+                    ) from None
+            except OSError as error:
+                if file.needed:
+                    raise ConfigurationError(
+                        f"Can't open the configuration file {safe(file.path)}: {error.strerror}"
+                    ) from error
+            self.finish()
+        self.finish()
+
+    def value(self, name: str) -> Any:
+        """Return the first value of a keyword, or None."""
+        found = self._found.get(name)
+        return found[0].value if found else None
+
+    @property
+    def host_name(self) -> str:
+        """The name to connect to, as far as the files were read."""
+        return expand(self.value("Hostname") or "%h", {"h": self._original})
+
+    # --- what the reader asks ---
+
+    def ignores(self, written: str) -> bool:
+        patterns = self.value("IgnoreUnknown")
+        return patterns is not None and in_list(written, patterns, lower=True)
+
+    def expand(self, text: str) -> str:
+        return expand(text, self._tokens(), os.environ)
+
+    def passes(self, line: str, scope: bool) -> bool:
+        if scope:
+            return False
+        found = _SIMPLE.fullmatch(line)
+        if found is None:
+            return False
+        word = SCHEMA.by_lower.get(found[1].lower())
+        return (
+            word is not None
+            and (
+                word.kind.any_word
+                or (word.name == "Port" and found[2].isdigit() and 0 < int(found[2]) < 65536)
+            )
+            and word.name not in ("Host", "Match", "Include")
+        )
+
+    def take(self, word: Keyword, rest: str, origin: Origin, scope: bool) -> None:
+        value = parse_value(word, rest)
+        if not scope:
+            return
+        found = self._found.setdefault(word.name, [])
+        setting = Setting(value, origin)
+        if not found or (word.gathers and setting not in found):
+            found.append(setting)
+
+    def opens(self, word: Keyword, rest: str, origin: Origin, outer: bool) -> bool:
+        if word.name == "Match":
+            criteria = parse_criteria(rest, _CRITERIA)
+            self._again = self._again or any(one.name == "final" for one in criteria)
+            return outer and meets(criteria, lambda one: self._meets(one, origin))
+        patterns = words(rest)
+        if not patterns:
+            raise ConfigurationError("Host: a pattern is missing")
+        return outer and match_list(self._host, patterns) is True
+
+    def _meets(self, criterion: Criterion, origin: Origin) -> bool:
+        argument = criterion.argument
+        match criterion.name:
+            case "all":
+                return True
+            case "canonical" | "final":
+                return self._final
+            case "exec":
+                return self._succeeds(argument)
+            case "localnetwork":
+                from nacre.config.client.canonical import local_addresses
+                from nacre.config.syntax.match import in_networks
+
+                return any(in_networks(address, argument) for address in local_addresses())
+            case "host":
+                return in_list(self.host_name, argument, lower=True)
+            case "originalhost":
+                return in_list(self._original, argument, lower=True)
+            case name:
+                return in_list(self._fact(name), argument)
+
+    def _fact(self, name: str) -> str | None:
+        if name == "tagged":
+            return self.value("Tag") or ""
+        if name == "user":
+            return self.value("User") or getpass.getuser()
+        if name == "localuser":
+            return getpass.getuser()
+        if name == "version":
+            from nacre._version import __version__
+
+            return f"nacre_{__version__}"
+        if name == "command":
+            return self._command or ""
+        kinds = {"none": "none", "subsystem": "subsystem"}
+        kind = kinds.get(str(self.value("SessionType")))
+        return kind or ("shell" if self._command is None else "exec")
+
+    def _succeeds(self, command: str) -> bool:
+        """Return whether a command of ``Match exec`` ends with status 0.
+
+        It gets the variables of this program, and neither its input nor its output.
+        """
+        text = expand(command, self._tokens())
+        shell = os.environ.get("SHELL") or "/bin/sh"
+        try:
+            done = subprocess.run(
+                [shell, "-c", text],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                timeout=_EXEC_TIME,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ConfigurationError(
+                f"Match exec: {safe(text, 200)!r} did not end within {_EXEC_TIME:g} seconds"
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"Match exec: can't run {safe(shell)}: {error.strerror}"
+            ) from error
+        return done.returncode == 0
+
+    def _tokens(self) -> dict[str, str]:
+        from nacre.config.syntax.tokens import host_tokens
+
+        return host_tokens(
+            host=self.host_name,
+            original=self._original,
+            port=str(self.value("Port") or 22),
+            user=self.value("User") or getpass.getuser(),
+            alias=self.value("HostKeyAlias"),
+            jump=self.value("ProxyJump"),
+        )

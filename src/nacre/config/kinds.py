@@ -1,0 +1,159 @@
+"""The types of values: how each is parsed, and how ``-G`` and ``-T`` print it.
+
+A :class:`~nacre.config.schema.Kind` joins a parser of :mod:`nacre.config.values` with its way back.
+Tables of keywords choose among these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from nacre.config import values
+from nacre.config.schema import Kind, Shown
+from nacre.errors import ConfigurationError
+
+MOST = (1 << 31) - 1
+"""The largest number."""
+
+
+def single(
+    allowed: str,
+    parse: values.Parser,
+    show: Callable[[Any], Shown] = str,
+    *,
+    any_word: bool = False,
+) -> Kind:
+    """Return the type of a value that is one word."""
+
+    def take(keyword: str, found: list[str]) -> Any:
+        return parse(keyword, _only(keyword, found))
+
+    return Kind(allowed, take, show, any_word=any_word)
+
+
+def several(
+    allowed: str,
+    parse: Callable[[str, list[str]], Any],
+    show: Callable[[Any], Shown] = " ".join,
+) -> Kind:
+    """Return the type of a value of one or more words."""
+    return Kind(allowed, parse, show)
+
+
+def _only(keyword: str, found: list[str]) -> str:
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{keyword}: extra words at the end of the line: give one value, or quote it"
+        )
+    if not found[0]:
+        raise ConfigurationError(f"{keyword}: the value is empty")
+    return found[0]
+
+
+def choice(meanings: Mapping[str, object], shown: Mapping[Any, str] | None = None) -> Kind:
+    """Return the type of one of a few words.
+
+    :param meanings: each word with its value.
+    :param shown: each value as it is printed; by default the first word that means it.
+    """
+    names = dict(shown or {})
+    for word, meaning in meanings.items():
+        names.setdefault(meaning, word)
+    return single(", ".join(meanings), values.one_of(meanings), lambda found: names[found])
+
+
+def number(low: int, high: int = MOST) -> Kind:
+    """Return the type of a decimal number."""
+    bounds = f"a number from {low} to {high}" if high != MOST else f"a number from {low} on"
+    return single(bounds, values.number(low, high))
+
+
+def algorithms(kind: str) -> Kind:
+    """Return the type of a list of algorithms; see :func:`nacre.config.values.algorithms`."""
+    return single(
+        "names with commas between them, perhaps with + - or ^ in front",
+        values.algorithms_of(kind),
+    )
+
+
+def yes_no(shown: Mapping[Any, str] | None = None) -> Kind:
+    """Return the type of yes and no."""
+    return choice(values.BOOLEAN, shown or {True: "yes", False: "no"})
+
+
+def _words(_keyword: str, found: list[str]) -> tuple[str, ...]:
+    return tuple(found)
+
+
+def _files(_keyword: str, found: list[str]) -> tuple[str, ...]:
+    """Return names of files; ``none`` alone is no file."""
+    return () if [name.lower() for name in found] == ["none"] else tuple(found)
+
+
+def _gathered(keyword: str, found: list[str]) -> tuple[str, ...]:
+    return (_only(keyword, found),)
+
+
+def _text(keyword: str, found: list[str]) -> str | None:
+    return None if found[0].lower() == "none" else found[0]
+
+
+def _optional(keyword: str, text: str) -> str | None:
+    return None if text.lower() == "none" else text
+
+
+def _text_shown(found: str | None) -> Shown:
+    return found
+
+
+def _timeout(keyword: str, text: str) -> int | None:
+    return None if text.lower() == "none" else values.seconds(keyword, text)
+
+
+def _octal(keyword: str, text: str) -> int:
+    if not text.isdigit() or (mode := int(text, 8) if set(text) <= set("01234567") else 0) > 0o777:
+        raise values.bad(keyword, text, "an octal mode such as 0177")
+    return mode
+
+
+def _assignments(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
+    pairs = [text.partition("=") for text in found]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise values.bad(keyword, " ".join(found), "one or more NAME=value")
+    return tuple((name, content) for name, _, content in pairs)
+
+
+def _names(found: Iterable[str]) -> Shown:
+    return ",".join(found)
+
+
+YES_NO = yes_no()
+TRUE_FALSE = yes_no({True: "true", False: "false"})
+WORD = single("one word", lambda _, text: text, lambda found: found, any_word=True)
+OPTIONAL_WORD = single("one word, or none", _optional, _text_shown, any_word=True)
+TEXT = Kind("the rest of the line, or none", _text, _text_shown, raw=True)
+WORDS = several("one or more words", _words)
+GATHERED_WORDS = several("one or more words", _words, tuple)
+FILES = several("one or more files, or none", _files, lambda found: " ".join(found) or "none")
+GATHERED_FILE = Kind("a file, or none", _gathered, lambda found: tuple(found), any_word=True)
+NAMES = single("names with commas between them", values.names, _names)
+SECONDS = single("a time such as 90, 90s or 1h30m", values.seconds)
+TIMEOUT = single(
+    "a time such as 90, 90s or 1h30m, or none",
+    _timeout,
+    lambda found: "none" if found is None else str(found),
+)
+MASK = single("an octal mode such as 0177", _octal, lambda found: f"0{found:o}")
+ASSIGNMENTS = several(
+    "one or more NAME=value", _assignments, lambda found: [f"{n}={v}" for n, v in found]
+)
+LOG_LEVEL = choice(
+    values.LOG_LEVELS,
+    {values.LogLevel.QUIET: "SILENT", values.LogLevel.DEBUG1: "DEBUG"}
+    | {
+        level: level.name
+        for level in values.LogLevel
+        if level not in (values.LogLevel.QUIET, values.LogLevel.DEBUG1)
+    },
+)

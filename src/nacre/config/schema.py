@@ -1,0 +1,168 @@
+"""What a keyword of a configuration is: one row of the tables of clients and servers.
+
+The tables are :data:`nacre.config.client.words.WORDS` and :data:`nacre.config.server.words.WORDS`.
+Readers, ``-G`` and ``-T``, ``nacre help KEYWORD``, the pages in ``docs/`` and the man pages all use
+them, and nothing else knows a keyword.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any, TypeAlias
+
+from nacre.errors import ConfigurationError
+from nacre.value import value
+from nacre.wire.text import safe
+
+Shown: TypeAlias = "str | Sequence[str] | None"
+"""A value as ``-G`` prints it: one line, several lines, or None for none."""
+
+
+class Support(Enum):
+    """What nacre does with a keyword."""
+
+    HONOURED = "honoured"
+    NO_EFFECT = "without effect"
+    """It is checked, and changes nothing."""
+    LATER = "without effect yet"
+    """It is checked. It changes nothing before nacre has what it is for."""
+    REFUSED = "refused"
+    """Values that ask for it are an error: somebody relies on a protection that nacre lacks."""
+
+
+@value
+class Kind:
+    """The type of a keyword's value.
+
+    :ivar allowed: its values, for messages and documentation.
+    :ivar parse: gets the keyword and its words, or the text behind it as the only word if ``raw``
+        is set; returns the value.
+    :ivar show: returns a value as ``-G`` and ``-T`` print it.
+    :ivar raw: whether the value is the rest of the line, with its quotation marks.
+    :ivar any_word: whether every single word is a value: nothing needs to be checked.
+    """
+
+    allowed: str
+    parse: Callable[[str, list[str]], Any]
+    show: Callable[[Any], Shown]
+    raw: bool = False
+    any_word: bool = False
+
+
+@value
+class Keyword:
+    """A row of the schema.
+
+    :ivar name: as the manual pages spell it.
+    :ivar about: what it does, one sentence.
+    :ivar field: the field of the configuration that holds its value; "" for none.
+    :ivar default: the value without it, as ``-G`` prints it; "" if ``field`` has it, or if there is
+        none.
+    :ivar gathers: whether all of its values count, not only the first.
+    :ivar in_match: whether it may stand in a ``Match`` block.
+    :ivar tokens: the letters of its percent tokens.
+    :ivar environment: whether ``${NAME}`` is replaced by a variable of the environment.
+    :ivar support: what nacre does with it.
+    :ivar why: the reason, for what is not honoured.
+    :ivar harmless: the values of a refused keyword that ask for nothing.
+    :ivar own: whether it is nacre's own, and OpenSSH has none of this name or ignores it.
+    :ivar patched: whether only the OpenSSH of some systems has it.
+    """
+
+    name: str
+    kind: Kind
+    about: str
+    field: str = ""
+    default: str = ""
+    gathers: bool = False
+    in_match: bool = True
+    tokens: str = ""
+    environment: bool = False
+    support: Support = Support.HONOURED
+    why: str = ""
+    harmless: tuple[str, ...] = ()
+    own: bool = False
+    patched: bool = False
+
+
+def idle(name: str, kind: Kind, about: str, why: str, default: str = "", **others: Any) -> Keyword:
+    """Return the row of a keyword without effect; see :class:`Keyword`."""
+    return Keyword(name, kind, about, default=default, support=Support.NO_EFFECT, why=why, **others)
+
+
+def later(name: str, kind: Kind, about: str, why: str, default: str = "", **others: Any) -> Keyword:
+    """Return the row of a keyword that has no effect yet; see :class:`Keyword`."""
+    return Keyword(name, kind, about, default=default, support=Support.LATER, why=why, **others)
+
+
+def refused(name: str, kind: Kind, about: str, why: str, **others: Any) -> Keyword:
+    """Return the row of a keyword that can't be honoured and must not be ignored."""
+    return Keyword(name, kind, about, support=Support.REFUSED, why=why, **others)
+
+
+@value
+class Origin:
+    """Where a value was written.
+
+    :ivar file: the file's name; "" for the command line.
+    :ivar line: the line's number, from 1 on; 0 for the command line.
+    """
+
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{safe(self.file)} line {self.line}" if self.file else "command line"
+
+    def error(self, message: object) -> ConfigurationError:
+        """Return an error that names this place; the command line needs no name."""
+        return ConfigurationError(f"{self}: {message}" if self.file else f"{message}")
+
+
+COMMAND_LINE = Origin()
+
+
+@value
+class Setting:
+    """A value and where it was written."""
+
+    value: Any
+    origin: Origin
+
+
+class Schema:
+    """The keywords of one kind of configuration, found in any spelling.
+
+    :param words: the rows.
+    :param aliases: former names of keywords.
+    :param ignored: former keywords, which have no effect any more.
+    """
+
+    def __init__(
+        self, words: Iterable[Keyword], aliases: dict[str, str], ignored: Iterable[str]
+    ) -> None:
+        self.words = tuple(words)
+        self.by_lower = {word.name.lower(): word for word in self.words}
+        self.by_lower.update(
+            (alias.lower(), self.by_lower[name.lower()]) for alias, name in aliases.items()
+        )
+        self.ignored = frozenset(name.lower() for name in ignored)
+
+    def __getitem__(self, name: str) -> Keyword:
+        return self.by_lower[name.lower()]
+
+    def find(self, written: str) -> Keyword | None:
+        """Return the keyword; None for a former one, which has no effect any more.
+
+        :raises ConfigurationError: it is unknown; the message suggests a similar one.
+        """
+        lower = written.lower()
+        found = self.by_lower.get(lower)
+        if found is None and lower not in self.ignored:
+            from difflib import get_close_matches
+
+            near = get_close_matches(lower[:64], self.by_lower, 1)
+            hint = f"; did you mean {self.by_lower[near[0]].name}?" if near else ""
+            raise ConfigurationError(f"Bad configuration option: {safe(written, 100)}{hint}")
+        return found

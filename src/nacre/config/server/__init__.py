@@ -1,0 +1,1 @@
+"""sshd_config: the configuration of a server."""

@@ -1,0 +1,201 @@
+"""How configuration files are read: line by line, with Include, and errors that name the line.
+
+:class:`FileReader` knows no keyword but ``Include``. A subclass says which lines begin a block, and
+takes the others. A *scope* is what a block stands for: whether it applies, or its conditions.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
+
+from nacre.config.schema import COMMAND_LINE, Keyword, Origin, Schema
+from nacre.config.syntax.lexer import split, words
+from nacre.errors import ConfigurationError
+from nacre.value import value
+from nacre.wire.text import safe
+
+Scope = TypeVar("Scope")
+
+_DEEPEST = 16
+_MOST_FILES = 1024
+_LARGEST = 16 << 20
+_MOST_ERRORS = 20
+
+
+@value
+class ConfigFile:
+    """A file to read.
+
+    :ivar base: the directory of relative names of Include.
+    :ivar needed: whether it is an error that the file is missing.
+    :ivar private: whether it must belong to this user or root, and be writable by no others.
+    """
+
+    path: str
+    base: str
+    needed: bool = False
+    private: bool = False
+
+
+class FileReader(ABC, Generic[Scope]):
+    """Reads lines and files in their order.
+
+    Errors are collected, so that one run shows all of them: :meth:`finish` raises them.
+
+    :param texts: the texts of files that were read before, by name; it is added to.
+    """
+
+    def __init__(self, schema: Schema, texts: dict[str, str]) -> None:
+        self.schema = schema
+        self._texts = texts
+        self._open: list[str] = []
+        self._count = 0
+        self.errors: list[str] = []
+
+    @abstractmethod
+    def opens(self, word: Keyword, rest: str, origin: Origin, outer: Scope) -> Scope:
+        """Return the scope of the block that a line begins.
+
+        :param outer: the scope of the file: the block in which it is included.
+        """
+
+    @abstractmethod
+    def take(self, word: Keyword, rest: str, origin: Origin, scope: Scope) -> None:
+        """Take the value of a keyword."""
+
+    @abstractmethod
+    def ignores(self, written: str) -> bool:
+        """Return whether an unknown keyword is no error."""
+
+    @abstractmethod
+    def expand(self, text: str) -> str:
+        """Return the argument of Include with its tokens and variables replaced."""
+
+    def finish(self) -> None:
+        """Raise what went wrong.
+
+        :raises ConfigurationError: a line for each error.
+        """
+        if self.errors:
+            raise ConfigurationError("\n".join(self.errors))
+
+    def option(self, text: str, scope: Scope) -> None:
+        """Read ``Keyword=Value`` of the command line."""
+        written, rest = split(text)
+        try:
+            word = self._find(written or text)
+            if word is None:
+                return
+            if word.name in ("Host", "Match", "Include"):
+                raise ConfigurationError(f"{word.name} has no meaning on the command line")
+            self.take(word, rest, COMMAND_LINE, scope)
+        except ConfigurationError as error:
+            self._note(error)
+
+    def file(self, path: str, scope: Scope, base: str, *, private: bool = False) -> None:
+        """Read a file.
+
+        :param base: the directory of relative names of Include.
+        :param private: whether it must belong to this user or root, and be writable by no others.
+        :raises OSError: it can't be read.
+        """
+        name = os.path.realpath(path)
+        if name in self._open:
+            raise ConfigurationError(f"{safe(path)} includes itself")
+        if len(self._open) >= _DEEPEST:
+            raise ConfigurationError(f"files are included more than {_DEEPEST} deep")
+        self._count += 1
+        if self._count > _MOST_FILES:
+            raise ConfigurationError(f"more than {_MOST_FILES} files are included")
+        text = self._texts.get(path)
+        if text is None:
+            text = self._texts[path] = _read(path, private)
+        self._open.append(name)
+        try:
+            self._lines(text, path, scope, base, private)
+        finally:
+            self._open.pop()
+
+    def _lines(self, text: str, path: str, outer: Scope, base: str, private: bool) -> None:
+        scope = outer
+        for number, line in enumerate(text.split("\n"), 1):
+            if self.passes(line, scope):
+                continue
+            written, rest = split(line)
+            if not written and not rest:
+                continue
+            origin = Origin(path, number)
+            try:
+                word = self._find(written)
+                if word is None:
+                    continue
+                if word.name in ("Host", "Match"):
+                    scope = self.opens(word, rest, origin, outer)
+                elif word.name == "Include":
+                    self._include(rest, scope, base, private)
+                else:
+                    self.take(word, rest, origin, scope)
+            except ConfigurationError as error:
+                self._note(origin.error(error))
+                if len(self.errors) >= _MOST_ERRORS:
+                    return
+
+    def passes(self, line: str, scope: Scope) -> bool:
+        """Return whether a line needs no look: it has no effect here, and no error. For speed."""
+        return False
+
+    def _find(self, written: str) -> Keyword | None:
+        lower = written.lower()
+        if lower not in self.schema.by_lower and self.ignores(lower):
+            return None
+        return self.schema.find(written)
+
+    def _include(self, rest: str, scope: Scope, base: str, private: bool) -> None:
+        found = words(rest)
+        if not found:
+            raise ConfigurationError("Include: the value is missing: give Include FILE")
+        for pattern in found:
+            path = os.path.expanduser(self.expand(pattern))
+            for name in sorted(glob.glob(os.path.join(base, path))):
+                try:
+                    self.file(name, scope, base, private=private)
+                except OSError as error:
+                    raise ConfigurationError(
+                        f"Include: can't read {safe(name)}: {error.strerror}"
+                    ) from None
+
+    def _note(self, error: ConfigurationError) -> None:
+        self.errors.extend(line for line in str(error).split("\n") if line not in self.errors)
+
+
+def _read(path: str, private: bool) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if private:
+            _check_owner(path, os.fstat(descriptor))
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ConfigurationError(f"{safe(path)}: larger than {_LARGEST >> 20} MiB")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _check_owner(path: str, status: os.stat_result) -> None:
+    if status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
+        raise ConfigurationError(
+            f"Bad owner or permissions on {safe(path)}: others could change it; it must belong to "
+            "you or root, and only its owner may write it: chmod go-w"
+        )
+
+
+def parse_value(word: Keyword, rest: str) -> Any:
+    """Return the value of the text behind a keyword.
+
+    :raises ConfigurationError: the value is missing or bad.
+    """
+    found = words(rest)
+    if not found:
+        raise ConfigurationError(f"{word.name}: the value is missing: give {word.name} VALUE")
+    return word.kind.parse(word.name, [rest] if word.kind.raw else found)

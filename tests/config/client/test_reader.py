@@ -1,0 +1,151 @@
+"""ssh_config files, read for a host."""
+
+import os
+
+import pytest
+
+from nacre.config.client.files import Config
+from nacre.errors import ConfigurationError
+
+
+@pytest.fixture
+def lookup(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/sh")
+    (tmp_path / ".ssh").mkdir()
+
+    def read(text, host="h", options=(), **others):
+        path = tmp_path / "config"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return Config.load(path).lookup(host, options, **others)
+
+    return read
+
+
+def test_the_first_value_counts_and_the_command_line_before_all(lookup):
+    config = lookup("Host h\n Port 1\nHost *\n Port 2\n User a\n", options=["User=b"])
+    assert (config.port, config.user) == (1, "b")
+    assert str(config.settings["User"][0].origin) == "command line"
+    assert str(config.settings["Port"][0].origin).endswith("config line 2")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "matches"),
+    [("h", True), ("x h", True), ("h?", False), ("* !h", False), ("!x", False), ('"h"', True)],
+)
+def test_host_patterns(lookup, patterns, matches):
+    assert (lookup(f"Host {patterns}\nPort 9\n").port == 9) is matches
+
+
+@pytest.mark.parametrize(
+    ("criteria", "matches"),
+    [
+        ("all", True),
+        ("host h", True),
+        ("!host h", False),
+        ("originalhost H", True),
+        ("user u", True),
+        ("user u host x", False),
+        ("tagged t", True),
+        ("command ls", True),
+        ("sessiontype exec", True),
+        ('exec "test %h = h"', True),
+        ('exec "false"', False),
+        ('!exec "false"', True),
+        ("localnetwork 127.0.0.0/8", True),
+        ("localnetwork 203.0.113.0/24", False),
+        ("version nacre_*", True),
+        ("final", True),
+        ("canonical", False),
+    ],
+)
+def test_criteria(lookup, criteria, matches):
+    text = f"Tag t\nUser u\nMatch {criteria}\nPort 9\n"
+    assert (lookup(text, command="ls").port == 9) is matches
+
+
+def test_include(lookup, tmp_path):
+    (tmp_path / ".ssh" / "a.conf").write_text("Port 9\nHost x\nUser x\n")
+    (tmp_path / ".ssh" / "b.conf").write_text("User b\n")
+    config = lookup("Include *.conf missing/*\nBindAddress ::1\n")
+    assert (config.port, config.user, config.bind_address) == (9, "b", "::1")
+    assert lookup("Host x\nInclude ~/.ssh/a.conf\nHost h\nUser z\n").port == 22
+
+
+def test_a_file_that_includes_itself(lookup, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"config line 1: .*includes itself"):
+        lookup(f"Include {tmp_path}/config\n")
+
+
+def test_files_that_include_each_other_many_times(lookup, tmp_path):
+    for n in range(12):
+        (tmp_path / f"f{n}").write_text(f"Include {tmp_path}/f{n + 1}\n" * 2)
+    with pytest.raises(ConfigurationError, match="more than 1024 files"):
+        lookup(f"Include {tmp_path}/f0\n")
+
+
+def test_every_error_is_told_with_its_line_also_in_other_blocks(lookup):
+    with pytest.raises(ConfigurationError) as caught:
+        lookup("Prot 22\nHost x\n Port many\n IdentityFile a b\nUser 'a\n")
+    lines = str(caught.value).splitlines()
+    assert [line.partition("config line ")[2][:1] for line in lines] == ["1", "3", "4", "5"]
+    assert "did you mean Port?" in lines[0]
+
+
+def test_unknown_words_may_be_ignored(lookup):
+    assert lookup("IgnoreUnknown use*,x\nUseKeychain yes\nPort 9\n").port == 9
+
+
+@pytest.mark.parametrize("text", [b"\0" * 100_000, b"a" * 10_000_000, b"Port " + b"9" * 1_000_000])
+def test_a_file_that_is_none(lookup, text):
+    with pytest.raises(ConfigurationError, match="config line 1: ") as caught:
+        lookup(text)
+    assert len(str(caught.value)) < 1000
+
+
+def test_the_users_own_file_must_belong_to_the_user_alone(lookup, tmp_path):
+    path = tmp_path / ".ssh" / "config"
+    path.write_text("Port 9\n")
+    os.chmod(path, 0o644)
+    assert Config.load().lookup("h").port == 9
+    os.chmod(path, 0o666)
+    with pytest.raises(ConfigurationError, match=r"Bad owner or permissions on .*chmod go-w"):
+        Config.load().lookup("h")
+
+
+def test_a_file_that_is_missing(lookup, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"Can't open the configuration file .*/nowhere"):
+        Config.load(tmp_path / "nowhere").lookup("h")
+    assert Config.load("none").lookup("h").port == 22
+
+
+def test_match_exec_is_bounded(lookup, monkeypatch):
+    monkeypatch.setattr("nacre.config.client.reader._EXEC_TIME", 0.1)
+    with pytest.raises(ConfigurationError, match="config line 1: Match exec: 'sleep 60' did not"):
+        lookup('Match exec "sleep 60"\n')
+
+
+def test_a_connection_may_be_refused(lookup):
+    config = lookup("Match host h\nRefuseConnection use the other one\n")
+    with pytest.raises(ConfigurationError, match="config line 2: use the other one"):
+        config.check()
+
+
+def test_what_would_have_protected_stops_the_connection(lookup):
+    config = lookup("RevokedHostKeys /etc/revoked\n")
+    with pytest.raises(ConfigurationError, match=r"RevokedHostKeys .*config line 1"):
+        config.check()
+    lookup("RevokedHostKeys none\n").check()
+
+
+def test_canonical_names(lookup, monkeypatch):
+    names = {"h.example.": "real.example", "h.other.": "h.other"}
+    monkeypatch.setattr("nacre.config.client.canonical._look_up", names.get)
+    text = "CanonicalizeHostname yes\nCanonicalDomains none.example example\nHost {}\nPort 9\n"
+    assert lookup(text.format("h.example")).host_name == "h.example"
+    assert lookup(text.format("h.example")).port == 9
+    cname = "CanonicalizePermittedCNAMEs *.example:*.example\n"
+    assert lookup(cname + text.format("real.example")).port == 9
+    strict = "CanonicalizeHostname yes\nCanonicalDomains nowhere\nCanonicalizeFallbackLocal no\n"
+    with pytest.raises(ConfigurationError, match="Could not resolve host 'h'"):
+        lookup(strict)
