@@ -113,6 +113,31 @@ class ServerConfig:
         ``prohibit-password`` or ``forced-commands-only``.
     :ivar allow_users: patterns of names, or of ``name@address``, of users who may log in; empty for
         all. The other three lists have patterns too, and those of groups no address.
+    :ivar authentication_methods: lists of methods, such as ``(("publickey", "password"),)``. One
+        list must be completed in its order. A method may have a device behind a colon. Empty for
+        any one method.
+    :ivar authorized_keys_files: files of keys, relative to the home directory; with tokens.
+    :ivar force_command: the command that runs in place of the client's, or None; ``internal-sftp``
+        with its options serves files.
+    :ivar chroot_directory: the root directory of sessions, with tokens, or None.
+    :ivar subsystems: names of subsystems with their commands.
+    :ivar permit_user_environment: whether ``~/.ssh/environment`` and the option ``environment`` of
+        keys count: ``yes``, ``no``, or patterns of names.
+    :ivar ports: the ports of addresses without one.
+    :ivar listen_addresses: hosts, ports (None for ``ports``) and routing domains (None for none);
+        empty for every address.
+    :ivar host_keys: files of host keys; empty for the default ones.
+    :ivar host_key_agent: the socket of an agent with host keys, or None.
+    :ivar channel_timeouts: seconds after which channels without traffic are closed, for patterns of
+        their types.
+    :ivar unused_connection_timeout: seconds after which a connection without channels is closed.
+    :ivar per_source_max_startups: connections from one network that may wait for a login at once;
+        None for no limit.
+    :ivar per_source_net_block_size: the bits of an IPv4 and of an IPv6 network.
+    :ivar per_source_penalties: what PerSourcePenalties says, as it was written; "" for the default.
+    :ivar refuse_connection: whether to close the connection after the login was attempted.
+    :ivar ip_qos: the class of service of interactive and of other sessions; None is the system's.
+    :ivar syslog_facility: the facility of messages in the system's log.
     :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
     """
 
@@ -149,6 +174,38 @@ class ServerConfig:
     deny_users: tuple[str, ...] = ()
     allow_groups: tuple[str, ...] = ()
     deny_groups: tuple[str, ...] = ()
+    authentication_methods: tuple[tuple[str, ...], ...] = ()
+    authorized_keys_files: tuple[str, ...] = (".ssh/authorized_keys", ".ssh/authorized_keys2")
+    strict_modes: bool = True
+    permit_empty_passwords: bool = False
+    force_command: str | None = None
+    chroot_directory: str | None = None
+    subsystems: tuple[tuple[str, str], ...] = ()
+    set_env: tuple[tuple[str, str], ...] = ()
+    permit_user_environment: str = "no"
+    permit_user_rc: bool = True
+    permit_tty: bool = True
+    print_motd: bool = True
+    print_last_log: bool = True
+    expose_auth_info: bool = False
+    version_addendum: str | None = None
+    ports: tuple[int, ...] = (22,)
+    listen_addresses: tuple[tuple[str, int | None, str | None], ...] = ()
+    address_family: str = "any"
+    rdomain: str | None = None
+    host_keys: tuple[str, ...] = ()
+    host_key_agent: str | None = None
+    pid_file: str | None = None
+    use_dns: bool = False
+    ip_qos: tuple[int | None, int | None] = (0x10, 0x08)
+    channel_timeouts: tuple[tuple[str, int], ...] = ()
+    unused_connection_timeout: int | None = None
+    per_source_max_startups: int | None = None
+    per_source_net_block_size: tuple[int, int] = (32, 128)
+    per_source_penalties: str = ""
+    per_source_penalty_exempt_list: tuple[str, ...] = ()
+    refuse_connection: bool = False
+    syslog_facility: str = "AUTH"
 
     def algorithms(self, profile: Profile = "default") -> Algorithms:
         """Return the algorithms to offer.
