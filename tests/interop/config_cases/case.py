@@ -45,8 +45,8 @@ class ConfigCase:
             path.write_text(text.replace("{dir}", str(folder)))
             path.chmod(0o600)
         path = folder / "config"
-        text = self.text if isinstance(self.text, bytes) else self.text.encode()
-        path.write_bytes(text.replace(b"{dir}", bytes(folder)))
+        data = self.text if isinstance(self.text, bytes) else self.text.encode()
+        path.write_bytes(data.replace(b"{dir}", bytes(folder)))
         path.chmod(0o600)
         return path
 
@@ -95,6 +95,9 @@ PATCHED = frozenset(
 BUILT_IN = frozenset(["sshdsessionpath", "sshdauthpath", "pidfile", "modulifile"])
 """Keywords whose default is a path of the distribution's OpenSSH."""
 
+OWN = frozenset(["cipher", "profile", "protocol"])
+"""Keywords that only nacre prints, where they are set."""
+
 ALGORITHMS = frozenset(
     [
         *("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "casignaturealgorithms"),
@@ -121,7 +124,7 @@ class Comparison:
         """Return what differs, one keyword a line; empty if nothing does."""
         return [
             f"{keyword}: OpenSSH {theirs.get(keyword)}, nacre {ours.get(keyword)}"
-            for keyword in sorted((theirs.keys() | ours.keys()) - PATCHED)
+            for keyword in sorted((theirs.keys() | ours.keys()) - PATCHED - OWN)
             if not self._equal(keyword, theirs.get(keyword, []), ours.get(keyword, []))
         ]
 

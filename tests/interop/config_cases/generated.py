@@ -253,7 +253,7 @@ def client_case(draw: Draw) -> ConfigCase:
             ["-l", "bob", host],
             ["-p", "2222", host],
             ["-o", "User=bob", host],
-            [f"ssh://bob@{'[::1]' if ':' in host else host}:2200"],
+            [f"ssh://bob@{host.replace(':', '')}:2200"],
         ]
     )
     return ConfigCase("generated", made, tuple(words), files)

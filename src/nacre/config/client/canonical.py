@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
+import re
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from nacre.config.syntax.match import in_list
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
+_IPV4 = re.compile(r"[0-9a-fxA-FX.]+")
 _SIOCGIFCONF = 0x8912
 _MOST_INTERFACES = 1024
 
@@ -27,7 +29,7 @@ def canonical(host: str, value: Callable[[str], Any]) -> str:
     proxied = any(value(name) not in (None, "none") for name in ("ProxyCommand", "ProxyJump"))
     if proxied and value("CanonicalizeHostname") != "always":
         return host
-    if _is_address(host):
+    if numeric(host) is not None:
         return host
     aliases = value("CanonicalizePermittedCNAMEs") or ()
     if host.endswith("."):
@@ -63,12 +65,16 @@ def _follow(name: str, official: str | None, aliases: tuple[tuple[str, str], ...
     return official if permitted else name
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
+def numeric(host: str) -> str | None:
+    """Return an address in its usual notation, ``127.0.0.1`` for ``127.1``; None for a name."""
+    address, percent, zone = host.partition("%")
+    with suppress(OSError, ValueError):
+        if ":" in address:
+            packed = socket.inet_pton(socket.AF_INET6, address)
+            return f"{socket.inet_ntop(socket.AF_INET6, packed)}{percent}{zone}"
+        if _IPV4.fullmatch(host):
+            return socket.inet_ntoa(socket.inet_aton(host))
+    return None
 
 
 def local_addresses() -> Iterator[str]:
