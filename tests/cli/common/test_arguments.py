@@ -69,7 +69,13 @@ def test_two_dashes_end_the_options():
         (["-S", "none", "h"], "port", 22),
         (["bob@h"], "user", "bob"),
         (["-A", "h"], "forward_agent", "SSH_AUTH_SOCK"),
-        (["-a", "-A", "h"], "forward_agent", None),
+        (["-A", "-a", "h"], "forward_agent", None),
+        (["-a", "-A", "h"], "forward_agent", "SSH_AUTH_SOCK"),
+        (["-4", "-6", "h"], "address_family", "inet6"),
+        (["-t", "-T", "h"], "request_tty", "no"),
+        (["-t", "-T", "-t", "h"], "request_tty", "yes"),
+        (["-q", "-v", "h"], "log_level", LogLevel.DEBUG1),
+        (["-v", "-q", "h"], "log_level", LogLevel.QUIET),
         (["-oForwardAgent=$SOCK", "h"], "forward_agent", "$SOCK"),
         (["-g", "h"], "gateway_ports", True),
         (["-L", "1:h:2", "-L3:h:4", "h"], "local_forwards", (L1, Forward(None, 3, "h", 4))),
@@ -90,10 +96,11 @@ def test_options(words, field, expected):
     ("words", "message"),
     [
         (["-y", "h"], "-y: logging to syslog is not supported by nacre yet"),
-        (["-f", "h"], "-f: going to the background"),
-        (["-F", "/etc/my", "h"], "nacre does not read configuration files yet"),
-        (["-Z", "h"], "option -Z not recognized"),
-        (["-p"], "option -p requires argument"),
+        (["-X", "h"], "-X: X11 forwarding is not supported by nacre yet: leave it out"),
+        (["-w", "0:1", "h"], "-w: tunnel devices"),
+        (["-O", "check", "h"], "-O: connection sharing"),
+        (["-Z", "h"], "option -Z not recognized: --help lists the options"),
+        (["-p"], "option -p requires argument: --help lists the options"),
         (["user@"], "names no host"),
         (["--", "-oProxyCommand=x"], "names no host"),
         (["u@-host"], "names no host"),
@@ -124,11 +131,60 @@ def test_destinations(destination, host, options):
     assert split_destination(destination) == (host, options)
 
 
+def test_the_file_and_the_tag_of_the_configuration():
+    assert parse(["h"]).config_file is None
+    assert parse(["-F", "none", "h"]).config_file == "none"
+    found = parse(["-F", "my", "-P", "work", "h"])
+    assert (found.config_file, found.options) == ("my", ["Tag=work"])
+
+
 def test_questions():
     assert parse(["-V"]).show_version
     assert parse(["-G", "h"]).show_config
     assert parse(["-Q", "cipher"]).query == "cipher"
     assert parse(["-E", "/log", "h"]).log_file == "/log"
+    assert parse(["-h"]).show_help
+    assert parse(["h", "--help"]).show_help
+    assert not parse(["h", "cmd", "--help"]).show_help
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["-f"], ["ForkAfterAuthentication=yes", "StdinNull=yes"]),
+        (["-P", "work"], ["Tag=work"]),
+        (["-J", "a,b"], ["ProxyJump=a,b"]),
+        (["-B", "eth0"], ['BindInterface="eth0"']),
+        (["-M"], ["ControlMaster=yes"]),
+        (["-MM"], ["ControlMaster=ask", "ControlMaster=yes"]),
+        (["-N", "-n"], ["StdinNull=yes", "SessionType=none"]),
+    ],
+)
+def test_keywords_that_options_stand_for(words, options):
+    assert parse([*words, "h"]).options == options
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["-X"], ["ForwardX11=yes"]),
+        (["-Y"], ["ForwardX11=yes", "ForwardX11Trusted=yes"]),
+        (["-K"], ["GSSAPIAuthentication=yes", "GSSAPIDelegateCredentials=yes"]),
+        (["-I", "lib.so"], ["PKCS11Provider=lib.so"]),
+        (["-w", "0:1"], ["Tunnel=yes", "TunnelDevice=0:1"]),
+    ],
+)
+def test_what_is_absent_has_its_keywords_for_later(words, options, monkeypatch):
+    monkeypatch.setattr("nacre.cli.common.arguments.ABSENT", {})
+    assert parse([*words, "h"]).options == options
+
+
+def test_settings_that_are_no_keywords(monkeypatch):
+    monkeypatch.setattr("nacre.cli.common.arguments.ABSENT", {})
+    assert parse(["-y", "h"]).syslog
+    assert parse(["-O", "check", "h"]).control == "check"
+    assert parse(["-F", "none", "h"]).config_file == "none"
+    assert parse(["h"]).config_file is None
 
 
 def test_long_options_are_the_callers():

@@ -23,3 +23,8 @@ from nacre.config.client.files import parse as parse_config
 )
 def test_words_of_the_configuration(words: list[str], field: str, expected: object) -> None:
     assert getattr(parse_config(parse(words, "").options), field) == expected
+
+
+def test_the_configuration_file() -> None:
+    assert parse(["h"], "").config_file is None
+    assert parse(["-F", "my", "h"], "").config_file == "my"

@@ -89,7 +89,9 @@ _WORDS = (
     Keyword("Host", WORDS, "Begins a block for hosts whose names match one of the patterns."),
     Keyword("Match", WORDS, "Begins a block for connections that meet all criteria."),
     Keyword("Include", WORDS, "Reads other files here.", tokens="CdhijkLlnpru", environment=True),
-    Keyword("User", WORD, "The name to log in with.", "user", tokens="CdhijkLln", environment=True),
+    Keyword(
+        "User", WORD, "The name to log in with.", "user", tokens="dhijkLlnpu", environment=True
+    ),
     Keyword("Hostname", WORD, "The name or address to connect to.", "host_name", tokens="h"),
     Keyword("Port", PORT, "The port to connect to.", "port"),
     Keyword(
