@@ -13,7 +13,7 @@ import pytest
 
 from interop.config_cases.case import Comparison, ConfigCase, Outcome
 from interop.config_cases.client_files import CANONICAL, FILES, HOSTS
-from interop.config_cases.client_lines import LINES
+from interop.config_cases.client_lines import LINES, STRICTER
 from interop.config_cases.client_values import ALIASES, SINCE, VALUES, WITHOUT_EFFECT
 from interop.config_cases.generated import client_case
 from interop.config_cases.programs import run_here, run_program, version_of
@@ -83,6 +83,16 @@ def test_lines_and_blocks_are_read_alike(
     _check(comparison, case, tmp_path)
 
 
+@pytest.mark.parametrize("name", STRICTER)
+def test_what_nacre_refuses_though_openssh_takes_it(name: str, tmp_path: Path) -> None:
+    text, said = STRICTER[name]
+    case = ConfigCase(name, text)
+    assert _openssh(case, tmp_path).status == 0
+    ours = _nacre(case, tmp_path)
+    assert ours.status == 255
+    assert said in ours.errors
+
+
 @_named(FILES)
 def test_files_of_people_are_read_alike(
     case: ConfigCase, comparison: Comparison, tmp_path: Path
@@ -146,7 +156,7 @@ def test_names_are_made_canonical_alike(
     assert not found, "\n".join([str(case.text), *found])
 
 
-@_named(FILES[::9])
+@_named([*FILES[::9], *(case for case in LINES if case.name == "line-latin-1")])
 def test_the_program_prints_what_its_function_does(case: ConfigCase, tmp_path: Path) -> None:
     words = _words(case, tmp_path)
     program = shutil.which("nacre-ssh", path=str(Path(NACRE[0]).parent))

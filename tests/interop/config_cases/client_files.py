@@ -33,7 +33,7 @@ Host *
     ServerAliveCountMax 5
     Compression yes
     ControlMaster auto
-    ControlPath ~/.ssh/control-%C
+    ControlPath ~/.ssh/control-%r@%h:%p
     ControlPersist 10m
     HashKnownHosts yes
     SendEnv LANG LC_*
@@ -137,7 +137,8 @@ Host *
 
 _PARTS = {
     "10-first.conf": "Host early\n  User early\n  Port 10\nHost *\n  IdentityFile first\n",
-    "20-second.conf": "IdentityFile second\nMatch host early\n  Compression yes\nHost never\n  Port 20\n",
+    "20-second.conf": "IdentityFile second\nMatch host early\n  Compression yes\n"
+    "Host never\n  Port 20\n",
     "more": "User more\nPort 3\n",
 }
 

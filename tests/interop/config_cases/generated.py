@@ -240,7 +240,8 @@ def client_case(draw: Draw) -> ConfigCase:
                 name = f"part{len(files)}"
                 files[name] = ""
                 files[name] = text(draw.randint(0, 2))
-                made += f"Include {{dir}}/{draw.choice([name, 'part[' + name[-1] + ']', '*none ' + name])}\n"
+                pattern = draw.choice([name, f"part[{name[-1]}]", f"*none {{dir}}/{name}"])
+                made += f"Include {{dir}}/{pattern}\n"
         return made
 
     made = text(draw.randint(0, 5))
@@ -324,7 +325,7 @@ _SERVER_IN_MATCH: Values = {
 
 _SERVER: Values = {
     **_SERVER_IN_MATCH,
-    **{keyword: value for keyword, value in _COMMON.items()},
+    **_COMMON,
     **dict.fromkeys(
         [
             *("GSSAPICleanupCredentials", "GSSAPIStrictAcceptorCheck", "IgnoreUserKnownHosts"),

@@ -1,4 +1,4 @@
-"""The two programs of a differential test: OpenSSH's as a process, nacre's in this one or as one."""
+"""The two programs of a differential test: OpenSSH's as a process, nacre's in this one too."""
 
 from __future__ import annotations
 

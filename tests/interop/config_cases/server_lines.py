@@ -97,9 +97,9 @@ _BLOCKS = {
     "first-line-wins": "Match user bob\nBanner /x\nBanner /y\n",
     "switches": "X11Forwarding no\nMatch user bob\nX11Forwarding yes\nPermitTTY no\n",
     "numbers": "MaxSessions 3\nMatch user bob\nMaxSessions 4\nMaxAuthTries 2\n",
-    "lists-are-replaced": "AcceptEnv A\nAllowUsers a\nMatch user bob\nAcceptEnv B\nAllowUsers b\n",
+    "lists-replaced": "AcceptEnv A\nAllowUsers a\nMatch user bob\nAcceptEnv B\nAllowUsers b\n",
     "environment-is-replaced": "SetEnv A=1\nMatch user bob\nSetEnv B=2\n",
-    "permissions-are-replaced": "PermitOpen a:1\nMatch user bob\nPermitOpen none\nPermitListen 80\n",
+    "permissions-replaced": "PermitOpen a:1\nMatch user bob\nPermitOpen none\nPermitListen 80\n",
     "files-are-replaced": "AuthorizedKeysFile a\nMatch user bob\nAuthorizedKeysFile b c\n",
     "methods": "Match user bob\nAuthenticationMethods publickey,password password\n",
     "log-level": "LogLevel ERROR\nMatch user bob\nLogLevel DEBUG\n",
@@ -107,7 +107,7 @@ _BLOCKS = {
     "rekey": "Match user bob\nRekeyLimit 1G 1h\n",
     "lists-of-algorithms": "Match user bob\nPubkeyAcceptedAlgorithms ssh-ed25519\n",
     "force-command": "Match user bob\nForceCommand internal-sftp -R # c\nChrootDirectory /c/%u\n",
-    "none-in-a-block": "Banner /a\nForceCommand x\nMatch user bob\nBanner none\nForceCommand none\n",
+    "none": "Banner /a\nForceCommand x\nMatch user bob\nBanner none\nForceCommand none\n",
     "bad-value-in-a-block": "Match user bob\nX11Forwarding maybe\n",
     "bad-value-in-another-block": "Match user alice\nX11Forwarding maybe\n",
     "unknown-keyword-in-another-block": "Match user alice\nPrort 1\n",
@@ -116,7 +116,7 @@ _BLOCKS = {
     "global-keyword-in-another-block": "Match user alice\nPort 33\n",
     "host-key-in-a-block": "Match user alice\nHostKey /a\n",
     "include-in-a-block": "Match user bob\nInclude {dir}/part\n",
-    "include-in-another-block": "Match user alice\nInclude {dir}/part\nMatch user bob\nMaxSessions 2\n",
+    "include-in-other": "Match user alice\nInclude {dir}/part\nMatch user bob\nMaxSessions 2\n",
     "include-with-a-block": "Include {dir}/block\nMaxSessions 5\n",
     "include-with-a-block-in-a-block": "Match user bob\nInclude {dir}/block\nMaxSessions 5\n",
     "include-with-bob-in-another-block": "Match user alice\nInclude {dir}/block\n",
@@ -286,7 +286,7 @@ LINES = [
         ConfigCase(f"connection-{name}", _FOR_CONNECTIONS, words)
         for name, words in _CONNECTIONS.items()
     ),
-    ConfigCase("localport-not-given", "Match localport 22\nBanner /x\n", _BOB[:1] + ("user=b",)),
+    ConfigCase("localport-not-given", "Match localport 22\nBanner /x\n", ("-C", "user=b")),
     # What OpenSSH changed: nacre does as the newer one.
     ConfigCase(
         "methods-any-in-a-block",

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
-import re
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from nacre.config.client.numeric import numeric
 from nacre.config.syntax.match import in_list
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
-_IPV4 = re.compile(r"[0-9a-fxA-FX.]+")
 _SIOCGIFCONF = 0x8912
 _MOST_INTERFACES = 1024
 
@@ -63,18 +62,6 @@ def _follow(name: str, official: str | None, aliases: tuple[tuple[str, str], ...
         return None
     permitted = any(in_list(name, here) and in_list(official, there) for here, there in aliases)
     return official if permitted else name
-
-
-def numeric(host: str) -> str | None:
-    """Return an address in its usual notation, ``127.0.0.1`` for ``127.1``; None for a name."""
-    address, percent, zone = host.partition("%")
-    with suppress(OSError, ValueError):
-        if ":" in address:
-            packed = socket.inet_pton(socket.AF_INET6, address)
-            return f"{socket.inet_ntop(socket.AF_INET6, packed)}{percent}{zone}"
-        if _IPV4.fullmatch(host):
-            return socket.inet_ntoa(socket.inet_aton(host))
-    return None
 
 
 def local_addresses() -> Iterator[str]:
