@@ -80,7 +80,7 @@ def test_two_dashes_end_the_options():
         (["-g", "h"], "gateway_ports", True),
         (["-L", "1:h:2", "-L3:h:4", "h"], "local_forwards", (L1, Forward(None, 3, "h", 4))),
         (["-R", "[::1]:0:h:2", "h"], "remote_forwards", (Forward("::1", 0, "h", 2),)),
-        (["-D1", "-D", "*:2", "h"], "dynamic_forwards", (Forward(None, 1), Forward("", 2))),
+        (["-D1", "-D", "*:2", "h"], "dynamic_forwards", (Forward(None, 1), Forward("*", 2))),
         (["-W", "x:1", "-L", "1:h:2", "h"], "local_forwards", ()),
         (["-W", "x:1", "h"], "session_type", "none"),
         (["-W", "x:1", "-oExitOnForwardFailure=no", "h"], "exit_on_forward_failure", False),

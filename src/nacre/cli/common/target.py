@@ -6,6 +6,7 @@ import getpass
 import os
 
 from nacre.config.client.config import ClientConfig
+from nacre.config.client.numeric import numeric
 from nacre.config.schema import COMMAND_LINE
 from nacre.config.syntax.tokens import expand, host_tokens
 from nacre.value import replace, value
@@ -17,7 +18,7 @@ class Target:
     """The host and the user to connect to.
 
     :ivar name: the host as the user gave it.
-    :ivar host: the name or address to connect to: HostName, or ``name``.
+    :ivar host: the name or address to connect to: HostName, or ``name``, in lower case.
     :ivar alias: HostKeyAlias.
     :ivar jump: ProxyJump.
     """
@@ -35,11 +36,11 @@ class Target:
 
         :raises ConfigurationError: Hostname, or User in a file, has a token that is not possible.
         """
-        host = expand(config.host_name or "%h", {"h": name})
+        host = expand(config.host_name or "%h", {"h": name}).lower()
         jump = config.settings.get("ProxyJump")
         target = cls(
             name,
-            host,
+            numeric(host) or host,
             config.port,
             config.user or getpass.getuser(),
             config.host_key_alias,

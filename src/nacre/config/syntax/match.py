@@ -10,6 +10,9 @@ from nacre.keys.patterns import match_list
 from nacre.value import value
 from nacre.wire.text import safe
 
+_MAY_BE_EMPTY = ("command", "tagged")
+"""Criteria whose argument "" asks whether there is none."""
+
 
 @value
 class Criterion:
@@ -43,7 +46,9 @@ def parse_criteria(text: str, arguments: Mapping[str, bool]) -> tuple[Criterion,
             if not rest:
                 raise ConfigurationError(f"Match {name}: the value is missing")
             argument = rest.pop(0)
-        elif equals and not arguments[name]:
+        if arguments[name] and not argument and name not in _MAY_BE_EMPTY:
+            raise ConfigurationError(f"Match {name}: the value is empty")
+        if equals and not arguments[name]:
             raise ConfigurationError(f"Match {name} takes no value")
         found.append(Criterion(name, written.startswith("!"), argument))
     names = [criterion.name for criterion in found]
