@@ -195,7 +195,7 @@ def _listen(keyword: str, found: list[str]) -> tuple[tuple[str, int | None, str 
     bracket, _, rest = text[1:].partition("]") if text.startswith("[") else ("", "", text)
     if text.startswith("["):
         host, colon, port = bracket, rest[:1], rest[1:]
-        if colon not in ("", ":") or not host:
+        if colon not in ("", ":") or not host or "]" not in text:
             raise values.bad(keyword, text, allowed)
     elif text.count(":") > 1:
         host, colon, port = text, "", ""
