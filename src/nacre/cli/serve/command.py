@@ -8,6 +8,8 @@ from typing import Literal
 
 import click
 
+from nacre.cli.help.grouped import Grouped
+
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
 
 DEFAULT_ADDRESS = ("127.0.0.1", 2222)
@@ -28,12 +30,12 @@ def _addresses(
     return tuple(found)
 
 
-@click.command("serve", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("serve", cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The directory of host keys and users; created if missing. "
+    help="The directory of host keys and users. It is created if it is missing. "
     "By default nacre under XDG_STATE_HOME, or /var/lib/nacre for root.",
 )
 @click.option(
@@ -50,13 +52,13 @@ def _addresses(
     type=click.Choice(["store", "system"]),
     default="store",
     show_default=True,
-    help="The users that may log in: those of `nacre user`, or the accounts of this system (needs "
-    "root).",
+    help="Who may log in. The users of the store are those of `nacre user`, those of the system "
+    "its accounts, which needs root.",
 )
 @click.option(
     "--run-as",
     metavar="ACCOUNT",
-    help="With root: the account for sessions of users that have none of their own.",
+    help="The account of users that have none. Sessions run as it, if root runs the server.",
 )
 @click.option(
     "-f",
@@ -69,8 +71,8 @@ def _addresses(
     "options",
     multiple=True,
     metavar="KEYWORD=VALUE",
-    help="A keyword of sshd_config, such as -o MaxSessions=20; may be repeated. It counts before "
-    "the file.",
+    help="A keyword of sshd_config. For example -o MaxSessions=20; may be repeated. It counts "
+    "before the file.",
 )
 @click.option("-t", "test", is_flag=True, help="Check the configuration, and end.")
 @click.option("-T", "show", is_flag=True, help="Print the configuration, and end.")
@@ -79,33 +81,35 @@ def _addresses(
     "connections",
     multiple=True,
     metavar="SPEC",
-    help="With -T: the connection for Match, such as user=alice,host=a.example,addr=192.0.2.1,"
-    "laddr=192.0.2.2,lport=22,rdomain=NAME,invalid-user; may be repeated.",
+    help="The connection that -T is for. Match gets what is given of "
+    "user=NAME,host=NAME,addr=ADDRESS,laddr=ADDRESS,lport=PORT,rdomain=NAME,invalid-user; may be "
+    "repeated.",
 )
-@click.option("-v", "verbose", is_flag=True, help="With -T: tell where each value was written.")
+@click.option("-v", "verbose", is_flag=True, help="Tell where each value of -T was written.")
 @click.option(
     "--profile",
     type=click.Choice(["default", "legacy"]),
     default="default",
     show_default=True,
-    help="The algorithms to offer; legacy includes old and weak ones.",
+    help="The algorithms to offer. Legacy includes old and weak ones.",
 )
 @click.option(
     "--protocol",
     metavar="VERSIONS",
-    help="The versions of SSH to speak: 2, or 2,1, or 1; the same as -o Protocol. By default 2, "
+    help="The versions of SSH to speak. 2, or 2,1, or 1; the same as -o Protocol. By default 2, "
     "because SSH-1 is weak.",
 )
 @click.option(
     "--ssh1-strict",
     is_flag=True,
-    help="Refuse SSH-1 to users who need both a password and a key: SSH-1 accepts one of them.",
+    help="Refuse SSH-1 to users with two factors. SSH-1 accepts either the password or the key of "
+    "users who need both.",
 )
 @click.option(
     "--end-processes",
     is_flag=True,
-    help="End what outlives its session, such as a job that was started in the background with "
-    "nohup. By default it lives on, as with sshd.",
+    help="End what outlives its session. An example is a job that was started in the background "
+    "with nohup. By default it lives on, as with sshd.",
 )
 @click.option(
     "--workers",
@@ -113,7 +117,7 @@ def _addresses(
     default=1,
     show_default=True,
     metavar="N",
-    help="The number of serving processes, at best one for each core; one more supervises them.",
+    help="The number of serving processes. At best one for each core; one more supervises them.",
 )
 def command(
     state: Path | None,

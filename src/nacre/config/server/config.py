@@ -130,7 +130,6 @@ class ServerConfig:
     ports: tuple[int, ...] = (22,)
     listen_addresses: tuple[tuple[str, int | None, str | None], ...] = ()
     address_family: str = "any"
-    rdomain: str | None = None
     host_keys: tuple[str, ...] = ()
     host_key_agent: str | None = None
     pid_file: str | None = None

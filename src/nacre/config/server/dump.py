@@ -11,7 +11,7 @@ from nacre.config.schema import Keyword, Setting, Shown
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.config.server.words import SCHEMA
-from nacre.config.values import own_algorithms
+from nacre.config.values import all_algorithms
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Profile, choose
 from nacre.wire.text import safe
@@ -83,8 +83,8 @@ def _shown(word: Keyword, config: ServerConfig, profile: Profile) -> Shown:
 def _algorithms(word: Keyword, config: ServerConfig, profile: Profile) -> str:
     kind = _ALGORITHMS[word.name]
     found = config.settings.get(word.name)
-    value = own_algorithms(kind, found[0].value) if found else None
-    return ",".join(choose(kind, value, profile))
+    value = found[0].value if found else None
+    return ",".join(all_algorithms(kind, value, choose(kind, None, profile)))
 
 
 def _listening(config: ServerConfig) -> Iterator[str]:

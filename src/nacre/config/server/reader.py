@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable
 from nacre.config import values
 from nacre.config.schema import Keyword, Origin, Setting
 from nacre.config.server.config import ServerConfig, fields_of
-from nacre.config.server.rules import Block, Connecting, Row, ServerRules, Test, add_setting
+from nacre.config.server.rules import (
+    BlockValue,
+    Connecting,
+    MatchBlock,
+    ServerRules,
+    Test,
+    add_setting,
+)
 from nacre.config.server.words import SCHEMA
 from nacre.config.syntax.match import Criterion, in_list, parse_criteria, parse_networks
 from nacre.config.syntax.reader import FileReader, parse_value
@@ -32,11 +39,11 @@ _CRITERIA = {
 }
 """The criteria of Match, and whether each has an argument."""
 
-OUTSIDE = Block()
+OUTSIDE = MatchBlock()
 """The lines outside of Match blocks."""
 
 
-class ServerReader(FileReader[Block]):
+class ServerReader(FileReader[MatchBlock]):
     """Reads a file and options once. A scope is the block in which a line stands.
 
     :param defaults: the values of what is not set.
@@ -46,7 +53,7 @@ class ServerReader(FileReader[Block]):
         super().__init__(SCHEMA, {})
         self._defaults = defaults
         self._base: dict[str, list[Setting]] = {}
-        self._rows: list[Row] = []
+        self._rows: list[BlockValue] = []
 
     def read(self, path: str | None, options: Iterable[str]) -> ServerRules:
         """Return what options and then a file say.
@@ -78,7 +85,7 @@ class ServerReader(FileReader[Block]):
     def expand(self, text: str) -> str:
         return text
 
-    def opens(self, word: Keyword, rest: str, origin: Origin, outer: Block) -> Block:
+    def opens(self, word: Keyword, rest: str, origin: Origin, outer: MatchBlock) -> MatchBlock:
         criteria = parse_criteria(rest, _CRITERIA)
         for one in criteria:
             if one.negated:
@@ -90,9 +97,9 @@ class ServerReader(FileReader[Block]):
         if "all" in names and len(names) > 1:
             raise ConfigurationError("Match: all can't stand beside other criteria")
         tests = tuple(_TESTS[one.name](one) for one in criteria if one.name != "all")
-        return Block((*outer.tests, *tests), (*outer.names, *names))
+        return MatchBlock((*outer.tests, *tests), (*outer.names, *names))
 
-    def take(self, word: Keyword, rest: str, origin: Origin, scope: Block) -> None:
+    def take(self, word: Keyword, rest: str, origin: Origin, scope: MatchBlock) -> None:
         if not word.in_match and scope.tests:
             raise ConfigurationError(
                 f"{word.name} can't stand in a Match block: move it before the first Match"
@@ -101,7 +108,7 @@ class ServerReader(FileReader[Block]):
         if not scope.tests:
             add_setting(self._base, word, setting)
         if scope is not OUTSIDE and word.in_match:
-            self._rows.append(Row(scope, word, setting))
+            self._rows.append(BlockValue(scope, word, setting))
 
 
 def replace_fields(

@@ -43,7 +43,7 @@ Test: TypeAlias = Callable[[Connecting], bool]
 
 
 @value(eq=False)
-class Block:
+class MatchBlock:
     """The lines that hold where all tests are met.
 
     :ivar tests: those of its Match line, and of the blocks around it; none means everywhere.
@@ -59,10 +59,10 @@ class Block:
 
 
 @value
-class Row:
+class BlockValue:
     """A value of a Match block."""
 
-    block: Block
+    block: MatchBlock
     word: Keyword
     setting: Setting
 
@@ -74,7 +74,7 @@ class ServerRules:
     :ivar base: what holds outside of Match blocks, for the server and before a user is known.
     """
 
-    def __init__(self, base: ServerConfig, rows: Sequence[Row] = ()) -> None:
+    def __init__(self, base: ServerConfig, rows: Sequence[BlockValue] = ()) -> None:
         self.base = base
         self._rows = tuple(rows)
         self._blocks = tuple({row.block: None for row in self._rows})
@@ -105,7 +105,7 @@ class ServerRules:
             found = self._found[held] = self._merged(dict(zip(self._blocks, held, strict=True)))
         return found
 
-    def _merged(self, held: dict[Block, bool]) -> ServerConfig:
+    def _merged(self, held: dict[MatchBlock, bool]) -> ServerConfig:
         settings: dict[str, list[Setting]] = {}
         for row in self._rows:
             if held[row.block]:
@@ -192,5 +192,7 @@ class ServerRules:
 def add_setting(settings: dict[str, list[Setting]], word: Keyword, setting: Setting) -> None:
     """Add a value where it counts: it is the first one, or the keyword gathers values."""
     found = settings.setdefault(word.name, [])
+    if word.name == "StreamLocalBindMask":  # as in sshd: its last value counts
+        found.clear()
     if not found or word.gathers or word.name == "RekeyLimit":
         found.append(setting)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _BITS = re.compile(r"[0-9]{1,3}")
 
+_MAY_BE_EMPTY = ("command", "tagged")
+"""Criteria whose argument "" asks whether there is none."""
+
 
 @value
 class Criterion:
@@ -50,7 +53,9 @@ def parse_criteria(text: str, arguments: Mapping[str, bool]) -> tuple[Criterion,
             if not rest:
                 raise ConfigurationError(f"Match {name}: the value is missing")
             argument = rest.pop(0)
-        elif equals and not arguments[name]:
+        if arguments[name] and not argument and name not in _MAY_BE_EMPTY:
+            raise ConfigurationError(f"Match {name}: the value is empty")
+        if equals and not arguments[name]:
             raise ConfigurationError(f"Match {name} takes no value")
         found.append(Criterion(name, written.startswith("!"), argument))
     names = [criterion.name for criterion in found]
