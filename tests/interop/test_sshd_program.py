@@ -94,7 +94,7 @@ def test_it_is_started_by_inetd(
         )
         accepted, _ = listener.accept()
         server = subprocess.Popen(
-            [SSHD, "-i", "-f", config], stdin=accepted, stdout=accepted, stderr=accepted
+            [SSHD, "-i", "-f", str(config)], stdin=accepted, stdout=accepted, stderr=accepted
         )
         accepted.close()
         out, _ = client.communicate(timeout=30)
@@ -107,7 +107,7 @@ def test_under_inetd_a_client_reads_nothing_but_the_protocol(configure: Configur
     ours, theirs = socket.socketpair()
     with ours:
         server = subprocess.Popen(
-            [SSHD, "-i", "-f", configure("Nonsense yes")],
+            [SSHD, "-i", "-f", str(configure("Nonsense yes"))],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -308,7 +308,9 @@ def listeners(pid: int) -> dict[int, str]:
 def test_what_it_prints_is_what_sshd_prints(configure: Configure) -> None:
     """Of each keyword that both print, apart from the lists of algorithms."""
     sshd = require("sshd")
-    config = configure("MaxSessions 3", "Match User alice", "  PermitTTY no")
+    config = configure("MaxSessions 3")
+    with config.open("a") as file:
+        file.write("Match User alice\n  PermitTTY no\n")
     os.makedirs("/run/sshd", exist_ok=True)
     for connection in ([], ["-C", "user=alice,host=h,addr=192.0.2.1"]):
         ours, theirs = (

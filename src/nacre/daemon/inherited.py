@@ -10,9 +10,10 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from nacre.daemon.background import silence
 from nacre.daemon.sockets import ListeningSockets
@@ -52,7 +53,9 @@ async def take_inherited(stop: asyncio.Event) -> Taken:
     return Taken(sock, asyncio.create_task(_join(pipes, other)))
 
 
-def take_from(sockets: ListeningSockets) -> Callable[[asyncio.Event], Awaitable[Taken | None]]:
+def take_from(
+    sockets: ListeningSockets,
+) -> Callable[[asyncio.Event], Coroutine[Any, Any, Taken | None]]:
     """Return a function that returns the first connection that ``sockets`` get, and closes them."""
 
     async def take(stop: asyncio.Event) -> Taken | None:

@@ -9,13 +9,9 @@ from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
-USAGE = """\
-usage: {program} [-46DdeGiqTtV] [-C connection_spec] [-E log_file] [-f config_file]
-                  [-g login_grace_time] [-h host_key_file] [-o option] [-p port] [-u len]"""
-
 DEFAULT_FILE = "/etc/ssh/sshd_config"
 
-_LETTERS = "46C:DE:GTVb:c:def:g:h:ik:o:p:qrtu:"
+LETTERS = "46C:DE:GTVb:c:def:g:h:ik:o:p:qrtu:"
 
 _WORDS = {
     "4": "AddressFamily=inet",
@@ -97,7 +93,7 @@ def parse_arguments(words: Sequence[str]) -> SshdArguments:
     """
     arguments = SshdArguments()
     try:
-        found, rest = getopt.getopt(list(words), _LETTERS)
+        found, rest = getopt.getopt(list(words), LETTERS)
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}") from None
     if rest:

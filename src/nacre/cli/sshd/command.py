@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
-from nacre.cli.common.start import FAILURE, start
-from nacre.cli.sshd.arguments import USAGE, SshdArguments, parse_arguments
+from nacre.cli.common.start import FAILURE, complain, start
+from nacre.cli.sshd.arguments import SshdArguments, parse_arguments
 from nacre.config.server.config import AS_SSHD
 from nacre.config.server.files import load, reader_of
 from nacre.errors import ConfigurationError, NacreError, StateError
@@ -18,11 +18,10 @@ from nacre.errors import ConfigurationError, NacreError, StateError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import click
+
     from nacre.config.server.rules import ServerRules
     from nacre.daemon.daemon import Mode
-
-ABOUT = f"{USAGE}\n\nServe the accounts of this system over SSH."
-"""What ``--help`` prints."""
 
 _WRONG = 1
 """The exit status of sshd for a wrong command line, and where there is no host key."""
@@ -30,17 +29,31 @@ _WRONG = 1
 
 def main() -> NoReturn:
     """Run ``nacre-sshd``."""
-    start(run, "nacre-sshd", sys.argv[1:], ABOUT)
+    start(run, "nacre-sshd", sys.argv[1:])
+
+
+def __getattr__(name: str) -> click.Command:
+    # Only the group `nacre` needs the click command.
+    if name != "command":
+        raise AttributeError(name)
+    from nacre.cli.common.passing import Passing
+
+    return Passing("sshd", run)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
+    if words[:1] == ["--help"]:
+        from nacre.cli.help.pages import print_help
+
+        return print_help(program, "sshd")
     try:
         arguments = parse_arguments(words)
         load(None, arguments.options, defaults=AS_SSHD)
     except ConfigurationError as error:
-        print(f"{program}: {error}\n{USAGE.format(program=program)}", file=sys.stderr)
-        return _WRONG
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "sshd", _WRONG, f"{error}")
     if arguments.show_version:
         print(f"nacre {__version__}", file=sys.stderr)
         return 0
@@ -131,5 +144,4 @@ def _fail(program: str, arguments: SshdArguments, error: NacreError) -> None:
         log({"event": "error", "what": "can't start", "error": str(error)})
         log.close()
         return
-    for line in str(error).splitlines():
-        print(f"{program}: {line}", file=sys.stderr)
+    complain(program, error)
