@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nacre.daemon.inherited import Taken, take_from, take_inherited
+from nacre.daemon.inherited import Taken, take_first, take_inherited
 from nacre.daemon.sockets import Address, ListeningSockets
 
 
@@ -87,7 +87,7 @@ async def test_the_first_connection_of_a_port_is_taken_and_no_other() -> None:
     sockets = ListeningSockets()
     sockets.change([Address("127.0.0.1", 0), Address("127.0.0.1", 0, told_by="Port")])
     where = [sock.getsockname() for sock in sockets.all]
-    taking = asyncio.create_task(take_from(sockets)(asyncio.Event()))
+    taking = asyncio.create_task(take_first(sockets, asyncio.Event()))
     with socket.create_connection(where[1]) as client:
         async with asyncio.timeout(10):
             taken = await taking
@@ -102,4 +102,4 @@ async def test_a_stop_ends_the_wait() -> None:
     sockets.change([Address("127.0.0.1", 0)])
     stop = asyncio.Event()
     stop.set()
-    assert await take_from(sockets)(stop) is None
+    assert await take_first(sockets, stop) is None

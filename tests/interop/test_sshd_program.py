@@ -94,7 +94,10 @@ def test_it_is_started_by_inetd(
         )
         accepted, _ = listener.accept()
         server = subprocess.Popen(
-            [SSHD, "-i", "-f", str(config)], stdin=accepted, stdout=accepted, stderr=accepted
+            [SSHD, "-i", "-f", str(config)],
+            stdin=accepted.fileno(),
+            stdout=accepted.fileno(),
+            stderr=accepted.fileno(),
         )
         accepted.close()
         out, _ = client.communicate(timeout=30)
@@ -108,9 +111,9 @@ def test_under_inetd_a_client_reads_nothing_but_the_protocol(configure: Configur
     with ours:
         server = subprocess.Popen(
             [SSHD, "-i", "-f", str(configure("Nonsense yes"))],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=theirs.fileno(),
         )
         theirs.close()
         assert server.wait(30) == 255

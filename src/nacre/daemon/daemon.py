@@ -27,7 +27,7 @@ from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
 from nacre.daemon.background import leave_terminal, pid_file, silence
-from nacre.daemon.inherited import take_from, take_inherited
+from nacre.daemon.inherited import take_first, take_inherited
 from nacre.daemon.log import ServerLog
 from nacre.daemon.memory import give_back_memory, keep_secrets
 from nacre.daemon.server_process import ServerProcess
@@ -134,12 +134,22 @@ class Daemon:
         # The supervisor makes what is missing, and reports once what is wrong with it.
         settings.host_keys()
         startups = Startups(self.workers)
+        current = settings  # what a worker begins with that replaces another
+
+        def reload() -> None:
+            nonlocal current
+            changed = current.again()
+            changed.host_keys()
+            sockets.change(changed.where, keepalive=changed.config.tcp_keep_alive)
+            current = changed
+
         Supervisor(
             self.workers,
-            sockets.all,
+            sockets,
             startups,
             self._log(settings),
-            lambda worker: self._serve(settings, sockets, startups, worker),
+            lambda worker: self._serve(current, sockets, startups, worker),
+            reload,
         ).run(lambda: announce(sockets.all))
 
     def _serve(
@@ -158,7 +168,7 @@ class Daemon:
                     return await process.run_one(take_inherited)
                 if self.mode == "one":
                     announce(sockets.all)
-                    return await process.run_one(take_from(sockets))
+                    return await process.run_one(partial(take_first, sockets))
                 await process.run(sockets)
                 return True
 

@@ -10,10 +10,8 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from nacre.daemon.background import silence
 from nacre.daemon.sockets import ListeningSockets
@@ -53,28 +51,25 @@ async def take_inherited(stop: asyncio.Event) -> Taken:
     return Taken(sock, asyncio.create_task(_join(pipes, other)))
 
 
-def take_from(
-    sockets: ListeningSockets,
-) -> Callable[[asyncio.Event], Coroutine[Any, Any, Taken | None]]:
-    """Return a function that returns the first connection that ``sockets`` get, and closes them."""
+async def take_first(sockets: ListeningSockets, stop: asyncio.Event) -> Taken | None:
+    """Return the first connection that ``sockets`` get, and close them.
 
-    async def take(stop: asyncio.Event) -> Taken | None:
-        loop = asyncio.get_running_loop()
-        for sock in sockets.all:
-            sock.setblocking(False)
-        waiting = [asyncio.create_task(loop.sock_accept(sock)) for sock in sockets.all]
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({*waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (*waiting, stopped):
-            task.cancel()
-        found = await asyncio.gather(*waiting, return_exceptions=True)
-        sockets.close()
-        accepted = [one[0] for one in found if isinstance(one, tuple)]
-        for more in accepted[1:]:
-            more.close()
-        return Taken(accepted[0]) if accepted else None
-
-    return take
+    :param stop: ends the wait, and the result is then None.
+    """
+    loop = asyncio.get_running_loop()
+    for sock in sockets.all:
+        sock.setblocking(False)
+    waiting = [asyncio.create_task(loop.sock_accept(sock)) for sock in sockets.all]
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({*waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (*waiting, stopped):
+        task.cancel()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    sockets.close()
+    accepted = [one[0] for one in found if isinstance(one, tuple)]
+    for more in accepted[1:]:
+        more.close()
+    return Taken(accepted[0]) if accepted else None
 
 
 async def _join(pipes: tuple[int, int], sock: socket.socket) -> None:

@@ -21,7 +21,7 @@ from nacre.daemon.inherited import Taken
 from nacre.daemon.log import ServerLog
 from nacre.daemon.sessions import Sessions
 from nacre.daemon.settings import DaemonSettings
-from nacre.daemon.sockets import ListeningSockets, announce, place
+from nacre.daemon.sockets import ListeningSockets, Passed, announce, place
 from nacre.daemon.workers import AT_ONCE, Worker
 from nacre.errors import NacreError, StateError
 from nacre.server.listen import Server
@@ -183,11 +183,15 @@ class ServerProcess:
         # A terminal sends SIGINT to all processes; the supervisor passes it on as SIGTERM.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
         loop.add_signal_handler(AT_ONCE, self._end, True)
-        loop.add_reader(self._worker.orphaned, self._on_orphaned, self._worker.orphaned)
+        loop.add_reader(self._worker.link, self._on_link, self._worker)
 
-    def _on_orphaned(self, descriptor: int) -> None:
-        asyncio.get_running_loop().remove_reader(descriptor)
-        self._end()
+    def _on_link(self, worker: Worker) -> None:
+        passed = worker.passed()
+        if passed is None:
+            asyncio.get_running_loop().remove_reader(worker.link)
+            self._end()
+        else:
+            self._on_reload(passed)
 
     def _end(self, at_once: bool = False) -> None:
         """Let open sessions end by themselves; at the second call end them."""
@@ -215,30 +219,40 @@ class ServerProcess:
                 await sessions.processes.end()
             self._log.close()
 
-    def _on_reload(self) -> None:
-        task = asyncio.create_task(self._reload())
+    def _on_reload(self, passed: Passed | None = None) -> None:
+        task = asyncio.create_task(self._reload(passed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reload(self) -> None:
-        """Read configuration, host keys and banner again, for new connections."""
+    async def _reload(self, passed: Passed | None) -> None:
+        """Read configuration, host keys and banner again, for new connections.
+
+        :param passed: the sockets of the supervisor, in a worker.
+        """
         async with self._reloading:
             try:
                 loop = asyncio.get_running_loop()
                 settings = await loop.run_in_executor(None, self._settings.again)
                 policy = self._make_policy(settings.rules)
                 made = await loop.run_in_executor(None, self._made, settings, policy)
+                self._change_sockets(settings, passed)
                 await self._change(settings, made)
             except NacreError as error:
                 self._log({"event": "error", "what": "nothing was reloaded", "error": str(error)})
+                if passed is not None:
+                    passed.close()
             else:
                 self._log({"event": "reloaded", "host_keys": len(made.host_keys)})
 
-    async def _change(self, settings: DaemonSettings, made: ServerSettings) -> None:
+    def _change_sockets(self, settings: DaemonSettings, passed: Passed | None) -> None:
         self._retired = [server for server in self._retired if server.connections]
-        keepalive = settings.config.tcp_keep_alive
-        if self._servers:
+        if passed is not None:
+            self._sockets.adopt(passed, close=self._stop_listening)
+        elif self._worker is None and self._servers:
+            keepalive = settings.config.tcp_keep_alive
             self._sockets.change(settings.where, keepalive=keepalive, close=self._stop_listening)
+
+    async def _change(self, settings: DaemonSettings, made: ServerSettings) -> None:
         self._log.change(settings.config.log_level)
         if settings.config.syslog_facility != self._settings.config.syslog_facility:
             self._log.send_to(settings.destination)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Self
 
 from nacre.config.server.config import ServerConfig
@@ -19,6 +20,23 @@ _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """The errors of ``::`` where the system has IPv6 switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Sockets from another process.
+
+    :ivar data: what :meth:`ListeningSockets.pack` made.
+    :ivar descriptors: those of the sockets.
+    """
+
+    data: bytes
+    descriptors: list[int]
+
+    def close(self) -> None:
+        """Close the descriptors of sockets that nobody wants."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +125,30 @@ class ListeningSockets:
                 with suppress(StateError):
                     self._bound[address] = bind(address, keepalive=keepalive)
             raise
+
+    def pack(self) -> tuple[bytes, list[int]]:
+        """Return the addresses and the descriptors, for :meth:`adopt` in another process."""
+        rows = [(*astuple(address), len(sockets)) for address, sockets in self._bound.items()]
+        return json.dumps(rows).encode(), [sock.fileno() for sock in self.all]
+
+    def adopt(
+        self, passed: Passed, *, close: Callable[[socket.socket], None] = socket.socket.close
+    ) -> None:
+        """Listen on the sockets of another process; one whose address stays is kept.
+
+        :param close: closes a socket that is needed no more.
+        """
+        before, self._bound = self._bound, {}
+        sockets = [socket.socket(fileno=descriptor) for descriptor in passed.descriptors]
+        for *fields, count in json.loads(passed.data):
+            address = Address(*fields)
+            received, sockets = sockets[:count], sockets[count:]
+            if address in before:
+                _close(received)
+                received = before.pop(address)
+            self._bound[address] = received
+        for gone in before.values():
+            _close(gone, close)
 
     def close(self) -> None:
         """Close all sockets."""
