@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 from collections.abc import Sequence
@@ -60,7 +61,8 @@ TALK: list[tuple[msg.SFTPRequest[Any], bytes]] = [
     (msg.Remove("other"), b""),
     (msg.RmDir("new"), b""),
     (ext.StatVFS("."), b""),
-    (ext.ExpandPath("/etc"), b""),
+    (ext.ExpandPath("~daemon/x"), b""),
+    (ext.HomeDirectory(getpass.getuser()), b""),
     (msg.FStat(b"none"), b""),
 ]
 

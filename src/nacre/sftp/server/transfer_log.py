@@ -99,6 +99,8 @@ class TransferLog(Journal):
                 self.log(LogLevel.INFO, text)
         elif (line := _VERBOSE.get(type(request))) is not None:
             self.log(LogLevel.VERBOSE, line(request, opened))
+        elif problem is None and (words := _FOUND.get(type(request))) is not None:
+            self.log(LogLevel.VERBOSE, f"{words} {_quoted(value)}")
         if problem is not None:
             self._status(status_of(problem)[0])
 
@@ -184,8 +186,10 @@ _VERBOSE: dict[type[Any], Callable[[Any, Any], str]] = {
     msg.RealPath: _named("realpath {}"),
     msg.ReadLink: _named("readlink {}"),
     ext.FSync: _named("fsync {}"),
-    ext.ExpandPath: _named("expand {}"),
 }
+
+_FOUND: dict[type[Any], str] = {ext.ExpandPath: "expand", ext.HomeDirectory: "home-directory"}
+"""Requests of which the path that was found is logged."""
 
 _CHANGES = frozenset({"close", *[operation_name(kind) for kind in _INFO]})
 
