@@ -13,6 +13,7 @@ _COMMANDS = {
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "transfer files by commands",
+    "sftp-server": "serve SFTP on standard input and output",
     "ssh": "log in to a host, or run a command there",
     "trace": "connect to a host and print each message",
     "user": "add, change and remove users of the server",
@@ -28,7 +29,8 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"nacre.cli.{cmd_name}.command").command
+        module = f"nacre.cli.{cmd_name.replace('-', '_')}.command"
+        command = importlib.import_module(module).command
         assert isinstance(command, click.Command)
         return command
 
