@@ -215,8 +215,9 @@ class Serving(ServerConnection):
             if not isinstance(requirement, UserRequirement):
                 self._policy_failed = True
                 requirement = ANY_METHOD
-            banner = requirement.banner or self.settings.banner
-            self.answer(ask.ask_id, replace(requirement, banner=banner))
+            if requirement.banner is None:
+                requirement = replace(requirement, banner=self.settings.banner)
+            self.answer(ask.ask_id, requirement)
 
         self._questions.ask_then(lambda policy: policy.requirement(ask.user, self), conclude)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from nacre.config.tokens import expand
+from nacre.config.syntax.tokens import expand
 from nacre.config.values import LOG_LEVELS, LogLevel, bad, word
 from nacre.errors import ConfigurationError
 from nacre.sftp.protocol.extensions import EXTENSIONS, announced_as
