@@ -17,6 +17,7 @@ from typing import Literal
 
 from nacre.aio.versions import RISK
 from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import find_account
 from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import StorePolicy
@@ -118,7 +119,7 @@ class Daemon:
         with ExitStack() as stack:
             policy: StorePolicy | SystemPolicy
             if self.users == "system":
-                policy = SystemPolicy(self.config)
+                policy = SystemPolicy(ServerRules(self.config))
             else:
                 store = UserStore(settings.state / FILE)
                 stack.callback(store.close)
@@ -127,7 +128,7 @@ class Daemon:
                     self.run_as,
                     ssh1_strict=self.ssh1_strict,
                     workers=self.workers,
-                    config=self.config,
+                    rules=ServerRules(self.config),
                 )
             stack.callback(policy.close)
             asyncio.run(ServerProcess(settings, policy, startups, worker).run(sockets))

@@ -126,6 +126,7 @@ class Serving(ServerConnection):
             settings.log,
             keepalive=settings.keepalive,
             keepalive_count=settings.keepalive_count,
+            accept_env=settings.accept_env,
         )
         self.server = server
         self.settings = settings
@@ -306,7 +307,7 @@ class Serving(ServerConnection):
 
     def accepts_variable(self, name: str) -> bool:
         """Tell whether clients may set this environment variable."""
-        return any(fnmatchcase(name, pattern) for pattern in self.settings.accept_env)
+        return any(fnmatchcase(name, pattern) for pattern in self.accept_env)
 
     def serves(self, request: Request) -> bool:
         """Tell whether there is something to serve ``request`` with."""
