@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: docs help setup run quick test pythons coverage interop uppity transcripts fuzz faults check \
-	shape diagrams bench profile
+	shape diagrams man bench profile
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -58,13 +58,14 @@ faults: setup ## 1,000 faults of the network (NACRE_FAULTS), from NACRE_FAULTS_S
 	@NACRE_FAULTS=$${NACRE_FAULTS:-1000} .venv/bin/python -m pytest -n 2 --dist worksteal \
 		tests/interop/test_faults.py
 
-check: .venv/dev ## format, lint, types, imports, shape, diagrams, and a reference that can be made
+check: .venv/dev ## format, lint, types, imports, shape, diagrams, manual pages, and a reference that can be made
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	@.venv/bin/python scripts/shape.py
 	@.venv/bin/python scripts/diagrams.py --check
+	@.venv/bin/python scripts/manual.py --check
 	@$(MAKE) --no-print-directory docs
 
 shape: .venv/dev ## print how long files and functions are, and fail where a bound is exceeded
@@ -72,6 +73,9 @@ shape: .venv/dev ## print how long files and functions are, and fail where a bou
 
 diagrams: .venv/dev ## draw the stages of the protocols into docs/architecture.md
 	@.venv/bin/python scripts/diagrams.py
+
+man: .venv/dev ## write the manual pages and the pages of keywords, from nacre help, to docs
+	@.venv/bin/python scripts/manual.py
 
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs
 	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys

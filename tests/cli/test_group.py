@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from nacre._version import __version__
-from nacre.cli.group import _COMMANDS, command
+from nacre.cli.group import command
+from nacre.cli.help.options import COMMANDS
 
 PROGRAM = "from nacre.cli.main import main; main()"
 
@@ -28,10 +29,10 @@ def run(*words: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProces
 def test_the_help_has_every_subcommand() -> None:
     done = CliRunner().invoke(command, ["-h"])
     assert done.exit_code == 0
-    assert [name for name in _COMMANDS if f"  {name} " not in done.output] == []
+    assert [name for name in COMMANDS if f"  {name} " not in done.output] == []
 
 
-@pytest.mark.parametrize("name", _COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_subcommand_loads_and_has_help(name: str) -> None:
     found = command.get_command(click.Context(command), name)
     assert found is not None

@@ -33,8 +33,8 @@ def start(server: str, directory: Path, host_key: Path, config: Sequence[str]) -
     if server == "nacre":
         file.write_text("\n".join(config) + "\n")
         state = directory / "state"
-        command = [*NACRE, "serve", "--users", "system", "-f", file, "--state", state]
-        daemon = Daemon("nacre serve", [*command, "--listen", "127.0.0.1:0"])
+        command = [*NACRE, "serve", "--users", "system", "--listen", "127.0.0.1:0"]
+        daemon = Daemon("nacre serve", [*command, "-f", str(file), "--state", str(state)])
         daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])
         return daemon
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

@@ -27,7 +27,7 @@ def main() -> NoReturn:
     name, words = sys.argv[1:2], sys.argv[2:]
     if name and name[0] in _AT_ONCE:
         program = importlib.import_module(f"nacre.cli.{name[0].replace('-', '_')}.command")
-        start(program.run, f"nacre {name[0]}", words, program.ABOUT)
+        start(program.run, f"nacre {name[0]}", words)
     sys.exit(completed(_run, "nacre", sys.argv[1:], failure=1))
 
 
@@ -37,9 +37,13 @@ def _run(program: str, words: Sequence[str]) -> int:
         # As other tools do: `nacre user list | head` ends without a message.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
+        if name == "help":
+            from nacre.cli.help.command import run
+
+            return run(f"{program} {name}", words[1:])
         from nacre.cli.group import command
 
-        command()
+        command(prog_name=program)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "nacre"):

@@ -16,6 +16,8 @@ from nacre.errors import ConfigurationError
 MOST = (1 << 31) - 1
 """The largest number."""
 
+_MOST_FILES = 32
+
 
 def single(
     allowed: str,
@@ -86,9 +88,25 @@ def _words(_keyword: str, found: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _files(_keyword: str, found: list[str]) -> tuple[str, ...]:
+def _files(keyword: str, found: list[str]) -> tuple[str, ...]:
     """Return names of files; ``none`` alone is no file."""
-    return () if [name.lower() for name in found] == ["none"] else tuple(found)
+    if len(found) > _MOST_FILES:
+        raise ConfigurationError(f"{keyword}: more than {_MOST_FILES} files")
+    return or_none(keyword, found)
+
+
+def or_none(keyword: str, found: list[str]) -> tuple[str, ...]:
+    """Return the words; ``none`` means that there are none, and must stand alone.
+
+    :raises ConfigurationError: it does not, or a word is empty.
+    """
+    if not all(found):
+        raise ConfigurationError(f"{keyword}: a value is empty")
+    if "none" not in [name.lower() for name in found]:
+        return tuple(found)
+    if len(found) > 1:
+        raise ConfigurationError(f"{keyword}: none can't stand beside other values")
+    return ()
 
 
 def _gathered(keyword: str, found: list[str]) -> tuple[str, ...]:
@@ -108,20 +126,23 @@ def _text_shown(found: str | None) -> Shown:
 
 
 def _timeout(keyword: str, text: str) -> int | None:
-    return None if text.lower() == "none" else values.seconds(keyword, text)
+    return None if text == "none" else values.seconds(keyword, text)
 
 
 def _octal(keyword: str, text: str) -> int:
-    if not text.isdigit() or (mode := int(text, 8) if set(text) <= set("01234567") else 0) > 0o777:
+    if not text or set(text) - set("01234567") or len(text) > 9 or int(text, 8) > 0o777:
         raise values.bad(keyword, text, "an octal mode such as 0177")
-    return mode
+    return int(text, 8)
 
 
 def _assignments(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
     pairs = [text.partition("=") for text in found]
     if not all(name and equals for name, equals, _ in pairs):
         raise values.bad(keyword, " ".join(found), "one or more NAME=value")
-    return tuple((name, content) for name, _, content in pairs)
+    first: dict[str, str] = {}
+    for name, _, content in pairs:
+        first.setdefault(name, content)
+    return tuple(first.items())
 
 
 def _names(found: Iterable[str]) -> Shown:

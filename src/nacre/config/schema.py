@@ -60,6 +60,8 @@ class Keyword:
     :ivar default: the value without it, as ``-G`` prints it; "" if ``field`` has it, or if there is
         none.
     :ivar gathers: whether all of its values count, not only the first.
+    :ivar repeats: whether a value that is there already counts again.
+    :ivar everywhere: whether it counts in a block that does not apply too, as in OpenSSH.
     :ivar in_match: whether it may stand in a ``Match`` block.
     :ivar tokens: the letters of its percent tokens.
     :ivar environment: whether ``${NAME}`` is replaced by a variable of the environment.
@@ -76,6 +78,8 @@ class Keyword:
     field: str = ""
     default: str = ""
     gathers: bool = False
+    repeats: bool = False
+    everywhere: bool = False
     in_match: bool = True
     tokens: str = ""
     environment: bool = False

@@ -50,6 +50,7 @@ class Daemon:
     :ivar state: the state directory, or None for the default one.
     :ivar addresses: where to listen; port 0 lets the system choose, "" is every address.
     :ivar users: virtual users (``store``) or this system's accounts (``system``).
+    :ivar rules: the configuration, with its Match blocks.
     :ivar run_as: the account of virtual users without one of their own, under root.
     :ivar ssh1_strict: refuse SSH-1 for users who need both a password and a key: in SSH-1 either
         is enough for them.
@@ -61,11 +62,16 @@ class Daemon:
     addresses: tuple[tuple[str, int], ...]
     users: Literal["store", "system"] = "store"
     run_as: str | None = None
-    config: ServerConfig
+    rules: ServerRules
     profile: Profile = "default"
     ssh1_strict: bool = False
     end_processes: bool = False
     workers: int = 1
+
+    @property
+    def config(self) -> ServerConfig:
+        """What holds outside of Match blocks."""
+        return self.rules.base
 
     def run(self) -> None:
         """Serve until a signal to stop.
@@ -76,7 +82,7 @@ class Daemon:
         give_back_memory()
         keep_secrets()
         settings = DaemonSettings(
-            config=self.config,
+            rules=self.rules,
             profile=self.profile,
             state=open_state(self.state),
             end_processes=self.end_processes,
@@ -119,7 +125,7 @@ class Daemon:
         with ExitStack() as stack:
             policy: StorePolicy | SystemPolicy
             if self.users == "system":
-                policy = SystemPolicy(ServerRules(self.config))
+                policy = SystemPolicy(self.rules)
             else:
                 store = UserStore(settings.state / FILE)
                 stack.callback(store.close)
@@ -128,7 +134,7 @@ class Daemon:
                     self.run_as,
                     ssh1_strict=self.ssh1_strict,
                     workers=self.workers,
-                    rules=ServerRules(self.config),
+                    rules=self.rules,
                 )
             stack.callback(policy.close)
             asyncio.run(ServerProcess(settings, policy, startups, worker).run(sockets))
@@ -141,7 +147,7 @@ class Daemon:
 
     def _check_rights(self) -> None:
         if self.users == "store":
-            check_for_store(self.config)
+            check_for_store(self.rules)
         if self.users == "system" and os.geteuid() != 0:
             raise AccountError(
                 "--users system needs root's rights, because sessions run as other accounts: "

@@ -69,12 +69,18 @@ def test_two_dashes_end_the_options():
         (["-S", "none", "h"], "port", 22),
         (["bob@h"], "user", "bob"),
         (["-A", "h"], "forward_agent", "SSH_AUTH_SOCK"),
-        (["-a", "-A", "h"], "forward_agent", None),
+        (["-A", "-a", "h"], "forward_agent", None),
+        (["-a", "-A", "h"], "forward_agent", "SSH_AUTH_SOCK"),
+        (["-4", "-6", "h"], "address_family", "inet6"),
+        (["-t", "-T", "h"], "request_tty", "no"),
+        (["-t", "-T", "-t", "h"], "request_tty", "yes"),
+        (["-q", "-v", "h"], "log_level", LogLevel.DEBUG1),
+        (["-v", "-q", "h"], "log_level", LogLevel.QUIET),
         (["-oForwardAgent=$SOCK", "h"], "forward_agent", "$SOCK"),
         (["-g", "h"], "gateway_ports", True),
         (["-L", "1:h:2", "-L3:h:4", "h"], "local_forwards", (L1, Forward(None, 3, "h", 4))),
         (["-R", "[::1]:0:h:2", "h"], "remote_forwards", (Forward("::1", 0, "h", 2),)),
-        (["-D1", "-D", "*:2", "h"], "dynamic_forwards", (Forward(None, 1), Forward("", 2))),
+        (["-D1", "-D", "*:2", "h"], "dynamic_forwards", (Forward(None, 1), Forward("*", 2))),
         (["-W", "x:1", "-L", "1:h:2", "h"], "local_forwards", ()),
         (["-W", "x:1", "h"], "session_type", "none"),
         (["-W", "x:1", "-oExitOnForwardFailure=no", "h"], "exit_on_forward_failure", False),
@@ -89,11 +95,18 @@ def test_options(words, field, expected):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-y", "h"], "-y: logging to syslog is not supported by nacre yet"),
-        (["-f", "h"], "-f: going to the background"),
-        (["-F", "/etc/my", "h"], "nacre does not read configuration files yet"),
-        (["-Z", "h"], "option -Z not recognized"),
-        (["-p"], "option -p requires argument"),
+        (["-y", "h"], "-y: nacre does not support logging to syslog yet"),
+        (["-X", "h"], "-X: nacre does not support X11 forwarding yet: leave it out"),
+        (["-w", "0:1", "h"], "-w: nacre does not support tunnel devices"),
+        (["-O", "check", "h"], "-O: nacre does not support connection sharing"),
+        (["-p", "x", "h"], "^-p: bad value 'x'; allowed: a number from 1"),
+        (["-e", "xx", "h"], "^-e: bad value 'xx'; allowed: one ASCII character"),
+        (["-m", "nope", "h"], "^-m: 'nope' is not a supported MAC"),
+        (["-c", "nope", "h"], "^-c: 'nope' is not a supported cipher"),
+        (["-J", "a@", "h"], "^-J: 'a@' is no host"),
+        (["--profile", "old", "h"], "^--profile: bad value 'old'; allowed: default, legacy"),
+        (["-Z", "h"], "option -Z not recognized: --help lists the options"),
+        (["-p"], "option -p requires argument: --help lists the options"),
         (["user@"], "names no host"),
         (["--", "-oProxyCommand=x"], "names no host"),
         (["u@-host"], "names no host"),
@@ -124,11 +137,61 @@ def test_destinations(destination, host, options):
     assert split_destination(destination) == (host, options)
 
 
+def test_the_file_and_the_tag_of_the_configuration():
+    assert parse(["h"]).config_file is None
+    assert parse(["-F", "none", "h"]).config_file == "none"
+    found = parse(["-F", "my", "-P", "work", "h"])
+    assert (found.config_file, found.options) == ("my", ['Tag="work"'])
+
+
 def test_questions():
     assert parse(["-V"]).show_version
     assert parse(["-G", "h"]).show_config
     assert parse(["-Q", "cipher"]).query == "cipher"
     assert parse(["-E", "/log", "h"]).log_file == "/log"
+    assert parse(["-h"]).show_help
+    assert parse(["h", "--help"]).show_help
+    assert not parse(["h", "cmd", "--help"]).show_help
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["-f"], ["ForkAfterAuthentication=yes", "StdinNull=yes"]),
+        (["-P", "work"], ['Tag="work"']),
+        (["-S", "a b"], ['ControlPath="a b"']),
+        (["-J", "a,b"], ["ProxyJump=a,b"]),
+        (["-B", "eth0"], ['BindInterface="eth0"']),
+        (["-M"], ["ControlMaster=yes"]),
+        (["-MM"], ["ControlMaster=ask", "ControlMaster=yes"]),
+        (["-N", "-n"], ["StdinNull=yes", "SessionType=none"]),
+    ],
+)
+def test_keywords_that_options_stand_for(words, options):
+    assert parse([*words, "h"]).options == options
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["-X"], ["ForwardX11=yes"]),
+        (["-Y"], ["ForwardX11=yes", "ForwardX11Trusted=yes"]),
+        (["-K"], ["GSSAPIAuthentication=yes", "GSSAPIDelegateCredentials=yes"]),
+        (["-I", "lib.so"], ['PKCS11Provider="lib.so"']),
+        (["-w", "0:1"], ["Tunnel=yes", "TunnelDevice=0:1"]),
+    ],
+)
+def test_what_is_absent_has_its_keywords_for_later(words, options, monkeypatch):
+    monkeypatch.setattr("nacre.cli.common.arguments.ABSENT", {})
+    assert parse([*words, "h"]).options == options
+
+
+def test_settings_that_are_no_keywords(monkeypatch):
+    monkeypatch.setattr("nacre.cli.common.arguments.ABSENT", {})
+    assert parse(["-y", "h"]).syslog
+    assert parse(["-O", "check", "h"]).control == "check"
+    assert parse(["-F", "none", "h"]).config_file == "none"
+    assert parse(["h"]).config_file is None
 
 
 def test_long_options_are_the_callers():

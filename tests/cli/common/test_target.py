@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+from pathlib import Path
 
 import pytest
 
 from nacre.cli.common.target import Target
 from nacre.config.client.config import ClientConfig
-from nacre.config.client.files import parse
+from nacre.config.client.files import Config, parse
 from nacre.errors import ConfigurationError
 
 
@@ -31,6 +32,21 @@ def test_a_target_is_what_the_configuration_makes_of_a_name() -> None:
 def test_without_options_the_name_is_the_host_and_the_user_the_own_one() -> None:
     target = Target.of("web", ClientConfig())
     assert (target.host, target.port, target.user) == ("web", 22, getpass.getuser())
+
+
+def test_the_user_of_a_file_may_have_tokens_and_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAM", "red")
+    (tmp_path / "config").write_text("User ${TEAM}-%h-%u\n")
+    files = Config.load(tmp_path / "config")
+    assert Target.of("web", files.lookup("web")).user == f"red-web-{getpass.getuser()}"
+    assert Target.of("web", files.lookup("web", ["User=%h"])).user == "%h"
+
+
+def test_the_alias_of_the_host_key_is_a_token() -> None:
+    assert Target.of("web", parse(["HostKeyAlias=a"])).tokens()["k"] == "a"
+    assert Target.of("web", ClientConfig()).tokens()["k"] == "web"
 
 
 def test_a_destination_is_safe_to_print() -> None:

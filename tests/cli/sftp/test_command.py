@@ -20,7 +20,7 @@ import pytest
 
 from cli.transfers import Served, serving
 from nacre.cli.common.transfer_options import parse
-from nacre.cli.sftp.command import _LETTERS, _destination, _plan
+from nacre.cli.sftp.command import LETTERS, _destination, _plan
 from nacre.errors import ConfigurationError
 
 pytestmark = pytest.mark.slow
@@ -211,19 +211,21 @@ def test_a_server_of_this_machine(served: Served) -> None:
     ],
 )
 def test_destinations(words: list[str], host: str, path: str, options: list[str]) -> None:
-    common = parse(words, _LETTERS)
+    common = parse(words, LETTERS)
     assert _destination(common, _plan(common)) == (host, path, options)
 
 
 def test_options_of_the_program() -> None:
-    common = parse(["-b", "file", "-afprN", "-B", "100", "-R", "2", "-s", "/server", "h"], _LETTERS)
+    common = parse(["-b", "file", "-afprN", "-B", "100", "-R", "2", "-s", "/server", "h"], LETTERS)
     plan = _plan(common)
     assert (plan.batch, plan.subsystem) == ("file", "/server")
     assert common.session_options() == {"read_size": 100, "window": 200}
     assert (plan.resume, plan.fsync, plan.preserve, plan.recursive, plan.chatty) == (True,) * 5
     assert "BatchMode=yes" in common.options
-    with pytest.raises(ConfigurationError, match="-S is not supported by nacre: leave it out"):
-        _plan(parse(["-S", "x", "h"], _LETTERS))
+    with pytest.raises(
+        ConfigurationError, match="-S: nacre does not support another program in place of ssh"
+    ):
+        _plan(parse(["-S", "x", "h"], LETTERS))
 
 
 class Terminal:

@@ -175,9 +175,9 @@ async def test_the_command_is_the_words_with_spaces(served):
 
 
 async def test_environment(served):
-    options = ("-o", "SendEnv=CO* NO*", "-o", "SetEnv=LC_A=1", "-o", "SetEnv=LC_A=2 LC_B=3")
+    options = ("-o", "SendEnv=CO* NO*", "-o", "SetEnv=LC_A=1 LC_B=3", "-o", "SetEnv=LC_C=2")
     _, out, _ = await served.ssh(*options, command=["env"])
-    assert json.loads(out) == {"COLOR": "blue", "LC_A": "1", "LC_B": "3"}
+    assert json.loads(out) == {"COLOR": "blue", "LC_A": "1"}  # of SetEnv the first counts
 
 
 async def test_a_terminal_only_when_it_is_forced(served):
@@ -290,7 +290,6 @@ async def test_refused_connection(served):
     [
         (["-V"], 0, f"nacre {nacre.__version__}"),
         (["-o", "Prot=2"], 255, "nacre-ssh: Bad configuration option: Prot; did you mean Port?"),
-        (["-F", "/x"], 255, "does not read configuration files"),
         (["-Z"], 255, "option -Z not recognized"),
     ],
 )
@@ -301,12 +300,50 @@ async def test_command_lines(served, words, status, said):
 
 
 async def test_questions(served):
-    assert (await served.ssh("-G"))[1].decode().splitlines() == [
+    assert (await served.ssh("-G"))[1].decode().splitlines()[:4] == [
+        "host 127.0.0.1",
         "user alice",
         "hostname 127.0.0.1",
         f"port {served.port}",
     ]
+    assert b"batchmode no  # default\n" in (await served.ssh("-Gv"))[1]
     assert b"aes256-ctr\n" in (await served.ssh("-Q", "cipher"))[1]
+
+
+async def test_the_users_file_names_the_host_and_what_it_needs(served):
+    """The address, the port, the user and the command come from the file alone."""
+    config = served.home / ".ssh" / "config"
+    config.write_text(f"Host web\n Hostname 127.0.0.1\n Port {served.port}\n User alice\n")
+    config.chmod(0o600)
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "-vv", "-o", "RemoteCommand=echo %n", "web",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=served.environment(),
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert out == b"alice:None:echo web"
+    assert f"{config} line 4: User alice" in err.decode()
+
+
+@pytest.mark.parametrize("tool", ["ssh", "sftp", "scp", "trace"])
+def test_each_error_of_a_file_has_a_line_of_its_own(tool, tmp_path):
+    config = tmp_path / "config"
+    config.write_text("Prot 22\nPort many\n")
+    words = ["-F", str(config), *(["h:x", "."] if tool == "scp" else ["h"])]
+    program = "from nacre.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, tool, *words],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False,
+    )  # fmt: skip
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 255
+    assert f"{tool}: {config} line 1: Bad configuration option: Prot" in first
+    assert f"{tool}: {config} line 2: Port: bad value 'many'" in second
+
+
+async def test_a_connection_that_the_configuration_refuses(served):
+    status, _, err = await served.ssh("-o", "RefuseConnection=use the new host", command=["both"])
+    assert (status, err) == (255, "ssh: command line: use the new host\n")
 
 
 async def test_verbose_names_the_phases(served):
@@ -606,3 +643,14 @@ async def test_a_session_loads_only_what_it_needs(served):
     loaded = {line.rpartition("|")[2].strip() for line in err.splitlines() if "|" in line}
     assert "nacre.ssh2.engine" in loaded
     assert not loaded & NOT_NEEDED
+
+
+def test_a_file_that_is_named_has_to_be_there(tmp_path):
+    words = ["-F", str(tmp_path / "x"), "h"]
+    done = subprocess.run(
+        [*PROGRAM, *words], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert done.returncode == 255
+    assert done.stderr == (
+        f"nacre-ssh: Can't open the configuration file {tmp_path}/x: No such file or directory\n"
+    )

@@ -17,16 +17,20 @@ from party_fixtures import host_key, make_server, records  # noqa: F401
 
 def planned(*options: str, command: str | None = None) -> tuple[Plan, list[str]]:
     notices: list[str] = []
-    return plan(parse(options), command, notices.append), notices
+    return plan(parse(options), command, {"h": "host"}, notices.append), notices
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, yes: bool) -> None:
     monkeypatch.setattr(os, "isatty", lambda descriptor: yes)
 
 
-def test_a_command_of_the_command_line_is_stronger() -> None:
-    assert planned("RemoteCommand=uptime")[0].command == b"uptime"
-    assert planned("RemoteCommand=uptime", command="id")[0].command == b"id"
+def test_the_command_is_that_of_the_command_line_or_remote_command() -> None:
+    assert planned("RemoteCommand=echo %h %%")[0].command == b"echo host %"
+    assert planned("RemoteCommand=none", command="id")[0].command == b"id"
+    with pytest.raises(ConfigurationError, match=r"^Cannot execute command-line and remote"):
+        planned("RemoteCommand=uptime", command="id")
+    with pytest.raises(ConfigurationError, match="%x is not possible here"):
+        planned("RemoteCommand=%x")
     assert planned()[0].command is None
     assert planned(command="caf\udce9")[0].command == b"caf\xe9"
 

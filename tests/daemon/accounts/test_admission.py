@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nacre.config.server.config import ServerConfig, parse
+from nacre.config.server.config import ServerConfig
+from nacre.config.server.files import parse
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import Account
 from nacre.daemon.accounts.admission import Admission, check_for_store
 from nacre.daemon.accounts.policy import REQUIREMENTS
@@ -108,11 +110,17 @@ def test_what_is_switched_off_is_neither_offered_nor_enough(auth: str, off: str)
     assert (rules.closed(REQUIREMENTS[auth]) is None) is possible
 
 
-@pytest.mark.parametrize("option", ["AllowGroups=a", "DenyGroups=a", "PermitRootLogin=no"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("AllowGroups=a", "DenyGroups=a", "PermitRootLogin=no", "AuthorizedKeysFile=/keys"),
+        *("PermitEmptyPasswords=yes", "ChrootDirectory=/srv", "PermitUserEnvironment=A"),
+    ],
+)
 def test_what_can_not_hold_for_the_store_is_an_error(option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{option.partition('=')[0]} .*--users system"):
-        check_for_store(parse([option]))
-    check_for_store(parse(["AllowUsers=a", "DenyUsers=b"]))
+        check_for_store(ServerRules(parse([option])))
+    check_for_store(ServerRules(parse(["AllowUsers=a", "DenyUsers=b", "PermitUserEnvironment=no"])))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="groups without names need no database")

@@ -14,54 +14,54 @@ from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
-USAGE = """\
-usage: {program} [-1246AaCGgknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-D [BIND:]PORT] [-E LOG]
-           [-e CHAR] [-F none] [-i KEY] [-L [BIND:]PORT:HOST:PORT] [-l USER] [-m MACS]
-           [-o KEY=VALUE] [-p PORT] [--profile default|legacy] [-Q LIST]
-           [-R [BIND:]PORT:HOST:PORT] [-W HOST:PORT]
-           [user@]host|ssh://[user@]host[:port] [command [argument ...]]"""
-
 PROFILE = "profile"
 """The long option of the programs: which algorithms to offer."""
 
-_LETTERS = "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
+HELP = "help"
+"""The long option that prints the options; ``-h`` is the same."""
 
-_ABSENT = {
-    "B": "binding to an interface",
+ABSENT = {
     "I": "PKCS#11",
     "K": "GSSAPI",
     "O": "connection sharing",
-    "P": "a configuration tag",
     "X": "X11 forwarding",
     "Y": "X11 forwarding",
-    "f": "going to the background",
     "w": "tunnel devices",
     "y": "logging to syslog",
 }
+"""Options that are refused, whatever the tables below say, and what nacre lacks for them."""
 
-_WORDS = {
-    "A": "ForwardAgent=yes",
-    "C": "Compression=yes",
-    "M": "ControlMaster=yes",
-    "N": "SessionType=none",
-    "T": "RequestTTY=no",
-    "a": "ForwardAgent=no",
-    "g": "GatewayPorts=yes",
-    "k": "GSSAPIAuthentication=no",
-    "n": "StdinNull=yes",
-    "s": "SessionType=subsystem",
-    "x": "ForwardX11=no",
-    "1": "Protocol=1",
-    "2": "Protocol=2",
-    "4": "AddressFamily=inet",
-    "6": "AddressFamily=inet6",
+WORDS = {
+    "A": ("ForwardAgent=yes",),
+    "C": ("Compression=yes",),
+    "K": ("GSSAPIAuthentication=yes", "GSSAPIDelegateCredentials=yes"),
+    "N": ("SessionType=none",),
+    "T": ("RequestTTY=no",),
+    "X": ("ForwardX11=yes",),
+    "Y": ("ForwardX11=yes", "ForwardX11Trusted=yes"),
+    "a": ("ForwardAgent=no",),
+    "f": ("ForkAfterAuthentication=yes", "StdinNull=yes"),
+    "g": ("GatewayPorts=yes",),
+    "k": ("GSSAPIAuthentication=no",),
+    "n": ("StdinNull=yes",),
+    "q": ("LogLevel=QUIET",),
+    "s": ("SessionType=subsystem",),
+    "x": ("ForwardX11=no",),
+    "1": ("Protocol=1",),
+    "2": ("Protocol=2",),
+    "4": ("AddressFamily=inet",),
+    "6": ("AddressFamily=inet6",),
 }
-"""Options that stand for a configuration keyword with a value; they override ``-o``."""
+"""Options that stand for configuration keywords with a value. They override ``-o``, and the last
+one of a keyword counts."""
 
-_VALUES = {
+VALUES = {
+    "B": "BindInterface",
     "D": "DynamicForward",
+    "I": "PKCS11Provider",
     "J": "ProxyJump",
     "L": "LocalForward",
+    "P": "Tag",
     "R": "RemoteForward",
     "S": "ControlPath",
     "b": "BindAddress",
@@ -81,7 +81,7 @@ _JOINING = (
 )
 """What ``-W`` implies, unless other options contradict it."""
 
-_QUOTED = frozenset("bil")
+_QUOTED = frozenset("bilBIPS")
 _SSH1_CIPHERS = ("3des", "blowfish", "des")
 _LEVELS = ("DEBUG1", "DEBUG2", "DEBUG3")
 
@@ -92,12 +92,17 @@ class Arguments:
     :ivar host: as given, without user and port; empty if there is none.
     :ivar command: the words after the host, joined by spaces; None if there are none.
     :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
+    :ivar config_file: ``-F``: the only configuration file to read, or ``none`` for no file at all;
+        None for the user's and the system's.
+    :ivar control: ``-O``: the command for the process that shares its connection.
     :ivar log_file: ``-E``: the file to log to, or None for standard error.
     :ivar query: ``-Q``: the list to print.
     :ivar join: ``-W``: the ``HOST:PORT`` to join standard input and output to.
     :ivar verbosity: how often ``-v`` was given, up to 3.
     :ivar show_config: ``-G``.
+    :ivar show_help: ``--help`` or ``-h``.
     :ivar show_version: ``-V``.
+    :ivar syslog: ``-y``: log to syslog.
     :ivar flags: the long options that were given, without dashes.
     """
 
@@ -105,19 +110,24 @@ class Arguments:
         self.host = ""
         self.command: str | None = None
         self.options: list[str] = []
+        self.config_file: str | None = None
+        self.control: str | None = None
         self.log_file: str | None = None
         self.query: str | None = None
         self.join: str | None = None
         self.verbosity = 0
         self.show_config = False
+        self.show_help = False
         self.show_version = False
+        self.syslog = False
         self.flags: set[str] = set()
 
 
 def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
     """Parse a command line.
 
-    :param flags: the long options that the program takes besides ``--profile``, without dashes.
+    :param flags: the long options that the program takes besides ``--profile`` and ``--help``,
+        without dashes.
     :raises ConfigurationError: an option is unknown, lacks its value, or is not supported.
     """
     arguments = Arguments()
@@ -136,39 +146,48 @@ def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
     return arguments
 
 
+def getopt_or_refuse(
+    words: Sequence[str], letters: str, flags: Sequence[str] = ()
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Split words into options and the rest, by :mod:`getopt`.
+
+    :param flags: the long options besides ``--profile`` and ``--help``, without dashes.
+    :raises ConfigurationError: an option is unknown or lacks its value.
+    """
+    try:
+        return getopt.getopt(list(words), letters, [f"{PROFILE}=", HELP, *flags])
+    except getopt.GetoptError as error:
+        raise ConfigurationError(f"{safe(error.msg)}: --help lists the options") from None
+
+
 def _take_options(
     words: Sequence[str], flags: Sequence[str], arguments: Arguments, strong: list[str]
 ) -> list[str]:
-    try:
-        found, rest = getopt.getopt(list(words), _LETTERS, [f"{PROFILE}=", *flags])
-    except getopt.GetoptError as error:
-        raise ConfigurationError(f"{error}") from None
+    found, rest = getopt_or_refuse(words, LETTERS, flags)
     for dashed, value in found:
         letter = dashed[1]
         if dashed == f"--{PROFILE}":
-            arguments.options.append(f"Profile={value}")
+            arguments.options.append(checked(dashed, "Profile", value))
+        elif dashed == f"--{HELP}":
+            arguments.show_help = True
         elif dashed.startswith("--"):
             arguments.flags.add(dashed[2:])
-        elif letter in _ABSENT:
+        elif letter in ABSENT:
             raise ConfigurationError(
-                f"-{letter}: {_ABSENT[letter]} is not supported by nacre yet: leave it out"
+                f"-{letter}: nacre does not support {ABSENT[letter]} yet: leave it out"
             )
-        elif letter in _WORDS:
-            strong.append(_WORDS[letter])
-        elif letter in _VALUES:
+        elif letter in WORDS:
+            strong[:0] = WORDS[letter]
+        elif letter in VALUES:
             if letter in "DLR":
                 value = _forward(letter, value)
-            text = quote(value) if letter in _QUOTED else value
-            arguments.options.append(f"{_VALUES[letter]}={text}")
-        elif letter == "v":
-            arguments.verbosity = min(arguments.verbosity + 1, len(_LEVELS))
-            strong.insert(0, f"LogLevel={_LEVELS[arguments.verbosity - 1]}")
-        elif letter == "t":
-            # A second -t forces a terminal, and overrides the first.
-            again = "RequestTTY=yes" in strong
-            strong.insert(0, "RequestTTY=force" if again else "RequestTTY=yes")
+            elif letter in _QUOTED:
+                value = quote(value)
+            else:
+                checked(dashed, VALUES[letter], value)
+            arguments.options.append(f"{VALUES[letter]}={value}")
         else:
-            _OTHERS[letter](arguments, strong, value)
+            (_SWITCHES.get(letter) or _OTHERS[letter])(arguments, strong, value)
     return rest
 
 
@@ -180,31 +199,30 @@ def _forward(letter: str, value: str) -> str:
     return tunnels.words_of(parsers[letter](f"-{letter}", value)[0])
 
 
-def check_config_file(value: str) -> None:
-    """Check the value of ``-F``.
-
-    :raises ConfigurationError: it names a file.
-    """
-    if value.lower() not in ("none", "/dev/null"):
-        raise ConfigurationError(
-            f"-F {safe(value)}: nacre does not read configuration files yet; "
-            "use -F none, and give options with -o"
-        )
+Action = Callable[[Arguments, list[str], str], None]
+"""Gets what is parsed so far, the keywords that override ``-o``, and the option's value."""
 
 
-def _config_file(arguments: Arguments, strong: list[str], value: str) -> None:
-    check_config_file(value)
-
-
-def _quiet(arguments: Arguments, strong: list[str], value: str) -> None:
-    strong.insert(0, "LogLevel=QUIET")
-
-
-def _setting(name: str, value: object = None) -> Callable[[Arguments, list[str], str], None]:
+def _setting(name: str, value: object = None) -> Action:
     def apply(arguments: Arguments, strong: list[str], given: str) -> None:
         setattr(arguments, name, given if value is None else value)
 
     return apply
+
+
+def _twice(keyword: str, once: str, again: str) -> Action:
+    """Return the action of an option that means more when it is repeated."""
+
+    def apply(arguments: Arguments, strong: list[str], value: str) -> None:
+        present = next((text for text in strong if text.startswith(f"{keyword}=")), "")
+        strong.insert(0, f"{keyword}={again if present == f'{keyword}={once}' else once}")
+
+    return apply
+
+
+def _verbose(arguments: Arguments, strong: list[str], value: str) -> None:
+    arguments.verbosity = min(arguments.verbosity + 1, len(_LEVELS))
+    strong.insert(0, f"LogLevel={_LEVELS[arguments.verbosity - 1]}")
 
 
 def _option(arguments: Arguments, strong: list[str], value: str) -> None:
@@ -215,22 +233,51 @@ def _cipher(arguments: Arguments, strong: list[str], value: str) -> None:
     arguments.options.append(cipher_word(value))
 
 
-_OTHERS: dict[str, Callable[[Arguments, list[str], str], None]] = {
-    "E": _setting("log_file"),
-    "F": _config_file,
+def _tunnel(arguments: Arguments, strong: list[str], value: str) -> None:
+    arguments.options += ("Tunnel=yes", f"TunnelDevice={value}")
+
+
+_SWITCHES: dict[str, Action] = {
     "G": _setting("show_config", True),
-    "Q": _setting("query"),
+    "M": _twice("ControlMaster", "yes", "ask"),
     "V": _setting("show_version", True),
+    "h": _setting("show_help", True),
+    "t": _twice("RequestTTY", "yes", "force"),
+    "v": _verbose,
+    "y": _setting("syslog", True),
+}
+"""Other options without a value."""
+
+_OTHERS: dict[str, Action] = {
+    "E": _setting("log_file"),
+    "F": _setting("config_file"),
+    "O": _setting("control"),
+    "Q": _setting("query"),
     "W": _setting("join"),
     "c": _cipher,
     "o": _option,
-    "q": _quiet,
+    "w": _tunnel,
 }
+"""Other options with a value."""
+
+LETTERS = "".join([*WORDS, *_SWITCHES, *(f"{letter}:" for letter in (*VALUES, *_OTHERS))])
+"""All options, in the form of :mod:`getopt`."""
 
 
 def cipher_word(value: str) -> str:
     """Return the ``Keyword=Value`` of ``-c``: the ciphers of SSH-1 have a keyword of their own."""
-    return f"{'Cipher' if value.lower() in _SSH1_CIPHERS else 'Ciphers'}={value}"
+    return checked("-c", "Cipher" if value.lower() in _SSH1_CIPHERS else "Ciphers", value)
+
+
+def checked(option: str, keyword: str, value: str) -> str:
+    """Return the ``Keyword=Value`` of an option.
+
+    :raises ConfigurationError: the value is bad; the message names the option.
+    """
+    from nacre.config.client.words import SCHEMA
+
+    SCHEMA[keyword].kind.parse(option, [value])
+    return f"{keyword}={value}"
 
 
 def split_destination(destination: str) -> tuple[str, list[str]]:

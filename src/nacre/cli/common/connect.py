@@ -28,6 +28,7 @@ async def dial_and_log_in(
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
+    config.check()
     loading = asyncio.create_task(_load())
     try:
         sock = await dial_host(target, config, log.debug)

@@ -21,20 +21,16 @@ Run = Callable[[str, Sequence[str]], int]
 """Gets the program's name and its words; returns the exit status."""
 
 
-def start(run: Run, program: str, words: Sequence[str], about: str = "") -> NoReturn:
+def start(run: Run, program: str, words: Sequence[str]) -> NoReturn:
     """Run a program and end the process with its exit status.
 
     :param run: calls :func:`loaded` once its modules are loaded.
-    :param about: what a first ``--help`` prints, with a place for ``program``.
     """
     prepare()
     # Modules being loaded leave no garbage. A collection meanwhile would take a tenth of the time
     # until the first byte is sent.
     gc.disable()
-    if about and words[:1] == ["--help"]:
-        status = completed(lambda program, words: _help(about, program), program, words)
-    else:
-        status = completed(run, program, words)
+    status = completed(run, program, words)
     # Everything is closed and written. Finalization would free all modules object by object; the
     # system frees the memory at once.
     os._exit(status)
@@ -46,11 +42,6 @@ def prepare() -> None:
 
     _occupy_standard_descriptors()
     hide_memory()
-
-
-def _help(about: str, program: str) -> int:
-    print(about.format(program=program))
-    return 0
 
 
 def completed(run: Run, program: str, words: Sequence[str], failure: int = FAILURE) -> int:
@@ -86,6 +77,13 @@ class _Messages(io.FileIO):
             return super().write(data)
         except OSError:
             return len(data)
+
+
+def complain(program: str, error: Exception) -> int:
+    """Print an error, with the program's name before each of its lines; return FAILURE."""
+    for line in str(error).split("\n"):
+        print(f"{program}: {line}", file=sys.stderr)
+    return FAILURE
 
 
 def _open_streams() -> None:

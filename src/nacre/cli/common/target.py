@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
 
 from nacre.config.client.config import ClientConfig
-from nacre.config.syntax.tokens import expand
-from nacre.value import value
+from nacre.config.client.numeric import numeric
+from nacre.config.schema import COMMAND_LINE
+from nacre.config.syntax.tokens import expand, host_tokens
+from nacre.value import replace, value
 from nacre.wire.text import safe
 
 
@@ -17,22 +18,37 @@ class Target:
     """The host and the user to connect to.
 
     :ivar name: the host as the user gave it.
-    :ivar host: the name or address to connect to: HostName, or ``name``.
+    :ivar host: the name or address to connect to: HostName, or ``name``, in lower case.
+    :ivar alias: HostKeyAlias.
+    :ivar jump: ProxyJump.
     """
 
     name: str
     host: str
     port: int
     user: str
+    alias: str | None = None
+    jump: str | None = None
 
     @classmethod
     def of(cls, name: str, config: ClientConfig) -> Target:
         """Return the target for a host's name.
 
-        :raises ConfigurationError: HostName has an unknown ``%`` token.
+        :raises ConfigurationError: Hostname, or User in a file, has a token that is not possible.
         """
-        host = expand(config.host_name or "%h", {"h": name})
-        return cls(name, host, config.port, config.user or getpass.getuser())
+        host = expand(config.host_name or "%h", {"h": name}).lower()
+        jump = config.settings.get("ProxyJump")
+        target = cls(
+            name,
+            numeric(host) or host,
+            config.port,
+            config.user or getpass.getuser(),
+            config.host_key_alias,
+            jump[0].value if jump else None,
+        )
+        if "%" not in target.user and "$" not in target.user:
+            return target
+        return replace(target, user=_expanded_user(target, config))
 
     @property
     def destination(self) -> str:
@@ -41,14 +57,22 @@ class Target:
 
     def tokens(self) -> dict[str, str]:
         """Return the values of percent tokens (ssh_config(5), TOKENS)."""
-        return {
-            "d": os.path.expanduser("~"),
-            "h": self.host,
-            "i": str(os.getuid()),
-            "L": socket.gethostname().partition(".")[0],
-            "l": socket.gethostname(),
-            "n": self.name,
-            "p": str(self.port),
-            "r": self.user,
-            "u": getpass.getuser(),
-        }
+        return host_tokens(
+            host=self.host,
+            original=self.name,
+            port=str(self.port),
+            user=self.user,
+            alias=self.alias,
+            jump=self.jump,
+        )
+
+
+def _expanded_user(target: Target, config: ClientConfig) -> str:
+    """Return User with its tokens and variables replaced; one of the command line is as it is."""
+    settings = config.settings.get("User", ())
+    if not settings or settings[0].origin == COMMAND_LINE:
+        return target.user
+    from nacre.config.client.words import SCHEMA
+
+    tokens = target.tokens()
+    return expand(target.user, {name: tokens[name] for name in SCHEMA["User"].tokens}, os.environ)

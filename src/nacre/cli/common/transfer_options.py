@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import getopt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nacre.cli.common.arguments import (
+    HELP,
     PROFILE,
-    check_config_file,
+    checked,
     cipher_word,
+    getopt_or_refuse,
     split_port,
 )
 from nacre.config.syntax.lexer import quote
@@ -20,15 +21,27 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.sftp.client.options import SFTPOptions
 
-_WORDS = {
+LETTERS = "1246ACc:F:hi:J:l:o:P:qS:vX:"
+"""The options that the two share, in the form of :mod:`getopt`."""
+
+ABSENT = {
+    "A": "agent forwarding by sftp and scp",
+    "S": "another program in place of ssh",
+}
+"""Options that are refused, and what nacre lacks for them."""
+
+WORDS = {
     "1": "Protocol=1",
     "2": "Protocol=2",
     "4": "AddressFamily=inet",
     "6": "AddressFamily=inet6",
-    "A": None,
     "C": "Compression=yes",
 }
-_VALUES = {"i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
+"""Options that stand for a configuration keyword with a value."""
+
+VALUES = {"i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
+"""Options whose value is that of a configuration keyword."""
+
 _SFTP_OPTIONS = {
     "buffer": ("read_size", "a size in bytes"),
     "nrequests": ("requests", "a number of requests"),
@@ -40,7 +53,10 @@ _READ_SIZE = 32 * KIB
 class Common:
     """A parsed command line.
 
+    :ivar config_file: ``-F``: the only configuration file to read, or ``none`` for no file at all;
+        None for the user's and the system's.
     :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
+    :ivar show_help: ``--help`` or ``-h``.
     :ivar rate: ``-l`` in bytes per second, or None.
     :ivar read_size: bytes of one READ and one WRITE, or None for the client's choice.
     :ivar requests: READs or WRITEs that may be unanswered at once, or None.
@@ -51,7 +67,9 @@ class Common:
     """
 
     def __init__(self) -> None:
+        self.config_file: str | None = None
         self.options: list[str] = []
+        self.show_help = False
         self.rate: int | None = None
         self.read_size: int | None = None
         self.requests: int | None = None
@@ -77,15 +95,12 @@ def parse(words: Sequence[str], letters: str) -> Common:
     :raises ConfigurationError: an option is unknown, lacks its value, or is not supported.
     """
     common = Common()
-    try:
-        found, common.words = getopt.getopt(
-            list(words), "1246ACc:F:i:J:l:o:P:qvX:" + letters, [f"{PROFILE}="]
-        )
-    except getopt.GetoptError as error:
-        raise ConfigurationError(f"{error}") from None
+    found, common.words = getopt_or_refuse(words, LETTERS + letters)
     for dashed, value in found:
         if dashed == f"--{PROFILE}":
-            common.options.append(f"Profile={value}")
+            common.options.append(checked(dashed, "Profile", value))
+        elif dashed in (f"--{HELP}", "-h"):
+            common.show_help = True
         else:
             _take(common, dashed[1], value)
     if common.quiet or common.verbosity:
@@ -95,22 +110,22 @@ def parse(words: Sequence[str], letters: str) -> Common:
 
 
 def _take(common: Common, letter: str, value: str) -> None:
-    if letter in _WORDS:
-        word = _WORDS[letter]
-        if word is None:
-            raise ConfigurationError(
-                "-A: agent forwarding by sftp and scp is not supported by nacre yet: leave it out"
-            )
-        common.options.append(word)
-    elif letter in _VALUES:
-        text = quote(value) if letter == "i" else value
-        common.options.append(f"{_VALUES[letter]}={text}")
+    if letter in ABSENT:
+        raise ConfigurationError(
+            f"-{letter}: nacre does not support {ABSENT[letter]}: leave it out"
+        )
+    if letter in WORDS:
+        common.options.append(WORDS[letter])
+    elif letter in VALUES:
+        keyword = VALUES[letter]
+        quoted = f"{keyword}={quote(value)}"
+        common.options.append(quoted if letter == "i" else checked(f"-{letter}", keyword, value))
     elif letter == "c":
         common.options.append(cipher_word(value))
     elif letter == "o":
         common.options.append(value)
     elif letter == "F":
-        check_config_file(value)
+        common.config_file = value
     elif letter == "l":
         common.rate = number("-l", value, "a limit in Kbit/s") * 1000 // 8
     elif letter == "q":

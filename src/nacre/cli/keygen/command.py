@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from nacre.cli.common.start import FAILURE
+from nacre.cli.help.grouped import Grouped
 from nacre.errors import KeyFormatError, NacreError, PassphraseRequired
 from nacre.wire.text import safe
 
@@ -25,14 +26,15 @@ _CURVES = {256: "nistp256", 384: "nistp384", 521: "nistp521"}
 _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
 
 
-@click.command("keygen", context_settings={"help_option_names": ["-h", "--help"]})
+# ssh-keygen has a -h of its own.
+@click.command("keygen", cls=Grouped, context_settings={"help_option_names": ["--help"]})
 @click.option(
     "-t",
     "type_",
     type=click.Choice([*_FILES]),
     default="ed25519",
     show_default=True,
-    help="The type of the new key; rsa1 works with SSH-1 only.",
+    help="The type of the new key. RSA1 keys work with SSH-1 only.",
 )
 @click.option(
     "-b",
@@ -42,7 +44,7 @@ _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
     help="The size of the new key. By default 3072 for rsa, 2048 for rsa1, 256 for ecdsa.",
 )
 @click.option(
-    "-f", "file", metavar="FILE", help="The private key's file; FILE.pub has the public half."
+    "-f", "file", metavar="FILE", help="The private key's file. FILE.pub has the public half."
 )
 @click.option("-N", "new", metavar="PASSPHRASE", help="The new passphrase; '' for none.")
 @click.option("-P", "old", metavar="PASSPHRASE", help="The present passphrase of the file.")
@@ -53,7 +55,7 @@ _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
     type=click.IntRange(1, 2048),
     default=16,
     show_default=True,
-    help="Rounds of bcrypt: more of them make guessing the passphrase slower.",
+    help="Rounds of bcrypt. More of them make guessing the passphrase slower.",
 )
 @click.option("-l", "fingerprint", is_flag=True, help="Show the fingerprints of the keys in FILE.")
 @click.option(
@@ -68,7 +70,10 @@ _HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
 @click.option("-p", "change", is_flag=True, help="Change the passphrase of a private key.")
 @click.option("-c", "rename", is_flag=True, help="Change the comment of a key.")
 @click.option(
-    "-R", "host", metavar="HOST", help="Remove the keys of HOST, or [HOST]:PORT, from known_hosts."
+    "-R",
+    "host",
+    metavar="HOST",
+    help="Remove the keys of a host from known_hosts. [HOST]:PORT for another port than 22.",
 )
 @click.option("-q", "quiet", is_flag=True, help="Print only questions and errors.")
 def command(

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from nacre.cli.common.start import FAILURE, loaded, start
+from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.cli.common.transfer_options import Common, parse, split_place
-from nacre.config.client.files import parse as parse_config
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, NacreError
 
 if TYPE_CHECKING:
@@ -19,23 +20,13 @@ if TYPE_CHECKING:
     from nacre.cli.common.log import Log
     from nacre.cli.scp.program import End, ScpSettings
 
-USAGE = """\
-usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
-           [-i identity_file] [-l limit] [-o ssh_option] [-P port]
-           [--profile default|legacy] [-X sftp_option]
-           source ... target"""
-
-_LETTERS = "3BD:OpRrsS:T"
-
-
-_HELP = "Copy files over an encrypted connection."
-ABOUT = f"{USAGE}\n\n{_HELP}"
-"""What ``--help`` prints."""
+LETTERS = "3BD:OpRrsT"
+"""The program's own options, in the form of :mod:`getopt`."""
 
 
 def main() -> NoReturn:
     """Run ``nacre-scp``."""
-    start(run, "nacre-scp", sys.argv[1:], ABOUT)
+    start(run, "nacre-scp", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -43,29 +34,32 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("scp", run, _HELP, USAGE)
+    return Passing("scp", run)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
-        common = parse(words, _LETTERS)
-        given = dict(common.others)
-        if "S" in given:
-            raise ConfigurationError("-S is not supported by nacre: leave it out")
-        if "B" in given:
-            common.options.append("BatchMode=yes")
+        common = parse(words, LETTERS)
     except ConfigurationError as error:
-        print(f"{error}\n{USAGE.format(program=program)}", file=sys.stderr)
-        return 1
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "scp", 1, str(error))
+    if common.show_help:
+        from nacre.cli.help.pages import print_help
+
+        return print_help(program, "scp")
     if len(common.words) < 2:
-        print(USAGE.format(program=program), file=sys.stderr)
-        return 1
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "scp", 1)
+    given = dict(common.others)
+    if "B" in given:
+        common.options.append("BatchMode=yes")
     try:
         return _copy(common, given)
     except ConfigurationError as error:
-        print(f"scp: {error}", file=sys.stderr)
-        return FAILURE
+        return complain("scp", error)
 
 
 def _copy(common: Common, given: dict[str, str]) -> int:
@@ -85,12 +79,16 @@ def _copy(common: Common, given: dict[str, str]) -> int:
         words=("-v",) * common.verbosity,
         options=common.session_options(),
     )
-    *sources, target = [_end(word, common) for word in common.words]
-    config = parse_config(common.options)
+    files = Config.load(common.config_file)
+    ends = [_end(word, common, files) for word in common.words]
+    *sources, target = ends
+    # One run has one log: the first host's configuration says how much is told.
+    configs = [end.config for end in ends if end.target] or [files.lookup("", common.options)]
     with open_log() as file:
         try:
-            log = Log(config.log_level, file)
-            log.describe(config)
+            log = Log(configs[0].log_level, file)
+            for config in configs:
+                log.describe(config)
             return asyncio.run(_run(sources, target, settings, log))
         except KeyboardInterrupt:
             # The parent should see that the signal ended this process.
@@ -115,17 +113,17 @@ async def _run(sources: Sequence[End], target: End, settings: ScpSettings, log: 
         await copying.close()
 
 
-def _end(word: str, common: Common) -> End:
+def _end(word: str, common: Common, files: Config) -> End:
     from nacre.cli.common.target import Target
     from nacre.cli.scp.program import End
 
     place = split_place(word, "scp")
     if place is None:
-        return End(None, parse_config(common.options), word, word)
+        return End(None, ClientConfig(), word, word)
     host, options, path = place
     if not host or host.startswith("-"):
         raise ConfigurationError(
             f"{word!r} names no host: give [user@]host:path, or ./path for a local file"
         )
-    config = parse_config([*common.options, *options])
+    config = files.lookup(host, [*common.options, *options])
     return End(Target.of(host, config), config, path, word)

@@ -8,6 +8,8 @@ from typing import Literal
 
 import click
 
+from nacre.cli.help.grouped import Grouped
+
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
 
 DEFAULT_ADDRESS = ("127.0.0.1", 2222)
@@ -28,12 +30,12 @@ def _addresses(
     return tuple(found) or (DEFAULT_ADDRESS,)
 
 
-@click.command("serve", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("serve", cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The directory of host keys and users; created if missing. "
+    help="The directory of host keys and users. It is created if it is missing. "
     "By default nacre under XDG_STATE_HOME, or /var/lib/nacre for root.",
 )
 @click.option(
@@ -50,44 +52,64 @@ def _addresses(
     type=click.Choice(["store", "system"]),
     default="store",
     show_default=True,
-    help="The users that may log in: those of `nacre user`, or the accounts of this system (needs "
-    "root).",
+    help="Who may log in. The users of the store are those of `nacre user`, those of the system "
+    "its accounts, which needs root.",
 )
 @click.option(
     "--run-as",
     metavar="ACCOUNT",
-    help="With root: the account for sessions of users that have none of their own.",
+    help="The account of users that have none. Sessions run as it, if root runs the server.",
+)
+@click.option(
+    "-f",
+    "file",
+    metavar="FILE",
+    help="The configuration: a file of sshd_config. By default there is none.",
 )
 @click.option(
     "-o",
     "options",
     multiple=True,
     metavar="KEYWORD=VALUE",
-    help="A keyword of sshd_config, such as -o MaxSessions=20; may be repeated.",
+    help="A keyword of sshd_config. For example -o MaxSessions=20; may be repeated. It counts "
+    "before the file.",
 )
+@click.option("-t", "test", is_flag=True, help="Check the configuration, and end.")
+@click.option("-T", "show", is_flag=True, help="Print the configuration, and end.")
+@click.option(
+    "-C",
+    "connections",
+    multiple=True,
+    metavar="SPEC",
+    help="The connection that -T is for. Match gets what is given of "
+    "user=NAME,host=NAME,addr=ADDRESS,laddr=ADDRESS,lport=PORT,rdomain=NAME,invalid-user; may be "
+    "repeated.",
+)
+@click.option("-v", "verbose", is_flag=True, help="Tell where each value of -T was written.")
 @click.option(
     "--profile",
     type=click.Choice(["default", "legacy"]),
     default="default",
     show_default=True,
-    help="The algorithms to offer; legacy includes old and weak ones.",
+    help="The algorithms to offer. Legacy includes old and weak ones.",
 )
 @click.option(
     "--protocol",
     metavar="VERSIONS",
-    help="The versions of SSH to speak: 2, or 2,1, or 1; the same as -o Protocol. By default 2, "
+    help="The versions of SSH to speak. 2, or 2,1, or 1; the same as -o Protocol. By default 2, "
     "because SSH-1 is weak.",
 )
 @click.option(
     "--ssh1-strict",
     is_flag=True,
-    help="Refuse SSH-1 to users who need both a password and a key: SSH-1 accepts one of them.",
+    help="Refuse SSH-1 to users with two factors. SSH-1 accepts either the password or the key of "
+    "users who need both.",
 )
 @click.option(
     "--end-processes",
     is_flag=True,
-    help="End what outlives its session, such as a job that was started in the background with "
-    "nohup. By default it lives on, as with sshd.",
+    help="End what outlives its session. An example is a job that was started in the background "
+    "with nohup. By default it lives on, as with sshd.",
 )
 @click.option(
     "--workers",
@@ -95,14 +117,19 @@ def _addresses(
     default=1,
     show_default=True,
     metavar="N",
-    help="The number of serving processes, at best one for each core; one more supervises them.",
+    help="The number of serving processes. At best one for each core; one more supervises them.",
 )
 def command(
     state: Path | None,
     addresses: tuple[tuple[str, int], ...],
     users: Literal["store", "system"],
     run_as: str | None,
+    file: str | None,
     options: tuple[str, ...],
+    test: bool,
+    show: bool,
+    connections: tuple[str, ...],
+    verbose: bool,
     profile: Literal["default", "legacy"],
     protocol: str | None,
     ssh1_strict: bool,
@@ -116,14 +143,27 @@ def command(
     ready, and a line for each phase of each connection. SIGHUP reloads host keys and the banner.
     SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
     second signal.
+
+    With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
+    and where it was written.
     """
-    from nacre.config.server.config import parse
+    from nacre.config.server.files import load
     from nacre.errors import ConfigurationError, NacreError
 
+    options = (*([] if protocol is None else [f"Protocol={protocol}"]), *options)
     try:
-        config = parse((*([] if protocol is None else [f"Protocol={protocol}"]), *options))
+        rules = load(file, options)
+        if show:
+            from nacre.config.server.dump import server_lines
+
+            for line in server_lines(rules, connections, profile=profile, origins=verbose):
+                click.echo(line)
+            return
+        rules.check()
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
+    if test:
+        return
 
     from nacre.daemon.daemon import Daemon
 
@@ -133,7 +173,7 @@ def command(
             addresses=addresses,
             users=users,
             run_as=run_as,
-            config=config,
+            rules=rules,
             profile=profile,
             ssh1_strict=ssh1_strict,
             end_processes=end_processes,

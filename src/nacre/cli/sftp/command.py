@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from nacre.cli.common.start import FAILURE, loaded, start
+from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.cli.common.transfer_options import Common, number, parse, split_host, split_place
-from nacre.config.client.files import parse as parse_config
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import value
 
@@ -27,14 +27,8 @@ if TYPE_CHECKING:
     from nacre.config.client.config import ClientConfig
     from nacre.sftp.client.client import SFTPClient
 
-USAGE = """\
-usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
-          [-D sftp_server_command] [-F none] [-i identity_file]
-          [-l limit] [-o ssh_option] [-P port] [-R num_requests]
-          [--profile default|legacy] [-s subsystem | sftp_server]
-          [-X sftp_option] destination"""
-
-_LETTERS = "aB:b:D:fNpR:rS:s:"
+LETTERS = "aB:b:D:fNpR:rs:"
+"""The program's own options, in the form of :mod:`getopt`."""
 
 
 @value(frozen=False)
@@ -57,14 +51,9 @@ class _Plan:
     chatty: bool = False
 
 
-_HELP = "Transfer files over an encrypted connection."
-ABOUT = f"{USAGE}\n\n{_HELP}"
-"""What ``--help`` prints."""
-
-
 def main() -> NoReturn:
     """Run ``nacre-sftp``."""
-    start(run, "nacre-sftp", sys.argv[1:], ABOUT)
+    start(run, "nacre-sftp", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -72,20 +61,26 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("sftp", run, _HELP, USAGE)
+    return Passing("sftp", run)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
-        common = parse(words, _LETTERS)
+        common = parse(words, LETTERS)
         plan = _plan(common)
     except ConfigurationError as error:
-        print(f"{error}\n{USAGE.format(program=program)}", file=sys.stderr)
-        return FAILURE
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "sftp", FAILURE, str(error))
+    if common.show_help:
+        from nacre.cli.help.pages import print_help
+
+        return print_help(program, "sftp")
     if len(common.words) not in ((0,) if plan.direct else (1, 2)):
-        print(USAGE.format(program=program), file=sys.stderr)
-        return 1
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "sftp", 1)
     try:
         return _run(common, plan)
     except KeyboardInterrupt:
@@ -106,10 +101,8 @@ def _plan(common: Common) -> _Plan:
             plan.direct = given
         elif letter == "s":
             plan.subsystem = given
-        elif letter in _SWITCHES:
-            setattr(plan, _SWITCHES[letter], True)
         else:
-            raise ConfigurationError(f"-{letter} is not supported by nacre: leave it out")
+            setattr(plan, _SWITCHES[letter], True)
     return plan
 
 
@@ -142,11 +135,10 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     loaded()
     host, path, options = _destination(common, plan)
     try:
-        config = parse_config([*common.options, *options])
+        config = Config.load(common.config_file).lookup(host, [*common.options, *options])
         target = Target.of(host, config)
     except ConfigurationError as error:
-        print(f"sftp: {error}", file=sys.stderr)
-        return FAILURE
+        return complain("sftp", error)
     remote = RemoteHost()
     with open_log() as file:
         log = Log(config.log_level, file)

@@ -25,15 +25,6 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     import click
 
-USAGE = """\
-usage: {program} [-ehR] [-d start_directory] [-f log_facility]
-          [-l log_level] [-P denied_requests] [-p allowed_requests]
-          [-u umask]
-       {program} -Q requests"""
-_HELP = "Serve SFTP on standard input and output: a subsystem of an SSH server."
-ABOUT = f"{USAGE}\n\n{_HELP}"
-"""What ``--help`` prints."""
-
 _WRONG = 1
 """The exit status for wrong options, as with sftp-server(8)."""
 
@@ -48,7 +39,7 @@ Write = Callable[[LogLevel, str], None]
 
 def main() -> NoReturn:
     """Run ``nacre-sftp-server``."""
-    start(run, "nacre-sftp-server", sys.argv[1:], ABOUT)
+    start(run, "nacre-sftp-server", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -56,15 +47,16 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("sftp-server", run, _HELP, USAGE)
+    return Passing("sftp-server", run)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     match list(words):
-        case ["-h"]:
-            print(ABOUT.format(program=program))
-            return 0
+        case ["-h" | "--help"]:
+            from nacre.cli.help.pages import print_help
+
+            return print_help(program, "sftp-server")
         case ["-Q", "requests"]:
             print("\n".join(REQUESTS_BY_NAME))
             return 0
@@ -76,8 +68,9 @@ def run(program: str, words: Sequence[str]) -> int:
     try:
         restrictions = parse(words)
     except ConfigurationError as error:
-        print(f"{error}\n{USAGE.format(program=program)}", file=sys.stderr)
-        return _WRONG
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "sftp-server", _WRONG, f"{error}")
     return _serve(restrictions)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
-from nacre.cli.common.arguments import USAGE, Arguments, parse
-from nacre.cli.common.start import FAILURE, loaded, start
+from nacre.cli.common.arguments import Arguments, parse
+from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.config.client.config import ClientConfig
-from nacre.config.client.files import parse as parse_config
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError
-from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     import click
@@ -22,14 +22,9 @@ if TYPE_CHECKING:
     from nacre.cli.ssh.session import Plan
 
 
-_HELP = "Log in to a host, or run a command there."
-ABOUT = f"{USAGE}\n\n{_HELP}"
-"""What ``--help`` prints."""
-
-
 def main() -> NoReturn:
     """Run ``nacre-ssh``."""
-    start(run, "nacre-ssh", sys.argv[1:], ABOUT)
+    start(run, "nacre-ssh", sys.argv[1:])
 
 
 def __getattr__(name: str) -> click.Command:
@@ -39,27 +34,33 @@ def __getattr__(name: str) -> click.Command:
         raise AttributeError(name)
     from nacre.cli.common.passing import Passing
 
-    return Passing("ssh", run, _HELP)
+    return Passing("ssh", run)
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
         arguments = parse(words)
-        config = parse_config(arguments.options)
+        if arguments.show_help:
+            from nacre.cli.help.pages import print_help
+
+            return print_help(program, "ssh")
     except ConfigurationError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return FAILURE
-    if arguments.show_version:
-        print(f"nacre {__version__}", file=sys.stderr)
-        return 0
-    if arguments.query is not None:
-        return _answer_query(program, arguments.query)
+    status = answered(program, arguments)
+    if status is not None:
+        return status
     if not arguments.host:
-        print(USAGE.format(program=program), file=sys.stderr)
-        return FAILURE
-    if arguments.show_config:
-        return _show_config(arguments, config)
+        from nacre.cli.help.pages import refuse
+
+        return refuse(program, "ssh", FAILURE)
+    try:
+        config = configured(arguments)
+        if arguments.show_config:
+            return show_config(arguments, config)
+    except ConfigurationError as error:
+        return complain(program, error)
     from nacre.cli.common.log import Log, open_log
 
     try:
@@ -71,6 +72,27 @@ def run(program: str, words: Sequence[str]) -> int:
         return _connect(arguments, config, Log(config.log_level, file))
 
 
+def answered(program: str, arguments: Arguments) -> int | None:
+    """Answer ``-V`` or ``-Q``; return the exit status, or None without one of them."""
+    if arguments.show_version:
+        print(f"nacre {__version__}", file=sys.stderr)
+        return 0
+    if arguments.query is not None:
+        from nacre.cli.ssh.queries import answer
+
+        return answer(program, arguments.query)
+    return None
+
+
+def configured(arguments: Arguments) -> ClientConfig:
+    """Return what the files and the command line say for the host.
+
+    :raises ConfigurationError: a line for each error.
+    """
+    files = Config.load(arguments.config_file)
+    return files.lookup(arguments.host, arguments.options, command=arguments.command)
+
+
 def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     # The event loop and the crypto package load only now, so that -V, -G and errors are quick.
     from nacre.cli.common.program import run_client
@@ -80,7 +102,7 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     log.describe(config)
     try:
         target = Target.of(arguments.host, config)
-        planned = plan(config, arguments.command, log.info)
+        planned = plan(config, arguments.command, target.tokens(), log.info)
         join = _place(arguments.join)
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
@@ -130,44 +152,19 @@ def _place(text: str | None) -> tuple[str, int] | None:
     return place("-W", text)
 
 
-def _show_config(arguments: Arguments, config: ClientConfig) -> int:
+def show_config(arguments: Arguments, config: ClientConfig) -> int:
+    """Print the configuration as ``ssh -G``; with ``-v``, where each value was written.
+
+    :raises ConfigurationError: a value has a token that is not possible.
+    """
     from nacre.cli.common.target import Target
+    from nacre.config.client.dump import client_lines
 
-    try:
-        target = Target.of(arguments.host, config)
-    except ConfigurationError as error:
-        print(f"ssh: {error}", file=sys.stderr)
-        return FAILURE
-    print(f"user {target.user}\nhostname {target.host}\nport {target.port}")
-    return 0
-
-
-_LISTS = {
-    "cipher": "cipher",
-    "ciphers": "cipher",
-    "compression": "compression",
-    "hostkeyalgorithms": "host key",
-    "kex": "kex",
-    "key": "signature",
-    "kexalgorithms": "kex",
-    "mac": "MAC",
-    "macs": "MAC",
-    "pubkeyacceptedalgorithms": "signature",
-    "sig": "signature",
-}
-
-
-def _answer_query(program: str, query: str) -> int:
-    from nacre.protocol.options import known
-
-    if query.lower() == "help":
-        print("\n".join(_LISTS))
-        return 0
-    if query.lower() not in _LISTS:
-        print(
-            f"{program}: -Q {safe(query)}: unknown list; give one of {', '.join(_LISTS)}",
-            file=sys.stderr,
-        )
-        return FAILURE
-    print("\n".join(known(_LISTS[query.lower()])))
+    target = Target.of(arguments.host, config)
+    lines = client_lines(
+        target.name, target.host, config, target.tokens(), origins=arguments.verbosity > 0
+    )
+    # As bytes: a value may have some that are no UTF-8.
+    sys.stdout.buffer.write(os.fsencode("".join(f"{line}\n" for line in lines)))
+    sys.stdout.flush()
     return 0

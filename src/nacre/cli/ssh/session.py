@@ -19,6 +19,7 @@ from nacre.cli.ssh.escapes import Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
 from nacre.config.client.config import ClientConfig
+from nacre.config.syntax.tokens import expand
 from nacre.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -220,16 +221,31 @@ class TerminalSession:
         await self._errors.write(text.encode())
 
 
-def plan(config: ClientConfig, command: str | None, notice: Callable[[str], None]) -> Plan:
+def plan(
+    config: ClientConfig,
+    command: str | None,
+    tokens: Mapping[str, str],
+    notice: Callable[[str], None],
+) -> Plan:
     """Return the plan for a configuration and a command line.
 
+    :param command: the words behind the host; None for none.
+    :param tokens: the values of percent tokens, for RemoteCommand.
     :param notice: gets messages for the user.
-    :raises ConfigurationError: a subsystem is requested without its name.
+    :raises ConfigurationError: a subsystem is requested without its name, the command line and
+        RemoteCommand both name a command, or RemoteCommand has a token that is not possible.
     """
-    line = command if command is not None else config.remote_command
     subsystem = config.session_type == "subsystem"
-    if subsystem and line is None:
+    if subsystem and command is None:
         raise ConfigurationError("You must specify a subsystem to invoke.")
+    line = command
+    if config.remote_command is not None:
+        if command is not None:
+            raise ConfigurationError(
+                "Cannot execute command-line and remote command: leave the command out, or add "
+                "-o RemoteCommand=none"
+            )
+        line = expand(config.remote_command, tokens)
     return Plan(
         command=None if subsystem or line is None else os.fsencode(line),
         subsystem=line if subsystem else None,

@@ -14,38 +14,43 @@ from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import close_or_abort, run_client
-from nacre.cli.common.start import FAILURE
+from nacre.cli.common.start import FAILURE, complain
 from nacre.cli.common.target import Target
+from nacre.cli.ssh.command import answered, configured, show_config
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
 from nacre.config.client.config import ClientConfig
-from nacre.config.client.files import parse as parse_config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import replace
-
-_HELP = """\
-Connect to a host and print each message of the five phases. Takes the options of `nacre ssh`, and
---json to print one JSON object per line. Without a command, the shell is started; it gets no
-input. Secrets are not printed."""
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
         arguments = parse(words, ["json"])
-        config = parse_config(arguments.options)
+        if arguments.show_help:
+            from nacre.cli.help.pages import print_help
+
+            return print_help(program, "trace")
+        status = answered(program, arguments)
+        if status is not None:
+            return status
         if not arguments.host:
             raise ConfigurationError("no host given: give [user@]host")
+        config = configured(arguments)
+        if arguments.show_config:
+            return show_config(arguments, config)
         if config.forwards or arguments.join is not None:
             raise ConfigurationError(
                 "nacre trace forwards nothing: leave -L, -R, -D, -A and -W out"
             )
         target = Target.of(arguments.host, config)
-        planned = replace(plan(config, arguments.command, _silent), read_input=False)
+        planned = replace(
+            plan(config, arguments.command, target.tokens(), _silent), read_input=False
+        )
     except ConfigurationError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return FAILURE
+        return complain(program, error)
     show = _show_json if "json" in arguments.flags else Painter(_coloured()).show
     try:
         file = open_log(arguments.log_file)
@@ -58,7 +63,7 @@ def run(program: str, words: Sequence[str]) -> int:
         return run_client(_trace(target, config, planned, log, show), target, log)
 
 
-command = Passing("trace", run, _HELP)
+command = Passing("trace", run)
 
 
 def _silent(text: str) -> None:

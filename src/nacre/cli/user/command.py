@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nacre.cli.help.grouped import GroupedGroup
 from nacre.errors import AccountError, NacreError, UserStoreError
 from nacre.wire.text import safe
 
@@ -37,7 +38,7 @@ _state = click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The server's state directory; by default that of `nacre serve`.",
+    help="The state directory; by default that of `nacre serve`.",
 )
 _password_stdin = click.option(
     "--password-stdin", is_flag=True, help="Read the password from a line of standard input."
@@ -46,20 +47,20 @@ _home = click.option(
     "--home",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The home directory; by default that of the account that sessions run as.",
+    help="The home directory. By default that of the account that sessions run as.",
 )
 _root = click.option(
     "--root",
     metavar="DIR|URL",
-    help="The root of sftp and scp, which they can't leave; by default the home directory of a "
+    help="The root of sftp and scp, which they can't leave. By default the home directory of a "
     "user with --service sftp, and the whole system for one with a shell. A URL "
     "such as s3://bucket/prefix or memory://files is served by fsspec.",
 )
 _unsafe_root = click.option(
     "--unsafe-root/--safe-root",
     default=None,
-    help="Whether a user with --service sftp may have a root that gives away more than files: one "
-    "that holds the account's home directory or shares files with the state directory.",
+    help="Accept a root that gives away more. A root of a user with --service sftp gives away more "
+    "than files if it holds the account's home directory or shares files with the state directory.",
 )
 _read_only = click.option(
     "--read-only/--read-write", default=None, help="Whether sftp and scp may change files."
@@ -67,7 +68,7 @@ _read_only = click.option(
 _run_as = click.option(
     "--run-as",
     metavar="ACCOUNT",
-    help="The account that sessions run as if root runs the server.",
+    help="The account of sessions, if root runs the server.",
 )
 
 
@@ -96,7 +97,7 @@ def _store(state: Path | None, *, create: bool = False) -> Iterator[UserStore]:
         store.close()
 
 
-@click.group("user", context_settings=_SETTINGS)
+@click.group("user", cls=GroupedGroup, context_settings=_SETTINGS)
 def command() -> None:
     """Add, change and remove the server's users.
 
@@ -112,14 +113,16 @@ def command() -> None:
     "--from",
     "source",
     metavar="FILE",
-    help="Add the users of FILE: lines NAME:PASSWORD, NAME KEY or NAME; - is standard input.",
+    help="Add the users of a file. Its lines are NAME:PASSWORD, NAME KEY or NAME; - is standard "
+    "input.",
 )
 @click.option(
     "--key",
     "key_files",
     multiple=True,
     metavar="FILE",
-    help="A public key file, or lines of authorized_keys; - is standard input. May be repeated.",
+    help="A file of public keys; may be repeated. Its lines are those of authorized_keys; - is "
+    "standard input.",
 )
 @click.option("--auth", type=_AUTH, default="any", show_default=True, help="What a login needs.")
 @click.option(
@@ -224,7 +227,7 @@ def _set(
 @click.argument("name")
 @_state
 @_password_stdin
-@click.option("--delete", is_flag=True, help="Remove the password: only keys are accepted then.")
+@click.option("--delete", is_flag=True, help="Remove the password. Only keys are accepted then.")
 @_reported
 def _passwd(name: str, state: Path | None, password_stdin: bool, delete: bool) -> None:
     """Set a user's password."""

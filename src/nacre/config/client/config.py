@@ -20,6 +20,9 @@ Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
 SessionKind = Literal["default", "none", "subsystem"]
 
+BATCH_ALIVE_INTERVAL = 300
+"""Seconds between keepalives with BatchMode, where ServerAliveInterval is not set."""
+
 NO_SETTINGS: Mapping[str, tuple[Setting, ...]] = {}
 
 
@@ -185,6 +188,8 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
     named = found.pop("identity_files", ())
     files = tuple(name for name in named if name.lower() != "none")
     found.update(identity_files=files, no_identity_files=bool(named) and not files)
+    if found.get("batch_mode"):  # as in Debian's OpenSSH: nobody would see that it hangs
+        found.setdefault("server_alive_interval", BATCH_ALIVE_INTERVAL)
     if found.get("clear_all_forwardings"):
         for name in ("local_forwards", "remote_forwards", "dynamic_forwards"):
             found.pop(name, None)

@@ -16,9 +16,8 @@ from typing import Any
 from nacre.config.client.config import ClientConfig, fields_of
 from nacre.config.client.words import SCHEMA
 from nacre.config.schema import Keyword, Origin, Setting
-from nacre.config.syntax.lexer import words
 from nacre.config.syntax.match import Criterion, in_list, meets, parse_criteria
-from nacre.config.syntax.reader import ConfigFile, FileReader, parse_value
+from nacre.config.syntax.reader import ConfigFile, FileReader, needed, parse_value
 from nacre.config.syntax.tokens import expand
 from nacre.errors import ConfigurationError
 from nacre.keys.patterns import match_list
@@ -92,8 +91,27 @@ class ClientReader(FileReader[bool]):
             self._found["Hostname"] = [Setting(name.replace("%", "%%"), origin)]
             self._final = True
             self._read_files()
+        if "ProxyJump" in self._found:
+            self._check_jump(self._found["ProxyJump"][0])
         settings = {name: tuple(found) for name, found in self._found.items()}
         return ClientConfig(**fields_of(settings), settings=settings)
+
+    def _check_jump(self, setting: Setting) -> None:
+        """Check that the way does not lead through the destination itself."""
+        from nacre.config.jumps import parse_jumps
+
+        if setting.value == "none":
+            return
+        last = parse_jumps("ProxyJump", setting.value)[-1]
+        here = (self.host_name.lower(), self.value("Port") or 22, self._user)
+        if (last.host.lower(), last.port or 22, last.user or self._user) == here:
+            raise setting.origin.error(
+                f"ProxyJump: {safe(last.host)} is the destination itself: set ProxyJump none for it"
+            )
+
+    @property
+    def _user(self) -> str:
+        return self.value("User") or getpass.getuser()
 
     def _read_files(self) -> None:
         for file in self._files:
@@ -150,21 +168,28 @@ class ClientReader(FileReader[bool]):
 
     def take(self, word: Keyword, rest: str, origin: Origin, scope: bool) -> None:
         value = parse_value(word, rest)
-        if not scope:
+        if not (scope or word.everywhere) or self._excluded(word.name):
             return
         found = self._found.setdefault(word.name, [])
-        setting = Setting(value, origin)
-        if not found or (word.gathers and setting not in found):
-            found.append(setting)
+        if not found or word.repeats or (word.gathers and all(value != one.value for one in found)):
+            found.append(Setting(value, origin))
+        elif word.name == "RekeyLimit":  # the size and the time may come from two places
+            found[0] = Setting(found[0].value.completed(value), found[0].origin)
+
+    def _excluded(self, name: str) -> bool:
+        """Return whether a keyword counts no more: of ProxyJump and ProxyCommand the first does."""
+        if name == "ProxyCommand":
+            return self.value("ProxyJump") not in (None, "none")
+        return name == "ProxyJump" and "ProxyCommand" in self._found
 
     def opens(self, word: Keyword, rest: str, origin: Origin, outer: bool) -> bool:
         if word.name == "Match":
             criteria = parse_criteria(rest, _CRITERIA)
             self._again = self._again or any(one.name == "final" for one in criteria)
             return outer and meets(criteria, lambda one: self._meets(one, origin))
-        patterns = words(rest)
-        if not patterns:
-            raise ConfigurationError("Host: a pattern is missing")
+        patterns = needed("Host", rest)
+        if not all(patterns):
+            raise ConfigurationError("Host: a pattern is empty")
         return outer and match_list(self._host, patterns) is True
 
     def _meets(self, criterion: Criterion, origin: Origin) -> bool:
@@ -182,9 +207,9 @@ class ClientReader(FileReader[bool]):
 
                 return any(in_networks(address, argument) for address in local_addresses())
             case "host":
-                return in_list(self.host_name, argument, lower=True)
+                return in_list(self.host_name.lower(), argument, lower=True)
             case "originalhost":
-                return in_list(self._original, argument, lower=True)
+                return in_list(self._original.lower(), argument, lower=True)
             case name:
                 return in_list(self._fact(name), argument)
 
@@ -192,7 +217,7 @@ class ClientReader(FileReader[bool]):
         if name == "tagged":
             return self.value("Tag") or ""
         if name == "user":
-            return self.value("User") or getpass.getuser()
+            return self._user
         if name == "localuser":
             return getpass.getuser()
         if name == "version":
@@ -237,7 +262,7 @@ class ClientReader(FileReader[bool]):
             host=self.host_name,
             original=self._original,
             port=str(self.value("Port") or 22),
-            user=self.value("User") or getpass.getuser(),
+            user=self._user,
             alias=self.value("HostKeyAlias"),
             jump=self.value("ProxyJump"),
         )

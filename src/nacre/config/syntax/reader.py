@@ -84,8 +84,10 @@ class FileReader(ABC, Generic[Scope]):
 
     def option(self, text: str, scope: Scope) -> None:
         """Read ``Keyword=Value`` of the command line."""
-        written, rest = split(text)
         try:
+            written, rest = split(text)
+            if not written and not rest:
+                return
             word = self._find(written or text)
             if word is None:
                 return
@@ -105,7 +107,7 @@ class FileReader(ABC, Generic[Scope]):
         name = os.path.realpath(path)
         if name in self._open:
             raise ConfigurationError(f"{safe(path)} includes itself")
-        if len(self._open) >= _DEEPEST:
+        if len(self._open) > _DEEPEST:
             raise ConfigurationError(f"files are included more than {_DEEPEST} deep")
         self._count += 1
         if self._count > _MOST_FILES:
@@ -113,6 +115,9 @@ class FileReader(ABC, Generic[Scope]):
         text = self._texts.get(path)
         if text is None:
             text = self._texts[path] = _read(path, private)
+        if "\0" in text:
+            line = text[: text.index("\0")].count("\n") + 1
+            raise Origin(path, line).error("a NUL character: this is no text file")
         self._open.append(name)
         try:
             self._lines(text, path, scope, base, private)
@@ -131,8 +136,8 @@ class FileReader(ABC, Generic[Scope]):
             try:
                 word = self._find(written)
                 if word is None:
-                    continue
-                if word.name in ("Host", "Match"):
+                    needed(written, rest)
+                elif word.name in ("Host", "Match"):
                     scope = self.opens(word, rest, origin, outer)
                 elif word.name == "Include":
                     self._include(rest, scope, base, private)
@@ -154,14 +159,15 @@ class FileReader(ABC, Generic[Scope]):
         return self.schema.find(written)
 
     def _include(self, rest: str, scope: Scope, base: str, private: bool) -> None:
-        found = words(rest)
-        if not found:
-            raise ConfigurationError("Include: the value is missing: give Include FILE")
-        for pattern in found:
+        for pattern in needed("Include", rest):
+            if not pattern:
+                raise ConfigurationError("Include: the name of a file is empty")
             path = os.path.expanduser(self.expand(pattern))
             for name in sorted(glob.glob(os.path.join(base, path))):
                 try:
                     self.file(name, scope, base, private=private)
+                except IsADirectoryError:
+                    continue  # a pattern may match directories beside files
                 except OSError as error:
                     raise ConfigurationError(
                         f"Include: can't read {safe(name)}: {error.strerror}"
@@ -190,12 +196,25 @@ def _check_owner(path: str, status: os.stat_result) -> None:
         )
 
 
+def needed(written: str, rest: str, *, raw: bool = False) -> list[str]:
+    """Return the words of the text behind a keyword.
+
+    :param raw: whether the whole text is the only word.
+    :raises ConfigurationError: there are none.
+    """
+    found = words(rest)
+    if raw and rest:
+        return [rest]
+    if not found:
+        name = safe(written, 100)
+        raise ConfigurationError(f"{name}: the value is missing: give {name} VALUE")
+    return found
+
+
 def parse_value(word: Keyword, rest: str) -> Any:
     """Return the value of the text behind a keyword.
 
     :raises ConfigurationError: the value is missing or bad.
     """
-    found = words(rest)
-    if not found:
-        raise ConfigurationError(f"{word.name}: the value is missing: give {word.name} VALUE")
-    return word.kind.parse(word.name, [rest] if word.kind.raw else found)
+    found = needed(word.name, rest, raw=word.kind.raw)
+    return word.kind.parse(word.name, found)

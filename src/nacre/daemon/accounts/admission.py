@@ -10,8 +10,8 @@ import stat
 from collections.abc import Iterable
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import Account
-from nacre.errors import ConfigurationError
 from nacre.keys.key_options import KeyOptions
 from nacre.keys.patterns import matches
 from nacre.protocol.asks import METHODS, Alternative, Requirement
@@ -21,6 +21,12 @@ ANY: Requirement = tuple(frozenset({method}) for method in METHODS)
 
 _DEVICES = {"keyboard-interactive:pam": "keyboard-interactive"}
 """Methods with a device (AuthenticationMethods in sshd_config(5)) that are a method here."""
+
+_FOR_ACCOUNTS = {
+    *("AllowGroups", "DenyGroups", "PermitRootLogin", "AuthorizedKeysFile"),
+    *("PermitEmptyPasswords", "ChrootDirectory", "PermitUserEnvironment"),
+}
+"""Keywords that can't hold for the users of the store."""
 
 _ROOT_METHODS = {
     "yes": frozenset({"publickey", "password"}),
@@ -112,25 +118,16 @@ class Admission:
         return None
 
 
-def check_for_store(config: ServerConfig) -> None:
+def check_for_store(rules: ServerRules) -> None:
     """Check that no keyword is set that can't hold for the users of the store.
 
     :raises ConfigurationError: one is; a rule that was ignored would look as if it held.
     """
     usual = ServerConfig()
-    given = {
-        "AllowGroups": bool(config.allow_groups),
-        "DenyGroups": bool(config.deny_groups),
-        "PermitRootLogin": config.permit_root_login != usual.permit_root_login,
-        "AuthorizedKeysFile": config.authorized_keys_files != usual.authorized_keys_files,
-        "PermitEmptyPasswords": config.permit_empty_passwords,
-        "ChrootDirectory": config.chroot_directory is not None,
-        "PermitUserEnvironment": config.permit_user_environment != "no",
-    }
-    for keyword, is_set in given.items():
-        if is_set:
-            raise ConfigurationError(
-                f"{keyword} is for accounts of this system: add --users system, or leave it out"
+    for word, setting in rules.values():
+        if word.name in _FOR_ACCOUNTS and setting.value != getattr(usual, word.field):
+            raise setting.origin.error(
+                f"{word.name} is for accounts of this system: add --users system, or leave it out"
             )
 
 

@@ -111,7 +111,7 @@ class Candidates:
             local_port=connection.local[1],
         )
         config = self.rules.lookup(who)
-        changed = config != self.rules.base
+        changed = config is not self.rules.base
         found = self._known[connection] = Candidate(user, config, changed, Admission(config))
         return found
 

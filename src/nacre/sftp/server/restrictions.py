@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from nacre.config.syntax.tokens import expand
 from nacre.config.values import LOG_LEVELS, LogLevel, bad, word
 from nacre.errors import ConfigurationError
 from nacre.sftp.protocol.extensions import EXTENSIONS, announced_as
@@ -29,7 +28,9 @@ READ_ONLY = "the session is read-only"
 DENIED = "it is among the denied requests"
 NOT_ALLOWED = "it is not among the allowed requests"
 
-_LETTERS = "d:f:l:P:p:u:eR"
+LETTERS = "d:f:l:P:p:u:eR"
+"""The options that concern a session, in the form of :mod:`getopt`."""
+
 _MOST_MASK = 0o777
 
 
@@ -107,7 +108,7 @@ class SFTPRestrictions:
 
     def start_directory(self, *, home: str, user: str) -> str:
         """Return ``start`` with its tokens replaced; empty for the usual directory."""
-        return expand(self.start, {"d": home, "h": home, "u": user})
+        return _expanded(self.start, home=home, user=user)
 
 
 UNRESTRICTED = SFTPRestrictions()
@@ -119,7 +120,7 @@ def parse(words: Sequence[str]) -> SFTPRestrictions:
     :raises ConfigurationError: an option is unknown or lacks its value, or a value is bad.
     """
     try:
-        found, rest = getopt.getopt(list(words), _LETTERS)
+        found, rest = getopt.getopt(list(words), LETTERS)
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}; allowed: {_ALLOWED}") from None
     if rest:
@@ -153,8 +154,16 @@ def _requests(option: str, value: str) -> tuple[str, ...]:
 
 
 def _start(option: str, value: str) -> str:
-    expand(value, {"d": "", "h": "", "u": ""})  # an unknown token is reported at the start
+    _expanded(value, home="", user="")  # an unknown token is reported at the start
     return value
+
+
+def _expanded(text: str, *, home: str, user: str) -> str:
+    if "%" not in text:
+        return text
+    from nacre.config.syntax.tokens import expand  # most programs start without
+
+    return expand(text, {"d": home, "h": home, "u": user})
 
 
 def _umask(option: str, value: str) -> int:

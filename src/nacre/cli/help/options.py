@@ -1,0 +1,233 @@
+"""The subcommands of ``nacre``, and the options of ``ssh``, ``sftp`` and ``scp``, with a line each.
+
+The parsers have tables of their own, in arguments.py and transfer_options.py of ``cli/common``, and
+in command.py of each program: a program that starts should not load this text. Tests hold that both
+have the same options.
+"""
+
+from __future__ import annotations
+
+from nacre.cli.common import arguments, transfer_options
+
+COMMANDS = {
+    "help": "explain a program, or a keyword of the configuration",
+    "keygen": "make keys, show and change key files",
+    "scp": "copy files between hosts",
+    "serve": "start an SSH server",
+    "sftp": "transfer files by commands",
+    "sftp-server": "serve SFTP on standard input and output",
+    "ssh": "log in to a host, or run a command there",
+    "trace": "connect to a host and print each message",
+    "user": "add, change and remove users of the server",
+}
+"""The subcommands of ``nacre``, with what they do."""
+
+_HELP = {"-h, --help": "print this text, and end"}
+
+_PROFILE = {
+    "--profile default|legacy": "which to offer; legacy adds old and weak ones",
+}
+
+SSH = {
+    "Connection": {
+        "-p PORT": "the port of the server; by default 22",
+        "-l USER": "the user to log in as; by default the local user's name",
+        "-J HOSTS": "connect through these hosts: [user@]host[:port],...",
+        "-b ADDRESS": "connect from this address of this machine",
+        "-B INTERFACE": "connect from the address of this network interface",
+        "-4": "use IPv4 only",
+        "-6": "use IPv6 only",
+        "-1": "speak SSH-1 only, which is weak",
+        "-2": "speak SSH-2 only: the default",
+    },
+    "Configuration": {
+        "-F FILE": "read this file in place of the usual ones; none: no file",
+        "-o KEYWORD=VALUE": "set a keyword of the configuration; see nacre help KEYWORD",
+        "-P TAG": "the tag that blocks of the configuration can match",
+        "-G": "print the configuration for the host, and end",
+    },
+    "Authentication": {
+        "-i KEY": "a file with a private key to offer; may be repeated",
+        "-I LIBRARY": "offer the keys of a PKCS#11 library",
+        "-A": "forward the agent to the server",
+        "-a": "do not forward the agent",
+        "-K": "use GSSAPI, and pass the credentials on",
+        "-k": "do not pass GSSAPI credentials on",
+    },
+    "Algorithms": {
+        "-c CIPHERS": "the ciphers to offer; + - ^ change the default",
+        "-m MACS": "the MACs to offer; + - ^ change the default",
+        "-C": "compress what is sent",
+        **_PROFILE,
+        "-Q LIST": "print a list of algorithms; -Q help names the lists",
+    },
+    "Session": {
+        "-t": "ask for a terminal; twice: even if there is no local one",
+        "-T": "ask for no terminal",
+        "-n": "read nothing from standard input",
+        "-N": "start neither a shell nor a command",
+        "-s": "the command is the name of a subsystem, such as sftp",
+        "-f": "go to the background after the login; implies -n",
+        "-e CHAR": "the escape character, by default ~; none for no escapes",
+        "-X": "forward X11",
+        "-x": "do not forward X11",
+        "-Y": "forward X11, and trust the server's programs",
+    },
+    "Forwarding": {
+        "-L [BIND:]PORT:HOST:PORT": "listen here, connect to HOST from the server",
+        "-R [BIND:]PORT:HOST:PORT": "listen at the server, connect to HOST from here",
+        "-D [BIND:]PORT": "listen here as a SOCKS proxy",
+        "-W HOST:PORT": "join standard input and output to HOST:PORT",
+        "-g": "let other hosts use the ports of -L and -D",
+        "-w LOCAL[:REMOTE]": "join two tunnel devices",
+    },
+    "Connection sharing": {
+        "-M": "share this connection; twice: ask before each use",
+        "-S SOCKET": "the socket of the shared connection, or none",
+        "-O COMMAND": "send a command to the process that shares",
+    },
+    "Messages": {
+        "-v": "print what happens; up to three times for more",
+        "-q": "print no messages",
+        "-E LOG": "append messages to a file",
+        "-y": "send messages to syslog",
+        "-V": "print the version, and end",
+        **_HELP,
+    },
+}
+
+_TRANSFER = {
+    "-J HOSTS": "connect through these hosts: [user@]host[:port],...",
+    "-4": "use IPv4 only",
+    "-6": "use IPv6 only",
+    "-1": "speak SSH-1 only, which is weak",
+    "-2": "speak SSH-2 only: the default",
+}
+
+_CONFIGURATION = {
+    "-F FILE": "read this file in place of the usual ones; none: no file",
+    "-o KEYWORD=VALUE": "set a keyword of the configuration; see nacre help KEYWORD",
+}
+
+_AUTHENTICATION = {
+    "-i KEY": "a file with a private key to offer; may be repeated",
+    "-A": "forward the agent to the server",
+}
+
+_ALGORITHMS = {
+    "-c CIPHERS": "the ciphers to offer; + - ^ change the default",
+    "-C": "compress what is sent",
+    **_PROFILE,
+}
+
+_SFTP_OPTION = {
+    "-X OPTION": "set nrequests=NUMBER (as -R of sftp) or buffer=BYTES (as -B)",
+}
+
+SFTP = {
+    "Connection": {
+        "-P PORT": "the port of the server; by default 22",
+        **_TRANSFER,
+        "-s SUBSYSTEM": "the server's subsystem, or the path of its SFTP server",
+        "-S PROGRAM": "use this program in place of ssh",
+        "-D COMMAND": "talk to a local SFTP server, in place of a host",
+    },
+    "Configuration": _CONFIGURATION,
+    "Authentication": _AUTHENTICATION,
+    "Algorithms": _ALGORITHMS,
+    "Transfers": {
+        "-a": "resume transfers that were interrupted",
+        "-f": "flush files to the disk after each transfer",
+        "-p": "keep times and permissions",
+        "-r": "copy directories",
+        "-l KBITS": "the most to transfer in a second, in Kbit",
+        "-B BYTES": "bytes of one request; the default suits most servers",
+        "-R NUMBER": "requests that may be unanswered at once",
+        **_SFTP_OPTION,
+    },
+    "Batch": {
+        "-b FILE": "read commands from a file, and ask nothing; - for standard input",
+    },
+    "Messages": {
+        "-N": "print messages also with -b",
+        "-q": "print no messages and no progress",
+        "-v": "print what happens; up to three times for more",
+        **_HELP,
+    },
+}
+
+SCP = {
+    "Connection": {
+        "-P PORT": "the port of the server; by default 22",
+        **_TRANSFER,
+        "-S PROGRAM": "use this program in place of ssh",
+        "-D COMMAND": "talk to a local SFTP server, in place of every host",
+    },
+    "Configuration": _CONFIGURATION,
+    "Authentication": {**_AUTHENTICATION, "-B": "ask for no password and no passphrase"},
+    "Algorithms": _ALGORITHMS,
+    "Transfers": {
+        "-r": "copy directories",
+        "-p": "keep times and permissions",
+        "-l KBITS": "the most to transfer in a second, in Kbit",
+        "-3": "copy between two hosts through this one: the default",
+        "-R": "copy between two hosts by running scp on the first",
+        "-O": "use the old scp protocol",
+        "-s": "use SFTP: the default",
+        "-T": "no effect: names that the server sends are always checked",
+        **_SFTP_OPTION,
+    },
+    "Messages": {
+        "-q": "print no messages and no progress",
+        "-v": "print what happens; up to three times for more",
+        **_HELP,
+    },
+}
+
+TRACE = {
+    **SSH,
+    "Messages": {"--json": "print a JSON object in each line", **SSH["Messages"]},
+}
+
+SFTP_SERVER = {
+    "Files": {
+        "-d DIRECTORY": "start in this directory; %h is the home directory, %u the user",
+        "-R": "refuse all requests that change something",
+        "-u UMASK": "the umask, an octal number, in place of the session's",
+        "-p REQUESTS": "allow these requests only: names with commas between them",
+        "-P REQUESTS": "refuse these requests",
+        "-Q requests": "print the names of the requests, and end",
+    },
+    "Messages": {
+        "-e": "log to standard error, not to the system's log",
+        "-f FACILITY": "the facility in the system's log; by default AUTH",
+        "-l LEVEL": "how much to log; by default ERROR",
+        **_HELP,
+    },
+}
+
+_REPEATED = {
+    "M": ("ControlMaster=yes",),
+    "c": ("Ciphers=",),
+    "t": ("RequestTTY=yes",),
+    "v": ("LogLevel=DEBUG1",),
+    "w": ("Tunnel=yes", "TunnelDevice="),
+}
+"""What options of ``nacre ssh`` stand for that its parser has no row for, given once."""
+
+
+def stands_in_ssh(letter: str) -> tuple[str, ...]:
+    """Return the keywords that an option of ``nacre ssh`` stands for, with their values.
+
+    A text without a value, such as ``Port=``, has the value of the option.
+    """
+    if letter in arguments.VALUES:
+        return (f"{arguments.VALUES[letter]}=",)
+    return arguments.WORDS.get(letter) or _REPEATED.get(letter, ())
+
+
+def stands_in_transfers(letter: str) -> tuple[str, ...]:
+    """Return the same of an option of ``nacre sftp`` and ``nacre scp``."""
+    if letter in transfer_options.VALUES:
+        return (f"{transfer_options.VALUES[letter]}=",)
+    return (transfer_options.WORDS[letter],) if letter in transfer_options.WORDS else ()
