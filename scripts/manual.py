@@ -30,7 +30,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs"
 ADMINISTRATORS = ("serve", "sftp-server", "user")
 """Programs of section 8; the others are in section 1."""
 
-CONFIGURATIONS = {"ssh_config": "config-client.md"}
+CONFIGURATIONS = {"ssh_config": "config-client.md", "sshd_config": "config-server.md"}
 """The configurations, and the page of each in docs."""
 
 _CODE = re.compile(r"`([^`]+)`")

@@ -349,6 +349,20 @@ def ip_qos_shown(found: tuple[int | None, int | None]) -> str:
     )
 
 
+class WrittenTime(int):
+    """Seconds, which ``-G`` and ``-T`` print as they were written: ``5m``."""
+
+    text: str
+
+    def __new__(cls, keyword: str, text: str) -> WrittenTime:
+        found = super().__new__(cls, seconds(keyword, text))
+        found.text = text
+        return found
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], ...]:
     """Parse ``TYPE=TIME``, once or more, or ``none``: seconds for each pattern of channel types."""
     if [text.lower() for text in found] == ["none"]:
@@ -358,7 +372,7 @@ def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], .
         kind, equals, time = text.partition("=")
         if not (kind and equals):
             raise bad(keyword, text, "TYPE=TIME, such as session=5m, or none")
-        pairs.append((kind, seconds(keyword, time)))
+        pairs.append((kind, WrittenTime(keyword, time)))
     return tuple(pairs)
 
 

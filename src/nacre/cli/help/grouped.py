@@ -27,7 +27,7 @@ _GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "Where": ("--listen", "--state", "--workers"),
         "Users": ("--users", "--run-as", "--ssh1-strict"),
         "Protocol": ("--profile", "--protocol"),
-        "Configuration": ("-o",),
+        "Configuration": ("-f", "-o", "-t", "-T", "-C", "-v"),
         "Sessions": ("--end-processes",),
     },
     "user": {

@@ -9,12 +9,10 @@ from nacre.cli.help.options import stands_in_ssh
 from nacre.cli.help.page import wrapped
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA as CLIENT
-from nacre.config.kinds import WORDS
-from nacre.config.schema import Keyword, Schema, Support
-from nacre.config.server.config import KEYWORDS
+from nacre.config.schema import Keyword, Support
+from nacre.config.server.config import ServerConfig
+from nacre.config.server.words import SCHEMA as SERVER
 from nacre.protocol.options import choose
-
-SERVER = Schema((Keyword(name, WORDS, "See sshd_config(5).") for name in KEYWORDS), {}, ())
 
 SCHEMAS = {"ssh_config": CLIENT, "sshd_config": SERVER}
 """Each schema, by the name of OpenSSH's file."""
@@ -24,6 +22,12 @@ PROGRAMS = {
     "sshd_config": "nacre serve",
 }
 """The programs that use a configuration."""
+
+_CONFIGURATIONS: dict[str, object] = {
+    "ssh_config": ClientConfig(),
+    "sshd_config": ServerConfig(),
+}
+"""What holds where nothing is written."""
 
 _COLUMN = 11
 """Columns of the names of facts."""
@@ -94,15 +98,13 @@ def _letter(letter: str) -> tuple[str, str]:
 
 def default_of(file: str, word: Keyword) -> str:
     """Return the value that counts where a keyword is not given; empty if there is none."""
-    if file != "ssh_config":
-        return word.default
     if word.name in _ALGORITHMS:
         return ", ".join(choose(_ALGORITHMS[word.name], None))
     if word.default or not word.field:
         return word.default
     if word.name in _DEFAULTS:
         return _DEFAULTS[word.name]
-    shown = word.kind.show(getattr(ClientConfig(), word.field))
+    shown = word.kind.show(getattr(_CONFIGURATIONS[file], word.field))
     text = shown if isinstance(shown, str) else " ".join(shown or ())
     return "" if text == "None" else text
 

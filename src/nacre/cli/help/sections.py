@@ -122,6 +122,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`/etc/ssh/ssh_config`: The configuration of all users.",
         ),
     },
+    "sshd_config": {
+        "Files": ("`/etc/ssh/sshd_config`: The configuration of sshd; `-f` may name it.",),
+    },
     "user": {
         "Exit status": ("0 if all went well, 1 if not, and 2 for wrong arguments.",),
     },
@@ -136,6 +139,18 @@ CONFIGURATION: Mapping[str, tuple[str, ...]] = {
         "value with blanks is quoted. `#` begins a comment. `Host` and `Match` begin blocks, which "
         "apply to some connections only.",
         "The first value of a keyword counts. Of some keywords all values count: they add up.",
+    ),
+    "sshd_config": (
+        "The values of `-o` come first, then those of the file of `-f`.",
+        "A line is a keyword, in any case, and its value, with a blank or `=` between them. A "
+        "value with blanks is quoted. `#` begins a comment. `Include` names other files, with "
+        "patterns; a relative name is one in `/etc/ssh`.",
+        "`Match` begins a block for connections that meet all of its criteria: `user`, `group`, "
+        "`host`, `address`, `localaddress`, `localport` and `rdomain`, each with a list of "
+        "patterns, `version`, `invalid-user`, and `all` alone.",
+        "The first value of a keyword counts. The first one of the blocks that apply wins over the "
+        "one outside of blocks. Of some keywords all values count: they add up, and those of "
+        "blocks replace those outside.",
     ),
 }
 """What is told of each configuration, besides its keywords."""
