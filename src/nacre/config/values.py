@@ -266,11 +266,8 @@ class RekeyLimit:
     seconds: int | None = None
 
     def completed(self, other: RekeyLimit) -> RekeyLimit:
-        """Return this limit, with what it does not give taken from another one."""
-        return RekeyLimit(
-            other.size if self.size is None else self.size,
-            other.seconds if self.seconds is None else self.seconds,
-        )
+        """Return this limit, with the time of another one if it gives none."""
+        return RekeyLimit(self.size, other.seconds if self.seconds is None else self.seconds)
 
     def apply(self, limits: Limits) -> Limits:
         """Return ``limits`` with these bounds in place of their own."""

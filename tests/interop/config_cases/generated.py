@@ -118,7 +118,7 @@ _CLIENT: Values = {
     "ConnectionAttempts": _number(1, 9),
     "ConnectTimeout": _time,
     "ControlMaster": _one("yes", "no", "ask", "auto", "autoask"),
-    "ControlPath": _tokens("~/.ssh", "%h", "%p", "%r", "%n", "%u", "%C", "%d"),
+    "ControlPath": _tokens("~/.ssh", "%h", "%p", "%r", "%n", "%u", "%i", "%d"),
     "ControlPersist": _one("yes", "no", "10m", "0", "30"),
     "DynamicForward": lambda draw: _forward(draw).split()[0],
     "EscapeChar": _one("~", "none", "^B", "%", "^]"),

@@ -40,7 +40,7 @@ class Target:
         jump = config.settings.get("ProxyJump")
         target = cls(
             name,
-            numeric(host) or host,
+            numeric(host, config.address_family) or host,
             config.port,
             config.user or getpass.getuser(),
             config.host_key_alias,

@@ -79,6 +79,8 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             return expand_path(value, tokens)
         case "ForwardAgent" if config.forward_agent not in (None, "SSH_AUTH_SOCK"):
             return expand_path(str(config.forward_agent), tokens)
+        case "ProxyUseFdpass" if _value(config, SCHEMA["ProxyJump"]) not in (None, "none"):
+            return "no"
         case "Tunnel" if config.clear_all_forwardings:
             return "false"
         case "RemoteCommand" if config.remote_command is not None:

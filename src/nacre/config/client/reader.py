@@ -43,6 +43,7 @@ _CRITERIA = {
 _EXEC_TIME = 20.0
 """Seconds that a command of ``Match exec`` may take."""
 
+_CANONICAL = frozenset(["CanonicalizeHostname", "CanonicalizeMaxDots", "CanonicalizeFallbackLocal"])
 _SIMPLE = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]*=[ \t]*|[ \t]+)([^\s\"'\\#=]+)[ \t\r]*")
 """A line with one word behind its keyword."""
 
@@ -70,6 +71,7 @@ class ClientReader(FileReader[bool]):
         self._original = self._host = host
         self._command = command
         self._final = self._again = False
+        self._closed: frozenset[str] = frozenset()
         self._found: dict[str, list[Setting]] = {}
 
     def read(self) -> ClientConfig:
@@ -86,10 +88,11 @@ class ClientReader(FileReader[bool]):
 
             self._host = canonical(self.host_name.lower(), self.value)
         if wanted or self._again:
-            name = self._host if wanted else self.host_name.lower()
+            name = self._host = self._host if wanted else self.host_name.lower()
             origin = self._found["Hostname"][0].origin if "Hostname" in self._found else Origin()
             self._found["Hostname"] = [Setting(name.replace("%", "%%"), origin)]
             self._final = True
+            self._closed = _CANONICAL - self._found.keys()
             self._read_files()
         if "ProxyJump" in self._found:
             self._check_jump(self._found["ProxyJump"][0])
@@ -171,13 +174,21 @@ class ClientReader(FileReader[bool]):
         if not (scope or word.everywhere) or self._excluded(word.name):
             return
         found = self._found.setdefault(word.name, [])
+        if word.last:
+            found.clear()
         if not found or word.repeats or (word.gathers and all(value != one.value for one in found)):
             found.append(Setting(value, origin))
         elif word.name == "RekeyLimit":  # the size and the time may come from two places
             found[0] = Setting(found[0].value.completed(value), found[0].origin)
 
     def _excluded(self, name: str) -> bool:
-        """Return whether a keyword counts no more: of ProxyJump and ProxyCommand the first does."""
+        """Return whether a keyword counts no more.
+
+        Of ProxyJump and ProxyCommand the first does. What rules the search for canonical names does
+        not after it.
+        """
+        if name in self._closed:
+            return True
         if name == "ProxyCommand":
             return self.value("ProxyJump") not in (None, "none")
         return name == "ProxyJump" and "ProxyCommand" in self._found

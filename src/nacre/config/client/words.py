@@ -535,6 +535,7 @@ _WORDS = (
         _SOCKETS,
         "0177",
         everywhere=True,
+        last=True,
     ),
     idle(
         "SyslogFacility",
