@@ -44,7 +44,7 @@ LOG_LEVELS = {level.name.lower(): level for level in LogLevel} | {
 BOOLEAN = {"yes": True, "true": True, "no": False, "false": False}
 """OpenSSH's words for yes and no."""
 
-_TIME = re.compile(r"\+?(?:\d+[sSmMhHdDwW]?)+")
+_TIME = re.compile(r"(?:\d+[sSmMhHdDwW]?)+")
 _TIME_PART = re.compile(r"(\d+)([a-z]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtpeKMGTPE]?)")
@@ -346,7 +346,20 @@ def ip_qos_shown(found: tuple[int | None, int | None]) -> str:
     )
 
 
-def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], ...]:
+class SpeltSeconds(int):
+    """Seconds, and the text that they were written as."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, keyword: str, text: str) -> SpeltSeconds:
+        """Parse a time; see :func:`seconds`."""
+        found = cls(seconds(keyword, text))
+        found.text = text
+        return found
+
+
+def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, SpeltSeconds], ...]:
     """Parse ``TYPE=TIME``, once or more, or ``none``: seconds for each pattern of channel types."""
     if [text.lower() for text in found] == ["none"]:
         return ()
@@ -355,10 +368,10 @@ def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], .
         kind, equals, time = text.partition("=")
         if not (kind and equals):
             raise bad(keyword, text, "TYPE=TIME, such as session=5m, or none")
-        pairs.append((kind, seconds(keyword, time)))
+        pairs.append((kind, SpeltSeconds.parse(keyword, time)))
     return tuple(pairs)
 
 
-def channel_timeouts_shown(found: tuple[tuple[str, int], ...]) -> str:
+def channel_timeouts_shown(found: tuple[tuple[str, SpeltSeconds], ...]) -> str:
     """Return timeouts as ``-G`` prints them."""
-    return " ".join(f"{kind}={time}" for kind, time in found) or "none"
+    return " ".join(f"{kind}={time.text}" for kind, time in found) or "none"

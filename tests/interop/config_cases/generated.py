@@ -83,7 +83,7 @@ _COMMON: Values = {
     "HostbasedAcceptedAlgorithms": _key,
     "AddressFamily": _one("any", "inet", "inet6"),
     "FingerprintHash": _one("md5", "sha256"),
-    "IPQoS": _some(2, "af11", "cs1", "ef", "none", "cs7", "8", "184"),
+    "IPQoS": _some(2, "af11", "cs1", "ef", "none", "cs7", "5", "184"),
     "KbdInteractiveAuthentication": _switch,
     "LogLevel": _one("QUIET", "FATAL", "error", "INFO", "VERBOSE", "DEBUG", "debug3"),
     "PasswordAuthentication": _switch,

@@ -214,8 +214,9 @@ class ClientReader(FileReader[bool]):
                 return self._succeeds(argument)
             case "localnetwork":
                 from nacre.config.client.canonical import local_addresses
-                from nacre.config.syntax.match import in_networks
+                from nacre.config.syntax.match import check_networks, in_networks
 
+                check_networks(argument)
                 return any(in_networks(address, argument) for address in local_addresses())
             case "host":
                 return in_list(self.host_name.lower(), argument, lower=True)

@@ -71,6 +71,24 @@ def in_list(text: str | None, patterns: str, *, lower: bool = False) -> bool:
     return match_list(text, (patterns.lower() if lower else patterns).split(",")) is True
 
 
+def check_networks(networks: str) -> None:
+    """Check that a list has addresses and networks only, and no patterns.
+
+    :raises ConfigurationError: an entry is another one.
+    """
+    from ipaddress import ip_network
+
+    for text in networks.split(","):
+        try:
+            ip_network(text.removeprefix("!"))
+        except ValueError as error:
+            raise _no_network(text) from error
+
+
+def _no_network(text: str) -> ConfigurationError:
+    return ConfigurationError(f"{safe(text, 100)!r} is no network: give for example 192.0.2.0/24")
+
+
 def in_networks(address: str, networks: str) -> bool:
     """Return whether an address is in a list of addresses, networks and patterns of addresses.
 
@@ -86,9 +104,7 @@ def in_networks(address: str, networks: str) -> bool:
             met = own in ip_network(pattern)
         except ValueError as error:
             if "/" in pattern:
-                raise ConfigurationError(
-                    f"{safe(pattern, 100)!r} is no network: give for example 192.0.2.0/24"
-                ) from error
+                raise _no_network(pattern) from error
             met = match_list(address, (pattern,)) is True
         if met and text.startswith("!"):
             return False
