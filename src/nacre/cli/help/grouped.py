@@ -87,7 +87,7 @@ def _command(name: str) -> click.Command:
     if name not in COMMANDS:
         raise KeyError(name)
     # By its name: these commands import this module.
-    found = importlib.import_module(f"nacre.cli.{name}.command").command
+    found = importlib.import_module(f"nacre.cli.{name.replace('-', '_')}.command").command
     assert isinstance(found, click.Command)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nacre.cli.common import arguments
+from nacre.cli.help.options import stands_in_ssh
 from nacre.cli.help.page import wrapped
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA as CLIENT
@@ -36,17 +37,6 @@ _ALGORITHMS = {
     "MACs": "MAC",
     "PubkeyAcceptedAlgorithms": "signature",
 }
-
-_MORE_OPTIONS = {
-    "Cipher": "c",
-    "Ciphers": "c",
-    "ControlMaster": "M",
-    "LogLevel": "v",
-    "RequestTTY": "t",
-    "Tunnel": "w",
-    "TunnelDevice": "w",
-}
-"""Options of ``nacre ssh`` whose keyword depends on their value, or on how often they are given."""
 
 _DEFAULTS = {
     "Hostname": "the name that was given",
@@ -119,13 +109,12 @@ def default_of(file: str, word: Keyword) -> str:
 
 def options_of(word: Keyword) -> list[str]:
     """Return the letters of the options of ``nacre ssh`` that stand for a keyword."""
-    words = [
+    letters = {letter for letter in arguments.LETTERS if letter != ":"}
+    return sorted(
         letter
-        for letter, texts in arguments.WORDS.items()
-        if any(text.startswith(f"{word.name}=") for text in texts)
-    ]
-    values = [letter for letter, name in arguments.VALUES.items() if name == word.name]
-    return sorted({*words, *values, *_MORE_OPTIONS.get(word.name, "")})
+        for letter in letters
+        if any(text.startswith(f"{word.name}=") for text in stands_in_ssh(letter))
+    )
 
 
 def support_of(word: Keyword) -> str:

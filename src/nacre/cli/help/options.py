@@ -7,6 +7,8 @@ have the same options.
 
 from __future__ import annotations
 
+from nacre.cli.common import arguments, transfer_options
+
 COMMANDS = {
     "help": "explain a program, or a keyword of the configuration",
     "keygen": "make keys, show and change key files",
@@ -81,7 +83,7 @@ SSH = {
     },
     "Connection sharing": {
         "-M": "share this connection; twice: ask before each use",
-        "-S SOCKET": "the socket of the shared connection; none for no sharing",
+        "-S SOCKET": "the socket of the shared connection, or none",
         "-O COMMAND": "send a command to the process that shares",
     },
     "Messages": {
@@ -203,3 +205,29 @@ SFTP_SERVER = {
         **_HELP,
     },
 }
+
+_REPEATED = {
+    "M": ("ControlMaster=yes",),
+    "c": ("Ciphers=",),
+    "t": ("RequestTTY=yes",),
+    "v": ("LogLevel=DEBUG1",),
+    "w": ("Tunnel=yes", "TunnelDevice="),
+}
+"""What options of ``nacre ssh`` stand for that its parser has no row for, given once."""
+
+
+def stands_in_ssh(letter: str) -> tuple[str, ...]:
+    """Return the keywords that an option of ``nacre ssh`` stands for, with their values.
+
+    A text without a value, such as ``Port=``, has the value of the option.
+    """
+    if letter in arguments.VALUES:
+        return (f"{arguments.VALUES[letter]}=",)
+    return arguments.WORDS.get(letter) or _REPEATED.get(letter, ())
+
+
+def stands_in_transfers(letter: str) -> tuple[str, ...]:
+    """Return the same of an option of ``nacre sftp`` and ``nacre scp``."""
+    if letter in transfer_options.VALUES:
+        return (f"{transfer_options.VALUES[letter]}=",)
+    return (transfer_options.WORDS[letter],) if letter in transfer_options.WORDS else ()

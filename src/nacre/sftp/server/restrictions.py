@@ -28,7 +28,9 @@ READ_ONLY = "the session is read-only"
 DENIED = "it is among the denied requests"
 NOT_ALLOWED = "it is not among the allowed requests"
 
-_LETTERS = "d:f:l:P:p:u:eR"
+LETTERS = "d:f:l:P:p:u:eR"
+"""The options that concern a session, in the form of :mod:`getopt`."""
+
 _MOST_MASK = 0o777
 
 
@@ -118,7 +120,7 @@ def parse(words: Sequence[str]) -> SFTPRestrictions:
     :raises ConfigurationError: an option is unknown or lacks its value, or a value is bad.
     """
     try:
-        found, rest = getopt.getopt(list(words), _LETTERS)
+        found, rest = getopt.getopt(list(words), LETTERS)
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}; allowed: {_ALLOWED}") from None
     if rest:
