@@ -11,6 +11,7 @@ from nacre.config.client.words import SCHEMA
 from nacre.config.schema import Keyword, Setting, Shown
 from nacre.config.syntax.tokens import expand, expand_path
 from nacre.config.values import all_algorithms
+from nacre.errors import ConfigurationError
 from nacre.protocol.options import choose
 
 _IDENTITIES = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
@@ -43,7 +44,10 @@ def client_lines(
         found = settings.get(word.name, ())
         if word.name in _SILENT or (word.own and not found):
             continue
-        shown = _special(word, host, config, tokens)
+        try:
+            shown = _special(word, host, config, tokens)
+        except ConfigurationError as error:
+            raise found[0].origin.error(f"{word.name}: {error}") from None
         name = _SPELT.get(word.name, word.name.lower())
         yield from _told(name, shown, found, origins)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import subprocess
 from collections.abc import Iterable
 from typing import Any
 
@@ -94,19 +93,20 @@ class ClientReader(FileReader[bool]):
             self._final = True
             self._closed = _CANONICAL - self._found.keys()
             self._read_files()
+        name = self.host_name  # an error in it has to name its line
         if "ProxyJump" in self._found:
-            self._check_jump(self._found["ProxyJump"][0])
+            self._check_jump(name, self._found["ProxyJump"][0])
         settings = {name: tuple(found) for name, found in self._found.items()}
         return ClientConfig(**fields_of(settings), settings=settings)
 
-    def _check_jump(self, setting: Setting) -> None:
+    def _check_jump(self, name: str, setting: Setting) -> None:
         """Check that the way does not lead through the destination itself."""
         from nacre.config.jumps import parse_jumps
 
         if setting.value == "none":
             return
         last = parse_jumps("ProxyJump", setting.value)[-1]
-        here = (self.host_name.lower(), self.value("Port") or 22, self._user)
+        here = (name.lower(), self.value("Port") or 22, self._user)
         if (last.host.lower(), last.port or 22, last.user or self._user) == here:
             raise setting.origin.error(
                 f"ProxyJump: {safe(last.host)} is the destination itself: set ProxyJump none for it"
@@ -142,7 +142,13 @@ class ClientReader(FileReader[bool]):
     @property
     def host_name(self) -> str:
         """The name to connect to, as far as the files were read."""
-        return expand(self.value("Hostname") or "%h", {"h": self._original})
+        found = self._found.get("Hostname")
+        if not found:
+            return self._original
+        try:
+            return expand(found[0].value, {"h": self._original})
+        except ConfigurationError as error:
+            raise found[0].origin.error(f"Hostname: {error}") from None
 
     # --- what the reader asks ---
 
@@ -247,6 +253,8 @@ class ClientReader(FileReader[bool]):
 
         It gets the variables of this program, and neither its input nor its output.
         """
+        import subprocess  # asyncio loads it too, but -G does without
+
         text = expand(command, self._tokens())
         shell = os.environ.get("SHELL") or "/bin/sh"
         try:
