@@ -40,14 +40,15 @@ class Kind:
         is set; returns the value.
     :ivar show: returns a value as ``-G`` and ``-T`` print it.
     :ivar raw: whether the value is the rest of the line, with its quotation marks.
-    :ivar any_word: whether every single word is a value: nothing needs to be checked.
+    :ivar plain: a quick test of one word, without quotation marks: whether it is a good value. It
+        may miss some, and is there for speed; None if there is no such test.
     """
 
     allowed: str
     parse: Callable[[str, list[str]], Any]
     show: Callable[[Any], Shown]
     raw: bool = False
-    any_word: bool = False
+    plain: Callable[[str], bool] | None = None
 
 
 @value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nacre.config import values
-from nacre.config.kinds import TEXT, choice, or_none, several, single
+from nacre.config.kinds import TEXT, between, choice, or_none, several, single
 from nacre.config.schema import Kind
 from nacre.value import replace
 
@@ -161,7 +161,7 @@ def _or_none(found: str | None) -> str:
     return found or "none"
 
 
-PORT = single("a port, 1 to 65535", values.port)
+PORT = single("a port, 1 to 65535", values.port, plain=between(1, 65535))
 ADDRESS_FAMILY = choice({"any": "any", "inet": "inet", "inet6": "inet6"})
 CANONICALIZE_HOSTNAME = choice(
     {**dict.fromkeys(("no", "false"), "no"), **dict.fromkeys(("yes", "true"), "yes")}

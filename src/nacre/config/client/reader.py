@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,8 +42,13 @@ _EXEC_TIME = 20.0
 """Seconds that a command of ``Match exec`` may take."""
 
 _CANONICAL = frozenset(["CanonicalizeHostname", "CanonicalizeMaxDots", "CanonicalizeFallbackLocal"])
-_SIMPLE = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]*=[ \t]*|[ \t]+)([^\s\"'\\#=]+)[ \t\r]*")
-"""A line with one word behind its keyword."""
+
+_PLAIN = {
+    name: word.kind.plain
+    for name, word in SCHEMA.by_lower.items()
+    if word.kind.plain and not word.everywhere
+}
+"""Tests of words that are good values, by the keyword in lower case."""
 
 
 class ClientReader(FileReader[bool]):
@@ -159,21 +163,17 @@ class ClientReader(FileReader[bool]):
     def expand(self, text: str) -> str:
         return expand(text, self._tokens(), os.environ)
 
-    def passes(self, line: str, scope: bool) -> bool:
-        if scope:
-            return False
-        found = _SIMPLE.fullmatch(line)
-        if found is None:
-            return False
-        word = SCHEMA.by_lower.get(found[1].lower())
-        return (
-            word is not None
-            and (
-                word.kind.any_word
-                or (word.name == "Port" and found[2].isdigit() and 0 < int(found[2]) < 65536)
-            )
-            and word.name not in ("Host", "Match", "Include")
-        )
+    def skip(self, lines: list[str], at: int, scope: bool) -> int:
+        # A configuration of hundreds of hosts has thousands of lines in blocks that don't apply.
+        while not scope and at < len(lines):
+            words = lines[at].split()
+            if words:
+                if len(words) != 2 or (good := _PLAIN.get(words[0].lower())) is None:
+                    break
+                if not good(words[1]):
+                    break
+            at += 1
+        return at
 
     def take(self, word: Keyword, rest: str, origin: Origin, scope: bool) -> None:
         value = parse_value(word, rest)
