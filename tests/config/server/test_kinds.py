@@ -41,6 +41,7 @@ PRINTED = [
     ('Subsystem a  /b "c d" # e', ['a /b "c d"']),
     ("Subsystem a /b it\\'s", ["a /b it\\'s"]),
     ("PermitOpen a:1 [::1]:* *:*", "a:1 [::1]:* *:*"),
+    ("PermitOpen a:ssh :1", "a:22 :1"),
     ("PermitOpen none", "none"),
     ("PermitListen 80 a:90", "*:80 a:90"),
     ("PermitListen any", "any"),
@@ -77,7 +78,7 @@ BAD = [
     *("MaxStartups 10:0:20", "MaxStartups 30:30:20", "PerSourceNetBlockSize 33"),
     *("PerSourceNetBlockSize 24:129", "PerSourceMaxStartups -1", "PerSourcePenalties yes no"),
     *("PerSourcePenaltyExemptList 10.0.0.1/8", "PerSourcePenaltyExemptList a,", "RDomain x"),
-    *("ChannelTimeout session", "PubkeyAuthOptions x", "LogVerbose " + '""'),
+    *("ChannelTimeout session", "LoginGraceTime +5", "PubkeyAuthOptions x", "LogVerbose " + '""'),
 ]
 
 

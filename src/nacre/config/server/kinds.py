@@ -14,12 +14,14 @@ from nacre.config.schema import Kind, Shown
 from nacre.config.server.penalties import penalties, penalties_shown
 from nacre.config.syntax.lexer import words
 from nacre.config.syntax.match import parse_networks
-from nacre.errors import ConfigurationError, KeyFormatError
+from nacre.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from nacre.keys.key_options import HostPort
 
 MOST = 100_000_000
+
+_PLACE = re.compile(r"((?:\[([^\]]+)\]|([^:\[\]]*)):)?([^:\[\]]+)")
 
 _METHODS = (
     *("none", "publickey", "password", "keyboard-interactive", "hostbased"),
@@ -130,19 +132,21 @@ def _places(default_host: str | None) -> Callable[[str, list[str]], tuple[HostPo
 
     :param default_host: the host of a port alone, or None if a host is required.
     """
+    shown = "host:port" if default_host is None else "port or host:port"
+    allowed = f"any, none, or {shown}, once or more"
+
+    def place(keyword: str, text: str) -> HostPort:
+        found = _PLACE.fullmatch(text)
+        host = default_host if found is None or found[1] is None else found[2] or found[3] or ""
+        if found is None or host is None:
+            raise values.bad(keyword, text, allowed)
+        return host, None if found[4] == "*" else values.port(keyword, found[4])
 
     def take(keyword: str, found: list[str]) -> tuple[HostPort, ...] | None:
-        from nacre.keys.key_options import host_port
-
         lower = [text.lower() for text in found]
         if lower in (["any"], ["none"]):
             return None if lower == ["any"] else ()
-        try:
-            return tuple(host_port(word, default_host) for word in found)
-        except KeyFormatError:
-            shown = "host:port" if default_host is None else "port or host:port"
-            text = " ".join(found)
-            raise values.bad(keyword, text, f"any, none, or {shown}, once or more") from None
+        return tuple(place(keyword, text) for text in found)
 
     return take
 
@@ -273,8 +277,14 @@ def _or_infinite(keyword: str, text: str) -> int | None:
     return None if text.lower() == "none" else values.integer(keyword, text, 0, MOST)
 
 
+def _seconds(keyword: str, text: str) -> int:
+    if text.startswith("+"):
+        raise values.bad(keyword, text, "a time such as 90, 90s or 1h30m")
+    return values.seconds(keyword, text)
+
+
 def _unused(keyword: str, text: str) -> int | None:
-    return (None if text.lower() == "none" else values.seconds(keyword, text)) or None
+    return (None if text.lower() == "none" else _seconds(keyword, text)) or None
 
 
 def _first_of_names(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
@@ -368,6 +378,7 @@ EXEMPT = single(
 CHANNEL_TIMEOUT = several(
     "TYPE=TIME, once or more, or none", values.channel_timeouts, values.channel_timeouts_shown
 )
+SECONDS = single("a time such as 90, 90s or 1h30m", _seconds)
 UNUSED_TIMEOUT = single("a time such as 90, 90s or 1h30m, or none", _unused, _or_none)
 IP_QOS = several("one or two classes, numbers, or none", values.ip_qos, values.ip_qos_shown)
 REKEY_LIMIT = several(

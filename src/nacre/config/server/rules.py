@@ -188,5 +188,7 @@ class ServerRules:
 def add_setting(settings: dict[str, list[Setting]], word: Keyword, setting: Setting) -> None:
     """Add a value where it counts: it is the first one, or the keyword gathers values."""
     found = settings.setdefault(word.name, [])
+    if word.name == "StreamLocalBindMask":  # as in sshd: its last value counts
+        found.clear()
     if not found or word.gathers or word.name == "RekeyLimit":
         found.append(setting)
