@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
@@ -68,10 +68,8 @@ class Admission:
 
     def _possible(self, own: Requirement) -> Requirement:
         listed = self._config.authentication_methods
-        required = (
-            own if not listed else tuple(_both(one, other) for one in listed for other in own)
-        )
-        return tuple(dict.fromkeys(one for one in required if self._methods.issuperset(one)))
+        required = [one for methods in listed for one in _both(methods, own)] if listed else own
+        return tuple(one for one in required if self._methods.issuperset(one))
 
     @property
     def takes_empty(self) -> bool:
@@ -131,10 +129,14 @@ def check_for_store(rules: ServerRules) -> None:
             )
 
 
-def _both(listed: tuple[str, ...], own: Alternative) -> Alternative:
-    """Return what a list of ``AuthenticationMethods`` and a user's own alternative require."""
+def _both(listed: tuple[str, ...], own: Requirement) -> Iterator[Alternative]:
+    """Yield what one list of ``AuthenticationMethods`` and a user's own requirement ask for."""
     methods = tuple(_DEVICES.get(method, method) for method in listed)
-    return (*methods, *(method for method in METHODS if method in own and method not in methods))
+    if any(frozenset(methods).issuperset(one) for one in own):
+        yield methods
+        return
+    for one in own:
+        yield (*methods, *(method for method in METHODS if method in one and method not in methods))
 
 
 def _lists(patterns: Iterable[str], name: str, address: str) -> bool:

@@ -81,8 +81,7 @@ class Candidate:
 class Candidates:
     """The users of all connections.
 
-    :ivar rules: the configuration, with its Match blocks. A new value counts from the next user
-        name on that a client sends.
+    :ivar rules: the configuration, with its Match blocks.
     """
 
     def __init__(self, rules: ServerRules) -> None:

@@ -70,12 +70,8 @@ class AccountPolicy(Policy):
 
     @property
     def rules(self) -> ServerRules:
-        """The configuration; a new one counts from the next user name on that a client sends."""
+        """The configuration, with its Match blocks."""
         return self._candidates.rules
-
-    @rules.setter
-    def rules(self, rules: ServerRules) -> None:
-        self._candidates.rules = rules
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return what a logged-in user's sessions run as.
