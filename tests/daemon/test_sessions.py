@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from nacre.daemon.accounts.accounts import Login, own_account
+from nacre.daemon.accounts.work import work_of
 from nacre.daemon.processes.file_process import FileRoot
-from nacre.daemon.sessions import NOT_SFTP, NOT_STARTED, Sessions, _files
+from nacre.daemon.sessions import NOT_SFTP, NOT_STARTED, Sessions
 from nacre.keys.key_options import NO_OPTIONS
 from nacre.sftp.server.restrictions import UNRESTRICTED, parse
 
@@ -96,7 +97,8 @@ def sessions(login: Login) -> Sessions:
 def test_files_are_for_sftp_and_the_scp_of_virtual_users(
     login: Login, session: Any, files: bool
 ) -> None:
-    assert _files(session, login) == (FILES if files else None)
+    work = work_of(login, session.command, session.subsystem)
+    assert work.files == (FILES if files else None)
 
 
 RESTRICTED = replace(NO_OPTIONS, command="internal-sftp -R -l INFO")
@@ -129,7 +131,7 @@ async def test_a_forced_internal_sftp_is_a_process_with_its_restrictions(
 async def test_where_internal_sftp_is_forced_there_is_nothing_else(command: bytes | None) -> None:
     session: Any = Session(command=command)
     assert await sessions(replace(LOGIN, key=RESTRICTED)).handle(session) == NOT_SFTP
-    assert session.stderr.data == b"nacre: this key is for sftp only\n"
+    assert session.stderr.data == b"nacre: only sftp is served here\n"
 
 
 async def test_a_forced_internal_sftp_with_a_wrong_option_is_refused_and_logged() -> None:

@@ -198,7 +198,7 @@ class Daemon:
         return make_and_keep
 
     def _system_policy(self, rules: ServerRules) -> SystemPolicy:
-        return SystemPolicy(rules.base)
+        return SystemPolicy(rules)
 
     def _store_policy(self, store: UserStore, rules: ServerRules) -> StorePolicy:
         return StorePolicy(
@@ -206,7 +206,7 @@ class Daemon:
             self.run_as,
             ssh1_strict=self.ssh1_strict,
             workers=self.workers,
-            config=rules.base,
+            rules=rules,
         )
 
     def _check_users(self, settings: DaemonSettings) -> None:
@@ -218,7 +218,7 @@ class Daemon:
 
     def _check_rights(self) -> None:
         if self.users == "store":
-            check_for_store(self.config)
+            check_for_store(self.rules)
         if self.users == "system" and os.geteuid() != 0:
             raise AccountError(
                 "serving the accounts of the system needs root's rights, because sessions run as "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.aio.connection import BaseConnection
@@ -100,9 +100,10 @@ class ServerConnection(BaseConnection):
     :ivar methods: the authentication methods that succeeded, in order.
     :ivar terms: what the configuration says about this connection. A policy may change it when it
         knows the user.
+    :ivar accept_env: patterns of the environment variables that the client may set.
     """
 
-    __slots__ = ("_log", "host", "id", "local", "methods", "peer", "terms", "user")
+    __slots__ = ("_log", "accept_env", "host", "id", "local", "methods", "peer", "terms", "user")
 
     def __init__(
         self,
@@ -113,6 +114,7 @@ class ServerConnection(BaseConnection):
         keepalive: float | None,
         keepalive_count: int,
         terms: ConnectionTerms = NO_TERMS,
+        accept_env: Sequence[str] = (),
     ) -> None:
         super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count)
         self.id = number
@@ -122,6 +124,7 @@ class ServerConnection(BaseConnection):
         self.user = ""
         self.methods: tuple[str, ...] = ()
         self.terms = terms
+        self.accept_env = accept_env
         self._log = log
 
     @property

@@ -598,3 +598,8 @@ class SSH2Server(_SSH2Engine):
                 self._outbox, self.events, self._asks, self._server_options, self._kex.session_id
             )
         self._outbox.send(ServiceAccept(service).encode())
+
+    def _advance_auth(self, auth: ClientAuth | ServerAuth) -> None:
+        if isinstance(auth, ServerAuth) and auth.succeeded:
+            self._limits = auth.limits
+        super()._advance_auth(auth)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nacre.config.server.files import parse
+from nacre.config.server.rules import ServerRules
 from nacre.crypto import password as password_module
 from nacre.crypto.password import hash_password, needs_rehash, verify_password
 from nacre.daemon.accounts import policy as policy_module
@@ -30,7 +31,8 @@ class Connection:
 
     def __init__(self, protocol: str = "2.0") -> None:
         self.protocol = protocol
-        self.peer = ("192.0.2.1", 40000)
+        self.peer = self.local = ("192.0.2.1", 40000)
+        self.methods = ("publickey",)
         self.reasons: list[object] = []
 
     def record(self, event: str, **fields: object) -> None:
@@ -98,7 +100,7 @@ async def test_password(store: UserStore, policy: Any) -> None:
 @pytest.mark.slow
 async def test_the_log_tells_what_the_client_is_not_told(store: UserStore) -> None:
     config = parse(["DenyUsers=banned", "PubkeyAuthentication=no"])
-    policy = StorePolicy(store, RUN_AS, config=config)
+    policy: Any = StorePolicy(store, RUN_AS, rules=ServerRules(config))
     key = [StoredKey(KEY, "")]
     store.add(User(name="alice", password=HASH), key)
     store.add(User(name="empty"), key)

@@ -11,6 +11,7 @@ import pytest
 
 from daemon.conftest import PATH, SystemAccount
 from nacre.config.server.files import parse
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts import pam, shadow, system
 from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.daemon.accounts.system import SystemPolicy
@@ -25,7 +26,8 @@ PTY = PtyRequest("xterm", 80, 24, 0, 0, b"")
 
 class Connection:
     def __init__(self, address: str = "192.0.2.1") -> None:
-        self.peer = (address, 40000)
+        self.peer = self.local = (address, 40000)
+        self.methods: tuple[str, ...] = ()
         self.reasons: list[str] = []
 
     def record(self, event: str, **fields: object) -> None:
@@ -102,7 +104,7 @@ def test_expired_account(
 
 async def test_everyone_is_offered_the_same(policy: Any) -> None:
     for name in ("root", "nobody", "no-such-account"):
-        assert (await policy.requirement(name, None)).requirement == REQUIREMENTS["any"]
+        assert (await policy.requirement(name, Connection())).requirement == REQUIREMENTS["any"]
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def verified(policy: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, st
     """What is verified, by something that finds every password right."""
     verified: list[tuple[str, str | None]] = []
 
-    def refusal(user: str, password: str | None, host: str) -> str | None:
+    def refusal(user: str, password: str | None, host: str, *, empty: bool = False) -> str | None:
         verified.append((user, password))
         return None
 
@@ -138,7 +140,7 @@ async def test_configuration_holds_for_every_method(system_account: SystemAccoun
     rsa = generate("rsa1", bits=1024).public
     assert isinstance(rsa, RSA1PublicKey)
     system_account.authorize(f"{KEY}\n{rsa}\n")
-    policy: Any = SystemPolicy(parse([f"DenyUsers={name}"]))
+    policy: Any = SystemPolicy(ServerRules(parse([f"DenyUsers={name}"])))
     connection = Connection()
     assert not await policy.password(name, system_account.password, connection)
     assert not await policy.public_key(name, KEY, "ssh-ed25519", False, connection)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal
 
 from nacre.errors import DisconnectCode, RemoteProtocolError
+from nacre.limits import Limits
 from nacre.protocol.asks import Asks, AskUser, Requirement, UserRequirement, satisfied, useful
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
@@ -19,6 +20,7 @@ from nacre.ssh2.auth.messages import (
 )
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
+from nacre.value import replace
 from nacre.wire.codec import Buffer
 from nacre.wire.message import Message
 from nacre.wire.text import safe
@@ -53,6 +55,7 @@ class ServerAuth(MethodRunner[bool | Message]):
         self.user = ""
         self.methods: tuple[str, ...] = ()
         self._events = events
+        self._server_options = options
         self._options = options
         self._session_id = session_id
         self._requirement: Requirement = ()
@@ -60,6 +63,11 @@ class ServerAuth(MethodRunner[bool | Message]):
         self._banner_sent = False
         self._requests = 0
         self._failures = 0
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of that user's connection."""
+        return self._options.limits
 
     def receive(self, payload: Buffer) -> None:
         if payload[0] == UserauthRequest.NUMBER:
@@ -98,6 +106,8 @@ class ServerAuth(MethodRunner[bool | Message]):
 
     def _begin(self, request: UserauthRequest, answer: UserRequirement) -> None:
         self._requirement = answer.requirement
+        limits = answer.limits or self._server_options.limits
+        self._options = replace(self._server_options, limits=limits)
         if answer.banner and not self._banner_sent:
             self._banner_sent = True
             self._outbox.send(UserauthBanner(answer.banner, "").encode())
