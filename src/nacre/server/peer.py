@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -36,6 +37,9 @@ def to_logging(record: Mapping[str, object]) -> None:
     text = " ".join(f"{key}={value}" for key, value in record.items())
     _logger.log(level, "%s", text, extra={"nacre": dict(record)})
 
+
+_DEVICE = 16
+"""Bytes of a name of a network device, with the zero at its end."""
 
 _LINE_TEXT = re.compile(r"[ -~]*")
 _MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
@@ -119,13 +123,31 @@ class ServerConnection(BaseConnection):
         super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count)
         self.id = number
         self.peer: tuple[str, int] = ("", 0)
-        self.host = ""
+        self.host = self.peer[0]
         self.local: tuple[str, int] = ("", 0)
         self.user = ""
         self.methods: tuple[str, ...] = ()
         self.terms = terms
         self.accept_env = accept_env
         self._log = log
+
+    @property
+    def looked_up(self) -> str | None:
+        """The client's name, or None if it was not looked up, or has none to trust."""
+        return None if self.host == self.peer[0] else self.host
+
+    @property
+    def domain(self) -> str | None:
+        """The routing domain of the connection: the device its socket is bound to, or None."""
+        transport = self.driver.transport
+        sock = None if transport is None else transport.get_extra_info("socket")
+        if sock is None or sock.family == socket.AF_UNIX:
+            return None
+        try:
+            device = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _DEVICE)
+        except OSError:
+            return None
+        return device.rstrip(b"\0").decode(errors="replace") or None
 
     @property
     def detailed(self) -> bool:
