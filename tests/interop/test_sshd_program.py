@@ -7,57 +7,25 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from interop.clients import Account, Login
+from interop.clients import Account
 from interop.daemons import Daemon
+from interop.nacre_sshd import SSHD, Configure, Logins, serving
 from interop.programs import check, environment, require, run
-
-SSHD = str(Path(sys.executable).parent / "nacre-sshd")
 
 pytestmark = pytest.mark.slow
 
-Configure = Callable[..., Path]
-
-
-@pytest.fixture
-def configure(tmp_path: Path, host_keys: dict[str, Path]) -> Configure:
-    """Write a configuration and return its file; of one keyword the first line counts."""
-
-    def write(*lines: str) -> Path:
-        path = tmp_path / "sshd_config"
-        usual = (f"HostKey {host_keys['ed25519']}", "ListenAddress 127.0.0.1", "PidFile none")
-        path.write_text("\n".join([*lines, *usual]) + "\n")
-        return path
-
-    return write
-
-
-@contextmanager
-def serving(config: Path, *options: str) -> Iterator[Daemon]:
-    with Daemon("nacre-sshd", [SSHD, "-D", "-e", "-f", config, "-p", "0", *options]) as daemon:
-        daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])
-        yield daemon
-
-
-@pytest.fixture
-def login(
-    system_account: Account, keys: dict[str, Path], tmp_path: Path
-) -> Callable[[Daemon], Login]:
-    return lambda daemon: Login(daemon, system_account.name, tmp_path, keys["ed25519"])
-
 
 def test_an_account_of_the_system_logs_in(
-    configure: Configure, login: Callable[[Daemon], Login], system_account: Account
+    configure_sshd: Configure, sshd_login: Logins, system_account: Account
 ) -> None:
-    with serving(configure()) as daemon:
-        done = run([*login(daemon).ssh(), "id -un; pwd; cat; exit 7"], input=b"in")
+    with serving(configure_sshd()) as daemon:
+        done = run([*sshd_login(daemon).ssh(), "id -un; pwd; cat; exit 7"], input=b"in")
         assert done.returncode == 7
         assert done.stdout.decode() == f"{system_account.name}\n{system_account.home}\nin"
         daemon.wait_for("event=closed")
@@ -65,13 +33,13 @@ def test_an_account_of_the_system_logs_in(
 
 
 def test_it_is_the_proxy_command_of_a_client(
-    configure: Configure, login: Callable[[Daemon], Login], tmp_path: Path
+    configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    proxy = f"{SSHD} -i -f {configure()} -E {log}"
+    proxy = f"{SSHD} -i -f {configure_sshd()} -E {log}"
     nowhere = object.__new__(Daemon)
     nowhere.port = 9
-    command = login(nowhere).ssh(f"ProxyCommand={proxy}")
+    command = sshd_login(nowhere).ssh(f"ProxyCommand={proxy}")
     done = run([*command, "cat; exit 3"], input=b"x" * 300_000)
     assert (done.returncode, len(done.stdout)) == (3, 300_000), done.stderr
     assert "event=authenticated" in log.read_text()
@@ -80,15 +48,15 @@ def test_it_is_the_proxy_command_of_a_client(
 
 
 def test_it_is_started_by_inetd(
-    configure: Configure, login: Callable[[Daemon], Login], tmp_path: Path
+    configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
 ) -> None:
     """One socket is standard input, output and error."""
-    config = configure("Banner none")
+    config = configure_sshd("Banner none")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         waiting = object.__new__(Daemon)
         waiting.port = listener.getsockname()[1]
         client = subprocess.Popen(
-            [*login(waiting).ssh(), "echo $SSH_CONNECTION; exit 4"],
+            [*sshd_login(waiting).ssh(), "echo $SSH_CONNECTION; exit 4"],
             stdout=subprocess.PIPE,
             env=environment(),
         )
@@ -106,11 +74,11 @@ def test_it_is_started_by_inetd(
         assert server.wait(30) == 0
 
 
-def test_under_inetd_a_client_reads_nothing_but_the_protocol(configure: Configure) -> None:
+def test_under_inetd_a_client_reads_nothing_but_the_protocol(configure_sshd: Configure) -> None:
     ours, theirs = socket.socketpair()
     with ours:
         server = subprocess.Popen(
-            [SSHD, "-i", "-f", str(configure("Nonsense yes"))],
+            [SSHD, "-i", "-f", str(configure_sshd("Nonsense yes"))],
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=theirs.fileno(),
@@ -137,10 +105,10 @@ def until_gone(pid: int) -> None:
 
 
 def test_it_goes_to_the_background(
-    configure: Configure, login: Callable[[Daemon], Login], tmp_path: Path
+    configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
 ) -> None:
     pid_file, log = tmp_path / "pid", tmp_path / "log"
-    config = configure(f"PidFile {pid_file}")
+    config = configure_sshd(f"PidFile {pid_file}")
     started = run([SSHD, "-f", config, "-p", "0", "-E", log])
     assert started.returncode == 0, started.stderr
     pid = pid_of(pid_file)
@@ -152,7 +120,7 @@ def test_it_goes_to_the_background(
             time.sleep(0.01)
         daemon = object.__new__(Daemon)
         daemon.port = int(log.read_text().split()[2].rpartition(":")[2])
-        assert run([*login(daemon).ssh(), "exit 5"]).returncode == 5
+        assert run([*sshd_login(daemon).ssh(), "exit 5"]).returncode == 5
     finally:
         os.kill(pid, signal.SIGTERM)
         until_gone(pid)
@@ -160,16 +128,16 @@ def test_it_goes_to_the_background(
 
 
 def test_debug_serves_one_connection_in_the_foreground(
-    configure: Configure, login: Callable[[Daemon], Login]
+    configure_sshd: Configure, sshd_login: Logins
 ) -> None:
-    with Daemon("nacre-sshd -d", [SSHD, "-d", "-f", configure(), "-p", "0"]) as daemon:
+    with Daemon("nacre-sshd -d", [SSHD, "-d", "-f", configure_sshd(), "-p", "0"]) as daemon:
         daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])
-        assert run([*login(daemon).ssh(), "exit 6"]).returncode == 6
+        assert run([*sshd_login(daemon).ssh(), "exit 6"]).returncode == 6
         assert daemon.process.wait(20) == 0
 
 
-def test_a_wrong_file_is_told_with_line_and_word(configure: Configure) -> None:
-    config = configure("MaxSessions many", "Nonsense yes")
+def test_a_wrong_file_is_told_with_line_and_word(configure_sshd: Configure) -> None:
+    config = configure_sshd("MaxSessions many", "Nonsense yes")
     for flag in ("-t", "-D"):
         done = run([SSHD, flag, "-f", config])
         assert done.returncode == 255
@@ -178,7 +146,9 @@ def test_a_wrong_file_is_told_with_line_and_word(configure: Configure) -> None:
         assert re.search(rf"{re.escape(str(config))} line 2: .*Nonsense", said)
 
 
-def test_without_host_keys_it_says_how_to_make_them(configure: Configure, tmp_path: Path) -> None:
+def test_without_host_keys_it_says_how_to_make_them(
+    configure_sshd: Configure, tmp_path: Path
+) -> None:
     config = tmp_path / "config"
     config.write_text(f"HostKey {tmp_path / 'missing'}\n")
     done = run([SSHD, "-t", "-f", config])
@@ -187,14 +157,14 @@ def test_without_host_keys_it_says_how_to_make_them(configure: Configure, tmp_pa
 
 
 def test_a_reload_under_load_loses_no_session(
-    configure: Configure, login: Callable[[Daemon], Login], tmp_path: Path
+    configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
 ) -> None:
     """20 sessions copy data while the configuration is read again, ten times."""
-    with serving(configure(), "-o", "MaxStartups=100") as daemon, ExitStack() as stack:
+    with serving(configure_sshd(), "-o", "MaxStartups=100") as daemon, ExitStack() as stack:
         clients = []
         for _ in range(20):
             client = subprocess.Popen(
-                [*login(daemon).ssh(), "cat"],
+                [*sshd_login(daemon).ssh(), "cat"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment(),
@@ -209,7 +179,7 @@ def test_a_reload_under_load_loses_no_session(
             assert client.stdout.read(5) == b"first"
         piece = bytes(range(256)) * 1024
         for number in range(10):
-            configure(f"Banner {tmp_path / 'banner'}", "VersionAddendum reloaded")
+            configure_sshd(f"Banner {tmp_path / 'banner'}", "VersionAddendum reloaded")
             (tmp_path / "banner").write_text(f"number {number}\n")
             since = len(daemon.log)
             daemon.process.send_signal(signal.SIGHUP)
@@ -221,7 +191,7 @@ def test_a_reload_under_load_loses_no_session(
             for client in clients:
                 assert client.stdout is not None
                 assert client.stdout.read(20_000) == piece[:20_000]
-        said = run([*login(daemon).ssh("LogLevel=DEBUG1"), "exit 3"])
+        said = run([*sshd_login(daemon).ssh("LogLevel=DEBUG1"), "exit 3"])
         assert said.returncode == 3
         assert b"reloaded" in said.stderr
         assert b"number 9" in said.stderr
@@ -230,20 +200,18 @@ def test_a_reload_under_load_loses_no_session(
             assert (client.returncode, out) == (0, b"last")
 
 
-def test_a_broken_file_changes_nothing(
-    configure: Configure, login: Callable[[Daemon], Login]
-) -> None:
-    with serving(configure("VersionAddendum one")) as daemon:
+def test_a_broken_file_changes_nothing(configure_sshd: Configure, sshd_login: Logins) -> None:
+    with serving(configure_sshd("VersionAddendum one")) as daemon:
         for lines, message in (
             (["MaxSessions many"], r"sshd_config line 1: MaxSessions"),
             (["HostKey /missing", "HostKeyAlgorithms ssh-dss"], "nothing was reloaded"),
         ):
-            config = configure(*lines)
+            config = configure_sshd(*lines)
             since = len(daemon.log)
             daemon.process.send_signal(signal.SIGHUP)
             daemon.wait_for(message, since=since)
             config.write_text("")
-            said = run([*login(daemon).ssh("LogLevel=DEBUG1"), "exit 3"])
+            said = run([*sshd_login(daemon).ssh("LogLevel=DEBUG1"), "exit 3"])
             assert said.returncode == 3
             assert b"one" in said.stderr
 
@@ -256,40 +224,38 @@ def free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in sockets]
 
 
-def test_a_reload_changes_where_it_listens(
-    configure: Configure, login: Callable[[Daemon], Login]
-) -> None:
+def test_a_reload_changes_where_it_listens(configure_sshd: Configure, sshd_login: Logins) -> None:
     first, second, third = free_ports(3)
-    config = configure(f"Port {first}", f"Port {second}")
+    config = configure_sshd(f"Port {first}", f"Port {second}")
     with Daemon("nacre-sshd", [SSHD, "-D", "-e", "-f", config]) as daemon:
         daemon.wait_for(rf"listening on 127.0.0.1:{second}")
         inodes = listeners(daemon.pid)
         daemon.port = first
         kept = subprocess.Popen(
-            [*login(daemon).ssh(), "cat"],
+            [*sshd_login(daemon).ssh(), "cat"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(),
         )
         daemon.wait_for("event=session")
-        configure(f"Port {second}", f"Port {third}")
+        configure_sshd(f"Port {second}", f"Port {third}")
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_for("event=reloaded")
         for port in (second, third):
             daemon.port = port
-            assert run([*login(daemon).ssh(), "exit 3"]).returncode == 3
+            assert run([*sshd_login(daemon).ssh(), "exit 3"]).returncode == 3
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", first))
         assert listeners(daemon.pid)[second] == inodes[second]
         out, _ = kept.communicate(b"still here", timeout=30)
         assert (kept.returncode, out) == (0, b"still here")
-        text = configure(f"Port {second}").read_text()
+        text = configure_sshd(f"Port {second}").read_text()
         config.write_text(text.replace("ListenAddress 127.0.0.1", "ListenAddress 0.0.0.0"))
         since = len(daemon.log)
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_for("event=reloaded", since=since)
         daemon.port = second
-        assert run([*login(daemon).ssh(), "exit 3"]).returncode == 3
+        assert run([*sshd_login(daemon).ssh(), "exit 3"]).returncode == 3
 
 
 def listeners(pid: int) -> dict[int, str]:
@@ -308,10 +274,10 @@ def listeners(pid: int) -> dict[int, str]:
     return found
 
 
-def test_what_it_prints_is_what_sshd_prints(configure: Configure) -> None:
+def test_what_it_prints_is_what_sshd_prints(configure_sshd: Configure) -> None:
     """Of each keyword that both print, apart from the lists of algorithms."""
     sshd = require("sshd")
-    config = configure("MaxSessions 3")
+    config = configure_sshd("MaxSessions 3")
     with config.open("a") as file:
         file.write("Match User alice\n  PermitTTY no\n")
     os.makedirs("/run/sshd", exist_ok=True)
