@@ -63,6 +63,7 @@ class Keyword:
     :ivar gathers: whether all of its values count, not only the first.
     :ivar repeats: whether a value that is there already counts again.
     :ivar everywhere: whether it counts in a block that does not apply too, as in OpenSSH.
+    :ivar last: whether its last value counts, not the first.
     :ivar in_match: whether it may stand in a ``Match`` block.
     :ivar tokens: the letters of its percent tokens.
     :ivar environment: whether ``${NAME}`` is replaced by a variable of the environment.
@@ -81,6 +82,7 @@ class Keyword:
     gathers: bool = False
     repeats: bool = False
     everywhere: bool = False
+    last: bool = False
     in_match: bool = True
     tokens: str = ""
     environment: bool = False

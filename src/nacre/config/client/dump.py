@@ -11,6 +11,7 @@ from nacre.config.client.words import SCHEMA
 from nacre.config.schema import Keyword, Setting, Shown
 from nacre.config.syntax.tokens import expand, expand_path
 from nacre.config.values import all_algorithms
+from nacre.errors import ConfigurationError
 from nacre.protocol.options import choose
 
 _IDENTITIES = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
@@ -43,7 +44,10 @@ def client_lines(
         found = settings.get(word.name, ())
         if word.name in _SILENT or (word.own and not found):
             continue
-        shown = _special(word, host, config, tokens)
+        try:
+            shown = _special(word, host, config, tokens)
+        except ConfigurationError as error:
+            raise found[0].origin.error(f"{word.name}: {error}") from None
         name = _SPELT.get(word.name, word.name.lower())
         yield from _told(name, shown, found, origins)
 
@@ -79,6 +83,8 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             return expand_path(value, tokens)
         case "ForwardAgent" if config.forward_agent not in (None, "SSH_AUTH_SOCK"):
             return expand_path(str(config.forward_agent), tokens)
+        case "ProxyUseFdpass" if _value(config, SCHEMA["ProxyJump"]) not in (None, "none"):
+            return "no"
         case "Tunnel" if config.clear_all_forwardings:
             return "false"
         case "RemoteCommand" if config.remote_command is not None:

@@ -41,6 +41,8 @@ _CRITERIA = {
 _EXEC_TIME = 20.0
 """Seconds that a command of ``Match exec`` may take."""
 
+_CANONICAL = frozenset(["CanonicalizeHostname", "CanonicalizeMaxDots", "CanonicalizeFallbackLocal"])
+
 _PLAIN = {
     name: word.kind.plain
     for name, word in SCHEMA.by_lower.items()
@@ -72,6 +74,7 @@ class ClientReader(FileReader[bool]):
         self._original = self._host = host
         self._command = command
         self._final = self._again = False
+        self._closed: frozenset[str] = frozenset()
         self._found: dict[str, list[Setting]] = {}
 
     def read(self) -> ClientConfig:
@@ -88,24 +91,26 @@ class ClientReader(FileReader[bool]):
 
             self._host = canonical(self.host_name.lower(), self.value)
         if wanted or self._again:
-            name = self._host if wanted else self.host_name.lower()
+            name = self._host = self._host if wanted else self.host_name.lower()
             origin = self._found["Hostname"][0].origin if "Hostname" in self._found else Origin()
             self._found["Hostname"] = [Setting(name.replace("%", "%%"), origin)]
             self._final = True
+            self._closed = _CANONICAL - self._found.keys()
             self._read_files()
+        name = self.host_name  # an error in it has to name its line
         if "ProxyJump" in self._found:
-            self._check_jump(self._found["ProxyJump"][0])
+            self._check_jump(name, self._found["ProxyJump"][0])
         settings = {name: tuple(found) for name, found in self._found.items()}
         return ClientConfig(**fields_of(settings), settings=settings)
 
-    def _check_jump(self, setting: Setting) -> None:
+    def _check_jump(self, name: str, setting: Setting) -> None:
         """Check that the way does not lead through the destination itself."""
         from nacre.config.jumps import parse_jumps
 
         if setting.value == "none":
             return
         last = parse_jumps("ProxyJump", setting.value)[-1]
-        here = (self.host_name.lower(), self.value("Port") or 22, self._user)
+        here = (name.lower(), self.value("Port") or 22, self._user)
         if (last.host.lower(), last.port or 22, last.user or self._user) == here:
             raise setting.origin.error(
                 f"ProxyJump: {safe(last.host)} is the destination itself: set ProxyJump none for it"
@@ -141,7 +146,13 @@ class ClientReader(FileReader[bool]):
     @property
     def host_name(self) -> str:
         """The name to connect to, as far as the files were read."""
-        return expand(self.value("Hostname") or "%h", {"h": self._original})
+        found = self._found.get("Hostname")
+        if not found:
+            return self._original
+        try:
+            return expand(found[0].value, {"h": self._original})
+        except ConfigurationError as error:
+            raise found[0].origin.error(f"Hostname: {error}") from None
 
     # --- what the reader asks ---
 
@@ -169,13 +180,21 @@ class ClientReader(FileReader[bool]):
         if not (scope or word.everywhere) or self._excluded(word.name):
             return
         found = self._found.setdefault(word.name, [])
+        if word.last:
+            found.clear()
         if not found or word.repeats or (word.gathers and all(value != one.value for one in found)):
             found.append(Setting(value, origin))
         elif word.name == "RekeyLimit":  # the size and the time may come from two places
             found[0] = Setting(found[0].value.completed(value), found[0].origin)
 
     def _excluded(self, name: str) -> bool:
-        """Return whether a keyword counts no more: of ProxyJump and ProxyCommand the first does."""
+        """Return whether a keyword counts no more.
+
+        Of ProxyJump and ProxyCommand the first does. What rules the search for canonical names does
+        not after it.
+        """
+        if name in self._closed:
+            return True
         if name == "ProxyCommand":
             return self.value("ProxyJump") not in (None, "none")
         return name == "ProxyJump" and "ProxyCommand" in self._found
@@ -201,8 +220,9 @@ class ClientReader(FileReader[bool]):
                 return self._succeeds(argument)
             case "localnetwork":
                 from nacre.config.client.canonical import local_addresses
-                from nacre.config.syntax.match import in_networks
+                from nacre.config.syntax.match import check_networks, in_networks
 
+                check_networks(argument)
                 return any(in_networks(address, argument) for address in local_addresses())
             case "host":
                 return in_list(self.host_name.lower(), argument, lower=True)
@@ -233,7 +253,7 @@ class ClientReader(FileReader[bool]):
 
         It gets the variables of this program, and neither its input nor its output.
         """
-        import subprocess
+        import subprocess  # asyncio loads it too, but -G does without
 
         text = expand(command, self._tokens())
         shell = os.environ.get("SHELL") or "/bin/sh"

@@ -22,6 +22,7 @@ Scope = TypeVar("Scope")
 _DEEPEST = 16
 _MOST_FILES = 1024
 _LARGEST = 16 << 20
+_PIECE = 1 << 16
 _MOST_ERRORS = 20
 
 
@@ -183,12 +184,14 @@ class FileReader(ABC, Generic[Scope]):
 
 def _read(path: str, private: bool) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    data = bytearray()
+    with open(descriptor, "rb", buffering=0) as file:
         if private:
             _check_owner(path, os.fstat(descriptor))
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise ConfigurationError(f"{safe(path)}: larger than {_LARGEST >> 20} MiB")
+        while piece := file.read(_PIECE):
+            data += piece
+            if len(data) > _LARGEST:
+                raise ConfigurationError(f"{safe(path)}: larger than {_LARGEST >> 20} MiB")
     return data.decode("utf-8", "surrogateescape")
 
 
