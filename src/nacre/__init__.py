@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
+    from nacre.client.route import Jump as Jump
+    from nacre.client.route import Sock as Sock
     from nacre.client.secrets import Prompter as Prompter
     from nacre.client.tcpip import Listener as Listener
     from nacre.client.tcpip import Tunnel as Tunnel
@@ -177,6 +179,10 @@ _HOMES = {
     "nacre.client.process": (
         "Completed",
         "Process",
+    ),
+    "nacre.client.route": (
+        "Jump",
+        "Sock",
     ),
     "nacre.client.secrets": ("Prompter",),
     "nacre.client.tcpip": (

@@ -1,7 +1,7 @@
 """``nacre.connect``: from a host's name to a connection that is logged in.
 
-The order of reading: :func:`connect` collects the options, its ``start`` builds the connection,
-``_log_in`` dials, waits for the login and turns a failure into the right error.
+The order of reading: :func:`connect` collects the options, ``_start`` builds the connection,
+``_log_in`` reaches the host, waits for the login and turns a failure into the right error.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, cast
 
 from nacre.aio.connection import Trace
 from nacre.aio.dial import dial
@@ -34,6 +34,10 @@ from nacre.value import replace
 from nacre.wire import given
 from nacre.wire.text import safe
 
+if TYPE_CHECKING:
+    from nacre.client.route import Carrier, Hop, Jump, Sock
+    from nacre.config.destination import Destination
+
 
 class Default:
     """The type of ``DEFAULT``."""
@@ -52,6 +56,33 @@ _STEPS = {
     Phase.KEX: "exchanging keys",
     Phase.AUTHENTICATION: "logging in",
 }
+
+
+class HopOptions(TypedDict, total=False):
+    """Options of :func:`connect` that jump hosts get too."""
+
+    keys: Sequence[PrivateKey | Path] | None
+    passphrase: str | None
+    agent: bool
+    known_hosts: Path | Sequence[Path] | Default
+    trust: HostKeyCheck | None
+    algorithms: Algorithms | None
+    profile: Profile
+    protocols: Sequence[int]
+    ssh1_ciphers: Sequence[str] | None
+    limits: Limits
+    keepalive: float | None
+    keepalive_count: int
+
+
+class ConnectOptions(HopOptions, total=False):
+    """Options of :func:`connect` that :func:`nacre.blocking.connect` passes on as they are."""
+
+    user: str | None
+    password: str | None
+    credentials: LoginAnswers | None
+    timeout: float | None
+    trace: Trace | None
 
 
 def connect(
@@ -74,7 +105,8 @@ def connect(
     timeout: float | None = 30.0,
     keepalive: float | None = None,
     keepalive_count: int = 3,
-    sock: socket.socket | None = None,
+    jump: Jump | Sequence[Jump] | None = None,
+    sock: Sock | None = None,
     trace: Trace | None = None,
 ) -> Opening[Connection]:
     """Connect and log in: await it for the connection, or use ``async with``.
@@ -100,12 +132,21 @@ def connect(
     :param protocols: versions of the protocol: ``(2, 1)`` uses SSH-1 with servers that have nothing
         else, ``(1,)`` only SSH-1. SSH-1 is weak, and each use is logged as a warning.
     :param ssh1_ciphers: ciphers for SSH-1, best first: of ``3des``, ``blowfish`` and ``des``.
-    :param timeout: seconds from the lookup of the name to the end of authentication; None for no
-        limit.
+    :param timeout: seconds from the lookup of the name to the end of authentication, at jump hosts
+        as well: one limit for all of it. None for no limit.
     :param keepalive: seconds of silence after which the server is probed.
     :param keepalive_count: how many probes may stay unanswered.
-    :param sock: a connected stream socket to use; the connection owns it from now on. The key is
-        still checked for ``host``.
+    :param jump: the jump host to connect through, or a list of them in the order in which to visit
+        them. Each is ``[user@]host[:port]``, an ``ssh://`` URI, or a connection that is open, which
+        may come first and stays open. Jump hosts that are named get ``known_hosts`` or ``trust``,
+        ``keys``, ``passphrase``, ``agent``, ``keepalive`` and the options of the protocol from
+        here. They get neither ``user`` (which is the name of this account unless the text has one)
+        nor ``password`` nor ``credentials``: where a jump host needs a password, connect to it
+        first. Their connections close with this one.
+    :param sock: what to use in place of a connection of its own: a connected stream socket, a
+        :class:`Tunnel`, or a pair ``(reader, writer)``: streams of asyncio or of nacre, or files or
+        descriptors of pipes. The connection owns it from now on. The key is still checked for
+        ``host``.
     :param trace: called with every event of the protocol, and the loop's time.
     :raises ConfigurationError: a value is not possible.
     :raises ConnectFailed: no connection could be made.
@@ -117,6 +158,8 @@ def connect(
     :raises VersionError: the peer has none of ``protocols``.
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
     :raises ConnectionLost: or a protocol error: what ended the connection during the login.
+
+    An error of a jump host has its name in ``hop``.
     """
     texts = {"host": host, "user": user, "password": password, "passphrase": passphrase}
     for name, one in texts.items():
@@ -130,52 +173,132 @@ def connect(
         trust = _known_hosts(known_hosts)
     if credentials is None:
         credentials = _identities(user, host, password, keys, passphrase, agent, offered.signatures)
+    shared: HopOptions = {
+        "keys": keys,
+        "passphrase": passphrase,
+        "agent": agent,
+        "trust": trust,
+        "algorithms": offered,
+        "protocols": protocols,
+        "ssh1_ciphers": ssh1_ciphers,
+        "limits": limits,
+        "keepalive": keepalive,
+        "keepalive_count": keepalive_count,
+    }
+    way = _Way(sock, jump, shared, timeout)
+    return Opening(lambda: _start(host, port, user, credentials, trust, trace, way))
 
-    async def start() -> Connection:
-        order = trust.algorithms(host, port, offered.host_key)
-        options = ClientOptions(
-            algorithms=replace(offered, host_key=order),
-            limits=limits,
-            trace=trace is not None,
-            user=user,
-            ssh1_ciphers=tuple(ssh1_ciphers or SSH1_CIPHERS),
+
+async def _start(
+    host: str,
+    port: int,
+    user: str,
+    credentials: LoginAnswers,
+    trust: HostKeyCheck,
+    trace: Trace | None,
+    way: _Way,
+) -> Connection:
+    shared = way.shared
+    offered = shared["algorithms"]
+    assert offered is not None
+    options = ClientOptions(
+        algorithms=replace(offered, host_key=trust.algorithms(host, port, offered.host_key)),
+        limits=shared["limits"],
+        trace=trace is not None,
+        user=user,
+        ssh1_ciphers=tuple(shared["ssh1_ciphers"] or SSH1_CIPHERS),
+    )
+    connection = Connection(
+        client_engine(options, shared["protocols"]),
+        host=host,
+        port=port,
+        user=user,
+        trust=trust,
+        login=credentials,
+        keepalive=shared["keepalive"],
+        keepalive_count=shared["keepalive_count"],
+        trace=trace,
+    )
+    await _log_in(connection, way)
+    return connection
+
+
+class _Way:
+    """How to reach the host, in a limited time.
+
+    :ivar shared: the options of the connection that jump hosts which are named get too.
+    :ivar timeout: the seconds for all of it, or None.
+    """
+
+    def __init__(
+        self,
+        sock: Sock | None,
+        jump: Jump | Sequence[Jump] | None,
+        shared: HopOptions,
+        timeout: float | None,
+    ) -> None:
+        self.timeout = timeout
+        self._sock = sock
+        self.shared = shared
+        self._until: float | None = None
+        self._hops: Sequence[Hop | Connection] = ()
+        if jump is not None:
+            from nacre.client.route import jump_hosts
+
+            if sock is not None:
+                raise ConfigurationError("sock and jump exclude each other: give one of them")
+            self._hops = jump_hosts(jump, self._log_in_to_hop)
+
+    def start(self) -> asyncio.Timeout:
+        """Start the clock, and return the deadline."""
+        if self.timeout is not None:
+            self._until = asyncio.get_running_loop().time() + self.timeout
+        return self._deadline()
+
+    def _deadline(self) -> asyncio.Timeout:
+        return asyncio.timeout_at(self._until)
+
+    async def carrier(self, host: str, port: int) -> Carrier | None:
+        """Return what carries the connection; None if it needs a socket to the host itself."""
+        if self._hops:
+            from nacre.client.route import through
+
+            return await through(self._hops, host, port, self._deadline)
+        if self._sock is None or isinstance(self._sock, socket.socket):
+            return self._sock
+        from nacre.client.route import carried
+
+        return await carried(self._sock)
+
+    async def _log_in_to_hop(self, hop: Destination, carrier: Carrier | None) -> Connection:
+        left = None
+        if self._until is not None:
+            left = max(0.0, self._until - asyncio.get_running_loop().time())
+        sock = cast("Sock | None", carrier)
+        return await connect(
+            hop.host, hop.port or 22, user=hop.user, timeout=left, sock=sock, **self.shared
         )
-        connection = Connection(
-            client_engine(options, protocols),
-            host=host,
-            port=port,
-            user=user,
-            trust=trust,
-            login=credentials,
-            keepalive=keepalive,
-            keepalive_count=keepalive_count,
-            trace=trace,
-        )
-        await _log_in(connection, sock, timeout)
-        return connection
-
-    return Opening(start)
 
 
-async def _log_in(
-    connection: Connection, sock: socket.socket | None, timeout: float | None
-) -> None:
-    deadline = asyncio.timeout(timeout)
+async def _log_in(connection: Connection, way: _Way) -> None:
+    carrier: Carrier | None = None
+    deadline = way.start()
     try:
+        carrier = await way.carrier(connection.host, connection.port)
         async with deadline:
-            if sock is None:
-                sock = await dial(connection.host, connection.port)
-            await _attach(connection, sock)
+            if carrier is None:
+                carrier = await dial(connection.host, connection.port)
+            await _attach(connection, carrier)
             await connection.wait_authenticated()
     except NacreError:
         try:
             await _say_goodbye(connection)
         finally:
-            _drop(connection, sock)
+            _drop(connection, carrier)
         raise
     except BaseException as error:
-        late = _too_late(connection, timeout)
-        _drop(connection, sock)
+        late = "" if way.timeout is None else _too_late(connection, way.timeout)
+        _drop(connection, carrier)
         if isinstance(error, TimeoutError) and deadline.expired():
             raise DeadlineExceeded(late) from error
         raise
@@ -192,29 +315,40 @@ async def _say_goodbye(connection: Connection) -> None:
                 await connection.close()
 
 
-def _drop(connection: Connection, sock: socket.socket | None) -> None:
+def _drop(connection: Connection, carrier: Carrier | None) -> None:
     connection.abort()
-    if sock is not None and connection.driver.transport is None:
-        sock.close()
+    if carrier is None or connection.driver.transport is not None:
+        return
+    if isinstance(carrier, socket.socket):
+        carrier.close()
+    else:
+        carrier.abort()
 
 
-async def _attach(connection: Connection, sock: socket.socket) -> None:
+async def _attach(connection: Connection, carrier: Carrier) -> None:
+    if not isinstance(carrier, socket.socket):
+        from nacre.aio.carrier import StreamTransport
+
+        connection.via = cast("Connection | None", carrier.via)
+        await StreamTransport(connection.driver, carrier).start()
+        return
     loop = asyncio.get_running_loop()
     try:
-        await loop.create_connection(lambda: connection.driver, sock=sock)
+        await loop.create_connection(lambda: connection.driver, sock=carrier)
     except (OSError, ValueError) as error:  # ValueError: it is no stream socket
         raise ConnectFailed(f"the socket can't be used: {error}") from error
 
 
-def _too_late(connection: Connection, timeout: float | None) -> str:
+def _too_late(connection: Connection, timeout: float) -> str:
     where = f"{safe(connection.host)} port {connection.port}"
     if connection.driver.transport is None:
         return (
-            f"no connection to {where} within {timeout} seconds; "
+            f"no connection to {where} within {timeout:.3g} seconds; "
             "check the address, and the network and firewalls on the way"
         )
+    through = "" if connection.via is None else f", through {connection.via.name}"
     step = _STEPS.get(connection.engine.phase, "logging in")
-    return f"{where} took more than {timeout} seconds, while {step}"
+    return f"{where}{through} took more than {timeout:.3g} seconds, while {step}"
 
 
 def _known_hosts(files: Path | Sequence[Path] | Default) -> HostKeyCheck:

@@ -36,14 +36,13 @@ class Target:
         :raises ConfigurationError: Hostname, or User in a file, has a token that is not possible.
         """
         host = expand(config.host_name or "%h", {"h": name})
-        jump = config.settings.get("ProxyJump")
         target = cls(
             name,
             host,
             config.port,
             config.user or getpass.getuser(),
             config.host_key_alias,
-            jump[0].value if jump else None,
+            config.proxy_jump,
         )
         if "%" not in target.user and "$" not in target.user:
             return target

@@ -117,13 +117,14 @@ def _end(word: str, common: Common, files: Config) -> End:
     from nacre.cli.common.target import Target
     from nacre.cli.scp.program import End
 
-    place = split_place(word, "scp")
+    try:
+        place = split_place(word, "scp")
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}: give [user@]host:path, or ./path for a local file"
+        ) from error
     if place is None:
         return End(None, ClientConfig(), word, word)
     host, options, path = place
-    if not host or host.startswith("-"):
-        raise ConfigurationError(
-            f"{word!r} names no host: give [user@]host:path, or ./path for a local file"
-        )
     config = files.lookup(host, [*common.options, *options])
     return End(Target.of(host, config), config, path, word)

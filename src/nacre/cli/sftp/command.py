@@ -133,8 +133,8 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     from nacre.cli.sftp.program import RemoteHost
 
     loaded()
-    host, path, options = _destination(common, plan)
     try:
+        host, path, options = _destination(common, plan)
         config = Config.load(common.config_file).lookup(host, [*common.options, *options])
         target = Target.of(host, config)
     except ConfigurationError as error:

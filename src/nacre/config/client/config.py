@@ -20,6 +20,8 @@ Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
 SessionKind = Literal["default", "none", "subsystem"]
 
+_PROXIES = ("ProxyCommand", "ProxyJump")
+
 NO_SETTINGS: Mapping[str, tuple[Setting, ...]] = {}
 
 
@@ -35,6 +37,7 @@ class ClientConfig:
     :ivar escape_char: one byte, or None for no escapes.
     :ivar forward_agent: None for no forwarding. ``SSH_AUTH_SOCK`` is the socket that this variable
         names; any other text is a path, or ``$`` and the name of a variable.
+    :ivar proxy_command: None for no command; so is ``proxy_jump``. At most one of both is there.
     :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
     :ivar no_identity_files: whether ``none`` was the only identity file.
@@ -81,6 +84,9 @@ class ClientConfig:
     profile: Profile = "default"
     preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
     protocol: tuple[int, ...] = (2,)
+    proxy_command: str | None = None
+    proxy_jump: str | None = None
+    proxy_use_fdpass: bool = False
     pubkey_accepted_algorithms: str | None = None
     pubkey_authentication: bool = True
     refuse_connection: str | None = None
@@ -176,12 +182,18 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
     from nacre.config.client.words import SCHEMA
 
     found: dict[str, Any] = {}
+    # The first of both counts, also where it is none.
+    proxy = next((name for name in settings if name in _PROXIES), None)
     for name, values in settings.items():
+        if name in _PROXIES and name != proxy:
+            continue
         word = SCHEMA[name]
         if word.field:
             first = values[0].value
             found[word.field] = sum((s.value for s in values), ()) if word.gathers else first
     found["send_env"] = _without_removed(found.get("send_env", ()))
+    if found.get("proxy_jump") == "none":
+        found["proxy_jump"] = None
     named = found.pop("identity_files", ())
     files = tuple(name for name in named if name.lower() != "none")
     found.update(identity_files=files, no_identity_files=bool(named) and not files)

@@ -223,12 +223,11 @@ _WORDS = (
     ),
     Keyword("PasswordAuthentication", YES_NO, "Log in by a password.", "password_authentication"),
     idle("PermitLocalCommand", YES_NO, "Allow LocalCommand.", "LocalCommand is not run", "no"),
-    idle(
+    Keyword(
         "ProxyUseFdpass",
         YES_NO,
         "ProxyCommand passes back a connected descriptor.",
-        "ProxyCommand comes later",
-        "no",
+        "proxy_use_fdpass",
     ),
     Keyword(
         "PubkeyAuthentication", PUBKEY_AUTHENTICATION, "Log in by a key.", "pubkey_authentication"
@@ -576,14 +575,16 @@ _WORDS = (
         "dynamic_forwards",
         gathers=True,
     ),
-    idle(
+    Keyword(
         "ProxyCommand",
         TEXT,
         "A command whose input and output lead to the server.",
-        "it comes later",
+        "proxy_command",
         tokens="hnpr",
     ),
-    idle("ProxyJump", PROXY_JUMP, "Hosts through which to connect.", "it comes later"),
+    Keyword(
+        "ProxyJump", PROXY_JUMP, "Hosts through which to connect.", "proxy_jump", tokens="hnpr"
+    ),
     Keyword("Tag", WORD, "A name that Match tagged asks for."),
     Keyword("RefuseConnection", TEXT, "Refuse to connect, with this message.", "refuse_connection"),
     Keyword(
