@@ -1,4 +1,4 @@
-"""A login over what carries the connection: the arguments of ``nacre.connect`` from a configuration."""
+"""A login over what carries the connection: ``nacre.connect`` with what a configuration says."""
 
 from __future__ import annotations
 
