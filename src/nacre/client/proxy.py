@@ -16,10 +16,7 @@ from nacre.client.route import carried
 from nacre.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
 from nacre.wire.text import safe
 
-_SH = "/bin/sh"
-
-_UNINTERRUPTED = 'trap "" INT; exec "$@"'
-"""Ctrl-C at a terminal reaches the command too, and must not end a session that lives on."""
+_SHELL = "/bin/sh"
 
 _GRACE = 0.2
 """Seconds that a command has to end by itself, once its input is closed."""
@@ -43,13 +40,12 @@ class ProxyCommand:
     def __init__(self, command: str) -> None:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
-        self._streams: Streams
         self._answered = False
 
     async def start(self) -> Streams:
         """Run the command, and return its standard streams as what carries a connection.
 
-        :raises ConnectFailed: it can't be run.
+        :raises ConnectFailed: the shell does not start.
         """
         process = self._run(subprocess.PIPE, subprocess.PIPE)
         assert process.stdin is not None
@@ -69,7 +65,7 @@ class ProxyCommand:
         It is passed over the Unix socket that is the command's standard output (SCM_RIGHTS).
 
         :param timeout: seconds until it is there, or None for no limit.
-        :raises ConnectFailed: it can't be run, or ends without passing one.
+        :raises ConnectFailed: the shell does not start, or the command ends without passing one.
         :raises DeadlineExceeded: ``timeout`` passed.
         """
         ours, theirs = socket.socketpair()
@@ -97,13 +93,15 @@ class ProxyCommand:
         return sock
 
     def _run(self, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-        shell = os.environ.get("SHELL") or _SH
-        words = [_SH, "-c", _UNINTERRUPTED, "sh", shell, "-c", f"exec {self._command}"]
+        shell = os.environ.get("SHELL") or _SHELL
         try:
-            self._process = subprocess.Popen(words, bufsize=0, stdin=stdin, stdout=stdout)
+            self._process = subprocess.Popen(
+                [shell, "-c", f"exec {self._command}"], bufsize=0, stdin=stdin, stdout=stdout
+            )
         except (OSError, ValueError) as error:
             raise ConnectFailed(
-                f"can't run the proxy command {self._shown}: {safe(str(error))}"
+                f"can't run the proxy command {self._shown}: the shell {safe(shell)} does not "
+                f"start: {error}; check the variable SHELL"
             ) from error
         return self._process
 
