@@ -7,6 +7,7 @@ ssh(1) does.
 from __future__ import annotations
 
 from nacre.config import values
+from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.value import value
 from nacre.wire.text import safe
@@ -88,6 +89,12 @@ def parse(keyword: str, text: str) -> Destination:
         check_user(user) if at else None,
         values.port(keyword, port) if colon else None,
     )
+
+
+def options(destination: Destination) -> list[str]:
+    """Return ``Keyword=Value`` texts for what a destination names beside the host."""
+    found = [f"User={quote(destination.user)}"] if destination.user is not None else []
+    return found + ([f"Port={destination.port}"] if destination.port is not None else [])
 
 
 def parse_jumps(keyword: str, text: str) -> tuple[Destination, ...]:

@@ -15,6 +15,7 @@ from nacre.cli.common.dial import dial_host
 from nacre.cli.common.log import Log
 from nacre.cli.common.target import Target
 from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import Config
 from nacre.value import replace
 from nacre.wire.text import safe
 
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 HopOf: TypeAlias = Callable[[str], tuple[Target, ClientConfig]]
 """Returns a jump host and its configuration, for its ``[user@]host[:port]`` in ProxyJump."""
 
+NO_FILES = Config(())
+
 
 async def dial_and_log_in(
     target: Target,
     config: ClientConfig,
     log: Log,
     trace: Trace | None = None,
-    hop: HopOf | None = None,
+    files: Config = NO_FILES,
 ) -> Connection:
     """Connect to a host and log in, through its jump hosts or its proxy command if it has them.
 
@@ -41,13 +44,13 @@ async def dial_and_log_in(
     time for the jump hosts and the host.
 
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
-    :param hop: has the configuration of jump hosts. By default they get the user and the port of
-        ProxyJump, the level of messages and BatchMode, and nothing else of ``config``.
+    :param files: what configures jump hosts: they get the user and the port of ProxyJump, the level
+        of messages and BatchMode, and nothing else of ``config``.
     :raises NacreError: what :func:`nacre.connect` raises. An error of a jump host names it.
     """
     config.check()
     if config.proxy_jump is not None:
-        return await _log_in_through(target, config, log, trace, hop or _plain(config))
+        return await _log_in_through(target, config, log, trace, _hop_of(config, files))
     loading = asyncio.create_task(_load())
     try:
         carrier = await _reach(target, config, log)
@@ -88,7 +91,7 @@ async def _log_in_through(
             place.port,
             partial(_log_in_to_hop, place, _bounded_by(config, its), log, patience),
         )
-        for place, its in jumps(target, config, hop)
+        for place, its in await asyncio.to_thread(jumps, target, config, hop)
     ]
     streams = await through(hops, target.host, target.port, patience.start)
     return await log_in(streams, target, config, log, trace, patience)
@@ -139,18 +142,18 @@ def _place(target: Target) -> tuple[str, int, str]:
     return target.host.lower(), target.port, target.user
 
 
-def _plain(config: ClientConfig) -> HopOf:
-    """Return the configurations of jump hosts without configuration files, as of ``ssh -J``."""
-    from nacre.config.destination import parse
+def _hop_of(config: ClientConfig, files: Config) -> HopOf:
+    """Return what configures jump hosts: the files alone, as for ``ssh -J``."""
+    from nacre.config.destination import options, parse
 
     def hop(text: str) -> tuple[Target, ClientConfig]:
         destination = parse("ProxyJump", text)
-        its = ClientConfig(
-            user=destination.user,
-            port=destination.port or 22,
+        its = replace(
+            files.lookup(destination.host, options(destination)),
             log_level=config.log_level,
             batch_mode=config.batch_mode,
         )
+        its.check()
         return Target.of(destination.host, its), its
 
     return hop

@@ -19,8 +19,8 @@ from nacre.client.connect import connect
 from nacre.client.connection import Connection
 from nacre.client.identities import Identities
 from nacre.client.trust import KnownHostsFile
-from nacre.config.client import ClientConfig
-from nacre.config.tokens import expand_path
+from nacre.config.client.config import ClientConfig
+from nacre.config.syntax.tokens import expand_path
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded
 from nacre.keys import PublicKey

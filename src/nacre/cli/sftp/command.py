@@ -135,7 +135,8 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     loaded()
     try:
         host, path, options = _destination(common, plan)
-        config = Config.load(common.config_file).lookup(host, [*common.options, *options])
+        files = Config.load(common.config_file)
+        config = files.lookup(host, [*common.options, *options])
         target = Target.of(host, config)
     except ConfigurationError as error:
         return complain("sftp", error)
@@ -145,7 +146,7 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
         log.describe(config)
         try:
             with watching():  # the loop's thread may ask for a password
-                sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))
+                sftp = loop.call(lambda: _open(remote, target, config, log, files, common, plan))
             return _work(loop, sftp, target, path, common, plan, lines)
         except NacreError as error:
             log.fatal(explain(error, target.name, target.destination))
@@ -172,6 +173,7 @@ async def _open(
     target: Target,
     config: ClientConfig,
     log: Log,
+    files: Config,
     common: Common,
     plan: _Plan,
 ) -> SFTPClient:
@@ -181,6 +183,7 @@ async def _open(
         target,
         config,
         log,
+        files,
         subsystem=plan.subsystem,
         rate=common.rate,
         options=common.session_options(),

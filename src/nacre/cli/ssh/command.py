@@ -56,7 +56,7 @@ def run(program: str, words: Sequence[str]) -> int:
 
         return refuse(program, "ssh", FAILURE)
     try:
-        config = configured(arguments)
+        files, config = configured(arguments)
         if arguments.show_config:
             return show_config(arguments, config)
     except ConfigurationError as error:
@@ -69,7 +69,7 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: can't open the log file: {error}", file=sys.stderr)
         return FAILURE
     with file:
-        return _connect(arguments, config, Log(config.log_level, file))
+        return _connect(arguments, files, config, Log(config.log_level, file))
 
 
 def answered(program: str, arguments: Arguments) -> int | None:
@@ -84,16 +84,16 @@ def answered(program: str, arguments: Arguments) -> int | None:
     return None
 
 
-def configured(arguments: Arguments) -> ClientConfig:
-    """Return what the files and the command line say for the host.
+def configured(arguments: Arguments) -> tuple[Config, ClientConfig]:
+    """Return the files, and what they and the command line say for the host.
 
     :raises ConfigurationError: a line for each error.
     """
     files = Config.load(arguments.config_file)
-    return files.lookup(arguments.host, arguments.options, command=arguments.command)
+    return files, files.lookup(arguments.host, arguments.options, command=arguments.command)
 
 
-def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
+def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log) -> int:
     # The event loop and the crypto package load only now, so that -V, -G and errors are quick.
     from nacre.cli.common.program import run_client
     from nacre.cli.common.target import Target
@@ -107,17 +107,22 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
         return FAILURE
-    return run_client(_session(target, config, planned, join, log), target, log)
+    return run_client(_session(target, config, files, planned, join, log), target, log)
 
 
 async def _session(
-    target: Target, config: ClientConfig, planned: Plan, join: Place | None, log: Log
+    target: Target,
+    config: ClientConfig,
+    files: Config,
+    planned: Plan,
+    join: Place | None,
+    log: Log,
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.session import TerminalSession
 
-    connection = await dial_and_log_in(target, config, log)
+    connection = await dial_and_log_in(target, config, log, files=files)
     loaded()
     try:
         if config.forwards:
