@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nacre.client.trust import Location as Location
     from nacre.client.trust import NewHost as NewHost
     from nacre.client.trust import Strict as Strict
+    from nacre.config.client.files import Config as Config
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
     from nacre.errors import ConfigurationError as ConfigurationError
@@ -197,6 +198,7 @@ _HOMES = {
         "NewHost",
         "Strict",
     ),
+    "nacre.config.client.files": ("Config",),
     "nacre.errors": (
         "AuthenticationFailed",
         "ChannelOpenFailed",

@@ -120,7 +120,7 @@ Sock: TypeAlias = socket.socket | Tunnel | tuple[Reader | IO[Any] | int, Writer 
 @wraps(_connect.connect, assigned=())  # for the signature of nacre.connect
 def connect(
     host: str,
-    port: int = 22,
+    port: int | None = None,
     *,
     jump: Jump | Sequence[Jump] | None = None,
     sock: Sock | None = None,

@@ -13,7 +13,6 @@ import socket
 import stat
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import IO, Any, TypeAlias, cast
 
 from nacre.aio.carrier import ByteReader, ByteWriter, Streams
@@ -28,7 +27,6 @@ from nacre.errors import (
     DeadlineExceeded,
     NacreError,
 )
-from nacre.keys.known_hosts import DEFAULT_PORT, host_name
 from nacre.limits import KIB
 from nacre.value import value
 from nacre.wire.text import safe
@@ -161,21 +159,17 @@ class Hop:
     log_in: Callable[[Carrier | None], Awaitable[Connection]]
 
 
-def jump_hosts(
-    jump: Jump | Sequence[Jump],
-    log_in: Callable[[Destination, Carrier | None], Awaitable[Connection]],
-) -> list[Hop | Connection]:
+def jump_hosts(jump: Jump | Sequence[Jump]) -> list[Destination | Connection]:
     """Return the jump hosts that a caller names, in the order in which to visit them.
 
-    :param log_in: logs in to one that is named.
     :raises ConfigurationError: a text names no host, there are too many, or an open connection is
         not the first.
     """
     several = [jump] if isinstance(jump, (str, Connection)) else list(jump)
-    hops: list[Hop | Connection] = []
+    hops: list[Destination | Connection] = []
     for one in several:
         if isinstance(one, str):
-            hops += [_named(destination, log_in) for destination in parse_jumps("jump", one)]
+            hops += parse_jumps("jump", one)
         elif isinstance(one, Connection) and not hops:
             hops.append(one)
         else:
@@ -185,15 +179,6 @@ def jump_hosts(
             )
     check_count(len(hops))
     return hops
-
-
-def _named(
-    destination: Destination,
-    log_in: Callable[[Destination, Carrier | None], Awaitable[Connection]],
-) -> Hop:
-    port = destination.port or DEFAULT_PORT
-    name = safe(host_name(destination.host, port))
-    return Hop(name, destination.host, port, partial(log_in, destination))
 
 
 async def through(

@@ -13,7 +13,7 @@ import pytest
 import nacre
 from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
-from nacre.cli.common.target import Target
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import parse
 from nacre.errors import AuthenticationFailed, DeadlineExceeded, HostKeyError, PeerSilent

@@ -1,33 +1,10 @@
 import os
 
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import Patience, _identities, _methods, _Trust, agent_path
-from nacre.cli.common.target import Target
-from nacre.config.client.config import ClientConfig
+from nacre.cli.common.login import Patience, _identities, _Trust
+from nacre.client.target import Target
 from nacre.config.client.files import parse
 from nacre.config.values import LogLevel
-
-
-def test_methods():
-    every = ["publickey", "keyboard-interactive", "password"]
-    assert _methods(ClientConfig()) == every
-    assert _methods(parse(["BatchMode=yes"])) == ["publickey"]
-    assert _methods(parse(["PasswordAuthentication=no"])) == every[:2]
-    assert _methods(parse(["PubkeyAuthentication=no"])) == every[1:]
-    preferred = ["PreferredAuthentications=gssapi-with-mic,password,publickey"]
-    assert _methods(parse(preferred)) == ["password", "publickey"]
-
-
-def test_agent(monkeypatch):
-    monkeypatch.setenv("SSH_AUTH_SOCK", "/default")
-    monkeypatch.setenv("OTHER", "/other")
-    tokens = {"d": "/home/me"}
-    assert agent_path("SSH_AUTH_SOCK", tokens) == "/default"
-    assert agent_path("$OTHER", tokens) == "/other"
-    assert agent_path("%d/agent", tokens) == "/home/me/agent"
-    assert agent_path("none", tokens) is None
-    monkeypatch.delenv("OTHER")
-    assert agent_path("$OTHER", tokens) is None
 
 
 def test_paths_with_tokens_and_home(monkeypatch, tmp_path):

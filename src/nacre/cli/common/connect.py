@@ -7,13 +7,12 @@ Few modules load with this one: the others load while the socket connects. The o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from nacre.cli.common.dial import dial_host
 from nacre.cli.common.log import Log
-from nacre.cli.common.target import Target
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.value import replace
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from nacre.cli.common.login import Patience
     from nacre.client.connection import Connection
     from nacre.client.route import Carrier
-
-HopOf: TypeAlias = Callable[[str], tuple[Target, ClientConfig]]
-"""Returns a jump host and its configuration, for its ``[user@]host[:port]`` in ProxyJump."""
 
 NO_FILES = Config(())
 
@@ -50,7 +46,7 @@ async def dial_and_log_in(
     """
     config.check()
     if config.proxy_jump is not None:
-        return await _log_in_through(target, config, log, trace, _hop_of(config, files))
+        return await _log_in_through(target, config, log, trace, files)
     loading = asyncio.create_task(_load())
     try:
         carrier = await _reach(target, config, log)
@@ -77,13 +73,15 @@ async def _load() -> None:
 
 
 async def _log_in_through(
-    target: Target, config: ClientConfig, log: Log, trace: Trace | None, hop: HopOf
+    target: Target, config: ClientConfig, log: Log, trace: Trace | None, files: Config
 ) -> Connection:
     from nacre.cli.common.login import Patience, log_in
+    from nacre.client.configured import jumps
     from nacre.client.route import Hop, through
     from nacre.keys.known_hosts import host_name
 
     patience = Patience(config)
+    way = await asyncio.to_thread(jumps, target, config, files)
     hops = [
         Hop(
             safe(host_name(place.name, place.port)),
@@ -91,7 +89,7 @@ async def _log_in_through(
             place.port,
             partial(_log_in_to_hop, place, _bounded_by(config, its), log, patience),
         )
-        for place, its in await asyncio.to_thread(jumps, target, config, hop)
+        for place, its in way
     ]
     streams = await through(hops, target.host, target.port, patience.start)
     return await log_in(streams, target, config, log, trace, patience)
@@ -108,66 +106,20 @@ async def _log_in_to_hop(
     return await log_in(carrier, place, config, log, None, patience)
 
 
-def jumps(target: Target, config: ClientConfig, hop: HopOf) -> list[tuple[Target, ClientConfig]]:
-    """Return the jump hosts of a host in the order in which to visit them.
-
-    The first of them may have jump hosts of its own. The others are reached through the one before,
-    whatever their configuration says.
-
-    :raises ConfigurationError: they are too many, or one comes twice, or is the host itself.
-    """
-    from nacre.config.destination import check_count
-    from nacre.config.syntax.tokens import expand
-    from nacre.errors import ConfigurationError
-
-    visited = {_place(target)}
-    way: list[tuple[Target, ClientConfig]] = []
-    while config.proxy_jump is not None:
-        texts = expand(config.proxy_jump, _tokens(target)).split(",")
-        check_count(len(texts) + len(way))
-        before = [hop(text.strip()) for text in texts]
-        for place, _ in before:
-            if _place(place) in visited:
-                raise ConfigurationError(
-                    f"ProxyJump leads to {place.destination} port {place.port} twice: leave it out "
-                    "of the jump hosts of the hosts before, or give that host ProxyJump=none"
-                )
-            visited.add(_place(place))
-        way[:0] = before
-        target, config = before[0]
-    return way
-
-
-def _place(target: Target) -> tuple[str, int, str]:
-    return target.host.lower(), target.port, target.user
-
-
-def _hop_of(config: ClientConfig, files: Config) -> HopOf:
-    """Return what configures jump hosts: the files alone, as for ``ssh -J``."""
-    from nacre.config.destination import options, parse
-
-    def hop(text: str) -> tuple[Target, ClientConfig]:
-        destination = parse("ProxyJump", text)
-        its = replace(
-            files.lookup(destination.host, options(destination)),
-            log_level=config.log_level,
-            batch_mode=config.batch_mode,
-        )
-        its.check()
-        return Target.of(destination.host, its), its
-
-    return hop
-
-
 def _bounded_by(config: ClientConfig, hop: ClientConfig) -> ClientConfig:
-    """Return a jump host's configuration with the times of the host where it has none."""
+    """Return a jump host's configuration, with what holds for all hosts on the way."""
     if not hop.server_alive_interval:
         hop = replace(
             hop,
             server_alive_interval=config.server_alive_interval,
             server_alive_count_max=config.server_alive_count_max,
         )
-    return replace(hop, connect_timeout=hop.connect_timeout or config.connect_timeout)
+    return replace(
+        hop,
+        connect_timeout=hop.connect_timeout or config.connect_timeout,
+        log_level=config.log_level,
+        batch_mode=config.batch_mode,
+    )
 
 
 # --- ProxyCommand ---
@@ -177,24 +129,12 @@ async def _reach(target: Target, config: ClientConfig, log: Log) -> Carrier:
     """Connect to the host, or run its proxy command."""
     if config.proxy_command is None:
         return await dial_host(target, config, log.debug)
-    from nacre.client.proxy import ProxyCommand
-    from nacre.config.destination import check_host, check_user
-    from nacre.config.syntax.tokens import expand
+    from nacre.client.configured import proxy
 
-    for name in (target.name, target.host):
-        check_host(name)
-    check_user(target.user)
-    command = expand(config.proxy_command, _tokens(target))
-    log.debug(f"Executing proxy command: exec {safe(command, 1000)}")
-    proxy = ProxyCommand(command)
+    command, text = proxy(target, config.proxy_command)
+    log.debug(f"Executing proxy command: exec {safe(text, 1000)}")
     if not config.proxy_use_fdpass:
-        return await proxy.start()
+        return await command.start()
     from nacre.cli.common.login import LOGIN
 
-    return await proxy.receive_socket(config.connect_timeout or LOGIN)
-
-
-def _tokens(target: Target) -> dict[str, str]:
-    """Return the tokens of ProxyCommand and ProxyJump (ssh_config(5), TOKENS)."""
-    every = target.tokens()
-    return {name: every[name] for name in "hnpr"}
+    return await command.receive_socket(config.connect_timeout or LOGIN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, cast
 from nacre.aio.connection import Trace
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm_host, prompt
-from nacre.cli.common.target import Target
-from nacre.client.agent import Agent
+from nacre.client import configured
 from nacre.client.connect import connect
 from nacre.client.connection import Connection
-from nacre.client.identities import Identities
+from nacre.client.identities import PUBLICKEY, Identities
+from nacre.client.target import Target
 from nacre.client.trust import KnownHostsFile
 from nacre.config.client.config import ClientConfig
-from nacre.config.syntax.tokens import expand_path
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded
 from nacre.keys import PublicKey
@@ -83,6 +81,7 @@ async def log_in(
                 keepalive=config.server_alive_interval or None,
                 keepalive_count=config.server_alive_count_max,
                 sock=cast("Sock", carrier),
+                config=None,
                 trace=trace or narrator(log),
             )
     except TimeoutError as error:
@@ -188,15 +187,10 @@ class _Trust(KnownHostsFile):
     """
 
     def __init__(self, target: Target, config: ClientConfig, log: Log, patience: Patience) -> None:
-        tokens = target.tokens()
         self.seen = False
         self._patience = patience
         super().__init__(
-            [expand_path(name, tokens) for name in config.user_known_hosts_files],
-            global_paths=config.global_known_hosts_files,
-            strict=config.strict_host_key_checking,
-            hashed=config.hash_known_hosts,
-            alias=config.host_key_alias,
+            **configured.known_hosts(target, config),
             confirm=None if config.batch_mode else confirm_host,
             notice=log.info,
             alarm=log.error,
@@ -238,20 +232,15 @@ def _identities(
     log: Log,
     patience: Patience,
 ) -> Identities:
-    tokens = target.tokens()
-    files = [expand_path(name, tokens) for name in config.identity_files]
-    agent = agent_path(config.identity_agent, tokens)
+    how = configured.identities(target, config)
+    if config.batch_mode:
+        how["methods"] = [name for name in how["methods"] if name == PUBLICKEY]
     answers = _Answers(
         target.user,
         target.name,
-        files=files if files or config.no_identity_files else None,
-        agent=None if agent is None else Agent(agent),
-        identities_only=config.identities_only,
+        **how,
         prompt=None if config.batch_mode else prompt,
-        methods=_methods(config),
         signatures=offered.signatures,
-        submethods=config.kbd_interactive_devices,
-        prompts=config.password_prompts,
         trusted=lambda: trust.mismatch is None,
         notice=log.info,
         debug=log.debug,
@@ -259,26 +248,6 @@ def _identities(
     )
     answers.patience = patience
     return answers
-
-
-def _methods(config: ClientConfig) -> list[str]:
-    allowed = {
-        "publickey": config.pubkey_authentication,
-        "password": config.password_authentication and not config.batch_mode,
-        "keyboard-interactive": config.kbd_interactive and not config.batch_mode,
-    }
-    return [name for name in config.preferred_authentications if allowed.get(name)]
-
-
-def agent_path(name: str, tokens: dict[str, str]) -> str | None:
-    """Return the path of the socket that IdentityAgent or ForwardAgent names, or None."""
-    if name.lower() == "none":
-        return None
-    if name == "SSH_AUTH_SOCK":
-        return os.environ.get(name) or None
-    if name.startswith("$"):
-        return os.environ.get(name[1:].strip("{}")) or None
-    return expand_path(name, tokens)
 
 
 def narrator(log: Log) -> Trace | None:

@@ -112,8 +112,8 @@ async def _run(sources: Sequence[End], target: End, copying: Copying, log: Log) 
 
 
 def _end(word: str, common: Common, files: Config) -> End:
-    from nacre.cli.common.target import Target
     from nacre.cli.scp.program import End
+    from nacre.client.target import Target
 
     try:
         place = split_place(word, "scp")

@@ -13,11 +13,11 @@ from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.program import close_or_abort
-from nacre.cli.common.target import Target
 from nacre.cli.scp.legacy import How, Receiver, Sender
 from nacre.client.connection import Connection
 from nacre.client.process import Process
 from nacre.client.sftp import open_sftp
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import NacreError, RemoteProtocolError, SFTPError

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from nacre.aio.background import Background
     from nacre.cli.common.log import Log
-    from nacre.cli.common.target import Target
     from nacre.cli.sftp.program import RemoteHost
+    from nacre.client.target import Target
     from nacre.config.client.config import ClientConfig
     from nacre.sftp.client.client import SFTPClient
 
@@ -129,8 +129,8 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     from nacre.cli.common.failures import explain
     from nacre.cli.common.log import Log, open_log
     from nacre.cli.common.modes import watching
-    from nacre.cli.common.target import Target
     from nacre.cli.sftp.program import RemoteHost
+    from nacre.client.target import Target
 
     loaded()
     try:

@@ -20,13 +20,13 @@ from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.modes import LineEditing
 from nacre.cli.common.program import close_or_abort
-from nacre.cli.common.target import Target
 from nacre.cli.sftp.dispatch import run_line
 from nacre.cli.sftp.lines import BadLine
 from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings
 from nacre.cli.sftp.transfers import fetch
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import NacreError, SFTPError

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
-    from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import Plan
     from nacre.cli.ssh.tunnels import Place
+    from nacre.client.target import Target
 
 
 def main() -> NoReturn:
@@ -96,8 +96,8 @@ def configured(arguments: Arguments) -> tuple[Config, ClientConfig]:
 def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log) -> int:
     # The event loop and the crypto package load only now, so that -V, -G and errors are quick.
     from nacre.cli.common.program import run_client
-    from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
+    from nacre.client.target import Target
 
     log.describe(config)
     try:
@@ -162,7 +162,7 @@ def show_config(arguments: Arguments, config: ClientConfig) -> int:
 
     :raises ConfigurationError: a value has a token that is not possible.
     """
-    from nacre.cli.common.target import Target
+    from nacre.client.target import Target
     from nacre.config.client.dump import client_lines
 
     target = Target.of(arguments.host, config)

@@ -10,10 +10,11 @@ from typing import TypeAlias
 
 from nacre.aio.stream import Writer
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import agent_path, show_warnings
-from nacre.cli.common.target import Target
+from nacre.cli.common.login import show_warnings
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
+from nacre.client.configured import agent_path
 from nacre.client.connection import Connection
+from nacre.client.target import Target
 from nacre.client.tcpip import Listener
 from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward

@@ -15,11 +15,11 @@ from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import close_or_abort, run_client
 from nacre.cli.common.start import FAILURE, complain
-from nacre.cli.common.target import Target
 from nacre.cli.ssh.command import answered, configured, show_config
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, NacreError

@@ -1,4 +1,4 @@
-"""The host and the user that a client program connects to."""
+"""The host and the user to connect to: what a configuration makes of a name."""
 
 from __future__ import annotations
 
