@@ -28,6 +28,7 @@ from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
 from nacre.client.target import Target
 from nacre.client.trust import KnownHostsFile
 from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
 from nacre.keys.known_hosts import DEFAULT_PORT
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from nacre.client.configured import Looked
     from nacre.client.proxy import ProxyCommand
     from nacre.client.route import Carrier, Hop, Jump, Sock
-    from nacre.config.client.files import Config
     from nacre.config.destination import Destination
 
 
@@ -325,7 +325,6 @@ class _Way:
 
     def _read(self, destination: Destination) -> tuple[Target, ClientConfig, list[Looked]]:
         from nacre.client import configured
-        from nacre.config.client.files import Config
 
         files = self._files or Config(())
         target, config = configured.look_up(files, destination)
@@ -473,8 +472,6 @@ def _too_late(connection: Connection, timeout: float) -> str:
 def _files(config: Config | Path | Default | None) -> Config | None:
     if config is None:
         return None
-    from nacre.config.client.files import Config
-
     if isinstance(config, Config):
         return config
     return Config.load(None if isinstance(config, Default) else config)
