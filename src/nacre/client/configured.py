@@ -14,15 +14,21 @@ from nacre.aio.dial import DialOptions, Report
 from nacre.client.agent import Agent
 from nacre.client.identities import METHODS
 from nacre.client.target import Target
-from nacre.client.trust import Strict
+from nacre.client.trust import Listing, Strict
+from nacre.config.syntax.lexer import words
 from nacre.config.syntax.tokens import expand, expand_path
 from nacre.errors import ConfigurationError
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.proxy import ProxyCommand
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
     from nacre.config.destination import Destination
+    from nacre.keys import PublicKey
+
+_COMMAND_TIME = 20.0
+"""Seconds that KnownHostsCommand may take."""
 
 
 class KnownHostsOptions(TypedDict):
@@ -33,6 +39,10 @@ class KnownHostsOptions(TypedDict):
     strict: Strict
     hashed: bool
     alias: str | None
+    check_address: bool
+    trust_loopback: bool
+    fingerprint_hash: str
+    command: Listing | None
 
 
 def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
@@ -44,7 +54,44 @@ def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
         "strict": config.strict_host_key_checking,
         "hashed": config.hash_known_hosts,
         "alias": config.host_key_alias,
+        "check_address": config.check_host_ip,
+        "trust_loopback": config.no_host_authentication_for_localhost,
+        "fingerprint_hash": config.fingerprint_hash.lower(),
+        "command": _listing(config.known_hosts_command, tokens),
     }
+
+
+def _listing(command: str | None, tokens: dict[str, str]) -> Listing | None:
+    """Return what runs KnownHostsCommand, if there is one."""
+    if command is None:
+        return None
+    line = words(command)
+    if not line or not os.path.isabs(line[0]):
+        raise ConfigurationError(
+            f"KnownHostsCommand {safe(command, 200)}: it must begin with the full path of a program"
+        )
+
+    def run(purpose: str, name: str, key: PublicKey | None) -> bytes:
+        import subprocess
+
+        about = {"H": name, "I": purpose, "t": "NONE", "f": "NONE", "K": "NONE"}
+        if key is not None:
+            base64 = str(key).split()[1]
+            about |= {"t": key.type, "f": key.fingerprint(), "K": base64}
+        try:
+            done = subprocess.run(
+                [expand(word, tokens | about) for word in line],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                timeout=_COMMAND_TIME,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            # What it would have printed may revoke the key, so it can't be left out.
+            raise ConfigurationError(f"KnownHostsCommand: {safe(str(error), 500)}") from error
+        return done.stdout
+
+    return run
 
 
 class IdentityOptions(TypedDict):
@@ -104,6 +151,7 @@ def dialing(config: ClientConfig, report: Report | None = None) -> DialOptions:
     return DialOptions(
         family=config.address_family,
         bind=config.bind_address,
+        interface=config.bind_interface,
         attempts=config.connection_attempts,
         timeout=config.connect_timeout,
         keepalive=config.tcp_keep_alive,

@@ -33,7 +33,7 @@ from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, Na
 from nacre.keys import PrivateKey
 from nacre.keys.known_hosts import DEFAULT_PORT
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
+from nacre.protocol.options import SOFTWARE, SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
@@ -60,6 +60,9 @@ _PLAIN = ClientConfig()
 
 _TIMEOUT = 30.0
 """Seconds for a login, if neither the caller nor ConnectTimeout says it."""
+
+_ADDENDUM = 200
+"""Characters of VersionAddendum: the line of the version has at most 255 bytes."""
 
 _log = logging.getLogger("nacre.client")
 
@@ -101,6 +104,23 @@ class ConnectOptions(HopOptions, total=False):
     timeout: float | Default | None
     trace: Trace | None
     config: Config | Path | Default | None
+
+
+_NOTHING: HopOptions = {
+    "keys": None,
+    "passphrase": None,
+    "agent": True,
+    "known_hosts": DEFAULT,
+    "trust": None,
+    "algorithms": None,
+    "profile": None,
+    "protocols": None,
+    "ssh1_ciphers": None,
+    "limits": None,
+    "keepalive": DEFAULT,
+    "keepalive_count": None,
+}
+"""The options of a caller who gives none."""
 
 
 def connect(
@@ -234,6 +254,24 @@ async def _begin(
     return await _start(target, config, options, way)
 
 
+async def log_in(
+    target: Target,
+    config: ClientConfig,
+    *,
+    trust: HostKeyCheck,
+    credentials: LoginAnswers,
+    sock: Sock,
+    trace: Trace | None,
+) -> Connection:
+    """Log in to a host that was looked up, without a limit of time: for programs that ask users.
+
+    The parameters are those of :func:`connect`.
+    """
+    given = {"trust": trust, "credentials": credentials, "trace": trace}
+    options = cast("ConnectOptions", {**_NOTHING, **given})
+    return await _start(target, config, options, _Way(sock, None, None, _NOTHING, None))
+
+
 async def _start(
     target: Target, config: ClientConfig, options: ConnectOptions, way: _Way
 ) -> Connection:
@@ -244,8 +282,14 @@ async def _start(
     trace = options.get("trace")
     if limits is None:
         limits = config.rekey_limit.apply(DEFAULT_LIMITS)
+        if config.required_rsa_size > limits.host_rsa_bits:
+            limits = replace(limits, host_rsa_bits=config.required_rsa_size)
     ciphers = options["ssh1_ciphers"] or config.cipher or SSH1_CIPHERS
-    order = trust.algorithms(target.host, target.port, offered.host_key)
+    place = (target.host, target.port)
+    if isinstance(trust, KnownHostsFile) and trust.waits:
+        order = await asyncio.to_thread(trust.algorithms, *place, offered.host_key)
+    else:
+        order = trust.algorithms(*place, offered.host_key)
     engine = client_engine(
         ClientOptions(
             algorithms=replace(offered, host_key=order),
@@ -253,6 +297,7 @@ async def _start(
             trace=trace is not None,
             user=target.user,
             ssh1_ciphers=tuple(ciphers),
+            software=_software(config.version_addendum),
         ),
         options["protocols"] or config.protocol,
     )
@@ -477,6 +522,18 @@ def _files(config: Config | Path | Default | None) -> Config | None:
     return Config.load(None if isinstance(config, Default) else config)
 
 
+def _software(addendum: str | None) -> str:
+    """Return our software version, with VersionAddendum behind it (RFC 4253 section 4.2)."""
+    if not addendum:
+        return SOFTWARE
+    if not (addendum.isascii() and addendum.isprintable() and len(addendum) <= _ADDENDUM):
+        raise ConfigurationError(
+            f"VersionAddendum {safe(addendum, 100)!r}: give at most {_ADDENDUM} printable "
+            "ASCII characters"
+        )
+    return f"{SOFTWARE} {addendum}"
+
+
 def _algorithms(profile: Profile | None, config: ClientConfig) -> Algorithms:
     if profile is not None:
         config = replace(config, profile=profile)
@@ -522,7 +579,7 @@ def _identities(
     if not options["agent"]:
         how["agent"] = None
     checked = trust if isinstance(trust, KnownHostsFile) else None
-    return Identities(
+    found = Identities(
         target.user,
         target.name,
         **how,
@@ -533,3 +590,5 @@ def _identities(
         signatures=signatures,
         trusted=lambda: checked is None or checked.mismatch is None,
     )
+    found.rsa_bits = config.required_rsa_size
+    return found

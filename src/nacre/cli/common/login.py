@@ -7,22 +7,22 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from nacre.aio.connection import Trace
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm_host, prompt
-from nacre.client import configured
-from nacre.client.connect import connect
+from nacre.client import configured, connect
 from nacre.client.connection import Connection
 from nacre.client.identities import PUBLICKEY, Identities
 from nacre.client.target import Target
-from nacre.client.trust import KnownHostsFile
+from nacre.client.trust import KnownHostsFile, family
 from nacre.config.client.config import ClientConfig
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded
 from nacre.keys import PublicKey
-from nacre.limits import DEFAULT_LIMITS
+from nacre.keys.fingerprint import randomart
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,
@@ -30,7 +30,6 @@ from nacre.protocol.asks import (
     AskPrompts,
     AskSignature,
 )
-from nacre.protocol.options import Algorithms
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -59,7 +58,6 @@ async def log_in(
     :param patience: what is left of it where jump hosts had a part; None for that of ``config``.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
-    offered = config.algorithms()
     patience = patience or Patience(config)
     trust = _Trust(target, config, log, patience)
     warnings = show_warnings(log)
@@ -67,22 +65,13 @@ async def log_in(
     weak.setLevel(logging.INFO if config.warn_weak_crypto else logging.WARNING)
     try:
         async with patience.start():
-            return await connect(
-                target.host,
-                target.port,
-                user=target.user,
+            return await connect.log_in(
+                target,
+                config,
                 trust=trust,
-                credentials=_identities(target, config, offered, trust, log, patience),
-                algorithms=offered,
-                protocols=config.protocol,
-                ssh1_ciphers=config.cipher,
-                limits=config.rekey_limit.apply(DEFAULT_LIMITS),
-                timeout=None,
-                keepalive=config.server_alive_interval or None,
-                keepalive_count=config.server_alive_count_max,
+                credentials=_identities(target, config, trust, log, patience),
                 sock=cast("Sock", carrier),
-                config=None,
-                trace=trace or narrator(log),
+                trace=trace or narrator(log, config.fingerprint_hash),
             )
     except TimeoutError as error:
         if not patience.expired:
@@ -188,16 +177,21 @@ class _Trust(KnownHostsFile):
 
     def __init__(self, target: Target, config: ClientConfig, log: Log, patience: Patience) -> None:
         self.seen = False
+        self._show_picture = log.info if config.visual_host_key else None
+        confirm = partial(confirm_host, hash_name=config.fingerprint_hash.lower())
         self._patience = patience
         super().__init__(
             **configured.known_hosts(target, config),
-            confirm=None if config.batch_mode else confirm_host,
+            confirm=None if config.batch_mode else confirm,
             notice=log.info,
             alarm=log.error,
         )
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
         self.seen = True
+        if self._show_picture is not None:
+            picture = randomart(key.blob, f"{family(key.type)} {key.bits}", self._hash)
+            self._show_picture(f"Host key fingerprint is {self._shown(key)}\n{picture}")
         with self._patience.paused():
             await super().check(host, port, address, key)
 
@@ -227,7 +221,6 @@ class _Answers(Identities):
 def _identities(
     target: Target,
     config: ClientConfig,
-    offered: Algorithms,
     trust: _Trust,
     log: Log,
     patience: Patience,
@@ -240,20 +233,21 @@ def _identities(
         target.name,
         **how,
         prompt=None if config.batch_mode else prompt,
-        signatures=offered.signatures,
+        signatures=config.algorithms().signatures,
         trusted=lambda: trust.mismatch is None,
         notice=log.info,
         debug=log.debug,
         banner=lambda text: log.info(text.removesuffix("\n")),
     )
     answers.patience = patience
+    answers.rsa_bits = config.required_rsa_size
     return answers
 
 
-def narrator(log: Log) -> Trace | None:
+def narrator(log: Log, fingerprint_hash: str = "SHA256") -> Trace | None:
     """Return a trace that logs what the level asks for; None if that is nothing."""
     if log.level < LogLevel.VERBOSE:
         return None
     from nacre.cli.narrate.narrator import Narrator
 
-    return Narrator(log.tell)
+    return Narrator(log.tell, fingerprint_hash.lower())

@@ -102,13 +102,7 @@ _WORDS = (
         "Search the name in the canonical domains, and read the files again with what was found.",
         default="false",
     ),
-    idle(
-        "CheckHostIP",
-        YES_NO,
-        "Check the host's address in known_hosts too.",
-        "nacre looks for the name, and an address that is known adds nothing to it",
-        "no",
-    ),
+    Keyword("CheckHostIP", YES_NO, "Check the host's address in known_hosts too.", "check_host_ip"),
     Keyword("Compression", YES_NO, "Compress what is sent.", "compression"),
     later(
         "ControlMaster",
@@ -131,12 +125,11 @@ _WORDS = (
         "End the connection if a port can't be forwarded.",
         "exit_on_forward_failure",
     ),
-    idle(
+    Keyword(
         "FingerprintHash",
         FINGERPRINT_HASH,
         "The hash of the fingerprints that are shown.",
-        "nacre shows SHA256 fingerprints",
-        "SHA256",
+        "fingerprint_hash",
     ),
     later("ForwardX11", YES_NO, "Forward X11.", _X11, "no"),
     later("ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", _X11, "yes"),
@@ -214,15 +207,14 @@ _WORDS = (
         "Log in by the server's questions.",
         "kbd_interactive",
     ),
-    idle(
+    Keyword(
         "NoHostAuthenticationForLocalhost",
         YES_NO,
         "Don't check the host key of a loopback address.",
-        "the host key is checked",
-        "no",
+        "no_host_authentication_for_localhost",
     ),
     Keyword("PasswordAuthentication", YES_NO, "Log in by a password.", "password_authentication"),
-    idle("PermitLocalCommand", YES_NO, "Allow LocalCommand.", "LocalCommand is not run", "no"),
+    Keyword("PermitLocalCommand", YES_NO, "Allow LocalCommand.", "permit_local_command"),
     Keyword(
         "ProxyUseFdpass",
         YES_NO,
@@ -240,12 +232,11 @@ _WORDS = (
         "session_type",
     ),
     Keyword("StdinNull", YES_NO, "Read standard input from nowhere.", "stdin_null"),
-    idle(
+    Keyword(
         "ForkAfterAuthentication",
         YES_NO,
         "Go to the background after the login.",
-        "nacre stays in the foreground",
-        "no",
+        "fork_after_authentication",
     ),
     later(
         "StreamLocalBindUnlink",
@@ -269,9 +260,7 @@ _WORDS = (
         "nacre trusts known_hosts alone",
         "false",
     ),
-    idle(
-        "VisualHostKey", YES_NO, "Show a picture of the host key.", "the fingerprint is shown", "no"
-    ),
+    Keyword("VisualHostKey", YES_NO, "Show a picture of the host key.", "visual_host_key"),
     later(
         "UpdateHostKeys",
         UPDATE_HOST_KEYS,
@@ -315,13 +304,7 @@ _WORDS = (
         "Seconds of silence before a keepalive; 0 for none.",
         "server_alive_interval",
     ),
-    idle(
-        "RequiredRSASize",
-        number(0),
-        "The fewest bits of an RSA key.",
-        "nacre has a minimum of its own",
-        "1024",
-    ),
+    Keyword("RequiredRSASize", number(0), "The fewest bits of an RSA key.", "required_rsa_size"),
     idle(
         "ObscureKeystrokeTiming",
         OBSCURE_KEYSTROKE_TIMING,
@@ -330,7 +313,7 @@ _WORDS = (
         "yes",
     ),
     Keyword("BindAddress", WORD, "The address to connect from.", "bind_address"),
-    idle("BindInterface", WORD, "The interface to connect from.", "give BindAddress"),
+    Keyword("BindInterface", WORD, "The interface to connect from.", "bind_interface"),
     Keyword("Ciphers", algorithms("cipher"), "The ciphers to offer.", "ciphers"),
     later(
         "ControlPath",
@@ -377,12 +360,12 @@ _WORDS = (
         "The algorithms that may sign certificates.",
         _CERTIFICATES,
     ),
-    idle(
+    Keyword(
         "LocalCommand",
         TEXT,
         "A command to run here after the login.",
-        "it is not run",
-        tokens="CdhijkLlnprTtu",
+        "local_command",
+        tokens="CdhijkLlnprTu",
     ),
     Keyword(
         "RemoteCommand", TEXT, "The command to run there.", "remote_command", tokens=_HOST_TOKENS
@@ -412,19 +395,19 @@ _WORDS = (
         harmless=("none",),
     ),
     later("SecurityKeyProvider", WORD, "The library for FIDO keys.", _HARDWARE, "internal"),
-    idle(
+    Keyword(
         "KnownHostsCommand",
         TEXT,
         "A command that prints lines of known_hosts.",
-        "only files are read",
+        "known_hosts_command",
         tokens="CfHIKtdhijkLlnpru",
     ),
     later("XAuthLocation", WORD, "The program xauth.", _X11, "/usr/bin/xauth"),
-    idle(
+    Keyword(
         "VersionAddendum",
         TEXT,
         "A text behind the version that the server gets.",
-        "the version is sent alone",
+        "version_addendum",
     ),
     Keyword(
         "IdentityFile",
@@ -529,12 +512,8 @@ _WORDS = (
         "no",
     ),
     Keyword("EscapeChar", ESCAPE_CHAR, "The character that begins an escape.", "escape_char"),
-    idle(
-        "IPQoS",
-        IP_QOS,
-        "The class of service of interactive and of other sessions.",
-        "packets get the system's class",
-        "lowdelay throughput",
+    Keyword(
+        "IPQoS", IP_QOS, "The class of service of interactive and of other sessions.", "ip_qos"
     ),
     Keyword(
         "RekeyLimit",
@@ -543,12 +522,11 @@ _WORDS = (
         "rekey_limit",
     ),
     later("StreamLocalBindMask", MASK, "The umask of a forwarded Unix socket.", _SOCKETS, "0177"),
-    idle(
+    Keyword(
         "SyslogFacility",
         SYSLOG_FACILITY,
         "The facility of messages in the system's log.",
-        "messages go to standard error",
-        "USER",
+        "syslog_facility",
     ),
     Keyword(
         "LocalForward",
