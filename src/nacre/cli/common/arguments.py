@@ -28,7 +28,6 @@ ABSENT = {
     "X": "X11 forwarding",
     "Y": "X11 forwarding",
     "w": "tunnel devices",
-    "y": "logging to syslog",
 }
 """Options that are refused, whatever the tables below say, and what nacre lacks for them."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
+    from nacre.cli.ssh.local import Leave
     from nacre.cli.ssh.session import Plan
     from nacre.cli.ssh.tunnels import Place
     from nacre.client.target import Target
@@ -69,7 +70,8 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: can't open the log file: {error}", file=sys.stderr)
         return FAILURE
     with file:
-        return _connect(arguments, files, config, Log(config.log_level, file))
+        facility = config.syslog_facility if arguments.syslog else None
+        return _connect(arguments, files, config, Log(config.log_level, file, facility))
 
 
 def answered(program: str, arguments: Arguments) -> int | None:
@@ -107,7 +109,16 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
         return FAILURE
-    return run_client(_session(target, config, files, planned, join, log), target, log)
+
+    def session(leave: Leave | None = None) -> int:
+        work = _session(target, config, files, planned, join, log, leave)
+        return run_client(work, target, log)
+
+    if not config.fork_after_authentication:
+        return session()
+    from nacre.cli.ssh.local import in_background
+
+    return in_background(session)
 
 
 async def _session(
@@ -117,18 +128,27 @@ async def _session(
     planned: Plan,
     join: Place | None,
     log: Log,
+    leave: Leave | None,
 ) -> int:
-    from nacre.cli.common.connect import dial_and_log_in
+    from nacre.cli.common.connect import dial_and_log_in, set_service
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.session import TerminalSession
 
     connection = await dial_and_log_in(target, config, log, files=files)
     loaded()
     try:
+        if planned.terminal:
+            set_service(connection, config.ip_qos[0])
+        if config.local_command is not None and config.permit_local_command:
+            from nacre.cli.ssh.local import run_local_command
+
+            await run_local_command(config.local_command, target)
         if config.forwards:
             from nacre.cli.ssh.tunnels import start_forwarding
 
             await start_forwarding(connection, target, config, log)
+        if leave is not None:
+            leave()
         if join is not None:
             from nacre.cli.ssh.tunnels import join_standard
 

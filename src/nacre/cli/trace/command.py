@@ -59,7 +59,8 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: can't open the log file: {error}", file=sys.stderr)
         return FAILURE
     with file:
-        log = Log(config.log_level, file)
+        facility = config.syslog_facility if arguments.syslog else None
+        log = Log(config.log_level, file, facility)
         log.describe(config)
         return run_client(_trace(target, config, files, planned, log, show), target, log)
 
