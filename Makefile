@@ -74,7 +74,7 @@ shape: .venv/dev ## print how long files and functions are, and fail where a bou
 diagrams: .venv/dev ## draw the stages of the protocols into docs/architecture.md
 	@.venv/bin/python scripts/diagrams.py
 
-man: .venv/dev ## write the manual pages, from the text of nacre help, to docs/man
+man: .venv/dev ## write the manual pages and the pages of keywords, from nacre help, to docs
 	@.venv/bin/python scripts/manual.py
 
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nacre.cli.help.pages import page
+from nacre.config.client.words import SCHEMA
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "man"
@@ -35,14 +36,16 @@ def test_the_pages_are_up_to_date() -> None:
 
 
 def test_a_changed_and_a_stale_page_are_noticed(tmp_path: Path) -> None:
-    folder = shutil.copytree(FOLDER, tmp_path / "man")
-    (folder / "nacre-ssh.1").write_text("changed\n")
-    (folder / "nacre-gone.1").write_text("stale\n")
+    folder = shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for name in ("man/nacre-ssh.1", "man/nacre-gone.1", "config-client.md"):
+        (folder / name).write_text("changed\n")
     done = manual("--check", "--folder", folder)
     assert done.returncode == 1
-    assert done.stderr == "out of date: nacre-gone.1, nacre-ssh.1: run scripts/manual.py\n"
+    assert done.stderr == (
+        "out of date: config-client.md, man/nacre-gone.1, man/nacre-ssh.1: run scripts/manual.py\n"
+    )
     assert manual("--folder", folder).returncode == 0
-    assert sorted(path.name for path in folder.iterdir()) == PAGES
+    assert sorted(path.name for path in (folder / "man").iterdir()) == PAGES
     assert manual("--check", "--folder", folder).returncode == 0
 
 
@@ -69,6 +72,13 @@ def test_a_page_has_every_option(name: str) -> None:
     entries = re.findall(r"^\.TP\n(.+)$", text, re.MULTILINE)
     for row in page(name).rows:
         assert sum(entry.startswith(rf"\fB{row.names[0]}\fR") for entry in entries) == 1, row
+
+
+@pytest.mark.parametrize("name", ["config-client.md", "man/nacre-ssh_config.5"])
+def test_a_page_has_every_keyword(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    form = "| `{}` | " if name.endswith(".md") else ".TP\n\\fB{}\\fR\n"
+    assert [word.name for word in SCHEMA.words if text.count(form.format(word.name)) != 1] == []
 
 
 @pytest.mark.slow

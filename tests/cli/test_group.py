@@ -54,7 +54,8 @@ def test_the_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "status"), [("ssh", ["-V"], 0), ("sftp", [], 1), ("scp", [], 1)]
+    ("name", "words", "status"),
+    [("ssh", ["-V"], 0), ("sftp", [], 1), ("scp", [], 1), ("sftp-server", ["-x"], 1)],
 )
 def test_programs_start_without_click(name: str, words: list[str], status: int) -> None:
     done = run(name, *words, python=("-X", "importtime"))

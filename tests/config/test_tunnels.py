@@ -19,7 +19,7 @@ from nacre.errors import ConfigurationError
         ("/run/a:/run/b", Forward(None, 0, path="/run/a", host_path="/run/b")),
         ("[::1]:8080:[fe80::1%eth0]:80", Forward("::1", 8080, "fe80::1%eth0", 80)),
         (":8080:db:80", Forward("", 8080, "db", 80)),
-        ("*:8080:db:80", Forward("", 8080, "db", 80)),
+        ("*:8080:db:80", Forward("*", 8080, "db", 80)),
     ],
 )
 def test_ports_with_a_place(text: str, expected: Forward) -> None:

@@ -64,7 +64,7 @@ def test_rekey_limit(text, expected):
     assert values.rekey_limit("RekeyLimit", text.split()) == expected
 
 
-@pytest.mark.parametrize("text", ["1", "1T", "1G 1h 1h", "1G x", "none"])
+@pytest.mark.parametrize("text", ["1", "1X", "9999999999T", "1G 1h 1h", "1G x", "none"])
 def test_bad_rekey_limit(text):
     with pytest.raises(ConfigurationError, match="RekeyLimit"):
         values.rekey_limit("RekeyLimit", text.split())
@@ -105,3 +105,26 @@ def test_a_rekey_limit_replaces_the_bounds_that_it_names() -> None:
     assert (both.rekey_bytes, both.rekey_seconds) == (1 << 20, 60.0)
     never = RekeyLimit(None, 0).apply(DEFAULT_LIMITS)
     assert (never.rekey_bytes, never.rekey_seconds) == (DEFAULT_LIMITS.rekey_bytes, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("cipher", None, ["x", "aes128-ctr", "y"]),
+        ("cipher", "aes256-ctr,none", ["aes256-ctr", "none"]),
+        ("cipher", "+aes256-ctr,x", ["x", "aes128-ctr", "y", "aes256-ctr"]),
+        ("cipher", "^y,aes256-ctr", ["y", "aes256-ctr", "x", "aes128-ctr"]),
+        ("cipher", "-aes*,y", ["x"]),
+        ("cipher", "-*", []),
+        ("signature", "ssh-ed25519*", ["ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com"]),
+    ],
+)
+def test_lists_with_the_names_of_openssh(kind, value, expected):
+    assert values.all_algorithms(kind, value, ["x", "aes128-ctr", "y"]) == expected
+
+
+def test_patterns_stand_for_own_names():
+    assert values.own_algorithms("signature", "+ssh-rsa*,x") == "+ssh-rsa,x"
+    assert values.algorithms("HostKeyAlgorithms", "rsa*", "host key") == "rsa*"
+    with pytest.raises(ConfigurationError, match="aes"):
+        values.algorithms("Ciphers", "aes*", "cipher")

@@ -18,6 +18,7 @@ import nacre
 from daemon.conftest import SystemAccount
 from daemon.served import KEY, NACRE, make_state, serving
 from nacre.daemon.accounts.store import FILE, UserStore
+from nacre.errors import PermissionDenied
 
 pytestmark = pytest.mark.slow
 
@@ -332,6 +333,30 @@ async def test_root_by_another_name(
                     assert allowed
             except nacre.AuthenticationFailed:
                 assert not allowed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other accounts")
+async def test_a_key_that_forces_internal_sftp(state: Path, system_account: SystemAccount) -> None:
+    forced = 'command="internal-sftp -R -d /etc -P readlink -l INFO"'
+    system_account.authorize(f"{forced} {KEY.public}\n")
+    async with serving(state, "--users", "system") as server:
+        async with server.connect(system_account.name) as ssh:
+            async with ssh.sftp() as sftp:
+                assert await sftp.realpath(".") == "/etc"
+                assert await sftp.read_bytes("passwd") == Path("/etc/passwd").read_bytes()
+                await sftp.stat("passwd")
+                with pytest.raises(PermissionDenied):
+                    await sftp.mkdir("/tmp/new")
+                with pytest.raises(PermissionDenied):
+                    await sftp.readlink("/proc/self/exe")
+            done = await ssh.run("true")
+            assert (done.exit_status, done.stderr) == (1, "nacre: this key is for sftp only\n")
+        await server.until("event=closed")
+    log = "".join(server.lines)
+    assert re.search(r"level=info event=file .* op=close path=passwd read=[1-9]\d* written=0", log)
+    assert re.search(r"event=refused .* request=mkdir", log)
+    assert re.search(r"event=refused .* request=readlink", log)
+    assert "op=stat" not in log
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other accounts")

@@ -46,8 +46,8 @@ def test_nothing_forges_a_line_or_repaints(text: str) -> None:
     [
         (LogLevel.QUIET, []),
         (LogLevel.ERROR, ["error"]),
-        (LogLevel.INFO, ["error", "auth"]),
-        (LogLevel.VERBOSE, ["error", "auth", "auth", "rekey"]),
+        (LogLevel.INFO, ["error", "auth", "file"]),
+        (LogLevel.VERBOSE, ["error", "auth", "auth", "rekey", "file", "file"]),
     ],
 )
 def test_levels(level: LogLevel, shown: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +56,8 @@ def test_levels(level: LogLevel, shown: list[str], capfd: pytest.CaptureFixture[
     log({"event": "auth", "method": "password"})
     log({"event": "auth", "method": "none"})
     log({"event": "rekey"})
+    log({"event": "file", "op": "open"})
+    log({"event": "file", "op": "open", "level": "info"})  # of a session with its own level
     lines = capfd.readouterr().err.splitlines()
     assert [one.partition("event=")[2].split()[0] for one in lines] == shown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from dataclasses import replace
@@ -13,8 +14,9 @@ import pytest
 
 from nacre.daemon.accounts.accounts import Login, own_account
 from nacre.daemon.processes.file_process import FileRoot
-from nacre.daemon.sessions import NOT_STARTED, Sessions, _files
+from nacre.daemon.sessions import NOT_SFTP, NOT_STARTED, Sessions, _files
 from nacre.keys.key_options import NO_OPTIONS
+from nacre.sftp.server.restrictions import UNRESTRICTED, parse
 
 FILES = FileRoot(root="/srv", home="/srv", user="alice")
 LOGIN = Login(
@@ -97,6 +99,48 @@ def test_files_are_for_sftp_and_the_scp_of_virtual_users(
     assert _files(session, login) == (FILES if files else None)
 
 
+RESTRICTED = replace(NO_OPTIONS, command="internal-sftp -R -l INFO")
+
+
+async def test_a_forced_internal_sftp_is_a_process_with_its_restrictions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = sessions(replace(LOGIN, key=RESTRICTED))
+    programs: list[Any] = []
+
+    async def run(session: object, program: Any, stderr: Any) -> int:
+        programs.append(program)
+        await stderr.write(b'{"event": "file", "op": "open"}\n{"event": "file", "op": "stat"}\n')
+        return 0
+
+    monkeypatch.setattr(served.processes, "run", run)
+    session: Any = Session(subsystem="sftp")
+    assert await served.handle(session) == 0
+    (given,) = programs[0].environment.values()
+    files = FileRoot.of(json.loads(given)["files"])
+    assert files == replace(FILES, restrictions=parse(["-R", "-l", "INFO"]))
+    assert session.connection.records == [
+        {"event": "file", "op": "open", "level": "info"},
+        {"event": "file", "op": "stat"},
+    ]
+
+
+@pytest.mark.parametrize("command", [None, b"ls", b"scp -f x"], ids=["shell", "ls", "scp"])
+async def test_where_internal_sftp_is_forced_there_is_nothing_else(command: bytes | None) -> None:
+    session: Any = Session(command=command)
+    assert await sessions(replace(LOGIN, key=RESTRICTED)).handle(session) == NOT_SFTP
+    assert session.stderr.data == b"nacre: this key is for sftp only\n"
+
+
+async def test_a_forced_internal_sftp_with_a_wrong_option_is_refused_and_logged() -> None:
+    session: Any = Session(subsystem="sftp")
+    wrong = replace(NO_OPTIONS, command="internal-sftp -P opne")
+    assert await sessions(replace(LOGIN, key=wrong)).handle(session) == NOT_STARTED
+    assert b"-P: bad value 'opne'" in session.stderr.data
+    (record,) = session.connection.records
+    assert "-P: bad value 'opne'" in record["error"]
+
+
 async def test_a_shell_that_can_not_be_started_is_named_to_client_and_log() -> None:
     session: Any = Session(command=b"x")
     handler = sessions(replace(LOGIN, shell="/no/such/shell")).handle
@@ -158,6 +202,8 @@ async def test_files_are_closed_when_the_session_ends_while_they_are_opened() ->
             loop.call_soon_threadsafe(closed.set)
 
     class Root:
+        restrictions = UNRESTRICTED
+
         def open(self) -> Files:
             opened.set()
             assert go_on.wait(20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nacre
-from nacre.config.server.config import parse
+from nacre.config.server.files import load
 from nacre.daemon.hostkeys import FILES, load_host_keys
 from nacre.daemon.settings import DaemonSettings
 from nacre.errors import ConfigurationError
@@ -23,7 +23,7 @@ def settings(state: Path, *words: str, profile: Profile = "default") -> DaemonSe
     # No test here needs the default types, of which RSA takes long to make.
     load_host_keys(state, ["ssh-ed25519"])
     return DaemonSettings(
-        config=parse(("HostKeyAlgorithms=ssh-ed25519", *words)), profile=profile, state=state
+        rules=load(None, ("HostKeyAlgorithms=ssh-ed25519", *words)), profile=profile, state=state
     )
 
 
@@ -52,7 +52,9 @@ def test_host_keys_of_configured_algorithms_are_made(tmp_path: Path) -> None:
     made = settings(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {FILES["ssh-ed25519"]}
     other = DaemonSettings(
-        config=parse(("HostKeyAlgorithms=ecdsa-sha2-nistp384",)), profile="default", state=tmp_path
+        rules=load(None, ("HostKeyAlgorithms=ecdsa-sha2-nistp384",)),
+        profile="default",
+        state=tmp_path,
     )
     types = [key.public.type for key in other.host_keys()]
     assert types == ["ssh-ed25519", "ecdsa-sha2-nistp384"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,8 @@ import pytest
 
 from interop.clients import PASSWORD, Account, Login
 from interop.daemons import Daemon, State, start_nacre
-from interop.programs import NACRE, check, environment, require, run
+from interop.mounts import mounted
+from interop.programs import NACRE, check, require, run
 from interop.trees import ODD, PLAIN, UTF8, make_tree, summary
 
 GIB = 1 << 30
@@ -512,33 +512,9 @@ def _fsync(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
 
 
 def test_sshfs(served: Served, tmp_path: Path) -> None:
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("there is no FUSE here")
-    program, unmount = require("sshfs"), require("fusermount3")
     mount = tmp_path / "mount"
-    mount.mkdir()
-    login = served.login
-    ssh = " ".join([require("ssh"), *login.options()])
-    mounted = subprocess.Popen(
-        [program, "-f", f"{served.host}:/", mount, "-o", f"ssh_command={ssh}"],
-        env=environment(),
-        stderr=subprocess.PIPE,
-    )
-    try:
-        for _ in range(200):
-            if os.path.ismount(mount):
-                break
-            try:
-                mounted.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-            pytest.skip(f"FUSE can't be used: {mounted.stderr.read().decode()}")  # type: ignore[union-attr]
+    with mounted(f"{served.host}:/", mount, served.login.options()):
         make_tree(tmp_path / "tree", 100, PLAIN)
         check(["cp", "-rp", tmp_path / "tree", mount / "by-sshfs"], timeout=60)
         assert summary(mount / "by-sshfs") == summary(tmp_path / "tree")
         assert summary(served.root / "by-sshfs") == summary(tmp_path / "tree")
-    finally:
-        run([unmount, "-u", mount])
-        mounted.wait(10)
-        assert mounted.stderr is not None
-        mounted.stderr.close()

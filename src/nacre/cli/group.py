@@ -21,7 +21,8 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"nacre.cli.{cmd_name}.command").command
+        module = f"nacre.cli.{cmd_name.replace('-', '_')}.command"
+        command = importlib.import_module(module).command
         assert isinstance(command, click.Command)
         return command
 

@@ -1,4 +1,4 @@
-"""The ``nacre`` command: ssh, sftp and scp start without click, the others through it."""
+"""The ``nacre`` command: some programs start without click, the others through it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from nacre.cli.common.start import completed, prepare, start
 
-_AT_ONCE = ("scp", "sftp", "ssh")
+_AT_ONCE = ("scp", "sftp", "sftp-server", "ssh")
 """Subcommands that parse their words themselves. They run without click, which takes as long to
 load as all of their own modules."""
 
@@ -26,7 +26,7 @@ def main() -> NoReturn:
     prepare()
     name, words = sys.argv[1:2], sys.argv[2:]
     if name and name[0] in _AT_ONCE:
-        program = importlib.import_module(f"nacre.cli.{name[0]}.command")
+        program = importlib.import_module(f"nacre.cli.{name[0].replace('-', '_')}.command")
         start(program.run, f"nacre {name[0]}", words)
     sys.exit(completed(_run, "nacre", sys.argv[1:], failure=1))
 

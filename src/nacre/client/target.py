@@ -6,8 +6,10 @@ import getpass
 import os
 
 from nacre.config.client.config import ClientConfig
+from nacre.config.client.numeric import numeric
 from nacre.config.schema import COMMAND_LINE
 from nacre.config.syntax.tokens import expand, host_tokens
+from nacre.errors import ConfigurationError
 from nacre.value import replace, value
 from nacre.wire.text import safe
 
@@ -17,7 +19,7 @@ class Target:
     """The host and the user to connect to.
 
     :ivar name: the host as the user gave it.
-    :ivar host: the name or address to connect to: HostName, or ``name``.
+    :ivar host: the name or address to connect to: HostName, or ``name``, in lower case.
     :ivar alias: HostKeyAlias.
     :ivar jump: ProxyJump.
     """
@@ -35,10 +37,10 @@ class Target:
 
         :raises ConfigurationError: Hostname, or User in a file, has a token that is not possible.
         """
-        host = expand(config.host_name or "%h", {"h": name})
+        host = expand(config.host_name or "%h", {"h": name}).lower()
         target = cls(
             name,
-            host,
+            numeric(host, config.address_family) or host,
             config.port,
             config.user or getpass.getuser(),
             config.host_key_alias,
@@ -73,4 +75,8 @@ def _expanded_user(target: Target, config: ClientConfig) -> str:
     from nacre.config.client.words import SCHEMA
 
     tokens = target.tokens()
-    return expand(target.user, {name: tokens[name] for name in SCHEMA["User"].tokens}, os.environ)
+    allowed = {name: tokens[name] for name in SCHEMA["User"].tokens}
+    try:
+        return expand(target.user, allowed, os.environ)
+    except ConfigurationError as error:
+        raise settings[0].origin.error(f"User: {error}") from None

@@ -50,5 +50,5 @@ def _parse_jump(keyword: str, text: str) -> Jump:
             "give [user@]host[:port], with commas between several"
         )
     assert found is not None
-    port = values.port(keyword, found[3]) if found[3] is not None else None
+    port = values.port(keyword, found[3]) if found[3] else None
     return Jump(host, user if at else None, port)

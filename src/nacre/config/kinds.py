@@ -16,20 +16,25 @@ from nacre.errors import ConfigurationError
 MOST = (1 << 31) - 1
 """The largest number."""
 
+_MOST_FILES = 32
+
+_unquoted = frozenset("\"'\\#=").isdisjoint
+"""Whether a word has no quotation mark, and nothing else that the lexer would look at."""
+
 
 def single(
     allowed: str,
     parse: values.Parser,
     show: Callable[[Any], Shown] = str,
     *,
-    any_word: bool = False,
+    plain: Callable[[str], bool] | None = None,
 ) -> Kind:
     """Return the type of a value that is one word."""
 
     def take(keyword: str, found: list[str]) -> Any:
         return parse(keyword, _only(keyword, found))
 
-    return Kind(allowed, take, show, any_word=any_word)
+    return Kind(allowed, take, show, plain=plain)
 
 
 def several(
@@ -60,13 +65,24 @@ def choice(meanings: Mapping[str, object], shown: Mapping[Any, str] | None = Non
     names = dict(shown or {})
     for word, meaning in meanings.items():
         names.setdefault(meaning, word)
-    return single(", ".join(meanings), values.one_of(meanings), lambda found: names[found])
+    parse = values.one_of(meanings)
+    known = frozenset(meanings).__contains__
+    return single(", ".join(meanings), parse, lambda found: names[found], plain=known)
 
 
 def number(low: int, high: int = MOST) -> Kind:
     """Return the type of a decimal number."""
     bounds = f"a number from {low} to {high}" if high != MOST else f"a number from {low} on"
-    return single(bounds, values.number(low, high))
+    return single(bounds, values.number(low, high), plain=between(low, high))
+
+
+def between(low: int, high: int) -> Callable[[str], bool]:
+    """Return a quick test of a decimal number; see ``plain`` of :class:`Kind`."""
+
+    def test(text: str) -> bool:
+        return len(text) < 9 and text.isascii() and text.isdecimal() and low <= int(text) <= high
+
+    return test
 
 
 def algorithms(kind: str) -> Kind:
@@ -86,9 +102,25 @@ def _words(_keyword: str, found: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _files(_keyword: str, found: list[str]) -> tuple[str, ...]:
+def _files(keyword: str, found: list[str]) -> tuple[str, ...]:
     """Return names of files; ``none`` alone is no file."""
-    return () if [name.lower() for name in found] == ["none"] else tuple(found)
+    if len(found) > _MOST_FILES:
+        raise ConfigurationError(f"{keyword}: more than {_MOST_FILES} files")
+    return or_none(keyword, found)
+
+
+def or_none(keyword: str, found: list[str]) -> tuple[str, ...]:
+    """Return the words; ``none`` means that there are none, and must stand alone.
+
+    :raises ConfigurationError: it does not, or a word is empty.
+    """
+    if not all(found):
+        raise ConfigurationError(f"{keyword}: a value is empty")
+    if "none" not in [name.lower() for name in found]:
+        return tuple(found)
+    if len(found) > 1:
+        raise ConfigurationError(f"{keyword}: none can't stand beside other values")
+    return ()
 
 
 def _gathered(keyword: str, found: list[str]) -> tuple[str, ...]:
@@ -108,20 +140,23 @@ def _text_shown(found: str | None) -> Shown:
 
 
 def _timeout(keyword: str, text: str) -> int | None:
-    return None if text.lower() == "none" else values.seconds(keyword, text)
+    return None if text == "none" else values.seconds(keyword, text)
 
 
 def _octal(keyword: str, text: str) -> int:
-    if not text.isdigit() or (mode := int(text, 8) if set(text) <= set("01234567") else 0) > 0o777:
+    if not text or set(text) - set("01234567") or len(text) > 9 or int(text, 8) > 0o777:
         raise values.bad(keyword, text, "an octal mode such as 0177")
-    return mode
+    return int(text, 8)
 
 
 def _assignments(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
     pairs = [text.partition("=") for text in found]
     if not all(name and equals for name, equals, _ in pairs):
         raise values.bad(keyword, " ".join(found), "one or more NAME=value")
-    return tuple((name, content) for name, _, content in pairs)
+    first: dict[str, str] = {}
+    for name, _, content in pairs:
+        first.setdefault(name, content)
+    return tuple(first.items())
 
 
 def _names(found: Iterable[str]) -> Shown:
@@ -130,15 +165,15 @@ def _names(found: Iterable[str]) -> Shown:
 
 YES_NO = yes_no()
 TRUE_FALSE = yes_no({True: "true", False: "false"})
-WORD = single("one word", lambda _, text: text, lambda found: found, any_word=True)
-OPTIONAL_WORD = single("one word, or none", _optional, _text_shown, any_word=True)
+WORD = single("one word", lambda _, text: text, lambda found: found, plain=_unquoted)
+OPTIONAL_WORD = single("one word, or none", _optional, _text_shown, plain=_unquoted)
 TEXT = Kind("the rest of the line, or none", _text, _text_shown, raw=True)
 WORDS = several("one or more words", _words)
 GATHERED_WORDS = several("one or more words", _words, tuple)
 FILES = several("one or more files, or none", _files, lambda found: " ".join(found) or "none")
-GATHERED_FILE = Kind("a file, or none", _gathered, lambda found: tuple(found), any_word=True)
+GATHERED_FILE = Kind("a file, or none", _gathered, lambda found: tuple(found), plain=_unquoted)
 NAMES = single("names with commas between them", values.names, _names)
-SECONDS = single("a time such as 90, 90s or 1h30m", values.seconds)
+SECONDS = single("a time such as 90, 90s or 1h30m", values.seconds, plain=between(0, MOST))
 TIMEOUT = single(
     "a time such as 90, 90s or 1h30m, or none",
     _timeout,

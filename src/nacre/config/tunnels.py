@@ -9,8 +9,7 @@ from nacre.config.schema import Kind
 from nacre.errors import ConfigurationError
 from nacre.value import value
 
-_PART = re.compile(r"(?:\[([^\[\]]+)\]|(/(?:[^:\\]|\\.)*)|([^:\[\]/]*))(:|\Z)")
-_EVERYWHERE = ("", "*")
+_PART = re.compile(r"(?:\[([^\[\]]*)\]|(/(?:[^:\\]|\\.)*)|([^:\[\]/]*))(:|\Z)")
 _SPEC = "[bind_address:]port host:hostport, IPv6 addresses in brackets"
 
 
@@ -18,7 +17,7 @@ _SPEC = "[bind_address:]port host:hostport, IPv6 addresses in brackets"
 class Forward:
     """A port or Unix socket to listen on, and the destination of the connections it accepts.
 
-    :ivar bind: the address to listen on, "" for all; None if none was given.
+    :ivar bind: the address to listen on, "" or ``*`` for all; None if none was given.
     :ivar port: 0 lets the server choose.
     :ivar host: the destination; empty if a SOCKS client names it.
     :ivar host_port: the destination's port.
@@ -39,11 +38,16 @@ class Forward:
         return not self.host and not self.host_path
 
     @property
+    def address(self) -> str | None:
+        """The address to listen on: "" for all, None if none was given."""
+        return "" if self.bind == "*" else self.bind
+
+    @property
     def listen(self) -> str:
         """Where it listens, as ``-G`` prints it."""
         if self.path:
             return self.path
-        return str(self.port) if self.bind is None else f"[{self.bind or '*'}]:{self.port}"
+        return str(self.port) if self.bind is None else f"[{self.bind}]:{self.port}"
 
     @property
     def destination(self) -> str:
@@ -85,7 +89,7 @@ def place(keyword: str, text: str) -> tuple[str, int]:
 def place_or_any(keyword: str, text: str) -> tuple[str, int | None]:
     """Parse ``host:port``, where the port may be ``*``: None is every port then."""
     parts = _parts(keyword, text)
-    if len(parts) != 2 or not parts[0]:
+    if len(parts) != 2:
         raise values.bad(keyword, text, "HOST:PORT, an IPv6 address in brackets")
     return parts[0], None if parts[1] == "*" else values.port(keyword, parts[1])
 
@@ -101,7 +105,7 @@ def _parse(keyword: str, text: str, *, lowest: int) -> Forward:
         len(target) != (0 if path else 2) or (target and not target[0])
     ):
         raise values.bad(keyword, text, _SPEC)
-    port = values.integer(keyword, bound[-1], lowest, 65535) if bound else 0
+    port = values.port(keyword, bound[-1], lowest) if bound else 0
     host, host_port = (target[0], values.port(keyword, target[1])) if target else ("", 0)
     return Forward(_bind(bound[:-1]), port, host, host_port, listen_path, path)
 
@@ -112,15 +116,11 @@ def _listener(keyword: str, text: str, *, lowest: int) -> Forward:
     parts = _parts(keyword, text)
     if len(parts) > 2:
         raise values.bad(keyword, text, "[bind_address:]port")
-    if lowest:
-        return Forward(_bind(parts[:-1]), values.port(keyword, parts[-1]))
-    return Forward(_bind(parts[:-1]), values.integer(keyword, parts[-1], 0, 65535))
+    return Forward(_bind(parts[:-1]), values.port(keyword, parts[-1], lowest))
 
 
 def _bind(parts: list[str]) -> str | None:
-    if not parts:
-        return None
-    return "" if parts[0] in _EVERYWHERE else parts[0]
+    return parts[0] if parts else None
 
 
 def _parts(keyword: str, text: str) -> list[str]:
@@ -128,7 +128,7 @@ def _parts(keyword: str, text: str) -> list[str]:
     found: list[str] = []
     at = 0
     while match := _PART.match(text, at):
-        found.append(match[1] or match[2] or match[3])
+        found.append(match[1] or match[2] or match[3] or "")
         at = match.end()
         if not match[4]:
             return found

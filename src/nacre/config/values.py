@@ -8,7 +8,7 @@ the section TIME FORMATS of sshd_config(5).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -35,7 +35,10 @@ class LogLevel(IntEnum):
     DEBUG3 = 7
 
 
-LOG_LEVELS = {level.name.lower(): level for level in LogLevel} | {"debug": LogLevel.DEBUG1}
+LOG_LEVELS = {level.name.lower(): level for level in LogLevel} | {
+    "debug": LogLevel.DEBUG1,
+    "silent": LogLevel.QUIET,
+}
 """OpenSSH's names of the levels."""
 
 BOOLEAN = {"yes": True, "true": True, "no": False, "false": False}
@@ -44,8 +47,9 @@ BOOLEAN = {"yes": True, "true": True, "no": False, "false": False}
 _TIME = re.compile(r"(?:\d+[sSmMhHdDwW]?)+")
 _TIME_PART = re.compile(r"(\d+)([a-z]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZE = re.compile(r"(\d+)([kmgKMG]?)")
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtpeKMGTPE]?)")
+_UNITS = {unit: 1 << (10 * power) for power, unit in enumerate(("", *"kmgtpe"))}
+_LARGEST_SIZE = (1 << 63) - 1
 _MOST_SECONDS = (1 << 31) - 1
 _SIGNS = ("+", "-", "^")
 
@@ -73,21 +77,21 @@ def boolean(keyword: str, value: str) -> bool:
 
 def integer(keyword: str, value: str, low: int, high: int) -> int:
     """Parse a decimal number from ``low`` to ``high``."""
-    if re.fullmatch(r"[+-]?[0-9]{1,19}", value) and low <= int(value) <= high:
+    if re.fullmatch(r"[ \t]*[+-]?[0-9]{1,19}", value) and low <= int(value) <= high:
         return int(value)
     raise bad(keyword, value, f"a number from {low} to {high}")
 
 
-def port(keyword: str, value: str) -> int:
-    """Parse a port, 1 to 65535, or the name of a TCP service."""
+def port(keyword: str, value: str, lowest: int = 1) -> int:
+    """Parse a port, ``lowest`` to 65535, or the name of a TCP service."""
     if value and not value[0].isdigit() and value[0] not in "+-":
         from socket import getservbyname
 
         try:
             return getservbyname(value, "tcp")
-        except OSError:
+        except (OSError, UnicodeError):
             raise bad(keyword, value, "a number from 1 to 65535, or a service's name") from None
-    return integer(keyword, value, 1, 65535)
+    return integer(keyword, value, lowest, 65535)
 
 
 def seconds(keyword: str, value: str) -> int:
@@ -102,10 +106,14 @@ def seconds(keyword: str, value: str) -> int:
 
 def size(keyword: str, value: str) -> int:
     """Parse a size in bytes: ``4096``, ``64K``, ``1M``, ``1G``."""
-    found = _SIZE.fullmatch(value) if value.isascii() and len(value) <= 16 else None
-    if found is None:
-        raise bad(keyword, value, "a size such as 64K, 1M or 1G")
-    return int(found[1]) * _UNITS[found[2].lower()]
+    found = _SIZE.fullmatch(value) if value.isascii() and len(value) <= 24 else None
+    if found is not None:
+        whole, _, part = found[1].partition(".")
+        unit = _UNITS[found[2].lower()]
+        total: int = int(whole) * unit + int(part or 0) * unit // 10 ** len(part)
+        if total <= _LARGEST_SIZE:
+            return total
+    raise bad(keyword, value, "a size such as 64K, 1M or 1G")
 
 
 def names(keyword: str, value: str) -> tuple[str, ...]:
@@ -156,12 +164,13 @@ def algorithms(keyword: str, value: str, kind: str) -> str:
     from nacre.protocol.options import known  # loads the crypto package
 
     text = value[1:] if value.startswith(_SIGNS) else value
+    text = text.removesuffix(",")
     if not text or text.startswith(_SIGNS) or " " in value or not all(text.split(",")):
         raise bad(keyword, value, "names with commas between them, and one of + - ^ in front")
     if not value.startswith("-"):
         own, foreign = known(kind), _FOREIGN[kind]
         for name in text.split(","):
-            if name not in own and name not in foreign and not _matches(name, (*own, *foreign)):
+            if name not in own and name not in foreign and not _matching(kind, name):
                 raise ConfigurationError(
                     f"{keyword}: {safe(name, 100)!r} is not a supported {kind} algorithm; "
                     f"supported are {', '.join(own)}"
@@ -169,10 +178,38 @@ def algorithms(keyword: str, value: str, kind: str) -> str:
     return value
 
 
-def _matches(pattern: str, names: Iterable[str]) -> bool:
+def _matching(kind: str, pattern: str) -> list[str]:
+    """Return the names that match a pattern; only lists of types of keys may have patterns."""
     from fnmatch import fnmatchcase
 
-    return any(c in pattern for c in "*?") and any(fnmatchcase(name, pattern) for name in names)
+    from nacre.protocol.options import known
+
+    if kind not in ("host key", "signature") or not any(c in pattern for c in "*?"):
+        return []
+    return sorted(n for n in (*known(kind), *_FOREIGN[kind]) if fnmatchcase(n, pattern))
+
+
+def _names_of(kind: str, text: str) -> Iterator[str]:
+    for name in text.split(","):
+        if name:
+            yield from _matching(kind, name) or [name]
+
+
+def all_algorithms(kind: str, value: str | None, default: Iterable[str]) -> list[str]:
+    """Return the names of a list that :func:`algorithms` took, those that only OpenSSH has too.
+
+    :param default: the default list.
+    """
+    from fnmatch import fnmatchcase
+
+    text = value or "+"
+    sign = text[0] if text.startswith(_SIGNS) else ""
+    if sign == "-":
+        patterns = text[1:].split(",")
+        return [n for n in default if not any(fnmatchcase(n, each) for each in patterns)]
+    named = _names_of(kind, text[len(sign) :])
+    before, behind = {"+": (default, named), "^": (named, default)}.get(sign, (named, ()))
+    return list(dict.fromkeys((*before, *behind)))
 
 
 def own_algorithms(kind: str, value: str | None) -> str | None:
@@ -180,7 +217,7 @@ def own_algorithms(kind: str, value: str | None) -> str | None:
     if value is None or value.startswith("-"):
         return value
     sign = value[0] if value.startswith(_SIGNS) else ""
-    names = [name for name in value[len(sign) :].split(",") if name not in _FOREIGN[kind]]
+    names = [name for name in _names_of(kind, value[len(sign) :]) if name not in _FOREIGN[kind]]
     if not names and not sign:
         raise ConfigurationError(
             f"nacre has none of the {kind} algorithms {safe(value, 200)}: name another one too"
@@ -228,6 +265,10 @@ class RekeyLimit:
     size: int | None = None
     seconds: int | None = None
 
+    def completed(self, other: RekeyLimit) -> RekeyLimit:
+        """Return this limit, with the time of another one if it gives none."""
+        return RekeyLimit(self.size, other.seconds if self.seconds is None else self.seconds)
+
     def apply(self, limits: Limits) -> Limits:
         """Return ``limits`` with these bounds in place of their own."""
         if self.size is not None:
@@ -241,9 +282,9 @@ def rekey_limit(keyword: str, found: list[str]) -> RekeyLimit:
     """Parse a size and perhaps a time, such as ``1G``, ``1G 1h`` or ``default none``."""
     if len(found) > 2:
         raise bad(keyword, " ".join(found), "a size or `default`, then optionally a time or `none`")
-    count = None if found[0].lower() == "default" else size(keyword, found[0])
+    count = (None if found[0] == "default" else size(keyword, found[0])) or None
     if count is not None and count < 16:
-        raise bad(keyword, found[0], "16 bytes or more")
+        raise bad(keyword, found[0], "16 bytes or more, or 0 for the default")
     if len(found) == 1:
         return RekeyLimit(count)
     return RekeyLimit(count, 0 if found[1].lower() == "none" else seconds(keyword, found[1]))
@@ -305,6 +346,20 @@ def ip_qos_shown(found: tuple[int | None, int | None]) -> str:
     )
 
 
+class WrittenTime(int):
+    """Seconds, which ``-G`` and ``-T`` print as they were written: ``5m``."""
+
+    text: str
+
+    def __new__(cls, keyword: str, text: str) -> WrittenTime:
+        found = super().__new__(cls, seconds(keyword, text))
+        found.text = text
+        return found
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], ...]:
     """Parse ``TYPE=TIME``, once or more, or ``none``: seconds for each pattern of channel types."""
     if [text.lower() for text in found] == ["none"]:
@@ -314,10 +369,10 @@ def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], .
         kind, equals, time = text.partition("=")
         if not (kind and equals):
             raise bad(keyword, text, "TYPE=TIME, such as session=5m, or none")
-        pairs.append((kind, seconds(keyword, time)))
+        pairs.append((kind, WrittenTime(keyword, time)))
     return tuple(pairs)
 
 
-def channel_timeouts_shown(found: tuple[tuple[str, int], ...]) -> str:
+def channel_timeouts_shown(found: tuple[tuple[str, WrittenTime], ...]) -> str:
     """Return timeouts as ``-G`` prints them."""
     return " ".join(f"{kind}={time}" for kind, time in found) or "none"

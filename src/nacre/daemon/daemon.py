@@ -17,6 +17,7 @@ from typing import Literal
 
 from nacre.aio.versions import RISK
 from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import find_account
 from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import StorePolicy
@@ -49,6 +50,7 @@ class Daemon:
     :ivar state: the state directory, or None for the default one.
     :ivar addresses: where to listen; port 0 lets the system choose, "" is every address.
     :ivar users: virtual users (``store``) or this system's accounts (``system``).
+    :ivar rules: the configuration, with its Match blocks.
     :ivar run_as: the account of virtual users without one of their own, under root.
     :ivar ssh1_strict: refuse SSH-1 for users who need both a password and a key: in SSH-1 either
         is enough for them.
@@ -60,11 +62,16 @@ class Daemon:
     addresses: tuple[tuple[str, int], ...]
     users: Literal["store", "system"] = "store"
     run_as: str | None = None
-    config: ServerConfig
+    rules: ServerRules
     profile: Profile = "default"
     ssh1_strict: bool = False
     end_processes: bool = False
     workers: int = 1
+
+    @property
+    def config(self) -> ServerConfig:
+        """What holds outside of Match blocks."""
+        return self.rules.base
 
     def run(self) -> None:
         """Serve until a signal to stop.
@@ -75,7 +82,7 @@ class Daemon:
         give_back_memory()
         keep_secrets()
         settings = DaemonSettings(
-            config=self.config,
+            rules=self.rules,
             profile=self.profile,
             state=open_state(self.state),
             end_processes=self.end_processes,

@@ -44,7 +44,8 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
     if event == "error":
         return LogLevel.ERROR
     if event == "file":
-        return LogLevel.VERBOSE
+        # A session of internal-sftp may have a level of its own.
+        return LogLevel.INFO if record.get("level") == "info" else LogLevel.VERBOSE
     if event == "forward" and record.get("granted"):
         return LogLevel.VERBOSE
     # Clients use the method `none` to get the list of methods: that is no attempt to log in.

@@ -17,10 +17,14 @@ from nacre.scp.command import parse_scp
 from nacre.server.dispatch import serve_files
 from nacre.server.session import Session
 from nacre.sftp.filesystems.base import Filesystem
+from nacre.sftp.server.restrictions import UNRESTRICTED, parse_command
 from nacre.wire.text import safe
 
 NOT_STARTED = 255
 """The exit status of a session whose process could not be started."""
+
+NOT_SFTP = 1
+"""The exit status of a command or a shell where ``internal-sftp`` is forced, as with sshd."""
 
 
 class Sessions:
@@ -48,8 +52,14 @@ class Sessions:
     async def _run(self, session: Session, stack: AsyncExitStack) -> int | None:
         connection = session.connection
         login = self._policy.granted(session)
-        files = _files(session, login)
+        try:
+            files = _files(session, login)
+        except ConfigurationError as error:
+            return await _not_served(session, login, str(error))
         if files is not None:
+            if login.key.command is not None and session.subsystem is None:
+                await _warn(session, "this key is for sftp only")
+                return NOT_SFTP
             return await self._serve_files(session, login, files)
         if session.forwards_agent:
             await _forward_agent(session, login, stack)
@@ -72,7 +82,7 @@ class Sessions:
         """Serve files here, or in a process with the rights of the user's account."""
         session.terminal = None
         try:
-            if login.account.credentials is not None:
+            if login.account.credentials is not None or files.restrictions != UNRESTRICTED:
                 return await self._serve_in_process(session, login, files)
             filesystem = await _opened(files)
         except (OSError, ConfigurationError, RuntimeError) as error:
@@ -84,7 +94,8 @@ class Sessions:
     async def _serve_in_process(
         self, session: Session, login: Login, files: FileRoot
     ) -> int | None:
-        log = FileProcessLog(session.connection.record)
+        level = files.restrictions.log_level
+        log = FileProcessLog(session.connection.record, level)
         status = await self.processes.run(session, _service(session, login, files), log)
         if status and log.failure:
             return await _not_served(session, login, log.failure)
@@ -132,9 +143,17 @@ async def _forward_agent(session: Session, login: Login, stack: AsyncExitStack) 
 
 
 def _files(session: Session, login: Login) -> FileRoot | None:
-    """Return the files when the session is sftp, or a virtual user's scp; otherwise None."""
+    """Return the files when the session is sftp, or a virtual user's scp; otherwise None.
+
+    The ``command=`` option of the user's key overrides every request; it may be ``internal-sftp``.
+
+    :raises ConfigurationError: that has options that are not valid.
+    """
     if login.key.command is not None:
-        return None  # the command= option of the user's key overrides every request
+        restrictions = parse_command(login.key.command)
+        if restrictions is None or login.files is None:
+            return None
+        return replace(login.files, restrictions=restrictions)
     scp = session.command is not None and parse_scp(session.command) is not None
     if session.subsystem == "sftp" or (scp and login.virtual and login.service != "shell"):
         return login.files

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
@@ -23,14 +24,20 @@ class DaemonSettings:
 
     The host keys and the banner are files: they are read at each call, so a reload calls again.
 
+    :ivar rules: the configuration, with its Match blocks.
     :ivar state: the state directory.
     :ivar end_processes: end the processes that outlive their sessions.
     """
 
-    config: ServerConfig
+    rules: ServerRules
     profile: Profile
     state: Path
     end_processes: bool = False
+
+    @property
+    def config(self) -> ServerConfig:
+        """What holds outside of Match blocks."""
+        return self.rules.base
 
     @property
     def speaks_ssh1(self) -> bool:

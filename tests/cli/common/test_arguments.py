@@ -80,7 +80,7 @@ def test_two_dashes_end_the_options():
         (["-g", "h"], "gateway_ports", True),
         (["-L", "1:h:2", "-L3:h:4", "h"], "local_forwards", (L1, Forward(None, 3, "h", 4))),
         (["-R", "[::1]:0:h:2", "h"], "remote_forwards", (Forward("::1", 0, "h", 2),)),
-        (["-D1", "-D", "*:2", "h"], "dynamic_forwards", (Forward(None, 1), Forward("", 2))),
+        (["-D1", "-D", "*:2", "h"], "dynamic_forwards", (Forward(None, 1), Forward("*", 2))),
         (["-W", "x:1", "-L", "1:h:2", "h"], "local_forwards", ()),
         (["-W", "x:1", "h"], "session_type", "none"),
         (["-W", "x:1", "-oExitOnForwardFailure=no", "h"], "exit_on_forward_failure", False),
@@ -95,10 +95,16 @@ def test_options(words, field, expected):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-y", "h"], "-y: logging to syslog is not supported by nacre yet"),
-        (["-X", "h"], "-X: X11 forwarding is not supported by nacre yet: leave it out"),
-        (["-w", "0:1", "h"], "-w: tunnel devices"),
-        (["-O", "check", "h"], "-O: connection sharing"),
+        (["-y", "h"], "-y: nacre does not support logging to syslog yet"),
+        (["-X", "h"], "-X: nacre does not support X11 forwarding yet: leave it out"),
+        (["-w", "0:1", "h"], "-w: nacre does not support tunnel devices"),
+        (["-O", "check", "h"], "-O: nacre does not support connection sharing"),
+        (["-p", "x", "h"], "^-p: bad value 'x'; allowed: a number from 1"),
+        (["-e", "xx", "h"], "^-e: bad value 'xx'; allowed: one ASCII character"),
+        (["-m", "nope", "h"], "^-m: 'nope' is not a supported MAC"),
+        (["-c", "nope", "h"], "^-c: 'nope' is not a supported cipher"),
+        (["-J", "a@", "h"], "^-J: 'a@' is no host"),
+        (["--profile", "old", "h"], "^--profile: bad value 'old'; allowed: default, legacy"),
         (["-Z", "h"], "option -Z not recognized: --help lists the options"),
         (["-p"], "option -p requires argument: --help lists the options"),
         (["user@"], "names no host"),
@@ -135,7 +141,7 @@ def test_the_file_and_the_tag_of_the_configuration():
     assert parse(["h"]).config_file is None
     assert parse(["-F", "none", "h"]).config_file == "none"
     found = parse(["-F", "my", "-P", "work", "h"])
-    assert (found.config_file, found.options) == ("my", ["Tag=work"])
+    assert (found.config_file, found.options) == ("my", ['Tag="work"'])
 
 
 def test_questions():
@@ -152,7 +158,8 @@ def test_questions():
     ("words", "options"),
     [
         (["-f"], ["ForkAfterAuthentication=yes", "StdinNull=yes"]),
-        (["-P", "work"], ["Tag=work"]),
+        (["-P", "work"], ['Tag="work"']),
+        (["-S", "a b"], ['ControlPath="a b"']),
         (["-J", "a,b"], ["ProxyJump=a,b"]),
         (["-B", "eth0"], ['BindInterface="eth0"']),
         (["-M"], ["ControlMaster=yes"]),
@@ -170,7 +177,7 @@ def test_keywords_that_options_stand_for(words, options):
         (["-X"], ["ForwardX11=yes"]),
         (["-Y"], ["ForwardX11=yes", "ForwardX11Trusted=yes"]),
         (["-K"], ["GSSAPIAuthentication=yes", "GSSAPIDelegateCredentials=yes"]),
-        (["-I", "lib.so"], ["PKCS11Provider=lib.so"]),
+        (["-I", "lib.so"], ['PKCS11Provider="lib.so"']),
         (["-w", "0:1"], ["Tunnel=yes", "TunnelDevice=0:1"]),
     ],
 )

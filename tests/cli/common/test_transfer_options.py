@@ -6,6 +6,7 @@ import pytest
 
 from nacre.cli.common.transfer_options import parse
 from nacre.config.client.files import parse as parse_config
+from nacre.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,25 @@ def test_words_of_the_configuration(words: list[str], field: str, expected: obje
     assert getattr(parse_config(parse(words, "").options), field) == expected
 
 
-def test_the_configuration_file() -> None:
-    assert parse(["h"], "").config_file is None
-    assert parse(["-F", "my", "h"], "").config_file == "my"
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-P", "x"], "^-P: bad value 'x'; allowed: a number from 1"),
+        (["-c", "nope"], "^-c: 'nope' is not a supported cipher"),
+        (["-J", "a@"], "^-J: 'a@' is no host"),
+        (["--profile=old"], "^--profile: bad value 'old'"),
+        (["-A"], "^-A: nacre does not support agent forwarding by sftp and scp: leave it out"),
+        (["-l", "0"], "^-l 0: give a limit in Kbit/s, a positive number"),
+        (["-Z"], "^option -Z not recognized: --help lists the options"),
+    ],
+)
+def test_an_error_names_the_option_and_the_remedy(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse(words, "")
+
+
+def test_help_and_files() -> None:
+    assert parse(["-h"], "").show_help
+    assert parse(["--help"], "").show_help
+    assert parse(["-F", "my"], "").config_file == "my"
+    assert parse([], "").config_file is None

@@ -62,7 +62,7 @@ def test_programs_print_their_options(name: str, option: str) -> None:
             255,
             "nacre sftp: option -o requires argument: --help lists the options\n",
         ),
-        (["scp", "-A", "a", "b"], 1, "nacre scp: -A: agent forwarding by sftp and scp is not "),
+        (["scp", "-A", "a", "b"], 1, "nacre scp: -A: nacre does not support agent forwarding by "),
         (["scp", "a"], 1, ""),
     ],
 )
@@ -73,8 +73,11 @@ def test_a_wrong_command_line(words: list[str], status: int, reason: str) -> Non
     assert f"usage: nacre {words[0]} " in done.stderr or reason
 
 
-def test_the_start_loads_no_help() -> None:
-    done = run("ssh", "-V", python=("-X", "importtime"))
+@pytest.mark.parametrize(
+    "words", [["ssh", "-V"], ["sftp", "-P", "1", "127.0.0.1"], ["scp", "-P1", "127.0.0.1:x", "."]]
+)
+def test_the_start_loads_no_help(words: list[str]) -> None:
+    done = run(*words, python=("-X", "importtime"))
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "nacre.cli.common.arguments" in loaded
     assert [name for name in loaded if name.startswith("nacre.cli.help")] == []

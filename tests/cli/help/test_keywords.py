@@ -60,8 +60,8 @@ def test_former_names() -> None:
     text = describe("ChallengeResponseAuthentication") or ""
     assert text.startswith("KbdInteractiveAuthentication (")
     assert "  former     ChallengeResponseAuthentication" in text
-    assert describe("RSAAuthentication") == (
-        "RSAAuthentication: a former keyword of ssh_config, which is accepted and ignored."
+    assert describe("UseRoaming") == (
+        "UseRoaming: a former keyword of ssh_config, which is accepted and ignored."
     )
 
 

@@ -13,7 +13,7 @@ TABLE = {
 
 
 def made(**changed: object) -> Page:
-    groups = groups_of(TABLE, lambda letter: (f"Word{letter}",), "v")
+    groups = groups_of(TABLE, lambda letter: (f"Word{letter}",), "v", {("WordV",)}.__contains__)
     return Page("tool", "Do it.", ("host",), groups, **changed)  # type: ignore[arg-type]
 
 
@@ -31,6 +31,10 @@ def test_what_is_refused_says_so() -> None:
     assert made().groups["First"][1].text == "more (not supported)"
 
 
+def test_what_has_no_effect_says_so() -> None:
+    assert made().groups["First"][2].text == "version (no effect)"
+
+
 def test_the_usage_has_flags_first_in_the_order_of_manual_pages() -> None:
     assert words_of_usage(made()) == ["[-1hVv]", "[-p PORT]", "[--profile a|b]", "host"]
 
@@ -43,7 +47,7 @@ def test_a_subcommand_is_no_option_of_the_usage() -> None:
 @pytest.mark.parametrize("program", ["nacre ssh", "nacre-tool-with-a-name-that-is-rather-long"])
 def test_usage_lines_fit_and_break_between_options(program: str) -> None:
     table = {"All": {f"-{letter} VALUE": "text" for letter in "abcdefghijklmn"}}
-    page = Page("tool", "Do it.", ("host",), groups_of(table, lambda letter: (), ""))
+    page = Page("tool", "Do it.", ("host",), groups_of(table, lambda letter: (), "", bool))
     lines = usage(page, program).splitlines()
     assert len(lines) > 1
     assert max(map(len, lines)) <= 80
@@ -55,7 +59,7 @@ def test_text_is_one_line_for_each_option() -> None:
         "First:",
         "  -p PORT  the port",
         "  -v       more (not supported)",
-        "  -V       version",
+        "  -V       version (no effect)",
         "",
         "Second:",
         "  --profile a|b  which",
@@ -66,7 +70,7 @@ def test_text_is_one_line_for_each_option() -> None:
 
 def test_a_long_label_does_not_move_the_others() -> None:
     table = {"All": {"-a " + "x" * 40: "text", "-b": "other"}}
-    page = Page("tool", "Do it.", (), groups_of(table, lambda letter: (), ""))
+    page = Page("tool", "Do it.", (), groups_of(table, lambda letter: (), "", bool))
     lines = render(page, "tool").splitlines()
     assert lines[-2].endswith("xxx  text")
     assert lines[-1] == f"  {'-b':26}  other"

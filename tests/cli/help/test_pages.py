@@ -11,14 +11,21 @@ from nacre.cli.help.page import render
 from nacre.cli.help.pages import page
 from nacre.cli.scp.command import LETTERS as SCP
 from nacre.cli.sftp.command import LETTERS as SFTP
+from nacre.config.client.words import SCHEMA
+from nacre.config.schema import Support
 from nacre.errors import ConfigurationError
+from nacre.sftp.server.restrictions import LETTERS as SFTP_SERVER
 
 TAKEN = {
+    "sftp-server": SFTP_SERVER + "hQ:",
     "ssh": arguments.LETTERS,
     "trace": arguments.LETTERS,
     "sftp": transfer_options.LETTERS + SFTP,
     "scp": transfer_options.LETTERS + SCP,
 }
+
+LONG: dict[str, set[str]] = {"sftp-server": set(), "trace": {"--profile", "--json"}}
+"""The long options of programs that have others than ``--profile``."""
 
 
 def taken(letters: str) -> dict[str, bool]:
@@ -36,7 +43,7 @@ def test_the_page_has_the_options_of_the_parser(name: str) -> None:
     shown = {one[1]: bool(row.metavar) for row in rows for one in row.names if one[1] != "-"}
     assert shown == taken(TAKEN[name])
     longs = {one for row in rows for one in row.names if one.startswith("--")}
-    assert longs == {"--help", "--profile"} | ({"--json"} if name == "trace" else set())
+    assert longs == {"--help"} | LONG.get(name, {"--profile"})
 
 
 @pytest.mark.parametrize("name", TAKEN)
@@ -58,7 +65,9 @@ def test_what_an_option_stands_for_is_that_of_the_parser() -> None:
     for row in page("ssh").rows:
         if not row.stands or row.names[0][1] in arguments.ABSENT:
             continue
-        value = {"-L": "1:h:2", "-R": "1:h:2"}.get(row.names[0], "4")
+        value = {"-L": "1:h:2", "-R": "1:h:2", "-m": "hmac-sha1", "-c": "3des-cbc"}.get(
+            row.names[0], "4"
+        )
         found = parse([row.names[0], *([value] if row.metavar else []), "host"]).options
         assert len(found) == len(row.stands)
         assert all(map(str.startswith, found, row.stands)), row
@@ -67,10 +76,18 @@ def test_what_an_option_stands_for_is_that_of_the_parser() -> None:
 def test_what_the_parser_refuses_is_marked() -> None:
     for row in page("ssh").rows:
         if row.text.endswith("(not supported)"):
-            with pytest.raises(ConfigurationError, match="is not supported by nacre"):
+            with pytest.raises(ConfigurationError, match="nacre does not support"):
                 parse([row.names[0], *(["1"] if row.metavar else []), "host"])
     marked = {row.names[0][1] for row in page("ssh").rows if "(not supported)" in row.text}
     assert marked == set(arguments.ABSENT)
+
+
+def test_what_has_no_effect_is_marked() -> None:
+    for row in page("ssh").rows:
+        if row.stands and row.names[0][1] not in arguments.ABSENT:
+            keyword, _, given = row.stands[0].partition("=")
+            idle = SCHEMA[keyword].support is not Support.HONOURED and given != "no"
+            assert row.text.endswith("(no effect)") == idle, row
 
 
 def test_every_command_has_a_page() -> None:

@@ -223,7 +223,7 @@ def test_options_of_the_program() -> None:
     assert (plan.resume, plan.fsync, plan.preserve, plan.recursive, plan.chatty) == (True,) * 5
     assert "BatchMode=yes" in common.options
     with pytest.raises(
-        ConfigurationError, match="-S: another program in place of ssh is not supported"
+        ConfigurationError, match="-S: nacre does not support another program in place of ssh"
     ):
         _plan(parse(["-S", "x", "h"], LETTERS))
 

@@ -113,7 +113,7 @@ def test_what_is_off_may_be_said_to_be_off(option):
         ("Prot=22", "Bad configuration option: Prot; did you mean Port\\?"),
         ("frobnicate=yes", "Bad configuration option: frobnicate$"),
         ("Port", "Port: the value is missing: give Port VALUE"),
-        ("", "Bad configuration option"),
+        ("User", "User: the value is missing"),
         ("ControlMaster=perhaps", "ControlMaster: bad value 'perhaps'; allowed: no, false"),
         ("ControlPersist=long", "ControlPersist: bad value 'long'; allowed: a time"),
         ("ControlPath=a b", "ControlPath: extra words at the end of the line"),

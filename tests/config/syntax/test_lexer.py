@@ -19,7 +19,11 @@ from nacre.errors import ConfigurationError
         ("Port=", ("Port", "")),
         ("", ("", "")),
         ("# Port 22", ("", "")),
-        ("=x", ("", "=x")),
+        ("=x", ("x", "")),
+        ("= User = a", ("User", "a")),
+        ("=", ("", "")),
+        ("\fUser a", ("\fUser", "a")),
+        ("User a\f", ("User", "a")),
     ],
 )
 def test_split(text, expected):

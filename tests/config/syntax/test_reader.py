@@ -43,7 +43,9 @@ def reader(tmp_path):
 
 def test_lines_blocks_and_files(reader, tmp_path):
     (tmp_path / "b").write_text("Name c\nHost y\nName d\n")
-    (tmp_path / "a").write_text("Counter 1\n# x\nHost x\nInclude %d/b none\nName e\nOld 1\nignored")
+    (tmp_path / "a").write_text(
+        "Counter 1\n# x\nHost x\nInclude %d/b none\nName e\nOld 1\nignored x"
+    )
     reader.file(str(tmp_path / "a"), "", str(tmp_path))
     reader.finish()
     assert reader.taken == [
@@ -52,6 +54,29 @@ def test_lines_blocks_and_files(reader, tmp_path):
         ("/x/y", "Name", "d", 3),
         ("/x", "Name", "e", 5),
     ]
+
+
+def test_words_that_are_passed_over_need_a_value(reader, tmp_path):
+    (tmp_path / "a").write_text("ignored\nOld\n")
+    reader.file(str(tmp_path / "a"), "", str(tmp_path))
+    assert [error.rpartition(": ")[0].rpartition(": ")[2] for error in reader.errors] == [
+        "the value is missing"
+    ] * 2
+
+
+def test_a_file_with_zeros_is_told_with_its_line(reader, tmp_path):
+    (tmp_path / "a").write_bytes(b"Count 1\n\0\0")
+    with pytest.raises(ConfigurationError, match="a line 2: a NUL character"):
+        reader.file(str(tmp_path / "a"), "", str(tmp_path))
+
+
+def test_folders_that_a_pattern_matches_are_passed_over(reader, tmp_path):
+    (tmp_path / "parts" / "folder").mkdir(parents=True)
+    (tmp_path / "parts" / "file").write_text("Count 1\n")
+    (tmp_path / "a").write_text("Include parts/*\n")
+    reader.file(str(tmp_path / "a"), "", str(tmp_path))
+    reader.finish()
+    assert reader.taken == [("", "Count", 1, 1)]
 
 
 def test_all_errors_are_told_at_the_end(reader, tmp_path):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nacre.config.server.config import ServerConfig, parse
+from nacre.config.server.config import ServerConfig
+from nacre.config.server.files import parse
 from nacre.daemon.accounts.accounts import Account
 from nacre.daemon.accounts.admission import Admission, check_for_store
 from nacre.daemon.accounts.policy import REQUIREMENTS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nacre.config.server.config import parse
+from nacre.config.server.files import parse
 from nacre.crypto import password as password_module
 from nacre.crypto.password import hash_password, needs_rehash, verify_password
 from nacre.daemon.accounts import policy as policy_module

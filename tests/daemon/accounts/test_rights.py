@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nacre.config.server.config import parse
+from nacre.config.server.files import parse
 from nacre.daemon.accounts.accounts import Account, Login, own_account
 from nacre.daemon.accounts.rights import Forwarding
 from nacre.keys.key_options import parse_options

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from daemon.conftest import PATH, SystemAccount
-from nacre.config.server.config import parse
+from nacre.config.server.files import parse
 from nacre.daemon.accounts import pam, shadow, system
 from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.daemon.accounts.system import SystemPolicy

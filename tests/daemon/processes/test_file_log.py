@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nacre.config.values import LogLevel
 from nacre.daemon.processes.file_log import FileProcessLog
 
 
@@ -37,6 +38,21 @@ async def test_a_process_can_not_write_records_of_its_own() -> None:
     ):
         await made.write(json.dumps(line).encode() + b"\n")
     assert records == [{"event": "file", "op": "a\\x0ab", "path": "['x']"}]
+
+
+async def test_operations_have_the_level_that_the_session_logs_them_at() -> None:
+    records: list[dict[str, Any]] = []
+    made = FileProcessLog(lambda event, **fields: records.append(fields), LogLevel.INFO)
+    for fields in ({"op": "open"}, {"op": "stat"}, {"op": "rename", "level": "error"}, {}):
+        await made.write(json.dumps({"event": "file", **fields}).encode() + b"\n")
+    await made.write(b'{"event": "refused", "request": "open"}\n')
+    assert records == [
+        {"op": "open", "level": "info"},
+        {"op": "stat"},
+        {"op": "rename", "level": "info"},
+        {},
+        {"request": "open"},
+    ]
 
 
 async def test_what_is_no_record_is_the_reason_of_a_failure() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from nacre.errors import NoSuchFile, SFTPError
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.server.restrictions import DENIED, READ_ONLY, SFTPRestrictions, parse_command
 
 OWN = (os.geteuid(), os.getegid(), tuple(os.getgroups()))
 pytestmark = pytest.mark.slow
@@ -192,6 +195,85 @@ def test_read_only(tmp_path: Path) -> None:
     ):
         Talk(process).call(msg.Open("file", CHANGE))
     assert list(tmp_path.iterdir()) == []
+
+
+def open_and_change(process: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
+    """Make a directory and a file, look at one; return the records of the session."""
+    talk = Talk(process)
+    for request in (
+        msg.MkDir("new"),
+        msg.Open("file", CHANGE),
+        msg.Stat("file"),
+        msg.SymLink("a", "link"),
+    ):
+        with suppress(SFTPError):
+            talk.call(request)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.close()
+    return [json.loads(line) for line in process.stderr.read().splitlines()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can hide memory")
+def test_the_memory_of_the_process_is_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = command_line
+    look = "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), end='', file=sys.stderr)"
+    watched = f"; import atexit, ctypes; atexit.register(lambda: {look}); from "
+
+    def watching(files: FileRoot) -> list[str]:
+        *interpreter, code = plain(files)
+        return [*interpreter, watched.join(code.split("; from ", 1))]
+
+    monkeypatch.setattr(sys.modules[__name__], "command_line", watching)
+    with started(below(tmp_path)) as process:
+        assert process.communicate(timeout=10) == (b"", b"0")
+
+
+def test_internal_sftp_with_options(tmp_path: Path) -> None:
+    (tmp_path / "start").mkdir()
+    restrictions = parse_command("internal-sftp -d /%u -u 077 -P symlink -l INFO")
+    assert restrictions is not None
+    files = replace(below(tmp_path), user="start", restrictions=restrictions)
+    with started(files) as process:
+        records = open_and_change(process)
+    assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "start").iterdir()} == {
+        "new": 0o700,
+        "file": 0o600,
+    }
+    assert {"event": "refused", "request": "symlink", "reason": DENIED} in records
+    assert [one["op"] for one in records if one["event"] == "file"] == [
+        *("mkdir", "open", "stat", "close")
+    ]
+
+
+def test_internal_sftp_that_is_read_only_and_starts_nowhere(tmp_path: Path) -> None:
+    restrictions = parse_command("internal-sftp -R -d /none")
+    assert restrictions is not None
+    (tmp_path / "file").touch()
+    with started(below(tmp_path, restrictions=restrictions)) as process:
+        records = open_and_change(process)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert records == [
+        {
+            "event": "sftp",
+            "error": "the session can't start in /none: No such file or directory",
+        },
+        {"event": "refused", "request": "mkdir", "reason": READ_ONLY},
+        {"event": "refused", "request": "symlink", "reason": READ_ONLY},
+    ]
+
+
+def test_a_storage_has_no_other_start() -> None:
+    pytest.importorskip("fsspec")
+    files = below("memory://files", restrictions=SFTPRestrictions(start="/x"))
+    with started(files) as process:
+        assert Talk(process).call(msg.RealPath(".")) == "/"
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.close()
+        assert b"can't start in /x: Operation not supported" in process.stderr.read()
 
 
 def test_a_storage() -> None:

@@ -375,11 +375,36 @@ def test_the_reasons_of_refusals_are_kept() -> None:
     )
     assert server.next_call() is None
     assert server.take_refusals() == [
-        ("CLOSE", "no such handle is open"),
-        ("flock@openssh.com", "it is not offered"),
-        ("type 99", "it is not offered"),
-        ("OPENDIR", "too many files of this session are open"),
+        ("CLOSE", "no such handle is open", FX.FAILURE),
+        ("flock@openssh.com", "it is not offered", FX.OP_UNSUPPORTED),
+        ("type 99", "it is not offered", FX.OP_UNSUPPORTED),
+        ("OPENDIR", "too many files of this session are open", FX.FAILURE),
     ]
+
+
+def test_what_is_denied_is_refused_and_its_extension_is_not_announced() -> None:
+    denied = {msg.Read: "no reading", msg.SymLink: "no links", ext.CheckFile: "no hashes"}
+    server = SFTPServerProtocol(denied=denied, peer="SSH-2.0-libssh_0.10")
+    server.receive(INIT)
+    assert server.next_call() is None
+    version = WireReader(b"".join(server.data_to_send()), 9)
+    assert ext.take_pairs(version).keys() == ext.OFFERED.keys() - {"check-file"}
+    handle = opened(server, "file")
+    server.receive(
+        sent(1, msg.Read(handle, 0, 10))
+        + sent(2, msg.DraftSymLink("link", "target"))
+        + sent(3, ext.CheckFile(handle, "sha256", 0, 0, 0))
+        + sent(4, msg.Write(handle, 0, b"x"))
+    )
+    call = server.next_call()
+    assert call is not None
+    assert isinstance(call.request, msg.Write)
+    assert server.take_refusals() == [
+        ("READ", "no reading", FX.PERMISSION_DENIED),
+        ("SYMLINK", "no links", FX.PERMISSION_DENIED),
+        ("check-file", "no hashes", FX.PERMISSION_DENIED),
+    ]
+    assert statuses(server) == [(number, FX.PERMISSION_DENIED) for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("kind", [0, 21, 22, 99, 101, 103, 201, 255])

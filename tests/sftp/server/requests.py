@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from nacre.sftp.filesystems.base import File, Filesystem
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.client import SFTPClientProtocol
+from nacre.sftp.protocol.extensions import take_pairs
+from nacre.sftp.protocol.messages import FXP
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
+from nacre.sftp.protocol.status import FX
+from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.opened import OpenedFile
+from nacre.sftp.server.piped import serve
+from nacre.wire.codec import WireReader, string, text, u32, u64
 
 _numbers = itertools.count(1)
 
@@ -75,3 +84,42 @@ class BackToBack:
             self.client.send_read(handle, offset, length)
             offset += length
         return self.up()
+
+
+def serve_piped(
+    filesystem: Filesystem, journal: Journal, *portions: Sequence[msg.SFTPRequest[Any]], **more: Any
+) -> tuple[dict[str, str], list[FX | bytes]]:
+    """Serve requests; those of a portion arrive together, before the first of them is answered.
+
+    The handles are :func:`handle` of 1, 2, … in the order in which they are opened. The result has
+    the extensions of VERSION, and for each request the code of a STATUS or another packet's body.
+    """
+    # One read takes one message.
+    source, typed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    numbers = itertools.count()
+    with source, typed, tempfile.TemporaryFile() as down:
+        typed.send(string(bytes([FXP.INIT]) + u32(3)))
+        for portion in portions:
+            typed.send(b"".join(_packet(next(numbers), request) for request in portion))
+        typed.close()
+        assert serve(journal, filesystem, source.fileno(), down.fileno(), **more) == 0
+        down.seek(0)
+        output = WireReader(down.read())
+    version = WireReader(output.string())
+    assert (version.u8(), version.u32()) == (FXP.VERSION, 3)
+    answers: dict[int, FX | bytes] = {}
+    while output.remaining:
+        packet = WireReader(output.string())
+        kind, number = packet.u8(), packet.u32()
+        answers[number] = FX(packet.u32()) if kind == FXP.STATUS else bytes(packet.rest())
+    return take_pairs(version), [answers[number] for number in range(next(numbers))]
+
+
+def _packet(number: int, request: msg.SFTPRequest[Any]) -> bytes:
+    name = text(request.EXTENSION) if request.EXTENSION else b""
+    return string(bytes([request.NUMBER]) + u32(number) + name + request.encode())
+
+
+def handle(number: int) -> bytes:
+    """Return the handle that a server's protocol gives out as the ``number``-th."""
+    return u64(number)

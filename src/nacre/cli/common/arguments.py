@@ -81,7 +81,7 @@ _JOINING = (
 )
 """What ``-W`` implies, unless other options contradict it."""
 
-_QUOTED = frozenset("bilB")
+_QUOTED = frozenset("bilBIPS")
 _SSH1_CIPHERS = ("3des", "blowfish", "des")
 _LEVELS = ("DEBUG1", "DEBUG2", "DEBUG3")
 
@@ -168,14 +168,14 @@ def _take_options(
     for dashed, value in found:
         letter = dashed[1]
         if dashed == f"--{PROFILE}":
-            arguments.options.append(f"Profile={value}")
+            arguments.options.append(checked(dashed, "Profile", value))
         elif dashed == f"--{HELP}":
             arguments.show_help = True
         elif dashed.startswith("--"):
             arguments.flags.add(dashed[2:])
         elif letter in ABSENT:
             raise ConfigurationError(
-                f"-{letter}: {ABSENT[letter]} is not supported by nacre yet: leave it out"
+                f"-{letter}: nacre does not support {ABSENT[letter]} yet: leave it out"
             )
         elif letter in WORDS:
             strong[:0] = WORDS[letter]
@@ -183,8 +183,11 @@ def _take_options(
             check_value(letter, value, arguments.options)
             if letter in "DLR":
                 value = _forward(letter, value)
-            text = quote(value) if letter in _QUOTED else value
-            arguments.options.append(f"{VALUES[letter]}={text}")
+            elif letter in _QUOTED:
+                value = quote(value)
+            else:
+                checked(dashed, VALUES[letter], value)
+            arguments.options.append(f"{VALUES[letter]}={value}")
         else:
             (_SWITCHES.get(letter) or _OTHERS[letter])(arguments, strong, value)
     return rest
@@ -277,7 +280,18 @@ LETTERS = "".join([*WORDS, *_SWITCHES, *(f"{letter}:" for letter in (*VALUES, *_
 
 def cipher_word(value: str) -> str:
     """Return the ``Keyword=Value`` of ``-c``: the ciphers of SSH-1 have a keyword of their own."""
-    return f"{'Cipher' if value.lower() in _SSH1_CIPHERS else 'Ciphers'}={value}"
+    return checked("-c", "Cipher" if value.lower() in _SSH1_CIPHERS else "Ciphers", value)
+
+
+def checked(option: str, keyword: str, value: str) -> str:
+    """Return the ``Keyword=Value`` of an option.
+
+    :raises ConfigurationError: the value is bad; the message names the option.
+    """
+    from nacre.config.client.words import SCHEMA
+
+    SCHEMA[keyword].kind.parse(option, [value])
+    return f"{keyword}={value}"
 
 
 def split_destination(destination: str) -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from nacre.cli.common.arguments import (
     HELP,
     PROFILE,
     check_value,
+    checked,
     cipher_word,
     getopt_or_refuse,
     split_port,
@@ -99,7 +100,7 @@ def parse(words: Sequence[str], letters: str) -> Common:
     found, common.words = getopt_or_refuse(words, LETTERS + letters)
     for dashed, value in found:
         if dashed == f"--{PROFILE}":
-            common.options.append(f"Profile={value}")
+            common.options.append(checked(dashed, "Profile", value))
         elif dashed in (f"--{HELP}", "-h"):
             common.show_help = True
         else:
@@ -113,14 +114,15 @@ def parse(words: Sequence[str], letters: str) -> Common:
 def _take(common: Common, letter: str, value: str) -> None:
     if letter in ABSENT:
         raise ConfigurationError(
-            f"-{letter}: {ABSENT[letter]} is not supported by nacre: leave it out"
+            f"-{letter}: nacre does not support {ABSENT[letter]}: leave it out"
         )
     if letter in WORDS:
         common.options.append(WORDS[letter])
     elif letter in VALUES:
         check_value(letter, value, common.options)
-        text = quote(value) if letter == "i" else value
-        common.options.append(f"{VALUES[letter]}={text}")
+        keyword = VALUES[letter]
+        quoted = f"{keyword}={quote(value)}"
+        common.options.append(quoted if letter == "i" else checked(f"-{letter}", keyword, value))
     elif letter == "c":
         common.options.append(cipher_word(value))
     elif letter == "o":

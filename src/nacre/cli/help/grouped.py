@@ -27,7 +27,7 @@ _GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "Where": ("--listen", "--state", "--workers"),
         "Users": ("--users", "--run-as", "--ssh1-strict"),
         "Protocol": ("--profile", "--protocol"),
-        "Configuration": ("-o",),
+        "Configuration": ("-f", "-o", "-t", "-T", "-C", "-v"),
         "Sessions": ("--end-processes",),
     },
     "user": {
@@ -87,7 +87,7 @@ def _command(name: str) -> click.Command:
     if name not in COMMANDS:
         raise KeyError(name)
     # By its name: these commands import this module.
-    found = importlib.import_module(f"nacre.cli.{name}.command").command
+    found = importlib.import_module(f"nacre.cli.{name.replace('-', '_')}.command").command
     assert isinstance(found, click.Command)
     return found
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nacre.cli.common import arguments
+from nacre.cli.help.options import stands_in_ssh
 from nacre.cli.help.page import wrapped
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA as CLIENT
-from nacre.config.kinds import WORDS
-from nacre.config.schema import Keyword, Schema, Support
-from nacre.config.server.config import KEYWORDS
+from nacre.config.schema import Keyword, Support
+from nacre.config.server.config import ServerConfig
+from nacre.config.server.words import SCHEMA as SERVER
 from nacre.protocol.options import choose
-
-SERVER = Schema((Keyword(name, WORDS, "See sshd_config(5).") for name in KEYWORDS), {}, ())
 
 SCHEMAS = {"ssh_config": CLIENT, "sshd_config": SERVER}
 """Each schema, by the name of OpenSSH's file."""
@@ -23,6 +22,12 @@ PROGRAMS = {
     "sshd_config": "nacre serve",
 }
 """The programs that use a configuration."""
+
+_CONFIGURATIONS: dict[str, object] = {
+    "ssh_config": ClientConfig(),
+    "sshd_config": ServerConfig(),
+}
+"""What holds where nothing is written."""
 
 _COLUMN = 11
 """Columns of the names of facts."""
@@ -36,17 +41,6 @@ _ALGORITHMS = {
     "MACs": "MAC",
     "PubkeyAcceptedAlgorithms": "signature",
 }
-
-_MORE_OPTIONS = {
-    "Cipher": "c",
-    "Ciphers": "c",
-    "ControlMaster": "M",
-    "LogLevel": "v",
-    "RequestTTY": "t",
-    "Tunnel": "w",
-    "TunnelDevice": "w",
-}
-"""Options of ``nacre ssh`` whose keyword depends on their value, or on how often they are given."""
 
 _DEFAULTS = {
     "Hostname": "the name that was given",
@@ -104,28 +98,25 @@ def _letter(letter: str) -> tuple[str, str]:
 
 def default_of(file: str, word: Keyword) -> str:
     """Return the value that counts where a keyword is not given; empty if there is none."""
-    if file != "ssh_config":
-        return word.default
     if word.name in _ALGORITHMS:
         return ", ".join(choose(_ALGORITHMS[word.name], None))
     if word.default or not word.field:
         return word.default
     if word.name in _DEFAULTS:
         return _DEFAULTS[word.name]
-    shown = word.kind.show(getattr(ClientConfig(), word.field))
+    shown = word.kind.show(getattr(_CONFIGURATIONS[file], word.field))
     text = shown if isinstance(shown, str) else " ".join(shown or ())
     return "" if text == "None" else text
 
 
 def options_of(word: Keyword) -> list[str]:
     """Return the letters of the options of ``nacre ssh`` that stand for a keyword."""
-    words = [
+    letters = {letter for letter in arguments.LETTERS if letter != ":"}
+    return sorted(
         letter
-        for letter, texts in arguments.WORDS.items()
-        if any(text.startswith(f"{word.name}=") for text in texts)
-    ]
-    values = [letter for letter, name in arguments.VALUES.items() if name == word.name]
-    return sorted({*words, *values, *_MORE_OPTIONS.get(word.name, "")})
+        for letter in letters
+        if any(text.startswith(f"{word.name}=") for text in stands_in_ssh(letter))
+    )
 
 
 def support_of(word: Keyword) -> str:

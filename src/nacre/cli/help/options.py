@@ -7,12 +7,15 @@ have the same options.
 
 from __future__ import annotations
 
+from nacre.cli.common import arguments, transfer_options
+
 COMMANDS = {
     "help": "explain a program, or a keyword of the configuration",
     "keygen": "make keys, show and change key files",
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "transfer files by commands",
+    "sftp-server": "serve SFTP on standard input and output",
     "ssh": "log in to a host, or run a command there",
     "trace": "connect to a host and print each message",
     "user": "add, change and remove users of the server",
@@ -80,7 +83,7 @@ SSH = {
     },
     "Connection sharing": {
         "-M": "share this connection; twice: ask before each use",
-        "-S SOCKET": "the socket of the shared connection; none for no sharing",
+        "-S SOCKET": "the socket of the shared connection, or none",
         "-O COMMAND": "send a command to the process that shares",
     },
     "Messages": {
@@ -185,3 +188,46 @@ TRACE = {
     **SSH,
     "Messages": {"--json": "print a JSON object in each line", **SSH["Messages"]},
 }
+
+SFTP_SERVER = {
+    "Files": {
+        "-d DIRECTORY": "start in this directory; %h is the home directory, %u the user",
+        "-R": "refuse all requests that change something",
+        "-u UMASK": "the umask, an octal number, in place of the session's",
+        "-p REQUESTS": "allow these requests only: names with commas between them",
+        "-P REQUESTS": "refuse these requests",
+        "-Q requests": "print the names of the requests, and end",
+    },
+    "Messages": {
+        "-e": "log to standard error, not to the system's log",
+        "-f FACILITY": "the facility in the system's log; by default AUTH",
+        "-l LEVEL": "how much to log; by default ERROR",
+        **_HELP,
+    },
+}
+
+_REPEATED = {
+    "M": ("ControlMaster=yes",),
+    "c": ("Ciphers=",),
+    "t": ("RequestTTY=yes",),
+    "v": ("LogLevel=DEBUG1",),
+    "w": ("Tunnel=yes", "TunnelDevice="),
+}
+"""What options of ``nacre ssh`` stand for that its parser has no row for, given once."""
+
+
+def stands_in_ssh(letter: str) -> tuple[str, ...]:
+    """Return the keywords that an option of ``nacre ssh`` stands for, with their values.
+
+    A text without a value, such as ``Port=``, has the value of the option.
+    """
+    if letter in arguments.VALUES:
+        return (f"{arguments.VALUES[letter]}=",)
+    return arguments.WORDS.get(letter) or _REPEATED.get(letter, ())
+
+
+def stands_in_transfers(letter: str) -> tuple[str, ...]:
+    """Return the same of an option of ``nacre sftp`` and ``nacre scp``."""
+    if letter in transfer_options.VALUES:
+        return (f"{transfer_options.VALUES[letter]}=",)
+    return (transfer_options.WORDS[letter],) if letter in transfer_options.WORDS else ()

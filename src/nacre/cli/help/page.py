@@ -70,26 +70,30 @@ def groups_of(
     table: Table,
     stands: Callable[[str], tuple[str, ...]],
     absent: Container[str],
+    idle: Callable[[tuple[str, ...]], bool],
 ) -> dict[str, tuple[Row, ...]]:
     """Return the groups of a table.
 
     :param stands: gets an option's letter; returns what it stands for.
     :param absent: letters of options that are refused.
+    :param idle: gets what an option stands for; returns whether that has no effect.
     """
+
+    def row(label: str, text: str) -> Row:
+        names = tuple(word.rstrip(",") for word in label.split() if word.startswith("-"))
+        metavar = label.removeprefix(", ".join(names)).strip()
+        letter = names[0].lstrip("-")
+        found = stands(letter)
+        if letter in absent:
+            text += " (not supported)"
+        elif found and idle(found):
+            text += " (no effect)"
+        return Row(names, metavar, text, stands=found)
+
     return {
-        title: tuple(_row(label, text, stands, absent) for label, text in options.items())
+        title: tuple(row(label, text) for label, text in options.items())
         for title, options in table.items()
     }
-
-
-def _row(
-    label: str, text: str, stands: Callable[[str], tuple[str, ...]], absent: Container[str]
-) -> Row:
-    names = tuple(word.rstrip(",") for word in label.split() if word.startswith("-"))
-    metavar = label.removeprefix(", ".join(names)).strip()
-    letter = names[0].lstrip("-")
-    note = " (not supported)" if letter in absent else ""
-    return Row(names, metavar, text + note, stands=stands(letter))
 
 
 def words_of_usage(page: Page) -> list[str]:
@@ -124,7 +128,7 @@ def usage(page: Page, program: str) -> str:
     lines = [head]
     for word in words_of_usage(page):
         if len(lines[-1]) + 1 + len(word) > WIDTH and lines[-1].strip():
-            lines.append(" " * min(len(head), 20))
+            lines.append(" " * min(len(head), 30))
         lines[-1] += f" {word}"
     return "\n".join(lines)
 

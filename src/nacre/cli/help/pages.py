@@ -10,6 +10,7 @@ from nacre.cli.help import options
 from nacre.cli.help.options import COMMANDS
 from nacre.cli.help.page import Page, Row, Table, groups_of, render, usage
 from nacre.cli.help.sections import SECTIONS
+from nacre.config.schema import Support
 
 _DESTINATION = "[user@]host|ssh://[user@]host[:port]"
 _KEYWORDS = "`nacre help KEYWORD` explains a keyword of -o; `nacre help keywords` lists them."
@@ -29,21 +30,20 @@ def page(name: str) -> Page:
 
 
 def _ssh_groups(table: Table) -> dict[str, tuple[Row, ...]]:
-    def stands(letter: str) -> tuple[str, ...]:
-        if letter in arguments.VALUES:
-            return (f"{arguments.VALUES[letter]}=",)
-        return arguments.WORDS.get(letter, ())
-
-    return groups_of(table, stands, arguments.ABSENT)
+    return groups_of(table, options.stands_in_ssh, arguments.ABSENT, _has_no_effect)
 
 
 def _transfer_groups(table: Table) -> dict[str, tuple[Row, ...]]:
-    def stands(letter: str) -> tuple[str, ...]:
-        if letter in transfer_options.VALUES:
-            return (f"{transfer_options.VALUES[letter]}=",)
-        return (transfer_options.WORDS[letter],) if letter in transfer_options.WORDS else ()
+    absent = transfer_options.ABSENT
+    return groups_of(table, options.stands_in_transfers, absent, _has_no_effect)
 
-    return groups_of(table, stands, transfer_options.ABSENT)
+
+def _has_no_effect(stands: tuple[str, ...]) -> bool:
+    """Tell whether the keyword that an option stands for asks for what nacre does not do."""
+    from nacre.config.client.words import SCHEMA
+
+    keyword, _, given = stands[0].partition("=")
+    return SCHEMA[keyword].support is not Support.HONOURED and given != "no"
 
 
 def _ssh() -> Page:
@@ -106,6 +106,17 @@ def _scp() -> Page:
     )
 
 
+def _sftp_server() -> Page:
+    return Page(
+        "sftp-server",
+        "Serve SFTP on standard input and output: a subsystem of an SSH server.",
+        (),
+        groups_of(options.SFTP_SERVER, lambda letter: (), "", bool),
+        ("All files of this system are served, with the rights of the account.",),
+        SECTIONS["sftp-server"],
+    )
+
+
 def _help() -> Page:
     return Page(
         "help",
@@ -140,6 +151,7 @@ _OWN: dict[str, Callable[[], Page]] = {
     "help": _help,
     "scp": _scp,
     "sftp": _sftp,
+    "sftp-server": _sftp_server,
     "ssh": _ssh,
     "trace": _trace,
 }

@@ -1,6 +1,6 @@
 """What the manual pages say besides the options: sections of paragraphs, by program and title.
 
-A paragraph of the form ``term: text``, where the term is in backquotes, becomes an entry of a list.
+A paragraph that begins with code in backquotes and a colon becomes an entry of a list.
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`~?`: List the escape sequences.",
             "`~~`: Send a tilde.",
         ),
+        "Examples": (
+            "`nacre ssh alice@example.org`: Log in.",
+            "`nacre ssh -p 2222 alice@example.org uname -a`: Run a command.",
+            "`nacre ssh -N -L 8080:db.internal:80 alice@example.org`: Let port 8080 of this "
+            "machine lead to port 80 of a host that the server can reach.",
+            "`nacre ssh -Q HostKeyAlgorithms`: List the host key algorithms.",
+        ),
         "Environment": _ENVIRONMENT,
         "Files": _FILES,
         "Exit status": (
@@ -39,6 +46,10 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
     },
     "trace": {
+        "Examples": (
+            "`nacre trace alice@example.org true`: Show what is sent for a command.",
+            "`nacre trace --json example.org`: The same for the shell, an object in each line.",
+        ),
         "Environment": (
             *_ENVIRONMENT,
             "`NO_COLOR`: If set, the text has no colours.",
@@ -46,6 +57,11 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Exit status": ("That of the remote command, or 255 for an error.",),
     },
     "sftp": {
+        "Examples": (
+            "`nacre sftp alice@example.org`: Read commands from the terminal.",
+            "`nacre sftp example.org:notes.txt /tmp`: Download a file.",
+            "`nacre sftp -b commands example.org`: Carry out the commands of a file.",
+        ),
         "Environment": (*_ENVIRONMENT, "`SHELL`: The shell that the command ! starts."),
         "Files": _FILES,
         "Exit status": (
@@ -54,6 +70,10 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
     },
     "scp": {
+        "Examples": (
+            "`nacre scp -r photos alice@example.org:backup/`: Upload a directory.",
+            "`nacre scp example.org:/etc/motd .`: Download a file.",
+        ),
         "Environment": _ENVIRONMENT,
         "Files": _FILES,
         "Exit status": (
@@ -62,13 +82,30 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
     },
     "keygen": {
+        "Examples": (
+            "`nacre keygen`: Make an Ed25519 key, and ask for its file and its passphrase.",
+            "`nacre keygen -l -f key.pub`: Show the fingerprint of a key.",
+            "`nacre keygen -R example.org`: Forget the host keys of a host.",
+        ),
         "Environment": ("`SSH_ASKPASS`: The program that asks for passphrases.",),
         "Exit status": (
             "0 if all went well. 1 if a question was answered with no, or a file can't be "
             "written. 2 for wrong arguments. 255 if a key can't be read.",
         ),
     },
+    "sftp-server": {
+        "Examples": (
+            "`Subsystem sftp /usr/bin/nacre-sftp-server -l INFO`: A line of sshd_config.",
+            '`nacre sftp -D "nacre-sftp-server -R"`: Look at the files of this machine.',
+        ),
+        "Exit status": ("0 at the end of a session, and 1 for wrong options.",),
+    },
     "serve": {
+        "Examples": (
+            "`nacre serve --listen :2222`: Serve the users of the store, on all addresses.",
+            "`nacre serve --users system -o PasswordAuthentication=no`: Serve the accounts of this "
+            "system, to keys only.",
+        ),
         "Signals": (
             "`SIGHUP`: Read the host keys and the banner again.",
             "`SIGTERM`, `SIGINT`: Stop the server. Open sessions get five seconds to end, or none "
@@ -79,7 +116,41 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "0 after a stop, 1 when the server can't start, and 2 for wrong arguments.",
         ),
     },
+    "ssh_config": {
+        "Files": (
+            "`~/.ssh/config`: The user's configuration. It must not be writable by others.",
+            "`/etc/ssh/ssh_config`: The configuration of all users.",
+        ),
+    },
+    "sshd_config": {
+        "Files": ("`/etc/ssh/sshd_config`: The configuration of sshd; `-f` may name it.",),
+    },
     "user": {
         "Exit status": ("0 if all went well, 1 if not, and 2 for wrong arguments.",),
     },
 }
+
+CONFIGURATION: Mapping[str, tuple[str, ...]] = {
+    "ssh_config": (
+        "The values of `-o` and of other options come first, then those of `~/.ssh/config`, then "
+        "those of `/etc/ssh/ssh_config`. `-F FILE` names a file in place of both, and `-F none` "
+        "reads none.",
+        "A line is a keyword, in any case, and its value, with a blank or `=` between them. A "
+        "value with blanks is quoted. `#` begins a comment. `Host` and `Match` begin blocks, which "
+        "apply to some connections only.",
+        "The first value of a keyword counts. Of some keywords all values count: they add up.",
+    ),
+    "sshd_config": (
+        "The values of `-o` come first, then those of the file of `-f`.",
+        "A line is a keyword, in any case, and its value, with a blank or `=` between them. A "
+        "value with blanks is quoted. `#` begins a comment. `Include` names other files, with "
+        "patterns; a relative name is one in `/etc/ssh`.",
+        "`Match` begins a block for connections that meet all of its criteria: `user`, `group`, "
+        "`host`, `address`, `localaddress`, `localport` and `rdomain`, each with a list of "
+        "patterns, `version`, `invalid-user`, and `all` alone.",
+        "The first value of a keyword counts. The first one of the blocks that apply wins over the "
+        "one outside of blocks. Of some keywords all values count: they add up, and those of "
+        "blocks replace those outside.",
+    ),
+}
+"""What is told of each configuration, besides its keywords."""

@@ -61,12 +61,31 @@ def _addresses(
     help="The account of users that have none. Sessions run as it, if root runs the server.",
 )
 @click.option(
+    "-f",
+    "file",
+    metavar="FILE",
+    help="The configuration: a file of sshd_config. By default there is none.",
+)
+@click.option(
     "-o",
     "options",
     multiple=True,
     metavar="KEYWORD=VALUE",
-    help="A keyword of sshd_config. For example -o MaxSessions=20; may be repeated.",
+    help="A keyword of sshd_config. For example -o MaxSessions=20; may be repeated. It counts "
+    "before the file.",
 )
+@click.option("-t", "test", is_flag=True, help="Check the configuration, and end.")
+@click.option("-T", "show", is_flag=True, help="Print the configuration, and end.")
+@click.option(
+    "-C",
+    "connections",
+    multiple=True,
+    metavar="SPEC",
+    help="The connection that -T is for. Match gets what is given of "
+    "user=NAME,host=NAME,addr=ADDRESS,laddr=ADDRESS,lport=PORT,rdomain=NAME,invalid-user; may be "
+    "repeated.",
+)
+@click.option("-v", "verbose", is_flag=True, help="Tell where each value of -T was written.")
 @click.option(
     "--profile",
     type=click.Choice(["default", "legacy"]),
@@ -105,7 +124,12 @@ def command(
     addresses: tuple[tuple[str, int], ...],
     users: Literal["store", "system"],
     run_as: str | None,
+    file: str | None,
     options: tuple[str, ...],
+    test: bool,
+    show: bool,
+    connections: tuple[str, ...],
+    verbose: bool,
     profile: Literal["default", "legacy"],
     protocol: str | None,
     ssh1_strict: bool,
@@ -119,14 +143,27 @@ def command(
     ready, and a line for each phase of each connection. SIGHUP reloads host keys and the banner.
     SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
     second signal.
+
+    With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
+    and where it was written.
     """
-    from nacre.config.server.config import parse
+    from nacre.config.server.files import load
     from nacre.errors import ConfigurationError, NacreError
 
+    options = (*([] if protocol is None else [f"Protocol={protocol}"]), *options)
     try:
-        config = parse((*([] if protocol is None else [f"Protocol={protocol}"]), *options))
+        rules = load(file, options)
+        if show:
+            from nacre.config.server.dump import server_lines
+
+            for line in server_lines(rules, connections, profile=profile, origins=verbose):
+                click.echo(line)
+            return
+        rules.check()
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
+    if test:
+        return
 
     from nacre.daemon.daemon import Daemon
 
@@ -136,7 +173,7 @@ def command(
             addresses=addresses,
             users=users,
             run_as=run_as,
-            config=config,
+            rules=rules,
             profile=profile,
             ssh1_strict=ssh1_strict,
             end_processes=end_processes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -189,5 +190,7 @@ def show_config(arguments: Arguments, config: ClientConfig) -> int:
     lines = client_lines(
         target.name, target.host, config, target.tokens(), origins=arguments.verbosity > 0
     )
-    print("\n".join(lines))
+    # As bytes: a value may have some that are no UTF-8.
+    sys.stdout.buffer.write(os.fsencode("".join(f"{line}\n" for line in lines)))
+    sys.stdout.flush()
     return 0

@@ -76,7 +76,7 @@ class _Starting:
                 connection.forward_dynamic(listen_host=host, listen_port=one.port), host, one
             )
         for one in config.remote_forwards:
-            host = "localhost" if one.bind is None else one.bind
+            host = "localhost" if one.address is None else one.address
             listener = await self._try(
                 connection.forward_remote(
                     one.host, one.host_port, listen_host=host, listen_port=one.port
@@ -91,9 +91,9 @@ class _Starting:
                 )
 
     def _bind(self, one: Forward) -> str:
-        if one.bind is None:
+        if one.address is None:
             return "" if self._config.gateway_ports else "localhost"
-        return one.bind
+        return one.address
 
     async def _try(self, opening: Awaitable[Listener], host: str, one: Forward) -> Listener | None:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from nacre.config.client.numeric import numeric
 from nacre.config.syntax.match import in_list
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
@@ -27,7 +28,7 @@ def canonical(host: str, value: Callable[[str], Any]) -> str:
     proxied = any(value(name) not in (None, "none") for name in ("ProxyCommand", "ProxyJump"))
     if proxied and value("CanonicalizeHostname") != "always":
         return host
-    if _is_address(host):
+    if numeric(host) is not None:
         return host
     aliases = value("CanonicalizePermittedCNAMEs") or ()
     if host.endswith("."):
@@ -61,14 +62,6 @@ def _follow(name: str, official: str | None, aliases: tuple[tuple[str, str], ...
         return None
     permitted = any(in_list(name, here) and in_list(official, there) for here, there in aliases)
     return official if permitted else name
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def local_addresses() -> Iterator[str]:

@@ -22,6 +22,9 @@ SessionKind = Literal["default", "none", "subsystem"]
 
 _PROXIES = ("ProxyCommand", "ProxyJump")
 
+BATCH_ALIVE_INTERVAL = 300
+"""Seconds between keepalives with BatchMode, where ServerAliveInterval is not set."""
+
 NO_SETTINGS: Mapping[str, tuple[Setting, ...]] = {}
 
 
@@ -212,6 +215,8 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
     named = found.pop("identity_files", ())
     files = tuple(name for name in named if name.lower() != "none")
     found.update(identity_files=files, no_identity_files=bool(named) and not files)
+    if found.get("batch_mode"):  # as in Debian's OpenSSH: nobody would see that it hangs
+        found.setdefault("server_alive_interval", BATCH_ALIVE_INTERVAL)
     if found.get("clear_all_forwardings"):
         for name in ("local_forwards", "remote_forwards", "dynamic_forwards"):
             found.pop(name, None)

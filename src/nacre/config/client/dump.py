@@ -10,7 +10,8 @@ from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA
 from nacre.config.schema import Keyword, Setting, Shown
 from nacre.config.syntax.tokens import expand, expand_path
-from nacre.config.values import own_algorithms
+from nacre.config.values import all_algorithms
+from nacre.errors import ConfigurationError
 from nacre.protocol.options import choose
 
 _IDENTITIES = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
@@ -43,7 +44,10 @@ def client_lines(
         found = settings.get(word.name, ())
         if word.name in _SILENT or (word.own and not found):
             continue
-        shown = _special(word, host, config, tokens)
+        try:
+            shown = _special(word, host, config, tokens)
+        except ConfigurationError as error:
+            raise found[0].origin.error(f"{word.name}: {error}") from None
         name = _SPELT.get(word.name, word.name.lower())
         yield from _told(name, shown, found, origins)
 
@@ -76,7 +80,13 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             paths = [expand_path(path, tokens) for path in config.user_known_hosts_files]
             return " ".join(paths) or "none"
         case "ControlPath" | "IdentityAgent" if (value := _value(config, word)) is not None:
-            return expand_path(value, tokens) if value.lower() != "none" else _none(word)
+            return expand_path(value, tokens)
+        case "ForwardAgent" if config.forward_agent not in (None, "SSH_AUTH_SOCK"):
+            return expand_path(str(config.forward_agent), tokens)
+        case "ProxyUseFdpass" if _value(config, SCHEMA["ProxyJump"]) not in (None, "none"):
+            return "no"
+        case "Tunnel" if config.clear_all_forwardings:
+            return "false"
         case "RemoteCommand" if config.remote_command is not None:
             return expand(config.remote_command, tokens)
         case "UpdateHostKeys" if not config.settings.get(word.name):
@@ -103,10 +113,6 @@ def _of_field(word: Keyword, value: Any) -> Shown:
     return None if shown in ("", (), []) else shown
 
 
-def _none(word: Keyword) -> str | None:
-    return "none" if word.name == "IdentityAgent" else None
-
-
 def _value(config: ClientConfig, word: Keyword) -> Any:
     found = config.settings.get(word.name)
     return found[0].value if found else None
@@ -114,5 +120,5 @@ def _value(config: ClientConfig, word: Keyword) -> Any:
 
 def _algorithms(config: ClientConfig, word: Keyword) -> str:
     kind = _ALGORITHMS[word.name]
-    names = choose(kind, own_algorithms(kind, _value(config, word)), config.profile)
-    return ",".join(names)
+    default = choose(kind, None, config.profile)
+    return ",".join(all_algorithms(kind, _value(config, word), default))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from nacre.config import values
-from nacre.config.kinds import choice, several, single
-from nacre.config.schema import Kind
+import re
 
+from nacre.config import values
+from nacre.config.kinds import TEXT, between, choice, or_none, several, single
+from nacre.config.schema import Kind
+from nacre.value import replace
+
+_VARIABLE = re.compile(r"[A-Za-z0-9_]+")
+_DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*")
 _NO_YES_ASK = {"no": "no", "false": "no", "yes": "yes", "true": "yes", "ask": "ask"}
 _TRUE_FALSE_SHOWN = {"no": "false", "yes": "true"}
 
 
 def _escape(keyword: str, value: str) -> bytes | None:
-    if value.lower() == "none":
+    if value == "none":
         return None
     if len(value) == 1 and "\0" < value <= "\x7f":
         return value.encode()
@@ -32,9 +37,24 @@ def _ssh1_cipher(keyword: str, value: str) -> tuple[str, ...] | None:
     return (lower,) if lower in ("3des", "blowfish", "des") else None
 
 
+def _agent(keyword: str, value: str) -> str:
+    """Return the socket of an agent; ``$NAME`` must be a name of a variable."""
+    if value.startswith("$") and not value.startswith("${") and not _VARIABLE.fullmatch(value[1:]):
+        raise values.bad(keyword, value, "a path, or $ and the name of a variable")
+    return value
+
+
 def _forwarded_agent(keyword: str, value: str) -> str | None:
     meaning = {"yes": "SSH_AUTH_SOCK", "true": "SSH_AUTH_SOCK", "no": None, "false": None}
-    return meaning.get(value.lower(), value)
+    lower = value.lower()
+    return meaning[lower] if lower in meaning else _agent(keyword, value)
+
+
+def _patterns(keyword: str, found: list[str]) -> tuple[str, ...]:
+    for name in found:
+        if not name or "=" in name:
+            raise values.bad(keyword, name, "patterns of names of variables")
+    return tuple(found)
 
 
 def _forwarded_agent_shown(found: str | None) -> str:
@@ -42,7 +62,7 @@ def _forwarded_agent_shown(found: str | None) -> str:
 
 
 def _persist(keyword: str, value: str) -> int | bool:
-    known = values.BOOLEAN.get(value.lower())
+    known = values.BOOLEAN.get(value)
     return (values.seconds(keyword, value) or True) if known is None else known
 
 
@@ -55,26 +75,23 @@ def _add_to_agent(keyword: str, found: list[str]) -> str:
     if len(found) == 1 and first in ("no", "yes", "ask", "confirm"):
         return _TRUE_FALSE_SHOWN.get(first, first)
     if len(found) == 1:
-        return str(values.seconds(keyword, first))
+        return str(values.seconds(keyword, first) or "true")
     if len(found) == 2 and first == "confirm":
-        return f"confirm {values.seconds(keyword, found[1])}"
+        return f"confirm {values.seconds(keyword, found[1]) or ''}".rstrip()
     raise values.bad(keyword, " ".join(found), "yes, no, ask, confirm, a time, or confirm TIME")
 
 
 def _domains(keyword: str, found: list[str]) -> tuple[str, ...]:
-    if [name.lower() for name in found] == ["none"]:
-        return ()
-    for name in found:
-        if not name[0].isalnum() and name[0] != "_":
+    domains = tuple(name.lower() for name in or_none(keyword, found))
+    for name in domains:
+        if not _DOMAIN.fullmatch(name):
             raise values.bad(keyword, name, "domains such as example.org, or none")
-    return tuple(name.removesuffix(".") for name in found)
+    return tuple(name.removesuffix(".") for name in domains)
 
 
 def _aliases(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
-    if [name.lower() for name in found] == ["none"]:
-        return ()
     pairs = []
-    for text in found:
+    for text in or_none(keyword, found):
         sources, colon, targets = text.partition(":")
         if not (sources and colon and targets):
             raise values.bad(keyword, text, "SOURCES:TARGETS, two lists of patterns, or none")
@@ -103,29 +120,33 @@ def _devices(keyword: str, text: str) -> str:
 def _jump(keyword: str, found: list[str]) -> str | None:
     from nacre.config.jumps import parse_jumps
 
-    text = found[0].strip()
+    text = found[0].split(maxsplit=1)[0]
     if text.lower() == "none":
         return "none"
-    return ",".join(str(hop) for hop in parse_jumps(keyword, text))
+    last = parse_jumps(keyword, text)[-1]
+    if set(last.host) <= set("0123456789."):  # as ssh(1) prints an address
+        last = replace(last, host=f"[{last.host}]")
+    before, comma, _ = text.rpartition(",")
+    return f"{before}{comma}{last}"
 
 
-def _log_verbose(_keyword: str, found: list[str]) -> tuple[str, ...]:
-    return () if found[0].lower() == "none" else (found[0],)
+def _log_verbose(keyword: str, found: list[str]) -> tuple[str, ...]:
+    return or_none(keyword, found)[:1]  # ssh(1) uses the first one alone
 
 
 def _obscure(keyword: str, text: str) -> int:
     """Return milliseconds between packets; 0 for none."""
-    known = values.BOOLEAN.get(text.lower())
+    known = values.BOOLEAN.get(text)
     if known is not None:
         return 20 if known else 0
-    count = text.lower().removeprefix("interval:")
-    if count == text.lower():
+    count = text.removeprefix("interval:")
+    if count == text:
         raise values.bad(keyword, text, "yes, no, or interval:MILLISECONDS")
     return values.integer(keyword, count, 1, 1000)
 
 
 def _obscure_shown(found: int) -> str:
-    return {0: "no", 20: "yes"}.get(found) or f"interval:{found}"
+    return {0: "no", 20: "yes"}.get(found) or str(found)
 
 
 PROXY_JUMP = Kind(
@@ -140,7 +161,7 @@ def _or_none(found: str | None) -> str:
     return found or "none"
 
 
-PORT = single("a port, 1 to 65535", values.port)
+PORT = single("a port, 1 to 65535", values.port, plain=between(1, 65535))
 ADDRESS_FAMILY = choice({"any": "any", "inet": "inet", "inet6": "inet6"})
 CANONICALIZE_HOSTNAME = choice(
     {**dict.fromkeys(("no", "false"), "no"), **dict.fromkeys(("yes", "true"), "yes")}
@@ -152,11 +173,12 @@ CONTROL_MASTER = choice(
     | {"ask": "ask", "auto": "auto", "autoask": "autoask"},
     {name: name for name in ("false", "true", "ask", "auto", "autoask")},
 )
-FINGERPRINT_HASH = choice({"md5": "MD5", "sha256": "SHA256"}, {"MD5": "MD5", "SHA256": "SHA256"})
+_HASHES = {name.lower(): name for name in ("MD5", "SHA1", "SHA256", "SHA384", "SHA512")}
+FINGERPRINT_HASH = choice(_HASHES, {name: name for name in _HASHES.values()})
 PUBKEY_AUTHENTICATION = choice(
-    {"no": False, "false": False, "yes": True, "true": True}
-    | {"unbound": True, "host-bound": True},
-    {True: "true", False: "false"},
+    # Numbers, which are as true as True: only -G tells them apart.
+    {"no": False, "false": False, "yes": True, "true": True} | {"unbound": 2, "host-bound": 3},
+    {True: "true", False: "false", 2: "unbound", 3: "host-bound"},
 )
 REQUEST_TTY = choice(
     {"auto": "auto", "no": "no", "false": "no", "yes": "yes", "true": "yes"} | {"force": "force"},
@@ -177,8 +199,22 @@ VERIFY_HOST_KEY_DNS = choice(_NO_YES_ASK, _TRUE_FALSE_SHOWN)
 UPDATE_HOST_KEYS = choice(_NO_YES_ASK, _TRUE_FALSE_SHOWN)
 FORWARD_X11_TIMEOUT = single(
     "a time, or none",
-    lambda k, v: 1200 if v.lower() == "none" else values.seconds(k, v),
+    lambda k, v: 1200 if v == "none" else values.seconds(k, v),
 )
+SERVER_ALIVE_INTERVAL = single(
+    "a time such as 90, 90s or 1h30m, or none",
+    lambda k, v: 0 if v == "none" else values.seconds(k, v),
+)
+HOST_KEY_ALIAS = single("one name", lambda _, text: text.lower())
+IDENTITY_AGENT = single("none, a path, or $NAME", _agent)
+SECURITY_KEY_PROVIDER = single(
+    "internal, a path, or none",
+    lambda _, text: text,
+    lambda found: None if found == "none" else found,
+)
+VERSION_ADDENDUM = replace(TEXT, show=lambda found: found or "")
+COMPRESSION = choice({"yes": True, "no": False})
+SEND_ENV = several("patterns of variables", _patterns, tuple)
 OBSCURE_KEYSTROKE_TIMING = single("yes, no, or interval:MILLISECONDS", _obscure, _obscure_shown)
 CANONICAL_DOMAINS = several("domains, or none", _domains, lambda found: " ".join(found) or "none")
 LOG_VERBOSE = several("patterns, or none", _log_verbose, lambda found: ",".join(found) or "none")

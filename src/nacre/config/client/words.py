@@ -14,12 +14,15 @@ from nacre.config.client.kinds import (
     CANONICALIZE_PERMITTED_CNAMES,
     CHANNEL_TIMEOUT,
     CIPHER,
+    COMPRESSION,
     CONTROL_MASTER,
     CONTROL_PERSIST,
     ESCAPE_CHAR,
     FINGERPRINT_HASH,
     FORWARD_AGENT,
     FORWARD_X11_TIMEOUT,
+    HOST_KEY_ALIAS,
+    IDENTITY_AGENT,
     IP_QOS,
     LOG_VERBOSE,
     OBSCURE_KEYSTROKE_TIMING,
@@ -31,6 +34,9 @@ from nacre.config.client.kinds import (
     PUBKEY_AUTHENTICATION,
     REKEY_LIMIT,
     REQUEST_TTY,
+    SECURITY_KEY_PROVIDER,
+    SEND_ENV,
+    SERVER_ALIVE_INTERVAL,
     SESSION_TYPE,
     STRICT_HOST_KEY_CHECKING,
     SYSLOG_FACILITY,
@@ -38,18 +44,17 @@ from nacre.config.client.kinds import (
     TUNNEL_DEVICE,
     UPDATE_HOST_KEYS,
     VERIFY_HOST_KEY_DNS,
+    VERSION_ADDENDUM,
     WARN_WEAK_CRYPTO,
 )
 from nacre.config.kinds import (
     ASSIGNMENTS,
     FILES,
     GATHERED_FILE,
-    GATHERED_WORDS,
     LOG_LEVEL,
     MASK,
     NAMES,
     OPTIONAL_WORD,
-    SECONDS,
     TEXT,
     TIMEOUT,
     WORD,
@@ -58,7 +63,7 @@ from nacre.config.kinds import (
     algorithms,
     number,
 )
-from nacre.config.schema import Keyword, Schema, idle, later, refused
+from nacre.config.schema import Keyword, Kind, Schema, idle, later, refused
 from nacre.config.tunnels import DYNAMIC_FORWARD, LOCAL_FORWARD, REMOTE_FORWARD
 
 _HOST_TOKENS = "dhijkLlnpruC"
@@ -73,6 +78,13 @@ _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
 _HARDWARE = "keys on hardware tokens come later: other keys log in"
 _CALLS = "it names functions in OpenSSH's source"
+
+
+def _patched(name: str, kind: Kind, about: str, default: str = "") -> Keyword:
+    """Return the row of a word that the OpenSSH of Debian and Red Hat has."""
+    about = f"{about}; a word of Debian's and Red Hat's OpenSSH."
+    return idle(name, kind, about, _GSSAPI, default, patched=True)
+
 
 _WORDS = (
     Keyword("Host", WORDS, "Begins a block for hosts whose names match one of the patterns."),
@@ -103,7 +115,7 @@ _WORDS = (
         default="false",
     ),
     Keyword("CheckHostIP", YES_NO, "Check the host's address in known_hosts too.", "check_host_ip"),
-    Keyword("Compression", YES_NO, "Compress what is sent.", "compression"),
+    Keyword("Compression", COMPRESSION, "Compress what is sent.", "compression"),
     later(
         "ControlMaster",
         CONTROL_MASTER,
@@ -135,14 +147,7 @@ _WORDS = (
     later("ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", _X11, "yes"),
     Keyword("GatewayPorts", YES_NO, "Let other hosts use forwarded ports.", "gateway_ports"),
     idle("GSSAPIAuthentication", YES_NO, "Log in by GSSAPI.", _GSSAPI, "no"),
-    idle(
-        "GSSAPIKeyExchange",
-        YES_NO,
-        "Exchange keys by GSSAPI; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
-        "no",
-        patched=True,
-    ),
+    _patched("GSSAPIKeyExchange", YES_NO, "Exchange keys by GSSAPI", "no"),
     idle(
         "GSSAPIDelegateCredentials",
         YES_NO,
@@ -150,44 +155,17 @@ _WORDS = (
         _GSSAPI,
         "no",
     ),
-    idle(
-        "GSSAPITrustDns",
-        YES_NO,
-        "Let the DNS tell the host's name for GSSAPI; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
-        "no",
-        patched=True,
-    ),
-    idle(
-        "GSSAPIRenewalForcesRekey",
-        YES_NO,
-        "Exchange keys when GSSAPI has new credentials; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
-        "no",
-        patched=True,
-    ),
-    idle(
+    _patched("GSSAPITrustDns", YES_NO, "Let the DNS tell the host's name for GSSAPI", "no"),
+    _patched("GSSAPIRenewalForcesRekey", YES_NO, "Exchange keys when credentials are new", "no"),
+    _patched(
         "GSSAPIKexAlgorithms",
         WORD,
-        "The key exchange methods of GSSAPI; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
-        "gss-group14-sha256-,gss-group16-sha512-,gss-nistp256-sha256-,gss-curve25519-sha256-,gss-group14-sha1-,gss-gex-sha1-",
-        patched=True,
+        "The key exchange methods of GSSAPI",
+        "gss-group14-sha256-,gss-group16-sha512-,gss-nistp256-sha256-,gss-curve25519-sha256-,"
+        "gss-group14-sha1-,gss-gex-sha1-",
     ),
-    idle(
-        "GSSAPIClientIdentity",
-        WORD,
-        "The identity for GSSAPI; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
-        patched=True,
-    ),
-    idle(
-        "GSSAPIServerIdentity",
-        WORD,
-        "The server's identity for GSSAPI; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
-        patched=True,
-    ),
+    _patched("GSSAPIClientIdentity", WORD, "The identity for GSSAPI"),
+    _patched("GSSAPIServerIdentity", WORD, "The server's identity for GSSAPI"),
     Keyword(
         "HashKnownHosts",
         YES_NO,
@@ -300,7 +278,7 @@ _WORDS = (
     ),
     Keyword(
         "ServerAliveInterval",
-        SECONDS,
+        SERVER_ALIVE_INTERVAL,
         "Seconds of silence before a keepalive; 0 for none.",
         "server_alive_interval",
     ),
@@ -329,7 +307,9 @@ _WORDS = (
         "The host key algorithms to accept.",
         "host_key_algorithms",
     ),
-    Keyword("HostKeyAlias", WORD, "The name to look for in known_hosts.", "host_key_alias"),
+    Keyword(
+        "HostKeyAlias", HOST_KEY_ALIAS, "The name to look for in known_hosts.", "host_key_alias"
+    ),
     idle(
         "HostbasedAcceptedAlgorithms",
         algorithms("signature"),
@@ -338,7 +318,7 @@ _WORDS = (
     ),
     Keyword(
         "IdentityAgent",
-        WORD,
+        IDENTITY_AGENT,
         "The socket of the agent.",
         "identity_agent",
         tokens=_HOST_TOKENS,
@@ -394,7 +374,13 @@ _WORDS = (
         environment=True,
         harmless=("none",),
     ),
-    later("SecurityKeyProvider", WORD, "The library for FIDO keys.", _HARDWARE, "internal"),
+    later(
+        "SecurityKeyProvider",
+        SECURITY_KEY_PROVIDER,
+        "The library for FIDO keys.",
+        _HARDWARE,
+        "internal",
+    ),
     Keyword(
         "KnownHostsCommand",
         TEXT,
@@ -405,7 +391,7 @@ _WORDS = (
     later("XAuthLocation", WORD, "The program xauth.", _X11, "/usr/bin/xauth"),
     Keyword(
         "VersionAddendum",
-        TEXT,
+        VERSION_ADDENDUM,
         "A text behind the version that the server gets.",
         "version_addendum",
     ),
@@ -449,17 +435,17 @@ _WORDS = (
     ),
     Keyword(
         "SendEnv",
-        GATHERED_WORDS,
+        SEND_ENV,
         "Variables of the environment to send, by pattern.",
         "send_env",
         gathers=True,
+        repeats=True,
     ),
     Keyword(
         "SetEnv",
         ASSIGNMENTS,
         "Variables to send with the values given here.",
         "set_env",
-        gathers=False,
     ),
     idle("LogVerbose", LOG_VERBOSE, "What of OpenSSH's source logs everything.", _CALLS, "none"),
     idle(
@@ -521,12 +507,21 @@ _WORDS = (
         "After how many bytes, or seconds, keys are exchanged anew.",
         "rekey_limit",
     ),
-    later("StreamLocalBindMask", MASK, "The umask of a forwarded Unix socket.", _SOCKETS, "0177"),
+    later(
+        "StreamLocalBindMask",
+        MASK,
+        "The umask of a forwarded Unix socket.",
+        _SOCKETS,
+        "0177",
+        everywhere=True,
+        last=True,
+    ),
     Keyword(
         "SyslogFacility",
         SYSLOG_FACILITY,
         "The facility of messages in the system's log.",
         "syslog_facility",
+        everywhere=True,
     ),
     Keyword(
         "LocalForward",

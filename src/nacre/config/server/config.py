@@ -1,92 +1,28 @@
-"""The keywords of sshd_config(5) that ``nacre serve -o`` takes."""
+"""What a server's configuration says for one connection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nacre.config import values
-from nacre.config.syntax.lexer import split, words
-from nacre.config.values import LogLevel, Parser, RekeyLimit, algorithms_of, number, one_of
-from nacre.errors import ConfigurationError, KeyFormatError
+from nacre.config.schema import Setting
+from nacre.config.server.kinds import joined_penalties
+from nacre.config.server.words import SCHEMA
+from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms
 from nacre.value import replace
-from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.keys.key_options import HostPort
 
-_MOST = 100_000
+Settings: TypeAlias = "Mapping[str, tuple[Setting, ...]]"
+"""Keywords that were set, with their values and where these were written."""
 
-
-_FORWARDING = {
-    "yes": frozenset({"local", "remote"}),
-    "all": frozenset({"local", "remote"}),
-    "no": frozenset[str](),
-    "local": frozenset({"local"}),
-    "remote": frozenset({"remote"}),
-}
-_GATEWAY = {"no": "no", "yes": "yes", "clientspecified": "clientspecified"}
-_ROOT_LOGIN = {
-    "yes": "yes",
-    "no": "no",
-    "prohibit-password": "prohibit-password",
-    "without-password": "prohibit-password",
-    "forced-commands-only": "forced-commands-only",
-}
-_COMPRESSIONS = {
-    # As in OpenSSH since 7.4: no compression before authentication, with either value.
-    "yes": "none,zlib@openssh.com",
-    "delayed": "none,zlib@openssh.com",
-    "no": "none",
-}
-
-
-def _max_startups(keyword: str, value: str) -> str:
-    parts = value.split(":")
-    allowed = "a number, or start:rate:full such as 10:30:100"
-    if len(parts) not in (1, 3):
-        raise values.bad(keyword, value, allowed)
-    numbers = [values.integer(keyword, part, 1, _MOST) for part in parts]
-    if len(numbers) == 3 and (numbers[1] > 100 or numbers[0] > numbers[2]):
-        raise values.bad(keyword, value, allowed)
-    return value
-
-
-def _places(default_host: str | None) -> Callable[[str, str], tuple[HostPort, ...] | None]:
-    """Return a parser of ``any`` (None), ``none`` (empty), or hosts with ports, which may be ``*``.
-
-    :param default_host: the host of a port alone, or None if a host is required.
-    """
-
-    def take(keyword: str, value: str) -> tuple[HostPort, ...] | None:
-        from nacre.keys.key_options import host_port
-
-        if value.lower() in ("any", "none"):
-            return None if value.lower() == "any" else ()
-        try:
-            return tuple(host_port(word, default_host) for word in words(value))
-        except KeyFormatError:
-            shown = "host:port" if default_host is None else "port or host:port"
-            raise values.bad(keyword, value, f"any, none, or {shown}, once or more") from None
-
-    return take
-
-
-def _patterns(keyword: str, value: str) -> tuple[str, ...]:
-    """Parse names of users or groups with ``*`` and ``?``; there is no negation, as in sshd."""
-    found = tuple(words(value))
-    if any(pattern.startswith("!") for pattern in found):
-        raise values.bad(keyword, value, "patterns without !; DenyUsers and DenyGroups exclude")
-    return found
-
-
-def _banner(keyword: str, value: str) -> Path | None:
-    path = words(value)[0]
-    return None if path.lower() == "none" else Path(path)
+_SMALLEST_RSA = 1024
+"""The fewest bits of an RSA key, whatever RequiredRSASize says; as in OpenSSH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +75,7 @@ class ServerConfig:
     :ivar ip_qos: the class of service of interactive and of other sessions; None is the system's.
     :ivar syslog_facility: the facility of messages in the system's log.
     :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
+    :ivar settings: each keyword that was set, with its values and where they were written.
     """
 
     host_key_algorithms: str | None = None
@@ -159,7 +96,7 @@ class ServerConfig:
     client_alive_interval: int = 0
     client_alive_count_max: int = 3
     log_level: LogLevel = LogLevel.INFO
-    allow_tcp_forwarding: frozenset[str] = _FORWARDING["yes"]
+    allow_tcp_forwarding: frozenset[str] = frozenset({"local", "remote"})
     allow_agent_forwarding: bool = True
     disable_forwarding: bool = False
     gateway_ports: str = "no"
@@ -192,7 +129,6 @@ class ServerConfig:
     ports: tuple[int, ...] = (22,)
     listen_addresses: tuple[tuple[str, int | None, str | None], ...] = ()
     address_family: str = "any"
-    rdomain: str | None = None
     host_keys: tuple[str, ...] = ()
     host_key_agent: str | None = None
     pid_file: str | None = None
@@ -206,6 +142,7 @@ class ServerConfig:
     per_source_penalty_exempt_list: tuple[str, ...] = ()
     refuse_connection: bool = False
     syslog_facility: str = "AUTH"
+    settings: Settings = field(default_factory=dict, compare=False, repr=False)
 
     def algorithms(self, profile: Profile = "default") -> Algorithms:
         """Return the algorithms to offer.
@@ -214,12 +151,12 @@ class ServerConfig:
         """
         return algorithms(
             profile=profile,
-            kex=self.kex_algorithms,
-            host_key=self.host_key_algorithms,
-            ciphers=self.ciphers,
-            macs=self.macs,
+            kex=own_algorithms("kex", self.kex_algorithms),
+            host_key=own_algorithms("host key", self.host_key_algorithms),
+            ciphers=own_algorithms("cipher", self.ciphers),
+            macs=own_algorithms("MAC", self.macs),
             compression=self.compression,
-            signatures=self.pubkey_accepted_algorithms,
+            signatures=own_algorithms("signature", self.pubkey_accepted_algorithms),
         )
 
     @property
@@ -238,87 +175,42 @@ class ServerConfig:
             DEFAULT_LIMITS,
             auth_attempts=self.max_auth_tries,
             sessions=self.max_sessions,
-            user_rsa_bits=self.required_rsa_size,
+            user_rsa_bits=max(self.required_rsa_size, _SMALLEST_RSA),
         )
         return self.rekey_limit.apply(limits)
 
 
-_SUPPORTED: dict[str, tuple[str, Parser]] = {
-    "HostKeyAlgorithms": ("host_key_algorithms", algorithms_of("host key")),
-    "KexAlgorithms": ("kex_algorithms", algorithms_of("kex")),
-    "Ciphers": ("ciphers", algorithms_of("cipher")),
-    "MACs": ("macs", algorithms_of("MAC")),
-    "Protocol": ("protocol", values.protocols),
-    "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),
-    "Compression": ("compression", one_of(_COMPRESSIONS)),
-    "RekeyLimit": ("rekey_limit", lambda k, v: values.rekey_limit(k, words(v))),
-    "MaxAuthTries": ("max_auth_tries", number(1, _MOST)),
-    "RequiredRSASize": ("required_rsa_size", number(1024, 16384)),
-    "MaxSessions": ("max_sessions", number(0, _MOST)),
-    "MaxStartups": ("max_startups", _max_startups),
-    "LoginGraceTime": ("login_grace_time", values.seconds),
-    "AcceptEnv": ("accept_env", lambda k, v: tuple(words(v))),
-    "Banner": ("banner", _banner),
-    "ClientAliveInterval": ("client_alive_interval", values.seconds),
-    "ClientAliveCountMax": ("client_alive_count_max", number(0, _MOST)),
-    "LogLevel": ("log_level", one_of(values.LOG_LEVELS)),
-    "AllowTcpForwarding": ("allow_tcp_forwarding", one_of(_FORWARDING)),
-    "AllowAgentForwarding": ("allow_agent_forwarding", values.boolean),
-    "DisableForwarding": ("disable_forwarding", values.boolean),
-    "GatewayPorts": ("gateway_ports", one_of(_GATEWAY)),
-    "PermitOpen": ("permit_open", _places(None)),
-    "PermitListen": ("permit_listen", _places("*")),
-    "TCPKeepAlive": ("tcp_keep_alive", values.boolean),
-    "PubkeyAuthentication": ("pubkey_authentication", values.boolean),
-    "PasswordAuthentication": ("password_authentication", values.boolean),
-    "KbdInteractiveAuthentication": ("kbd_interactive_authentication", values.boolean),
-    "PermitRootLogin": ("permit_root_login", one_of(_ROOT_LOGIN)),
-    "AllowUsers": ("allow_users", _patterns),
-    "DenyUsers": ("deny_users", _patterns),
-    "AllowGroups": ("allow_groups", _patterns),
-    "DenyGroups": ("deny_groups", _patterns),
-}
-"""For each keyword, its field of :class:`ServerConfig` and the parser of its value."""
-
-KEYWORDS = tuple(_SUPPORTED)
-_BY_LOWER = {keyword.lower(): keyword for keyword in KEYWORDS}
-_BY_LOWER["challengeresponseauthentication"] = "KbdInteractiveAuthentication"  # its former name
-_ADD_UP = {"accept_env", "allow_users", "deny_users", "allow_groups", "deny_groups"}
+AS_SSHD = ServerConfig(
+    required_rsa_size=1024,
+    pid_file="/run/sshd.pid",
+    host_keys=tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519")),
+)
+"""The defaults of sshd(8), where those of ``nacre serve`` are others."""
 
 
-def parse(options: Iterable[str]) -> ServerConfig:
-    """Return the configuration of ``Keyword=Value`` texts.
-
-    The first value of a keyword counts, as in sshd_config; lists of patterns add up.
-
-    :raises ConfigurationError: a keyword is unknown, or a value is bad.
-    """
+def fields_of(settings: Settings) -> dict[str, Any]:
+    """Return the fields of :class:`ServerConfig` that settings give."""
     found: dict[str, Any] = {}
-    for option in options:
-        typed, value = split(option)
-        keyword = _BY_LOWER.get(typed.lower())
-        if keyword is None:
-            from difflib import get_close_matches
+    for name, values in settings.items():
+        word = SCHEMA[name]
+        if not word.field:
+            continue
+        first = values[0].value
+        found[word.field] = sum((s.value for s in values), ()) if word.gathers else first
+        if name == "RekeyLimit":
+            found[word.field] = _first_limits(setting.value for setting in values)
+    if "subsystems" in found:
+        commands: dict[str, str] = {}
+        for name, command in found["subsystems"]:
+            commands.setdefault(name, command)
+        found["subsystems"] = tuple(commands.items())
+    if "per_source_penalties" in found:
+        found["per_source_penalties"] = joined_penalties(found["per_source_penalties"])
+    return found
 
-            near = get_close_matches(typed.lower()[:64], _BY_LOWER, 1)
-            hint = f"; did you mean {_BY_LOWER[near[0]]}?" if near else ""
-            raise ConfigurationError(f"Bad configuration option: {safe(typed, 100)}{hint}")
-        if not words(value):
-            raise ConfigurationError(f"{keyword}: the value is missing: give {keyword}=VALUE")
-        name, parse_value = _SUPPORTED[keyword]
-        taken = parse_value(keyword, value)
-        if name in _ADD_UP:
-            taken = (*found.pop(name, ()), *taken)
-        found.setdefault(name, taken)
-    config = ServerConfig(**found)
-    methods = (
-        config.pubkey_authentication,
-        config.password_authentication,
-        config.kbd_interactive_authentication,
-    )
-    if not any(methods):
-        raise ConfigurationError(
-            "PubkeyAuthentication, PasswordAuthentication and KbdInteractiveAuthentication are all "
-            "no: nobody could log in; leave one of them on"
-        )
-    return config
+
+def _first_limits(found: Iterable[RekeyLimit]) -> RekeyLimit:
+    """Return the first size and the first time."""
+    limits = list(found)
+    times = [limit.seconds for limit in limits if limit.seconds is not None]
+    return RekeyLimit(limits[0].size, next(filter(None, times), 0) if times else None)

@@ -11,16 +11,18 @@ from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
 BLANKS = " \t\r\n\f"
-"""What may stand around the parts of a line."""
+"""What may stand at the end of a line; a form feed may not stand elsewhere."""
 
-_LINE = re.compile(r'(?:"([^"]*)"|([^\s"=]+))[ \t]*(?:=[ \t]*)?(.*)', re.DOTALL)
+_LINE = re.compile(r'(?:"([^"]*)"|([^ \t\r"=]+))[ \t\r]*(?:=[ \t\r]*)?(.*)', re.DOTALL)
 _PLAIN = re.compile(r"[^\s\"'\\#]+(?:[ \t]+[^\s\"'\\#]+)*")
 _QUOTES = "\"'"
 
 
 def split(text: str) -> tuple[str, str]:
     """Return the keyword of a line and the text behind it; "" for a blank line or a comment."""
-    text = text.strip(BLANKS)
+    text = text.rstrip(BLANKS).lstrip(" \t\r")
+    if text.startswith("="):  # an empty word, which OpenSSH passes over
+        text = text[1:].lstrip(" \t\r")
     found = _LINE.fullmatch(text)
     if found is None or text.startswith("#"):
         return "", text if text[:1] not in ("", "#") else ""

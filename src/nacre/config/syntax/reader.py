@@ -22,6 +22,7 @@ Scope = TypeVar("Scope")
 _DEEPEST = 16
 _MOST_FILES = 1024
 _LARGEST = 16 << 20
+_PIECE = 1 << 16
 _MOST_ERRORS = 20
 
 
@@ -84,8 +85,10 @@ class FileReader(ABC, Generic[Scope]):
 
     def option(self, text: str, scope: Scope) -> None:
         """Read ``Keyword=Value`` of the command line."""
-        written, rest = split(text)
         try:
+            written, rest = split(text)
+            if not written and not rest:
+                return
             word = self._find(written or text)
             if word is None:
                 return
@@ -105,7 +108,7 @@ class FileReader(ABC, Generic[Scope]):
         name = os.path.realpath(path)
         if name in self._open:
             raise ConfigurationError(f"{safe(path)} includes itself")
-        if len(self._open) >= _DEEPEST:
+        if len(self._open) > _DEEPEST:
             raise ConfigurationError(f"files are included more than {_DEEPEST} deep")
         self._count += 1
         if self._count > _MOST_FILES:
@@ -113,6 +116,9 @@ class FileReader(ABC, Generic[Scope]):
         text = self._texts.get(path)
         if text is None:
             text = self._texts[path] = _read(path, private)
+        if "\0" in text:
+            line = text[: text.index("\0")].count("\n") + 1
+            raise Origin(path, line).error("a NUL character: this is no text file")
         self._open.append(name)
         try:
             self._lines(text, path, scope, base, private)
@@ -121,18 +127,19 @@ class FileReader(ABC, Generic[Scope]):
 
     def _lines(self, text: str, path: str, outer: Scope, base: str, private: bool) -> None:
         scope = outer
-        for number, line in enumerate(text.split("\n"), 1):
-            if self.passes(line, scope):
-                continue
-            written, rest = split(line)
+        lines = text.split("\n")
+        number = 0
+        while (number := self.skip(lines, number, scope)) < len(lines):
+            written, rest = split(lines[number])
+            number += 1
             if not written and not rest:
                 continue
             origin = Origin(path, number)
             try:
                 word = self._find(written)
                 if word is None:
-                    continue
-                if word.name in ("Host", "Match"):
+                    needed(written, rest)
+                elif word.name in ("Host", "Match"):
                     scope = self.opens(word, rest, origin, outer)
                 elif word.name == "Include":
                     self._include(rest, scope, base, private)
@@ -143,9 +150,12 @@ class FileReader(ABC, Generic[Scope]):
                 if len(self.errors) >= _MOST_ERRORS:
                     return
 
-    def passes(self, line: str, scope: Scope) -> bool:
-        """Return whether a line needs no look: it has no effect here, and no error. For speed."""
-        return False
+    def skip(self, lines: list[str], at: int, scope: Scope) -> int:
+        """Return the index of the first line, from ``at`` on, that has an effect or an error here.
+
+        It may return an earlier one: this is for speed alone.
+        """
+        return at
 
     def _find(self, written: str) -> Keyword | None:
         lower = written.lower()
@@ -154,14 +164,15 @@ class FileReader(ABC, Generic[Scope]):
         return self.schema.find(written)
 
     def _include(self, rest: str, scope: Scope, base: str, private: bool) -> None:
-        found = words(rest)
-        if not found:
-            raise ConfigurationError("Include: the value is missing: give Include FILE")
-        for pattern in found:
+        for pattern in needed("Include", rest):
+            if not pattern:
+                raise ConfigurationError("Include: the name of a file is empty")
             path = os.path.expanduser(self.expand(pattern))
             for name in sorted(glob.glob(os.path.join(base, path))):
                 try:
                     self.file(name, scope, base, private=private)
+                except IsADirectoryError:
+                    continue  # a pattern may match directories beside files
                 except OSError as error:
                     raise ConfigurationError(
                         f"Include: can't read {safe(name)}: {error.strerror}"
@@ -173,12 +184,14 @@ class FileReader(ABC, Generic[Scope]):
 
 def _read(path: str, private: bool) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    data = bytearray()
+    with open(descriptor, "rb", buffering=0) as file:
         if private:
             _check_owner(path, os.fstat(descriptor))
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise ConfigurationError(f"{safe(path)}: larger than {_LARGEST >> 20} MiB")
+        while piece := file.read(_PIECE):
+            data += piece
+            if len(data) > _LARGEST:
+                raise ConfigurationError(f"{safe(path)}: larger than {_LARGEST >> 20} MiB")
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -190,12 +203,25 @@ def _check_owner(path: str, status: os.stat_result) -> None:
         )
 
 
+def needed(written: str, rest: str, *, raw: bool = False) -> list[str]:
+    """Return the words of the text behind a keyword.
+
+    :param raw: whether the whole text is the only word.
+    :raises ConfigurationError: there are none.
+    """
+    found = words(rest)
+    if raw and rest:
+        return [rest]
+    if not found:
+        name = safe(written, 100)
+        raise ConfigurationError(f"{name}: the value is missing: give {name} VALUE")
+    return found
+
+
 def parse_value(word: Keyword, rest: str) -> Any:
     """Return the value of the text behind a keyword.
 
     :raises ConfigurationError: the value is missing or bad.
     """
-    found = words(rest)
-    if not found:
-        raise ConfigurationError(f"{word.name}: the value is missing: give {word.name} VALUE")
-    return word.kind.parse(word.name, [rest] if word.kind.raw else found)
+    found = needed(word.name, rest, raw=word.kind.raw)
+    return word.kind.parse(word.name, found)

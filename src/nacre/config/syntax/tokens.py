@@ -66,7 +66,8 @@ def host_tokens(
     """
     name = socket.gethostname()
     jump = "" if jump in (None, "none") else jump
-    digest = hashlib.sha1(f"{name}{host}{port}{user}{jump}".encode(), usedforsecurity=False)
+    joined = f"{name}{host}{port}{user}{jump}".encode("utf-8", "surrogateescape")
+    digest = hashlib.sha1(joined, usedforsecurity=False)
     return {
         "C": digest.hexdigest(),
         "d": os.path.expanduser("~"),

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from nacre.config.values import LogLevel
 from nacre.limits import KIB
 from nacre.sftp.server.journal import FIELDS
+from nacre.sftp.server.transfer_log import level_of_operation
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
@@ -23,12 +25,19 @@ _EVENTS = ("file", "lost", "refused", "sftp")
 class FileProcessLog:
     """The end of a file process's standard error.
 
+    A session whose restrictions have a log level has its operations logged by it: the records
+    ``file`` get a ``level`` of their own (:func:`nacre.daemon.log.level_of`).
+
     :ivar failure: the last line that is no record: why the process could not serve; or empty.
     """
 
-    def __init__(self, record: Callable[..., None]) -> None:
-        """Write to ``record``, which takes the name of an event, and fields by their names."""
+    def __init__(self, record: Callable[..., None], level: int = LogLevel.ERROR) -> None:
+        """Write to ``record``, which takes the name of an event, and fields by their names.
+
+        :param level: the level up to which the session logs its operations.
+        """
         self._record = record
+        self._level = level
         self._begun = bytearray()
         self.failure = ""
 
@@ -49,7 +58,10 @@ class FileProcessLog:
             return
         if event in _EVENTS:
             known = {name: record[name] for name in record if name in FIELDS}
-            self._record(event, **{name: _shown(value) for name, value in known.items()})
+            fields = {name: _shown(value) for name, value in known.items()}
+            if event == "file" and level_of_operation(str(fields.get("op"))) <= self._level:
+                fields["level"] = "info"
+            self._record(event, **fields)
 
 
 def _shown(value: object) -> object:

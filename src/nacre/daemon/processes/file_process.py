@@ -9,7 +9,6 @@ server's log: a line of JSON for each record, or the text of a failure
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
@@ -20,17 +19,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 import nacre
+from nacre.config.values import LogLevel
+from nacre.crypto.secrecy import hide_memory
 from nacre.errors import NacreError
-from nacre.limits import MIB
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
-from nacre.sftp.protocol.messages import Read, ReadDir, Write
-from nacre.sftp.protocol.server import Call, SFTPServerProtocol
-from nacre.sftp.server.calls import answer, numbered, outcome_now
 from nacre.sftp.server.journal import Journal
-from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
-from nacre.sftp.server.rows import answer_row, in_a_row, read_row, write_row
-from nacre.wire.blocks import BLOCK
+from nacre.sftp.server.opened import carried_out
+from nacre.sftp.server.piped import serve, start_in, widen_pipes, write_all
+from nacre.sftp.server.restrictions import UNRESTRICTED, SFTPRestrictions
 from nacre.wire.codec import Buffer
 
 T = TypeVar("T")
@@ -39,9 +36,6 @@ VARIABLE = "NACRE_FILES"
 """The variable that holds the :class:`FileRoot` and the rights, as JSON."""
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-_PORTION = 2 * MIB
-_PIPE = 1 * MIB
-_UNSENT = 1 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +47,8 @@ class FileRoot:
     :ivar user: the name shown as the owner of files below ``root``.
     :ivar set_id: the user may set the set-user-ID and set-group-ID bits, with the whole system:
         the account belongs to this user alone.
+    :ivar restrictions: what ``internal-sftp`` was configured with; a session with restrictions is
+        always served by a process of its own (:func:`main`).
     """
 
     root: str | None
@@ -60,6 +56,12 @@ class FileRoot:
     user: str
     read_only: bool = False
     set_id: bool = False
+    restrictions: SFTPRestrictions = UNRESTRICTED
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> FileRoot:
+        """Return the value of which ``given`` is what :func:`asdict` made."""
+        return cls(**{**given, "restrictions": SFTPRestrictions.of(given["restrictions"])})
 
     def open(self) -> Filesystem:
         """Return the filesystem.
@@ -72,6 +74,8 @@ class FileRoot:
     def opener(self) -> Callable[[], Filesystem]:
         """Return a function that does what :meth:`open` does, and imports nothing any more."""
         options: dict[str, Any] = {"user": self.user, "read_only": self.read_only}
+        if self.restrictions.read_only:
+            options["read_only"] = True
         if self.root is None:
             return partial(SystemFilesystem, self.home, set_id=self.set_id, **options)
         options["home"] = self.home
@@ -127,29 +131,37 @@ def main() -> None:
     Nothing may be imported after :func:`_take_rights`: what is imported on demand is taken here.
     """
     given = json.loads(os.environ.pop(VARIABLE))
-    files = FileRoot(**given["files"])
+    files = FileRoot.of(given["files"])
+    restrictions = files.restrictions
+    start = restrictions.start_directory(home=files.home, user=files.user)
     open_files = files.opener()
     command = given["command"]
-    journal = Journal(_record, detailed=given["detailed"])
+    detailed = given["detailed"] or restrictions.log_level >= LogLevel.INFO
+    journal = Journal(_record, detailed=detailed)
     serve_session = (
-        partial(serve, journal, peer=given["peer"]) if command is None else _scp(journal, command)
+        partial(serve, journal, restrictions=restrictions, peer=given["peer"])
+        if command is None
+        else _scp(journal, command)
     )
+    # A user who reached /proc/self/mem could do what the restrictions forbid.
+    hide_memory()
     _take_rights(*given["rights"])
-    for number in (_STDIN, _STDOUT):
-        with suppress(OSError):
-            fcntl.fcntl(number, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE)
+    os.umask(0o022 if restrictions.umask is None else restrictions.umask)
+    widen_pipes()
     try:
         filesystem = open_files()
     except (OSError, NacreError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
+    if start:
+        start_in(filesystem, start, journal)
     raise SystemExit(serve_session(filesystem))
 
 
 def _record(event: str, **fields: object) -> None:
     """Write a record for the server's log; a server that is gone needs none."""
     with suppress(OSError):
-        _write(_STDERR, json.dumps({"event": event, **fields}).encode() + b"\n")
+        write_all(_STDERR, json.dumps({"event": event, **fields}).encode() + b"\n")
 
 
 def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
@@ -157,128 +169,6 @@ def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
         os.setgroups(groups)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-    os.umask(0o022)
-
-
-def serve(
-    journal: Journal,
-    filesystem: Filesystem,
-    source: int = _STDIN,
-    target: int = _STDOUT,
-    *,
-    peer: str = "",
-) -> int:
-    """Serve SFTP over two descriptors until the client ends it; returns the exit status.
-
-    :param peer: the client's identification line.
-    """
-    server = SFTPServerProtocol(peer=peer)
-    work = _Service(server, filesystem, journal, target)
-    try:
-        while data := os.read(source, _PORTION):
-            server.receive(data)
-            work.run()
-            work.read_ahead()
-        server.receive_eof()
-    except NacreError as error:
-        journal.broken(error)
-        return 1
-    except BrokenPipeError:
-        return 1
-    finally:
-        for opened in server.files:
-            if isinstance(opened, OpenedFile):
-                journal.ended(opened)
-            if isinstance(opened, (OpenedFile, OpenedDirectory)):
-                with suppress(OSError):
-                    carried_out(opened.end(complete=False))
-        filesystem.close()
-    return 0
-
-
-class _Service:
-    """Carries out calls in order; those that follow one another in a file become one call."""
-
-    def __init__(
-        self, server: SFTPServerProtocol, filesystem: Filesystem, journal: Journal, target: int
-    ) -> None:
-        self._server = server
-        self._journal = journal
-        self._filesystem = filesystem
-        self._target = target
-        self._buffer = memoryview(bytearray(BLOCK))
-        self._listed: OpenedDirectory | None = None
-
-    def run(self) -> None:
-        """Carry out all calls that were received."""
-        server = self._server
-        while True:
-            calls: list[Call] = []
-            while (call := server.next_call()) is not None:
-                calls.append(call)
-            if refusals := server.take_refusals():
-                self._journal.refused(refusals)
-            while calls:
-                row = self._one_row(calls)
-                del calls[:row]
-            self._flush()
-            if server.wants_input:
-                return
-
-    def _one_row(self, calls: list[Call]) -> int:
-        first = calls[0]
-        file = first.files[0] if first.files else None
-        vectors = isinstance(file, OpenedFile) and file.file.vectors
-        if not vectors or not isinstance(first.request, (Read, Write)):
-            self._answer(first, *outcome_now(self._filesystem, first))
-            return 1
-        row = calls[: in_a_row(calls)]
-        try:
-            if isinstance(first.request, Read):
-                size = carried_out(read_row(row, self._buffer))
-                answer_row(self._server, row, self._buffer, size)
-                if self._journal.detailed:
-                    self._journal.read(file, size)
-                self._flush()  # the buffer is needed for the next row
-            else:
-                carried_out(write_row(row))
-                for call in row:
-                    self._answer(call, None, None)
-        except OSError as error:
-            for call in row:
-                self._answer(call, None, numbered(error))
-        return len(row)
-
-    def read_ahead(self) -> None:
-        """Go on with the directory that was listed last, while the client looks at the answer."""
-        listed, self._listed = self._listed, None
-        if listed is not None:
-            carried_out(listed.read_ahead())
-
-    def _answer(self, call: Call, value: Any, error: OSError | None) -> None:
-        if error is not None or self._journal.detailed:
-            self._journal.done(call, value, error)
-        if isinstance(call.request, ReadDir) and value:
-            self._listed = call.files[0]  # type: ignore[assignment]
-        answer(self._server, call, value, error)
-
-    def _flush(self) -> None:
-        pieces = self._server.data_to_send()
-        small: list[Buffer] = []
-        for piece in pieces:
-            if len(piece) < _UNSENT // 64:
-                small.append(piece)
-                continue
-            _write(self._target, b"".join(small))
-            small = []
-            _write(self._target, piece)
-        _write(self._target, b"".join(small))
-
-
-def _write(target: int, data: Buffer) -> None:
-    view = memoryview(data)
-    while len(view):
-        view = view[os.write(target, view) :]
 
 
 class _PipeLine:
@@ -288,7 +178,7 @@ class _PipeLine:
         return os.read(_STDIN, n)
 
     async def write(self, data: Buffer) -> None:
-        _write(_STDOUT, data)
+        write_all(_STDOUT, data)
 
 
 def _scp(journal: Journal, line: str) -> Callable[[Filesystem], int]:

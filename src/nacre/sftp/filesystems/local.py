@@ -203,7 +203,19 @@ class LocalFilesystem(Filesystem):
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if home is not None:
             self.start = _inside(os.fspath(root), os.fspath(home))
+        self._home = self.start
         self._walker = Walker(self._root, tuple(encoded(self.start).split(b"/")))
+
+    def start_at(self, directory: str) -> None:
+        """Make relative paths start at ``directory``, a path as clients name it; ``~`` stays.
+
+        :raises OSError: there is no such directory.
+        """
+        start = self._walker.real(directory)
+        if not stat.S_ISDIR(self._stat(start, follow=True).st_mode):
+            raise failure(errno.ENOTDIR)
+        self.start = start
+        self._walker = Walker(self._root, tuple(encoded(start).split(b"/")))
 
     @property
     def prompt(self) -> bool:
@@ -344,7 +356,7 @@ class LocalFilesystem(Filesystem):
         """See :meth:`nacre.Filesystem.home`."""
         if user not in ("", self._user):
             raise failure(errno.ENOENT)
-        return self.start
+        return self._home
 
     def statvfs(self, path: str) -> FileSystemStatus:
         """See :meth:`nacre.Filesystem.statvfs`."""
@@ -382,7 +394,7 @@ class SystemFilesystem(LocalFilesystem):
     def home(self, user: str) -> str:
         """See :meth:`nacre.Filesystem.home`."""
         if user in ("", self._user):
-            return self.start
+            return self._home
         try:
             return pwd.getpwnam(user).pw_dir
         except (KeyError, ValueError):

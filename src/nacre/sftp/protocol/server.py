@@ -9,13 +9,13 @@
     stream.write(b"".join(server.data_to_send()))
 
 Calls may be answered in any order, but those of one file must be carried out in the order they
-arrived (draft-ietf-secsh-filexfer-02, section 6.1). A request that must fail (an unknown handle, an
-unknown extension, one open file too many, fields that can't be decoded) is answered here and does
-not become a call; :meth:`SFTPServerProtocol.take_refusals` has the reasons. As in OpenSSH's server,
-bytes behind the last field of a request are ignored: some clients send them. Some give several
-requests one id, and take the answers in order: a request with the id of a call becomes a call once
-that one is answered. A packet whose end or request id is unknown ends the session; the caller then
-closes the ``files``.
+arrived (draft-ietf-secsh-filexfer-02, section 6.1). A request that must fail (it is denied, an
+unknown handle, an unknown extension, one open file too many, fields that can't be decoded) is
+answered here and does not become a call; :meth:`SFTPServerProtocol.take_refusals` has the reasons.
+As in OpenSSH's server, bytes behind the last field of a request are ignored: some clients send
+them. Some give several requests one id, and take the answers in order: a request with the id of a
+call becomes a call once that one is answered. A packet whose end or request id is unknown ends the
+session; the caller then closes the ``files``.
 """
 
 from __future__ import annotations
@@ -80,6 +80,10 @@ _OFFSET_LENGTH = Struct(">QI")
 
 _NAMES = {int(kind): kind.name for kind in FXP}
 _UNSUPPORTED = (FX.OP_UNSUPPORTED, "Operation not supported")
+_DENIED = (FX.PERMISSION_DENIED, "Permission denied")
+
+NOTHING_DENIED: Mapping[type[SFTPRequest[Any]], str] = {}
+"""What a session without restrictions may not request."""
 
 _UNSENT = 4096
 """Pieces of output at which no call is taken: requests that are answered here add to it too."""
@@ -109,10 +113,12 @@ class Refusal(NamedTuple):
 
     :ivar request: its name in the draft, or that of its extension.
     :ivar reason: why it was refused.
+    :ivar status: the code it was answered with.
     """
 
     request: str
     reason: str
+    status: int = FX.FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +137,22 @@ class SFTPServerProtocol:
         self,
         *,
         extensions: Mapping[str, str] = OFFERED,
+        denied: Mapping[type[SFTPRequest[Any]], str] = NOTHING_DENIED,
         limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
         peer: str = "",
     ) -> None:
         """Serve one session.
 
         :param extensions: those VERSION announces; any other is answered by OP_UNSUPPORTED.
+        :param denied: requests that are answered by PERMISSION_DENIED, each with the reason that
+            :class:`Refusal` gets. VERSION does not announce those that are extensions.
         :param peer: the client's identification line: the order of SYMLINK's paths depends on it.
         """
         self._requests = dict(REQUESTS)
         if link_first(peer, LINK_FIRST_CLIENTS):
             self._requests[FXP.SYMLINK] = DraftSymLink
         self._extensions = dict(extensions)
+        self._denied = denied
         self._limits = limits
         self._inbox = SFTPInbox(limits.packet)
         self._output: list[Buffer] = []
@@ -289,7 +299,9 @@ class SFTPServerProtocol:
         version = reader.u32()
         if version < VERSION_3:
             raise VersionError(f"the client speaks version {version} of SFTP, not 3")
-        body = bytes((FXP.VERSION,)) + u32(VERSION_3) + encode_pairs(self._extensions)
+        hidden = {announced_as(kind.EXTENSION) for kind in self._denied}
+        offered = {name: data for name, data in self._extensions.items() if name not in hidden}
+        body = bytes((FXP.VERSION,)) + u32(VERSION_3) + encode_pairs(offered)
         self._output.append(string(body))
         self._ready = True
 
@@ -301,6 +313,10 @@ class SFTPServerProtocol:
         return Read(handle, offset, min(length, self._limits.read))
 
     def _ask(self, number: int, request: SFTPRequest[Any]) -> Call | None:
+        if request.__class__ in self._denied:
+            name = request.EXTENSION or _name_of(request.NUMBER)
+            self._refuse(number, name, self._denied[request.__class__], *_DENIED)
+            return None
         files = self._behind(request) if request.HANDLES else ()
         if files is None:
             name = request.EXTENSION or _name_of(request.NUMBER)
@@ -459,7 +475,7 @@ class SFTPServerProtocol:
         return request
 
     def _refuse(self, number: int, request: str, reason: str, code: int, message: str) -> None:
-        self.refusals.append(Refusal(request, reason))
+        self.refusals.append(Refusal(request, reason, code))
         self._status(number, code, message)
 
     def _status(self, number: int, code: int, message: str) -> None:

@@ -52,7 +52,7 @@ def _check_change(filesystem: Filesystem, request: Any) -> None:
 def _changes(request: Any) -> bool:
     if isinstance(request, msg.Open):
         return bool(request.flags & _WRITING)
-    return type(request) not in _LOOKS
+    return type(request) not in LOOKS
 
 
 async def outcome_of(filesystem: Filesystem, call: Call) -> tuple[Any, OSError | None]:
@@ -221,9 +221,8 @@ async def _names(
     return ext.UsersGroupsAnswer.of(*await settled(fs.names(request.uids, request.gids)))
 
 
-async def _copy(
-    fs: Filesystem, request: ext.CopyData, files: tuple[OpenedFile, OpenedFile]
-) -> None:
+async def _copy(fs: Filesystem, request: ext.CopyData, files: tuple[OpenedFile, OpenedFile]) -> int:
+    """Return how many bytes were copied, for the journal: the answer has no room for it."""
     source, target = files
     size = (await settled(source.file.stat())).size or 0
     # Bytes that are added meanwhile are left out: a copy onto its own end would never finish.
@@ -238,6 +237,7 @@ async def _copy(
         if not copied:
             break
         start, to, left = start + copied, to + copied, left - copied
+    return start - request.read_offset
 
 
 async def _check_name(
@@ -337,7 +337,7 @@ _OPERATIONS: dict[type[Any], Operation] = {
 }
 
 
-_LOOKS = frozenset(
+LOOKS = frozenset(
     {
         msg.Close,
         msg.Read,
@@ -350,6 +350,7 @@ _LOOKS = frozenset(
         msg.ReadLink,
         ext.StatVFS,
         ext.FStatVFS,
+        ext.LimitsRequest,
         ext.ExpandPath,
         ext.HomeDirectory,
         ext.UsersGroupsById,

@@ -23,7 +23,7 @@ from nacre.wire.text import safe
 REFUSED = 20
 """Refused requests of a session that are recorded: a client may send any number of them."""
 
-_LONGEST = 4096
+LONGEST = 4096
 """Characters of a path in the log: Linux's PATH_MAX."""
 
 _DATA = (msg.Read, msg.Write, msg.ReadDir)
@@ -66,7 +66,7 @@ class Journal:
 
     def refused(self, refusals: Iterable[Refusal]) -> None:
         """Record requests that did not become calls."""
-        for request, reason in refusals:
+        for request, reason, _ in refusals:
             self._left -= 1
             if self._left > 0 or self.detailed:
                 self._record("refused", request=request.lower(), reason=safe(reason))
@@ -77,9 +77,19 @@ class Journal:
         """Record that the client broke the protocol, which ended the session."""
         self._record("sftp", error=safe(str(error)))
 
+    def no_start(self, path: str, problem: OSError) -> None:
+        """Record that relative paths do not start at ``path``, as was configured."""
+        where = safe(path, LONGEST)
+        self._record("sftp", error=f"the session can't start in {where}: {reason(problem)}")
+
     def read(self, opened: object, size: int) -> None:
         """Count bytes that the client has read."""
         self._counted(opened)[0] += size
+
+    def take_bytes(self, opened: object) -> tuple[int, int]:
+        """Return the bytes that were read and written of a file, and forget it."""
+        read, written = self._bytes.pop(opened, (0, 0))
+        return read, written
 
     def _counted(self, opened: object) -> list[int]:
         return self._bytes.setdefault(opened, [0, 0])
@@ -97,8 +107,19 @@ class Journal:
             elif isinstance(request, msg.Read):
                 self.read(opened, len(value))
             return
+        if problem is None and isinstance(request, ext.CopyData):
+            self.read(opened, value)
+            self._counted(call.files[1])[1] += value
+        self.describe(call, opened, value, problem)
+
+    def describe(self, call: Call, opened: Any, value: Any, problem: OSError | None) -> None:
+        """Record an operation; for :attr:`detailed` journals.
+
+        :param opened: what the request's first handle refers to, or None.
+        """
+        request = call.request
         path, to = request.paths
-        fields: dict[str, object] = {"path": opened.path if opened else path}  # type: ignore[attr-defined]
+        fields: dict[str, object] = {"path": opened.path if opened else path}
         if to is not None:
             fields["to"] = to
         if isinstance(request, msg.Open):
@@ -106,8 +127,8 @@ class Journal:
         if (attributes := getattr(request, "attributes", None)) and attributes != Attributes():
             fields["set"] = _changes(attributes)
         if isinstance(request, msg.Close) and isinstance(opened, OpenedFile):
-            fields["read"], fields["written"] = self._bytes.pop(opened, (0, 0))
-        self.operation(_name(request), problem, **fields)
+            fields["read"], fields["written"] = self.take_bytes(opened)
+        self.operation(operation_name(request), problem, **fields)
 
     def _note_lost(self, request: SFTPRequest[Any], target: Any, problem: OSError) -> None:
         known = target in self._lost
@@ -119,20 +140,20 @@ class Journal:
         if stores and not known:
             if not isinstance(request, msg.Close):
                 self._lost.add(target)
-            self.lost(_name(request), target.path, problem)
+            self.lost(operation_name(request), target.path, problem)
 
     def lost(self, op: str, path: str, problem: OSError) -> None:
         """Record that bytes of a file were not stored."""
-        self._record("lost", op=op, path=safe(path, _LONGEST), reason=reason(problem))
+        self._record("lost", op=op, path=safe(path, LONGEST), reason=reason(problem))
 
     def ended(self, opened: OpenedFile) -> None:
         """Record that the session ended with a file still open."""
         if self.detailed:
-            read, written = self._bytes.pop(opened, (0, 0))
+            read, written = self.take_bytes(opened)
             self._record(
                 "file",
                 op="close",
-                path=safe(opened.path, _LONGEST),
+                path=safe(opened.path, LONGEST),
                 read=read,
                 written=written,
                 outcome="the session ended before it was closed",
@@ -146,13 +167,13 @@ class Journal:
             self._record("file", op=op, **shown, outcome=outcome)
 
 
-def _name(request: SFTPRequest[Any]) -> str:
+def operation_name(request: SFTPRequest[Any] | type[SFTPRequest[Any]]) -> str:
     """Return a request's name: that of the draft, or of its extension."""
     return request.EXTENSION or FXP(request.NUMBER).name.lower()
 
 
 def _shown(value: object) -> object:
-    return safe(value, _LONGEST) if isinstance(value, str) else value
+    return safe(value, LONGEST) if isinstance(value, str) else value
 
 
 def reason(problem: OSError) -> str:
