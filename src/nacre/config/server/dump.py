@@ -103,13 +103,7 @@ def _listening(config: ServerConfig) -> Iterator[str]:
 
 def _resolved(host: str, port: int, config: ServerConfig) -> Iterator[str]:
     try:
-        found = socket.getaddrinfo(
-            host,
-            port,
-            _FAMILIES[config.address_family],
-            socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )
+        found = socket.getaddrinfo(host, port, _FAMILIES[config.address_family], socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigurationError(
             f"ListenAddress: bad address or host {safe(host)}: {error.strerror}"

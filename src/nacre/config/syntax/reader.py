@@ -70,6 +70,12 @@ class FileReader(ABC, Generic[Scope]):
     def ignores(self, written: str) -> bool:
         """Return whether an unknown keyword is no error."""
 
+    def check_former(self, written: str, scope: Scope) -> None:
+        """Check that a former keyword, which has no effect any more, may stand in this block.
+
+        :raises ConfigurationError: it may not.
+        """
+
     @abstractmethod
     def expand(self, text: str) -> str:
         """Return the argument of Include with its tokens and variables replaced."""
@@ -137,6 +143,7 @@ class FileReader(ABC, Generic[Scope]):
                 word = self._find(written)
                 if word is None:
                     needed(written, rest)
+                    self.check_former(written, scope)
                 elif word.name in ("Host", "Match"):
                     scope = self.opens(word, rest, origin, outer)
                 elif word.name == "Include":
