@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.bulk import ASYNCSSH, CLIENT, NACRE, OPENSSH
-from bench.ground import Daemon, Ground
-from bench.measure import Comparison, Workload
+from bench.ground import Daemon, Ground, environment
+from bench.measure import Comparison, Target, Workload
 
 WORKERS = "nacre-nacre (2 workers)"
+
+HOSTS = 300
+"""Blocks of the file of ``cli-config``, each with four keywords."""
 
 
 def stats(ground: Ground, at_once: int) -> Workload:
@@ -129,5 +135,63 @@ def cli(ground: Ground) -> Workload:
         "ms",
         {"nacre ssh": lambda: milliseconds("nacre"), "ssh": lambda: milliseconds("OpenSSH")},
         [Comparison("nacre ssh", "ssh", 1.3, 1.0, at_most=True)],
+        rounds=15,
+    )
+
+
+def _processor_time(command: Sequence[str]) -> float:
+    """Return the seconds of processor time that a program takes."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environment(),
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}: {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def cli_config(ground: Ground) -> Workload:
+    """Return what a configuration file adds to `nacre ssh host true` and to `ssh host true`.
+
+    Processor time is measured: a whole run varies by more than a file costs.
+    """
+    host = f"{ground.login(ground.sshd).user}@127.0.0.1"
+    file = ground.directory / "config"
+    file.write_text(
+        "".join(
+            f"Host host{number} *.zone{number}.example.org\n    HostName host{number}.example.org\n"
+            f"    User user{number}\n    Port {2000 + number}\n    IdentityFile ~/.ssh/{number}\n"
+            for number in range(HOSTS)
+        )
+    )
+    home = ground.directory / "home"
+    home.mkdir(exist_ok=True)
+
+    def milliseconds(client: str, *files: str) -> float:
+        none = ["env", f"HOME={home}", *ground.program(client, "ssh", ground.sshd, host, "true")]
+        at = none.index("-F")
+        some = [*none[:at], *files, *none[at + 2 :]]
+        # Of several times the least: what the rest of the machine does only adds to them.
+        times = [(_processor_time(some), _processor_time(none)) for _ in range(5)]
+        return (min(with_file for with_file, _ in times) - min(no for _, no in times)) * 1e3
+
+    return Workload(
+        "cli-config",
+        f"the processor time that a file of {HOSTS} hosts adds to `nacre ssh host true` and to "
+        "`ssh host true`, and what it costs to look for the user's file and find none",
+        "ms",
+        {
+            "nacre ssh": lambda: milliseconds("nacre", "-F", str(file)),
+            "ssh": lambda: milliseconds("OpenSSH", "-F", str(file)),
+            "nacre ssh (no file)": lambda: milliseconds("nacre"),
+        },
+        targets=[
+            Target("nacre ssh", 8.0, 4.0, at_most=True),
+            Target("nacre ssh (no file)", 1.0, 0.5, at_most=True),
+        ],
         rounds=15,
     )

@@ -18,20 +18,35 @@ MOST = (1 << 31) - 1
 
 _MOST_FILES = 32
 
+_unquoted = frozenset("\"'\\#=").isdisjoint
+"""Whether a word has no quotation mark, and nothing else that the lexer would look at."""
+
+
+ALGORITHM_KINDS = {
+    "CASignatureAlgorithms": "signature",
+    "Ciphers": "cipher",
+    "HostbasedAcceptedAlgorithms": "signature",
+    "HostKeyAlgorithms": "host key",
+    "KexAlgorithms": "kex",
+    "MACs": "MAC",
+    "PubkeyAcceptedAlgorithms": "signature",
+}
+"""The keywords of lists of algorithms, with their kinds; see :func:`algorithms`."""
+
 
 def single(
     allowed: str,
     parse: values.Parser,
     show: Callable[[Any], Shown] = str,
     *,
-    any_word: bool = False,
+    plain: Callable[[str], bool] | None = None,
 ) -> Kind:
     """Return the type of a value that is one word."""
 
     def take(keyword: str, found: list[str]) -> Any:
         return parse(keyword, _only(keyword, found))
 
-    return Kind(allowed, take, show, any_word=any_word)
+    return Kind(allowed, take, show, plain=plain)
 
 
 def several(
@@ -62,13 +77,24 @@ def choice(meanings: Mapping[str, object], shown: Mapping[Any, str] | None = Non
     names = dict(shown or {})
     for word, meaning in meanings.items():
         names.setdefault(meaning, word)
-    return single(", ".join(meanings), values.one_of(meanings), lambda found: names[found])
+    parse = values.one_of(meanings)
+    known = frozenset(meanings).__contains__
+    return single(", ".join(meanings), parse, lambda found: names[found], plain=known)
 
 
 def number(low: int, high: int = MOST) -> Kind:
     """Return the type of a decimal number."""
     bounds = f"a number from {low} to {high}" if high != MOST else f"a number from {low} on"
-    return single(bounds, values.number(low, high))
+    return single(bounds, values.number(low, high), plain=between(low, high))
+
+
+def between(low: int, high: int) -> Callable[[str], bool]:
+    """Return a quick test of a decimal number; see ``plain`` of :class:`Kind`."""
+
+    def test(text: str) -> bool:
+        return len(text) < 9 and text.isascii() and text.isdecimal() and low <= int(text) <= high
+
+    return test
 
 
 def algorithms(kind: str) -> Kind:
@@ -151,15 +177,15 @@ def _names(found: Iterable[str]) -> Shown:
 
 YES_NO = yes_no()
 TRUE_FALSE = yes_no({True: "true", False: "false"})
-WORD = single("one word", lambda _, text: text, lambda found: found, any_word=True)
-OPTIONAL_WORD = single("one word, or none", _optional, _text_shown, any_word=True)
+WORD = single("one word", lambda _, text: text, lambda found: found, plain=_unquoted)
+OPTIONAL_WORD = single("one word, or none", _optional, _text_shown, plain=_unquoted)
 TEXT = Kind("the rest of the line, or none", _text, _text_shown, raw=True)
 WORDS = several("one or more words", _words)
 GATHERED_WORDS = several("one or more words", _words, tuple)
 FILES = several("one or more files, or none", _files, lambda found: " ".join(found) or "none")
-GATHERED_FILE = Kind("a file, or none", _gathered, lambda found: tuple(found), any_word=True)
+GATHERED_FILE = Kind("a file, or none", _gathered, lambda found: tuple(found), plain=_unquoted)
 NAMES = single("names with commas between them", values.names, _names)
-SECONDS = single("a time such as 90, 90s or 1h30m", values.seconds)
+SECONDS = single("a time such as 90, 90s or 1h30m", values.seconds, plain=between(0, MOST))
 TIMEOUT = single(
     "a time such as 90, 90s or 1h30m, or none",
     _timeout,

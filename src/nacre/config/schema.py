@@ -40,14 +40,15 @@ class Kind:
         is set; returns the value.
     :ivar show: returns a value as ``-G`` and ``-T`` print it.
     :ivar raw: whether the value is the rest of the line, with its quotation marks.
-    :ivar any_word: whether every single word is a value: nothing needs to be checked.
+    :ivar plain: a quick test of one word, without quotation marks: whether it is a good value. It
+        may miss some, and is there for speed; None if there is no such test.
     """
 
     allowed: str
     parse: Callable[[str, list[str]], Any]
     show: Callable[[Any], Shown]
     raw: bool = False
-    any_word: bool = False
+    plain: Callable[[str], bool] | None = None
 
 
 @value
@@ -62,6 +63,7 @@ class Keyword:
     :ivar gathers: whether all of its values count, not only the first.
     :ivar repeats: whether a value that is there already counts again.
     :ivar everywhere: whether it counts in a block that does not apply too, as in OpenSSH.
+    :ivar last: whether its last value counts, not the first.
     :ivar in_match: whether it may stand in a ``Match`` block.
     :ivar tokens: the letters of its percent tokens.
     :ivar environment: whether ``${NAME}`` is replaced by a variable of the environment.
@@ -80,6 +82,7 @@ class Keyword:
     gathers: bool = False
     repeats: bool = False
     everywhere: bool = False
+    last: bool = False
     in_match: bool = True
     tokens: str = ""
     environment: bool = False

@@ -44,7 +44,7 @@ LOG_LEVELS = {level.name.lower(): level for level in LogLevel} | {
 BOOLEAN = {"yes": True, "true": True, "no": False, "false": False}
 """OpenSSH's words for yes and no."""
 
-_TIME = re.compile(r"\+?(?:\d+[sSmMhHdDwW]?)+")
+_TIME = re.compile(r"(?:\d+[sSmMhHdDwW]?)+")
 _TIME_PART = re.compile(r"(\d+)([a-z]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtpeKMGTPE]?)")
@@ -266,11 +266,8 @@ class RekeyLimit:
     seconds: int | None = None
 
     def completed(self, other: RekeyLimit) -> RekeyLimit:
-        """Return this limit, with what it does not give taken from another one."""
-        return RekeyLimit(
-            other.size if self.size is None else self.size,
-            other.seconds if self.seconds is None else self.seconds,
-        )
+        """Return this limit, with the time of another one if it gives none."""
+        return RekeyLimit(self.size, other.seconds if self.seconds is None else self.seconds)
 
     def apply(self, limits: Limits) -> Limits:
         """Return ``limits`` with these bounds in place of their own."""
@@ -376,6 +373,6 @@ def channel_timeouts(keyword: str, found: list[str]) -> tuple[tuple[str, int], .
     return tuple(pairs)
 
 
-def channel_timeouts_shown(found: tuple[tuple[str, int], ...]) -> str:
+def channel_timeouts_shown(found: tuple[tuple[str, WrittenTime], ...]) -> str:
     """Return timeouts as ``-G`` prints them."""
     return " ".join(f"{kind}={time}" for kind, time in found) or "none"

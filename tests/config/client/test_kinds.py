@@ -26,7 +26,7 @@ from nacre.errors import ConfigurationError
         ("AddKeysToAgent", "0", "true"),
         ("CanonicalDomains", "A.test. b_c", "a.test b_c"),
         ("RekeyLimit", "1.5G", "1610612736 0"),
-        ("ObscureKeystrokeTiming", "interval:50", "interval:50"),
+        ("ObscureKeystrokeTiming", "interval:50", "50"),
         ("IPQoS", "ef", "ef ef"),
         ("IPQoS", "0x10 8", "lowdelay throughput"),
         ("RekeyLimit", "1G 1h", "1073741824 3600"),

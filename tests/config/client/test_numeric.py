@@ -25,3 +25,10 @@ from nacre.config.client.numeric import numeric
 )
 def test_numeric(host, expected):
     assert numeric(host) == expected
+
+
+def test_an_address_of_the_other_family_is_a_name():
+    assert numeric("1", "inet6") is None
+    assert numeric("1", "inet") == "0.0.0.1"
+    assert numeric("0::1", "inet") is None
+    assert numeric("0::1", "inet6") == "::1"

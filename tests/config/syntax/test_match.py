@@ -1,6 +1,13 @@
 import pytest
 
-from nacre.config.syntax.match import Criterion, in_list, in_networks, meets, parse_criteria
+from nacre.config.syntax.match import (
+    Criterion,
+    check_networks,
+    in_list,
+    in_networks,
+    meets,
+    parse_criteria,
+)
 from nacre.errors import ConfigurationError
 
 CRITERIA = {"all": False, "final": False, "host": True, "user": True}
@@ -60,3 +67,10 @@ def test_networks():
     assert in_networks("192.0.2.7", "192.0.2.?")
     with pytest.raises(ConfigurationError, match=r"192.0.2.0/99"):
         in_networks("192.0.2.7", "192.0.2.0/99")
+
+
+def test_a_list_of_networks_has_no_patterns():
+    check_networks("192.0.2.0/24,!10.0.0.1,::1")
+    for bad in ("none", "10.*", "10.0.0.1/8", "1.2.3.4/33"):
+        with pytest.raises(ConfigurationError, match="is no network"):
+            check_networks(bad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 SWITCH = ("yes", "no", "YES", "true", "false", "True", "on", "off", "1", "maybe", '"yes"')
 TIME = (
     *("5", "0", "1m", "1h30m", "1w2d3h4m5s", "1S", "2147483647", "2147483648", "none", "NONE"),
-    *("-1", "1.5", "m", "10sm", "5 m", "never", "99999999999", "4000w", "+5"),
+    *("-1", "1.5", "m", "10sm", "5 m", "never", "99999999999", "4000w"),
 )
 NUMBER = (
     "0",

@@ -9,6 +9,7 @@ from nacre.config.client.config import ClientConfig
 from nacre.config.client.numeric import numeric
 from nacre.config.schema import COMMAND_LINE
 from nacre.config.syntax.tokens import expand, host_tokens
+from nacre.errors import ConfigurationError
 from nacre.value import replace, value
 from nacre.wire.text import safe
 
@@ -40,7 +41,7 @@ class Target:
         jump = config.settings.get("ProxyJump")
         target = cls(
             name,
-            numeric(host) or host,
+            numeric(host, config.address_family) or host,
             config.port,
             config.user or getpass.getuser(),
             config.host_key_alias,
@@ -75,4 +76,8 @@ def _expanded_user(target: Target, config: ClientConfig) -> str:
     from nacre.config.client.words import SCHEMA
 
     tokens = target.tokens()
-    return expand(target.user, {name: tokens[name] for name in SCHEMA["User"].tokens}, os.environ)
+    allowed = {name: tokens[name] for name in SCHEMA["User"].tokens}
+    try:
+        return expand(target.user, allowed, os.environ)
+    except ConfigurationError as error:
+        raise settings[0].origin.error(f"User: {error}") from None

@@ -8,21 +8,14 @@ from typing import Any
 
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA
+from nacre.config.kinds import ALGORITHM_KINDS
 from nacre.config.schema import Keyword, Setting, Shown
 from nacre.config.syntax.tokens import expand, expand_path
 from nacre.config.values import all_algorithms
+from nacre.errors import ConfigurationError
 from nacre.protocol.options import choose
 
 _IDENTITIES = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
-_ALGORITHMS = {
-    "Ciphers": "cipher",
-    "MACs": "MAC",
-    "KexAlgorithms": "kex",
-    "HostKeyAlgorithms": "host key",
-    "HostbasedAcceptedAlgorithms": "signature",
-    "CASignatureAlgorithms": "signature",
-    "PubkeyAcceptedAlgorithms": "signature",
-}
 _SILENT = ("Host", "Match", "Include")
 _SPELT = {"CanonicalizePermittedCNAMEs": "canonicalizePermittedcnames"}
 """Keywords that ssh(1) does not print in lower case."""
@@ -43,7 +36,10 @@ def client_lines(
         found = settings.get(word.name, ())
         if word.name in _SILENT or (word.own and not found):
             continue
-        shown = _special(word, host, config, tokens)
+        try:
+            shown = _special(word, host, config, tokens)
+        except ConfigurationError as error:
+            raise found[0].origin.error(f"{word.name}: {error}") from None
         name = _SPELT.get(word.name, word.name.lower())
         yield from _told(name, shown, found, origins)
 
@@ -79,6 +75,8 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             return expand_path(value, tokens)
         case "ForwardAgent" if config.forward_agent not in (None, "SSH_AUTH_SOCK"):
             return expand_path(str(config.forward_agent), tokens)
+        case "ProxyUseFdpass" if _value(config, SCHEMA["ProxyJump"]) not in (None, "none"):
+            return "no"
         case "Tunnel" if config.clear_all_forwardings:
             return "false"
         case "RemoteCommand" if config.remote_command is not None:
@@ -88,7 +86,7 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
                 _value(config, SCHEMA["VerifyHostKeyDNS"]) in ("yes", "ask")
             )
             return "false" if other else "true"
-        case name if name in _ALGORITHMS:
+        case name if name in ALGORITHM_KINDS:
             return _algorithms(config, word)
     if word.field:
         return _of_field(word, getattr(config, word.field))
@@ -113,6 +111,6 @@ def _value(config: ClientConfig, word: Keyword) -> Any:
 
 
 def _algorithms(config: ClientConfig, word: Keyword) -> str:
-    kind = _ALGORITHMS[word.name]
+    kind = ALGORITHM_KINDS[word.name]
     default = choose(kind, None, config.profile)
     return ",".join(all_algorithms(kind, _value(config, word), default))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nacre.config import values
-from nacre.config.kinds import choice, or_none, several, single
+from nacre.config.kinds import TEXT, between, choice, or_none, several, single
 from nacre.config.schema import Kind
 from nacre.value import replace
 
@@ -136,17 +136,17 @@ def _log_verbose(keyword: str, found: list[str]) -> tuple[str, ...]:
 
 def _obscure(keyword: str, text: str) -> int:
     """Return milliseconds between packets; 0 for none."""
-    known = values.BOOLEAN.get(text.lower())
+    known = values.BOOLEAN.get(text)
     if known is not None:
         return 20 if known else 0
-    count = text.lower().removeprefix("interval:")
-    if count == text.lower():
+    count = text.removeprefix("interval:")
+    if count == text:
         raise values.bad(keyword, text, "yes, no, or interval:MILLISECONDS")
     return values.integer(keyword, count, 1, 1000)
 
 
 def _obscure_shown(found: int) -> str:
-    return {0: "no", 20: "yes"}.get(found) or f"interval:{found}"
+    return {0: "no", 20: "yes"}.get(found) or str(found)
 
 
 PROXY_JUMP = Kind(
@@ -161,7 +161,7 @@ def _or_none(found: str | None) -> str:
     return found or "none"
 
 
-PORT = single("a port, 1 to 65535", values.port)
+PORT = single("a port, 1 to 65535", values.port, plain=between(1, 65535))
 ADDRESS_FAMILY = choice({"any": "any", "inet": "inet", "inet6": "inet6"})
 CANONICALIZE_HOSTNAME = choice(
     {**dict.fromkeys(("no", "false"), "no"), **dict.fromkeys(("yes", "true"), "yes")}
@@ -212,6 +212,7 @@ SECURITY_KEY_PROVIDER = single(
     lambda _, text: text,
     lambda found: None if found == "none" else found,
 )
+VERSION_ADDENDUM = replace(TEXT, show=lambda found: found or "")
 COMPRESSION = choice({"yes": True, "no": False})
 SEND_ENV = several("patterns of variables", _patterns, tuple)
 OBSCURE_KEYSTROKE_TIMING = single("yes, no, or interval:MILLISECONDS", _obscure, _obscure_shown)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
-import subprocess
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,8 +41,14 @@ _CRITERIA = {
 _EXEC_TIME = 20.0
 """Seconds that a command of ``Match exec`` may take."""
 
-_SIMPLE = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]*=[ \t]*|[ \t]+)([^\s\"'\\#=]+)[ \t\r]*")
-"""A line with one word behind its keyword."""
+_CANONICAL = frozenset(["CanonicalizeHostname", "CanonicalizeMaxDots", "CanonicalizeFallbackLocal"])
+
+_PLAIN = {
+    name: word.kind.plain
+    for name, word in SCHEMA.by_lower.items()
+    if word.kind.plain and not word.everywhere
+}
+"""Tests of words that are good values, by the keyword in lower case."""
 
 
 class ClientReader(FileReader[bool]):
@@ -70,6 +74,7 @@ class ClientReader(FileReader[bool]):
         self._original = self._host = host
         self._command = command
         self._final = self._again = False
+        self._closed: frozenset[str] = frozenset()
         self._found: dict[str, list[Setting]] = {}
 
     def read(self) -> ClientConfig:
@@ -86,24 +91,26 @@ class ClientReader(FileReader[bool]):
 
             self._host = canonical(self.host_name.lower(), self.value)
         if wanted or self._again:
-            name = self._host if wanted else self.host_name.lower()
+            name = self._host = self._host if wanted else self.host_name.lower()
             origin = self._found["Hostname"][0].origin if "Hostname" in self._found else Origin()
             self._found["Hostname"] = [Setting(name.replace("%", "%%"), origin)]
             self._final = True
+            self._closed = _CANONICAL - self._found.keys()
             self._read_files()
+        name = self.host_name  # an error in it has to name its line
         if "ProxyJump" in self._found:
-            self._check_jump(self._found["ProxyJump"][0])
+            self._check_jump(name, self._found["ProxyJump"][0])
         settings = {name: tuple(found) for name, found in self._found.items()}
         return ClientConfig(**fields_of(settings), settings=settings)
 
-    def _check_jump(self, setting: Setting) -> None:
+    def _check_jump(self, name: str, setting: Setting) -> None:
         """Check that the way does not lead through the destination itself."""
         from nacre.config.jumps import parse_jumps
 
         if setting.value == "none":
             return
         last = parse_jumps("ProxyJump", setting.value)[-1]
-        here = (self.host_name.lower(), self.value("Port") or 22, self._user)
+        here = (name.lower(), self.value("Port") or 22, self._user)
         if (last.host.lower(), last.port or 22, last.user or self._user) == here:
             raise setting.origin.error(
                 f"ProxyJump: {safe(last.host)} is the destination itself: set ProxyJump none for it"
@@ -139,7 +146,13 @@ class ClientReader(FileReader[bool]):
     @property
     def host_name(self) -> str:
         """The name to connect to, as far as the files were read."""
-        return expand(self.value("Hostname") or "%h", {"h": self._original})
+        found = self._found.get("Hostname")
+        if not found:
+            return self._original
+        try:
+            return expand(found[0].value, {"h": self._original})
+        except ConfigurationError as error:
+            raise found[0].origin.error(f"Hostname: {error}") from None
 
     # --- what the reader asks ---
 
@@ -150,34 +163,38 @@ class ClientReader(FileReader[bool]):
     def expand(self, text: str) -> str:
         return expand(text, self._tokens(), os.environ)
 
-    def passes(self, line: str, scope: bool) -> bool:
-        if scope:
-            return False
-        found = _SIMPLE.fullmatch(line)
-        if found is None:
-            return False
-        word = SCHEMA.by_lower.get(found[1].lower())
-        return (
-            word is not None
-            and (
-                word.kind.any_word
-                or (word.name == "Port" and found[2].isdigit() and 0 < int(found[2]) < 65536)
-            )
-            and word.name not in ("Host", "Match", "Include")
-        )
+    def skip(self, lines: list[str], at: int, scope: bool) -> int:
+        # A configuration of hundreds of hosts has thousands of lines in blocks that don't apply.
+        while not scope and at < len(lines):
+            words = lines[at].split()
+            if words:
+                if len(words) != 2 or (good := _PLAIN.get(words[0].lower())) is None:
+                    break
+                if not good(words[1]):
+                    break
+            at += 1
+        return at
 
     def take(self, word: Keyword, rest: str, origin: Origin, scope: bool) -> None:
         value = parse_value(word, rest)
         if not (scope or word.everywhere) or self._excluded(word.name):
             return
         found = self._found.setdefault(word.name, [])
+        if word.last:
+            found.clear()
         if not found or word.repeats or (word.gathers and all(value != one.value for one in found)):
             found.append(Setting(value, origin))
         elif word.name == "RekeyLimit":  # the size and the time may come from two places
             found[0] = Setting(found[0].value.completed(value), found[0].origin)
 
     def _excluded(self, name: str) -> bool:
-        """Return whether a keyword counts no more: of ProxyJump and ProxyCommand the first does."""
+        """Return whether a keyword counts no more.
+
+        Of ProxyJump and ProxyCommand the first does. What rules the search for canonical names does
+        not after it.
+        """
+        if name in self._closed:
+            return True
         if name == "ProxyCommand":
             return self.value("ProxyJump") not in (None, "none")
         return name == "ProxyJump" and "ProxyCommand" in self._found
@@ -203,8 +220,9 @@ class ClientReader(FileReader[bool]):
                 return self._succeeds(argument)
             case "localnetwork":
                 from nacre.config.client.canonical import local_addresses
-                from nacre.config.syntax.match import in_networks
+                from nacre.config.syntax.match import check_networks, in_networks
 
+                check_networks(argument)
                 return any(in_networks(address, argument) for address in local_addresses())
             case "host":
                 return in_list(self.host_name.lower(), argument, lower=True)
@@ -235,6 +253,8 @@ class ClientReader(FileReader[bool]):
 
         It gets the variables of this program, and neither its input nor its output.
         """
+        import subprocess  # asyncio loads it too, but -G does without
+
         text = expand(command, self._tokens())
         shell = os.environ.get("SHELL") or "/bin/sh"
         try:

@@ -44,6 +44,7 @@ from nacre.config.client.kinds import (
     TUNNEL_DEVICE,
     UPDATE_HOST_KEYS,
     VERIFY_HOST_KEY_DNS,
+    VERSION_ADDENDUM,
     WARN_WEAK_CRYPTO,
 )
 from nacre.config.kinds import (
@@ -408,7 +409,7 @@ _WORDS = (
     later("XAuthLocation", WORD, "The program xauth.", _X11, "/usr/bin/xauth"),
     idle(
         "VersionAddendum",
-        TEXT,
+        VERSION_ADDENDUM,
         "A text behind the version that the server gets.",
         "the version is sent alone",
     ),
@@ -535,6 +536,7 @@ _WORDS = (
         _SOCKETS,
         "0177",
         everywhere=True,
+        last=True,
     ),
     idle(
         "SyslogFacility",

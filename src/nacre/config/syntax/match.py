@@ -138,6 +138,18 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+def check_networks(networks: str) -> None:
+    """Check that a list has addresses and networks only, and no patterns.
+
+    :raises ConfigurationError: an entry is another one.
+    """
+    for _, network, pattern in parse_networks("Match", networks).parts:
+        if network is None:
+            raise ConfigurationError(
+                f"{safe(pattern, 100)!r} is no network: give for example 192.0.2.0/24"
+            )
+
+
 def in_networks(address: str, networks: str) -> bool:
     """Return whether an address is in a list of addresses, networks and patterns of addresses.
 

@@ -22,6 +22,7 @@ Scope = TypeVar("Scope")
 _DEEPEST = 16
 _MOST_FILES = 1024
 _LARGEST = 16 << 20
+_PIECE = 1 << 16
 _MOST_ERRORS = 20
 
 
@@ -132,10 +133,11 @@ class FileReader(ABC, Generic[Scope]):
 
     def _lines(self, text: str, path: str, outer: Scope, base: str, private: bool) -> None:
         scope = outer
-        for number, line in enumerate(text.split("\n"), 1):
-            if self.passes(line, scope):
-                continue
-            written, rest = split(line)
+        lines = text.split("\n")
+        number = 0
+        while (number := self.skip(lines, number, scope)) < len(lines):
+            written, rest = split(lines[number])
+            number += 1
             if not written and not rest:
                 continue
             origin = Origin(path, number)
@@ -155,9 +157,12 @@ class FileReader(ABC, Generic[Scope]):
                 if len(self.errors) >= _MOST_ERRORS:
                     return
 
-    def passes(self, line: str, scope: Scope) -> bool:
-        """Return whether a line needs no look: it has no effect here, and no error. For speed."""
-        return False
+    def skip(self, lines: list[str], at: int, scope: Scope) -> int:
+        """Return the index of the first line, from ``at`` on, that has an effect or an error here.
+
+        It may return an earlier one: this is for speed alone.
+        """
+        return at
 
     def _find(self, written: str) -> Keyword | None:
         lower = written.lower()
@@ -186,12 +191,14 @@ class FileReader(ABC, Generic[Scope]):
 
 def _read(path: str, private: bool) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    data = bytearray()
+    with open(descriptor, "rb", buffering=0) as file:
         if private:
             _check_owner(path, os.fstat(descriptor))
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise ConfigurationError(f"{safe(path)}: larger than {_LARGEST >> 20} MiB")
+        while piece := file.read(_PIECE):
+            data += piece
+            if len(data) > _LARGEST:
+                raise ConfigurationError(f"{safe(path)}: larger than {_LARGEST >> 20} MiB")
     return data.decode("utf-8", "surrogateescape")
 
 
