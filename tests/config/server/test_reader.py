@@ -168,6 +168,15 @@ def test_a_block_in_an_included_file_needs_the_block_around_it_too(tmp_path: Pat
         rules(f"Match user bob\nInclude {tmp_path}/part\n", tmp_path)
 
 
+def test_a_key_that_is_included_is_not_told(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n")
+    with pytest.raises(ConfigurationError) as caught:
+        rules(f"Include {tmp_path}/key\n", tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/sshd_config line 1: {tmp_path}/key line 1: this is a key, and no configuration"
+    )
+
+
 def test_former_keywords_are_passed_over(tmp_path: Path) -> None:
     text = "UseLogin a b\nProtocol 2\nMatch user bob\nRSAAuthentication no\n"
     assert rules(text, tmp_path).lookup(BOB) == ServerConfig()

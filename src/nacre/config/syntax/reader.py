@@ -125,6 +125,8 @@ class FileReader(ABC, Generic[Scope]):
         if "\0" in text:
             line = text[: text.index("\0")].count("\n") + 1
             raise Origin(path, line).error("a NUL character: this is no text file")
+        if text.startswith("-----BEGIN "):  # its lines must not get into messages and logs
+            raise Origin(path, 1).error("this is a key, and no configuration")
         self._open.append(name)
         try:
             self._lines(text, path, scope, base, private)
