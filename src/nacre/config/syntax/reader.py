@@ -138,6 +138,8 @@ class FileReader(ABC, Generic[Scope]):
         lines = text.split("\n")
         number = 0
         while (number := self.skip(lines, number, scope)) < len(lines):
+            if len(self.errors) >= _MOST_ERRORS:
+                return
             written, rest = split(lines[number])
             number += 1
             if not written and not rest:
@@ -156,8 +158,6 @@ class FileReader(ABC, Generic[Scope]):
                     self.take(word, rest, origin, scope)
             except ConfigurationError as error:
                 self._note(origin.error(error))
-                if len(self.errors) >= _MOST_ERRORS:
-                    return
 
     def skip(self, lines: list[str], at: int, scope: Scope) -> int:
         """Return the index of the first line, from ``at`` on, that has an effect or an error here.
