@@ -24,6 +24,7 @@ _MOST_FILES = 1024
 _LARGEST = 16 << 20
 _PIECE = 1 << 16
 _MOST_ERRORS = 20
+_LONGEST_LINE = 1 << 20
 
 
 @value
@@ -140,12 +141,15 @@ class FileReader(ABC, Generic[Scope]):
         while (number := self.skip(lines, number, scope)) < len(lines):
             if len(self.errors) >= _MOST_ERRORS:
                 return
-            written, rest = split(lines[number])
+            line = lines[number]
             number += 1
-            if not written and not rest:
-                continue
             origin = Origin(path, number)
             try:
+                if len(line) > _LONGEST_LINE:
+                    raise ConfigurationError(f"a line of more than {_LONGEST_LINE} characters")
+                written, rest = split(line)
+                if not written and not rest:
+                    continue
                 word = self._find(written)
                 if word is None:
                     needed(written, rest)
