@@ -113,7 +113,8 @@ def test_what_is_off_may_be_said_to_be_off(option):
         ("ControlMaster=perhaps", "ControlMaster: bad value 'perhaps'; allowed: yes, no"),
         ("ControlPersist=long", "ControlPersist: bad value 'long'; allowed: a time"),
         ("ControlPath=a b", "ControlPath: bad value 'a b'; allowed: one word"),
-        ("ProxyJump=bastion", "ProxyJump: bad value 'bastion'; allowed: none"),
+        ("ProxyJump=a@", "ProxyJump: bad value 'a@'; allowed: .user@.host"),
+        ("ProxyJump=-v", "'-v' can't be the name of a host"),
         ("LocalForward=1:h", "LocalForward: bad value '1:h'; allowed: .bind_address:.port:host"),
         ("EscapeChar=ab", "EscapeChar: bad value"),
         ("Ciphers=rot13", "Ciphers: 'rot13'"),
@@ -167,3 +168,23 @@ def test_options_are_described_without_secrets():
         (LogLevel.DEBUG1, "ControlMaster=auto: nacre does not share connections yet; taken as off"),
         (LogLevel.DEBUG2, "command line: SendEnv=A B"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "jump", "command"),
+    [
+        (["ProxyJump=a,b"], "a,b", None),
+        (["ProxyJump=%r@%h.gate"], "%r@%h.gate", None),
+        (["ProxyCommand=nc -x 'a b' %h %p"], None, "nc -x 'a b' %h %p"),
+        (["ProxyJump=a", "ProxyCommand=b"], "a", None),
+        (["ProxyCommand=b", "ProxyJump=a"], None, "b"),
+        (["ProxyJump=none", "ProxyCommand=b"], None, None),
+        (["ProxyCommand=none", "ProxyJump=a"], None, None),
+        (["ProxyJump=NONE", "ProxyJump=a"], None, None),
+    ],
+)
+def test_of_both_proxies_the_first_counts(options, jump, command):
+    config = parse(options)
+    assert (config.proxy_jump, config.proxy_command) == (jump, command)
+    assert not config.proxy_use_fdpass
+    assert parse(["ProxyUseFdpass=yes"]).proxy_use_fdpass

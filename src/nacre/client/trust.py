@@ -53,7 +53,7 @@ class NewHost:
     """An unknown key, for a human to decide on.
 
     :ivar name: the host as ``known_hosts`` writes it, made safe to print.
-    :ivar address: the address we are connected to.
+    :ivar address: the address we are connected to; empty where a jump host or a command connects.
     :ivar key: the host's key; its signature was verified.
     :ivar other_types: the lines with keys of other types for the host.
     """

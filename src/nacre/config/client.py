@@ -36,6 +36,7 @@ class ClientConfig:
     :ivar escape_char: one byte, or None for no escapes.
     :ivar forward_agent: None for no forwarding. ``SSH_AUTH_SOCK`` is the socket that this variable
         names; any other text is a path, or ``$`` and the name of a variable.
+    :ivar proxy_command: None for no command; so is ``proxy_jump``. At most one of both is there.
     :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
     :ivar no_identity_files: whether ``none`` was the only identity file.
@@ -80,6 +81,9 @@ class ClientConfig:
     profile: Profile = "default"
     preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
     protocol: tuple[int, ...] = (2,)
+    proxy_command: str | None = None
+    proxy_jump: str | None = None
+    proxy_use_fdpass: bool = False
     pubkey_accepted_algorithms: str | None = None
     pubkey_authentication: bool = True
     rekey_limit: RekeyLimit = RekeyLimit()
@@ -188,6 +192,14 @@ def _command(keyword: str, value: str) -> str | None:
     return None if value.lower() == "none" else _text(keyword, value)
 
 
+def _jumps(keyword: str, value: str) -> str | None:
+    from nacre.config.destination import parse_jumps
+
+    if value.lower() != "none" and "%" not in value:
+        parse_jumps(keyword, value)
+    return _command(keyword, value)
+
+
 def _persist(keyword: str, value: str) -> int | bool:
     known = values.BOOLEAN.get(value.lower())
     return values.seconds(keyword, value) if known is None else known
@@ -241,6 +253,9 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
     "Profile": ("profile", _words_of("default", "legacy")),
     "PreferredAuthentications": ("preferred_authentications", values.names),
     "Protocol": ("protocol", values.protocols),
+    "ProxyCommand": ("proxy_command", _command),
+    "ProxyJump": ("proxy_jump", _jumps),
+    "ProxyUseFdpass": ("proxy_use_fdpass", values.boolean),
     "PubkeyAcceptedAlgorithms": ("pubkey_accepted_algorithms", algorithms_of("signature")),
     "PubkeyAcceptedKeyTypes": ("pubkey_accepted_algorithms", algorithms_of("signature")),
     "PubkeyAuthentication": ("pubkey_authentication", values.boolean),
@@ -263,6 +278,7 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
 """For each keyword, its field of :class:`ClientConfig` and the parser of its value."""
 
 _FORWARDS = ("local_forwards", "remote_forwards", "dynamic_forwards")
+_PROXIES = ("proxy_command", "proxy_jump")
 _GATHERED = frozenset({"identity_files", "send_env", "set_env", *_FORWARDS})
 
 _OFF = {
@@ -280,8 +296,6 @@ _OFF = {
     "KnownHostsCommand": ("none",),
     "PermitLocalCommand": ("no", "false"),
     "PKCS11Provider": ("none",),
-    "ProxyCommand": ("none",),
-    "ProxyJump": ("none",),
     "Tunnel": ("no", "false"),
     "UpdateHostKeys": ("no", "false"),
     "VerifyHostKeyDNS": ("no", "false"),
@@ -305,7 +319,7 @@ _ABSENT = (
     "EnableEscapeCommandline", "EnableSSHKeysign", "FingerprintHash", "ForwardX11Timeout",
     "Host", "HostbasedAcceptedAlgorithms", "IgnoreUnknown", "Include", "IPQoS",
     "LocalCommand", "LogVerbose", "Match", "NoHostAuthenticationForLocalhost",
-    "ObscureKeystrokeTiming", "PermitRemoteOpen", "ProxyUseFdpass", "RefuseConnection",
+    "ObscureKeystrokeTiming", "PermitRemoteOpen", "RefuseConnection",
     "RequiredRSASize", "RevokedHostKeys", "SecurityKeyProvider",
     "StreamLocalBindMask", "StreamLocalBindUnlink", "SyslogFacility", "Tag", "TunnelDevice",
     "VersionAddendum", "XAuthLocation",
@@ -366,6 +380,8 @@ def described(options: Iterable[str]) -> Iterator[tuple[LogLevel, str]]:
 def _take(found: dict[str, Any], keyword: str, value: str) -> None:
     name, parse_value = _SUPPORTED[keyword]
     taken = parse_value(keyword, value)
+    if name in _PROXIES and any(proxy in found for proxy in _PROXIES):
+        return  # the first of both counts, also where it is none
     if name in _GATHERED:
         found[name] = found.get(name, ()) + taken
     else:

@@ -97,6 +97,11 @@ def test_options(words, field, expected):
         (["user@"], "names no host"),
         (["--", "-oProxyCommand=x"], "names no host"),
         (["u@-host"], "names no host"),
+        (["u@ho$st"], "can't be the name of a host"),
+        (["u;x@host"], "can't be the name of a user"),
+        (["ssh://u%3bx@host"], "can't be the name of a user"),
+        (["-l", "-x", "host"], "can't be the name of a user"),
+        (["-J", "a", "-J", "b", "host"], "-J: give it once, with commas"),
         (["--json", "h"], "not recognized"),
     ],
 )

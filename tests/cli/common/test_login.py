@@ -1,7 +1,7 @@
 import os
 
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import _identities, _methods, _Patience, _Trust, agent_path
+from nacre.cli.common.login import Patience, _identities, _methods, _Trust, agent_path
 from nacre.cli.common.target import Target
 from nacre.config.client import ClientConfig, parse
 from nacre.config.values import LogLevel
@@ -35,7 +35,7 @@ def test_paths_with_tokens_and_home(monkeypatch, tmp_path):
     target = Target.of("h", config)
     with open(os.devnull, "wb", buffering=0) as file:
         log = Log(LogLevel.QUIET, file)
-        patience = _Patience(config)
+        patience = Patience(config)
         trust = _Trust(target, config, log, patience)
         identities = _identities(target, config, config.algorithms(), trust, log, patience)
     assert [str(path) for path in trust._user] == [f"{tmp_path}/k_h", f"{tmp_path}/k_22"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.cli.common.transfer_options import parse
+from nacre.cli.common.transfer_options import parse, split_host, split_place
 from nacre.config.client import parse as parse_config
+from nacre.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,7 @@ from nacre.config.client import parse as parse_config
         (["-c", "blowfish"], "cipher", ("blowfish",)),
         (["-c", "aes128-ctr"], "ciphers", "aes128-ctr"),
         (["-P", "2222"], "port", 2222),
+        (["-J", "a@b:1,c"], "proxy_jump", "a@b:1,c"),
         (["-i", "a b"], "identity_files", ("a b",)),
         (["--profile", "legacy"], "profile", "legacy"),
         (["--profile=legacy", "-P", "1"], "profile", "legacy"),
@@ -23,3 +25,14 @@ from nacre.config.client import parse as parse_config
 )
 def test_words_of_the_configuration(words: list[str], field: str, expected: object) -> None:
     assert getattr(parse_config(parse(words, "").options), field) == expected
+
+
+@pytest.mark.parametrize("place", ["-oProxyCommand=x:p", "h;x:p", "-x@h:p", "scp://h$x/p", ":p"])
+def test_no_place_is_an_option_or_has_what_shells_act_on(place: str) -> None:
+    with pytest.raises(ConfigurationError):
+        split_host(place.removesuffix(":p")) if "/" not in place else split_place(place, "scp")
+
+
+def test_jump_hosts_are_given_once() -> None:
+    with pytest.raises(ConfigurationError, match="-J: give it once"):
+        parse(["-J", "a", "-J", "b"], "")

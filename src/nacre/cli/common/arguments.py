@@ -10,14 +10,16 @@ from __future__ import annotations
 import getopt
 from collections.abc import Callable, Sequence
 
+from nacre.config.destination import check_host, check_user
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
 USAGE = """\
 usage: {program} [-1246AaCGgknNqstTVvx] [-b ADDRESS] [-c CIPHERS] [-D [BIND:]PORT] [-E LOG]
-           [-e CHAR] [-F none] [-i KEY] [-L [BIND:]PORT:HOST:PORT] [-l USER] [-m MACS]
-           [-o KEY=VALUE] [-p PORT] [--profile default|legacy] [-Q LIST]
-           [-R [BIND:]PORT:HOST:PORT] [-W HOST:PORT]
+           [-e CHAR] [-F none] [-i KEY] [-J [user@]host[:port],...]
+           [-L [BIND:]PORT:HOST:PORT] [-l USER] [-m MACS] [-o KEY=VALUE] [-p PORT]
+           [--profile default|legacy] [-Q LIST] [-R [BIND:]PORT:HOST:PORT]
+           [-W HOST:PORT|SOCKET]
            [user@]host|ssh://[user@]host[:port] [command [argument ...]]"""
 
 PROFILE = "profile"
@@ -93,7 +95,8 @@ class Arguments:
     :ivar options: ``Keyword=Value`` texts; of one keyword the first counts.
     :ivar log_file: ``-E``: the file to log to, or None for standard error.
     :ivar query: ``-Q``: the list to print.
-    :ivar join: ``-W``: the ``HOST:PORT`` to join standard input and output to.
+    :ivar join: ``-W``: the ``HOST:PORT`` to join standard input and output to, or the path of a
+        Unix socket.
     :ivar verbosity: how often ``-v`` was given, up to 3.
     :ivar show_config: ``-G``.
     :ivar show_version: ``-V``.
@@ -155,6 +158,7 @@ def _take_options(
         elif letter in _WORDS:
             strong.append(_WORDS[letter])
         elif letter in _VALUES:
+            check_value(letter, value, arguments.options)
             text = quote(value) if letter in _QUOTED else value
             arguments.options.append(f"{_VALUES[letter]}={text}")
         elif letter == "v":
@@ -167,6 +171,18 @@ def _take_options(
         else:
             _OTHERS[letter](arguments, strong, value)
     return rest
+
+
+def check_value(letter: str, value: str, options: Sequence[str]) -> None:
+    """Check the value of an option of the command line that a configuration may have otherwise.
+
+    :param options: those before it.
+    :raises ConfigurationError: ``-l`` names a user that can't be one, or there is a second ``-J``.
+    """
+    if letter == "l":
+        check_user(value)
+    elif letter == "J" and any(option.startswith("ProxyJump=") for option in options):
+        raise ConfigurationError("-J: give it once, with commas between the jump hosts")
 
 
 def check_config_file(value: str) -> None:
@@ -242,8 +258,8 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
         from urllib.parse import unquote
 
         user = unquote(user.partition(";")[0])
-    if at:
-        options.append(f"User={quote(user)}")
+    if at and user:
+        options.append(f"User={quote(check_user(user))}")
     if uri:
         host, port = split_port(host)
         options += [f"Port={port}"] if port else []
@@ -251,7 +267,7 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
         host = host[1:-1]
     if not host or host.startswith("-") or (at and not user):
         raise ConfigurationError(f"{safe(destination)!r} names no host: give [user@]host")
-    return host, options
+    return check_host(host), options
 
 
 def split_port(host: str) -> tuple[str, str]:

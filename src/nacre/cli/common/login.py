@@ -1,4 +1,4 @@
-"""A login over a connected socket: the arguments of ``nacre.connect`` from a configuration."""
+"""A login over what carries the connection: ``nacre.connect`` with what a configuration says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
 
 from nacre.aio.connection import Trace
 from nacre.cli.common.log import Log
@@ -34,25 +35,34 @@ from nacre.protocol.asks import (
 from nacre.protocol.options import Algorithms
 from nacre.wire.text import safe
 
+if TYPE_CHECKING:
+    from nacre.client.route import Carrier, Sock
+
 _KEX_LOG = "nacre.client.kex"
 
-_LOGIN = 120
+LOGIN = 120
 """Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
 
 
 async def log_in(
-    sock: socket.socket, target: Target, config: ClientConfig, log: Log, trace: Trace | None
+    carrier: Carrier,
+    target: Target,
+    config: ClientConfig,
+    log: Log,
+    trace: Trace | None,
+    patience: Patience | None = None,
 ) -> Connection:
-    """Log in over a connected socket.
+    """Log in over a connected socket, or what carries the connection in its place.
 
-    The server's silence is bounded until the user is logged in, see :class:`_Patience`; then it is
+    The server's silence is bounded until the user is logged in, see :class:`Patience`; then it is
     bounded by keepalives. The time in which the user is asked does not count.
 
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
+    :param patience: what is left of it where jump hosts had a part; None for that of ``config``.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
     offered = config.algorithms()
-    patience = _Patience(config)
+    patience = patience or Patience(config)
     trust = _Trust(target, config, log, patience)
     warnings = show_warnings(log)
     weak = logging.getLogger(_KEX_LOG)
@@ -72,15 +82,17 @@ async def log_in(
                 timeout=None,
                 keepalive=config.server_alive_interval or None,
                 keepalive_count=config.server_alive_count_max,
-                sock=sock,
+                sock=cast("Sock", carrier),
                 trace=trace or narrator(log),
             )
     except TimeoutError as error:
         if not patience.expired:
             raise
-        what = patience.verdict(trust.seen)
+        via = None if isinstance(carrier, socket.socket) else carrier.via
+        through = "" if via is None else f" through {via.name}"
         raise DeadlineExceeded(
-            f"connect to host {safe(target.host)} port {target.port}: {what}"
+            f"connect to host {safe(target.host)} port {target.port}{through}: "
+            f"{patience.verdict(trust.seen)}"
         ) from error
     finally:
         logging.getLogger("nacre.client").removeHandler(warnings)
@@ -103,8 +115,8 @@ class _Warnings(logging.Handler):
         self._log.info(f"WARNING: {record.getMessage()}{hidden_by}")
 
 
-class _Patience:
-    """How long the server may keep the user waiting, up to the login.
+class Patience:
+    """How long servers may keep the user waiting, up to the login: jump hosts and the last host.
 
     ConnectTimeout bounds the time in all, or 120 seconds: as long as sshd gives a login. With
     ServerAliveInterval, each answer of the server has to come within the time that keepalives would
@@ -115,17 +127,24 @@ class _Patience:
     # _bound  the deadline, from start() on.
 
     def __init__(self, config: ClientConfig) -> None:
-        self._total = float(config.connect_timeout or _LOGIN)
+        self._total = float(config.connect_timeout or LOGIN)
         self._step = float(config.server_alive_interval * config.server_alive_count_max) or None
         self._left = self._total
         self._since = 0.0
         self._bound: asyncio.Timeout | None = None
 
     def start(self) -> asyncio.Timeout:
-        """Return the deadline, as a context for the login."""
-        self._bound = asyncio.timeout(min(self._left, self._step or self._left))
-        self._since = asyncio.get_running_loop().time()
+        """Return the deadline, as a context for a login, or for another step that leads to one."""
+        now = asyncio.get_running_loop().time()
+        if self._bound is not None:
+            self._left -= now - self._since  # in the step before
+        self._bound = asyncio.timeout_at(now + self._next())
+        self._since = now
         return self._bound
+
+    def _next(self) -> float:
+        """Return the seconds for the next answer of a server."""
+        return min(self._left, self._step or self._left)
 
     @property
     def expired(self) -> bool:
@@ -147,7 +166,7 @@ class _Patience:
             self._since = loop.time()
             # It can't be set once the login has ended.
             with suppress(RuntimeError):
-                bound.reschedule(self._since + min(self._left, self._step or self._left))
+                bound.reschedule(self._since + self._next())
 
     def verdict(self, host_key_seen: bool) -> str:
         """Return what the server did not do in time."""
@@ -168,7 +187,7 @@ class _Trust(KnownHostsFile):
     :ivar seen: whether the host key has arrived.
     """
 
-    def __init__(self, target: Target, config: ClientConfig, log: Log, patience: _Patience) -> None:
+    def __init__(self, target: Target, config: ClientConfig, log: Log, patience: Patience) -> None:
         tokens = target.tokens()
         self.seen = False
         self._patience = patience
@@ -192,7 +211,7 @@ class _Trust(KnownHostsFile):
 class _Answers(Identities):
     """The identities of a configuration; the clock stands while they answer."""
 
-    patience: _Patience
+    patience: Patience
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
         with self.patience.paused():
@@ -217,7 +236,7 @@ def _identities(
     offered: Algorithms,
     trust: _Trust,
     log: Log,
-    patience: _Patience,
+    patience: Patience,
 ) -> Identities:
     tokens = target.tokens()
     files = [expand_path(name, tokens) for name in config.identity_files]

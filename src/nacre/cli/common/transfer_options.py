@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from nacre.cli.common.arguments import (
     PROFILE,
     check_config_file,
+    check_value,
     cipher_word,
     quote,
     split_port,
 )
+from nacre.config.destination import check_host, check_user
 from nacre.errors import ConfigurationError
 from nacre.limits import KIB
 from nacre.wire.text import safe
@@ -102,6 +104,7 @@ def _take(common: Common, letter: str, value: str) -> None:
             )
         common.options.append(word)
     elif letter in _VALUES:
+        check_value(letter, value, common.options)
         text = quote(value) if letter == "i" else value
         common.options.append(f"{_VALUES[letter]}={text}")
     elif letter == "c":
@@ -147,6 +150,7 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
 
     :returns: the host, ``Keyword=Value`` texts for user and port, and the path; None for a path
         of this machine.
+    :raises ConfigurationError: the host or the user can't be one.
     """
     options: list[str] = []
     if place.lower().startswith(f"{scheme}://"):
@@ -156,10 +160,11 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
         user, _, host = authority.rpartition("@")
         name, port = split_port(host)
         if user:
-            options.append(f"User={quote(unquote(user.partition(';')[0]))}")
+            user = check_user(unquote(user.partition(";")[0]))
+            options.append(f"User={quote(user)}")
         if port:
             options.append(f"Port={port}")
-        return name, options, unquote(path)
+        return check_host(name), options, unquote(path)
     end = _colon(place)
     if end < 0:
         return None
@@ -171,9 +176,11 @@ def split_host(place: str) -> tuple[str, list[str]]:
     """Split ``[user@]host``; brackets around the host, or around both, are left out.
 
     :returns: the host, and ``Keyword=Value`` texts for the user.
+    :raises ConfigurationError: the host or the user can't be one.
     """
     user, _, host = _unbracketed(place).rpartition("@")
-    return _unbracketed(host), [f"User={quote(user)}"] if user else []
+    options = [f"User={quote(check_user(user))}"] if user else []
+    return check_host(_unbracketed(host)), options
 
 
 def _unbracketed(text: str) -> str:

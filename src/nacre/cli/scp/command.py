@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 USAGE = """\
 usage: {program} [-12346COpqRrsTv] [-c cipher] [-D sftp_server_path] [-F none]
-           [-i identity_file] [-l limit] [-o ssh_option] [-P port]
+           [-i identity_file] [-J destination] [-l limit] [-o ssh_option] [-P port]
            [--profile default|legacy] [-X sftp_option]
            source ... target"""
 
@@ -119,13 +119,14 @@ def _end(word: str, common: Common) -> End:
     from nacre.cli.common.target import Target
     from nacre.cli.scp.program import End
 
-    place = split_place(word, "scp")
+    try:
+        place = split_place(word, "scp")
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}: give [user@]host:path, or ./path for a local file"
+        ) from error
     if place is None:
         return End(None, parse_config(common.options), word, word)
     host, options, path = place
-    if not host or host.startswith("-"):
-        raise ConfigurationError(
-            f"{word!r} names no host: give [user@]host:path, or ./path for a local file"
-        )
     config = parse_config([*common.options, *options])
     return End(Target.of(host, config), config, path, word)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: {program} [-1246aCfNpqrv] [-B buffer_size] [-b batchfile] [-c cipher]
           [-D sftp_server_command] [-F none] [-i identity_file]
-          [-l limit] [-o ssh_option] [-P port] [-R num_requests]
+          [-J destination] [-l limit] [-o ssh_option] [-P port] [-R num_requests]
           [--profile default|legacy] [-s subsystem | sftp_server]
           [-X sftp_option] destination"""
 
@@ -140,8 +140,8 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     from nacre.cli.sftp.program import RemoteHost
 
     loaded()
-    host, path, options = _destination(common, plan)
     try:
+        host, path, options = _destination(common, plan)
         config = parse_config([*common.options, *options])
         target = Target.of(host, config)
     except ConfigurationError as error:

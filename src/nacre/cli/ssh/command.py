@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nacre.cli.common.log import Log
     from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import Plan
+    from nacre.cli.ssh.tunnels import OtherEnd
 
 
 _HELP = "Log in to a host, or run a command there."
@@ -89,7 +90,7 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
 
 
 async def _session(
-    target: Target, config: ClientConfig, planned: Plan, join: tuple[str, int] | None, log: Log
+    target: Target, config: ClientConfig, planned: Plan, join: OtherEnd | None, log: Log
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import close_or_abort
@@ -105,7 +106,7 @@ async def _session(
         if join is not None:
             from nacre.cli.ssh.tunnels import join_standard
 
-            return await join_standard(connection, *join)
+            return await join_standard(connection, join)
         if config.session_type == "none":
             await connection.wait_closed()
             connection.check()
@@ -121,10 +122,10 @@ async def _session(
     return status
 
 
-def _place(text: str | None) -> tuple[str, int] | None:
-    """Return the host and port of ``-W``."""
-    if text is None:
-        return None
+def _place(text: str | None) -> OtherEnd | None:
+    """Return the host and port of ``-W``, or the path of a Unix socket."""
+    if text is None or text.startswith("/"):
+        return text
     from nacre.config.tunnels import place
 
     return place("-W", text)
