@@ -178,7 +178,7 @@ def test_options_are_described_without_secrets():
         (["ProxyCommand=nc -x 'a b' %h %p"], None, "nc -x 'a b' %h %p"),
         (["ProxyJump=a", "ProxyCommand=b"], "a", None),
         (["ProxyCommand=b", "ProxyJump=a"], None, "b"),
-        (["ProxyJump=none", "ProxyCommand=b"], None, None),
+        (["ProxyJump=none", "ProxyCommand=b"], None, "b"),
         (["ProxyCommand=none", "ProxyJump=a"], None, None),
         (["ProxyJump=NONE", "ProxyJump=a"], None, None),
     ],

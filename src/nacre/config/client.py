@@ -278,7 +278,6 @@ _SUPPORTED: dict[str, tuple[str, Parser]] = {
 """For each keyword, its field of :class:`ClientConfig` and the parser of its value."""
 
 _FORWARDS = ("local_forwards", "remote_forwards", "dynamic_forwards")
-_PROXIES = ("proxy_command", "proxy_jump")
 _GATHERED = frozenset({"identity_files", "send_env", "set_env", *_FORWARDS})
 
 _OFF = {
@@ -380,8 +379,10 @@ def described(options: Iterable[str]) -> Iterator[tuple[LogLevel, str]]:
 def _take(found: dict[str, Any], keyword: str, value: str) -> None:
     name, parse_value = _SUPPORTED[keyword]
     taken = parse_value(keyword, value)
-    if name in _PROXIES and any(proxy in found for proxy in _PROXIES):
-        return  # the first of both counts, also where it is none
+    if (name == "proxy_jump" and "proxy_command" in found) or (
+        name == "proxy_command" and found.get("proxy_jump") is not None
+    ):
+        return  # the first of both counts; OpenSSH passes over a ProxyJump that is none
     if name in _GATHERED:
         found[name] = found.get(name, ()) + taken
     else:
