@@ -114,7 +114,7 @@ def test_what_is_off_may_be_said_to_be_off(option):
         ("ControlPersist=long", "ControlPersist: bad value 'long'; allowed: a time"),
         ("ControlPath=a b", "ControlPath: bad value 'a b'; allowed: one word"),
         ("ProxyJump=a@", "ProxyJump: bad value 'a@'; allowed: .user@.host"),
-        ("ProxyJump=-v", "'-v' can't be the name of a host"),
+        ("ProxyJump=-v", "ProxyJump: '-v' can't be the name of a host"),
         ("LocalForward=1:h", "LocalForward: bad value '1:h'; allowed: .bind_address:.port:host"),
         ("EscapeChar=ab", "EscapeChar: bad value"),
         ("Ciphers=rot13", "Ciphers: 'rot13'"),

@@ -18,6 +18,7 @@ from client.test_route import PASS_KEY, RELAY, Passing
 from nacre.cli.common.connect import HopOf, dial_and_log_in, jumps
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.target import Target
+from nacre.config import destination
 from nacre.config.client import ClientConfig, parse
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, HostKeyUnknown
 from nacre.keys import dump_private
@@ -55,10 +56,9 @@ class Jumps:
         """Return the function that has the jump hosts' configurations: ``options``, then ours."""
 
         def hop(text: str) -> tuple[Target, ClientConfig]:
-            user, _, place = text.partition("@")
-            host, _, port = place.partition(":")
-            config = parse([f"User={user}", f"Port={port}", *options, *self.options])
-            return Target.of(host, config), config
+            to = destination.parse("ProxyJump", text)
+            config = parse([f"User={to.user}", f"Port={to.port}", *options, *self.options])
+            return Target.of(to.host, config), config
 
         return hop
 
@@ -132,7 +132,7 @@ async def test_the_first_hop_may_have_hops_and_the_others_not(way: Jumps) -> Non
     plain, own = way.hop(), way.hop(f"ProxyJump={first}")
 
     def hop(text: str) -> tuple[Target, ClientConfig]:
-        return (own if text == second else plain)(text)
+        return (own if text.startswith("user1@") else plain)(text)
 
     async with await way.connect(hop=hop) as ssh:
         assert ssh.via is not None
@@ -147,7 +147,7 @@ async def test_the_first_hop_may_have_hops_and_the_others_not(way: Jumps) -> Non
 
 def of(name: str, **options: Any) -> tuple[Target, ClientConfig]:
     config = ClientConfig(user="u", **options)
-    return Target.of(name, config), config
+    return Target.of(destination.parse("-J", name).host, config), config
 
 
 @pytest.mark.parametrize("text", ["a,b,a", "host", "self", "circle"])
