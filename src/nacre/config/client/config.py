@@ -200,8 +200,10 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
     from nacre.config.client.words import SCHEMA
 
     found: dict[str, Any] = {}
-    # The first of both counts, also where it is none.
-    proxy = next((name for name in settings if name in _PROXIES), None)
+    # The first of both counts; as in OpenSSH, a ProxyJump that is none does not.
+    proxy = next(
+        (name for name in settings if name in _PROXIES and _names_a_way(settings[name])), None
+    )
     for name, values in settings.items():
         if name in _PROXIES and name != proxy:
             continue
@@ -221,6 +223,11 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
         for name in ("local_forwards", "remote_forwards", "dynamic_forwards"):
             found.pop(name, None)
     return found
+
+
+def _names_a_way(settings: tuple[Setting, ...]) -> bool:
+    """Return whether a value of ProxyCommand or ProxyJump switches the other one off."""
+    return bool(settings[0].value != "none")
 
 
 def _without_removed(patterns: Iterable[str]) -> tuple[str, ...]:
