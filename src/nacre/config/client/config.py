@@ -42,6 +42,7 @@ class ClientConfig:
         names; any other text is a path, or ``$`` and the name of a variable.
     :ivar proxy_command: None for no command; so is ``proxy_jump``. At most one of both is there.
     :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
+    :ivar obscure_keystroke_timing: milliseconds between packets while the user types; 0 for none.
     :ivar ip_qos: bytes for TOS or the traffic class: of interactive sessions, and of others; None
         leaves it to the system.
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
@@ -91,6 +92,7 @@ class ClientConfig:
     log_level: LogLevel = LogLevel.INFO
     macs: str | None = None
     no_host_authentication_for_localhost: bool = False
+    obscure_keystroke_timing: int = 20
     password_prompts: int = 3
     password_authentication: bool = True
     permit_local_command: bool = False
