@@ -178,7 +178,8 @@ async def test_the_command_is_the_words_with_spaces(served):
 async def test_environment(served):
     options = ("-o", "SendEnv=CO* NO*", "-o", "SetEnv=LC_A=1 LC_B=3", "-o", "SetEnv=LC_C=2")
     _, out, _ = await served.ssh(*options, command=["env"])
-    assert json.loads(out) == {"COLOR": "blue", "LC_A": "1"}  # of SetEnv the first counts
+    # Of SetEnv the first counts.
+    assert json.loads(out) == {"COLOR": "blue", "LC_A": "1", "LC_B": "3"}
 
 
 async def test_a_terminal_only_when_it_is_forced(served):
