@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, TypeAlias
 
 from nacre.aio.channel import Channel
@@ -225,8 +226,12 @@ class BaseConnection:
         self.error = self.error or event.error
         failed = self.error is not None and not isinstance(event.error, Disconnected)
         self.driver.half_close = failed
-        if isinstance(self.error, ConnectionLost) and self.driver.cause is not None:
-            self.error.__cause__ = self.driver.cause
+        cause = self.driver.cause
+        if isinstance(self.error, ConnectionLost) and isinstance(cause, NacreError):
+            # The streams that carried this connection say more than that their data has ended.
+            self.error = cause
+        elif isinstance(self.error, ConnectionLost) and cause is not None:
+            self.error.__cause__ = cause
         self._keepalive.stop()
         channels = list(self._channels.values())
         self._channels.clear()
@@ -405,8 +410,18 @@ class BaseConnection:
         """Probe a silent peer from now on."""
         self._keepalive.start()
 
-    def _ping(self) -> asyncio.Future[bool]:
-        self.driver.touch().ping()
+    @property
+    def silent(self) -> bool:
+        """Whether the peer has left a keepalive unanswered for more than an interval."""
+        return self._keepalive.silent
+
+    def chaff(self) -> None:
+        """Send a PING that looks like one keystroke; nothing if many are unanswered."""
+        with suppress(LocalProtocolError):
+            self._ping(b"PING!")
+
+    def _ping(self, data: bytes = b"") -> asyncio.Future[bool]:
+        self.driver.touch().ping(data)
         ping: asyncio.Future[bool] = self.loop.create_future()
         self._pings.append(ping)
         return ping

@@ -99,6 +99,10 @@ class EngineState(Protocol):
     def phase(self) -> Phase:
         """The phase of the connection."""
 
+    @property
+    def pings(self) -> bool:
+        """Whether the peer announced that it answers ``ping@openssh.com``."""
+
 
 class Driver(asyncio.BufferedProtocol):
     """Feeds an engine with what a transport receives, and writes what the engine puts out.
@@ -108,7 +112,8 @@ class Driver(asyncio.BufferedProtocol):
     :ivar received_at: when bytes were received last, on the loop's clock.
     :ivar half_close: half-close at the end, and give the peer up to LINGER seconds to read our
         DISCONNECT and close first.
-    :ivar cause: the operating system's reason for the end of the transport.
+    :ivar cause: the reason for the end of the transport: the operating system's, or the error of
+        the streams that stood for a socket.
     """
 
     __slots__ = (

@@ -79,6 +79,9 @@ def test_a_criterion_behind_one_that_fails_asks_nothing(tmp_path: Path) -> None:
         (["Match user a", "RevokedKeys /r"], "line 2: RevokedKeys: "),
         (["PubkeyAuthOptions touch-required"], "line 1: PubkeyAuthOptions: "),
         (["KerberosOrLocalPasswd no"], "line 1: KerberosOrLocalPasswd: "),
+        (["Match user a", "PubkeyAcceptedAlgorithms sk-ssh-ed25519@openssh.com"], "line 2: Pubkey"),
+        (["Ciphers -*"], "line 1: Ciphers: the list of cipher algorithms is empty"),
+        (["MACs umac-64@openssh.com"], "line 1: MACs: nacre has none of the MAC algorithms"),
         (["AllowUsers a", "AllowUsers !b"], "line 2: AllowUsers: bad value '!b'"),
         (["MaxAuthTries 0"], "line 1: MaxAuthTries: bad value 0: nobody could log in"),
         (
@@ -120,3 +123,12 @@ def test_what_has_no_effect_is_told(tmp_path: Path) -> None:
     assert "PermitTunnel" not in later[1]
     assert idle[0] is LogLevel.VERBOSE
     assert "UsePAM" in idle[1]
+
+
+def test_of_some_keywords_the_last_value_counts(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("MaxStartups 5\nMaxStartups 6\nIPQoS ef\nMatch user a\nIPQoS af11\nIPQoS cs1\n")
+    rules = load(path)
+    assert rules.base.max_startups == "6"
+    settings = rules.lookup(Connecting(user="a")).settings["IPQoS"]
+    assert [str(setting.origin).rpartition(" ")[2] for setting in settings] == ["6"]

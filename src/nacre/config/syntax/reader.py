@@ -24,6 +24,7 @@ _MOST_FILES = 1024
 _LARGEST = 16 << 20
 _PIECE = 1 << 16
 _MOST_ERRORS = 20
+_LONGEST_LINE = 1 << 20
 
 
 @value
@@ -70,6 +71,12 @@ class FileReader(ABC, Generic[Scope]):
     @abstractmethod
     def ignores(self, written: str) -> bool:
         """Return whether an unknown keyword is no error."""
+
+    def check_former(self, written: str, scope: Scope) -> None:
+        """Check that a former keyword, which has no effect any more, may stand in this block.
+
+        :raises ConfigurationError: it may not.
+        """
 
     @abstractmethod
     def expand(self, text: str) -> str:
@@ -119,6 +126,8 @@ class FileReader(ABC, Generic[Scope]):
         if "\0" in text:
             line = text[: text.index("\0")].count("\n") + 1
             raise Origin(path, line).error("a NUL character: this is no text file")
+        if text.startswith("-----BEGIN "):  # its lines must not get into messages and logs
+            raise Origin(path, 1).error("this is a key, and no configuration")
         self._open.append(name)
         try:
             self._lines(text, path, scope, base, private)
@@ -130,15 +139,21 @@ class FileReader(ABC, Generic[Scope]):
         lines = text.split("\n")
         number = 0
         while (number := self.skip(lines, number, scope)) < len(lines):
-            written, rest = split(lines[number])
+            if len(self.errors) >= _MOST_ERRORS:
+                return
+            line = lines[number]
             number += 1
-            if not written and not rest:
-                continue
             origin = Origin(path, number)
             try:
+                if len(line) > _LONGEST_LINE:
+                    raise ConfigurationError(f"a line of more than {_LONGEST_LINE} characters")
+                written, rest = split(line)
+                if not written and not rest:
+                    continue
                 word = self._find(written)
                 if word is None:
                     needed(written, rest)
+                    self.check_former(written, scope)
                 elif word.name in ("Host", "Match"):
                     scope = self.opens(word, rest, origin, outer)
                 elif word.name == "Include":
@@ -147,8 +162,6 @@ class FileReader(ABC, Generic[Scope]):
                     self.take(word, rest, origin, scope)
             except ConfigurationError as error:
                 self._note(origin.error(error))
-                if len(self.errors) >= _MOST_ERRORS:
-                    return
 
     def skip(self, lines: list[str], at: int, scope: Scope) -> int:
         """Return the index of the first line, from ``at`` on, that has an effect or an error here.
