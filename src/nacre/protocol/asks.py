@@ -198,6 +198,8 @@ Requirement: TypeAlias = tuple[Alternative, ...]
 METHODS = ("publickey", "password", "keyboard-interactive")
 """The authentication methods of a server, in the order in which it lists them."""
 
+_METHODS = frozenset(METHODS)
+
 
 def satisfied(requirement: Requirement, succeeded: Collection[str]) -> bool:
     """Return whether one alternative is complete.
@@ -214,18 +216,18 @@ def useful(requirement: Requirement, succeeded: Collection[str]) -> tuple[str, .
 
     :param succeeded: the methods that have succeeded, in order.
     """
-    wanted = set[str]()
+    wanted: set[str] = set()
     for alternative in requirement:
-        if frozenset(METHODS).issuperset(alternative):
+        if _METHODS.issuperset(alternative):
             left = _left(alternative, succeeded)
             wanted.update(left[:1] if isinstance(left, tuple) else left)
-    return tuple(method for method in METHODS if method in wanted)
+    return tuple([method for method in METHODS if method in wanted])
 
 
 def _left(alternative: Alternative, succeeded: Collection[str]) -> Alternative:
     """Return what of the alternative has not succeeded yet."""
     if isinstance(alternative, frozenset):
-        return alternative.difference(succeeded)
+        return alternative.difference(succeeded) if succeeded else alternative
     for method in succeeded:
         if alternative[:1] == (method,):
             alternative = alternative[1:]

@@ -497,6 +497,7 @@ class _SSH2Engine(Machine):
         if not auth.succeeded:
             return
         self._kex.authenticated()
+        self._limits = auth.limits
         self._mux = Mux(self.role, self._outbox, self.events, self._asks, self._limits)
         self._mux.now = self._now
         self._rest = Resting.CONNECTION
@@ -603,8 +604,3 @@ class SSH2Server(_SSH2Engine):
                 self._outbox, self.events, self._asks, self._server_options, self._kex.session_id
             )
         self._outbox.send(ServiceAccept(service).encode())
-
-    def _advance_auth(self, auth: ClientAuth | ServerAuth) -> None:
-        if isinstance(auth, ServerAuth) and auth.succeeded:
-            self._limits = auth.limits
-        super()._advance_auth(auth)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Literal
 
 from nacre.errors import DisconnectCode, RemoteProtocolError
-from nacre.limits import Limits
 from nacre.protocol.asks import Asks, AskUser, Requirement, UserRequirement, satisfied, useful
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
@@ -40,6 +39,7 @@ class ServerAuth(MethodRunner[bool | Message]):
     :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was sent.
     :ivar user: the user name of the latest request.
     :ivar methods: the methods that succeeded for that user, in order.
+    :ivar limits: the bounds of that user's connection.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class ServerAuth(MethodRunner[bool | Message]):
         self.user = ""
         self.methods: tuple[str, ...] = ()
         self._events = events
+        self.limits = options.limits
         self._server_options = options
         self._options = options
         self._session_id = session_id
@@ -63,11 +64,6 @@ class ServerAuth(MethodRunner[bool | Message]):
         self._banner_sent = False
         self._requests = 0
         self._failures = 0
-
-    @property
-    def limits(self) -> Limits:
-        """The bounds of that user's connection."""
-        return self._options.limits
 
     def receive(self, payload: Buffer) -> None:
         if payload[0] == UserauthRequest.NUMBER:
@@ -107,7 +103,9 @@ class ServerAuth(MethodRunner[bool | Message]):
     def _begin(self, request: UserauthRequest, answer: UserRequirement) -> None:
         self._requirement = answer.requirement
         limits = answer.limits or self._server_options.limits
-        self._options = replace(self._server_options, limits=limits)
+        if limits is not self.limits:
+            self.limits = limits
+            self._options = replace(self._server_options, limits=limits)
         if answer.banner and not self._banner_sent:
             self._banner_sent = True
             self._outbox.send(UserauthBanner(answer.banner, "").encode())
