@@ -231,8 +231,8 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"' if re.search(r"[ \t\r\n]", word) else escaped
 
 
-def _subsystem_shown(found: Iterable[tuple[str, str]]) -> Shown:
-    return [f"{name} {command}" for name, command in found]
+def _subsystem_shown(found: Iterable[tuple[str, str]] | None) -> Shown:
+    return [f"{name} {command}" for name, command in found or ()]
 
 
 def _exempt(keyword: str, text: str) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ class ServerRules:
                 yield f"{setting.origin}: {word.name}: {word.why}"
 
     def _lacking(self) -> Iterator[str]:
-        for word, setting in self._all():
+        for word, setting in self.values():
             kind = ALGORITHM_KINDS.get(word.name)
             if kind is not None and word.support is Support.HONOURED:
                 try:
