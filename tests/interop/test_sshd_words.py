@@ -217,10 +217,18 @@ def test_host_keys_are_those_that_are_named(
 ) -> None:
     lines = [f"HostKey {host_keys['ecdsa256']}", f"HostKey {host_keys['rsa']}", "HostKey /missing"]
     with serving(configure_sshd(*lines)) as daemon:
-        assert "can't use the host key /missing" in daemon.wait_for("host key is not used.*")[0]
+        assert "can't use the host key /missing" in daemon.wait_for("file is not used.*")[0]
         found = run([require("ssh-keyscan"), "-p", str(daemon.port), "127.0.0.1"]).stdout.decode()
         for kind in ("ecdsa256", "rsa", "ed25519"):
             assert host_keys[kind].with_suffix(".pub").read_text().split()[1] in found
+
+
+def test_a_missing_banner_is_told_and_no_error(
+    configure_sshd: Configure, sshd_login: Logins
+) -> None:
+    with serving(configure_sshd("Banner /missing")) as daemon:
+        daemon.wait_for("file is not used.*Banner: can't read /missing")
+        assert enters(sshd_login(daemon))
 
 
 def test_addresses_and_families(configure_sshd: Configure, sshd_login: Logins) -> None:

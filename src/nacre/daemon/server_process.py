@@ -136,7 +136,7 @@ class ServerProcess:
         return made
 
     def _report(self, problem: str) -> None:
-        self._log({"event": "error", "what": "a host key is not used", "error": problem})
+        self._log({"event": "error", "what": "a file is not used", "error": problem})
 
     # --- listening ---
 

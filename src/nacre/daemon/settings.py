@@ -94,9 +94,11 @@ class DaemonSettings:
             types = key_types(config.algorithms(self.profile).host_key)
         return load_host_keys(self.state, (*types, "rsa1") if self.speaks_ssh1 else types)
 
-    def banner(self) -> str:
+    def banner(self, report: Callable[[str], None] | None = None) -> str:
         """Return the text to show before login.
 
+        :param report: called with the reason why there is none, where that is no error: as in
+            sshd, a daemon without a state directory goes on without it.
         :raises ConfigurationError: its file can't be read.
         """
         if self.config.banner is None:
@@ -104,9 +106,11 @@ class DaemonSettings:
         try:
             return self.config.banner.read_text(errors="replace")
         except OSError as error:
-            raise ConfigurationError(
-                f"Banner: can't read {self.config.banner}: {error.strerror}"
-            ) from error
+            reason = f"Banner: can't read {self.config.banner}: {error.strerror}"
+            if self.state is not None or report is None:
+                raise ConfigurationError(reason) from error
+            report(reason)
+            return ""
 
     def server(
         self,
@@ -118,7 +122,7 @@ class DaemonSettings:
         """Return the settings of the daemon's servers.
 
         :param startups: the count that all servers and all workers share.
-        :param report: see :meth:`host_keys`.
+        :param report: see :meth:`host_keys` and :meth:`banner`.
         :raises StateError: a host key can't be made or used.
         :raises ConfigurationError: the banner's file can't be read.
         """
@@ -136,7 +140,7 @@ class DaemonSettings:
             startups=startups,
             keepalive=config.keepalive,
             keepalive_count=config.client_alive_count_max,
-            banner=self.banner(),
+            banner=self.banner(report),
             accept_env=config.accept_env,
             terms=terms_of(config),
         )

@@ -72,7 +72,7 @@ def _run(arguments: SshdArguments) -> int:
     if arguments.show or arguments.show_tested:
         rules = _given(arguments, load(arguments.path, arguments.options, defaults=AS_SSHD))
         if arguments.show_tested:
-            _check_files(rules)
+            _check_host_keys(rules)
         _print(rules, arguments)
         return 0
     check_and_read = reader_of(arguments.path, arguments.options, defaults=AS_SSHD)
@@ -81,7 +81,7 @@ def _run(arguments: SshdArguments) -> int:
         return _given(arguments, check_and_read())
 
     if arguments.test:
-        _check_files(read())
+        _check_host_keys(read())
         return 0
     return _serve(arguments, read)
 
@@ -98,17 +98,15 @@ def _print(rules: ServerRules, arguments: SshdArguments) -> None:
         print(line)
 
 
-def _check_files(rules: ServerRules) -> None:
-    """Read the host keys and the banner, as a server that starts would.
+def _check_host_keys(rules: ServerRules) -> None:
+    """Read the host keys, as a server that starts would.
 
-    :raises StateError: there is no host key.
-    :raises ConfigurationError: the banner can't be read.
+    :raises StateError: there is none.
     """
     from nacre.daemon.settings import DaemonSettings
 
     settings = DaemonSettings(rules=rules, profile="default", state=None)
     settings.host_keys(lambda problem: print(problem, file=sys.stderr))
-    settings.banner()
 
 
 def _serve(arguments: SshdArguments, read: Callable[[], ServerRules]) -> int:
