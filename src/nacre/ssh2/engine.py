@@ -75,7 +75,7 @@ from nacre.errors import (
     VersionError,
 )
 from nacre.keys import PrivateKey
-from nacre.protocol.banner import BannerReader, Identification
+from nacre.protocol.banner import BannerReader
 from nacre.protocol.events import (
     DebugReceived,
     ExtensionsReceived,
@@ -113,6 +113,7 @@ from nacre.ssh2.transport.messages import (
 )
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.ssh2.transport.pings import Pings
+from nacre.ssh2.transport.version import check_version
 from nacre.wire import codec
 from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.numbers import Msg
@@ -367,7 +368,7 @@ class _SSH2Engine(Machine):
         peer = banner.receive(data)
         if peer is None:
             return b""
-        self._check_version(peer)
+        check_version(peer, self.role)
         lines = (self._line, peer.line)
         self._kex.versions(*(lines if self.role is Role.CLIENT else lines[::-1]))
         self.events.append(
@@ -378,29 +379,6 @@ class _SSH2Engine(Machine):
         self._kex.begin()
         self._advance()
         return banner.rest
-
-    def _check_version(self, peer: Identification) -> None:
-        """Refuse a peer that does not speak SSH-2 (RFC 4253 section 5).
-
-        A server that names a higher version may still accept our 2.0. A client chose its version
-        after it read ours, so a higher one is refused.
-        """
-        if peer.protocol == "1.99" or peer.major == 2:
-            return
-        if peer.major > 2 and self.role is Role.CLIENT:
-            return
-        speaks, remedy = f"wants {peer.protocol}", ""
-        if peer.major < 2:
-            speaks = f"speaks SSH {peer.protocol} only"
-            remedy = (
-                "; SSH-1 is weak and therefore off: to use it nevertheless, give -o Protocol=2,1 "
-                "(in programs, protocols=(2, 1))"
-            )
-        other = "server" if self.role is Role.CLIENT else "client"
-        raise VersionError(
-            f"no SSH version in common: the {other} ({safe(peer.line, 255)}) {speaks}, "
-            f"this {self.role.value} speaks 2.0{remedy}"
-        )
 
     # --- phases 2 to 4: transport messages ---
 
