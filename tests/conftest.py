@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from nacre.config.client import files
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("nacre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", settings.get_profile("nacre"), max_examples=20)
 settings.load_profile("nacre")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_configuration_files() -> Iterator[None]:
+    """Let no test of this process read the configuration of who runs it, or of the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "USER_FILE", "/nonexistent/config")
+        patch.setattr(files, "SYSTEM_FILE", "/nonexistent/ssh_config")
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
+    from nacre.client.route import Jump as Jump
+    from nacre.client.route import Sock as Sock
     from nacre.client.secrets import Prompter as Prompter
     from nacre.client.tcpip import Listener as Listener
     from nacre.client.tcpip import Tunnel as Tunnel
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from nacre.client.trust import Location as Location
     from nacre.client.trust import NewHost as NewHost
     from nacre.client.trust import Strict as Strict
+    from nacre.config.client.files import Config as Config
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
     from nacre.errors import ConfigurationError as ConfigurationError
@@ -178,6 +181,10 @@ _HOMES = {
         "Completed",
         "Process",
     ),
+    "nacre.client.route": (
+        "Jump",
+        "Sock",
+    ),
     "nacre.client.secrets": ("Prompter",),
     "nacre.client.tcpip": (
         "Listener",
@@ -191,6 +198,7 @@ _HOMES = {
         "NewHost",
         "Strict",
     ),
+    "nacre.config.client.files": ("Config",),
     "nacre.errors": (
         "AuthenticationFailed",
         "ChannelOpenFailed",

@@ -82,12 +82,19 @@ class NacreError(Exception):
     :ivar stderr: what it had printed to standard error, in the same form.
     :ivar exit_status: its exit status; None if a signal ended it, or none was reported.
     :ivar exit_signal: the name of that signal without ``SIG``, or None.
+    :ivar hop: the jump host that failed, as ``host`` or ``[host]:port``, which the message then
+        names too; empty if it was none: the host itself failed, or there are no jump hosts.
     """
 
     stdout: str | bytes = b""
     stderr: str | bytes = b""
     exit_status: int | None = None
     exit_signal: str | None = None
+    hop: str = ""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"jump host {self.hop}: {text}" if self.hop else text
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle the attributes; ``args`` are not what every class is made with."""

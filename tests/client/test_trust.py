@@ -242,3 +242,51 @@ async def test_the_remedies_are_nacres_own(file):
     with pytest.raises(HostKeyChanged) as caught:
         await known(file).check("h", 2222, "192.0.2.1", ED)
     assert f'nacre keygen -f "{file}" -R "[h]:2222"' in str(caught.value)
+
+
+async def test_the_address_of_a_host_is_checked_and_kept_too(file):
+    said: list[str] = []
+    new = known(file, strict="accept-new", check_address=True, notice=said.append)
+    await new.check("h", 2222, "192.0.2.1", ED)
+    assert file.read_text() == f"[h]:2222 {ED}\n[192.0.2.1]:2222 {ED}\n"
+    write(file, f"h {ED}", f"192.0.2.1 {OTHER}")
+    with pytest.raises(HostKeyChanged, match=r"the ED25519 host key of 192\.0\.2\.1 has changed"):
+        await known(file, check_address=True).check("h", 22, "192.0.2.1", ED)
+    said.clear()
+    await known(file, strict="no", check_address=True, notice=said.append).check(
+        "h", 22, "192.0.2.1", ED
+    )
+    assert said == [
+        "Warning: the ED25519 host key for 'h' differs from the key for the address "
+        f"'192.0.2.1' in {file}:2"
+    ]
+    await known(file).check("h", 22, "192.0.2.1", ED)
+    await known(file, check_address=True, alias="h").check("x", 22, "192.0.2.1", ED)
+
+
+async def test_lines_that_a_command_prints_revoke_a_key_of_a_file(file):
+    asked: list[tuple[str, str]] = []
+
+    def command(purpose, name, key):
+        asked.append((purpose, name))
+        return f"@revoked * {ED}\n".encode()
+
+    write(file, f"h {ED}")
+    with pytest.raises(HostKeyRevoked, match="KnownHostsCommand:1"):
+        await known(file, command=command).check("h", 22, "192.0.2.1", ED)
+    assert asked == [("HOSTNAME", "h")]
+
+
+async def test_fingerprints_have_the_hash_that_was_asked_for(file):
+    with pytest.raises(HostKeyUnknown) as caught:
+        await known(file, fingerprint_hash="md5").check("h", 22, "192.0.2.1", ED)
+    assert ED.fingerprint("md5") in str(caught.value)
+    assert ED.fingerprint() not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", "::1"])
+async def test_a_server_on_this_machine_may_be_trusted_unseen(file, address):
+    await known(file, trust_loopback=True).check("h", 22, address, ED)
+    for other in ("192.0.2.1", ""):
+        with pytest.raises(HostKeyUnknown):
+            await known(file, trust_loopback=True).check("h", 22, other, ED)

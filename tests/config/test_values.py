@@ -18,7 +18,9 @@ def test_a_bad_boolean_says_what_is_allowed():
         values.boolean("Compression", "maybe")
 
 
-@pytest.mark.parametrize("text", ["0", "65536", "", "22x", "-1", "2 2", "\u0662", "9" * 40])
+@pytest.mark.parametrize(
+    "text", ["0", "65536", "", "22x", "-1", "2 2", "\u0662", "9" * 40, "s\udcd0h"]
+)
 def test_bad_ports(text):
     with pytest.raises(ConfigurationError, match="Port: bad value"):
         values.port("Port", text)

@@ -14,7 +14,7 @@ from fuzz.mutate import BUDGET, mutated, seeds
 from interop.config_cases.client_files import CANONICAL, FILES
 from interop.config_cases.client_lines import LINES
 from interop.config_cases.generated import client_case
-from nacre.cli.common.target import Target
+from nacre.client.target import Target
 from nacre.config.client.dump import client_lines
 from nacre.config.client.files import Config
 from nacre.config.client.reader import ClientReader

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nacre.keys import load_public
-from nacre.keys.fingerprint import fingerprint
+from nacre.keys.fingerprint import fingerprint, randomart
 from nacre.keys.key import KEY_TYPES
 
 
@@ -25,3 +25,16 @@ def test_fingerprints_are_those_of_ssh_keygen(
 def test_a_hash_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="crc7"):
         fingerprint(b"", "crc7")
+
+
+@pytest.mark.parametrize("type", KEY_TYPES)
+@pytest.mark.parametrize("hash_name", ["sha256", "md5"])
+def test_pictures_are_those_of_ssh_keygen(
+    type: str, hash_name: str, key_of, keygen, tmp_path: Path
+) -> None:
+    key = key_of(type).public
+    file = tmp_path / "key.pub"
+    file.write_text(f"{key} comment\n")
+    printed = keygen("-l", "-v", "-E", hash_name, "-f", file).rstrip("\n").split("\n")
+    kind = printed[0].rpartition("(")[2].rstrip(")")
+    assert randomart(key.blob, f"{kind} {key.bits}", hash_name) == "\n".join(printed[1:])

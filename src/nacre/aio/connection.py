@@ -224,8 +224,12 @@ class BaseConnection:
         self.error = self.error or event.error
         failed = self.error is not None and not isinstance(event.error, Disconnected)
         self.driver.half_close = failed
-        if isinstance(self.error, ConnectionLost) and self.driver.cause is not None:
-            self.error.__cause__ = self.driver.cause
+        cause = self.driver.cause
+        if isinstance(self.error, ConnectionLost) and isinstance(cause, NacreError):
+            # The streams that carried this connection say more than that their data has ended.
+            self.error = cause
+        elif isinstance(self.error, ConnectionLost) and cause is not None:
+            self.error.__cause__ = cause
         self._keepalive.stop()
         channels = list(self._channels.values())
         self._channels.clear()
@@ -399,6 +403,11 @@ class BaseConnection:
     def start_keepalive(self) -> None:
         """Probe a silent peer from now on."""
         self._keepalive.start()
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peer has left a keepalive unanswered for more than an interval."""
+        return self._keepalive.silent
 
     def _ping(self) -> asyncio.Future[bool]:
         self.driver.touch().ping()

@@ -41,6 +41,7 @@ class DialOptions:
     :ivar family: the families of addresses to use.
     :ivar bind: the name or address to connect from, or None. An attempt uses its first address of
         the family of the host's address, and fails if there is none.
+    :ivar interface: the name of the network interface to connect from, or None.
     :ivar attempts: how often all addresses of the host are tried.
     :ivar timeout: seconds for each address, or None for as long as the system takes.
     :ivar keepalive: whether TCP itself probes a silent peer.
@@ -49,6 +50,7 @@ class DialOptions:
 
     family: Family = "any"
     bind: str | None = None
+    interface: str | None = None
     attempts: int = 1
     timeout: float | None = None
     keepalive: bool = False
@@ -233,6 +235,9 @@ class _Dialer:
         sock.setblocking(False)
         if options.keepalive:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if options.interface is not None:
+            name = os.fsencode(options.interface)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
         if options.bind is not None:
             (source, *_) = await look_up(options.bind, 0, sock.family, self._lookups)
             sock.bind(source[4])

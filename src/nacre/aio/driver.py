@@ -108,7 +108,8 @@ class Driver(asyncio.BufferedProtocol):
     :ivar received_at: when bytes were received last, on the loop's clock.
     :ivar half_close: half-close at the end, and give the peer up to LINGER seconds to read our
         DISCONNECT and close first.
-    :ivar cause: the operating system's reason for the end of the transport.
+    :ivar cause: the reason for the end of the transport: the operating system's, or the error of
+        the streams that stood for a socket.
     """
 
     __slots__ = (

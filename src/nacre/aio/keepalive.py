@@ -23,6 +23,10 @@ def check_times(keepalive_count: int, **seconds: float | None) -> None:
         raise ConfigurationError(f"keepalive_count={keepalive_count!r}: give an int, 1 or more")
 
 
+_LATE = 1.5
+"""Intervals of silence after which a probe, sent after the first, counts as unanswered."""
+
+
 class KeepaliveTimer:
     """Probes a silent peer, and reports one that leaves the probes unanswered.
 
@@ -76,6 +80,14 @@ class KeepaliveTimer:
         """Send no more probes."""
         if self._timer is not None:
             self._timer.cancel()
+
+    @property
+    def silent(self) -> bool:
+        """Whether a probe was sent so long ago that a peer that lives would have answered."""
+        driver = self._driver
+        if not self._interval or not self._unanswered or driver.received_at > self._probed_at:
+            return False
+        return driver.loop.time() - driver.received_at >= _LATE * self._interval
 
     def _schedule(self, due: float) -> None:
         self._timer = self._driver.loop.call_at(due, self._check)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, Unpack
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from nacre.blocking.background import (
     Attribute,
     Closing,
+    Facade,
     background,
     plain,
     waiting,
@@ -25,11 +27,8 @@ from nacre.protocol.events import Chosen
 
 if TYPE_CHECKING:
     from nacre.blocking.sftp import SFTPClient
+    from nacre.client.connect import ConnectOptions
     from nacre.sftp.client.options import SFTPOptions
-
-P = ParamSpec("P")
-Inner = TypeVar("Inner")
-Outer = TypeVar("Outer")
 
 
 class Process(Closing[_process.Process]):
@@ -79,6 +78,7 @@ class Connection(Closing[_connection.Connection]):
     process = wrapping(_connection.Connection.process, Process)
     shell = wrapping(_connection.Connection.shell, Process)
     open_connection = wrapping(_connection.Connection.open_connection, Tunnel)
+    open_unix_connection = wrapping(_connection.Connection.open_unix_connection, Tunnel)
     forward_local = wrapping(_connection.Connection.forward_local, Listener)
     forward_remote = wrapping(_connection.Connection.forward_remote, Listener)
     forward_dynamic = wrapping(_connection.Connection.forward_dynamic, Listener)
@@ -110,16 +110,36 @@ class Connection(Closing[_connection.Connection]):
     wait_closed = waiting(_connection.Connection.wait_closed)
 
 
-def opened(
-    function: Callable[P, Awaitable[Inner]], wrap: Callable[[Inner], Outer]
-) -> Callable[P, Outer]:
-    """Make a function that awaits another one in the loop; ``wrap`` makes its result."""
+Jump: TypeAlias = str | Connection
+"""A jump host, as :data:`nacre.Jump`."""
 
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Outer:
-        return wrap(background.call(lambda: function(*args, **kwargs)))
-
-    return call
+Sock: TypeAlias = socket.socket | Tunnel | tuple[Reader | IO[Any] | int, Writer | IO[Any] | int]
+"""What a connection can use in place of a socket of its own, as :data:`nacre.Sock`."""
 
 
-connect = opened(_connect.connect, Connection)
+@wraps(_connect.connect, assigned=())  # for the signature of nacre.connect
+def connect(
+    host: str,
+    port: int | None = None,
+    *,
+    jump: Jump | Sequence[Jump] | None = None,
+    sock: Sock | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Connection:
+    """Connect and log in, as :func:`nacre.connect` does, with the same parameters.
+
+    :param jump: an open connection is one of this module.
+    :param sock: a tunnel, or the streams of a pair, are those of this module; streams of asyncio
+        belong to another loop.
+    """
+    way: dict[str, Any] = {"jump": _inner(jump), "sock": _inner(sock)}
+    return Connection(background.call(lambda: _connect.connect(host, port, **way, **options)))
+
+
+def _inner(given: object) -> object:
+    """Return what is in the loop in place of an object of this module, also within a list."""
+    if isinstance(given, (Facade, Reader, Writer)):
+        return given._inner
+    if isinstance(given, (list, tuple)):
+        return type(given)(map(_inner, given))
+    return given

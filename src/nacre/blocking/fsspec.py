@@ -23,9 +23,9 @@ from nacre.sftp.client.options import SFTPOptions
 class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """Files of a host over SFTP. Each instance has its own connection; :meth:`close` ends it.
 
-    :param host: the host's name or address.
-    :param port: its port.
-    :param username: the user's name, also accepted as ``user``.
+    :param host: the host's name or address; ssh_config counts, as for :func:`nacre.connect`.
+    :param port: its port; by default that of ssh_config, or 22.
+    :param username: the user's name, also accepted as ``user``; by default as the port.
     :param password: the user's password.
     :param read_size: see :meth:`nacre.Connection.sftp`; likewise ``window`` and ``idle_timeout``.
     :param options: further options of :func:`nacre.connect`.
@@ -37,7 +37,7 @@ class NacreFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def __init__(
         self,
         host: str,
-        port: int = 22,
+        port: int | None = None,
         username: str | None = None,
         password: str | None = None,
         user: str | None = None,

@@ -1,32 +1,39 @@
 """``nacre.connect``: from a host's name to a connection that is logged in.
 
-The order of reading: :func:`connect` collects the options, its ``start`` builds the connection,
-``_log_in`` dials, waits for the login and turns a failure into the right error.
+The order of reading: :func:`connect` collects the options, ``_begin`` adds what the configuration
+files say, ``_start`` builds the connection, ``_log_in`` reaches the host, waits for the login and
+turns a failure into the right error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, cast
 
 from nacre.aio.connection import Trace
-from nacre.aio.dial import dial
+from nacre.aio.dial import DialOptions, dial
 from nacre.aio.keepalive import check_times
-from nacre.aio.versions import PROTOCOLS, client_engine
+from nacre.aio.versions import client_engine
 from nacre.aio.waiting import Opening
-from nacre.client.agent import Agent
 from nacre.client.connection import Connection, HostKeyCheck, LoginAnswers
-from nacre.client.identities import Identities
+from nacre.client.identities import METHODS, PUBLICKEY, Identities
+from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
+from nacre.client.target import Target
 from nacre.client.trust import KnownHostsFile
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
+from nacre.keys.known_hosts import DEFAULT_PORT
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile
+from nacre.protocol.options import SOFTWARE, SSH1_CIPHERS, Algorithms, ClientOptions, Profile
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
@@ -34,13 +41,30 @@ from nacre.value import replace
 from nacre.wire import given
 from nacre.wire.text import safe
 
+if TYPE_CHECKING:
+    from nacre.client.configured import Looked
+    from nacre.client.proxy import ProxyCommand
+    from nacre.client.route import Carrier, Hop, Jump, Sock
+    from nacre.config.destination import Destination
+
 
 class Default:
     """The type of ``DEFAULT``."""
 
 
 DEFAULT: Final = Default()
-"""Stands for the user's ``known_hosts`` files and the system's."""
+"""Stands for what the configuration files say, and where they say nothing, for the default."""
+
+_PLAIN = ClientConfig()
+"""What counts without configuration files."""
+
+_TIMEOUT = 30.0
+"""Seconds for a login, if neither the caller nor ConnectTimeout says it."""
+
+_ADDENDUM = 200
+"""Characters of VersionAddendum: the line of the version has at most 255 bytes."""
+
+_log = logging.getLogger("nacre.client")
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -54,9 +78,54 @@ _STEPS = {
 }
 
 
+class HopOptions(TypedDict, total=False):
+    """Options of :func:`connect` that jump hosts get too."""
+
+    keys: Sequence[PrivateKey | Path] | None
+    passphrase: str | None
+    agent: bool
+    known_hosts: Path | Sequence[Path] | Default
+    trust: HostKeyCheck | None
+    algorithms: Algorithms | None
+    profile: Profile | None
+    protocols: Sequence[int] | None
+    ssh1_ciphers: Sequence[str] | None
+    limits: Limits | None
+    keepalive: float | Default | None
+    keepalive_count: int | None
+
+
+class ConnectOptions(HopOptions, total=False):
+    """Options of :func:`connect` that :func:`nacre.blocking.connect` passes on as they are."""
+
+    user: str | None
+    password: str | None
+    credentials: LoginAnswers | None
+    timeout: float | Default | None
+    trace: Trace | None
+    config: Config | Path | Default | None
+
+
+_NOTHING: HopOptions = {
+    "keys": None,
+    "passphrase": None,
+    "agent": True,
+    "known_hosts": DEFAULT,
+    "trust": None,
+    "algorithms": None,
+    "profile": None,
+    "protocols": None,
+    "ssh1_ciphers": None,
+    "limits": None,
+    "keepalive": DEFAULT,
+    "keepalive_count": None,
+}
+"""The options of a caller who gives none."""
+
+
 def connect(
     host: str,
-    port: int = 22,
+    port: int | None = None,
     *,
     user: str | None = None,
     password: str | None = None,
@@ -67,15 +136,17 @@ def connect(
     trust: HostKeyCheck | None = None,
     credentials: LoginAnswers | None = None,
     algorithms: Algorithms | None = None,
-    profile: Profile = "default",
-    protocols: Sequence[int] = PROTOCOLS,
+    profile: Profile | None = None,
+    protocols: Sequence[int] | None = None,
     ssh1_ciphers: Sequence[str] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    timeout: float | None = 30.0,
-    keepalive: float | None = None,
-    keepalive_count: int = 3,
-    sock: socket.socket | None = None,
+    limits: Limits | None = None,
+    timeout: float | Default | None = DEFAULT,
+    keepalive: float | Default | None = DEFAULT,
+    keepalive_count: int | None = None,
+    jump: Jump | Sequence[Jump] | None = None,
+    sock: Sock | None = None,
     trace: Trace | None = None,
+    config: Config | Path | Default | None = DEFAULT,
 ) -> Opening[Connection]:
     """Connect and log in: await it for the connection, or use ``async with``.
 
@@ -84,14 +155,21 @@ def connect(
         async with nacre.connect("example.org", user="alice") as ssh:
             print((await ssh.run("uname -a")).stdout)
 
-    :param user: the user name; by default the name of this account.
+    The user's and the system's ssh_config count, as they do for ``nacre ssh``; what is given here
+    counts before them. ``host`` may be a name that only they know.
+
+    :param port: the port; by default that of the files, or 22.
+    :param user: the user name; by default that of the files, or the name of this account.
     :param password: for the methods ``password`` and ``keyboard-interactive``.
     :param keys: private keys, or the names of their files, in order; no other keys of the agent
-        are used then. By default the usual files and all keys of the agent. Some of the agent's
+        are used then. By default those of IdentityFile, or the usual files, and all keys of the
+        agent. Some of the agent's
         keys are tried only after a password that was given: each key counts as a failure.
     :param passphrase: for encrypted key files.
-    :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` names.
-    :param known_hosts: files with keys of known hosts; by default the user's and the system's.
+    :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` or IdentityAgent names.
+    :param known_hosts: files with keys of known hosts, and no others are accepted. By default those
+        of UserKnownHostsFile and GlobalKnownHostsFile; StrictHostKeyChecking counts then, but no
+        one is ever asked.
     :param trust: decides on host keys in place of ``known_hosts``.
     :param credentials: answers for the login in place of ``password``, ``keys``, ``passphrase`` and
         ``agent``.
@@ -100,14 +178,28 @@ def connect(
     :param protocols: versions of the protocol: ``(2, 1)`` uses SSH-1 with servers that have nothing
         else, ``(1,)`` only SSH-1. SSH-1 is weak, and each use is logged as a warning.
     :param ssh1_ciphers: ciphers for SSH-1, best first: of ``3des``, ``blowfish`` and ``des``.
-    :param timeout: seconds from the lookup of the name to the end of authentication; None for no
-        limit.
-    :param keepalive: seconds of silence after which the server is probed.
-    :param keepalive_count: how many probes may stay unanswered.
-    :param sock: a connected stream socket to use; the connection owns it from now on. The key is
-        still checked for ``host``.
+    :param timeout: seconds from the lookup of the name to the end of authentication, at jump hosts
+        as well: one limit for all of it. None for no limit. By default ConnectTimeout, or 30.
+    :param keepalive: seconds of silence after which the server is probed; None for no probes. By
+        default ServerAliveInterval, or None.
+    :param keepalive_count: how many probes may stay unanswered; by default ServerAliveCountMax,
+        which is 3.
+    :param jump: the jump host to connect through, or a list of them in the order in which to visit
+        them. Each is ``[user@]host[:port]``, an ``ssh://`` URI, or a connection that is open, which
+        may come first and stays open. Jump hosts that are named get ``known_hosts`` or ``trust``,
+        ``keys``, ``passphrase``, ``agent``, ``keepalive`` and the options of the protocol from
+        here. They get neither ``user`` (which is the name of this account unless the text has one)
+        nor ``password`` nor ``credentials``: where a jump host needs a password, connect to it
+        first. Their connections close with this one.
+    :param sock: what to use in place of a connection of its own: a connected stream socket, a
+        :class:`Tunnel`, or a pair ``(reader, writer)``: streams of asyncio or of nacre, or files or
+        descriptors of pipes. The connection owns it from now on. The key is still checked for
+        ``host``.
     :param trace: called with every event of the protocol, and the loop's time.
-    :raises ConfigurationError: a value is not possible.
+    :param config: the configuration files: a :class:`Config`, the name of a file to read in place
+        of the usual ones, or None for none.
+    :raises ConfigurationError: a value is not possible, here or in a file; for a file the message
+        has a line for each error, with its place.
     :raises ConnectFailed: no connection could be made.
     :raises HostKeyError: the server's key is not trusted.
     :raises AuthenticationFailed: no method succeeded.
@@ -117,65 +209,259 @@ def connect(
     :raises VersionError: the peer has none of ``protocols``.
     :raises NoCommonAlgorithm: both share none; ``profile="legacy"`` may help with an old server.
     :raises ConnectionLost: or a protocol error: what ended the connection during the login.
+
+    An error of a jump host has its name in ``hop``.
     """
     texts = {"host": host, "user": user, "password": password, "passphrase": passphrase}
     for name, one in texts.items():
         given.text(one, name)
     given.several(keys, "keys")
-    check_port("port", port)
-    check_times(keepalive_count, timeout=timeout, keepalive=keepalive)
-    user = user or getpass.getuser()
-    offered = algorithms or default_algorithms(profile=profile)
-    if trust is None:
-        trust = _known_hosts(known_hosts)
-    if credentials is None:
-        credentials = _identities(user, host, password, keys, passphrase, agent, offered.signatures)
+    if port is not None:
+        check_port("port", port)
+    check_times(
+        3 if keepalive_count is None else keepalive_count,
+        timeout=None if isinstance(timeout, Default) else timeout,
+        keepalive=None if isinstance(keepalive, Default) else keepalive,
+    )
+    if known_hosts is None:
+        raise ConfigurationError(
+            "known_hosts=None names no file; to trust any server, and anyone on the network path, "
+            "pass trust=nacre.AnyHostKey()"
+        )
+    options: ConnectOptions = {
+        "keys": keys,
+        "passphrase": passphrase,
+        "agent": agent,
+        "known_hosts": known_hosts,
+        "trust": trust,
+        "algorithms": algorithms,
+        "profile": profile,
+        "protocols": protocols,
+        "ssh1_ciphers": ssh1_ciphers,
+        "limits": limits,
+        "keepalive": keepalive,
+        "keepalive_count": keepalive_count,
+    }
+    way = _Way(sock, jump, _files(config), options, timeout)
+    options = {**options, "password": password, "credentials": credentials, "trace": trace}
+    return Opening(lambda: _begin(host, port, user, options, way))
 
-    async def start() -> Connection:
-        order = trust.algorithms(host, port, offered.host_key)
-        options = ClientOptions(
+
+async def _begin(
+    host: str, port: int | None, user: str | None, options: ConnectOptions, way: _Way
+) -> Connection:
+    target, config = await way.look_up(host, port, user)
+    return await _start(target, config, options, way)
+
+
+async def log_in(
+    target: Target,
+    config: ClientConfig,
+    *,
+    trust: HostKeyCheck,
+    credentials: LoginAnswers,
+    sock: Sock,
+    trace: Trace | None,
+) -> Connection:
+    """Log in to a host that was looked up, without a limit of time: for programs that ask users.
+
+    The parameters are those of :func:`connect`.
+    """
+    given = {"trust": trust, "credentials": credentials, "trace": trace}
+    options = cast("ConnectOptions", {**_NOTHING, **given})
+    return await _start(target, config, options, _Way(sock, None, None, _NOTHING, None))
+
+
+async def _start(
+    target: Target, config: ClientConfig, options: ConnectOptions, way: _Way
+) -> Connection:
+    """Log in. What the caller gives counts before the configuration."""
+    offered = options["algorithms"] or _algorithms(options["profile"], config)
+    trust = options["trust"] or _known_hosts(options["known_hosts"], target, config)
+    keepalive, count, limits = options["keepalive"], options["keepalive_count"], options["limits"]
+    trace = options.get("trace")
+    if limits is None:
+        limits = config.rekey_limit.apply(DEFAULT_LIMITS)
+        if config.required_rsa_size > limits.host_rsa_bits:
+            limits = replace(limits, host_rsa_bits=config.required_rsa_size)
+    ciphers = options["ssh1_ciphers"] or config.cipher or SSH1_CIPHERS
+    place = (target.host, target.port)
+    if isinstance(trust, KnownHostsFile) and trust.waits:
+        order = await asyncio.to_thread(trust.algorithms, *place, offered.host_key)
+    else:
+        order = trust.algorithms(*place, offered.host_key)
+    engine = client_engine(
+        ClientOptions(
             algorithms=replace(offered, host_key=order),
             limits=limits,
             trace=trace is not None,
-            user=user,
-            ssh1_ciphers=tuple(ssh1_ciphers or SSH1_CIPHERS),
+            user=target.user,
+            ssh1_ciphers=tuple(ciphers),
+            software=_software(config.version_addendum),
+        ),
+        options["protocols"] or config.protocol,
+    )
+    connection = Connection(
+        engine,
+        host=target.host,
+        port=target.port,
+        user=target.user,
+        trust=trust,
+        login=options.get("credentials")
+        or _identities(target, config, options, offered.signatures, trust),
+        keepalive=(config.server_alive_interval or None)
+        if isinstance(keepalive, Default)
+        else keepalive,
+        keepalive_count=config.server_alive_count_max if count is None else count,
+        trace=trace,
+    )
+    await _log_in(connection, way)
+    return connection
+
+
+class _Way:
+    """How to reach the host, in a limited time.
+
+    :ivar shared: the options of the connection that jump hosts which are named get too.
+    :ivar timeout: the seconds for all of it, or None; DEFAULT until the configuration is known.
+    :ivar dialing: how to connect to the host, if the configuration says it.
+    """
+
+    def __init__(
+        self,
+        sock: Sock | None,
+        jump: Jump | Sequence[Jump] | None,
+        files: Config | None,
+        shared: HopOptions,
+        timeout: float | Default | None,
+    ) -> None:
+        self.timeout = timeout
+        self.shared = shared
+        self.dialing: DialOptions | None = None
+        self._sock = sock
+        self._files = files
+        self._until: float | None = None
+        self._named: list[Destination | Connection] = []
+        self._hops: list[Hop | Connection] = []
+        self._command: ProxyCommand | None = None
+        if jump is not None:
+            from nacre.client.route import jump_hosts
+
+            if sock is not None:
+                raise ConfigurationError("sock and jump exclude each other: give one of them")
+            self._named = jump_hosts(jump)
+
+    async def look_up(self, host: str, port: int | None, user: str | None) -> Looked:
+        """Return what the configuration says for the host, and find the way to it."""
+        if self._files is None and not self._named:
+            port = DEFAULT_PORT if port is None else port
+            return Target(host, host, port, user or getpass.getuser()), _PLAIN
+        from nacre.config.destination import Destination
+
+        # Commands may run, and names be looked up.
+        target, config, hops = await asyncio.to_thread(
+            self._read, Destination(host, user or None, port)
         )
-        connection = Connection(
-            client_engine(options, protocols),
-            host=host,
-            port=port,
-            user=user,
-            trust=trust,
-            login=credentials,
-            keepalive=keepalive,
-            keepalive_count=keepalive_count,
-            trace=trace,
-        )
-        await _log_in(connection, sock, timeout)
-        return connection
+        if self._files is not None:
+            self.follow(target, config)
+        if hops or self._named:
+            self._pass(hops)
+        return target, config
 
-    return Opening(start)
+    def _read(self, destination: Destination) -> tuple[Target, ClientConfig, list[Looked]]:
+        from nacre.client import configured
+
+        files = self._files or Config(())
+        target, config = configured.look_up(files, destination)
+        if self._sock is not None:
+            return target, config, []
+        named = [one for one in self._named if not isinstance(one, Connection)]
+        if len(named) < len(self._named):
+            # An open connection comes first: the way to the others is known.
+            return target, config, [configured.look_up(files, one) for one in named]
+        text = ",".join(str(one) for one in named).replace("%", "%%")
+        asked = replace(config, proxy_jump=text) if named else config
+        return target, config, configured.jumps(target, asked, files)
+
+    def _pass(self, looked: list[Looked]) -> None:
+        """Take jump hosts as the way."""
+        from nacre.client.route import Hop
+        from nacre.keys.known_hosts import host_name
+
+        self._command = None
+        self._hops = [one for one in self._named[:1] if isinstance(one, Connection)]
+        for place, config in looked:
+            name = safe(host_name(place.name, place.port))
+            log_in = partial(self._log_in_to_hop, place, config)
+            self._hops.append(Hop(name, place.host, place.port, log_in))
+
+    def follow(self, target: Target, config: ClientConfig) -> None:
+        """Take what a host's configuration says of the way to it, without its jump hosts."""
+        from nacre.client import configured
+
+        if isinstance(self.timeout, Default) and config.connect_timeout is not None:
+            self.timeout = float(config.connect_timeout)
+        if config.settings:
+            self.dialing = replace(configured.dialing(config), timeout=None)
+        if self._sock is None and not self._named and config.proxy_command is not None:
+            self._command, _ = configured.proxy(target, config.proxy_command)
+
+    def start(self) -> asyncio.Timeout:
+        """Start the clock, and return the deadline."""
+        if isinstance(self.timeout, Default):
+            self.timeout = _TIMEOUT
+        if self.timeout is not None:
+            self._until = asyncio.get_running_loop().time() + self.timeout
+        return self._deadline()
+
+    def _deadline(self) -> asyncio.Timeout:
+        return asyncio.timeout_at(self._until)
+
+    async def carrier(self, host: str, port: int) -> Carrier | None:
+        """Return what carries the connection; None if it needs a socket to the host itself."""
+        if self._hops:
+            from nacre.client.route import through
+
+            return await through(self._hops, host, port, self._deadline)
+        if self._command is not None:
+            return await self._command.start()
+        if self._sock is None or isinstance(self._sock, socket.socket):
+            return self._sock
+        from nacre.client.route import carried
+
+        return await carried(self._sock)
+
+    async def _log_in_to_hop(
+        self, place: Target, config: ClientConfig, carrier: Carrier | None
+    ) -> Connection:
+        left = None
+        if self._until is not None:
+            left = max(0.0, self._until - asyncio.get_running_loop().time())
+        way = _Way(cast("Sock | None", carrier), None, None, self.shared, left)
+        way.follow(place, config)
+        return await _start(place, config, cast("ConnectOptions", self.shared), way)
 
 
-async def _log_in(
-    connection: Connection, sock: socket.socket | None, timeout: float | None
-) -> None:
-    deadline = asyncio.timeout(timeout)
+async def _log_in(connection: Connection, way: _Way) -> None:
+    carrier: Carrier | None = None
+    deadline = way.start()
     try:
+        carrier = await way.carrier(connection.host, connection.port)
         async with deadline:
-            if sock is None:
-                sock = await dial(connection.host, connection.port)
-            await _attach(connection, sock)
+            if carrier is None:
+                how = way.dialing or DialOptions()
+                carrier = await dial(connection.host, connection.port, how)
+            await _attach(connection, carrier)
             await connection.wait_authenticated()
     except NacreError:
         try:
             await _say_goodbye(connection)
         finally:
-            _drop(connection, sock)
+            _drop(connection, carrier)
         raise
     except BaseException as error:
-        late = _too_late(connection, timeout)
-        _drop(connection, sock)
+        late = _too_late(connection, way.timeout) if isinstance(way.timeout, float | int) else ""
+        _drop(connection, carrier)
         if isinstance(error, TimeoutError) and deadline.expired():
             raise DeadlineExceeded(late) from error
         raise
@@ -192,60 +478,117 @@ async def _say_goodbye(connection: Connection) -> None:
                 await connection.close()
 
 
-def _drop(connection: Connection, sock: socket.socket | None) -> None:
+def _drop(connection: Connection, carrier: Carrier | None) -> None:
     connection.abort()
-    if sock is not None and connection.driver.transport is None:
-        sock.close()
+    if carrier is None or connection.driver.transport is not None:
+        return
+    if isinstance(carrier, socket.socket):
+        carrier.close()
+    else:
+        carrier.abort()
 
 
-async def _attach(connection: Connection, sock: socket.socket) -> None:
+async def _attach(connection: Connection, carrier: Carrier) -> None:
+    if not isinstance(carrier, socket.socket):
+        from nacre.aio.carrier import StreamTransport
+
+        connection.via = cast("Connection | None", carrier.via)
+        await StreamTransport(connection.driver, carrier).start()
+        return
     loop = asyncio.get_running_loop()
     try:
-        await loop.create_connection(lambda: connection.driver, sock=sock)
+        await loop.create_connection(lambda: connection.driver, sock=carrier)
     except (OSError, ValueError) as error:  # ValueError: it is no stream socket
         raise ConnectFailed(f"the socket can't be used: {error}") from error
 
 
-def _too_late(connection: Connection, timeout: float | None) -> str:
+def _too_late(connection: Connection, timeout: float) -> str:
     where = f"{safe(connection.host)} port {connection.port}"
     if connection.driver.transport is None:
         return (
-            f"no connection to {where} within {timeout} seconds; "
+            f"no connection to {where} within {timeout:.3g} seconds; "
             "check the address, and the network and firewalls on the way"
         )
+    through = "" if connection.via is None else f", through {connection.via.name}"
     step = _STEPS.get(connection.engine.phase, "logging in")
-    return f"{where} took more than {timeout} seconds, while {step}"
+    return f"{where}{through} took more than {timeout:.3g} seconds, while {step}"
 
 
-def _known_hosts(files: Path | Sequence[Path] | Default) -> HostKeyCheck:
-    if isinstance(files, Default):
-        return KnownHostsFile()
-    if files is None:
+def _files(config: Config | Path | Default | None) -> Config | None:
+    if config is None:
+        return None
+    if isinstance(config, Config):
+        return config
+    return Config.load(None if isinstance(config, Default) else config)
+
+
+def _software(addendum: str | None) -> str:
+    """Return our software version, with VersionAddendum behind it (RFC 4253 section 4.2)."""
+    if not addendum:
+        return SOFTWARE
+    if not (addendum.isascii() and addendum.isprintable() and len(addendum) <= _ADDENDUM):
         raise ConfigurationError(
-            "known_hosts=None names no file; to trust any server, and anyone on the network path, "
-            "pass trust=nacre.AnyHostKey()"
+            f"VersionAddendum {safe(addendum, 100)!r}: give at most {_ADDENDUM} printable "
+            "ASCII characters"
         )
-    return KnownHostsFile([files] if isinstance(files, (str, os.PathLike)) else files)
+    return f"{SOFTWARE} {addendum}"
+
+
+def _algorithms(profile: Profile | None, config: ClientConfig) -> Algorithms:
+    if profile is not None:
+        config = replace(config, profile=profile)
+    return config.algorithms() if config.settings else default_algorithms(profile=config.profile)
+
+
+def _known_hosts(
+    files: Path | Sequence[Path] | Default, target: Target, config: ClientConfig
+) -> HostKeyCheck:
+    if not isinstance(files, Default):
+        return KnownHostsFile([files] if isinstance(files, (str, os.PathLike)) else files)
+    if not config.settings:
+        return KnownHostsFile()
+    from nacre.client import configured
+
+    how = configured.known_hosts(target, config)
+    if "StrictHostKeyChecking" not in config.settings:
+        how["strict"] = "yes"
+    return KnownHostsFile(**how, notice=_log.info, alarm=_log.warning)
 
 
 def _identities(
-    user: str,
-    host: str,
-    password: str | None,
-    keys: Sequence[PrivateKey | Path] | None,
-    passphrase: str | None,
-    agent: bool,
+    target: Target,
+    config: ClientConfig,
+    options: ConnectOptions,
     signatures: tuple[str, ...],
+    trust: HostKeyCheck,
 ) -> Identities:
-    return Identities(
-        user,
-        host,
+    from nacre.client import configured
+
+    keys, password = options["keys"], options.get("password")
+    how = configured.identities(target, config)
+    # The caller gives a secret to be used, whatever the files say of its method.
+    allowed = {*configured.methods(config)}
+    allowed |= {PASSWORD, KEYBOARD_INTERACTIVE} if password is not None else set()
+    allowed |= {PUBLICKEY} if keys is not None else set()
+    preferred = "PreferredAuthentications" in config.settings
+    order = config.preferred_authentications if preferred else METHODS
+    how["methods"] = [name for name in order if name in allowed]
+    if keys is not None:
+        how["files"] = [key for key in keys if not isinstance(key, PrivateKey)]
+        how["identities_only"] = True
+    if not options["agent"]:
+        how["agent"] = None
+    checked = trust if isinstance(trust, KnownHostsFile) else None
+    found = Identities(
+        target.user,
+        target.name,
+        **how,
         keys=[key for key in keys or () if isinstance(key, PrivateKey)],
-        files=None if keys is None else [k for k in keys if not isinstance(k, PrivateKey)],
-        agent=Agent.from_environment() if agent else None,
-        strict_files=True,
-        identities_only=keys is not None,
+        strict_files=keys is not None,
         password=password,
-        passphrase=passphrase,
+        passphrase=options["passphrase"],
         signatures=signatures,
+        trusted=lambda: checked is None or checked.mismatch is None,
     )
+    found.rsa_bits = config.required_rsa_size
+    return found

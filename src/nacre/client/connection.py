@@ -31,8 +31,10 @@ from nacre.errors import (
     DisconnectCode,
     Disconnected,
     NacreError,
+    PeerSilent,
 )
 from nacre.keys import PublicKey
+from nacre.keys.known_hosts import host_name
 from nacre.limits import MIB
 from nacre.protocol.asks import (
     Answer,
@@ -132,6 +134,8 @@ class Connection(BaseConnection, Closes):
     :ivar port: its port.
     :ivar user: the user's name.
     :ivar methods: the authentication methods that succeeded, in order.
+    :ivar name: how errors name the host when it is a jump host: ``host`` or ``[host]:port``.
+    :ivar via: the connection to the jump host that carries this one, or None.
     """
 
     handlers: ClassVar[Handlers]
@@ -154,12 +158,23 @@ class Connection(BaseConnection, Closes):
         self.port = port
         self.user = user
         self.methods: tuple[str, ...] = ()
+        self.name = safe(host_name(host, port))
+        self.via: Connection | None = None
         self._host_key_check = trust
         self._login = login
         self._tried: list[str] = []
         self._can_continue: tuple[str, ...] = ()
         self._questions: deque[_Question] = deque()
         self._forwards: Forwards | None = None
+
+    def _give_peer_up(self, error: PeerSilent) -> None:
+        """End the connection; of jump hosts that are silent too, the first is to blame."""
+        hop = self.via
+        while hop is not None:
+            if hop.silent:
+                error.hop = hop.name
+            hop = hop.via
+        super()._give_peer_up(error)
 
     # --- up to authentication ---
 
@@ -469,6 +484,17 @@ class Connection(BaseConnection, Closes):
         given.text(host, "host")
         check_port("port", port)
         return Opening(lambda: self._forwarding.open_connection(host, port))
+
+    def open_unix_connection(self, path: str) -> Opening[Tunnel]:
+        """Have the server connect to a Unix socket of its host: await it, or use ``async with``.
+
+        Servers offer that as ``direct-streamlocal@openssh.com`` (OpenSSH's PROTOCOL, section 2.4).
+
+        :raises ChannelOpenFailed: the server does not allow it, or could not connect.
+        :raises ConnectionLost: or another error: what ended the connection.
+        """
+        given.text(path, "path")
+        return Opening(lambda: self._forwarding.open_unix_connection(path))
 
     def forward_local(
         self, host: str, port: int, *, listen_host: str = "localhost", listen_port: int = 0

@@ -78,6 +78,7 @@ class Identities:
     :param prompts: how often a human is asked for the same secret.
     :param trusted: returns whether the host may learn secrets.
     :param notice: gets text for the human, and ``debug`` details.
+    :ivar rsa_bits: the least size of an RSA key to log in with; shorter ones are left out.
     :ivar tried: what failed so far, such as ``publickey ssh-ed25519 SHA256:…``.
     """
 
@@ -141,6 +142,8 @@ class Identities:
         self._unusable: list[str] = []
         self._needs_sha1 = False
         self.tried: list[str] = []
+
+    rsa_bits = 0
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
         """Return what to try next."""
@@ -312,6 +315,7 @@ class Identities:
                     f"{key.source} is encrypted, and no passphrase for it was given: pass it as "
                     "passphrase=…, or add the key to an agent"
                 )
+        named, others = ([key for key in keys if self._is_long(key)] for keys in (named, others))
         permitted = (RSA1,) if _takes_rsa1(ask) else self._signatures
         self._unnamed = {key.public for key in others}
         first = self._offers_before_secrets()
@@ -322,6 +326,17 @@ class Identities:
         count = len(every) if first is None else len(named) + first
         self._later = every[count:]
         return every[:count]
+
+    def _is_long(self, key: UserKey) -> bool:
+        """Return whether a key may be used; note why not."""
+        public = key.public
+        if public.type != "ssh-rsa" or public.bits >= self.rsa_bits:
+            return True
+        self._unusable.append(
+            f"{safe(key.source)} {public!r}: {self.rsa_bits} bits are required (RequiredRSASize)"
+        )
+        self._debug(f"the key {safe(key.source)} is shorter than {self.rsa_bits} bits")
+        return False
 
     def _offers_before_secrets(self) -> int | None:
         """Return how many unnamed keys come before the secrets; None if all of them."""

@@ -31,10 +31,12 @@ from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
     DIRECT,
+    DIRECT_STREAMLOCAL,
     FORWARDED,
     LISTEN,
     PORTS,
     AllocatedPort,
+    StreamlocalChannel,
     TCPIPChannel,
     TCPIPForward,
 )
@@ -121,13 +123,17 @@ class Listener(Closes):
 class Tunnel(ClosesAtOnce):
     """A connection that the server made for us. ``async with`` closes it at the end.
 
+    ``nacre.connect(..., sock=tunnel)`` logs in to what is at its other end.
+
     :ivar reader: reads from its other end.
     :ivar writer: writes to it; ``write_eof`` ends this direction and keeps the other one open.
+    :ivar via: the SSH connection that carries it.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, via: BaseConnection) -> None:
         self.reader = Reader(channel)
         self.writer = Writer(channel)
+        self.via = via
         self._channel = channel
         channel.sinks = {MAIN: self.reader}
 
@@ -170,8 +176,15 @@ class Forwards:
 
     async def open_connection(self, host: str, port: int) -> Tunnel:
         """See :meth:`Connection.open_connection`."""
-        channel = self._open(host, port, None)
-        tunnel = Tunnel(channel)
+        return await self._tunnel(self._open(host, port, None))
+
+    async def open_unix_connection(self, path: str) -> Tunnel:
+        """See :meth:`Connection.open_unix_connection`."""
+        data = StreamlocalChannel(path, "", 0).encode()
+        return await self._tunnel(self._connection.open_channel(DIRECT_STREAMLOCAL, data))
+
+    async def _tunnel(self, channel: Channel) -> Tunnel:
+        tunnel = Tunnel(channel, self._connection)
         try:
             await channel.wait_opened()
         except BaseException:

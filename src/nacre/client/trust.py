@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import ipaddress
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -33,6 +34,9 @@ Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
+_COMMAND = Path("KnownHostsCommand")
+"""Stands for a file where a line is shown that the command printed."""
+
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 _WORST_FIRST = (Verdict.REVOKED, Verdict.TRUSTED, Verdict.CHANGED, Verdict.UNKNOWN)
 
@@ -53,7 +57,7 @@ class NewHost:
     """An unknown key, for a human to decide on.
 
     :ivar name: the host as ``known_hosts`` writes it, made safe to print.
-    :ivar address: the address we are connected to.
+    :ivar address: the address we are connected to; empty where a jump host or a command connects.
     :ivar key: the host's key; its signature was verified.
     :ivar other_types: the lines with keys of other types for the host.
     """
@@ -63,6 +67,9 @@ class NewHost:
     key: PublicKey
     other_types: tuple[Location, ...]
 
+
+Listing: TypeAlias = Callable[[str, str, PublicKey | None], bytes]
+"""Returns lines of known hosts; see :class:`KnownHostsFile`."""
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
 
@@ -94,6 +101,14 @@ class KnownHostsFile:
         too.
     :param hashed: hash the names of hosts that are added.
     :param alias: the name to look for in place of the host's; it has no port.
+    :param check_address: whether the host's address must have the key too, where the files have one
+        for it; the addresses of new hosts are added (CheckHostIP).
+    :param trust_loopback: trust every key of a server on this machine
+        (NoHostAuthenticationForLocalhost); not with ``alias``.
+    :param fingerprint_hash: the hash of the fingerprints that messages show.
+    :param command: returns more lines of known hosts. It may block, and gets what they are for
+        (``ORDER``, ``HOSTNAME`` or ``ADDRESS``), the name to look for, and the key, unless it is
+        not known yet (KnownHostsCommand).
     :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
     :param notice: gets text for the human, of one or more lines.
     :param alarm: gets the warning of a changed key that ``strict="no"`` accepts; by default
@@ -109,6 +124,10 @@ class KnownHostsFile:
         strict: Strict = "yes",
         hashed: bool = False,
         alias: str | None = None,
+        check_address: bool = False,
+        trust_loopback: bool = False,
+        fingerprint_hash: str = "sha256",
+        command: Listing | None = None,
         confirm: Confirm | None = None,
         notice: Callable[[str], None] = lambda text: None,
         alarm: Callable[[str], None] | None = None,
@@ -118,6 +137,10 @@ class KnownHostsFile:
         self._strict = strict
         self._hashed = hashed
         self._alias = alias
+        self._check_address = check_address and not alias
+        self._trust_loopback = trust_loopback and not alias
+        self._hash = fingerprint_hash
+        self._command = command
         self._confirm = confirm
         self._notice = notice
         self._alarm = alarm or notice
@@ -129,8 +152,10 @@ class KnownHostsFile:
         host, port = self._name(host, port)
         known: set[str] = set()
         for path in self._all:
-            for key_type in self._load(path).key_types(host, port):
-                known.update(_RSA_ALGORITHMS if key_type == "ssh-rsa" else (key_type,))
+            known.update(self._load(path).key_types(host, port))
+        known.update(self._listed("ORDER", host_name(host, port)).key_types(host, port))
+        if "ssh-rsa" in known:
+            known.update(_RSA_ALGORITHMS)
         return tuple(sorted(offered, key=lambda name: name not in known))
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
@@ -140,12 +165,15 @@ class KnownHostsFile:
         :raises HostKeyChanged: a line has another key of this type for the host.
         :raises HostKeyRevoked: a line marks it as revoked.
         """
+        if self._trust_loopback and _is_loopback(address):
+            self._notice("The host key of a server on this machine is not checked.")
+            return
         host, port = self._name(host, port)
         verdict, places, others = await asyncio.to_thread(self._find, host, port, address, key)
         name = safe(host_name(host, port))
         if verdict is Verdict.REVOKED:
             raise HostKeyRevoked(
-                f"the {family(key.type)} host key of {name} ({key.fingerprint()}) is marked as "
+                f"the {family(key.type)} host key of {name} ({self._shown(key)}) is marked as "
                 f"revoked in {places[0]}: anyone who has it can impersonate the host; don't "
                 "connect",
                 **_facts(host, port, key, places[0]),
@@ -154,6 +182,37 @@ class KnownHostsFile:
             self._changed(host, port, places, key)
         elif verdict is Verdict.UNKNOWN:
             await self._unknown(host, port, address, key, others)
+        if self._check_address and address and address != host:
+            await self._check_the_address(address, port, key, name)
+
+    async def _check_the_address(self, address: str, port: int, key: PublicKey, name: str) -> None:
+        """Compare the key with those that the files have for the address."""
+        verdict, places, _ = await asyncio.to_thread(
+            self._find, address, port, address, key, "ADDRESS"
+        )
+        if verdict is Verdict.CHANGED:
+            if self._strict in ("yes", "ask"):
+                self._changed(address, port, places, key)
+            self._alarm(
+                f"Warning: the {family(key.type)} host key for '{name}' differs from the key for "
+                f"the address '{address}' in {', '.join(map(str, places))}"
+            )
+        elif verdict is Verdict.UNKNOWN and self._strict != "yes":
+            await self._keep(address, port, key, host_name(address, port))
+
+    @property
+    def waits(self) -> bool:
+        """Whether :meth:`algorithms` may block for long: it runs a command."""
+        return self._command is not None
+
+    def _shown(self, key: PublicKey) -> str:
+        return key.fingerprint(self._hash)
+
+    def _listed(self, purpose: str, name: str, key: PublicKey | None = None) -> KnownHosts:
+        """Return what the command lists."""
+        if self._command is None:
+            return KnownHosts()
+        return KnownHosts.parse(self._command(purpose, name, key))
 
     def _name(self, host: str, port: int) -> tuple[str, int]:
         return (self._alias, DEFAULT_PORT) if self._alias else (host, port)
@@ -172,9 +231,11 @@ class KnownHostsFile:
         return self._cache[path][1]
 
     def _find(
-        self, host: str, port: int, address: str, key: PublicKey
+        self, host: str, port: int, address: str, key: PublicKey, purpose: str = "HOSTNAME"
     ) -> tuple[Verdict, list[Location], list[Location]]:
-        found = [(path, self._load(path).check(host, port, key, address)) for path in self._all]
+        sources = [(path, self._load(path)) for path in self._all]
+        sources.append((_COMMAND, self._listed(purpose, host_name(host, port), key)))
+        found = [(path, hosts.check(host, port, key, address)) for path, hosts in sources]
         verdicts = {finding.verdict for _, finding in found} | {Verdict.UNKNOWN}
         verdict = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
         entries = [(path, f.entries) for path, f in found if f.verdict is verdict]
@@ -185,7 +246,7 @@ class KnownHostsFile:
         name, place = safe(host_name(host, port)), places[0]
         error = HostKeyChanged(
             f"the {family(key.type)} host key of {name} has changed: someone may be listening in, "
-            f"or the host was installed anew. It shows {key.fingerprint()}, and is known by "
+            f"or the host was installed anew. It shows {self._shown(key)}, and is known by "
             f"another key in {', '.join(map(str, places))}. When its owner confirms the new "
             f'fingerprint, remove the old key: nacre keygen -f "{place.path}" -R "{name}" '
             f'(or ssh-keygen -f "{place.path}" -R "{name}")',
@@ -205,7 +266,7 @@ class KnownHostsFile:
             shown = file or "~/.ssh/known_hosts"
             raise HostKeyUnknown(
                 f"no {family(key.type)} host key is known for {name}; it shows "
-                f"{key.fingerprint()}. "
+                f"{self._shown(key)}. "
                 f"When its owner confirms that, add it: nacre ssh -p {port} "
                 f'-o UserKnownHostsFile="{shown}" {safe(host)} asks and adds it '
                 f"(or ssh-keyscan -p {port} {safe(host)} >> {shown}); "
@@ -216,7 +277,7 @@ class KnownHostsFile:
             question = NewHost(name, safe(address), key, tuple(others))
             if not await self._confirm(question):
                 raise HostKeyUnknown(
-                    f"the host key of {name} ({key.fingerprint()}) was not accepted; "
+                    f"the host key of {name} ({self._shown(key)}) was not accepted; "
                     "StrictHostKeyChecking=accept-new accepts keys of new hosts unasked",
                     **_facts(host, port, key, file),
                 )
@@ -257,6 +318,13 @@ def _facts(host: str, port: int, key: PublicKey, place: Location | Path | None) 
 
 def _expand(paths: Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:
     return tuple(Path(os.path.expanduser(path)) for path in paths)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def _places(found: Iterable[tuple[Path, tuple[KnownHost, ...]]]) -> list[Location]:

@@ -22,6 +22,18 @@ _unquoted = frozenset("\"'\\#=").isdisjoint
 """Whether a word has no quotation mark, and nothing else that the lexer would look at."""
 
 
+ALGORITHM_KINDS = {
+    "CASignatureAlgorithms": "signature",
+    "Ciphers": "cipher",
+    "HostbasedAcceptedAlgorithms": "signature",
+    "HostKeyAlgorithms": "host key",
+    "KexAlgorithms": "kex",
+    "MACs": "MAC",
+    "PubkeyAcceptedAlgorithms": "signature",
+}
+"""The keywords of lists of algorithms, with their kinds; see :func:`algorithms`."""
+
+
 def single(
     allowed: str,
     parse: values.Parser,

@@ -89,7 +89,7 @@ def port(keyword: str, value: str, lowest: int = 1) -> int:
 
         try:
             return getservbyname(value, "tcp")
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):  # ValueError: not ASCII
             raise bad(keyword, value, "a number from 1 to 65535, or a service's name") from None
     return integer(keyword, value, lowest, 65535)
 

@@ -1,9 +1,13 @@
-"""Fingerprints of public keys, for people to compare."""
+"""Fingerprints and pictures of public keys, for people to compare."""
 
 from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+
+_WIDTH, _HEIGHT = 17, 9
+_MARKS = " .o+=*BOX@%&#/^"
+_START, _END = "S", "E"
 
 
 def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:
@@ -18,3 +22,39 @@ def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:
     if hash_name == "md5":
         return "MD5:" + digest.hex(":")
     return f"{hash_name.upper()}:{b64encode(digest).decode('ascii').rstrip('=')}"
+
+
+def randomart(blob: bytes, title: str, hash_name: str = "sha256") -> str:
+    """Return the picture of a key that ``ssh-keygen -lv`` shows, as lines.
+
+    A point walks over a field from its middle: two bits of the hash are one diagonal step, and a
+    mark tells how often a place was visited (``sshkey_fingerprint(3)`` of OpenSSH).
+
+    :param blob: the public key.
+    :param title: what stands in the upper border, such as ``ED25519 256``.
+    :raises ValueError: the hash does not exist.
+    """
+    visits = [[0] * _WIDTH for _ in range(_HEIGHT)]
+    x, y = _WIDTH // 2, _HEIGHT // 2
+    for byte in hashlib.new(hash_name, blob, usedforsecurity=False).digest():
+        for shift in (0, 2, 4, 6):
+            step = byte >> shift
+            x = min(max(x + (1 if step & 1 else -1), 0), _WIDTH - 1)
+            y = min(max(y + (1 if step & 2 else -1), 0), _HEIGHT - 1)
+            visits[y][x] += 1
+    lines = [[_MARKS[min(count, len(_MARKS) - 1)] for count in row] for row in visits]
+    lines[_HEIGHT // 2][_WIDTH // 2] = _START
+    lines[y][x] = _END
+    top, bottom = (f"[{text}]"[:_WIDTH] for text in (title, hash_name.upper()))
+    return "\n".join(
+        [
+            _border(top),
+            *(f"|{''.join(line)}|" for line in lines),
+            _border(bottom),
+        ]
+    )
+
+
+def _border(text: str) -> str:
+    left = (_WIDTH - len(text)) // 2
+    return f"+{'-' * left}{text}{'-' * (_WIDTH - left - len(text))}+"

@@ -1,4 +1,4 @@
-"""Names and data of TCP/IP forwarding and of agent channels (RFC 4254 section 7)."""
+"""Names and data of forwarding: TCP/IP and agents (RFC 4254 section 7), and Unix sockets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ AGENT_REQUEST = "auth-agent-req@openssh.com"
 
 DIRECT = "direct-tcpip"
 """The type of a channel for a connection that the server makes for the client (``ssh -L``)."""
+
+DIRECT_STREAMLOCAL = "direct-streamlocal@openssh.com"
+"""The type of a channel for a connection that the server makes to a Unix socket."""
 
 FORWARDED = "forwarded-tcpip"
 """The type of a channel for a connection to a port that the server listens on (``ssh -R``)."""
@@ -56,6 +59,15 @@ class TCPIPChannel(Record):
     port: U32
     originator: Text
     originator_port: U32
+
+
+@record
+class StreamlocalChannel(Record):
+    """The type-specific data of ``direct-streamlocal@openssh.com`` (OpenSSH's PROTOCOL, 2.4)."""
+
+    path: Text
+    reserved: Text
+    reserved_number: U32
 
 
 @record

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from nacre.cli.common.dial import dial_host
-from nacre.cli.common.target import Target
+from nacre.client.target import Target
 from nacre.config.client.files import parse
 from nacre.errors import ConnectFailed, DeadlineExceeded
 

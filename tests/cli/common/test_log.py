@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import syslog
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,24 @@ def test_lines_return_to_the_first_column_on_a_terminal() -> None:
             assert os.read(master, 100).replace(b"\r\r", b"\r") == b"one\r\ntwo\r\n"
     finally:
         os.close(master)
+
+
+def test_the_log_of_the_system_gets_each_line_with_its_urgency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[int, str]] = []
+    monkeypatch.setattr(syslog, "syslog", lambda *line: written.append(line))
+    with (tmp_path / "log").open("wb", buffering=0) as file:
+        log = Log(LogLevel.DEBUG1, file, "LOCAL3")
+        log.error("one\nt\x1bwo")
+        log.info("three")
+        log.debug("four")
+        log.tell(LogLevel.DEBUG2, "not this")
+    local = syslog.LOG_LOCAL3
+    assert written == [
+        (local | syslog.LOG_ERR, "one"),
+        (local | syslog.LOG_ERR, "t\\x1bwo"),
+        (local | syslog.LOG_INFO, "three"),
+        (local | syslog.LOG_DEBUG, "debug1: four"),
+    ]
+    assert (tmp_path / "log").read_bytes() == b""

@@ -13,8 +13,8 @@ import pytest
 from nacre.cli.common import program
 from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.program import close_or_abort, run_client
-from nacre.cli.common.target import Target
 from nacre.client.connection import Connection
+from nacre.client.target import Target
 from nacre.config.values import LogLevel
 from nacre.errors import ConnectFailed
 

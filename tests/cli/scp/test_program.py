@@ -10,8 +10,8 @@ import pytest
 
 import nacre
 from nacre.cli.common.log import Log, open_log
-from nacre.cli.common.target import Target
 from nacre.cli.scp.program import Copying, End, ScpSettings, _named
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import parse
 from nacre.errors import ConnectFailed

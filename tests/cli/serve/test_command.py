@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from nacre.cli.serve.command import command
+from nacre.config.server.rules import Connecting
 from nacre.daemon.daemon import Daemon
 from nacre.daemon.sockets import show
 
@@ -80,3 +81,37 @@ def test_usage_errors(started: list[Daemon], words: str) -> None:
 def test_addresses_are_shown_as_they_are_given() -> None:
     assert show("127.0.0.1", 22) == "127.0.0.1:22"
     assert show("::1", 22) == "[::1]:22"
+
+
+def test_a_file_configures_the_server(started: list[Daemon], tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("MaxSessions 3\nMaxAuthTries 4\nMatch user bob\nMaxSessions 5\n")
+    words = ["-f", str(tmp_path / "c"), "-o", "MaxAuthTries=2"]
+    assert CliRunner().invoke(command, words).exit_code == 0
+    (daemon,) = started
+    assert (daemon.config.max_sessions, daemon.config.max_auth_tries) == (3, 2)
+    assert daemon.rules.lookup(Connecting(user="bob")).max_sessions == 5
+
+
+def test_the_configuration_is_checked(started: list[Daemon], tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("MaxSessions 3\n")
+    words = ["-t", "-f", str(tmp_path / "c")]
+    done = CliRunner().invoke(command, words)
+    assert (done.exit_code, done.output) == (0, "")
+    (tmp_path / "c").write_text("MaxSessions x\nMatch user bob\nPort 3\n")
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 2
+    assert f"{tmp_path}/c line 1: MaxSessions: bad value 'x'" in done.output
+    assert f"{tmp_path}/c line 3: Port can't stand in a Match block" in done.output
+    assert not started
+
+
+def test_the_configuration_is_shown_for_a_connection(started: list[Daemon], tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("RevokedKeys /r\nMatch user bob\nMaxSessions 5\n")
+    words = ["-T", "-f", str(tmp_path / "c")]
+    shown = CliRunner().invoke(command, words).output.splitlines()
+    assert {"maxsessions 10", "revokedkeys /r", "requiredrsasize 2048"} <= set(shown)
+    shown = CliRunner().invoke(command, [*words, "-v", "-C", "user=bob"]).output.splitlines()
+    assert f"maxsessions 5  # {tmp_path}/c line 3" in shown
+    assert CliRunner().invoke(command, [*words, "-C", "nonsense"]).exit_code == 2
+    assert CliRunner().invoke(command, ["-t", *words[1:]]).exit_code == 2  # RevokedKeys
+    assert not started

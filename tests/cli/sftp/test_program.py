@@ -11,7 +11,6 @@ import pytest
 from cli.transfers import Served, serving
 from nacre.aio.background import Background
 from nacre.cli.common.log import Log, open_log
-from nacre.cli.common.target import Target
 from nacre.cli.sftp.program import (
     RemoteHost,
     SFTPProgram,
@@ -20,6 +19,7 @@ from nacre.cli.sftp.program import (
     run_program,
 )
 from nacre.cli.sftp.shell import ShellSettings
+from nacre.client.target import Target
 from nacre.config.client.files import parse
 from nacre.config.values import LogLevel
 from nacre.errors import ConnectionLost

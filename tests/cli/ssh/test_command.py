@@ -16,6 +16,7 @@ import pytest
 
 import nacre
 from nacre.keys import dump_private
+from nacre.keys.fingerprint import randomart
 
 pytestmark = pytest.mark.slow
 
@@ -345,6 +346,98 @@ def test_each_error_of_a_file_has_a_line_of_its_own(tool, tmp_path):
 async def test_a_connection_that_the_configuration_refuses(served):
     status, _, err = await served.ssh("-o", "RefuseConnection=use the new host", command=["both"])
     assert (status, err) == (255, "ssh: command line: use the new host\n")
+
+
+async def test_a_command_here_after_the_login(served):
+    mark = served.home / "mark"
+    local = ("-o", f"LocalCommand=echo %n %p %r %T > {mark}")
+    assert (await served.ssh(*local, command=["both"]))[0] == 7
+    assert not mark.exists()
+    assert (await served.ssh(*local, "-o", "PermitLocalCommand=yes", command=["both"]))[0] == 7
+    assert mark.read_text() == f"127.0.0.1 {served.port} alice NONE\n"
+
+
+async def test_into_the_background_after_the_login(served):
+    """The program ends with status 0 while its session goes on, without its standard input."""
+    with open(served.home / "out", "wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM, "-f", *served.words("wait"), stdout=out,
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=served.environment(),
+        )  # fmt: skip
+        assert await asyncio.wait_for(process.wait(), DEADLINE) == 0
+    async with asyncio.timeout(DEADLINE):
+        while (served.home / "out").read_bytes() != b"waiting\n":
+            await asyncio.sleep(0.02)
+    assert served.policy.logged_in.is_set()
+    (one,) = served.server.connections
+    assert not one.closed
+
+
+async def test_a_login_that_fails_is_no_background(served):
+    status, _, err = await served.ssh("-f", "-oBatchMode=yes", command=["both"], user="bob")
+    assert status == 255
+    assert "Permission denied" in err
+    status, _, err = await served.ssh("-f")
+    assert (status, "Cannot fork into background" in err) == (255, True)
+
+
+async def test_a_version_with_a_text_behind_it(served):
+    _, _, err = await served.ssh("-v", "-o", "VersionAddendum=as asked", command=["both"])
+    assert f"debug1: Local version string SSH-2.0-nacre_{nacre.__version__} as asked\n" in err
+
+
+async def test_the_picture_and_the_hash_of_the_host_key(served):
+    options = ("-o", "VisualHostKey=yes", "-o", "FingerprintHash=md5")
+    _, _, err = await served.ssh(*options, command=["both"])
+    picture = randomart(HOST_KEY.public.blob, "ED25519 256", "md5")
+    assert f"Host key fingerprint is {HOST_KEY.public.fingerprint('md5')}\n{picture}\n" in err
+
+
+async def test_rsa_keys_that_are_too_short(served):
+    key = served.home / ".ssh" / "short"
+    key.write_bytes(dump_private(nacre.generate("ssh-rsa", bits=2048)))
+    key.chmod(0o600)
+    options = ("-v", "-o", "RequiredRSASize=3072", "-o", "BatchMode=yes", "-i", str(key))
+    status, _, err = await served.ssh(*options, command=["both"])
+    assert status == 255
+    assert "shorter than 3072 bits" in err
+    assert "Permission denied" in err
+
+
+async def test_known_hosts_that_a_command_prints(served, tmp_path):
+    lines = served.known_hosts.read_text()
+    served.known_hosts.unlink()
+    script = tmp_path / "hosts"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nprintf %s "{lines}"\n')
+    script.chmod(0o700)
+    option = f"KnownHostsCommand={script} %I %H %t %f"
+    status, _, _ = await served.ssh("-o", option, "-o", "BatchMode=yes", command=["both"])
+    assert status == 7
+    name = f"[127.0.0.1]:{served.port}"
+    key = HOST_KEY.public
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"ORDER {name} NONE NONE",
+        f"HOSTNAME {name} {key.type} {key.fingerprint()}",
+    ]
+    script.write_text("#!/bin/sh\nexit 3\n")
+    status, _, err = await served.ssh("-o", option, command=["both"])
+    assert status == 255
+    assert "KnownHostsCommand: " in err
+
+
+async def test_the_host_key_of_this_machine_is_not_checked_if_so_configured(served):
+    served.known_hosts.unlink()
+    option = ("-o", "NoHostAuthenticationForLocalhost=yes", "-o", "StrictHostKeyChecking=yes")
+    assert (await served.ssh(*option, command=["both"]))[0] == 7
+    status, _, err = await served.ssh(*option, "-o", "HostKeyAlias=x", command=["both"])
+    assert (status, "host key is known for x" in err) == (255, True)
+
+
+async def test_an_interface_that_is_not_there(served):
+    status, _, err = await served.ssh("-B", "none0", command=["both"])
+    assert status == 255
+    assert err == f"ssh: connect to host 127.0.0.1 port {served.port}: No such device\n"
+    assert (await served.ssh("-B", "lo", command=["both"]))[0] == 7
 
 
 async def test_verbose_names_the_phases(served):

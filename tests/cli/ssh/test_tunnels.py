@@ -11,8 +11,8 @@ import pytest
 
 import nacre
 from nacre.cli.common.log import Log, open_log
-from nacre.cli.common.target import Target
 from nacre.cli.ssh.tunnels import start_forwarding
+from nacre.client.target import Target
 from nacre.config.client.files import parse
 from nacre.config.values import LogLevel
 from nacre.errors import RequestFailed

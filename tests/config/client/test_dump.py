@@ -1,4 +1,4 @@
-from nacre.cli.common.target import Target
+from nacre.client.target import Target
 from nacre.config.client.dump import client_lines
 from nacre.config.client.files import Config
 

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from nacre.config.client import files
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError
 
@@ -12,6 +13,7 @@ from nacre.errors import ConfigurationError
 def lookup(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SHELL", "/bin/sh")
+    monkeypatch.setattr(files, "USER_FILE", "~/.ssh/config")
     (tmp_path / ".ssh").mkdir()
 
     def read(text, host="h", options=(), **others):

@@ -78,7 +78,7 @@ BAD = [
     *("MaxStartups 10:0:20", "MaxStartups 30:30:20", "PerSourceNetBlockSize 33"),
     *("PerSourceNetBlockSize 24:129", "PerSourceMaxStartups -1", "PerSourcePenalties yes no"),
     *("PerSourcePenaltyExemptList 10.0.0.1/8", "PerSourcePenaltyExemptList a,", "RDomain x"),
-    *("ChannelTimeout session", "LoginGraceTime +5", "PubkeyAuthOptions x", "LogVerbose " + '""'),
+    *("ChannelTimeout session", "PubkeyAuthOptions x", "LogVerbose " + '""'),
 ]
 
 

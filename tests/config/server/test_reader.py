@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import load
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.config.server.words import SCHEMA
@@ -88,6 +89,7 @@ def test_what_is_not_known_matches_nothing(tmp_path: Path) -> None:
         ("Match address 10.0.0.1/8", "'10.0.0.1/8' is no network"),
         ("Match address 10.0.0.0/8,", "has an empty part"),
         ("Match user bob\nPort 33", "Port can't stand in a Match block"),
+        ("Match user bob\nUseLogin no", "UseLogin can't stand in a Match block"),
         ("Match user bob\nX11Forwarding maybe", "X11Forwarding: bad value 'maybe'"),
         ("Prot 22", "Bad configuration option: Prot; did you mean Port"),
         ("Host a", "Bad configuration option: Host"),
@@ -164,6 +166,20 @@ def test_a_block_in_an_included_file_needs_the_block_around_it_too(tmp_path: Pat
     (tmp_path / "part").write_text("Port 5\n")
     with pytest.raises(ConfigurationError, match=r"part line 1: Port can't stand"):
         rules(f"Match user bob\nInclude {tmp_path}/part\n", tmp_path)
+
+
+def test_a_key_that_is_included_is_not_told(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n")
+    with pytest.raises(ConfigurationError) as caught:
+        rules(f"Include {tmp_path}/key\n", tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/sshd_config line 1: {tmp_path}/key line 1: this is a key, and no configuration"
+    )
+
+
+def test_former_keywords_are_passed_over(tmp_path: Path) -> None:
+    text = "UseLogin a b\nProtocol 2\nMatch user bob\nRSAAuthentication no\n"
+    assert rules(text, tmp_path).lookup(BOB) == ServerConfig()
 
 
 def test_inclusion_ends(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import getopt
 from collections.abc import Callable, Sequence
 
+from nacre.config.destination import check_host, check_user
 from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
@@ -27,7 +28,6 @@ ABSENT = {
     "X": "X11 forwarding",
     "Y": "X11 forwarding",
     "w": "tunnel devices",
-    "y": "logging to syslog",
 }
 """Options that are refused, whatever the tables below say, and what nacre lacks for them."""
 
@@ -97,7 +97,8 @@ class Arguments:
     :ivar control: ``-O``: the command for the process that shares its connection.
     :ivar log_file: ``-E``: the file to log to, or None for standard error.
     :ivar query: ``-Q``: the list to print.
-    :ivar join: ``-W``: the ``HOST:PORT`` to join standard input and output to.
+    :ivar join: ``-W``: the ``HOST:PORT`` to join standard input and output to, or the path of a
+        Unix socket.
     :ivar verbosity: how often ``-v`` was given, up to 3.
     :ivar show_config: ``-G``.
     :ivar show_help: ``--help`` or ``-h``.
@@ -179,6 +180,7 @@ def _take_options(
         elif letter in WORDS:
             strong[:0] = WORDS[letter]
         elif letter in VALUES:
+            check_value(letter, value, arguments.options)
             if letter in "DLR":
                 value = _forward(letter, value)
             elif letter in _QUOTED:
@@ -189,6 +191,18 @@ def _take_options(
         else:
             (_SWITCHES.get(letter) or _OTHERS[letter])(arguments, strong, value)
     return rest
+
+
+def check_value(letter: str, value: str, options: Sequence[str]) -> None:
+    """Check the value of an option of the command line that a configuration may have otherwise.
+
+    :param options: those before it.
+    :raises ConfigurationError: ``-l`` names a user that can't be one, or there is a second ``-J``.
+    """
+    if letter == "l":
+        check_user(value)
+    elif letter == "J" and any(option.startswith("ProxyJump=") for option in options):
+        raise ConfigurationError("-J: give it once, with commas between the jump hosts")
 
 
 def _forward(letter: str, value: str) -> str:
@@ -294,8 +308,8 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
         from urllib.parse import unquote
 
         user = unquote(user.partition(";")[0])
-    if at:
-        options.append(f"User={quote(user)}")
+    if at and user:
+        options.append(f"User={quote(check_user(user))}")
     if uri:
         host, port = split_port(host)
         options += [f"Port={port}"] if port else []
@@ -303,7 +317,7 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
         host = host[1:-1]
     if not host or host.startswith("-") or (at and not user):
         raise ConfigurationError(f"{safe(destination)!r} names no host: give [user@]host")
-    return host, options
+    return check_host(host), options
 
 
 def split_port(host: str) -> tuple[str, str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from nacre.aio.dial import DialOptions, HostNotFound, Unreachable, dial, explain
-from nacre.cli.common.target import Target
+from nacre.aio.dial import HostNotFound, Unreachable, dial, explain
+from nacre.client.configured import dialing
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.errors import ConnectFailed, DeadlineExceeded, NacreError
 from nacre.wire.text import safe
@@ -29,16 +30,8 @@ async def dial_host(
         else:
             debug(f"connect to address {address} port {port}: {explain(error)}")
 
-    options = DialOptions(
-        family=config.address_family,
-        bind=config.bind_address,
-        attempts=config.connection_attempts,
-        timeout=config.connect_timeout,
-        keepalive=config.tcp_keep_alive,
-        report=report,
-    )
     try:
-        return await dial(target.host, port, options)
+        return await dial(target.host, port, dialing(config, report))
     except HostNotFound as error:
         raise ConnectFailed(f"Could not resolve hostname {host}: {error.reason}") from error
     except Unreachable as error:

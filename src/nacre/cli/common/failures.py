@@ -29,12 +29,17 @@ _VERIFICATION = "Host key verification failed."
 
 
 def explain(error: NacreError, where: str, destination: str) -> str:
-    """Return the message for an error that ends the program.
+    """Return the message for an error that ends the program; one of a jump host names that.
 
     :param where: the host as the user gave it.
     :param destination: ``user@host``, safe to print.
     """
     host = safe(where)
+    if error.hop:
+        host = error.hop
+        destination = (
+            f"{safe(error.user)}@{host}" if isinstance(error, AuthenticationFailed) else host
+        )
     match error:
         case AuthenticationFailed():
             methods = safe(",".join(error.can_continue))

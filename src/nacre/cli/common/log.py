@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from nacre.config.values import LogLevel
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.config.client.config import ClientConfig
@@ -28,21 +29,40 @@ class Log:
     """Writes messages whose level is at most the chosen one.
 
     :param file: see :func:`open_log`.
+    :param facility: the facility of the system's log to which the messages go in place of ``file``,
+        such as ``USER``; None for none.
     """
 
-    def __init__(self, level: LogLevel, file: BinaryIO) -> None:
+    def __init__(self, level: LogLevel, file: BinaryIO, facility: str | None = None) -> None:
         self.level = level
+        self._priority = 0
+        if facility is not None:
+            import syslog
+
+            self._priority = getattr(syslog, f"LOG_{facility}")
+            syslog.openlog("nacre-ssh", syslog.LOG_PID, self._priority)
         self._file = file
         # In a terminal in raw mode, LF alone does not return to the first column.
         self._line_end = b"\r\n" if os.isatty(file.fileno()) else b"\n"
 
     def write(self, level: LogLevel, text: str) -> None:
         """Write ``text``, which may have several lines, if the chosen level includes ``level``."""
-        if level <= self.level:
+        if level <= self.level and self._priority:
+            self._write_to_system(level, text)
+        elif level <= self.level:
             lines = text.encode("utf-8", "surrogateescape").split(b"\n")
             # A disk that is full, or a reader that is gone, does not end the connection.
             with suppress(OSError):
                 self._file.write(b"".join(line + self._line_end for line in lines))
+
+    def _write_to_system(self, level: LogLevel, text: str) -> None:
+        import syslog
+
+        urgency = syslog.LOG_DEBUG
+        if level <= LogLevel.VERBOSE:
+            urgency = syslog.LOG_ERR if level <= LogLevel.ERROR else syslog.LOG_INFO
+        for line in text.split("\n"):
+            syslog.syslog(self._priority | urgency, safe(line, 1000))
 
     def fatal(self, text: str) -> None:
         """Report why the program ends."""

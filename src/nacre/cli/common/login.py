@@ -1,29 +1,28 @@
-"""A login over a connected socket: the arguments of ``nacre.connect`` from a configuration."""
+"""A login over what carries the connection: ``nacre.connect`` with what a configuration says."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from nacre.aio.connection import Trace
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm_host, prompt
-from nacre.cli.common.target import Target
-from nacre.client.agent import Agent
-from nacre.client.connect import connect
+from nacre.client import configured, connect
 from nacre.client.connection import Connection
-from nacre.client.identities import Identities
-from nacre.client.trust import KnownHostsFile
+from nacre.client.identities import PUBLICKEY, Identities
+from nacre.client.target import Target
+from nacre.client.trust import KnownHostsFile, family
 from nacre.config.client.config import ClientConfig
-from nacre.config.syntax.tokens import expand_path
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded
 from nacre.keys import PublicKey
-from nacre.limits import DEFAULT_LIMITS
+from nacre.keys.fingerprint import randomart
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,
@@ -31,56 +30,57 @@ from nacre.protocol.asks import (
     AskPrompts,
     AskSignature,
 )
-from nacre.protocol.options import Algorithms
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.client.route import Carrier, Sock
 
 _KEX_LOG = "nacre.client.kex"
 
-_LOGIN = 120
+LOGIN = 120
 """Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
 
 
 async def log_in(
-    sock: socket.socket, target: Target, config: ClientConfig, log: Log, trace: Trace | None
+    carrier: Carrier,
+    target: Target,
+    config: ClientConfig,
+    log: Log,
+    trace: Trace | None,
+    patience: Patience | None = None,
 ) -> Connection:
-    """Log in over a connected socket.
+    """Log in over a connected socket, or what carries the connection in its place.
 
-    The server's silence is bounded until the user is logged in, see :class:`_Patience`; then it is
+    The server's silence is bounded until the user is logged in, see :class:`Patience`; then it is
     bounded by keepalives. The time in which the user is asked does not count.
 
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
+    :param patience: what is left of it where jump hosts had a part; None for that of ``config``.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
-    offered = config.algorithms()
-    patience = _Patience(config)
+    patience = patience or Patience(config)
     trust = _Trust(target, config, log, patience)
     warnings = show_warnings(log)
     weak = logging.getLogger(_KEX_LOG)
     weak.setLevel(logging.INFO if config.warn_weak_crypto else logging.WARNING)
     try:
         async with patience.start():
-            return await connect(
-                target.host,
-                target.port,
-                user=target.user,
+            return await connect.log_in(
+                target,
+                config,
                 trust=trust,
-                credentials=_identities(target, config, offered, trust, log, patience),
-                algorithms=offered,
-                protocols=config.protocol,
-                ssh1_ciphers=config.cipher,
-                limits=config.rekey_limit.apply(DEFAULT_LIMITS),
-                timeout=None,
-                keepalive=config.server_alive_interval or None,
-                keepalive_count=config.server_alive_count_max,
-                sock=sock,
-                trace=trace or narrator(log),
+                credentials=_identities(target, config, trust, log, patience),
+                sock=cast("Sock", carrier),
+                trace=trace or narrator(log, config.fingerprint_hash),
             )
     except TimeoutError as error:
         if not patience.expired:
             raise
-        what = patience.verdict(trust.seen)
+        via = None if isinstance(carrier, socket.socket) else carrier.via
+        through = "" if via is None else f" through {via.name}"
         raise DeadlineExceeded(
-            f"connect to host {safe(target.host)} port {target.port}: {what}"
+            f"connect to host {safe(target.host)} port {target.port}{through}: "
+            f"{patience.verdict(trust.seen)}"
         ) from error
     finally:
         logging.getLogger("nacre.client").removeHandler(warnings)
@@ -103,8 +103,8 @@ class _Warnings(logging.Handler):
         self._log.info(f"WARNING: {record.getMessage()}{hidden_by}")
 
 
-class _Patience:
-    """How long the server may keep the user waiting, up to the login.
+class Patience:
+    """How long servers may keep the user waiting, up to the login: jump hosts and the last host.
 
     ConnectTimeout bounds the time in all, or 120 seconds: as long as sshd gives a login. With
     ServerAliveInterval, each answer of the server has to come within the time that keepalives would
@@ -115,17 +115,24 @@ class _Patience:
     # _bound  the deadline, from start() on.
 
     def __init__(self, config: ClientConfig) -> None:
-        self._total = float(config.connect_timeout or _LOGIN)
+        self._total = float(config.connect_timeout or LOGIN)
         self._step = float(config.server_alive_interval * config.server_alive_count_max) or None
         self._left = self._total
         self._since = 0.0
         self._bound: asyncio.Timeout | None = None
 
     def start(self) -> asyncio.Timeout:
-        """Return the deadline, as a context for the login."""
-        self._bound = asyncio.timeout(min(self._left, self._step or self._left))
-        self._since = asyncio.get_running_loop().time()
+        """Return the deadline, as a context for a login, or for another step that leads to one."""
+        now = asyncio.get_running_loop().time()
+        if self._bound is not None:
+            self._left -= now - self._since  # in the step before
+        self._bound = asyncio.timeout_at(now + self._next())
+        self._since = now
         return self._bound
+
+    def _next(self) -> float:
+        """Return the seconds for the next answer of a server."""
+        return min(self._left, self._step or self._left)
 
     @property
     def expired(self) -> bool:
@@ -147,7 +154,7 @@ class _Patience:
             self._since = loop.time()
             # It can't be set once the login has ended.
             with suppress(RuntimeError):
-                bound.reschedule(self._since + min(self._left, self._step or self._left))
+                bound.reschedule(self._since + self._next())
 
     def verdict(self, host_key_seen: bool) -> str:
         """Return what the server did not do in time."""
@@ -168,23 +175,23 @@ class _Trust(KnownHostsFile):
     :ivar seen: whether the host key has arrived.
     """
 
-    def __init__(self, target: Target, config: ClientConfig, log: Log, patience: _Patience) -> None:
-        tokens = target.tokens()
+    def __init__(self, target: Target, config: ClientConfig, log: Log, patience: Patience) -> None:
         self.seen = False
+        self._show_picture = log.info if config.visual_host_key else None
+        confirm = partial(confirm_host, hash_name=config.fingerprint_hash.lower())
         self._patience = patience
         super().__init__(
-            [expand_path(name, tokens) for name in config.user_known_hosts_files],
-            global_paths=config.global_known_hosts_files,
-            strict=config.strict_host_key_checking,
-            hashed=config.hash_known_hosts,
-            alias=config.host_key_alias,
-            confirm=None if config.batch_mode else confirm_host,
+            **configured.known_hosts(target, config),
+            confirm=None if config.batch_mode else confirm,
             notice=log.info,
             alarm=log.error,
         )
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
         self.seen = True
+        if self._show_picture is not None:
+            picture = randomart(key.blob, f"{family(key.type)} {key.bits}", self._hash)
+            self._show_picture(f"Host key fingerprint is {self._shown(key)}\n{picture}")
         with self._patience.paused():
             await super().check(host, port, address, key)
 
@@ -192,7 +199,7 @@ class _Trust(KnownHostsFile):
 class _Answers(Identities):
     """The identities of a configuration; the clock stands while they answer."""
 
-    patience: _Patience
+    patience: Patience
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
         with self.patience.paused():
@@ -214,58 +221,33 @@ class _Answers(Identities):
 def _identities(
     target: Target,
     config: ClientConfig,
-    offered: Algorithms,
     trust: _Trust,
     log: Log,
-    patience: _Patience,
+    patience: Patience,
 ) -> Identities:
-    tokens = target.tokens()
-    files = [expand_path(name, tokens) for name in config.identity_files]
-    agent = agent_path(config.identity_agent, tokens)
+    how = configured.identities(target, config)
+    if config.batch_mode:
+        how["methods"] = [name for name in how["methods"] if name == PUBLICKEY]
     answers = _Answers(
         target.user,
         target.name,
-        files=files if files or config.no_identity_files else None,
-        agent=None if agent is None else Agent(agent),
-        identities_only=config.identities_only,
+        **how,
         prompt=None if config.batch_mode else prompt,
-        methods=_methods(config),
-        signatures=offered.signatures,
-        submethods=config.kbd_interactive_devices,
-        prompts=config.password_prompts,
+        signatures=config.algorithms().signatures,
         trusted=lambda: trust.mismatch is None,
         notice=log.info,
         debug=log.debug,
         banner=lambda text: log.info(text.removesuffix("\n")),
     )
     answers.patience = patience
+    answers.rsa_bits = config.required_rsa_size
     return answers
 
 
-def _methods(config: ClientConfig) -> list[str]:
-    allowed = {
-        "publickey": config.pubkey_authentication,
-        "password": config.password_authentication and not config.batch_mode,
-        "keyboard-interactive": config.kbd_interactive and not config.batch_mode,
-    }
-    return [name for name in config.preferred_authentications if allowed.get(name)]
-
-
-def agent_path(name: str, tokens: dict[str, str]) -> str | None:
-    """Return the path of the socket that IdentityAgent or ForwardAgent names, or None."""
-    if name.lower() == "none":
-        return None
-    if name == "SSH_AUTH_SOCK":
-        return os.environ.get(name) or None
-    if name.startswith("$"):
-        return os.environ.get(name[1:].strip("{}")) or None
-    return expand_path(name, tokens)
-
-
-def narrator(log: Log) -> Trace | None:
+def narrator(log: Log, fingerprint_hash: str = "SHA256") -> Trace | None:
     """Return a trace that logs what the level asks for; None if that is nothing."""
     if log.level < LogLevel.VERBOSE:
         return None
     from nacre.cli.narrate.narrator import Narrator
 
-    return Narrator(log.tell)
+    return Narrator(log.tell, fingerprint_hash.lower())

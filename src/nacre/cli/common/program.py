@@ -14,8 +14,8 @@ from nacre.cli.common.start import FAILURE
 from nacre.errors import NacreError
 
 if TYPE_CHECKING:
-    from nacre.cli.common.target import Target
     from nacre.client.connection import Connection
+    from nacre.client.target import Target
 
 _PATIENCE = 2.0
 """Seconds for the orderly end of a connection."""

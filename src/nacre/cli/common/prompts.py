@@ -117,11 +117,17 @@ def _first_line(answer: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
 
 
-async def confirm_host(question: NewHost, prompt: Prompter = prompt) -> bool:
-    """Ask the user whether a new host's key is right: yes, no, or the fingerprint to compare."""
-    print_ = question.key.fingerprint()
+async def confirm_host(
+    question: NewHost, prompt: Prompter = prompt, hash_name: str = "sha256"
+) -> bool:
+    """Ask the user whether a new host's key is right: yes, no, or the fingerprint to compare.
+
+    :param hash_name: the hash of the fingerprint.
+    """
+    print_ = question.key.fingerprint(hash_name)
+    address = question.address or "<no hostip for proxy command>"
     lines = [
-        f"The authenticity of host '{question.name} ({question.address})' can't be established.",
+        f"The authenticity of host '{question.name} ({address})' can't be established.",
         f"{family(question.key.type)} key fingerprint is {print_}.",
     ]
     lines += [f"This host is known by a key of another type: {at}" for at in question.other_types]

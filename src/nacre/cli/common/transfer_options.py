@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from nacre.cli.common.arguments import (
     HELP,
     PROFILE,
+    check_value,
     checked,
     cipher_word,
     getopt_or_refuse,
     split_port,
 )
+from nacre.config.destination import check_host, check_user
 from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.limits import KIB
@@ -117,6 +119,7 @@ def _take(common: Common, letter: str, value: str) -> None:
     if letter in WORDS:
         common.options.append(WORDS[letter])
     elif letter in VALUES:
+        check_value(letter, value, common.options)
         keyword = VALUES[letter]
         quoted = f"{keyword}={quote(value)}"
         common.options.append(quoted if letter == "i" else checked(f"-{letter}", keyword, value))
@@ -163,6 +166,7 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
 
     :returns: the host, ``Keyword=Value`` texts for user and port, and the path; None for a path
         of this machine.
+    :raises ConfigurationError: the host or the user can't be one.
     """
     options: list[str] = []
     if place.lower().startswith(f"{scheme}://"):
@@ -172,10 +176,11 @@ def split_place(place: str, scheme: str) -> tuple[str, list[str], str] | None:
         user, _, host = authority.rpartition("@")
         name, port = split_port(host)
         if user:
-            options.append(f"User={quote(unquote(user.partition(';')[0]))}")
+            user = check_user(unquote(user.partition(";")[0]))
+            options.append(f"User={quote(user)}")
         if port:
             options.append(f"Port={port}")
-        return name, options, unquote(path)
+        return check_host(name), options, unquote(path)
     end = _colon(place)
     if end < 0:
         return None
@@ -187,9 +192,11 @@ def split_host(place: str) -> tuple[str, list[str]]:
     """Split ``[user@]host``; brackets around the host, or around both, are left out.
 
     :returns: the host, and ``Keyword=Value`` texts for the user.
+    :raises ConfigurationError: the host or the user can't be one.
     """
     user, _, host = _unbracketed(place).rpartition("@")
-    return _unbracketed(host), [f"User={quote(user)}"] if user else []
+    options = [f"User={quote(check_user(user))}"] if user else []
+    return check_host(_unbracketed(host)), options
 
 
 def _unbracketed(text: str) -> str:

@@ -9,6 +9,7 @@ from nacre.cli.help.options import stands_in_ssh
 from nacre.cli.help.page import wrapped
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA as CLIENT
+from nacre.config.kinds import ALGORITHM_KINDS
 from nacre.config.schema import Keyword, Support
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.words import SCHEMA as SERVER
@@ -31,16 +32,6 @@ _CONFIGURATIONS: dict[str, object] = {
 
 _COLUMN = 11
 """Columns of the names of facts."""
-
-_ALGORITHMS = {
-    "CASignatureAlgorithms": "signature",
-    "Ciphers": "cipher",
-    "HostbasedAcceptedAlgorithms": "signature",
-    "HostKeyAlgorithms": "host key",
-    "KexAlgorithms": "kex",
-    "MACs": "MAC",
-    "PubkeyAcceptedAlgorithms": "signature",
-}
 
 _DEFAULTS = {
     "Hostname": "the name that was given",
@@ -98,8 +89,8 @@ def _letter(letter: str) -> tuple[str, str]:
 
 def default_of(file: str, word: Keyword) -> str:
     """Return the value that counts where a keyword is not given; empty if there is none."""
-    if word.name in _ALGORITHMS:
-        return ", ".join(choose(_ALGORITHMS[word.name], None))
+    if word.name in ALGORITHM_KINDS:
+        return ", ".join(choose(ALGORITHM_KINDS[word.name], None))
     if word.default or not word.field:
         return word.default
     if word.name in _DEFAULTS:

@@ -62,10 +62,12 @@ class Narrator:
     """Tells what happens on one connection: call it with each event, as a trace of the connection.
 
     :param say: gets each line.
+    :param fingerprint_hash: the hash of the fingerprints.
     """
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, fingerprint_hash: str = "sha256") -> None:
         self._say = say
+        self._hash = fingerprint_hash
         self._protocol = ""
         self._kex = ""
         self._method = ""
@@ -83,7 +85,7 @@ class Narrator:
                 self._algorithms(event)
             case KexDone():
                 key = event.host_key
-                self._step(f"Server host key: {key.type} {key.fingerprint()}")
+                self._step(f"Server host key: {key.type} {key.fingerprint(self._hash)}")
             case AuthResult(outcome="success"):
                 self._step(f"Authentication succeeded ({event.method}).")
             case AuthResult():

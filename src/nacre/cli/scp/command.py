@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
-    from nacre.cli.scp.program import End, ScpSettings
+    from nacre.cli.scp.program import Copying, End
 
 LETTERS = "3BD:OpRrsT"
 """The program's own options, in the form of :mod:`getopt`."""
@@ -66,7 +66,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
     import asyncio
 
     from nacre.cli.common.log import Log, open_log
-    from nacre.cli.scp.program import ScpSettings
+    from nacre.cli.scp.program import Copying, ScpSettings
 
     settings = ScpSettings(
         recursive="r" in given,
@@ -89,7 +89,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
             log = Log(configs[0].log_level, file)
             for config in configs:
                 log.describe(config)
-            return asyncio.run(_run(sources, target, settings, log))
+            return asyncio.run(_run(sources, target, Copying(settings, log, files), log))
         except KeyboardInterrupt:
             # The parent should see that the signal ended this process.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -97,12 +97,10 @@ def _copy(common: Common, given: dict[str, str]) -> int:
             return FAILURE
 
 
-async def _run(sources: Sequence[End], target: End, settings: ScpSettings, log: Log) -> int:
+async def _run(sources: Sequence[End], target: End, copying: Copying, log: Log) -> int:
     from nacre.cli.common.failures import explain
-    from nacre.cli.scp.program import Copying
 
     loaded()
-    copying = Copying(settings, log)
     try:
         return await copying.run(sources, target)
     except NacreError as error:
@@ -114,16 +112,17 @@ async def _run(sources: Sequence[End], target: End, settings: ScpSettings, log: 
 
 
 def _end(word: str, common: Common, files: Config) -> End:
-    from nacre.cli.common.target import Target
     from nacre.cli.scp.program import End
+    from nacre.client.target import Target
 
-    place = split_place(word, "scp")
+    try:
+        place = split_place(word, "scp")
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}: give [user@]host:path, or ./path for a local file"
+        ) from error
     if place is None:
         return End(None, ClientConfig(), word, word)
     host, options, path = place
-    if not host or host.startswith("-"):
-        raise ConfigurationError(
-            f"{word!r} names no host: give [user@]host:path, or ./path for a local file"
-        )
     config = files.lookup(host, [*common.options, *options])
     return End(Target.of(host, config), config, path, word)

@@ -8,17 +8,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.connect import NO_FILES, dial_and_log_in
 from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.program import close_or_abort
-from nacre.cli.common.target import Target
 from nacre.cli.scp.legacy import How, Receiver, Sender
 from nacre.client.connection import Connection
 from nacre.client.process import Process
 from nacre.client.sftp import open_sftp
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import Config
 from nacre.errors import NacreError, RemoteProtocolError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.copies import TransferOptions
@@ -74,13 +75,15 @@ class CopyFailed(Exception):
 class Copying:
     """One run: :meth:`run` copies, :meth:`close` ends all connections.
 
+    :param files: what configures jump hosts.
     :ivar failures: how many messages :meth:`complain` has printed.
     :ivar reached: the host that was last connected to, or tried.
     """
 
-    def __init__(self, settings: ScpSettings, log: Log) -> None:
+    def __init__(self, settings: ScpSettings, log: Log, files: Config = NO_FILES) -> None:
         self._settings = settings
         self._log = log
+        self._configs = files
         self._meter = Meter(enabled=not settings.quiet)
         self._connections: dict[Target, Connection] = {}
         self._clients: dict[Target | str, SFTPClient] = {}
@@ -217,7 +220,9 @@ class Copying:
         self.reached = end.target
         connection = self._connections.get(end.target)
         if connection is None:
-            connection = await dial_and_log_in(end.target, end.config, self._log)
+            connection = await dial_and_log_in(
+                end.target, end.config, self._log, files=self._configs
+            )
             self._connections[end.target] = connection
         return connection
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from nacre.aio.background import Background
     from nacre.cli.common.log import Log
-    from nacre.cli.common.target import Target
     from nacre.cli.sftp.program import RemoteHost
+    from nacre.client.target import Target
     from nacre.config.client.config import ClientConfig
     from nacre.sftp.client.client import SFTPClient
 
@@ -129,13 +129,14 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
     from nacre.cli.common.failures import explain
     from nacre.cli.common.log import Log, open_log
     from nacre.cli.common.modes import watching
-    from nacre.cli.common.target import Target
     from nacre.cli.sftp.program import RemoteHost
+    from nacre.client.target import Target
 
     loaded()
-    host, path, options = _destination(common, plan)
     try:
-        config = Config.load(common.config_file).lookup(host, [*common.options, *options])
+        host, path, options = _destination(common, plan)
+        files = Config.load(common.config_file)
+        config = files.lookup(host, [*common.options, *options])
         target = Target.of(host, config)
     except ConfigurationError as error:
         return complain("sftp", error)
@@ -145,7 +146,7 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
         log.describe(config)
         try:
             with watching():  # the loop's thread may ask for a password
-                sftp = loop.call(lambda: _open(remote, target, config, log, common, plan))
+                sftp = loop.call(lambda: _open(remote, target, config, log, files, common, plan))
             return _work(loop, sftp, target, path, common, plan, lines)
         except NacreError as error:
             log.fatal(explain(error, target.name, target.destination))
@@ -172,6 +173,7 @@ async def _open(
     target: Target,
     config: ClientConfig,
     log: Log,
+    files: Config,
     common: Common,
     plan: _Plan,
 ) -> SFTPClient:
@@ -181,6 +183,7 @@ async def _open(
         target,
         config,
         log,
+        files,
         subsystem=plan.subsystem,
         rate=common.rate,
         options=common.session_options(),

@@ -14,20 +14,21 @@ from contextlib import nullcontext
 from typing import TextIO
 
 from nacre.aio.background import Background
-from nacre.cli.common.connect import dial_and_log_in
+from nacre.cli.common.connect import NO_FILES, dial_and_log_in
 from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
 from nacre.cli.common.modes import LineEditing
 from nacre.cli.common.program import close_or_abort
-from nacre.cli.common.target import Target
 from nacre.cli.sftp.dispatch import run_line
 from nacre.cli.sftp.lines import BadLine
 from nacre.cli.sftp.shell import CommandFailed, Quit, SFTPShell, ShellSettings
 from nacre.cli.sftp.transfers import fetch
 from nacre.client.connection import Connection
 from nacre.client.sftp import open_sftp
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import Config
 from nacre.errors import NacreError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.options import SFTPOptions
@@ -51,6 +52,7 @@ class RemoteHost:
         target: Target,
         config: ClientConfig,
         log: Log,
+        files: Config = NO_FILES,
         *,
         subsystem: str,
         rate: int | None,
@@ -58,12 +60,13 @@ class RemoteHost:
     ) -> SFTPClient:
         """Log in and start the session.
 
+        :param files: what configures jump hosts.
         :param subsystem: its name, or the path of a server program on the host.
         :param rate: bytes per second, or None.
         :param options: those of the SFTP session.
         :raises NacreError: the login fails, or the server does not start SFTP.
         """
-        self._connection = await dial_and_log_in(target, config, log)
+        self._connection = await dial_and_log_in(target, config, log, files=files)
         server = subsystem.encode() if "/" in subsystem else None
         sftp = await open_sftp(
             self._connection.open_session(),

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
-    from nacre.cli.common.target import Target
+    from nacre.cli.ssh.local import Leave
     from nacre.cli.ssh.session import Plan
+    from nacre.cli.ssh.tunnels import Place
+    from nacre.client.target import Target
 
 
 def main() -> NoReturn:
@@ -56,7 +58,7 @@ def run(program: str, words: Sequence[str]) -> int:
 
         return refuse(program, "ssh", FAILURE)
     try:
-        config = configured(arguments)
+        files, config = configured(arguments)
         if arguments.show_config:
             return show_config(arguments, config)
     except ConfigurationError as error:
@@ -69,7 +71,8 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: can't open the log file: {error}", file=sys.stderr)
         return FAILURE
     with file:
-        return _connect(arguments, config, Log(config.log_level, file))
+        facility = config.syslog_facility if arguments.syslog else None
+        return _connect(arguments, files, config, Log(config.log_level, file, facility))
 
 
 def answered(program: str, arguments: Arguments) -> int | None:
@@ -84,20 +87,20 @@ def answered(program: str, arguments: Arguments) -> int | None:
     return None
 
 
-def configured(arguments: Arguments) -> ClientConfig:
-    """Return what the files and the command line say for the host.
+def configured(arguments: Arguments) -> tuple[Config, ClientConfig]:
+    """Return the files, and what they and the command line say for the host.
 
     :raises ConfigurationError: a line for each error.
     """
     files = Config.load(arguments.config_file)
-    return files.lookup(arguments.host, arguments.options, command=arguments.command)
+    return files, files.lookup(arguments.host, arguments.options, command=arguments.command)
 
 
-def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
+def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log) -> int:
     # The event loop and the crypto package load only now, so that -V, -G and errors are quick.
     from nacre.cli.common.program import run_client
-    from nacre.cli.common.target import Target
     from nacre.cli.ssh.session import plan
+    from nacre.client.target import Target
 
     log.describe(config)
     try:
@@ -107,27 +110,50 @@ def _connect(arguments: Arguments, config: ClientConfig, log: Log) -> int:
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
         return FAILURE
-    return run_client(_session(target, config, planned, join, log), target, log)
+
+    def session(leave: Leave | None = None) -> int:
+        work = _session(target, config, files, planned, join, log, leave)
+        return run_client(work, target, log)
+
+    if not config.fork_after_authentication:
+        return session()
+    from nacre.cli.ssh.local import in_background
+
+    return in_background(session)
 
 
 async def _session(
-    target: Target, config: ClientConfig, planned: Plan, join: tuple[str, int] | None, log: Log
+    target: Target,
+    config: ClientConfig,
+    files: Config,
+    planned: Plan,
+    join: Place | None,
+    log: Log,
+    leave: Leave | None,
 ) -> int:
-    from nacre.cli.common.connect import dial_and_log_in
+    from nacre.cli.common.connect import dial_and_log_in, set_service
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.session import TerminalSession
 
-    connection = await dial_and_log_in(target, config, log)
+    connection = await dial_and_log_in(target, config, log, files=files)
     loaded()
     try:
+        if planned.terminal:
+            set_service(connection, config.ip_qos[0])
+        if config.local_command is not None and config.permit_local_command:
+            from nacre.cli.ssh.local import run_local_command
+
+            await run_local_command(config.local_command, target)
         if config.forwards:
             from nacre.cli.ssh.tunnels import start_forwarding
 
             await start_forwarding(connection, target, config, log)
+        if leave is not None:
+            leave()
         if join is not None:
             from nacre.cli.ssh.tunnels import join_standard
 
-            return await join_standard(connection, *join)
+            return await join_standard(connection, join)
         if config.session_type == "none":
             await connection.wait_closed()
             connection.check()
@@ -143,10 +169,10 @@ async def _session(
     return status
 
 
-def _place(text: str | None) -> tuple[str, int] | None:
-    """Return the host and port of ``-W``."""
-    if text is None:
-        return None
+def _place(text: str | None) -> Place | None:
+    """Return the host and port of ``-W``, or the path of a Unix socket."""
+    if text is None or text.startswith("/"):
+        return text
     from nacre.config.tunnels import place
 
     return place("-W", text)
@@ -157,7 +183,7 @@ def show_config(arguments: Arguments, config: ClientConfig) -> int:
 
     :raises ConfigurationError: a value has a token that is not possible.
     """
-    from nacre.cli.common.target import Target
+    from nacre.client.target import Target
     from nacre.config.client.dump import client_lines
 
     target = Target.of(arguments.host, config)

@@ -238,6 +238,14 @@ def plan(
     subsystem = config.session_type == "subsystem"
     if subsystem and command is None:
         raise ConfigurationError("You must specify a subsystem to invoke.")
+    if (
+        config.fork_after_authentication
+        and config.session_type == "default"
+        and (command is None and config.remote_command is None)
+    ):
+        raise ConfigurationError(
+            "Cannot fork into background without a command to execute: give one, or -N"
+        )
     line = command
     if config.remote_command is not None:
         if command is not None:
@@ -252,7 +260,7 @@ def plan(
         environment=_environment(config),
         terminal=_wants_terminal(config, line, notice),
         escape=config.escape_char,
-        read_input=not config.stdin_null,
+        read_input=not (config.stdin_null or config.fork_after_authentication),
     )
 
 
@@ -262,7 +270,7 @@ def _wants_terminal(config: ClientConfig, line: str | None, notice: Callable[[st
         return True
     if wanted == "no" or (wanted == "auto" and line is not None) or config.session_type == "none":
         return False
-    if os.isatty(STDIN) and not config.stdin_null:
+    if os.isatty(STDIN) and not (config.stdin_null or config.fork_after_authentication):
         return True
     notice("Pseudo-terminal will not be allocated because stdin is not a terminal.")
     return False

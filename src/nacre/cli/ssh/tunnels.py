@@ -6,13 +6,15 @@ import asyncio
 import os
 from collections.abc import Awaitable
 from contextlib import suppress
+from typing import TypeAlias
 
 from nacre.aio.stream import Writer
 from nacre.cli.common.log import Log
-from nacre.cli.common.login import agent_path, show_warnings
-from nacre.cli.common.target import Target
+from nacre.cli.common.login import show_warnings
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
+from nacre.client.configured import agent_path
 from nacre.client.connection import Connection
+from nacre.client.target import Target
 from nacre.client.tcpip import Listener
 from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward
@@ -20,6 +22,9 @@ from nacre.errors import RequestFailed, StreamClosed
 from nacre.wire.text import safe
 
 _STDIN, _STDOUT = 0, 1
+
+Place: TypeAlias = tuple[str, int] | str
+"""Where ``-W`` leads: a host and a port, or the path of a Unix socket."""
 
 
 async def start_forwarding(
@@ -113,12 +118,17 @@ class _Starting:
         return f"[{safe(host) or '*'}]:{one.port}"
 
 
-async def join_standard(connection: Connection, host: str, port: int) -> int:
-    """Join standard input and output to a connection from the server to a host; return 0.
+async def join_standard(connection: Connection, place: Place) -> int:
+    """Join standard input and output to a connection that the server makes; return 0.
 
     :raises ChannelOpenFailed: the server refused, or could not connect.
     """
-    async with connection.open_connection(host, port) as tunnel:
+    opening = (
+        connection.open_unix_connection(place)
+        if isinstance(place, str)
+        else connection.open_connection(*place)
+    )
+    async with opening as tunnel:
         feeding = asyncio.create_task(_feed(tunnel.writer))
         try:
             output = StandardOutput(_STDOUT)

@@ -15,12 +15,13 @@ from nacre.cli.common.log import Log, open_log
 from nacre.cli.common.passing import Passing
 from nacre.cli.common.program import close_or_abort, run_client
 from nacre.cli.common.start import FAILURE, complain
-from nacre.cli.common.target import Target
 from nacre.cli.ssh.command import answered, configured, show_config
 from nacre.cli.ssh.session import Plan, plan
 from nacre.cli.ssh.standard import READ
 from nacre.cli.trace.tracing import Record, Tracer
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, NacreError
 from nacre.value import replace
 
@@ -38,7 +39,7 @@ def run(program: str, words: Sequence[str]) -> int:
             return status
         if not arguments.host:
             raise ConfigurationError("no host given: give [user@]host")
-        config = configured(arguments)
+        files, config = configured(arguments)
         if arguments.show_config:
             return show_config(arguments, config)
         if config.forwards or arguments.join is not None:
@@ -58,9 +59,10 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: can't open the log file: {error}", file=sys.stderr)
         return FAILURE
     with file:
-        log = Log(config.log_level, file)
+        facility = config.syslog_facility if arguments.syslog else None
+        log = Log(config.log_level, file, facility)
         log.describe(config)
-        return run_client(_trace(target, config, planned, log, show), target, log)
+        return run_client(_trace(target, config, files, planned, log, show), target, log)
 
 
 command = Passing("trace", run)
@@ -71,11 +73,16 @@ def _silent(text: str) -> None:
 
 
 async def _trace(
-    target: Target, config: ClientConfig, planned: Plan, log: Log, show: Callable[[Record], None]
+    target: Target,
+    config: ClientConfig,
+    files: Config,
+    planned: Plan,
+    log: Log,
+    show: Callable[[Record], None],
 ) -> int:
     tracer = Tracer(asyncio.get_running_loop().time(), show)
     try:
-        connection = await dial_and_log_in(target, config, log, tracer)
+        connection = await dial_and_log_in(target, config, log, tracer, files)
         try:
             status = (
                 0 if config.session_type == "none" else await _session(connection, planned, tracer)

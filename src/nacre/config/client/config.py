@@ -20,6 +20,8 @@ Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
 SessionKind = Literal["default", "none", "subsystem"]
 
+_PROXIES = ("ProxyCommand", "ProxyJump")
+
 BATCH_ALIVE_INTERVAL = 300
 """Seconds between keepalives with BatchMode, where ServerAliveInterval is not set."""
 
@@ -38,7 +40,10 @@ class ClientConfig:
     :ivar escape_char: one byte, or None for no escapes.
     :ivar forward_agent: None for no forwarding. ``SSH_AUTH_SOCK`` is the socket that this variable
         names; any other text is a path, or ``$`` and the name of a variable.
+    :ivar proxy_command: None for no command; so is ``proxy_jump``. At most one of both is there.
     :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
+    :ivar ip_qos: bytes for TOS or the traffic class: of interactive sessions, and of others; None
+        leaves it to the system.
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
     :ivar no_identity_files: whether ``none`` was the only identity file.
     :ivar refuse_connection: the message with which to refuse to connect, or None.
@@ -49,6 +54,8 @@ class ClientConfig:
     address_family: Literal["any", "inet", "inet6"] = "any"
     batch_mode: bool = False
     bind_address: str | None = None
+    bind_interface: str | None = None
+    check_host_ip: bool = False
     cipher: tuple[str, ...] | None = None
     ciphers: str | None = None
     compression: bool = False
@@ -58,6 +65,8 @@ class ClientConfig:
     dynamic_forwards: tuple[Forward, ...] = ()
     escape_char: bytes | None = b"~"
     exit_on_forward_failure: bool = False
+    fingerprint_hash: Literal["MD5", "SHA256"] = "SHA256"
+    fork_after_authentication: bool = False
     forward_agent: str | None = None
     gateway_ports: bool = False
     global_known_hosts_files: tuple[str, ...] = (
@@ -72,18 +81,26 @@ class ClientConfig:
     identity_agent: str = "SSH_AUTH_SOCK"
     identity_files: tuple[str, ...] = ()
     no_identity_files: bool = False
+    ip_qos: tuple[int | None, int | None] = (0x10, 0x08)
     kbd_interactive: bool = True
     kbd_interactive_devices: str = ""
     kex_algorithms: str | None = None
+    known_hosts_command: str | None = None
+    local_command: str | None = None
     local_forwards: tuple[Forward, ...] = ()
     log_level: LogLevel = LogLevel.INFO
     macs: str | None = None
+    no_host_authentication_for_localhost: bool = False
     password_prompts: int = 3
     password_authentication: bool = True
+    permit_local_command: bool = False
     port: int = 22
     profile: Profile = "default"
     preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
     protocol: tuple[int, ...] = (2,)
+    proxy_command: str | None = None
+    proxy_jump: str | None = None
+    proxy_use_fdpass: bool = False
     pubkey_accepted_algorithms: str | None = None
     pubkey_authentication: bool = True
     refuse_connection: str | None = None
@@ -91,15 +108,19 @@ class ClientConfig:
     remote_command: str | None = None
     remote_forwards: tuple[Forward, ...] = ()
     request_tty: Tty = "auto"
+    required_rsa_size: int = 1024
     send_env: tuple[str, ...] = ()
     server_alive_count_max: int = 3
     server_alive_interval: int = 0
     session_type: SessionKind = "default"
     set_env: tuple[tuple[str, str], ...] = ()
     stdin_null: bool = False
+    syslog_facility: str = "USER"
     strict_host_key_checking: Strict = "ask"
     tcp_keep_alive: bool = True
     user: str | None = None
+    version_addendum: str | None = None
+    visual_host_key: bool = False
     warn_weak_crypto: bool = True
     user_known_hosts_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
     settings: Mapping[str, tuple[Setting, ...]] = NO_SETTINGS
@@ -179,12 +200,18 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
     from nacre.config.client.words import SCHEMA
 
     found: dict[str, Any] = {}
+    # The first of both counts, also where it is none.
+    proxy = next((name for name in settings if name in _PROXIES), None)
     for name, values in settings.items():
+        if name in _PROXIES and name != proxy:
+            continue
         word = SCHEMA[name]
         if word.field:
             first = values[0].value
             found[word.field] = sum((s.value for s in values), ()) if word.gathers else first
     found["send_env"] = _without_removed(found.get("send_env", ()))
+    if found.get("proxy_jump") == "none":
+        found["proxy_jump"] = None
     named = found.pop("identity_files", ())
     files = tuple(name for name in named if name.lower() != "none")
     found.update(identity_files=files, no_identity_files=bool(named) and not files)

@@ -8,6 +8,7 @@ from typing import Any
 
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA
+from nacre.config.kinds import ALGORITHM_KINDS
 from nacre.config.schema import Keyword, Setting, Shown
 from nacre.config.syntax.tokens import expand, expand_path
 from nacre.config.values import all_algorithms
@@ -15,15 +16,6 @@ from nacre.errors import ConfigurationError
 from nacre.protocol.options import choose
 
 _IDENTITIES = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
-_ALGORITHMS = {
-    "Ciphers": "cipher",
-    "MACs": "MAC",
-    "KexAlgorithms": "kex",
-    "HostKeyAlgorithms": "host key",
-    "HostbasedAcceptedAlgorithms": "signature",
-    "CASignatureAlgorithms": "signature",
-    "PubkeyAcceptedAlgorithms": "signature",
-}
 _SILENT = ("Host", "Match", "Include")
 _SPELT = {"CanonicalizePermittedCNAMEs": "canonicalizePermittedcnames"}
 """Keywords that ssh(1) does not print in lower case."""
@@ -94,7 +86,7 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
                 _value(config, SCHEMA["VerifyHostKeyDNS"]) in ("yes", "ask")
             )
             return "false" if other else "true"
-        case name if name in _ALGORITHMS:
+        case name if name in ALGORITHM_KINDS:
             return _algorithms(config, word)
     if word.field:
         return _of_field(word, getattr(config, word.field))
@@ -119,6 +111,6 @@ def _value(config: ClientConfig, word: Keyword) -> Any:
 
 
 def _algorithms(config: ClientConfig, word: Keyword) -> str:
-    kind = _ALGORITHMS[word.name]
+    kind = ALGORITHM_KINDS[word.name]
     default = choose(kind, None, config.profile)
     return ",".join(all_algorithms(kind, _value(config, word), default))

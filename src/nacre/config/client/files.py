@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from nacre.config.client.config import ClientConfig
 from nacre.config.syntax.reader import ConfigFile
 
+USER_FILE = "~/.ssh/config"
+SYSTEM_FILE = "/etc/ssh/ssh_config"
+
 
 class Config:
     """ssh_config files, read once. :meth:`lookup` returns what they say for a host.
@@ -32,10 +35,11 @@ class Config:
         """
         home = os.path.expanduser("~/.ssh")
         if path is None:
+            user = os.path.expanduser(USER_FILE)
             return cls(
                 (
-                    ConfigFile(f"{home}/config", home, private=True),
-                    ConfigFile("/etc/ssh/ssh_config", "/etc/ssh"),
+                    ConfigFile(user, home, private=True),
+                    ConfigFile(SYSTEM_FILE, os.path.dirname(SYSTEM_FILE)),
                 )
             )
         name = os.fspath(path)

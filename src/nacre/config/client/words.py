@@ -114,13 +114,7 @@ _WORDS = (
         "Search the name in the canonical domains, and read the files again with what was found.",
         default="false",
     ),
-    idle(
-        "CheckHostIP",
-        YES_NO,
-        "Check the host's address in known_hosts too.",
-        "nacre looks for the name, and an address that is known adds nothing to it",
-        "no",
-    ),
+    Keyword("CheckHostIP", YES_NO, "Check the host's address in known_hosts too.", "check_host_ip"),
     Keyword("Compression", COMPRESSION, "Compress what is sent.", "compression"),
     later(
         "ControlMaster",
@@ -143,12 +137,11 @@ _WORDS = (
         "End the connection if a port can't be forwarded.",
         "exit_on_forward_failure",
     ),
-    idle(
+    Keyword(
         "FingerprintHash",
         FINGERPRINT_HASH,
         "The hash of the fingerprints that are shown.",
-        "nacre shows SHA256 fingerprints",
-        "SHA256",
+        "fingerprint_hash",
     ),
     later("ForwardX11", YES_NO, "Forward X11.", _X11, "no"),
     later("ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", _X11, "yes"),
@@ -192,21 +185,19 @@ _WORDS = (
         "Log in by the server's questions.",
         "kbd_interactive",
     ),
-    idle(
+    Keyword(
         "NoHostAuthenticationForLocalhost",
         YES_NO,
         "Don't check the host key of a loopback address.",
-        "the host key is checked",
-        "no",
+        "no_host_authentication_for_localhost",
     ),
     Keyword("PasswordAuthentication", YES_NO, "Log in by a password.", "password_authentication"),
-    idle("PermitLocalCommand", YES_NO, "Allow LocalCommand.", "LocalCommand is not run", "no"),
-    idle(
+    Keyword("PermitLocalCommand", YES_NO, "Allow LocalCommand.", "permit_local_command"),
+    Keyword(
         "ProxyUseFdpass",
         YES_NO,
         "ProxyCommand passes back a connected descriptor.",
-        "ProxyCommand comes later",
-        "no",
+        "proxy_use_fdpass",
     ),
     Keyword(
         "PubkeyAuthentication", PUBKEY_AUTHENTICATION, "Log in by a key.", "pubkey_authentication"
@@ -219,12 +210,11 @@ _WORDS = (
         "session_type",
     ),
     Keyword("StdinNull", YES_NO, "Read standard input from nowhere.", "stdin_null"),
-    idle(
+    Keyword(
         "ForkAfterAuthentication",
         YES_NO,
         "Go to the background after the login.",
-        "nacre stays in the foreground",
-        "no",
+        "fork_after_authentication",
     ),
     later(
         "StreamLocalBindUnlink",
@@ -248,9 +238,7 @@ _WORDS = (
         "nacre trusts known_hosts alone",
         "false",
     ),
-    idle(
-        "VisualHostKey", YES_NO, "Show a picture of the host key.", "the fingerprint is shown", "no"
-    ),
+    Keyword("VisualHostKey", YES_NO, "Show a picture of the host key.", "visual_host_key"),
     later(
         "UpdateHostKeys",
         UPDATE_HOST_KEYS,
@@ -294,13 +282,7 @@ _WORDS = (
         "Seconds of silence before a keepalive; 0 for none.",
         "server_alive_interval",
     ),
-    idle(
-        "RequiredRSASize",
-        number(0),
-        "The fewest bits of an RSA key.",
-        "nacre has a minimum of its own",
-        "1024",
-    ),
+    Keyword("RequiredRSASize", number(0), "The fewest bits of an RSA key.", "required_rsa_size"),
     idle(
         "ObscureKeystrokeTiming",
         OBSCURE_KEYSTROKE_TIMING,
@@ -309,7 +291,7 @@ _WORDS = (
         "yes",
     ),
     Keyword("BindAddress", WORD, "The address to connect from.", "bind_address"),
-    idle("BindInterface", WORD, "The interface to connect from.", "give BindAddress"),
+    Keyword("BindInterface", WORD, "The interface to connect from.", "bind_interface"),
     Keyword("Ciphers", algorithms("cipher"), "The ciphers to offer.", "ciphers"),
     later(
         "ControlPath",
@@ -358,12 +340,12 @@ _WORDS = (
         "The algorithms that may sign certificates.",
         _CERTIFICATES,
     ),
-    idle(
+    Keyword(
         "LocalCommand",
         TEXT,
         "A command to run here after the login.",
-        "it is not run",
-        tokens="CdhijkLlnprTtu",
+        "local_command",
+        tokens="CdhijkLlnprTu",
     ),
     Keyword(
         "RemoteCommand", TEXT, "The command to run there.", "remote_command", tokens=_HOST_TOKENS
@@ -399,19 +381,19 @@ _WORDS = (
         _HARDWARE,
         "internal",
     ),
-    idle(
+    Keyword(
         "KnownHostsCommand",
         TEXT,
         "A command that prints lines of known_hosts.",
-        "only files are read",
+        "known_hosts_command",
         tokens="CfHIKtdhijkLlnpru",
     ),
     later("XAuthLocation", WORD, "The program xauth.", _X11, "/usr/bin/xauth"),
-    idle(
+    Keyword(
         "VersionAddendum",
         VERSION_ADDENDUM,
         "A text behind the version that the server gets.",
-        "the version is sent alone",
+        "version_addendum",
     ),
     Keyword(
         "IdentityFile",
@@ -516,12 +498,8 @@ _WORDS = (
         "no",
     ),
     Keyword("EscapeChar", ESCAPE_CHAR, "The character that begins an escape.", "escape_char"),
-    idle(
-        "IPQoS",
-        IP_QOS,
-        "The class of service of interactive and of other sessions.",
-        "packets get the system's class",
-        "lowdelay throughput",
+    Keyword(
+        "IPQoS", IP_QOS, "The class of service of interactive and of other sessions.", "ip_qos"
     ),
     Keyword(
         "RekeyLimit",
@@ -538,12 +516,11 @@ _WORDS = (
         everywhere=True,
         last=True,
     ),
-    idle(
+    Keyword(
         "SyslogFacility",
         SYSLOG_FACILITY,
         "The facility of messages in the system's log.",
-        "messages go to standard error",
-        "USER",
+        "syslog_facility",
         everywhere=True,
     ),
     Keyword(
@@ -571,14 +548,16 @@ _WORDS = (
         "dynamic_forwards",
         gathers=True,
     ),
-    idle(
+    Keyword(
         "ProxyCommand",
         TEXT,
         "A command whose input and output lead to the server.",
-        "it comes later",
+        "proxy_command",
         tokens="hnpr",
     ),
-    idle("ProxyJump", PROXY_JUMP, "Hosts through which to connect.", "it comes later"),
+    Keyword(
+        "ProxyJump", PROXY_JUMP, "Hosts through which to connect.", "proxy_jump", tokens="hnpr"
+    ),
     Keyword("Tag", WORD, "A name that Match tagged asks for."),
     Keyword("RefuseConnection", TEXT, "Refuse to connect, with this message.", "refuse_connection"),
     Keyword(

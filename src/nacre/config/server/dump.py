@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, takewhile
 from typing import Any
 
+from nacre.config.kinds import ALGORITHM_KINDS
 from nacre.config.schema import Keyword, Setting, Shown
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import Connecting, ServerRules
@@ -16,15 +17,6 @@ from nacre.errors import ConfigurationError
 from nacre.protocol.options import Profile, choose
 from nacre.wire.text import safe
 
-_ALGORITHMS = {
-    "Ciphers": "cipher",
-    "MACs": "MAC",
-    "KexAlgorithms": "kex",
-    "HostKeyAlgorithms": "host key",
-    "HostbasedAcceptedAlgorithms": "signature",
-    "CASignatureAlgorithms": "signature",
-    "PubkeyAcceptedAlgorithms": "signature",
-}
 _DEFAULT = ServerConfig()
 _SILENT = ("Match", "Include")
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -68,7 +60,7 @@ def _told(name: str, shown: Shown, found: Sequence[Setting], origins: bool) -> I
 def _shown(word: Keyword, config: ServerConfig, profile: Profile) -> Shown:
     if word.name == "ListenAddress":
         return list(_listening(config))
-    if word.name in _ALGORITHMS:
+    if word.name in ALGORITHM_KINDS:
         return _algorithms(word, config, profile)
     if word.field:
         return word.kind.show(getattr(config, word.field))
@@ -81,7 +73,7 @@ def _shown(word: Keyword, config: ServerConfig, profile: Profile) -> Shown:
 
 
 def _algorithms(word: Keyword, config: ServerConfig, profile: Profile) -> str:
-    kind = _ALGORITHMS[word.name]
+    kind = ALGORITHM_KINDS[word.name]
     found = config.settings.get(word.name)
     value = found[0].value if found else None
     return ",".join(all_algorithms(kind, value, choose(kind, None, profile)))
@@ -103,18 +95,12 @@ def _listening(config: ServerConfig) -> Iterator[str]:
 
 def _resolved(host: str, port: int, config: ServerConfig) -> Iterator[str]:
     try:
-        found = socket.getaddrinfo(
-            host,
-            port,
-            _FAMILIES[config.address_family],
-            socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )
+        found = socket.getaddrinfo(host, port, _FAMILIES[config.address_family], socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigurationError(
             f"ListenAddress: bad address or host {safe(host)}: {error.strerror}"
         ) from error
-    for family, _, _, _, place in found:
+    for family, _, _, _, place in reversed(found):  # as sshd does
         own = str(place[0])
         yield f"[{own}]:{port}" if family == socket.AF_INET6 else f"{own}:{port}"
 

@@ -18,3 +18,6 @@ IGNORED = (
     "UsePrivilegeSeparation",
 )
 """Keywords of former versions of sshd(8), which takes them and does nothing."""
+
+IGNORED_IN_MATCH = ("AuthorizedKeysFile2", "RhostsRSAAuthentication", "RSAAuthentication")
+"""Those of them that may stand in a Match block."""

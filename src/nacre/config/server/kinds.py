@@ -168,7 +168,7 @@ def _max_startups(keyword: str, value: str) -> str:
     numbers = [values.integer(keyword, part, 1, MOST) for part in parts]
     if len(numbers) == 3 and (numbers[1] > 100 or numbers[0] > numbers[2]):
         raise values.bad(keyword, value, allowed)
-    return value
+    return ":".join(map(str, numbers))
 
 
 def _max_startups_shown(found: str) -> str:
@@ -277,14 +277,8 @@ def _or_infinite(keyword: str, text: str) -> int | None:
     return None if text.lower() == "none" else values.integer(keyword, text, 0, MOST)
 
 
-def _seconds(keyword: str, text: str) -> int:
-    if text.startswith("+"):
-        raise values.bad(keyword, text, "a time such as 90, 90s or 1h30m")
-    return values.seconds(keyword, text)
-
-
 def _unused(keyword: str, text: str) -> int | None:
-    return (None if text.lower() == "none" else _seconds(keyword, text)) or None
+    return (None if text.lower() == "none" else values.seconds(keyword, text)) or None
 
 
 def _first_of_names(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
@@ -378,7 +372,6 @@ EXEMPT = single(
 CHANNEL_TIMEOUT = several(
     "TYPE=TIME, once or more, or none", values.channel_timeouts, values.channel_timeouts_shown
 )
-SECONDS = single("a time such as 90, 90s or 1h30m", _seconds)
 UNUSED_TIMEOUT = single("a time such as 90, 90s or 1h30m, or none", _unused, _or_none)
 IP_QOS = several("one or two classes, numbers, or none", values.ip_qos, values.ip_qos_shown)
 REKEY_LIMIT = several(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from nacre.config import values
 from nacre.config.schema import Keyword, Origin, Setting
 from nacre.config.server.config import ServerConfig, fields_of
+from nacre.config.server.former import IGNORED_IN_MATCH
 from nacre.config.server.rules import (
     BlockValue,
     Connecting,
@@ -38,6 +39,8 @@ _CRITERIA = {
     "invalid-user": False,
 }
 """The criteria of Match, and whether each has an argument."""
+
+_FORMER_IN_MATCH = frozenset(name.lower() for name in IGNORED_IN_MATCH)
 
 OUTSIDE = MatchBlock()
 """The lines outside of Match blocks."""
@@ -99,16 +102,25 @@ class ServerReader(FileReader[MatchBlock]):
         tests = tuple(_TESTS[one.name](one) for one in criteria if one.name != "all")
         return MatchBlock((*outer.tests, *tests), (*outer.names, *names))
 
+    def check_former(self, written: str, scope: MatchBlock) -> None:
+        if scope.tests and written.lower() not in _FORMER_IN_MATCH:
+            raise outside_only(written)
+
     def take(self, word: Keyword, rest: str, origin: Origin, scope: MatchBlock) -> None:
         if not word.in_match and scope.tests:
-            raise ConfigurationError(
-                f"{word.name} can't stand in a Match block: move it before the first Match"
-            )
+            raise outside_only(word.name)
         setting = Setting(parse_value(word, rest), origin)
         if not scope.tests:
             add_setting(self._base, word, setting)
         if scope is not OUTSIDE and word.in_match:
             self._rows.append(BlockValue(scope, word, setting))
+
+
+def outside_only(keyword: str) -> ConfigurationError:
+    """Return the error for a keyword that can't stand in a Match block."""
+    return ConfigurationError(
+        f"{safe(keyword, 100)} can't stand in a Match block: move it before the first Match"
+    )
 
 
 def replace_fields(

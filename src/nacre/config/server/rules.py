@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
+from nacre.config.kinds import ALGORITHM_KINDS
 from nacre.config.schema import Keyword, Setting, Support
 from nacre.config.server.config import ServerConfig, fields_of
 from nacre.config.server.words import SCHEMA
-from nacre.config.values import LogLevel
+from nacre.config.values import LogLevel, own_algorithms
 from nacre.errors import ConfigurationError
+from nacre.protocol.options import choose
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -121,7 +123,12 @@ class ServerRules:
         :raises ConfigurationError: a line for each value that asks for a protection that nacre
             lacks, or that lets nobody log in.
         """
-        errors = [*self._unhonoured(Support.REFUSED), *self._negated(), *self._shut()]
+        errors = [
+            *self._unhonoured(Support.REFUSED),
+            *self._lacking(),
+            *self._negated(),
+            *self._shut(),
+        ]
         if errors:
             raise ConfigurationError("\n".join(errors))
 
@@ -150,6 +157,15 @@ class ServerRules:
             if shown and shown not in idle and setting not in told:
                 told.add(setting)
                 yield f"{setting.origin}: {word.name}: {word.why}"
+
+    def _lacking(self) -> Iterator[str]:
+        for word, setting in self._all():
+            kind = ALGORITHM_KINDS.get(word.name)
+            if kind is not None and word.support is Support.HONOURED:
+                try:
+                    choose(kind, own_algorithms(kind, setting.value))
+                except ConfigurationError as error:
+                    yield str(setting.origin.error(f"{word.name}: {error}"))
 
     def _negated(self) -> Iterator[str]:
         for word, setting in self._all():

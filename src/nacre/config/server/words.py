@@ -5,7 +5,7 @@ The rows stand in the order in which ``-T`` prints them, which is that of sshd(8
 
 from __future__ import annotations
 
-from nacre.config.kinds import LOG_LEVEL, MASK, WORD, WORDS, algorithms, number
+from nacre.config.kinds import LOG_LEVEL, MASK, SECONDS, WORD, WORDS, algorithms, number
 from nacre.config.schema import Keyword, Schema, idle, later, refused
 from nacre.config.server.former import ALIASES, IGNORED
 from nacre.config.server.kinds import (
@@ -45,7 +45,6 @@ from nacre.config.server.kinds import (
     PUBKEY_AUTH_OPTIONS,
     RDOMAIN,
     REKEY_LIMIT,
-    SECONDS,
     SET_ENV,
     SUBSYSTEM,
     SWITCH,

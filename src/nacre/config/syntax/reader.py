@@ -71,6 +71,12 @@ class FileReader(ABC, Generic[Scope]):
     def ignores(self, written: str) -> bool:
         """Return whether an unknown keyword is no error."""
 
+    def check_former(self, written: str, scope: Scope) -> None:
+        """Check that a former keyword, which has no effect any more, may stand in this block.
+
+        :raises ConfigurationError: it may not.
+        """
+
     @abstractmethod
     def expand(self, text: str) -> str:
         """Return the argument of Include with its tokens and variables replaced."""
@@ -119,6 +125,8 @@ class FileReader(ABC, Generic[Scope]):
         if "\0" in text:
             line = text[: text.index("\0")].count("\n") + 1
             raise Origin(path, line).error("a NUL character: this is no text file")
+        if text.startswith("-----BEGIN "):  # its lines must not get into messages and logs
+            raise Origin(path, 1).error("this is a key, and no configuration")
         self._open.append(name)
         try:
             self._lines(text, path, scope, base, private)
@@ -139,6 +147,7 @@ class FileReader(ABC, Generic[Scope]):
                 word = self._find(written)
                 if word is None:
                     needed(written, rest)
+                    self.check_former(written, scope)
                 elif word.name in ("Host", "Match"):
                     scope = self.opens(word, rest, origin, outer)
                 elif word.name == "Include":

@@ -326,6 +326,12 @@ class KeyExchange:
             raise KexFailed(f"the server's host key can't be used: {error}") from error
         if algorithm not in key.signature_algorithms:
             raise KexFailed(f"a host key of type {key.type} does not fit {algorithm}")
+        least = self._options.limits.host_rsa_bits
+        if key.type == "ssh-rsa" and key.bits < least:
+            raise KexFailed(
+                f"the server's RSA key has {key.bits} bits, and {least} are required here "
+                "(host_rsa_bits of Limits; RequiredRSASize)"
+            )
         client, running.initiator = running.initiator, None
         assert client is not None
         secrets = running.finish(

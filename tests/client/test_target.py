@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.cli.common.target import Target
+from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config, parse
 from nacre.errors import ConfigurationError

@@ -1,4 +1,4 @@
-"""The host and the user that a client program connects to."""
+"""The host and the user to connect to: what a configuration makes of a name."""
 
 from __future__ import annotations
 
@@ -38,14 +38,13 @@ class Target:
         :raises ConfigurationError: Hostname, or User in a file, has a token that is not possible.
         """
         host = expand(config.host_name or "%h", {"h": name}).lower()
-        jump = config.settings.get("ProxyJump")
         target = cls(
             name,
             numeric(host, config.address_family) or host,
             config.port,
             config.user or getpass.getuser(),
             config.host_key_alias,
-            jump[0].value if jump else None,
+            config.proxy_jump,
         )
         if "%" not in target.user and "$" not in target.user:
             return target

@@ -1,0 +1,63 @@
+"""What ``nacre ssh`` does on this machine after the login: a command, leaving the terminal.
+
+The process that leaves the terminal is a child from the beginning: an event loop and its threads do
+not survive a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from nacre.cli.common.start import FAILURE
+from nacre.client.target import Target
+from nacre.config.syntax.tokens import expand
+
+Leave = Callable[[], None]
+"""Lets the program go on in the background; the process that the user waits for ends."""
+
+
+async def run_local_command(command: str, target: Target) -> None:
+    """Run LocalCommand by the user's shell, and wait for its end. Its status does not matter.
+
+    :raises ConfigurationError: the command has a token that is not possible.
+    """
+    text = expand(command, {**target.tokens(), "T": "NONE"})
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    process = await asyncio.create_subprocess_exec(shell, "-c", text)
+    await process.wait()
+
+
+def in_background(run: Callable[[Leave], int]) -> int:
+    """Run a program in a child, and return its exit status, or 0 as soon as it leaves.
+
+    :param run: gets what lets the child leave its terminal and this process.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+
+        def leave() -> None:
+            os.setsid()
+            os.write(writing, b"\0")
+            os.close(writing)
+
+        return run(leave)
+    os.close(writing)
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        os.kill(child, number)
+
+    # A key that interrupts reaches the child as well, which is in the same group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, pass_on)
+    if os.read(reading, 1):
+        return 0
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return FAILURE if status < 0 else status

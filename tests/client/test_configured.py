@@ -1,0 +1,177 @@
+"""What a configuration means for a connection, and that the library heeds it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+import nacre
+from nacre.client import configured
+from nacre.client.target import Target
+from nacre.config.client import files
+from nacre.config.client.config import ClientConfig
+from nacre.config.client.files import parse
+from nacre.config.destination import Destination
+from nacre.errors import ConfigurationError
+from parties import handle
+from party_fixtures import host_key  # noqa: F401
+
+KEY = nacre.generate("ssh-ed25519")
+SECRET = "open sesame"
+
+
+def test_methods() -> None:
+    every = ["publickey", "password", "keyboard-interactive"]
+    assert configured.methods(ClientConfig()) == every
+    assert configured.methods(parse(["PasswordAuthentication=no"])) == [every[0], every[2]]
+    assert configured.methods(parse(["PubkeyAuthentication=no"])) == every[1:]
+    asked = parse(["PreferredAuthentications=gssapi-with-mic,password,publickey"])
+    found = configured.methods(asked, asked.preferred_authentications)
+    assert found == ["password", "publickey"]
+
+
+def test_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/default")
+    monkeypatch.setenv("OTHER", "/other")
+    tokens = {"d": "/home/me"}
+    assert configured.agent_path("SSH_AUTH_SOCK", tokens) == "/default"
+    assert configured.agent_path("$OTHER", tokens) == "/other"
+    assert configured.agent_path("%d/agent", tokens) == "/home/me/agent"
+    assert configured.agent_path("none", tokens) is None
+    monkeypatch.delenv("OTHER")
+    assert configured.agent_path("$OTHER", tokens) is None
+
+
+def test_a_proxy_command_gets_no_name_that_a_shell_acts_on() -> None:
+    target = Target("a;reboot", "a;reboot", 22, "alice")
+    with pytest.raises(ConfigurationError, match="can't be the name of a host"):
+        configured.proxy(target, "nc %h %p")
+    assert configured.proxy(Target("a", "a.example", 23, "b"), "nc %h %p")[1] == "nc a.example 23"
+
+
+def test_jump_hosts_of_the_first_one_come_before_it(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "Host c\n ProxyJump a,b\nHost a\n ProxyJump x\n Port 2222\nHost b\n ProxyJump y\n"
+    )
+    found = nacre.Config.load(tmp_path / "config")
+    target, config = configured.look_up(found, Destination("c"))
+    way = configured.jumps(target, config, found)
+    assert [(place.name, place.port) for place, _ in way] == [("x", 22), ("a", 2222), ("b", 22)]
+    (tmp_path / "loop").write_text("Host c\n ProxyJump a\nHost a\n ProxyJump c\n")
+    found = nacre.Config.load(tmp_path / "loop")
+    with pytest.raises(ConfigurationError, match="ProxyJump leads to .*c port 22 twice"):
+        configured.jumps(*configured.look_up(found, Destination("c")), found)
+
+
+# --- the library, with a server in this process ---
+
+
+@pytest.fixture
+async def server(host_key: nacre.PrivateKey) -> AsyncIterator[nacre.Server]:  # noqa: F811
+    users: dict[str, nacre.PublicKey | str] = {"alice": KEY.public, "bob": SECRET}
+    async with nacre.listen(host_keys=[host_key], policy=nacre.Users(users), handler=handle) as one:
+        yield one
+
+
+@pytest.fixture
+def write(
+    server: nacre.Server,
+    host_key: nacre.PrivateKey,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], Path]:
+    """Return a function that writes the user's file; ``Host web`` leads to the server."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setattr(files, "USER_FILE", "~/.ssh/config")
+    place = tmp_path / ".ssh"
+    place.mkdir(mode=0o700)
+    (place / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {host_key.public}\n")
+    (place / "web_key").write_bytes(nacre.dump_private(KEY))
+    (place / "web_key").chmod(0o600)
+
+    def write(more: str) -> Path:
+        lines = (
+            f"Host web\n Hostname 127.0.0.1\n Port {server.port}\n User alice\n",
+            " IdentityFile ~/.ssh/web_key\n",
+            more,
+        )
+        (place / "config").write_text("".join(lines))
+        return place
+
+    return write
+
+
+async def test_a_name_that_only_the_users_file_knows(write: Callable[[str], Path]) -> None:
+    write(" ServerAliveInterval 7\n Ciphers aes256-ctr\n Compression yes\n")
+    async with nacre.connect("web") as ssh:
+        assert (ssh.user, ssh.host) == ("alice", "127.0.0.1")
+        assert ssh.algorithms is not None
+        assert str(ssh.algorithms).count("aes256-ctr") == 2
+        assert (await ssh.run("exit 3")).exit_status == 3
+
+
+async def test_what_the_caller_gives_counts_before_the_files(write: Callable[[str], Path]) -> None:
+    place = write(" PasswordAuthentication no\n KbdInteractiveAuthentication no\n")
+    async with nacre.connect("web", user="bob", password=SECRET) as ssh:
+        assert ssh.user == "bob"
+    (place / "none").touch()
+    with pytest.raises(nacre.HostKeyUnknown):
+        await nacre.connect("web", known_hosts=place / "none")
+    with pytest.raises(nacre.ConnectFailed):
+        await nacre.connect("web", 1)
+
+
+async def test_without_files_the_name_is_the_host(
+    server: nacre.Server, write: Callable[[str], Path]
+) -> None:
+    write("")
+    with pytest.raises(nacre.ConnectFailed, match="can't find the host web"):
+        await nacre.connect("web", config=None)
+
+
+async def test_one_file_in_place_of_the_usual_ones(write: Callable[[str], Path]) -> None:
+    place = write("")
+    (place / "other").write_text((place / "config").read_text().replace("web\n", "other\n"))
+    for config in (place / "other", str(place / "other"), nacre.Config.load(place / "other")):
+        async with nacre.connect("other", config=config) as ssh:
+            assert ssh.user == "alice"
+
+
+async def test_errors_name_the_file_and_the_line(write: Callable[[str], Path]) -> None:
+    place = write("Prot 2\n")
+    with pytest.raises(ConfigurationError, match=f"{place}/config line 6: Bad configuration"):
+        await nacre.connect("web")
+    write("RefuseConnection moved\n")
+    with pytest.raises(ConfigurationError, match=f"{place}/config line 6: moved"):
+        await nacre.connect("web")
+
+
+async def test_host_keys_as_the_file_says_and_no_one_is_asked(write: Callable[[str], Path]) -> None:
+    place = write(" UserKnownHostsFile ~/.ssh/empty_%n\n")
+    with pytest.raises(nacre.HostKeyUnknown):
+        await nacre.connect("web")
+    write(" UserKnownHostsFile ~/.ssh/empty_%n\n StrictHostKeyChecking accept-new\n")
+    async with nacre.connect("web"):
+        assert (place / "empty_web").read_text().startswith("[127.0.0.1]:")
+
+
+async def test_jumps_and_proxies_of_the_file(write: Callable[[str], Path]) -> None:
+    place = write(" ProxyJump hop\nHost hop\n Hostname 127.0.0.1\n User bob\n Port 1\n")
+    with pytest.raises(nacre.ConnectFailed) as caught:
+        await nacre.connect("web")
+    assert caught.value.hop == "[hop]:1"
+    write(f" ProxyCommand touch {place}/ran-%n\n")
+    with pytest.raises(nacre.NacreError):
+        await nacre.connect("web")
+    assert (place / "ran-web").exists()
+
+
+async def test_connect_timeout_bounds_all_of_the_login(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(" ConnectTimeout 1\n ProxyCommand sleep 60\n")
+    with pytest.raises(nacre.DeadlineExceeded, match="took more than 1 seconds"):
+        await nacre.connect("web")
