@@ -15,9 +15,12 @@ from nacre import errors
 from nacre.errors import (
     AuthenticationFailed,
     ChannelOpenFailed,
+    ConnectionLost,
+    DeadlineExceeded,
     DisconnectCode,
     Disconnected,
     HostKeyChanged,
+    HostKeyError,
     KexFailed,
     NacreError,
     NoCommonAlgorithm,
@@ -117,6 +120,16 @@ def test_a_reason_without_a_text_is_its_code(
 ) -> None:
     assert str(kind(2, "")).endswith("reason code 2")
     assert str(kind(2, "go away")).endswith("go away")
+
+
+@pytest.mark.parametrize("kind", [NacreError, ConnectionLost, DeadlineExceeded, HostKeyError])
+def test_an_error_of_a_jump_host_names_it(kind: type[NacreError]) -> None:
+    error = kind("why")
+    assert (error.hop, str(error)) == ("", "why")
+    error.hop = "gate"
+    assert str(error) == "jump host gate: why"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.hop, str(again)) == (kind, "gate", "jump host gate: why")
 
 
 def test_an_sftp_error_is_an_os_error_with_a_code() -> None:

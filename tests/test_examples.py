@@ -98,6 +98,13 @@ def test_forward_port(server: Daemon, home: Path) -> None:
     assert shown == b"200\nHTTP/1.0 200 OK\n"
 
 
+@pytest.mark.slow
+def test_jump_hosts(server: Daemon, home: Path) -> None:
+    """The host is the jump host itself, which forwards to its own port."""
+    shown = _example("jump_hosts.py", server, home, "127.0.0.1", str(server.port))
+    assert shown == b"42\n0\n"
+
+
 @asynccontextmanager
 async def _started(name: str, *words: object, cwd: Path) -> AsyncIterator[int]:
     """An example that is a server, and its port: the only number with blanks around it."""

@@ -12,14 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
 import nacre
 import nacre.blocking
 from nacre.blocking.background import background
-from nacre.client.connect import ConnectOptions
 from nacre.protocol.requests import Request
 from nacre.server.serving import Serving
 
@@ -220,13 +219,6 @@ def test_arguments_are_those_of_the_async_api(name: str) -> None:
         for function in (ours, theirs)
     ]
     assert parameters[0] == parameters[1]
-
-
-def test_options_of_connect_are_those_of_its_signature() -> None:
-    named = {"host", "port", "jump", "sock"}
-    assert set(inspect.signature(nacre.connect).parameters) == named | set(
-        get_type_hints(ConnectOptions)
-    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -113,31 +112,6 @@ def test_streams(ssh: nacre.blocking.Connection, target: int) -> None:
         tunnel.writer.write(b"there and back")
         tunnel.writer.write_eof()
         assert tunnel.reader.read() == b"there and back"
-
-
-def test_connections_through_a_connection(ssh: nacre.blocking.Connection) -> None:
-    how: dict[str, Any] = {
-        "user": "alice",
-        "password": "secret",
-        "keys": [],
-        "agent": False,
-        "trust": nacre.AnyHostKey(),
-    }
-    with nacre.blocking.connect("127.0.0.1", ssh.port, jump=ssh, **how) as there:
-        assert there.keepalive() >= 0
-    with nacre.blocking.connect("127.0.0.1", ssh.port, jump=[ssh], **how) as there:
-        assert there.keepalive() >= 0
-    tunnel = ssh.open_connection("127.0.0.1", ssh.port)
-    with nacre.blocking.connect("127.0.0.1", ssh.port, sock=tunnel, **how) as there:
-        assert there.keepalive() >= 0
-    tunnel = ssh.open_connection("127.0.0.1", ssh.port)
-    pair = tunnel.reader, tunnel.writer
-    with nacre.blocking.connect("127.0.0.1", ssh.port, sock=pair, **how) as there:
-        assert there.keepalive() >= 0
-    with pytest.raises(nacre.AuthenticationFailed) as caught:
-        nacre.blocking.connect("127.0.0.1", 22, jump=f"bob@127.0.0.1:{ssh.port}", **how)
-    assert caught.value.hop == f"[127.0.0.1]:{ssh.port}"
-    assert ssh.keepalive() >= 0
 
 
 def test_agent(ssh: nacre.blocking.Connection, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import nacre
+from aio.test_versions import rsa1_host_key
 from nacre.client.route import carried
 from nacre.errors import (
     AuthenticationFailed,
@@ -29,26 +30,35 @@ from nacre.errors import (
     PeerSilent,
 )
 from nacre.keys.known_hosts import KnownHosts
-from parties import client_for, hangs_up_after, until
+from parties import PASSWORD, client_for, hangs_up_after, until
 
 DATA = random.Random(3).randbytes(3 << 20)
-KEY = nacre.generate("ssh-ed25519")
+PASS_KEY = nacre.generate("ssh-ed25519")
 
 
 class Passing(nacre.Users):
-    """Lets a user in with KEY, and forward whatever there is to forward."""
+    """Lets a user in with PASS_KEY, and forward whatever there is to forward."""
 
     def __init__(self, user: str) -> None:
-        super().__init__({user: KEY.public})
+        super().__init__({user: PASS_KEY.public})
         self.asked: list[int] = []
+        self.delay = 0.0
         self.holds: asyncio.Event | None = None
 
     async def direct_connection(
         self, host: str, port: int, connection: nacre.ServerConnection
     ) -> bool:
         self.asked.append(port)
+        await asyncio.sleep(self.delay)
         if self.holds is not None:
             await self.holds.wait()
+        return True
+
+
+class Forwarding(nacre.Users):
+    """Lets its users forward whatever there is to forward."""
+
+    def direct_connection(self, host: str, port: int, connection: nacre.ServerConnection) -> bool:
         return True
 
 
@@ -74,7 +84,7 @@ class Chain:
         options = {
             "user": self.users[-1],
             "password": None,
-            "keys": [KEY],
+            "keys": [PASS_KEY],
             "trust": None,
             "known_hosts": self.known,
             "jump": self.hops,
@@ -137,7 +147,7 @@ async def test_jump_hosts_are_texts(form: str, chain: Chain) -> None:
 
 async def test_an_open_connection_stays_the_callers(chain: Chain) -> None:
     first, second = chain.servers[:2]
-    async with client_for(first, user="ann", password=None, keys=[KEY]) as ann:
+    async with client_for(first, user="ann", password=None, keys=[PASS_KEY]) as ann:
         async with chain.connect(jump=[ann, chain.hops[1]]) as ssh:
             assert (await ssh.run("exit 3")).exit_status == 3
         assert ssh.via.closed
@@ -150,7 +160,7 @@ async def test_an_open_connection_stays_the_callers(chain: Chain) -> None:
 
 async def test_a_tunnel_carries_a_connection(chain: Chain) -> None:
     server = chain.servers[-1]
-    async with client_for(chain.servers[0], user="ann", password=None, keys=[KEY]) as ann:
+    async with client_for(chain.servers[0], user="ann", password=None, keys=[PASS_KEY]) as ann:
         tunnel = await ann.open_connection("127.0.0.1", server.port)
         async with chain.connect(jump=None, sock=tunnel) as ssh:
             assert (await ssh.run("cat", input=DATA, encoding=None)).stdout == DATA
@@ -268,7 +278,7 @@ async def blamed(chain: Chain, kind: type[NacreError], place: int, **options: An
 async def test_a_changed_key_is_refused_at_every_hop(place: int, chain: Chain) -> None:
     port = chain.servers[place].port
     lines = chain.known.read_text().splitlines()
-    lines[place] = KnownHosts.line_for("127.0.0.1", port, KEY.public)
+    lines[place] = KnownHosts.line_for("127.0.0.1", port, PASS_KEY.public)
     chain.known.write_text("\n".join(lines) + "\n")
     error = await blamed(chain, HostKeyChanged, place)
     assert (error.host, error.port, error.line) == ("127.0.0.1", port, place + 1)
@@ -353,7 +363,7 @@ async def test_a_host_that_says_nothing_is_not_a_hop(chain: Chain) -> None:
     async with mute() as port:
         with pytest.raises(DeadlineExceeded) as caught:
             await nacre.connect(
-                "127.0.0.1", port, jump=chain.hops, keys=[KEY], agent=False,
+                "127.0.0.1", port, jump=chain.hops, keys=[PASS_KEY], agent=False,
                 known_hosts=chain.known, timeout=0.5,
             )  # fmt: skip
     assert caught.value.hop == ""
@@ -387,7 +397,7 @@ async def test_a_hop_that_dies_ends_the_connection_and_is_named(place: int, chai
 
 
 async def test_an_error_of_the_callers_own_connection_stays_as_it_is(chain: Chain) -> None:
-    async with client_for(chain.servers[0], user="ann", password=None, keys=[KEY]) as ann:
+    async with client_for(chain.servers[0], user="ann", password=None, keys=[PASS_KEY]) as ann:
         ssh = await chain.connect(jump=ann)
         (there,) = chain.servers[0].connections
         there.abort()
@@ -396,11 +406,48 @@ async def test_an_error_of_the_callers_own_connection_stays_as_it_is(chain: Chai
         assert ssh.error.__cause__ is ann.error
 
 
+async def test_a_connection_that_has_ended_is_no_way(chain: Chain) -> None:
+    async with client_for(chain.servers[0], user="ann", password=None, keys=[PASS_KEY]) as ann:
+        (there,) = chain.servers[0].connections
+        there.abort()
+        await ann.wait_closed()
+        with pytest.raises(ConnectionLost) as caught:
+            await chain.connect(jump=ann)
+        assert (caught.value.hop, ann.error.hop) == (chain.names[0], "")
+
+
+async def test_a_login_that_fails_early_closes_the_way(chain: Chain) -> None:
+    """A file of ``known_hosts`` that can't be read fails before anything is sent to the host."""
+
+    class Unreadable(nacre.AnyHostKey):
+        def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
+            if port == chain.servers[1].port:
+                raise ConfigurationError("can't read it")
+            return offered
+
+    with pytest.raises(ConfigurationError) as caught:
+        await chain.connect(trust=Unreadable())
+    assert caught.value.hop == chain.names[1]
+    await until(lambda: not any(chain.open))
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+async def test_hops_of_both_protocols(protocol: int, make_server: Callable[..., Any]) -> None:
+    keys = [nacre.generate("ssh-ed25519"), rsa1_host_key()]
+    policy = Forwarding({"alice": PASSWORD})
+    server = await make_server(policy=policy, host_keys=keys, protocols=(2, 1))
+    async with client_for(server, protocols=(protocol,)) as hop:
+        for inner in (1, 2):
+            async with client_for(server, protocols=(inner,), jump=hop) as ssh:
+                assert ssh.protocol == {1: "1.5", 2: "2.0"}[inner]
+                assert (await ssh.run("cat", input=DATA, encoding=None)).stdout == DATA
+
+
 async def test_a_host_that_dies_is_not_taken_for_its_hop(
     chain: Chain, make_server: Callable[..., Any]
 ) -> None:
     dying = await make_server(
-        policy=Passing("eve"), handler=hangs_up_after(reset=True), host_keys=[KEY]
+        policy=Passing("eve"), handler=hangs_up_after(reset=True), host_keys=[PASS_KEY]
     )
     chain.servers[-1] = dying
     async with chain.connect(trust=nacre.AnyHostKey()) as ssh:

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import glob
 import random
 import re
 import socket
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from fuzz.mutate import BUDGET, mutated, seeds
+from interop.config_cases.case import ConfigCase
 from interop.config_cases.client_files import CANONICAL, FILES
 from interop.config_cases.client_lines import LINES
-from interop.config_cases.generated import client_case
+from interop.config_cases.generated import client_case, server_case
+from interop.config_cases.server_lines import FILES as SERVER_FILES
+from interop.config_cases.server_lines import LINES as SERVER_LINES
 from nacre.client.target import Target
 from nacre.config.client.dump import client_lines
 from nacre.config.client.files import Config
 from nacre.config.client.reader import ClientReader
-from nacre.config.client.words import SCHEMA
+from nacre.config.client.words import SCHEMA as CLIENT_SCHEMA
+from nacre.config.schema import Schema
+from nacre.config.server.dump import server_lines
+from nacre.config.server.files import load
+from nacre.config.server.words import SCHEMA as SERVER_SCHEMA
 from nacre.errors import ConfigurationError
 from nacre.limits import MIB
 from nacre.wire.text import safe
 
 pytestmark = pytest.mark.timeout(120 + 2 * BUDGET)
 
-_WRITTEN = [
-    case.text.encode() if isinstance(case.text, str) else case.text
-    for case in (*FILES, *CANONICAL, *LINES)
-    if len(case.text) < 20_000
-]
+
+def _texts(cases: Iterable[ConfigCase]) -> list[bytes]:
+    texts = (case.text.encode() if isinstance(case.text, str) else case.text for case in cases)
+    return [text for text in texts if len(text) < 20_000]
+
+
+_CLIENTS = _texts((*FILES, *CANONICAL, *LINES))
+_SERVERS = _texts((*SERVER_FILES, *SERVER_LINES))
 _BETWEEN = [
     b"=",
     b" = ",
@@ -48,7 +60,7 @@ _BETWEEN = [
 ]
 
 
-def _changed(data: bytes, draw: random.Random) -> bytes:
+def _changed(data: bytes, schema: Schema, draw: random.Random) -> bytes:
     """Return a file with changed bytes, moved lines, or other keywords."""
     lines = data.split(b"\n")
     for _ in range(draw.choice((0, 1, 3))):
@@ -57,7 +69,7 @@ def _changed(data: bytes, draw: random.Random) -> bytes:
             case 0:
                 lines.insert(draw.randrange(len(lines) + 1), lines[at])
             case 1:
-                name = draw.choice(SCHEMA.words).name.encode()
+                name = draw.choice(schema.words).name.encode()
                 lines[at] = name + b" " + lines[at].partition(b" ")[2]
             case 2:
                 place = draw.randrange(len(lines[at]) + 1)
@@ -69,33 +81,39 @@ def _changed(data: bytes, draw: random.Random) -> bytes:
 
 
 @pytest.fixture
-def _harmless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run no commands, and look up no names: changed ones could be any."""
+def _harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run no commands, look up no names, and read no other files: changed ones could be any."""
+    matching = glob.glob
+
+    def here(pattern: str) -> list[str]:
+        return [path for path in matching(pattern) if path.startswith(f"{tmp_path}/")]
 
     def unknown(*_: object, **__: object) -> None:
-        raise OSError
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
+    monkeypatch.setattr(glob, "glob", here)
     monkeypatch.setattr(ClientReader, "_succeeds", lambda _, command: len(command) % 2 == 0)
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
 
 @pytest.mark.usefixtures("_harmless")
-def test_files_of_clients(tmp_path: Path) -> None:
+@pytest.mark.parametrize("of", ["clients", "servers"])
+def test_files(of: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
+    written, generated, schema, read = {
+        "clients": (_CLIENTS, client_case, CLIENT_SCHEMA, _read_client),
+        "servers": (_SERVERS, server_case, SERVER_SCHEMA, _read_server),
+    }[of]
     for seed in seeds():
         draw = random.Random(seed)
-        data = draw.choice(_WRITTEN)
-        if draw.random() < 0.5:
-            text = client_case(draw).text
-            assert isinstance(text, str)
-            data = text.encode()
-        data = _changed(data.replace(b"{dir}", bytes(tmp_path)), draw)
+        data = draw.choice(written) if draw.random() < 0.5 else _texts([generated(draw)])[0]
+        data = _changed(data.replace(b"{dir}", bytes(tmp_path)), schema, draw)
         path.write_bytes(data)
         watched = seed % 50 == 0
         if watched:
             tracemalloc.start()
         try:
-            _read(path, draw.choice(["h", "web", "a.b", "::1", "db.example.org"]))
+            read(path, draw)
             if watched:
                 assert tracemalloc.get_traced_memory()[1] < 8 * MIB + 40 * len(data)
         except BaseException as error:
@@ -106,8 +124,20 @@ def test_files_of_clients(tmp_path: Path) -> None:
                 tracemalloc.stop()
 
 
-def _read(path: Path, host: str) -> None:
-    """Read a file as ``-G`` does."""
+def _read_server(path: Path, draw: random.Random) -> None:
+    """Read a file as ``sshd -T`` does."""
+    who = "user=bob,host=h,addr=10.1.1.1,laddr=127.0.0.1,lport=22"
+    try:
+        printed = list(server_lines(load(path), [who], origins=True))
+    except ConfigurationError as error:
+        _check_message(str(error), path)
+    else:
+        assert all(line.partition(" ")[0].isalnum() for line in printed)
+
+
+def _read_client(path: Path, draw: random.Random) -> None:
+    """Read a file as ``ssh -G`` does."""
+    host = draw.choice(["h", "web", "a.b", "::1", "db.example.org"])
     try:
         config = Config.load(path).lookup(host)
         target = Target.of(host, config)

@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from copy import copy
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from nacre.aio.maybe import Maybe, settled
 from nacre.errors import NacreError
 from nacre.limits import KIB
 from nacre.wire.codec import Buffer
+
+E = TypeVar("E", bound=NacreError)
 
 READ = 256 * KIB
 """Bytes that are read at a time."""
@@ -80,13 +82,23 @@ class Streams:
 
     def blame(self, error: Exception | None) -> Exception | None:
         """Return an error of the streams as that of the jump host, if there is one."""
-        if self.via is None or not isinstance(error, NacreError) or error.hop:
+        if self.via is None or not isinstance(error, NacreError):
             return error
-        # A copy: the jump host's own connection has the error too.
-        blamed = copy(error)
-        blamed.hop = self.via.name
-        blamed.__cause__ = error
-        return blamed
+        return blame(error, self.via)
+
+
+def blame(error: E, via: Named) -> E:
+    """Return an error of a jump host's connection for the one it carries: it names the jump host.
+
+    It is a copy, because the jump host's connection keeps the error; one that names an earlier jump
+    host is returned as it is.
+    """
+    if error.hop:
+        return error
+    blamed = copy(error)
+    blamed.hop = via.name
+    blamed.__cause__ = error
+    return blamed
 
 
 class StreamTransport(asyncio.Transport):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, TypeAlias
 
 from nacre.aio.channel import Channel
@@ -409,8 +410,13 @@ class BaseConnection:
         """Whether the peer has left a keepalive unanswered for more than an interval."""
         return self._keepalive.silent
 
-    def _ping(self) -> asyncio.Future[bool]:
-        self.driver.touch().ping()
+    def chaff(self) -> None:
+        """Send a PING that looks like one keystroke; nothing if many are unanswered."""
+        with suppress(LocalProtocolError):
+            self._ping(b"PING!")
+
+    def _ping(self, data: bytes = b"") -> asyncio.Future[bool]:
+        self.driver.touch().ping(data)
         ping: asyncio.Future[bool] = self.loop.create_future()
         self._pings.append(ping)
         return ping

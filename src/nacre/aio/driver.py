@@ -99,6 +99,10 @@ class EngineState(Protocol):
     def phase(self) -> Phase:
         """The phase of the connection."""
 
+    @property
+    def pings(self) -> bool:
+        """Whether the peer announced that it answers ``ping@openssh.com``."""
+
 
 class Driver(asyncio.BufferedProtocol):
     """Feeds an engine with what a transport receives, and writes what the engine puts out.

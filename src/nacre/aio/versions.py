@@ -158,6 +158,10 @@ class _Choosing:
         return self._engine.phase
 
     @property
+    def pings(self) -> bool:
+        return self._engine.pings
+
+    @property
     def connection(self) -> ConnectionLayer:
         return self._engine.connection
 

@@ -16,7 +16,10 @@ from nacre.client.route import carried
 from nacre.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
 from nacre.wire.text import safe
 
-_SHELL = "/bin/sh"
+_SH = "/bin/sh"
+
+_UNINTERRUPTED = 'trap "" INT; exec "$@"'
+"""Ctrl-C at a terminal reaches the command too, and must not end a session that lives on."""
 
 _GRACE = 0.2
 """Seconds that a command has to end by itself, once its input is closed."""
@@ -40,12 +43,13 @@ class ProxyCommand:
     def __init__(self, command: str) -> None:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
+        self._streams: Streams
         self._answered = False
 
     async def start(self) -> Streams:
         """Run the command, and return its standard streams as what carries a connection.
 
-        :raises ConnectFailed: the shell does not start.
+        :raises ConnectFailed: it can't be run.
         """
         process = self._run(subprocess.PIPE, subprocess.PIPE)
         assert process.stdin is not None
@@ -65,7 +69,7 @@ class ProxyCommand:
         It is passed over the Unix socket that is the command's standard output (SCM_RIGHTS).
 
         :param timeout: seconds until it is there, or None for no limit.
-        :raises ConnectFailed: the shell does not start, or the command ends without passing one.
+        :raises ConnectFailed: it can't be run, or ends without passing one.
         :raises DeadlineExceeded: ``timeout`` passed.
         """
         ours, theirs = socket.socketpair()
@@ -79,6 +83,7 @@ class ProxyCommand:
                     passed = await _descriptor(ours)
                 if passed is None:
                     raise await self._ended("without passing a connection back")
+                sock = socket.socket(fileno=passed)
             except TimeoutError as error:
                 if not deadline.expired():
                     raise
@@ -88,20 +93,17 @@ class ProxyCommand:
                 ) from error
             finally:
                 await self._end()
-        sock = socket.socket(fileno=passed)
         sock.setblocking(False)
         return sock
 
     def _run(self, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-        shell = os.environ.get("SHELL") or _SHELL
+        shell = os.environ.get("SHELL") or _SH
+        words = [_SH, "-c", _UNINTERRUPTED, "sh", shell, "-c", f"exec {self._command}"]
         try:
-            self._process = subprocess.Popen(
-                [shell, "-c", f"exec {self._command}"], bufsize=0, stdin=stdin, stdout=stdout
-            )
+            self._process = subprocess.Popen(words, bufsize=0, stdin=stdin, stdout=stdout)
         except (OSError, ValueError) as error:
             raise ConnectFailed(
-                f"can't run the proxy command {self._shown}: the shell {safe(shell)} does not "
-                f"start: {error}; check the variable SHELL"
+                f"can't run the proxy command {self._shown}: {safe(str(error))}"
             ) from error
         return self._process
 
@@ -175,7 +177,10 @@ async def _descriptor(sock: socket.socket) -> int | None:
         while True:
             await ready.wait()
             ready.clear()
-            data, descriptors, _, _ = socket.recv_fds(sock, 1, 1)
+            try:
+                data, descriptors, _, _ = socket.recv_fds(sock, 1, 1)
+            except BlockingIOError:
+                continue
             if descriptors:
                 os.set_inheritable(descriptors[0], False)
                 return descriptors[0]

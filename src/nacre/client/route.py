@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, TypeAlias, cast
 
-from nacre.aio.carrier import ByteReader, ByteWriter, Streams
+from nacre.aio.carrier import ByteReader, ByteWriter, Streams, blame
 from nacre.aio.waiting import Later
 from nacre.client.connection import Connection
 from nacre.client.tcpip import Tunnel
@@ -150,7 +150,7 @@ class Hop:
 
     :ivar name: how errors name it.
     :ivar log_in: logs in; gets what carries the connection, or None for the first host on the way.
-        A login that fails closes what it got.
+        A login that fails closes what it was given.
     """
 
     name: str
@@ -198,22 +198,23 @@ async def through(
         if isinstance(hop, Connection):
             connection, owned = hop, False
         else:
-            with _naming(hop.name):
-                connection, owned = await hop.log_in(carrier), True
-            connection.name = hop.name
+            connection, owned = await _logged_in(hop, carrier), True
         carrier = await _onward(connection, place, bound, owned=owned)
     assert carrier is not None
     return carrier
 
 
-@contextmanager
-def _naming(hop: str) -> Iterator[None]:
-    """Name the jump host in an error, unless that names one which came before."""
+async def _logged_in(hop: Hop, carrier: Streams | None) -> Connection:
     try:
-        yield
-    except NacreError as error:
-        error.hop = error.hop or hop
+        connection = await hop.log_in(carrier)
+    except BaseException as error:
+        if carrier is not None:
+            carrier.abort()
+        if isinstance(error, NacreError):
+            error.hop = error.hop or hop.name
         raise
+    connection.name = hop.name
+    return connection
 
 
 async def _onward(
@@ -228,12 +229,13 @@ async def _onward(
     :param owned: whether the connection is closed with the streams, and when this fails.
     """
     try:
-        with _naming(connection.name):
-            tunnel = await _opened(connection, place, bound())
-    except BaseException:
+        tunnel = await _opened(connection, place, bound())
+    except BaseException as error:
         if owned:
             connection.abort()
             await connection.wait_closed()
+        if isinstance(error, NacreError):
+            raise blame(error, connection) from error
         raise
 
     def close() -> Later[None]:

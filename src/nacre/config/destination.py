@@ -89,11 +89,12 @@ def parse(keyword: str, text: str) -> Destination:
         host, colon, port = place.partition(":")
     if (colon and not port) or (at and not user) or not host or "/" in host:
         raise values.bad(keyword, text, _FORM)
-    return Destination(
-        check_host(host),
-        check_user(user) if at else None,
-        values.port(keyword, port) if colon else None,
-    )
+    try:
+        check_host(host)
+        user = check_user(user) if at else ""
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{keyword}: {error}") from None
+    return Destination(host, user or None, values.port(keyword, port) if colon else None)
 
 
 def options(destination: Destination) -> list[str]:
@@ -113,9 +114,9 @@ def parse_jumps(keyword: str, text: str) -> tuple[Destination, ...]:
 
 
 def check_count(hops: int) -> None:
-    """Check the number of jump hosts on a way.
+    """Check the number of jump hosts on the way to a host.
 
     :raises ConfigurationError: there are more than MAX_HOPS.
     """
     if hops > MAX_HOPS:
-        raise ConfigurationError(f"{hops} jump hosts: give at most {MAX_HOPS}")
+        raise ConfigurationError(f"ProxyJump: {hops} jump hosts: give at most {MAX_HOPS}")

@@ -122,5 +122,9 @@ class Engine(Protocol):
     def rekey(self) -> None:
         """Start a new key exchange, unless one is running."""
 
+    @property
+    def pings(self) -> bool:
+        """Whether the peer announced that it answers ``ping@openssh.com``."""
+
     def ping(self, data: bytes = b"") -> None:
         """Send a message that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``."""

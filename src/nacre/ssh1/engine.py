@@ -152,6 +152,11 @@ class _SSH1Engine(Machine):
             "SSH-1 can't exchange keys anew: a connection has one key exchange"
         )
 
+    @property
+    def pings(self) -> bool:
+        """False: PING is a message of SSH-2."""
+        return False
+
     def ping(self, data: bytes = b"") -> None:
         """Refuse: SSH-1 has no message that a peer must answer.
 

@@ -269,6 +269,11 @@ class _SSH2Engine(Machine):
             raise LocalProtocolError(f"there are no keys to replace in phase {self.phase.name}")
         self._kex.begin()
 
+    @property
+    def pings(self) -> bool:
+        """Whether the peer announced that it answers ``ping@openssh.com``."""
+        return self._peer_pings
+
     def ping(self, data: bytes = b"") -> None:
         """Send a message that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``.
 

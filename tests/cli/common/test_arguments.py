@@ -95,7 +95,6 @@ def test_options(words, field, expected):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-y", "h"], "-y: nacre does not support logging to syslog yet"),
         (["-X", "h"], "-X: nacre does not support X11 forwarding yet: leave it out"),
         (["-w", "0:1", "h"], "-w: nacre does not support tunnel devices"),
         (["-O", "check", "h"], "-O: nacre does not support connection sharing"),
@@ -110,6 +109,11 @@ def test_options(words, field, expected):
         (["user@"], "names no host"),
         (["--", "-oProxyCommand=x"], "names no host"),
         (["u@-host"], "names no host"),
+        (["u@ho$st"], "can't be the name of a host"),
+        (["u;x@host"], "can't be the name of a user"),
+        (["ssh://u%3bx@host"], "can't be the name of a user"),
+        (["-l", "-x", "host"], "can't be the name of a user"),
+        (["-J", "a", "-J", "b", "host"], "-J: give it once, with commas"),
         (["--json", "h"], "not recognized"),
     ],
 )

@@ -84,3 +84,22 @@ def test_a_changed_key_is_loud():
 
 def test_names_are_made_safe():
     assert "\x1b" not in explain(ConnectionLost("x"), "h\x1b[2J", "u@h")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            AuthenticationFailed("no", user="v", can_continue=["publickey"]),
+            "v@gate: Permission denied (publickey).",
+        ),
+        (HostKeyUnknown("unknown"), "jump host gate: unknown\nHost key verification failed."),
+        (ConnectFailed("refused"), "ssh: jump host gate: refused"),
+        (DeadlineExceeded("too late"), "ssh: jump host gate: too late"),
+        (PeerSilent("silent"), "Timeout, server gate not responding.\njump host gate: silent"),
+        (ConnectionLost("x"), "Connection to gate closed by remote host: jump host gate: x"),
+    ],
+)
+def test_an_error_of_a_jump_host_names_that(error, text):
+    error.hop = "gate"
+    assert explain(error, "h", "u@h") == text

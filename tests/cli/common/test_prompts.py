@@ -140,4 +140,14 @@ async def test_confirm_host(answers, expected):
     assert await prompts.confirm_host(question, answer) is expected
     assert len(asked) == len(answers)
     assert "The authenticity of host '[h]:2222 (192.0.2.1)' can't be established." in asked[0]
+
+
+async def test_a_host_behind_a_jump_host_has_no_address():
+    asked = []
+
+    async def answer(text, echo):
+        asked.append(text)
+
+    assert not await prompts.confirm_host(NewHost("h", "", KEY, ()), answer)
+    assert "host 'h (<no hostip for proxy command>)' can't be established." in asked[0]
     assert f"ED25519 key fingerprint is {KEY.fingerprint()}." in asked[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.cli.common.transfer_options import parse
+from nacre.cli.common.transfer_options import parse, split_host, split_place
 from nacre.config.client.files import parse as parse_config
 from nacre.errors import ConfigurationError
 
@@ -17,6 +17,7 @@ from nacre.errors import ConfigurationError
         (["-c", "blowfish"], "cipher", ("blowfish",)),
         (["-c", "aes128-ctr"], "ciphers", "aes128-ctr"),
         (["-P", "2222"], "port", 2222),
+        (["-J", "a@b:1,c"], "proxy_jump", "a@b:1,c"),
         (["-i", "a b"], "identity_files", ("a b",)),
         (["--profile", "legacy"], "profile", "legacy"),
         (["--profile=legacy", "-P", "1"], "profile", "legacy"),
@@ -48,3 +49,14 @@ def test_help_and_files() -> None:
     assert parse(["--help"], "").show_help
     assert parse(["-F", "my"], "").config_file == "my"
     assert parse([], "").config_file is None
+
+
+@pytest.mark.parametrize("place", ["-oProxyCommand=x:p", "h;x:p", "-x@h:p", "scp://h$x/p", ":p"])
+def test_no_place_is_an_option_or_has_what_shells_act_on(place: str) -> None:
+    with pytest.raises(ConfigurationError):
+        split_host(place.removesuffix(":p")) if "/" not in place else split_place(place, "scp")
+
+
+def test_jump_hosts_are_given_once() -> None:
+    with pytest.raises(ConfigurationError, match="-J: give it once"):
+        parse(["-J", "a", "-J", "b"], "")

@@ -6,6 +6,7 @@ import pytest
 
 from nacre.config.client import files
 from nacre.config.client.files import Config
+from nacre.config.client.words import SCHEMA
 from nacre.errors import ConfigurationError
 
 
@@ -151,3 +152,65 @@ def test_canonical_names(lookup, monkeypatch):
     strict = "CanonicalizeHostname yes\nCanonicalDomains nowhere\nCanonicalizeFallbackLocal no\n"
     with pytest.raises(ConfigurationError, match="Could not resolve host 'h'"):
         lookup(strict)
+
+
+def shown(config, name):
+    """Return the settings of a keyword as -G prints them."""
+    return [SCHEMA[name].kind.show(setting.value) for setting in config.settings.get(name, ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (
+            "StreamLocalBindMask 077\nHost i\nStreamLocalBindMask 022",
+            "StreamLocalBindMask",
+            ["022"],
+        ),
+        (
+            "Host i\nSyslogFacility LOCAL1\nHost h\nSyslogFacility USER",
+            "SyslogFacility",
+            ["LOCAL1"],
+        ),
+        ("RekeyLimit 1G\nRekeyLimit 2G 1h", "RekeyLimit", ["1073741824 3600"]),
+        ("ForwardAgent yes\nForwardAgent /a\nForwardAgent /b", "ForwardAgent", ["/a"]),
+        ("ForwardAgent no\nForwardAgent /a", "ForwardAgent", ["no"]),
+        ("IdentityFile a\nIdentityFile b\nIdentityFile a", "IdentityFile", [("a",), ("b",)]),
+        ("SendEnv A\nSendEnv A", "SendEnv", [("A",), ("A",)]),
+        ("ProxyJump a\nProxyCommand b", "ProxyCommand", []),
+        ("ProxyCommand none\nProxyJump a", "ProxyJump", []),
+        ("ProxyJump none\nProxyCommand b", "ProxyCommand", ["b"]),
+        ("Match final\nCanonicalizeMaxDots 7", "CanonicalizeMaxDots", []),
+    ],
+)
+def test_which_of_several_values_count(lookup, text, name, expected):
+    assert shown(lookup(f"{text}\n"), name) == expected
+
+
+def test_the_second_reading_sees_the_final_name(lookup):
+    text = "Match final\nHost h.test\nPort 9\nHost *\nHostname %h.TEST\n"
+    assert lookup(text).port == 9
+    assert lookup("Match final\nHost web\nPort 9\n", host="WEB").port == 9
+
+
+def test_match_compares_names_in_lower_case(lookup):
+    assert lookup("Match host Web\nPort 9\n", host="WEB").port == 9
+    assert lookup("Match originalhost web\nPort 9\n", host="WEB").port == 9
+    assert lookup("Host web\nPort 9\n", host="WEB").port == 22
+
+
+@pytest.mark.parametrize("jump", ["h", "a,u@h:9", "H"])
+def test_a_way_through_the_destination_itself_is_an_error(lookup, jump):
+    with pytest.raises(ConfigurationError, match=r"config line 3: ProxyJump: \S+ is the dest"):
+        lookup(f"User u\nPort 9\nProxyJump {jump}{'' if ':' in jump else ':9'}\n")
+    assert lookup("ProxyJump h:9\n").settings["ProxyJump"][0].value == "h:9"
+
+
+def test_an_error_in_a_token_has_its_line(lookup):
+    with pytest.raises(ConfigurationError, match=r"config line 2: Hostname: .*%q is not possible"):
+        lookup("\nHostname %q\n")
+
+
+def test_batch_mode_keeps_the_connection_alive(lookup):
+    assert lookup("BatchMode yes\n").server_alive_interval == 300
+    assert lookup("BatchMode yes\nServerAliveInterval 0\n").server_alive_interval == 0

@@ -123,3 +123,12 @@ def test_what_has_no_effect_is_told(tmp_path: Path) -> None:
     assert "PermitTunnel" not in later[1]
     assert idle[0] is LogLevel.VERBOSE
     assert "UsePAM" in idle[1]
+
+
+def test_of_some_keywords_the_last_value_counts(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("MaxStartups 5\nMaxStartups 6\nIPQoS ef\nMatch user a\nIPQoS af11\nIPQoS cs1\n")
+    rules = load(path)
+    assert rules.base.max_startups == "6"
+    settings = rules.lookup(Connecting(user="a")).settings["IPQoS"]
+    assert [str(setting.origin).rpartition(" ")[2] for setting in settings] == ["6"]

@@ -105,7 +105,7 @@ ALGORITHMS = frozenset(
     ]
 )
 
-OF_A_VERSION = frozenset(["ipqos", "identityfile", "persourcepenalties"])
+OF_A_VERSION = frozenset(["channeltimeout", "identityfile", "ipqos", "persourcepenalties"])
 """Keywords whose default has changed from one version of OpenSSH to another."""
 
 

@@ -342,7 +342,6 @@ _SERVER: Values = {
     "MaxStartups": _one("10", "10:30:100", "5:50:6"),
     "ModuliFile": _server_path,
     "PermitUserEnvironment": _one("yes", "no", "LANG,LC_*"),
-    "PerSourceMaxStartups": _one("none", "5"),
     "PerSourceNetBlockSize": _one("24", "24:64", "32:128"),
     "PidFile": _server_path,
     "Port": _number(1, 65535),

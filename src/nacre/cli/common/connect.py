@@ -112,7 +112,11 @@ async def _log_in_through(
         for place, its in way
     ]
     streams = await through(hops, target.host, target.port, patience.start)
-    return await log_in(streams, target, config, log, trace, patience)
+    try:
+        return await log_in(streams, target, config, log, trace, patience)
+    except BaseException:
+        streams.abort()
+        raise
 
 
 async def _log_in_to_hop(

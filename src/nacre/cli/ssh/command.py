@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nacre.cli.common.log import Log
     from nacre.cli.ssh.local import Leave
     from nacre.cli.ssh.session import Plan
-    from nacre.cli.ssh.tunnels import Place
+    from nacre.cli.ssh.tunnels import OtherEnd
     from nacre.client.target import Target
 
 
@@ -127,7 +127,7 @@ async def _session(
     config: ClientConfig,
     files: Config,
     planned: Plan,
-    join: Place | None,
+    join: OtherEnd | None,
     log: Log,
     leave: Leave | None,
 ) -> int:
@@ -169,7 +169,7 @@ async def _session(
     return status
 
 
-def _place(text: str | None) -> Place | None:
+def _place(text: str | None) -> OtherEnd | None:
     """Return the host and port of ``-W``, or the path of a Unix socket."""
     if text is None or text.startswith("/"):
         return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
     from nacre.aio.stream import Reader
+    from nacre.cli.ssh.keystrokes import Keystrokes
     from nacre.client.connection import Connection
     from nacre.client.process import Process
 
@@ -48,6 +49,7 @@ class Plan:
     :ivar environment: variables to send.
     :ivar terminal: whether to request a terminal.
     :ivar escape: the escape character, or None.
+    :ivar keystroke_interval: seconds between packets while the user types; 0 for none.
     :ivar read_input: whether to read standard input; if not (``-n``), EOF is sent at once.
     """
 
@@ -57,6 +59,7 @@ class Plan:
     terminal: bool
     escape: bytes | None
     read_input: bool
+    keystroke_interval: float = 0.0
 
 
 class _Quit(Exception):
@@ -78,6 +81,7 @@ class TerminalSession:
         self._notice = notice
         self._resizes = _Resizes()
         raw = plan.terminal and os.isatty(STDIN)
+        self._keystrokes: Keystrokes | None = None
         self._raw = RawTerminal(STDIN, self._resizes.send) if raw else None
         self._output = StandardOutput(STDOUT)
         self._errors = StandardOutput(STDERR)
@@ -178,6 +182,7 @@ class TerminalSession:
 
     async def _feed_input(self, process: Process) -> None:
         source = StandardInput(STDIN)
+        write = self._writer(process)
         interactive = self._raw is not None and self._plan.escape is not None
         escapes = Escapes(self._plan.escape or b"~") if interactive else None
         while data := await _read(source):
@@ -185,7 +190,19 @@ class TerminalSession:
                 if isinstance(part, Escape):
                     await self._do(part, process, escapes)
                 else:
-                    await process.stdin.write(part)
+                    await write(part)
+        if self._keystrokes is not None:
+            await self._keystrokes.flush()
+
+    def _writer(self, process: Process) -> Callable[[Buffer], Awaitable[None]]:
+        """Return what sends input: at once, or keystrokes of a terminal at fixed intervals."""
+        interval, connection = self._plan.keystroke_interval, self._connection
+        if self._raw is None or not interval or not connection.engine.pings:
+            return process.stdin.write
+        from nacre.cli.ssh.keystrokes import Keystrokes
+
+        keystrokes = self._keystrokes = Keystrokes(process.stdin.write, connection.chaff, interval)
+        return keystrokes.send
 
     async def _do(self, escape: Escape, process: Process, escapes: Escapes | None) -> None:
         match escape:
@@ -260,6 +277,7 @@ def plan(
         environment=_environment(config),
         terminal=_wants_terminal(config, line, notice),
         escape=config.escape_char,
+        keystroke_interval=config.obscure_keystroke_timing / 1000,
         read_input=not (config.stdin_null or config.fork_after_authentication),
     )
 

@@ -23,7 +23,7 @@ from nacre.wire.text import safe
 
 _STDIN, _STDOUT = 0, 1
 
-Place: TypeAlias = tuple[str, int] | str
+OtherEnd: TypeAlias = tuple[str, int] | str
 """Where ``-W`` leads: a host and a port, or the path of a Unix socket."""
 
 
@@ -118,7 +118,7 @@ class _Starting:
         return f"[{safe(host) or '*'}]:{one.port}"
 
 
-async def join_standard(connection: Connection, place: Place) -> int:
+async def join_standard(connection: Connection, place: OtherEnd) -> int:
     """Join standard input and output to a connection that the server makes; return 0.
 
     :raises ChannelOpenFailed: the server refused, or could not connect.

@@ -42,6 +42,7 @@ class ClientConfig:
         names; any other text is a path, or ``$`` and the name of a variable.
     :ivar proxy_command: None for no command; so is ``proxy_jump``. At most one of both is there.
     :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
+    :ivar obscure_keystroke_timing: milliseconds between packets while the user types; 0 for none.
     :ivar ip_qos: bytes for TOS or the traffic class: of interactive sessions, and of others; None
         leaves it to the system.
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
@@ -91,6 +92,7 @@ class ClientConfig:
     log_level: LogLevel = LogLevel.INFO
     macs: str | None = None
     no_host_authentication_for_localhost: bool = False
+    obscure_keystroke_timing: int = 20
     password_prompts: int = 3
     password_authentication: bool = True
     permit_local_command: bool = False
@@ -200,8 +202,10 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
     from nacre.config.client.words import SCHEMA
 
     found: dict[str, Any] = {}
-    # The first of both counts, also where it is none.
-    proxy = next((name for name in settings if name in _PROXIES), None)
+    # The first of both counts; as in OpenSSH, a ProxyJump that is none does not.
+    proxy = next(
+        (name for name in settings if name in _PROXIES and _names_a_way(settings[name])), None
+    )
     for name, values in settings.items():
         if name in _PROXIES and name != proxy:
             continue
@@ -221,6 +225,11 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
         for name in ("local_forwards", "remote_forwards", "dynamic_forwards"):
             found.pop(name, None)
     return found
+
+
+def _names_a_way(settings: tuple[Setting, ...]) -> bool:
+    """Return whether a value of ProxyCommand or ProxyJump switches the other one off."""
+    return bool(settings[0].value != "none")
 
 
 def _without_removed(patterns: Iterable[str]) -> tuple[str, ...]:

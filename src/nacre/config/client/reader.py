@@ -186,6 +186,8 @@ class ClientReader(FileReader[bool]):
             found.append(Setting(value, origin))
         elif word.name == "RekeyLimit":  # the size and the time may come from two places
             found[0] = Setting(found[0].value.completed(value), found[0].origin)
+        elif word.name == "ForwardAgent" and found[0].value == "SSH_AUTH_SOCK" and value:
+            found[0] = Setting(value, origin)  # so may yes, and the path of a socket
 
     def _excluded(self, name: str) -> bool:
         """Return whether a keyword counts no more.

@@ -283,12 +283,11 @@ _WORDS = (
         "server_alive_interval",
     ),
     Keyword("RequiredRSASize", number(0), "The fewest bits of an RSA key.", "required_rsa_size"),
-    idle(
+    Keyword(
         "ObscureKeystrokeTiming",
         OBSCURE_KEYSTROKE_TIMING,
         "Send keystrokes at fixed intervals, so that their times tell nothing.",
-        "keystrokes are sent at once",
-        "yes",
+        "obscure_keystroke_timing",
     ),
     Keyword("BindAddress", WORD, "The address to connect from.", "bind_address"),
     Keyword("BindInterface", WORD, "The interface to connect from.", "bind_interface"),

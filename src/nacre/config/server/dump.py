@@ -87,9 +87,14 @@ def _listening(config: ServerConfig) -> Iterator[str]:
                 yield f"[::]:{port}"
             if config.address_family != "inet6":
                 yield f"0.0.0.0:{port}"
-    for host, own, domain in config.listen_addresses:
+    settings = config.settings.get("ListenAddress", ())
+    for at, (host, own, domain) in enumerate(config.listen_addresses):
         for port in (own,) if own is not None else config.ports:
-            for text in _resolved(host, port, config):
+            try:
+                found = list(_resolved(host, port, config))
+            except ConfigurationError as error:
+                raise (settings[at].origin.error(error) if settings else error) from None
+            for text in found:
                 yield text if domain is None else f"{text} rdomain {domain}"
 
 

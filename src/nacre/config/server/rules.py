@@ -202,8 +202,10 @@ class ServerRules:
 
 
 def add_setting(settings: dict[str, list[Setting]], word: Keyword, setting: Setting) -> None:
-    """Add a value where it counts: it is the first one, or the keyword gathers values."""
+    """Add a value where it counts: as the first or the last one, or as one of those gathered."""
     found = settings.setdefault(word.name, [])
+    if word.last:
+        found.clear()
     if word.name == "StreamLocalBindMask":  # as in sshd: its last value counts
         found.clear()
     if not found or word.gathers or word.name == "RekeyLimit":

@@ -112,7 +112,14 @@ _WORDS = (
     Keyword(
         "RequiredRSASize", number(0), "The fewest bits of a user's RSA key.", "required_rsa_size"
     ),
-    later("StreamLocalBindMask", MASK, "The umask of a forwarded Unix socket.", _SOCKETS, "0177"),
+    later(
+        "StreamLocalBindMask",
+        MASK,
+        "The umask of a forwarded Unix socket.",
+        _SOCKETS,
+        "0177",
+        last=True,
+    ),
     Keyword(
         "UnusedConnectionTimeout",
         UNUSED_TIMEOUT,
@@ -267,6 +274,7 @@ _WORDS = (
         "nacre logs SHA256 fingerprints",
         "SHA256",
         in_match=False,
+        last=True,
     ),
     Keyword(
         "ExposeAuthInfo", SWITCH, "Tell sessions how their user logged in.", "expose_auth_info"
@@ -498,6 +506,7 @@ _WORDS = (
         "How many connections may wait for a login.",
         "max_startups",
         in_match=False,
+        last=True,
     ),
     Keyword(
         "PerSourceMaxStartups",
@@ -512,10 +521,15 @@ _WORDS = (
         "The bits of a source.",
         "per_source_net_block_size",
         in_match=False,
+        last=True,
     ),
     later("PermitTunnel", PERMIT_TUNNEL, "Allow forwarding of tunnel devices.", _TUNNELS, "no"),
     Keyword(
-        "IPQoS", IP_QOS, "The class of service of interactive and of other sessions.", "ip_qos"
+        "IPQoS",
+        IP_QOS,
+        "The class of service of interactive and of other sessions.",
+        "ip_qos",
+        last=True,
     ),
     Keyword(
         "RekeyLimit",

@@ -24,6 +24,7 @@ _MOST_FILES = 1024
 _LARGEST = 16 << 20
 _PIECE = 1 << 16
 _MOST_ERRORS = 20
+_LONGEST_LINE = 1 << 20
 
 
 @value
@@ -138,12 +139,17 @@ class FileReader(ABC, Generic[Scope]):
         lines = text.split("\n")
         number = 0
         while (number := self.skip(lines, number, scope)) < len(lines):
-            written, rest = split(lines[number])
+            if len(self.errors) >= _MOST_ERRORS:
+                return
+            line = lines[number]
             number += 1
-            if not written and not rest:
-                continue
             origin = Origin(path, number)
             try:
+                if len(line) > _LONGEST_LINE:
+                    raise ConfigurationError(f"a line of more than {_LONGEST_LINE} characters")
+                written, rest = split(line)
+                if not written and not rest:
+                    continue
                 word = self._find(written)
                 if word is None:
                     needed(written, rest)
@@ -156,8 +162,6 @@ class FileReader(ABC, Generic[Scope]):
                     self.take(word, rest, origin, scope)
             except ConfigurationError as error:
                 self._note(origin.error(error))
-                if len(self.errors) >= _MOST_ERRORS:
-                    return
 
     def skip(self, lines: list[str], at: int, scope: Scope) -> int:
         """Return the index of the first line, from ``at`` on, that has an effect or an error here.
