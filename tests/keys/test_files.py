@@ -146,10 +146,12 @@ def test_texts_that_are_no_key_files(text: bytes, says: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def samples(keygen, tmp_path_factory) -> list[bytes]:
+def samples(keygen, openssh_types: frozenset[str], tmp_path_factory) -> list[bytes]:
     """One small file of each kind and form, half of them encrypted."""
     files = []
     for i, (name, form) in enumerate(KINDS):
+        if name == "dsa" and "ssh-dss" not in openssh_types:
+            continue
         file = tmp_path_factory.mktemp("samples") / "key"
         passphrase = "secret" if i % 2 else ""
         keygen(
@@ -184,7 +186,7 @@ def load_or_refuse(text: bytes, passphrase: str) -> None:
 def test_damaged_files_load_or_are_refused(
     which: int, changes: list[tuple[int, int]], cut: int, samples: list[bytes]
 ) -> None:
-    text = bytearray(samples[which])
+    text = bytearray(samples[which % len(samples)])
     for position, byte in changes:
         text[position % len(text)] = byte
     load_or_refuse(bytes(text), "secret")
@@ -197,7 +199,7 @@ def test_damaged_files_load_or_are_refused(
 def test_damage_below_the_armor_loads_or_is_refused(
     which: int, changes: list[tuple[int, int]], cut: int, samples: list[bytes]
 ) -> None:
-    begin, *lines, end, _ = samples[which].split(b"\n")
+    begin, *lines, end, _ = samples[which % len(samples)].split(b"\n")
     headers = lines[: lines.index(b"") + 1] if b"" in lines else []
     body = lines[len(headers) :]
     data = bytearray(base64.b64decode(b"".join(body)))
