@@ -80,7 +80,7 @@ def _listing(command: str | None, tokens: dict[str, str]) -> Listing | None:
             about |= {"t": key.type, "f": key.fingerprint(), "K": base64}
         try:
             done = subprocess.run(
-                [expand(word, tokens | about) for word in line],
+                [expand(word, tokens | about, os.environ) for word in line],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 timeout=_COMMAND_TIME,
