@@ -568,7 +568,7 @@ def _identities(
     keys, password = options["keys"], options.get("password")
     how = configured.identities(target, config)
     # The caller gives a secret to be used, whatever the files say of its method.
-    allowed = {*configured.methods(config)}
+    allowed = {*configured.methods(config, METHODS)}
     allowed |= {PASSWORD, KEYBOARD_INTERACTIVE} if password is not None else set()
     allowed |= {PUBLICKEY} if keys is not None else set()
     preferred = "PreferredAuthentications" in config.settings
