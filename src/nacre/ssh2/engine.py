@@ -138,7 +138,7 @@ class _SSH2Engine(Machine):
     # _table      the handler of each legal message of that stage, by number.
     # _begun      a client's authentication, which SERVICE_ACCEPT makes ``_auth``.
     # _mux        the channels; None until authentication succeeded.
-    # _peer_pings whether the peer announced ping@openssh.com.
+    # pings       whether the peer announced ping@openssh.com.
     # _now        the time of the latest call; _keys_since: that of the latest exchange.
 
     _auth: ClientAuth | ServerAuth | None
@@ -163,7 +163,7 @@ class _SSH2Engine(Machine):
         self._auth = None
         self._begun: ClientAuth | None = None
         self._mux: Mux | None = None
-        self._peer_pings = False
+        self.pings = False
         self._pings = Pings(self._outbox, self.events, limits)
         self._now = 0.0
         self._keys_since = 0.0
@@ -270,18 +270,13 @@ class _SSH2Engine(Machine):
             raise LocalProtocolError(f"there are no keys to replace in phase {self.phase.name}")
         self._kex.begin()
 
-    @property
-    def pings(self) -> bool:
-        """Whether the peer announced that it answers ``ping@openssh.com``."""
-        return self._peer_pings
-
     def ping(self, data: bytes = b"") -> None:
         """Send a message that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``.
 
         Before authentication is done, there is no such message for a peer that did not announce
         ``ping@openssh.com``; then nothing is sent.
         """
-        if self._peer_pings and self.phase is not _CLOSED:
+        if self.pings and self.phase is not _CLOSED:
             self._pings.send(data)
         elif self._mux is not None and self.phase is not _CLOSED:
             self._mux.send_global_request(_KEEPALIVE)
@@ -451,7 +446,7 @@ class _SSH2Engine(Machine):
 
     def _receive_ext_info(self, payload: Buffer) -> None:
         extensions = ExtInfo.decode(payload, self._limits.extensions).extensions
-        self._peer_pings = self._peer_pings or extensions.get(PING_EXTENSION) == b"0"
+        self.pings = self.pings or extensions.get(PING_EXTENSION) == b"0"
         self.events.append(ExtensionsReceived(extensions))
         self._extended(extensions)
 
