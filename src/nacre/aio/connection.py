@@ -401,6 +401,10 @@ class BaseConnection:
 
     # --- keepalive ---
 
+    def set_keepalive(self, interval: float | None, count: int) -> None:
+        """Change the seconds of silence before a keepalive, and how many may go unanswered."""
+        self._keepalive.change(interval, count)
+
     def start_keepalive(self) -> None:
         """Probe a silent peer from now on."""
         self._keepalive.start()

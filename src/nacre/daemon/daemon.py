@@ -125,7 +125,7 @@ class Daemon:
         with ExitStack() as stack:
             policy: StorePolicy | SystemPolicy
             if self.users == "system":
-                policy = SystemPolicy(self.config)
+                policy = SystemPolicy(self.rules)
             else:
                 store = UserStore(settings.state / FILE)
                 stack.callback(store.close)
@@ -134,7 +134,7 @@ class Daemon:
                     self.run_as,
                     ssh1_strict=self.ssh1_strict,
                     workers=self.workers,
-                    config=self.config,
+                    rules=self.rules,
                 )
             stack.callback(policy.close)
             asyncio.run(ServerProcess(settings, policy, startups, worker).run(sockets))
@@ -147,7 +147,7 @@ class Daemon:
 
     def _check_rights(self) -> None:
         if self.users == "store":
-            check_for_store(self.config)
+            check_for_store(self.rules)
         if self.users == "system" and os.geteuid() != 0:
             raise AccountError(
                 "--users system needs root's rights, because sessions run as other accounts: "

@@ -7,7 +7,7 @@ or settings, so that everything else in this package may import it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.aio.connection import BaseConnection
@@ -40,9 +40,10 @@ class ServerConnection(BaseConnection):
     :ivar local: the address and port that the client connected to.
     :ivar user: the user who is logged in; empty before the login.
     :ivar methods: the authentication methods that succeeded, in order.
+    :ivar accept_env: patterns of the environment variables that the client may set.
     """
 
-    __slots__ = ("_log", "id", "local", "methods", "peer", "user")
+    __slots__ = ("_log", "accept_env", "id", "local", "methods", "peer", "user")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class ServerConnection(BaseConnection):
         *,
         keepalive: float | None,
         keepalive_count: int,
+        accept_env: Sequence[str] = (),
     ) -> None:
         super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count)
         self.id = number
@@ -59,6 +61,7 @@ class ServerConnection(BaseConnection):
         self.local: tuple[str, int] = ("", 0)
         self.user = ""
         self.methods: tuple[str, ...] = ()
+        self.accept_env = accept_env
         self._log = log
 
     @property

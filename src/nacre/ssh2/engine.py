@@ -470,6 +470,7 @@ class _SSH2Engine(Machine):
         if not auth.succeeded:
             return
         self._kex.authenticated()
+        self._limits = auth.limits
         self._mux = Mux(self.role, self._outbox, self.events, self._asks, self._limits)
         self._mux.now = self._now
         self._rest = Resting.CONNECTION

@@ -56,7 +56,8 @@ class ServerConfig:
     :ivar force_command: the command that runs in place of the client's, or None; ``internal-sftp``
         with its options serves files.
     :ivar chroot_directory: the root directory of sessions, with tokens, or None.
-    :ivar subsystems: names of subsystems with their commands.
+    :ivar subsystems: names of subsystems with their commands; None for ``internal-sftp`` as
+        ``sftp``, for users with a shell.
     :ivar permit_user_environment: whether ``~/.ssh/environment`` and the option ``environment`` of
         keys count: ``yes``, ``no``, or patterns of names.
     :ivar ports: the ports of addresses without one.
@@ -117,7 +118,7 @@ class ServerConfig:
     permit_empty_passwords: bool = False
     force_command: str | None = None
     chroot_directory: str | None = None
-    subsystems: tuple[tuple[str, str], ...] = ()
+    subsystems: tuple[tuple[str, str], ...] | None = None
     set_env: tuple[tuple[str, str], ...] = ()
     permit_user_environment: str = "no"
     permit_user_rc: bool = True
@@ -184,6 +185,7 @@ AS_SSHD = ServerConfig(
     required_rsa_size=1024,
     pid_file="/run/sshd.pid",
     host_keys=tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519")),
+    subsystems=(),
 )
 """The defaults of sshd(8), where those of ``nacre serve`` are others."""
 

@@ -141,8 +141,8 @@ class ServerRules:
             if texts := list(self._unhonoured(support)):
                 yield level, f"Without effect: {'; '.join(texts)}"
 
-    def _all(self) -> Iterator[tuple[Keyword, Setting]]:
-        """Yield every value that may count."""
+    def values(self) -> Iterator[tuple[Keyword, Setting]]:
+        """Yield every value that may count, with its keyword."""
         for name, values in self.base.settings.items():
             for setting in values:
                 yield SCHEMA[name], setting
@@ -151,7 +151,7 @@ class ServerRules:
 
     def _unhonoured(self, support: Support) -> Iterator[str]:
         told = set()
-        for word, setting in self._all():
+        for word, setting in self.values():
             shown = word.kind.show(setting.value) if word.support is support else None
             idle = word.harmless or ("no", "none", word.default)
             if shown and shown not in idle and setting not in told:
@@ -168,7 +168,7 @@ class ServerRules:
                     yield str(setting.origin.error(f"{word.name}: {error}"))
 
     def _negated(self) -> Iterator[str]:
-        for word, setting in self._all():
+        for word, setting in self.values():
             if word.name in ("AllowUsers", "DenyUsers", "AllowGroups", "DenyGroups"):
                 for pattern in setting.value:
                     if pattern.startswith("!"):
