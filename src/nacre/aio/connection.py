@@ -177,6 +177,7 @@ class BaseConnection:
 
     def _on_data(self, event: Data) -> None:
         channel = self._channels[event.channel]
+        channel.traffic += 1
         if (sink := channel.sinks.get(event.stream)) is not None:
             sink.feed(event.data)
         else:

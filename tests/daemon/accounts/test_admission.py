@@ -56,6 +56,23 @@ def test_users_and_groups(options: list[str], address: str, allowed: bool) -> No
 
 
 @pytest.mark.parametrize(
+    ("option", "host", "allowed"),
+    [
+        ("AllowUsers=bob@*.example", "host.example", True),
+        ("AllowUsers=bob@*.example", "host.example.org", False),
+        ("AllowUsers=bob@*.example", None, False),
+        ("DenyUsers=bob@host.example", "host.example", False),
+        ("DenyUsers=bob@host.example", None, True),
+    ],
+)
+def test_names_of_hosts_count_if_they_are_looked_up(
+    option: str, host: str | None, allowed: bool
+) -> None:
+    refusal = admission(option).refuses_account(BOB, HERE, "publickey", host)
+    assert (refusal is None) is allowed
+
+
+@pytest.mark.parametrize(
     ("word", "by_key", "by_forced_key", "by_password"),
     [
         ("yes", True, True, True),

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.server.files import load
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts.candidate import Candidates, plain_address
 from nacre.errors import AccountError, ConfigurationError
 from nacre.keys import generate
 from nacre.keys.key_options import NO_OPTIONS, parse_options
+from nacre.server.peer import NO_TERMS
 
 KEY, OTHER = (generate("ssh-ed25519").public for _ in range(2))
 
@@ -20,6 +22,9 @@ KEY, OTHER = (generate("ssh-ed25519").public for _ in range(2))
 class Connection:
     peer = ("::ffff:192.0.2.1", 40000)
     local = ("192.0.2.2", 22)
+    host = "name.example"
+    domain = "vrf1"
+    terms = NO_TERMS
 
 
 class Rules(ServerRules):
@@ -122,3 +127,21 @@ def test_evidence_has_a_line_for_each_method() -> None:
 )
 def test_addresses(address: str, plain: str) -> None:
     assert plain_address(address) == plain
+
+
+def test_names_domains_and_terms_are_those_of_the_connection(tmp_path: Path) -> None:
+    file = tmp_path / "sshd_config"
+    file.write_text(
+        "Match host *.example\n  ChannelTimeout session=5\nMatch rdomain vrf1\n  IPQoS ef\n"
+        "Match user bob\n  RefuseConnection yes\n"
+    )
+    candidates = Candidates(load(file))
+    connection: Any = Connection()
+    candidates.begin("alice", connection)
+    assert connection.terms.channel_timeouts == (("session", 5),)
+    assert connection.terms.ip_qos == (0xB8, 0xB8)
+    assert not connection.terms.refuse
+    candidates.begin("bob", connection)
+    assert connection.terms.refuse
+    candidates.begin("alice", connection)
+    assert not connection.terms.refuse

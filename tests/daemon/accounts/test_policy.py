@@ -37,6 +37,7 @@ class Connection:
         self.keepalive: tuple[float | None, int] | None = None
         self.peer = self.local = ("192.0.2.1", 40000)
         self.methods = ("publickey",)
+        self.looked_up: str | None = None
         self.reasons: list[object] = []
 
     def record(self, event: str, **fields: object) -> None:

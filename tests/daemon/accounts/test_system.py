@@ -30,6 +30,7 @@ class Connection:
     def __init__(self, address: str = "192.0.2.1") -> None:
         self.peer = self.local = (address, 40000)
         self.methods: tuple[str, ...] = ()
+        self.looked_up: str | None = None
         self.reasons: list[str] = []
 
     def record(self, event: str, **fields: object) -> None:
@@ -182,6 +183,17 @@ async def test_policy_public_key(system_account: SystemAccount, policy: Any) -> 
         far = Connection("198.51.100.1")
         assert not await policy.public_key(name, KEY, "ssh-ed25519", signed, far)
     assert not await policy.public_key("no-such-account", KEY, "ssh-ed25519", True, Connection())
+
+
+async def test_a_key_is_for_a_named_host_if_names_are_looked_up(
+    system_account: SystemAccount, policy: Any
+) -> None:
+    system_account.authorize(f'from="*.example" {KEY}\n')
+    connection = Connection()
+    name = system_account.name
+    assert not await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    connection.looked_up = "host.example"
+    assert await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
 
 
 async def test_options_of_the_key_bind(system_account: SystemAccount, policy: Any) -> None:

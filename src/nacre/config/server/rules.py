@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from nacre.config.kinds import ALGORITHM_KINDS
 from nacre.config.schema import Keyword, Setting, Support
@@ -81,6 +81,10 @@ class ServerRules:
         self._rows = tuple(rows)
         self._blocks = tuple({row.block: None for row in self._rows})
         self._found: dict[tuple[bool, ...], ServerConfig] = {}
+
+    def changed(self, **fields: Any) -> ServerRules:
+        """Return these rules with other values of fields of the base."""
+        return ServerRules(dataclasses.replace(self.base, **fields), self._rows)
 
     @property
     def criteria(self) -> frozenset[str]:
@@ -159,7 +163,7 @@ class ServerRules:
                 yield f"{setting.origin}: {word.name}: {word.why}"
 
     def _lacking(self) -> Iterator[str]:
-        for word, setting in self._all():
+        for word, setting in self.values():
             kind = ALGORITHM_KINDS.get(word.name)
             if kind is not None and word.support is Support.HONOURED:
                 try:

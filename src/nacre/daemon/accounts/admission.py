@@ -78,27 +78,32 @@ class Admission:
         alone = not config.authentication_methods
         return config.permit_empty_passwords and config.password_authentication and alone
 
-    def refuses_name(self, name: str, address: str) -> str | None:
+    def refuses_name(self, name: str, address: str, host: str | None = None) -> str | None:
         """Return why ``DenyUsers`` or ``AllowUsers`` refuses the user, or None.
 
         :param address: the client's IP address.
+        :param host: the client's host name, if it was looked up.
         """
         config = self._config
-        if _lists(config.deny_users, name, address):
+        if _lists(config.deny_users, name, address, host):
             return "DenyUsers lists the user"
-        if config.allow_users and not _lists(config.allow_users, name, address):
+        if config.allow_users and not _lists(config.allow_users, name, address, host):
             return "AllowUsers does not list the user"
         return None
 
-    def refuses_account(self, account: Account, address: str, method: str) -> str | None:
+    def refuses_account(
+        self, account: Account, address: str, method: str, host: str | None = None
+    ) -> str | None:
         """Return why an account of this system may not log in by ``method``, or None. May block.
+
+        The other parameters are those of :meth:`refuses_name`.
 
         :param method: ``publickey``, or ``password`` for every method that sends it.
         """
         config = self._config
         if account.uid == 0 and method not in _ROOT_METHODS[config.permit_root_login]:
             return f"PermitRootLogin is {config.permit_root_login}"
-        if (reason := self.refuses_name(account.name, address)) is not None:
+        if (reason := self.refuses_name(account.name, address, host)) is not None:
             return reason
         if config.deny_groups or config.allow_groups:
             groups = account.group_names()
@@ -139,14 +144,14 @@ def _both(listed: tuple[str, ...], own: Requirement) -> Iterator[Alternative]:
         yield (*methods, *(method for method in METHODS if method in one and method not in methods))
 
 
-def _lists(patterns: Iterable[str], name: str, address: str) -> bool:
+def _lists(patterns: Iterable[str], name: str, address: str, host: str | None) -> bool:
     for pattern in patterns:
         if matches(name, pattern):  # also with an @ in the name itself
             return True
-        user, at, host = pattern.rpartition("@")
+        user, at, place = pattern.rpartition("@")
         if at and matches(name, user):
-            source = KeyOptions(sources=(host,))
-            if source.refusal(address=address) is None:
+            source = KeyOptions(sources=(place,))
+            if source.refusal(address=address, host=host) is None:
                 return True
     return False
 

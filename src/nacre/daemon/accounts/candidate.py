@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts.admission import Admission
+from nacre.daemon.settings import terms_of
 from nacre.errors import AccountError, ConfigurationError
 from nacre.keys import PublicKey
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
@@ -106,11 +107,15 @@ class Candidates:
             invalid_user=invalid,
             groups=groups,
             address=plain_address(connection.peer[0]),
+            host=lambda: connection.host,
+            rdomain=connection.domain if "rdomain" in self.rules.criteria else None,
             local_address=plain_address(connection.local[0]),
             local_port=connection.local[1],
         )
         config = self.rules.lookup(who)
         changed = config is not self.rules.base
+        if self.rules.criteria:
+            connection.terms = terms_of(config)
         found = self._known[connection] = Candidate(user, config, changed, Admission(config))
         return found
 

@@ -248,7 +248,7 @@ class StorePolicy(AccountPolicy):
         address = str(connection.peer[0])
         admission = self.candidate(name, connection).admission
         closed = admission.closed(REQUIREMENTS[user.auth])
-        return closed or admission.refuses_name(name, address)
+        return closed or admission.refuses_name(name, address, connection.looked_up)
 
     def _policy(self, name: str) -> str:
         user = self._store.find(name)

@@ -83,7 +83,7 @@ class SystemPolicy(AccountPolicy):
         empty = candidate.config.permit_empty_passwords
         method = "publickey" if password is None else "password"
         try:
-            account = self._admitted(candidate, host, method)
+            account = self._admitted(candidate, connection, method)
             if password == "" and not empty:
                 raise AccountError("PermitEmptyPasswords is no")
         except AccountError as error:
@@ -95,14 +95,15 @@ class SystemPolicy(AccountPolicy):
             return f"{_NOLOGIN} exists"
         return refusal
 
-    def _admitted(self, candidate: Candidate, address: str, method: str) -> Account:
+    def _admitted(self, candidate: Candidate, connection: ServerConnection, method: str) -> Account:
         """Return the account of a user who may log in by this method. Blocks.
 
         :raises AccountError: there is none, or the configuration refuses it.
         """
         account = find_account(candidate.user)
         admission = candidate.admission
-        refusal = admission.closed() or admission.refuses_account(account, address, method)
+        address, host = connection.peer[0], connection.looked_up
+        refusal = admission.closed() or admission.refuses_account(account, address, method, host)
         if refusal is not None:
             raise AccountError(refusal)
         return account
@@ -160,7 +161,7 @@ class SystemPolicy(AccountPolicy):
         self, user: str, modulus: int, connection: ServerConnection
     ) -> PublicKey | None:
         candidate = self.candidate(user, connection)
-        account = self._admitted(candidate, str(connection.peer[0]), "publickey")
+        account = self._admitted(candidate, connection, "publickey")
         for keys in read_authorized_keys(account, candidate.config):
             if (found := with_modulus(keys.rsa1_keys(modulus), modulus)) is not None:
                 return found
@@ -169,12 +170,13 @@ class SystemPolicy(AccountPolicy):
     def _find_key(
         self, user: str, key: PublicKey, connection: ServerConnection
     ) -> KeyOptions | None:
-        candidate, address = self.candidate(user, connection), str(connection.peer[0])
-        account = self._admitted(candidate, address, "publickey")
+        candidate = self.candidate(user, connection)
+        account = self._admitted(candidate, connection, "publickey")
+        address, host = connection.peer[0], connection.looked_up
         if (refusal := candidate.refuses_again(key)) is not None:
             raise AccountError(refusal)
         for keys in read_authorized_keys(account, candidate.config):
-            if (found := keys.find(key, address=address, now=time.time())) is not None:
+            if (found := keys.find(key, address=address, host=host, now=time.time())) is not None:
                 refusal = candidate.admission.refuses_key(account, found.options)
                 if refusal is not None:
                     raise AccountError(refusal)
