@@ -168,7 +168,7 @@ async def _prepared(session: Session, login: Login, work: Work, stack: AsyncExit
 
 def _needed(steps: Steps, login: Login) -> bool:
     with rights_of(login.account):
-        return steps.needed(login.home)
+        return steps.needed()
 
 
 async def _greet(session: Session, login: Login, *, shown: bool) -> None:

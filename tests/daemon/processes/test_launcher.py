@@ -28,7 +28,7 @@ def sh(command: str, home: Path, steps: Steps, **environment: str) -> Program:
         arguments=["other name", "-c", command],
         environment={"PATH": os.environ["PATH"], "SHELL": "/bin/sh", **environment},
         directory=str(home),
-        steps=steps,
+        steps=replace(steps, home=str(home)),
     )
 
 
@@ -84,6 +84,17 @@ async def test_rc_runs_before_the_program_without_its_input(
     assert printed == b"done\n"
 
 
+async def test_files_count_only_where_the_program_starts_in_the_home(home: Path) -> None:
+    (home / ".ssh" / "rc").write_text("echo rc\n")
+    (home / ".ssh" / "environment").write_text("X=1\n")
+    run = sh('echo "-$X-"', home, Steps(user_rc=True, variables=("*",)))
+    assert (await result(run))[1] == b"rc\n-1-\n"
+    assert run.steps is not None
+    elsewhere = replace(run, steps=replace(run.steps, home="/no/such"))
+    assert (await result(elsewhere))[1] == b"--\n"
+    assert (await result(replace(run, directory="/no/such")))[1] == b"--\n"
+
+
 def test_the_file_of_the_system_is_for_users_without_one_of_their_own(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,13 +103,12 @@ def test_the_file_of_the_system_is_for_users_without_one_of_their_own(
     system = home / "sshrc"
     monkeypatch.setattr(launcher, "_SYSTEM_RC", str(system))
     monkeypatch.chdir(home)
-    both = {"user_rc": True, "system_rc": True}
-    launcher._run_rc(both, {})
+    launcher._run_rc({}, user=True, system=True)
     system.touch()
-    launcher._run_rc(both, {})
+    launcher._run_rc({}, user=True, system=True)
     (home / ".ssh" / "rc").touch()
-    launcher._run_rc(both, {"SHELL": "/bin/bash"})
-    launcher._run_rc({**both, "user_rc": False}, {})
+    launcher._run_rc({"SHELL": "/bin/bash"}, user=True, system=True)
+    launcher._run_rc({}, user=False, system=True)
     assert ran == [
         ["/bin/sh", str(system)],
         ["/bin/bash", "-c", "/bin/sh .ssh/rc"],
@@ -108,13 +118,13 @@ def test_the_file_of_the_system_is_for_users_without_one_of_their_own(
 
 def test_most_programs_need_none_of_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "_SYSTEM_RC", str(home / "sshrc"))
-    steps = Steps(variables=("*",), user_rc=True, system_rc=True)
-    assert not steps.needed(str(home))
-    assert replace(steps, root="/").needed(str(home))
+    steps = Steps(home=str(home), variables=("*",), user_rc=True, system_rc=True)
+    assert not steps.needed()
+    assert replace(steps, root="/").needed()
     for name in (".ssh/rc", ".ssh/environment", "sshrc"):
         (home / name).touch()
-        assert steps.needed(str(home))
-        assert not Steps().needed(str(home))
+        assert steps.needed()
+        assert not Steps(home=str(home)).needed()
         (home / name).unlink()
 
 

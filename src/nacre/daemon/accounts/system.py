@@ -151,7 +151,9 @@ class SystemPolicy(AccountPolicy):
     async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return the account's login, with the options of the user's key."""
         account = await asyncio.to_thread(find_account, user)
-        candidate = await asyncio.to_thread(self.candidate, user, connection)
+        candidate = self._candidates.find(user, connection)
+        if candidate is None:
+            candidate = await asyncio.to_thread(self.candidate, user, connection)
         evidence = candidate.evidence(connection.methods)
         return system_login(account, candidate.options, candidate.config, evidence)
 

@@ -134,6 +134,7 @@ def steps_before(login: Login, subsystem: str | None) -> Steps:
     if login.virtual:
         return Steps()
     return Steps(
+        home=login.home,
         root=login.root,
         variables=variable_patterns(login),
         fixed=tuple(name for name, _ in config.set_env),

@@ -37,6 +37,7 @@ _USER_ENVIRONMENT = ".ssh/environment"
 class Steps:
     """What to do before the program is executed; by default nothing.
 
+    :ivar home: the home directory; its files count if the program starts there.
     :ivar root: the directory that becomes the root directory.
     :ivar variables: patterns of the variables to take from ``~/.ssh/environment``.
     :ivar fixed: names of variables that this file does not change, beside those of the server.
@@ -44,18 +45,19 @@ class Steps:
     :ivar system_rc: whether to run ``/etc/ssh/sshrc`` if there is one and no other file was run.
     """
 
+    home: str = "/"
     root: str | None = None
     variables: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     user_rc: bool = False
     system_rc: bool = False
 
-    def needed(self, home: str) -> bool:
-        """Return whether there is anything to do for a user with this home directory."""
+    def needed(self) -> bool:
+        """Return whether there is anything to do. Blocks."""
         return bool(
             self.root
-            or (self.variables and os.path.exists(os.path.join(home, _USER_ENVIRONMENT)))
-            or (self.user_rc and os.path.exists(os.path.join(home, _USER_RC)))
+            or (self.variables and os.path.exists(os.path.join(self.home, _USER_ENVIRONMENT)))
+            or (self.user_rc and os.path.exists(os.path.join(self.home, _USER_RC)))
             or (self.system_rc and os.path.exists(_SYSTEM_RC))
         )
 
@@ -76,15 +78,14 @@ def main() -> None:
             os.chdir("/")
         if given["rights"] is not None:
             take_rights(*given["rights"])
-        with suppress(OSError):
-            os.chdir(given["directory"])
-        if take is not None:
+        at_home = _enter(given["directory"]) and given["directory"] == given["home"]
+        if take is not None and at_home:
             environment |= {
                 name: content
                 for name, content in take()
                 if name not in given["fixed"] and not name.startswith(_SERVERS)
             }
-        _run_rc(given, environment)
+        _run_rc(environment, user=given["user_rc"] and at_home, system=given["system_rc"])
         os.execve(path, arguments, environment)
     except OSError as error:
         sys.stderr.write(f"{error.filename or path}: {error.strerror}\n")
@@ -98,6 +99,14 @@ def take_rights(uid: int, gid: int, groups: Sequence[int]) -> None:
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     os.umask(0o022)
+
+
+def _enter(directory: str) -> bool:
+    try:
+        os.chdir(directory)
+    except OSError:
+        return False
+    return True
 
 
 def _reader(patterns: list[str]) -> Any:
@@ -116,11 +125,11 @@ def _reader(patterns: list[str]) -> Any:
     return take
 
 
-def _run_rc(given: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    if given["user_rc"] and os.path.exists(_USER_RC):
+def _run_rc(environment: Mapping[str, str], *, user: bool, system: bool) -> None:
+    if user and os.path.exists(_USER_RC):
         shell = environment.get("SHELL", _SHELL)
         _run([shell, "-c", f"{_SHELL} {_USER_RC}"], environment)
-    elif given["system_rc"] and os.path.exists(_SYSTEM_RC):
+    elif system and os.path.exists(_SYSTEM_RC):
         _run([_SHELL, _SYSTEM_RC], environment)
 
 
