@@ -214,3 +214,11 @@ def test_an_error_in_a_token_has_its_line(lookup):
 def test_batch_mode_keeps_the_connection_alive(lookup):
     assert lookup("BatchMode yes\n").server_alive_interval == 300
     assert lookup("BatchMode yes\nServerAliveInterval 0\n").server_alive_interval == 0
+
+
+def test_values_that_gather_have_a_bound(lookup):
+    lines = [f"IdentityFile f{number}\n" for number in range(101)]
+    assert len(lookup("".join(lines[:100])).identity_files) == 100
+    with pytest.raises(ConfigurationError, match="line 101: IdentityFile: more than 100 values"):
+        lookup("".join(lines))
+    assert len(lookup("SendEnv A\n" * 1000).send_env) == 1000
