@@ -34,6 +34,18 @@ def keygen() -> Keygen:
 
 
 @pytest.fixture(scope="session")
+def openssh_types() -> frozenset[str]:
+    """Return the types of keys that the installed OpenSSH has: version 10 has no DSA."""
+    program = shutil.which("ssh")
+    if program is None:
+        pytest.skip("ssh is not installed")
+    done = subprocess.run(
+        [program, "-Q", "key"], capture_output=True, text=True, timeout=30, check=True
+    )
+    return frozenset(done.stdout.split())
+
+
+@pytest.fixture(scope="session")
 def key_of() -> Callable[[str], PrivateKey]:
     """Return one private key of each type, made once."""
     made: dict[str, PrivateKey] = {}

@@ -142,10 +142,15 @@ def add(path: Path, file: Path) -> None:
 
 
 def test_a_real_agent_lists_keys_and_signs_with_them(
-    agent_socket: Path, conversation: Conversation, key_of, tmp_path: Path
+    agent_socket: Path,
+    conversation: Conversation,
+    key_of,
+    openssh_types: frozenset[str],
+    tmp_path: Path,
 ) -> None:
     assert agent.decode_identities(conversation.ask(agent.request_identities())) == []
-    keys = [key_of(type) for type in KEY_TYPES]
+    keys = [key_of(type) for type in KEY_TYPES if type in openssh_types]
+    assert len(keys) >= len(KEY_TYPES) - 1
     for i, key in enumerate(keys):
         file = tmp_path / str(i)
         file.write_bytes(dump_private(key))

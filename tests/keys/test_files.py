@@ -39,8 +39,10 @@ def check_signs(key: PrivateKey) -> None:
 @pytest.mark.parametrize(("name", "form"), KINDS)
 @pytest.mark.parametrize("passphrase", ["", "pässphrase"])
 def test_files_that_ssh_keygen_writes(
-    name: str, form: str, passphrase: str, keygen, tmp_path: Path
+    name: str, form: str, passphrase: str, keygen, openssh_types: frozenset[str], tmp_path: Path
 ) -> None:
+    if name == "dsa" and "ssh-dss" not in openssh_types:
+        pytest.skip("the installed OpenSSH has no keys of type ssh-dss")
     file = tmp_path / "key"
     arguments = ["-t", name, "-b", NAMES[name], "-m", form, "-N", passphrase, "-C", "a comment"]
     keygen("-q", "-a", "1", *arguments, "-f", file)
@@ -79,8 +81,15 @@ def test_each_cipher_that_ssh_keygen_encrypts_with(cipher: str, keygen, tmp_path
 @pytest.mark.parametrize("type", KEY_TYPES)
 @pytest.mark.parametrize("passphrase", [None, "secret"])
 def test_ssh_keygen_reads_what_is_dumped(
-    type: str, passphrase: str | None, key_of, keygen, tmp_path: Path
+    type: str,
+    passphrase: str | None,
+    key_of,
+    keygen,
+    openssh_types: frozenset[str],
+    tmp_path: Path,
 ) -> None:
+    if type not in openssh_types:
+        pytest.skip(f"the installed OpenSSH has no keys of type {type}")
     key = key_of(type)
     file = tmp_path / "key"
     file.write_bytes(dump_private(key, passphrase, rounds=1))
@@ -137,10 +146,12 @@ def test_texts_that_are_no_key_files(text: bytes, says: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def samples(keygen, tmp_path_factory) -> list[bytes]:
+def samples(keygen, openssh_types: frozenset[str], tmp_path_factory) -> list[bytes]:
     """One small file of each kind and form, half of them encrypted."""
     files = []
     for i, (name, form) in enumerate(KINDS):
+        if name == "dsa" and "ssh-dss" not in openssh_types:
+            continue
         file = tmp_path_factory.mktemp("samples") / "key"
         passphrase = "secret" if i % 2 else ""
         keygen(
@@ -175,7 +186,7 @@ def load_or_refuse(text: bytes, passphrase: str) -> None:
 def test_damaged_files_load_or_are_refused(
     which: int, changes: list[tuple[int, int]], cut: int, samples: list[bytes]
 ) -> None:
-    text = bytearray(samples[which])
+    text = bytearray(samples[which % len(samples)])
     for position, byte in changes:
         text[position % len(text)] = byte
     load_or_refuse(bytes(text), "secret")
@@ -188,7 +199,7 @@ def test_damaged_files_load_or_are_refused(
 def test_damage_below_the_armor_loads_or_is_refused(
     which: int, changes: list[tuple[int, int]], cut: int, samples: list[bytes]
 ) -> None:
-    begin, *lines, end, _ = samples[which].split(b"\n")
+    begin, *lines, end, _ = samples[which % len(samples)].split(b"\n")
     headers = lines[: lines.index(b"") + 1] if b"" in lines else []
     body = lines[len(headers) :]
     data = bytearray(base64.b64decode(b"".join(body)))

@@ -12,8 +12,10 @@ from nacre.keys.key import KEY_TYPES
 @pytest.mark.parametrize("type", KEY_TYPES)
 @pytest.mark.parametrize("hash_name", ["sha256", "sha512", "sha1", "md5"])
 def test_fingerprints_are_those_of_ssh_keygen(
-    type: str, hash_name: str, key_of, keygen, tmp_path: Path
+    type: str, hash_name: str, key_of, keygen, openssh_types: frozenset[str], tmp_path: Path
 ) -> None:
+    if type not in openssh_types:
+        pytest.skip(f"the installed OpenSSH has no keys of type {type}")
     file = tmp_path / "key.pub"
     file.write_text(f"{key_of(type).public} comment\n")
     bits, printed, *_ = keygen("-l", "-E", hash_name, "-f", file).split()
@@ -30,8 +32,10 @@ def test_a_hash_that_does_not_exist() -> None:
 @pytest.mark.parametrize("type", KEY_TYPES)
 @pytest.mark.parametrize("hash_name", ["sha256", "md5"])
 def test_pictures_are_those_of_ssh_keygen(
-    type: str, hash_name: str, key_of, keygen, tmp_path: Path
+    type: str, hash_name: str, key_of, keygen, openssh_types: frozenset[str], tmp_path: Path
 ) -> None:
+    if type not in openssh_types:
+        pytest.skip(f"the installed OpenSSH has no keys of type {type}")
     key = key_of(type).public
     file = tmp_path / "key.pub"
     file.write_text(f"{key} comment\n")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -146,3 +148,18 @@ async def test_without_threads_no_descriptor_is_left(
                 await ssh.run(command, check=False)
             counts.append(descriptors())
         assert counts[0] == counts[-1]
+
+
+async def test_without_threads_no_coroutine_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(BlockingIOError):
+            await Asked(command=b"scp -t .").serve(LocalFilesystem(tmp_path))
+        gc.collect()
+    assert [str(one.message) for one in warned] == []

@@ -38,7 +38,11 @@ async def serve_files(session: Session, filesystem: Filesystem) -> int:
     async def do(work: Coroutine[Any, Any, T], *, last: bool = False) -> T:
         if threads is None:
             return await work
-        return await threads.run(lambda: carried_out(work), last=last)
+        try:
+            return await threads.run(lambda: carried_out(work), last=last)
+        except OSError:
+            work.close()  # the system had no thread to begin it in
+            raise
 
     try:
         if command is not None:

@@ -9,7 +9,11 @@ import pytest
 
 from nacre.cli.ssh.queries import KEYWORDS, LISTS, answer
 
+_DSA = {"ssh-dss"}
+
 NACRES_OWN = {
+    **dict.fromkeys(["key", "key-plain", "key-sig", "sig"], _DSA),
+    "compression": {"zlib"},
     "kex": {"mlkem768x25519-sha256", "mlkem768nistp256-sha256", "mlkem1024nistp384-sha384"},
     "protocol-version": {"1"},
 }

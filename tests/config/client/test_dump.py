@@ -28,3 +28,9 @@ def test_each_value_tells_where_it_was_written(tmp_path):
     assert f"batchmode yes  # {tmp_path}/c line 2" in found
     assert "port 9  # command line" in found
     assert "compression no  # default" in found
+
+
+def test_no_text_behind_the_version_is_told_from_an_unset_one(tmp_path):
+    assert "versionaddendum " in lines("VersionAddendum none\n", tmp_path)
+    assert "versionaddendum a b" in lines("VersionAddendum a b\n", tmp_path)
+    assert not [line for line in lines("", tmp_path) if line.startswith("versionaddendum")]

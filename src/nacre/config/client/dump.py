@@ -86,6 +86,8 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
                 _value(config, SCHEMA["VerifyHostKeyDNS"]) in ("yes", "ask")
             )
             return "false" if other else "true"
+        case "VersionAddendum" if config.settings.get(word.name):
+            return word.kind.show(_value(config, word))  # without a text for "none"
         case name if name in ALGORITHM_KINDS:
             return _algorithms(config, word)
     if word.field:

@@ -263,7 +263,7 @@ class Service:
         row: list[Call],
         buffer: bytearray | None = None,
     ) -> None:
-        done = partial(self._finish, lane, row, buffer)
+        done = partial(self._finish, lane, row, buffer, work)
         if self._threads is not None:
             self._threads.submit(partial(carried_out, work), done, quick=are_quick(row))
             return
@@ -285,9 +285,12 @@ class Service:
         lane: Lane,
         row: list[Call],
         buffer: bytearray | None,
+        work: Coroutine[Any, Any, Any],
         value: Any,
         error: Exception | None,
     ) -> None:
+        if error is not None:
+            work.close()  # the system had no thread to begin it in
         if self._ended:
             self._drop_waiting()
         self._lanes.finish(lane, row)
