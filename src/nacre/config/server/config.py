@@ -188,7 +188,6 @@ AS_SSHD = ServerConfig(
     subsystems=(),
     pid_file="/run/sshd.pid",
     host_keys=tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519")),
-    subsystems=(),
 )
 """The defaults of sshd(8), where those of ``nacre serve`` are others."""
 
