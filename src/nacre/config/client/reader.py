@@ -57,6 +57,8 @@ class ClientReader(FileReader[bool]):
     :param texts: the texts of files that were read before, by name.
     """
 
+    included_private = True
+
     # _original  the host as the user gave it; _host: the canonical one, in the second reading.
     # _final     whether this is the second reading; _again: whether one is wanted.
 
