@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from nacre.config.schema import Setting, Support
+from nacre.config.schema import Setting, Support, joined
 from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
 from nacre.errors import ConfigurationError
 from nacre.keys.patterns import matches
@@ -212,7 +212,7 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
         word = SCHEMA[name]
         if word.field:
             first = values[0].value
-            found[word.field] = sum((s.value for s in values), ()) if word.gathers else first
+            found[word.field] = joined(values) if word.gathers else first
     found["send_env"] = _without_removed(found.get("send_env", ()))
     if found.get("proxy_jump") == "none":
         found["proxy_jump"] = None
