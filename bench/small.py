@@ -155,9 +155,10 @@ def _processor_time(command: Sequence[str]) -> float:
 
 
 def cli_config(ground: Ground) -> Workload:
-    """Return what a configuration file adds to `nacre ssh host true` and to `ssh host true`.
+    """Return what a configuration file adds to the start of `nacre ssh` and of `ssh`.
 
-    Processor time is measured: a whole run varies by more than a file costs.
+    Processor time is measured, with `-G`, which reads the configuration as a session does and makes
+    no connection: a session's time varies by more than a file costs.
     """
     user = ground.login(ground.sshd).user
     host = f"{user}@127.0.0.1"
@@ -176,7 +177,7 @@ def cli_config(ground: Ground) -> Workload:
     home.mkdir(exist_ok=True)
 
     def milliseconds(client: str, *files: str) -> float:
-        none = ["env", f"HOME={home}", *ground.program(client, "ssh", ground.sshd, host, "true")]
+        none = ["env", f"HOME={home}", *ground.program(client, "ssh", ground.sshd, "-G", host)]
         at = none.index("-F")
         some = [*none[:at], *files, *none[at + 2 :]]
         # Of several times the least: what the rest of the machine does only adds to them.
@@ -185,9 +186,9 @@ def cli_config(ground: Ground) -> Workload:
 
     return Workload(
         "cli-config",
-        f"the processor time that a file of {HOSTS} hosts, the last of them the host, adds to "
-        "`nacre ssh host true` and to `ssh host true`, and what it costs to find no file of the "
-        "user and read the system's",
+        f"the processor time that a file of {HOSTS} hosts, the last of them the host, adds to the "
+        "start of `nacre ssh host` and of `ssh host`, as `-G` shows it, and what it costs to find "
+        "no file of the user and read the system's",
         "ms",
         {
             "nacre ssh": lambda: milliseconds("nacre", "-F", str(file)),
