@@ -167,6 +167,8 @@ class ClientConfig:
 
     def described(self) -> Iterator[tuple[LogLevel, str]]:
         """Yield what to log of the settings, with its level, without secrets."""
+        if not self.settings:
+            return
         from nacre.config.client.words import SCHEMA
 
         for support, level in (
@@ -187,6 +189,8 @@ class ClientConfig:
 
 def unhonoured(config: ClientConfig, support: Support) -> Iterator[str]:
     """Yield a text for each setting of a keyword of ``support`` whose value asks for something."""
+    if not config.settings:
+        return
     from nacre.config.client.words import SCHEMA
 
     for name, settings in config.settings.items():

@@ -167,7 +167,8 @@ class ClientReader(FileReader[bool]):
 
     def skip(self, lines: list[str], at: int, scope: bool) -> int:
         # A configuration of hundreds of hosts has thousands of lines in blocks that don't apply.
-        while not scope and at < len(lines):
+        count = len(lines)
+        while not scope and at < count:
             words = lines[at].split()
             if words:
                 if len(words) != 2 or (good := _PLAIN.get(words[0].lower())) is None:
