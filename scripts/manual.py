@@ -27,7 +27,7 @@ from nacre.config.schema import Support
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
 
-ADMINISTRATORS = ("serve", "sftp-server", "user")
+ADMINISTRATORS = ("serve", "sftp-server", "sshd", "user")
 """Programs of section 8; the others are in section 1."""
 
 CONFIGURATIONS = {"ssh_config": "config-client.md", "sshd_config": "config-server.md"}

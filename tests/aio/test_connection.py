@@ -84,7 +84,7 @@ class Engine:
         self._note("answer", ask_id, answer)
         return True
 
-    def ping(self) -> None:
+    def ping(self, data: bytes = b"") -> None:
         self._note("ping")
 
     def rekey(self) -> None:

@@ -137,6 +137,23 @@ def test_after_stop_nothing_is_due() -> None:
     assert peer.probes == []
 
 
+@pytest.mark.parametrize("first", [None, 10])
+def test_another_interval_counts_at_once(first: float | None) -> None:
+    peer = Peer(first, count=5)
+    peer.subject.change(first, 5)
+    assert peer.timers == []  # it has not started
+    peer.subject.start()
+    peer.subject.change(20, 1)
+    peer.run(139)
+    assert peer.probes == [120]
+    assert peer.errors == []
+    peer.run(140)
+    assert len(peer.errors) == 1
+    peer.subject.stop()
+    peer.subject.change(10, 1)
+    assert not any(not timer.cancelled for timer in peer.timers)
+
+
 @pytest.mark.parametrize("interval", [None, 0, 10])
 def test_without_an_interval_and_after_disable_nothing_starts(interval: float | None) -> None:
     peer = Peer(interval)

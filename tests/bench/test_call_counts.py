@@ -51,7 +51,7 @@ ALLOCATED = {"send": 0, "receive": 4}
 """Blocks of memory that a packet holds until its reader has it: its data, and the event."""
 
 
-LOGIN_CEILING = 1581
+LOGIN_CEILING = 1575
 """Calls of both engines and of what carries between them: keys exchanged, a signed login."""
 
 

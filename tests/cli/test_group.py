@@ -55,7 +55,10 @@ def test_the_version() -> None:
 
 @pytest.mark.parametrize(
     ("name", "words", "status"),
-    [("ssh", ["-V"], 0), ("sftp", [], 1), ("scp", [], 1), ("sftp-server", ["-x"], 1)],
+    [
+        *(("ssh", ["-V"], 0), ("sftp", [], 1), ("scp", [], 1)),
+        *(("sftp-server", ["-x"], 1), ("sshd", ["-V"], 0)),
+    ],
 )
 def test_programs_start_without_click(name: str, words: list[str], status: int) -> None:
     done = run(name, *words, python=("-X", "importtime"))

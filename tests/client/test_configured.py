@@ -24,9 +24,9 @@ SECRET = "open sesame"
 
 def test_methods() -> None:
     every = ["publickey", "password", "keyboard-interactive"]
-    assert configured.methods(ClientConfig()) == every
-    assert configured.methods(parse(["PasswordAuthentication=no"])) == [every[0], every[2]]
-    assert configured.methods(parse(["PubkeyAuthentication=no"])) == every[1:]
+    assert configured.methods(ClientConfig(), every) == every
+    assert configured.methods(parse(["PasswordAuthentication=no"]), every) == [every[0], every[2]]
+    assert configured.methods(parse(["PubkeyAuthentication=no"]), every) == every[1:]
     asked = parse(["PreferredAuthentications=gssapi-with-mic,password,publickey"])
     found = configured.methods(asked, asked.preferred_authentications)
     assert found == ["password", "publickey"]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,12 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(state: Path, *arguments: str) -> AsyncIterator[Server]:
+async def serving(
+    state: Path, *arguments: str, where: Sequence[str] = ("--listen", "127.0.0.1:0")
+) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         *(str(NACRE), "serve", "--state", str(state)),
-        *("--listen", "127.0.0.1:0", *arguments),
+        *(*where, *arguments),
         stderr=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL,
     )

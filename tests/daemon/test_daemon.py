@@ -350,7 +350,7 @@ async def test_a_key_that_forces_internal_sftp(state: Path, system_account: Syst
                 with pytest.raises(PermissionDenied):
                     await sftp.readlink("/proc/self/exe")
             done = await ssh.run("true")
-            assert (done.exit_status, done.stderr) == (1, "nacre: this key is for sftp only\n")
+            assert (done.exit_status, done.stderr) == (1, "nacre: only sftp is served here\n")
         await server.until("event=closed")
     log = "".join(server.lines)
     assert re.search(r"level=info event=file .* op=close path=passwd read=[1-9]\d* written=0", log)

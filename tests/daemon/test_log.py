@@ -15,7 +15,7 @@ import pytest
 
 from nacre.config.values import LogLevel
 from nacre.daemon import log as log_module
-from nacre.daemon.log import StderrLog, line
+from nacre.daemon.log import ServerLog, line
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_nothing_forges_a_line_or_repaints(text: str) -> None:
     ],
 )
 def test_levels(level: LogLevel, shown: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    log = StderrLog(level)
+    log = ServerLog(level)
     log({"event": "error"})
     log({"event": "auth", "method": "password"})
     log({"event": "auth", "method": "none"})
@@ -71,7 +71,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_what_is_said_in_a_short_time_is_one_write(written: list[str]) -> None:
-    log = StderrLog(LogLevel.INFO)
+    log = ServerLog(LogLevel.INFO)
     log({"event": "accepted", "connection": 1})
     await asyncio.sleep(0)
     log({"event": "accepted", "connection": 2})
@@ -86,7 +86,7 @@ async def test_what_is_said_in_a_short_time_is_one_write(written: list[str]) -> 
 
 
 async def test_errors_are_written_at_once(written: list[str]) -> None:
-    log = StderrLog(LogLevel.INFO)
+    log = ServerLog(LogLevel.INFO)
     log({"event": "accepted", "connection": 1})
     log({"event": "error"})
     assert [text.count("\n") for text in written] == [2]
@@ -94,7 +94,7 @@ async def test_errors_are_written_at_once(written: list[str]) -> None:
 
 def test_a_command_line_is_not_shown_below_verbose(written: list[str]) -> None:
     for level in (LogLevel.INFO, LogLevel.VERBOSE):
-        StderrLog(level)({"event": "session", "request": "exec", "command": "mysql -psecret"})
+        ServerLog(level)({"event": "session", "request": "exec", "command": "mysql -psecret"})
     assert ["secret" in text for text in written] == [False, True]
     assert all("request=exec" in text for text in written)
 
@@ -125,7 +125,7 @@ def lines_of(reader: BinaryIO) -> list[str]:
 async def test_a_reader_that_stalls_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_module, "_MOST_WAITING", 100_000)
     with a_pipe() as pipe:
-        log = StderrLog(LogLevel.INFO)
+        log = ServerLog(LogLevel.INFO)
         log.attend(asyncio.get_running_loop())
         for number in range(1000):
             log({"event": "error", "what": "x" * 1000, "number": number})
@@ -148,7 +148,7 @@ async def test_a_reader_that_stalls_stops_nothing(monkeypatch: pytest.MonkeyPatc
 async def test_the_end_does_not_wait_for_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_module, "_PATIENCE", 0.01)
     with a_pipe() as pipe:
-        log = StderrLog(LogLevel.INFO)
+        log = ServerLog(LogLevel.INFO)
         log.attend(asyncio.get_running_loop())
         for _ in range(200):
             log({"event": "error", "what": "x" * 1000})
@@ -165,7 +165,7 @@ def test_without_a_thread_nothing_is_written_that_would_block(
 
     monkeypatch.setattr(threading.Thread, "start", fail)
     with a_pipe() as pipe:
-        log = StderrLog(LogLevel.INFO)
+        log = ServerLog(LogLevel.INFO)
         if on_loop:
             loop = asyncio.new_event_loop()
             log.attend(loop)
@@ -180,7 +180,7 @@ def test_without_a_thread_nothing_is_written_that_would_block(
 
 
 async def test_what_asyncio_reports_is_a_line(written: list[str]) -> None:
-    log = StderrLog(LogLevel.INFO)
+    log = ServerLog(LogLevel.INFO)
     loop = asyncio.get_running_loop()
     log.attend(loop)
     error = OSError(24, "Too many open files")
@@ -192,7 +192,7 @@ async def test_what_asyncio_reports_is_a_line(written: list[str]) -> None:
 
 
 async def test_tracebacks_go_the_same_way(written: list[str]) -> None:
-    log = StderrLog(LogLevel.DEBUG1)
+    log = ServerLog(LogLevel.DEBUG1)
     log.attend(asyncio.get_running_loop())
     logging.getLogger("nacre.server").error("failed", exc_info=ValueError("why"))
     log.close()

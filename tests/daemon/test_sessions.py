@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from nacre.config.server.config import ServerConfig
+from nacre.daemon import sessions as sessions_module
 from nacre.daemon.accounts.accounts import Login, own_account
+from nacre.daemon.accounts.work import work_of
 from nacre.daemon.processes.file_process import FileRoot
-from nacre.daemon.sessions import NOT_SFTP, NOT_STARTED, Sessions, _files
+from nacre.daemon.processes.processes import Processes
+from nacre.daemon.sessions import NOT_SFTP, NOT_STARTED, Sessions
 from nacre.keys.key_options import NO_OPTIONS
 from nacre.sftp.server.restrictions import UNRESTRICTED, parse
 
@@ -96,7 +100,8 @@ def sessions(login: Login) -> Sessions:
 def test_files_are_for_sftp_and_the_scp_of_virtual_users(
     login: Login, session: Any, files: bool
 ) -> None:
-    assert _files(session, login) == (FILES if files else None)
+    work = work_of(login, session.command, session.subsystem)
+    assert work.files == (FILES if files else None)
 
 
 RESTRICTED = replace(NO_OPTIONS, command="internal-sftp -R -l INFO")
@@ -129,7 +134,7 @@ async def test_a_forced_internal_sftp_is_a_process_with_its_restrictions(
 async def test_where_internal_sftp_is_forced_there_is_nothing_else(command: bytes | None) -> None:
     session: Any = Session(command=command)
     assert await sessions(replace(LOGIN, key=RESTRICTED)).handle(session) == NOT_SFTP
-    assert session.stderr.data == b"nacre: this key is for sftp only\n"
+    assert session.stderr.data == b"nacre: only sftp is served here\n"
 
 
 async def test_a_forced_internal_sftp_with_a_wrong_option_is_refused_and_logged() -> None:
@@ -284,3 +289,92 @@ async def test_files_of_another_account_are_served_by_a_process_with_its_rights(
     status, said = None, b""
     assert await served.handle(session) is None
     assert "a signal ended" in session.connection.records[-1]["what"]
+
+
+# --- what comes before the program ---
+
+
+class Stdout(Stderr):
+    pass
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The programs that sessions would have run."""
+    found: list[Any] = []
+
+    async def run(self: object, session: Any, program: Any, stderr: object = None) -> int:
+        found.append(program)
+        path = program.environment.get("SSH_USER_AUTH")
+        session.told = None if path is None else Path(path).read_text()
+        return 0
+
+    monkeypatch.setattr(Processes, "run", run)
+    return found
+
+
+async def test_a_login_shell_at_a_terminal_is_greeted(
+    monkeypatch: pytest.MonkeyPatch, programs: list[Any]
+) -> None:
+    noted: list[tuple[int, str]] = []
+    monkeypatch.setattr(sessions_module, "greeting", lambda login: "hello\n")
+    monkeypatch.setattr(sessions_module, "note_login", lambda *about: noted.append(about))
+    for login, command, terminal, shown in (
+        (LOGIN, None, True, b"hello\r\n"),
+        (LOGIN, b"ls", True, b""),
+        (LOGIN, None, False, b""),
+        (replace(LOGIN, root="/"), None, True, b""),
+        (VIRTUAL, None, True, b""),
+    ):
+        session: Any = Session(command=command)
+        session.stdout = Stdout()
+        session.terminal = object() if terminal else None
+        assert await sessions(login).handle(session) == 0
+        assert session.stdout.data == shown
+    assert noted == [(LOGIN.account.uid, "192.0.2.1")] * 3
+    assert len(programs) == 5
+
+
+@pytest.mark.parametrize("exposed", [True, False])
+async def test_how_the_user_logged_in_is_in_a_file_while_the_session_lasts(
+    programs: list[Any], exposed: bool
+) -> None:
+    login = replace(
+        LOGIN, evidence="password\n", config=ServerConfig(expose_auth_info=exposed), virtual=True
+    )
+    session: Any = Session(command=b"x")
+    await sessions(login).handle(session)
+    assert session.told == ("password\n" if exposed else None)
+    path = programs[0].environment.get("SSH_USER_AUTH")
+    assert (path is not None) is exposed
+    assert path is None or not Path(path).exists()
+
+
+async def test_a_program_has_steps_before_it_only_where_there_is_something_to_do(
+    programs: list[Any], tmp_path: Path
+) -> None:
+    login = replace(LOGIN, home=str(tmp_path))
+    await sessions(login).handle(Session(command=b"x"))  # type: ignore[arg-type]
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "rc").touch()
+    await sessions(login).handle(Session(command=b"x"))  # type: ignore[arg-type]
+    assert [one.steps is not None for one in programs] == [
+        os.path.exists("/etc/ssh/sshrc"),
+        True,
+    ]
+
+
+async def test_a_subsystem_that_is_a_program_has_no_terminal(programs: list[Any]) -> None:
+    config = ServerConfig(subsystems=(("hello", "echo hello"),))
+    session: Any = Session(subsystem="hello")
+    session.terminal = object()
+    assert await sessions(replace(LOGIN, config=config)).handle(session) == 0
+    assert session.terminal is None
+    assert programs[0].arguments == ["sh", "-c", "echo hello"]
+
+
+async def test_files_below_a_root_directory_are_served_by_a_process(programs: list[Any]) -> None:
+    session: Any = Session(subsystem="sftp")
+    assert await sessions(replace(LOGIN, root="/srv/jail")).handle(session) == 0
+    (given,) = programs[0].environment.values()
+    assert json.loads(given)["root"] == "/srv/jail"

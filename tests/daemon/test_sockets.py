@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 import pytest
 
-from nacre.daemon.sockets import announce, bind, show
+from nacre.config.server.files import parse
+from nacre.daemon.sockets import Address, ListeningSockets, Passed, announce, bind, configured, show
 from nacre.errors import StateError
 
 
@@ -17,14 +19,14 @@ def close(sockets: list[socket.socket]) -> None:
 
 
 def test_a_socket_listens_on_the_address() -> None:
-    (sock,) = bind("127.0.0.1", 0)
+    (sock,) = bind(Address("127.0.0.1", 0))
     with sock, socket.create_connection(sock.getsockname(), timeout=10):
         assert sock.getsockname()[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_keepalive_is_inherited_by_accepted_sockets(wanted: bool) -> None:
-    (sock,) = bind("127.0.0.1", 0, keepalive=wanted)
+    (sock,) = bind(Address("127.0.0.1", 0), keepalive=wanted)
     with sock, socket.create_connection(sock.getsockname(), timeout=10):
         accepted, _ = sock.accept()
         with accepted:
@@ -32,7 +34,7 @@ def test_keepalive_is_inherited_by_accepted_sockets(wanted: bool) -> None:
 
 
 def test_no_host_is_every_address() -> None:
-    sockets = bind("", 0)
+    sockets = bind(Address("", 0))
     try:
         hosts = {sock.getsockname()[0] for sock in sockets}
         assert "0.0.0.0" in hosts
@@ -44,7 +46,7 @@ def test_no_host_is_every_address() -> None:
 def test_a_name_with_the_same_address_twice_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *about, **options: [found, found])
-    sockets = bind("twice.example", 0)
+    sockets = bind(Address("twice.example", 0))
     close(sockets)
     assert len(sockets) == 1
 
@@ -53,7 +55,7 @@ def test_a_port_in_use_is_refused_with_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StateError, match=rf"127\.0\.0\.1:{port}: .*another program uses it"):
-            bind("127.0.0.1", port)
+            bind(Address("127.0.0.1", port))
 
 
 def test_sockets_that_were_bound_before_a_failure_are_closed(
@@ -76,7 +78,7 @@ def test_sockets_that_were_bound_before_a_failure_are_closed(
         ],
     )
     with pytest.raises(StateError):
-        bind("two.example", 0)
+        bind(Address("two.example", 0))
     assert free.fileno() == -1
 
 
@@ -96,7 +98,7 @@ def test_each_failure_names_the_address_the_reason_and_the_remedy(
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(StateError) as caught:
-        bind("::1", 22)
+        bind(Address("::1", 22))
     message = str(caught.value)
     assert message.startswith(f"can't listen on [::1]:22: {reason}: ")
     assert remedy in message
@@ -107,10 +109,112 @@ def test_ipv6_addresses_are_shown_in_brackets() -> None:
 
 
 def test_each_socket_is_announced_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    sockets = [*bind("127.0.0.1", 0), *bind("127.0.0.1", 0)]
+    sockets = [*bind(Address("127.0.0.1", 0)), *bind(Address("127.0.0.1", 0))]
     try:
         announce(sockets)
         ports = [sock.getsockname()[1] for sock in sockets]
     finally:
         close(sockets)
     assert capsys.readouterr().err == "".join(f"listening on 127.0.0.1:{p}\n" for p in ports)
+
+
+def config(*words: str) -> tuple[Address, ...]:
+    return configured(parse(words))
+
+
+def test_the_addresses_of_a_configuration() -> None:
+    assert config() == (Address("", 22, told_by="Port"),)
+    words = ("Port=1", "Port=2", "ListenAddress=::1", "ListenAddress=h:3", "AddressFamily=inet")
+    inet = socket.AF_INET
+    assert [(a.host, a.port, a.family) for a in config(*words)] == [
+        *[("::1", 1, inet), ("::1", 2, inet), ("h", 3, inet)]
+    ]
+    (address,) = config("ListenAddress=127.0.0.1:4 rdomain vrf1")
+    assert (address.domain, address.told_by) == ("vrf1", "ListenAddress")
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_family_alone(family: int) -> None:
+    try:
+        sockets = bind(Address("", 0, family))
+    except StateError:
+        pytest.skip("no IPv6 here")
+    assert {sock.family for sock in sockets} == {family}
+    close(sockets)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may bind to a device")
+def test_a_routing_domain_is_the_device_of_the_socket() -> None:
+    (sock,) = bind(Address("127.0.0.1", 0, domain="lo"))
+    with sock:
+        device = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+        assert device.rstrip(b"\0") == b"lo"
+        with socket.create_connection(sock.getsockname(), timeout=10):
+            pass
+    with pytest.raises(StateError, match="no routing domain vrf-none"):
+        bind(Address("127.0.0.1", 0, domain="vrf-none"))
+
+
+def port_of(sock: socket.socket) -> int:
+    port = sock.getsockname()[1]
+    assert isinstance(port, int)
+    return port
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return port_of(sock)
+
+
+def test_a_change_keeps_what_stays_and_closes_what_goes() -> None:
+    one, two, three = (Address("127.0.0.1", 0, told_by=name) for name in "abc")
+    with ListeningSockets() as sockets:
+        sockets.change([one, two])
+        first, second = sockets.all
+        closed: list[socket.socket] = []
+
+        def note(sock: socket.socket) -> None:
+            closed.append(sock)
+            sock.close()
+
+        sockets.change([two, three], close=note)
+        assert closed == [first]
+        assert sockets.all[0] is second
+        assert len(sockets.all) == 2
+        sockets.change([two, three])
+        assert sockets.all[0] is second
+
+
+def test_a_change_that_fails_changes_nothing() -> None:
+    with ListeningSockets() as sockets, socket.create_server(("127.0.0.1", 0)) as taken:
+        kept = Address("127.0.0.1", free_port())
+        sockets.change([kept])
+        new = [Address("127.0.0.1", 0), Address("127.0.0.1", port_of(taken))]
+        for wanted in ([kept, *new], new):
+            with pytest.raises(StateError, match="another program uses it"):
+                sockets.change(wanted)
+            (sock,) = sockets.all
+            with socket.create_connection(("127.0.0.1", kept.port), timeout=10):
+                assert port_of(sock) == kept.port
+
+
+def test_an_address_that_goes_makes_room_for_one_that_contains_it() -> None:
+    with ListeningSockets() as sockets:
+        port = free_port()
+        sockets.change([Address("127.0.0.1", port)])
+        sockets.change([Address("0.0.0.0", port)])
+        assert [sock.getsockname() for sock in sockets.all] == [("0.0.0.0", port)]
+
+
+def test_sockets_pass_to_another_process() -> None:
+    one, two, three = (Address("127.0.0.1", 0, told_by=name) for name in "abc")
+    with ListeningSockets() as ours, ListeningSockets() as theirs:
+        ours.change([one, two])
+        data, descriptors = ours.pack()
+        theirs.adopt(Passed(data, [os.dup(fd) for fd in descriptors]))
+        kept = theirs.all[1]
+        ours.change([two, three])
+        data, descriptors = ours.pack()
+        theirs.adopt(Passed(data, [os.dup(fd) for fd in descriptors]))
+        assert theirs.all[0] is kept
+        assert [s.getsockname() for s in theirs.all] == [s.getsockname() for s in ours.all]

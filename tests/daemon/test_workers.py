@@ -6,10 +6,11 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,45 @@ async def test_a_worker_that_dies_is_replaced(state: Path) -> None:
         server.process.terminate()
         assert await server.end() == 0
         assert 3 in numbers(server, "accepted") or 4 in numbers(server, "accepted")
+
+
+async def test_a_reload_changes_where_all_of_them_listen(state: Path, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        old, new = (sock.getsockname()[1] for sock in free)
+    usual = "ListenAddress 127.0.0.1\nMaxStartups 100\n"
+    file = tmp_path / "sshd_config"
+    file.write_text(f"Port {old}\n{usual}")
+    words = ("--workers", "2", "-f", str(file))
+    async with serving(state, *words, where=()) as server, server.connect() as kept:
+        file.write_text(f"Port {new}\nMaxSessions many\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert "line 2: MaxSessions" in await server.until("nothing was reloaded")
+        file.write_text(f"Port {new}\nVersionAddendum new\n{usual}")
+        server.process.send_signal(signal.SIGHUP)
+        for number in (1, 2):
+            await server.until(f"worker={number} event=reloaded")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", old)
+        server.port = new
+        serve: set[int] = set()
+        async with AsyncExitStack() as connections:
+            while len(serve) < 2:
+                ssh = await connections.enter_async_context(server.connect())
+                assert ssh.peer_version.endswith(" new")
+                serve.add(await serving_pid(ssh))
+        (victim,) = serve - {await serving_pid(kept)}
+        os.kill(victim, signal.SIGKILL)
+        await server.until("a worker died")
+        # The replacement has the sockets and the configuration of now.
+        async with AsyncExitStack() as connections, asyncio.timeout(20):
+            while not any(" worker=3 event=accepted" in line for line in server.lines):
+                ssh = await connections.enter_async_context(server.connect())
+                assert ssh.peer_version.endswith(" new")
+                since = len(server.lines)
+                await ssh.run("true")
+                await server.until("event=exit", since)
+        assert (await kept.run("echo kept")).stdout == "kept\n"
 
 
 async def test_reload_reaches_all(state: Path) -> None:

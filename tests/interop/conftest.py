@@ -14,6 +14,7 @@ import pytest
 
 from interop.clients import ME, PASSWORD, Account, Login
 from interop.daemons import Daemon, State, start_dropbear, start_nacre, start_sshd
+from interop.nacre_sshd import configure_sshd, sshd_login  # noqa: F401
 from interop.payload import Payload, make_payload
 from interop.programs import check, require, run
 from interop.ssh1_peers import SSH1, start_ssh1

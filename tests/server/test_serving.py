@@ -196,3 +196,30 @@ async def test_a_failed_requirement_denies_every_method_that_follows(
     with pytest.raises(nacre.AuthenticationFailed) as caught:
         await client_for(server)
     assert set(caught.value.can_continue) == {"publickey", "password", "keyboard-interactive"}
+
+
+async def test_a_users_banner_and_variables_replace_the_servers(make_server: Make) -> None:
+    class Own(nacre.Users):
+        def __init__(self) -> None:
+            super().__init__({"alice": PASSWORD, "bob": PASSWORD})
+
+        def requirement(self, user: str, connection: object) -> nacre.UserRequirement:
+            found = super().requirement(user, connection)  # type: ignore[arg-type]
+            return nacre.UserRequirement(found.requirement, None if user == "alice" else "")
+
+        def authenticated(
+            self, user: str, methods: tuple[str, ...], connection: nacre.ServerConnection
+        ) -> None:
+            if user == "bob":
+                connection.accept_env = ("B",)
+
+    async def handler(session: nacre.Session) -> None:
+        await session.stdout.write(",".join(session.environment).encode())
+
+    server = await make_server(policy=Own(), handler=handler, banner="hello\n", accept_env=["A"])
+    for user, banner, variables in (("alice", ["hello\n"], "A"), ("bob", [], "B")):
+        shown: list[str] = []
+        identities = nacre.Identities(user, "here", password=PASSWORD, banner=shown.append)
+        async with client_for(server, user=user, credentials=identities) as ssh:
+            done = await ssh.run("x", env={"A": "1", "B": "2"})
+            assert (shown, done.stdout) == (banner, variables)

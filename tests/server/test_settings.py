@@ -10,7 +10,9 @@ import pytest
 
 import nacre
 from nacre.errors import ConfigurationError
+from nacre.protocol.options import SOFTWARE
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
+from nacre.server.peer import ConnectionTerms
 from nacre.server.settings import ListenOptions, ReloadOptions, ServerSettings
 from nacre.server.startups import MaxStartups
 from nacre.sftp.filesystems.memory import MemoryFilesystem
@@ -40,9 +42,9 @@ def test_the_words_of_listen_are_in_every_list() -> None:
     where = {"host", "port", "sock"}
     assert {*ListenOptions.__annotations__, "policy", "handler", "host", "port"} == set(words())
     own = {one.name for one in fields(ServerSettings) if one.init}
-    assert own == set(words()) - where - {"profile"}
+    assert own - {"terms"} == set(words()) - where - {"profile"}
     assert set(ReloadOptions.__annotations__) == own - {
-        *("protocols", "ssh1_ciphers", "startups", "log")
+        *("protocols", "ssh1_ciphers", "startups", "log", "terms")
     }
 
 
@@ -153,3 +155,12 @@ async def test_files_are_served_for_sftp_and_without_a_handler(
     monkeypatch.setattr("nacre.server.dispatch.serve_files", serve_files)
     session: Any = FakeSession(subsystem)
     assert await settings(**served).serve(session) == status
+
+
+def test_text_behind_the_software_version() -> None:
+    made = settings(terms=ConnectionTerms(version_addendum="of the lab"))
+    assert made.options.software == f"{SOFTWARE} of the lab"
+    assert settings().options.software == SOFTWARE
+    for bad in ("a\nb", "é", "x" * 240):
+        with pytest.raises(ConfigurationError, match="VersionAddendum"):
+            settings(terms=ConnectionTerms(version_addendum=bad))

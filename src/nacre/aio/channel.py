@@ -59,6 +59,7 @@ class Channel:
     :ivar closing: whether this side has closed the channel.
     :ivar closed: whether both sides have, or the connection has ended.
     :ivar error: what ended it, if that was not a CLOSE.
+    :ivar traffic: how often data was received or handed over to be sent.
     """
 
     __slots__ = (
@@ -79,6 +80,7 @@ class Channel:
         "opened",
         "peer_reads",
         "sinks",
+        "traffic",
     )
 
     def __init__(self, engine: EngineState, driver: Driver, number: int, writers: set[int]) -> None:
@@ -98,6 +100,7 @@ class Channel:
         self._driver = driver
         self._writable = Gate()
         self._answers: dict[int, bool] = {}
+        self.traffic = 0
         self._unended = writers
 
     # --- called by the connection ---
@@ -232,6 +235,7 @@ class Channel:
         driver = self._driver
         if driver.congested or self.closed or self.closing or not self.peer_reads:
             return 0
+        self.traffic += 1
         return driver.send_data(self.number, data, stream)
 
     @property

@@ -177,6 +177,7 @@ class BaseConnection:
 
     def _on_data(self, event: Data) -> None:
         channel = self._channels[event.channel]
+        channel.traffic += 1
         if (sink := channel.sinks.get(event.stream)) is not None:
             sink.feed(event.data)
         else:
@@ -400,6 +401,10 @@ class BaseConnection:
             await self._changed.wait()
 
     # --- keepalive ---
+
+    def set_keepalive(self, interval: float | None, count: int) -> None:
+        """Change the seconds of silence before a keepalive, and how many may go unanswered."""
+        self._keepalive.change(interval, count)
 
     def start_keepalive(self) -> None:
         """Probe a silent peer from now on."""

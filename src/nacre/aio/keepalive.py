@@ -46,6 +46,7 @@ class KeepaliveTimer:
         "_interval",
         "_probe",
         "_probed_at",
+        "_started",
         "_timer",
         "_unanswered",
     )
@@ -65,6 +66,7 @@ class KeepaliveTimer:
         self._give_up = give_up
         self._probed_at = 0.0
         self._unanswered = 0
+        self._started = False
         self._timer: asyncio.TimerHandle | None = None
 
     def disable(self) -> None:
@@ -73,11 +75,21 @@ class KeepaliveTimer:
 
     def start(self) -> None:
         """Probe the peer whenever it is silent, from now on."""
+        self._started = True
         if self._interval:
             self._schedule(self._driver.received_at + self._interval)
 
+    def change(self, interval: float | None, count: int) -> None:
+        """Probe at another interval from now on; before :meth:`start`, from then on."""
+        started = self._started
+        self.stop()
+        self._interval, self._count = interval, count
+        if started:
+            self.start()
+
     def stop(self) -> None:
         """Send no more probes."""
+        self._started = False
         if self._timer is not None:
             self._timer.cancel()
 

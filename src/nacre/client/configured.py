@@ -1,7 +1,7 @@
 """What a configuration means: the arguments of the parts of a connection.
 
 :func:`nacre.connect` and the programs use these functions, so that a keyword of ssh_config(5) means
-the same in both.
+the same in both. Few modules load with this one: the programs load it before they dial.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from nacre.aio.dial import DialOptions, Report
-from nacre.client.agent import Agent
-from nacre.client.identities import METHODS
 from nacre.client.target import Target
-from nacre.client.trust import Listing, Strict
 from nacre.config.syntax.lexer import words
 from nacre.config.syntax.tokens import expand, expand_path
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.client.agent import Agent
     from nacre.client.proxy import ProxyCommand
+    from nacre.client.trust import Listing, Strict
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
     from nacre.config.destination import Destination
@@ -80,7 +79,7 @@ def _listing(command: str | None, tokens: dict[str, str]) -> Listing | None:
             about |= {"t": key.type, "f": key.fingerprint(), "K": base64}
         try:
             done = subprocess.run(
-                [expand(word, tokens | about) for word in line],
+                [expand(word, tokens | about, os.environ) for word in line],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 timeout=_COMMAND_TIME,
@@ -107,6 +106,8 @@ class IdentityOptions(TypedDict):
 
 def identities(target: Target, config: ClientConfig) -> IdentityOptions:
     """Return how to log in: with which keys, by which methods."""
+    from nacre.client.agent import Agent
+
     tokens = target.tokens()
     files: list[str | os.PathLike[str]] = [
         expand_path(name, tokens) for name in config.identity_files
@@ -122,7 +123,7 @@ def identities(target: Target, config: ClientConfig) -> IdentityOptions:
     }
 
 
-def methods(config: ClientConfig, order: Sequence[str] = METHODS) -> list[str]:
+def methods(config: ClientConfig, order: Sequence[str]) -> list[str]:
     """Return those of the methods that the configuration allows."""
     allowed = {
         "publickey": config.pubkey_authentication,

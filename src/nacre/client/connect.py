@@ -375,13 +375,14 @@ class _Way:
         target, config = configured.look_up(files, destination)
         if self._sock is not None:
             return target, config, []
+        if not self._named:
+            return target, config, configured.jumps(target, config, files)
         named = [one for one in self._named if not isinstance(one, Connection)]
-        if len(named) < len(self._named):
-            # An open connection comes first: the way to the others is known.
-            return target, config, [configured.look_up(files, one) for one in named]
-        text = ",".join(str(one) for one in named).replace("%", "%%")
-        asked = replace(config, proxy_jump=text) if named else config
-        return target, config, configured.jumps(target, asked, files)
+        hops = [configured.look_up(files, one) for one in named]
+        if len(named) == len(self._named):
+            # No open connection comes before them.
+            hops[:0] = configured.jumps(*hops[0], files)
+        return target, config, hops
 
     def _pass(self, looked: list[Looked]) -> None:
         """Take jump hosts as the way."""
@@ -567,7 +568,7 @@ def _identities(
     keys, password = options["keys"], options.get("password")
     how = configured.identities(target, config)
     # The caller gives a secret to be used, whatever the files say of its method.
-    allowed = {*configured.methods(config)}
+    allowed = {*configured.methods(config, METHODS)}
     allowed |= {PASSWORD, KEYBOARD_INTERACTIVE} if password is not None else set()
     allowed |= {PUBLICKEY} if keys is not None else set()
     preferred = "PreferredAuthentications" in config.settings

@@ -127,7 +127,7 @@ class KnownHostsFile:
         check_address: bool = False,
         trust_loopback: bool = False,
         fingerprint_hash: str = "sha256",
-        command: Listing | None = None,
+        command: Callable[[str, str, PublicKey | None], bytes] | None = None,
         confirm: Confirm | None = None,
         notice: Callable[[str], None] = lambda text: None,
         alarm: Callable[[str], None] | None = None,

@@ -1,4 +1,4 @@
-"""``nacre serve``: what it was started with, its rights, its processes.
+"""``nacre serve`` and ``nacre-sshd``: what they were started with, their rights, their processes.
 
 :class:`Daemon` opens the state directory, binds the sockets and starts one
 :class:`~nacre.daemon.server_process.ServerProcess`, here or in each worker.
@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
+from weakref import WeakSet
 
 from nacre.aio.versions import RISK
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import find_account
 from nacre.daemon.accounts.admission import check_for_store
-from nacre.daemon.accounts.policy import StorePolicy
+from nacre.daemon.accounts.policy import AccountPolicy, StorePolicy
 from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
-from nacre.daemon.log import StderrLog
+from nacre.daemon.background import leave_terminal, pid_file, silence
+from nacre.daemon.inherited import take_first, take_inherited
+from nacre.daemon.log import ServerLog
 from nacre.daemon.memory import give_back_memory, keep_secrets
 from nacre.daemon.server_process import ServerProcess
 from nacre.daemon.settings import DaemonSettings
-from nacre.daemon.sockets import announce, bind
+from nacre.daemon.sockets import Address, ListeningSockets, announce
 from nacre.daemon.state import open_state
 from nacre.daemon.workers import Supervisor, Worker
 from nacre.errors import AccountError
@@ -42,40 +46,51 @@ _SHARED_ACCOUNT = (
     "the server, with --run-as ACCOUNT for each user."
 )
 
+Mode = Literal["foreground", "background", "one", "inherited"]
+"""How a daemon runs: until a signal, here or in the background; or for one connection, which it
+waits for, or which standard input and output are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """What ``nacre serve`` was started with; :meth:`run` serves.
+    """What a daemon was started with; :meth:`run` serves.
 
-    :ivar state: the state directory, or None for the default one.
-    :ivar addresses: where to listen; port 0 lets the system choose, "" is every address.
+    :ivar rules: the configuration.
+    :ivar read: reads the configuration again, at SIGHUP; None if there is no file.
+    :ivar state: the state directory; None for host keys of the system, without virtual users.
+    :ivar addresses: where to listen; empty for where the configuration says.
     :ivar users: virtual users (``store``) or this system's accounts (``system``).
-    :ivar rules: the configuration, with its Match blocks.
     :ivar run_as: the account of virtual users without one of their own, under root.
     :ivar ssh1_strict: refuse SSH-1 for users who need both a password and a key: in SSH-1 either
         is enough for them.
     :ivar end_processes: end the processes that outlive their sessions.
     :ivar workers: processes that serve; with several, one more supervises them.
+    :ivar mode: how it runs; a mode other than ``foreground`` has no workers.
+    :ivar to_syslog: log to the log of the system, and not to standard error.
     """
 
+    rules: ServerRules
+    read: Callable[[], ServerRules] | None = None
     state: Path | None
-    addresses: tuple[tuple[str, int], ...]
+    addresses: tuple[Address, ...] = ()
     users: Literal["store", "system"] = "store"
     run_as: str | None = None
-    rules: ServerRules
     profile: Profile = "default"
     ssh1_strict: bool = False
     end_processes: bool = False
     workers: int = 1
+    mode: Mode = "foreground"
+    to_syslog: bool = False
 
     @property
     def config(self) -> ServerConfig:
         """What holds outside of Match blocks."""
         return self.rules.base
 
-    def run(self) -> None:
-        """Serve until a signal to stop.
+    def run(self) -> bool:
+        """Serve until a signal to stop, or until the one connection has ended.
 
+        :returns: whether the user of the one connection has logged in; otherwise True.
         :raises NacreError: it can't start; the message says why and what to do.
         """
         self._check_rights()
@@ -83,75 +98,131 @@ class Daemon:
         keep_secrets()
         settings = DaemonSettings(
             rules=self.rules,
+            read=self.read,
             profile=self.profile,
-            state=open_state(self.state),
+            state=None if self.state is None else open_state(self.state),
+            addresses=self.addresses,
             end_processes=self.end_processes,
+            to_syslog=self.to_syslog,
         )
         if self.users == "store":
-            self._check_users(settings.state)
+            self._check_users(settings)
         if settings.speaks_ssh1:
             print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
-        with ExitStack() as stack:
-            keepalive = self.config.tcp_keep_alive
-            sockets = [
-                sock for address in self.addresses for sock in bind(*address, keepalive=keepalive)
-            ]
-            for sock in sockets:
-                stack.enter_context(sock)
-            if self.workers == 1:
-                self._serve(settings, sockets, Startups(), None)
-            else:
+        if self.mode == "inherited":
+            if self.to_syslog:
+                silence(2)  # under inetd it is the client's
+            return self._serve(settings, ListeningSockets(), Startups(), None)
+        with ListeningSockets() as sockets:
+            sockets.change(settings.where, keepalive=settings.config.tcp_keep_alive)
+            if self.workers > 1:
                 self._supervise(settings, sockets)
+                return True
+            if self.mode == "background":
+                settings.host_keys()  # reports what is wrong with them, while somebody reads it
+                leave_terminal(quiet=self.to_syslog)
+            path = settings.config.pid_file if self.mode != "one" else None
+            with pid_file(path) as problem:
+                if problem is not None:
+                    self._log(settings)({"event": "error", "what": problem})
+                return self._serve(settings, sockets, Startups(), None)
 
-    def _supervise(self, settings: DaemonSettings, sockets: list[socket.socket]) -> None:
+    def _log(self, settings: DaemonSettings) -> ServerLog:
+        return ServerLog(settings.config.log_level, settings.destination)
+
+    def _supervise(self, settings: DaemonSettings, sockets: ListeningSockets) -> None:
         # The supervisor makes what is missing, and reports once what is wrong with it.
         settings.host_keys()
         startups = Startups(self.workers)
+        current = settings  # what a worker begins with that replaces another
+
+        def reload() -> None:
+            nonlocal current
+            changed = current.again()
+            changed.host_keys()
+            sockets.change(changed.where, keepalive=changed.config.tcp_keep_alive)
+            current = changed
+
         Supervisor(
             self.workers,
             sockets,
             startups,
-            StderrLog(self.config.log_level),
-            lambda worker: self._serve(settings, sockets, startups, worker),
-        ).run(lambda: announce(sockets))
+            self._log(settings),
+            lambda worker: self._serve(current, sockets, startups, worker),
+            reload,
+        ).run(lambda: announce(sockets.all))
 
     def _serve(
         self,
         settings: DaemonSettings,
-        sockets: list[socket.socket],
+        sockets: ListeningSockets,
         startups: Startups,
         worker: Worker | None,
-    ) -> None:
+    ) -> bool:
         with ExitStack() as stack:
-            policy: StorePolicy | SystemPolicy
-            if self.users == "system":
-                policy = SystemPolicy(self.config)
-            else:
-                store = UserStore(settings.state / FILE)
-                stack.callback(store.close)
-                policy = StorePolicy(
-                    store,
-                    self.run_as,
-                    ssh1_strict=self.ssh1_strict,
-                    workers=self.workers,
-                    config=self.config,
-                )
-            stack.callback(policy.close)
-            asyncio.run(ServerProcess(settings, policy, startups, worker).run(sockets))
+            make = self._policies(settings, stack)
 
-    def _check_users(self, state: Path) -> None:
-        with closing(UserStore(state / FILE)) as store:
+            async def serve() -> bool:
+                process = ServerProcess(settings, make, startups, worker)
+                if self.mode == "inherited":
+                    return await process.run_one(take_inherited)
+                if self.mode == "one":
+                    announce(sockets.all)
+                    return await process.run_one(partial(take_first, sockets))
+                await process.run(sockets)
+                return True
+
+            return asyncio.run(serve())
+
+    def _policies(
+        self, settings: DaemonSettings, stack: ExitStack
+    ) -> Callable[[ServerRules], AccountPolicy]:
+        """Return what makes the policy for a configuration; ``stack`` closes the policies."""
+        # One that no connection has any more is gone before.
+        made: WeakSet[StorePolicy | SystemPolicy] = WeakSet()
+        make: Callable[[ServerRules], StorePolicy | SystemPolicy]
+        if self.users == "system":
+            make = self._system_policy
+        else:
+            assert settings.state is not None
+            store = UserStore(settings.state / FILE)
+            stack.callback(store.close)
+            make = partial(self._store_policy, store)
+        stack.callback(lambda: [policy.close() for policy in made])
+
+        def make_and_keep(rules: ServerRules) -> AccountPolicy:
+            policy = make(rules)
+            made.add(policy)
+            return policy
+
+        return make_and_keep
+
+    def _system_policy(self, rules: ServerRules) -> SystemPolicy:
+        return SystemPolicy(rules)
+
+    def _store_policy(self, store: UserStore, rules: ServerRules) -> StorePolicy:
+        return StorePolicy(
+            store,
+            self.run_as,
+            ssh1_strict=self.ssh1_strict,
+            workers=self.workers,
+            rules=rules,
+        )
+
+    def _check_users(self, settings: DaemonSettings) -> None:
+        assert settings.state is not None
+        with closing(UserStore(settings.state / FILE)) as store:
             check_roots(store, self.run_as)
             if os.geteuid() != 0 and store.has_shell_user():
                 print(f"WARNING: {_SHARED_ACCOUNT}", file=sys.stderr, flush=True)
 
     def _check_rights(self) -> None:
         if self.users == "store":
-            check_for_store(self.config)
+            check_for_store(self.rules)
         if self.users == "system" and os.geteuid() != 0:
             raise AccountError(
-                "--users system needs root's rights, because sessions run as other accounts: "
-                "start the server as root, or without --users system"
+                "serving the accounts of the system needs root's rights, because sessions run as "
+                "other accounts: start the server as root, or `nacre serve` without --users system"
             )
         if self.run_as is None:
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,6 +56,45 @@ def load_host_keys(state: Path, types: Iterable[str] = DEFAULT_TYPES) -> tuple[P
         except OSError as error:
             raise StateError(f"can't use the host key {path}: {error.strerror}") from error
     return tuple(keys)
+
+
+SYSTEM_FILES = tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519"))
+"""The host keys of sshd, where no HostKey names others."""
+
+
+def load_files(
+    names: Sequence[str], report: Callable[[str], None], *, rsa1: bool = False
+) -> tuple[PrivateKey, ...]:
+    """Return the host keys in files that HostKey names; none for :data:`SYSTEM_FILES`.
+
+    As in sshd, a file that can't be used is no error while there is another one. Of two keys of
+    one type the first counts.
+
+    :param report: called with the reason for each named file that can't be used.
+    :param rsa1: also take keys of SSH-1.
+    :raises StateError: there is no key; the message says what to do.
+    """
+    keys: dict[str, PrivateKey] = {}
+    for name in names or SYSTEM_FILES:
+        path = Path(os.path.abspath(name))
+        try:
+            key = _load(path)
+        except OSError as error:
+            if name not in SYSTEM_FILES:
+                report(f"can't use the host key {path}: {error.strerror}")
+        except StateError as error:
+            report(str(error))
+        else:
+            if rsa1 or key.public.type != "rsa1":
+                keys.setdefault(key.public.type, key)
+    if not keys:
+        tried = ", ".join(names or SYSTEM_FILES)
+        raise StateError(
+            f"no host keys available: none of {tried} can be used; make them with "
+            "`ssh-keygen -A` or `nacre keygen -t ed25519 -f /etc/ssh/ssh_host_ed25519_key`, or "
+            "name others with HostKey"
+        )
+    return tuple(keys.values())
 
 
 def _load(path: Path) -> PrivateKey:

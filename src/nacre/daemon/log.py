@@ -1,4 +1,7 @@
-"""The server's log: one line of ``key=value`` words on standard error for each record."""
+"""The server's log: one line of ``key=value`` words for each record.
+
+The lines go to standard error, or to the log of the system (:mod:`nacre.daemon.syslog`).
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ import re
 import select
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from nacre.config.values import LogLevel
 from nacre.limits import MIB
@@ -54,7 +57,61 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
     return LogLevel.INFO
 
 
-class StderrLog:
+class Destination(Protocol):
+    """Where lines are written to."""
+
+    def line(self, level: LogLevel, text: str) -> str:
+        """Return a record as a line of this log."""
+
+    def part_of_traceback(self, text: str) -> str:
+        """Return a line of a traceback as a line of this log."""
+
+    def ready(self) -> bool:
+        """Tell whether a line can be written without waiting."""
+
+    def write(self, data: bytes) -> None:
+        """Write whole lines; what can't be written is dropped."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+
+class StandardError:
+    """Standard error as the destination: a time and a level in front of each record."""
+
+    def __init__(self) -> None:
+        self._second = (0, "")
+
+    def line(self, level: LogLevel, text: str) -> str:
+        """Return a record as a line."""
+        return f"time={self._now()} level={_NAMES[level]} {text}"
+
+    def _now(self) -> str:
+        seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+        if self._second[0] != seconds:
+            text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = seconds, text
+        return f"{self._second[1]}.{milliseconds:03}+00:00"
+
+    def part_of_traceback(self, text: str) -> str:
+        """Return the line as it is."""
+        return text
+
+    def ready(self) -> bool:
+        """Tell whether the reader takes more."""
+        poll = select.poll()
+        poll.register(_STDERR, select.POLLOUT)
+        return bool(poll.poll(0))
+
+    def write(self, data: bytes) -> None:
+        """Write; a reader that is gone is ignored."""
+        _write(data)
+
+    def close(self) -> None:
+        """Do nothing: standard error stays open."""
+
+
+class ServerLog:
     """Writes records up to a level.
 
     On an event loop, the lines of a hundredth of a second are one write: a write per line would
@@ -63,18 +120,31 @@ class StderrLog:
     does not fit into :data:`_MOST_WAITING` bytes is dropped and counted.
     """
 
-    def __init__(self, level: LogLevel, **always: object) -> None:
-        """Write records up to ``level``, each with the fields ``always`` in front."""
+    def __init__(self, level: LogLevel, to: Destination | None = None, **always: object) -> None:
+        """Write records up to ``level``, each with the fields ``always`` in front.
+
+        :param to: where to write; standard error if None.
+        """
         self._level = level
+        self._to = to or StandardError()
         self._always = always
         self._lines: list[str] = []
         self._flushing: asyncio.TimerHandle | None = None
-        self._second = (0, "")
         self._writer: _Writer | None = None
         self._dropped = 0
         self._tracebacks = _Tracebacks(self)
+        self.change(level)
+
+    def change(self, level: LogLevel) -> None:
+        """Write records up to another level from now on."""
+        self._level = level
         # This logger has the tracebacks of errors that are also records here.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
+
+    def send_to(self, destination: Destination) -> None:
+        """Write to another place from now on."""
+        self.flush()
+        self._to = destination
 
     @property
     def detailed(self) -> bool:
@@ -99,20 +169,12 @@ class StderrLog:
                 self.flush()
 
     def _line(self, level: LogLevel, record: Mapping[str, object]) -> str:
-        head = {"time": self._now(), "level": _NAMES[level]}
-        return line({**head, **self._always, **record})
-
-    def _now(self) -> str:
-        seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
-        if self._second[0] != seconds:
-            text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            self._second = seconds, text
-        return f"{self._second[1]}.{milliseconds:03}+00:00"
+        return self._to.line(level, line({**self._always, **record}))
 
     def attend(self, loop: asyncio.AbstractEventLoop) -> None:
         """Write in a thread from now on, and log what asyncio and ``logging`` report, too."""
         with suppress(RuntimeError):  # no thread can be started: then as without a loop
-            self._writer = _Writer()
+            self._writer = _Writer(lambda data: self._to.write(data))
         loop.set_exception_handler(self._on_loop_error)
         logging.getLogger("nacre.server").addHandler(self._tracebacks)
 
@@ -133,7 +195,7 @@ class StderrLog:
 
     def write(self, lines: list[str]) -> None:
         """Write lines as they are; drop and count them if the log's reader has stalled."""
-        take = _write_now if self._writer is None else self._writer.take
+        take = self._write_now if self._writer is None else self._writer.take
         if self._dropped:
             what = "log lines were dropped: nobody has read the log"
             notice = {"event": "error", "what": what, "lines": self._dropped}
@@ -143,6 +205,17 @@ class StderrLog:
             if not take(text.encode(errors="backslashreplace")):
                 self._dropped += text.count("\n")
 
+    def write_traceback(self, text: str) -> None:
+        """Write a traceback."""
+        self.write([self._to.part_of_traceback(one) for one in text.splitlines()])
+
+    def _write_now(self, data: bytes) -> bool:
+        """Write ``data`` unless that would block; tell whether it was written."""
+        if not self._to.ready():
+            return False
+        self._to.write(data)
+        return True
+
     def close(self) -> None:
         """Write what waits, for at most :data:`_PATIENCE` seconds, and end the thread."""
         logging.getLogger("nacre.server").removeHandler(self._tracebacks)
@@ -150,27 +223,30 @@ class StderrLog:
         if self._writer is not None:
             self._writer.end()
             self._writer = None
+        self._to.close()
 
 
 class _Tracebacks(logging.Handler):
     """Hands what was logged with a traceback to the server's log."""
 
-    def __init__(self, log: StderrLog) -> None:
+    def __init__(self, log: ServerLog) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.write(self.format(record).splitlines())
+        self._log.write_traceback(self.format(record))
 
 
 class _Writer:
-    """A thread that writes on standard error."""
+    """A thread that writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[bytes], None]) -> None:
         """Start the thread.
 
+        :param write: writes whole lines, and may block.
         :raises RuntimeError: the system has no thread for it.
         """
+        self._write = write
         self._waiting: SimpleQueue[bytes | None] = SimpleQueue()
         # Each is changed by one thread only, so no lock is needed.
         self._taken = self._written = 0
@@ -188,22 +264,12 @@ class _Writer:
 
     def _run(self) -> None:
         while (data := self._waiting.get()) is not None:
-            _write(data)
+            self._write(data)
             self._written += len(data)
 
     def end(self) -> None:
         self._waiting.put(None)
         self._thread.join(_PATIENCE)
-
-
-def _write_now(data: bytes) -> bool:
-    """Write ``data`` unless that would block; tell whether it was written."""
-    poll = select.poll()
-    poll.register(_STDERR, select.POLLOUT)
-    if not poll.poll(0):
-        return False
-    _write(data)
-    return True
 
 
 def _write(data: bytes) -> None:

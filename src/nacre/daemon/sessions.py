@@ -6,18 +6,22 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
-from nacre.daemon.accounts.accounts import Login, program
+from nacre.daemon.accounts.accounts import Login
+from nacre.daemon.accounts.authorized import rights_of
+from nacre.daemon.accounts.evidence import conceal, expose
 from nacre.daemon.accounts.policy import AccountPolicy
+from nacre.daemon.accounts.work import Work, program, steps_before, work_of
+from nacre.daemon.greeting import greeting, note_login
 from nacre.daemon.processes.child import Program
 from nacre.daemon.processes.file_log import FileProcessLog
 from nacre.daemon.processes.file_process import FileRoot, command_line, environment
+from nacre.daemon.processes.launcher import Steps
 from nacre.daemon.processes.processes import Processes
 from nacre.errors import ConfigurationError
-from nacre.scp.command import parse_scp
 from nacre.server.dispatch import serve_files
 from nacre.server.session import Session
 from nacre.sftp.filesystems.base import Filesystem
-from nacre.sftp.server.restrictions import UNRESTRICTED, parse_command
+from nacre.sftp.server.restrictions import UNRESTRICTED
 from nacre.wire.text import safe
 
 NOT_STARTED = 255
@@ -50,31 +54,28 @@ class Sessions:
                 session.exit_signal("HUP")
 
     async def _run(self, session: Session, stack: AsyncExitStack) -> int | None:
-        connection = session.connection
         login = self._policy.granted(session)
         try:
-            files = _files(session, login)
+            work = work_of(login, session.command, session.subsystem)
         except ConfigurationError as error:
             return await _not_served(session, login, str(error))
-        if files is not None:
-            if login.key.command is not None and session.subsystem is None:
-                await _warn(session, "this key is for sftp only")
-                return NOT_SFTP
-            return await self._serve_files(session, login, files)
+        if work.misused:
+            await _warn(session, "only sftp is served here")
+            return NOT_SFTP
+        if work.files is not None:
+            return await self._serve_files(session, login, work.files)
         if session.forwards_agent:
             await _forward_agent(session, login, stack)
-        run = replace(
-            program(login, session.command, session.environment, connection.peer, connection.local),
-            ends=self._end_processes,
-            takes_signals=login.key.command is None,  # a forced command is none of the client's
-        )
+        if session.subsystem is not None:
+            session.terminal = None
         try:
-            if run.directory != login.home:
-                await _warn(session, f"no directory {login.home}: starting in {run.directory}")
-            return await self.processes.run(session, run)
+            run = await _prepared(session, login, work, stack)
+            return await self.processes.run(session, replace(run, ends=self._end_processes))
         except (OSError, ValueError) as error:
+            if isinstance(error, ConnectionError):
+                raise  # of the client, and not of the program
             reason = safe(str(error))
-            connection.record("error", what="the session can't be started", error=reason)
+            session.connection.record("error", what="the session can't be started", error=reason)
             await _warn(session, f"can't start {login.shell}: {reason}")
             return NOT_STARTED
 
@@ -82,7 +83,8 @@ class Sessions:
         """Serve files here, or in a process with the rights of the user's account."""
         session.terminal = None
         try:
-            if login.account.credentials is not None or files.restrictions != UNRESTRICTED:
+            own = login.account.credentials is None and login.root is None
+            if not own or files.restrictions != UNRESTRICTED:
                 return await self._serve_in_process(session, login, files)
             filesystem = await _opened(files)
         except (OSError, ConfigurationError, RuntimeError) as error:
@@ -142,22 +144,39 @@ async def _forward_agent(session: Session, login: Login, stack: AsyncExitStack) 
         session.environment["SSH_AUTH_SOCK"] = socket.path
 
 
-def _files(session: Session, login: Login) -> FileRoot | None:
-    """Return the files when the session is sftp, or a virtual user's scp; otherwise None.
+async def _prepared(session: Session, login: Login, work: Work, stack: AsyncExitStack) -> Program:
+    """Return the session's program, once the client has what is shown before it.
 
-    The ``command=`` option of the user's key overrides every request; it may be ``internal-sftp``.
-
-    :raises ConfigurationError: that has options that are not valid.
+    :raises OSError: the file of ExposeAuthInfo can't be made.
     """
-    if login.key.command is not None:
-        restrictions = parse_command(login.key.command)
-        if restrictions is None or login.files is None:
-            return None
-        return replace(login.files, restrictions=restrictions)
-    scp = session.command is not None and parse_scp(session.command) is not None
-    if session.subsystem == "sftp" or (scp and login.virtual and login.service != "shell"):
-        return login.files
-    return None
+    connection = session.connection
+    if login.config.expose_auth_info and login.evidence:
+        path = await asyncio.to_thread(expose, login)
+        stack.callback(conceal, path)
+        session.environment["SSH_USER_AUTH"] = path
+    run = program(login, work, session.environment, connection.peer, connection.local)
+    if run.directory != login.home:
+        await _warn(session, f"no directory {login.home}: starting in {run.directory}")
+    if login.virtual:
+        return run
+    steps = steps_before(login, session.subsystem)
+    needed = await asyncio.to_thread(_needed, steps, login)
+    if session.terminal is not None:
+        await _greet(session, login, shown=work.command is None and login.root is None)
+    return replace(run, steps=steps) if needed else run
+
+
+def _needed(steps: Steps, login: Login) -> bool:
+    with rights_of(login.account):
+        return steps.needed()
+
+
+async def _greet(session: Session, login: Login, *, shown: bool) -> None:
+    text = await asyncio.to_thread(greeting, login) if shown else ""
+    await asyncio.to_thread(note_login, login.account.uid, session.connection.peer[0])
+    if text:
+        lines = text.replace("\n", "\r\n")
+        await session.stdout.write(lines.encode(errors="surrogateescape"))
 
 
 def _service(session: Session, login: Login, files: FileRoot) -> Program:
@@ -173,6 +192,7 @@ def _service(session: Session, login: Login, files: FileRoot) -> Program:
             session.command,
             rights,
             connection.peer_version,
+            root=login.root,
             detailed=connection.detailed,
         ),
         directory="/",

@@ -1,19 +1,28 @@
-"""From the configuration and the state directory of ``nacre serve`` to a server's settings."""
+"""From the configuration and the state directory of a daemon to a server's settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
-from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_host_keys
+from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_files, load_host_keys
+from nacre.daemon.log import Destination, StandardError
+from nacre.daemon.names import name_of
+from nacre.daemon.sockets import Address, configured
+from nacre.daemon.syslog import Syslog
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
+from nacre.server.peer import ConnectionTerms
 from nacre.server.policy import Policy
 from nacre.server.settings import Handler, ServerSettings
 from nacre.server.startups import Startups
+
+PROGRAM = "nacre-sshd"
+"""The name of the program in the log of the system."""
 
 _SSH1_CIPHERS = {"default": ("3des", "blowfish"), "legacy": ("3des", "blowfish", "des")}
 
@@ -24,41 +33,72 @@ class DaemonSettings:
 
     The host keys and the banner are files: they are read at each call, so a reload calls again.
 
-    :ivar rules: the configuration, with its Match blocks.
-    :ivar state: the state directory.
+    :ivar read: reads the configuration again; None if there is no file.
+    :ivar state: the state directory; None for a daemon whose host keys are those of the system.
+    :ivar addresses: where to listen; empty for where the configuration says.
     :ivar end_processes: end the processes that outlive their sessions.
+    :ivar to_syslog: whether the log goes to the log of the system, and not to standard error.
     """
 
     rules: ServerRules
+    read: Callable[[], ServerRules] | None = None
     profile: Profile
-    state: Path
+    state: Path | None
+    addresses: tuple[Address, ...] = ()
     end_processes: bool = False
+    to_syslog: bool = False
 
     @property
     def config(self) -> ServerConfig:
-        """What holds outside of Match blocks."""
+        """The configuration outside of Match blocks."""
         return self.rules.base
+
+    def again(self) -> DaemonSettings:
+        """Return these settings with the configuration as its file is now.
+
+        :raises ConfigurationError: the file can't be read, or is wrong.
+        """
+        return self if self.read is None else replace(self, rules=self.read())
+
+    @property
+    def where(self) -> tuple[Address, ...]:
+        """The addresses to listen on."""
+        return self.addresses or configured(self.config)
+
+    @property
+    def destination(self) -> Destination:
+        """Where the log goes to."""
+        if self.to_syslog:
+            return Syslog(self.config.syslog_facility, PROGRAM)
+        return StandardError()
 
     @property
     def speaks_ssh1(self) -> bool:
         """Whether SSH-1 is switched on."""
         return 1 in self.config.protocol
 
-    def host_keys(self) -> tuple[PrivateKey, ...]:
-        """Return the host keys: the default types, and the types of configured algorithms.
+    def host_keys(self, report: Callable[[str], None] | None = None) -> tuple[PrivateKey, ...]:
+        """Return the host keys: those that HostKey names, or else those of the state directory.
 
-        Keys that are missing are made.
+        In the state directory these are keys of the default types, and of the types of configured
+        algorithms; those that are missing are made.
 
-        :raises StateError: a key can't be made or used.
+        :param report: called with the reason for each file of HostKey that can't be used.
+        :raises StateError: there is no key, or one can't be made or used.
         """
+        config = self.config
+        if self.state is None or config.host_keys:
+            return load_files(config.host_keys, report or _ignore, rsa1=self.speaks_ssh1)
         types: tuple[str, ...] = DEFAULT_TYPES
-        if self.config.host_key_algorithms is not None:
-            types = key_types(self.config.algorithms(self.profile).host_key)
+        if config.host_key_algorithms is not None:
+            types = key_types(config.algorithms(self.profile).host_key)
         return load_host_keys(self.state, (*types, "rsa1") if self.speaks_ssh1 else types)
 
-    def banner(self) -> str:
+    def banner(self, report: Callable[[str], None] | None = None) -> str:
         """Return the text to show before login.
 
+        :param report: called with the reason why there is none, where that is no error: as in
+            sshd, a daemon without a state directory goes on without it.
         :raises ConfigurationError: its file can't be read.
         """
         if self.config.banner is None:
@@ -66,20 +106,29 @@ class DaemonSettings:
         try:
             return self.config.banner.read_text(errors="replace")
         except OSError as error:
-            raise ConfigurationError(
-                f"Banner: can't read {self.config.banner}: {error.strerror}"
-            ) from error
+            reason = f"Banner: can't read {self.config.banner}: {error.strerror}"
+            if self.state is not None or report is None:
+                raise ConfigurationError(reason) from error
+            report(reason)
+            return ""
 
-    def server(self, policy: Policy, handler: Handler, startups: Startups) -> ServerSettings:
+    def server(
+        self,
+        policy: Policy,
+        handler: Handler,
+        startups: Startups,
+        report: Callable[[str], None] | None = None,
+    ) -> ServerSettings:
         """Return the settings of the daemon's servers.
 
         :param startups: the count that all servers and all workers share.
+        :param report: see :meth:`host_keys` and :meth:`banner`.
         :raises StateError: a host key can't be made or used.
         :raises ConfigurationError: the banner's file can't be read.
         """
         config = self.config
         return ServerSettings(
-            host_keys=self.host_keys(),
+            host_keys=self.host_keys(report),
             policy=policy,
             handler=handler,
             algorithms=config.algorithms(self.profile),
@@ -91,6 +140,27 @@ class DaemonSettings:
             startups=startups,
             keepalive=config.keepalive,
             keepalive_count=config.client_alive_count_max,
-            banner=self.banner(),
+            banner=self.banner(report),
             accept_env=config.accept_env,
+            terms=terms_of(config),
         )
+
+
+def terms_of(config: ServerConfig) -> ConnectionTerms:
+    """Return what a configuration says about connections."""
+    return ConnectionTerms(
+        version_addendum=config.version_addendum or "",
+        per_source_startups=config.per_source_max_startups,
+        net_block_size=config.per_source_net_block_size,
+        penalties=config.per_source_penalties,
+        exempt=config.per_source_penalty_exempt_list,
+        refuse=config.refuse_connection,
+        resolve=name_of if config.use_dns else None,
+        ip_qos=config.ip_qos,
+        channel_timeouts=config.channel_timeouts,
+        unused_timeout=config.unused_connection_timeout,
+    )
+
+
+def _ignore(problem: str) -> None:
+    """Report nothing."""

@@ -2,7 +2,9 @@
 
 The supervisor holds the listening sockets and only waits for signals. It has neither threads nor a
 loop, so it can fork at any time. Its workers accept from the same sockets: when one dies, the
-others, and then its replacement, serve the connections that are queued there.
+others, and then its replacement, serve the connections that are queued there. At a reload it binds
+what is new, and passes its sockets to each worker over a link that also tells a worker when the
+supervisor has ended.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from nacre.daemon.log import StderrLog
+from nacre.daemon.log import ServerLog
+from nacre.daemon.sockets import ListeningSockets, Passed
 from nacre.errors import NacreError, StateError
 from nacre.server.startups import Startups
 
@@ -29,6 +32,12 @@ A second SIGTERM would not do: it is lost while the first one is pending.
 PAUSE = 1.0
 """The least number of seconds from the start of a worker to the start of its replacement."""
 
+_LONGEST = 65536
+"""Bytes of a message that passes sockets."""
+
+_MOST_PASSED = 253
+"""The most descriptors that Linux passes in a message (unix(7))."""
+
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
@@ -38,10 +47,10 @@ class Worker:
     :ivar number: its number, from 1; a replacement gets a new number.
     """
 
-    def __init__(self, number: int, ready: int, orphaned: int) -> None:
+    def __init__(self, number: int, ready: int, link: socket.socket) -> None:
         self.number = number
         self._ready = ready
-        self._orphaned = orphaned
+        self._link = link
 
     def serves(self) -> None:
         """Report to the supervisor that this worker serves, and unblock the pending signals."""
@@ -50,9 +59,17 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     @property
-    def orphaned(self) -> int:
-        """A descriptor that becomes readable when the supervisor has ended."""
-        return self._orphaned
+    def link(self) -> int:
+        """A descriptor that becomes readable for a call of :meth:`passed`."""
+        return self._link.fileno()
+
+    def passed(self) -> Passed | None:
+        """Return the sockets to listen on from now on; None when the supervisor has ended."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._link, _LONGEST, _MOST_PASSED)
+        except OSError:
+            return None
+        return Passed(data, descriptors) if data else None
 
 
 class Supervisor:
@@ -61,28 +78,31 @@ class Supervisor:
     def __init__(
         self,
         count: int,
-        sockets: list[socket.socket],
+        sockets: ListeningSockets,
         startups: Startups,
-        log: StderrLog,
-        serve: Callable[[Worker], None],
+        log: ServerLog,
+        serve: Callable[[Worker], object],
+        reload: Callable[[], None],
     ) -> None:
         """Prepare.
 
         :param sockets: the workers' listening sockets; closed when the server stops.
         :param serve: what a worker does, in its own process, until it ends.
+        :param reload: reads the configuration again and changes ``sockets``; raises NacreError.
         """
         self._count = count
         self._sockets = sockets
         self._startups = startups
         self._log = log
         self._serve = serve
+        self._reload = reload
+        self._links: dict[int, socket.socket] = {}
         # By pid: the worker's place, which is its index in Startups, and the time of its start.
         self._workers: dict[int, tuple[int, float]] = {}
         # By place: when the next worker is due.
         self._due: dict[int, float] = {}
         self._last = 0
         self._stopping = False
-        self._orphaned, self._alive = os.pipe()
 
     def run(self, begun: Callable[[], None]) -> None:
         """Start the workers and call ``begun``; return when all have ended after a signal to stop.
@@ -108,12 +128,17 @@ class Supervisor:
         """Start a worker; return whether it has begun to serve."""
         self._last += 1
         begins, ready = os.pipe()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
             os.close(begins)
-            self._be(Worker(self._last, ready, self._orphaned), place)
+            for link in (ours, *self._links.values()):
+                link.close()
+            self._be(Worker(self._last, ready, theirs), place)
         os.close(ready)
+        theirs.close()
         self._workers[pid] = place, time.monotonic()
+        self._links[pid] = ours
         begun = os.read(begins, 1) != b""  # at the end of the file the worker has ended
         os.close(begins)
         return begun
@@ -122,7 +147,6 @@ class Supervisor:
         """Run as the worker and never return into the supervisor's code."""
         status = 1
         try:
-            os.close(self._alive)
             self._startups.be(place)
             self._serve(worker)
             status = 0
@@ -147,15 +171,28 @@ class Supervisor:
         if info.si_signo == signal.SIGCHLD:
             self._reap()
         elif info.si_signo == signal.SIGHUP:
-            self._signal_all(signal.SIGHUP)
+            self._on_reload()
         else:
             self._stop()
+
+    def _on_reload(self) -> None:
+        try:
+            self._reload()
+        except NacreError as error:
+            self._log({"event": "error", "what": "nothing was reloaded", "error": str(error)})
+            return
+        data, descriptors = self._sockets.pack()
+        for pid, link in self._links.items():
+            try:
+                socket.send_fds(link, [data], descriptors, socket.MSG_DONTWAIT)
+            except OSError as error:
+                what = "a worker was not told to reload"
+                self._log({"event": "error", "what": what, "pid": pid, "error": str(error)})
 
     def _stop(self) -> None:
         self._signal_all(AT_ONCE if self._stopping else signal.SIGTERM)
         self._stopping = True
-        for sock in self._sockets:
-            sock.close()
+        self._sockets.close()
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._workers:
@@ -169,6 +206,7 @@ class Supervisor:
             if pid not in self._workers:
                 continue  # as process 1 of a container we inherit orphans
             place, start = self._workers.pop(pid)
+            self._links.pop(pid).close()
             self._startups.forget(place)
             if not self._stopping:
                 code = os.waitstatus_to_exitcode(status)

@@ -68,6 +68,24 @@ class KeyOptions:
             return "the key may not be used from this address"
         return None
 
+    def and_also(self, second: KeyOptions) -> KeyOptions:
+        """Return what a login with two keys permits: only what the options of both do.
+
+        A command of both must be the same; this one's environment and destinations come first.
+        """
+        permissions = {
+            name: getattr(self, name) and getattr(second, name) for name in _FLAGS["restrict"]
+        }
+        return replace(
+            self,
+            command=second.command if self.command is None else self.command,
+            environment=self.environment or second.environment,
+            permit_open=self.permit_open or second.permit_open,
+            permit_listen=self.permit_listen or second.permit_listen,
+            tunnel=second.tunnel if self.tunnel is None else self.tunnel,
+            **permissions,
+        )
+
 
 NO_OPTIONS = KeyOptions()
 

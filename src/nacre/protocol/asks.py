@@ -7,7 +7,7 @@ at once or later; ``ANSWERS`` are the classes that the answer may have.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from nacre.errors import LocalProtocolError, NacreError
 from nacre.keys import PublicKey
@@ -15,6 +15,9 @@ from nacre.protocol.events import Event
 from nacre.protocol.requests import Request
 from nacre.value import value
 from nacre.wire.numbers import OpenFailure
+
+if TYPE_CHECKING:
+    from nacre.limits import Limits
 
 
 class Answer:
@@ -185,26 +188,50 @@ class AskNewPassword(Ask):
 
 # --- asked of a server ---
 
-Requirement = tuple[frozenset[str], ...]
-"""Alternatives: a user is in as soon as every method of one of these sets has succeeded."""
+Alternative: TypeAlias = frozenset[str] | tuple[str, ...]
+"""Methods that must all succeed: of a set in any order, of a tuple in its order. A tuple may hold
+a method twice, which must then succeed twice."""
+
+Requirement: TypeAlias = tuple[Alternative, ...]
+"""Alternatives: a user is in as soon as one of them is complete."""
 
 METHODS = ("publickey", "password", "keyboard-interactive")
 """The authentication methods of a server, in the order in which it lists them."""
 
+_METHODS = frozenset(METHODS)
+
 
 def satisfied(requirement: Requirement, succeeded: Collection[str]) -> bool:
-    """Return whether every method of one alternative has succeeded."""
-    return any(alternative <= set(succeeded) for alternative in requirement)
+    """Return whether one alternative is complete.
+
+    :param succeeded: the methods that have succeeded, in order.
+    """
+    return any(not _left(alternative, succeeded) for alternative in requirement)
 
 
 def useful(requirement: Requirement, succeeded: Collection[str]) -> tuple[str, ...]:
     """Return the methods whose success would bring an alternative nearer to completion.
 
     An alternative with a method that is not in ``METHODS`` can't be completed and is ignored.
+
+    :param succeeded: the methods that have succeeded, in order.
     """
-    reachable = [alternative for alternative in requirement if alternative <= set(METHODS)]
-    wanted = frozenset[str]().union(*reachable) - set(succeeded)
-    return tuple(method for method in METHODS if method in wanted)
+    wanted: set[str] = set()
+    for alternative in requirement:
+        if _METHODS.issuperset(alternative):
+            left = _left(alternative, succeeded)
+            wanted.update(left[:1] if isinstance(left, tuple) else left)
+    return tuple([method for method in METHODS if method in wanted])
+
+
+def _left(alternative: Alternative, succeeded: Collection[str]) -> Alternative:
+    """Return what of the alternative has not succeeded yet."""
+    if isinstance(alternative, frozenset):
+        return alternative.difference(succeeded) if succeeded else alternative
+    for method in succeeded:
+        if alternative[:1] == (method,):
+            alternative = alternative[1:]
+    return alternative
 
 
 @value
@@ -212,11 +239,14 @@ class UserRequirement(Answer):
     """The methods that a user must succeed with. An unknown user gets one that looks the same.
 
     :ivar requirement: never empty; an empty set in it lets the user in with ``none``.
-    :ivar banner: text to show before login, or empty.
+    :ivar banner: text to show before login; "" for none, and None for the server's.
+    :ivar limits: the bounds of this user's connection from now on: attempts to log in, sessions,
+        sizes of keys, key exchanges; None for the server's.
     """
 
     requirement: Requirement
-    banner: str = ""
+    banner: str | None = None
+    limits: Limits | None = None
 
 
 @value(frozen=False, eq=False, kw_only=True)

@@ -163,7 +163,7 @@ class EngineOptions:
     """The options of both roles.
 
     :ivar software: the software version in our identification line: printable US-ASCII without
-        spaces or ``-``.
+        ``-``, and perhaps comments behind a space (RFC 4253 section 4.2).
     :ivar trace: report every message as a ``MessageSeen`` event.
     :ivar announce: the protocol version in our identification line; a server that speaks SSH-1 as
         well names 1.99 (RFC 4253 section 5.1).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, Unpack
 
@@ -14,6 +15,7 @@ from nacre.aio.versions import PROTOCOLS, server_engines
 from nacre.aio.waiting import Closes, Gate, Later, Opening
 from nacre.errors import NotUsableHere
 from nacre.keys import PrivateKey
+from nacre.keys.key_options import KeyOptions
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
 from nacre.protocol.options import algorithms as default_algorithms
@@ -23,6 +25,7 @@ from nacre.server.policy import Policy
 from nacre.server.refusals import Refusals
 from nacre.server.serving import Serving
 from nacre.server.settings import FilesystemFactory, Handler, ReloadOptions, ServerSettings
+from nacre.server.sources import network_of
 from nacre.server.startups import Startups
 
 BACKLOG = 1024
@@ -55,7 +58,8 @@ class Server(Closes):
         self._listener: asyncio.Server | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._connections: dict[int, Serving] = {}
-        self._waiting: set[int] = set()
+        # By number: the network of each connection that logs in, and its place in Startups.
+        self._waiting: dict[int, tuple[bytes, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last = 0
         self._changed = Gate()
@@ -151,23 +155,48 @@ class Server(Closes):
         settings = connection.settings
         if self.closing:
             return "the server is stopping"
-        if not settings.startup_limit.admits(settings.startups.waiting, random.random()):
+        terms, startups = settings.terms, settings.startups
+        network = network_of(connection.peer[0], terms.net_block_size)
+        if terms.penalties is not None and network and not _exempt(connection):
+            seconds = startups.penalties.refused(network, terms.penalties, time.monotonic())
+            if seconds:
+                return f"refused for {seconds:.0f} seconds because of earlier failures"
+        if not settings.startup_limit.admits(startups.waiting, random.random()):
             return "too many connections wait to log in"
-        self._waiting.add(connection.id)
-        settings.startups.enter()
+        most = terms.per_source_startups
+        if most is not None and network and startups.waiting_from(network) >= most:
+            return "too many connections from this network wait to log in"
+        self._waiting[connection.id] = network, startups.enter(network)
         return None
 
     def logged_in(self, connection: Serving) -> None:
         """Count the connection no longer among those that log in."""
-        if connection.id in self._waiting:
-            self._waiting.remove(connection.id)
-            connection.settings.startups.leave()
+        if (waiting := self._waiting.pop(connection.id, None)) is not None:
+            connection.settings.startups.leave(waiting[1])
 
     def forget(self, connection: Serving) -> None:
         """Remove a connection that has ended."""
+        if connection.id in self._waiting and not self.closing:
+            self._punish(connection)
         self.logged_in(connection)
         self._connections.pop(connection.id, None)
         self._changed.wake()
+
+    def _punish(self, connection: Serving) -> None:
+        """Have a connection that ended without a login cost its network a penalty."""
+        terms = connection.settings.terms
+        network = self._waiting[connection.id][0]
+        if terms.penalties is None or not network or _exempt(connection):
+            return
+        refused = connection.settings.startups.penalties.add(
+            network,
+            getattr(terms.penalties, connection.offence),
+            terms.penalties,
+            time.monotonic(),
+        )
+        if refused:
+            reason = connection.offence.replace("_", "-")
+            connection.record("penalty", reason=reason, seconds=round(refused))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a session's handler in a task; the server is closed only after the task has ended."""
@@ -202,9 +231,24 @@ class Server(Closes):
         :raises ConfigurationError: a value is not possible; then nothing has changed.
         """
         self._check()
-        settings = self._settings.changed(**changes)
-        self._engines(settings.options)  # finds out whether an engine takes them
-        self._settings = settings
+        self.apply(self._settings.changed(**changes))
+
+    def apply(self, settings: ServerSettings) -> None:
+        """Use these settings for new connections; open ones keep theirs.
+
+        :raises ConfigurationError: no engine takes them; then nothing has changed.
+        """
+        engines = self._engines
+        if settings.protocols != self._settings.protocols:
+            engines = server_engines(settings.protocols)
+        engines(settings.options)  # finds out whether an engine takes them
+        self._engines, self._settings = engines, settings
+
+    def stop_listening(self) -> None:
+        """Accept no more connections; open ones go on."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def close(self, graceful: float = 0.0) -> Later[None]:
         """Stop accepting and close all connections: at once; await the result to wait for the end.
@@ -232,6 +276,12 @@ class Server(Closes):
         self.refusals.close()
         if self._deadline is not None:
             self._deadline.cancel()
+
+
+def _exempt(connection: Serving) -> bool:
+    """Tell whether PerSourcePenaltyExemptList has the client's address."""
+    exempt = connection.settings.terms.exempt
+    return bool(exempt) and KeyOptions(sources=exempt).refusal(address=connection.peer[0]) is None
 
 
 def listen(

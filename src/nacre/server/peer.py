@@ -7,13 +7,19 @@ or settings, so that everything else in this package may import it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import re
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.aio.connection import BaseConnection
+from nacre.errors import ConfigurationError
+from nacre.protocol.options import SOFTWARE
+from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.config.server.penalties import PenaltyRules
     from nacre.protocol.engine import Engine
 
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
@@ -32,17 +38,76 @@ def to_logging(record: Mapping[str, object]) -> None:
     _logger.log(level, "%s", text, extra={"nacre": dict(record)})
 
 
+_DEVICE = 16
+"""Bytes of a name of a network device, with the zero at its end."""
+
+_LINE_TEXT = re.compile(r"[ -~]*")
+_MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
+
+
+@value(kw_only=True)
+class ConnectionTerms:
+    """What sshd_config(5) says about connections and :func:`nacre.listen` has no parameter for.
+
+    :ivar version_addendum: text behind the software version in the identification line.
+    :ivar per_source_startups: how many connections from one network may be logging in, or None.
+    :ivar net_block_size: the bits of an IPv4 and of an IPv6 network.
+    :ivar penalties: what failed connections cost their network, or None.
+    :ivar exempt: addresses, patterns and networks that get no penalties.
+    :ivar refuse: end the connection when it attempts to log in.
+    :ivar resolve: returns the name of an address, or the address where there is none to trust;
+        None for no lookups.
+    :ivar ip_qos: the type of service (RFC 2474) of sessions at a terminal, and of others; None
+        leaves it to the system.
+    :ivar channel_timeouts: patterns of channel types with the seconds without data after which
+        such a channel is closed; of several that match, the first counts.
+    :ivar unused_timeout: seconds without a channel after which the connection is closed, or None.
+    """
+
+    version_addendum: str = ""
+    per_source_startups: int | None = None
+    net_block_size: tuple[int, int] = (32, 128)
+    penalties: PenaltyRules | None = None
+    exempt: tuple[str, ...] = ()
+    refuse: bool = False
+    resolve: Callable[[str], Awaitable[str]] | None = None
+    ip_qos: tuple[int | None, int | None] = (None, None)
+    channel_timeouts: tuple[tuple[str, int], ...] = ()
+    unused_timeout: int | None = None
+
+    @property
+    def software(self) -> str:
+        """The software version and the text behind it, for the identification line.
+
+        :raises ConfigurationError: the text does not fit into the line (RFC 4253 section 4.2).
+        """
+        text = f"{SOFTWARE} {self.version_addendum}".rstrip()
+        if len(text) > _MOST_OF_LINE or not _LINE_TEXT.fullmatch(text):
+            raise ConfigurationError(
+                f"VersionAddendum {safe(self.version_addendum, 64)}: give printable US-ASCII, "
+                f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
+            )
+        return text
+
+
+NO_TERMS = ConnectionTerms()
+
+
 class ServerConnection(BaseConnection):
     """One client's connection.
 
     :ivar id: its number on this server, from 1.
     :ivar peer: the client's address and port.
+    :ivar host: the client's name if names are looked up and its address has one, else its address.
     :ivar local: the address and port that the client connected to.
     :ivar user: the user who is logged in; empty before the login.
     :ivar methods: the authentication methods that succeeded, in order.
+    :ivar terms: what the configuration says about this connection. A policy may change it when it
+        knows the user.
+    :ivar accept_env: patterns of the environment variables that the client may set.
     """
 
-    __slots__ = ("_log", "id", "local", "methods", "peer", "user")
+    __slots__ = ("_log", "accept_env", "host", "id", "local", "methods", "peer", "terms", "user")
 
     def __init__(
         self,
@@ -52,14 +117,37 @@ class ServerConnection(BaseConnection):
         *,
         keepalive: float | None,
         keepalive_count: int,
+        terms: ConnectionTerms = NO_TERMS,
+        accept_env: Sequence[str] = (),
     ) -> None:
         super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count)
         self.id = number
         self.peer: tuple[str, int] = ("", 0)
+        self.host = self.peer[0]
         self.local: tuple[str, int] = ("", 0)
         self.user = ""
         self.methods: tuple[str, ...] = ()
+        self.terms = terms
+        self.accept_env = accept_env
         self._log = log
+
+    @property
+    def looked_up(self) -> str | None:
+        """The client's name, or None if it was not looked up, or has none to trust."""
+        return None if self.host == self.peer[0] else self.host
+
+    @property
+    def domain(self) -> str | None:
+        """The routing domain of the connection: the device its socket is bound to, or None."""
+        transport = self.driver.transport
+        sock = None if transport is None else transport.get_extra_info("socket")
+        if sock is None or sock.family == socket.AF_UNIX:
+            return None
+        try:
+            device = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _DEVICE)
+        except OSError:
+            return None
+        return device.rstrip(b"\0").decode(errors="replace") or None
 
     @property
     def detailed(self) -> bool:

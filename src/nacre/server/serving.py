@@ -22,7 +22,9 @@ A login, in order (SSH-2; the engine asks one question at a time)::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -55,12 +57,13 @@ from nacre.protocol.events import (
     Authenticated,
     AuthResult,
     ConnectionEnded,
+    Event,
     GlobalRequestReceived,
     KexDone,
     VersionReceived,
 )
 from nacre.protocol.requests import Request
-from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
+from nacre.protocol.tcpip import AGENT_CHANNEL, CANCEL, DIRECT, LISTEN
 from nacre.server.peer import ServerConnection
 from nacre.server.policy import ANY_METHOD, Policy
 from nacre.server.questions import Questions
@@ -104,6 +107,8 @@ class Serving(ServerConnection):
 
     :ivar server: the server it belongs to.
     :ivar settings: what the server's settings were when the client connected.
+    :ivar offence: the field of :class:`~nacre.config.server.penalties.PenaltyRules` that the
+        connection costs its network if it ends before the login.
     """
 
     handlers: ClassVar[Handlers]
@@ -112,9 +117,11 @@ class Serving(ServerConnection):
         "_dropped",
         "_forwards",
         "_grace",
+        "_kinds",
         "_policy_failed",
         "_questions",
         "_sessions",
+        "offence",
         "server",
         "settings",
     )
@@ -126,6 +133,8 @@ class Serving(ServerConnection):
             settings.log,
             keepalive=settings.keepalive,
             keepalive_count=settings.keepalive_count,
+            terms=settings.terms,
+            accept_env=settings.accept_env,
         )
         self.server = server
         self.settings = settings
@@ -134,6 +143,9 @@ class Serving(ServerConnection):
         self._forwards: ServerForwards | None = None
         self._policy_failed = False
         self._dropped = False
+        # The types of channels, where a timeout depends on them.
+        self._kinds: dict[int, str] = {}
+        self.offence = "noauth"
         self._grace: asyncio.TimerHandle | None = None
 
     @property
@@ -149,6 +161,7 @@ class Serving(ServerConnection):
         assert transport is not None
         self.peer = _address(transport.get_extra_info("peername"))
         self.local = _address(transport.get_extra_info("sockname"))
+        self.host = self.peer[0]
         if refusal := self.server.admit(self):
             self._dropped = True
             self.server.refusals.note(self, refusal)
@@ -167,8 +180,13 @@ class Serving(ServerConnection):
         super().transport_lost()
         self.server.forget(self)
 
+    def _fail_because_of(self, error: Exception, event: Event) -> None:
+        self.offence = "crash"
+        super()._fail_because_of(error, event)
+
     def _on_grace_over(self) -> None:
         seconds = self.settings.login_grace
+        self.offence = "grace_exceeded"
         self.fail(
             ConnectionLost(f"not logged in within {seconds:g} seconds"),
             DisconnectCode.BY_APPLICATION,
@@ -211,14 +229,42 @@ class Serving(ServerConnection):
         self._questions.ask_then(question, conclude)
 
     def _on_user(self, ask: AskUser) -> None:
+        resolve = self.terms.resolve
+        if resolve is None:
+            self._require(ask)
+            return
+
+        async def look_up(resolve: Callable[[str], Awaitable[str]]) -> None:
+            self.host = await resolve(self.peer[0])
+            self._require(ask)
+
+        self.spawn(look_up(resolve))
+
+    def _require(self, ask: AskUser) -> None:
+        """Ask the policy which methods the user must pass."""
+
         def conclude(requirement: UserRequirement | None) -> None:
+            if self.terms.refuse:
+                self._refuse(ask.user)
+                return
             if not isinstance(requirement, UserRequirement):
                 self._policy_failed = True
                 requirement = ANY_METHOD
-            banner = requirement.banner or self.settings.banner
-            self.answer(ask.ask_id, replace(requirement, banner=banner))
+            if requirement.banner is None:
+                requirement = replace(requirement, banner=self.settings.banner)
+            self.answer(ask.ask_id, requirement)
 
         self._questions.ask_then(lambda policy: policy.requirement(ask.user, self), conclude)
+
+    def _refuse(self, user: str) -> None:
+        """End the connection of a user who may not even try (RefuseConnection)."""
+        self.offence = "refuseconnection"
+        self.record("refused", name=safe(user), reason="RefuseConnection is set")
+        self.fail(
+            ConnectionLost("the configuration refuses the connection"),
+            DisconnectCode.BY_APPLICATION,
+            "this server does not take your connection",
+        )
 
     def _on_password(self, ask: AskPassword) -> None:
         def question(policy: Policy) -> Maybe[bool | PasswordExpired]:
@@ -246,6 +292,8 @@ class Serving(ServerConnection):
         )
 
     def _on_auth_result(self, event: AuthResult) -> None:
+        if event.attempt:
+            self.offence = "authfail"
         self.record(
             "auth",
             name=safe(event.user),
@@ -263,7 +311,28 @@ class Serving(ServerConnection):
         self.record("authenticated", methods=",".join(event.methods))
         self.server.logged_in(self)
         self.start_keepalive()
+        self._watch_idle()
         self._questions.welcome()
+
+    # --- timeouts ---
+
+    def _watch_idle(self) -> None:
+        terms = self.terms
+        if terms.channel_timeouts or terms.unused_timeout:
+            from nacre.server.idle import IdleWatch
+
+            IdleWatch(self, self._kind, terms.channel_timeouts, terms.unused_timeout)
+
+    def _kind(self, channel: Channel) -> str:
+        """Return a channel's type, in the words of ChannelTimeout."""
+        session = self._sessions.get(channel.number)
+        return self._kinds.get(channel.number, "") if session is None else session.kind
+
+    def open_channel(self, channel_type: str, data: bytes = b"") -> Channel:
+        """Ask the client for a channel; see the base class."""
+        channel = super().open_channel(channel_type, data)
+        self._kinds[channel.number] = _KINDS.get(channel_type, channel_type)
+        return channel
 
     # --- sessions ---
 
@@ -278,6 +347,7 @@ class Serving(ServerConnection):
                 ask.ask_id, OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "the server is stopping")
             )
         elif ask.channel_type == DIRECT:
+            self._kinds[ask.channel] = DIRECT
             self.spawn(self._forwarding().connect(ask))
         else:
             channel = Channel(self.engine, self.driver, ask.channel, {MAIN, STDERR})
@@ -305,7 +375,7 @@ class Serving(ServerConnection):
 
     def accepts_variable(self, name: str) -> bool:
         """Tell whether clients may set this environment variable."""
-        return any(fnmatchcase(name, pattern) for pattern in self.settings.accept_env)
+        return any(fnmatchcase(name, pattern) for pattern in self.accept_env)
 
     def serves(self, request: Request) -> bool:
         """Tell whether there is something to serve ``request`` with."""
@@ -313,7 +383,20 @@ class Serving(ServerConnection):
 
     async def serve(self, session: Session) -> int | None:
         """Serve a session that was granted; returns the exit status, where None is 0."""
+        interactive, bulk = self.terms.ip_qos
+        self._set_service(bulk if session.terminal is None else interactive)
         return await self.settings.serve(session)
+
+    def _set_service(self, code: int | None) -> None:
+        """Have the connection's packets carry this type of service; None leaves it as it is."""
+        transport = self.driver.transport
+        sock = None if transport is None else transport.get_extra_info("socket")
+        if code is None or sock is None:
+            return
+        option = _SERVICE_OPTIONS.get(sock.family)
+        if option is not None:
+            with suppress(OSError):
+                sock.setsockopt(*option, code)
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a session's handler in a task that the server waits for."""
@@ -360,6 +443,15 @@ class Serving(ServerConnection):
         if self._dropped:
             return
         self.record("closed", reason="closed" if self.error is None else str(self.error))
+
+
+_KINDS = {AGENT_CHANNEL: "agent-connection"}
+"""The words of ChannelTimeout for types of channels with another name on the wire."""
+
+_SERVICE_OPTIONS = {
+    socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TOS),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+}
 
 
 def _address(name: object) -> tuple[str, int]:

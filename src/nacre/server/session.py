@@ -143,6 +143,15 @@ class Session:
         return self.connection.user
 
     @property
+    def kind(self) -> str:
+        """What was requested, in the words of ChannelTimeout in sshd_config(5)."""
+        if self.subsystem is not None:
+            return f"session:subsystem:{self.subsystem}"
+        if self.command is not None:
+            return "session:command"
+        return "session" if self._handler is None else "session:shell"
+
+    @property
     def closed(self) -> bool:
         """Whether the session is over."""
         return self._channel.closed or self._channel.closing

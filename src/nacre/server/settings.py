@@ -21,7 +21,7 @@ from nacre.protocol.options import (
 )
 from nacre.protocol.requests import Exec, Request, Subsystem
 from nacre.scp.command import parse_scp
-from nacre.server.peer import Log, to_logging
+from nacre.server.peer import NO_TERMS, ConnectionTerms, Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.session import Session
 from nacre.server.startups import MaxStartups, Startups
@@ -77,7 +77,8 @@ class ServerSettings:
     """What every new connection of a server gets.
 
     The fields are the parameters of :func:`nacre.listen`, which documents them, without those that
-    choose where to listen. A parameter that was left out has its default here. Derived fields:
+    choose where to listen, and ``terms``. A parameter that was left out has its default here.
+    Derived fields:
 
     :ivar options: what each engine gets.
     :ivar startup_limit: ``max_startups``, parsed.
@@ -100,6 +101,7 @@ class ServerSettings:
     accept_env: Sequence[str] = ()
     startups: Startups = field(default_factory=Startups)
     log: Log = to_logging
+    terms: ConnectionTerms = NO_TERMS
 
     options: ServerOptions = field(init=False, repr=False)
     startup_limit: MaxStartups = field(init=False, repr=False)
@@ -116,6 +118,7 @@ class ServerSettings:
             limits=self.limits,
             host_keys=tuple(self.host_keys),
             ssh1_ciphers=tuple(self.ssh1_ciphers),
+            software=self.terms.software,
         )
         object.__setattr__(self, "options", options)
         object.__setattr__(self, "startup_limit", MaxStartups.parse(self.max_startups))

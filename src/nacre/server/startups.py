@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from nacre.errors import ConfigurationError
+from nacre.server.sources import Penalties
 
-_COUNT = memoryview(b"").cast("I").itemsize
+_SIZE = 8
+_WAITING, _END, _HEAD = 0, 1, 2
+_PART = 4096
+"""Numbers in shared memory for each process. Connections beyond that many are counted together
+with all others, but not for their network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +68,66 @@ class Startups:
     many.
 
     :param processes: how many processes there will be.
+    :ivar penalties: the networks that are refused for a while; they are shared, too.
     """
+
+    # Of each process: how many connections wait, how many places are in use up to the last one,
+    # and in each place a hash of the network that a connection came from, or 0. A hash of bytes is
+    # the same in forked processes.
 
     def __init__(self, processes: int = 1) -> None:
         # A mapping without a file is shared with children.
-        self._counts = memoryview(mmap.mmap(-1, processes * _COUNT)).cast("I")
-        self._own = 0
+        self._shared = memoryview(mmap.mmap(-1, processes * _PART * _SIZE)).cast("Q")
+        self._parts = [self._shared[n * _PART : (n + 1) * _PART] for n in range(processes)]
+        self._own = self._parts[0]
+        self._free = list(range(_HEAD, _PART))
+        self.penalties = Penalties(processes)
 
     @property
     def waiting(self) -> int:
         """How many connections are logging in, in all processes."""
-        return sum(self._counts)
+        return sum(part[_WAITING] for part in self._parts)
+
+    def waiting_from(self, network: bytes) -> int:
+        """Return how many connections from a network are logging in, in all processes."""
+        wanted = _hash(network)
+        return sum(part[_HEAD : part[_END]].tolist().count(wanted) for part in self._parts)
 
     def be(self, number: int) -> None:
         """Use count ``number`` in this process, and set it to 0."""
-        self._own = number
+        self._own = self._parts[number]
+        self._free = list(range(_HEAD, _PART))
         self.forget(number)
+        self.penalties.be(number)
 
     def forget(self, number: int) -> None:
         """Set the count of a process that has ended to 0."""
-        self._counts[number] = 0
+        part = self._parts[number]
+        part[_WAITING], part[_END] = 0, _HEAD
 
-    def enter(self) -> None:
-        """Count one more."""
-        self._counts[self._own] += 1
+    def enter(self, network: bytes = b"") -> int:
+        """Count one more, from a network; return its place, for :meth:`leave`."""
+        self._own[_WAITING] += 1
+        if not self._free:
+            return 0
+        place = heappop(self._free)
+        self._own[place] = _hash(network)
+        self._own[_END] = max(self._own[_END], place + 1)
+        return place
 
-    def leave(self) -> None:
-        """Count one fewer."""
-        self._counts[self._own] -= 1
+    def leave(self, place: int = 0) -> None:
+        """Count one fewer.
+
+        :param place: what :meth:`enter` returned.
+        """
+        own = self._own
+        own[_WAITING] -= 1
+        if place:
+            own[place] = 0
+            heappush(self._free, place)
+            while own[_END] > _HEAD and not own[own[_END] - 1]:
+                own[_END] -= 1
+
+
+def _hash(network: bytes) -> int:
+    return hash(network) & 0xFFFFFFFFFFFFFFFF or 1

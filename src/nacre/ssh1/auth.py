@@ -93,7 +93,7 @@ class SSH1ServerAuth:
         self._outbox = outbox
         self._events = events
         self._asks = asks
-        self._limits = options.limits
+        self.limits = options.limits
         self._session_id = session_id
         self._random = random
         self._requirement: Requirement = ()
@@ -124,12 +124,13 @@ class SSH1ServerAuth:
 
     def _on_user(self, payload: Buffer) -> None:
         user = msg.User.decode(payload).user
-        self._check_length("a user name", user, self._limits.user_name)
+        self._check_length("a user name", user, self.limits.user_name)
         self.user = user
         self._asks.ask(AskUser(user=user), self._required)
 
     def _required(self, answer: UserRequirement) -> None:
         self._requirement = answer.requirement
+        self.limits = answer.limits or self.limits
         if frozenset() in answer.requirement:
             self._succeed()
             return
@@ -150,7 +151,7 @@ class SSH1ServerAuth:
 
     def _on_password(self, payload: Buffer) -> None:
         password = _until_nul(msg.AuthPassword.decode(payload).password)
-        self._check_length("a password", password, self._limits.password)
+        self._check_length("a password", password, self.limits.password)
         if self._begin("password"):
             self._asks.ask(AskPassword(user=self.user, password=password), self._judge)
         else:
@@ -194,7 +195,7 @@ class SSH1ServerAuth:
 
     def _on_tis_response(self, payload: Buffer) -> None:
         response = _until_nul(msg.AuthTISResponse.decode(payload).response)
-        self._check_length("a response", response, self._limits.password)
+        self._check_length("a response", response, self.limits.password)
         self.stage = Stage.SERVER_AUTH
         self._ask_interactive((response,))
 
@@ -208,7 +209,7 @@ class SSH1ServerAuth:
             self._judge(answer)
             return
         self._rounds += 1
-        if not answer.prompts and self._rounds <= self._limits.auth_rounds:
+        if not answer.prompts and self._rounds <= self.limits.auth_rounds:
             self._ask_interactive(())
         elif len(answer.prompts) != 1 or self.stage is Stage.SERVER_TIS or self._rounds > 1:
             self._fail(Denied("SSH-1 can show one prompt in one round only"))
@@ -250,7 +251,7 @@ class SSH1ServerAuth:
             self._detail = f"{self._detail} ({reason})".lstrip()
         self._failures += 1
         self._report("failure")
-        if self._failures >= self._limits.auth_attempts:
+        if self._failures >= self.limits.auth_attempts:
             raise RemoteProtocolError(
                 "too many authentication failures", DisconnectCode.NO_MORE_AUTH_METHODS_AVAILABLE
             )

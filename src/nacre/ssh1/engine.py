@@ -458,6 +458,7 @@ class SSH1Server(_SSH1Engine):
 
     def _advance(self) -> None:
         if self._auth is not None and self._auth.succeeded and self._connection is None:
+            self._limits = self._auth.limits
             self._connect(SSH1ServerConnection, self._exchange.flags)
             self._handlers[SSH1Msg.CMSG_REQUEST_COMPRESSION] = self._receive_compression
             self._handlers[SSH1Msg.CMSG_MAX_PACKET_SIZE] = self._receive_max_packet_size

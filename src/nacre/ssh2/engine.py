@@ -75,7 +75,7 @@ from nacre.errors import (
     VersionError,
 )
 from nacre.keys import PrivateKey
-from nacre.protocol.banner import BannerReader, Identification
+from nacre.protocol.banner import BannerReader
 from nacre.protocol.events import (
     DebugReceived,
     ExtensionsReceived,
@@ -113,6 +113,7 @@ from nacre.ssh2.transport.messages import (
 )
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.ssh2.transport.pings import Pings
+from nacre.ssh2.transport.version import check_version
 from nacre.wire import codec
 from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.numbers import Msg
@@ -137,7 +138,7 @@ class _SSH2Engine(Machine):
     # _table      the handler of each legal message of that stage, by number.
     # _begun      a client's authentication, which SERVICE_ACCEPT makes ``_auth``.
     # _mux        the channels; None until authentication succeeded.
-    # _peer_pings whether the peer announced ping@openssh.com.
+    # pings       whether the peer announced ping@openssh.com.
     # _now        the time of the latest call; _keys_since: that of the latest exchange.
 
     _auth: ClientAuth | ServerAuth | None
@@ -162,7 +163,7 @@ class _SSH2Engine(Machine):
         self._auth = None
         self._begun: ClientAuth | None = None
         self._mux: Mux | None = None
-        self._peer_pings = False
+        self.pings = False
         self._pings = Pings(self._outbox, self.events, limits)
         self._now = 0.0
         self._keys_since = 0.0
@@ -269,18 +270,13 @@ class _SSH2Engine(Machine):
             raise LocalProtocolError(f"there are no keys to replace in phase {self.phase.name}")
         self._kex.begin()
 
-    @property
-    def pings(self) -> bool:
-        """Whether the peer announced that it answers ``ping@openssh.com``."""
-        return self._peer_pings
-
     def ping(self, data: bytes = b"") -> None:
         """Send a message that the peer answers: ``PongReceived`` or ``GlobalRequestAnswered``.
 
         Before authentication is done, there is no such message for a peer that did not announce
         ``ping@openssh.com``; then nothing is sent.
         """
-        if self._peer_pings and self.phase is not _CLOSED:
+        if self.pings and self.phase is not _CLOSED:
             self._pings.send(data)
         elif self._mux is not None and self.phase is not _CLOSED:
             self._mux.send_global_request(_KEEPALIVE)
@@ -367,7 +363,7 @@ class _SSH2Engine(Machine):
         peer = banner.receive(data)
         if peer is None:
             return b""
-        self._check_version(peer)
+        check_version(peer, self.role)
         lines = (self._line, peer.line)
         self._kex.versions(*(lines if self.role is Role.CLIENT else lines[::-1]))
         self.events.append(
@@ -378,29 +374,6 @@ class _SSH2Engine(Machine):
         self._kex.begin()
         self._advance()
         return banner.rest
-
-    def _check_version(self, peer: Identification) -> None:
-        """Refuse a peer that does not speak SSH-2 (RFC 4253 section 5).
-
-        A server that names a higher version may still accept our 2.0. A client chose its version
-        after it read ours, so a higher one is refused.
-        """
-        if peer.protocol == "1.99" or peer.major == 2:
-            return
-        if peer.major > 2 and self.role is Role.CLIENT:
-            return
-        speaks, remedy = f"wants {peer.protocol}", ""
-        if peer.major < 2:
-            speaks = f"speaks SSH {peer.protocol} only"
-            remedy = (
-                "; SSH-1 is weak and therefore off: to use it nevertheless, give -o Protocol=2,1 "
-                "(in programs, protocols=(2, 1))"
-            )
-        other = "server" if self.role is Role.CLIENT else "client"
-        raise VersionError(
-            f"no SSH version in common: the {other} ({safe(peer.line, 255)}) {speaks}, "
-            f"this {self.role.value} speaks 2.0{remedy}"
-        )
 
     # --- phases 2 to 4: transport messages ---
 
@@ -473,7 +446,7 @@ class _SSH2Engine(Machine):
 
     def _receive_ext_info(self, payload: Buffer) -> None:
         extensions = ExtInfo.decode(payload, self._limits.extensions).extensions
-        self._peer_pings = self._peer_pings or extensions.get(PING_EXTENSION) == b"0"
+        self.pings = self.pings or extensions.get(PING_EXTENSION) == b"0"
         self.events.append(ExtensionsReceived(extensions))
         self._extended(extensions)
 
@@ -497,6 +470,7 @@ class _SSH2Engine(Machine):
         if not auth.succeeded:
             return
         self._kex.authenticated()
+        self._limits = auth.limits
         self._mux = Mux(self.role, self._outbox, self.events, self._asks, self._limits)
         self._mux.now = self._now
         self._rest = Resting.CONNECTION

@@ -11,6 +11,7 @@ from nacre.cli.help.page import render
 from nacre.cli.help.pages import page
 from nacre.cli.scp.command import LETTERS as SCP
 from nacre.cli.sftp.command import LETTERS as SFTP
+from nacre.cli.sshd.arguments import LETTERS as SSHD
 from nacre.config.client.words import SCHEMA
 from nacre.config.schema import Support
 from nacre.errors import ConfigurationError
@@ -18,13 +19,14 @@ from nacre.sftp.server.restrictions import LETTERS as SFTP_SERVER
 
 TAKEN = {
     "sftp-server": SFTP_SERVER + "hQ:",
+    "sshd": SSHD,
     "ssh": arguments.LETTERS,
     "trace": arguments.LETTERS,
     "sftp": transfer_options.LETTERS + SFTP,
     "scp": transfer_options.LETTERS + SCP,
 }
 
-LONG: dict[str, set[str]] = {"sftp-server": set(), "trace": {"--profile", "--json"}}
+LONG: dict[str, set[str]] = {"sftp-server": set(), "sshd": set(), "trace": {"--profile", "--json"}}
 """The long options of programs that have others than ``--profile``."""
 
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from nacre.cli.serve.command import command
 from nacre.config.server.rules import Connecting
 from nacre.daemon.daemon import Daemon
-from nacre.daemon.sockets import show
+from nacre.daemon.sockets import Address, show
+from nacre.daemon.state import default_path
 
 
 @pytest.fixture
@@ -23,10 +24,21 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Daemon]:
 def test_defaults(started: list[Daemon]) -> None:
     assert CliRunner().invoke(command, []).exit_code == 0
     (daemon,) = started
-    assert daemon.addresses == (("127.0.0.1", 2222),)
+    assert daemon.addresses == (Address("127.0.0.1", 2222),)
     assert (daemon.state, daemon.users, daemon.run_as, daemon.profile) == (
-        *(None, "store", None, "default"),
+        *(default_path(), "store", None, "default"),
     )
+
+
+def test_where_it_listens_with_a_file(started: list[Daemon], tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("Port 2201\n")
+    assert CliRunner().invoke(command, ["-f", str(file)]).exit_code == 0
+    assert CliRunner().invoke(command, ["-f", str(file), "--listen", ":0"]).exit_code == 0
+    assert [daemon.addresses for daemon in started] == [(), (Address("", 0),)]
+    file.write_text("MaxSessions 4\n")
+    assert started[0].read is not None
+    assert started[0].read().base.max_sessions == 4
 
 
 def test_everything(started: list[Daemon]) -> None:
@@ -34,9 +46,10 @@ def test_everything(started: list[Daemon]) -> None:
     words += "--run-as nobody -o MaxSessions=3 -o LogLevel=QUIET --profile legacy"
     assert CliRunner().invoke(command, words.split()).exit_code == 0
     (daemon,) = started
-    assert daemon.addresses == (("::1", 22), ("", 0), ("localhost", 65535))
+    places = (("::1", 22), ("", 0), ("localhost", 65535))
+    assert daemon.addresses == tuple(Address(*place) for place in places)
     assert (daemon.state, daemon.users, daemon.run_as) == (Path("s"), "system", "nobody")
-    assert (daemon.config.max_sessions, daemon.profile) == (3, "legacy")
+    assert (daemon.rules.base.max_sessions, daemon.profile) == (3, "legacy")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +66,7 @@ def test_versions(
 ) -> None:
     assert CliRunner().invoke(command, words.split()).exit_code == 0
     (daemon,) = started
-    assert (daemon.config.protocol, daemon.ssh1_strict) == (protocol, strict)
+    assert (daemon.rules.base.protocol, daemon.ssh1_strict) == (protocol, strict)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import load
+from nacre.config.server.penalties import DEFAULT_PENALTIES
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.config.server.words import SCHEMA
 from nacre.errors import ConfigurationError
@@ -142,8 +143,12 @@ def test_the_first_value_counts_and_some_add_up(tmp_path: Path) -> None:
 
 def test_penalties_of_several_lines_are_one(tmp_path: Path) -> None:
     text = "PerSourcePenalties authfail:7s\nPerSourcePenalties crash:1 authfail:9\n"
-    assert rules(text, tmp_path).base.per_source_penalties == "authfail:7s crash:1 authfail:9"
-    assert rules("PerSourcePenalties NO\n", tmp_path).base.per_source_penalties == "no"
+    found = rules(text, tmp_path).base.per_source_penalties
+    assert found is not None
+    assert (found.authfail, found.crash) == (7, 1)
+    assert rules("PerSourcePenalties NO\n", tmp_path).base.per_source_penalties is None
+    yes = rules("PerSourcePenalties yes\n", tmp_path).base.per_source_penalties
+    assert yes == DEFAULT_PENALTIES
 
 
 def test_included_files(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import pwd
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -17,15 +16,12 @@ from nacre.daemon.accounts.accounts import (
     account_name,
     find_account,
     own_account,
-    program,
     system_login,
     virtual_login,
 )
 from nacre.daemon.accounts.store import User
 from nacre.errors import AccountError
-from nacre.keys.key_options import parse_options
 
-PEER, LOCAL = ("192.0.2.1", 40000), ("192.0.2.2", 22)
 ALICE = Account(name="alice", uid=4711, gid=4712, groups=(4712, 7), home="/", shell="/bin/bash")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs sessions as others")
 
@@ -113,54 +109,3 @@ def test_virtual_user_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
     assert account_name(user, None) is None
     login = virtual_login(user, own_account())
     assert (login.account.uid, login.home, login.name) == (123456, "/srv", "alice")
-
-
-def test_environment() -> None:
-    login = system_login(replace(ALICE, home="/tmp"))
-    run = program(login, b"id", {"LANG": "C", "HOME": "/evil", "PATH": "/evil"}, PEER, LOCAL)
-    assert run.environment["HOME"] == "/tmp"
-    assert "/evil" not in run.environment["PATH"]
-    assert run.environment["LANG"] == "C"
-    assert run.environment["USER"] == run.environment["LOGNAME"] == "alice"
-    assert run.environment["SHELL"] == "/bin/bash"
-    assert run.environment["SSH_CLIENT"] == "192.0.2.1 40000 22"
-    assert run.environment["SSH_CONNECTION"] == "192.0.2.1 40000 192.0.2.2 22"
-    assert run.directory == "/tmp"
-    assert run.arguments == ["bash", "-c", b"id"]
-    assert run.credentials == ALICE.credentials
-
-
-def test_nothing_of_the_servers_environment_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NACRE_SECRET", "x")
-    assert "NACRE_SECRET" not in program(system_login(ALICE), None, {}, PEER, LOCAL).environment
-
-
-def test_login_shell_has_a_dash() -> None:
-    run = program(system_login(ALICE), None, {}, PEER, LOCAL)
-    assert (run.path, run.arguments) == ("/bin/bash", ["-bash"])
-
-
-def test_forced_command_replaces_the_clients() -> None:
-    login = system_login(ALICE, parse_options('command="only this"'))
-    run = program(login, b"rm -rf /", {}, PEER, LOCAL)
-    assert run.arguments == ["bash", "-c", "only this"]
-    assert run.environment["SSH_ORIGINAL_COMMAND"] == "rm -rf /"
-    shell = program(login, None, {}, PEER, LOCAL)
-    assert shell.arguments == ["bash", "-c", "only this"]
-    assert "SSH_ORIGINAL_COMMAND" not in shell.environment
-
-
-def test_missing_home_is_the_root_directory() -> None:
-    run = program(system_login(replace(ALICE, home="/no/such")), None, {}, PEER, LOCAL)
-    assert (run.directory, run.environment["HOME"]) == ("/", "/no/such")
-
-
-def test_variables_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "environment"
-    file.write_text('# comment\nLANG="de_DE.UTF-8"\nexport X=1\n\nnonsense\nPATH=/opt/bin\n')
-    monkeypatch.setattr(accounts, "_SYSTEM_ENVIRONMENT", file)
-    environment = program(system_login(ALICE), None, {}, PEER, LOCAL).environment
-    assert environment["LANG"] == "de_DE.UTF-8"
-    assert environment["X"] == "1"
-    assert environment["PATH"] == "/opt/bin"
-    assert "nonsense" not in environment

@@ -11,6 +11,7 @@ import pytest
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import Account
 from nacre.daemon.accounts.admission import Admission, check_for_store
 from nacre.daemon.accounts.policy import REQUIREMENTS
@@ -52,6 +53,23 @@ def admission(*options: str) -> Admission:
 def test_users_and_groups(options: list[str], address: str, allowed: bool) -> None:
     refusal = admission(*options).refuses_account(BOB, address, "publickey")
     assert (refusal is None) is allowed, refusal
+
+
+@pytest.mark.parametrize(
+    ("option", "host", "allowed"),
+    [
+        ("AllowUsers=bob@*.example", "host.example", True),
+        ("AllowUsers=bob@*.example", "host.example.org", False),
+        ("AllowUsers=bob@*.example", None, False),
+        ("DenyUsers=bob@host.example", "host.example", False),
+        ("DenyUsers=bob@host.example", None, True),
+    ],
+)
+def test_names_of_hosts_count_if_they_are_looked_up(
+    option: str, host: str | None, allowed: bool
+) -> None:
+    refusal = admission(option).refuses_account(BOB, HERE, "publickey", host)
+    assert (refusal is None) is allowed
 
 
 @pytest.mark.parametrize(
@@ -109,13 +127,68 @@ def test_what_is_switched_off_is_neither_offered_nor_enough(auth: str, off: str)
     assert (rules.closed(REQUIREMENTS[auth]) is None) is possible
 
 
-@pytest.mark.parametrize("option", ["AllowGroups=a", "DenyGroups=a", "PermitRootLogin=no"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("AllowGroups=a", "DenyGroups=a", "PermitRootLogin=no", "AuthorizedKeysFile=/keys"),
+        *("PermitEmptyPasswords=yes", "ChrootDirectory=/srv", "PermitUserEnvironment=A"),
+    ],
+)
 def test_what_can_not_hold_for_the_store_is_an_error(option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{option.partition('=')[0]} .*--users system"):
-        check_for_store(parse([option]))
-    check_for_store(parse(["AllowUsers=a", "DenyUsers=b"]))
+        check_for_store(ServerRules(parse([option])))
+    check_for_store(ServerRules(parse(["AllowUsers=a", "DenyUsers=b", "PermitUserEnvironment=no"])))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="groups without names need no database")
 def test_a_group_without_a_name_is_its_number() -> None:
     assert admission("AllowGroups=6001").refuses_account(BOB, HERE, "publickey") is None
+
+
+# --- AuthenticationMethods ---
+
+P, K, I = "password", "publickey", "keyboard-interactive"  # noqa: E741
+
+
+@pytest.mark.parametrize(
+    ("options", "required"),
+    [
+        ([f"AuthenticationMethods={K},{P}"], {(K, P)}),
+        ([f"AuthenticationMethods={K},{P} {K},{I}:pam"], {(K, P), (K, I)}),
+        ([f"AuthenticationMethods={K},{K}"], {(K, K)}),
+        (["AuthenticationMethods=any"], {frozenset({m}) for m in (P, K, I)}),
+        ([f"AuthenticationMethods={K},{P} {I}", "PasswordAuthentication=no"], {(I,)}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_methods_are_required_in_their_order(options: list[str], required: set[object]) -> None:
+    rules = admission(*options)
+    assert rules.closed() is None
+    assert set(rules.requirement()) == required
+
+
+@pytest.mark.parametrize("methods", [f"{K},{I}:skey", f"{I}:bsdauth"], ids=["second", "first"])
+def test_a_device_that_is_not_here_lets_nobody_in(methods: str) -> None:
+    rules = admission(f"AuthenticationMethods={methods}")
+    assert rules.closed() is not None
+    assert set(rules.requirement()) == set(REQUIREMENTS["any"])
+
+
+def test_a_users_own_methods_are_required_too() -> None:
+    rules = admission(f"AuthenticationMethods={K}")
+    both = rules.requirement(REQUIREMENTS["password-publickey"])
+    assert both == ((K, P), (K, I))
+    assert rules.requirement(REQUIREMENTS["publickey"]) == ((K,),)
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ([], False),
+        (["PermitEmptyPasswords=yes"], True),
+        (["PermitEmptyPasswords=yes", "PasswordAuthentication=no"], False),
+        (["PermitEmptyPasswords=yes", f"AuthenticationMethods={P}"], False),
+    ],
+)
+def test_an_empty_password_needs_no_method(options: list[str], taken: bool) -> None:
+    assert admission(*options).takes_empty is taken

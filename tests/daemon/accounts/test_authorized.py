@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from daemon.conftest import SystemAccount
+from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts import authorized
-from nacre.daemon.accounts.accounts import find_account
+from nacre.daemon.accounts.accounts import DEFAULT_CONFIG, find_account
 from nacre.daemon.accounts.authorized import read_authorized_keys
 from nacre.errors import AccountError
 from nacre.keys import generate
@@ -20,10 +21,9 @@ KEY = generate("ssh-ed25519").public
 OTHER = generate("ssh-ed25519").public
 
 
-def keys_of(account: SystemAccount) -> list[object]:
-    return [
-        entry.key for keys in read_authorized_keys(find_account(account.name)) for entry in keys
-    ]
+def keys_of(account: SystemAccount, config: ServerConfig = DEFAULT_CONFIG) -> list[object]:
+    found = read_authorized_keys(find_account(account.name), config)
+    return [entry.key for keys in found for entry in keys]
 
 
 @pytest.mark.slow
@@ -136,3 +136,37 @@ def test_a_file_that_is_too_large_is_refused_and_one_of_the_bound_is_read(
     monkeypatch.setattr(authorized, "_MAXIMUM", len(text) - 1)
     with pytest.raises(AccountError, match="more than"):
         keys_of(system_account)
+
+
+# --- AuthorizedKeysFile and StrictModes ---
+
+
+def test_files_are_those_of_the_configuration(
+    system_account: SystemAccount, tmp_path: Path
+) -> None:
+    name, home = system_account.name, system_account.home
+    system_account.authorize("")
+    uid = home.stat().st_uid
+    system = tmp_path / "keys"
+    system.mkdir(mode=0o755)
+    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        directory.chmod(0o755)
+    (system / f"{name}.{uid}").write_text(f"{KEY}\n")
+    (home / "100%").write_text(f"{OTHER}\n")
+    files = (f"{system}/%u.%U", "none", "%h/100%%", "missing")
+    config = ServerConfig(authorized_keys_files=files, strict_modes=False)
+    try:
+        assert keys_of(system_account, config) == [KEY, OTHER]
+        assert keys_of(system_account, ServerConfig(authorized_keys_files=("none",))) == []
+        with pytest.raises(AccountError, match="AuthorizedKeysFile: %x: %x is not possible"):
+            keys_of(system_account, ServerConfig(authorized_keys_files=("%x",)))
+    finally:
+        (home / "100%").unlink()
+
+
+def test_modes_are_not_looked_at_where_strict_modes_is_off(system_account: SystemAccount) -> None:
+    file = system_account.authorize(f"{KEY}\n")
+    file.chmod(0o666)
+    with pytest.raises(AccountError, match="other accounts can write"):
+        keys_of(system_account)
+    assert keys_of(system_account, ServerConfig(strict_modes=False)) == [KEY]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
+from nacre.config.server.rules import Connecting, ServerRules
 from nacre.crypto import password as password_module
 from nacre.crypto.password import hash_password, needs_rehash, verify_password
 from nacre.daemon.accounts import policy as policy_module
@@ -28,14 +30,22 @@ PTY = PtyRequest("xterm", 80, 24, 0, 0, b"")
 class Connection:
     """What the policy needs of a connection: somewhere to say why not."""
 
-    def __init__(self, protocol: str = "2.0") -> None:
+    def __init__(self, protocol: str = "2.0", expected: str = "refused") -> None:
         self.protocol = protocol
-        self.peer = ("192.0.2.1", 40000)
+        self.expected = expected
+        self.accept_env: tuple[str, ...] | None = None
+        self.keepalive: tuple[float | None, int] | None = None
+        self.peer = self.local = ("192.0.2.1", 40000)
+        self.methods = ("publickey",)
+        self.looked_up: str | None = None
         self.reasons: list[object] = []
 
     def record(self, event: str, **fields: object) -> None:
-        assert event == "refused"
-        self.reasons.append(fields["reason"])
+        assert event == self.expected
+        self.reasons.append(fields.get("reason", fields.get("error")))
+
+    def set_keepalive(self, interval: float | None, count: int) -> None:
+        self.keepalive = (interval, count)
 
 
 class Session:
@@ -98,7 +108,7 @@ async def test_password(store: UserStore, policy: Any) -> None:
 @pytest.mark.slow
 async def test_the_log_tells_what_the_client_is_not_told(store: UserStore) -> None:
     config = parse(["DenyUsers=banned", "PubkeyAuthentication=no"])
-    policy = StorePolicy(store, RUN_AS, config=config)
+    policy: Any = StorePolicy(store, RUN_AS, rules=ServerRules(config))
     key = [StoredKey(KEY, "")]
     store.add(User(name="alice", password=HASH), key)
     store.add(User(name="empty"), key)
@@ -239,3 +249,134 @@ async def test_root_gives_its_rights_to_nobody_unasked(store: UserStore) -> None
     assert await policy.session_request(session, Shell()) is True
     assert (await policy.login("alice", session.connection)).account.name == "nobody"
     policy.close()
+
+
+# --- what the configuration says of one user ---
+
+
+class ForAlice(ServerRules):
+    """Options that count for alice alone."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__(parse([]))
+        self.own = parse(options)
+
+    def lookup(self, who: Connecting) -> ServerConfig:
+        return self.own if who.user == "alice" else self.base
+
+
+@pytest.fixture
+def policy_for_alice(store: UserStore) -> Iterator[Callable[..., Any]]:
+    made = []
+
+    def make(*options: str, **user: Any) -> Any:
+        for name in ("alice", "bob"):
+            store.add(User(name=name, run_as=RUN_AS, **user), [StoredKey(KEY, "")])
+        made.append(StorePolicy(store, RUN_AS, rules=ForAlice(*options)))
+        return made[-1]
+
+    yield make
+    for policy in made:
+        policy.close()
+
+
+async def test_methods_and_bounds_are_the_users(policy_for_alice: Callable[..., Any]) -> None:
+    policy = policy_for_alice("AuthenticationMethods=publickey,password", "MaxAuthTries=1")
+    alice = policy.requirement("alice", Connection())
+    assert alice.requirement == (("publickey", "password"),)
+    assert alice.limits.auth_attempts == 1
+    bob = policy.requirement("bob", Connection())
+    assert (bob.requirement, bob.limits) == (REQUIREMENTS["any"], None)
+
+
+async def test_a_banner_of_a_user_is_read(
+    policy_for_alice: Callable[..., Any], tmp_path: Path
+) -> None:
+    banner = tmp_path / "banner"
+    banner.write_text("hello\n")
+    policy = policy_for_alice(f"Banner={banner}")
+    assert (await policy.requirement("alice", Connection())).banner == "hello\n"
+    assert policy.requirement("bob", Connection()).banner is None
+    banner.unlink()
+    connection = Connection("2.0", "error")
+    assert (await policy.requirement("alice", connection)).banner == ""
+    assert "can't read" in str(connection.reasons)
+
+
+async def test_after_the_login_the_users_configuration_counts(
+    policy_for_alice: Callable[..., Any],
+) -> None:
+    policy = policy_for_alice("AcceptEnv=A B", "ClientAliveInterval=5", "ClientAliveCountMax=2")
+    for user, accepted, keepalive in (("alice", ("A", "B"), (5, 2)), ("bob", None, None)):
+        connection = Connection()
+        policy.requirement(user, connection)
+        policy.authenticated(user, ("publickey",), connection)
+        assert (connection.accept_env, connection.keepalive) == (accepted, keepalive)
+
+
+async def test_a_key_counts_once_for_a_login(policy_for_alice: Callable[..., Any]) -> None:
+    policy = policy_for_alice("AuthenticationMethods=publickey,publickey")
+    connection = Connection()
+    for signed in (False, True):
+        assert policy.public_key("alice", KEY, "ssh-ed25519", signed, connection)
+    assert not policy.public_key("alice", KEY, "ssh-ed25519", True, connection)
+    assert connection.reasons == ["the key was used for this login already"]
+    assert policy.public_key("bob", KEY, "ssh-ed25519", True, connection)
+
+
+@pytest.mark.parametrize(
+    ("options", "user", "request_", "reason"),
+    [
+        (["PermitTTY=no"], {}, PTY, "PermitTTY is no"),
+        (["PermitTTY=no"], {}, Shell(), None),
+        (["ForceCommand=id"], {}, Exec(b"x"), None),
+        (
+            ["ForceCommand=id"],
+            {"service": "sftp", "root": "/srv/f"},
+            Exec(b"scp -t ."),
+            "sftp and scp only",
+        ),
+        (["ForceCommand=id"], {"service": "sftp", "root": "/srv/f"}, Subsystem("sftp"), "confined"),
+        (
+            ["ForceCommand=internal-sftp"],
+            {"service": "sftp", "root": "/srv/f"},
+            Subsystem("sftp"),
+            None,
+        ),
+        (["Subsystem=sftp /bin/program"], {}, Subsystem("sftp"), None),
+        (["Subsystem=sftp /bin/program"], {"root": "/srv/f"}, Subsystem("sftp"), "confined"),
+        (["Subsystem=hello /bin/program"], {}, Subsystem("hello"), None),
+        (["Subsystem=hello /bin/program"], {}, Subsystem("sftp"), "no subsystem sftp"),
+        (["Subsystem=hello internal-sftp"], {"root": "/srv/f"}, Subsystem("hello"), None),
+        (["ChrootDirectory=/"], {}, Shell(), "ChrootDirectory is for accounts of this system"),
+    ],
+)
+async def test_requests_are_decided_by_the_users_configuration(
+    policy_for_alice: Callable[..., Any],
+    options: list[str],
+    user: dict[str, Any],
+    request_: Request,
+    reason: str | None,
+) -> None:
+    policy = policy_for_alice(*options, **user)
+    session = Session("alice")
+    assert await policy.session_request(session, request_) is (reason is None)
+    if reason is not None:
+        assert reason in str(session.connection.reasons[0])
+    if request_ not in (Subsystem("hello"), Exec(b"scp -t .")) and not user.get("service"):
+        assert await policy.session_request(Session("bob"), request_)
+
+
+async def test_forwarding_is_decided_by_the_users_configuration(
+    policy_for_alice: Callable[..., Any],
+) -> None:
+    policy = policy_for_alice("DisableForwarding=yes")
+    for user, allowed in (("alice", False), ("bob", True)):
+        session = Session(user)
+        connection: Any = session.connection
+        connection.user = user
+        assert await policy.direct_connection("host", 80, connection) is allowed
+        assert await policy.remote_listen("localhost", 8080, connection) == (
+            "localhost" if allowed else None
+        )
+        assert await policy.agent_forwarding(session) is allowed

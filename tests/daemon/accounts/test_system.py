@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon.conftest import PATH, SystemAccount
+from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
+from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts import pam, shadow, system
 from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.daemon.accounts.system import SystemPolicy
@@ -25,7 +28,9 @@ PTY = PtyRequest("xterm", 80, 24, 0, 0, b"")
 
 class Connection:
     def __init__(self, address: str = "192.0.2.1") -> None:
-        self.peer = (address, 40000)
+        self.peer = self.local = (address, 40000)
+        self.methods: tuple[str, ...] = ()
+        self.looked_up: str | None = None
         self.reasons: list[str] = []
 
     def record(self, event: str, **fields: object) -> None:
@@ -102,7 +107,7 @@ def test_expired_account(
 
 async def test_everyone_is_offered_the_same(policy: Any) -> None:
     for name in ("root", "nobody", "no-such-account"):
-        assert (await policy.requirement(name, None)).requirement == REQUIREMENTS["any"]
+        assert (await policy.requirement(name, Connection())).requirement == REQUIREMENTS["any"]
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def verified(policy: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, st
     """What is verified, by something that finds every password right."""
     verified: list[tuple[str, str | None]] = []
 
-    def refusal(user: str, password: str | None, host: str) -> str | None:
+    def refusal(user: str, password: str | None, host: str, *, empty: bool = False) -> str | None:
         verified.append((user, password))
         return None
 
@@ -138,7 +143,7 @@ async def test_configuration_holds_for_every_method(system_account: SystemAccoun
     rsa = generate("rsa1", bits=1024).public
     assert isinstance(rsa, RSA1PublicKey)
     system_account.authorize(f"{KEY}\n{rsa}\n")
-    policy: Any = SystemPolicy(parse([f"DenyUsers={name}"]))
+    policy: Any = SystemPolicy(ServerRules(parse([f"DenyUsers={name}"])))
     connection = Connection()
     assert not await policy.password(name, system_account.password, connection)
     assert not await policy.public_key(name, KEY, "ssh-ed25519", False, connection)
@@ -180,6 +185,17 @@ async def test_policy_public_key(system_account: SystemAccount, policy: Any) -> 
     assert not await policy.public_key("no-such-account", KEY, "ssh-ed25519", True, Connection())
 
 
+async def test_a_key_is_for_a_named_host_if_names_are_looked_up(
+    system_account: SystemAccount, policy: Any
+) -> None:
+    system_account.authorize(f'from="*.example" {KEY}\n')
+    connection = Connection()
+    name = system_account.name
+    assert not await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    connection.looked_up = "host.example"
+    assert await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+
+
 async def test_options_of_the_key_bind(system_account: SystemAccount, policy: Any) -> None:
     system_account.authorize(f'command="only this",no-pty {KEY}\n')
     connection = Connection()
@@ -210,3 +226,109 @@ async def test_rsa1_lines_are_found_by_their_modulus(
 def modulus(key: PublicKey) -> int:
     assert isinstance(key, RSA1PublicKey)
     return key.verifier.n
+
+
+# --- what the configuration says of one user ---
+
+
+class ForOne(ServerRules):
+    """Options that count for one account alone, and for its group."""
+
+    def __init__(self, name: str, *options: str) -> None:
+        super().__init__(parse([]))
+        self.own = parse(options)
+        self.name = name
+        self.asked: list[Connecting] = []
+
+    def lookup(self, who: Connecting) -> ServerConfig:
+        self.asked.append(who)
+        return self.own if who.user == self.name and self.name in who.groups() else self.base
+
+
+@pytest.fixture
+def policy_for_one(system_account: SystemAccount) -> Iterator[Callable[..., Any]]:
+    made: list[SystemPolicy] = []
+
+    def make(*options: str) -> Any:
+        made.append(SystemPolicy(ForOne(system_account.name, *options)))
+        return made[-1]
+
+    yield make
+    for policy in made:
+        policy.close()
+
+
+async def test_the_configuration_is_looked_up_once_for_a_name(
+    system_account: SystemAccount, policy_for_one: Callable[..., Any]
+) -> None:
+    system_account.authorize(f"{KEY}\n")
+    policy = policy_for_one("AuthenticationMethods=publickey,password", "MaxAuthTries=2")
+    connection, name = Connection(), system_account.name
+    required = await policy.requirement(name, connection)
+    assert required.requirement == (("publickey", "password"),)
+    assert required.limits.auth_attempts == 2
+    assert await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    assert await policy.password(name, system_account.password, connection)
+    await policy.login(name, connection)
+    assert len(policy.rules.asked) == 1
+    assert (await policy.requirement("ghost", connection)).requirement == REQUIREMENTS["any"]
+    assert [who.invalid_user for who in policy.rules.asked] == [False, True]
+
+
+async def test_a_key_counts_once_for_a_login(
+    system_account: SystemAccount, policy_for_one: Callable[..., Any]
+) -> None:
+    system_account.authorize(f"{KEY}\n{OTHER}\n")
+    policy = policy_for_one("AuthenticationMethods=publickey,publickey")
+    connection, name = Connection(), system_account.name
+    assert await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    assert not await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    assert await policy.public_key(name, OTHER, "ssh-ed25519", True, connection)
+    assert connection.reasons == ["the key was used for this login already"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("permitted", [True, False])
+async def test_an_empty_password(
+    system_account: SystemAccount, policy_for_one: Callable[..., Any], permitted: bool
+) -> None:
+    word = "yes" if permitted else "no"
+    policy = policy_for_one(f"PermitEmptyPasswords={word}")
+    name = system_account.name
+    subprocess.run(["passwd", "-d", name], check=True, env={"PATH": PATH}, capture_output=True)
+    try:
+        required = (await policy.requirement(name, Connection())).requirement
+        assert (frozenset() in required) is permitted
+        connection = Connection()
+        assert await policy.password(name, "", connection) is permitted
+        assert connection.reasons == ([] if permitted else ["PermitEmptyPasswords is no"])
+        assert shadow.refusal(name, "", "192.0.2.1", empty=permitted) is None or not permitted
+    finally:
+        typed = f"{name}:{system_account.password}\n"
+        subprocess.run(["chpasswd"], input=typed, text=True, check=True, env={"PATH": PATH})
+    # A password that is not empty is still needed.
+    assert frozenset() not in (await policy.requirement(name, Connection())).requirement
+
+
+@pytest.mark.parametrize("root", ["/no/such/directory/%u", "/usr"])
+async def test_a_root_directory_is_looked_at_before_each_session(
+    system_account: SystemAccount, policy_for_one: Callable[..., Any], root: str
+) -> None:
+    policy = policy_for_one(f"ChrootDirectory={root}")
+    connection = Connection()
+    session = Session(system_account.name, connection)
+    granted = await policy.session_request(session, Shell())
+    assert granted is (root == "/usr")
+    assert policy.granted(session).root == root.replace("%u", system_account.name)
+    if not granted:
+        assert connection.reasons[0].endswith("No such file or directory")
+
+
+async def test_a_token_that_is_not_known_refuses_the_session(
+    system_account: SystemAccount, policy_for_one: Callable[..., Any]
+) -> None:
+    policy = policy_for_one()
+    policy.rules.own = replace(policy.rules.own, chroot_directory="/srv/%x")
+    connection = Connection()
+    assert not await policy.session_request(Session(system_account.name, connection), Shell())
+    assert connection.reasons[0].startswith("ChrootDirectory: /srv/%x: %x is not possible")

@@ -380,12 +380,12 @@ def test_a_storage_is_served_to_an_account_that_may_not_read_nacre(
 WATCHED = """
 import atexit
 from nacre.daemon.processes import file_process
-take_rights = file_process._take_rights
+take_rights = file_process.take_rights
 def watched(*rights):
     take_rights(*rights)
     before = set(sys.modules)
     atexit.register(lambda: print(*(set(sys.modules) - before), end="", file=sys.stderr))
-file_process._take_rights = watched
+file_process.take_rights = watched
 """
 
 

@@ -9,6 +9,7 @@ from nacre.errors import AuthenticationFailed
 from nacre.keys import PrivateKey, generate
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.asks import (
+    Alternative,
     Answer,
     Ask,
     AskAuthentication,
@@ -138,8 +139,15 @@ class ClientSide(Side):
 
 
 def requires(*alternatives: str) -> UserRequirement:
-    """Return a requirement: each text is one alternative, its methods joined by ``+``."""
-    return UserRequirement(tuple(frozenset(filter(None, text.split("+"))) for text in alternatives))
+    """Return a requirement: each text is one alternative.
+
+    Methods are joined by ``+`` if their order does not matter, and by ``>`` if it does.
+    """
+    return UserRequirement(tuple(map(_alternative, alternatives)))
+
+
+def _alternative(text: str) -> Alternative:
+    return tuple(text.split(">")) if ">" in text else frozenset(filter(None, text.split("+")))
 
 
 def server_policy(*alternatives: str, banner: str = "") -> Policy:

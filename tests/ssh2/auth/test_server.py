@@ -8,7 +8,7 @@ import pytest
 
 from nacre.errors import DisconnectCode, MalformedMessage, RemoteProtocolError
 from nacre.keys import PrivateKey, generate
-from nacre.limits import DEFAULT_LIMITS
+from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.asks import (
     AskKeyboardInteractive,
     AskPassword,
@@ -122,6 +122,12 @@ POLICIES: list[
     ((K + "+" + I,), (I, K), [((K,), True), IN]),
     ((K + "+" + P, I), (K, I), [((P, I), True), IN]),
     ((K + "+" + P + "+" + I,), (I, P, K), [((K, P), True), ((K,), True), IN]),
+    ((K + ">" + P,), (K, P), [((P,), True), IN]),
+    ((K + ">" + P,), (P, K, P), [((K,), False), ((P,), True), IN]),  # not in this order
+    ((K + ">" + P, P + ">" + I), (P, I), [((K, I), True), IN]),
+    ((K + ">" + P, K + ">" + I, P), (K, I), [((P, I), True), IN]),
+    ((K + ">" + K,), (K, K), [((K,), True), IN]),
+    ((K + ">" + "hostbased", P), (K, P), [((P,), False), IN]),
     (("",), ("none",), [IN]),
     (("", P), ("none",), [IN]),
     (("", P), (P,), [IN]),
@@ -317,6 +323,24 @@ def test_another_service_ends_the_connection() -> None:
         server.deliver(UserauthRequest("alice", "x\x1b", "none", b"").encode())
     assert caught.value.code == DisconnectCode.SERVICE_NOT_AVAILABLE
     assert not server.asks.blocking
+
+
+def test_the_bounds_are_the_users() -> None:
+    server = ServerSide(replace(DEFAULT_LIMITS, auth_attempts=6))
+    strict = UserRequirement(requires("password").requirement, None, Limits(auth_attempts=2))
+    server.password("wrong")
+    server.reply(AskUser, strict)
+    server.reply(AskPassword, Denied())
+    assert server.auth.limits.auth_attempts == 2
+    # Another user has the server's bounds again; the failures count on.
+    server.password("wrong", "bob")
+    server.reply(AskUser, requires("password"))
+    server.reply(AskPassword, Denied())
+    assert server.auth.limits.auth_attempts == 6
+    server.password("wrong")
+    server.reply(AskUser, strict)
+    with pytest.raises(RemoteProtocolError, match="too many authentication failures"):
+        server.reply(AskPassword, Denied())
 
 
 # --- banner ---

@@ -132,7 +132,7 @@ async def _log_in_to_hop(
 
 def _bounded_by(config: ClientConfig, hop: ClientConfig) -> ClientConfig:
     """Return a jump host's configuration, with what holds for all hosts on the way."""
-    if not hop.server_alive_interval:
+    if "ServerAliveInterval" not in hop.settings:
         hop = replace(
             hop,
             server_alive_interval=config.server_alive_interval,

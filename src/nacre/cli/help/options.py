@@ -17,6 +17,7 @@ COMMANDS = {
     "sftp": "transfer files by commands",
     "sftp-server": "serve SFTP on standard input and output",
     "ssh": "log in to a host, or run a command there",
+    "sshd": "serve the accounts of this system, as sshd does",
     "trace": "connect to a host and print each message",
     "user": "add, change and remove users of the server",
 }
@@ -203,6 +204,41 @@ SFTP_SERVER = {
         "-f FACILITY": "the facility in the system's log; by default AUTH",
         "-l LEVEL": "how much to log; by default ERROR",
         **_HELP,
+    },
+}
+
+SSHD = {
+    "Configuration": {
+        "-f FILE": "the configuration in place of /etc/ssh/sshd_config",
+        "-o KEYWORD=VALUE": "a keyword, which counts before the file",
+        "-h FILE": "a file of a host key",
+        "-c FILE": "a host certificate (not supported)",
+        "-g TIME": "the time to log in, as LoginGraceTime",
+        "-p PORT": "the port, in place of Port; 0 picks a free one",
+        "-4": "listen on IPv4 only",
+        "-6": "listen on IPv6 only",
+    },
+    "How it runs": {
+        "-D": "stay in the foreground",
+        "-d": "stay, serve one connection, and log details; up to three times",
+        "-i": "serve the connection on standard input and output",
+        "-u LENGTH": "the length of host names in utmp (no effect)",
+        "-b BITS": "ignored, as sshd does",
+        "-k TIME": "ignored, as sshd does",
+        "-r": "ignored, as sshd does",
+    },
+    "Messages": {
+        "-E FILE": "append the log to a file",
+        "-e": "log to standard error, not to the system's log",
+        "-q": "log nothing",
+    },
+    "Without a server": {
+        "-t": "check the configuration and the host keys, and end",
+        "-T": "check them, print the configuration, and end",
+        "-G": "print the configuration, and end",
+        "-C CONNECTION": "with -T and -G: user=, addr= … that Match asks for",
+        "-V": "print the version, and end",
+        "--help": "print this text, and end",
     },
 }
 

@@ -117,6 +117,20 @@ def _sftp_server() -> Page:
     )
 
 
+def _sshd() -> Page:
+    return Page(
+        "sshd",
+        "Serve the accounts of this system, with the options and the file of sshd.",
+        (),
+        groups_of(options.SSHD, lambda letter: (), "", bool),
+        (
+            "It goes to the background unless -D, -d or -i says otherwise. It needs root's rights.",
+            _KEYWORDS,
+        ),
+        SECTIONS["sshd"],
+    )
+
+
 def _help() -> Page:
     return Page(
         "help",
@@ -153,6 +167,7 @@ _OWN: dict[str, Callable[[], Page]] = {
     "sftp": _sftp,
     "sftp-server": _sftp_server,
     "ssh": _ssh,
+    "sshd": _sshd,
     "trace": _trace,
 }
 """The programs that parse their words themselves, and ``nacre`` without a command."""

@@ -107,13 +107,37 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "system, to keys only.",
         ),
         "Signals": (
-            "`SIGHUP`: Read the host keys and the banner again.",
+            "`SIGHUP`: Read the file of -f, the host keys and the banner again, for new "
+            "connections.",
             "`SIGTERM`, `SIGINT`: Stop the server. Open sessions get five seconds to end, or none "
             "after a second signal.",
         ),
         "Environment": ("`XDG_STATE_HOME`: The directory of `nacre`, the default of --state.",),
         "Exit status": (
             "0 after a stop, 1 when the server can't start, and 2 for wrong arguments.",
+        ),
+    },
+    "sshd": {
+        "Examples": (
+            "`nacre-sshd -t`: Check the configuration.",
+            "`nacre-sshd -D -e -p 2222`: Serve on port 2222, and log to standard error.",
+            '`ssh -o ProxyCommand="nacre-sshd -i" host`: Serve one connection over pipes.',
+        ),
+        "Signals": (
+            "`SIGHUP`: Read the configuration, the host keys and the banner again, for new "
+            "connections. Open ones go on. If the file is wrong, nothing changes, and the log "
+            "names its line.",
+            "`SIGTERM`, `SIGINT`: Stop the server. Open sessions get five seconds to end, or none "
+            "after a second signal.",
+        ),
+        "Files": (
+            "`/etc/ssh/sshd_config`: The configuration.",
+            "`/etc/ssh/ssh_host_*_key`: The host keys, unless HostKey names others.",
+            "`/run/sshd.pid`: The number of the process, unless PidFile names another file.",
+        ),
+        "Exit status": (
+            "0 after a stop, and after a test without an error. 1 for wrong options, and in a test "
+            "without host keys. 255 for a wrong file, and when the server can't start.",
         ),
     },
     "ssh_config": {

@@ -27,7 +27,7 @@ def _addresses(
                 f"{text!r} is not ADDR:PORT; give for example 127.0.0.1:2222, [::1]:2222 or :0"
             )
         found.append((match[1] or match[2] or "", int(match[3])))
-    return tuple(found) or (DEFAULT_ADDRESS,)
+    return tuple(found)
 
 
 @click.command("serve", cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,7 +45,7 @@ def _addresses(
     metavar="ADDR:PORT",
     callback=_addresses,
     help="The address to listen on; may be repeated. Port 0 picks a free port, an empty address "
-    "means all. By default 127.0.0.1:2222.",
+    "means all. By default 127.0.0.1:2222, or with -f what ListenAddress and Port say.",
 )
 @click.option(
     "--users",
@@ -140,14 +140,15 @@ def command(
 
     Host keys and the user store are created at the first start; `nacre user add` adds users, also
     while the server runs. The server prints "listening on ADDR:PORT" on standard error when it is
-    ready, and a line for each phase of each connection. SIGHUP reloads host keys and the banner.
+    ready, and a line for each phase of each connection. SIGHUP reads the file of -f, the host keys
+    and the banner again, for new connections.
     SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
     second signal.
 
     With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
     and where it was written.
     """
-    from nacre.config.server.files import load
+    from nacre.config.server.files import load, reader_of
     from nacre.errors import ConfigurationError, NacreError
 
     options = (*([] if protocol is None else [f"Protocol={protocol}"]), *options)
@@ -166,14 +167,19 @@ def command(
         return
 
     from nacre.daemon.daemon import Daemon
+    from nacre.daemon.sockets import Address
+    from nacre.daemon.state import default_path
 
+    if not addresses and file is None:
+        addresses = (DEFAULT_ADDRESS,)
     try:
         Daemon(
-            state=state,
-            addresses=addresses,
+            state=state or default_path(),
+            addresses=tuple(Address(*address) for address in addresses),
             users=users,
             run_as=run_as,
             rules=rules,
+            read=reader_of(file, options),
             profile=profile,
             ssh1_strict=ssh1_strict,
             end_processes=end_processes,

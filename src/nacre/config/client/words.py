@@ -386,6 +386,7 @@ _WORDS = (
         "A command that prints lines of known_hosts.",
         "known_hosts_command",
         tokens="CfHIKtdhijkLlnpru",
+        environment=True,
     ),
     later("XAuthLocation", WORD, "The program xauth.", _X11, "/usr/bin/xauth"),
     Keyword(

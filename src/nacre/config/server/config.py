@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nacre.config.schema import Setting
 from nacre.config.server.kinds import joined_penalties
+from nacre.config.server.penalties import DEFAULT_PENALTIES, PenaltyRules
 from nacre.config.server.words import SCHEMA
 from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
 from nacre.limits import DEFAULT_LIMITS, Limits
@@ -56,7 +57,8 @@ class ServerConfig:
     :ivar force_command: the command that runs in place of the client's, or None; ``internal-sftp``
         with its options serves files.
     :ivar chroot_directory: the root directory of sessions, with tokens, or None.
-    :ivar subsystems: names of subsystems with their commands.
+    :ivar subsystems: names of subsystems with their commands; None for ``internal-sftp`` as
+        ``sftp``, for users with a shell.
     :ivar permit_user_environment: whether ``~/.ssh/environment`` and the option ``environment`` of
         keys count: ``yes``, ``no``, or patterns of names.
     :ivar ports: the ports of addresses without one.
@@ -70,7 +72,7 @@ class ServerConfig:
     :ivar per_source_max_startups: connections from one network that may wait for a login at once;
         None for no limit.
     :ivar per_source_net_block_size: the bits of an IPv4 and of an IPv6 network.
-    :ivar per_source_penalties: what PerSourcePenalties says, as it was written; "" for the default.
+    :ivar per_source_penalties: what failed connections cost their network, or None.
     :ivar refuse_connection: whether to close the connection after the login was attempted.
     :ivar ip_qos: the class of service of interactive and of other sessions; None is the system's.
     :ivar syslog_facility: the facility of messages in the system's log.
@@ -117,7 +119,7 @@ class ServerConfig:
     permit_empty_passwords: bool = False
     force_command: str | None = None
     chroot_directory: str | None = None
-    subsystems: tuple[tuple[str, str], ...] = ()
+    subsystems: tuple[tuple[str, str], ...] | None = None
     set_env: tuple[tuple[str, str], ...] = ()
     permit_user_environment: str = "no"
     permit_user_rc: bool = True
@@ -138,7 +140,7 @@ class ServerConfig:
     unused_connection_timeout: int | None = None
     per_source_max_startups: int | None = None
     per_source_net_block_size: tuple[int, int] = (32, 128)
-    per_source_penalties: str = ""
+    per_source_penalties: PenaltyRules | None = None
     per_source_penalty_exempt_list: tuple[str, ...] = ()
     refuse_connection: bool = False
     syslog_facility: str = "AUTH"
@@ -182,8 +184,11 @@ class ServerConfig:
 
 AS_SSHD = ServerConfig(
     required_rsa_size=1024,
+    per_source_penalties=DEFAULT_PENALTIES,
+    subsystems=(),
     pid_file="/run/sshd.pid",
     host_keys=tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519")),
+    subsystems=(),
 )
 """The defaults of sshd(8), where those of ``nacre serve`` are others."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.reader import ServerReader
@@ -30,6 +30,27 @@ def load(
     """
     name = None if path is None else os.fspath(path)
     return ServerReader(defaults).read(name, options)
+
+
+def reader_of(
+    path: str | os.PathLike[str] | None,
+    options: Iterable[str] = (),
+    *,
+    defaults: ServerConfig = NACRE,
+) -> Callable[[], ServerRules]:
+    """Return a function that reads the configuration again and checks that a server may have it.
+
+    Its parameters are those of :func:`load`. The function raises ConfigurationError as that does.
+    """
+    given = tuple(options)
+    absolute = None if path is None else os.path.abspath(path)
+
+    def read() -> ServerRules:
+        rules = load(absolute, given, defaults=defaults)
+        rules.check()
+        return rules
+
+    return read
 
 
 def parse(options: Iterable[str]) -> ServerConfig:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nacre.config import values
 from nacre.config.kinds import choice, several, single
 from nacre.config.schema import Kind, Shown
-from nacre.config.server.penalties import penalties, penalties_shown
+from nacre.config.server.penalties import PenaltyRules, penalties, penalties_shown
 from nacre.config.syntax.lexer import words
 from nacre.config.syntax.match import parse_networks
 from nacre.errors import ConfigurationError
@@ -231,8 +231,8 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"' if re.search(r"[ \t\r\n]", word) else escaped
 
 
-def _subsystem_shown(found: Iterable[tuple[str, str]]) -> Shown:
-    return [f"{name} {command}" for name, command in found]
+def _subsystem_shown(found: Iterable[tuple[str, str]] | None) -> Shown:
+    return [f"{name} {command}" for name, command in found or ()]
 
 
 def _exempt(keyword: str, text: str) -> tuple[str, ...]:
@@ -247,14 +247,10 @@ def _penalties(keyword: str, found: list[str]) -> tuple[str, ...]:
     return tuple(word.lower() if ":" not in word else word for word in found)
 
 
-def joined_penalties(found: Sequence[str]) -> str:
-    """Return the words of all lines as one: of those with the same name the first counts."""
+def joined_penalties(found: Sequence[str]) -> PenaltyRules | None:
+    """Return what the words of all lines say: of those with the same name the first counts."""
     named = [word for word in found if ":" in word]
-    return " ".join(named or found[:1])
-
-
-def _penalties_shown(found: str) -> str:
-    return penalties_shown(penalties("PerSourcePenalties", found.split() or ["yes"]))
+    return penalties("PerSourcePenalties", named or list(found[:1]))
 
 
 def _key_demands(keyword: str, found: list[str]) -> tuple[str, ...]:
@@ -363,7 +359,7 @@ NET_BLOCK_SIZE = single(
     _block_size,
     lambda found: f"{found[0]}:{found[1]}",
 )
-PENALTIES = several("yes, no, or NAME:VALUE, once or more", _penalties, _penalties_shown)
+PENALTIES = several("yes, no, or NAME:VALUE, once or more", _penalties, penalties_shown)
 EXEMPT = single(
     "addresses and networks with commas, or none",
     _exempt,

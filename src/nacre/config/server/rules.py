@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from nacre.config.kinds import ALGORITHM_KINDS
 from nacre.config.schema import Keyword, Setting, Support
@@ -82,6 +82,10 @@ class ServerRules:
         self._blocks = tuple({row.block: None for row in self._rows})
         self._found: dict[tuple[bool, ...], ServerConfig] = {}
 
+    def changed(self, **fields: Any) -> ServerRules:
+        """Return these rules with other values of fields of the base."""
+        return ServerRules(dataclasses.replace(self.base, **fields), self._rows)
+
     @property
     def criteria(self) -> frozenset[str]:
         """The names of all criteria."""
@@ -141,8 +145,8 @@ class ServerRules:
             if texts := list(self._unhonoured(support)):
                 yield level, f"Without effect: {'; '.join(texts)}"
 
-    def _all(self) -> Iterator[tuple[Keyword, Setting]]:
-        """Yield every value that may count."""
+    def values(self) -> Iterator[tuple[Keyword, Setting]]:
+        """Yield every value that may count, with its keyword."""
         for name, values in self.base.settings.items():
             for setting in values:
                 yield SCHEMA[name], setting
@@ -151,7 +155,7 @@ class ServerRules:
 
     def _unhonoured(self, support: Support) -> Iterator[str]:
         told = set()
-        for word, setting in self._all():
+        for word, setting in self.values():
             shown = word.kind.show(setting.value) if word.support is support else None
             idle = word.harmless or ("no", "none", word.default)
             if shown and shown not in idle and setting not in told:
@@ -159,7 +163,7 @@ class ServerRules:
                 yield f"{setting.origin}: {word.name}: {word.why}"
 
     def _lacking(self) -> Iterator[str]:
-        for word, setting in self._all():
+        for word, setting in self.values():
             kind = ALGORITHM_KINDS.get(word.name)
             if kind is not None and word.support is Support.HONOURED:
                 try:
@@ -168,7 +172,7 @@ class ServerRules:
                     yield str(setting.origin.error(f"{word.name}: {error}"))
 
     def _negated(self) -> Iterator[str]:
-        for word, setting in self._all():
+        for word, setting in self.values():
             if word.name in ("AllowUsers", "DenyUsers", "AllowGroups", "DenyGroups"):
                 for pattern in setting.value:
                     if pattern.startswith("!"):

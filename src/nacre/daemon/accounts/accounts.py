@@ -1,8 +1,9 @@
-"""Accounts of this system, and what sessions that run as one of them need: home, shell, program."""
+"""Accounts of this system, and what sessions that run as one of them need: home, shell, files."""
 
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
 import pwd
 from collections.abc import Mapping
@@ -10,19 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from nacre.config.server.config import ServerConfig
+from nacre.config.syntax.tokens import expand
 from nacre.daemon.accounts.store import User
-from nacre.daemon.processes.child import ProcessCredentials, Program
+from nacre.daemon.processes.child import ProcessCredentials
 from nacre.daemon.processes.file_process import FileRoot
-from nacre.errors import AccountError
+from nacre.errors import AccountError, ConfigurationError
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
+from nacre.sftp.server.restrictions import INTERNAL
 
 RECENT = 1.0
 """Seconds for which the result of a lookup is reused."""
 
+DEFAULT_CONFIG = ServerConfig()
+
 _FALLBACK_SHELL = "/bin/sh"
 _NO_SHELLS = {"nologin", "false"}
-_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
-_ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SYSTEM_ENVIRONMENT = Path("/etc/environment")
 
 
@@ -37,12 +41,33 @@ class Account:
     home: str
     shell: str
 
+    def group_names(self) -> tuple[str, ...]:
+        """Return the names of the account's groups; a group without one is its number. Blocks."""
+        return tuple(map(_group_name, {self.gid, *self.groups}))
+
+    def expand(self, text: str, keyword: str) -> str:
+        """Return ``text`` with ``%h`` (home), ``%U`` (uid) and ``%u`` (name) replaced.
+
+        :raises AccountError: it has another token; the message names ``keyword``.
+        """
+        try:
+            return expand(text, {"h": self.home, "U": str(self.uid), "u": self.name})
+        except ConfigurationError as error:
+            raise AccountError(f"{keyword}: {error}") from None
+
     @property
     def credentials(self) -> ProcessCredentials | None:
         """The rights a process needs to become this account; None when this process has them."""
         if self.uid == os.geteuid():
             return None
         return ProcessCredentials(uid=self.uid, gid=self.gid, groups=self.groups)
+
+
+def _group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def own_account() -> Account:
@@ -88,6 +113,9 @@ class Login:
     :ivar virtual: a virtual user: scp too is served from ``files``, and never by a shell.
     :ivar key: the options of the key that the user logged in with.
     :ivar environment: the first variables of the environment.
+    :ivar config: the configuration for this user.
+    :ivar root: the directory that is the root directory of the user's sessions, or None.
+    :ivar evidence: a line for each method of the login.
     """
 
     name: str
@@ -99,11 +127,28 @@ class Login:
     service: str = "all"
     key: KeyOptions = NO_OPTIONS
     environment: Mapping[str, str]
+    config: ServerConfig = DEFAULT_CONFIG
+    root: str | None = None
+    evidence: str = ""
 
     @property
     def has_shell(self) -> bool:
         """Whether the user may have a shell."""
         return self.service != "sftp" and not _bars(self.shell)
+
+    @property
+    def forced(self) -> str | None:
+        """The command that runs in place of what the client requests, or None.
+
+        As in sshd, ``ForceCommand`` comes before the ``command=`` of the user's key.
+        """
+        return self.key.command if self.config.force_command is None else self.config.force_command
+
+    def subsystem(self, name: str) -> str | None:
+        """Return the command of a subsystem, or None if there is none of this name."""
+        listed = self.config.subsystems
+        pairs = (("sftp", INTERNAL),) if listed is None else listed
+        return next((command for one, command in pairs if one == name), None)
 
 
 def _bars(shell: str) -> bool:
@@ -157,7 +202,9 @@ class RecentAccounts:
             raise
 
 
-def virtual_login(user: User, account: Account) -> Login:
+def virtual_login(
+    user: User, account: Account, config: ServerConfig = DEFAULT_CONFIG, evidence: str = ""
+) -> Login:
     """Return what the sessions of a virtual user with this account run as."""
     # A service's account has no shell, but the operator has named it for sessions, which need one.
     barred = _bars(account.shell)
@@ -173,22 +220,37 @@ def virtual_login(user: User, account: Account) -> Login:
         shell=_FALLBACK_SHELL if barred else account.shell,
         service=user.service,
         environment={},
+        config=config,
+        evidence=evidence,
     )
 
 
-def system_login(account: Account, key: KeyOptions = NO_OPTIONS) -> Login:
-    """Return what the sessions of a system user run as; an account without a shell keeps none."""
-    barred = _bars(account.shell)
+def system_login(
+    account: Account,
+    key: KeyOptions = NO_OPTIONS,
+    config: ServerConfig = DEFAULT_CONFIG,
+    evidence: str = "",
+) -> Login:
+    """Return what the sessions of a system user run as; an account without a shell keeps none.
+
+    :raises AccountError: ChrootDirectory has an unknown token.
+    """
+    root = config.chroot_directory
+    # An account without a shell gets files only where the configuration says so.
+    told = (config.subsystems, config.force_command, key.command) != (None, None, None)
     return Login(
         name=account.name,
         account=account,
         home=account.home,
         shell=account.shell,
-        files=None
-        if barred
-        else FileRoot(root=None, home=account.home, user=account.name, set_id=True),
+        files=FileRoot(root=None, home=account.home, user=account.name, set_id=True)
+        if told or not _bars(account.shell)
+        else None,
         key=key,
         environment=_system_environment(),
+        config=config,
+        root=None if root is None else account.expand(root, "ChrootDirectory"),
+        evidence=evidence,
     )
 
 
@@ -204,43 +266,3 @@ def _system_environment() -> dict[str, str]:
         if equals and name and not name.startswith("#"):
             found[name.strip()] = value.strip().strip("\"'")
     return found
-
-
-def program(
-    login: Login,
-    command: bytes | None,
-    sent: Mapping[str, str],
-    peer: tuple[str, int],
-    local: tuple[str, int],
-) -> Program:
-    """Return the session's program: the login shell, or the shell with a command line.
-
-    :param sent: the client's variables that the server accepts; the session's own take precedence.
-    """
-    environment = {
-        **sent,
-        "PATH": _ROOT_PATH if login.account.uid == 0 else _PATH,
-        **login.environment,
-        "HOME": login.home,
-        "USER": login.name,
-        "LOGNAME": login.name,
-        "SHELL": login.shell,
-        "SSH_CLIENT": f"{peer[0]} {peer[1]} {local[1]}",
-        "SSH_CONNECTION": f"{peer[0]} {peer[1]} {local[0]} {local[1]}",
-    }
-    if "TZ" in os.environ:
-        environment["TZ"] = os.environ["TZ"]
-    run: str | bytes | None = command
-    if login.key.command is not None:
-        run = login.key.command
-        if command is not None:
-            environment["SSH_ORIGINAL_COMMAND"] = os.fsdecode(command)
-    shell = os.path.basename(login.shell)
-    return Program(
-        path=login.shell,
-        # A dash before its name makes it a login shell.
-        arguments=[f"-{shell}"] if run is None else [shell, "-c", run],
-        environment=environment,
-        directory=login.home if os.path.isdir(login.home) else "/",
-        credentials=login.account.credentials,
-    )

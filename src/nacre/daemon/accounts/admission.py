@@ -5,17 +5,28 @@ Nothing here depends on what a client shows, so a refused user costs no more tha
 
 from __future__ import annotations
 
-import grp
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import Account
-from nacre.errors import ConfigurationError
 from nacre.keys.key_options import KeyOptions
 from nacre.keys.patterns import matches
-from nacre.protocol.asks import Requirement
+from nacre.protocol.asks import METHODS, Alternative, Requirement
+
+ANY: Requirement = tuple(frozenset({method}) for method in METHODS)
+"""Any one method is enough."""
+
+_DEVICES = {"keyboard-interactive:pam": "keyboard-interactive"}
+"""Methods with a device (AuthenticationMethods in sshd_config(5)) that are a method here."""
+
+_FOR_ACCOUNTS = {
+    *("AllowGroups", "DenyGroups", "PermitRootLogin", "AuthorizedKeysFile"),
+    *("PermitEmptyPasswords", "ChrootDirectory", "PermitUserEnvironment"),
+}
+"""Keywords that can't hold for the users of the store."""
 
 _ROOT_METHODS = {
     "yes": frozenset({"publickey", "password"}),
@@ -38,45 +49,64 @@ class Admission:
         }
         self._methods = frozenset(method for method, on in switches.items() if on)
 
-    def requirement(self, requirement: Requirement) -> Requirement:
+    def requirement(self, own: Requirement = ANY) -> Requirement:
         """Return the alternatives that can be met with the methods that are switched on.
 
         Where none is left the result has each of these methods, as for an unknown user;
         :meth:`closed` then refuses every login.
+
+        :param own: what the user needs without ``AuthenticationMethods``, and also with it.
         """
-        left = tuple(methods for methods in requirement if methods <= self._methods)
+        left = self._possible(own)
         return left or tuple(frozenset({method}) for method in sorted(self._methods))
 
-    def closed(self, requirement: Requirement) -> str | None:
+    def closed(self, own: Requirement = ANY) -> str | None:
         """Return why no alternative can be met, or None."""
-        if any(methods <= self._methods for methods in requirement):
+        if self._possible(own):
             return None
         return "the methods that the user needs are switched off"
 
-    def refuses_name(self, name: str, address: str) -> str | None:
+    def _possible(self, own: Requirement) -> Requirement:
+        listed = self._config.authentication_methods
+        required = [one for methods in listed for one in _both(methods, own)] if listed else own
+        return tuple(one for one in required if self._methods.issuperset(one))
+
+    @property
+    def takes_empty(self) -> bool:
+        """Whether a user whose password is empty gets in without a method."""
+        config = self._config
+        alone = not config.authentication_methods
+        return config.permit_empty_passwords and config.password_authentication and alone
+
+    def refuses_name(self, name: str, address: str, host: str | None = None) -> str | None:
         """Return why ``DenyUsers`` or ``AllowUsers`` refuses the user, or None.
 
         :param address: the client's IP address.
+        :param host: the client's host name, if it was looked up.
         """
         config = self._config
-        if _lists(config.deny_users, name, address):
+        if _lists(config.deny_users, name, address, host):
             return "DenyUsers lists the user"
-        if config.allow_users and not _lists(config.allow_users, name, address):
+        if config.allow_users and not _lists(config.allow_users, name, address, host):
             return "AllowUsers does not list the user"
         return None
 
-    def refuses_account(self, account: Account, address: str, method: str) -> str | None:
+    def refuses_account(
+        self, account: Account, address: str, method: str, host: str | None = None
+    ) -> str | None:
         """Return why an account of this system may not log in by ``method``, or None. May block.
+
+        The other parameters are those of :meth:`refuses_name`.
 
         :param method: ``publickey``, or ``password`` for every method that sends it.
         """
         config = self._config
         if account.uid == 0 and method not in _ROOT_METHODS[config.permit_root_login]:
             return f"PermitRootLogin is {config.permit_root_login}"
-        if (reason := self.refuses_name(account.name, address)) is not None:
+        if (reason := self.refuses_name(account.name, address, host)) is not None:
             return reason
         if config.deny_groups or config.allow_groups:
-            groups = [_group(number) for number in {account.gid, *account.groups}]
+            groups = account.group_names()
             if _any_matches(config.deny_groups, groups):
                 return "DenyGroups lists a group of the user"
             if config.allow_groups and not _any_matches(config.allow_groups, groups):
@@ -91,44 +121,43 @@ class Admission:
         return None
 
 
-def check_for_store(config: ServerConfig) -> None:
+def check_for_store(rules: ServerRules) -> None:
     """Check that no keyword is set that can't hold for the users of the store.
 
     :raises ConfigurationError: one is; a rule that was ignored would look as if it held.
     """
-    given = {
-        "AllowGroups": bool(config.allow_groups),
-        "DenyGroups": bool(config.deny_groups),
-        "PermitRootLogin": config.permit_root_login != ServerConfig().permit_root_login,
-    }
-    for keyword, is_set in given.items():
-        if is_set:
-            raise ConfigurationError(
-                f"{keyword} is for accounts of this system: add --users system, or leave it out"
+    usual = ServerConfig()
+    for word, setting in rules.values():
+        if word.name in _FOR_ACCOUNTS and setting.value != getattr(usual, word.field):
+            raise setting.origin.error(
+                f"{word.name} is for accounts of this system: add --users system, or leave it out"
             )
 
 
-def _lists(patterns: Iterable[str], name: str, address: str) -> bool:
+def _both(listed: tuple[str, ...], own: Requirement) -> Iterator[Alternative]:
+    """Yield what one list of ``AuthenticationMethods`` and a user's own requirement ask for."""
+    methods = tuple(_DEVICES.get(method, method) for method in listed)
+    if any(frozenset(methods).issuperset(one) for one in own):
+        yield methods
+        return
+    for one in own:
+        yield (*methods, *(method for method in METHODS if method in one and method not in methods))
+
+
+def _lists(patterns: Iterable[str], name: str, address: str, host: str | None) -> bool:
     for pattern in patterns:
         if matches(name, pattern):  # also with an @ in the name itself
             return True
-        user, at, host = pattern.rpartition("@")
+        user, at, place = pattern.rpartition("@")
         if at and matches(name, user):
-            source = KeyOptions(sources=(host,))
-            if source.refusal(address=address) is None:
+            source = KeyOptions(sources=(place,))
+            if source.refusal(address=address, host=host) is None:
                 return True
     return False
 
 
 def _any_matches(patterns: Iterable[str], names: Iterable[str]) -> bool:
     return any(matches(name, pattern) for pattern in patterns for name in names)
-
-
-def _group(number: int) -> str:
-    try:
-        return grp.getgrgid(number).gr_name
-    except KeyError:
-        return str(number)
 
 
 def _unusable(shell: str) -> str | None:

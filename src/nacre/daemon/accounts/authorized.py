@@ -1,6 +1,7 @@
-"""``~/.ssh/authorized_keys``, read with the account's rights where only it and root can write.
+"""Files of keys such as ``~/.ssh/authorized_keys``, read with the account's rights.
 
-The checks are those of ``StrictModes`` in sshd_config(5).
+With ``StrictModes`` of sshd_config(5), a file that others than the account and root can write is
+refused.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Account
 from nacre.errors import AccountError
 from nacre.keys.authorized_keys import AuthorizedKeys, parse
 from nacre.limits import MIB
-
-FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
-"""The files with keys, below the home directory; both are used."""
 
 _MAXIMUM = 64 * MIB
 """Bytes of a file: 100,000 keys take about 10 MiB. sshd has no bound, but must not be led to one
@@ -26,20 +25,23 @@ that fills the memory.
 """
 
 
-def read_authorized_keys(account: Account) -> Iterator[AuthorizedKeys]:
-    """Read the files that exist. Blocks.
+def read_authorized_keys(account: Account, config: ServerConfig) -> Iterator[AuthorizedKeys]:
+    """Read the files of ``AuthorizedKeysFile`` that exist. Blocks.
 
     :raises AccountError: a file can't be trusted or read; the message says why.
     """
-    for name in FILES:
-        with _rights_of(account):
-            text = _read(Path(account.home) / name, account)
+    for pattern in config.authorized_keys_files:
+        if pattern.lower() == "none":
+            continue
+        path = Path(account.home) / account.expand(pattern, "AuthorizedKeysFile")
+        with rights_of(account):
+            text = _read(path, account, strict=config.strict_modes)
         if text is not None:
             yield parse(text)
 
 
 @contextmanager
-def _rights_of(account: Account) -> Iterator[None]:
+def rights_of(account: Account) -> Iterator[None]:
     """Access files with the account's rights, in this thread alone (setfsuid(2)).
 
     So a symbolic link of the user's can't lead to a file that the user can't read.
@@ -61,7 +63,7 @@ def _rights_of(account: Account) -> Iterator[None]:
         libc.setfsgid(gid)
 
 
-def _read(path: Path, account: Account) -> bytes | None:
+def _read(path: Path, account: Account, *, strict: bool) -> bytes | None:
     try:
         real = Path(os.path.realpath(path, strict=True))
         # A FIFO would block without O_NONBLOCK.
@@ -75,8 +77,9 @@ def _read(path: Path, account: Account) -> bytes | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise AccountError(f"{path} is ignored: it is not a regular file")
-        _check(real, status, account)
-        _check_directories(real, account)
+        if strict:
+            _check(real, status, account)
+            _check_directories(real, account)
         with open(descriptor, "rb", closefd=False) as file:
             text = file.read(_MAXIMUM + 1)
     finally:

@@ -74,11 +74,12 @@ def available() -> bool:
     return _libraries() is not None and any(Path("/etc/pam.d", s).exists() for s in SERVICES)
 
 
-def refusal(user: str, password: str | None, host: str) -> str | None:
+def refusal(user: str, password: str | None, host: str, *, empty: bool = False) -> str | None:
     """Return why ``user`` may not log in; None if the password is right and the account is valid.
 
     :param password: None to check the account alone, after a login with a key.
     :param host: the client's address.
+    :param empty: whether an account without a password may log in with an empty one.
     """
     try:
         name = user.encode()
@@ -89,8 +90,9 @@ def refusal(user: str, password: str | None, host: str) -> str | None:
         return "a NUL in it"
     with _transaction(name, secret or b"", host) as (pam, handle):
         code = _SUCCESS
+        flags = _SILENT if empty else _SILENT | _DISALLOW_NULL_AUTHTOK
         if secret is not None:
-            code = pam.pam_authenticate(handle, _SILENT | _DISALLOW_NULL_AUTHTOK)
+            code = pam.pam_authenticate(handle, flags)
         if code == _SUCCESS:
             code = pam.pam_acct_mgmt(handle, _SILENT)
         if code == _SUCCESS:

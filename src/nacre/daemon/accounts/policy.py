@@ -9,21 +9,32 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from nacre.aio.maybe import Maybe
 from nacre.aio.versions import SSH1
-from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import ServerRules
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
-from nacre.daemon.accounts.accounts import Login, RecentAccounts, account_name, virtual_login
-from nacre.daemon.accounts.admission import Admission
+from nacre.daemon.accounts.accounts import (
+    DEFAULT_CONFIG,
+    Login,
+    RecentAccounts,
+    account_name,
+    virtual_login,
+)
+from nacre.daemon.accounts.admission import ANY
+from nacre.daemon.accounts.candidate import Candidate, Candidates
+from nacre.daemon.accounts.chroot import refuses_root
 from nacre.daemon.accounts.rights import Forwarding
 from nacre.daemon.accounts.roots import refusal
 from nacre.daemon.accounts.store import User, UserStore
-from nacre.errors import AccountError
+from nacre.errors import AccountError, ConfigurationError
 from nacre.keys import PublicKey
+from nacre.keys.key_options import NO_OPTIONS
 from nacre.protocol.asks import Requirement, UserRequirement
 from nacre.protocol.requests import Exec, PtyRequest, Request, Subsystem
 from nacre.scp.command import parse_scp
 from nacre.server.policy import Policy, with_modulus
 from nacre.server.session import Session
+from nacre.sftp.server.restrictions import INTERNAL
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -33,10 +44,10 @@ _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-intera
 
 BOTH = "password-publickey"
 
-DEFAULT_CONFIG = ServerConfig()
+DEFAULT_RULES = ServerRules(DEFAULT_CONFIG)
 
 REQUIREMENTS: dict[str, Requirement] = {
-    "any": (frozenset({_PUBLIC_KEY}), frozenset({_PASSWORD}), frozenset({_INTERACTIVE})),
+    "any": ANY,
     "password": (frozenset({_PASSWORD}), frozenset({_INTERACTIVE})),
     "publickey": (frozenset({_PUBLIC_KEY}),),
     BOTH: (
@@ -53,12 +64,14 @@ _HASHING = 4
 class AccountPolicy(Policy):
     """A policy whose users' sessions run as accounts of this system."""
 
-    def __init__(self, config: ServerConfig) -> None:
-        self._config = config
-        self._admission = Admission(config)
+    def __init__(self, rules: ServerRules) -> None:
+        self._candidates = Candidates(rules)
         self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
-        # As in sshd, the rights to forward are determined once per login.
-        self._forwarding: WeakKeyDictionary[ServerConnection, Forwarding] = WeakKeyDictionary()
+
+    @property
+    def rules(self) -> ServerRules:
+        """The configuration, with its Match blocks."""
+        return self._candidates.rules
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return what a logged-in user's sessions run as.
@@ -67,16 +80,41 @@ class AccountPolicy(Policy):
         """
         raise NotImplementedError
 
+    def candidate(self, user: str, connection: ServerConnection) -> Candidate:
+        """Return what is known of the user of a connection. May block the first time."""
+        return self._candidates.find(user, connection) or self._begin(user, connection)
+
+    def _begin(self, user: str, connection: ServerConnection) -> Candidate:
+        """Look up the configuration for a user name that is new on the connection."""
+        return self._candidates.begin(user, connection)
+
+    def _banner(self, candidate: Candidate, connection: ServerConnection) -> str | None:
+        try:
+            return self._candidates.banner_of(candidate)
+        except ConfigurationError as error:
+            connection.record("error", what="a user gets no banner", error=str(error))
+            return ""
+
+    def authenticated(
+        self, user: str, methods: tuple[str, ...], connection: ServerConnection
+    ) -> None:
+        """Let the user's configuration hold for the connection."""
+        candidate = self._candidates.find(user, connection)
+        if candidate is not None and candidate.changed:
+            config = candidate.config
+            connection.accept_env = config.accept_env
+            connection.set_keepalive(config.keepalive, config.client_alive_count_max)
+
     async def _may_forward(self, connection: ServerConnection) -> Forwarding:
-        found = self._forwarding.get(connection)
-        if found is None:
+        candidate = self.candidate(connection.user, connection)
+        if candidate.forwarding is None:
             try:
                 login = await self.login(connection.user, connection)
             except AccountError as error:
                 connection.record("refused", request="forwarding", reason=str(error))
                 login = None
-            found = self._forwarding[connection] = Forwarding(login, self._config)
-        return found
+            candidate.forwarding = Forwarding(login, candidate.config)
+        return candidate.forwarding
 
     async def direct_connection(self, host: str, port: int, connection: ServerConnection) -> bool:
         """Grant what the configuration and the user's key allow."""
@@ -95,13 +133,15 @@ class AccountPolicy(Policy):
         try:
             login = await self.login(session.user, session.connection)
         except AccountError as error:
-            refusal: str | None = str(error)
+            reason: str | None = str(error)
         else:
             self._granted[session] = login
-            refusal = _refusal(login, request)
-        if refusal is not None:
-            session.connection.record("refused", request=request.NAME, reason=refusal)
-        return refusal is None
+            reason = _refusal(login, request)
+            if reason is None and login.root is not None:
+                reason = await asyncio.to_thread(refuses_root, login.root)
+        if reason is not None:
+            session.connection.record("refused", request=request.NAME, reason=reason)
+        return reason is None
 
     def granted(self, session: Session) -> Login:
         """Return the login with which the session's latest request was decided."""
@@ -109,19 +149,39 @@ class AccountPolicy(Policy):
 
 
 def _refusal(login: Login, request: Request) -> str | None:
+    if isinstance(request, PtyRequest):
+        if not login.config.permit_tty:
+            return "PermitTTY is no"
+        if not login.key.pty:
+            return f"{login.name} may have no terminal with this key"
     if isinstance(request, Subsystem):
-        if login.service == "shell":
-            return f"{login.name} may use a shell only, and no subsystem"
-        if request.name == "sftp":
-            return None if login.files is not None else f"{login.name} may use no files"
-        return f"there is no subsystem {safe(request.name, 64)}"
-    if login.service == "sftp":
-        if isinstance(request, Exec) and parse_scp(request.command) is not None:
-            return None
-        return f"{login.name} may use sftp and scp only"
-    if isinstance(request, PtyRequest) and not login.key.pty:
-        return f"{login.name} may have no terminal with this key"
+        return _subsystem_refusal(login, request.name)
+    if login.service != "sftp":
+        return None
+    if login.forced is None:
+        allowed = isinstance(request, Exec) and parse_scp(request.command) is not None
+    else:
+        allowed = _is_internal(login.forced)
+    return None if allowed else f"{login.name} may use sftp and scp only"
+
+
+def _subsystem_refusal(login: Login, name: str) -> str | None:
+    command = login.subsystem(name)
+    if login.service == "shell":
+        return f"{login.name} may use a shell only, and no subsystem"
+    if command is None:
+        return f"there is no subsystem {safe(name, 64)}"
+    command = command if login.forced is None else login.forced
+    if _is_internal(command):
+        return None if login.files is not None else f"{login.name} may use no files"
+    confined = login.service == "sftp" or (login.files is not None and login.files.root is not None)
+    if confined:
+        return f"{login.name} is confined to files, and the subsystem would run a program"
     return None
+
+
+def _is_internal(command: str) -> bool:
+    return command.split()[:1] == [INTERNAL]
 
 
 class StorePolicy(AccountPolicy):
@@ -134,7 +194,7 @@ class StorePolicy(AccountPolicy):
         *,
         ssh1_strict: bool = False,
         workers: int = 1,
-        config: ServerConfig = DEFAULT_CONFIG,
+        rules: ServerRules = DEFAULT_RULES,
     ) -> None:
         """Prepare; the users are those of ``store``.
 
@@ -142,7 +202,7 @@ class StorePolicy(AccountPolicy):
         :param ssh1_strict: refuse SSH-1 for users who need both a password and a key.
         :param workers: how many processes like this one share the bound on hashing.
         """
-        super().__init__(config)
+        super().__init__(rules)
         self._ssh1_strict = ssh1_strict
         self._store = store
         self._run_as = run_as
@@ -154,12 +214,25 @@ class StorePolicy(AccountPolicy):
         """End the threads."""
         self._hashing.shutdown(cancel_futures=True)
 
-    def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
+    def requirement(self, user: str, connection: ServerConnection) -> Maybe[UserRequirement]:
         """Return what the user's ``auth`` requires; where that is both methods, SSH-1 needs one."""
+        candidate = self._begin(user, connection)
         policy = self._policy(user)
         if policy == BOTH and connection.protocol == SSH1:
             policy = "any"
-        return UserRequirement(self._admission.requirement(REQUIREMENTS[policy]))
+        requirement = candidate.admission.requirement(REQUIREMENTS[policy])
+        if candidate.config.banner == self.rules.base.banner:
+            return candidate.answer(requirement, None)
+        return self._with_banner(candidate, requirement, connection)
+
+    async def _with_banner(
+        self, candidate: Candidate, requirement: Requirement, connection: ServerConnection
+    ) -> UserRequirement:
+        banner = await asyncio.to_thread(self._banner, candidate, connection)
+        return candidate.answer(requirement, banner)
+
+    def _begin(self, user: str, connection: ServerConnection) -> Candidate:
+        return self._candidates.begin(user, connection, invalid=self._find(user) is None)
 
     def _refuses(self, user: User | None, name: str, connection: ServerConnection) -> str | None:
         """Return why the user may not log in, whatever the client shows, or None.
@@ -173,8 +246,9 @@ class StorePolicy(AccountPolicy):
         if self._ssh1_strict and connection.protocol == SSH1 and user.auth == BOTH:
             return "the user's policy needs SSH-2"
         address = str(connection.peer[0])
-        closed = self._admission.closed(REQUIREMENTS[user.auth])
-        return closed or self._admission.refuses_name(name, address)
+        admission = self.candidate(name, connection).admission
+        closed = admission.closed(REQUIREMENTS[user.auth])
+        return closed or admission.refuses_name(name, address, connection.looked_up)
 
     def _policy(self, name: str) -> str:
         user = self._store.find(name)
@@ -219,9 +293,13 @@ class StorePolicy(AccountPolicy):
     ) -> bool:
         """Tell whether the key is one of the user's."""
         known = self._store.has_key(user, key)
+        candidate = self.candidate(user, connection)
         reason = self._refuses(self._store.find(user), user, connection)
+        reason = reason or candidate.refuses_again(key)
         if reason is not None:
             connection.record("refused", method=_PUBLIC_KEY, name=safe(user), reason=reason)
+        if known and reason is None and signed:
+            candidate.take(key, NO_OPTIONS)
         return known and reason is None
 
     async def rsa_key(
@@ -245,4 +323,11 @@ class StorePolicy(AccountPolicy):
             reason = await asyncio.to_thread(refusal, found, account, self._store.directory)
             if reason is not None:
                 raise AccountError(reason)
-        return virtual_login(found, account)
+        candidate = self.candidate(user, connection)
+        if candidate.config.chroot_directory is not None:
+            raise AccountError(
+                "ChrootDirectory is for accounts of this system; this user has a root of the store"
+            )
+        return virtual_login(
+            found, account, candidate.config, candidate.evidence(connection.methods)
+        )

@@ -30,10 +30,11 @@ def _library() -> Any:
     return None
 
 
-def refusal(user: str, password: str | None, host: str) -> str | None:
+def refusal(user: str, password: str | None, host: str, *, empty: bool = False) -> str | None:
     """Return why ``user`` may not log in, or None; the parameters are those of :mod:`.pam`."""
     fields = _fields(user)
-    if password is not None and not _matches(password, fields):
+    without = empty and password == "" and fields is not None and not fields[1]
+    if password is not None and not without and not _matches(password, fields):
         return "wrong password"
     return _closed(fields, with_password=password is not None)
 

@@ -8,17 +8,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
-from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts import pam, shadow
 from nacre.daemon.accounts.accounts import Account, Login, find_account, system_login
 from nacre.daemon.accounts.authorized import read_authorized_keys
+from nacre.daemon.accounts.candidate import Candidate
 from nacre.daemon.accounts.padding import denied_late
-from nacre.daemon.accounts.policy import DEFAULT_CONFIG, REQUIREMENTS, AccountPolicy
+from nacre.daemon.accounts.policy import DEFAULT_RULES, AccountPolicy
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
-from nacre.keys.key_options import NO_OPTIONS, KeyOptions
+from nacre.keys.key_options import KeyOptions
 from nacre.protocol.asks import UserRequirement
 from nacre.server.policy import with_modulus
 from nacre.wire.text import safe
@@ -37,11 +37,10 @@ class SystemPolicy(AccountPolicy):
     Needs root's rights. By default passwords of root are refused because too much depends on them.
     """
 
-    def __init__(self, config: ServerConfig = DEFAULT_CONFIG) -> None:
-        super().__init__(config)
+    def __init__(self, rules: ServerRules = DEFAULT_RULES) -> None:
+        super().__init__(rules)
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
-        self._options: WeakKeyDictionary[ServerConnection, KeyOptions] = WeakKeyDictionary()
         self._never = secrets.token_hex(32)  # nobody's password
 
     def close(self) -> None:
@@ -49,8 +48,23 @@ class SystemPolicy(AccountPolicy):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
-        """Return the same for every user, known or not, and for root."""
-        return UserRequirement(self._admission.requirement(REQUIREMENTS["any"]))
+        """Return what the configuration requires, whether the user is known or not."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._required, user, connection)
+
+    def _required(self, user: str, connection: ServerConnection) -> UserRequirement:
+        candidate = self._begin(user, connection)
+        requirement = candidate.admission.requirement()
+        if candidate.admission.takes_empty and self._look(user, "", connection) is None:
+            requirement = (frozenset(), *requirement)
+        return candidate.answer(requirement, self._banner(candidate, connection))
+
+    def _begin(self, user: str, connection: ServerConnection) -> Candidate:
+        try:
+            account = find_account(user)
+        except AccountError:
+            return self._candidates.begin(user, connection, invalid=True)
+        return self._candidates.begin(user, connection, groups=account.group_names)
 
     async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
         """Ask PAM, or the shadow file where there is no PAM."""
@@ -58,32 +72,38 @@ class SystemPolicy(AccountPolicy):
 
     async def _permits(self, user: str, password: str | None, connection: ServerConnection) -> bool:
         """Tell whether the account is valid, and the password right unless that is None."""
-        host = str(connection.peer[0])
         loop = asyncio.get_running_loop()
-        refusal = await loop.run_in_executor(self._threads, self._look, user, password, host)
+        refusal = await loop.run_in_executor(self._threads, self._look, user, password, connection)
         if refusal is not None:
             connection.record("refused", method="account", name=safe(user), reason=refusal)
         return refusal is None
 
-    def _look(self, user: str, password: str | None, host: str) -> str | None:
+    def _look(self, user: str, password: str | None, connection: ServerConnection) -> str | None:
+        candidate, host = self.candidate(user, connection), str(connection.peer[0])
+        empty = candidate.config.permit_empty_passwords
+        method = "publickey" if password is None else "password"
         try:
-            account = self._admitted(user, host, "publickey" if password is None else "password")
+            account = self._admitted(candidate, connection, method)
+            if password == "" and not empty:
+                raise AccountError("PermitEmptyPasswords is no")
         except AccountError as error:
             if password is not None:
                 self._refusal(user, self._never, host)  # takes as long as a wrong password
             return str(error)
-        refusal = self._refusal(user, password, host)
+        refusal = self._refusal(user, password, host, empty=empty)
         if refusal is None and account.uid != 0 and _NOLOGIN.exists():
             return f"{_NOLOGIN} exists"
         return refusal
 
-    def _admitted(self, user: str, address: str, method: str) -> Account:
+    def _admitted(self, candidate: Candidate, connection: ServerConnection, method: str) -> Account:
         """Return the account of a user who may log in by this method. Blocks.
 
         :raises AccountError: there is none, or the configuration refuses it.
         """
-        account = find_account(user)
-        refusal = self._admission.refuses_account(account, address, method)
+        account = find_account(candidate.user)
+        admission = candidate.admission
+        address, host = connection.peer[0], connection.looked_up
+        refusal = admission.closed() or admission.refuses_account(account, address, method, host)
         if refusal is not None:
             raise AccountError(refusal)
         return account
@@ -91,24 +111,24 @@ class SystemPolicy(AccountPolicy):
     async def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool:
-        """Look in the account's ``authorized_keys``; once signed, check the account too."""
+        """Look in the account's files of keys; once signed, check the account too."""
         return await denied_late(self._opens(user, key, signed, connection), user)
 
     async def _opens(
         self, user: str, key: PublicKey, signed: bool, connection: ServerConnection
     ) -> bool:
-        address = str(connection.peer[0])
         loop = asyncio.get_running_loop()
+        find = self._find_key
         try:
-            options = await loop.run_in_executor(self._threads, self._find_key, user, key, address)
+            options = await loop.run_in_executor(self._threads, find, user, key, connection)
+            if options is None or not signed:
+                return options is not None
+            if not await self._permits(user, None, connection):
+                return False
+            self.candidate(user, connection).take(key, options)
         except AccountError as error:
             connection.record("refused", method="publickey", name=safe(user), reason=str(error))
             return False
-        if options is None or not signed:
-            return options is not None
-        if not await self._permits(user, None, connection):
-            return False
-        self._options[connection] = options
         return True
 
     async def rsa_key(
@@ -121,10 +141,9 @@ class SystemPolicy(AccountPolicy):
         self, user: str, modulus: int, connection: ServerConnection
     ) -> PublicKey | None:
         loop = asyncio.get_running_loop()
+        find = self._find_rsa_key
         try:
-            return await loop.run_in_executor(
-                self._threads, self._find_rsa_key, user, modulus, str(connection.peer[0])
-            )
+            return await loop.run_in_executor(self._threads, find, user, modulus, connection)
         except AccountError as error:
             connection.record("refused", method="publickey", name=safe(user), reason=str(error))
             return None
@@ -132,19 +151,33 @@ class SystemPolicy(AccountPolicy):
     async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return the account's login, with the options of the user's key."""
         account = await asyncio.to_thread(find_account, user)
-        return system_login(account, self._options.get(connection, NO_OPTIONS))
+        candidate = self._candidates.find(user, connection)
+        if candidate is None:
+            candidate = await asyncio.to_thread(self.candidate, user, connection)
+        evidence = candidate.evidence(connection.methods)
+        return system_login(account, candidate.options, candidate.config, evidence)
 
-    def _find_rsa_key(self, user: str, modulus: int, address: str) -> PublicKey | None:
-        for keys in read_authorized_keys(self._admitted(user, address, "publickey")):
+    def _find_rsa_key(
+        self, user: str, modulus: int, connection: ServerConnection
+    ) -> PublicKey | None:
+        candidate = self.candidate(user, connection)
+        account = self._admitted(candidate, connection, "publickey")
+        for keys in read_authorized_keys(account, candidate.config):
             if (found := with_modulus(keys.rsa1_keys(modulus), modulus)) is not None:
                 return found
         return None
 
-    def _find_key(self, user: str, key: PublicKey, address: str) -> KeyOptions | None:
-        account = self._admitted(user, address, "publickey")
-        for keys in read_authorized_keys(account):
-            if (found := keys.find(key, address=address, now=time.time())) is not None:
-                refusal = self._admission.refuses_key(account, found.options)
+    def _find_key(
+        self, user: str, key: PublicKey, connection: ServerConnection
+    ) -> KeyOptions | None:
+        candidate = self.candidate(user, connection)
+        account = self._admitted(candidate, connection, "publickey")
+        address, host = connection.peer[0], connection.looked_up
+        if (refusal := candidate.refuses_again(key)) is not None:
+            raise AccountError(refusal)
+        for keys in read_authorized_keys(account, candidate.config):
+            if (found := keys.find(key, address=address, host=host, now=time.time())) is not None:
+                refusal = candidate.admission.refuses_key(account, found.options)
                 if refusal is not None:
                     raise AccountError(refusal)
                 return found.options

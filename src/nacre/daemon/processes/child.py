@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import json
 import os
 import resource
 import signal
 import subprocess
+import sys
 import termios
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
+
+import nacre
+from nacre.daemon.processes import launcher
+from nacre.daemon.processes.launcher import Steps
 
 GRACE = 5.0
 """Seconds between SIGHUP and SIGKILL for the rest of a session's process group."""
@@ -47,6 +53,8 @@ class Program:
     :ivar credentials: the rights it gets, or None for those of this process.
     :ivar takes_signals: whether the client may send it signals.
     :ivar ends: whether the rest of its process group is ended with its session.
+    :ivar steps: what is done before it is executed, or None: see
+        :mod:`nacre.daemon.processes.launcher`.
     """
 
     path: str
@@ -56,6 +64,7 @@ class Program:
     credentials: ProcessCredentials | None = None
     takes_signals: bool = True
     ends: bool = False
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +110,19 @@ class Child:
         # between fork and exec. It is a C function that takes no lock, which makes it safe beside
         # other threads. Without a preexec_fn, subprocess uses vfork, which is faster.
         acquire = partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0) if terminal else None
+        started = program if program.steps is None else _launched(program, program.steps)
         with _session_core_limit():
             self._process = subprocess.Popen(
-                list(program.arguments),
-                executable=program.path,
-                env=dict(program.environment),
-                cwd=program.directory,
+                list(started.arguments),
+                executable=started.path,
+                env=dict(started.environment),
+                cwd=started.directory,
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
                 preexec_fn=acquire,
-                **_rights(program.credentials),
+                **_rights(None if program.steps else program.credentials),
             )
         self.pid = self._process.pid
         if resource.getrlimit(resource.RLIMIT_NOFILE) != _DESCRIPTORS:
@@ -239,6 +249,29 @@ class Child:
         if self._killing is not None:
             self._killing.cancel()
         self.gone.set_result(None)
+
+
+def _launched(program: Program, steps: Steps) -> Program:
+    """Return a program that does ``steps`` and then becomes ``program``."""
+    rights = program.credentials
+    given = {
+        **asdict(steps),
+        "directory": program.directory,
+        "rights": None if rights is None else (rights.uid, rights.gid, rights.groups),
+    }
+    here = os.path.dirname(os.path.dirname(os.path.abspath(nacre.__file__)))
+    code = f"import sys; sys.path += {[here]!r}; from {launcher.__name__} import main; main()"
+    return replace(
+        program,
+        path=sys.executable,
+        # Isolated, as in nacre.daemon.processes.file_process.command_line.
+        arguments=[sys.executable, "-I", "-S", "-c", code, program.path, *program.arguments],
+        environment={
+            launcher.VARIABLE: json.dumps(given),
+            **{launcher.PREFIX + name: value for name, value in program.environment.items()},
+        },
+        directory="/",
+    )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import nacre
 from nacre.config.values import LogLevel
 from nacre.crypto.secrecy import hide_memory
+from nacre.daemon.processes.launcher import take_rights
 from nacre.errors import NacreError
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
@@ -93,6 +94,7 @@ def environment(
     rights: tuple[int, int, tuple[int, ...]],
     peer: str,
     *,
+    root: str | None = None,
     detailed: bool = False,
 ) -> dict[str, str]:
     """Return the environment variables for :func:`main`.
@@ -100,6 +102,7 @@ def environment(
     :param command: an scp command; None for SFTP.
     :param rights: the numbers of the user, the group, and all groups to take on.
     :param peer: the client's identification line.
+    :param root: the directory that becomes the root directory of the process.
     :param detailed: whether to record each file operation.
     """
     given = {
@@ -107,6 +110,7 @@ def environment(
         "command": None if command is None else os.fsdecode(command),
         "rights": rights,
         "peer": peer,
+        "root": root,
         "detailed": detailed,
     }
     return {VARIABLE: json.dumps(given)}
@@ -128,7 +132,7 @@ def command_line(files: FileRoot) -> list[str]:
 def main() -> None:
     """Serve what the environment describes, with the rights that it names.
 
-    Nothing may be imported after :func:`_take_rights`: what is imported on demand is taken here.
+    Nothing may be imported after :func:`take_rights`: what is imported on demand is taken here.
     """
     given = json.loads(os.environ.pop(VARIABLE))
     files = FileRoot.of(given["files"])
@@ -145,7 +149,10 @@ def main() -> None:
     )
     # A user who reached /proc/self/mem could do what the restrictions forbid.
     hide_memory()
-    _take_rights(*given["rights"])
+    if given["root"] is not None:
+        os.chroot(given["root"])
+        os.chdir("/")
+    take_rights(*given["rights"])
     os.umask(0o022 if restrictions.umask is None else restrictions.umask)
     widen_pipes()
     try:
@@ -162,13 +169,6 @@ def _record(event: str, **fields: object) -> None:
     """Write a record for the server's log; a server that is gone needs none."""
     with suppress(OSError):
         write_all(_STDERR, json.dumps({"event": event, **fields}).encode() + b"\n")
-
-
-def _take_rights(uid: int, gid: int, groups: list[int]) -> None:
-    if os.geteuid() != uid:
-        os.setgroups(groups)
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
 
 
 class _PipeLine:

@@ -32,6 +32,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
 
     :ivar server_algorithms: the server's ``server-sig-algs`` (RFC 8308 section 3.1), or None.
     :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was received.
+    :ivar limits: the bounds of the connection.
     :ivar gave_up: the error to end the connection with, once the owner gave up.
     """
 
@@ -50,6 +51,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
         self.user = options.user
         self.methods: tuple[str, ...] = ()
         self._events = events
+        self.limits = options.limits
         self._options = options
         self._session_id = session_id
         self._attempt = self._new_attempt("none")

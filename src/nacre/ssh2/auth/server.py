@@ -19,6 +19,7 @@ from nacre.ssh2.auth.messages import (
 )
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
+from nacre.value import replace
 from nacre.wire.codec import Buffer
 from nacre.wire.message import Message
 from nacre.wire.text import safe
@@ -38,6 +39,7 @@ class ServerAuth(MethodRunner[bool | Message]):
     :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was sent.
     :ivar user: the user name of the latest request.
     :ivar methods: the methods that succeeded for that user, in order.
+    :ivar limits: the bounds of that user's connection.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class ServerAuth(MethodRunner[bool | Message]):
         self.user = ""
         self.methods: tuple[str, ...] = ()
         self._events = events
+        self.limits = options.limits
+        self._server_options = options
         self._options = options
         self._session_id = session_id
         self._requirement: Requirement = ()
@@ -98,6 +102,10 @@ class ServerAuth(MethodRunner[bool | Message]):
 
     def _begin(self, request: UserauthRequest, answer: UserRequirement) -> None:
         self._requirement = answer.requirement
+        limits = answer.limits or self._server_options.limits
+        if limits is not self.limits:
+            self.limits = limits
+            self._options = replace(self._server_options, limits=limits)
         if answer.banner and not self._banner_sent:
             self._banner_sent = True
             self._outbox.send(UserauthBanner(answer.banner, "").encode())

@@ -1,0 +1,151 @@
+"""Who logs in over a connection: the configuration that holds for them, and what they have shown.
+
+The configuration is looked up once for each user name of a connection (Match in sshd_config(5)), so
+a file that changes meanwhile counts for the next connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from nacre.config.server.config import ServerConfig
+from nacre.config.server.rules import Connecting, ServerRules
+from nacre.daemon.accounts.admission import Admission
+from nacre.daemon.settings import terms_of
+from nacre.errors import AccountError, ConfigurationError
+from nacre.keys import PublicKey
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions
+from nacre.protocol.asks import Requirement, UserRequirement
+
+if TYPE_CHECKING:
+    from nacre.daemon.accounts.rights import Forwarding
+    from nacre.server.peer import ServerConnection
+
+_BANNER_BYTES = 1 << 20
+_SHOWN = {"keyboard-interactive": "keyboard-interactive/pam"}
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A user of a connection, known or not, before and after the login.
+
+    :ivar config: the configuration for this user on this connection.
+    :ivar changed: whether it differs from the one for users of whom nothing is known.
+    :ivar admission: who may log in by it, and how.
+    :ivar keys: the keys that the user has logged in with, in order.
+    :ivar options: what the lines of these keys permit.
+    :ivar forwarding: the rights to forward, determined when they are first needed, as in sshd.
+    """
+
+    user: str
+    config: ServerConfig
+    changed: bool
+    admission: Admission
+    keys: list[PublicKey] = field(default_factory=list)
+    options: KeyOptions = NO_OPTIONS
+    forwarding: Forwarding | None = None
+
+    def take(self, key: PublicKey, options: KeyOptions) -> None:
+        """Note that the user has shown to have ``key``.
+
+        :raises AccountError: a second key permits another command than the first.
+        """
+        commands = {self.options.command, options.command} - {None}
+        if len(commands) > 1:
+            raise AccountError("the command= of two keys of this login differ")
+        self.options = self.options.and_also(options) if self.keys else options
+        self.keys.append(key)
+
+    def refuses_again(self, key: PublicKey) -> str | None:
+        """Return why a key does not count, or None: each counts once for a login."""
+        return "the key was used for this login already" if key in self.keys else None
+
+    def answer(self, requirement: Requirement, banner: str | None) -> UserRequirement:
+        """Return what the engine needs to know of the user."""
+        limits = self.config.limits() if self.changed else None
+        return UserRequirement(requirement, banner, limits)
+
+    def evidence(self, methods: tuple[str, ...]) -> str:
+        """Return a line for each method of the login (ExposeAuthInfo in sshd_config(5))."""
+        keys = iter(self.keys)
+        lines = []
+        for method in methods:
+            key = next(keys, None) if method == "publickey" else None
+            lines.append(_SHOWN.get(method, method) if key is None else f"{method} {key}")
+        return "".join(f"{line}\n" for line in lines)
+
+
+class Candidates:
+    """The users of all connections.
+
+    :ivar rules: the configuration, with its Match blocks.
+    """
+
+    def __init__(self, rules: ServerRules) -> None:
+        self.rules = rules
+        self._known: WeakKeyDictionary[ServerConnection, Candidate] = WeakKeyDictionary()
+
+    def begin(
+        self,
+        user: str,
+        connection: ServerConnection,
+        *,
+        invalid: bool = False,
+        groups: Callable[[], tuple[str, ...]] = tuple,
+    ) -> Candidate:
+        """Look up the configuration for ``user``. Blocks if ``groups`` does.
+
+        :param invalid: whether there is no such user.
+        :param groups: returns the names of the user's groups, if the configuration asks for them.
+        """
+        who = Connecting(
+            user=user,
+            invalid_user=invalid,
+            groups=groups,
+            address=plain_address(connection.peer[0]),
+            host=lambda: connection.host,
+            rdomain=connection.domain if "rdomain" in self.rules.criteria else None,
+            local_address=plain_address(connection.local[0]),
+            local_port=connection.local[1],
+        )
+        config = self.rules.lookup(who)
+        changed = config is not self.rules.base
+        if self.rules.criteria:
+            connection.terms = terms_of(config)
+        found = self._known[connection] = Candidate(user, config, changed, Admission(config))
+        return found
+
+    def find(self, user: str, connection: ServerConnection) -> Candidate | None:
+        """Return the candidate if it is still this user."""
+        found = self._known.get(connection)
+        return found if found is not None and found.user == user else None
+
+    def banner_of(self, candidate: Candidate) -> str | None:
+        """Return the text of a banner that is not the server's, or None. Blocks.
+
+        :raises ConfigurationError: its file can't be read.
+        """
+        path = candidate.config.banner
+        if path == self.rules.base.banner:
+            return None
+        if path is None:
+            return ""
+        try:
+            with path.open("rb") as file:
+                return file.read(_BANNER_BYTES).decode(errors="replace")
+        except OSError as error:
+            raise ConfigurationError(f"Banner: can't read {path}: {error.strerror}") from error
+
+
+def plain_address(address: str) -> str:
+    """Return an address, an IPv4 address that is written as an IPv6 one as IPv4."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address  # the path of a socket
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return address if mapped is None else str(mapped)

@@ -1,0 +1,55 @@
+"""The names of clients' addresses: UseDNS of sshd_config(5)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+
+_LOOKUPS = 8
+PATIENCE = 10.0
+"""Seconds for a lookup; after that the client has no name."""
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return threads for lookups: a name server that hangs must hold up no other work."""
+    return ThreadPoolExecutor(_LOOKUPS, "names")
+
+
+async def name_of(address: str) -> str:
+    """Return the name of an address, in lower case, or the address itself.
+
+    A name counts only if the address is one of its addresses, because whoever owns the address can
+    give it any name.
+    """
+    if not address:
+        return address
+    loop = asyncio.get_running_loop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            return await loop.run_in_executor(_threads(), look_up, address)
+    return address
+
+
+def look_up(address: str) -> str:
+    """Do the work of :func:`name_of`. Blocks."""
+    try:
+        name = socket.getnameinfo((address, 0), socket.NI_NAMEREQD)[0].rstrip(".").lower()
+        if _is_numeric(name):
+            return address
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return address
+    return name if any(where[0] == address for *_, where in found) else address
+
+
+def _is_numeric(name: str) -> bool:
+    """Tell whether a name is an address, which would pass for one in patterns of addresses."""
+    try:
+        socket.getaddrinfo(name, None, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return False
+    return True

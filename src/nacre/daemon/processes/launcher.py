@@ -1,0 +1,144 @@
+"""What happens between the server and a session's program: a root directory, files of the home.
+
+Most programs need none of it and are started directly. For the others this process is started with
+the server's rights; it changes its root directory, takes on the rights of the account, reads what
+belongs to the user with these rights, and becomes the program. All that it imports is imported
+before it changes anything, because the account may not be able to read it.
+
+The program's variables come with a prefix: this process has rights that a variable such as
+``LD_PRELOAD`` would give away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+VARIABLE = "NACRE_LAUNCH"
+"""The variable that holds the :class:`Steps`, the directory and the rights, as JSON."""
+
+PREFIX = "NACRE_VARIABLE_"
+"""What the names of the program's variables begin with here."""
+
+_FAILED = 1
+_SERVERS = ("SSH_", "TERM")
+_ENVIRONMENT_LINES = 1000
+_SHELL = "/bin/sh"
+_USER_RC, _SYSTEM_RC = ".ssh/rc", "/etc/ssh/sshrc"
+_USER_ENVIRONMENT = ".ssh/environment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What to do before the program is executed; by default nothing.
+
+    :ivar home: the home directory; its files count if the program starts there.
+    :ivar root: the directory that becomes the root directory.
+    :ivar variables: patterns of the variables to take from ``~/.ssh/environment``.
+    :ivar fixed: names of variables that this file does not change, beside those of the server.
+    :ivar user_rc: whether to run ``~/.ssh/rc`` if there is one.
+    :ivar system_rc: whether to run ``/etc/ssh/sshrc`` if there is one and no other file was run.
+    """
+
+    home: str = "/"
+    root: str | None = None
+    variables: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    user_rc: bool = False
+    system_rc: bool = False
+
+    def needed(self) -> bool:
+        """Return whether there is anything to do. Blocks."""
+        return bool(
+            self.root
+            or (self.variables and os.path.exists(os.path.join(self.home, _USER_ENVIRONMENT)))
+            or (self.user_rc and os.path.exists(os.path.join(self.home, _USER_RC)))
+            or (self.system_rc and os.path.exists(_SYSTEM_RC))
+        )
+
+
+def main() -> None:
+    """Do what the environment describes, and become the program of the command line."""
+    given = json.loads(os.environ[VARIABLE])
+    path, *arguments = sys.argv[1:]
+    environment = {
+        name.removeprefix(PREFIX): content
+        for name, content in os.environ.items()
+        if name.startswith(PREFIX)
+    }
+    take = _reader(given["variables"]) if given["variables"] else None
+    try:
+        if given["root"] is not None:
+            os.chroot(given["root"])
+            os.chdir("/")
+        if given["rights"] is not None:
+            take_rights(*given["rights"])
+        at_home = _enter(given["directory"]) and given["directory"] == given["home"]
+        if take is not None and at_home:
+            environment |= {
+                name: content
+                for name, content in take()
+                if name not in given["fixed"] and not name.startswith(_SERVERS)
+            }
+        _run_rc(environment, user=given["user_rc"] and at_home, system=given["system_rc"])
+        os.execve(path, arguments, environment)
+    except OSError as error:
+        sys.stderr.write(f"{error.filename or path}: {error.strerror}\n")
+        raise SystemExit(_FAILED) from None
+
+
+def take_rights(uid: int, gid: int, groups: Sequence[int]) -> None:
+    """Give up the rights of this process for those of an account."""
+    if os.geteuid() != uid:
+        os.setgroups(groups)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    os.umask(0o022)
+
+
+def _enter(directory: str) -> bool:
+    try:
+        os.chdir(directory)
+    except OSError:
+        return False
+    return True
+
+
+def _reader(patterns: list[str]) -> Any:
+    """Return a function that reads the user's variables, and imports nothing any more."""
+    from nacre.keys.patterns import match_list
+
+    def take() -> list[tuple[str, str]]:
+        found = []
+        with suppress(OSError), open(_USER_ENVIRONMENT, errors="surrogateescape") as file:
+            for _, line in zip(range(_ENVIRONMENT_LINES), file, strict=False):
+                name, equals, content = line.strip(" \t\n").partition("=")
+                if equals and not name.startswith("#") and match_list(name, patterns):
+                    found.append((name, content))
+        return found
+
+    return take
+
+
+def _run_rc(environment: Mapping[str, str], *, user: bool, system: bool) -> None:
+    if user and os.path.exists(_USER_RC):
+        shell = environment.get("SHELL", _SHELL)
+        _run([shell, "-c", f"{_SHELL} {_USER_RC}"], environment)
+    elif system and os.path.exists(_SYSTEM_RC):
+        _run([_SHELL, _SYSTEM_RC], environment)
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> None:
+    """Run a command without input until it ends; how it ends does not matter."""
+    nothing, end = os.pipe()
+    os.close(end)
+    with suppress(OSError):
+        actions = [(os.POSIX_SPAWN_DUP2, nothing, 0)]
+        child = os.posix_spawn(command[0], command, environment, file_actions=actions)
+        os.waitpid(child, 0)
+    os.close(nothing)
