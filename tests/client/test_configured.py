@@ -61,7 +61,7 @@ def test_jump_hosts_of_the_first_one_come_before_it(tmp_path: Path) -> None:
     assert [(place.name, place.port) for place, _ in way] == [("x", 22), ("a", 2222), ("b", 22)]
     (tmp_path / "loop").write_text("Host c\n ProxyJump a\nHost a\n ProxyJump c\n")
     found = nacre.Config.load(tmp_path / "loop")
-    with pytest.raises(ConfigurationError, match="ProxyJump leads to .*c port 22 twice"):
+    with pytest.raises(ConfigurationError, match=r"ProxyJump leads to .*c port 22 twice"):
         configured.jumps(*configured.look_up(found, Destination("c")), found)
 
 

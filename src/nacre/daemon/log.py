@@ -57,7 +57,7 @@ def level_of(record: Mapping[str, object]) -> LogLevel:
     return LogLevel.INFO
 
 
-class Destination(Protocol):
+class LogDestination(Protocol):
     """Where lines are written to."""
 
     def line(self, level: LogLevel, text: str) -> str:
@@ -120,7 +120,7 @@ class ServerLog:
     does not fit into :data:`_MOST_WAITING` bytes is dropped and counted.
     """
 
-    def __init__(self, level: LogLevel, to: Destination | None = None, **always: object) -> None:
+    def __init__(self, level: LogLevel, to: LogDestination | None = None, **always: object) -> None:
         """Write records up to ``level``, each with the fields ``always`` in front.
 
         :param to: where to write; standard error if None.
@@ -141,7 +141,7 @@ class ServerLog:
         # This logger has the tracebacks of errors that are also records here.
         logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
 
-    def send_to(self, destination: Destination) -> None:
+    def send_to(self, destination: LogDestination) -> None:
         """Write to another place from now on."""
         self.flush()
         self._to = destination

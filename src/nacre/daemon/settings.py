@@ -9,7 +9,7 @@ from pathlib import Path
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_files, load_host_keys
-from nacre.daemon.log import Destination, StandardError
+from nacre.daemon.log import LogDestination, StandardError
 from nacre.daemon.names import name_of
 from nacre.daemon.sockets import Address, configured
 from nacre.daemon.syslog import Syslog
@@ -66,7 +66,7 @@ class DaemonSettings:
         return self.addresses or configured(self.config)
 
     @property
-    def destination(self) -> Destination:
+    def destination(self) -> LogDestination:
         """Where the log goes to."""
         if self.to_syslog:
             return Syslog(self.config.syslog_facility, PROGRAM)

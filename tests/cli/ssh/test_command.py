@@ -365,9 +365,7 @@ async def test_into_the_background_after_the_login(served):
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=served.environment(),
         )  # fmt: skip
         assert await asyncio.wait_for(process.wait(), DEADLINE) == 0
-    async with asyncio.timeout(DEADLINE):
-        while (served.home / "out").read_bytes() != b"waiting\n":
-            await asyncio.sleep(0.02)
+    await until(lambda: (served.home / "out").read_bytes() == b"waiting\n")
     assert served.policy.logged_in.is_set()
     (one,) = served.server.connections
     assert not one.closed

@@ -185,7 +185,6 @@ class ServerConfig:
 AS_SSHD = ServerConfig(
     required_rsa_size=1024,
     per_source_penalties=DEFAULT_PENALTIES,
-    subsystems=(),
     pid_file="/run/sshd.pid",
     host_keys=tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519")),
     subsystems=(),
