@@ -17,6 +17,7 @@ import pytest
 import nacre
 from nacre.keys import dump_private
 from nacre.keys.fingerprint import randomart
+from parties import until
 
 pytestmark = pytest.mark.slow
 
