@@ -133,13 +133,17 @@ class ServerLog:
         self._writer: _Writer | None = None
         self._dropped = 0
         self._tracebacks = _Tracebacks(self)
-        self.change(level)
+        self._attends = False
 
     def change(self, level: LogLevel) -> None:
         """Write records up to another level from now on."""
         self._level = level
+        self._show_tracebacks()
+
+    def _show_tracebacks(self) -> None:
         # This logger has the tracebacks of errors that are also records here.
-        logging.getLogger("nacre.server").disabled = level < LogLevel.DEBUG1
+        hidden = self._attends and self._level < LogLevel.DEBUG1
+        logging.getLogger("nacre.server").disabled = hidden
 
     def send_to(self, destination: LogDestination) -> None:
         """Write to another place from now on."""
@@ -177,6 +181,8 @@ class ServerLog:
             self._writer = _Writer(lambda data: self._to.write(data))
         loop.set_exception_handler(self._on_loop_error)
         logging.getLogger("nacre.server").addHandler(self._tracebacks)
+        self._attends = True
+        self._show_tracebacks()
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log what asyncio reports, such as a lack of descriptors for a new connection."""
@@ -219,6 +225,8 @@ class ServerLog:
     def close(self) -> None:
         """Write what waits, for at most :data:`_PATIENCE` seconds, and end the thread."""
         logging.getLogger("nacre.server").removeHandler(self._tracebacks)
+        self._attends = False
+        self._show_tracebacks()
         self.flush()
         if self._writer is not None:
             self._writer.end()
