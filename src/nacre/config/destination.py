@@ -36,11 +36,11 @@ def check_host(host: str) -> str:
 
     :raises ConfigurationError: it begins with ``-``, or has a character that shells act on.
     """
-    bad = any(c in _FOR_SHELLS or c in "$" or c.isspace() or not c.isprintable() for c in host)
+    bad = any(c in _FOR_SHELLS or c in "$," or c.isspace() or not c.isprintable() for c in host)
     if not host or host.startswith("-") or bad:
         raise ConfigurationError(
             f"{safe(host, 100)!r} can't be the name of a host: it is empty, begins with -, or has "
-            "a space or a character that shells act on"
+            "a space, a comma or a character that shells act on"
         )
     return host
 
