@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon.hostkeys import DEFAULT_TYPES, FILES, key_types, load_host_keys
+from nacre.daemon.hostkeys import DEFAULT_TYPES, FILES, key_types, load_files, load_host_keys
 from nacre.daemon.state import write_once
-from nacre.errors import StateError
+from nacre.errors import StateError, UnusableKey
+from nacre.keys import PrivateKey, dump_private, generate
 
 
 def mode(path: Path) -> int:
@@ -85,3 +86,50 @@ def test_a_directory_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     with pytest.raises(StateError, match=f"can't use the host key {missing}"):
         load_host_keys(missing, ["ssh-ed25519"])
+
+
+def write_key(path: Path) -> PrivateKey:
+    key = generate("ssh-ed25519")
+    path.write_bytes(dump_private(key))
+    path.chmod(0o600)
+    path.with_name(f"{path.name}.pub").write_text(f"{key.public}\n")
+    return key
+
+
+def test_named_files_are_used_and_those_that_can_not_be_are_told(tmp_path: Path) -> None:
+    good, bad, missing = (tmp_path / name for name in ("good", "bad", "missing"))
+    key = write_key(good)
+    write_key(bad)
+    bad.chmod(0o644)
+    problems: list[str] = []
+    found = load_files([str(missing), str(bad), str(good)], problems.append)
+    assert [one.public for one in found] == [key.public]
+    assert "No such file" in problems[0]
+    assert "other accounts can read" in problems[1]
+
+
+def test_of_two_keys_of_a_type_the_first_counts(tmp_path: Path) -> None:
+    first = write_key(tmp_path / "a")
+    write_key(tmp_path / "b")
+    (found,) = load_files([str(tmp_path / "a"), str(tmp_path / "b")], print)
+    assert found.public == first.public
+
+
+def test_no_named_file_can_be_used(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="ssh-keygen -A"):
+        load_files([str(tmp_path / "missing")], lambda problem: None)
+
+
+@pytest.mark.parametrize("name", ["key", "key.pub"])
+def test_an_agent_holds_a_key_of_which_the_public_half_is_there(tmp_path: Path, name: str) -> None:
+    key = write_key(tmp_path / "key")
+    (own,) = load_files([str(tmp_path / "key")], print, agent=True)
+    assert not own.held
+    (tmp_path / "key").unlink()
+    (found,) = load_files([str(tmp_path / name)], print, agent=True)
+    assert found.held
+    assert found.public == key.public
+    with pytest.raises(UnusableKey, match="another program"):
+        found.sign(b"data", "ssh-ed25519")
+    with pytest.raises(StateError, match="no host keys"):
+        load_files([str(tmp_path / name)], lambda problem: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,3 +45,11 @@ def sshd_login(
     system_account: Account, keys: dict[str, Path], tmp_path: Path
 ) -> Callable[[Daemon], Login]:
     return lambda daemon: Login(daemon, system_account.name, tmp_path, keys["ed25519"])
+
+
+def until_gone(pid: int) -> None:
+    """Wait for the end of a process that is nobody's child here."""
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, f"{pid} did not end"
+        time.sleep(0.01)

@@ -15,7 +15,7 @@ import pytest
 
 from interop.clients import Account
 from interop.daemons import Daemon
-from interop.nacre_sshd import SSHD, Configure, Logins, serving
+from interop.nacre_sshd import SSHD, Configure, Logins, serving, until_gone
 from interop.programs import check, environment, require, run
 
 pytestmark = pytest.mark.slow
@@ -95,13 +95,6 @@ def pid_of(path: Path) -> int:
             return int(text)
         time.sleep(0.01)
     raise AssertionError(f"no pid in {path}")
-
-
-def until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline, f"{pid} did not end"
-        time.sleep(0.01)
 
 
 def test_it_goes_to_the_background(

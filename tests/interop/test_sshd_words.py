@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,8 +14,8 @@ import pytest
 
 from interop.clients import Login, askpass
 from interop.daemons import Daemon
-from interop.nacre_sshd import SSHD, Configure, Logins, serving
-from interop.programs import environment, require, run
+from interop.nacre_sshd import SSHD, Configure, Logins, serving, until_gone
+from interop.programs import check, environment, require, run
 
 pytestmark = pytest.mark.slow
 
@@ -221,6 +222,36 @@ def test_host_keys_are_those_that_are_named(
         found = run([require("ssh-keyscan"), "-p", str(daemon.port), "127.0.0.1"]).stdout.decode()
         for kind in ("ecdsa256", "rsa", "ed25519"):
             assert host_keys[kind].with_suffix(".pub").read_text().split()[1] in found
+
+
+def test_host_keys_may_be_held_by_an_agent(
+    configure_sshd: Configure, sshd_login: Logins, host_keys: dict[str, Path], tmp_path: Path
+) -> None:
+    """The private file is nowhere to be seen; the agent signs, and when it is gone nobody does."""
+    public = tmp_path / "held.pub"
+    public.write_text(host_keys["ecdsa256"].with_suffix(".pub").read_text())
+    started = check([require("ssh-agent"), "-s"]).decode()
+    found = re.search(r"SSH_AUTH_SOCK=([^;]+);.*SSH_AGENT_PID=(\d+);", started, re.S)
+    assert found is not None
+    socket_path, pid = found[1], int(found[2])
+    alive = True
+    try:
+        check([require("ssh-add"), "-q", host_keys["ecdsa256"]], SSH_AUTH_SOCK=socket_path)
+        config = tmp_path / "held_config"
+        config.write_text(
+            f"HostKeyAgent {socket_path}\nHostKey {public}\nListenAddress 127.0.0.1\nPidFile none\n"
+        )
+        with serving(config) as daemon:
+            assert enters(sshd_login(daemon), "HostKeyAlgorithms=ecdsa-sha2-nistp256")
+            assert enters(sshd_login(daemon), "RekeyLimit=1K")
+            os.kill(pid, signal.SIGTERM)
+            alive = False
+            until_gone(pid)
+            assert not enters(sshd_login(daemon))
+            daemon.wait_for("no signature with a host key.*no agent at")
+    finally:
+        if alive:
+            os.kill(pid, signal.SIGTERM)
 
 
 def test_a_missing_banner_is_told_and_no_error(

@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
 from nacre.aio.versions import RISK
@@ -24,7 +24,6 @@ from nacre.daemon.accounts.accounts import find_account
 from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import AccountPolicy, StorePolicy
 from nacre.daemon.accounts.roots import check_roots
-from nacre.daemon.accounts.store import FILE, UserStore
 from nacre.daemon.accounts.system import SystemPolicy
 from nacre.daemon.background import leave_terminal, pid_file, silence
 from nacre.daemon.inherited import take_first, take_inherited
@@ -38,6 +37,9 @@ from nacre.daemon.workers import Supervisor, Worker
 from nacre.errors import AccountError
 from nacre.protocol.options import Profile
 from nacre.server.startups import Startups
+
+if TYPE_CHECKING:
+    from nacre.daemon.accounts.store import UserStore
 
 _SHARED_ACCOUNT = (
     "Users who may use a shell share the account of this server: they can read its host keys and "
@@ -185,6 +187,9 @@ class Daemon:
             make = self._system_policy
         else:
             assert settings.state is not None
+            # SQLAlchemy takes half of the time to start, and accounts of the system do not need it.
+            from nacre.daemon.accounts.store import FILE, UserStore
+
             store = UserStore(settings.state / FILE)
             stack.callback(store.close)
             make = partial(self._store_policy, store)
@@ -211,6 +216,8 @@ class Daemon:
 
     def _check_users(self, settings: DaemonSettings) -> None:
         assert settings.state is not None
+        from nacre.daemon.accounts.store import FILE, UserStore
+
         with closing(UserStore(settings.state / FILE)) as store:
             check_roots(store, self.run_as)
             if os.geteuid() != 0 and store.has_shell_user():

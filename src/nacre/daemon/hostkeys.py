@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nacre.daemon.state import remove_unfinished, write_once
 from nacre.errors import StateError, UnusableKey
-from nacre.keys import PrivateKey, dump_private, generate, load_private
+from nacre.keys import PrivateKey, dump_private, generate, load_private, load_public
+from nacre.keys.base import HeldKey
 
 FILES = {
     "ssh-ed25519": "ssh_host_ed25519_key",
@@ -63,7 +64,7 @@ SYSTEM_FILES = tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa"
 
 
 def load_files(
-    names: Sequence[str], report: Callable[[str], None], *, rsa1: bool = False
+    names: Sequence[str], report: Callable[[str], None], *, rsa1: bool = False, agent: bool = False
 ) -> tuple[PrivateKey, ...]:
     """Return the host keys in files that HostKey names; none for :data:`SYSTEM_FILES`.
 
@@ -72,13 +73,15 @@ def load_files(
 
     :param report: called with the reason for each named file that can't be used.
     :param rsa1: also take keys of SSH-1.
+    :param agent: an agent holds the private key of a file that can't be used, or that has a public
+        key; the public key is in the file, or in the one with ``.pub`` behind its name.
     :raises StateError: there is no key; the message says what to do.
     """
     keys: dict[str, PrivateKey] = {}
     for name in names or SYSTEM_FILES:
         path = Path(os.path.abspath(name))
         try:
-            key = _load(path)
+            key = (_held(path) if agent else None) or _load(path)
         except OSError as error:
             if name not in SYSTEM_FILES:
                 report(f"can't use the host key {path}: {error.strerror}")
@@ -95,6 +98,16 @@ def load_files(
             "name others with HostKey"
         )
     return tuple(keys.values())
+
+
+def _held(path: Path) -> PrivateKey | None:
+    """Return the key of a file if that can be used, else the one whose public half is there."""
+    with suppress(OSError, StateError):
+        return _load(path)
+    for public in (Path(f"{path}.pub"), path):
+        with suppress(OSError, UnusableKey):
+            return HeldKey(*load_public(public.read_bytes()))
+    return None
 
 
 def _load(path: Path) -> PrivateKey:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from nacre.daemon.names import name_of
 from nacre.daemon.sockets import Address, configured
 from nacre.daemon.syslog import Syslog
 from nacre.errors import ConfigurationError
-from nacre.keys import PrivateKey
+from nacre.keys import PrivateKey, PublicKey
 from nacre.protocol.options import Profile
 from nacre.server.peer import ConnectionTerms
 from nacre.server.policy import Policy
@@ -88,7 +89,12 @@ class DaemonSettings:
         """
         config = self.config
         if self.state is None or config.host_keys:
-            return load_files(config.host_keys, report or _ignore, rsa1=self.speaks_ssh1)
+            return load_files(
+                config.host_keys,
+                report or _ignore,
+                rsa1=self.speaks_ssh1,
+                agent=config.host_key_agent is not None,
+            )
         types: tuple[str, ...] = DEFAULT_TYPES
         if config.host_key_algorithms is not None:
             types = key_types(config.algorithms(self.profile).host_key)
@@ -156,10 +162,23 @@ def terms_of(config: ServerConfig) -> ConnectionTerms:
         exempt=config.per_source_penalty_exempt_list,
         refuse=config.refuse_connection,
         resolve=name_of if config.use_dns else None,
+        sign_host=_signer(config.host_key_agent),
         ip_qos=config.ip_qos,
         channel_timeouts=config.channel_timeouts,
         unused_timeout=config.unused_connection_timeout,
     )
+
+
+def _signer(agent: str | None) -> Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None:
+    """Return what signs with the host keys of an agent.
+
+    :param agent: its socket, ``SSH_AUTH_SOCK`` for the one that this variable names, or None.
+    """
+    if agent is None:
+        return None
+    from nacre.client.agent import Agent
+
+    return Agent(os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent).sign
 
 
 def _ignore(problem: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
+from typing import ClassVar
 
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys.fingerprint import fingerprint
@@ -78,9 +79,11 @@ class PrivateKey(ABC):
 
     :ivar public: its public half.
     :ivar comment: the comment in its file, or an empty string.
+    :ivar held: whether another program holds it, and :meth:`sign` has no use.
     """
 
     __slots__ = ("comment", "public")
+    held: ClassVar[bool] = False
 
     def __init__(self, public: PublicKey, comment: str = "") -> None:
         self.public = public
@@ -111,3 +114,16 @@ class PrivateKey(ABC):
 
     def __repr__(self) -> str:
         return f"<private key of {self.public!r}>"
+
+
+class HeldKey(PrivateKey):
+    """A private key that another program holds, such as an agent, which is asked to sign."""
+
+    __slots__ = ()
+    held = True
+
+    def _sign(self, data: bytes, algorithm: str) -> bytes:
+        raise UnusableKey("another program holds this private key")
+
+    def secret_fields(self) -> bytes:
+        raise UnusableKey("another program holds this private key")

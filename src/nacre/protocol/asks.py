@@ -188,6 +188,20 @@ class AskNewPassword(Ask):
 
 # --- asked of a server ---
 
+
+@value(frozen=False, eq=False, kw_only=True)
+class AskHostSignature(Ask):
+    """Sign the exchange hash ``data`` with a host key that another program holds.
+
+    ``Denied`` ends the connection.
+    """
+
+    ANSWERS = (Signature, Denied)
+    key: PublicKey
+    algorithm: str
+    data: bytes
+
+
 Alternative: TypeAlias = frozenset[str] | tuple[str, ...]
 """Methods that must all succeed: of a set in any order, of a tuple in its order. A tuple may hold
 a method twice, which must then succeed twice."""

@@ -20,6 +20,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.config.server.penalties import PenaltyRules
+    from nacre.keys import PublicKey
     from nacre.protocol.engine import Engine
 
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
@@ -57,6 +58,8 @@ class ConnectionTerms:
     :ivar refuse: end the connection when it attempts to log in.
     :ivar resolve: returns the name of an address, or the address where there is none to trust;
         None for no lookups.
+    :ivar sign_host: makes a signature with a host key that another program holds; gets the key, the
+        data and the algorithm, and raises NacreError.
     :ivar ip_qos: the type of service (RFC 2474) of sessions at a terminal, and of others; None
         leaves it to the system.
     :ivar channel_timeouts: patterns of channel types with the seconds without data after which
@@ -71,6 +74,7 @@ class ConnectionTerms:
     exempt: tuple[str, ...] = ()
     refuse: bool = False
     resolve: Callable[[str], Awaitable[str]] | None = None
+    sign_host: Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None = None
     ip_qos: tuple[int | None, int | None] = (None, None)
     channel_timeouts: tuple[tuple[str, int], ...] = ()
     unused_timeout: int | None = None

@@ -8,6 +8,7 @@ A login, in order (SSH-2; the engine asks one question at a time)::
 
     transport_made              Host.admit, or disconnect; the login grace time starts
     VersionReceived, KexDone    recorded
+    AskHostSignature            the program that holds the host key, in a key exchange
     AskUser                     Policy.requirement -> the methods that suffice, and the banner
     AskPublicKey signed=False   Policy.public_key: would this key do?
     AskPublicKey signed=True    Policy.public_key: the signature is verified
@@ -34,11 +35,12 @@ from nacre.aio.connection import COMMON, Handlers
 from nacre.aio.keepalive import IdleWatch
 from nacre.aio.maybe import Maybe, settled
 from nacre.aio.versions import RISK, SSH1
-from nacre.errors import ConnectionLost, DisconnectCode
+from nacre.errors import ConnectionLost, DisconnectCode, NacreError
 from nacre.protocol.asks import (
     Answer,
     Ask,
     AskGlobalRequest,
+    AskHostSignature,
     AskKeyboardInteractive,
     AskOpen,
     AskPassword,
@@ -51,6 +53,7 @@ from nacre.protocol.asks import (
     OpenRefused,
     PasswordExpired,
     RSAKey,
+    Signature,
     UserRequirement,
 )
 from nacre.protocol.engine import Engine
@@ -76,6 +79,10 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.tcpip import ServerForwards
+
+
+_SIGNING = 10.0
+"""Seconds that a program which holds a host key has for a signature."""
 
 
 class Host(Protocol):
@@ -212,6 +219,21 @@ class Serving(ServerConnection):
             compression_in=chosen.compression_c2s,
             compression_out=chosen.compression_s2c,
         )
+
+    def _on_host_signature(self, ask: AskHostSignature) -> None:
+        async def sign() -> None:
+            answer: Signature | Denied = Denied("no program holds the host key")
+            try:
+                if self.terms.sign_host is not None:
+                    async with asyncio.timeout(_SIGNING):
+                        made = await self.terms.sign_host(ask.key, ask.data, ask.algorithm)
+                    answer = Signature(made)
+            except (NacreError, TimeoutError) as error:
+                reason = str(error) or f"no answer within {_SIGNING:g} seconds"
+                self.record("error", what="no signature with a host key", error=safe(reason))
+            self.answer(ask.ask_id, answer)
+
+        self.spawn(sign())
 
     # --- authentication: at most one question is open at a time ---
 
@@ -451,6 +473,7 @@ Serving.handlers = {
     **COMMON,
     VersionReceived: Serving._on_server_version,
     KexDone: Serving._on_server_kex_done,
+    AskHostSignature: Serving._on_host_signature,
     AskUser: Serving._on_user,
     AskPassword: Serving._on_password,
     AskPublicKey: Serving._on_public_key,

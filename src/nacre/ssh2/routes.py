@@ -18,6 +18,7 @@ from nacre.protocol.asks import (
     Ask,
     AskAuthentication,
     AskHostKey,
+    AskHostSignature,
     AskKeyboardInteractive,
     AskNewPassword,
     AskPassword,
@@ -211,9 +212,9 @@ _IN: tuple[Stage, ...] = (Resting.CONNECTION,)
 _SERVER: Transitions = {
     Resting.FIRST_KEXINIT: {KexInit: (KexStage.GUESS, *_SERVER_BEGINS)},
     KexStage.GUESS: {KexInitiate: _SERVER_BEGINS},
-    KexStage.INITIATE: {KexInitiate: (KexStage.NEWKEYS,)},
+    KexStage.INITIATE: {KexInitiate: (KexStage.NEWKEYS,), AskHostSignature: (KexStage.NEWKEYS,)},
     KexStage.GEX_REQUEST: {GexRequest: (KexStage.GEX_INIT,)},
-    KexStage.GEX_INIT: {GexInit: (KexStage.NEWKEYS,)},
+    KexStage.GEX_INIT: {GexInit: (KexStage.NEWKEYS,), AskHostSignature: (KexStage.NEWKEYS,)},
     KexStage.NEWKEYS: {NewKeys: _SERVER_RESTS},
     Resting.SERVICE: {ServiceRequest: (AuthStage.SERVER_REQUEST,)},
     AuthStage.SERVER_REQUEST: {

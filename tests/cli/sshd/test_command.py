@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,8 +136,6 @@ def test_a_wrong_line_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_log_file_is_appended_to(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     with capfd.disabled():
-        import os
-
         before = os.dup(2)
         try:
             assert run("nacre-sshd", ["-E", str(log), "-t", "-f", "/no/such/file"]) == 255
@@ -151,3 +152,9 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == f"nacre {nacre.__version__}\n"
     assert run("nacre-sshd", ["--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: nacre-sshd")
+
+
+def test_it_loads_no_database() -> None:
+    program = "import sys, nacre.cli.sshd.command, nacre.daemon.daemon\n"
+    program += "assert not {'sqlalchemy', 'click'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -9,10 +9,19 @@ import pytest
 
 from nacre.errors import ConfigurationError, RemoteProtocolError
 from nacre.keys import generate
-from nacre.protocol.asks import Ask, AskHostKey, Granted
+from nacre.keys.base import HeldKey
+from nacre.protocol.asks import (
+    Answer,
+    Ask,
+    AskHostKey,
+    AskHostSignature,
+    Denied,
+    Granted,
+    Signature,
+)
 from nacre.protocol.events import AlgorithmsChosen, KexDone
 from nacre.protocol.options import ServerOptions, algorithms
-from nacre.protocol.phases import Role
+from nacre.protocol.phases import Phase, Role
 from nacre.ssh2.engine import SSH2Server
 from nacre.ssh2.transport.kex import LEGAL, KexStage, RunningExchange
 from nacre.ssh2.transport.messages import KexInitiate, KexReply
@@ -135,3 +144,48 @@ def test_every_stage_but_idle_takes_messages_of_the_exchange_only() -> None:
         assert numbers <= {21, *range(30, 50)}
     assert KexInitiate.NUMBER in LEGAL[KexStage.INITIATE]
     assert KexReply.NUMBER in LEGAL[KexStage.REPLY]
+
+
+@pytest.mark.parametrize("kex", ["curve25519-sha256", GEX])
+def test_a_host_key_that_another_program_holds_signs_when_asked(kex: str) -> None:
+    key = host_key()
+    asked: list[AskHostSignature] = []
+
+    def holder(ask: Ask) -> Answer | None:
+        if not isinstance(ask, AskHostSignature):
+            return agreeable(ask)
+        asked.append(ask)
+        return Signature(key.sign(ask.data, ask.algorithm))
+
+    both = algorithms(kex=kex)
+    pair = connected(
+        server=ServerOptions(host_keys=(HeldKey(key.public),), algorithms=both),
+        algorithms=both,
+        answers_server=holder,
+    )
+    pair.client.rekey()
+    pair.run()
+    assert pair.client.phase is pair.server.phase is Phase.CONNECTION
+    assert [ask.key for ask in asked] == [key.public] * 2
+    assert asked[0].data == exchange(pair.client).session_id
+    assert exchange(pair.client).host_key == key.public
+
+
+def test_without_a_signature_the_exchange_ends() -> None:
+    def refuses(ask: Ask) -> Answer | None:
+        return Denied("gone") if isinstance(ask, AskHostSignature) else agreeable(ask)
+
+    options = ServerOptions(host_keys=(HeldKey(host_key().public),))
+    pair = connected(server=options, answers_server=refuses)
+    assert pair.client.phase is pair.server.phase is Phase.CLOSED
+    assert not [event for event in pair.client_events if isinstance(event, KexDone)]
+
+
+def test_nothing_is_read_while_a_signature_is_awaited() -> None:
+    def silent(ask: Ask) -> Answer | None:
+        return None if isinstance(ask, AskHostSignature) else agreeable(ask)
+
+    options = ServerOptions(host_keys=(HeldKey(host_key().public),))
+    pair = connected(server=options, answers_server=silent)
+    assert not pair.server.wants_input
+    assert exchange(pair.server).stage is KexStage.INITIATE

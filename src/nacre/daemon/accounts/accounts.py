@@ -10,15 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.syntax.tokens import expand
-from nacre.daemon.accounts.store import User
 from nacre.daemon.processes.child import ProcessCredentials
 from nacre.daemon.processes.file_process import FileRoot
 from nacre.errors import AccountError, ConfigurationError
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.sftp.server.restrictions import INTERNAL
+
+if TYPE_CHECKING:
+    from nacre.daemon.accounts.store import User
 
 RECENT = 1.0
 """Seconds for which the result of a lookup is reused."""

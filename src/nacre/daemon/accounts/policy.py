@@ -25,7 +25,6 @@ from nacre.daemon.accounts.candidate import Candidate, Candidates
 from nacre.daemon.accounts.chroot import refuses_root
 from nacre.daemon.accounts.rights import Forwarding
 from nacre.daemon.accounts.roots import refusal
-from nacre.daemon.accounts.store import User, UserStore
 from nacre.errors import AccountError, ConfigurationError
 from nacre.keys import PublicKey
 from nacre.keys.key_options import NO_OPTIONS
@@ -38,6 +37,7 @@ from nacre.sftp.server.restrictions import INTERNAL
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.daemon.accounts.store import User, UserStore
     from nacre.server.peer import ServerConnection
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nacre.daemon.accounts.accounts import Account, account_name, find_account, own_account
-from nacre.daemon.accounts.store import User, UserStore
 from nacre.errors import AccountError, StateError
+
+if TYPE_CHECKING:
+    from nacre.daemon.accounts.store import User, UserStore
 
 _LOCAL_URL = re.compile(r"(?:.*::)?(?:file|local)://(.*)", re.DOTALL)
 
@@ -78,6 +81,8 @@ def _account(user: User, run_as: str | None) -> Account | None:
 
 def _near(store: UserStore, run_as: str | None) -> set[str]:
     """Return the directories that no root may be: each is refused for some user."""
+    from nacre.daemon.accounts.store import User
+
     found = {store.directory}
     for name in store.accounts():
         account = _account(User(name="-", run_as=name), run_as)

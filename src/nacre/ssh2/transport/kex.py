@@ -18,7 +18,15 @@ from nacre.crypto.kex_dh import dh_gex
 from nacre.crypto.seal import Random
 from nacre.errors import ConfigurationError, KexFailed, KeyFormatError, RemoteProtocolError
 from nacre.keys import PrivateKey, PublicKey, decode_public
-from nacre.protocol.asks import AskHostKey, Asks, Granted, HostKeyRefused
+from nacre.protocol.asks import (
+    AskHostKey,
+    AskHostSignature,
+    Asks,
+    Denied,
+    Granted,
+    HostKeyRefused,
+    Signature,
+)
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
 from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Role
@@ -264,10 +272,7 @@ class KeyExchange:
         self.stage = running.next_stage
 
     def _receive_initiate(self, running: RunningExchange, payload: Buffer) -> None:
-        public = KexInitiate.decode(payload).public
-        host_key, reply, signature = self._respond(running, public)
-        self._outbox.send(KexReply(host_key, reply, signature).encode())
-        self._send_newkeys()
+        self._respond(running, KexInitiate.decode(payload).public, KexReply)
 
     def _receive_reply(self, running: RunningExchange, payload: Buffer) -> None:
         reply = KexReply.decode(payload)
@@ -297,24 +302,41 @@ class KeyExchange:
         self.stage = KexStage.GEX_REPLY
 
     def _receive_gex_init(self, running: RunningExchange, payload: Buffer) -> None:
-        public = GexInit.decode(payload).public
-        host_key, reply, signature = self._respond(running, public)
-        self._outbox.send(GexReply(host_key, reply, signature).encode())
-        self._send_newkeys()
+        self._respond(running, GexInit.decode(payload).public, GexReply)
 
     def _receive_gex_reply(self, running: RunningExchange, payload: Buffer) -> None:
         reply = GexReply.decode(payload)
         self._verify(running, reply.host_key, reply.public, reply.signature)
 
-    def _respond(self, running: RunningExchange, client: bytes) -> tuple[bytes, bytes, bytes]:
-        """Return the server's host key, public value and signature."""
+    def _respond(
+        self, running: RunningExchange, client: bytes, reply: type[KexReply | GexReply]
+    ) -> None:
+        """Send the server's host key, public value and signature, once that is made."""
         algorithm = running.chosen.host_key
         key = self._signers[algorithm]
         blob = key.public.blob
         server, k = running.method.respond(client, self._random)
         secrets = running.finish(blob, client, server, k, self.session_id)
         self.host_key = key.public
-        return blob, server, key.sign(secrets.exchange_hash, algorithm)
+        if key.held:
+            ask = AskHostSignature(key=key.public, algorithm=algorithm, data=secrets.exchange_hash)
+            self._asks.ask(ask, lambda answer: self._signed(reply, blob, server, answer))
+            return
+        signature = key.sign(secrets.exchange_hash, algorithm)
+        self._outbox.send(reply(blob, server, signature).encode())
+        self._send_newkeys()
+
+    def _signed(
+        self,
+        reply: type[KexReply | GexReply],
+        blob: bytes,
+        server: bytes,
+        answer: Signature | Denied,
+    ) -> None:
+        if isinstance(answer, Denied):
+            raise KexFailed("the program that holds the host key makes no signature")
+        self._outbox.send(reply(blob, server, answer.blob).encode())
+        self._send_newkeys()
 
     def _verify(
         self, running: RunningExchange, blob: bytes, server: bytes, signature: bytes
