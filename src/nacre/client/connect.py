@@ -17,9 +17,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, cast
 
+from nacre.aio.channel import Channel
 from nacre.aio.connection import Trace
 from nacre.aio.dial import DialOptions, dial
-from nacre.aio.keepalive import check_times
+from nacre.aio.keepalive import IdleWatch, check_times
 from nacre.aio.versions import client_engine
 from nacre.aio.waiting import Opening
 from nacre.client.connection import Connection, HostKeyCheck, LoginAnswers
@@ -316,7 +317,13 @@ async def _start(
         trace=trace,
     )
     await _log_in(connection, way)
+    if config.channel_timeouts:
+        IdleWatch(connection, config.channel_timeouts, None, _tell_idle)
     return connection
+
+
+def _tell_idle(channel: Channel) -> None:
+    _log.info("channel %d (%s) is closed: it had no traffic", channel.number, channel.kind)
 
 
 class _Way:
