@@ -181,8 +181,11 @@ def test_a_change_keeps_what_stays_and_closes_what_goes() -> None:
         assert closed == [first]
         assert sockets.all[0] is second
         assert len(sockets.all) == 2
-        sockets.change([two, three])
-        assert sockets.all[0] is second
+        for keepalive in (False, True):
+            sockets.change([two, three], keepalive=keepalive)
+            assert sockets.all[0] is second
+            wanted = second.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert bool(wanted) is keepalive
 
 
 def test_a_change_that_fails_changes_nothing() -> None:

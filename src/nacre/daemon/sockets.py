@@ -106,6 +106,8 @@ class ListeningSockets:
         for address in gone:
             _close(before[address], close)
         self._bound = {address: before.get(address) or bound[address] for address in wanted}
+        for sock in self.all:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalive)
 
     def _bind_in_place(
         self,
