@@ -114,7 +114,7 @@ class Daemon:
         if self.mode == "inherited":
             return self._serve(settings, ListeningSockets(), Startups(), None)
         with ListeningSockets() as sockets:
-            sockets.change(settings.where, keepalive=settings.config.tcp_keep_alive)
+            settings.listen(sockets, partial(self._report_address, settings))
             if self.mode == "background":
                 settings.host_keys()  # reports what is wrong with them, while somebody reads it
                 leave_terminal(quiet=self.to_syslog)
@@ -130,6 +130,10 @@ class Daemon:
     def _log(self, settings: DaemonSettings) -> ServerLog:
         return ServerLog(settings.config.log_level, settings.destination)
 
+    def _report_address(self, settings: DaemonSettings, problem: str) -> None:
+        what = "an address is not used"
+        self._log(settings)({"event": "error", "what": what, "error": problem})
+
     def _supervise(self, settings: DaemonSettings, sockets: ListeningSockets) -> None:
         # The supervisor makes what is missing, and reports once what is wrong with it.
         settings.host_keys()
@@ -140,7 +144,7 @@ class Daemon:
             nonlocal current
             changed = current.again()
             changed.host_keys()
-            sockets.change(changed.where, keepalive=changed.config.tcp_keep_alive)
+            changed.listen(sockets, partial(self._report_address, changed))
             current = changed
 
         Supervisor(
