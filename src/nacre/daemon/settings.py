@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from nacre.config.server.rules import ServerRules
 from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_files, load_host_keys
 from nacre.daemon.log import LogDestination, StandardError
 from nacre.daemon.names import name_of
-from nacre.daemon.sockets import Address, configured
+from nacre.daemon.sockets import Address, ListeningSockets, configured
 from nacre.daemon.syslog import Syslog
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
@@ -64,6 +65,26 @@ class DaemonSettings:
     def where(self) -> tuple[Address, ...]:
         """The addresses to listen on."""
         return self.addresses or configured(self.config)
+
+    def listen(
+        self,
+        sockets: ListeningSockets,
+        report: Callable[[str], None],
+        close: Callable[[socket.socket], None] = socket.socket.close,
+    ) -> None:
+        """Have ``sockets`` listen where the configuration says.
+
+        As sshd, a daemon without a state directory is content with one address; ``report`` is
+        called with the reason for each of the others. ``close`` closes a socket that goes.
+
+        :raises StateError: an address can't be used.
+        """
+        sockets.change(
+            self.where,
+            keepalive=self.config.tcp_keep_alive,
+            close=close,
+            report=report if self.state is None else None,
+        )
 
     @property
     def destination(self) -> LogDestination:

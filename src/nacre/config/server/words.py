@@ -10,6 +10,7 @@ from nacre.config.schema import Keyword, Schema, idle, later, refused
 from nacre.config.server.former import ALIASES, IGNORED
 from nacre.config.server.kinds import (
     ADDRESS_FAMILY,
+    AGENT,
     ANYTHING,
     CHANNEL_TIMEOUT,
     COMPRESSION,
@@ -381,7 +382,7 @@ _WORDS = (
     ),
     Keyword(
         "HostKeyAgent",
-        PATH,
+        AGENT,
         "The socket of an agent that has the host keys.",
         "host_key_agent",
         in_match=False,
