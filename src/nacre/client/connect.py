@@ -34,7 +34,7 @@ from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, Na
 from nacre.keys import PrivateKey
 from nacre.keys.known_hosts import DEFAULT_PORT
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import SOFTWARE, SSH1_CIPHERS, Algorithms, ClientOptions, Profile
+from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile, software
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
@@ -61,9 +61,6 @@ _PLAIN = ClientConfig()
 
 _TIMEOUT = 30.0
 """Seconds for a login, if neither the caller nor ConnectTimeout says it."""
-
-_ADDENDUM = 200
-"""Characters of VersionAddendum: the line of the version has at most 255 bytes."""
 
 _log = logging.getLogger("nacre.client")
 
@@ -298,7 +295,7 @@ async def _start(
             trace=trace is not None,
             user=target.user,
             ssh1_ciphers=tuple(ciphers),
-            software=_software(config.version_addendum),
+            software=software(config.version_addendum),
         ),
         options["protocols"] or config.protocol,
     )
@@ -528,18 +525,6 @@ def _files(config: Config | Path | Default | None) -> Config | None:
     if isinstance(config, Config):
         return config
     return Config.load(None if isinstance(config, Default) else config)
-
-
-def _software(addendum: str | None) -> str:
-    """Return our software version, with VersionAddendum behind it (RFC 4253 section 4.2)."""
-    if not addendum:
-        return SOFTWARE
-    if not (addendum.isascii() and addendum.isprintable() and len(addendum) <= _ADDENDUM):
-        raise ConfigurationError(
-            f"VersionAddendum {safe(addendum, 100)!r}: give at most {_ADDENDUM} printable "
-            "ASCII characters"
-        )
-    return f"{SOFTWARE} {addendum}"
 
 
 def _algorithms(profile: Profile | None, config: ClientConfig) -> Algorithms:

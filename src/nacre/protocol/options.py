@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +14,7 @@ from nacre.crypto.registry import Tier
 from nacre.errors import ConfigurationError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.value import value
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.keys import PrivateKey
@@ -23,6 +25,25 @@ Choice = str | Sequence[str] | None
 from it; patterns are allowed) or ``^`` (put in front of it)."""
 
 SOFTWARE = f"nacre_{__version__}"
+
+_MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
+_LINE_TEXT = re.compile(r"[ -~]*")
+
+
+def software(addendum: str | None) -> str:
+    """Return our software version, with a text behind it (RFC 4253 section 4.2).
+
+    :param addendum: VersionAddendum, or None.
+    :raises ConfigurationError: the text does not fit into the identification line.
+    """
+    text = f"{SOFTWARE} {addendum or ''}".rstrip()
+    if len(text) > _MOST_OF_LINE or not _LINE_TEXT.fullmatch(text):
+        raise ConfigurationError(
+            f"VersionAddendum {safe(addendum or '', 64)}: give printable US-ASCII, "
+            f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
+        )
+    return text
+
 
 SSH1_CIPHERS = ("3des", "blowfish")
 """The ciphers of SSH-1 by default. DES, with its key of 56 bits, is used only if it is named."""

@@ -7,14 +7,12 @@ or settings, so that everything else in this package may import it.
 from __future__ import annotations
 
 import logging
-import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.aio.connection import BaseConnection
-from nacre.errors import ConfigurationError
-from nacre.protocol.options import SOFTWARE
+from nacre.protocol.options import software
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -42,9 +40,6 @@ def to_logging(record: Mapping[str, object]) -> None:
 
 _DEVICE = 16
 """Bytes of a name of a network device, with the zero at its end."""
-
-_LINE_TEXT = re.compile(r"[ -~]*")
-_MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
 
 
 @value(kw_only=True)
@@ -82,11 +77,15 @@ class ConnectionTerms:
 
     @classmethod
     def of(
-        cls, config: ServerConfig, resolve: Callable[[str], Awaitable[str]] | None = None
+        cls,
+        config: ServerConfig,
+        resolve: Callable[[str], Awaitable[str]] | None = None,
+        sign_host: Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None = None,
     ) -> ConnectionTerms:
         """Return what a configuration says.
 
         :param resolve: how to find names, where UseDNS asks for them.
+        :param sign_host: see :attr:`sign_host`.
         """
         return cls(
             version_addendum=config.version_addendum or "",
@@ -96,6 +95,7 @@ class ConnectionTerms:
             exempt=config.per_source_penalty_exempt_list,
             refuse=config.refuse_connection,
             resolve=resolve if config.use_dns else None,
+            sign_host=sign_host,
             ip_qos=config.ip_qos,
             channel_timeouts=config.channel_timeouts,
             unused_timeout=config.unused_connection_timeout,
@@ -107,13 +107,7 @@ class ConnectionTerms:
 
         :raises ConfigurationError: the text does not fit into the line (RFC 4253 section 4.2).
         """
-        text = f"{SOFTWARE} {self.version_addendum}".rstrip()
-        if len(text) > _MOST_OF_LINE or not _LINE_TEXT.fullmatch(text):
-            raise ConfigurationError(
-                f"VersionAddendum {safe(self.version_addendum, 64)}: give printable US-ASCII, "
-                f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
-            )
-        return text
+        return software(self.version_addendum)
 
 
 NO_TERMS = ConnectionTerms()
