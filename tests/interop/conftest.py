@@ -122,6 +122,17 @@ def sshd(
         yield daemon
 
 
+@pytest.fixture(scope="session")
+def sshd_with_sftp(
+    host_keys: dict[str, Path], authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
+    """OpenSSH's server as it is by default, with SFTP."""
+    directory = tmp_path_factory.mktemp("sshd_with_sftp")
+    subsystem = f"Subsystem sftp {require('/usr/lib/openssh/sftp-server')}"
+    with start_sshd(directory, [host_keys["ed25519"]], authorized_keys, subsystem) as daemon:
+        yield daemon
+
+
 @pytest.fixture
 def to_sshd(sshd: Daemon, keys: dict[str, Path], tmp_path: Path) -> Login:
     """This account's login to OpenSSH's server."""

@@ -30,13 +30,18 @@ class Destination:
     user: str | None = None
     port: int | None = None
 
+    def __str__(self) -> str:
+        user = f"{self.user}@" if self.user is not None else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{user}{host}" + (f":{self.port}" if self.port is not None else "")
+
 
 def check_host(host: str) -> str:
     """Return ``host``, unless it is empty or a shell or a program could take it for something else.
 
     :raises ConfigurationError: it begins with ``-``, or has a character that shells act on.
     """
-    bad = any(c in _FOR_SHELLS or c in "$" or c.isspace() or not c.isprintable() for c in host)
+    bad = any(c in _FOR_SHELLS or c in "$," or c.isspace() or not c.isprintable() for c in host)
     if not host or host.startswith("-") or bad:
         raise ConfigurationError(
             f"{safe(host, 100)!r} can't be the name of a host: it is empty, begins with -, or has "

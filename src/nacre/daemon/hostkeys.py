@@ -10,7 +10,8 @@ from pathlib import Path
 from nacre.daemon.state import remove_unfinished, write_once
 from nacre.errors import StateError, UnusableKey
 from nacre.keys import PrivateKey, dump_private, generate, load_private, load_public
-from nacre.keys.base import HeldKey
+from nacre.keys.base import RemoteKey
+from nacre.server.peer import HostSigner
 
 FILES = {
     "ssh-ed25519": "ssh_host_ed25519_key",
@@ -100,13 +101,23 @@ def load_files(
     return tuple(keys.values())
 
 
+def agent_signer(agent: str) -> HostSigner:
+    """Return what signs with the host keys of an agent.
+
+    :param agent: its socket, or ``SSH_AUTH_SOCK`` for the one that this variable names.
+    """
+    from nacre.client.agent import Agent
+
+    return Agent(os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent).sign
+
+
 def _held(path: Path) -> PrivateKey | None:
     """Return the key of a file if that can be used, else the one whose public half is there."""
     with suppress(OSError, StateError):
         return _load(path)
     for public in (Path(f"{path}.pub"), path):
         with suppress(OSError, UnusableKey):
-            return HeldKey(*load_public(public.read_bytes()))
+            return RemoteKey(*load_public(public.read_bytes()))
     return None
 
 

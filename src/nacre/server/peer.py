@@ -19,12 +19,16 @@ from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.config.server.config import ServerConfig
     from nacre.config.server.penalties import PenaltyRules
     from nacre.keys import PublicKey
     from nacre.protocol.engine import Engine
 
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
 """Called with each record: a mapping with ``event``, ``connection``, ``peer`` and more fields."""
+
+HostSigner: TypeAlias = "Callable[[PublicKey, bytes, str], Awaitable[bytes]]"
+"""Makes the signature of a host key over data with an algorithm; raises NacreError."""
 
 _logger = logging.getLogger("nacre.server")
 
@@ -74,10 +78,37 @@ class ConnectionTerms:
     exempt: tuple[str, ...] = ()
     refuse: bool = False
     resolve: Callable[[str], Awaitable[str]] | None = None
-    sign_host: Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None = None
+    sign_host: HostSigner | None = None
     ip_qos: tuple[int | None, int | None] = (None, None)
     channel_timeouts: tuple[tuple[str, int], ...] = ()
     unused_timeout: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        config: ServerConfig,
+        resolve: Callable[[str], Awaitable[str]] | None = None,
+        signer: Callable[[str], HostSigner] | None = None,
+    ) -> ConnectionTerms:
+        """Return what a configuration says.
+
+        :param resolve: how to find names, where UseDNS asks for them.
+        :param signer: returns what signs with the host keys of the agent that HostKeyAgent names.
+        """
+        agent = config.host_key_agent
+        return cls(
+            version_addendum=config.version_addendum or "",
+            per_source_startups=config.per_source_max_startups,
+            net_block_size=config.per_source_net_block_size,
+            penalties=config.per_source_penalties,
+            exempt=config.per_source_penalty_exempt_list,
+            refuse=config.refuse_connection,
+            resolve=resolve if config.use_dns else None,
+            sign_host=None if agent is None or signer is None else signer(agent),
+            ip_qos=config.ip_qos,
+            channel_timeouts=config.channel_timeouts,
+            unused_timeout=config.unused_connection_timeout,
+        )
 
     @property
     def software(self) -> str:

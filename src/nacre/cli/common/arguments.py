@@ -307,6 +307,10 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
     if uri:
         from urllib.parse import unquote
 
+        if "/" in host or "@" in user:
+            raise ConfigurationError(
+                f"{safe(destination)!r} is no URI of a host: give ssh://[user@]host[:port]"
+            )
         user = unquote(user.partition(";")[0])
     if at and user:
         options.append(f"User={quote(check_user(user))}")

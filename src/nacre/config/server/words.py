@@ -70,7 +70,7 @@ _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 _WORDS = (
     Keyword("Match", WORDS, "Begins a block for connections that meet all criteria."),
     Keyword("Include", WORDS, "Reads other files here."),
-    Keyword("Port", PORTS, "A port to listen on.", "ports", gathers=True, in_match=False),
+    Keyword("Port", PORTS, "A port to listen on.", "ports", gathers=True, most=256, in_match=False),
     Keyword(
         "AddressFamily",
         ADDRESS_FAMILY,
@@ -500,6 +500,7 @@ _WORDS = (
         "A subsystem and its command; internal-sftp serves files.",
         "subsystems",
         gathers=True,
+        most=256,
     ),
     Keyword(
         "MaxStartups",
