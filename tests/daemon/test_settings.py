@@ -9,13 +9,13 @@ import pytest
 import nacre
 from nacre.config.server.files import load, parse
 from nacre.config.values import LogLevel
-from nacre.daemon.hostkeys import FILES, load_host_keys
+from nacre.daemon.hostkeys import FILES, agent_signer, load_host_keys
 from nacre.daemon.log import StandardError
 from nacre.daemon.names import name_of
-from nacre.daemon.settings import DaemonSettings, terms_of
+from nacre.daemon.settings import DaemonSettings
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Profile
-from nacre.server.peer import NO_TERMS
+from nacre.server.peer import NO_TERMS, ConnectionTerms
 from nacre.server.startups import Startups
 
 
@@ -112,7 +112,8 @@ def test_without_words_there_is_nothing_to_say_of_connections(tmp_path: Path) ->
 
 def test_the_agent_may_be_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/other")
-    sign = terms_of(parse(("HostKeyAgent=SSH_AUTH_SOCK",))).sign_host
+    config = parse(("HostKeyAgent=SSH_AUTH_SOCK",))
+    sign = ConnectionTerms.of(config, signer=agent_signer).sign_host
     assert sign is not None
     assert sign.__self__.path == "/run/other"  # type: ignore[attr-defined]
 

@@ -11,6 +11,7 @@ from nacre.daemon.state import remove_unfinished, write_once
 from nacre.errors import StateError, UnusableKey
 from nacre.keys import PrivateKey, dump_private, generate, load_private, load_public
 from nacre.keys.base import RemoteKey
+from nacre.server.peer import HostSigner
 
 FILES = {
     "ssh-ed25519": "ssh_host_ed25519_key",
@@ -98,6 +99,16 @@ def load_files(
             "name others with HostKey"
         )
     return tuple(keys.values())
+
+
+def agent_signer(agent: str) -> HostSigner:
+    """Return what signs with the host keys of an agent.
+
+    :param agent: its socket, or ``SSH_AUTH_SOCK`` for the one that this variable names.
+    """
+    from nacre.client.agent import Agent
+
+    return Agent(os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent).sign
 
 
 def _held(path: Path) -> PrivateKey | None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
-from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_files, load_host_keys
+from nacre.daemon.hostkeys import DEFAULT_TYPES, agent_signer, key_types, load_files, load_host_keys
 from nacre.daemon.log import LogDestination, StandardError
 from nacre.daemon.names import name_of
 from nacre.daemon.sockets import Address, ListeningSockets, configured
 from nacre.daemon.syslog import Syslog
 from nacre.errors import ConfigurationError
-from nacre.keys import PrivateKey, PublicKey
+from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
 from nacre.server.peer import ConnectionTerms
 from nacre.server.policy import Policy
@@ -169,25 +168,8 @@ class DaemonSettings:
             keepalive_count=config.client_alive_count_max,
             banner=self.banner(report),
             accept_env=config.accept_env,
-            terms=terms_of(config),
+            terms=ConnectionTerms.of(config, name_of, agent_signer),
         )
-
-
-def terms_of(config: ServerConfig) -> ConnectionTerms:
-    """Return what a configuration says about connections."""
-    return ConnectionTerms.of(config, name_of, _signer(config.host_key_agent))
-
-
-def _signer(agent: str | None) -> Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None:
-    """Return what signs with the host keys of an agent.
-
-    :param agent: its socket, ``SSH_AUTH_SOCK`` for the one that this variable names, or None.
-    """
-    if agent is None:
-        return None
-    from nacre.client.agent import Agent
-
-    return Agent(os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent).sign
 
 
 def _ignore(problem: str) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
 """Called with each record: a mapping with ``event``, ``connection``, ``peer`` and more fields."""
 
+HostSigner: TypeAlias = "Callable[[PublicKey, bytes, str], Awaitable[bytes]]"
+"""Makes the signature of a host key over data with an algorithm; raises NacreError."""
+
 _logger = logging.getLogger("nacre.server")
 
 
@@ -70,7 +73,7 @@ class ConnectionTerms:
     exempt: tuple[str, ...] = ()
     refuse: bool = False
     resolve: Callable[[str], Awaitable[str]] | None = None
-    sign_host: Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None = None
+    sign_host: HostSigner | None = None
     ip_qos: tuple[int | None, int | None] = (None, None)
     channel_timeouts: tuple[tuple[str, int], ...] = ()
     unused_timeout: int | None = None
@@ -80,13 +83,14 @@ class ConnectionTerms:
         cls,
         config: ServerConfig,
         resolve: Callable[[str], Awaitable[str]] | None = None,
-        sign_host: Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None = None,
+        signer: Callable[[str], HostSigner] | None = None,
     ) -> ConnectionTerms:
         """Return what a configuration says.
 
         :param resolve: how to find names, where UseDNS asks for them.
-        :param sign_host: see :attr:`sign_host`.
+        :param signer: returns what signs with the host keys of the agent that HostKeyAgent names.
         """
+        agent = config.host_key_agent
         return cls(
             version_addendum=config.version_addendum or "",
             per_source_startups=config.per_source_max_startups,
@@ -95,7 +99,7 @@ class ConnectionTerms:
             exempt=config.per_source_penalty_exempt_list,
             refuse=config.refuse_connection,
             resolve=resolve if config.use_dns else None,
-            sign_host=sign_host,
+            sign_host=None if agent is None or signer is None else signer(agent),
             ip_qos=config.ip_qos,
             channel_timeouts=config.channel_timeouts,
             unused_timeout=config.unused_connection_timeout,
