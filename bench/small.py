@@ -15,7 +15,7 @@ from bench.measure import Comparison, Target, Workload
 WORKERS = "nacre-nacre (2 workers)"
 
 HOSTS = 300
-"""Blocks of the file of ``cli-config``, each with four keywords."""
+"""Blocks of the file of ``cli-config``, each with four keywords; the last is the host's."""
 
 
 def stats(ground: Ground, at_once: int) -> Workload:
@@ -155,24 +155,29 @@ def _processor_time(command: Sequence[str]) -> float:
 
 
 def cli_config(ground: Ground) -> Workload:
-    """Return what a configuration file adds to `nacre ssh host true` and to `ssh host true`.
+    """Return what a configuration file adds to the start of `nacre ssh` and of `ssh`.
 
-    Processor time is measured: a whole run varies by more than a file costs.
+    Processor time is measured, with `-G`, which reads the configuration as a session does and makes
+    no connection: a session's time varies by more than a file costs.
     """
-    host = f"{ground.login(ground.sshd).user}@127.0.0.1"
+    user = ground.login(ground.sshd).user
+    host = f"{user}@127.0.0.1"
     file = ground.directory / "config"
-    file.write_text(
-        "".join(
-            f"Host host{number} *.zone{number}.example.org\n    HostName host{number}.example.org\n"
-            f"    User user{number}\n    Port {2000 + number}\n    IdentityFile ~/.ssh/{number}\n"
-            for number in range(HOSTS)
-        )
+    blocks = [
+        f"Host host{number} *.zone{number}.example.org\n    HostName host{number}.example.org\n"
+        f"    User user{number}\n    Port {2000 + number}\n    IdentityFile ~/.ssh/{number}\n"
+        for number in range(1, HOSTS)
+    ]
+    last = (
+        f"Host 127.0.0.1\n    HostName 127.0.0.1\n    User {user}\n"
+        f"    Port {ground.sshd.port}\n    IdentityFile {ground.key}\n"
     )
+    file.write_text("".join([*blocks, last]))
     home = ground.directory / "home"
     home.mkdir(exist_ok=True)
 
     def milliseconds(client: str, *files: str) -> float:
-        none = ["env", f"HOME={home}", *ground.program(client, "ssh", ground.sshd, host, "true")]
+        none = ["env", f"HOME={home}", *ground.program(client, "ssh", ground.sshd, "-G", host)]
         at = none.index("-F")
         some = [*none[:at], *files, *none[at + 2 :]]
         # Of several times the least: what the rest of the machine does only adds to them.
@@ -181,13 +186,15 @@ def cli_config(ground: Ground) -> Workload:
 
     return Workload(
         "cli-config",
-        f"the processor time that a file of {HOSTS} hosts adds to `nacre ssh host true` and to "
-        "`ssh host true`, and what it costs to look for the user's file and find none",
+        f"the processor time that a file of {HOSTS} hosts, the last of them the host, adds to the "
+        "start of `nacre ssh host` and of `ssh host`, as `-G` shows it, and what it costs to find "
+        "no file of the user and read the system's",
         "ms",
         {
             "nacre ssh": lambda: milliseconds("nacre", "-F", str(file)),
             "ssh": lambda: milliseconds("OpenSSH", "-F", str(file)),
             "nacre ssh (no file)": lambda: milliseconds("nacre"),
+            "ssh (no file)": lambda: milliseconds("OpenSSH"),
         },
         targets=[
             Target("nacre ssh", 8.0, 4.0, at_most=True),

@@ -71,6 +71,21 @@ async def test_a_client_that_reads_no_more_ends_it() -> None:
     os.close(write)
 
 
+async def test_standard_error_is_left_alone_unless_it_is_the_clients() -> None:
+    ours, theirs = socket.socketpair()
+    before = os.dup(2)
+    with ours, theirs:
+        try:
+            os.dup2(theirs.fileno(), 2)
+            for quiet in (False, True):
+                with standard(theirs.fileno(), theirs.fileno()):
+                    (await take_inherited(asyncio.Event(), quiet=quiet)).sock.close()
+                assert (os.readlink("/proc/self/fd/2") == "/dev/null") is quiet
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
 async def test_a_socket_is_used_as_it_is() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

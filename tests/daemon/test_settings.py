@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 import nacre
-from nacre.config.server.files import load
+from nacre.config.server.files import load, parse
+from nacre.config.values import LogLevel
 from nacre.daemon.hostkeys import FILES, load_host_keys
-from nacre.daemon.settings import DaemonSettings
+from nacre.daemon.log import StandardError
+from nacre.daemon.names import name_of
+from nacre.daemon.settings import DaemonSettings, terms_of
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Profile
+from nacre.server.peer import NO_TERMS
 from nacre.server.startups import Startups
 
 
@@ -79,3 +83,64 @@ def test_a_banner_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"Banner: can't read {missing}: No such file"):
         settings(tmp_path, f"Banner={missing}").banner()
     assert settings(tmp_path).banner() == ""
+
+
+def test_what_is_said_of_connections_reaches_the_server(tmp_path: Path) -> None:
+    made = settings(
+        tmp_path,
+        *("VersionAddendum=here", "PerSourceMaxStartups=3", "PerSourceNetBlockSize=24:64"),
+        *("PerSourcePenalties=authfail:7", "PerSourcePenaltyExemptList=10.0.0.0/8"),
+        *("UseDNS=yes", "IPQoS=ef none", "ChannelTimeout=session=5", "UnusedConnectionTimeout=9"),
+        *("RefuseConnection=yes", "HostKeyAgent=/run/agent"),
+    )
+    terms = made.server(nacre.Policy(), handler, Startups()).terms
+    assert (terms.version_addendum, terms.per_source_startups) == ("here", 3)
+    assert (terms.net_block_size, terms.exempt) == ((24, 64), ("10.0.0.0/8",))
+    assert terms.penalties is not None
+    assert terms.penalties.authfail == 7
+    assert terms.resolve is name_of
+    assert terms.ip_qos == (0xB8, None)
+    assert (terms.channel_timeouts, terms.unused_timeout) == ((("session", 5),), 9)
+    assert terms.refuse
+    assert terms.sign_host is not None
+
+
+def test_without_words_there_is_nothing_to_say_of_connections(tmp_path: Path) -> None:
+    terms = settings(tmp_path, "IPQoS=none").server(nacre.Policy(), handler, Startups()).terms
+    assert terms == NO_TERMS
+
+
+def test_the_agent_may_be_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/other")
+    sign = terms_of(parse(("HostKeyAgent=SSH_AUTH_SOCK",))).sign_host
+    assert sign is not None
+    assert sign.__self__.path == "/run/other"  # type: ignore[attr-defined]
+
+
+def test_a_daemon_without_a_state_directory_goes_on_without_a_banner(tmp_path: Path) -> None:
+    problems: list[str] = []
+    rules = load(None, (f"Banner={tmp_path / 'missing'}",))
+    made = DaemonSettings(rules=rules, profile="default", state=None)
+    assert made.banner(problems.append) == ""
+    assert "Banner: can't read" in problems[0]
+
+
+def test_where_the_log_goes() -> None:
+    rules = load(None, ("SyslogFacility=LOCAL3",))
+    made = DaemonSettings(rules=rules, profile="default", state=None, to_syslog=True)
+    line = made.destination.line(LogLevel.INFO, "event=x")
+    assert line.startswith("<158>")
+    here = DaemonSettings(rules=rules, profile="default", state=None)
+    assert isinstance(here.destination, StandardError)
+
+
+def test_the_configuration_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("MaxSessions 3\n")
+    made = DaemonSettings(
+        rules=load(file), read=lambda: load(file), profile="default", state=tmp_path
+    )
+    file.write_text("MaxSessions 4\n")
+    assert (made.config.max_sessions, made.again().config.max_sessions) == (3, 4)
+    fixed = DaemonSettings(rules=load(file), profile="default", state=tmp_path)
+    assert fixed.again() is fixed

@@ -181,8 +181,11 @@ def test_a_change_keeps_what_stays_and_closes_what_goes() -> None:
         assert closed == [first]
         assert sockets.all[0] is second
         assert len(sockets.all) == 2
-        sockets.change([two, three])
-        assert sockets.all[0] is second
+        for keepalive in (False, True):
+            sockets.change([two, three], keepalive=keepalive)
+            assert sockets.all[0] is second
+            wanted = second.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert bool(wanted) is keepalive
 
 
 def test_a_change_that_fails_changes_nothing() -> None:
@@ -218,3 +221,29 @@ def test_sockets_pass_to_another_process() -> None:
         theirs.adopt(Passed(data, [os.dup(fd) for fd in descriptors]))
         assert theirs.all[0] is kept
         assert [s.getsockname() for s in theirs.all] == [s.getsockname() for s in ours.all]
+
+
+def test_one_usable_address_may_be_enough() -> None:
+    told: list[str] = []
+    with ListeningSockets() as sockets, socket.create_server(("127.0.0.1", 0)) as taken:
+        free, used = Address("127.0.0.1", 0), Address("127.0.0.1", port_of(taken))
+        sockets.change([used, free], report=told.append)
+        (sock,) = sockets.all
+        assert "another program uses it" in told[0]
+        taken.close()
+        sockets.change([used, free], report=told.append)
+        assert len(told) == 1
+        assert [port_of(one) for one in sockets.all] == [used.port, port_of(sock)]
+
+
+def test_one_address_must_be_usable() -> None:
+    told: list[str] = []
+    with ListeningSockets() as sockets, socket.create_server(("127.0.0.1", 0)) as taken:
+        used = Address("127.0.0.1", port_of(taken))
+        with pytest.raises(StateError, match="another program uses it"):
+            sockets.change([used], report=told.append)
+        kept = Address("127.0.0.1", free_port())
+        sockets.change([kept], report=told.append)
+        with pytest.raises(StateError, match="another program uses it"):
+            sockets.change([used], report=told.append)
+        assert [port_of(one) for one in sockets.all] == [kept.port]

@@ -49,6 +49,29 @@ class Login:
         listed = [part for word in words for part in ("-o", word)]
         return ["-F", "none", "-p", str(self.server.port), *identity, *listed]
 
+    def config(self, alias: str, *lines: str) -> Path:
+        """Write an ssh_config with a block for ``alias``, and return its path.
+
+        The block has all that the login needs, and the words with which people share connections.
+        """
+        block = [
+            "HostName 127.0.0.1",
+            f"Port {self.server.port}",
+            f"User {self.user}",
+            f"IdentityFile {self.key}",
+            "IdentitiesOnly yes",
+            f"UserKnownHostsFile {self.directory / 'known_hosts'}",
+            "StrictHostKeyChecking accept-new",
+            "ControlMaster auto",
+            f"ControlPath {self.directory}/%C",
+            "ControlPersist 60s",
+            *lines,
+        ]
+        path = self.directory / "ssh_config"
+        others = "Host other\n    Port 1\n    User nobody\n"
+        path.write_text("\n    ".join([f"{others}Host {alias}", *block]) + "\n")
+        return path
+
     def ssh(self, *options: str, flags: Sequence[str] = ()) -> list[str]:
         """Return OpenSSH's command line up to the host."""
         return [require("ssh"), *self.options(*options), *flags, f"{self.user}@127.0.0.1"]

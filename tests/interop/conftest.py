@@ -19,6 +19,7 @@ from interop.payload import Payload, make_payload
 from interop.programs import check, require, run
 from interop.ssh1_peers import SSH1, start_ssh1
 from interop.suites import legacy_words
+from nacre.keys import dump_private, generate
 
 HERE = Path(__file__).parent
 
@@ -78,6 +79,21 @@ def host_keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def all_host_keys(
+    host_keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Servers' private keys of every type; one of DSA is nacre's where OpenSSH makes none."""
+    if "dsa" in host_keys:
+        return host_keys
+    path = tmp_path_factory.mktemp("dsa") / "dsa"
+    key = generate("ssh-dss", comment="dsa")
+    path.write_bytes(dump_private(key))
+    path.chmod(0o600)
+    path.with_suffix(".pub").write_text(f"{key.public} dsa\n")
+    return {**host_keys, "dsa": path}
+
+
+@pytest.fixture(scope="session")
 def authorized_keys(keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("authorized") / "authorized_keys"
     path.write_text("".join(key.with_suffix(".pub").read_text() for key in keys.values()))
@@ -119,6 +135,17 @@ def sshd(
     legacy = [word.replace("=", " ", 1) for word in legacy_words()]
     directory = tmp_path_factory.mktemp("sshd")
     with start_sshd(directory, [*host_keys.values()], authorized_keys, *legacy) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def sshd_with_sftp(
+    host_keys: dict[str, Path], authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
+    """OpenSSH's server as it is by default, with SFTP."""
+    directory = tmp_path_factory.mktemp("sshd_with_sftp")
+    subsystem = f"Subsystem sftp {require('/usr/lib/openssh/sftp-server')}"
+    with start_sshd(directory, [host_keys["ed25519"]], authorized_keys, subsystem) as daemon:
         yield daemon
 
 

@@ -14,18 +14,21 @@ from interop.programs import environment, require, run
 
 
 @contextmanager
-def mounted(source: str, mount: Path, options: Sequence[str]) -> Iterator[None]:
+def mounted(
+    source: str, mount: Path, options: Sequence[str], *, ssh: str | None = None
+) -> Iterator[None]:
     """Mount ``source`` (``user@host:/path``) at the new directory ``mount``, or skip the test.
 
     :param options: those of ``ssh`` for the login.
+    :param ssh: the program that logs in; None for OpenSSH's.
     """
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         pytest.skip("there is no FUSE here")
     program, unmount = require("sshfs"), require("fusermount3")
     mount.mkdir()
-    ssh = " ".join([require("ssh"), *options])
+    command = " ".join([ssh or require("ssh"), *options])
     process = subprocess.Popen(
-        [program, "-f", source, mount, "-o", f"ssh_command={ssh}"],
+        [program, "-f", source, mount, "-o", f"ssh_command={command}"],
         env=environment(),
         stderr=subprocess.PIPE,
     )

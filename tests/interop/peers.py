@@ -254,7 +254,13 @@ ANSIBLE = {
     for files in (ANSIBLE_FILES[programs],)
 }
 
-TOOLS = [RCLONE, RESTIC, CURL, *ANSIBLE.values()]
+ANSIBLE_CONFIG = Peer(
+    "Ansible with an ssh_config of its own, nacre's programs",
+    pypi("ansible-core"),
+    "ping, playbook of ten kinds of tasks",
+)
+
+TOOLS = [RCLONE, RESTIC, CURL, *ANSIBLE.values(), ANSIBLE_CONFIG]
 
 ROWS = [
     *(peer.row("client") for peer in (*CLIENTS, *TOOLS)),

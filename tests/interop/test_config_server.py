@@ -21,9 +21,8 @@ from interop.config_cases.server_values import (
     VALUES,
     WITHOUT_EFFECT,
 )
-from interop.programs import check, require, run
-
-nacre_sshd = pytest.importorskip("nacre.cli.sshd.command").run
+from interop.programs import NACRE, check, require, run
+from nacre.cli.sshd.command import run as nacre_sshd
 
 GENERATED = 120
 
@@ -142,3 +141,13 @@ def test_older_names_of_keywords_are_read_alike(servers: Servers, tmp_path: Path
 @pytest.mark.parametrize("seed", range(GENERATED))
 def test_generated_files_are_read_alike(seed: int, servers: Servers, tmp_path: Path) -> None:
     servers.check(server_case(random.Random(seed)), tmp_path)
+
+
+@_named(FILES[::4])
+def test_the_program_prints_what_its_function_does(
+    case: ConfigCase, servers: Servers, tmp_path: Path
+) -> None:
+    program = Path(NACRE[0]).with_name("nacre-sshd")
+    assert run_program([program, *servers.words(case, tmp_path)], tmp_path) == servers.nacre(
+        case, tmp_path
+    )

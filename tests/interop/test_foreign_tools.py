@@ -1,4 +1,4 @@
-"""rclone, restic, curl and Ansible work with ``nacre serve``."""
+"""rclone, restic, curl and Ansible work with ``nacre serve``, and Ansible with nacre's programs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from typing import Any
 
 import pytest
 
-from interop.clients import Login
+from interop.clients import ME, Login
 from interop.daemons import Daemon, State, start_nacre
 from interop.payload import Payload
-from interop.peers import ANSIBLE, ANSIBLE_FILES, CURL, FOREIGN, INSTALLED, RCLONE, RESTIC
-from interop.programs import check, require, run
+from interop.peers import (
+    ANSIBLE,
+    ANSIBLE_CONFIG,
+    ANSIBLE_FILES,
+    CURL,
+    FOREIGN,
+    INSTALLED,
+    RCLONE,
+    RESTIC,
+)
+from interop.programs import NACRE, check, require, run
 from interop.trees import summary
 
 pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(150)]
@@ -123,6 +132,32 @@ def control() -> Iterator[str]:
         yield directory
 
 
+def _own_programs() -> dict[str, str]:
+    return {name: str(Path(NACRE[0]).with_name(program)) for name, program in WITH_NACRE.items()}
+
+
+def _ansible(
+    directory: Path, host: dict[str, object], control: str, program: str, *words: str | Path
+) -> str:
+    """Run a program of Ansible for the only host of an inventory, and return what it printed."""
+    inventory = directory / "inventory.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"server": host}}}))
+    environment: dict[str, Any] = {
+        "ANSIBLE_HOST_KEY_CHECKING": "False",
+        "ANSIBLE_HOME": str(directory / "ansible"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": control,
+        "ANSIBLE_PIPELINING": "False",
+        "HOME": str(directory),
+        "LC_ALL": "C.UTF-8",
+    }
+    command = [INSTALLED / "bin" / program, "-i", inventory, *words]
+    done = run(command, timeout=380, **environment)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    # Ansible transfers files by another program when one of its choice fails.
+    assert b"transfer mechanism failed" not in done.stdout + done.stderr
+    return done.stdout.decode()
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(("method", "programs"), ANSIBLE)
 def test_ansible(
@@ -143,7 +178,6 @@ def test_ansible(
     os.link(full / "large", sent / "large")
     for number in range(ANSIBLE_FILES[programs]):
         os.link(full / "many" / f"file{number}", sent / "few" / f"file{number}")
-    own = {name: str(Path(sys.executable).parent / program) for name, program in WITH_NACRE.items()}
     host = {
         "ansible_host": "127.0.0.1",
         "ansible_port": login.server.port,
@@ -156,23 +190,52 @@ def test_ansible(
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={tmp_path / 'known_hosts'}",
         "source": str(sent),
         "back": str(tmp_path / "back"),
-        **(own if programs == "nacre" else {}),
+        **(_own_programs() if programs == "nacre" else {}),
     }
-    inventory = tmp_path / "inventory.json"
-    inventory.write_text(json.dumps({"all": {"hosts": {"server": host}}}))
-    environment: dict[str, Any] = {
-        "ANSIBLE_HOST_KEY_CHECKING": "False",
-        "ANSIBLE_HOME": str(tmp_path / "ansible"),
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": control,
-        "ANSIBLE_PIPELINING": "False",
-        "HOME": str(tmp_path),
-        "LC_ALL": "C.UTF-8",
-    }
-    play = [INSTALLED / "bin" / "ansible-playbook", "-i", inventory, FOREIGN / "playbook.yml"]
-    done = run(play, timeout=380, **environment)
-    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    _ansible(tmp_path, host, control, "ansible-playbook", FOREIGN / "playbook.yml")
     there = home / "there"
     assert os.readlink(there / "link") == "large"
     (there / "link").unlink()
     _same(sent, there)
     assert (tmp_path / "back" / "large").read_bytes() == (sent / "large").read_bytes()
+
+
+@pytest.fixture(params=["nacre serve", "sshd"])
+def named(request: pytest.FixtureRequest, keys: dict[str, Path], tmp_path: Path) -> Login:
+    """A login for which a configuration file is written."""
+    if request.param == "nacre serve":
+        login: Login = request.getfixturevalue("to_nacre")
+        return login
+    return Login(request.getfixturevalue("sshd_with_sftp"), ME, tmp_path, keys["ed25519"])
+
+
+@pytest.mark.timeout(400)
+def test_ansible_with_a_configuration_file(
+    named: Login, tmp_path: Path, record_property: Record, control: str
+) -> None:
+    """The file alone says where the host is and who logs in; ControlMaster disturbs nothing."""
+    if named.server.name == "nacre serve":
+        ANSIBLE_CONFIG.record("client", record_property)
+    else:
+        ANSIBLE_CONFIG.source()  # skips without Ansible
+    template = tmp_path / "template"
+    template.write_text("{{ inventory_hostname }} {{ 6 * 7 }}\n")
+    there, back = tmp_path / "there", tmp_path / "back"
+    host: dict[str, object] = {
+        "ansible_remote_tmp": str(tmp_path / "remote"),
+        "ansible_python_interpreter": sys.executable,
+        "ansible_ssh_common_args": f"-F {named.config('server')}",
+        "becomes": os.geteuid() == 0,
+        "source": str(template),
+        "there": str(there),
+        "back": str(back),
+        **_own_programs(),
+    }
+    pong = _ansible(tmp_path, host, control, "ansible", "all", "-m", "ansible.builtin.ping")
+    assert '"ping": "pong"' in pong
+    play = _ansible(tmp_path, host, control, "ansible-playbook", FOREIGN / "tasks.yml")
+    assert "failed=0" in play
+    assert (there / "text").read_text() == "ä ' \" $HOME\n"
+    assert (there / "lines").read_text() == "one\ntwo\n"
+    for path in (there, back):
+        assert (path / "template").read_text() == "server 42\n"

@@ -10,14 +10,14 @@ import random
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import nacre
 from interop.clients import ME, Login
-from interop.daemons import Daemon, start_sshd
+from interop.daemons import Daemon
 from interop.programs import require
 from nacre.cli.common.local_server import start_server
 from nacre.errors import ConnectionLost, SFTPError
@@ -25,16 +25,6 @@ from nacre.sftp.client.client import SFTPClient
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 CONTENT = hashlib.shake_256(b"nacre").digest(5_000_003)
-
-
-@pytest.fixture(scope="module")
-def sshd_with_sftp(
-    host_keys: dict[str, Path], authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Daemon]:
-    directory = tmp_path_factory.mktemp("sshd")
-    subsystem = f"Subsystem sftp {require(SFTP_SERVER)}"
-    with start_sshd(directory, [host_keys["ed25519"]], authorized_keys, subsystem) as daemon:
-        yield daemon
 
 
 @pytest.fixture

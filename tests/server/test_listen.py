@@ -6,11 +6,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nacre
+from nacre.errors import ConfigurationError
+from nacre.keys import dump_private
 from nacre.server.session import Session
 from nacre.wire.numbers import OpenFailure
 from parties import PASSWORD, client_for, handle, until
@@ -421,3 +424,39 @@ async def test_a_handler_that_returns_nonsense_has_failed(
     async with client_for(server) as ssh:
         assert (await ssh.run("x")).exit_status == 255
     assert "handler failed" in caplog.text
+
+
+async def test_a_file_of_sshd_config(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(dump_private(nacre.generate("ssh-ed25519")))
+    (tmp_path / "banner").write_text("welcome\n")
+    path = tmp_path / "sshd_config"
+    path.write_text(
+        f"HostKey {tmp_path}/key\nBanner {tmp_path}/banner\nCiphers aes256-ctr\n"
+        "VersionAddendum of the house\nMaxAuthTries 2\n"
+    )
+    records: list[Any] = []
+    policy = nacre.Users({"alice": PASSWORD})
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        async with (
+            nacre.listen(policy=policy, config=path, sock=sock, log=records.append) as server,
+            client_for(server) as ssh,
+        ):
+            assert ssh.peer_version.endswith("of the house")
+    (kex,) = [record for record in records if record["event"] == "kex"]
+    assert kex["cipher_in"] == "aes256-ctr"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("AllowUsers a\n", "line 1: AllowUsers: the program's policy decides this"),
+        ("HostKey /nowhere\n", "HostKey: can't read /nowhere"),
+        ("Port 1\nPort 2\n", "the file names several ports"),
+    ],
+)
+def test_a_file_that_a_program_can_not_serve(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(dump_private(nacre.generate("ssh-ed25519")))
+    ours = "" if "HostKey" in text else f"HostKey {tmp_path}/key\n"
+    (tmp_path / "c").write_text(text + ours)
+    with pytest.raises(ConfigurationError, match=message):
+        nacre.listen(policy=nacre.Users({}), config=tmp_path / "c")

@@ -30,6 +30,11 @@ class Destination:
     user: str | None = None
     port: int | None = None
 
+    def __str__(self) -> str:
+        user = f"{self.user}@" if self.user is not None else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{user}{host}" + (f":{self.port}" if self.port is not None else "")
+
 
 def check_host(host: str) -> str:
     """Return ``host``, unless it is empty or a shell or a program could take it for something else.

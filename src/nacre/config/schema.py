@@ -61,6 +61,7 @@ class Keyword:
     :ivar default: the value without it, as ``-G`` prints it; "" if ``field`` has it, or if there is
         none.
     :ivar gathers: whether all of its values count, not only the first.
+    :ivar most: how many values may gather.
     :ivar repeats: whether a value that is there already counts again.
     :ivar everywhere: whether it counts in a block that does not apply too, as in OpenSSH.
     :ivar last: whether its last value counts, not the first.
@@ -80,6 +81,7 @@ class Keyword:
     field: str = ""
     default: str = ""
     gathers: bool = False
+    most: int = 1024
     repeats: bool = False
     everywhere: bool = False
     last: bool = False
@@ -91,6 +93,15 @@ class Keyword:
     harmless: tuple[str, ...] = ()
     own: bool = False
     patched: bool = False
+
+
+def check_count(word: Keyword, count: int) -> None:
+    """Check how many values a keyword has.
+
+    :raises ConfigurationError: they are too many.
+    """
+    if count > word.most:
+        raise ConfigurationError(f"{word.name}: more than {word.most} values")
 
 
 def idle(name: str, kind: Kind, about: str, why: str, default: str = "", **others: Any) -> Keyword:
@@ -136,6 +147,11 @@ class Setting:
 
     value: Any
     origin: Origin
+
+
+def joined(settings: Iterable[Setting]) -> tuple[Any, ...]:
+    """Return the values of a keyword that gathers them as one."""
+    return tuple(part for setting in settings for part in setting.value)
 
 
 class Schema:

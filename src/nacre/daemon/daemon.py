@@ -25,7 +25,7 @@ from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import AccountPolicy, StorePolicy
 from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.system import SystemPolicy
-from nacre.daemon.background import leave_terminal, pid_file, silence
+from nacre.daemon.background import leave_terminal, pid_file
 from nacre.daemon.inherited import take_first, take_inherited
 from nacre.daemon.log import ServerLog
 from nacre.daemon.memory import give_back_memory, keep_secrets
@@ -112,14 +112,9 @@ class Daemon:
         if settings.speaks_ssh1:
             print(f"WARNING: SSH-1 is switched on. {RISK}", file=sys.stderr, flush=True)
         if self.mode == "inherited":
-            if self.to_syslog:
-                silence(2)  # under inetd it is the client's
             return self._serve(settings, ListeningSockets(), Startups(), None)
         with ListeningSockets() as sockets:
-            sockets.change(settings.where, keepalive=settings.config.tcp_keep_alive)
-            if self.workers > 1:
-                self._supervise(settings, sockets)
-                return True
+            settings.listen(sockets, partial(self._report_address, settings))
             if self.mode == "background":
                 settings.host_keys()  # reports what is wrong with them, while somebody reads it
                 leave_terminal(quiet=self.to_syslog)
@@ -127,10 +122,17 @@ class Daemon:
             with pid_file(path) as problem:
                 if problem is not None:
                     self._log(settings)({"event": "error", "what": problem})
+                if self.workers > 1:
+                    self._supervise(settings, sockets)
+                    return True
                 return self._serve(settings, sockets, Startups(), None)
 
     def _log(self, settings: DaemonSettings) -> ServerLog:
         return ServerLog(settings.config.log_level, settings.destination)
+
+    def _report_address(self, settings: DaemonSettings, problem: str) -> None:
+        what = "an address is not used"
+        self._log(settings)({"event": "error", "what": what, "error": problem})
 
     def _supervise(self, settings: DaemonSettings, sockets: ListeningSockets) -> None:
         # The supervisor makes what is missing, and reports once what is wrong with it.
@@ -142,7 +144,7 @@ class Daemon:
             nonlocal current
             changed = current.again()
             changed.host_keys()
-            sockets.change(changed.where, keepalive=changed.config.tcp_keep_alive)
+            changed.listen(sockets, partial(self._report_address, changed))
             current = changed
 
         Supervisor(
@@ -167,7 +169,7 @@ class Daemon:
             async def serve() -> bool:
                 process = ServerProcess(settings, make, startups, worker)
                 if self.mode == "inherited":
-                    return await process.run_one(take_inherited)
+                    return await process.run_one(partial(take_inherited, quiet=self.to_syslog))
                 if self.mode == "one":
                     announce(sockets.all)
                     return await process.run_one(partial(take_first, sockets))

@@ -10,7 +10,7 @@ from pathlib import Path
 from nacre.daemon.state import remove_unfinished, write_once
 from nacre.errors import StateError, UnusableKey
 from nacre.keys import PrivateKey, dump_private, generate, load_private, load_public
-from nacre.keys.base import HeldKey
+from nacre.keys.base import RemoteKey
 
 FILES = {
     "ssh-ed25519": "ssh_host_ed25519_key",
@@ -106,7 +106,7 @@ def _held(path: Path) -> PrivateKey | None:
         return _load(path)
     for public in (Path(f"{path}.pub"), path):
         with suppress(OSError, UnusableKey):
-            return HeldKey(*load_public(public.read_bytes()))
+            return RemoteKey(*load_public(public.read_bytes()))
     return None
 
 

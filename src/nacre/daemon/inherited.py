@@ -37,10 +37,13 @@ class Taken:
             await self.copying
 
 
-async def take_inherited(stop: asyncio.Event) -> Taken:
-    """Return the connection that standard input and output are; they become ``/dev/null``."""
+async def take_inherited(stop: asyncio.Event, *, quiet: bool = False) -> Taken:
+    """Return the connection that standard input and output are; they become ``/dev/null``.
+
+    :param quiet: so does standard error, which is the client's under inetd.
+    """
     pipes = os.dup(0), os.dup(1)
-    silence(0, 1)
+    silence(0, 1, *([2] if quiet else []))
     if stat.S_ISSOCK(os.fstat(pipes[0]).st_mode):
         os.close(pipes[1])
         sock = socket.socket(fileno=pipes[0])

@@ -82,7 +82,7 @@ class ServerProcess:
         """
         self._begin()
         self._sockets = sockets
-        made = self._made(self._settings, self._make_policy(self._settings.rules))
+        made = self._current = self._made(self._settings, self._make_policy(self._settings.rules))
         try:
             await self._listen(made)
             self._handle_signals()
@@ -103,7 +103,7 @@ class ServerProcess:
         :raises NacreError: a host key, the banner or a setting can't be used.
         """
         self._begin()
-        made = self._made(self._settings, self._make_policy(self._settings.rules))
+        made = self._current = self._made(self._settings, self._make_policy(self._settings.rules))
         server = Server(replace(made, log=self._log))
         self._retired.append(server)
         try:
@@ -138,10 +138,14 @@ class ServerProcess:
     def _report(self, problem: str) -> None:
         self._log({"event": "error", "what": "a file is not used", "error": problem})
 
+    def _report_address(self, problem: str) -> None:
+        self._log({"event": "error", "what": "an address is not used", "error": problem})
+
     # --- listening ---
 
     async def _listen(self, made: ServerSettings) -> None:
         """Serve on each socket; these settings are for the new connections of all of them."""
+        self._current = made
         for server, record in self._servers.values():
             server.apply(replace(made, log=record))
         alone = not self._listeners and len(self._sockets.all) == 1
@@ -241,6 +245,8 @@ class ServerProcess:
                 self._log({"event": "error", "what": "nothing was reloaded", "error": str(error)})
                 if passed is not None:
                     passed.close()
+                # A socket that was closed for a new one, in vain, was bound again.
+                await self._listen(self._current)
             else:
                 self._log({"event": "reloaded", "host_keys": len(made.host_keys)})
 
@@ -249,8 +255,7 @@ class ServerProcess:
         if passed is not None:
             self._sockets.adopt(passed, close=self._stop_listening)
         elif self._worker is None and self._servers:
-            keepalive = settings.config.tcp_keep_alive
-            self._sockets.change(settings.where, keepalive=keepalive, close=self._stop_listening)
+            settings.listen(self._sockets, self._report_address, self._stop_listening)
 
     async def _change(self, settings: DaemonSettings, made: ServerSettings) -> None:
         self._log.change(settings.config.log_level)

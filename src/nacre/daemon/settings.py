@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from nacre.config.server.rules import ServerRules
 from nacre.daemon.hostkeys import DEFAULT_TYPES, key_types, load_files, load_host_keys
 from nacre.daemon.log import LogDestination, StandardError
 from nacre.daemon.names import name_of
-from nacre.daemon.sockets import Address, configured
+from nacre.daemon.sockets import Address, ListeningSockets, configured
 from nacre.daemon.syslog import Syslog
 from nacre.errors import ConfigurationError
-from nacre.keys import PrivateKey, PublicKey
+from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
 from nacre.server.peer import ConnectionTerms
 from nacre.server.policy import Policy
@@ -65,6 +65,26 @@ class DaemonSettings:
     def where(self) -> tuple[Address, ...]:
         """The addresses to listen on."""
         return self.addresses or configured(self.config)
+
+    def listen(
+        self,
+        sockets: ListeningSockets,
+        report: Callable[[str], None],
+        close: Callable[[socket.socket], None] = socket.socket.close,
+    ) -> None:
+        """Have ``sockets`` listen where the configuration says.
+
+        As sshd, a daemon without a state directory is content with one address; ``report`` is
+        called with the reason for each of the others. ``close`` closes a socket that goes.
+
+        :raises StateError: an address can't be used.
+        """
+        sockets.change(
+            self.where,
+            keepalive=self.config.tcp_keep_alive,
+            close=close,
+            report=report if self.state is None else None,
+        )
 
     @property
     def destination(self) -> LogDestination:
@@ -148,37 +168,8 @@ class DaemonSettings:
             keepalive_count=config.client_alive_count_max,
             banner=self.banner(report),
             accept_env=config.accept_env,
-            terms=terms_of(config),
+            terms=ConnectionTerms.of(config, name_of),
         )
-
-
-def terms_of(config: ServerConfig) -> ConnectionTerms:
-    """Return what a configuration says about connections."""
-    return ConnectionTerms(
-        version_addendum=config.version_addendum or "",
-        per_source_startups=config.per_source_max_startups,
-        net_block_size=config.per_source_net_block_size,
-        penalties=config.per_source_penalties,
-        exempt=config.per_source_penalty_exempt_list,
-        refuse=config.refuse_connection,
-        resolve=name_of if config.use_dns else None,
-        sign_host=_signer(config.host_key_agent),
-        ip_qos=config.ip_qos,
-        channel_timeouts=config.channel_timeouts,
-        unused_timeout=config.unused_connection_timeout,
-    )
-
-
-def _signer(agent: str | None) -> Callable[[PublicKey, bytes, str], Awaitable[bytes]] | None:
-    """Return what signs with the host keys of an agent.
-
-    :param agent: its socket, ``SSH_AUTH_SOCK`` for the one that this variable names, or None.
-    """
-    if agent is None:
-        return None
-    from nacre.client.agent import Agent
-
-    return Agent(os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent).sign
 
 
 def _ignore(problem: str) -> None:

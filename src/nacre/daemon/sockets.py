@@ -87,43 +87,47 @@ class ListeningSockets:
         *,
         keepalive: bool = True,
         close: Callable[[socket.socket], None] = socket.socket.close,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         """Listen on these addresses, and no others; a socket whose address stays is kept.
 
         :param close: closes a socket that is needed no more.
-        :raises StateError: an address can't be used; then nothing has changed.
+        :param report: as in sshd, an address that can't be used is no error while there is another
+            one; called with the reason. The next call tries again. None makes it an error.
+        :raises StateError: an address can't be used; then the old ones are listened on.
         """
         before = self._bound
         new = [address for address in wanted if address not in before]
         gone = [address for address in before if address not in wanted]
         try:
-            bound = _bind_all(new, keepalive=keepalive)
+            bound = _bind_all(new)
         except StateError:
-            if not gone:
+            if not gone and report is None:
                 raise
             # An address that goes may stand in the way: one host's, and now that of all hosts.
-            bound = self._bind_in_place(gone, new, close, keepalive=keepalive)
+            bound = self._bind_in_place(gone, new, close, report)
         for address in gone:
-            _close(before[address], close)
-        self._bound = {address: before.get(address) or bound[address] for address in wanted}
+            _close(before.pop(address, []), close)
+        both = {**before, **bound}
+        self._bound = {address: both[address] for address in wanted if address in both}
+        for sock in self.all:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalive)
 
     def _bind_in_place(
         self,
         gone: list[Address],
         new: list[Address],
         close: Callable[[socket.socket], None],
-        *,
-        keepalive: bool,
+        report: Callable[[str], None] | None,
     ) -> dict[Address, list[socket.socket]]:
         for address in gone:
-            _close(self._bound[address], close)
-            self._bound[address] = []
+            _close(self._bound.pop(address), close)
         try:
-            return _bind_all(new, keepalive=keepalive)
+            return _bind_all(new, report, needed=not self._bound)
         except StateError:
             for address in gone:
                 with suppress(StateError):
-                    self._bound[address] = bind(address, keepalive=keepalive)
+                    self._bound[address] = bind(address)
             raise
 
     def pack(self) -> tuple[bytes, list[int]]:
@@ -163,16 +167,29 @@ class ListeningSockets:
 
 
 def _bind_all(
-    addresses: Iterable[Address], *, keepalive: bool
+    addresses: Iterable[Address],
+    report: Callable[[str], None] | None = None,
+    *,
+    needed: bool = True,
 ) -> dict[Address, list[socket.socket]]:
+    """Bind addresses; those that can't be used are reported, where somebody takes reports.
+
+    :param needed: whether it is an error when none can be used.
+    """
     bound: dict[Address, list[socket.socket]] = {}
-    try:
-        for address in addresses:
-            bound[address] = bind(address, keepalive=keepalive)
-    except StateError:
+    failed: StateError | None = None
+    for address in addresses:
+        try:
+            bound[address] = bind(address)
+        except StateError as error:
+            failed = error
+            if report is None:
+                break
+            report(str(error))
+    if failed is not None and (report is None or (needed and not bound)):
         for sockets in bound.values():
             _close(sockets)
-        raise
+        raise failed
     return bound
 
 

@@ -116,8 +116,8 @@ class PrivateKey(ABC):
         return f"<private key of {self.public!r}>"
 
 
-class HeldKey(PrivateKey):
-    """A private key that another program holds, such as an agent, which is asked to sign."""
+class RemoteKey(PrivateKey):
+    """A private key that another program, such as an agent, holds: it is asked to sign."""
 
     __slots__ = ()
     held = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 import time
@@ -24,9 +25,16 @@ from nacre.server.peer import Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.refusals import Refusals
 from nacre.server.serving import Serving
-from nacre.server.settings import FilesystemFactory, Handler, ReloadOptions, ServerSettings
+from nacre.server.settings import (
+    FilesystemFactory,
+    Handler,
+    ReloadOptions,
+    ServerSettings,
+    configured,
+)
 from nacre.server.sources import network_of
 from nacre.server.startups import Startups
+from nacre.wire import given
 
 BACKLOG = 1024
 """How many connections the system queues until they are accepted."""
@@ -288,7 +296,7 @@ def listen(
     host: str | Sequence[str] = "127.0.0.1",
     port: int = 0,
     *,
-    host_keys: Sequence[PrivateKey],
+    host_keys: Sequence[PrivateKey] = (),
     policy: Policy,
     handler: Handler | None = None,
     sftp: FilesystemFactory | None = None,
@@ -306,6 +314,7 @@ def listen(
     sock: socket.socket | None = None,
     startups: Startups | None = None,
     log: Log | None = None,
+    config: str | os.PathLike[str] | None = None,
 ) -> Opening[Server]:
     """Start a server: await it, or use ``async with``.
 
@@ -346,28 +355,38 @@ def listen(
     :param startups: a count for all servers that share the limit ``max_startups``.
     :param log: called with a record of each phase of each connection; by default records go to
         the logger ``nacre.server``.
+    :param config: a file of sshd_config. It says what the other parameters don't: a parameter with
+        its default value counts as not given. Users, their rights and sessions are the policy's and
+        the handler's; a file that restricts them is refused, because that would have no effect.
     :raises ConfigurationError: a value is not possible.
     :raises OSError: the address can't be used.
     """
     check_port("port", port, chosen="the system")
-    settings = ServerSettings(
-        host_keys=host_keys,
-        policy=policy,
-        handler=handler,
-        sftp=sftp,
-        algorithms=algorithms or default_algorithms(profile=profile),
-        protocols=protocols,
-        ssh1_ciphers=ssh1_ciphers or SSH1_CIPHERS,
-        limits=limits,
-        login_grace=login_grace,
-        max_startups=max_startups,
-        keepalive=keepalive,
-        keepalive_count=keepalive_count,
-        banner=banner,
-        accept_env=accept_env,
-        startups=startups or Startups(),
-        log=log or to_logging,
-    )
+    arguments: dict[str, Any] = {
+        "host_keys": tuple(given.several(host_keys, "host_keys")),
+        "policy": policy,
+        "handler": handler,
+        "sftp": sftp,
+        "algorithms": algorithms or default_algorithms(profile=profile),
+        "protocols": protocols,
+        "ssh1_ciphers": ssh1_ciphers or SSH1_CIPHERS,
+        "limits": limits,
+        "login_grace": login_grace,
+        "max_startups": max_startups,
+        "keepalive": keepalive,
+        "keepalive_count": keepalive_count,
+        "banner": banner,
+        "accept_env": accept_env,
+        "startups": startups or Startups(),
+        "log": log or to_logging,
+    }
+    if config is not None:
+        from nacre.config.server.program import for_program, place
+
+        told = for_program(config)
+        arguments = configured(arguments, told)
+        host, port = place(told, host, port)
+    settings = ServerSettings(**arguments)
     server = Server(settings)
 
     async def start() -> Server:

@@ -17,6 +17,7 @@ from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.config.server.config import ServerConfig
     from nacre.config.server.penalties import PenaltyRules
     from nacre.keys import PublicKey
     from nacre.protocol.engine import Engine
@@ -73,6 +74,27 @@ class ConnectionTerms:
     ip_qos: tuple[int | None, int | None] = (None, None)
     channel_timeouts: tuple[tuple[str, int], ...] = ()
     unused_timeout: int | None = None
+
+    @classmethod
+    def of(
+        cls, config: ServerConfig, resolve: Callable[[str], Awaitable[str]] | None = None
+    ) -> ConnectionTerms:
+        """Return what a configuration says.
+
+        :param resolve: how to find names, where UseDNS asks for them.
+        """
+        return cls(
+            version_addendum=config.version_addendum or "",
+            per_source_startups=config.per_source_max_startups,
+            net_block_size=config.per_source_net_block_size,
+            penalties=config.per_source_penalties,
+            exempt=config.per_source_penalty_exempt_list,
+            refuse=config.refuse_connection,
+            resolve=resolve if config.use_dns else None,
+            ip_qos=config.ip_qos,
+            channel_timeouts=config.channel_timeouts,
+            unused_timeout=config.unused_connection_timeout,
+        )
 
     @property
     def software(self) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict, Unpack
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from nacre.aio.keepalive import check_times
 from nacre.aio.versions import PROTOCOLS
-from nacre.errors import ConfigurationError
-from nacre.keys import PrivateKey
+from nacre.errors import ConfigurationError, NacreError
+from nacre.keys import PrivateKey, load_private
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import (
     DEFAULT_ALGORITHMS,
@@ -26,8 +27,10 @@ from nacre.server.policy import Policy
 from nacre.server.session import Session
 from nacre.server.startups import MaxStartups, Startups
 from nacre.wire import given
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.config.server.config import ServerConfig
     from nacre.sftp.filesystems.base import Filesystem
 
 Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
@@ -37,7 +40,8 @@ FilesystemFactory: TypeAlias = Callable[[Session], "Filesystem"]
 class ListenOptions(TypedDict, total=False):
     """The parameters of :func:`nacre.listen` that ``nacre.blocking.listen`` passes on unchanged."""
 
-    host_keys: Required[Sequence[PrivateKey]]
+    host_keys: Sequence[PrivateKey]
+    config: str | os.PathLike[str] | None
     sftp: FilesystemFactory | None
     algorithms: Algorithms | None
     profile: Profile
@@ -158,3 +162,44 @@ class ServerSettings:
             return await serve_files(session, self.sftp(session))
         assert self.handler is not None
         return await self.handler(session)
+
+
+def configured(given: dict[str, Any], config: ServerConfig) -> dict[str, Any]:
+    """Return the arguments of :class:`ServerSettings`: the given ones, and what a file says.
+
+    :param given: arguments; one that has its default value counts as not given.
+    :raises ConfigurationError: the file of a host key or of the banner can't be used.
+    """
+    told: dict[str, Any] = {
+        "algorithms": config.algorithms(),
+        "protocols": config.protocol,
+        "limits": config.limits(),
+        "login_grace": float(config.login_grace_time),
+        "max_startups": config.max_startups,
+        "keepalive": config.keepalive,
+        "keepalive_count": config.client_alive_count_max,
+        "accept_env": config.accept_env,
+        "terms": ConnectionTerms.of(config),
+    }
+    defaults = {one.name: one.default for one in fields(ServerSettings)} | {"host_keys": ()}
+    named = {name: value for name, value in given.items() if value != defaults[name]}
+    if "host_keys" not in named:
+        told["host_keys"] = [_host_key(path) for path in config.host_keys]
+    if "banner" not in named and config.banner is not None:
+        told["banner"] = _text("Banner", os.fspath(config.banner)).decode(errors="replace")
+    return given | told | named
+
+
+def _host_key(path: str) -> PrivateKey:
+    try:
+        return load_private(_text("HostKey", path))
+    except NacreError as error:
+        raise ConfigurationError(f"HostKey {safe(path)}: {error}") from None
+
+
+def _text(keyword: str, path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigurationError(f"{keyword}: can't read {safe(path)}: {error.strerror}") from error

@@ -1,6 +1,8 @@
 """ssh_config files, read for a host."""
 
+import grp
 import os
+import pwd
 
 import pytest
 
@@ -116,6 +118,48 @@ def test_the_users_own_file_must_belong_to_the_user_alone(lookup, tmp_path):
         Config.load().lookup("h")
 
 
+def test_included_files_must_belong_to_the_user_alone_too(lookup, tmp_path):
+    path = tmp_path / "part"
+    path.write_text("Port 9\n")
+    os.chmod(path, 0o644)
+    assert lookup(f"Include {path}\n").port == 9
+    os.chmod(path, 0o602)
+    with pytest.raises(ConfigurationError, match="config line 1: Bad owner or permissions on "):
+        lookup(f"Include {path}\n")
+
+
+@pytest.mark.parametrize(
+    ("members", "users", "good"),
+    [
+        ([], [1000], True),
+        (["me"], [1000], True),
+        ([], [1000, 1001], False),
+        (["me", "other"], [1000], False),
+        (["other"], [1000], False),
+        ([], [], False),
+    ],
+)
+def test_a_group_of_ones_own_may_write(lookup, tmp_path, monkeypatch, members, users, good):
+    path = tmp_path / ".ssh" / "config"
+    path.write_text("Port 9\n")
+    os.chmod(path, 0o664)
+    group = path.stat().st_gid
+    accounts = [pwd.struct_passwd(("x", "", uid, group, "", "", "")) for uid in users]
+    me = pwd.struct_passwd(("me", "", 1000, group, "", "", ""))
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(
+        os, "fstat", lambda _: os.stat_result((0o664, 0, 0, 1, 1000, group, *[0] * 4))
+    )
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: me)
+    monkeypatch.setattr(pwd, "getpwall", lambda: accounts)
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("g", "", gid, members)))
+    if good:
+        assert Config.load().lookup("h").port == 9
+    else:
+        with pytest.raises(ConfigurationError, match="Bad owner or permissions"):
+            Config.load().lookup("h")
+
+
 def test_a_file_that_is_missing(lookup, tmp_path):
     with pytest.raises(ConfigurationError, match=r"Can't open the configuration file .*/nowhere"):
         Config.load(tmp_path / "nowhere").lookup("h")
@@ -214,3 +258,11 @@ def test_an_error_in_a_token_has_its_line(lookup):
 def test_batch_mode_keeps_the_connection_alive(lookup):
     assert lookup("BatchMode yes\n").server_alive_interval == 300
     assert lookup("BatchMode yes\nServerAliveInterval 0\n").server_alive_interval == 0
+
+
+def test_values_that_gather_have_a_bound(lookup):
+    lines = [f"IdentityFile f{number}\n" for number in range(101)]
+    assert len(lookup("".join(lines[:100])).identity_files) == 100
+    with pytest.raises(ConfigurationError, match="line 101: IdentityFile: more than 100 values"):
+        lookup("".join(lines))
+    assert len(lookup("SendEnv A\n" * 1000).send_env) == 1000

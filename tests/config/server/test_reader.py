@@ -229,3 +229,10 @@ def test_any_file_is_read_or_refused_with_its_line(
             assert line.startswith(f"{folder}/sshd_config line ") or "NUL" in line, line
     else:
         assert found.lookup(BOB).max_sessions >= 0
+
+
+def test_values_that_gather_have_a_bound(tmp_path: Path) -> None:
+    lines = [f"Port {number}\n" for number in range(1, 258)]
+    assert len(rules("".join(lines[:256]), tmp_path).base.ports) == 256
+    with pytest.raises(ConfigurationError, match="line 257: Port: more than 256 values"):
+        rules("".join(lines), tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nacre.config.server.config import ServerConfig
-from nacre.config.server.files import load
+from nacre.config.server.files import load, parse
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts.candidate import Candidates, plain_address
 from nacre.errors import AccountError, ConfigurationError
@@ -66,6 +66,10 @@ def test_bounds_are_in_the_answer_where_they_differ() -> None:
     limits = known.begin("alice", connection).answer((), None).limits
     assert limits is not None
     assert (limits.auth_attempts, limits.sessions) == (2, 0)
+    known, _ = candidates(parse(["RekeyLimit=1M", "RequiredRSASize=3072"]))
+    limits = known.begin("alice", connection).answer((), None).limits
+    assert limits is not None
+    assert (limits.rekey_bytes, limits.user_rsa_bits) == (1 << 20, 3072)
     assert known.begin("bob", connection).answer((), None).limits is None
 
 

@@ -426,7 +426,6 @@ VALUES: dict[str, tuple[str, ...]] = {
             "a:70000",
         ),
         *(
-            "a:",
             "u@",
             "@a",
             "a,",
@@ -435,7 +434,6 @@ VALUES: dict[str, tuple[str, ...]] = {
             "u@@a",
             "%h",
             "a b",
-            '"a"',
             "h",
             "a,h",
             "u@h:23",

@@ -9,7 +9,7 @@ import pytest
 
 from nacre.errors import ConfigurationError, RemoteProtocolError
 from nacre.keys import generate
-from nacre.keys.base import HeldKey
+from nacre.keys.base import RemoteKey
 from nacre.protocol.asks import (
     Answer,
     Ask,
@@ -159,7 +159,7 @@ def test_a_host_key_that_another_program_holds_signs_when_asked(kex: str) -> Non
 
     both = algorithms(kex=kex)
     pair = connected(
-        server=ServerOptions(host_keys=(HeldKey(key.public),), algorithms=both),
+        server=ServerOptions(host_keys=(RemoteKey(key.public),), algorithms=both),
         algorithms=both,
         answers_server=holder,
     )
@@ -175,7 +175,7 @@ def test_without_a_signature_the_exchange_ends() -> None:
     def refuses(ask: Ask) -> Answer | None:
         return Denied("gone") if isinstance(ask, AskHostSignature) else agreeable(ask)
 
-    options = ServerOptions(host_keys=(HeldKey(host_key().public),))
+    options = ServerOptions(host_keys=(RemoteKey(host_key().public),))
     pair = connected(server=options, answers_server=refuses)
     assert pair.client.phase is pair.server.phase is Phase.CLOSED
     assert not [event for event in pair.client_events if isinstance(event, KexDone)]
@@ -185,7 +185,7 @@ def test_nothing_is_read_while_a_signature_is_awaited() -> None:
     def silent(ask: Ask) -> Answer | None:
         return None if isinstance(ask, AskHostSignature) else agreeable(ask)
 
-    options = ServerOptions(host_keys=(HeldKey(host_key().public),))
+    options = ServerOptions(host_keys=(RemoteKey(host_key().public),))
     pair = connected(server=options, answers_server=silent)
     assert not pair.server.wants_input
     assert exchange(pair.server).stage is KexStage.INITIATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from nacre.config.schema import Setting, Support
+from nacre.config.schema import Setting, Support, joined
 from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
 from nacre.errors import ConfigurationError
 from nacre.keys.patterns import matches
@@ -169,6 +169,8 @@ class ClientConfig:
 
     def described(self) -> Iterator[tuple[LogLevel, str]]:
         """Yield what to log of the settings, with its level, without secrets."""
+        if not self.settings:
+            return
         from nacre.config.client.words import SCHEMA
 
         for support, level in (
@@ -189,6 +191,8 @@ class ClientConfig:
 
 def unhonoured(config: ClientConfig, support: Support) -> Iterator[str]:
     """Yield a text for each setting of a keyword of ``support`` whose value asks for something."""
+    if not config.settings:
+        return
     from nacre.config.client.words import SCHEMA
 
     for name, settings in config.settings.items():
@@ -214,7 +218,7 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
         word = SCHEMA[name]
         if word.field:
             first = values[0].value
-            found[word.field] = sum((s.value for s in values), ()) if word.gathers else first
+            found[word.field] = joined(values) if word.gathers else first
     found["send_env"] = _without_removed(found.get("send_env", ()))
     if found.get("proxy_jump") == "none":
         found["proxy_jump"] = None

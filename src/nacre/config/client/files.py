@@ -62,8 +62,8 @@ class Config:
             file and the line.
         """
         options = tuple(options)
-        if not self._files and not options:
-            return ClientConfig()
+        if not options and not any(f.needed or os.path.exists(f.path) for f in self._files):
+            return ClientConfig()  # without the schema, which takes a while to load
         from nacre.config.client.reader import ClientReader
 
         return ClientReader(self._files, self._texts, host, options, command).read()

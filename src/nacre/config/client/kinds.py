@@ -118,7 +118,7 @@ def _devices(keyword: str, text: str) -> str:
 
 
 def _jump(keyword: str, found: list[str]) -> str | None:
-    from nacre.config.jumps import parse_jumps
+    from nacre.config.destination import parse_jumps
 
     text = found[0].split(maxsplit=1)[0]
     if text.lower() == "none":

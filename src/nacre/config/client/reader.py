@@ -13,7 +13,7 @@ from typing import Any
 
 from nacre.config.client.config import ClientConfig, fields_of
 from nacre.config.client.words import SCHEMA
-from nacre.config.schema import Keyword, Origin, Setting
+from nacre.config.schema import Keyword, Origin, Setting, check_count
 from nacre.config.syntax.match import Criterion, in_list, meets, parse_criteria
 from nacre.config.syntax.reader import ConfigFile, FileReader, needed, parse_value
 from nacre.config.syntax.tokens import expand
@@ -56,6 +56,8 @@ class ClientReader(FileReader[bool]):
 
     :param texts: the texts of files that were read before, by name.
     """
+
+    included_private = True
 
     # _original  the host as the user gave it; _host: the canonical one, in the second reading.
     # _final     whether this is the second reading; _again: whether one is wanted.
@@ -105,7 +107,7 @@ class ClientReader(FileReader[bool]):
 
     def _check_jump(self, name: str, setting: Setting) -> None:
         """Check that the way does not lead through the destination itself."""
-        from nacre.config.jumps import parse_jumps
+        from nacre.config.destination import parse_jumps
 
         if setting.value == "none":
             return
@@ -165,7 +167,8 @@ class ClientReader(FileReader[bool]):
 
     def skip(self, lines: list[str], at: int, scope: bool) -> int:
         # A configuration of hundreds of hosts has thousands of lines in blocks that don't apply.
-        while not scope and at < len(lines):
+        count = len(lines)
+        while not scope and at < count:
             words = lines[at].split()
             if words:
                 if len(words) != 2 or (good := _PLAIN.get(words[0].lower())) is None:
@@ -184,6 +187,7 @@ class ClientReader(FileReader[bool]):
             found.clear()
         if not found or word.repeats or (word.gathers and all(value != one.value for one in found)):
             found.append(Setting(value, origin))
+            check_count(word, len(found))
         elif word.name == "RekeyLimit":  # the size and the time may come from two places
             found[0] = Setting(found[0].value.completed(value), found[0].origin)
         elif word.name == "ForwardAgent" and found[0].value == "SSH_AUTH_SOCK" and value:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nacre.config.schema import Setting
+from nacre.config.schema import Setting, joined
 from nacre.config.server.kinds import joined_penalties
 from nacre.config.server.penalties import DEFAULT_PENALTIES, PenaltyRules
 from nacre.config.server.words import SCHEMA
@@ -185,9 +185,9 @@ class ServerConfig:
 AS_SSHD = ServerConfig(
     required_rsa_size=1024,
     per_source_penalties=DEFAULT_PENALTIES,
+    subsystems=(),
     pid_file="/run/sshd.pid",
     host_keys=tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519")),
-    subsystems=(),
 )
 """The defaults of sshd(8), where those of ``nacre serve`` are others."""
 
@@ -200,7 +200,7 @@ def fields_of(settings: Settings) -> dict[str, Any]:
         if not word.field:
             continue
         first = values[0].value
-        found[word.field] = sum((s.value for s in values), ()) if word.gathers else first
+        found[word.field] = joined(values) if word.gathers else first
         if name == "RekeyLimit":
             found[word.field] = _first_limits(setting.value for setting in values)
     if "subsystems" in found:

@@ -57,6 +57,10 @@ def _exact(names: tuple[str, ...]) -> Kind:
     return single(", ".join(names), take)
 
 
+def _agent(keyword: str, text: str) -> str | None:
+    return text if text == "SSH_AUTH_SOCK" else _path(keyword, text)
+
+
 def _path(keyword: str, text: str) -> str | None:
     return None if text.lower() == "none" else absolute(text)
 
@@ -330,6 +334,7 @@ SYSLOG_FACILITY = choice(
     {name: name for name in values.FACILITIES},
 )
 PATH = single("a file, or none", _path, _or_none)
+AGENT = single("a socket, SSH_AUTH_SOCK, or none", _agent, _or_none)
 FILE = single("a file, or none", _file, _or_none)
 GATHERED_PATHS = single("a file", _gathered_path, list)
 HOME_PATH = single("a file, or none", _home_path, _or_none)

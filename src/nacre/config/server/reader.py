@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nacre.config import values
-from nacre.config.schema import Keyword, Origin, Setting
+from nacre.config.schema import Keyword, Origin, Setting, check_count
 from nacre.config.server.config import ServerConfig, fields_of
 from nacre.config.server.former import IGNORED_IN_MATCH
 from nacre.config.server.rules import (
@@ -112,6 +112,7 @@ class ServerReader(FileReader[MatchBlock]):
         setting = Setting(parse_value(word, rest), origin)
         if not scope.tests:
             add_setting(self._base, word, setting)
+            check_count(word, len(self._base[word.name]))
         if scope is not OUTSIDE and word.in_match:
             self._rows.append(BlockValue(scope, word, setting))
 

@@ -10,6 +10,7 @@ from nacre.config.schema import Keyword, Schema, idle, later, refused
 from nacre.config.server.former import ALIASES, IGNORED
 from nacre.config.server.kinds import (
     ADDRESS_FAMILY,
+    AGENT,
     ANYTHING,
     CHANNEL_TIMEOUT,
     COMPRESSION,
@@ -69,7 +70,7 @@ _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 _WORDS = (
     Keyword("Match", WORDS, "Begins a block for connections that meet all criteria."),
     Keyword("Include", WORDS, "Reads other files here."),
-    Keyword("Port", PORTS, "A port to listen on.", "ports", gathers=True, in_match=False),
+    Keyword("Port", PORTS, "A port to listen on.", "ports", gathers=True, most=256, in_match=False),
     Keyword(
         "AddressFamily",
         ADDRESS_FAMILY,
@@ -381,7 +382,7 @@ _WORDS = (
     ),
     Keyword(
         "HostKeyAgent",
-        PATH,
+        AGENT,
         "The socket of an agent that has the host keys.",
         "host_key_agent",
         in_match=False,
@@ -499,6 +500,7 @@ _WORDS = (
         "A subsystem and its command; internal-sftp serves files.",
         "subsystems",
         gathers=True,
+        most=256,
     ),
     Keyword(
         "MaxStartups",

@@ -50,6 +50,9 @@ class FileReader(ABC, Generic[Scope]):
     :param texts: the texts of files that were read before, by name; it is added to.
     """
 
+    included_private = False
+    """Whether included files are checked as private ones, also where the file itself is not."""
+
     def __init__(self, schema: Schema, texts: dict[str, str]) -> None:
         self.schema = schema
         self._texts = texts
@@ -183,7 +186,7 @@ class FileReader(ABC, Generic[Scope]):
             path = os.path.expanduser(self.expand(pattern))
             for name in sorted(glob.glob(os.path.join(base, path))):
                 try:
-                    self.file(name, scope, base, private=private)
+                    self.file(name, scope, base, private=private or self.included_private)
                 except IsADirectoryError:
                     continue  # a pattern may match directories beside files
                 except OSError as error:
@@ -209,11 +212,30 @@ def _read(path: str, private: bool) -> str:
 
 
 def _check_owner(path: str, status: os.stat_result) -> None:
-    if status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
+    others = status.st_mode & 0o002 or (status.st_mode & 0o020 and not _is_own(status.st_gid))
+    if status.st_uid not in (0, os.getuid()) or others:
         raise ConfigurationError(
             f"Bad owner or permissions on {safe(path)}: others could change it; it must belong to "
             "you or root, and only its owner may write it: chmod go-w"
         )
+
+
+def _is_own(group: int) -> bool:
+    """Return whether nobody but this user is in a group, as is usual for a group of its own.
+
+    Debian's OpenSSH makes this exception too.
+    """
+    import grp
+    import pwd
+
+    own = os.getuid()
+    try:
+        name = pwd.getpwuid(own).pw_name
+        members = grp.getgrgid(group).gr_mem
+    except KeyError:
+        return False
+    users = [account.pw_uid for account in pwd.getpwall() if account.pw_gid == group]
+    return set(members) <= {name} and set(users) == {own}
 
 
 def needed(written: str, rest: str, *, raw: bool = False) -> list[str]:

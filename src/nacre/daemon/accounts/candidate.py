@@ -15,11 +15,12 @@ from weakref import WeakKeyDictionary
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts.admission import Admission
-from nacre.daemon.settings import terms_of
+from nacre.daemon.names import name_of
 from nacre.errors import AccountError, ConfigurationError
 from nacre.keys import PublicKey
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.protocol.asks import Requirement, UserRequirement
+from nacre.server.peer import ConnectionTerms
 
 if TYPE_CHECKING:
     from nacre.daemon.accounts.rights import Forwarding
@@ -115,7 +116,7 @@ class Candidates:
         config = self.rules.lookup(who)
         changed = config is not self.rules.base
         if self.rules.criteria:
-            connection.terms = terms_of(config)
+            connection.terms = ConnectionTerms.of(config, name_of)
         found = self._known[connection] = Candidate(user, config, changed, Admission(config))
         return found
 
