@@ -23,6 +23,7 @@ from nacre.aio.dial import DialOptions, dial
 from nacre.aio.keepalive import IdleWatch, check_times
 from nacre.aio.versions import client_engine
 from nacre.aio.waiting import Opening
+from nacre.client import configured
 from nacre.client.connection import Connection, HostKeyCheck, LoginAnswers
 from nacre.client.identities import METHODS, PUBLICKEY, Identities
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
@@ -373,8 +374,6 @@ class _Way:
         return target, config
 
     def _read(self, destination: Destination) -> tuple[Target, ClientConfig, list[Looked]]:
-        from nacre.client import configured
-
         files = self._files or Config(())
         target, config = configured.look_up(files, destination)
         if self._sock is not None:
@@ -402,8 +401,6 @@ class _Way:
 
     def follow(self, target: Target, config: ClientConfig) -> None:
         """Take what a host's configuration says of the way to it, without its jump hosts."""
-        from nacre.client import configured
-
         if isinstance(self.timeout, Default) and config.connect_timeout is not None:
             self.timeout = float(config.connect_timeout)
         if config.settings:
@@ -540,8 +537,6 @@ def _known_hosts(
         return KnownHostsFile([files] if isinstance(files, (str, os.PathLike)) else files)
     if not config.settings:
         return KnownHostsFile()
-    from nacre.client import configured
-
     how = configured.known_hosts(target, config)
     if "StrictHostKeyChecking" not in config.settings:
         how["strict"] = "yes"
@@ -555,8 +550,6 @@ def _identities(
     signatures: tuple[str, ...],
     trust: HostKeyCheck,
 ) -> Identities:
-    from nacre.client import configured
-
     keys, password = options["keys"], options.get("password")
     how = configured.identities(target, config)
     # The caller gives a secret to be used, whatever the files say of its method.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
@@ -27,23 +26,6 @@ from it; patterns are allowed) or ``^`` (put in front of it)."""
 SOFTWARE = f"nacre_{__version__}"
 
 _MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
-_LINE_TEXT = re.compile(r"[ -~]*")
-
-
-def software(addendum: str | None) -> str:
-    """Return our software version, with a text behind it (RFC 4253 section 4.2).
-
-    :param addendum: VersionAddendum, or None.
-    :raises ConfigurationError: the text does not fit into the identification line.
-    """
-    text = f"{SOFTWARE} {addendum or ''}".rstrip()
-    if len(text) > _MOST_OF_LINE or not _LINE_TEXT.fullmatch(text):
-        raise ConfigurationError(
-            f"VersionAddendum {safe(addendum or '', 64)}: give printable US-ASCII, "
-            f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
-        )
-    return text
-
 
 SSH1_CIPHERS = ("3des", "blowfish")
 """The ciphers of SSH-1 by default. DES, with its key of 56 bits, is used only if it is named."""
@@ -177,6 +159,20 @@ def usable_with(
     if server is None or key_type != "ssh-rsa":
         return algorithms
     return tuple(name for name in algorithms if name in server)
+
+
+def software(addendum: str | None = None) -> str:
+    """Return our software version, with the text of VersionAddendum behind it.
+
+    :raises ConfigurationError: the text does not fit into the line (RFC 4253 section 4.2).
+    """
+    text = f"{SOFTWARE} {addendum or ''}".rstrip()
+    if len(text) > _MOST_OF_LINE or not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(
+            f"VersionAddendum {safe(addendum or '', 64)}: give printable US-ASCII, "
+            f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
+        )
+    return text
 
 
 @value(kw_only=True)

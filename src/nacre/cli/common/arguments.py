@@ -309,8 +309,8 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
 
         if "@" in user or "/" in host:
             raise ConfigurationError(
-                f"{safe(destination)!r} is no ssh:// URI: write %40 for an @ in the user, and "
-                "no path"
+                f"{safe(destination)!r} is no ssh:// URI: write %40 for an @ in the user's name, "
+                "and no path"
             )
         user = unquote(user.partition(";")[0])
     if at and user:
