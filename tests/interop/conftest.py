@@ -19,6 +19,7 @@ from interop.payload import Payload, make_payload
 from interop.programs import check, require, run
 from interop.ssh1_peers import SSH1, start_ssh1
 from interop.suites import legacy_words
+from nacre.keys import dump_private, generate
 
 HERE = Path(__file__).parent
 
@@ -75,6 +76,21 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def host_keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Servers' private keys by type."""
     return _keys(tmp_path_factory.mktemp("host_keys"))
+
+
+@pytest.fixture(scope="session")
+def all_host_keys(
+    host_keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Servers' private keys of every type; one of DSA is nacre's where OpenSSH makes none."""
+    if "dsa" in host_keys:
+        return host_keys
+    path = tmp_path_factory.mktemp("dsa") / "dsa"
+    key = generate("ssh-dss", comment="dsa")
+    path.write_bytes(dump_private(key))
+    path.chmod(0o600)
+    path.with_suffix(".pub").write_text(f"{key.public} dsa\n")
+    return {**host_keys, "dsa": path}
 
 
 @pytest.fixture(scope="session")

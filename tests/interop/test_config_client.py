@@ -14,7 +14,14 @@ import pytest
 from interop.config_cases.case import Comparison, ConfigCase, Outcome
 from interop.config_cases.client_files import CANONICAL, FILES, HOSTS
 from interop.config_cases.client_lines import LINES, STRICTER
-from interop.config_cases.client_values import ALIASES, SINCE, VALUES, WITHOUT_EFFECT
+from interop.config_cases.client_values import (
+    ALIASES,
+    EXPANDED,
+    MARKS,
+    SINCE,
+    VALUES,
+    WITHOUT_EFFECT,
+)
 from interop.config_cases.generated import client_case
 from interop.config_cases.programs import run_here, run_program, version_of
 from interop.programs import NACRE, require, run
@@ -113,6 +120,18 @@ def test_values_of_a_keyword_are_read_alike(
         case = ConfigCase(value, text)
         found = _differences(comparison, _openssh(case, tmp_path), _nacre(case, tmp_path))
         wrong += [f"{text!r}: {each}" for each in found]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("keyword", EXPANDED)
+def test_tokens_and_variables_are_expanded_alike(
+    keyword: str, comparison: Comparison, tmp_path: Path
+) -> None:
+    wrong = []
+    for mark in MARKS:
+        case = ConfigCase(mark, f"{keyword} {EXPANDED[keyword].replace('{}', mark)}\n")
+        found = _differences(comparison, _openssh(case, tmp_path), _nacre(case, tmp_path))
+        wrong += [f"{case.text!r}: {each}" for each in found]
     assert not wrong, "\n".join(wrong)
 
 

@@ -25,6 +25,7 @@ from nacre.limits import Limits
 pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(150)]
 
 MEBIBYTE = 1 << 20
+MODULES = Path("/usr/lib/proftpd")
 
 Record = Callable[[str, object], None]
 
@@ -157,11 +158,18 @@ async def test_proftpd(
     known = check([require("ssh-keygen"), "-e", "-f", keys["rsa"].with_suffix(".pub")])
     (tmp_path / "authorized").write_bytes(known)
 
+    # Debian 12 has the first two built in.
+    modules = [
+        f"LoadModule {name}.c"
+        for name in ("mod_ls", "mod_xfer", "mod_sftp")
+        if (MODULES / f"{name}.so").exists()
+    ]
+
     def start(port: int) -> Daemon:
         config = tmp_path / f"proftpd{port}.conf"
         lines = [
-            "ModulePath /usr/lib/proftpd",
-            "LoadModule mod_sftp.c",
+            f"ModulePath {MODULES}",
+            *modules,
             "ServerName nacre",
             "ServerType standalone",
             "DefaultAddress 127.0.0.1",

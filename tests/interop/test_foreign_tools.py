@@ -112,7 +112,9 @@ def test_curl(
     url = f"sftp://127.0.0.1:{login.server.port}/~/"
     check([*curl, "--upload-file", sent / "large", url + "large"], timeout=120)
     check([*curl, "--output", tmp_path / "large", url + "large"], timeout=120)
-    check([*curl, "--quote", "symlink large link", "--head", url + "large"], timeout=60)
+    # Debian 13's curl (8.14) makes the link and then says that it failed, with sshd as well: the
+    # asterisk has it go on.
+    check([*curl, "--quote", "*symlink large link", "--head", url + "large"], timeout=60)
     for copy in (home / "large", tmp_path / "large"):
         assert copy.read_bytes() == (sent / "large").read_bytes()
     assert os.readlink(home / "link") == "large"

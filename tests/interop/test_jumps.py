@@ -73,10 +73,11 @@ class Way:
 
 def learn(servers: list[Daemon], known_hosts: Path) -> None:
     """Write the host keys of servers, in order, one line each."""
-    lines = [
-        check([require("ssh-keyscan"), "-t", "ed25519", "-p", server.port, "127.0.0.1"])
-        for server in servers
-    ]
+    lines = []
+    for server in servers:
+        # OpenSSH 10 has comments among the keys.
+        scanned = check([require("ssh-keyscan"), "-t", "ed25519", "-p", server.port, "127.0.0.1"])
+        lines += [line for line in scanned.splitlines(True) if not line.startswith(b"#")]
     known_hosts.write_bytes(b"".join(lines))
 
 

@@ -89,7 +89,7 @@ async def _echo_with(suite: Suite, port: int) -> str:
 # AsyncSSH asks `cryptography` for what that will drop one day.
 @pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
 async def test_asyncssh_with_every_algorithm(
-    host_keys: dict[str, Path], record_property: Callable[[str, object], None]
+    all_host_keys: dict[str, Path], record_property: Callable[[str, object], None]
 ) -> None:
     everything: dict[str, Any] = {
         "kex": IN_ASYNCSSH["kex"],
@@ -99,7 +99,7 @@ async def test_asyncssh_with_every_algorithm(
         "compression": IN_ASYNCSSH["compression"],
     }
     suites = [Suite(kind, name) for kind, names in IN_ASYNCSSH.items() for name in names]
-    async with await _listen(host_keys, algorithms=nacre.algorithms(**everything)) as server:
+    async with await _listen(all_host_keys, algorithms=nacre.algorithms(**everything)) as server:
         outcomes = [await _echo_with(suite, server.port) for suite in suites]
     rows = [
         f"{suite.kind:12} {suite.name:40} {outcome}"

@@ -24,7 +24,7 @@ async def _echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 @pytest.fixture
 async def port(
-    keys: dict[str, Path], host_keys: dict[str, Path], authorized_keys: Path
+    keys: dict[str, Path], all_host_keys: dict[str, Path], authorized_keys: Path
 ) -> AsyncIterator[int]:
     """The port of a server that speaks all that nacre has."""
     options: dict[str, Any] = {
@@ -33,7 +33,7 @@ async def port(
         "encryption_algs": IN_ASYNCSSH["cipher"],
         "mac_algs": IN_ASYNCSSH["MAC"],
         "compression_algs": IN_ASYNCSSH["compression"],
-        "server_host_keys": [str(key) for key in host_keys.values()],
+        "server_host_keys": [str(key) for key in all_host_keys.values()],
         "authorized_client_keys": str(authorized_keys),
     }
     server = await asyncssh.listen(

@@ -33,7 +33,7 @@ def test_zero_is_for_those_who_let_somebody_choose() -> None:
         check_port("listen_port", -1, chosen="the server")
 
 
-@pytest.mark.parametrize("port", [*NONE, 0])
+@pytest.mark.parametrize("port", [*(port for port in NONE if port is not None), 0])
 def test_connect_refuses_at_once_with_await_and_without(port: object) -> None:
     for connect in (nacre.connect, nacre.blocking.connect):
         with pytest.raises(ConfigurationError, match="is not a port"):

@@ -39,7 +39,7 @@ def words() -> dict[str, inspect.Parameter]:
 
 
 def test_the_words_of_listen_are_in_every_list() -> None:
-    where = {"host", "port", "sock"}
+    where = {"host", "port", "sock", "config"}
     assert {*ListenOptions.__annotations__, "policy", "handler", "host", "port"} == set(words())
     own = {one.name for one in fields(ServerSettings) if one.init}
     assert own - {"terms"} == set(words()) - where - {"profile"}

@@ -17,7 +17,8 @@ from nacre.protocol.events import (
     Writable,
 )
 from nacre.protocol.phases import Phase
-from nacre.protocol.requests import EndOfWrite, Request
+from nacre.protocol.requests import EndOfWrite, Exec, Request, Shell, Subsystem
+from nacre.protocol.tcpip import AGENT_CHANNEL
 from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
@@ -42,6 +43,21 @@ def _ignore(request: Request) -> None:
     """Ignore a request."""
 
 
+def kind_of(channel_type: str, request: Request | None = None) -> str:
+    """Return a channel's type in the words of ChannelTimeout (ssh_config(5), sshd_config(5)).
+
+    :param request: what a session was opened for, if that is known.
+    """
+    match request:
+        case Shell():
+            return "session:shell"
+        case Exec():
+            return "session:command"
+        case Subsystem():
+            return f"session:subsystem:{request.name}"
+    return "agent-connection" if channel_type == AGENT_CHANNEL else channel_type
+
+
 class Channel:
     """The state of a channel, and the calls of the engine for it.
 
@@ -59,6 +75,8 @@ class Channel:
     :ivar closing: whether this side has closed the channel.
     :ivar closed: whether both sides have, or the connection has ended.
     :ivar error: what ended it, if that was not a CLOSE.
+    :ivar kind: its type in the words of ChannelTimeout, such as ``session:shell``; see
+        :func:`kind_of`.
     :ivar traffic: how often data was received or handed over to be sent.
     """
 
@@ -74,6 +92,7 @@ class Channel:
         "closing",
         "eof_received",
         "error",
+        "kind",
         "number",
         "on_change",
         "on_request",
@@ -85,6 +104,7 @@ class Channel:
 
     def __init__(self, engine: EngineState, driver: Driver, number: int, writers: set[int]) -> None:
         self.number = number
+        self.kind = ""
         self.sinks: dict[int, Sink] = {}
         self.on_request: Callable[[Request], None] = _ignore
         self.on_change: Callable[[], None] = lambda: None

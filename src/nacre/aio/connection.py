@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, TypeAlias
 
-from nacre.aio.channel import Channel
+from nacre.aio.channel import Channel, kind_of
 from nacre.aio.driver import Driver, EngineState
 from nacre.aio.home import check_loop, own
 from nacre.aio.keepalive import KeepaliveTimer
@@ -306,6 +306,7 @@ class BaseConnection:
         except LocalProtocolError as error:
             raise ChannelOpenFailed(0, str(error)) from error
         channel = Channel(self.engine, self.driver, number, {MAIN})
+        channel.kind = kind_of(channel_type)
         self.add_channel(channel)
         return channel
 

@@ -1,13 +1,23 @@
-"""Keepalive: probes for a peer that may be gone."""
+"""Times without traffic: probes for a peer that may be gone, and channels that are idle."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Protocol
 
+from nacre.aio.channel import Channel
 from nacre.aio.driver import Driver
-from nacre.errors import ConfigurationError, LocalProtocolError, PeerSilent
+from nacre.errors import (
+    ConfigurationError,
+    ConnectionLost,
+    DisconnectCode,
+    LocalProtocolError,
+    NacreError,
+    PeerSilent,
+)
 
 
 def check_times(keepalive_count: int, **seconds: float | None) -> None:
@@ -127,3 +137,96 @@ class KeepaliveTimer:
             f"the peer has been silent for {seconds:.3g} seconds and left {self._unanswered} "
             "keepalives unanswered: it is gone, or the network is"
         )
+
+
+GLOBAL = "global"
+"""The type that stands for all channels together: data on one of them is traffic of all."""
+
+_LOOKS = 4
+"""How often a timeout's channels are looked at in its time."""
+
+
+class Watched(Protocol):
+    """What :class:`IdleWatch` needs of a connection."""
+
+    loop: asyncio.AbstractEventLoop
+    ended: bool
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that are open, or about to be."""
+
+    def fail(self, error: NacreError, code: DisconnectCode, description: str) -> None:
+        """End the connection."""
+
+
+class IdleWatch:
+    """Closes the channels of a connection that have no traffic, and the connection without any.
+
+    This is ChannelTimeout and UnusedConnectionTimeout of sshd_config(5). A clock looks at the
+    channels from time to time and compares how often each had data, so data costs no timer.
+
+    :param timeouts: patterns of types with seconds; of several that match, the first counts.
+    :param unused: seconds without a channel after which the connection is closed, or None.
+    :param told: called with each channel before it is closed.
+    """
+
+    def __init__(
+        self,
+        connection: Watched,
+        timeouts: Sequence[tuple[str, int]],
+        unused: int | None,
+        told: Callable[[Channel], object],
+    ) -> None:
+        self._connection = connection
+        self._told = told
+        self._timeouts = [(pattern, time) for pattern, time in timeouts if pattern != GLOBAL]
+        self._together = next((time for pattern, time in timeouts if pattern == GLOBAL), 0)
+        self._unused = unused or 0
+        # By channel number: the count of its traffic, and when it changed last.
+        self._seen: dict[int, tuple[int, float]] = {}
+        self._busy_at = connection.loop.time()
+        self._empty_since = connection.loop.time()
+        times = [*(time for _, time in timeouts), self._unused]
+        self._pause = min([1.0, *(time / _LOOKS for time in times if time)])
+        self._look()
+
+    def _look(self) -> None:
+        connection = self._connection
+        if connection.ended:
+            return
+        now = connection.loop.time()
+        channels = connection.channels
+        self._seen = {
+            channel.number: self._latest(channel, now)
+            for channel in channels
+            if not channel.closing
+        }
+        if channels:
+            self._empty_since = now
+        elif self._unused and now - self._empty_since >= self._unused:
+            self._end()
+            return
+        for channel in channels:
+            if not channel.closing:
+                self._check(channel, now)
+        connection.loop.call_later(self._pause, self._look)
+
+    def _latest(self, channel: Channel, now: float) -> tuple[int, float]:
+        count, since = self._seen.get(channel.number, (-1, now))
+        if channel.traffic == count:
+            return count, since
+        self._busy_at = now
+        return channel.traffic, now
+
+    def _check(self, channel: Channel, now: float) -> None:
+        kind = channel.kind
+        time = next((time for pattern, time in self._timeouts if fnmatchcase(kind, pattern)), 0)
+        silent = now - self._seen[channel.number][1]
+        if (time and silent >= time) or (self._together and now - self._busy_at >= self._together):
+            self._told(channel)
+            channel.close()
+
+    def _end(self) -> None:
+        reason = f"no channel was open for {self._unused} seconds"
+        self._connection.fail(ConnectionLost(reason), DisconnectCode.BY_APPLICATION, reason)

@@ -17,11 +17,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, cast
 
+from nacre.aio.channel import Channel
 from nacre.aio.connection import Trace
 from nacre.aio.dial import DialOptions, dial
-from nacre.aio.keepalive import check_times
+from nacre.aio.keepalive import IdleWatch, check_times
 from nacre.aio.versions import client_engine
 from nacre.aio.waiting import Opening
+from nacre.client import configured
 from nacre.client.connection import Connection, HostKeyCheck, LoginAnswers
 from nacre.client.identities import METHODS, PUBLICKEY, Identities
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
@@ -33,7 +35,7 @@ from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, Na
 from nacre.keys import PrivateKey
 from nacre.keys.known_hosts import DEFAULT_PORT
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import SOFTWARE, SSH1_CIPHERS, Algorithms, ClientOptions, Profile
+from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile, software
 from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
@@ -60,9 +62,6 @@ _PLAIN = ClientConfig()
 
 _TIMEOUT = 30.0
 """Seconds for a login, if neither the caller nor ConnectTimeout says it."""
-
-_ADDENDUM = 200
-"""Characters of VersionAddendum: the line of the version has at most 255 bytes."""
 
 _log = logging.getLogger("nacre.client")
 
@@ -297,7 +296,7 @@ async def _start(
             trace=trace is not None,
             user=target.user,
             ssh1_ciphers=tuple(ciphers),
-            software=_software(config.version_addendum),
+            software=software(config.version_addendum),
         ),
         options["protocols"] or config.protocol,
     )
@@ -316,7 +315,13 @@ async def _start(
         trace=trace,
     )
     await _log_in(connection, way)
+    if config.channel_timeouts:
+        IdleWatch(connection, config.channel_timeouts, None, _tell_idle)
     return connection
+
+
+def _tell_idle(channel: Channel) -> None:
+    _log.info("channel %d (%s) is closed: it had no traffic", channel.number, channel.kind)
 
 
 class _Way:
@@ -369,8 +374,6 @@ class _Way:
         return target, config
 
     def _read(self, destination: Destination) -> tuple[Target, ClientConfig, list[Looked]]:
-        from nacre.client import configured
-
         files = self._files or Config(())
         target, config = configured.look_up(files, destination)
         if self._sock is not None:
@@ -398,8 +401,6 @@ class _Way:
 
     def follow(self, target: Target, config: ClientConfig) -> None:
         """Take what a host's configuration says of the way to it, without its jump hosts."""
-        from nacre.client import configured
-
         if isinstance(self.timeout, Default) and config.connect_timeout is not None:
             self.timeout = float(config.connect_timeout)
         if config.settings:
@@ -523,18 +524,6 @@ def _files(config: Config | Path | Default | None) -> Config | None:
     return Config.load(None if isinstance(config, Default) else config)
 
 
-def _software(addendum: str | None) -> str:
-    """Return our software version, with VersionAddendum behind it (RFC 4253 section 4.2)."""
-    if not addendum:
-        return SOFTWARE
-    if not (addendum.isascii() and addendum.isprintable() and len(addendum) <= _ADDENDUM):
-        raise ConfigurationError(
-            f"VersionAddendum {safe(addendum, 100)!r}: give at most {_ADDENDUM} printable "
-            "ASCII characters"
-        )
-    return f"{SOFTWARE} {addendum}"
-
-
 def _algorithms(profile: Profile | None, config: ClientConfig) -> Algorithms:
     if profile is not None:
         config = replace(config, profile=profile)
@@ -548,8 +537,6 @@ def _known_hosts(
         return KnownHostsFile([files] if isinstance(files, (str, os.PathLike)) else files)
     if not config.settings:
         return KnownHostsFile()
-    from nacre.client import configured
-
     how = configured.known_hosts(target, config)
     if "StrictHostKeyChecking" not in config.settings:
         how["strict"] = "yes"
@@ -563,8 +550,6 @@ def _identities(
     signatures: tuple[str, ...],
     trust: HostKeyCheck,
 ) -> Identities:
-    from nacre.client import configured
-
     keys, password = options["keys"], options.get("password")
     how = configured.identities(target, config)
     # The caller gives a secret to be used, whatever the files say of its method.

@@ -8,7 +8,7 @@ import logging
 from copy import copy
 from typing import Any, Generic, TypeVar
 
-from nacre.aio.channel import Channel
+from nacre.aio.channel import Channel, kind_of
 from nacre.aio.stream import Allowance, Collector, Reader, Writer
 from nacre.aio.waiting import ClosesAtOnce, Later
 from nacre.errors import (
@@ -143,6 +143,7 @@ class Process(ClosesAtOnce):
         lent = 0
         if start.agent:
             lent = channel.request(OtherRequest(AGENT_REQUEST, b""), want_reply=True)
+        channel.kind = kind_of("session", start.request)
         asked = channel.request(start.request, want_reply=True)
         if no_input:
             self.stdin.write_eof()

@@ -45,7 +45,7 @@ def check_host(host: str) -> str:
     if not host or host.startswith("-") or bad:
         raise ConfigurationError(
             f"{safe(host, 100)!r} can't be the name of a host: it is empty, begins with -, or has "
-            "a space or a character that shells act on"
+            "a space, a comma or a character that shells act on"
         )
     return host
 

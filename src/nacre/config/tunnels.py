@@ -6,6 +6,7 @@ import re
 
 from nacre.config import values
 from nacre.config.schema import Kind
+from nacre.config.syntax.tokens import expand_variables
 from nacre.errors import ConfigurationError
 from nacre.value import value
 
@@ -62,11 +63,12 @@ def local(keyword: str, text: str) -> tuple[Forward, ...]:
 
     :raises ConfigurationError: it has another form, or a bad port.
     """
-    return (_parse(keyword, text, lowest=1),)
+    return (_parse(keyword, expand_variables(text), lowest=1),)
 
 
 def remote(keyword: str, text: str) -> tuple[Forward, ...]:
     """Parse the value of ``-R``, as :func:`local`; port 0 is allowed, and no destination."""
+    text = expand_variables(text)
     parts = _parts(keyword, text)
     if len(parts) < 3 and not any(part.startswith("/") for part in parts):
         return (_listener(keyword, text, lowest=0),)
@@ -75,7 +77,7 @@ def remote(keyword: str, text: str) -> tuple[Forward, ...]:
 
 def dynamic(keyword: str, text: str) -> tuple[Forward, ...]:
     """Parse ``[bind:]port``."""
-    return (_listener(keyword, text, lowest=1),)
+    return (_listener(keyword, expand_variables(text), lowest=1),)
 
 
 def place(keyword: str, text: str) -> tuple[str, int]:
@@ -152,8 +154,8 @@ def _local(keyword: str, found: list[str]) -> tuple[Forward, ...]:
 
 def _remote(keyword: str, found: list[str]) -> tuple[Forward, ...]:
     if len(found) == 1:
-        return (_listener(keyword, found[0], lowest=0),)
-    return (_parse(keyword, _two(keyword, found), lowest=0),)
+        return (_listener(keyword, expand_variables(found[0]), lowest=0),)
+    return (_parse(keyword, expand_variables(_two(keyword, found)), lowest=0),)
 
 
 def _dynamic(keyword: str, found: list[str]) -> tuple[Forward, ...]:

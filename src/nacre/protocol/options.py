@@ -13,6 +13,7 @@ from nacre.crypto.registry import Tier
 from nacre.errors import ConfigurationError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.value import value
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.keys import PrivateKey
@@ -23,6 +24,8 @@ Choice = str | Sequence[str] | None
 from it; patterns are allowed) or ``^`` (put in front of it)."""
 
 SOFTWARE = f"nacre_{__version__}"
+
+_MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
 
 SSH1_CIPHERS = ("3des", "blowfish")
 """The ciphers of SSH-1 by default. DES, with its key of 56 bits, is used only if it is named."""
@@ -156,6 +159,20 @@ def usable_with(
     if server is None or key_type != "ssh-rsa":
         return algorithms
     return tuple(name for name in algorithms if name in server)
+
+
+def software(addendum: str | None = None) -> str:
+    """Return our software version, with the text of VersionAddendum behind it.
+
+    :raises ConfigurationError: the text does not fit into the line (RFC 4253 section 4.2).
+    """
+    text = f"{SOFTWARE} {addendum or ''}".rstrip()
+    if len(text) > _MOST_OF_LINE or not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(
+            f"VersionAddendum {safe(addendum or '', 64)}: give printable US-ASCII, "
+            f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
+        )
+    return text
 
 
 @value(kw_only=True)

@@ -7,14 +7,12 @@ or settings, so that everything else in this package may import it.
 from __future__ import annotations
 
 import logging
-import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.aio.connection import BaseConnection
-from nacre.errors import ConfigurationError
-from nacre.protocol.options import SOFTWARE
+from nacre.protocol.options import software
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -45,9 +43,6 @@ def to_logging(record: Mapping[str, object]) -> None:
 
 _DEVICE = 16
 """Bytes of a name of a network device, with the zero at its end."""
-
-_LINE_TEXT = re.compile(r"[ -~]*")
-_MOST_OF_LINE = 255 - len("SSH-1.99-\r\n")
 
 
 @value(kw_only=True)
@@ -116,13 +111,7 @@ class ConnectionTerms:
 
         :raises ConfigurationError: the text does not fit into the line (RFC 4253 section 4.2).
         """
-        text = f"{SOFTWARE} {self.version_addendum}".rstrip()
-        if len(text) > _MOST_OF_LINE or not _LINE_TEXT.fullmatch(text):
-            raise ConfigurationError(
-                f"VersionAddendum {safe(self.version_addendum, 64)}: give printable US-ASCII, "
-                f"at most {_MOST_OF_LINE - len(SOFTWARE) - 1} characters"
-            )
-        return text
+        return software(self.version_addendum)
 
 
 NO_TERMS = ConnectionTerms()

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, Handlers
+from nacre.aio.keepalive import IdleWatch
 from nacre.aio.maybe import Maybe, settled
 from nacre.aio.versions import RISK, SSH1
 from nacre.errors import ConnectionLost, DisconnectCode, NacreError
@@ -66,7 +67,7 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.requests import Request
-from nacre.protocol.tcpip import AGENT_CHANNEL, CANCEL, DIRECT, LISTEN
+from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
 from nacre.server.peer import ServerConnection
 from nacre.server.policy import ANY_METHOD, Policy
 from nacre.server.questions import Questions
@@ -124,7 +125,6 @@ class Serving(ServerConnection):
         "_dropped",
         "_forwards",
         "_grace",
-        "_kinds",
         "_policy_failed",
         "_questions",
         "_sessions",
@@ -151,7 +151,6 @@ class Serving(ServerConnection):
         self._policy_failed = False
         self._dropped = False
         # The types of channels, where a timeout depends on them.
-        self._kinds: dict[int, str] = {}
         self.offence = "noauth"
         self._grace: asyncio.TimerHandle | None = None
 
@@ -341,20 +340,10 @@ class Serving(ServerConnection):
     def _watch_idle(self) -> None:
         terms = self.terms
         if terms.channel_timeouts or terms.unused_timeout:
-            from nacre.server.idle import IdleWatch
+            IdleWatch(self, terms.channel_timeouts, terms.unused_timeout, self._tell_idle)
 
-            IdleWatch(self, self._kind, terms.channel_timeouts, terms.unused_timeout)
-
-    def _kind(self, channel: Channel) -> str:
-        """Return a channel's type, in the words of ChannelTimeout."""
-        session = self._sessions.get(channel.number)
-        return self._kinds.get(channel.number, "") if session is None else session.kind
-
-    def open_channel(self, channel_type: str, data: bytes = b"") -> Channel:
-        """Ask the client for a channel; see the base class."""
-        channel = super().open_channel(channel_type, data)
-        self._kinds[channel.number] = _KINDS.get(channel_type, channel_type)
-        return channel
+    def _tell_idle(self, channel: Channel) -> None:
+        self.record("timeout", channel=channel.number, type=channel.kind)
 
     # --- sessions ---
 
@@ -369,10 +358,10 @@ class Serving(ServerConnection):
                 ask.ask_id, OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "the server is stopping")
             )
         elif ask.channel_type == DIRECT:
-            self._kinds[ask.channel] = DIRECT
             self.spawn(self._forwarding().connect(ask))
         else:
             channel = Channel(self.engine, self.driver, ask.channel, {MAIN, STDERR})
+            channel.kind = ask.channel_type
             self.add_channel(channel)
             self._sessions[ask.channel] = Session(self, channel, self)
             self.answer(ask.ask_id, Granted())
@@ -466,9 +455,6 @@ class Serving(ServerConnection):
             return
         self.record("closed", reason="closed" if self.error is None else str(self.error))
 
-
-_KINDS = {AGENT_CHANNEL: "agent-connection"}
-"""The words of ChannelTimeout for types of channels with another name on the wire."""
 
 _SERVICE_OPTIONS = {
     socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TOS),

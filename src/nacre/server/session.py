@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from nacre.aio.channel import Channel, Sink
+from nacre.aio.channel import Channel, Sink, kind_of
 from nacre.aio.stream import Reader, Writer
 from nacre.aio.waiting import Opening
 from nacre.errors import LocalProtocolError
@@ -143,15 +143,6 @@ class Session:
         return self.connection.user
 
     @property
-    def kind(self) -> str:
-        """What was requested, in the words of ChannelTimeout in sshd_config(5)."""
-        if self.subsystem is not None:
-            return f"session:subsystem:{self.subsystem}"
-        if self.command is not None:
-            return "session:command"
-        return "session" if self._handler is None else "session:shell"
-
-    @property
     def closed(self) -> bool:
         """Whether the session is over."""
         return self._channel.closed or self._channel.closing
@@ -232,6 +223,7 @@ class Session:
                 break
             self.connection.answer(ask.ask_id, Granted() if granted else Denied())
             if granted and isinstance(ask.request, (Shell, Exec, Subsystem)) and not self.closed:
+                self._channel.kind = kind_of("session", ask.request)
                 self._handler = self._host.run(self._handle())
         self._worker = None
 

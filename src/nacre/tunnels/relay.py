@@ -9,7 +9,7 @@ from contextlib import suppress
 from struct import pack
 from typing import TYPE_CHECKING, cast
 
-from nacre.aio.channel import Channel
+from nacre.aio.channel import Channel, kind_of
 from nacre.aio.driver import LINGER, no_delay
 from nacre.aio.receiving import ReceiveBuffer
 from nacre.aio.stream import Writer
@@ -200,6 +200,7 @@ async def carry(
 async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
     """Grant the peer a channel, and relay it to a connected socket, which is closed on failure."""
     channel = Channel(connection.engine, connection.driver, ask.channel, {MAIN})
+    channel.kind = kind_of(ask.channel_type)
     connection.add_channel(channel)
     carried = False
     try:

@@ -32,7 +32,7 @@ def test_words_of_the_configuration(words: list[str], field: str, expected: obje
     [
         (["-P", "x"], "^-P: bad value 'x'; allowed: a number from 1"),
         (["-c", "nope"], "^-c: 'nope' is not a supported cipher"),
-        (["-J", "a@"], "^-J: 'a@' is no host"),
+        (["-J", "a@"], "^-J: bad value 'a@'"),
         (["--profile=old"], "^--profile: bad value 'old'"),
         (["-A"], "^-A: nacre does not support agent forwarding by sftp and scp: leave it out"),
         (["-l", "0"], "^-l 0: give a limit in Kbit/s, a positive number"),

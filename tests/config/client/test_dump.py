@@ -1,6 +1,9 @@
+import pytest
+
 from nacre.client.target import Target
 from nacre.config.client.dump import client_lines
 from nacre.config.client.files import Config
+from nacre.errors import ConfigurationError
 
 
 def lines(text, tmp_path, *, origins=False):
@@ -34,3 +37,27 @@ def test_no_text_behind_the_version_is_told_from_an_unset_one(tmp_path):
     assert "versionaddendum " in lines("VersionAddendum none\n", tmp_path)
     assert "versionaddendum a b" in lines("VersionAddendum a b\n", tmp_path)
     assert not [line for line in lines("", tmp_path) if line.startswith("versionaddendum")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ciphers -*", "ciphers "),
+        ("HostKeyAlgorithms ssh-rsa-cert-v01@openssh.com", "hostkeyalgorithms ssh-rsa-cert-v01@"),
+        ("ClearAllForwardings yes\nTunnel yes", "tunnel false"),
+        ("ProxyUseFdpass yes\nProxyJump a", "proxyusefdpass no"),
+        ("ForwardAgent /run/%h", "forwardagent /run/h"),
+        ("LocalForward /a/%p *:80", "localforward /a/9 [*]:80"),
+        ("LocalForward :1 /b", "localforward []:1 /b"),
+        ("LocalForward 1 /b", "dynamicforward 1"),
+        ("RemoteForward 1", "remoteforward 1 [socks]:0"),
+    ],
+)
+def test_what_is_not_simply_the_value(text, expected, tmp_path):
+    assert any(line.startswith(expected) for line in lines(f"{text}\n", tmp_path))
+
+
+def test_a_token_that_is_not_possible_has_its_line(tmp_path):
+    for text in ("ControlPath %q", "RemoteForward /%q /b", "UserKnownHostsFile ~none-such-user/x"):
+        with pytest.raises(ConfigurationError, match="c line 2: "):
+            lines(f"\n{text}\n", tmp_path)

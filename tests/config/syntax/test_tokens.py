@@ -1,6 +1,6 @@
 import pytest
 
-from nacre.config.syntax.tokens import expand, expand_path
+from nacre.config.syntax.tokens import expand, expand_path, expand_variables
 from nacre.errors import ConfigurationError
 
 
@@ -22,3 +22,21 @@ def test_a_value_is_not_expanded_again():
 def test_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert expand_path("~/.ssh/%h", {"h": "web"}) == "/home/me/.ssh/web"
+
+
+def test_variables_alone(monkeypatch):
+    monkeypatch.setenv("PLACE", "/run/x")
+    monkeypatch.delenv("NONE_SUCH", raising=False)
+    assert expand_variables("${PLACE}/%h:$PLACE") == "/run/x/%h:$PLACE"
+    for text, message in (
+        ("${NONE_SUCH}", "the variable NONE_SUCH is not set"),
+        ("${PLACE", "needs a name and }"),
+        ("${}", "needs a name and }"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            expand_variables(text)
+
+
+def test_a_home_of_nobody():
+    with pytest.raises(ConfigurationError, match="there is no such user"):
+        expand_path("~none-such-user/x", {})

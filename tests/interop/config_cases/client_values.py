@@ -50,6 +50,7 @@ KEY_LISTS = (
     *("ssh-ed25519*", "+ssh-rsa*", "rsa*", "ssh-ed25519-cert-v01@openssh.com,ssh-ed25519"),
 )
 LOCAL = (
+    *("/a /b", "8080 /b", "/a i:80", "/a/%h /b/%p", "${HOME}/a /b", "${NONE_SUCH}/a /b"),
     *("8080 i:80", "localhost:8080 i:80", "[::1]:8080 [::2]:80", "*:8080 i:80", ":8080 i:80"),
     *(
         "8080:i:80",
@@ -622,3 +623,24 @@ WITHOUT_EFFECT = (
     "UserKnownHostsFile2",
 )
 """Keywords of the past that OpenSSH takes and ignores."""
+
+EXPANDED = {
+    **dict.fromkeys(
+        [
+            *("BindAddress", "CertificateFile", "ControlPath", "ForwardAgent", "HostKeyAlias"),
+            *("GlobalKnownHostsFile", "IdentityAgent", "IdentityFile", "KnownHostsCommand"),
+            *("LocalCommand", "PKCS11Provider", "ProxyCommand", "RemoteCommand", "SendEnv"),
+            *("UserKnownHostsFile", "XAuthLocation", "Hostname", "DynamicForward"),
+        ],
+        "/x/{}",
+    ),
+    "LocalForward": "/a/{} /b/{}",
+    "RemoteForward": "/a/{} /b/{}",
+}
+"""Keywords, and a value with a place for what may be expanded."""
+
+MARKS = (
+    *(f"%{letter}" for letter in "CdfHhIiKkLlnprTtuq%"),
+    *("${HOME}", "${NONE_SUCH}", "${HOME", "$HOME", "${}", "%", "$", "~"),
+)
+"""Tokens and variables, possible ones and others."""

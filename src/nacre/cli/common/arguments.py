@@ -298,7 +298,7 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
     """Split ``[user@]host`` or ``ssh://[user@]host[:port]``.
 
     :returns: the host, and ``Keyword=Value`` texts for user and port.
-    :raises ConfigurationError: it names no host, or one that begins with ``-``.
+    :raises ConfigurationError: it names no host, or one that is not possible; or a URI has a path.
     """
     options: list[str] = []
     uri = destination.lower().startswith("ssh://")
@@ -307,9 +307,10 @@ def split_destination(destination: str) -> tuple[str, list[str]]:
     if uri:
         from urllib.parse import unquote
 
-        if "/" in host or "@" in user:
+        if "@" in user or "/" in host:
             raise ConfigurationError(
-                f"{safe(destination)!r} is no URI of a host: give ssh://[user@]host[:port]"
+                f"{safe(destination)!r} is no ssh:// URI: write %40 for an @ in the user's name, "
+                "and no path"
             )
         user = unquote(user.partition(";")[0])
     if at and user:

@@ -42,6 +42,7 @@ class ClientConfig:
         names; any other text is a path, or ``$`` and the name of a variable.
     :ivar proxy_command: None for no command; so is ``proxy_jump``. At most one of both is there.
     :ivar profile: ``legacy`` adds the legacy algorithms behind the default ones.
+    :ivar channel_timeouts: patterns of types of channels, with seconds without traffic.
     :ivar obscure_keystroke_timing: milliseconds between packets while the user types; 0 for none.
     :ivar ip_qos: bytes for TOS or the traffic class: of interactive sessions, and of others; None
         leaves it to the system.
@@ -56,6 +57,7 @@ class ClientConfig:
     batch_mode: bool = False
     bind_address: str | None = None
     bind_interface: str | None = None
+    channel_timeouts: tuple[tuple[str, int], ...] = ()
     check_host_ip: bool = False
     cipher: tuple[str, ...] | None = None
     ciphers: str | None = None

@@ -14,6 +14,7 @@ from nacre.config.syntax.tokens import expand, expand_path
 from nacre.config.values import all_algorithms
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import choose
+from nacre.value import replace
 
 _IDENTITIES = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
 _SILENT = ("Host", "Match", "Include")
@@ -68,6 +69,8 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             return [f"~/.ssh/id_{name}" for name in _IDENTITIES]
         case "IdentityFile":
             return list(dict.fromkeys(s.value[0] for s in config.settings["IdentityFile"]))
+        case "LocalForward" | "RemoteForward" | "DynamicForward":
+            return list(_forwards(word, config, tokens))
         case "UserKnownHostsFile":
             paths = [expand_path(path, tokens) for path in config.user_known_hosts_files]
             return " ".join(paths) or "none"
@@ -98,6 +101,17 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
     if word.gathers:
         return [line for setting in values for line in word.kind.show(setting.value) or ()]
     return word.kind.show(values[0].value)
+
+
+def _forwards(word: Keyword, config: ClientConfig, tokens: dict[str, str]) -> Iterator[str]:
+    """Yield forwardings; paths of Unix sockets may have tokens."""
+    for one in getattr(config, word.field):
+        path, host_path = (expand(text, tokens) for text in (one.path, one.host_path))
+        yield from word.kind.show((replace(one, path=path, host_path=host_path),)) or ()
+    if word.name == "DynamicForward":  # ssh(1) lists those to a socket here too
+        for one in config.local_forwards:
+            if one.host_path:
+                yield replace(one, path=expand(one.path, tokens)).listen
 
 
 def _of_field(word: Keyword, value: Any) -> Shown:

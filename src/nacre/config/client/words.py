@@ -450,12 +450,11 @@ _WORDS = (
         "set_env",
     ),
     idle("LogVerbose", LOG_VERBOSE, "What of OpenSSH's source logs everything.", _CALLS, "none"),
-    idle(
+    Keyword(
         "ChannelTimeout",
         CHANNEL_TIMEOUT,
         "Close channels of a type after a time without traffic.",
-        "channels stay open",
-        "none",
+        "channel_timeouts",
     ),
     later(
         "PermitRemoteOpen",

@@ -175,8 +175,9 @@ class FileReader(ABC, Generic[Scope]):
 
     def _find(self, written: str) -> Keyword | None:
         lower = written.lower()
-        if lower not in self.schema.by_lower and self.ignores(lower):
-            return None
+        found = self.schema.by_lower.get(lower)
+        if found is not None or self.ignores(lower):
+            return found
         return self.schema.find(written)
 
     def _include(self, rest: str, scope: Scope, base: str, private: bool) -> None:

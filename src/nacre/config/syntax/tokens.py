@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
+_VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 _MARKS = re.compile(r"%(.?)|\$\{([^}]*)(\}?)", re.DOTALL)
 
 
@@ -24,7 +25,9 @@ def expand(text: str, tokens: Mapping[str, str], environment: Mapping[str, str] 
 
     def value(found: re.Match[str]) -> str:
         if found[1] is None:
-            return _variable(text, found, environment) if environment else found[0]
+            return (
+                _variable(text, found[2], bool(found[3]), environment) if environment else found[0]
+            )
         name = found[1]
         if name == "%":
             return "%"
@@ -39,20 +42,33 @@ def expand(text: str, tokens: Mapping[str, str], environment: Mapping[str, str] 
     return _MARKS.sub(value, text)
 
 
-def _variable(text: str, found: re.Match[str], environment: Mapping[str, str]) -> str:
-    if not found[3] or not found[2]:
+def _variable(text: str, name: str, closed: bool, environment: Mapping[str, str]) -> str:
+    if not closed or not name:
         raise ConfigurationError(f"{safe(text, 100)}: ${{ needs a name and }}")
     try:
-        return environment[found[2]]
+        return environment[name]
     except KeyError:
         raise ConfigurationError(
-            f"{safe(text, 100)}: the variable {safe(found[2], 100)} is not set"
+            f"{safe(text, 100)}: the variable {safe(name, 100)} is not set"
         ) from None
+
+
+def expand_variables(text: str) -> str:
+    """Return ``text`` with each ``${NAME}`` replaced by a variable of the environment.
+
+    :raises ConfigurationError: there is no such variable.
+    """
+    if "${" not in text:
+        return text
+    return _VARIABLE.sub(lambda found: _variable(text, found[1], bool(found[2]), os.environ), text)
 
 
 def expand_path(text: str, tokens: Mapping[str, str]) -> str:
     """Return ``text`` with tokens and variables replaced, and ``~`` by the home directory."""
-    return os.path.expanduser(expand(text, tokens, os.environ))
+    path = os.path.expanduser(expand(text, tokens, os.environ))
+    if path.startswith("~"):
+        raise ConfigurationError(f"{safe(text, 100)}: there is no such user")
+    return path
 
 
 def host_tokens(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nacre
+from nacre.aio.channel import kind_of
+from nacre.aio.keepalive import IdleWatch
+from nacre.protocol.requests import Exec, Shell, Subsystem
 from parties import client_for
 from server.test_serving_terms import server_with
 
@@ -91,3 +95,42 @@ async def test_a_connection_with_a_channel_is_not_unused(make_server: Make) -> N
                 await ssh.wait_closed()
         process.stdin.write_eof()
         assert await process.wait() == 0
+
+
+# --- the client's side ---
+
+
+async def test_the_client_closes_its_idle_channels(make_server: Make) -> None:
+    """As ssh_config says; a session that is in use stays."""
+    server = await make_server()
+    async with client_for(server) as ssh:
+        IdleWatch(ssh, (("session:shell", 1),), None, lambda channel: told.append(channel.kind))
+        told: list[str] = []
+        async with ssh.process("cat") as kept, ssh.process(None) as closed:
+            await ended(closed)
+            await kept.stdin.write(b"still here")
+            assert await kept.stdout.read(10) == b"still here"
+        assert told == ["session:shell"]
+
+
+async def test_the_client_has_the_timeouts_of_the_file(make_server: Make, tmp_path: Path) -> None:
+    server = await make_server()
+    config = tmp_path / "config"
+    config.write_text("ChannelTimeout direct-*=5m session:command=1s\n")
+    async with client_for(server, config=config) as ssh, ssh.process("hang") as process:
+        await ended(process)
+        assert not ssh.closed
+
+
+@pytest.mark.parametrize(
+    ("channel_type", "request_", "kind"),
+    [
+        ("session", Shell(), "session:shell"),
+        ("session", Exec(b"ls"), "session:command"),
+        ("session", Subsystem("sftp"), "session:subsystem:sftp"),
+        ("direct-tcpip", None, "direct-tcpip"),
+        ("auth-agent@openssh.com", None, "agent-connection"),
+    ],
+)
+def test_types_of_channels(channel_type: str, request_: Any, kind: str) -> None:
+    assert kind_of(channel_type, request_) == kind
