@@ -73,7 +73,8 @@ def uppity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Uppity]:
     options += ["--sessiondir", directory, "--ssh1-ciphers", "3des,blowfish,des"]
 
     def start(port: int) -> Daemon:
-        return Daemon("uppity", [program, "--listen", str(port), *options])
+        command = [program, "--listen", str(port), *options]
+        return Daemon("uppity", command, more_environment={"SHELL": "/bin/sh"})
 
     with on_free_port(start, "listening on port") as server:
         yield Uppity(server, directory, directory / "user")

@@ -56,8 +56,9 @@ def test_each_directory_of_the_path_counts(
         # Others can write to /tmp, where pytest's directories are.
         return real(one) if str(one).startswith(str(directory)) else real("/")
 
-    monkeypatch.setattr(os, "stat", stat)
-    refusal = refuses_root(path)
+    with monkeypatch.context() as patch:  # pytest itself asks, with other arguments
+        patch.setattr(os, "stat", stat)
+        refusal = refuses_root(path)
     assert (refusal is None) is (reason is None)
     if reason is not None:
         assert reason in str(refusal)
