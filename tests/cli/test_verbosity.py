@@ -99,8 +99,8 @@ LEVELS = {
         "debug1: Next authentication method: publickey",
         "debug1: Offering public key: ",
         "debug1: Authentication succeeded (publickey).",
-        "Without effect: ControlMaster (command line): shared connections come later",
-        "ControlPersist (command line): shared connections come later",
+        "Without effect: ControlMaster (command line), ControlPersist (command line), ",
+        "ControlPath (command line): shared connections come later",
     ],
     "-vv": [
         "debug2: command line: PasswordAuthentication no",

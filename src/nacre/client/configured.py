@@ -228,4 +228,8 @@ def jumps(target: Target, config: ClientConfig, files: Config) -> list[Looked]:
 
 
 def _place(target: Target) -> tuple[str, int, str]:
-    return target.host.lower(), target.port, target.user
+    """Return what tells a host on the way from others.
+
+    That is its name and not its address: behind a jump host, the same address is another host.
+    """
+    return target.name.lower(), target.port, target.user

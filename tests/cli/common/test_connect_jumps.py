@@ -175,10 +175,12 @@ def test_a_way_without_an_end_is_refused() -> None:
         jumps(target, config, said(lambda name: {"proxy_jump": str(int(name) + 1)}))
 
 
-def test_the_same_host_for_another_user_is_another_hop() -> None:
+def test_the_same_address_behind_a_jump_host_is_another_host() -> None:
     target, config = of("host", proxy_jump="a,b")
-    files = said(lambda name: {"user": name, "host_name": "host"})
+    files = said(lambda name: {"user": name, "host_name": "127.0.0.1"})
     assert [place.user for place, _ in jumps(target, config, files)] == ["a", "b"]
+    files = said(lambda name: {"host_name": "127.0.0.1"})
+    assert [place.name for place, _ in jumps(target, config, files)] == ["a", "b"]
 
 
 def test_tokens_of_proxy_jump() -> None:

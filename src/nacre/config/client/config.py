@@ -190,17 +190,23 @@ class ClientConfig:
 
 
 def unhonoured(config: ClientConfig, support: Support) -> Iterator[str]:
-    """Yield a text for each setting of a keyword of ``support`` whose value asks for something."""
+    """Yield a text for the settings of keywords of ``support`` whose values ask for something.
+
+    Keywords with the same reason share a text.
+    """
     if not config.settings:
         return
     from nacre.config.client.words import SCHEMA
 
+    names: dict[str, list[str]] = {}
     for name, settings in config.settings.items():
         word = SCHEMA[name]
         shown = word.kind.show(settings[0].value)
         idle = ("no", "false", "none", word.default, *word.harmless)
         if word.support is support and shown is not None and shown not in idle:
-            yield f"{name} ({settings[0].origin}): {word.why}"
+            names.setdefault(word.why, []).append(f"{name} ({settings[0].origin})")
+    for why, found in names.items():
+        yield f"{', '.join(found)}: {why}"
 
 
 def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
