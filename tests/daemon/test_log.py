@@ -109,6 +109,11 @@ def a_pipe() -> Iterator[BinaryIO]:
     try:
         with open(reading, "rb", buffering=0) as reader:
             yield reader
+        # Without a reader the log's thread comes to its end. The next test's pipe is not for it.
+        for thread in threading.enumerate():
+            if thread.name == "log":
+                thread.join(10)
+                assert not thread.is_alive()
     finally:
         os.dup2(before, 2)
         os.close(before)
