@@ -35,7 +35,7 @@ def test_directories_of_root_alone() -> None:
         ("owner", "a must belong to root"),
         ("missing", "c: No such file"),
         ("file", "c is not a directory"),
-        ("nul", "null byte"),
+        ("nul", "embedded null"),
     ],
 )
 def test_each_directory_of_the_path_counts(
