@@ -175,3 +175,75 @@ async def test_connect_timeout_bounds_all_of_the_login(
     write(" ConnectTimeout 1\n ProxyCommand sleep 60\n")
     with pytest.raises(nacre.DeadlineExceeded, match="took more than 1 seconds"):
         await nacre.connect("web")
+
+
+async def test_names_of_new_hosts_are_hashed(write: Callable[[str], Path]) -> None:
+    place = write(
+        " UserKnownHostsFile ~/.ssh/new\n StrictHostKeyChecking accept-new\n HashKnownHosts yes\n"
+    )
+    async with nacre.connect("web"):
+        assert (place / "new").read_text().startswith("|1|")
+    async with nacre.connect("web", known_hosts=place / "new"):
+        pass
+
+
+async def test_an_address_with_another_key_is_refused_where_addresses_are_checked(
+    server: nacre.Server,
+    write: Callable[[str], Path],
+    host_key: nacre.PrivateKey,  # noqa: F811
+) -> None:
+    alias = " HostName localhost\n HostKeyAlias web\n UserKnownHostsFile ~/.ssh/both\n"
+    place = write("")
+    other = nacre.generate("ssh-ed25519").public
+    (place / "both").write_text(f"web {host_key.public}\n[127.0.0.1]:{server.port} {other}\n")
+    text = (place / "config").read_text().replace(" Hostname 127.0.0.1\n", alias)
+    (place / "config").write_text(text + " AddressFamily inet\n")
+    async with nacre.connect("web"):
+        pass
+    (place / "both").write_text(
+        f"[localhost]:{server.port} {host_key.public}\n[127.0.0.1]:{server.port} {other}\n"
+    )
+    text = text.replace(" HostKeyAlias web\n", " CheckHostIP yes\n")
+    (place / "config").write_text(text + " AddressFamily inet\n")
+    with pytest.raises(nacre.HostKeyChanged):
+        await nacre.connect("web")
+
+
+async def test_the_interface_to_connect_from(write: Callable[[str], Path]) -> None:
+    write(" BindInterface lo\n")
+    async with nacre.connect("web"):
+        pass
+    write(" BindInterface none0\n")
+    with pytest.raises(nacre.ConnectFailed):
+        await nacre.connect("web")
+
+
+async def test_devices_of_keyboard_interactive(
+    write: Callable[[str], Path],
+    host_key: nacre.PrivateKey,  # noqa: F811
+) -> None:
+    asked: list[str] = []
+
+    class Asking(nacre.Policy):
+        async def keyboard_interactive(
+            self,
+            user: str,
+            submethods: str,
+            responses: tuple[str, ...] | None,
+            connection: nacre.ServerConnection,
+        ) -> bool:
+            asked.append(submethods)
+            return True
+
+    async with nacre.listen(host_keys=[host_key], policy=Asking()) as one:
+        place = write(" KbdInteractiveDevices pam,bsdauth\n PreferredAuthentications keyboard-interactive\n")
+        (place / "known_hosts").write_text(f"[127.0.0.1]:{one.port} {host_key.public}\n")
+        async with nacre.connect("web", one.port, password=SECRET, keys=[]):
+            pass
+    assert asked == ["pam,bsdauth"]
+
+
+async def test_unknown_keywords_may_be_ignored(write: Callable[[str], Path]) -> None:
+    write(" IgnoreUnknown UseKey*\n UseKeychain yes\n")
+    async with nacre.connect("web") as ssh:
+        assert ssh.user == "alice"

@@ -103,3 +103,20 @@ async def test_an_agent_without_a_socket_is_reported(
     (line,) = await start(ssh, tmp_path / "log", "ForwardAgent=yes")
     assert line.startswith("No agent is forwarded: ")
     assert await start(ssh, tmp_path / "other", "ForwardAgent=no") == []
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("LocalForward=/run/a h:80", "local forwardings of Unix sockets are not supported"),
+        ("LocalForward=8080 /run/a", "local forwardings of Unix sockets are not supported"),
+        ("RemoteForward=8080", "a SOCKS proxy on the server's side, are not supported"),
+    ],
+)
+async def test_what_nacre_lacks_is_said_and_nothing_else_is_forwarded(
+    ssh: nacre.Connection, tmp_path: Path, option: str, message: str
+) -> None:
+    (line,) = await start(ssh, tmp_path / "log", option)
+    assert message in line
+    with pytest.raises(RequestFailed, match="ExitOnForwardFailure"):
+        await start(ssh, tmp_path / "log", option, "ExitOnForwardFailure=yes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ from nacre.client.connection import Connection
 from nacre.client.target import Target
 from nacre.client.tcpip import Listener
 from nacre.config.client.config import ClientConfig
-from nacre.config.tunnels import Forward
+from nacre.config.tunnels import Forward, words_of
 from nacre.errors import RequestFailed, StreamClosed
 from nacre.wire.text import safe
 
@@ -62,7 +62,7 @@ class _Starting:
     async def all(self) -> None:
         """Start the forwardings one after another, each kind in the order given."""
         connection, config = self._connection, self._config
-        for one in config.local_forwards:
+        for one in self._possible("local", config.local_forwards):
             await self._try(
                 connection.forward_local(
                     one.host, one.host_port, listen_host=self._bind(one), listen_port=one.port
@@ -70,12 +70,12 @@ class _Starting:
                 self._bind(one),
                 one,
             )
-        for one in config.dynamic_forwards:
+        for one in self._possible("dynamic", config.dynamic_forwards):
             host = self._bind(one)
             await self._try(
                 connection.forward_dynamic(listen_host=host, listen_port=one.port), host, one
             )
-        for one in config.remote_forwards:
+        for one in self._possible("remote", config.remote_forwards):
             host = "localhost" if one.address is None else one.address
             listener = await self._try(
                 connection.forward_remote(
@@ -89,6 +89,23 @@ class _Starting:
                     f"Allocated port {listener.port} for remote forward to "
                     f"{safe(one.host)}:{one.host_port}"
                 )
+
+    def _possible(self, kind: str, forwards: Iterable[Forward]) -> Iterator[Forward]:
+        """Yield the forwardings that nacre can start; report the others."""
+        for one in forwards:
+            lacks = ""
+            if one.path or one.host_path:
+                lacks = "of Unix sockets are not supported by nacre yet: give ports"
+            elif kind == "remote" and one.dynamic:
+                lacks = (
+                    "without a destination, a SOCKS proxy on the server's side, are not supported "
+                    "by nacre yet: give the destination too, port:host:hostport"
+                )
+            if not lacks:
+                yield one
+                continue
+            self._log.error(f"Forwarding {safe(words_of(one))}: {kind} forwardings {lacks}")
+            self.failed = True
 
     def _bind(self, one: Forward) -> str:
         if one.address is None:
