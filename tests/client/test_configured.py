@@ -236,7 +236,9 @@ async def test_devices_of_keyboard_interactive(
             return True
 
     async with nacre.listen(host_keys=[host_key], policy=Asking()) as one:
-        place = write(" KbdInteractiveDevices pam,bsdauth\n PreferredAuthentications keyboard-interactive\n")
+        place = write(
+            " KbdInteractiveDevices pam,bsdauth\n PreferredAuthentications keyboard-interactive\n"
+        )
         (place / "known_hosts").write_text(f"[127.0.0.1]:{one.port} {host_key.public}\n")
         async with nacre.connect("web", one.port, password=SECRET, keys=[]):
             pass
