@@ -7,7 +7,7 @@ them, and nothing else knows a keyword.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -152,6 +152,23 @@ class Setting:
 def joined(settings: Iterable[Setting]) -> tuple[Any, ...]:
     """Return the values of a keyword that gathers them as one."""
     return tuple(part for setting in settings for part in setting.value)
+
+
+def told(name: str, shown: Shown, found: Sequence[Setting], origins: bool) -> Iterator[str]:
+    """Yield the lines of ``-G`` and ``-T`` for a keyword.
+
+    :param shown: its value, as its kind shows it.
+    :param found: where it was set; empty for the default.
+    :param origins: whether each line tells where its value was written.
+    """
+    if shown is None:
+        return
+    for at, text in enumerate([shown] if isinstance(shown, str) else shown):
+        if not origins:
+            yield f"{name} {text}"
+            continue
+        place = str(found[min(at, len(found) - 1)].origin) if found else "default"
+        yield f"{name} {text}  # {place}"
 
 
 class Schema:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.words import SCHEMA
 from nacre.config.kinds import ALGORITHM_KINDS
-from nacre.config.schema import Keyword, Setting, Shown
+from nacre.config.schema import Keyword, Shown, told
 from nacre.config.syntax.tokens import expand, expand_path
 from nacre.config.values import all_algorithms
 from nacre.errors import ConfigurationError
@@ -32,7 +32,7 @@ def client_lines(
     :param origins: whether each line tells where its value was written.
     """
     settings = config.settings
-    yield from _told("host", original, (), origins)
+    yield from told("host", original, (), origins)
     for word in SCHEMA.words:
         found = settings.get(word.name, ())
         if word.name in _SILENT or (word.own and not found):
@@ -42,18 +42,7 @@ def client_lines(
         except ConfigurationError as error:
             raise found[0].origin.error(f"{word.name}: {error}") from None
         name = _SPELT.get(word.name, word.name.lower())
-        yield from _told(name, shown, found, origins)
-
-
-def _told(name: str, shown: Shown, found: Sequence[Setting], origins: bool) -> Iterator[str]:
-    if shown is None:
-        return
-    for at, text in enumerate([shown] if isinstance(shown, str) else shown):
-        if not origins:
-            yield f"{name} {text}"
-            continue
-        place = str(found[min(at, len(found) - 1)].origin) if found else "default"
-        yield f"{name} {text}  # {place}"
+        yield from told(name, shown, found, origins)
 
 
 def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, str]) -> Shown:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain, takewhile
 from typing import Any
 
 from nacre.config.kinds import ALGORITHM_KINDS
-from nacre.config.schema import Keyword, Setting, Shown
+from nacre.config.schema import Keyword, Shown, told
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.config.server.words import SCHEMA
@@ -43,18 +43,7 @@ def server_lines(
         found = config.settings.get(word.name, ())
         if word.name in _SILENT or (word.own and config.protocol == _DEFAULT.protocol):
             continue
-        yield from _told(word.name.lower(), _shown(word, config, profile), found, origins)
-
-
-def _told(name: str, shown: Shown, found: Sequence[Setting], origins: bool) -> Iterator[str]:
-    if shown is None:
-        return
-    for at, text in enumerate([shown] if isinstance(shown, str) else shown):
-        if not origins:
-            yield f"{name} {text}"
-            continue
-        place = str(found[min(at, len(found) - 1)].origin) if found else "default"
-        yield f"{name} {text}  # {place}"
+        yield from told(word.name.lower(), _shown(word, config, profile), found, origins)
 
 
 def _shown(word: Keyword, config: ServerConfig, profile: Profile) -> Shown:

@@ -281,16 +281,6 @@ def _unused(keyword: str, text: str) -> int | None:
     return (None if text.lower() == "none" else values.seconds(keyword, text)) or None
 
 
-def _first_of_names(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
-    pairs = [text.partition("=") for text in found]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise values.bad(keyword, " ".join(found), "one or more NAME=value")
-    first: dict[str, str] = {}
-    for name, _, content in pairs:
-        first.setdefault(name, content)
-    return tuple(first.items())
-
-
 _FORWARDING = {
     "yes": frozenset({"local", "remote"}),
     "all": frozenset({"local", "remote"}),
@@ -347,9 +337,6 @@ PROGRAM = Kind("a command with an absolute path, or none", _program, _or_none, r
 USERS = several("patterns USER or USER@HOST, once or more", _users, list)
 GROUPS = several("patterns, once or more", _all_words, list)
 VARIABLES = several("patterns for names of variables, once or more", _variables, list)
-SET_ENV = several(
-    "one or more NAME=value", _first_of_names, lambda found: [f"{n}={v}" for n, v in found]
-)
 KEY_FILES = several("files, or none", _key_files, lambda found: " ".join(found) or "none")
 METHODS = several("any, or lists of methods with commas", _methods, _methods_shown)
 SUBSYSTEM = several("a name and a command", _subsystem, _subsystem_shown)

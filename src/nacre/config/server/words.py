@@ -5,7 +5,16 @@ The rows stand in the order in which ``-T`` prints them, which is that of sshd(8
 
 from __future__ import annotations
 
-from nacre.config.kinds import LOG_LEVEL, MASK, SECONDS, WORD, WORDS, algorithms, number
+from nacre.config.kinds import (
+    ASSIGNMENTS,
+    LOG_LEVEL,
+    MASK,
+    SECONDS,
+    WORD,
+    WORDS,
+    algorithms,
+    number,
+)
 from nacre.config.schema import Keyword, Schema, idle, later, refused
 from nacre.config.server.former import ALIASES, IGNORED
 from nacre.config.server.kinds import (
@@ -46,7 +55,6 @@ from nacre.config.server.kinds import (
     PUBKEY_AUTH_OPTIONS,
     RDOMAIN,
     REKEY_LIMIT,
-    SET_ENV,
     SUBSYSTEM,
     SWITCH,
     SYSLOG_FACILITY,
@@ -480,7 +488,7 @@ _WORDS = (
     ),
     Keyword("DenyGroups", GROUPS, "Groups that may not log in.", "deny_groups", gathers=True),
     Keyword("AcceptEnv", VARIABLES, "Variables that clients may set.", "accept_env", gathers=True),
-    Keyword("SetEnv", SET_ENV, "Variables of sessions.", "set_env"),
+    Keyword("SetEnv", ASSIGNMENTS, "Variables of sessions.", "set_env"),
     Keyword(
         "AuthenticationMethods",
         METHODS,
