@@ -9,10 +9,12 @@ import pytest
 
 from attacks.links import Crooked
 from nacre.errors import AuthenticationFailed
+from nacre.keys.base import RemoteKey
 from nacre.protocol.asks import (
     Answer,
     Ask,
     AskAuthentication,
+    AskHostSignature,
     AskKeyboardInteractive,
     AskNewPassword,
     AskPrompts,
@@ -35,7 +37,7 @@ from nacre.protocol.asks import (
     UserRequirement,
 )
 from nacre.protocol.events import Proposal
-from nacre.protocol.options import algorithms
+from nacre.protocol.options import ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import routes
 from nacre.ssh2.auth.messages import PasswordRequest, UserauthRequest
@@ -332,11 +334,28 @@ def rekeyed(role: Role, stage: Stage, method: str, *, guessed: bool) -> set[Row]
 VARIANTS = [(method, guessed) for method in (ECDH, GEX) for guessed in (False, True)]
 
 
+def held_elsewhere(method: str) -> set[Row]:
+    """Exchange keys with a host key that another program holds."""
+
+    def sign(ask: Ask) -> Answer | None:
+        if isinstance(ask, AskHostSignature):
+            return Signature(host_key().sign(ask.data, ask.algorithm))
+        return agreeable(ask)
+
+    rows: set[Row] = set()
+    both = algorithms(kex=method)
+    options = ServerOptions(host_keys=(RemoteKey(KEY),), algorithms=both)
+    Watched(rows, server=options, algorithms=both, answers_server=sign).run()
+    return rows
+
+
 def exchanged() -> set[Row]:
     rows: set[Row] = set()
     for method, guessed in VARIANTS:
         for role in Role if guessed else [None]:
             Watched(rows, algorithms=chosen(method, role), guesses=role).run()
+    for method in (ECDH, GEX):
+        rows |= held_elsewhere(method)
     for role, stage in HELD:
         for method, guessed in VARIANTS:
             rows |= rekeyed(role, stage, method, guessed=guessed)
