@@ -18,6 +18,9 @@ from nacre.aio.busy_poll import BusyPoll
 
 T = TypeVar("T")
 
+_SHORT = 0.1
+"""Seconds after which a second interrupt is noticed at the latest."""
+
 _GRACE = 5.0
 """Seconds that a cancelled call has to end, and the loop's thread after :meth:`Background.stop`."""
 
@@ -80,8 +83,11 @@ class Background:
         except BaseException:
             if future is None or not future.done():
                 ending = asyncio.run_coroutine_threadsafe(_cancel(coroutine), loop)
-                # Not without a bound: a loop that was stopped meanwhile does not answer.
-                concurrent.futures.wait([ending], _GRACE)
+                # Not without a bound: a loop that was stopped meanwhile does not answer. In short
+                # waits: Python may miss a signal that comes just before a wait begins.
+                for _ in range(int(_GRACE / _SHORT)):
+                    if concurrent.futures.wait([ending], _SHORT).done:
+                        break
             self._check_ended()
             raise
 
