@@ -86,10 +86,7 @@ def _program(
         seconds = ground.time(command, stdin=original)
     else:
         command = ground.program(client, "sftp", server, "-q", "-b", "-", host, cipher=cipher)
-        if kind == "sftp-get":
-            line = f"get {ground.remote(server, original)} {copy}\n"
-        else:
-            line = f"put {original} {ground.remote(server, copy)}\n"
+        line = f"get {original} {copy}\n" if kind == "sftp-get" else f"put {original} {copy}\n"
         seconds = ground.time(command, typed=line)
     ground.verify(copy, original)
     return count / seconds / 1e6
@@ -101,8 +98,7 @@ def _library(
     original, copy = _ends(ground, kind, count)
     tool, do = kind.split("-")
     there, here = (original, copy) if do in ("down", "get") else (copy, original)
-    remote = ground.remote(server, there) if tool == "sftp" else str(there)
-    seconds = ground.library(library, server, do, remote=remote, local=str(here), cipher=cipher)
+    seconds = ground.library(library, server, do, remote=str(there), local=str(here), cipher=cipher)
     ground.verify(copy, original)
     return count / seconds / 1e6
 
@@ -138,10 +134,10 @@ def _tree(ground: Ground, client: str, server: Daemon, direction: str) -> float:
     host = f"{ground.login(server).user}@127.0.0.1"
     command = ground.program(client, "sftp", server, "-q", "-b", "-", host)
     if direction == "get":
-        line = f"get -r {ground.remote(server, source)} {copy}\n"
+        line = f"get -r {source} {copy}\n"
     else:
         # OpenSSH's sftp does not make the top directory itself.
-        there = ground.remote(server, copy)
+        there = str(copy)
         line = f"mkdir {there}\nput -r {source}/* {there}\n"
     seconds = ground.time(command, typed=line)
     ground.verify_tree(copy)
@@ -153,7 +149,7 @@ def _library_tree(ground: Ground, library: str, server: Daemon, direction: str) 
     source, copy = ground.tree, ground.files / "tree-copy"
     shutil.rmtree(copy, ignore_errors=True)
     there, here = (source, copy) if direction == "get" else (copy, source)
-    remote = ground.remote(server, there)
+    remote = str(there)
     seconds = ground.library(library, server, direction, remote=remote, local=str(here), tree=True)
     ground.verify_tree(copy)
     shutil.rmtree(copy)
@@ -188,9 +184,9 @@ def wan(ground: Ground, direction: str) -> Workload:
 def _wan(ground: Ground, library: str, server: Daemon, direction: str, count: int) -> float:
     original, copy = _ends(ground, direction, count)
     if direction == "get":
-        remote, local = ground.remote(server, original), copy
+        remote, local = str(original), copy
     else:
-        remote, local = ground.remote(server, copy), original
+        remote, local = str(copy), original
     with link(server.port, rate=RATE, round_trip=ROUND_TRIP) as port:
         seconds = ground.library(
             library, server, direction, port=port, remote=remote, local=str(local), warm=True

@@ -149,14 +149,6 @@ class Ground:
         user = "bench" if server.name == "nacre serve" else ME
         return Login(server, user, self.directory, self.key)
 
-    def remote(self, server: Daemon, path: Path) -> str:
-        """Return how SFTP names a file: nacre's user can't leave its home."""
-        if server.name == "nacre serve":
-            return "/" + str(path.relative_to(self.files))
-        return str(path)
-
-    # --- files ---
-
     def blob(self, count: int) -> Path:
         """Return a file of so many bytes that no compression makes smaller."""
         path = self.files / f"blob-{count}"

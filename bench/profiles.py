@@ -56,7 +56,7 @@ def measure(ground: Ground, title: str, job: dict[str, object]) -> list[str]:
             "user": "bench",
             "key": str(ground.key),
             "cipher": AES,
-            "remote": ground.remote(server, blob),
+            "remote": str(blob),
             "local": str(ground.files / "copy"),
             **job,
         }

@@ -24,7 +24,7 @@ def stats(ground: Ground, at_once: int) -> Workload:
     fewer = max(at_once, count // 4 // at_once * at_once)
 
     def stat(library: str, server: Daemon, count: int) -> float:
-        path = ground.remote(server, ground.blob(1 << 20))
+        path = str(ground.blob(1 << 20))
         return count / ground.library(
             library, server, "stat", path=path, count=count, at_once=at_once
         )
