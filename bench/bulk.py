@@ -96,7 +96,7 @@ def _library(
     ground: Ground, library: str, server: Daemon, kind: str, cipher: str, count: int
 ) -> float:
     original, copy = _ends(ground, kind, count)
-    tool, do = kind.split("-")
+    _, do = kind.split("-")
     there, here = (original, copy) if do in ("down", "get") else (copy, original)
     seconds = ground.library(library, server, do, remote=str(there), local=str(here), cipher=cipher)
     ground.verify(copy, original)
