@@ -87,7 +87,11 @@ def _paramiko(server: Daemon, **how: Any) -> Iterator[paramiko.SSHClient]:
             timeout=20,
             **how,
         )
+        transport = client.get_transport()
+        assert transport is not None
         yield client
+    # Its thread may still write; the next connection's socket could have the same descriptor.
+    transport.join(20)
 
 
 @pytest.mark.parametrize("kind", KINDS)
