@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nacre.aio.busy_poll import AWAKE, BRIEF, BusyPoll
-from nacre.aio.driver import EARLY, FLUSH, UNHEARD, Driver
+from nacre.aio.driver import EARLY, FLUSH, UNHEARD, Driver, set_service
 from nacre.aio.receiving import RECEIVE, RECEIVE_UNAUTHENTICATED
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.protocol.asks import Answer, Granted
@@ -454,3 +456,17 @@ async def test_what_comes_early_and_is_not_answered_is_acknowledged_at_once(
 def receive(subject: Driver, data: bytes) -> None:
     subject.get_buffer(-1)[: len(data)] = data
     subject.buffer_updated(len(data))
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+async def test_the_class_of_service_of_a_connection(family: socket.AddressFamily) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        driver: Any = SimpleNamespace(transport=SimpleNamespace(get_extra_info=lambda name: sock))
+        level, option = (
+            (socket.IPPROTO_IP, socket.IP_TOS)
+            if family == socket.AF_INET
+            else (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)
+        )
+        for code, found in ((0x48, 0x48), (None, 0x48), (0x10, 0x10)):
+            set_service(driver, code)
+            assert sock.getsockopt(level, option) == found

@@ -446,3 +446,26 @@ def _acknowledge(sock: socket.socket | None) -> None:
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, AttributeError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+_SERVICE_OPTIONS = {
+    socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TOS),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+}
+
+
+def set_service(driver: Driver, code: int | None) -> None:
+    """Have the packets of a connection carry a class of service (RFC 2474): IPQoS.
+
+    Nothing changes for a connection through a jump host or a command, which has no socket of its
+    own.
+
+    :param code: the byte for the IP header; None leaves it to the system.
+    """
+    sock = None if driver.transport is None else driver.transport.get_extra_info("socket")
+    if sock is None or code is None:
+        return
+    option = _SERVICE_OPTIONS.get(sock.family)
+    if option is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(*option, code)

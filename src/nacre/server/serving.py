@@ -23,15 +23,14 @@ A login, in order (SSH-2; the engine asks one question at a time)::
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, Handlers
+from nacre.aio.driver import set_service
 from nacre.aio.keepalive import IdleWatch
 from nacre.aio.maybe import Maybe, settled
 from nacre.aio.versions import RISK, SSH1
@@ -395,19 +394,8 @@ class Serving(ServerConnection):
     async def serve(self, session: Session) -> int | None:
         """Serve a session that was granted; returns the exit status, where None is 0."""
         interactive, bulk = self.terms.ip_qos
-        self._set_service(bulk if session.terminal is None else interactive)
+        set_service(self.driver, bulk if session.terminal is None else interactive)
         return await self.settings.serve(session)
-
-    def _set_service(self, code: int | None) -> None:
-        """Have the connection's packets carry this type of service; None leaves it as it is."""
-        transport = self.driver.transport
-        sock = None if transport is None else transport.get_extra_info("socket")
-        if code is None or sock is None:
-            return
-        option = _SERVICE_OPTIONS.get(sock.family)
-        if option is not None:
-            with suppress(OSError):
-                sock.setsockopt(*option, code)
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a session's handler in a task that the server waits for."""
@@ -454,12 +442,6 @@ class Serving(ServerConnection):
         if self._dropped:
             return
         self.record("closed", reason="closed" if self.error is None else str(self.error))
-
-
-_SERVICE_OPTIONS = {
-    socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TOS),
-    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
-}
 
 
 def _address(name: object) -> tuple[str, int]:

@@ -6,13 +6,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import nacre
-from nacre.cli.common.connect import dial_and_log_in, set_service
+from nacre.cli.common.connect import dial_and_log_in
 from nacre.cli.common.log import Log, open_log
 from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
@@ -187,18 +186,3 @@ async def test_the_time_in_which_the_user_is_asked_does_not_count(
     words += [word for word in options if not word.startswith(("Strict", "BatchMode"))]
     async with asyncio.timeout(20), await connected(parse(words), tmp_path / "log"):
         assert asked == ["host key"]
-
-
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-async def test_the_class_of_service_of_a_connection(family: socket.AddressFamily) -> None:
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        driver = SimpleNamespace(transport=SimpleNamespace(get_extra_info=lambda name: sock))
-        connection: Any = SimpleNamespace(driver=driver)
-        level, option = (
-            (socket.IPPROTO_IP, socket.IP_TOS)
-            if family == socket.AF_INET
-            else (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)
-        )
-        for code, found in ((0x48, 0x48), (None, 0x48), (0x10, 0x10)):
-            set_service(connection, code)
-            assert sock.getsockopt(level, option) == found

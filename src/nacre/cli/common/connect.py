@@ -7,8 +7,6 @@ Few modules load with this one: the others load while the socket connects. The o
 from __future__ import annotations
 
 import asyncio
-import socket
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -55,27 +53,12 @@ async def dial_and_log_in(
     finally:
         loading.cancel()
     log.debug("Connection established.")
+    from nacre.aio.driver import set_service
     from nacre.cli.common.login import log_in
 
     connection = await log_in(carrier, target, config, log, trace)
-    set_service(connection, config.ip_qos[1])
+    set_service(connection.driver, config.ip_qos[1])
     return connection
-
-
-def set_service(connection: Connection, code: int | None) -> None:
-    """Set the class of service of a connection's packets (IPQoS); None leaves it to the system.
-
-    A connection through a jump host or a command has no socket of its own.
-    """
-    transport = connection.driver.transport
-    sock = transport.get_extra_info("socket") if transport is not None else None
-    if sock is None or code is None:
-        return
-    with suppress(OSError):
-        if sock.family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, code)
-        elif sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, code)
 
 
 async def _load() -> None:

@@ -131,7 +131,7 @@ async def _session(
     log: Log,
     leave: Leave | None,
 ) -> int:
-    from nacre.cli.common.connect import dial_and_log_in, set_service
+    from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.session import TerminalSession
 
@@ -139,7 +139,9 @@ async def _session(
     loaded()
     try:
         if planned.terminal:
-            set_service(connection, config.ip_qos[0])
+            from nacre.aio.driver import set_service
+
+            set_service(connection.driver, config.ip_qos[0])
         if config.local_command is not None and config.permit_local_command:
             from nacre.cli.ssh.local import run_local_command
 
