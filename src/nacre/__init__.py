@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nacre.aio.stream import Writer as Writer
     from nacre.aio.waiting import Later as Later
     from nacre.aio.waiting import Opening as Opening
-    from nacre.client.agent import Agent as Agent
+    from nacre.agent.client import Agent as Agent
     from nacre.client.connect import Default as Default
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
@@ -166,7 +166,7 @@ _HOMES = {
         "Later",
         "Opening",
     ),
-    "nacre.client.agent": ("Agent",),
+    "nacre.agent.client": ("Agent",),
     "nacre.client.connect": (
         "Default",
         "connect",

@@ -18,7 +18,7 @@ from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.client.agent import Agent
+    from nacre.agent.client import Agent
     from nacre.client.proxy import ProxyCommand
     from nacre.client.trust import Listing, Strict
     from nacre.config.client.config import ClientConfig
@@ -106,7 +106,7 @@ class IdentityOptions(TypedDict):
 
 def identities(target: Target, config: ClientConfig) -> IdentityOptions:
     """Return how to log in: with which keys, by which methods."""
-    from nacre.client.agent import Agent
+    from nacre.agent.client import Agent
 
     tokens = target.tokens()
     files: list[str | os.PathLike[str]] = [

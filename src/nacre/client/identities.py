@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from nacre.client.agent import Agent
+from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
 from nacre.client.userkeys import AgentKey, KeySources, LockedFile, UserKey
 from nacre.errors import AuthenticationFailed, PassphraseRequired, UnusableKey

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from nacre.client.agent import Agent
+from nacre.agent.client import Agent
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import MAXIMUM_SIZE, is_private, load_private, load_public, public_half

@@ -106,7 +106,7 @@ def agent_signer(agent: str) -> HostSigner:
 
     :param agent: its socket, or ``SSH_AUTH_SOCK`` for the one that this variable names.
     """
-    from nacre.client.agent import Agent
+    from nacre.agent.client import Agent
 
     return Agent(os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent).sign
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from nacre.client.agent import Agent
+from nacre.agent.client import Agent
 from nacre.errors import UnusableKey
 from nacre.keys import dump_private, generate
 
