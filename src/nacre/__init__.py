@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nacre._version import __version__ as __version__
+    from nacre.agent.client import Agent as Agent
     from nacre.aio.channel import Channel as Channel
     from nacre.aio.channel import Sink as Sink
     from nacre.aio.connection import Trace as Trace
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from nacre.aio.stream import Writer as Writer
     from nacre.aio.waiting import Later as Later
     from nacre.aio.waiting import Opening as Opening
-    from nacre.agent.client import Agent as Agent
     from nacre.client.connect import Default as Default
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
@@ -78,6 +78,8 @@ if TYPE_CHECKING:
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
+    from nacre.keys.certificate import Certificate as Certificate
+    from nacre.keys.certificate import CertifiedKey as CertifiedKey
     from nacre.keys.known_hosts import KnownHost as KnownHost
     from nacre.keys.known_hosts import Marker as Marker
     from nacre.limits import Limits as Limits
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Challenge as Challenge
     from nacre.protocol.asks import Denied as Denied
     from nacre.protocol.asks import GiveUp as GiveUp
+    from nacre.protocol.asks import KeyTerms as KeyTerms
     from nacre.protocol.asks import NewPassword as NewPassword
     from nacre.protocol.asks import PasswordExpired as PasswordExpired
     from nacre.protocol.asks import Prompt as Prompt
@@ -152,6 +155,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "nacre._version": ("__version__",),
+    "nacre.agent.client": ("Agent",),
     "nacre.aio.channel": (
         "Channel",
         "Sink",
@@ -166,7 +170,6 @@ _HOMES = {
         "Later",
         "Opening",
     ),
-    "nacre.agent.client": ("Agent",),
     "nacre.client.connect": (
         "Default",
         "connect",
@@ -237,6 +240,10 @@ _HOMES = {
         "load_private",
         "load_public",
     ),
+    "nacre.keys.certificate": (
+        "Certificate",
+        "CertifiedKey",
+    ),
     "nacre.keys.known_hosts": (
         "KnownHost",
         "Marker",
@@ -251,6 +258,7 @@ _HOMES = {
         "Challenge",
         "Denied",
         "GiveUp",
+        "KeyTerms",
         "NewPassword",
         "PasswordExpired",
         "Prompt",

@@ -95,6 +95,10 @@ def test_the_software_version_fits_an_identification_line() -> None:
     ],
 )
 def test_a_servers_list_of_signatures_is_heeded_for_rsa_alone(
-    server: tuple[str, ...] | None, type: str, made: tuple[str, ...], usable: tuple[str, ...]
+    server: tuple[str, ...] | None,
+    type: str,
+    made: tuple[str, ...],
+    usable: tuple[str, ...],
+    key_of,
 ) -> None:
-    assert usable_with(server, type, made) == usable
+    assert usable_with(server, key_of(type).public, made) == usable

@@ -23,7 +23,7 @@ from nacre.blocking.background import (
 from nacre.blocking.streams import Reader, Writer
 from nacre.blocking.tcpip import AgentSocket
 from nacre.keys import PublicKey
-from nacre.protocol.asks import Challenge, PasswordExpired, UserRequirement
+from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, UserRequirement
 from nacre.protocol.requests import Request
 from nacre.server import listen as _listen
 from nacre.server import session as _session
@@ -100,7 +100,7 @@ class _InThreads(Policy):
 
     async def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
-    ) -> bool:
+    ) -> bool | KeyTerms:
         return await self._ask(self._policy.public_key, user, key, algorithm, signed, connection)
 
     async def rsa_key(

@@ -271,7 +271,7 @@ class Identities:
             self._offers = await self._gather(ask)
         while self._offers:
             key, usable = self._offers.pop(0)
-            algorithms = usable_with(ask.server_algorithms, key.public.type, usable)
+            algorithms = usable_with(ask.server_algorithms, key.public, usable)
             if not algorithms:
                 self._unusable.append(f"{safe(key.source)} {key.public!r}: {self._why(key, ask)}")
                 self._debug(
@@ -330,7 +330,7 @@ class Identities:
     def _is_long(self, key: UserKey) -> bool:
         """Return whether a key may be used; note why not."""
         public = key.public
-        if public.type != "ssh-rsa" or public.bits >= self.rsa_bits:
+        if public.plain.type != "ssh-rsa" or public.bits >= self.rsa_bits:
             return True
         self._unusable.append(
             f"{safe(key.source)} {public!r}: {self.rsa_bits} bits are required (RequiredRSASize)"

@@ -165,6 +165,7 @@ class KnownHostsFile:
         :raises HostKeyChanged: a line has another key of this type for the host.
         :raises HostKeyRevoked: a line marks it as revoked.
         """
+        key = key.plain
         if self._trust_loopback and _is_loopback(address):
             self._notice("The host key of a server on this machine is not checked.")
             return

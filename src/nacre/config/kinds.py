@@ -23,7 +23,7 @@ _unquoted = frozenset("\"'\\#=").isdisjoint
 
 
 ALGORITHM_KINDS = {
-    "CASignatureAlgorithms": "signature",
+    "CASignatureAlgorithms": "CA signature",
     "Ciphers": "cipher",
     "HostbasedAcceptedAlgorithms": "signature",
     "HostKeyAlgorithms": "host key",

@@ -126,11 +126,7 @@ def names(keyword: str, value: str) -> tuple[str, ...]:
 
 _CERTIFIED = tuple(
     f"{name}-cert-v01@openssh.com"
-    for name in (
-        *(f"ecdsa-sha2-nistp{bits}" for bits in (256, 384, 521)),
-        *("rsa-sha2-256", "rsa-sha2-512", "ssh-dss", "ssh-ed25519", "ssh-rsa"),
-        *("sk-ecdsa-sha2-nistp256", "sk-ssh-ed25519", "ssh-xmss"),
-    )
+    for name in ("sk-ecdsa-sha2-nistp256", "sk-ssh-ed25519", "ssh-xmss")
 )
 _HARDWARE = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
@@ -149,6 +145,7 @@ _FOREIGN = {
     ),
     "host key": frozenset({*_CERTIFIED, *_HARDWARE}),
     "signature": frozenset({*_CERTIFIED, *_HARDWARE}),
+    "CA signature": frozenset(_HARDWARE),
 }
 """Names that OpenSSH knows and nacre does not, by the kinds of
 :func:`nacre.protocol.options.known`."""
@@ -184,7 +181,7 @@ def _matching(kind: str, pattern: str) -> list[str]:
 
     from nacre.protocol.options import known
 
-    if kind not in ("host key", "signature") or not any(c in pattern for c in "*?"):
+    if kind not in ("host key", "signature", "CA signature") or not any(c in pattern for c in "*?"):
         return []
     return sorted(n for n in (*known(kind), *_FOREIGN[kind]) if fnmatchcase(n, pattern))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nacre.crypto import kex_dh, kex_ecdh, kex_pq
+from nacre.crypto.certified import certified
 from nacre.crypto.kex import KexMethod, Tier
 from nacre.crypto.seal import Opener, Random, Sealer
 from nacre.value import value
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nacre.crypto.mac import Mac
 
 __all__ = [
+    "CA_SIGNATURES",
     "CIPHERS",
     "COMPRESSIONS",
     "KEX",
@@ -96,7 +98,7 @@ COMPRESSIONS: dict[str, Tier] = {
 
 KEX: dict[str, KexMethod] = {**kex_pq.METHODS, **kex_ecdh.METHODS, **kex_dh.METHODS}
 
-SIGNATURES: dict[str, Tier] = {
+_PLAIN_SIGNATURES: dict[str, Tier] = {
     "ssh-ed25519": Tier.DEFAULT,
     "ecdsa-sha2-nistp256": Tier.DEFAULT,
     "ecdsa-sha2-nistp384": Tier.DEFAULT,
@@ -106,7 +108,18 @@ SIGNATURES: dict[str, Tier] = {
     "ssh-rsa": Tier.LEGACY,
     "ssh-dss": Tier.LEGACY,
 }
-"""Signature algorithms of host keys and of users' keys (RFC 8332, RFC 5656, RFC 8709)."""
+
+SIGNATURES: dict[str, Tier] = {
+    **{certified(name): tier for name, tier in _PLAIN_SIGNATURES.items()},
+    **_PLAIN_SIGNATURES,
+}
+"""Signature algorithms of host keys and of users' keys, those of certificates first.
+
+RFC 8332, RFC 5656, RFC 8709; PROTOCOL.certkeys of OpenSSH.
+"""
+
+CA_SIGNATURES: dict[str, Tier] = _PLAIN_SIGNATURES
+"""The algorithms with which certificates may be signed."""
 
 
 def sealer(

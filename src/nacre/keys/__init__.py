@@ -7,10 +7,18 @@ Modules of one family or format are loaded when it is used.
 Tests: tests/keys; peers' key files: tests/interop.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from nacre.keys.files import dump_private, load_private, load_public
 from nacre.keys.key import PrivateKey, PublicKey, decode_public, generate
 
+if TYPE_CHECKING:
+    from nacre.keys.certificate import Certificate as Certificate
+    from nacre.keys.certificate import CertifiedKey as CertifiedKey
+
 __all__ = [
+    "Certificate",
+    "CertifiedKey",
     "PrivateKey",
     "PublicKey",
     "decode_public",
@@ -19,3 +27,12 @@ __all__ = [
     "load_private",
     "load_public",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Most programs use no certificates.
+    if name in ("Certificate", "CertifiedKey"):
+        from nacre.keys import certificate
+
+        return getattr(certificate, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 
+from nacre.crypto.certified import plain
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.value import value
 from nacre.wire.codec import Buffer, WireReader, mpint, mpint1, string, u8, u32
@@ -62,7 +63,7 @@ def request_signature(blob: bytes, data: bytes, algorithm: str) -> bytes:
 
     :param algorithm: the signature's algorithm; for RSA keys a flag selects one of several.
     """
-    flags = _SIGN_FLAGS.get(algorithm, 0)
+    flags = _SIGN_FLAGS.get(plain(algorithm), 0)
     return string(u8(AgentMessage.SIGN_REQUEST) + string(blob) + string(data) + u32(flags))
 
 

@@ -8,8 +8,21 @@ from typing import ClassVar
 
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys.fingerprint import fingerprint
+from nacre.value import value
 from nacre.wire.codec import WireReader, string
 from nacre.wire.text import safe
+
+
+@value
+class Presence:
+    """What a security key attests of the person who used it (PROTOCOL.u2f of OpenSSH).
+
+    :ivar touched: the key was touched.
+    :ivar verified: the person was verified, by a PIN or a fingerprint.
+    """
+
+    touched: bool
+    verified: bool
 
 
 class PublicKey(ABC):
@@ -43,15 +56,47 @@ class PublicKey(ABC):
             return False
         reader = WireReader(signature)
         try:
-            name, made = reader.string(), reader.string()
-            reader.end()
-            return name == algorithm.encode("ascii") and self._verify(made, data, algorithm)
+            if reader.string() != algorithm.encode("ascii"):
+                return False
+            return self._verify_fields(reader, data, algorithm)
         except MalformedMessage:
             return False
 
+    def _verify_fields(self, reader: WireReader, data: bytes, algorithm: str) -> bool:
+        """Verify what follows a signature's name. MalformedMessage counts as False."""
+        made = reader.string()
+        reader.end()
+        return self._verify(made, data, algorithm)
+
     @abstractmethod
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
-        """Verify the part of a signature behind its name. MalformedMessage counts as False."""
+        """Verify the signature proper. MalformedMessage counts as False."""
+
+    @classmethod
+    @abstractmethod
+    def decode(cls, type: str, reader: WireReader) -> PublicKey:
+        """Decode the fields behind the type's name.
+
+        :raises KeyFormatError: their numbers are not a key.
+        :raises MalformedMessage: a field is cut off.
+        """
+
+    @property
+    def plain(self) -> PublicKey:
+        """The key itself: of a certificate the one that is certified."""
+        return self
+
+    @property
+    def certifiable_algorithms(self) -> tuple[str, ...]:
+        """The algorithms that a certificate of this key has; none if it can't be certified."""
+        return self.signature_algorithms
+
+    def presence(self, signature: bytes) -> Presence | None:
+        """Return what a verified ``signature`` tells of the person at the key's hardware.
+
+        None for keys without such hardware, of which nothing is asked.
+        """
+        return None
 
     def fingerprint(self, hash_name: str = "sha256") -> str:
         """Return ``SHA256:…`` in base64 without padding, or ``MD5:aa:bb:…``.
@@ -105,6 +150,23 @@ class PrivateKey(ABC):
     def _sign(self, data: bytes, algorithm: str) -> bytes:
         """Return the part of a signature behind its name."""
 
+    @classmethod
+    @abstractmethod
+    def generate(cls, type: str, bits: int | None) -> PrivateKey:
+        """Make a new key.
+
+        :raises KeyFormatError: the size does not exist.
+        """
+
+    @classmethod
+    @abstractmethod
+    def decode(cls, type: str, reader: WireReader) -> PrivateKey:
+        """Decode the fields behind the type's name; see :meth:`secret_fields`.
+
+        :raises KeyFormatError: their numbers are not a key.
+        :raises MalformedMessage: a field is cut off.
+        """
+
     @abstractmethod
     def secret_fields(self) -> bytes:
         """Return the key's fields, without the type's name, as in openssh-key-v1.
@@ -123,6 +185,14 @@ class RemoteKey(PrivateKey):
     held = True
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:
+        raise UnusableKey("another program holds this private key")
+
+    @classmethod
+    def generate(cls, type: str, bits: int | None) -> PrivateKey:
+        raise UnusableKey("another program makes its keys itself")
+
+    @classmethod
+    def decode(cls, type: str, reader: WireReader) -> PrivateKey:
         raise UnusableKey("another program holds this private key")
 
     def secret_fields(self) -> bytes:

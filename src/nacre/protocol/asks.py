@@ -288,13 +288,29 @@ class AskPassword(Ask):
     new_password: str | None = None
 
 
+@value(kw_only=True)
+class KeyTerms(Answer):
+    """Yes, and what a security key must attest; with ``Granted`` it must attest a touch.
+
+    :ivar touch_required: the key was touched.
+    :ivar verify_required: its user was verified, by a PIN or a fingerprint.
+    """
+
+    touch_required: bool = True
+    verify_required: bool = False
+
+
 @value(frozen=False, eq=False, kw_only=True)
 class AskPublicKey(Ask):
     """May the user log in with this key?
 
+    :ivar key: a key, or a certificate whose signature is verified already. A certificate must not
+        be taken for its key: whether its authority is trusted, its times, principals and critical
+        options are for the answer to judge.
     :ivar signed: False for a query; True when the signature is already verified.
     """
 
+    ANSWERS = (Granted, KeyTerms, Denied)
     user: str
     key: PublicKey
     algorithm: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nacre._version import __version__
 from nacre.crypto import registry
+from nacre.crypto.certified import plain
 from nacre.crypto.kex_pq import missing
 from nacre.crypto.registry import Tier
 from nacre.errors import ConfigurationError
@@ -16,7 +17,7 @@ from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.keys import PrivateKey
+    from nacre.keys import PrivateKey, PublicKey
 
 Profile = Literal["default", "legacy"]
 Choice = str | Sequence[str] | None
@@ -37,6 +38,7 @@ class Algorithms:
 
     :ivar host_key: host key algorithms that a client accepts, or that a server signs with.
     :ivar signatures: signature algorithms of users' keys.
+    :ivar ca_signatures: the algorithms with which certificates may be signed.
     """
 
     kex: tuple[str, ...]
@@ -45,6 +47,7 @@ class Algorithms:
     macs: tuple[str, ...]
     compression: tuple[str, ...]
     signatures: tuple[str, ...]
+    ca_signatures: tuple[str, ...]
 
 
 def _tiers(table: Mapping[str, object]) -> dict[str, Tier]:
@@ -61,6 +64,7 @@ _TIERS: dict[str, dict[str, Tier]] = {
     "MAC": _tiers(registry.MACS),
     "compression": _tiers(registry.COMPRESSIONS),
     "signature": _tiers(registry.SIGNATURES),
+    "CA signature": _tiers(registry.CA_SIGNATURES),
 }
 
 
@@ -128,6 +132,7 @@ def algorithms(
     macs: Choice = None,
     compression: Choice = None,
     signatures: Choice = None,
+    ca_signatures: Choice = None,
 ) -> Algorithms:
     """Return the algorithms to offer. Legacy ones must be named, or asked for by the profile.
 
@@ -141,6 +146,7 @@ def algorithms(
         macs=choose("MAC", macs, profile),
         compression=choose("compression", compression, profile),
         signatures=choose("signature", signatures, profile),
+        ca_signatures=choose("CA signature", ca_signatures, profile),
     )
 
 
@@ -148,7 +154,7 @@ DEFAULT_ALGORITHMS = algorithms()
 
 
 def usable_with(
-    server: tuple[str, ...] | None, key_type: str, algorithms: tuple[str, ...]
+    server: tuple[str, ...] | None, key: PublicKey, algorithms: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return those of a key's signature algorithms to use with a server.
 
@@ -156,9 +162,10 @@ def usable_with(
         keys alone, as OpenSSH does: a key of another type has one algorithm, and there are servers
         that take ECDSA and do not list it.
     """
-    if server is None or key_type != "ssh-rsa":
+    if server is None or key.plain.type != "ssh-rsa":
         return algorithms
-    return tuple(name for name in algorithms if name in server)
+    # A server that takes certificates need not list their names: the plain ones count.
+    return tuple(name for name in algorithms if plain(name) in server)
 
 
 def software(addendum: str | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from nacre.aio.maybe import Maybe, settled
 from nacre.keys import PublicKey
 from nacre.keys.rsa1 import RSA1PublicKey
-from nacre.protocol.asks import Challenge, PasswordExpired, Prompt, UserRequirement
+from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, Prompt, UserRequirement
 from nacre.protocol.requests import Request
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ class Policy:
 
     def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
-    ) -> Maybe[bool]:
+    ) -> Maybe[bool | KeyTerms]:
         """Tell whether the user may log in with ``key``.
 
+        :param key: a key, or a :class:`~nacre.Certificate`: check with its ``refusal`` whether the
+            user may use it, that you trust its ``authority``, and its ``critical_options``.
         :param signed: False for the query before a signature (RFC 4252 section 7); True when the
             signature is verified.
         """

@@ -7,19 +7,14 @@ from collections.abc import Callable, Iterable
 
 from nacre.cli.common.start import FAILURE
 from nacre.crypto import registry
+from nacre.crypto.certified import certified, plain
 from nacre.keys.key import KEY_TYPES
 from nacre.protocol.options import known
 from nacre.wire.text import safe
 
-_CERTIFICATE = "-cert-v01@openssh.com"
-
-
-def _certificates(names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.endswith(_CERTIFICATE)]
-
 
 def _plain(names: Iterable[str]) -> list[str]:
-    return [name for name in names if not name.endswith(_CERTIFICATE)]
+    return [name for name in names if name == plain(name)]
 
 
 def _authenticating() -> list[str]:
@@ -32,10 +27,10 @@ LISTS: dict[str, Callable[[], Iterable[str]]] = {
     "compression": lambda: known("compression"),
     "kex": lambda: known("kex"),
     "kex-gss": lambda: (),
-    "key": lambda: KEY_TYPES,
-    "key-ca-sign": lambda: _plain(known("signature")),
-    "key-cert": lambda: _certificates(KEY_TYPES),
-    "key-plain": lambda: _plain(KEY_TYPES),
+    "key": lambda: [name for plain in KEY_TYPES for name in (plain, certified(plain))],
+    "key-ca-sign": lambda: known("CA signature"),
+    "key-cert": lambda: map(certified, KEY_TYPES),
+    "key-plain": lambda: KEY_TYPES,
     "key-sig": lambda: known("signature"),
     "mac": lambda: known("MAC"),
     "protocol-version": lambda: ("1", "2"),

@@ -106,6 +106,7 @@ class ClientConfig:
     proxy_jump: str | None = None
     proxy_use_fdpass: bool = False
     pubkey_accepted_algorithms: str | None = None
+    ca_signature_algorithms: str | None = None
     pubkey_authentication: bool = True
     refuse_connection: str | None = None
     rekey_limit: RekeyLimit = RekeyLimit()
@@ -152,6 +153,7 @@ class ClientConfig:
             if self.compression
             else ("none", "zlib@openssh.com"),
             signatures=own_algorithms("signature", self.pubkey_accepted_algorithms),
+            ca_signatures=own_algorithms("CA signature", self.ca_signature_algorithms),
         )
 
     def check(self) -> None:

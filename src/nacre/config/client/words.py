@@ -333,11 +333,11 @@ _WORDS = (
     Keyword(
         "KexAlgorithms", algorithms("kex"), "The key exchange methods to offer.", "kex_algorithms"
     ),
-    later(
+    Keyword(
         "CASignatureAlgorithms",
-        algorithms("signature"),
+        algorithms("CA signature"),
         "The algorithms that may sign certificates.",
-        _CERTIFICATES,
+        "ca_signature_algorithms",
     ),
     Keyword(
         "LocalCommand",

@@ -86,6 +86,7 @@ class ServerConfig:
     macs: str | None = None
     protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
+    ca_signature_algorithms: str | None = None
     compression: str | None = None
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
     max_auth_tries: int = 6
@@ -159,6 +160,7 @@ class ServerConfig:
             macs=own_algorithms("MAC", self.macs),
             compression=self.compression,
             signatures=own_algorithms("signature", self.pubkey_accepted_algorithms),
+            ca_signatures=own_algorithms("CA signature", self.ca_signature_algorithms),
         )
 
     @property

@@ -402,11 +402,11 @@ _WORDS = (
         "kex_algorithms",
         in_match=False,
     ),
-    later(
+    Keyword(
         "CASignatureAlgorithms",
-        algorithms("signature"),
+        algorithms("CA signature"),
         "The algorithms that may sign certificates.",
-        _CERTIFICATES,
+        "ca_signature_algorithms",
     ),
     idle(
         "HostbasedAcceptedAlgorithms",

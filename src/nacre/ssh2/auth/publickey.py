@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from nacre.crypto.certified import plain
 from nacre.errors import KeyFormatError, NacreError, RemoteProtocolError
 from nacre.keys import PublicKey, decode_public
-from nacre.protocol.asks import AskPublicKey, AskSignature, Denied, GiveUp, TryPublicKey
+from nacre.keys.base import Presence
+from nacre.keys.key import too_weak
+from nacre.protocol.asks import (
+    Answer,
+    AskPublicKey,
+    AskSignature,
+    Denied,
+    GiveUp,
+    KeyTerms,
+    TryPublicKey,
+)
 from nacre.protocol.options import usable_with
 from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps
 from nacre.ssh2.auth.messages import PublicKeyOk, PublicKeyQuery, PublicKeyRequest
@@ -31,17 +42,32 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     key = _acceptable(attempt, request.algorithm, request.blob)
     if key is None:
         return False
+    presence = None
     if isinstance(request, PublicKeyRequest):
         data = signed_data(attempt, request.algorithm, request.blob)
         if not key.verify(request.signature, data, request.algorithm):
             attempt.explain("the signature does not verify")
             return False
+        presence = key.presence(request.signature)
     answer = yield AskPublicKey(
         user=attempt.user, key=key, algorithm=request.algorithm, signed=signed
     )
-    if not attempt.verdict(answer):
+    if not isinstance(answer, KeyTerms) and not attempt.verdict(answer):
         return False
-    return True if signed else PublicKeyOk(request.algorithm, request.blob)
+    if not signed:
+        return PublicKeyOk(request.algorithm, request.blob)
+    return presence is None or _attested(attempt, presence, answer)
+
+
+def _attested(attempt: Attempt, presence: Presence, answer: Answer) -> bool:
+    terms = answer if isinstance(answer, KeyTerms) else KeyTerms()
+    if terms.touch_required and not presence.touched:
+        attempt.explain("the security key was not touched")
+        return False
+    if terms.verify_required and not presence.verified:
+        attempt.explain("the security key did not verify its user")
+        return False
+    return True
 
 
 def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | None:
@@ -58,9 +84,11 @@ def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | No
     if algorithm not in attempt.options.algorithms.signatures:
         attempt.explain(f"{algorithm} signatures are not allowed")
         return None
-    least = attempt.options.limits.user_rsa_bits
-    if key.type == "ssh-rsa" and key.bits < least:
-        attempt.explain(f"it has {key.bits} bits; RequiredRSASize is {least}")
+    refusal = too_weak(
+        key, attempt.options.limits.user_rsa_bits, attempt.options.algorithms.ca_signatures
+    )
+    if refusal is not None:
+        attempt.explain(refusal)
         return None
     return key
 
@@ -75,7 +103,7 @@ def prove(
     if algorithm is None:
         attempt.explain("no signature algorithm in common with the server")
         return None
-    if server_algorithms is None and algorithm != key.type:
+    if server_algorithms is None and plain(algorithm) != key.plain.type:
         # The same key may be tried with each of its algorithms: say with which.
         attempt.explain(algorithm)
     if not chosen.signed:
@@ -98,7 +126,7 @@ def prove(
 
 def _choose(chosen: TryPublicKey, server_algorithms: tuple[str, ...] | None) -> str | None:
     key = chosen.key
-    for name in usable_with(server_algorithms, key.type, chosen.algorithms):
+    for name in usable_with(server_algorithms, key, chosen.algorithms):
         if name in key.signature_algorithms:
             return name
     return None
