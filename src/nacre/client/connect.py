@@ -161,8 +161,10 @@ def connect(
     :param user: the user name; by default that of the files, or the name of this account.
     :param password: for the methods ``password`` and ``keyboard-interactive``.
     :param keys: private keys, or the names of their files, in order; no other keys of the agent
-        are used then. By default those of IdentityFile, or the usual files, and all keys of the
-        agent. Some of the agent's
+        are used then. A certificate comes with its key: as a
+        :class:`~nacre.keys.certificate.CertifiedKey`, in the file ``NAME-cert.pub`` beside the key
+        file ``NAME``, or as the name of that file. By default those of IdentityFile and
+        CertificateFile, or the usual files, and all keys of the agent. Some of the agent's
         keys are tried only after a password that was given: each key counts as a failure.
     :param passphrase: for encrypted key files.
     :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` or IdentityAgent names.
@@ -561,6 +563,7 @@ def _identities(
     how["methods"] = [name for name in order if name in allowed]
     if keys is not None:
         how["files"] = [key for key in keys if not isinstance(key, PrivateKey)]
+        how["certificates"] = ()
         how["identities_only"] = True
     if not options["agent"]:
         how["agent"] = None
