@@ -278,7 +278,7 @@ class KeySources:
     async def _certificate_files(self) -> dict[PublicKey, UserKey | PublicHalf]:
         """Return the certificates of the files that hold nothing else."""
         found: dict[PublicKey, UserKey | PublicHalf] = {}
-        for path in [Path(os.path.expanduser(name)) for name in self._certificates]:
+        for path in _paths(self._certificates):
             try:
                 text = await asyncio.to_thread(_content, path)
                 if text is None:
@@ -320,8 +320,11 @@ class KeySources:
     def paths(self, *, ssh1: bool) -> list[Path]:
         """Return the key files to read."""
         default = (SSH1_FILE,) if ssh1 else DEFAULT_FILES
-        names = default if self._files is None else self._files
-        return [Path(os.path.expanduser(name)) for name in names]
+        return _paths(default if self._files is None else self._files)
+
+
+def _paths(names: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    return [Path(os.path.expanduser(name)) for name in names]
 
 
 async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
