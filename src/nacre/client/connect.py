@@ -29,7 +29,7 @@ from nacre.client.identities import METHODS, PUBLICKEY, Identities
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
 from nacre.client.target import Target
 from nacre.client.trust.files import KnownHostsFile
-from nacre.config.client.config import ClientConfig
+from nacre.config.client.config import UNBOUND, ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
@@ -299,6 +299,7 @@ async def _start(
             user=target.user,
             ssh1_ciphers=tuple(ciphers),
             software=software(config.version_addendum),
+            host_bound=config.pubkey_authentication != UNBOUND,
         ),
         options["protocols"] or config.protocol,
     )

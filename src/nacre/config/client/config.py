@@ -25,6 +25,9 @@ _PROXIES = ("ProxyCommand", "ProxyJump")
 BATCH_ALIVE_INTERVAL = 300
 """Seconds between keepalives with BatchMode, where ServerAliveInterval is not set."""
 
+UNBOUND = 2
+"""PubkeyAuthentication without the server's host key in its requests; as true as True."""
+
 NO_SETTINGS: Mapping[str, tuple[Setting, ...]] = {}
 
 
