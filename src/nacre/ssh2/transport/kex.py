@@ -11,7 +11,7 @@ from enum import Enum
 from operator import attrgetter
 
 from nacre.crypto import registry
-from nacre.crypto.certified import plain
+from nacre.crypto.certified import plain_names
 from nacre.crypto.compress import Compressor, Decompressor
 from nacre.crypto.groups import check_group, choose_group
 from nacre.crypto.kex import Initiator, KexMethod
@@ -350,7 +350,7 @@ class KeyExchange:
         if algorithm not in key.signature_algorithms:
             raise KexFailed(f"a host key of type {key.type} does not fit {algorithm}")
         least = self._options.limits.host_rsa_bits
-        if key.plain.type == "ssh-rsa" and key.bits < least:
+        if key.rsa and key.bits < least:
             raise KexFailed(
                 f"the server's RSA key has {key.bits} bits, and {least} are required here "
                 "(host_rsa_bits of Limits; RequiredRSASize)"
@@ -396,7 +396,7 @@ class KeyExchange:
         extensions = {PING_EXTENSION: b"0"}
         if self._role is Role.SERVER:
             # The plain names alone, as OpenSSH: a certificate's signature is one of its key.
-            names = dict.fromkeys(map(plain, self._options.algorithms.signatures))
+            names = plain_names(self._options.algorithms.signatures)
             extensions = {SIGNATURE_EXTENSION: ",".join(names).encode("ascii"), **extensions}
         return ExtInfo(extensions)
 
