@@ -100,6 +100,5 @@ def test_a_servers_list_of_signatures_is_heeded_for_rsa_alone(
     type: str,
     made: tuple[str, ...],
     usable: tuple[str, ...],
-    key_of,
 ) -> None:
     assert usable_with(server, generate(type).public, made) == usable
