@@ -47,7 +47,7 @@ class Algorithms:
     macs: tuple[str, ...]
     compression: tuple[str, ...]
     signatures: tuple[str, ...]
-    ca_signatures: tuple[str, ...]
+    ca_signatures: tuple[str, ...] = ()
 
 
 def _tiers(table: Mapping[str, object]) -> dict[str, Tier]:
