@@ -392,6 +392,10 @@ class CertifiedKey(PrivateKey):
         raise KeyFormatError("a private key with its certificate is not decoded")
 
     @property
+    def plain(self) -> PrivateKey:
+        return self.private
+
+    @property
     def held(self) -> bool:  # type: ignore[override]
         """Whether another program holds the private key."""
         return self.private.held
