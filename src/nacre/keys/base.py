@@ -128,6 +128,11 @@ class PrivateKey(ABC):
         self.public = public
         self.comment = comment
 
+    @property
+    def plain(self) -> PrivateKey:
+        """The key itself: of a private key with a certificate the one without."""
+        return self
+
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return the signature over ``data`` in wire form (RFC 4253 section 6.6).
 

@@ -382,6 +382,10 @@ class CertifiedKey(PrivateKey):
         self.private = private
 
     @property
+    def plain(self) -> PrivateKey:
+        return self.private
+
+    @property
     def held(self) -> bool:  # type: ignore[override]
         """Whether another program holds the private key."""
         return self.private.held

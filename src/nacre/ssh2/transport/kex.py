@@ -172,12 +172,14 @@ class KeyExchange:
         self._signers = self._signing_keys(host_keys)
 
     def _signing_keys(self, host_keys: tuple[PrivateKey, ...]) -> dict[str, PrivateKey]:
-        keys = {
-            algorithm: key
-            for algorithm in self._options.algorithms.host_key
-            for key in host_keys
-            if algorithm in key.public.signature_algorithms
-        }
+        # A key with a certificate also serves without it: many clients don't know certificates.
+        candidates = [*host_keys, *[key.plain for key in host_keys]]
+        keys: dict[str, PrivateKey] = {}
+        for algorithm in self._options.algorithms.host_key:
+            for key in candidates:
+                if algorithm in key.public.signature_algorithms:
+                    keys[algorithm] = key
+                    break
         if self._role is Role.SERVER and not keys:
             raise ConfigurationError(
                 "no host key can sign with one of the host key algorithms "
@@ -320,7 +322,10 @@ class KeyExchange:
         secrets = running.finish(blob, client, server, k, self.session_id)
         self.host_key = key.public
         if key.held:
-            ask = AskHostSignature(key=key.public, algorithm=algorithm, data=secrets.exchange_hash)
+            # The program holds a key and need not know its certificate.
+            ask = AskHostSignature(
+                key=key.public.plain, algorithm=plain(algorithm), data=secrets.exchange_hash
+            )
             self._asks.ask(ask, lambda answer: self._signed(reply, blob, server, answer))
             return
         signature = key.sign(secrets.exchange_hash, algorithm)
