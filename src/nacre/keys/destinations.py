@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nacre.crypto.registry import CA_SIGNATURES
 from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys.base import PublicKey
 from nacre.keys.key import decode_public
@@ -24,7 +25,7 @@ MAXIMUM_HOST_KEYS = 1024
 
 
 @value
-class HostKey:
+class HopKey:
     """A key by which a host is known.
 
     :ivar key: the host's key, or that of an authority which certifies it.
@@ -45,7 +46,7 @@ class Hop:
     """
 
     host: str = ""
-    keys: tuple[HostKey, ...] = ()
+    keys: tuple[HopKey, ...] = ()
     user: str = ""
 
     def is_host(self, key: PublicKey, now: float) -> bool:
@@ -55,6 +56,8 @@ class Hop:
         from nacre.keys.certificate import Certificate
 
         assert isinstance(key, Certificate)
+        if key.critical_options or key.signature_algorithm not in CA_SIGNATURES:
+            return False
         return any(known.is_authority and known.key == key.authority for known in self.keys) and (
             key.refusal("host", self.host, now=now, patterns=True, needs_principals=False) is None
         )
@@ -192,11 +195,11 @@ def _decode_hop(data: bytes) -> Hop:
     reader = WireReader(data)
     user, host = reader.text(), reader.text()
     _reserved(reader)
-    keys: list[HostKey] = []
+    keys: list[HopKey] = []
     while reader.remaining:
         if len(keys) == MAXIMUM_HOST_KEYS:
             raise KeyFormatError(f"a destination's end has at most {MAXIMUM_HOST_KEYS} keys")
-        keys.append(HostKey(decode_public(reader.string()), reader.boolean()))
+        keys.append(HopKey(decode_public(reader.string()), reader.boolean()))
     return Hop(host, tuple(keys), user)
 
 
