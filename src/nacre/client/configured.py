@@ -20,7 +20,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.agent.client import Agent
     from nacre.client.proxy import ProxyCommand
-    from nacre.client.trust import Listing, Strict
+    from nacre.client.trust.files import Listing, Strict
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
     from nacre.config.destination import Destination

@@ -28,7 +28,7 @@ from nacre.client.connection import Connection, HostKeyCheck, LoginAnswers
 from nacre.client.identities import METHODS, PUBLICKEY, Identities
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
 from nacre.client.target import Target
-from nacre.client.trust import KnownHostsFile
+from nacre.client.trust.files import KnownHostsFile
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError

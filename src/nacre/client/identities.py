@@ -330,7 +330,7 @@ class Identities:
     def _is_long(self, key: UserKey) -> bool:
         """Return whether a key may be used; note why not."""
         public = key.public
-        if public.plain.type != "ssh-rsa" or public.bits >= self.rsa_bits:
+        if not public.rsa or public.bits >= self.rsa_bits:
             return True
         self._unusable.append(
             f"{safe(key.source)} {public!r}: {self.rsa_bits} bits are required (RequiredRSASize)"

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from nacre.errors import DisconnectCode, PacketTooLarge
 from nacre.keys import PublicKey
-from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted
+from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted, KeyTerms
 from nacre.protocol.options import EngineOptions
 from nacre.ssh2.auth.messages import UserauthRequest
 from nacre.ssh2.auth.stages import AuthStage
@@ -66,7 +66,7 @@ class Attempt:
         """Return whether the policy granted it; add the reason of a denial to the detail."""
         if isinstance(answer, Denied) and answer.reason:
             self.explain(safe(answer.reason))
-        return isinstance(answer, Granted)
+        return isinstance(answer, (Granted, KeyTerms))
 
     def explain(self, reason: str) -> None:
         """Add the reason why the attempt fails to the detail."""

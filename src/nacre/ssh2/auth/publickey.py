@@ -52,7 +52,7 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     answer = yield AskPublicKey(
         user=attempt.user, key=key, algorithm=request.algorithm, signed=signed
     )
-    if not isinstance(answer, KeyTerms) and not attempt.verdict(answer):
+    if not attempt.verdict(answer):
         return False
     if not signed:
         return PublicKeyOk(request.algorithm, request.blob)

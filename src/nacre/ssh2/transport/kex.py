@@ -11,7 +11,7 @@ from enum import Enum
 from operator import attrgetter
 
 from nacre.crypto import registry
-from nacre.crypto.certified import plain
+from nacre.crypto.certified import plain_names
 from nacre.crypto.compress import Compressor, Decompressor
 from nacre.crypto.groups import check_group, choose_group
 from nacre.crypto.kex import Initiator, KexMethod
@@ -172,12 +172,14 @@ class KeyExchange:
         self._signers = self._signing_keys(host_keys)
 
     def _signing_keys(self, host_keys: tuple[PrivateKey, ...]) -> dict[str, PrivateKey]:
-        keys = {
-            algorithm: key
-            for algorithm in self._options.algorithms.host_key
-            for key in host_keys
-            if algorithm in key.public.signature_algorithms
-        }
+        # A key with a certificate also serves without it: many clients don't know certificates.
+        candidates = [*host_keys, *[key.plain for key in host_keys]]
+        keys: dict[str, PrivateKey] = {}
+        for algorithm in self._options.algorithms.host_key:
+            for key in candidates:
+                if algorithm in key.public.signature_algorithms:
+                    keys[algorithm] = key
+                    break
         if self._role is Role.SERVER and not keys:
             raise ConfigurationError(
                 "no host key can sign with one of the host key algorithms "
@@ -320,7 +322,10 @@ class KeyExchange:
         secrets = running.finish(blob, client, server, k, self.session_id)
         self.host_key = key.public
         if key.held:
-            ask = AskHostSignature(key=key.public, algorithm=algorithm, data=secrets.exchange_hash)
+            # The program holds a key and need not know its certificate.
+            ask = AskHostSignature(
+                key=key.public.plain, algorithm=plain(algorithm), data=secrets.exchange_hash
+            )
             self._asks.ask(ask, lambda answer: self._signed(reply, blob, server, answer))
             return
         signature = key.sign(secrets.exchange_hash, algorithm)
@@ -350,7 +355,7 @@ class KeyExchange:
         if algorithm not in key.signature_algorithms:
             raise KexFailed(f"a host key of type {key.type} does not fit {algorithm}")
         least = self._options.limits.host_rsa_bits
-        if key.plain.type == "ssh-rsa" and key.bits < least:
+        if key.rsa and key.bits < least:
             raise KexFailed(
                 f"the server's RSA key has {key.bits} bits, and {least} are required here "
                 "(host_rsa_bits of Limits; RequiredRSASize)"
@@ -396,7 +401,7 @@ class KeyExchange:
         extensions = {PING_EXTENSION: b"0"}
         if self._role is Role.SERVER:
             # The plain names alone, as OpenSSH: a certificate's signature is one of its key.
-            names = dict.fromkeys(map(plain, self._options.algorithms.signatures))
+            names = plain_names(self._options.algorithms.signatures)
             extensions = {SIGNATURE_EXTENSION: ",".join(names).encode("ascii"), **extensions}
         return ExtInfo(extensions)
 
