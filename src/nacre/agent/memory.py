@@ -95,7 +95,7 @@ class MemoryKeyring(Keyring):
         self._touching = asyncio.Lock()
         self.guard = AgentLock()
 
-    def for_client(self, client: AgentClient) -> Keyring:
+    def for_client(self, client: AgentClient) -> ClientKeyring:
         return ClientKeyring(self)
 
     def keys(self) -> list[tuple[PublicKey, str]]:

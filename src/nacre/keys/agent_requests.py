@@ -16,13 +16,14 @@ from nacre.keys import constraints as constraints_
 from nacre.keys.agent import SIGN_FLAGS, AgentMessage, Identity
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.constraints import UNCONSTRAINED, Constraints
-from nacre.keys.key import RSA
 from nacre.value import value
 from nacre.wire.codec import WireReader, string, text, u8, u32
 
 FAILURE = string(u8(AgentMessage.FAILURE))
 SUCCESS = string(u8(AgentMessage.SUCCESS))
 EXTENSION_FAILURE = string(u8(AgentMessage.EXTENSION_FAILURE))
+
+_RSA = "ssh-rsa"
 
 
 @value
@@ -45,10 +46,10 @@ class SignData:
 
     def algorithm(self, key: PublicKey) -> str:
         """Return the algorithm that is asked for of ``key``: only RSA keys have a choice."""
-        if key.plain.type != RSA:
+        if key.plain.type != _RSA:
             return key.signature_algorithms[0]
         # If several flags are set the strongest counts, as with OpenSSH's agent.
-        name = next((name for name in _STRONGEST_FIRST if SIGN_FLAGS[name] & self.flags), RSA)
+        name = next((name for name in _STRONGEST_FIRST if SIGN_FLAGS[name] & self.flags), _RSA)
         return name if key.plain is key else certified(name)
 
 
