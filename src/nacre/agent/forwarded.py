@@ -1,4 +1,4 @@
-"""A connection to an agent that is forwarded to a server: the agent learns through which session."""
+"""A forwarded connection to an agent: the agent learns through which session it comes."""
 
 from __future__ import annotations
 

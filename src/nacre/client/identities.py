@@ -312,9 +312,7 @@ class Identities:
 
         :raises UnusableKey: a named key can't be used, and ``strict_files`` is set.
         """
-        named, others = await self._sources.gather(
-            ssh1=_takes_rsa1(ask), session=ask.session
-        )
+        named, others = await self._sources.gather(ssh1=_takes_rsa1(ask), session=ask.session)
         for key in named:
             locked = _is_locked(key) and not self._secrets.can_unlock
             if self._sources.strict and locked:
