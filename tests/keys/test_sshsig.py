@@ -19,9 +19,7 @@ from nacre.keys.sshsig import (
 )
 from nacre.wire.codec import string
 
-TYPES = sorted(
-    set(KEY_TYPES) & {"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521", "ssh-rsa"}
-)
+TYPES = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521", "ssh-rsa"]
 KEY = generate("ssh-ed25519")
 MESSAGE = b"a message\n"
 
