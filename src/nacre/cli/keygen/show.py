@@ -5,7 +5,7 @@ from __future__ import annotations
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.keyfiles import keys_in, line
 from nacre.cli.keygen.questions import key_file, load_asking
-from nacre.client.trust import family
+from nacre.client.trust.files import family
 from nacre.errors import KeyFormatError
 from nacre.keys import PublicKey
 from nacre.wire.text import safe
