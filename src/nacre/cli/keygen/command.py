@@ -72,7 +72,9 @@ def run(program: str, words: Sequence[str]) -> int:
 
         return refuse(program, "keygen", _WRONG, f"{error}")
     except OSError as error:
-        _complain(f"{error.filename}: {error.strerror}" if error.filename else f"{error}")
+        if error.filename is None:
+            raise  # what is printed can't be written
+        _complain(f"{error.filename}: {error.strerror}")
     except Refused as error:
         _complain(f"{error}")
         return _WRONG
