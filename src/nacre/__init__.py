@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from nacre.keys import PrivateKey as PrivateKey
     from nacre.keys import PublicKey as PublicKey
     from nacre.keys import dump_private as dump_private
+    from nacre.keys import dump_public as dump_public
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
@@ -236,6 +237,7 @@ _HOMES = {
         "PrivateKey",
         "PublicKey",
         "dump_private",
+        "dump_public",
         "generate",
         "load_private",
         "load_public",

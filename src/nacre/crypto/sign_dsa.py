@@ -50,6 +50,13 @@ class DSAVerifier:
         self.parameters = parameters
         self.y = y
 
+    @classmethod
+    def from_key(cls, key: dsa.DSAPublicKey) -> DSAVerifier:
+        """Return the verifier for a key of the ``cryptography`` package."""
+        numbers = key.public_numbers()
+        group = numbers.parameter_numbers
+        return cls(DSAParameters(group.p, group.q, group.g), numbers.y)
+
     def verify(self, r: int, s: int, data: bytes) -> bool:
         """Return whether ``(r, s)`` is this key's signature over ``data``."""
         try:

@@ -22,6 +22,13 @@ _ALGORITHMS = {
 _NAMES = {curve.name: name for name, curve in CURVES.items()}
 
 
+def _curve(curve: ec.EllipticCurve) -> str:
+    name = _NAMES.get(curve.name)
+    if name is None:
+        raise KeyFormatError(f"SSH does not use the curve {curve.name}")
+    return name
+
+
 class ECDSAVerifier:
     """An ECDSA public key on ``curve`` (``nistp256``, ``nistp384``, ``nistp521``).
 
@@ -40,6 +47,11 @@ class ECDSAVerifier:
         self._algorithm = _ALGORITHMS[curve]
         self.curve = curve
         self.point = point
+
+    @classmethod
+    def from_key(cls, key: ec.EllipticCurvePublicKey) -> ECDSAVerifier:
+        """Return the verifier for a key of the ``cryptography`` package."""
+        return cls(_curve(key.curve), uncompressed_point(key))
 
     def verify(self, r: int, s: int, data: bytes) -> bool:
         """Return whether ``(r, s)`` is this key's signature over ``data``."""
@@ -64,15 +76,12 @@ class ECDSASigner:
             raise KeyFormatError(f"the ECDSA private key is not in the range of {curve}") from None
         self._algorithm = _ALGORITHMS[curve]
         self.secret = secret
-        self.verifier = ECDSAVerifier(curve, uncompressed_point(self.key))
+        self.verifier = ECDSAVerifier(curve, uncompressed_point(self.key.public_key()))
 
     @classmethod
     def from_key(cls, key: ec.EllipticCurvePrivateKey) -> ECDSASigner:
         """Return the signer for a key of the ``cryptography`` package."""
-        curve = _NAMES.get(key.curve.name)
-        if curve is None:
-            raise KeyFormatError(f"SSH does not use the curve {key.curve.name}")
-        return cls(curve, key.private_numbers().private_value)
+        return cls(_curve(key.curve), key.private_numbers().private_value)
 
     @classmethod
     def generate(cls, curve: str) -> ECDSASigner:
