@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from nacre.client.secrets import Prompter as Prompter
     from nacre.client.tcpip import Listener as Listener
     from nacre.client.tcpip import Tunnel as Tunnel
-    from nacre.client.trust import AnyHostKey as AnyHostKey
-    from nacre.client.trust import Confirm as Confirm
-    from nacre.client.trust import KnownHostsFile as KnownHostsFile
-    from nacre.client.trust import Location as Location
-    from nacre.client.trust import NewHost as NewHost
-    from nacre.client.trust import Strict as Strict
+    from nacre.client.trust.files import AnyHostKey as AnyHostKey
+    from nacre.client.trust.files import Confirm as Confirm
+    from nacre.client.trust.files import KnownHostsFile as KnownHostsFile
+    from nacre.client.trust.files import Location as Location
+    from nacre.client.trust.files import NewHost as NewHost
+    from nacre.client.trust.files import Strict as Strict
     from nacre.config.client.files import Config as Config
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from nacre.errors import StreamClosed as StreamClosed
     from nacre.errors import UnusableKey as UnusableKey
     from nacre.errors import VersionError as VersionError
+    from nacre.keys import Presence as Presence
     from nacre.keys import PrivateKey as PrivateKey
     from nacre.keys import PublicKey as PublicKey
     from nacre.keys import dump_private as dump_private
@@ -194,7 +195,7 @@ _HOMES = {
         "Listener",
         "Tunnel",
     ),
-    "nacre.client.trust": (
+    "nacre.client.trust.files": (
         "AnyHostKey",
         "Confirm",
         "KnownHostsFile",
@@ -234,6 +235,7 @@ _HOMES = {
         "VersionError",
     ),
     "nacre.keys": (
+        "Presence",
         "PrivateKey",
         "PublicKey",
         "dump_private",

@@ -1,7 +1,7 @@
 """The library's client: connect, log in, run commands, forward ports, open SFTP.
 
 Start at connect.py, then connection.py; identities.py (who the user is, with secrets.py and
-userkeys.py), trust.py (who the host is), process.py and tcpip.py (what a connection is used for),
+userkeys.py), trust (who the host is), process.py and tcpip.py (what a connection is used for),
 route.py and proxy.py (the way to a host that is not a socket of its own).
 configured.py has what a configuration (ssh_config) means for these, target.py what it makes of a
 host's name. Imports aio, tunnels, keys, protocol and config, and sftp.client only when SFTP is

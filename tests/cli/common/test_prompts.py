@@ -6,7 +6,7 @@ import termios
 import pytest
 
 from nacre.cli.common import prompts
-from nacre.client.trust import NewHost
+from nacre.client.trust.files import NewHost
 from nacre.keys import generate
 
 KEY = generate("ssh-ed25519").public

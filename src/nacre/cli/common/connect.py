@@ -63,7 +63,7 @@ async def dial_and_log_in(
 
 async def _load() -> None:
     """Load the modules of the protocol while the socket connects; yield between the parts."""
-    import nacre.client.trust
+    import nacre.client.trust.files
 
     await asyncio.sleep(0)
     import nacre.ssh2.engine

@@ -17,7 +17,7 @@ from nacre.client import configured, connect
 from nacre.client.connection import Connection
 from nacre.client.identities import PUBLICKEY, Identities
 from nacre.client.target import Target
-from nacre.client.trust import KnownHostsFile, family
+from nacre.client.trust.files import KnownHostsFile, family
 from nacre.config.client.config import ClientConfig
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from nacre.cli.common.modes import Attributes, TerminalModes
-from nacre.client.trust import NewHost, family
+from nacre.client.trust.files import NewHost, family
 
 TTY = "/dev/tty"
 DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"

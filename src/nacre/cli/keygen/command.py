@@ -265,7 +265,7 @@ def _remove_host(path: Path, host: str, inform: Callable[[str], None]) -> None:
 
 
 def _described(key: PublicKey, comment: str, hash_name: str) -> str:
-    from nacre.client.trust import family
+    from nacre.client.trust.files import family
 
     mark = key.fingerprint(hash_name)
     return f"{key.bits} {mark} {safe(comment)} ({family(key.type)})"

@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
-from nacre.client import trust
-from nacre.client.trust import KnownHostsFile
+from nacre.client.trust import files
+from nacre.client.trust.files import KnownHostsFile
 from nacre.errors import ConfigurationError, HostKeyChanged, HostKeyRevoked, HostKeyUnknown
 from nacre.keys.key import generate
 from nacre.keys.known_hosts import KnownHosts, Verdict
@@ -185,7 +185,7 @@ def test_many_at_once_add_every_key_once(file):
     hosts = [f"host{i}" for i in range(8)] * 2
 
     def add(host):
-        trust._append(file, KnownHosts.line_for(host, 22, ED), host, 22, ED)
+        files._append(file, KnownHosts.line_for(host, 22, ED), host, 22, ED)
 
     threads = [threading.Thread(target=add, args=(host,)) for host in hosts]
     for thread in threads:
@@ -199,7 +199,7 @@ def test_many_at_once_add_every_key_once(file):
 
 
 async def test_any_host_key():
-    checker = trust.AnyHostKey()
+    checker = files.AnyHostKey()
     assert checker.algorithms("h", 22, ("a", "b")) == ("a", "b")
     await checker.check("h", 22, "192.0.2.1", ED)
 
