@@ -82,6 +82,8 @@ if TYPE_CHECKING:
     from nacre.keys import load_public as load_public
     from nacre.keys.certificate import Certificate as Certificate
     from nacre.keys.certificate import CertifiedKey as CertifiedKey
+    from nacre.keys.files import PrivateKeyFormat as PrivateKeyFormat
+    from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
     from nacre.keys.known_hosts import KnownHost as KnownHost
     from nacre.keys.known_hosts import Marker as Marker
     from nacre.limits import Limits as Limits
@@ -247,6 +249,10 @@ _HOMES = {
     "nacre.keys.certificate": (
         "Certificate",
         "CertifiedKey",
+    ),
+    "nacre.keys.files": (
+        "PrivateKeyFormat",
+        "PublicKeyFormat",
     ),
     "nacre.keys.known_hosts": (
         "KnownHost",

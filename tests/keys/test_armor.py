@@ -10,11 +10,11 @@ import pytest
 
 from nacre.errors import KeyFormatError
 from nacre.keys import armor, dump_private, dump_public, generate, load_private, load_public
-from nacre.keys.armor import MAXIMUM_HEADER, Block, blocks, wrapped
-from nacre.keys.files import PrivateForm, is_private
+from nacre.keys.armor import MAXIMUM_HEADER, KeyBlock, blocks, wrapped
+from nacre.keys.files import PrivateKeyFormat, is_private
 
 KEY = generate("ecdsa-sha2-nistp256", comment="mine")
-PRIVATE: tuple[PrivateForm, ...] = ("openssh", "pem", "pkcs8", "ppk2", "ppk3")
+PRIVATE: tuple[PrivateKeyFormat, ...] = ("openssh", "pem", "pkcs8", "ppk2", "ppk3")
 PARAMETERS = wrapped("EC PARAMETERS", bytes.fromhex("06082a8648ce3d030107"))
 CERTIFICATE = wrapped("CERTIFICATE", b"\x30\x00")
 
@@ -47,7 +47,9 @@ ARMORED: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("form", PRIVATE)
 @pytest.mark.parametrize("passphrase", [None, "secret"])
-def test_changes_of_private_files(form: PrivateForm, change: str, passphrase: str | None) -> None:
+def test_changes_of_private_files(
+    form: PrivateKeyFormat, change: str, passphrase: str | None
+) -> None:
     text = CHANGES[change](dump_private(KEY, passphrase, format=form, rounds=1))
     assert is_private(text)
     assert load_private(text, passphrase).public == KEY.public
@@ -55,7 +57,7 @@ def test_changes_of_private_files(form: PrivateForm, change: str, passphrase: st
 
 @pytest.mark.parametrize("change", ARMORED)
 @pytest.mark.parametrize("form", ["openssh", "pem", "pkcs8"])
-def test_changes_of_private_files_with_begin_and_end(form: PrivateForm, change: str) -> None:
+def test_changes_of_private_files_with_begin_and_end(form: PrivateKeyFormat, change: str) -> None:
     text = ARMORED[change](dump_private(KEY, format=form))
     assert load_private(text).public == KEY.public
 
@@ -76,7 +78,7 @@ def test_the_first_line_with_a_key_counts() -> None:
 
 @pytest.mark.parametrize("comment", [b"M\xfcller", b"\xff\xfe", "Mücke".encode()])
 @pytest.mark.parametrize("form", ["openssh", "ppk2", "ppk3"])
-def test_comments_in_any_encoding(form: PrivateForm, comment: bytes) -> None:
+def test_comments_in_any_encoding(form: PrivateKeyFormat, comment: bytes) -> None:
     key = generate("ssh-ed25519", comment=comment.decode("utf-8", "surrogateescape"))
     text = dump_private(key, format=form)
     assert comment in (base64.b64decode(blocks(text)[0].base64) if form == "openssh" else text)
@@ -93,7 +95,7 @@ def test_a_text_that_only_begins_as_utf_16() -> None:
 
 
 @pytest.mark.parametrize("form", ["openssh", "pem", "pkcs8"])
-def test_a_file_that_is_cut_off_says_so(form: PrivateForm) -> None:
+def test_a_file_that_is_cut_off_says_so(form: PrivateKeyFormat) -> None:
     text = dump_private(KEY, format=form)
     for end in (45, len(text) // 2, len(text) - 10):
         with pytest.raises(KeyFormatError, match=r"private key file is damaged: it is cut off"):
@@ -123,7 +125,7 @@ def test_blocks_in_their_order() -> None:
 @pytest.mark.parametrize("base64", [b"!", b"A", b"AAAA=A"])
 def test_what_is_no_base64(base64: bytes) -> None:
     with pytest.raises(KeyFormatError, match="lines of base64"):
-        Block("PUBLIC KEY", (), base64, True).data()
+        KeyBlock("PUBLIC KEY", (), base64, True).data()
 
 
 def test_lines_have_a_width() -> None:

@@ -12,21 +12,21 @@ from nacre.crypto import argon2
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import Certificate, CertifiedKey, dump_private, generate, load_private
 from nacre.keys.armor import folded
-from nacre.keys.files import PrivateForm, public_half
+from nacre.keys.files import PrivateKeyFormat, public_half
 from nacre.keys.key import KEY_TYPES
 from nacre.wire.codec import string
 
 KEY = generate("ssh-ed25519", comment="a comment")
 PLAIN = dump_private(KEY, format="ppk3")
 SEALED = dump_private(KEY, "secret", format="ppk3")
-FORMS: tuple[PrivateForm, ...] = ("ppk2", "ppk3")
+FORMS: tuple[PrivateKeyFormat, ...] = ("ppk2", "ppk3")
 
 
 @pytest.mark.parametrize("type", KEY_TYPES)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("passphrase", [None, "pässphrase"])
 def test_each_family_comes_back(
-    type: str, form: PrivateForm, passphrase: str | None, key_of
+    type: str, form: PrivateKeyFormat, passphrase: str | None, key_of
 ) -> None:
     key = key_of(type)
     text = dump_private(key, passphrase, format=form)
@@ -41,7 +41,7 @@ def test_each_family_comes_back(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_key_with_its_certificate(form: PrivateForm, key_of) -> None:
+def test_a_key_with_its_certificate(form: PrivateKeyFormat, key_of) -> None:
     certificate = Certificate.issue(KEY.public, key_of("ssh-rsa"), principals=["alice"])
     text = dump_private(CertifiedKey(certificate, KEY), "secret", format=form)
     assert text.startswith(b"PuTTY-User-Key-File-%b: ssh-ed25519-cert-v01@" % form[-1:].encode())
@@ -57,7 +57,7 @@ def test_a_line_end_in_the_comment_is_a_blank() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_randomness_is_taken_from_outside(form: PrivateForm) -> None:
+def test_randomness_is_taken_from_outside(form: PrivateKeyFormat) -> None:
     made = {
         dump_private(KEY, "secret", format=form, random=lambda n, i=i: bytes([i]) * n)
         for i in (1, 1, 2)

@@ -27,7 +27,7 @@ _NO_BASE64 = (
 
 
 @value(repr=False)
-class Block:
+class KeyBlock:
     """What a BEGIN and an END line enclose.
 
     :ivar label: the words behind BEGIN, such as ``OPENSSH PRIVATE KEY``.
@@ -84,7 +84,7 @@ def ascii_of(data: bytes) -> bytes:
     return data.replace(b"\0", b"") if data.startswith(_UTF16) else data
 
 
-def blocks(text: bytes) -> list[Block]:
+def blocks(text: bytes) -> list[KeyBlock]:
     """Return the blocks in a text, in their order. A block without an END line ends at the next."""
     found = []
     begins = [*_BEGIN.finditer(text)]
@@ -93,7 +93,7 @@ def blocks(text: bytes) -> list[Block]:
         edge, label, other_edge = begin.groups()
         body, end, _ = inside.partition(edge + b"END " + label + other_edge)
         headers, base64 = _split_headers(body)
-        found.append(Block(label.decode("ascii"), headers, base64, bool(end)))
+        found.append(KeyBlock(label.decode("ascii"), headers, base64, bool(end)))
     return found
 
 

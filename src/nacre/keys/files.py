@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 
 from nacre.errors import KeyFormatError
 from nacre.keys import openssh, rsa1_text
-from nacre.keys.armor import Block, ascii_of, blocks, cleaned
+from nacre.keys.armor import KeyBlock, ascii_of, blocks, cleaned
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.openssh import Random
@@ -21,10 +21,10 @@ Entry = TypeVar("Entry")
 MAXIMUM_SIZE = 256 * 1024
 """Bytes that a key file may have; an RSA key of 16384 bits takes 13 KiB."""
 
-PrivateForm: TypeAlias = Literal["openssh", "pem", "pkcs8", "ppk2", "ppk3"]
+PrivateKeyFormat: TypeAlias = Literal["openssh", "pem", "pkcs8", "ppk2", "ppk3"]
 """The formats of private keys that are written."""
 
-PublicForm: TypeAlias = Literal["openssh", "rfc4716", "pem", "pkcs8"]
+PublicKeyFormat: TypeAlias = Literal["openssh", "rfc4716", "pem", "pkcs8"]
 """The formats of public keys that are written."""
 
 _PUTTY = b"PuTTY-User-Key-File-"
@@ -72,7 +72,7 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     raise KeyFormatError(f"a private key in a format that is not read: BEGIN {block.label}")
 
 
-def _private_block(text: bytes) -> Block | None:
+def _private_block(text: bytes) -> KeyBlock | None:
     return next((block for block in blocks(text) if block.private), None)
 
 
@@ -184,7 +184,7 @@ def dump_private(
     key: PrivateKey,
     passphrase: bytes | str | None = None,
     *,
-    format: PrivateForm = "openssh",
+    format: PrivateKeyFormat = "openssh",
     cipher: str = openssh.DEFAULT_CIPHER,
     rounds: int = 16,
     random: Random = os.urandom,
@@ -220,10 +220,10 @@ def dump_private(
 
             return putty.encode(key, secret, version=int(format[-1]), random=random)
         case _:
-            raise _no_format(format, PrivateForm)
+            raise _no_format(format, PrivateKeyFormat)
 
 
-def dump_public(key: PublicKey, comment: str = "", *, format: PublicForm = "openssh") -> bytes:
+def dump_public(key: PublicKey, comment: str = "", *, format: PublicKeyFormat = "openssh") -> bytes:
     """Return the content of a file with a public key or a certificate.
 
     :param format: ``openssh``, the line of ``.pub`` files and ``authorized_keys``; ``rfc4716``;
@@ -245,7 +245,7 @@ def dump_public(key: PublicKey, comment: str = "", *, format: PublicForm = "open
 
             return pem.encode_public(key, format)
         case _:
-            raise _no_format(format, PublicForm)
+            raise _no_format(format, PublicKeyFormat)
 
 
 def _no_format(format: str, forms: object) -> KeyFormatError:

@@ -16,7 +16,7 @@ from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
 from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
 from nacre.crypto.sign_rsa import RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError
-from nacre.keys.armor import Block
+from nacre.keys.armor import KeyBlock
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.dsa import DSAPrivateKey, DSAPublicKey
 from nacre.keys.ecdsa import ECDSAPrivateKey, ECDSAPublicKey
@@ -35,7 +35,7 @@ PRIVATE_LABELS = (
 PUBLIC_LABELS = ("PUBLIC KEY", "RSA PUBLIC KEY")
 
 
-def decode(block: Block, passphrase: bytes | None) -> PrivateKey:
+def decode(block: KeyBlock, passphrase: bytes | None) -> PrivateKey:
     """Return the private key in a block; PEM has no comment.
 
     :raises KeyFormatError: the block holds no private key of a type that SSH uses.
@@ -61,7 +61,7 @@ def decode(block: Block, passphrase: bytes | None) -> PrivateKey:
             return DSAPrivateKey(signer)
 
 
-def decode_public(block: Block) -> PublicKey:
+def decode_public(block: KeyBlock) -> PublicKey:
     """Return the public key in a block.
 
     :raises KeyFormatError: the block holds no public key of a type that SSH uses.

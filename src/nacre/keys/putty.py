@@ -167,7 +167,7 @@ def _split(type: str, fields: WireReader) -> bytes:
 # --- text ---
 
 
-class _Lines:
+class _FileLines:
     """The lines of a file, taken one after another."""
 
     def __init__(self, data: bytes) -> None:
@@ -222,7 +222,7 @@ def _parse(data: bytes) -> _File:
             "only versions 2 and 3 of PuTTY's format are read: save the key anew with puttygen"
         )
     number = int(version[:1])
-    lines = _Lines(start)
+    lines = _FileLines(start)
     type = lines.word(f"{BEGIN.decode()}{number}")
     encryption, comment = lines.word("Encryption"), lines.take("Comment")
     if encryption not in ("none", _CIPHER):
@@ -236,7 +236,7 @@ def _parse(data: bytes) -> _File:
     return _File(number, type, encryption, comment, public, costs, private, mac)
 
 
-def _costs(lines: _Lines) -> _Costs:
+def _costs(lines: _FileLines) -> _Costs:
     return _Costs(
         lines.word("Key-Derivation"),
         lines.number("Argon2-Memory"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nacre.errors import KeyFormatError
-from nacre.keys.armor import Block, folded
+from nacre.keys.armor import KeyBlock, folded
 from nacre.keys.base import PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.rsa1_text import RSA1
@@ -15,7 +15,7 @@ _BASE64 = 70  # of a line, as ssh-keygen writes it
 _COMMENT = 1024
 
 
-def decode(block: Block) -> tuple[PublicKey, str]:
+def decode(block: KeyBlock) -> tuple[PublicKey, str]:
     """Return the public key in a block, and the comment in its headers.
 
     :raises KeyFormatError: the block holds no public key.

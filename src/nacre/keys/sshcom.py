@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
-from nacre.keys.armor import Block
+from nacre.keys.armor import KeyBlock
 from nacre.keys.base import PrivateKey
 from nacre.keys.key import decode_private
 from nacre.wire.codec import WireReader, mpint, text
@@ -23,7 +23,7 @@ _BLOCK = 8
 _RSA, _DSA = "if-modn", "dl-modp"
 
 
-def decode(block: Block, passphrase: bytes | None) -> PrivateKey:
+def decode(block: KeyBlock, passphrase: bytes | None) -> PrivateKey:
     """Return the private key in a block.
 
     :raises KeyFormatError: it is damaged, or of a type or encryption that is not supported.
