@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from nacre.crypto.block import decrypt
+from nacre.crypto.block import decrypt, encrypt
 from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
 from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
 from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
@@ -64,6 +64,9 @@ _DEK_CIPHERS = {
 
 For each its name in SSH, and the sizes of its key and its IV in bytes.
 """
+
+DEK_CIPHER = "AES-128-CBC"
+"""The cipher of new files, as of ``ssh-keygen``; PuTTY reads it, and no longer key."""
 
 _DAMAGED = "the private key is damaged, or has an encoding that is not supported"
 _WRONG = "the passphrase is wrong, or the private key is damaged"
@@ -116,14 +119,10 @@ def load_dek(der: bytes, passphrase: bytes | None, dek_info: str) -> Signer:
         iv = b""
     if len(iv) != iv_size:
         raise KeyFormatError("the private key is damaged: the IV in its line DEK-Info is cut off")
-    secret = _given(passphrase)
-    # OpenSSL's EVP_BytesToKey with MD5 and one round; the IV is the salt.
-    made = b""
-    while len(made) < key_size:
-        made += hashlib.md5(made[-16:] + secret + iv[:8], usedforsecurity=False).digest()
+    secret = _dek_key(_given(passphrase), iv, key_size)
     if not der or len(der) % iv_size:
         raise KeyFormatError(_DAMAGED)
-    plain = decrypt(cipher, made[:key_size], iv, der)
+    plain = decrypt(cipher, secret, iv, der)
     padding = plain[-1]
     if not 1 <= padding <= iv_size or plain[-padding:] != bytes([padding]) * padding:
         raise PassphraseRequired(_WRONG)
@@ -134,6 +133,26 @@ def load_dek(der: bytes, passphrase: bytes | None, dek_info: str) -> Signer:
         if str(error) != _DAMAGED:
             raise
     raise PassphraseRequired(_WRONG)
+
+
+def seal_dek(der: bytes, passphrase: bytes, iv: bytes) -> tuple[str, bytes]:
+    """Return the value of the header ``DEK-Info``, and ``der`` encrypted; see :func:`load_dek`.
+
+    :param iv: 16 random bytes.
+    """
+    cipher, key_size, block = _DEK_CIPHERS[DEK_CIPHER]
+    padding = block - len(der) % block
+    secret = _dek_key(passphrase, iv, key_size)
+    sealed = encrypt(cipher, secret, iv, der + bytes([padding]) * padding)
+    return f"{DEK_CIPHER},{iv.hex().upper()}", sealed
+
+
+def _dek_key(passphrase: bytes, iv: bytes, size: int) -> bytes:
+    """Return what OpenSSL's EVP_BytesToKey makes with MD5 and one round; the IV is the salt."""
+    made = b""
+    while len(made) < size:
+        made += hashlib.md5(made[-16:] + passphrase + iv[:8], usedforsecurity=False).digest()
+    return made[:size]
 
 
 def _given(passphrase: bytes | None) -> bytes:
@@ -210,13 +229,12 @@ _PRIVATE_FORMS = {"pem": PrivateFormat.TraditionalOpenSSL, "pkcs8": PrivateForma
 _PUBLIC_FORMS = {"pem": PublicFormat.PKCS1, "pkcs8": PublicFormat.SubjectPublicKeyInfo}
 
 
-def dump_pem(signer: Signer, form: Form, passphrase: bytes | None) -> bytes:
-    """Return a private key in PEM.
-
-    It is encrypted with AES-256-CBC: in PKCS#8 with PBKDF2, 2048 iterations of HMAC-SHA-256; in the
-    other forms with a single MD5 of the passphrase, as their definition has it.
+def dump_der(signer: Signer, form: Form, passphrase: bytes | None = None) -> bytes:
+    """Return the DER of a private key.
 
     :param form: ``pkcs8``, or ``pem`` for PKCS#1 (RSA), SEC 1 (ECDSA), and the form of DSA.
+    :param passphrase: for ``pkcs8`` only, which is then encrypted with AES-256-CBC and PBKDF2, 2048
+        iterations of HMAC-SHA-256: the library offers nothing else. See also :func:`seal_dek`.
     :raises KeyFormatError: the family has no such form, or the passphrase is too long.
     """
     if form == "pem" and isinstance(signer, Ed25519Signer | Ed448Signer):
@@ -226,18 +244,15 @@ def dump_pem(signer: Signer, form: Form, passphrase: bytes | None) -> bytes:
     if passphrase and len(passphrase) > MAXIMUM_PASSPHRASE:
         raise KeyFormatError(f"the passphrase is longer than {MAXIMUM_PASSPHRASE} bytes")
     protection = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
-    return signer.key.private_bytes(Encoding.PEM, _PRIVATE_FORMS[form], protection)
+    return signer.key.private_bytes(Encoding.DER, _PRIVATE_FORMS[form], protection)
 
 
-def dump_public_pem(verifier: Verifier, form: Form) -> bytes:
-    """Return a public key in PEM.
+def dump_public_der(verifier: Verifier, form: Form) -> bytes:
+    """Return the DER of a public key.
 
-    :param form: ``pkcs8``, or ``pem``, which for RSA is PKCS#1 and for others the same as
-        ``pkcs8``.
+    :param form: ``pkcs8``, or ``pem`` for PKCS#1, which only RSA keys have.
     """
-    if not isinstance(verifier, RSAVerifier):
-        form = "pkcs8"
-    return verifier.key.public_bytes(Encoding.PEM, _PUBLIC_FORMS[form])
+    return verifier.key.public_bytes(Encoding.DER, _PUBLIC_FORMS[form])
 
 
 def _check_cost(data: bytes) -> None:

@@ -118,14 +118,14 @@ def _split_headers(body: bytes) -> tuple[tuple[bytes, ...], bytes]:
     return tuple(headers), b""
 
 
-def wrapped(label: str, data: bytes, width: int = 64) -> bytes:
+def wrapped(label: str, data: bytes, width: int = 64, *, headers: str = "") -> bytes:
     """Return a PEM block.
 
     :param width: characters of base64 in a line.
+    :param headers: lines that stand in front of the base64, with what separates the two.
     """
-    edge = label.encode("ascii")
-    lines = folded(data, width)
-    return b"".join((b"-----BEGIN ", edge, b"-----\n", lines, b"-----END ", edge, b"-----\n"))
+    begin, end = (f"-----{word} {label}-----\n" for word in ("BEGIN", "END"))
+    return (begin + headers).encode("ascii") + folded(data, width) + end.encode("ascii")
 
 
 def folded(data: bytes, width: int, end: bytes = b"\n") -> bytes:

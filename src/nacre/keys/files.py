@@ -199,7 +199,8 @@ def dump_private(
         bcrypt and Argon2id.
     :param cipher: the cipher of ``openssh``; see :func:`nacre.keys.openssh.encode`.
     :param rounds: rounds of bcrypt; see :func:`nacre.keys.openssh.encode`.
-    :param random: returns random bytes, for salts; PEM takes the system's.
+    :param random: returns random bytes, for salts; ``pkcs8`` takes the
+        system's.
     :raises KeyFormatError: the format has no keys of this type.
     """
     secret = None if passphrase is None else _encoded(passphrase)
@@ -214,7 +215,7 @@ def dump_private(
         case "pem" | "pkcs8":
             from nacre.keys import pem
 
-            return pem.encode(key, format, secret)
+            return pem.encode(key, format, secret, random)
         case "ppk2" | "ppk3":
             from nacre.keys import putty
 

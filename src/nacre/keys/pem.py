@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from nacre.crypto.pem import (
     Form,
-    dump_pem,
-    dump_public_pem,
+    dump_der,
+    dump_public_der,
     load_dek,
     load_der,
     load_public_der,
+    seal_dek,
 )
 from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
 from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
@@ -16,12 +17,13 @@ from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
 from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
 from nacre.crypto.sign_rsa import RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError
-from nacre.keys.armor import KeyBlock
+from nacre.keys.armor import KeyBlock, wrapped
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.dsa import DSAPrivateKey, DSAPublicKey
 from nacre.keys.ecdsa import ECDSAPrivateKey, ECDSAPublicKey
 from nacre.keys.ed448 import Ed448PrivateKey, Ed448PublicKey
 from nacre.keys.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacre.keys.openssh import Random
 from nacre.keys.rsa import RSAPrivateKey, RSAPublicKey
 from nacre.wire.text import safe
 
@@ -79,30 +81,44 @@ def decode_public(block: KeyBlock) -> PublicKey:
             return DSAPublicKey(verifier)
 
 
-def encode(key: PrivateKey, form: Form, passphrase: bytes | None) -> bytes:
-    """Return a private key in PEM; see :func:`nacre.crypto.pem.dump_pem`.
+def encode(key: PrivateKey, form: Form, passphrase: bytes | None, random: Random) -> bytes:
+    """Return a private key in PEM, encrypted if there is a passphrase.
 
+    :param form: ``pkcs8``, or ``pem`` for PKCS#1 (RSA), SEC 1 (ECDSA), and the form of DSA. The
+        encryption of ``pem`` is weak: AES-128-CBC with a single MD5 of the passphrase.
+    :param random: returns random bytes, for the IV of ``pem``.
     :raises KeyFormatError: keys of this type have no such form.
     """
     match key:
-        case (
-            Ed25519PrivateKey()
-            | Ed448PrivateKey()
-            | RSAPrivateKey()
-            | ECDSAPrivateKey()
-            | DSAPrivateKey()
-        ):
-            return dump_pem(key.signer, form, passphrase)
+        case Ed25519PrivateKey() | Ed448PrivateKey():
+            old_label = ""
+        case RSAPrivateKey():
+            old_label = "RSA PRIVATE KEY"
+        case ECDSAPrivateKey():
+            old_label = "EC PRIVATE KEY"
+        case DSAPrivateKey():
+            old_label = "DSA PRIVATE KEY"
         case _:
             raise _no_form(key.public)
+    if form == "pkcs8":
+        label = "ENCRYPTED PRIVATE KEY" if passphrase else "PRIVATE KEY"
+        return wrapped(label, dump_der(key.signer, form, passphrase))
+    data = dump_der(key.signer, form)
+    if not passphrase:
+        return wrapped(old_label, data)
+    info, data = seal_dek(data, passphrase, random(16))
+    return wrapped(old_label, data, headers=f"Proc-Type: 4,ENCRYPTED\nDEK-Info: {info}\n\n")
 
 
 def encode_public(key: PublicKey, form: Form) -> bytes:
-    """Return a public key in PEM; see :func:`nacre.crypto.pem.dump_public_pem`.
+    """Return a public key in PEM.
 
+    :param form: ``pkcs8``, or ``pem``, which for RSA is PKCS#1 and for others the same.
     :raises KeyFormatError: keys of this type have no such form.
     """
     match key:
+        case RSAPublicKey() if form == "pem":
+            return wrapped("RSA PUBLIC KEY", dump_public_der(key.verifier, form))
         case (
             Ed25519PublicKey()
             | Ed448PublicKey()
@@ -110,7 +126,7 @@ def encode_public(key: PublicKey, form: Form) -> bytes:
             | ECDSAPublicKey()
             | DSAPublicKey()
         ):
-            return dump_public_pem(key.verifier, form)
+            return wrapped("PUBLIC KEY", dump_public_der(key.verifier, "pkcs8"))
         case _:
             raise _no_form(key)
 
