@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
@@ -45,6 +46,10 @@ _SHA1 = "ssh-rsa"
 _PERMIT = 'profile="legacy" or PubkeyAcceptedAlgorithms=+{} permits it'
 
 
+Keep: TypeAlias = Callable[[PrivateKey, str], Awaitable[None]]
+"""Gets a private key, and the name of its file."""
+
+
 def _ignore(text: str) -> None:
     pass
 
@@ -84,6 +89,7 @@ class Identities:
     :param signatures: signature algorithms to use in SSH-2; by default all but legacy ones.
     :param prompts: how often a human is asked for the same secret.
     :param trusted: returns whether the host may learn secrets.
+    :param keep: gets each key of a file that has signed, and the file's name.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar rsa_bits: the least size of an RSA key to log in with; shorter ones are left out.
     :ivar tried: what failed so far, such as ``publickey ssh-ed25519 SHA256:…``.
@@ -108,6 +114,7 @@ class Identities:
         submethods: str = "",
         prompts: int = 3,
         trusted: Callable[[], bool] = lambda: True,
+        keep: Keep | None = None,
         notice: Callable[[str], None] = _ignore,
         debug: Callable[[str], None] = _ignore,
         banner: Callable[[str], None] = _ignore,
@@ -137,6 +144,7 @@ class Identities:
         self._methods = tuple(methods)
         self._signatures = tuple(signatures or choose("signature", None))
         self._submethods = submethods
+        self._keep = keep
         self._notice = notice
         self._debug = debug
         self._show_banner = banner
@@ -203,7 +211,10 @@ class Identities:
         if key is None:
             return Denied("not a key that was offered")
         try:
-            return Signature(await key.sign(ask.data, ask.algorithm))
+            signature = Signature(await key.sign(ask.data, ask.algorithm))
+            if self._keep is not None and key.loaded is not None:
+                await self._keep(key.loaded, key.source)
+            return signature
         except UnusableKey as error:
             if self._sources.strict and _is_locked(key) and key.public not in self._unnamed:
                 return GiveUp(error)
