@@ -86,9 +86,9 @@ if TYPE_CHECKING:
     from nacre.keys.certificate import Certificate as Certificate
     from nacre.keys.certificate import CertifiedKey as CertifiedKey
     from nacre.keys.constraints import Constraints as Constraints
-    from nacre.keys.destinations import Destination as Destination
-    from nacre.keys.destinations import Hop as Hop
-    from nacre.keys.destinations import HopKey as HopKey
+    from nacre.keys.destinations import DestinationConstraint as DestinationConstraint
+    from nacre.keys.destinations import DestinationEnd as DestinationEnd
+    from nacre.keys.destinations import DestinationKey as DestinationKey
     from nacre.keys.known_hosts import KnownHost as KnownHost
     from nacre.keys.known_hosts import Marker as Marker
     from nacre.limits import Limits as Limits
@@ -264,9 +264,9 @@ _HOMES = {
     ),
     "nacre.keys.constraints": ("Constraints",),
     "nacre.keys.destinations": (
-        "Destination",
-        "Hop",
-        "HopKey",
+        "DestinationConstraint",
+        "DestinationEnd",
+        "DestinationKey",
     ),
     "nacre.keys.known_hosts": (
         "KnownHost",
