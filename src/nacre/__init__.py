@@ -87,9 +87,9 @@ if TYPE_CHECKING:
     from nacre.keys.certificate import Certificate as Certificate
     from nacre.keys.certificate import CertifiedKey as CertifiedKey
     from nacre.keys.constraints import Constraints as Constraints
-    from nacre.keys.destinations import Destination as Destination
-    from nacre.keys.destinations import Hop as Hop
-    from nacre.keys.destinations import HopKey as HopKey
+    from nacre.keys.destinations import DestinationConstraint as DestinationConstraint
+    from nacre.keys.destinations import DestinationEnd as DestinationEnd
+    from nacre.keys.destinations import DestinationKey as DestinationKey
     from nacre.keys.files import PrivateKeyFormat as PrivateKeyFormat
     from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
     from nacre.keys.known_hosts import KnownHost as KnownHost
@@ -268,9 +268,9 @@ _HOMES = {
     ),
     "nacre.keys.constraints": ("Constraints",),
     "nacre.keys.destinations": (
-        "Destination",
-        "Hop",
-        "HopKey",
+        "DestinationConstraint",
+        "DestinationEnd",
+        "DestinationKey",
     ),
     "nacre.keys.files": (
         "PrivateKeyFormat",

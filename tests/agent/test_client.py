@@ -19,7 +19,8 @@ from nacre.keys import Certificate, CertifiedKey, dump_private, generate
 from nacre.keys.agent import Identity
 from nacre.keys.agent_requests import encode_identities
 from nacre.keys.constraints import Constraints
-from nacre.keys.destinations import Destination, Hop, HopKey
+from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.protocol.asks import SessionProof
 from nacre.wire.codec import string
 
 KEY = generate("ssh-ed25519", comment="mine")
@@ -289,12 +290,15 @@ async def test_what_an_agent_holds_is_changed():
 
 async def test_a_bound_agent_tells_the_session_first():
     host, other = generate("ssh-ed25519"), generate("ssh-ed25519")
-    destination = Destination(Hop(), Hop("host", (HopKey(host.public),)))
+    destination = DestinationConstraint(
+        DestinationEnd(), DestinationEnd("host", (DestinationKey(host.public),))
+    )
     async with serve_agent(None, MemoryKeyring()) as served:
         agent = Agent(served.path)
         await agent.add(KEY, Constraints(destinations=(destination,)))
         for key, listed in ((host, [(KEY.public, "mine")]), (other, [])):
-            bound = agent.bound(key.public, b"session", key.sign(b"session", "ssh-ed25519"))
+            signature = key.sign(b"session", "ssh-ed25519")
+            bound = agent.bound(SessionProof(b"session", key.public, signature))
             assert await bound.keys() == listed
 
 
@@ -307,6 +311,6 @@ async def test_an_agent_that_can_not_be_bound_is_asked_all_the_same():
             return KEY.sign(data, algorithm)
 
     async with serve_agent(None, Plain()) as served:
-        bound = Agent(served.path).bound(KEY.public, b"session", b"")
+        bound = Agent(served.path).bound(SessionProof(b"session", KEY.public))
         assert await bound.keys() == [(KEY.public, "mine")]
         await bound.sign(KEY.public, b"data", "ssh-ed25519")

@@ -11,7 +11,7 @@ from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys import Certificate, CertifiedKey, PrivateKey, PublicKey, generate
 from nacre.keys.agent import MAXIMUM_IDENTITIES, SESSION_BIND
 from nacre.keys.constraints import UNCONSTRAINED, Constraints
-from nacre.keys.destinations import Destination, Hop, HopKey
+from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
 from nacre.wire.codec import boolean, string, text, u8
 
 KEY, OTHER, A, B = (generate("ssh-ed25519", comment=name) for name in "koab")
@@ -195,11 +195,13 @@ def login(session: bytes, host: PublicKey | None, user: str = "bob") -> bytes:
     return front + string(KEY.public.blob) + (b"" if host is None else string(host.blob))
 
 
-TO_A = Destination(Hop(), Hop("a", (HopKey(A.public),)))
-A_TO_B = Destination(TO_A.end, Hop("b", (HopKey(B.public),), user="bob"))
+TO_A = DestinationConstraint(DestinationEnd(), DestinationEnd("a", (DestinationKey(A.public),)))
+A_TO_B = DestinationConstraint(
+    TO_A.end, DestinationEnd("b", (DestinationKey(B.public),), user="bob")
+)
 
 
-def restricted(*destinations: Destination) -> ClientKeyring:
+def restricted(*destinations: DestinationConstraint) -> ClientKeyring:
     keyring = MemoryKeyring()
     keyring.add(KEY, Constraints(destinations=destinations))
     return client(keyring)
@@ -300,7 +302,9 @@ def test_bindings_are_bounded() -> None:
 
 async def test_a_host_with_a_certificate() -> None:
     certificate = Certificate.issue(A.public, B, kind="host", principals=["a"])
-    to_certified = Destination(Hop(), Hop("a", (HopKey(B.public, True),)))
+    to_certified = DestinationConstraint(
+        DestinationEnd(), DestinationEnd("a", (DestinationKey(B.public, True),))
+    )
     mine = restricted(to_certified)
     signature = A.sign(b"session", ED)
     fields = string(certificate.blob) + string(b"session") + string(signature) + boolean(False)

@@ -15,11 +15,13 @@ from nacre.keys.constraints import (
     decode,
     encode,
 )
-from nacre.keys.destinations import Destination, Hop, HopKey
+from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
 from nacre.wire.codec import WireReader, string, text, u8, u32
 
 KEY = generate("ssh-ed25519").public
-DESTINATION = Destination(Hop(), Hop("host", (HopKey(KEY),)))
+DESTINATION = DestinationConstraint(
+    DestinationEnd(), DestinationEnd("host", (DestinationKey(KEY),))
+)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from nacre.keys.destinations import (
     MAXIMUM_DESTINATIONS,
     MAXIMUM_HOST_KEYS,
     Binding,
-    Destination,
-    Hop,
-    HopKey,
+    DestinationConstraint,
+    DestinationEnd,
+    DestinationKey,
     decode,
     encode,
     refusal,
@@ -21,15 +21,15 @@ A, B, C, CA = (generate("ssh-ed25519") for _ in range(4))
 NOW = 1_000_000.0
 
 
-def hop(name: str, *keys: PrivateKey, user: str = "") -> Hop:
-    return Hop(name, tuple(HopKey(key.public) for key in keys), user)
+def hop(name: str, *keys: PrivateKey, user: str = "") -> DestinationEnd:
+    return DestinationEnd(name, tuple(DestinationKey(key.public) for key in keys), user)
 
 
-HERE = Hop()
-TO_A = Destination(HERE, hop("a", A))
-TO_A_AS_BOB = Destination(HERE, hop("a", A, user="b?b"))
-A_TO_B = Destination(hop("a", A), hop("b", B))
-B_TO_C = Destination(hop("b", B), hop("c", C))
+HERE = DestinationEnd()
+TO_A = DestinationConstraint(HERE, hop("a", A))
+TO_A_AS_BOB = DestinationConstraint(HERE, hop("a", A, user="b?b"))
+A_TO_B = DestinationConstraint(hop("a", A), hop("b", B))
+B_TO_C = DestinationConstraint(hop("b", B), hop("c", C))
 
 
 def login(key: PublicKey) -> Binding:
@@ -82,7 +82,10 @@ def test_on_this_machine_a_key_is_listed_without_a_binding() -> None:
     ],
 )
 def test_the_hops(
-    destinations: list[Destination], bindings: list[Binding], user: str | None, permitted: bool
+    destinations: list[DestinationConstraint],
+    bindings: list[Binding],
+    user: str | None,
+    permitted: bool,
 ) -> None:
     assert (refusal(destinations, bindings, user, NOW) is None) is permitted
 
@@ -108,7 +111,9 @@ def certificate(authority: PrivateKey, **changes: object) -> Certificate:
     ],
 )
 def test_hosts_that_an_authority_certifies(key: PublicKey, permitted: bool) -> None:
-    to_certified = Destination(HERE, Hop("a", (HopKey(CA.public, True),)))
+    to_certified = DestinationConstraint(
+        HERE, DestinationEnd("a", (DestinationKey(CA.public, True),))
+    )
     assert (refusal([to_certified], [login(key)], "bob", NOW) is None) is permitted
 
 
@@ -117,23 +122,23 @@ def test_a_certified_host_is_not_the_plain_key() -> None:
 
 
 def test_both_ways() -> None:
-    ends = Hop("c", (HopKey(C.public), HopKey(CA.public, True)), "alice")
-    destinations = (TO_A, TO_A_AS_BOB, A_TO_B, Destination(hop("b", B), ends))
+    ends = DestinationEnd("c", (DestinationKey(C.public), DestinationKey(CA.public, True)), "alice")
+    destinations = (TO_A, TO_A_AS_BOB, A_TO_B, DestinationConstraint(hop("b", B), ends))
     assert decode(encode(destinations)) == destinations
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        Destination(hop("a", A, user="bob"), hop("b", B)),
-        Destination(hop("", A), hop("b", B)),
-        Destination(hop("a"), hop("b", B)),
-        Destination(HERE, hop("b")),
-        Destination(HERE, hop("", B)),
-        Destination(HERE, hop("b", *[B] * (MAXIMUM_HOST_KEYS + 1))),
+        DestinationConstraint(hop("a", A, user="bob"), hop("b", B)),
+        DestinationConstraint(hop("", A), hop("b", B)),
+        DestinationConstraint(hop("a"), hop("b", B)),
+        DestinationConstraint(HERE, hop("b")),
+        DestinationConstraint(HERE, hop("", B)),
+        DestinationConstraint(HERE, hop("b", *[B] * (MAXIMUM_HOST_KEYS + 1))),
     ],
 )
-def test_destinations_that_contradict_themselves(wrong: Destination) -> None:
+def test_destinations_that_contradict_themselves(wrong: DestinationConstraint) -> None:
     with pytest.raises(KeyFormatError):
         decode(encode([wrong]))
 

@@ -31,6 +31,7 @@ from nacre.keys.rsa1_text import RSA1
 if TYPE_CHECKING:
     from nacre.keys.base import PrivateKey
     from nacre.keys.constraints import Constraints
+    from nacre.protocol.asks import SessionProof
 
 QUICK = 10.0
 """Seconds for an agent to answer what needs nobody's attention: a login waits for it."""
@@ -60,22 +61,20 @@ class Agent:
         path = os.environ.get("SSH_AUTH_SOCK")
         return cls(path) if path else None
 
-    def bound(
-        self, host_key: PublicKey, session_id: bytes, signature: bytes, *, forwarding: bool = False
-    ) -> Agent:
+    def bound(self, session: SessionProof, *, forwarding: bool = False) -> Agent:
         """Return the same agent, whose connections are bound to an SSH session before all else.
 
         Keys that are restricted to some destinations are listed and used accordingly. Agents
         without the extension ``session-bind@openssh.com`` are asked as without it.
 
-        :param host_key: the server's key, or its certificate.
-        :param session_id: the session's identifier (RFC 4253 section 7.2).
-        :param signature: the host key's over it, in wire form, from the first key exchange.
+        :param session: what the server proved in the first key exchange.
         :param forwarding: whether the agent is forwarded through the session; otherwise the
             connections are for its login.
         """
         made = type(self)(self.path)
-        bind = request_session_bind(host_key.blob, session_id, signature, forwarding=forwarding)
+        bind = request_session_bind(
+            session.host_key.blob, session.session_id, session.signature, forwarding=forwarding
+        )
         made._bindings = (*self._bindings, bind)
         return made
 

@@ -7,7 +7,7 @@ the same in both. Few modules load with this one: the programs load it before th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from nacre.aio.dial import DialOptions, Report

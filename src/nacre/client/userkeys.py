@@ -249,7 +249,7 @@ class KeySources:
         if agent is None:
             return {}
         if session is not None:
-            agent = agent.bound(session.host_key, session.session_id, session.signature)
+            agent = agent.bound(session)
         try:
             found = await (agent.rsa1_keys() if ssh1 else agent.keys())
         except UnusableKey as error:

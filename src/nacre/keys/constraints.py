@@ -8,7 +8,7 @@ from enum import IntEnum
 from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys import destinations as destinations_
 from nacre.keys.base import PublicKey
-from nacre.keys.destinations import Destination
+from nacre.keys.destinations import DestinationConstraint
 from nacre.value import replace, value
 from nacre.wire.codec import WireReader, boolean, string, text, u8, u32
 from nacre.wire.text import safe
@@ -44,7 +44,7 @@ class Constraints:
     lifetime: int | None = None
     confirm: bool = False
     provider: str = ""
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[DestinationConstraint, ...] = ()
     certificates: tuple[PublicKey, ...] = ()
     certificates_only: bool = False
 

@@ -25,7 +25,7 @@ MAXIMUM_HOST_KEYS = 1024
 
 
 @value
-class HopKey:
+class DestinationKey:
     """A key by which a host is known.
 
     :ivar key: the host's key, or that of an authority which certifies it.
@@ -37,7 +37,7 @@ class HopKey:
 
 
 @value
-class Hop:
+class DestinationEnd:
     """One end of a destination.
 
     :ivar host: the host's name; empty for the machine of the agent.
@@ -46,7 +46,7 @@ class Hop:
     """
 
     host: str = ""
-    keys: tuple[HopKey, ...] = ()
+    keys: tuple[DestinationKey, ...] = ()
     user: str = ""
 
     def is_host(self, key: PublicKey, now: float) -> bool:
@@ -64,15 +64,15 @@ class Hop:
 
 
 @value
-class Destination:
+class DestinationConstraint:
     """A hop that a key may be used for: a login to ``end`` from ``start``.
 
     :ivar start: the host where the agent is forwarded to; without a name, the agent's machine.
     :ivar end: the host to log in to, or to forward the agent to.
     """
 
-    start: Hop
-    end: Hop
+    start: DestinationEnd
+    end: DestinationEnd
 
     def permits(
         self, start: PublicKey | None, end: PublicKey | None, user: str | None, now: float
@@ -109,7 +109,7 @@ class Binding:
 
 
 def refusal(
-    destinations: Sequence[Destination],
+    destinations: Sequence[DestinationConstraint],
     bindings: Sequence[Binding],
     user: str | None,
     now: float,
@@ -141,7 +141,7 @@ def refusal(
 
 
 def _any(
-    destinations: Sequence[Destination],
+    destinations: Sequence[DestinationConstraint],
     start: PublicKey | None,
     end: PublicKey | None,
     user: str | None,
@@ -150,19 +150,19 @@ def _any(
     return any(one.permits(start, end, user, now) for one in destinations)
 
 
-def encode(destinations: Sequence[Destination]) -> bytes:
+def encode(destinations: Sequence[DestinationConstraint]) -> bytes:
     """Return the wire form of destinations."""
     return b"".join(
         string(_encode_hop(one.start) + _encode_hop(one.end) + string(b"")) for one in destinations
     )
 
 
-def _encode_hop(hop: Hop) -> bytes:
+def _encode_hop(hop: DestinationEnd) -> bytes:
     keys = b"".join(string(one.key.blob) + boolean(one.is_authority) for one in hop.keys)
     return string(text(hop.user) + text(hop.host) + string(b"") + keys)
 
 
-def decode(data: bytes) -> tuple[Destination, ...]:
+def decode(data: bytes) -> tuple[DestinationConstraint, ...]:
     """Return the destinations of a wire form.
 
     :raises KeyFormatError: they contradict themselves, are too many, or name a key that nacre
@@ -170,7 +170,7 @@ def decode(data: bytes) -> tuple[Destination, ...]:
     :raises MalformedMessage: a field is cut off.
     """
     reader = WireReader(data)
-    found: list[Destination] = []
+    found: list[DestinationConstraint] = []
     while reader.remaining:
         if len(found) == MAXIMUM_DESTINATIONS:
             raise KeyFormatError(f"a key has at most {MAXIMUM_DESTINATIONS} destinations")
@@ -178,7 +178,7 @@ def decode(data: bytes) -> tuple[Destination, ...]:
     return tuple(found)
 
 
-def _decode_one(reader: WireReader) -> Destination:
+def _decode_one(reader: WireReader) -> DestinationConstraint:
     start, end = _decode_hop(reader.string()), _decode_hop(reader.string())
     _reserved(reader)
     reader.end()
@@ -188,19 +188,19 @@ def _decode_one(reader: WireReader) -> Destination:
         raise KeyFormatError("a destination's start has a name without keys, or keys without one")
     if not end.host or not end.keys:
         raise KeyFormatError("a destination's end needs a name and keys")
-    return Destination(start, end)
+    return DestinationConstraint(start, end)
 
 
-def _decode_hop(data: bytes) -> Hop:
+def _decode_hop(data: bytes) -> DestinationEnd:
     reader = WireReader(data)
     user, host = reader.text(), reader.text()
     _reserved(reader)
-    keys: list[HopKey] = []
+    keys: list[DestinationKey] = []
     while reader.remaining:
         if len(keys) == MAXIMUM_HOST_KEYS:
             raise KeyFormatError(f"a destination's end has at most {MAXIMUM_HOST_KEYS} keys")
-        keys.append(HopKey(decode_public(reader.string()), reader.boolean()))
-    return Hop(host, tuple(keys), user)
+        keys.append(DestinationKey(decode_public(reader.string()), reader.boolean()))
+    return DestinationEnd(host, tuple(keys), user)
 
 
 def _reserved(reader: WireReader) -> None:

@@ -11,7 +11,7 @@ from nacre.cli.add.constraints import constraints, destinations
 from nacre.errors import ConfigurationError
 from nacre.keys import generate
 from nacre.keys.constraints import UNCONSTRAINED, Constraints
-from nacre.keys.destinations import Destination, Hop, HopKey
+from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
 
 GATE, DB, AUTHORITY, FORMER = (generate("ssh-ed25519").public for _ in range(4))
 
@@ -33,14 +33,14 @@ def known_hosts(tmp_path: Path) -> str:
 
 
 def test_destinations_have_the_keys_of_known_hosts(known_hosts: str) -> None:
-    gate = Hop("gate", (HopKey(GATE),))
-    db = Hop("[db]:2222", (HopKey(DB),))
-    web = Hop("www.example.org", (HopKey(AUTHORITY, True),), "alice*")
+    gate = DestinationEnd("gate", (DestinationKey(GATE),))
+    db = DestinationEnd("[db]:2222", (DestinationKey(DB),))
+    web = DestinationEnd("www.example.org", (DestinationKey(AUTHORITY, True),), "alice*")
     texts = ["gate", "gate>[db]:2222", "[gate]>alice*@www.example.org"]
     assert destinations(texts, ["/nonexistent", known_hosts]) == (
-        Destination(Hop(), gate),
-        Destination(gate, db),
-        Destination(gate, web),
+        DestinationConstraint(DestinationEnd(), gate),
+        DestinationConstraint(gate, db),
+        DestinationConstraint(gate, web),
     )
 
 
@@ -59,6 +59,6 @@ def test_a_destination_of_a_bad_form(known_hosts: str, text: str) -> None:
 def test_constraints_of_a_command_line(known_hosts: str) -> None:
     assert constraints(parse_arguments(["-t", "0"])) == UNCONSTRAINED
     words = ["-t", "90", "-c", "-h", "gate", "-H", known_hosts]
-    gate = Destination(Hop(), Hop("gate", (HopKey(GATE),)))
+    gate = DestinationConstraint(DestinationEnd(), DestinationEnd("gate", (DestinationKey(GATE),)))
     expected = Constraints(lifetime=90, confirm=True, destinations=(gate,))
     assert constraints(parse_arguments(words)) == expected

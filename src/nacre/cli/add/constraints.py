@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nacre.cli.add.arguments import AddOptions
 from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.keys.constraints import Constraints
-from nacre.keys.destinations import Destination, Hop, HopKey
+from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
 from nacre.keys.key import decode_public
 from nacre.keys.known_hosts import KnownHosts, Marker
 from nacre.wire.text import safe
@@ -33,7 +33,7 @@ def constraints(options: AddOptions) -> Constraints:
     )
 
 
-def destinations(texts: Sequence[str], files: Sequence[str]) -> tuple[Destination, ...]:
+def destinations(texts: Sequence[str], files: Sequence[str]) -> tuple[DestinationConstraint, ...]:
     """Return the destinations of ``-h``: ``[user@]host``, or ``host>[user@]host``.
 
     :param files: the files with the hosts' keys.
@@ -45,16 +45,18 @@ def destinations(texts: Sequence[str], files: Sequence[str]) -> tuple[Destinatio
     return tuple(_destination(text, known) for text in texts)
 
 
-def _destination(text: str, known: Sequence[KnownHosts]) -> Destination:
+def _destination(text: str, known: Sequence[KnownHosts]) -> DestinationConstraint:
     start, arrow, end = text.rpartition(">")
     if ">" in start or (arrow and "@" in start) or (arrow and not start):
         raise ConfigurationError(
             f"-h {safe(text, 200)}: give [user@]host, or host>[user@]host for a login from there"
         )
-    return Destination(_hop(start, known) if arrow else Hop(), _hop(end, known))
+    return DestinationConstraint(
+        _hop(start, known) if arrow else DestinationEnd(), _hop(end, known)
+    )
 
 
-def _hop(text: str, known: Sequence[KnownHosts]) -> Hop:
+def _hop(text: str, known: Sequence[KnownHosts]) -> DestinationEnd:
     user, _, host = text.rpartition("@")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -64,11 +66,11 @@ def _hop(text: str, known: Sequence[KnownHosts]) -> Hop:
             f'No host keys found for destination "{safe(host, 200)}": log in to it once, or name '
             "the file with its keys with -H"
         )
-    return Hop(host, keys, user)
+    return DestinationEnd(host, keys, user)
 
 
-def _keys(host: str, known: Sequence[KnownHosts]) -> list[HopKey]:
-    found: dict[HopKey, None] = {}
+def _keys(host: str, known: Sequence[KnownHosts]) -> list[DestinationKey]:
+    found: dict[DestinationKey, None] = {}
     revoked: set[bytes] = set()
     for file in known:
         for entry in file.about(host.lower()):
@@ -79,7 +81,7 @@ def _keys(host: str, known: Sequence[KnownHosts]) -> list[HopKey]:
                 key = decode_public(entry.blob)
             except KeyFormatError:
                 continue
-            found[HopKey(key, entry.marker is Marker.CERT_AUTHORITY)] = None
+            found[DestinationKey(key, entry.marker is Marker.CERT_AUTHORITY)] = None
     return [one for one in found if one.key.blob not in revoked]
 
 
