@@ -19,10 +19,10 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.agent.client import Agent
-    from nacre.client.identities import Keep
     from nacre.client.keeping import Confirm
     from nacre.client.proxy import ProxyCommand
     from nacre.client.trust.files import Listing, Strict
+    from nacre.client.userkeys import Keep
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
     from nacre.config.destination import Destination

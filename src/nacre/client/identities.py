@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
-from nacre.client.userkeys import AgentKey, CertificateKey, KeySources, LockedFile, UserKey
+from nacre.client.userkeys import AgentKey, CertificateKey, Keep, KeySources, LockedFile, UserKey
 from nacre.errors import AuthenticationFailed, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
@@ -44,10 +43,6 @@ UNNAMED_BEFORE_PASSWORD = 2
 
 _SHA1 = "ssh-rsa"
 _PERMIT = 'profile="legacy" or PubkeyAcceptedAlgorithms=+{} permits it'
-
-
-Keep: TypeAlias = Callable[[PrivateKey, str], Awaitable[None]]
-"""Gets a private key, and the name of its file."""
 
 
 def _ignore(text: str) -> None:
@@ -144,23 +139,23 @@ class Identities:
         self._methods = tuple(methods)
         self._signatures = tuple(signatures or choose("signature", None))
         self._submethods = submethods
-        self._keep = keep
+        self._sources.keep = keep
         self._notice = notice
         self._debug = debug
         self._show_banner = banner
         # A signed request may come first where a key is in hand, and keys are the first method.
         self._sign_first = bool(keys) and self._methods[:1] == (PUBLICKEY,)
-        self._begun = False
-        self._asked_for_none = False
-        self._offers: list[tuple[UserKey, tuple[str, ...]]] | None = None
         self._later: list[tuple[UserKey, tuple[str, ...]]] = []
         self._offered: dict[PublicKey, UserKey] = {}
         self._unnamed: set[PublicKey] = set()
         self._unusable: list[str] = []
-        self._needs_sha1 = False
         self.tried: list[str] = []
 
     rsa_bits = 0
+    _begun = False
+    _asked_for_none = False
+    _needs_sha1 = False
+    _offers: list[tuple[UserKey, tuple[str, ...]]] | None = None
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
         """Return what to try next."""
@@ -212,8 +207,8 @@ class Identities:
             return Denied("not a key that was offered")
         try:
             signature = Signature(await key.sign(ask.data, ask.algorithm))
-            if self._keep is not None and key.loaded is not None:
-                await self._keep(key.loaded, key.source)
+            if key.loaded is not None and self._sources.keep is not None:
+                await self._sources.keep(key.loaded, key.source)
             return signature
         except UnusableKey as error:
             if self._sources.strict and _is_locked(key) and key.public not in self._unnamed:

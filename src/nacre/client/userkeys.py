@@ -33,6 +33,10 @@ Unlock: TypeAlias = Callable[[str, int], Awaitable[str | None]]
 """Gets a key file's name and how many passphrases were wrong; returns one more, or None."""
 
 
+Keep: TypeAlias = Callable[[PrivateKey, str], Awaitable[None]]
+"""Gets a private key, and the name of its file."""
+
+
 class UserKey(Protocol):
     """A key to offer; its private half may be elsewhere, or still encrypted.
 
@@ -164,6 +168,7 @@ class KeySources:
     :param unlock: called for the passphrase of an encrypted file.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar strict: whether a named file that can't be used is an error.
+    :ivar keep: gets each key of a file that has signed, or is None.
     :ivar unusable: why files were left out, each a text with the file's name.
     """
 
@@ -182,6 +187,7 @@ class KeySources:
     ) -> None:
         self.strict = strict and files is not None
         self.unusable: list[str] = []
+        self.keep: Keep | None = None
         self._held = tuple(held)
         self._files = files
         self._certificates = certificates

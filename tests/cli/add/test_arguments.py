@@ -2,7 +2,7 @@
 
 import pytest
 
-from nacre.cli.add.arguments import CommandLineError, Refused, parse_arguments
+from nacre.cli.add.arguments import AddRefused, AddUsageError, parse_arguments
 from nacre.errors import ConfigurationError
 
 
@@ -17,7 +17,7 @@ def test_options_come_before_files() -> None:
 
 @pytest.mark.parametrize("words", [["-t"], ["-z"], ["--what"]])
 def test_what_is_no_option_is_refused_with_the_usage(words: list[str]) -> None:
-    with pytest.raises(CommandLineError):
+    with pytest.raises(AddUsageError):
         parse_arguments(words)
 
 
@@ -29,7 +29,7 @@ def test_actions_exclude_each_other(words: list[str]) -> None:
 
 @pytest.mark.parametrize("time", ["", "no", "-1", "99999999w"])
 def test_a_lifetime_that_is_none(time: str) -> None:
-    with pytest.raises(Refused, match="Invalid lifetime"):
+    with pytest.raises(AddRefused, match="Invalid lifetime"):
         parse_arguments(["-t", time])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.add.held import KEY, OTHER, save
-from nacre.cli.add.arguments import Refused, parse_arguments
+from nacre.cli.add.arguments import AddRefused, parse_arguments
 from nacre.cli.add.keyfiles import chosen, content, public_key
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys.files import MAXIMUM_SIZE
@@ -16,7 +16,7 @@ from nacre.keys.files import MAXIMUM_SIZE
 def test_the_usual_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
-    with pytest.raises(Refused, match="no key file"):
+    with pytest.raises(AddRefused, match="no key file"):
         chosen(parse_arguments([]))
     files = [tmp_path / ".ssh" / name for name in ("id_rsa", "id_ed25519")]
     for path in (*files, tmp_path / ".ssh" / "identity"):

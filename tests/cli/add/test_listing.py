@@ -8,7 +8,7 @@ import pytest
 
 from cli.add.held import CERTIFICATE, KEY, OTHER
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import Refused
+from nacre.cli.add.arguments import AddRefused
 from nacre.keys.certificate import CertifiedKey
 from nacre.wire.codec import string
 
@@ -58,7 +58,7 @@ async def test_a_key_of_a_type_that_nacre_lacks(
 
 async def test_an_agent_that_is_gone(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Agent, "_answer", lambda self, request: _nothing())
-    with pytest.raises(Refused, match="error fetching identities: the agent answers"):
+    with pytest.raises(AddRefused, match="error fetching identities: the agent answers"):
         await do("-l")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cli.add.held import KEY, Answers
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import Refused
+from nacre.cli.add.arguments import AddRefused
 
 Do = Callable[..., Awaitable[bool]]
 
@@ -29,11 +29,11 @@ async def test_a_locked_agent_lists_nothing_until_it_is_unlocked(
 
 async def test_two_passphrases_that_differ(agent: Agent, do: Do, answers: Answers) -> None:
     answers += ["one", "two"]
-    with pytest.raises(Refused, match="do not match"):
+    with pytest.raises(AddRefused, match="do not match"):
         await do("-x")
 
 
 async def test_an_agent_that_is_not_locked(do: Do, answers: Answers) -> None:
     answers += ["secret"]
-    with pytest.raises(Refused, match="Failed to unlock agent: the agent refuses"):
+    with pytest.raises(AddRefused, match="Failed to unlock agent: the agent refuses"):
         await do("-X")

@@ -9,7 +9,7 @@ import pytest
 
 from cli.add.held import CERTIFICATE, KEY, OTHER, save, save_certificate
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import Refused
+from nacre.cli.add.arguments import AddRefused
 from nacre.keys.certificate import CertifiedKey
 
 Do = Callable[..., Awaitable[bool]]
@@ -30,5 +30,5 @@ async def test_keys_that_the_agent_holds_pass_and_others_fail(
 
 
 async def test_a_file_is_needed(do: Do) -> None:
-    with pytest.raises(Refused, match="no keys to test"):
+    with pytest.raises(AddRefused, match="no keys to test"):
         await do("-T")

@@ -9,7 +9,7 @@ import pytest
 
 from cli.add.held import CERTIFICATE, KEY, Answers, save, save_certificate
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import Refused
+from nacre.cli.add.arguments import AddRefused
 from nacre.errors import UnusableKey
 from nacre.keys.constraints import Constraints
 
@@ -50,10 +50,10 @@ async def test_an_agent_without_tokens(
         raise UnusableKey("the agent refuses to forget the token")
 
     monkeypatch.setattr(Agent, "remove_token", refuse)
-    with pytest.raises(Refused, match=r'Could not remove card "/lib/token.so": the agent refuses'):
+    with pytest.raises(AddRefused, match='Could not remove card "/lib/token.so": the'):
         await do("-e", "/lib/token.so")
 
 
 async def test_resident_keys_are_another_programs(do: Do) -> None:
-    with pytest.raises(Refused, match="nacre keygen -K"):
+    with pytest.raises(AddRefused, match="nacre keygen -K"):
         await do("-K")

@@ -24,11 +24,11 @@ _ACTIONS = ("lL", "xX", "D")
 _MOST_SECONDS = 2**32 - 1
 
 
-class CommandLineError(ConfigurationError):
+class AddUsageError(ConfigurationError):
     """The words of a command line do not fit together: its usage is printed."""
 
 
-class Refused(NacreError):
+class AddRefused(NacreError):
     """What was asked for is not done, as the message says."""
 
 
@@ -64,14 +64,14 @@ class AddOptions:
 def parse_arguments(words: Sequence[str]) -> AddOptions:
     """Parse a command line.
 
-    :raises CommandLineError: an option is unknown or lacks its value.
+    :raises AddUsageError: an option is unknown or lacks its value.
     :raises ConfigurationError: a value is not possible, or options contradict each other.
     """
     try:
         letters = FLAGS + "".join(f"{letter}:" for letter in VALUES)
         found, files = getopt.getopt(list(words), letters, [_HELP])
     except getopt.GetoptError as error:
-        raise CommandLineError(safe(error.msg)) from None
+        raise AddUsageError(safe(error.msg)) from None
     given: dict[str, list[str]] = {}
     for dashed, value in found:
         given.setdefault(dashed.lstrip("-"), []).append(value)
@@ -98,7 +98,7 @@ def _lifetime(text: str) -> int:
     except ConfigurationError:
         found = -1
     if not 0 <= found <= _MOST_SECONDS:
-        raise Refused("Invalid lifetime: -t takes a time such as 90, 90s or 1h30m")
+        raise AddRefused("Invalid lifetime: -t takes a time such as 90, 90s or 1h30m")
     return found
 
 

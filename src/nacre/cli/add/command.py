@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from nacre.cli.add.arguments import AddOptions, CommandLineError, Refused, parse_arguments
+from nacre.cli.add.arguments import AddOptions, AddRefused, AddUsageError, parse_arguments
 from nacre.cli.add.talk import complain
 from nacre.cli.common.start import FAILURE, start
 from nacre.errors import NacreError
@@ -69,11 +69,11 @@ def run(program: str, words: Sequence[str]) -> int:
 
             return print_help(program, "add")
         return _with_agent(options)
-    except CommandLineError as error:
+    except AddUsageError as error:
         from nacre.cli.help.pages import refuse
 
         return refuse(program, "add", _FAILED, f"{error}")
-    except Refused as error:
+    except AddRefused as error:
         complain(f"{error}")
         return _FAILED
     except NacreError as error:
@@ -103,7 +103,7 @@ def _with_agent(options: AddOptions) -> int:
 async def act(agent: Agent, options: AddOptions) -> bool:
     """Do what the options say; return whether all of it was done.
 
-    :raises Refused: nothing of it was.
+    :raises AddRefused: nothing of it was.
     """
     name = next((module for letter, module in _ACTIONS.items() if letter in options), "adding")
     done: bool = await import_module(f"nacre.cli.add.{name}").run(agent, options)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import AddOptions, Refused
+from nacre.cli.add.arguments import AddOptions, AddRefused
 from nacre.cli.add.keyfiles import STANDARD_INPUT, chosen, public_key
 from nacre.cli.add.talk import complain
 from nacre.client.trust.files import family
@@ -31,7 +31,7 @@ async def _remove_all(agent: Agent, options: AddOptions) -> None:
     try:
         await agent.remove_all()
     except UnusableKey as error:
-        raise Refused(f"Failed to remove all identities: {error}") from None
+        raise AddRefused(f"Failed to remove all identities: {error}") from None
     if "q" not in options:
         print("All identities removed.", file=sys.stderr)
 

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from nacre.cli.add.arguments import AddOptions, Refused
+from nacre.cli.add.arguments import AddOptions, AddRefused
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import PublicKey, load_private, load_public
 from nacre.keys.files import MAXIMUM_SIZE, is_private, public_half
@@ -19,14 +19,14 @@ _USUAL = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "i
 def chosen(options: AddOptions) -> list[Path]:
     """Return the files of the command line; without any, the usual ones that are there.
 
-    :raises Refused: there is none.
+    :raises AddRefused: there is none.
     """
     if options.files:
         return [Path(name) for name in options.files]
     directory = Path(os.path.expanduser("~"), ".ssh")
     found = [directory / name for name in _USUAL if (directory / name).exists()]
     if not found:
-        raise Refused(f"{directory} has no key file: name one")
+        raise AddRefused(f"{directory} has no key file: name one")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import AddOptions, Refused
+from nacre.cli.add.arguments import AddOptions, AddRefused
 from nacre.client.trust.files import family
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.fingerprint import fingerprint
@@ -19,7 +19,7 @@ async def run(agent: Agent, options: AddOptions) -> bool:
     try:
         held = await agent.identities()
     except UnusableKey as error:
-        raise Refused(f"error fetching identities: {error}") from None
+        raise AddRefused(f"error fetching identities: {error}") from None
     if not held:
         print("The agent has no identities.")
     for blob, comment in held:

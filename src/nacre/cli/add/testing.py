@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import AddOptions, Refused
+from nacre.cli.add.arguments import AddOptions, AddRefused
 from nacre.cli.add.keyfiles import public_key
 from nacre.cli.add.talk import complain
 from nacre.errors import UnusableKey
@@ -17,7 +17,7 @@ _SIZE = 1024
 async def run(agent: Agent, options: AddOptions) -> bool:
     """Test each file; return whether all of them passed."""
     if not options.files:
-        raise Refused("no keys to test: -T takes files with public keys")
+        raise AddRefused("no keys to test: -T takes files with public keys")
     return all([await _test(agent, Path(name)) for name in options.files])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 from nacre.agent.client import Agent
-from nacre.cli.add.arguments import AddOptions, Refused
+from nacre.cli.add.arguments import AddOptions, AddRefused
 from nacre.cli.add.constraints import constraints
 from nacre.cli.add.keyfiles import public_key
 from nacre.cli.add.talk import ask_secret, complain
@@ -20,7 +20,7 @@ from nacre.value import replace
 async def run(agent: Agent, options: AddOptions) -> bool:
     """Add or remove a token, whose library the agent loads."""
     if "K" in options:
-        raise Refused(
+        raise AddRefused(
             "-K: make files of the resident keys with `nacre keygen -K`, and add these files"
         )
     added = options.value("s")
@@ -42,7 +42,7 @@ async def _update(
     try:
         await work
     except UnusableKey as error:
-        raise Refused(f'Could not {deed} card "{library}": {error}') from None
+        raise AddRefused(f'Could not {deed} card "{library}": {error}') from None
     if "q" not in options:
         complain(f"Card {'added' if deed == 'add' else 'removed'}: {library}")
     return True
