@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from nacre.errors import StreamClosed as StreamClosed
     from nacre.errors import UnusableKey as UnusableKey
     from nacre.errors import VersionError as VersionError
+    from nacre.keys import Presence as Presence
     from nacre.keys import PrivateKey as PrivateKey
     from nacre.keys import PublicKey as PublicKey
     from nacre.keys import dump_private as dump_private
@@ -233,6 +234,7 @@ _HOMES = {
         "VersionError",
     ),
     "nacre.keys": (
+        "Presence",
         "PrivateKey",
         "PublicKey",
         "dump_private",

@@ -9,6 +9,7 @@ Tests: tests/keys; peers' key files: tests/interop.
 
 from typing import TYPE_CHECKING, Any
 
+from nacre.keys.base import Presence
 from nacre.keys.files import dump_private, load_private, load_public
 from nacre.keys.key import PrivateKey, PublicKey, decode_public, generate
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Certificate",
     "CertifiedKey",
+    "Presence",
     "PrivateKey",
     "PublicKey",
     "decode_public",

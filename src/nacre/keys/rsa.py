@@ -16,6 +16,7 @@ _HASHES = {"rsa-sha2-512": "sha512", "rsa-sha2-256": "sha256", "ssh-rsa": "sha1"
 class RSAPublicKey(PublicKey):
     """An RSA public key. ``ssh-rsa`` is the name of its type, and of its signatures with SHA-1."""
 
+    rsa = True
     __slots__ = ("_verifier",)
 
     def __init__(self, verifier: RSAVerifier) -> None:

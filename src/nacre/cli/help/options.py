@@ -212,7 +212,7 @@ SSHD = {
         "-f FILE": "the configuration in place of /etc/ssh/sshd_config",
         "-o KEYWORD=VALUE": "a keyword, which counts before the file",
         "-h FILE": "a file of a host key",
-        "-c FILE": "a host certificate (not supported)",
+        "-c FILE": "a file of the certificate of a host key",
         "-g TIME": "the time to log in, as LoginGraceTime",
         "-p PORT": "the port, in place of Port; 0 picks a free one",
         "-4": "listen on IPv4 only",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from nacre.client.hostfile import replace, update
 from nacre.client.userkeys import check_private
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import (
@@ -22,7 +20,7 @@ from nacre.keys import (
     load_public,
 )
 from nacre.keys.files import MAXIMUM_SIZE, is_private, public_half
-from nacre.keys.known_hosts import KnownHosts
+from nacre.keys.known_hosts import KnownHost, KnownHosts
 
 PUBLIC_MODE = 0o644
 NO_COMMENT = "no comment"
@@ -75,7 +73,7 @@ def save(path: Path, key: PrivateKey, passphrase: str | None, rounds: int) -> No
     :param rounds: of bcrypt, in formats that use it.
     :raises OSError: the file can't be written.
     """
-    _replace(path, dump_private(key, passphrase, rounds=rounds), 0o600)
+    replace(path, dump_private(key, passphrase, rounds=rounds), 0o600)
 
 
 def save_public(path: Path, key: PrivateKey) -> None:
@@ -83,29 +81,13 @@ def save_public(path: Path, key: PrivateKey) -> None:
 
     :raises OSError: the file can't be written.
     """
-    _replace(public_path(path), f"{line(key)}\n".encode("utf-8", "surrogateescape"), PUBLIC_MODE)
+    replace(public_path(path), f"{line(key)}\n".encode("utf-8", "surrogateescape"), PUBLIC_MODE)
 
 
 def line(key: PrivateKey) -> str:
     """Return the line of a ``.pub`` file."""
     # A line end in the comment would start another key.
     return " ".join([str(key.public), *key.comment.split()])
-
-
-def _replace(path: Path, content: bytes, mode: int) -> None:
-    # Replace the file that a link points at, not the link.
-    path = Path(os.path.realpath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(descriptor, mode)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def forget_host(path: Path, host: str) -> tuple[int, ...]:
@@ -115,12 +97,15 @@ def forget_host(path: Path, host: str) -> tuple[int, ...]:
     :returns: the numbers of the lines that are gone; the file is untouched if there are none.
     :raises OSError: the file can't be read or written.
     """
-    before = path.read_bytes()
-    after, gone = KnownHosts.parse(before).without(host.lower())
-    if gone:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        _replace(path.with_name(f"{path.name}.old"), before, mode)
-        _replace(path, after, mode)
+    gone: tuple[KnownHost, ...] = ()
+
+    def edit(text: bytes) -> bytes:
+        nonlocal gone
+        after, gone = KnownHosts.parse(text).without(host.lower())
+        return after
+
+    path.stat()
+    update(path, edit, backup=path.with_name(f"{path.name}.old"))
     return tuple(entry.line_number for entry in gone)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import ipaddress
 import os
 import time
@@ -338,13 +337,15 @@ def _is_loopback(address: str) -> bool:
 
 
 def _append(path: Path, line: str, host: str, port: int, key: PublicKey) -> None:
-    """Add a line under a lock, unless another process has added the key in the meantime."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "r+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        text = file.read()
+    """Add a line, unless another process has added the key in the meantime."""
+
+    def edit(text: bytes) -> bytes | None:
         found: Finding = KnownHosts.parse(text).check(host, port, key)
-        if found.verdict is not Verdict.TRUSTED:
-            start = b"" if not text or text.endswith(b"\n") else b"\n"
-            file.write(start + line.encode("utf-8", "surrogateescape") + b"\n")
+        if found.verdict is Verdict.TRUSTED:
+            return None
+        start = b"" if not text or text.endswith(b"\n") else b"\n"
+        return text + start + line.encode("utf-8", "surrogateescape") + b"\n"
+
+    from nacre.client.hostfile import update  # most logins add no line
+
+    update(path, edit)
