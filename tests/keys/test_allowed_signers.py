@@ -89,8 +89,8 @@ def test_ssh_keygen_agrees(
 ) -> None:
     (tmp_path / "allowed").write_text(_filled(text) + "\n")
     (tmp_path / "sig").write_bytes(SIGNATURE.armored())
-    command = [ssh_keygen, "-Y", "verify", "-n", "file", "-s", tmp_path / "sig"]
-    command += ["-f", tmp_path / "allowed", "-I", principal]
+    command = [ssh_keygen, "-Y", "verify", "-n", "file", "-s", str(tmp_path / "sig")]
+    command += ["-f", str(tmp_path / "allowed"), "-I", principal]
     done = subprocess.run(command, input=MESSAGE, capture_output=True, timeout=30, check=False)
     assert (done.returncode == 0) == (expected is True), done.stderr
 

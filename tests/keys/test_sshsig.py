@@ -40,7 +40,7 @@ def test_a_signature_is_of_its_message_and_namespace(type: str, hash_name: str, 
 def test_ssh_keygen_accepts_ours(type: str, key_of, tmp_path: Path, ssh_keygen: str) -> None:
     file = tmp_path / "m.sig"
     file.write_bytes(sign(key_of(type), MESSAGE, "file").armored())
-    command = [ssh_keygen, "-Y", "check-novalidate", "-n", "file", "-s", file]
+    command = [ssh_keygen, "-Y", "check-novalidate", "-n", "file", "-s", str(file)]
     done = subprocess.run(command, input=MESSAGE, capture_output=True, timeout=30, check=False)
     assert done.stdout.startswith(b'Good "file" signature with')
     assert done.returncode == 0
