@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nacre.agent.client import Agent
 from nacre.cli.keygen.arguments import KeygenOptions
-from nacre.cli.keygen.keyfiles import keys_in, public_path
+from nacre.cli.keygen.keyfiles import NO_COMMENT, keys_in, public_path
 from nacre.cli.keygen.questions import load_asking
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import Certificate, CertifiedKey, PrivateKey, PublicKey
@@ -48,8 +48,8 @@ def load_public_key(path: Path) -> tuple[PublicKey, str]:
     if not path.exists() and beside.exists():
         path = beside
     try:
-        for found in keys_in(path):
-            return found
+        for key, comment in keys_in(path):
+            return key, "" if comment == NO_COMMENT else comment
     except (KeyFormatError, PassphraseRequired) as error:
         raise KeyFormatError(f"{path}: {error}") from None
     raise KeyFormatError(f"{path}: invalid format: it has no public key")
