@@ -24,7 +24,7 @@ from nacre.crypto.sign_ed25519 import Ed25519Signer
 from nacre.crypto.sign_rsa import RSASigner
 from nacre.errors import KeyFormatError, PassphraseRequired
 
-SIGNERS = {
+SIGNERS: dict[str, pem.Signer] = {
     "ed25519": Ed25519Signer.generate(),
     "ed448": Ed448Signer.generate(),
     "ecdsa": ECDSASigner.generate("nistp384"),
