@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from nacre.client.trust.files import AnyHostKey as AnyHostKey
     from nacre.client.trust.files import Confirm as Confirm
     from nacre.client.trust.files import KnownHostsFile as KnownHostsFile
-    from nacre.client.trust.files import Location as Location
     from nacre.client.trust.files import NewHost as NewHost
     from nacre.client.trust.files import Strict as Strict
+    from nacre.client.trust.sources import Location as Location
     from nacre.config.client.files import Config as Config
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
@@ -217,10 +217,10 @@ _HOMES = {
         "AnyHostKey",
         "Confirm",
         "KnownHostsFile",
-        "Location",
         "NewHost",
         "Strict",
     ),
+    "nacre.client.trust.sources": ("Location",),
     "nacre.config.client.files": ("Config",),
     "nacre.errors": (
         "AuthenticationFailed",

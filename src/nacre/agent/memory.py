@@ -74,6 +74,7 @@ class MemoryKeyring(Keyring):
     :param lifetime: seconds after which keys are forgotten that came without a lifetime.
     :param websafe_only: refuse what could be a login to a web site: signatures by security keys
         that were not made for SSH, over data that is not SSH's.
+    :param hash_name: the hash of the fingerprints that the user is shown.
     :param clock: returns seconds.
     :ivar guard: the agent's lock.
     """
@@ -84,12 +85,14 @@ class MemoryKeyring(Keyring):
         confirm: Confirm = _nobody,
         lifetime: int | None = None,
         websafe_only: bool = True,
+        hash_name: str = "sha256",
         clock: Callable[[], float] = _since_boot,
     ) -> None:
         self._held: dict[PublicKey, HeldIdentity] = {}
         self._confirm = confirm
         self._lifetime = lifetime
         self._websafe_only = websafe_only
+        self._hash_name = hash_name
         self._clock = clock
         self._asking = asyncio.Lock()
         self._touching = asyncio.Lock()
@@ -184,9 +187,8 @@ class MemoryKeyring(Keyring):
         return key.sign(data, algorithm)
 
     async def _confirmed(self, key: PrivateKey, purpose: str) -> bool:
-        question = (
-            f"Allow use of key {safe(key.comment)}?\nKey fingerprint {key.public.fingerprint()}."
-        )
+        shown = key.public.fingerprint(self._hash_name)
+        question = f"Allow use of key {safe(key.comment)}?\nKey fingerprint {shown}."
         async with self._asking:
             return await self._confirm(f"{question}\n{purpose}" if purpose else question)
 

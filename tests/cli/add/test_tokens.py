@@ -50,7 +50,7 @@ async def test_an_agent_without_tokens(
         raise UnusableKey("the agent refuses to forget the token")
 
     monkeypatch.setattr(Agent, "remove_token", refuse)
-    with pytest.raises(AddRefused, match='Could not remove card "/lib/token.so": the'):
+    with pytest.raises(AddRefused, match=r'Could not remove card "/lib/token\.so": the'):
         await do("-e", "/lib/token.so")
 
 
