@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
-from nacre.client.userkeys import AgentKey, CertificateKey, Keep, KeySources, LockedFile, UserKey
+from nacre.client.userkeys import AgentKey, CertificateKey, KeySources, LockedFile, UserKey
 from nacre.errors import AuthenticationFailed, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
@@ -109,7 +109,7 @@ class Identities:
         submethods: str = "",
         prompts: int = 3,
         trusted: Callable[[], bool] = lambda: True,
-        keep: Keep | None = None,
+        keep: Callable[[PrivateKey, str], Awaitable[None]] | None = None,
         notice: Callable[[str], None] = _ignore,
         debug: Callable[[str], None] = _ignore,
         banner: Callable[[str], None] = _ignore,
