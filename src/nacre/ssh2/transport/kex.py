@@ -11,7 +11,7 @@ from enum import Enum
 from operator import attrgetter
 
 from nacre.crypto import registry
-from nacre.crypto.certified import plain_names
+from nacre.crypto.certified import plain, plain_names
 from nacre.crypto.compress import Compressor, Decompressor
 from nacre.crypto.groups import check_group, choose_group
 from nacre.crypto.kex import Initiator, KexMethod
