@@ -207,9 +207,12 @@ class ClientOptions(EngineOptions):
     """The options of a client.
 
     :ivar user: the user name to log in with.
+    :ivar host_bound: name the server's host key in requests of ``publickey``, as agents with
+        restricted keys need it, where the server has ``publickey-hostbound-v00@openssh.com``.
     """
 
     user: str
+    host_bound: bool = True
 
 
 @value(kw_only=True)

@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from nacre.errors import DisconnectCode, PacketTooLarge
 from nacre.keys import PublicKey
-from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted, KeyTerms
+from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted, KeyTerms, SessionProof
 from nacre.protocol.options import EngineOptions
-from nacre.ssh2.auth.messages import UserauthRequest
+from nacre.ssh2.auth.messages import HOST_BOUND, UserauthRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.value import value
@@ -44,19 +44,22 @@ Steps: TypeAlias = Generator[Ask | Exchange, Any, Result]
 class Attempt:
     """One attempt with one method.
 
+    :ivar host_bound: whether its requests name the server's host key.
     :ivar detail: the ``detail`` of its ``AuthResult``; safe to print.
     """
 
     user: str
     method: str
-    session_id: bytes
+    session: SessionProof
     options: EngineOptions
+    host_bound: bool = False
     detail: str = ""
 
     def request(self, fields: Record | None = None) -> UserauthRequest:
         """Return the request for this attempt, with the method's fields."""
         encoded = b"" if fields is None else fields.encode()
-        return UserauthRequest(self.user, SERVICE, self.method, encoded)
+        method = HOST_BOUND if self.host_bound else self.method
+        return UserauthRequest(self.user, SERVICE, method, encoded)
 
     def describe(self, key: PublicKey) -> None:
         """Put the type and the fingerprint of the key into the detail."""

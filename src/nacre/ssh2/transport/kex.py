@@ -26,6 +26,7 @@ from nacre.protocol.asks import (
     Denied,
     Granted,
     HostKeyRefused,
+    SessionProof,
     Signature,
 )
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
@@ -51,6 +52,7 @@ from nacre.wire.codec import Buffer
 
 PING_EXTENSION = "ping@openssh.com"
 SIGNATURE_EXTENSION = "server-sig-algs"
+HOST_BOUND_EXTENSION = "publickey-hostbound@openssh.com"
 _GEX_SIZES = GexRequest(2048, 3072, 8192)
 _GEX_SIZES_SHA1 = GexRequest(1024, 2048, 8192)
 _LISTS = attrgetter(*Proposal.__match_args__)
@@ -127,6 +129,7 @@ class KeyExchange:
     :ivar stage: the message of the exchange that the peer sends next; IDLE outside an exchange.
     :ivar active: True from the first KEXINIT of either side to the peer's NEWKEYS.
     :ivar session_id: the exchange hash of the first exchange; empty before.
+    :ivar session: it, with the host key of that exchange; None before.
     :ivar strict: whether both sides speak strict kex; decided by the first KEXINITs.
     :ivar host_key: the server's host key, once its signature verified.
     """
@@ -153,6 +156,7 @@ class KeyExchange:
         self.stage = KexStage.IDLE
         self.active = False
         self.session_id = b""
+        self.session: SessionProof | None = None
         self.strict = False
         self.host_key: PublicKey | None = None
         self._role = role
@@ -320,6 +324,7 @@ class KeyExchange:
         blob = key.public.blob
         server, k = running.method.respond(client, self._random)
         secrets = running.finish(blob, client, server, k, self.session_id)
+        self._begin_session(secrets, key.public)
         self.host_key = key.public
         if key.held:
             # The program holds a key and need not know its certificate.
@@ -369,6 +374,7 @@ class KeyExchange:
             raise KexFailed(
                 f"the server's signature with its host key {key.fingerprint()} does not verify"
             )
+        self._begin_session(secrets, key, signature)
         if key == self.host_key:
             self._send_newkeys()
             return
@@ -379,6 +385,10 @@ class KeyExchange:
         if isinstance(answer, HostKeyRefused):
             raise answer.error
         self._send_newkeys()
+
+    def _begin_session(self, secrets: Secrets, key: PublicKey, signature: bytes = b"") -> None:
+        if self.session is None:
+            self.session = SessionProof(secrets.session_id, key, signature)
 
     # --- new keys ---
 
@@ -402,7 +412,11 @@ class KeyExchange:
         if self._role is Role.SERVER:
             # The plain names alone, as OpenSSH: a certificate's signature is one of its key.
             names = plain_names(self._options.algorithms.signatures)
-            extensions = {SIGNATURE_EXTENSION: ",".join(names).encode("ascii"), **extensions}
+            extensions = {
+                SIGNATURE_EXTENSION: ",".join(names).encode("ascii"),
+                HOST_BOUND_EXTENSION: b"0",
+                **extensions,
+            }
         return ExtInfo(extensions)
 
     def _receive_newkeys(self, running: RunningExchange, payload: Buffer) -> None:
