@@ -35,7 +35,7 @@ async def prompt(text: str, echo: bool) -> str | None:
     :returns: None if there is neither a terminal nor a program, or the user gave no answer.
     """
     require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
-    desktop = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    desktop = _desktop()
     if require == "force" or (require == "prefer" and desktop):
         return await _ask_program(text)
     descriptor = _open_terminal()
@@ -55,11 +55,33 @@ def _open_terminal() -> int | None:
         return os.dup(0) if os.isatty(0) else None
 
 
-async def _ask_program(text: str) -> str | None:
+async def confirm(text: str) -> bool:
+    """Ask the user by the program of ``SSH_ASKPASS`` to allow what ``text`` says.
+
+    :returns: whether the user agreed; False if no program can be asked.
+    """
+    require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
+    if require == "never" or not (require == "force" or _desktop()):
+        return False
+    answer = await _ask_program(text, "confirm")
+    # A program that knows the hint tells it by its exit status alone.
+    return answer is not None and answer.lower() in ("", "yes")
+
+
+def _desktop() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+async def _ask_program(text: str, hint: str = "") -> str | None:
     program = os.environ.get("SSH_ASKPASS", DEFAULT_ASKPASS)
+    environment = {**os.environ, "SSH_ASKPASS_PROMPT": hint} if hint else None
     try:
         process = await asyncio.create_subprocess_exec(
-            program, text, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            program,
+            text,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
         )
     except OSError:
         return None

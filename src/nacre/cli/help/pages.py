@@ -106,6 +106,20 @@ def _scp() -> Page:
     )
 
 
+def _keygen() -> Page:
+    return Page(
+        "keygen",
+        "Make a key, or show or change one, as ssh-keygen does.",
+        ("[file ...]",),
+        groups_of(options.KEYGEN, lambda letter: (), "", bool),
+        (
+            "What -N, -P and -f do not give is asked for. Passphrases are read from the terminal, "
+            "from the program that SSH_ASKPASS names, or else from standard input.",
+        ),
+        SECTIONS["keygen"],
+    )
+
+
 def _sftp_server() -> Page:
     return Page(
         "sftp-server",
@@ -128,6 +142,20 @@ def _sshd() -> Page:
             _KEYWORDS,
         ),
         SECTIONS["sshd"],
+    )
+
+
+def _agent() -> Page:
+    return Page(
+        "agent",
+        "Hold private keys, and sign with them for programs of this account.",
+        ("[command [argument ...]]",),
+        groups_of(options.AGENT, lambda letter: (), "", bool),
+        (
+            "It goes to the background and prints commands that tell a shell where it is. With a "
+            "command, it runs until that ends.",
+        ),
+        SECTIONS["agent"],
     )
 
 
@@ -162,7 +190,9 @@ def _main() -> Page:
 
 _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
+    "agent": _agent,
     "help": _help,
+    "keygen": _keygen,
     "scp": _scp,
     "sftp": _sftp,
     "sftp-server": _sftp_server,
