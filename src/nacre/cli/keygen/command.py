@@ -22,7 +22,7 @@ _ACTIONS = {
     "k": "revocation",
     "Q": "revocation",
     "s": "certify",
-    "L": "certify",
+    "L": "certificates",
     "R": "hosts",
     "H": "hosts",
     "F": "hosts",
