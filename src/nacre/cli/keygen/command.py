@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,9 @@ def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends the program without a traceback
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Comments are bytes: they need not be UTF-8.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         return _act(program, parse_arguments(words))
     except CommandLineError as error:
