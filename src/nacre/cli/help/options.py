@@ -10,6 +10,7 @@ from __future__ import annotations
 from nacre.cli.common import arguments, transfer_options
 
 COMMANDS = {
+    "agent": "hold keys, and sign with them",
     "help": "explain a program, or a keyword of the configuration",
     "keygen": "make keys and certificates, show and change key files",
     "scp": "copy files between hosts",
@@ -303,6 +304,26 @@ KEYGEN = {
         "-q": "print questions and errors only",
         "-o": "ignored, as ssh-keygen does",
         "--help": "print this text, and end",
+    },
+}
+
+AGENT = {
+    "Agent": {
+        "-a SOCKET": "make the socket here; by default in a new directory",
+        "-t TIME": "forget keys after this time, such as 3600 or 1h30m",
+        "-O OPTION": "no-restrict-websafe: sign with security keys for web sites, too",
+        "-P PATTERNS": "the libraries that clients may name; none is loaded (no effect)",
+    },
+    "Process": {
+        "-D": "stay in the foreground",
+        "-d": "the same, and log to standard error, not to the system's log",
+        "-k": "end the agent that SSH_AGENT_PID names",
+    },
+    "Messages": {
+        "-c": "print commands for csh",
+        "-s": "print commands for sh",
+        "-E HASH": "the hash of fingerprints; by default sha256",
+        **_HELP,
     },
 }
 

@@ -145,6 +145,20 @@ def _sshd() -> Page:
     )
 
 
+def _agent() -> Page:
+    return Page(
+        "agent",
+        "Hold private keys, and sign with them for programs of this account.",
+        ("[command [argument ...]]",),
+        groups_of(options.AGENT, lambda letter: (), "", bool),
+        (
+            "It goes to the background and prints commands that tell a shell where it is. With a "
+            "command, it runs until that ends.",
+        ),
+        SECTIONS["agent"],
+    )
+
+
 def _help() -> Page:
     return Page(
         "help",
@@ -176,6 +190,7 @@ def _main() -> Page:
 
 _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
+    "agent": _agent,
     "help": _help,
     "keygen": _keygen,
     "scp": _scp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from nacre.client.hostfile import replace
@@ -40,7 +40,7 @@ def read(path: Path, most: int = MAXIMUM_SIZE) -> bytes:
     :raises OSError: it can't be read.
     :raises KeyFormatError: it is too large.
     """
-    with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+    with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
         text: bytes = file.read(most + 1)
     if len(text) > most:
         raise KeyFormatError(f"larger than {most} bytes: this is not a key file")
@@ -121,7 +121,7 @@ def _shown(path: Path, text: bytes) -> tuple[PublicKey, str]:
         own = NO_COMMENT
     else:
         # OpenSSH's format has a place for a comment; it may be empty.
-        public, own = key.public, key.comment or ("" if openssh.BEGIN in text else NO_COMMENT)
+        public, own = key.public, key.comment or ("" if openssh.LABEL.encode() in text else NO_COMMENT)
     # The public half of another key tells nothing.
     return beside if beside is not None and beside[0] == public else (public, own)
 
