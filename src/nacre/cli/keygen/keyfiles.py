@@ -121,7 +121,8 @@ def _shown(path: Path, text: bytes) -> tuple[PublicKey, str]:
         own = NO_COMMENT
     else:
         # OpenSSH's format has a place for a comment; it may be empty.
-        public, own = key.public, key.comment or ("" if openssh.LABEL.encode() in text else NO_COMMENT)
+        in_openssh = openssh.LABEL.encode() in text
+        public, own = key.public, key.comment or ("" if in_openssh else NO_COMMENT)
     # The public half of another key tells nothing.
     return beside if beside is not None and beside[0] == public else (public, own)
 
