@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from nacre.client.trust.files import AnyHostKey as AnyHostKey
     from nacre.client.trust.files import Confirm as Confirm
     from nacre.client.trust.files import KnownHostsFile as KnownHostsFile
-    from nacre.client.trust.files import Location as Location
     from nacre.client.trust.files import NewHost as NewHost
     from nacre.client.trust.files import Strict as Strict
+    from nacre.client.trust.sources import Location as Location
     from nacre.config.client.files import Config as Config
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from nacre.keys import PrivateKey as PrivateKey
     from nacre.keys import PublicKey as PublicKey
     from nacre.keys import dump_private as dump_private
+    from nacre.keys import dump_public as dump_public
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
@@ -89,6 +90,8 @@ if TYPE_CHECKING:
     from nacre.keys.destinations import DestinationConstraint as DestinationConstraint
     from nacre.keys.destinations import DestinationEnd as DestinationEnd
     from nacre.keys.destinations import DestinationKey as DestinationKey
+    from nacre.keys.files import PrivateKeyFormat as PrivateKeyFormat
+    from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
     from nacre.keys.known_hosts import KnownHost as KnownHost
     from nacre.keys.known_hosts import Marker as Marker
     from nacre.limits import Limits as Limits
@@ -214,10 +217,10 @@ _HOMES = {
         "AnyHostKey",
         "Confirm",
         "KnownHostsFile",
-        "Location",
         "NewHost",
         "Strict",
     ),
+    "nacre.client.trust.sources": ("Location",),
     "nacre.config.client.files": ("Config",),
     "nacre.errors": (
         "AuthenticationFailed",
@@ -254,6 +257,7 @@ _HOMES = {
         "PrivateKey",
         "PublicKey",
         "dump_private",
+        "dump_public",
         "generate",
         "load_private",
         "load_public",
@@ -267,6 +271,10 @@ _HOMES = {
         "DestinationConstraint",
         "DestinationEnd",
         "DestinationKey",
+    ),
+    "nacre.keys.files": (
+        "PrivateKeyFormat",
+        "PublicKeyFormat",
     ),
     "nacre.keys.known_hosts": (
         "KnownHost",

@@ -73,7 +73,6 @@ def test_a_backslash_escapes_a_quote_and_nothing_else() -> None:
         'from="a,,b"',
         'from="!"',
         'from="10.0.0.1/8"',
-        'from="host/8"',
         'environment="=1"',
         'environment="A"',
         'environment="A B=1"',

@@ -14,13 +14,16 @@ from nacre.aio.dial import DialOptions, Report
 from nacre.client.target import Target
 from nacre.config.syntax.lexer import words
 from nacre.config.syntax.tokens import expand, expand_path
+from nacre.config.values import own_algorithms
 from nacre.errors import ConfigurationError
+from nacre.protocol.options import choose
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.agent.client import Agent
     from nacre.client.proxy import ProxyCommand
-    from nacre.client.trust.files import Listing, Strict
+    from nacre.client.trust.files import Strict
+    from nacre.client.trust.sources import Listing
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
     from nacre.config.destination import Destination
@@ -42,11 +45,14 @@ class KnownHostsOptions(TypedDict):
     trust_loopback: bool
     fingerprint_hash: str
     command: Listing | None
+    ca_signatures: Sequence[str]
+    rsa_bits: int
 
 
 def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
     """Return where to look for the host's key, and what to do with an unknown one."""
     tokens = target.tokens()
+    ca_signatures = own_algorithms("CA signature", config.ca_signature_algorithms)
     return {
         "paths": [expand_path(name, tokens) for name in config.user_known_hosts_files],
         "global_paths": config.global_known_hosts_files,
@@ -57,6 +63,8 @@ def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
         "trust_loopback": config.no_host_authentication_for_localhost,
         "fingerprint_hash": config.fingerprint_hash.lower(),
         "command": _listing(config.known_hosts_command, tokens),
+        "ca_signatures": choose("CA signature", ca_signatures, config.profile),
+        "rsa_bits": config.required_rsa_size,
     }
 
 

@@ -19,6 +19,7 @@ FILES = {
     "ssh-rsa": "ssh_host_rsa_key",
     "ecdsa-sha2-nistp384": "ssh_host_ecdsa384_key",
     "ecdsa-sha2-nistp521": "ssh_host_ecdsa521_key",
+    "ssh-ed448": "ssh_host_ed448_key",
     "ssh-dss": "ssh_host_dsa_key",
     "rsa1": "ssh_host_key",
 }

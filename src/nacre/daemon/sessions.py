@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
 from nacre.daemon.accounts.accounts import Login
-from nacre.daemon.accounts.authorized import rights_of
+from nacre.daemon.accounts.authorized.files import rights_of
 from nacre.daemon.accounts.evidence import conceal, expose
 from nacre.daemon.accounts.policy import AccountPolicy
 from nacre.daemon.accounts.work import Work, program, steps_before, work_of

@@ -10,7 +10,7 @@ Tests: tests/keys; peers' key files: tests/interop.
 from typing import TYPE_CHECKING, Any
 
 from nacre.keys.base import Presence
-from nacre.keys.files import dump_private, load_private, load_public
+from nacre.keys.files import dump_private, dump_public, load_private, load_public
 from nacre.keys.key import PrivateKey, PublicKey, decode_public, generate
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "PublicKey",
     "decode_public",
     "dump_private",
+    "dump_public",
     "generate",
     "load_private",
     "load_public",

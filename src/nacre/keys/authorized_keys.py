@@ -6,16 +6,17 @@ option is not used: the option may be a restriction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from nacre.errors import KeyFormatError
+from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys.base import PublicKey
 from nacre.keys.files import load_public, parse_lines
-from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, options_end, parse_options
 from nacre.keys.rsa1_text import is_line
+from nacre.keys.shown import ShownKey
 
 __all__ = ["AuthorizedKey", "AuthorizedKeys", "parse"]
 
@@ -73,43 +74,52 @@ class AuthorizedKeys:
         self,
         key: PublicKey,
         *,
+        user: str = "",
         address: str | None = None,
         host: str | None = None,
         now: float | None = None,
     ) -> AuthorizedKey | None:
         """Return the first line for ``key`` whose conditions hold, or None.
 
-        Lines for certificate authorities do not count. A condition on ``address`` or ``now`` does
-        not hold if that argument is None.
-
-        :param address: the client's IP address.
-        :param host: the client's host name, if it was looked up.
-        :param now: seconds since the epoch.
+        Where ``key`` is a certificate, that is a line with ``cert-authority`` for its authority,
+        and the options returned are those of both. The other parameters are those of
+        :class:`~nacre.keys.shown.ShownKey`.
         """
-        for entry in self._with(str(key).split()[-1]):
-            options = entry.options
-            if entry.key != key or options.cert_authority:
-                continue
-            if options.refusal(address=address, host=host, now=now) is None:
-                return entry
+        return self.admits(ShownKey(key=key, user=user, address=address, host=host, now=now))
+
+    def admits(
+        self, shown: ShownKey, report: Callable[[int, str], None] = lambda number, reason: None
+    ) -> AuthorizedKey | None:
+        """Return what :meth:`find` does.
+
+        :param report: called with the number of a line that has the key and does not count, and
+            with the reason.
+        """
+        for number, line in self._with(str(shown.listed).split()[-1]):
+            try:
+                entry = _parse_line(number, line)
+                if entry is not None and shown.fits(entry.key, entry.options):
+                    return replace(entry, options=shown.by_line(entry.options))
+            except UnusableKey as error:
+                report(number, str(error))
         return None
 
     def rsa1_keys(self, modulus: int) -> Iterator[PublicKey]:
         """Yield the RSA1 keys that may have ``modulus``, by which SSH-1 names a key."""
-        for entry in self._with(str(modulus)):
-            yield entry.key
+        for number, line in self._with(str(modulus)):
+            with suppress(KeyFormatError):
+                entry = _parse_line(number, line)
+                if entry is not None:
+                    yield entry.key
 
-    def _with(self, word: str) -> Iterator[AuthorizedKey]:
-        """Yield the usable lines that have ``word``, the last part of a key's text."""
+    def _with(self, word: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines that have ``word``, the last part of a key's text."""
         text, part = self._text, word.encode("ascii")
         at = text.find(part)
         while at >= 0:
             start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
             end = len(text) if end < 0 else end
-            with suppress(KeyFormatError):
-                entry = _parse_line(text.count(b"\n", 0, start) + 1, text[start:end])
-                if entry is not None:
-                    yield entry
+            yield text.count(b"\n", 0, start) + 1, text[start:end]
             at = text.find(part, end)
 
 
@@ -130,22 +140,7 @@ def _parse_line(number: int, raw: bytes) -> AuthorizedKey | None:
         return None
     options = NO_OPTIONS
     if not line.startswith(_KEY_TYPES) and not is_line(line.split(None, 3)):
-        end = _options_end(line)
+        end = options_end(line)
         options, line = parse_options(line[:end]), line[end:]
     key, comment = load_public(line)
     return AuthorizedKey(key, options, comment, number)
-
-
-def _options_end(line: str) -> int:
-    """Return the position of the first blank outside quotes."""
-    quoted = False
-    i = 0
-    while i < len(line):
-        if line[i] == "\\" and line[i + 1 : i + 2] == '"':
-            i += 1
-        elif line[i] == '"':
-            quoted = not quoted
-        elif line[i] in " \t" and not quoted:
-            break
-        i += 1
-    return i

@@ -30,6 +30,7 @@ _FAMILIES: dict[str, tuple[str, str]] = {
     "ecdsa-sha2-nistp384": ("ecdsa", "ECDSA"),
     "ecdsa-sha2-nistp521": ("ecdsa", "ECDSA"),
     "ssh-rsa": ("rsa", "RSA"),
+    "ssh-ed448": ("ed448", "Ed448"),
     "ssh-dss": ("dsa", "DSA"),
 }
 """For each type of key its module, and the beginning of the names of its two classes."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
 
-from nacre.errors import KeyFormatError
+from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys.patterns import matches
+from nacre.keys.times import parse_time
 from nacre.wire.text import safe, safe_name
 
 HostPort: TypeAlias = tuple[str, int | None]
 """A host pattern and a port; None stands for any port."""
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class KeyOptions:
     :ivar command: the command to run in place of the one that the client requests.
     :ivar environment: variables to set, each once; the server's policy decides whether to set them.
     :ivar sources: the ``from=`` patterns; None allows every address.
+    :ivar networks: the networks of a certificate's ``source-address``; None allows every address.
     :ivar expires: seconds since the epoch after which the key is refused, or None.
     :ivar permit_open: targets that ``direct-tcpip`` may have; empty allows all.
     :ivar permit_listen: addresses that ``tcpip-forward`` may have; empty allows all.
@@ -37,6 +40,7 @@ class KeyOptions:
     command: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
     sources: tuple[str, ...] | None = None
+    networks: tuple[Network, ...] | None = None
     expires: float | None = None
     pty: bool = True
     user_rc: bool = True
@@ -64,15 +68,23 @@ class KeyOptions:
         """
         if self.expires is not None and (now is None or now > self.expires):
             return "the key has expired"
+        if self.principals is not None and not self.cert_authority:
+            return "principals= is for lines with cert-authority"
         if self.sources is not None and not _from_source(self.sources, address, host):
             return "the key may not be used from this address"
+        if self.networks is not None and not _in_network(self.networks, address):
+            return "the certificate may not be used from this address"
         return None
 
     def and_also(self, second: KeyOptions) -> KeyOptions:
-        """Return what a login with two keys permits: only what the options of both do.
+        """Return what a login permits on which both options are binding: only what both do.
 
-        A command of both must be the same; this one's environment and destinations come first.
+        This one's environment and destinations come first.
+
+        :raises UnusableKey: both have a command, and not the same.
         """
+        if None not in (self.command, second.command) and self.command != second.command:
+            raise UnusableKey("two commands are forced, and they differ")
         permissions = {
             name: getattr(self, name) and getattr(second, name) for name in _FLAGS["restrict"]
         }
@@ -80,6 +92,9 @@ class KeyOptions:
             self,
             command=second.command if self.command is None else self.command,
             environment=self.environment or second.environment,
+            expires=min(filter(None, (self.expires, second.expires)), default=None),
+            touch_required=self.touch_required or second.touch_required,
+            verify_required=self.verify_required or second.verify_required,
             permit_open=self.permit_open or second.permit_open,
             permit_listen=self.permit_listen or second.permit_listen,
             tunnel=second.tunnel if self.tunnel is None else self.tunnel,
@@ -97,7 +112,7 @@ def parse_options(text: str) -> KeyOptions:
     """
     options = NO_OPTIONS
     seen: set[str] = set()
-    for name, argument in _split(text):
+    for name, argument in split_options(text):
         if name in _FLAGS and argument is None:
             options = replace(options, **_FLAGS[name])
         elif name in _VALUES and argument is not None:
@@ -110,11 +125,30 @@ def parse_options(text: str) -> KeyOptions:
     return options
 
 
+def options_end(line: str) -> int:
+    """Return where the options at the start of a line end: at a blank outside of quotes."""
+    quoted = False
+    i = 0
+    while i < len(line):
+        if line[i] == "\\" and line[i + 1 : i + 2] == '"':
+            i += 1
+        elif line[i] == '"':
+            quoted = not quoted
+        elif line[i] in " \t" and not quoted:
+            break
+        i += 1
+    return i
+
+
 # A value ends at the first quote without a backslash; a backslash escapes no other character.
 _OPTION = re.compile(r'([A-Za-z0-9-]++)(?:="((?:\\"|[^"])*+)")?(,|\Z)')
 
 
-def _split(text: str) -> Iterator[tuple[str, str | None]]:
+def split_options(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the names of options in lower case, and their values without quotes, if they have any.
+
+    :raises KeyFormatError: the text is malformed.
+    """
     position, separator = 0, ","
     while separator:
         found = _OPTION.match(text, position)
@@ -138,8 +172,8 @@ _FLAGS: dict[str, dict[str, Any]] = {
     **{f"no-{name}": _permission(name, False) for name in _PERMISSIONS},
     "restrict": {key: False for name in _PERMISSIONS for key in _permission(name, False)},
     "cert-authority": {"cert_authority": True},
-    "no-touch-required": {"touch_required": False},
-    "verify-required": {"verify_required": True},
+    **{f"{no}touch-required": {"touch_required": not no} for no in ("", "no-")},
+    **{f"{no}verify-required": {"verify_required": not no} for no in ("", "no-")},
 }
 
 
@@ -162,27 +196,36 @@ def _from(options: KeyOptions, argument: str) -> KeyOptions:
         bare = pattern.removeprefix("!")
         if not bare:
             raise KeyFormatError("from= holds an empty pattern")
-        if "/" in bare:
-            try:
-                ip_network(bare)
-            except ValueError as error:
-                raise KeyFormatError(f"from= holds no network: {safe(str(error), 100)}") from error
+        if _NETWORK.fullmatch(bare):
+            network(bare)
     return replace(options, sources=patterns)
 
 
-def _expiry_time(options: KeyOptions, argument: str) -> KeyOptions:
-    digits = argument.removesuffix("UTC").removesuffix("Z")
-    form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
+_NETWORK = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
+
+
+def network(text: str) -> Network:
+    """Return the network that an address stands for, with a number of bits or alone.
+
+    :raises KeyFormatError: it is neither, or bits behind the network's are set.
+    """
     try:
-        if form is None or not (digits.isascii() and digits.isdigit()):
-            raise ValueError
-        moment = datetime.strptime(digits, form)
-        expires = (moment if digits == argument else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+        if "/" in text and not _NETWORK.fullmatch(text):
+            raise ValueError("not an address and a number of bits")
+        return ip_network(text)
+    except ValueError as error:
+        raise KeyFormatError(f"{safe(text, 64)} is no network: {safe(str(error), 100)}") from error
+
+
+def _expiry_time(options: KeyOptions, argument: str) -> KeyOptions:
+    try:
+        expires = parse_time(argument)
+    except ValueError:
         raise KeyFormatError(
             f"expiry-time={safe(argument, 32)!r} is not YYYYMMDD[HHMM[SS]][Z]"
         ) from None
-    return replace(options, expires=expires)
+    # Of several times the first one counts.
+    return replace(options, expires=min(expires, options.expires or expires))
 
 
 def _permit_open(options: KeyOptions, argument: str) -> KeyOptions:
@@ -233,19 +276,14 @@ _VALUES: dict[str, Callable[[KeyOptions, str], KeyOptions]] = {
     "tunnel": _tunnel,
     "principals": _principals,
 }
-_REPEATABLE = frozenset({"environment", "permitopen", "permitlisten"})
+_REPEATABLE = frozenset({"environment", "expiry-time", "permitopen", "permitlisten", "tunnel"})
 
 
 def _from_source(patterns: tuple[str, ...], address: str | None, host: str | None) -> bool:
     """Return whether the patterns allow this client; a negated pattern overrides the others."""
-    if address is None:
+    client = _client(address)
+    if client is None:
         return False
-    try:
-        client = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(client, IPv6Address) and client.ipv4_mapped:
-        client = client.ipv4_mapped
     allowed = False
     for pattern in patterns:
         if _is_at(pattern.removeprefix("!"), client, host):
@@ -255,9 +293,24 @@ def _from_source(patterns: tuple[str, ...], address: str | None, host: str | Non
     return allowed
 
 
+def _in_network(networks: tuple[Network, ...], address: str | None) -> bool:
+    client = _client(address)
+    return client is not None and any(client in one for one in networks)
+
+
+def _client(address: str | None) -> IPv4Address | IPv6Address | None:
+    """Return the address, an IPv4 address that is written as an IPv6 one as IPv4."""
+    try:
+        client = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = client.ipv4_mapped if isinstance(client, IPv6Address) else None
+    return mapped or client
+
+
 def _is_at(pattern: str, client: IPv4Address | IPv6Address, host: str | None) -> bool:
     try:
-        return client in ip_network(pattern)
-    except ValueError:
+        return client in network(pattern)
+    except KeyFormatError:
         names = [str(client)] if host is None else [str(client), host.lower()]
         return any(matches(name, pattern.lower()) for name in names)

@@ -15,11 +15,14 @@ from typing import TypeAlias
 
 from nacre.cli.common.modes import Attributes, TerminalModes
 from nacre.client.trust.files import NewHost, family
+from nacre.client.trust.sources import Location
+from nacre.wire.text import safe
 
 TTY = "/dev/tty"
 DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"
 
 _LINE = 8 * 1024
+_NAMES = 8
 
 Prompter: TypeAlias = Callable[[str, bool], Awaitable[str | None]]
 """Gets a prompt, and whether to echo the answer; returns the answer, or None."""
@@ -139,6 +142,23 @@ def _first_line(answer: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
 
 
+def _other_names(question: NewHost) -> list[str]:
+    """Return the lines that tell which other hosts have this key, in ssh(1)'s words."""
+    others = question.other_names
+    if not others:
+        return ["This key is not known by any other names."]
+    lines = ["This host key is known by the following other names/addresses:"]
+    lines += [f"    {safe(str(at))}: {_shown_names(at)}" for at in others[:_NAMES]]
+    if len(others) > _NAMES:
+        lines.append(f"    ({len(others) - _NAMES} additional names omitted)")
+    return lines
+
+
+def _shown_names(at: Location) -> str:
+    hosts = at.entry.hosts
+    return "[hashed name]" if hosts[0].startswith("|1|") else safe(",".join(hosts), 200)
+
+
 async def confirm_host(
     question: NewHost, prompt: Prompter = prompt, hash_name: str = "sha256"
 ) -> bool:
@@ -152,7 +172,7 @@ async def confirm_host(
         f"The authenticity of host '{question.name} ({address})' can't be established.",
         f"{family(question.key.type)} key fingerprint is {print_}.",
     ]
-    lines += [f"This host is known by a key of another type: {at}" for at in question.other_types]
+    lines += _other_names(question)
     lines.append("Are you sure you want to continue connecting (yes/no/[fingerprint])? ")
     answer = await prompt("\n".join(lines), True)
     while answer is not None:

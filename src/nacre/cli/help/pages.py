@@ -106,6 +106,20 @@ def _scp() -> Page:
     )
 
 
+def _keygen() -> Page:
+    return Page(
+        "keygen",
+        "Make a key, or show or change one, as ssh-keygen does.",
+        ("[file ...]",),
+        groups_of(options.KEYGEN, lambda letter: (), "", bool),
+        (
+            "What -N, -P and -f do not give is asked for. Passphrases are read from the terminal, "
+            "from the program that SSH_ASKPASS names, or else from standard input.",
+        ),
+        SECTIONS["keygen"],
+    )
+
+
 def _sftp_server() -> Page:
     return Page(
         "sftp-server",
@@ -178,6 +192,7 @@ _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
     "agent": _agent,
     "help": _help,
+    "keygen": _keygen,
     "scp": _scp,
     "sftp": _sftp,
     "sftp-server": _sftp_server,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from nacre.client.hostfile import replace, update
@@ -37,7 +37,7 @@ def read(path: Path) -> bytes:
     :raises OSError: it can't be read.
     :raises KeyFormatError: it is too large.
     """
-    with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+    with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
         text: bytes = file.read(MAXIMUM_SIZE + 1)
     if len(text) > MAXIMUM_SIZE:
         raise KeyFormatError(f"larger than {MAXIMUM_SIZE} bytes: this is not a key file")

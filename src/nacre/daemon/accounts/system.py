@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts import pam, shadow
 from nacre.daemon.accounts.accounts import Account, Login, find_account, system_login
-from nacre.daemon.accounts.authorized import read_authorized_keys
+from nacre.daemon.accounts.authorized.files import read_authorized_keys
 from nacre.daemon.accounts.candidate import Candidate
 from nacre.daemon.accounts.padding import denied_late
 from nacre.daemon.accounts.policy import DEFAULT_RULES, AccountPolicy

@@ -13,7 +13,7 @@ from daemon.conftest import SystemAccount
 from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts import authorized
 from nacre.daemon.accounts.accounts import DEFAULT_CONFIG, find_account
-from nacre.daemon.accounts.authorized import read_authorized_keys
+from nacre.daemon.accounts.authorized.files import read_authorized_keys
 from nacre.errors import AccountError
 from nacre.keys import generate
 
