@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from interop.programs import check, require, run
-from nacre import PrivateKey, PublicKey, dump_private, dump_public, load_private, load_public
+from nacre import (
+    PrivateKey,
+    PrivateKeyFormat,
+    PublicKey,
+    PublicKeyFormat,
+    dump_private,
+    dump_public,
+    load_private,
+    load_public,
+)
 from nacre.errors import NacreError
 from nacre.keys.key import KEY_TYPES, generate
 
