@@ -132,6 +132,15 @@ def test_principals_of_a_key_are_those_of_its_first_line() -> None:
     assert file.principals_of(CA.public, at=NOW) == []
 
 
+def test_a_line_that_is_not_valid_has_no_principals() -> None:
+    file = AllowedSigners(_filled('a valid-before="20200101" {key}\nb {key}').encode())
+    reported: list[tuple[int, str]] = []
+    found = file.principals_of(KEY.public, at=NOW, report=lambda *one: reported.append(one))
+    assert found == ["b"]
+    assert reported[0][1].startswith("key has expired: verify time 2023-11-1")
+    assert file.principals_of(KEY.public, at=1_500_000_000) == ["a"]
+
+
 def test_principals_of_a_certificate_are_its_own_that_match() -> None:
     file = AllowedSigners(_filled("carol@x cert-authority {ca}\n*@x cert-authority {ca}").encode())
     assert file.principals_of(CERTIFICATE, at=NOW) == ["alice@x"]
