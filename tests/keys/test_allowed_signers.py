@@ -47,6 +47,7 @@ CASES = [
     ("a*,b?b {key}", "bob", True),
     ("*,!bob {key}", "bob", []),
     ('"with blank,x" {key}', "with blank", True),
+    ('x,"with blank" {key}', "with blank", True),
     ('alice namespaces="git,fi*" {key}', "alice", True),
     ('alice NAMESPACES="file" {key}', "alice", True),
     (

@@ -24,7 +24,8 @@ MAXIMUM_SIZE = 16 * 1024 * 1024
 """Bytes of a file."""
 
 _KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
-_WORD = re.compile(r'"([^"]*)"|([^\s"]\S*)')
+_WORD = re.compile(r'([^\s"]*)(?:"([^"]*)"|(?=\s|\Z))')
+"""A word; what is in quotes may have blanks, and ends it."""
 
 
 @value(kw_only=True)
@@ -181,7 +182,7 @@ def _names(line: str) -> tuple[str, str]:
     found = _WORD.match(line)
     if found is None:
         raise KeyFormatError("invalid line")
-    return found[1] or found[2] or "", line[found.end() :].strip()
+    return found[1] + (found[2] or ""), line[found.end() :].strip()
 
 
 def _parse(number: int, names: str, rest: str) -> AllowedSigner:

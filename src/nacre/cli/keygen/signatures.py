@@ -33,6 +33,8 @@ _PART = 1024 * 1024
 _NO_MATCH = 210
 """ssh-keygen's exit status if match-principals finds no line."""
 
+_PUBLIC_SUFFIXES = ("-cert.pub", ".pub")
+
 _NEEDED = {
     "n": "namespace",
     "s": "signature file",
@@ -124,7 +126,8 @@ def _signer(options: KeygenOptions, path: Path, *, public: PublicKey) -> FileSig
     except UnusableKey:
         if "U" in options:
             raise
-    return in_file(options, path.with_suffix("") if path.suffix == ".pub" else path, public)
+    suffix = next((one for one in _PUBLIC_SUFFIXES if path.name.endswith(one)), "")
+    return in_file(options, path.with_name(path.name.removesuffix(suffix)), public)
 
 
 def _sign_file(
