@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
 from cli.keygen.programs import Keygen, keygen_without_terminal
+from interop.agents import agent
 from interop.programs import check, require, run
 from nacre.keys import dump_private, generate
 from nacre.keys.revocation import RevocationList
@@ -123,45 +123,15 @@ def test_options_mean_the_same(ours: Keygen, words: list[str]) -> None:
 
 
 def test_an_agent_holds_the_authority(ours: Keygen, monkeypatch: pytest.MonkeyPatch) -> None:
-    with _Agent(monkeypatch):
-        check([require("ssh-add"), "-q", "rsa"], SSH_AUTH_SOCK=_Agent.socket)
+    with agent() as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", socket)
+        check([require("ssh-add"), "-q", "rsa"], SSH_AUTH_SOCK=socket)
         done = ours("-U", "-s", "rsa.pub", "-I", "id", "-t", "rsa-sha2-256", *TIMES, "ed25519.pub")
         assert done.exit_code == 0, done.stderr
         assert "(using rsa-sha2-256)" in "\n".join(lines("-L", "-f", "ed25519-cert.pub"))
         done = ours("-U", "-s", "ecdsa256.pub", "-I", "id", "ed25519.pub")
         assert done.exit_code == 255
         assert "the agent does not hold" in done.stderr
-
-
-class _Agent:
-    """An ssh-agent of OpenSSH, in the environment while it runs."""
-
-    socket = ""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._monkeypatch = monkeypatch
-
-    def __enter__(self) -> None:
-        import os
-        import subprocess
-        import tempfile
-
-        self._directory = tempfile.mkdtemp(dir="/tmp")
-        _Agent.socket = os.path.join(self._directory, "s")
-        self._process = subprocess.Popen(
-            [require("ssh-agent"), "-D", "-a", _Agent.socket],
-            stdout=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-        )
-        assert self._process.stdout is not None
-        # It prints its environment once it listens.
-        assert self._process.stdout.readline()
-        self._monkeypatch.setenv("SSH_AUTH_SOCK", _Agent.socket)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.communicate(timeout=10)
-        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 # --- KRLs ---
