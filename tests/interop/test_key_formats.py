@@ -35,6 +35,7 @@ PUBLIC: tuple[PublicKeyFormat, ...] = ("openssh", "rfc4716", "pem", "pkcs8")
 NO_OLD_FORM = ("ssh-ed25519", "ssh-ed448")
 """Families without a form in PEM other than PKCS#8."""
 
+
 class Table:
     """What happened, by row and column."""
 
