@@ -34,7 +34,11 @@ def run(options: KeygenOptions) -> int:
     """Convert a key; return the exit status."""
     path = key_file(options, "in which the key is")
     format = (options.value("m") or "RFC4716").upper()
-    made = _exported(path, format, options) if "e" in options else _imported(path, format)
+    try:
+        made = _exported(path, format, options) if "e" in options else _imported(path, format)
+    except KeyFormatError as error:
+        named = str(path) in str(error)
+        raise error if named else KeyFormatError(f"{path}: {error}") from None
     sys.stdout.write(made.decode("utf-8", "surrogateescape"))
     return 0
 
