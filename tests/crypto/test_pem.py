@@ -232,6 +232,14 @@ def test_ed448_in_pkcs8() -> None:
     assert signer.seed == key.private_bytes_raw()
 
 
+def test_an_ed448_key_of_another_length_is_damage() -> None:
+    der = pkcs8(SIGNERS["ed448"].key)
+    shorter = bytes([0x30, der[1] - 1]) + der[2:14] + bytes([0x04, 58, 0x04, 56]) + der[18:-1]
+    for damaged in (shorter, der[:-1]):
+        with pytest.raises(KeyFormatError, match="damaged"):
+            load_der(damaged, None)
+
+
 # --- encryption of PKCS#8 ---
 
 SCRYPT = base64.b64decode(
