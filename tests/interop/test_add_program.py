@@ -30,10 +30,8 @@ def directory() -> Iterator[Path]:
     keygen = require("ssh-keygen")
     for name, passphrase in (("key", ""), ("other", ""), ("locked", "secret"), ("authority", "")):
         # A passphrase's rounds of bcrypt take time.
-        check(
-            [keygen, "-q", "-t", "ed25519", "-a", "1", "-N", passphrase, "-C", name]
-            + ["-f", made / name]
-        )
+        kind = ["-t", "ed25519", "-a", "1", "-N", passphrase, "-C", name]
+        check([keygen, "-q", *kind, "-f", made / name])
     check([keygen, "-q", "-s", made / "authority", "-I", "me", "-n", "me", made / "key.pub"])
     (made / "known_hosts").write_text(f"gate {(made / 'other.pub').read_text()}")
     yield made
@@ -48,7 +46,7 @@ def both(directory: Path, *lines: str, **environment: Any) -> dict[str, list[Out
     found: dict[str, list[Outcome]] = {}
     for maker, program in PROGRAMS.items():
         with agent() as sock:
-            outcomes = []
+            outcomes: list[Outcome] = []
             for line in lines:
                 words, _, source = line.partition("<")
                 text = (directory / source).read_bytes() if source else b""
@@ -56,8 +54,8 @@ def both(directory: Path, *lines: str, **environment: Any) -> dict[str, list[Out
                 done = run(
                     [require(program), *named], input=text, SSH_AUTH_SOCK=sock, **environment
                 )
-                said = [one.decode().splitlines() for one in (done.stdout, done.stderr)]
-                outcomes.append((done.returncode, *said))
+                printed, said = (one.decode().splitlines() for one in (done.stdout, done.stderr))
+                outcomes.append((done.returncode, printed, said))
             found[maker] = outcomes
     return found
 
@@ -67,7 +65,7 @@ def both(directory: Path, *lines: str, **environment: Any) -> dict[str, list[Out
     [
         ["-l", "@key", "-l", "-L", "-d @key", "-l"],
         ["-q @key @other", "-l -E md5", "-D", "-L", "-q -D"],
-        ["-k @key", "-C @key", "-L", "-dk @key", "-L", "-d -C @key", "-l"],
+        ["-k @key", "-L", "@key", "-dk @key", "-L", "-d -C @key", "-l"],
         ["-t 1h30m -c @other", "-T @other.pub", "-T @key.pub", "-d @other.pub"],
         ["-q @key", "-d -<key.pub", "-L", "-d -<key-cert.pub", "-<other", "-l"],
         ["-q -H @known_hosts -h gate -h gate>root@gate @key", "-l", "-qd @other", "-qd @missing"],
@@ -143,9 +141,14 @@ def test_other_people_can_read_the_key(directory: Path) -> None:
     assert found["nacre"][1] == found["OpenSSH"][1]
 
 
-@pytest.mark.parametrize("maker", ["OpenSSH", "nacre"])
 @pytest.mark.parametrize(
-    ("value", "held"), [("no", False), ("yes", True), ("1h", True), ("confirm", True)]
+    ("value", "held", "maker"),
+    [
+        ("no", False, "OpenSSH"),
+        ("yes", True, "nacre"),
+        ("1h", True, "OpenSSH"),
+        ("confirm", True, "nacre"),
+    ],
 )
 def test_a_login_gives_its_key_to_the_agent(
     value: str, held: bool, maker: str, to_sshd: Login

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def login(directory: Path, host_keys: dict[str, Path]) -> Iterator[Login]:
         yield Login(daemon, ME, directory)
 
 
-def logs_in(login: Login, key: Path, *options: str, **environment: str) -> bool:
+def logs_in(login: Login, key: Path, *options: str, **environment: Any) -> bool:
     """Return whether nacre's client logs in; ssh must do the same."""
     said = {}
     for name in ("nacre_ssh", "ssh"):
@@ -99,7 +100,7 @@ def test_a_passphrase_is_asked_for_once_the_server_has_taken_the_certificate(
     program = directory / "askpass"
     program.write_text(f'#!/bin/sh\necho "$1" >> {asked}\necho secret\n')
     program.chmod(0o700)
-    how = {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"}
+    how: dict[str, Any] = {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"}
     command = [*login.using(directory / "locked").nacre_ssh(), "echo in"]
     assert run(command, **how).stdout == b"in\n"
     assert asked.read_text() == f"Enter passphrase for key '{directory / 'locked'}': \n"
