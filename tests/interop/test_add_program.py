@@ -65,7 +65,7 @@ def both(directory: Path, *lines: str, **environment: Any) -> dict[str, list[Out
     [
         ["-l", "@key", "-l", "-L", "-d @key", "-l"],
         ["-q @key @other", "-l -E md5", "-D", "-L", "-q -D"],
-        ["-k @key", "-L", "@key", "-dk @key", "-L", "-d -C @key", "-l"],
+        ["-k @key", "-L", "@key", "-dk @key", "-L", "-d @key", "-l"],
         ["-t 1h30m -c @other", "-T @other.pub", "-T @key.pub", "-d @other.pub"],
         ["-q @key", "-d -<key.pub", "-L", "-d -<key-cert.pub", "-<other", "-l"],
         ["-q -H @known_hosts -h gate -h gate>root@gate @key", "-l", "-qd @other", "-qd @missing"],
