@@ -225,11 +225,11 @@ def test_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
     [
         ("", "no public key"),
         ("ssh-ed25519 nonsense\n", "line 1"),
-        (f'command="x" {KEY.public}\n', "options"),
+        (f'nonsense="x" {KEY.public}\n', "nonsense is unknown"),
         (dump_private(KEY), "is a private key"),
         (dump_private(generate("rsa1", bits=1024)), "is a private key"),
     ],
-    ids=["empty", "damaged", "with options", "private", "private of SSH-1"],
+    ids=["empty", "damaged", "with an unknown option", "private", "private of SSH-1"],
 )
 def test_files_that_are_no_keys(
     user: Nacre, add: Nacre, tmp_path: Path, text: str | bytes, said: str
@@ -372,7 +372,7 @@ def test_users_from_a_file(user: Nacre, add: Nacre, tmp_path: Path, key_file: Pa
         ("a:b\na:c\n", "a second password for a"),
         (":b\n", "no name"),
         ("-a:b\n", "can't be a user's name"),
-        pytest.param(f'a command="x" {KEY.public}\n', "no key options", id="options"),
+        pytest.param(f"a nonsense {KEY.public}\n", "nonsense is unknown", id="options"),
         ("a some words\n", "line 1"),
         ("alice:x\n", "already"),
     ],

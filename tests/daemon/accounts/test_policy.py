@@ -19,6 +19,7 @@ from nacre.daemon.accounts import policy as policy_module
 from nacre.daemon.accounts.policy import REQUIREMENTS, StorePolicy
 from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
 from nacre.keys import generate
+from nacre.protocol.asks import KeyTerms
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
 
 KEY = generate("ssh-ed25519").public
@@ -194,7 +195,7 @@ async def test_old_hashes_are_made_anew(
 
 async def test_public_key(store: UserStore, policy: Any) -> None:
     store.add(User(name="alice"), [StoredKey(KEY, "")])
-    assert policy.public_key("alice", KEY, "ssh-ed25519", False, Connection()) is True
+    assert policy.public_key("alice", KEY, "ssh-ed25519", False, Connection()) == KeyTerms()
     assert policy.public_key("ghost", KEY, "ssh-ed25519", True, Connection()) is False
     store.remove_key("alice", KEY)
     assert policy.public_key("alice", KEY, "ssh-ed25519", True, Connection()) is False
@@ -319,6 +320,7 @@ async def test_a_key_counts_once_for_a_login(policy_for_alice: Callable[..., Any
     connection = Connection()
     for signed in (False, True):
         assert policy.public_key("alice", KEY, "ssh-ed25519", signed, connection)
+    connection.methods = ("publickey",)
     assert not policy.public_key("alice", KEY, "ssh-ed25519", True, connection)
     assert connection.reasons == ["the key was used for this login already"]
     assert policy.public_key("bob", KEY, "ssh-ed25519", True, connection)

@@ -12,7 +12,6 @@ from collections.abc import Generator
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from nacre.errors import DisconnectCode, PacketTooLarge
-from nacre.keys import PublicKey
 from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted
 from nacre.protocol.options import EngineOptions
 from nacre.ssh2.auth.messages import UserauthRequest
@@ -57,10 +56,6 @@ class Attempt:
         """Return the request for this attempt, with the method's fields."""
         encoded = b"" if fields is None else fields.encode()
         return UserauthRequest(self.user, SERVICE, self.method, encoded)
-
-    def describe(self, key: PublicKey) -> None:
-        """Put the type and the fingerprint of the key into the detail."""
-        self.detail = f"{key.type} {key.fingerprint()}"
 
     def verdict(self, answer: Answer) -> bool:
         """Return whether the policy granted it; add the reason of a denial to the detail."""
