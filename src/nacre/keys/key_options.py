@@ -108,6 +108,8 @@ NO_OPTIONS = KeyOptions()
 def parse_options(text: str) -> KeyOptions:
     """Return the options in ``text``, which commas separate. Later ones override ``restrict``.
 
+    As in sshd, needless commas are ignored.
+
     :raises KeyFormatError: an option is unknown, malformed or given twice.
     """
     options = NO_OPTIONS
@@ -145,15 +147,20 @@ _OPTION = re.compile(r'([A-Za-z0-9-]++)(?:="((?:\\"|[^"])*+)")?(,|\Z)')
 
 
 def _split(text: str) -> Iterator[tuple[str, str | None]]:
-    position, separator = 0, ","
-    while separator:
+    position, separator = _next(text, 0), True
+    while separator and position < len(text):
         found = _OPTION.match(text, position)
         if found is None:
             # The text is not repeated: it may be a line of a private key.
             raise KeyFormatError(f"the options are malformed at column {position + 1}")
         name, argument, separator = found.groups()
-        position = found.end()
+        position = _next(text, found.end())
         yield name.lower(), None if argument is None else argument.replace('\\"', '"')
+
+
+def _next(text: str, position: int) -> int:
+    """Return where the next option begins, at ``position`` or behind commas."""
+    return len(text) - len(text[position:].lstrip(","))
 
 
 _PERMISSIONS = ("pty", "user-rc", "port-forwarding", "agent-forwarding", "x11-forwarding")
@@ -255,7 +262,7 @@ def host_port(argument: str, default_host: str | None) -> HostPort:
 
 
 def _tunnel(options: KeyOptions, argument: str) -> KeyOptions:
-    if not re.fullmatch(r"any|[0-9]+|(any|[0-9]+):(any|[0-9]+)", argument):
+    if not re.fullmatch(r"any|[0-9]+", argument):
         raise KeyFormatError(f"tunnel={safe(argument, 32)!r} does not name a tun device")
     return replace(options, tunnel=argument)
 
