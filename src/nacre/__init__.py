@@ -72,14 +72,18 @@ if TYPE_CHECKING:
     from nacre.errors import StreamClosed as StreamClosed
     from nacre.errors import UnusableKey as UnusableKey
     from nacre.errors import VersionError as VersionError
+    from nacre.keys import Presence as Presence
     from nacre.keys import PrivateKey as PrivateKey
     from nacre.keys import PublicKey as PublicKey
     from nacre.keys import dump_private as dump_private
+    from nacre.keys import dump_public as dump_public
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
     from nacre.keys.certificate import Certificate as Certificate
     from nacre.keys.certificate import CertifiedKey as CertifiedKey
+    from nacre.keys.files import PrivateKeyFormat as PrivateKeyFormat
+    from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
     from nacre.keys.known_hosts import KnownHost as KnownHost
     from nacre.keys.known_hosts import Marker as Marker
     from nacre.limits import Limits as Limits
@@ -233,9 +237,11 @@ _HOMES = {
         "VersionError",
     ),
     "nacre.keys": (
+        "Presence",
         "PrivateKey",
         "PublicKey",
         "dump_private",
+        "dump_public",
         "generate",
         "load_private",
         "load_public",
@@ -243,6 +249,10 @@ _HOMES = {
     "nacre.keys.certificate": (
         "Certificate",
         "CertifiedKey",
+    ),
+    "nacre.keys.files": (
+        "PrivateKeyFormat",
+        "PublicKeyFormat",
     ),
     "nacre.keys.known_hosts": (
         "KnownHost",

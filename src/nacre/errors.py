@@ -31,6 +31,7 @@
     ├── UnusableKey                   a key can't be used
     │   ├── KeyFormatError            not a key, or a damaged one
     │   └── PassphraseRequired        encrypted, and no passphrase or a wrong one was given
+    ├── SignatureError                a file's signature can't be read or made
     ├── ConfigurationError            an option or a keyword of a configuration file is wrong
     ├── StateError                    a server's state directory or a file in it can't be used
     │   └── UserStoreError            the user does not exist, or can't be stored
@@ -339,6 +340,10 @@ class KeyFormatError(UnusableKey):
 
 class PassphraseRequired(UnusableKey):
     """The key is encrypted, and no passphrase or a wrong one was given."""
+
+
+class SignatureError(NacreError):
+    """A signature of a file or message can't be read, or not be made as asked."""
 
 
 class ConfigurationError(NacreError):

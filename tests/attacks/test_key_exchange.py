@@ -340,7 +340,9 @@ def guessing(monkeypatch: pytest.MonkeyPatch, role: Role, kex: str, guess: bytes
     def says(payload: bytes) -> list[bytes]:
         return [payload, guess] if payload[0] == 20 and guess is not None else [payload]
 
-    pair = Crooked(algorithms=algorithms(kex=X25519), **{f"{role.value}_says": says})
+    pair = Crooked(
+        algorithms=algorithms(kex=X25519, host_key=["ssh-ed25519"]), **{f"{role.value}_says": says}
+    )
     pair.run()
     return pair
 
@@ -428,7 +430,7 @@ def test_weak_values_in_a_rekey(role: Role) -> None:
         return [payload]
 
     options = {f"{role.value}_says": says}
-    pair = Crooked(algorithms=algorithms(kex=X25519), **options)
+    pair = Crooked(algorithms=algorithms(kex=X25519, host_key=["ssh-ed25519"]), **options)
     pair.run()
     pair.client.rekey()
     pair.run()

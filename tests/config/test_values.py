@@ -126,7 +126,10 @@ def test_lists_with_the_names_of_openssh(kind, value, expected):
 
 
 def test_patterns_stand_for_own_names():
-    assert values.own_algorithms("signature", "+ssh-rsa*,x") == "+ssh-rsa,x"
+    assert (
+        values.own_algorithms("signature", "+ssh-dss*,x")
+        == "+ssh-dss,ssh-dss-cert-v01@openssh.com,x"
+    )
     assert values.algorithms("HostKeyAlgorithms", "rsa*", "host key") == "rsa*"
     with pytest.raises(ConfigurationError, match="aes"):
         values.algorithms("Ciphers", "aes*", "cipher")

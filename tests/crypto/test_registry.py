@@ -9,8 +9,19 @@ from typing import Any
 
 import pytest
 
+from nacre.crypto.certified import certified
 from nacre.crypto.kex import KexMethod
-from nacre.crypto.registry import CIPHERS, COMPRESSIONS, KEX, MACS, SIGNATURES, Tier, opener, sealer
+from nacre.crypto.registry import (
+    CA_SIGNATURES,
+    CIPHERS,
+    COMPRESSIONS,
+    KEX,
+    MACS,
+    SIGNATURES,
+    Tier,
+    opener,
+    sealer,
+)
 
 
 def names(table: Mapping[str, object], tier: Tier) -> list[str]:
@@ -45,9 +56,9 @@ def names(table: Mapping[str, object], tier: Tier) -> list[str]:
         ),
         (COMPRESSIONS, "none zlib@openssh.com", ""),
         (
-            SIGNATURES,
+            CA_SIGNATURES,
             "ssh-ed25519 ecdsa-sha2-nistp256 ecdsa-sha2-nistp384 ecdsa-sha2-nistp521 "
-            "rsa-sha2-512 rsa-sha2-256",
+            "rsa-sha2-512 rsa-sha2-256 ssh-ed448",
             "ssh-rsa ssh-dss",
         ),
     ],
@@ -55,6 +66,11 @@ def names(table: Mapping[str, object], tier: Tier) -> list[str]:
 def test_tiers_and_preference(table: Mapping[str, object], default: str, legacy: str) -> None:
     assert names(table, Tier.DEFAULT) == default.split()
     assert names(table, Tier.LEGACY) == legacy.split()
+
+
+def test_signatures_of_certificates_come_first() -> None:
+    plain = list(CA_SIGNATURES)
+    assert list(SIGNATURES) == [*map(certified, plain), *plain]
 
 
 def test_zlib_from_the_start_is_only_for_who_names_it() -> None:

@@ -108,11 +108,12 @@ def test_named_files_are_used_and_those_that_can_not_be_are_told(tmp_path: Path)
     assert "other accounts can read" in problems[1]
 
 
-def test_of_two_keys_of_a_type_the_first_counts(tmp_path: Path) -> None:
-    first = write_key(tmp_path / "a")
-    write_key(tmp_path / "b")
-    (found,) = load_files([str(tmp_path / "a"), str(tmp_path / "b")], print)
-    assert found.public == first.public
+def test_two_keys_of_a_type_are_both_there_the_first_one_first(tmp_path: Path) -> None:
+    """The first one signs, and clients are told of the second: so a key is replaced."""
+    first, second = write_key(tmp_path / "a"), write_key(tmp_path / "b")
+    names = [str(tmp_path / name) for name in "aba"]
+    found = load_files(names, print)
+    assert [key.public for key in found] == [first.public, second.public]
 
 
 def test_no_named_file_can_be_used(tmp_path: Path) -> None:

@@ -13,15 +13,21 @@ Keygen = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def keygen() -> Keygen:
-    """Run the real ssh-keygen and return what it prints."""
+def ssh_keygen() -> str:
+    """Return the path of the real ssh-keygen."""
     program = shutil.which("ssh-keygen")
     if program is None:
         pytest.skip("ssh-keygen is not installed")
+    return program
+
+
+@pytest.fixture(scope="session")
+def keygen(ssh_keygen: str) -> Keygen:
+    """Run the real ssh-keygen and return what it prints."""
 
     def run(*arguments: str | Path) -> str:
         done = subprocess.run(
-            [program, *map(str, arguments)],
+            [ssh_keygen, *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=30,

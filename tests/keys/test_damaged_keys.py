@@ -45,6 +45,8 @@ def _files() -> dict[str, bytes]:
         "SEC 1": _pem(curve, PrivateFormat.TraditionalOpenSSL),
         "SEC 1, encrypted": _pem(curve, PrivateFormat.TraditionalOpenSSL, b"secret"),
         "PKCS#1": _pem(numbers, PrivateFormat.TraditionalOpenSSL),
+        "PuTTY": dump_private(generate("ssh-ed25519"), format="ppk3"),
+        "PuTTY, encrypted": dump_private(generate("ssh-ed25519"), "secret", format="ppk2"),
         "DSA": _pem(dsa.generate_private_key(1024), PrivateFormat.TraditionalOpenSSL),
     }
 
@@ -163,12 +165,9 @@ def test_an_encryption_of_pkcs8_that_is_not_there_is_not_damage() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"PuTTY-User-Key-File-3: ssh-ed25519\r\n", "puttygen"),
-        (b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n", "ssh-keygen -i"),
-        (b"---- BEGIN SSH2 PUBLIC KEY ----\n", "RFC 4716"),
-        (b"-----BEGIN PUBLIC KEY-----\n", "-m PKCS8"),
-        (b"-----BEGIN RSA PUBLIC KEY-----\n", "-m PEM"),
-        (b"-----BEGIN CERTIFICATE-----\n", "X.509"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "X.509"),
+        (b"-----BEGIN TRUSTED CERTIFICATE-----\n", "X.509"),
+        (b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n", "no BEGIN line|private key, and"),
     ],
 )
 def test_a_foreign_format_is_named(text: bytes, says: str) -> None:
@@ -186,7 +185,7 @@ def test_a_private_key_is_recognised_behind_other_text() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "bend", ["an empty line before END", "a literal \\n", "no BEGIN line", "a type in front"]
+    "bend", ["a foreign character", "a literal \\n", "no BEGIN line", "a type in front"]
 )
 def test_no_program_prints_the_key(bend: str, tmp_path: Path) -> None:
     nacre = os.path.join(os.path.dirname(sys.executable), "nacre")

@@ -132,13 +132,14 @@ def test_a_dump_bounds_the_rounds(rounds: int, key_of) -> None:
     [
         (b"", "no BEGIN line"),
         (b"\xff" * 100, "no BEGIN line"),
-        (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "puttygen"),
+        (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "cut off"),
+        (b"PuTTY-User-Key-File-1: ssh-rsa\n", "save the key anew with puttygen"),
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "cut off"),
         (b"-----BEGIN RSA PRIVATE KEY-----\n", "damaged"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "X.509 certificate"),
         (b"x" * (256 * 1024 + 1), "too many for a private key"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_texts_that_are_no_key_files(text: bytes, says: str) -> None:
     with pytest.raises(KeyFormatError, match=says):

@@ -19,6 +19,7 @@ ALGORITHMS = {
     "ecdsa-sha2-nistp384": ("ecdsa-sha2-nistp384",),
     "ecdsa-sha2-nistp521": ("ecdsa-sha2-nistp521",),
     "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
+    "ssh-ed448": ("ssh-ed448",),
     "ssh-dss": ("ssh-dss",),
 }
 BITS = {
@@ -27,6 +28,7 @@ BITS = {
     "ecdsa-sha2-nistp384": 384,
     "ecdsa-sha2-nistp521": 521,
     "ssh-rsa": 1024,
+    "ssh-ed448": 448,
     "ssh-dss": 1024,
 }
 
@@ -156,6 +158,7 @@ def test_generate() -> None:
         ("ssh-rsa", 32768),
         ("ssh-ed25519", 512),
         ("ecdsa-sha2-nistp256", 384),
+        ("ssh-ed448", 456),
         ("ssh-dss", 512),
         ("ssh-nothing", None),
     ],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import dump_private, generate, load_private, openssh
+from nacre.keys.armor import wrapped
+from nacre.keys.files import public_half
 from nacre.keys.key import encode_private
 from nacre.wire.codec import string, u32
 
@@ -36,7 +36,7 @@ def file(
     section = private_section() if section is None else section
     data = magic + string(cipher) + string(kdf) + string(options) + u32(count)
     data += string(public) + string(section) + tail
-    return b"%s\n%s%s\n" % (openssh.BEGIN, base64.encodebytes(data), openssh.END)
+    return wrapped(openssh.LABEL, data)
 
 
 def test_the_file_that_the_damaged_ones_are_made_from() -> None:
@@ -46,10 +46,10 @@ def test_the_file_that_the_damaged_ones_are_made_from() -> None:
 
 
 def test_the_public_half_is_read_without_a_passphrase() -> None:
-    assert openssh.public_half(dump_private(KEY, "secret", rounds=1)) == KEY.public
+    assert public_half(dump_private(KEY, "secret", rounds=1)) == KEY.public
     for damaged in (file(count=2), file(public=b"junk"), file(magic=b""), file()[:90]):
         with pytest.raises(KeyFormatError):
-            openssh.public_half(damaged)
+            public_half(damaged)
 
 
 def test_text_around_the_armor_and_crlf_are_taken() -> None:

@@ -7,6 +7,7 @@ import pytest
 from nacre import __version__
 from nacre.crypto.registry import CIPHERS, KEX, MACS, SIGNATURES, Tier
 from nacre.errors import ConfigurationError
+from nacre.keys import generate
 from nacre.protocol.options import (
     DEFAULT_ALGORITHMS,
     ClientOptions,
@@ -99,6 +100,5 @@ def test_a_servers_list_of_signatures_is_heeded_for_rsa_alone(
     type: str,
     made: tuple[str, ...],
     usable: tuple[str, ...],
-    key_of,
 ) -> None:
-    assert usable_with(server, key_of(type).public, made) == usable
+    assert usable_with(server, generate(type).public, made) == usable

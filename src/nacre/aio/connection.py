@@ -63,6 +63,8 @@ class BaseConnection:
     :ivar peer_version: the peer's identification line, made safe to print; empty before it is
         received.
     :ivar algorithms: what the last key exchange chose, or None before the first.
+    :ivar session_id: the session identifier (RFC 4253 section 7.2); empty before the first key
+        exchange.
     :ivar server_host_key: the server's host key, or None before the first key exchange.
     :ivar ended: whether the connection has ended; no more events follow then.
     :ivar error: what ended the connection, or None: it has not ended, or this side closed it.
@@ -93,6 +95,7 @@ class BaseConnection:
         "peer_version",
         "protocol",
         "server_host_key",
+        "session_id",
     )
 
     def __init__(
@@ -109,6 +112,7 @@ class BaseConnection:
         self.protocol = ""
         self.peer_version = ""
         self.algorithms: Chosen | None = None
+        self.session_id = b""
         self.server_host_key: PublicKey | None = None
         self.ended = False
         self.error: NacreError | None = None
@@ -169,6 +173,7 @@ class BaseConnection:
 
     def _on_kex_done(self, event: KexDone) -> None:
         self.algorithms = event.chosen
+        self.session_id = event.session_id
         self.server_host_key = event.host_key
         self._exchanges += 1
         if not event.first:

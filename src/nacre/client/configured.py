@@ -97,6 +97,7 @@ class IdentityOptions(TypedDict):
     """Arguments of :class:`nacre.Identities`."""
 
     files: Sequence[str | os.PathLike[str]] | None
+    certificates: Sequence[str]
     agent: Agent | None
     identities_only: bool
     methods: Sequence[str]
@@ -115,6 +116,7 @@ def identities(target: Target, config: ClientConfig) -> IdentityOptions:
     agent = agent_path(config.identity_agent, tokens)
     return {
         "files": files if files or config.no_identity_files else None,
+        "certificates": [expand_path(name, tokens) for name in config.certificate_files],
         "agent": None if agent is None else Agent(agent),
         "identities_only": config.identities_only,
         "methods": methods(config, config.preferred_authentications),

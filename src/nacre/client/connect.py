@@ -29,7 +29,7 @@ from nacre.client.identities import METHODS, PUBLICKEY, Identities
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
 from nacre.client.target import Target
 from nacre.client.trust.files import KnownHostsFile
-from nacre.config.client.config import ClientConfig
+from nacre.config.client.config import UNBOUND, ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
@@ -161,8 +161,10 @@ def connect(
     :param user: the user name; by default that of the files, or the name of this account.
     :param password: for the methods ``password`` and ``keyboard-interactive``.
     :param keys: private keys, or the names of their files, in order; no other keys of the agent
-        are used then. By default those of IdentityFile, or the usual files, and all keys of the
-        agent. Some of the agent's
+        are used then. A certificate comes with its key: as a
+        :class:`~nacre.keys.certificate.CertifiedKey`, in the file ``NAME-cert.pub`` beside the key
+        file ``NAME``, or as the name of that file. By default those of IdentityFile and
+        CertificateFile, or the usual files, and all keys of the agent. Some of the agent's
         keys are tried only after a password that was given: each key counts as a failure.
     :param passphrase: for encrypted key files.
     :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` or IdentityAgent names.
@@ -297,6 +299,7 @@ async def _start(
             user=target.user,
             ssh1_ciphers=tuple(ciphers),
             software=software(config.version_addendum),
+            host_bound=config.pubkey_authentication != UNBOUND,
         ),
         options["protocols"] or config.protocol,
     )
@@ -561,6 +564,7 @@ def _identities(
     how["methods"] = [name for name in order if name in allowed]
     if keys is not None:
         how["files"] = [key for key in keys if not isinstance(key, PrivateKey)]
+        how["certificates"] = ()
         how["identities_only"] = True
     if not options["agent"]:
         how["agent"] = None

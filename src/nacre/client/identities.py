@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
-from nacre.client.userkeys import AgentKey, KeySources, LockedFile, UserKey
+from nacre.client.userkeys import AgentKey, CertificateKey, KeySources, LockedFile, UserKey
 from nacre.errors import AuthenticationFailed, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
@@ -54,17 +54,24 @@ def _takes_rsa1(ask: AskAuthentication) -> bool:
     return ask.server_algorithms == (RSA1,)
 
 
+def _is_locked(key: UserKey) -> bool:
+    """Return whether a passphrase of a file is needed to sign."""
+    return isinstance(key.signer if isinstance(key, CertificateKey) else key, LockedFile)
+
+
 class Identities:
     """Answers the questions of a client's authentication.
 
-    Keys come in this order: those in hand, named files (from the agent where it has them), the
-    agent's other keys, the default files. Encrypted files are decrypted when a server accepts their
+    Keys come in this order: those in hand, named certificates, named files (from the agent where it
+    has them) each with the certificate beside it, the agent's other keys, the default files.
+    Encrypted files are decrypted when a server accepts their
     key. With a key in hand the first request is a signed one, and ``none`` is the last; otherwise
     ``none`` is the first, to learn which methods the server takes.
 
     :param user: the user name, and with ``host`` the text of prompts.
     :param keys: private keys in hand.
     :param files: key files by name; None means the default ones, where they exist.
+    :param certificates: files with certificates, of keys that are among the others.
     :param strict_files: end the login with :class:`~nacre.errors.UnusableKey` if one of ``files``
         can't be used; otherwise ``notice`` and the final error tell it.
     :param agent: the agent to ask, or None.
@@ -89,6 +96,7 @@ class Identities:
         *,
         keys: Sequence[PrivateKey] = (),
         files: Sequence[str | os.PathLike[str]] | None = None,
+        certificates: Sequence[str | os.PathLike[str]] = (),
         strict_files: bool = False,
         agent: Agent | None = None,
         identities_only: bool = False,
@@ -119,6 +127,7 @@ class Identities:
             keys,
             files,
             agent,
+            certificates=certificates,
             strict=strict_files,
             identities_only=identities_only,
             unlock=self._secrets.passphrase,
@@ -196,11 +205,7 @@ class Identities:
         try:
             return Signature(await key.sign(ask.data, ask.algorithm))
         except UnusableKey as error:
-            if (
-                self._sources.strict
-                and isinstance(key, LockedFile)
-                and key.public not in self._unnamed
-            ):
+            if self._sources.strict and _is_locked(key) and key.public not in self._unnamed:
                 return GiveUp(error)
             self._notice(str(error))
             return Denied(str(error))
@@ -309,7 +314,7 @@ class Identities:
         """
         named, others = await self._sources.gather(ssh1=_takes_rsa1(ask))
         for key in named:
-            locked = isinstance(key, LockedFile) and not self._secrets.can_unlock
+            locked = _is_locked(key) and not self._secrets.can_unlock
             if self._sources.strict and locked:
                 raise PassphraseRequired(
                     f"{key.source} is encrypted, and no passphrase for it was given: pass it as "
@@ -330,7 +335,7 @@ class Identities:
     def _is_long(self, key: UserKey) -> bool:
         """Return whether a key may be used; note why not."""
         public = key.public
-        if public.plain.type != "ssh-rsa" or public.bits >= self.rsa_bits:
+        if not public.rsa or public.bits >= self.rsa_bits:
             return True
         self._unusable.append(
             f"{safe(key.source)} {public!r}: {self.rsa_bits} bits are required (RequiredRSASize)"

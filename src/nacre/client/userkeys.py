@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from nacre.agent.client import Agent
+from nacre.crypto.certified import plain
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import MAXIMUM_SIZE, is_private, load_private, load_public, public_half
@@ -20,6 +21,9 @@ from nacre.value import value
 
 SSH1_FILE = "~/.ssh/identity"
 DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
+
+CERTIFICATE = "-cert.pub"
+"""What follows the name of a key's file in the name of the file of its certificate."""
 
 _SLOW = {"ssh-rsa", "rsa1"}
 """Types of keys that take milliseconds to sign; others take less than a call in a thread."""
@@ -33,11 +37,15 @@ class UserKey(Protocol):
 
     :ivar source: where it is from, for humans.
     :ivar at_hand: whether it signs without a passphrase and without an agent.
+    :ivar loaded: the private key that was read from a file, once it was; None for other keys.
     """
 
     public: PublicKey
     source: str
     at_hand: bool
+
+    @property
+    def loaded(self) -> PrivateKey | None: ...
 
     async def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return a signature in its wire form.
@@ -47,7 +55,7 @@ class UserKey(Protocol):
 
 
 class HeldKey:
-    """A private key in hand."""
+    """A private key in hand, or of the file ``source``."""
 
     at_hand = True
 
@@ -55,6 +63,7 @@ class HeldKey:
         self._key = key
         self.public = key.public
         self.source = source or key.comment
+        self.loaded = key if source else None
 
     async def sign(self, data: bytes, algorithm: str) -> bytes:
         if self.public.type not in _SLOW:
@@ -66,6 +75,7 @@ class AgentKey:
     """A key that an agent holds."""
 
     at_hand = False
+    loaded: PrivateKey | None = None
 
     def __init__(self, agent: Agent, public: PublicKey, source: str) -> None:
         self._agent = agent
@@ -84,23 +94,61 @@ class LockedFile:
     def __init__(self, path: Path, text: bytes, public: PublicKey, unlock: Unlock) -> None:
         self._text = text
         self._unlock = unlock
-        self._key: PrivateKey | None = None
+        self.loaded: PrivateKey | None = None
         self.public = public
         self.source = str(path)
 
     async def sign(self, data: bytes, algorithm: str) -> bytes:
-        if self._key is None:
-            self._key = await unlock(self._text, self.source, self._unlock)
-        if self._key.public != self.public:
+        if self.loaded is None:
+            self.loaded = await unlock(self._text, self.source, self._unlock)
+        if self.loaded.public != self.public:
             raise UnusableKey(f"{self.source} does not belong to {self.source}.pub")
-        return await asyncio.to_thread(self._key.sign, data, algorithm)
+        return await asyncio.to_thread(self.loaded.sign, data, algorithm)
+
+
+class CertificateKey:
+    """A certificate of a file, whose signatures are those of the key that it certifies.
+
+    :ivar signer: that key.
+    """
+
+    def __init__(self, certificate: PublicKey, signer: UserKey, source: str) -> None:
+        self.public = certificate
+        self.source = source
+        self.signer = signer
+        self.at_hand = signer.at_hand
+
+    @property
+    def loaded(self) -> PrivateKey | None:
+        return self.signer.loaded
+
+    async def sign(self, data: bytes, algorithm: str) -> bytes:
+        return await self.signer.sign(data, plain(algorithm))
 
 
 @value
 class PublicHalf:
-    """A file with a public key, whose private half an agent may hold."""
+    """A file with a public key or a certificate, whose private half is elsewhere.
+
+    :ivar named: whether the user named it, so that it is an error with ``strict`` if it has no use.
+    """
 
     path: Path
+    named: bool = True
+
+
+@value
+class Opened:
+    """What is in a key file, and beside it.
+
+    :ivar key: its key; only the public half if there is no private one, and None if there is none.
+    :ivar certificate: that of the file beside it whose name ends with ``-cert.pub``, or None.
+    :ivar problem: why that file can't be used.
+    """
+
+    key: UserKey | PublicKey | None
+    certificate: PublicKey | None = None
+    problem: UnusableKey | None = None
 
 
 class KeySources:
@@ -108,6 +156,8 @@ class KeySources:
 
     :param held: private keys in hand.
     :param files: key files by name; None means the default ones, where they exist.
+    :param certificates: files with certificates, of keys that the other sources have. With any,
+        those beside ``files`` are not looked for.
     :param agent: the agent to ask, or None.
     :param identities_only: leave out keys of the agent that no file names.
     :param unlock: called for the passphrase of an encrypted file.
@@ -122,6 +172,7 @@ class KeySources:
         files: Sequence[str | os.PathLike[str]] | None,
         agent: Agent | None,
         *,
+        certificates: Sequence[str | os.PathLike[str]] = (),
         identities_only: bool,
         unlock: Unlock,
         notice: Callable[[str], None],
@@ -132,6 +183,7 @@ class KeySources:
         self.unusable: list[str] = []
         self._held = tuple(held)
         self._files = files
+        self._certificates = certificates
         self._agent = agent
         self._identities_only = identities_only
         self._unlock = unlock
@@ -145,24 +197,46 @@ class KeySources:
         :raises UnusableKey: a named file can't be used, with ``strict``.
         """
         agent = await self._agent_keys(ssh1=ssh1)
-        named: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
-        unnamed: dict[PublicKey, UserKey] = {}
+        held: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
+        certificates = await self._certificate_files() if self._certificates and not ssh1 else {}
         files = await self._file_keys(ssh1=ssh1)
-        for public, key in files.items():
-            known = agent.pop(public, None) or key
-            if isinstance(known, PublicHalf):
-                self._leave_out(
-                    UnusableKey(
-                        f"{known.path} has a public key only, and no agent holds its private half: "
-                        "name the file of the private key"
-                    )
-                )
-            else:
-                (named if self._files is not None else unnamed).setdefault(public, known)
+        signers = {key: one for key, one in files.items() if not isinstance(one, PublicHalf)}
+        signers |= held | agent
+
+        def usable(found: dict[PublicKey, UserKey | PublicHalf]) -> dict[PublicKey, UserKey]:
+            taken = {}
+            for public, source in found.items():
+                key = agent.pop(public, None) or source
+                if isinstance(key, PublicHalf):
+                    signer = self._elsewhere(public, key, signers)
+                else:
+                    signer = key
+                if signer is not None:
+                    taken[public] = signer
+            return taken
+
+        named, unnamed = usable(certificates), usable(files)
+        named = held | named
+        if self._files is not None:
+            named, unnamed = named | unnamed, {}
         if not self._identities_only:
             unnamed = agent | unnamed
         others = [key for public, key in unnamed.items() if public not in named]
         return list(named.values()), others
+
+    def _elsewhere(
+        self, public: PublicKey, half: PublicHalf, signers: dict[PublicKey, UserKey]
+    ) -> UserKey | None:
+        """Return the key of a file that has a public half; None if nothing signs for it."""
+        if public.plain is public:
+            what, remedy = "has a public key only, and no agent holds its private half", ""
+        elif (signer := signers.get(public.plain)) is not None:
+            return CertificateKey(public, signer, str(half.path))
+        else:
+            what, remedy = "is the certificate of a key that is not here", ", or add it to an agent"
+        problem = f"{half.path} {what}: name the file of the private key{remedy}"
+        self._leave_out(UnusableKey(problem), fatal=half.named)
+        return None
 
     async def _agent_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey]:
         if self._agent is None:
@@ -179,34 +253,78 @@ class KeySources:
         found: dict[PublicKey, UserKey | PublicHalf] = {}
         for path in self.paths(ssh1=ssh1):
             try:
-                key = await open_file(path, self._unlock)
+                opened = await open_file(path, self._unlock)
             except UnusableKey as error:
-                named = str(path) in str(error)
-                problem = error if named else type(error)(f"{path}: {error}")
-                self._notice(str(problem))
-                self._leave_out(problem)
+                self._report(path, error)
                 continue
+            key, certificate = opened.key, opened.certificate
             if isinstance(key, PublicKey):
-                found.setdefault(key, PublicHalf(path))
+                self._take_public(found, key, path)
             elif key is not None:
                 found[key.public] = key
-            elif self._files is not None:
+            elif self._files is not None and certificate is None:
                 self._notice(
                     f"Warning: Identity file {path} not accessible: No such file or directory."
                 )
                 self._leave_out(UnusableKey(f"there is no key file {path}: check its name"))
+            if self._certificates or ssh1:
+                continue
+            if opened.problem is not None:
+                self._report(beside(path), opened.problem, fatal=False)
+            elif certificate is not None:
+                self._take_public(found, certificate, beside(path), named=False)
         return found
 
-    def _leave_out(self, problem: UnusableKey) -> None:
-        if self.strict:
+    async def _certificate_files(self) -> dict[PublicKey, UserKey | PublicHalf]:
+        """Return the certificates of the files that hold nothing else."""
+        found: dict[PublicKey, UserKey | PublicHalf] = {}
+        for path in _paths(self._certificates):
+            try:
+                text = await asyncio.to_thread(_content, path)
+                if text is None:
+                    raise UnusableKey(f"there is no certificate file {path}: check its name")
+                key = load_public(text)[0]
+                if key.plain is key:
+                    raise UnusableKey(f"{path} has a key without a certificate: name another file")
+            except UnusableKey as error:
+                self._report(path, error)
+            else:
+                self._take_public(found, key, path)
+        return found
+
+    def _take_public(
+        self,
+        found: dict[PublicKey, UserKey | PublicHalf],
+        key: PublicKey,
+        path: Path,
+        *,
+        named: bool = True,
+    ) -> None:
+        if key.plain is not key and not _is_for_users(key):
+            problem = UnusableKey(f"{path} is not a user's certificate")
+            self._report(path, problem, fatal=named)
+        else:
+            found.setdefault(key, PublicHalf(path, named))
+
+    def _report(self, path: Path, error: UnusableKey, *, fatal: bool = True) -> None:
+        """Tell that a file can't be used."""
+        problem = error if str(path) in str(error) else type(error)(f"{path}: {error}")
+        self._notice(str(problem))
+        self._leave_out(problem, fatal=fatal)
+
+    def _leave_out(self, problem: UnusableKey, *, fatal: bool = True) -> None:
+        if self.strict and fatal:
             raise problem
         self.unusable.append(str(problem))
 
     def paths(self, *, ssh1: bool) -> list[Path]:
         """Return the key files to read."""
         default = (SSH1_FILE,) if ssh1 else DEFAULT_FILES
-        names = default if self._files is None else self._files
-        return [Path(os.path.expanduser(name)) for name in names]
+        return _paths(default if self._files is None else self._files)
+
+
+def _paths(names: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    return [Path(os.path.expanduser(name)) for name in names]
 
 
 async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
@@ -225,34 +343,68 @@ async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
     raise PassphraseRequired(f"{source} is encrypted, and {reason}")
 
 
-async def open_file(path: Path, passphrase: Unlock) -> UserKey | PublicKey | None:
-    """Return the key of a file; only its public half if there is no private one.
+async def open_file(path: Path, passphrase: Unlock) -> Opened:
+    """Return the key of a file, and the certificate beside it.
 
-    None if there is no such file.
+    The file ``NAME-cert.pub`` is a certificate whose private key may be in the file ``NAME``.
 
     :raises UnusableKey: other users may read the file, or it has no usable key.
     """
-    text, public_text = await asyncio.to_thread(_read, path)
+    text, public_text, certificate_text = await asyncio.to_thread(_read, path)
+    certificate = problem = None
+    try:
+        certificate = None if certificate_text is None else load_public(certificate_text)[0]
+    except KeyFormatError as error:
+        problem = error
     if text is None:
-        return load_public(public_text)[0] if public_text is not None else None
-    if not is_private(text):
-        # `-i key.pub` selects the agent's key with this public half.
-        return load_public(text)[0]
+        key = None if public_text is None else load_public(public_text)[0]
+        return Opened(key, certificate, problem)
+    if is_private(text):
+        # What is known of the public half without the passphrase.
+        known = None if certificate is None else certificate.plain
+        if public_text is not None:
+            known = load_public(public_text)[0]
+        found = await _open_private(path, text, known, passphrase)
+        return Opened(found, certificate, problem)
+    # `-i key.pub` selects the agent's key with this public half.
+    public = load_public(text)[0]
+    if public.plain is not public and path.name.endswith(CERTIFICATE):
+        name = path.with_name(path.name.removesuffix(CERTIFICATE))
+        opened = await open_file(name, passphrase)
+        if not isinstance(opened.key, PublicKey | None) and opened.key.public == public.plain:
+            return Opened(CertificateKey(public, opened.key, str(path)))
+    return Opened(public)
+
+
+async def _open_private(
+    path: Path, text: bytes, public: PublicKey | None, passphrase: Unlock
+) -> UserKey:
     try:
         return HeldKey(await asyncio.to_thread(load_private, text), str(path))
     except PassphraseRequired:
-        if (public := public_half(text)) is not None:
+        public = public_half(text) or public
+        if public is not None:
             return LockedFile(path, text, public, passphrase)
-        if public_text is not None:
-            return LockedFile(path, text, load_public(public_text)[0], passphrase)
         return HeldKey(await unlock(text, str(path), passphrase), str(path))
 
 
-def _read(path: Path) -> tuple[bytes | None, bytes | None]:
+def beside(path: Path) -> Path:
+    """Return the name of the file that has the certificate of a key's file."""
+    return path.with_name(f"{path.name}{CERTIFICATE}")
+
+
+def _is_for_users(key: PublicKey) -> bool:
+    from nacre.keys.certificate import Certificate, CertificateType
+
+    return isinstance(key, Certificate) and key.kind == CertificateType.USER
+
+
+def _read(path: Path) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return the contents of a key file, of its public half and of its certificate."""
     private = _content(path)
     if private is not None and is_private(private):
         check_private(path)
-    return private, _content(path.with_name(f"{path.name}.pub"))
+    return private, _content(path.with_name(f"{path.name}.pub")), _content(beside(path))
 
 
 def _content(path: Path) -> bytes | None:

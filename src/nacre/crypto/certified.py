@@ -6,6 +6,8 @@ type or of the signature algorithm.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 SUFFIX = "-cert-v01@openssh.com"
 
 _VENDOR = "@openssh.com"
@@ -23,3 +25,9 @@ def plain(name: str) -> str:
         return name
     bare = name.removesuffix(SUFFIX)
     return bare + _VENDOR if bare.startswith(_OF_VENDOR) else bare
+
+
+@lru_cache(maxsize=16)
+def plain_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the plain names of algorithms, each once, in order."""
+    return tuple(dict.fromkeys(map(plain, names)))

@@ -16,12 +16,12 @@ CURVES: dict[str, ec.EllipticCurve] = {
 }
 
 
-def uncompressed_point(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the public half of a key as an uncompressed point (SEC 1 section 2.3.3)."""
+def uncompressed_point(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return a public key as an uncompressed point (SEC 1 section 2.3.3)."""
     # Imported here: it takes four milliseconds to load, and few connections need it.
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 class NistCurve:
@@ -38,7 +38,7 @@ class NistCurve:
         # appendix A.2.1).
         spread = int.from_bytes(random(curve.key_size // 8 + 9), "big")
         self._private = ec.derive_private_key(spread % (curve.group_order - 1) + 1, curve)
-        self.public = uncompressed_point(self._private)
+        self.public = uncompressed_point(self._private.public_key())
 
     def secret(self, peer: bytes) -> bytes:
         """Return the shared secret: the x coordinate in full length, in network order.

@@ -1,35 +1,49 @@
-"""Private keys in PEM: PKCS#1 (RSA), SEC 1 (EC), the old DSA form, and PKCS#8."""
+"""Keys in ASN.1, as PEM files have them in base64: what is inside their BEGIN and END lines.
+
+Private keys: PKCS#1 (RSA, RFC 8017), SEC 1 (EC, RFC 5915), the old DSA form, and PKCS#8 (RFC 5958).
+Public ones: SubjectPublicKeyInfo (RFC 5280), which OpenSSH calls PKCS#8, and PKCS#1.
+"""
 
 from __future__ import annotations
 
-import binascii
-import re
-from base64 import b64decode
+import hashlib
 from collections.abc import Iterator
 from math import prod
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 
-from nacre.crypto.sign_dsa import DSASigner
-from nacre.crypto.sign_ecdsa import ECDSASigner
-from nacre.crypto.sign_ed25519 import Ed25519Signer
-from nacre.crypto.sign_rsa import RSASigner
+from nacre.crypto.block import decrypt, encrypt
+from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
+from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
+from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
+from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
+from nacre.crypto.sign_rsa import RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 
-Signer: TypeAlias = Ed25519Signer | RSASigner | ECDSASigner | DSASigner
-
-_PKCS8_BEGIN = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
-_PKCS8_END = b"-----END ENCRYPTED PRIVATE KEY-----"
+Signer: TypeAlias = Ed25519Signer | Ed448Signer | RSASigner | ECDSASigner | DSASigner
+Verifier: TypeAlias = Ed25519Verifier | Ed448Verifier | RSAVerifier | ECDSAVerifier | DSAVerifier
+Form: TypeAlias = Literal["pem", "pkcs8"]
 
 MAXIMUM_ITERATIONS = 10_000_000
 """The most iterations of PBKDF2 in a file, some seconds; OpenSSL writes 2048."""
 
 MAXIMUM_SCRYPT = 1 << 23
 """The largest product of scrypt's N, r and p, 1 GiB of memory; OpenSSL writes 1 << 17."""
+
+MAXIMUM_PASSPHRASE = 1023
+"""Bytes of a passphrase with which the library encrypts."""
 
 _INTEGER = 0x02
 _SEQUENCE = 0x30
@@ -40,18 +54,22 @@ _SEQUENCE = 0x30
 _AFTER_DECRYPTION = ("Incorrect password", "Could not deserialize", "Invalid")
 _UNKNOWN_ENCRYPTION = "Unknown key encryption algorithm"
 
-_PROC_TYPE = b"Proc-Type: 4,ENCRYPTED"
-_DEK_INFO = re.compile(rb"^DEK-Info: *([A-Z0-9-]{1,32}),([0-9A-Fa-f]*)\s*$", re.MULTILINE)
-_CIPHERS = {"AES-128-CBC": 16, "AES-192-CBC": 16, "AES-256-CBC": 16, "DES-EDE3-CBC": 8}
-"""The ciphers of encrypted PKCS#1 and SEC 1 files (RFC 1421 section 4.6.1.3) that can be read.
+_DEK_CIPHERS = {
+    "AES-128-CBC": ("aes128-cbc", 16, 16),
+    "AES-192-CBC": ("aes192-cbc", 24, 16),
+    "AES-256-CBC": ("aes256-cbc", 32, 16),
+    "DES-EDE3-CBC": ("3des-cbc", 24, 8),
+}
+"""The ciphers of encrypted PKCS#1, SEC 1 and DSA files that can be read.
 
-The values are the sizes of their IVs in bytes. The library panics at an IV of another size.
+For each its name in SSH, and the sizes of its key and its IV in bytes.
 """
 
-_DAMAGED = (
-    "the private key is damaged: between its BEGIN and END lines there must be lines of base64 "
-    "alone, all of them: no empty line, and none that is cut off or changed"
-)
+DEK_CIPHER = "AES-128-CBC"
+"""The cipher of new files, as of ``ssh-keygen``; PuTTY reads it, and no longer key."""
+
+_DAMAGED = "the private key is damaged, or has an encoding that is not supported"
+_WRONG = "the passphrase is wrong, or the private key is damaged"
 
 _OTHER_CIPHER = (
     "is not supported: encrypt the key anew, `ssh-keygen -p -f KEY` "
@@ -59,24 +77,21 @@ _OTHER_CIPHER = (
 )
 
 
-def load_pem(data: bytes, passphrase: bytes | None) -> Signer:
-    """Return the signer in the PEM text ``data``.
+def load_der(der: bytes, passphrase: bytes | None, *, encrypted: bool = False) -> Signer:
+    """Return the signer of the private key in ``der``.
 
     :param passphrase: not used if the key is not encrypted.
-    :raises KeyFormatError: ``data`` has no private key of a type that SSH uses, or the cost of its
+    :param encrypted: whether it is an encrypted PKCS#8 file; see also :func:`dek_decrypt`.
+    :raises KeyFormatError: ``der`` has no private key of a type that SSH uses, or the cost of its
         encryption is above the bounds.
     :raises PassphraseRequired: it is encrypted, and the passphrase is missing or wrong.
     """
-    if _PROC_TYPE in data:
-        _check_cipher(data)
-    encrypted = _PROC_TYPE in data or _PKCS8_BEGIN in data
-    if encrypted and not passphrase:
-        raise PassphraseRequired("the private key is encrypted: a passphrase is needed")
-    if _PKCS8_BEGIN in data:
-        _check_cost(data)
+    if encrypted:
+        passphrase = _given(passphrase)
+        _check_cost(der)
     try:
-        key = load_pem_private_key(
-            data, passphrase if encrypted else None, unsafe_skip_rsa_key_validation=True
+        key = load_der_private_key(
+            der, passphrase if encrypted else None, unsafe_skip_rsa_key_validation=True
         )
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         refusal = _refusal(error, encrypted=encrypted)
@@ -86,15 +101,69 @@ def load_pem(data: bytes, passphrase: bytes | None) -> Signer:
     raise refusal
 
 
-def _check_cipher(data: bytes) -> None:
-    found = _DEK_INFO.search(data)
-    if found is None:
-        raise KeyFormatError("the private key is damaged: its line `DEK-Info: CIPHER,IV` is bad")
-    name = found[1].decode()
-    if name not in _CIPHERS:
-        raise KeyFormatError(f"the private key's cipher {name} {_OTHER_CIPHER}")
-    if len(found[2]) != 2 * _CIPHERS[name]:
+def load_dek(der: bytes, passphrase: bytes | None, dek_info: str) -> Signer:
+    """Return the signer of the private key in ``der``, which is encrypted as in RFC 1421.
+
+    :param dek_info: the value of the header ``DEK-Info``: the cipher's name, and its IV in hex.
+    :raises KeyFormatError: the cipher is not supported, or the private key is of no type that SSH
+        uses.
+    :raises PassphraseRequired: the passphrase is missing or wrong.
+    """
+    name, _, text = dek_info.partition(",")
+    if name.strip() not in _DEK_CIPHERS:
+        raise KeyFormatError(f"the private key's cipher {_cipher_name(name)} {_OTHER_CIPHER}")
+    cipher, key_size, iv_size = _DEK_CIPHERS[name.strip()]
+    try:
+        iv = bytes.fromhex(text)
+    except ValueError:
+        iv = b""
+    if len(iv) != iv_size:
         raise KeyFormatError("the private key is damaged: the IV in its line DEK-Info is cut off")
+    secret = _dek_key(_given(passphrase), iv, key_size)
+    if not der or len(der) % iv_size:
+        raise KeyFormatError(_DAMAGED)
+    plain = decrypt(cipher, secret, iv, der)
+    padding = plain[-1]
+    if not 1 <= padding <= iv_size or plain[-padding:] != bytes([padding]) * padding:
+        raise PassphraseRequired(_WRONG)
+    try:
+        return load_der(plain[:-padding], None)
+    except KeyFormatError as error:
+        # One wrong passphrase in 256 decrypts to right padding by chance.
+        if str(error) != _DAMAGED:
+            raise
+    raise PassphraseRequired(_WRONG)
+
+
+def seal_dek(der: bytes, passphrase: bytes, iv: bytes) -> tuple[str, bytes]:
+    """Return the value of the header ``DEK-Info``, and ``der`` encrypted; see :func:`load_dek`.
+
+    :param iv: 16 random bytes.
+    """
+    cipher, key_size, block = _DEK_CIPHERS[DEK_CIPHER]
+    padding = block - len(der) % block
+    secret = _dek_key(passphrase, iv, key_size)
+    sealed = encrypt(cipher, secret, iv, der + bytes([padding]) * padding)
+    return f"{DEK_CIPHER},{iv.hex().upper()}", sealed
+
+
+def _dek_key(passphrase: bytes, iv: bytes, size: int) -> bytes:
+    """Return what OpenSSL's EVP_BytesToKey makes with MD5 and one round; the IV is the salt."""
+    made = b""
+    while len(made) < size:
+        made += hashlib.md5(made[-16:] + passphrase + iv[:8], usedforsecurity=False).digest()
+    return made[:size]
+
+
+def _given(passphrase: bytes | None) -> bytes:
+    if not passphrase:
+        raise PassphraseRequired("the private key is encrypted: a passphrase is needed")
+    return passphrase
+
+
+def _cipher_name(name: str) -> str:
+    # It may be a piece of the key, if the file is damaged.
+    return name if len(name) <= 32 and name.replace("-", "").isalnum() and "-" in name else "(?)"
 
 
 def _refusal(error: Exception, *, encrypted: bool) -> UnusableKey:
@@ -105,7 +174,7 @@ def _refusal(error: Exception, *, encrypted: bool) -> UnusableKey:
     if encrypted and text.startswith(_UNKNOWN_ENCRYPTION):
         return KeyFormatError(f"the private key's encryption {_OTHER_CIPHER}")
     if encrypted and text.startswith(_AFTER_DECRYPTION):
-        return PassphraseRequired("the passphrase is wrong, or the private key is damaged")
+        return PassphraseRequired(_WRONG)
     return KeyFormatError(_DAMAGED)
 
 
@@ -113,6 +182,8 @@ def _signer(key: PrivateKeyTypes) -> Signer:
     match key:
         case ed25519.Ed25519PrivateKey():
             return Ed25519Signer(key.private_bytes_raw())
+        case ed448.Ed448PrivateKey():
+            return Ed448Signer(key.private_bytes_raw())
         case rsa.RSAPrivateKey():
             return RSASigner.from_key(key)
         case ec.EllipticCurvePrivateKey():
@@ -123,18 +194,77 @@ def _signer(key: PrivateKeyTypes) -> Signer:
             raise KeyFormatError("the private key is of a type that SSH does not use")
 
 
+def load_public_der(der: bytes) -> Verifier:
+    """Return the verifier of the public key in ``der``, of either form.
+
+    :raises KeyFormatError: it is damaged, or of a type that SSH does not use.
+    """
+    try:
+        key = load_der_public_key(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyFormatError(
+            "the public key is damaged, or of a type or on a curve that is not supported"
+        ) from None
+    return _verifier(key)
+
+
+def _verifier(key: PublicKeyTypes) -> Verifier:
+    match key:
+        case ed25519.Ed25519PublicKey():
+            return Ed25519Verifier(key.public_bytes_raw())
+        case ed448.Ed448PublicKey():
+            return Ed448Verifier(key.public_bytes_raw())
+        case rsa.RSAPublicKey():
+            numbers = key.public_numbers()
+            return RSAVerifier(numbers.n, numbers.e)
+        case ec.EllipticCurvePublicKey():
+            return ECDSAVerifier.from_key(key)
+        case dsa.DSAPublicKey():
+            return DSAVerifier.from_key(key)
+        case _:
+            raise KeyFormatError("the public key is of a type that SSH does not use")
+
+
+_PRIVATE_FORMS = {"pem": PrivateFormat.TraditionalOpenSSL, "pkcs8": PrivateFormat.PKCS8}
+_PUBLIC_FORMS = {"pem": PublicFormat.PKCS1, "pkcs8": PublicFormat.SubjectPublicKeyInfo}
+
+
+def dump_der(signer: Signer, form: Form, passphrase: bytes | None = None) -> bytes:
+    """Return the DER of a private key.
+
+    :param form: ``pkcs8``, or ``pem`` for PKCS#1 (RSA), SEC 1 (ECDSA), and the form of DSA.
+    :param passphrase: for ``pkcs8`` only, which is then encrypted with AES-256-CBC and PBKDF2, 2048
+        iterations of HMAC-SHA-256: the library offers nothing else. See also :func:`seal_dek`.
+    :raises KeyFormatError: the family has no such form, or the passphrase is too long.
+    """
+    if form == "pem" and isinstance(signer, Ed25519Signer | Ed448Signer):
+        raise KeyFormatError(
+            "keys of this type have no PEM form but PKCS#8: write them in OpenSSH's format"
+        )
+    if passphrase and len(passphrase) > MAXIMUM_PASSPHRASE:
+        raise KeyFormatError(f"the passphrase is longer than {MAXIMUM_PASSPHRASE} bytes")
+    protection = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    return signer.key.private_bytes(Encoding.DER, _PRIVATE_FORMS[form], protection)
+
+
+def dump_public_der(verifier: Verifier, form: Form) -> bytes:
+    """Return the DER of a public key.
+
+    :param form: ``pkcs8``, or ``pem`` for PKCS#1, which only RSA keys have.
+    """
+    return verifier.key.public_bytes(Encoding.DER, _PUBLIC_FORMS[form])
+
+
 def _check_cost(data: bytes) -> None:
     """Check the cost of the key derivation of a PKCS#8 file (RFC 8018, RFC 7914 section 7).
 
     Its parameters are the only INTEGERs in the file's AlgorithmIdentifier: the iterations of
     PBKDF2, or N, r and p of scrypt, and optionally the key's length.
     """
-    text = data.partition(_PKCS8_BEGIN)[2].partition(_PKCS8_END)[0]
     try:
-        der = b64decode(b"".join(text.split()))
-        algorithm = _elements(_elements(der)[0][1])[0][1]
+        algorithm = _elements(_elements(data)[0][1])[0][1]
         numbers = list(_integers(algorithm))
-    except (binascii.Error, IndexError, RecursionError):
+    except (IndexError, RecursionError):
         raise KeyFormatError("the private key is damaged: it is not PKCS#8") from None
     costs_too_much = (
         prod(numbers[:3]) > MAXIMUM_SCRYPT

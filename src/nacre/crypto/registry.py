@@ -105,6 +105,8 @@ _PLAIN_SIGNATURES: dict[str, Tier] = {
     "ecdsa-sha2-nistp521": Tier.DEFAULT,
     "rsa-sha2-512": Tier.DEFAULT,
     "rsa-sha2-256": Tier.DEFAULT,
+    # Last: OpenSSH has none, so a peer that has it has the others too.
+    "ssh-ed448": Tier.DEFAULT,
     "ssh-rsa": Tier.LEGACY,
     "ssh-dss": Tier.LEGACY,
 }

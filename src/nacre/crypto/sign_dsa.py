@@ -32,7 +32,7 @@ class DSAParameters:
 class DSAVerifier:
     """A DSA public key ``y``, used with SHA-1 and a ``q`` of 160 bits (RFC 4253 section 6.6)."""
 
-    __slots__ = ("_key", "parameters", "y")
+    __slots__ = ("key", "parameters", "y")
 
     def __init__(self, parameters: DSAParameters, y: int) -> None:
         p, q, g = parameters.p, parameters.q, parameters.g
@@ -44,16 +44,23 @@ class DSAVerifier:
         if not 1 < g < p or not 1 < y < p or (p - 1) % q or pow(g, q, p) != 1 or pow(y, q, p) != 1:
             raise KeyFormatError("the numbers of the DSA key do not match")
         try:
-            self._key = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
+            self.key = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
         except BAD_NUMBERS:
             raise KeyFormatError("the DSA public key is not valid") from None
         self.parameters = parameters
         self.y = y
 
+    @classmethod
+    def from_key(cls, key: dsa.DSAPublicKey) -> DSAVerifier:
+        """Return the verifier for a key of the ``cryptography`` package."""
+        numbers = key.public_numbers()
+        group = numbers.parameter_numbers
+        return cls(DSAParameters(group.p, group.q, group.g), numbers.y)
+
     def verify(self, r: int, s: int, data: bytes) -> bool:
         """Return whether ``(r, s)`` is this key's signature over ``data``."""
         try:
-            self._key.verify(encode_dss_signature(r, s), data, _SHA1)
+            self.key.verify(encode_dss_signature(r, s), data, _SHA1)
         except (InvalidSignature, ValueError, UnsupportedAlgorithm):
             return False
         return True
@@ -62,7 +69,7 @@ class DSAVerifier:
 class DSASigner:
     """A DSA private key ``x``."""
 
-    __slots__ = ("_key", "verifier", "x")
+    __slots__ = ("key", "verifier", "x")
 
     def __init__(self, parameters: DSAParameters, y: int, x: int) -> None:
         self.verifier = DSAVerifier(parameters, y)
@@ -71,7 +78,7 @@ class DSASigner:
             raise KeyFormatError("the public and the private half of the DSA key do not match")
         public = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g))
         try:
-            self._key = dsa.DSAPrivateNumbers(x, public).private_key()
+            self.key = dsa.DSAPrivateNumbers(x, public).private_key()
         except BAD_NUMBERS:
             raise KeyFormatError("the DSA private key is not valid") from None
         self.x = x
@@ -91,4 +98,4 @@ class DSASigner:
 
     def sign(self, data: bytes) -> tuple[int, int]:
         """Return the signature over ``data`` as ``(r, s)``."""
-        return decode_dss_signature(self._key.sign(data, _SHA1))
+        return decode_dss_signature(self.key.sign(data, _SHA1))

@@ -60,7 +60,7 @@ class RSANumbers:
 class RSAVerifier:
     """An RSA public key: modulus ``n`` and exponent ``e``."""
 
-    __slots__ = ("_key", "_size", "e", "n")
+    __slots__ = ("_size", "e", "key", "n")
 
     def __init__(self, n: int, e: int) -> None:
         low, high = RSA_BITS
@@ -71,7 +71,7 @@ class RSAVerifier:
         if not 3 <= e < 1 << RSA_EXPONENT_BITS or not e % 2 or not n % 2:
             raise KeyFormatError("the RSA public key is not valid")
         try:
-            self._key = rsa.RSAPublicNumbers(e, n).public_key()
+            self.key = rsa.RSAPublicNumbers(e, n).public_key()
         except BAD_NUMBERS:
             raise KeyFormatError("the RSA public key is not valid") from None
         self.n = n
@@ -86,7 +86,7 @@ class RSAVerifier:
         if not signature or len(signature) > self._size:
             return False
         try:
-            self._key.verify(signature.rjust(self._size, b"\0"), data, _PADDING, _HASHES[hash_name])
+            self.key.verify(signature.rjust(self._size, b"\0"), data, _PADDING, _HASHES[hash_name])
         except (InvalidSignature, ValueError, UnsupportedAlgorithm):
             return False
         return True
@@ -95,7 +95,7 @@ class RSAVerifier:
 class RSASigner:
     """An RSA private key."""
 
-    __slots__ = ("_key", "numbers", "verifier")
+    __slots__ = ("key", "numbers", "verifier")
 
     def __init__(self, numbers: RSANumbers) -> None:
         self.verifier = RSAVerifier(numbers.n, numbers.e)
@@ -111,7 +111,7 @@ class RSASigner:
             public_numbers=rsa.RSAPublicNumbers(numbers.e, numbers.n),
         )
         try:
-            self._key = private.private_key(unsafe_skip_rsa_key_validation=True)
+            self.key = private.private_key(unsafe_skip_rsa_key_validation=True)
         except BAD_NUMBERS:
             raise KeyFormatError("the RSA private key is not valid") from None
 
@@ -129,4 +129,4 @@ class RSASigner:
 
     def sign(self, data: bytes, hash_name: str) -> bytes:
         """Return the signature (RSASSA-PKCS1-v1_5) over ``data``, as long as the modulus."""
-        return self._key.sign(data, _PADDING, _HASHES[hash_name])
+        return self.key.sign(data, _PADDING, _HASHES[hash_name])

@@ -19,6 +19,7 @@ FILES = {
     "ssh-rsa": "ssh_host_rsa_key",
     "ecdsa-sha2-nistp384": "ssh_host_ecdsa384_key",
     "ecdsa-sha2-nistp521": "ssh_host_ecdsa521_key",
+    "ssh-ed448": "ssh_host_ed448_key",
     "ssh-dss": "ssh_host_dsa_key",
     "rsa1": "ssh_host_key",
 }
@@ -70,7 +71,7 @@ def load_files(
     """Return the host keys in files that HostKey names; none for :data:`SYSTEM_FILES`.
 
     As in sshd, a file that can't be used is no error while there is another one. Of two keys of
-    one type the first counts.
+    one type the first one signs; clients are told of both, which is how a key is replaced.
 
     :param report: called with the reason for each named file that can't be used.
     :param rsa1: also take keys of SSH-1.
@@ -78,7 +79,7 @@ def load_files(
         key; the public key is in the file, or in the one with ``.pub`` behind its name.
     :raises StateError: there is no key; the message says what to do.
     """
-    keys: dict[str, PrivateKey] = {}
+    keys: dict[bytes, PrivateKey] = {}
     for name in names or SYSTEM_FILES:
         path = Path(os.path.abspath(name))
         try:
@@ -90,7 +91,7 @@ def load_files(
             report(str(error))
         else:
             if rsa1 or key.public.type != "rsa1":
-                keys.setdefault(key.public.type, key)
+                keys.setdefault(key.public.blob, key)
     if not keys:
         tried = ", ".join(names or SYSTEM_FILES)
         raise StateError(

@@ -17,6 +17,7 @@ from nacre.daemon.syslog import Syslog
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
+from nacre.server.hostkeys import load_certificates
 from nacre.server.peer import ConnectionTerms
 from nacre.server.policy import Policy
 from nacre.server.settings import Handler, ServerSettings
@@ -101,17 +102,22 @@ class DaemonSettings:
     def host_keys(self, report: Callable[[str], None] | None = None) -> tuple[PrivateKey, ...]:
         """Return the host keys: those that HostKey names, or else those of the state directory.
 
-        In the state directory these are keys of the default types, and of the types of configured
+        Those that HostCertificate has certificates of come a second time, with the certificate. In
+        the state directory these are keys of the default types, and of the types of configured
         algorithms; those that are missing are made.
 
-        :param report: called with the reason for each file of HostKey that can't be used.
+        :param report: called with the reason for each named file that can't be used.
         :raises StateError: there is no key, or one can't be made or used.
         """
+        keys = self._plain_host_keys(report or _ignore)
+        return keys + load_certificates(self.config.host_certificates, keys, report or _ignore)
+
+    def _plain_host_keys(self, report: Callable[[str], None]) -> tuple[PrivateKey, ...]:
         config = self.config
         if self.state is None or config.host_keys:
             return load_files(
                 config.host_keys,
-                report or _ignore,
+                report,
                 rsa1=self.speaks_ssh1,
                 agent=config.host_key_agent is not None,
             )

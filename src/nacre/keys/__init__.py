@@ -9,7 +9,8 @@ Tests: tests/keys; peers' key files: tests/interop.
 
 from typing import TYPE_CHECKING, Any
 
-from nacre.keys.files import dump_private, load_private, load_public
+from nacre.keys.base import Presence
+from nacre.keys.files import dump_private, dump_public, load_private, load_public
 from nacre.keys.key import PrivateKey, PublicKey, decode_public, generate
 
 if TYPE_CHECKING:
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Certificate",
     "CertifiedKey",
+    "Presence",
     "PrivateKey",
     "PublicKey",
     "decode_public",
     "dump_private",
+    "dump_public",
     "generate",
     "load_private",
     "load_public",

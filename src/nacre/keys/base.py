@@ -32,8 +32,11 @@ class PublicKey(ABC):
     :ivar blob: its wire form (RFC 4253 section 6.6): the type's name, then the family's fields.
     :ivar signature_algorithms: the algorithms of signatures it verifies, strongest first.
     :ivar bits: its size, as ``ssh-keygen -l`` shows it.
+    :ivar rsa: whether it, or the key that it certifies, is an RSA key: for these there are several
+        signature algorithms, and a least size.
     """
 
+    rsa: bool = False
     __slots__ = ("bits", "blob", "signature_algorithms", "type")
 
     def __init__(
@@ -71,15 +74,6 @@ class PublicKey(ABC):
     @abstractmethod
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
         """Verify the signature proper. MalformedMessage counts as False."""
-
-    @classmethod
-    @abstractmethod
-    def decode(cls, type: str, reader: WireReader) -> PublicKey:
-        """Decode the fields behind the type's name.
-
-        :raises KeyFormatError: their numbers are not a key.
-        :raises MalformedMessage: a field is cut off.
-        """
 
     @property
     def plain(self) -> PublicKey:
@@ -139,6 +133,11 @@ class PrivateKey(ABC):
         self.public = public
         self.comment = comment
 
+    @property
+    def plain(self) -> PrivateKey:
+        """The key itself: of a private key with a certificate the one without."""
+        return self
+
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return the signature over ``data`` in wire form (RFC 4253 section 6.6).
 
@@ -154,23 +153,6 @@ class PrivateKey(ABC):
     @abstractmethod
     def _sign(self, data: bytes, algorithm: str) -> bytes:
         """Return the part of a signature behind its name."""
-
-    @classmethod
-    @abstractmethod
-    def generate(cls, type: str, bits: int | None) -> PrivateKey:
-        """Make a new key.
-
-        :raises KeyFormatError: the size does not exist.
-        """
-
-    @classmethod
-    @abstractmethod
-    def decode(cls, type: str, reader: WireReader) -> PrivateKey:
-        """Decode the fields behind the type's name; see :meth:`secret_fields`.
-
-        :raises KeyFormatError: their numbers are not a key.
-        :raises MalformedMessage: a field is cut off.
-        """
 
     @abstractmethod
     def secret_fields(self) -> bytes:
@@ -190,14 +172,6 @@ class RemoteKey(PrivateKey):
     held = True
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:
-        raise UnusableKey("another program holds this private key")
-
-    @classmethod
-    def generate(cls, type: str, bits: int | None) -> PrivateKey:
-        raise UnusableKey("another program makes its keys itself")
-
-    @classmethod
-    def decode(cls, type: str, reader: WireReader) -> PrivateKey:
         raise UnusableKey("another program holds this private key")
 
     def secret_fields(self) -> bytes:

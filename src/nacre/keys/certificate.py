@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 from nacre.crypto.certified import certified, plain
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
@@ -38,10 +38,6 @@ MOST_PRINCIPALS = 256
 
 _NONCE = 32
 _MOST_SERIAL = (1 << 64) - 1
-
-Kind: TypeAlias = Literal["user", "host"]
-Options: TypeAlias = Mapping[str, bytes]
-"""Critical options or extensions: names, and their data without its length."""
 
 
 class CertificateType(IntEnum):
@@ -78,6 +74,7 @@ class Certificate(PublicKey):
         "kind",
         "nonce",
         "principals",
+        "rsa",
         "serial",
         "signature",
         "valid_after",
@@ -92,54 +89,23 @@ class Certificate(PublicKey):
     principals: tuple[str, ...]
     valid_after: int
     valid_before: int
-    critical_options: Options
-    extensions: Options
+    critical_options: Mapping[str, bytes]
+    extensions: Mapping[str, bytes]
     authority: PublicKey
     signature: bytes
 
     def __init__(self, key: PublicKey, fields: bytes) -> None:
-        """Prepare; use :meth:`decode_with` or :meth:`issue`."""
+        """Prepare; use :func:`decode` or :meth:`issue`."""
         algorithms = tuple(certified(name) for name in key.certifiable_algorithms)
         super().__init__(certified(key.type), fields, algorithms, key.bits)
         self.key = key
+        self.rsa = key.rsa
 
-    @classmethod
-    def decode(cls, type: str, reader: WireReader) -> PublicKey:
-        raise KeyFormatError("a certificate is decoded by nacre.keys.decode_public")
+    def check(self, type: str, fields: bytes, signed: int) -> None:
+        """Check the key's form and the authority's signature, once all fields are set.
 
-    @classmethod
-    def decode_with(
-        cls, type: str, reader: WireReader, take_key: Callable[[str, WireReader], PublicKey]
-    ) -> Certificate:
-        """Decode what follows the type's name, and verify the authority's signature.
-
-        :param take_key: decodes the fields of a plain key of the type named.
-        :raises KeyFormatError: a field can't be used, or the signature does not verify.
-        :raises MalformedMessage: a field is cut off.
+        :raises KeyFormatError: they are wrong.
         """
-        fields = reader.rest()
-        reader = WireReader(fields)
-        nonce = reader.string()
-        key = take_key(plain(type), reader)
-        made = cls(key, fields)
-        made.nonce = nonce
-        made.serial, made.kind, made.key_id = reader.u64(), reader.u32(), reader.text()
-        made.principals = _principals(reader.string())
-        made.valid_after, made.valid_before = reader.u64(), reader.u64()
-        made.critical_options = _options("critical options", reader.string())
-        made.extensions = _options("extensions", reader.string())
-        reader.string()  # reserved
-        authority = WireReader(reader.string())
-        made.authority = take_key(authority.text(), authority)
-        authority.end()
-        signed = len(fields) - len(reader.rest())
-        reader = WireReader(fields, signed)
-        made.signature = reader.string()
-        reader.end()
-        made._check(type, fields, signed)
-        return made
-
-    def _check(self, type: str, fields: bytes, signed: int) -> None:
         canonical = string(self.nonce) + self.key.blob[4 + len(self.key.type) :]
         if type != self.type or not fields.startswith(canonical):
             raise KeyFormatError("the certificate is damaged: its key has needless bytes")
@@ -153,14 +119,14 @@ class Certificate(PublicKey):
         key: PublicKey,
         authority: PrivateKey,
         *,
-        kind: Kind = "user",
+        kind: Literal["user", "host"] = "user",
         key_id: str = "",
         principals: Iterable[str] = (),
         valid_after: int = 0,
         valid_before: int = FOREVER,
         serial: int = 0,
-        critical_options: Options | None = None,
-        extensions: Options | None = None,
+        critical_options: Mapping[str, bytes] | None = None,
+        extensions: Mapping[str, bytes] | None = None,
         algorithm: str | None = None,
         random: Random = os.urandom,
     ) -> Certificate:
@@ -237,7 +203,7 @@ class Certificate(PublicKey):
 
     def refusal(
         self,
-        kind: Kind,
+        kind: Literal["user", "host"],
         name: str | None = None,
         *,
         now: float,
@@ -266,6 +232,38 @@ class Certificate(PublicKey):
         return f"{safe(name, 64)} is not among the certificate's principals"
 
 
+def decode(
+    type: str, reader: WireReader, take_key: Callable[[str, WireReader], PublicKey]
+) -> Certificate:
+    """Decode what follows the type's name, and verify the authority's signature.
+
+    :param take_key: decodes the fields of a plain key of the type named.
+    :raises KeyFormatError: a field can't be used, or the signature does not verify.
+    :raises MalformedMessage: a field is cut off.
+    """
+    fields = reader.rest()
+    reader = WireReader(fields)
+    nonce = reader.string()
+    key = take_key(plain(type), reader)
+    made = Certificate(key, fields)
+    made.nonce = nonce
+    made.serial, made.kind, made.key_id = reader.u64(), reader.u32(), reader.text()
+    made.principals = _principals(reader.string())
+    made.valid_after, made.valid_before = reader.u64(), reader.u64()
+    made.critical_options = _options("critical options", reader.string())
+    made.extensions = _options("extensions", reader.string())
+    reader.string()  # reserved
+    authority = WireReader(reader.string())
+    made.authority = take_key(authority.text(), authority)
+    authority.end()
+    signed = len(fields) - len(reader.rest())
+    reader = WireReader(fields, signed)
+    made.signature = reader.string()
+    reader.end()
+    made.check(type, fields, signed)
+    return made
+
+
 def _names(principals: Collection[str], name: str, *, patterns: bool) -> bool:
     return any(matches(name, one) if patterns else name == one for one in principals)
 
@@ -283,14 +281,14 @@ class CertificateRequest:
         key: PublicKey,
         authority: PublicKey,
         *,
-        kind: Kind,
+        kind: Literal["user", "host"],
         key_id: str,
         principals: Iterable[str],
         valid_after: int,
         valid_before: int,
         serial: int,
-        critical_options: Options,
-        extensions: Options,
+        critical_options: Mapping[str, bytes],
+        extensions: Mapping[str, bytes],
         nonce: bytes,
     ) -> None:
         names = tuple(principals)
@@ -336,7 +334,7 @@ class CertificateRequest:
 
         reader = WireReader(self._fields + string(signature))
         try:
-            return Certificate.decode_with(certified(self._key.type), reader, take)
+            return decode(certified(self._key.type), reader, take)
         except MalformedMessage as error:
             raise KeyFormatError(f"the authority's signature is damaged: {error}") from None
 
@@ -346,7 +344,7 @@ def option(value: str) -> bytes:
     return text(value)
 
 
-def _encoded(options: Options) -> bytes:
+def _encoded(options: Mapping[str, bytes]) -> bytes:
     # PROTOCOL.certkeys: in the order of their names.
     return b"".join(text(name) + string(options[name]) for name in sorted(options))
 
@@ -361,7 +359,7 @@ def _principals(data: Buffer) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _options(what: str, data: Buffer) -> Options:
+def _options(what: str, data: Buffer) -> Mapping[str, bytes]:
     reader = WireReader(data)
     found: dict[str, bytes] = {}
     while reader.remaining:
@@ -389,13 +387,9 @@ class CertifiedKey(PrivateKey):
         super().__init__(certificate, private.comment)
         self.private = private
 
-    @classmethod
-    def generate(cls, type: str, bits: int | None) -> PrivateKey:
-        raise KeyFormatError("a certificate is issued, not generated")
-
-    @classmethod
-    def decode(cls, type: str, reader: WireReader) -> PrivateKey:
-        raise KeyFormatError("a private key with its certificate is not decoded")
+    @property
+    def plain(self) -> PrivateKey:
+        return self.private
 
     @property
     def held(self) -> bool:  # type: ignore[override]

@@ -15,13 +15,13 @@ _HALF = 20  # bytes of r and of s in a signature: 160 bits each
 class DSAPublicKey(PublicKey):
     """A DSA public key."""
 
-    __slots__ = ("_verifier",)
+    __slots__ = ("verifier",)
 
     def __init__(self, verifier: DSAVerifier) -> None:
         group = verifier.parameters
         fields = b"".join(map(mpint, (group.p, group.q, group.g, verifier.y)))
         super().__init__(DSA, fields, (DSA,), group.p.bit_length())
-        self._verifier = verifier
+        self.verifier = verifier
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> DSAPublicKey:
@@ -33,17 +33,17 @@ class DSAPublicKey(PublicKey):
         if len(made) != 2 * _HALF:
             return False
         r, s = int.from_bytes(made[:_HALF], "big"), int.from_bytes(made[_HALF:], "big")
-        return self._verifier.verify(r, s, data)
+        return self.verifier.verify(r, s, data)
 
 
 class DSAPrivateKey(PrivateKey):
     """A DSA private key."""
 
-    __slots__ = ("_signer",)
+    __slots__ = ("signer",)
 
     def __init__(self, signer: DSASigner, comment: str = "") -> None:
         super().__init__(DSAPublicKey(signer.verifier), comment)
-        self._signer = signer
+        self.signer = signer
 
     @classmethod
     def generate(cls, type: str, bits: int | None) -> DSAPrivateKey:
@@ -61,10 +61,10 @@ class DSAPrivateKey(PrivateKey):
         return cls(DSASigner(DSAParameters(p, q, g), y, x))
 
     def secret_fields(self) -> bytes:
-        public = self._signer.verifier
+        public = self.signer.verifier
         group = public.parameters
-        return b"".join(map(mpint, (group.p, group.q, group.g, public.y, self._signer.x)))
+        return b"".join(map(mpint, (group.p, group.q, group.g, public.y, self.signer.x)))
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:
-        r, s = self._signer.sign(data)
+        r, s = self.signer.sign(data)
         return r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")

@@ -23,13 +23,13 @@ def _take_curve(type: str, reader: WireReader) -> str:
 class ECDSAPublicKey(PublicKey):
     """An ECDSA public key."""
 
-    __slots__ = ("_verifier",)
+    __slots__ = ("verifier",)
 
     def __init__(self, verifier: ECDSAVerifier) -> None:
         type = _PREFIX + verifier.curve
         fields = string(verifier.curve.encode("ascii")) + string(verifier.point)
         super().__init__(type, fields, (type,), _BITS[verifier.curve])
-        self._verifier = verifier
+        self.verifier = verifier
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> ECDSAPublicKey:
@@ -40,17 +40,17 @@ class ECDSAPublicKey(PublicKey):
         reader = WireReader(made)
         r, s = reader.mpint(), reader.mpint()
         reader.end()
-        return self._verifier.verify(r, s, data)
+        return self.verifier.verify(r, s, data)
 
 
 class ECDSAPrivateKey(PrivateKey):
     """An ECDSA private key."""
 
-    __slots__ = ("_signer",)
+    __slots__ = ("signer",)
 
     def __init__(self, signer: ECDSASigner, comment: str = "") -> None:
         super().__init__(ECDSAPublicKey(signer.verifier), comment)
-        self._signer = signer
+        self.signer = signer
 
     @classmethod
     def generate(cls, type: str, bits: int | None) -> ECDSAPrivateKey:
@@ -71,10 +71,10 @@ class ECDSAPrivateKey(PrivateKey):
         return cls(signer)
 
     def secret_fields(self) -> bytes:
-        public = self._signer.verifier
+        public = self.signer.verifier
         curve = string(public.curve.encode("ascii"))
-        return curve + string(public.point) + mpint(self._signer.secret)
+        return curve + string(public.point) + mpint(self.signer.secret)
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:
-        r, s = self._signer.sign(data)
+        r, s = self.signer.sign(data)
         return mpint(r) + mpint(s)

@@ -13,11 +13,11 @@ ED25519 = "ssh-ed25519"
 class Ed25519PublicKey(PublicKey):
     """An Ed25519 public key."""
 
-    __slots__ = ("_verifier",)
+    __slots__ = ("verifier",)
 
     def __init__(self, verifier: Ed25519Verifier) -> None:
         super().__init__(ED25519, string(verifier.raw), (ED25519,), 256)
-        self._verifier = verifier
+        self.verifier = verifier
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> Ed25519PublicKey:
@@ -25,17 +25,17 @@ class Ed25519PublicKey(PublicKey):
         return cls(Ed25519Verifier(reader.string()))
 
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
-        return self._verifier.verify(made, data)
+        return self.verifier.verify(made, data)
 
 
 class Ed25519PrivateKey(PrivateKey):
     """An Ed25519 private key."""
 
-    __slots__ = ("_signer",)
+    __slots__ = ("signer",)
 
     def __init__(self, signer: Ed25519Signer, comment: str = "") -> None:
         super().__init__(Ed25519PublicKey(signer.verifier), comment)
-        self._signer = signer
+        self.signer = signer
 
     @classmethod
     def generate(cls, type: str, bits: int | None) -> Ed25519PrivateKey:
@@ -54,8 +54,8 @@ class Ed25519PrivateKey(PrivateKey):
         return cls(signer)
 
     def secret_fields(self) -> bytes:
-        public = self._signer.verifier.raw
-        return string(public) + string(self._signer.seed + public)
+        public = self.signer.verifier.raw
+        return string(public) + string(self.signer.seed + public)
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:
-        return self._signer.sign(data)
+        return self.signer.sign(data)

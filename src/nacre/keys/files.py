@@ -6,42 +6,38 @@ import binascii
 import os
 from base64 import b64decode
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 from nacre.errors import KeyFormatError
 from nacre.keys import openssh, rsa1_text
+from nacre.keys.armor import KeyBlock, ascii_of, blocks, cleaned
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.openssh import Random
+from nacre.wire.text import safe
 
 Entry = TypeVar("Entry")
 
 MAXIMUM_SIZE = 256 * 1024
 """Bytes that a key file may have; an RSA key of 16384 bits takes 13 KiB."""
 
+PrivateKeyFormat: TypeAlias = Literal["openssh", "pem", "pkcs8", "ppk2", "ppk3"]
+"""The formats of private keys that are written."""
 
-_PRIVATE = b"PRIVATE KEY"
-_PUTTY = b"PuTTY-User-Key-File"
+PublicKeyFormat: TypeAlias = Literal["openssh", "rfc4716", "pem", "pkcs8"]
+"""The formats of public keys that are written."""
 
-_FOREIGN = {
-    _PUTTY: "a key in PuTTY's format: convert it with `puttygen KEY -O private-openssh-new`",
-    b"BEGIN SSH2 ENCRYPTED PRIVATE KEY": "a key in ssh.com's format: convert it with "
-    "`ssh-keygen -i -f KEY`",
-    b"BEGIN SSH2 PUBLIC KEY": "a public key in the format of RFC 4716: convert it with "
-    "`ssh-keygen -i -f KEY`",
-    b"BEGIN PUBLIC KEY": "a public key in PKCS#8: convert it with `ssh-keygen -i -m PKCS8 -f KEY`",
-    b"BEGIN RSA PUBLIC KEY": "a public key in PKCS#1: convert it with "
-    "`ssh-keygen -i -m PEM -f KEY`",
-    b"BEGIN CERTIFICATE": "an X.509 certificate, which SSH does not use: give the key itself",
-}
-"""Formats that are not read: what identifies a file, and what it is."""
+_PUTTY = b"PuTTY-User-Key-File-"
+_X509 = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
+_PRINT = "print its public half with `ssh-keygen -y -f KEY`, or give the file KEY.pub"
 
 
 def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> PrivateKey:
     """Return the private key in the content of a key file.
 
-    The format is OpenSSH's, PEM (PKCS#1, SEC 1, DSA or PKCS#8), or SSH-1's format 1.1; the key may
-    be encrypted in each.
+    The format is OpenSSH's, PEM (PKCS#1, SEC 1, DSA or PKCS#8), PuTTY's (version 2 or 3),
+    SSH.COM's, or SSH-1's format 1.1; the key may be encrypted in each. Of several keys in PEM the
+    first private one is returned.
 
     :param passphrase: a str is encoded as UTF-8; not used if the key is not encrypted.
     :raises KeyFormatError: there is no key, a damaged one, or one in another format.
@@ -56,29 +52,52 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
         from nacre.keys import rsa1
 
         return rsa1.decode(text, secret)
-    if openssh.BEGIN in text:
-        return openssh.decode(text, secret)
-    if b"-----BEGIN " in text and _PRIVATE in text:
-        from nacre.keys import pem  # loads decoders of many formats
+    text = cleaned(text)
+    if _PUTTY in text:
+        from nacre.keys import putty
 
-        return pem.decode(text, secret)
-    _refuse_foreign(text)
-    raise KeyFormatError("not a private key file: no BEGIN line of a private key")
+        return putty.decode(text, secret)
+    block = _private_block(text)
+    if block is None:
+        raise _no_private_key(text)
+    if block.label == openssh.LABEL:
+        return openssh.decode(block.data(), secret)
+    # Each loads decoders of several families.
+    from nacre.keys import pem, sshcom
+
+    if block.label == sshcom.LABEL:
+        return sshcom.decode(block, secret)
+    if block.label in pem.PRIVATE_LABELS:
+        return pem.decode(block, secret)
+    raise KeyFormatError(f"a private key in a format that is not read: BEGIN {block.label}")
+
+
+def _private_block(text: bytes) -> KeyBlock | None:
+    return next((block for block in blocks(text) if block.private), None)
+
+
+def _no_private_key(text: bytes) -> KeyFormatError:
+    """Return the error for a text without a private key, which says what it has instead."""
+    try:
+        key, _ = load_public(text)
+    except KeyFormatError:
+        if any(block.label in _X509 for block in blocks(text)):
+            return KeyFormatError(_X509_CERTIFICATE)
+        return KeyFormatError("not a private key file: no BEGIN line of a private key")
+    kind = "public key" if key.plain is key else "certificate"
+    return KeyFormatError(
+        f"this is a {kind}, and a private key is needed: give the private key's file, which "
+        f"usually has the same name without {'.pub' if kind == 'public key' else '-cert.pub'}"
+    )
+
+
+_X509_CERTIFICATE = "this is an X.509 certificate, which SSH does not use: give the key itself"
 
 
 def is_private(text: bytes) -> bool:
     """Return whether the content of a key file is a private key, in any format."""
-    return _PRIVATE in text or text.startswith((rsa1_text.BEGIN, _PUTTY))
-
-
-def _refuse_foreign(text: bytes) -> None:
-    """Check that ``text`` is in no format that another program has to convert.
-
-    :raises KeyFormatError: it is.
-    """
-    for begin, what in _FOREIGN.items():
-        if begin in text:
-            raise KeyFormatError(f"this is {what}")
+    text = ascii_of(text)
+    return text.startswith(rsa1_text.BEGIN) or b"PRIVATE KEY" in text or _PUTTY in text
 
 
 def public_half(text: bytes) -> PublicKey | None:
@@ -90,31 +109,59 @@ def public_half(text: bytes) -> PublicKey | None:
         from nacre.keys import rsa1
 
         return rsa1.public_half(text)
-    return openssh.public_half(text) if openssh.BEGIN in text else None
+    text = cleaned(text)
+    if _PUTTY in text:
+        from nacre.keys import putty
+
+        return putty.public_half(text)
+    block = _private_block(text)
+    if block is None or block.label != openssh.LABEL:
+        return None
+    return openssh.public_half(block.data())
 
 
-def load_public(line: bytes | str) -> tuple[PublicKey, str]:
-    """Return the public key in ``line``, ``type base64 comment``, and its comment.
+def load_public(data: bytes | str) -> tuple[PublicKey, str]:
+    """Return the public key in the content of a file, or in a line, and its comment.
 
-    An RSA1 key's line is ``bits exponent modulus comment``. Both are the form of ``.pub`` files,
-    and of lines in ``authorized_keys`` without options.
+    The format is OpenSSH's line ``type base64 comment``, as in ``.pub`` files and in
+    ``authorized_keys`` without options; SSH-1's line ``bits exponent modulus comment``; RFC 4716;
+    or PEM (PKCS#8 or PKCS#1), which has no comment. The first key counts; empty lines, and lines
+    that begin with ``#``, are passed over.
 
-    :raises KeyFormatError: the line holds no public key.
+    :raises KeyFormatError: there is no public key, or a damaged one.
     """
-    if isinstance(line, bytes):
-        _refuse_foreign(line)
-        line = line.decode("utf-8", "surrogateescape")
-    words = line.strip().split(None, 3)
+    text = cleaned(data).decode("utf-8", "surrogateescape") if isinstance(data, bytes) else data
+    if "BEGIN " in text or _PUTTY.decode() in text:
+        return _load_block(_encoded(text))
+    lines = (line.strip() for line in text.split("\n"))
+    line = next((line for line in lines if line and not line.startswith("#")), "")
+    words = line.split(None, 3)
     if rsa1_text.is_line(words):
         from nacre.keys import rsa1
 
         return rsa1.parse_words(words), words[3] if len(words) > 3 else ""
-    words = line.strip().split(None, 2)
+    words = line.split(None, 2)
     if len(words) < 2:
         raise KeyFormatError("not a public key: expected a type and base64")
     comment = words[2] if len(words) > 2 else ""
     key = decode_public(decode_blob(words[0], words[1]))
     return key, comment
+
+
+def _load_block(text: bytes) -> tuple[PublicKey, str]:
+    """Return the public key in RFC 4716 or in PEM, and its comment."""
+    from nacre.keys import pem, rfc4716
+
+    for block in blocks(text):
+        if block.label == rfc4716.LABEL:
+            return rfc4716.decode(block)
+        if block.label in pem.PUBLIC_LABELS:
+            return pem.decode_public(block), ""
+    if is_private(text):
+        raise KeyFormatError(f"this is a private key, and a public one is needed: {_PRINT}")
+    if any(block.label in _X509 for block in blocks(text)):
+        raise KeyFormatError(_X509_CERTIFICATE)
+    raise KeyFormatError("not a public key: no BEGIN line of a public key")
 
 
 def decode_blob(type: str, base64: str) -> bytes:
@@ -137,16 +184,24 @@ def dump_private(
     key: PrivateKey,
     passphrase: bytes | str | None = None,
     *,
+    format: PrivateKeyFormat = "openssh",
+    cipher: str = openssh.DEFAULT_CIPHER,
     rounds: int = 16,
     random: Random = os.urandom,
 ) -> bytes:
-    """Return the content of a file with ``key``, in OpenSSH's format. Only its owner may read it.
+    """Return the content of a file with ``key``. Only its owner may read it.
 
-    For an RSA1 key the format is SSH-1's 1.1.
+    For an RSA1 key the format is SSH-1's 1.1, whatever ``format`` says.
 
     :param passphrase: a str is encoded as UTF-8; None or an empty one leaves the key unencrypted.
+    :param format: ``openssh``; ``pem``, which is PKCS#1 for RSA and SEC 1 for ECDSA; ``pkcs8``;
+        ``ppk2`` or ``ppk3``, PuTTY's. Only ``openssh`` and ``ppk3`` protect a weak passphrase, by
+        bcrypt and Argon2id.
+    :param cipher: the cipher of ``openssh``; see :func:`nacre.keys.openssh.encode`.
     :param rounds: rounds of bcrypt; see :func:`nacre.keys.openssh.encode`.
-    :param random: returns random bytes, for salts.
+    :param random: returns random bytes, for salts; ``pkcs8`` takes the
+        system's.
+    :raises KeyFormatError: the format has no keys of this type.
     """
     secret = None if passphrase is None else _encoded(passphrase)
     if key.public.type == rsa1_text.RSA1:
@@ -154,7 +209,49 @@ def dump_private(
 
         assert isinstance(key, rsa1.RSA1PrivateKey)
         return rsa1.encode(key, secret, random)
-    return openssh.encode(key, secret, rounds=rounds, random=random)
+    match format:
+        case "openssh":
+            return openssh.encode(key, secret, cipher=cipher, rounds=rounds, random=random)
+        case "pem" | "pkcs8":
+            from nacre.keys import pem
+
+            return pem.encode(key, format, secret, random)
+        case "ppk2" | "ppk3":
+            from nacre.keys import putty
+
+            return putty.encode(key, secret, version=int(format[-1]), random=random)
+        case _:
+            raise _no_format(format, PrivateKeyFormat)
+
+
+def dump_public(key: PublicKey, comment: str = "", *, format: PublicKeyFormat = "openssh") -> bytes:
+    """Return the content of a file with a public key or a certificate.
+
+    :param format: ``openssh``, the line of ``.pub`` files and ``authorized_keys``; ``rfc4716``;
+        ``pkcs8``; or ``pem``, which is PKCS#1 for RSA and PKCS#8 for others. Those in PEM have no
+        comment.
+    :raises KeyFormatError: the format has no keys of this type.
+    """
+    match format:
+        case "openssh":
+            # A line end in the comment would start another key.
+            line = " ".join([str(key), *comment.split()])
+            return f"{line}\n".encode("utf-8", "surrogateescape")
+        case "rfc4716":
+            from nacre.keys import rfc4716
+
+            return rfc4716.encode(key, comment)
+        case "pem" | "pkcs8":
+            from nacre.keys import pem
+
+            return pem.encode_public(key, format)
+        case _:
+            raise _no_format(format, PublicKeyFormat)
+
+
+def _no_format(format: str, forms: object) -> KeyFormatError:
+    names = ", ".join(get_args(forms))
+    return KeyFormatError(f"no format is named {safe(format)}: give one of {names}")
 
 
 def _encoded(text: bytes | str) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Collection
+from functools import cache
 from importlib import import_module
+from typing import Protocol
 
 from nacre.crypto.certified import SUFFIX
 from nacre.errors import KeyFormatError, MalformedMessage
@@ -23,14 +24,13 @@ __all__ = [
     "generate",
 ]
 
-RSA = "ssh-rsa"
-
 _FAMILIES: dict[str, tuple[str, str]] = {
     "ssh-ed25519": ("ed25519", "Ed25519"),
     "ecdsa-sha2-nistp256": ("ecdsa", "ECDSA"),
     "ecdsa-sha2-nistp384": ("ecdsa", "ECDSA"),
     "ecdsa-sha2-nistp521": ("ecdsa", "ECDSA"),
     "ssh-rsa": ("rsa", "RSA"),
+    "ssh-ed448": ("ed448", "Ed448"),
     "ssh-dss": ("dsa", "DSA"),
 }
 """For each type of key its module, and the beginning of the names of its two classes."""
@@ -42,7 +42,25 @@ KEY_TYPES = tuple(_FAMILIES)
 _ALL_FAMILIES = {**_FAMILIES, RSA1: ("rsa1", "RSA1")}
 
 
-def _family(type: str) -> tuple[builtins.type[PublicKey], builtins.type[PrivateKey]]:
+class _PublicFamily(Protocol):
+    """What a family's class of public keys has."""
+
+    def decode(self, type: str, reader: WireReader) -> PublicKey:
+        """Decode the fields behind the type's name."""
+
+
+class _PrivateFamily(Protocol):
+    """What a family's class of private keys has."""
+
+    def decode(self, type: str, reader: WireReader) -> PrivateKey:
+        """Decode the fields behind the type's name; see :meth:`PrivateKey.secret_fields`."""
+
+    def generate(self, type: str, bits: int | None) -> PrivateKey:
+        """Make a new key."""
+
+
+@cache
+def _family(type: str) -> tuple[_PublicFamily, _PrivateFamily]:
     """Return the classes of a type's keys. Each family loads its own part of the library."""
     found = _ALL_FAMILIES.get(type)
     if found is None:
@@ -51,9 +69,7 @@ def _family(type: str) -> tuple[builtins.type[PublicKey], builtins.type[PrivateK
             f"supported are {', '.join(KEY_TYPES)}"
         )
     module = import_module(f"nacre.keys.{found[0]}")
-    public: builtins.type[PublicKey] = getattr(module, f"{found[1]}PublicKey")
-    private: builtins.type[PrivateKey] = getattr(module, f"{found[1]}PrivateKey")
-    return public, private
+    return getattr(module, f"{found[1]}PublicKey"), getattr(module, f"{found[1]}PrivateKey")
 
 
 def decode_public(blob: bytes) -> PublicKey:
@@ -67,11 +83,11 @@ def decode_public(blob: bytes) -> PublicKey:
     reader = WireReader(blob)
     try:
         type = reader.text()
-        if type.endswith(SUFFIX):
-            from nacre.keys.certificate import Certificate
+        if type not in _ALL_FAMILIES and type.endswith(SUFFIX):
+            from nacre.keys import certificate
 
-            return Certificate.decode_with(type, reader, decode_fields)
-        key = decode_fields(type, reader)
+            return certificate.decode(type, reader, _decode_fields)
+        key = _family(type)[0].decode(type, reader)
         reader.end()
     except MalformedMessage as error:
         raise KeyFormatError(f"the public key is damaged: {error}") from error
@@ -80,12 +96,7 @@ def decode_public(blob: bytes) -> PublicKey:
     return key
 
 
-def decode_fields(type: str, reader: WireReader) -> PublicKey:
-    """Return the public key of ``type`` whose fields ``reader`` reads; others may follow.
-
-    :raises KeyFormatError: the type is not supported, or the fields are not a key.
-    :raises MalformedMessage: a field is cut off.
-    """
+def _decode_fields(type: str, reader: WireReader) -> PublicKey:
     return _family(type)[0].decode(type, reader)
 
 
@@ -129,9 +140,9 @@ def too_weak(key: PublicKey, rsa_bits: int, ca_signatures: Collection[str]) -> s
     :param rsa_bits: the least size of an RSA key (RequiredRSASize).
     :param ca_signatures: the algorithms with which certificates may be signed.
     """
-    if key.plain.type == RSA and key.bits < rsa_bits:
+    if key.rsa and key.bits < rsa_bits:
         return f"it has {key.bits} bits; RequiredRSASize is {rsa_bits}"
-    if key.plain is key:
+    if key.type in _FAMILIES:
         return None
     from nacre.keys.certificate import Certificate
 
@@ -141,6 +152,6 @@ def too_weak(key: PublicKey, rsa_bits: int, ca_signatures: Collection[str]) -> s
             f"its certificate is signed with {key.signature_algorithm}, "
             "which CASignatureAlgorithms does not allow"
         )
-    if key.authority.type == RSA and key.authority.bits < rsa_bits:
+    if key.authority.rsa and key.authority.bits < rsa_bits:
         return f"its authority's key has {key.authority.bits} bits; RequiredRSASize is {rsa_bits}"
     return None

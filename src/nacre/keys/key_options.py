@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
 
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys.patterns import matches
+from nacre.keys.times import parse_time
 from nacre.wire.text import safe, safe_name
 
 HostPort: TypeAlias = tuple[str, int | None]
@@ -108,13 +108,11 @@ NO_OPTIONS = KeyOptions()
 def parse_options(text: str) -> KeyOptions:
     """Return the options in ``text``, which commas separate. Later ones override ``restrict``.
 
-    As in sshd, needless commas are ignored.
-
     :raises KeyFormatError: an option is unknown, malformed or given twice.
     """
     options = NO_OPTIONS
     seen: set[str] = set()
-    for name, argument in _split(text):
+    for name, argument in split_options(text):
         if name in _FLAGS and argument is None:
             options = replace(options, **_FLAGS[name])
         elif name in _VALUES and argument is not None:
@@ -146,7 +144,13 @@ def options_end(line: str) -> int:
 _OPTION = re.compile(r'([A-Za-z0-9-]++)(?:="((?:\\"|[^"])*+)")?(,|\Z)')
 
 
-def _split(text: str) -> Iterator[tuple[str, str | None]]:
+def split_options(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the names of options in lower case, and their values without quotes, if they have any.
+
+    As in sshd, needless commas are ignored.
+
+    :raises KeyFormatError: the text is malformed.
+    """
     position, separator = _next(text, 0), True
     while separator and position < len(text):
         found = _OPTION.match(text, position)
@@ -221,14 +225,9 @@ def network(text: str) -> Network:
 
 
 def _expiry_time(options: KeyOptions, argument: str) -> KeyOptions:
-    digits = argument.removesuffix("UTC").removesuffix("Z")
-    form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
     try:
-        if form is None or not (digits.isascii() and digits.isdigit()):
-            raise ValueError
-        moment = datetime.strptime(digits, form)
-        expires = (moment if digits == argument else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+        expires = parse_time(argument)
+    except ValueError:
         raise KeyFormatError(
             f"expiry-time={safe(argument, 32)!r} is not YYYYMMDD[HHMM[SS]][Z]"
         ) from None

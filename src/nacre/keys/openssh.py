@@ -7,21 +7,19 @@ the cipher's block and encrypted. An AEAD's tag follows behind the section.
 
 from __future__ import annotations
 
-import binascii
 import os
-from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import TypeAlias
 
 from nacre.errors import KeyFormatError, MalformedMessage, PassphraseRequired
+from nacre.keys.armor import wrapped
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_private, decode_public, encode_private
 from nacre.value import value
 from nacre.wire.codec import WireReader, string, u32
-from nacre.wire.text import safe_name
+from nacre.wire.text import safe, safe_name
 
-BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-END = b"-----END OPENSSH PRIVATE KEY-----"
+LABEL = "OPENSSH PRIVATE KEY"
 
 MAXIMUM_ROUNDS = 2048
 """The most bcrypt rounds a file may have, about 15 seconds; ``ssh-keygen`` writes 16 or 24."""
@@ -30,7 +28,9 @@ _MAGIC = b"openssh-key-v1\0"
 _PADDING = bytes(range(1, 256))
 _LINE = 70
 _CUT_OFF = "the private key file is damaged: a field of it is cut off, or bytes follow the last one"
-_WRITES = "aes256-ctr"
+DEFAULT_CIPHER = "aes256-ctr"
+"""The cipher of new files, as of ``ssh-keygen``."""
+
 
 Random: TypeAlias = Callable[[int], bytes]
 
@@ -46,7 +46,7 @@ class _Cipher:
 
 
 _NONE = _Cipher(key=0, iv=0, block=8)
-_CIPHERS = {
+CIPHERS = {
     "none": _NONE,
     "aes128-ctr": _Cipher(16, 16, 16),
     "aes192-ctr": _Cipher(24, 16, 16),
@@ -59,27 +59,28 @@ _CIPHERS = {
     "aes256-gcm@openssh.com": _Cipher(32, 12, 16, tag=16),
     "chacha20-poly1305@openssh.com": _Cipher(64, 0, 8, tag=16),
 }
+"""The ciphers of private keys, by the names of ``ssh -Q cipher``; ``none`` is no encryption."""
 
 
 def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
-    """Return the private key in ``data``, a file in this format.
+    """Return the private key in ``data``, which a file in this format has in base64.
 
     :raises KeyFormatError: it is damaged, or its cipher is not supported.
     :raises PassphraseRequired: it is encrypted, and the passphrase is missing or wrong.
     """
     try:
-        return _decode(WireReader(_unarmor(data)), passphrase)
+        return _decode(_content(data), passphrase)
     except MalformedMessage:
         # The reader's error has lengths, which damage can take from the key itself.
         raise KeyFormatError(_CUT_OFF) from None
 
 
 def public_half(data: bytes) -> PublicKey:
-    """Return the public key of a file in this format, which is not encrypted.
+    """Return the public key in ``data``, which is not encrypted; see :func:`decode`.
 
     :raises KeyFormatError: the file is damaged, or holds more than one key.
     """
-    reader = WireReader(_unarmor(data))
+    reader = _content(data)
     try:
         for _ in ("cipher", "derivation", "options"):
             reader.string()
@@ -93,67 +94,65 @@ def public_half(data: bytes) -> PublicKey:
 
 
 def encode(
-    key: PrivateKey, passphrase: bytes | None, *, rounds: int = 16, random: Random = os.urandom
+    key: PrivateKey,
+    passphrase: bytes | None,
+    *,
+    cipher: str = DEFAULT_CIPHER,
+    rounds: int = 16,
+    random: Random = os.urandom,
 ) -> bytes:
     """Return ``key`` as a file in this format, encrypted if there is a passphrase.
 
+    :param cipher: one of ``ssh -Q cipher``.
     :param rounds: rounds of bcrypt, from 1 to :data:`MAXIMUM_ROUNDS`; each takes about 7 ms, for
         the owner as for a guesser.
     :param random: returns random bytes, for the salt and the check number.
+    :raises KeyFormatError: there is no such cipher, or the rounds are out of bounds.
     """
     if not 1 <= rounds <= MAXIMUM_ROUNDS:
         raise KeyFormatError(f"{rounds} rounds of bcrypt: give 1 to {MAXIMUM_ROUNDS}")
-    name = _WRITES if passphrase else "none"
-    cipher = _CIPHERS[name]
+    if cipher not in CIPHERS:
+        raise KeyFormatError(f"no cipher is named {safe(cipher)}: give one of {', '.join(CIPHERS)}")
+    name = cipher if passphrase else "none"
+    sizes = CIPHERS[name]
     section = random(4) * 2 + encode_private(key)
-    section += _PADDING[: -len(section) % cipher.block]
+    section += _PADDING[: -len(section) % sizes.block]
+    size = len(section)
     derivation, options = b"none", b""
     if passphrase:
         salt = random(16)
         from nacre.crypto.block import encrypt
 
         derivation, options = b"bcrypt", string(salt) + u32(rounds)
-        secret, iv = _derive(cipher, passphrase, salt, rounds)
+        secret, iv = _derive(sizes, passphrase, salt, rounds)
         section = encrypt(name, secret, iv, section)
-    return _armor(
-        _MAGIC
-        + string(name.encode("ascii"))
-        + string(derivation)
-        + string(options)
-        + u32(1)
-        + string(key.public.blob)
-        + string(section)
+    return wrapped(
+        LABEL,
+        b"".join(
+            (
+                _MAGIC,
+                string(name.encode("ascii")),
+                string(derivation),
+                string(options),
+                u32(1),
+                string(key.public.blob),
+                # The length does not count the tag of an AEAD.
+                u32(size) + section,
+            )
+        ),
+        _LINE,
     )
 
 
-def _armor(data: bytes) -> bytes:
-    text = b64encode(data)
-    lines = [text[i : i + _LINE] for i in range(0, len(text), _LINE)]
-    return b"\n".join([BEGIN, *lines, END, b""])
-
-
-def _unarmor(data: bytes) -> bytes:
-    _, begin, rest = data.partition(BEGIN)
-    text, end, _ = rest.partition(END)
-    if not begin or not end:
-        raise KeyFormatError(
-            "the private key file is damaged: it is cut off, or its END line is changed"
-        )
-    try:
-        raw = b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
-        raise KeyFormatError(
-            "the private key file is damaged: between its BEGIN and END lines there must be lines "
-            "of base64 alone, all of them"
-        ) from None
-    if not raw.startswith(_MAGIC):
+def _content(data: bytes) -> WireReader:
+    if not data.startswith(_MAGIC):
         raise KeyFormatError("the private key file does not begin with openssh-key-v1")
-    return raw[len(_MAGIC) :]
+    return WireReader(data, len(_MAGIC))
 
 
 def _decode(reader: WireReader, passphrase: bytes | None) -> PrivateKey:
     name, derivation, options = reader.text(), reader.text(), reader.string()
-    cipher = _CIPHERS.get(name)
+    cipher = CIPHERS.get(name)
     if cipher is None:
         raise KeyFormatError(f"the private key's cipher {safe_name(name)} is not supported")
     if derivation != ("bcrypt" if cipher.key else "none"):

@@ -1,31 +1,135 @@
-"""Private keys in PEM, as ``ssh-keygen -m PEM``, ``-m PKCS8`` and OpenSSL write them."""
+"""Keys in PEM, as ``ssh-keygen -m PEM``, ``-m PKCS8`` and OpenSSL write them."""
 
 from __future__ import annotations
 
-from nacre.crypto.pem import load_pem
-from nacre.crypto.sign_dsa import DSASigner
-from nacre.crypto.sign_ecdsa import ECDSASigner
-from nacre.crypto.sign_ed25519 import Ed25519Signer
-from nacre.crypto.sign_rsa import RSASigner
-from nacre.keys.base import PrivateKey
-from nacre.keys.dsa import DSAPrivateKey
-from nacre.keys.ecdsa import ECDSAPrivateKey
-from nacre.keys.ed25519 import Ed25519PrivateKey
-from nacre.keys.rsa import RSAPrivateKey
+from nacre.crypto.pem import (
+    Form,
+    dump_der,
+    dump_public_der,
+    load_dek,
+    load_der,
+    load_public_der,
+    seal_dek,
+)
+from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
+from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
+from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
+from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
+from nacre.crypto.sign_rsa import RSASigner, RSAVerifier
+from nacre.errors import KeyFormatError
+from nacre.keys.armor import KeyBlock, wrapped
+from nacre.keys.base import PrivateKey, PublicKey
+from nacre.keys.dsa import DSAPrivateKey, DSAPublicKey
+from nacre.keys.ecdsa import ECDSAPrivateKey, ECDSAPublicKey
+from nacre.keys.ed448 import Ed448PrivateKey, Ed448PublicKey
+from nacre.keys.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacre.keys.openssh import Random
+from nacre.keys.rsa import RSAPrivateKey, RSAPublicKey
+from nacre.wire.text import safe
+
+PRIVATE_LABELS = (
+    "PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "EC PRIVATE KEY",
+    "DSA PRIVATE KEY",
+)
+PUBLIC_LABELS = ("PUBLIC KEY", "RSA PUBLIC KEY")
 
 
-def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
-    """Return the private key in ``data``; PEM has no comment.
+def decode(block: KeyBlock, passphrase: bytes | None) -> PrivateKey:
+    """Return the private key in a block; PEM has no comment.
 
-    :raises KeyFormatError: ``data`` holds no private key of a type that SSH uses.
+    :raises KeyFormatError: the block holds no private key of a type that SSH uses.
     :raises PassphraseRequired: it is encrypted, and the passphrase is missing or wrong.
     """
-    match load_pem(data, passphrase):
-        case Ed25519Signer() as signer:
+    data = block.data()
+    headers = block.fields()
+    if headers.get("proc-type", "").endswith("ENCRYPTED"):
+        signer = load_dek(data, passphrase, headers.get("dek-info", ""))
+    else:
+        encrypted = block.label == "ENCRYPTED PRIVATE KEY"
+        signer = load_der(data, passphrase, encrypted=encrypted)
+    match signer:
+        case Ed25519Signer():
             return Ed25519PrivateKey(signer)
-        case RSASigner() as signer:
+        case Ed448Signer():
+            return Ed448PrivateKey(signer)
+        case RSASigner():
             return RSAPrivateKey(signer)
-        case ECDSASigner() as signer:
+        case ECDSASigner():
             return ECDSAPrivateKey(signer)
-        case DSASigner() as signer:
+        case DSASigner():
             return DSAPrivateKey(signer)
+
+
+def decode_public(block: KeyBlock) -> PublicKey:
+    """Return the public key in a block.
+
+    :raises KeyFormatError: the block holds no public key of a type that SSH uses.
+    """
+    match load_public_der(block.data()):
+        case Ed25519Verifier() as verifier:
+            return Ed25519PublicKey(verifier)
+        case Ed448Verifier() as verifier:
+            return Ed448PublicKey(verifier)
+        case RSAVerifier() as verifier:
+            return RSAPublicKey(verifier)
+        case ECDSAVerifier() as verifier:
+            return ECDSAPublicKey(verifier)
+        case DSAVerifier() as verifier:
+            return DSAPublicKey(verifier)
+
+
+def encode(key: PrivateKey, form: Form, passphrase: bytes | None, random: Random) -> bytes:
+    """Return a private key in PEM, encrypted if there is a passphrase.
+
+    :param form: ``pkcs8``, or ``pem`` for PKCS#1 (RSA), SEC 1 (ECDSA), and the form of DSA. The
+        encryption of ``pem`` is weak: AES-128-CBC with a single MD5 of the passphrase.
+    :param random: returns random bytes, for the IV of ``pem``.
+    :raises KeyFormatError: keys of this type have no such form.
+    """
+    match key:
+        case Ed25519PrivateKey() | Ed448PrivateKey():
+            old_label = ""
+        case RSAPrivateKey():
+            old_label = "RSA PRIVATE KEY"
+        case ECDSAPrivateKey():
+            old_label = "EC PRIVATE KEY"
+        case DSAPrivateKey():
+            old_label = "DSA PRIVATE KEY"
+        case _:
+            raise _no_form(key.public)
+    if form == "pkcs8":
+        label = "ENCRYPTED PRIVATE KEY" if passphrase else "PRIVATE KEY"
+        return wrapped(label, dump_der(key.signer, form, passphrase))
+    data = dump_der(key.signer, form)
+    if not passphrase:
+        return wrapped(old_label, data)
+    info, data = seal_dek(data, passphrase, random(16))
+    return wrapped(old_label, data, headers=f"Proc-Type: 4,ENCRYPTED\nDEK-Info: {info}\n\n")
+
+
+def encode_public(key: PublicKey, form: Form) -> bytes:
+    """Return a public key in PEM.
+
+    :param form: ``pkcs8``, or ``pem``, which for RSA is PKCS#1 and for others the same.
+    :raises KeyFormatError: keys of this type have no such form.
+    """
+    match key:
+        case RSAPublicKey() if form == "pem":
+            return wrapped("RSA PUBLIC KEY", dump_public_der(key.verifier, form))
+        case (
+            Ed25519PublicKey()
+            | Ed448PublicKey()
+            | RSAPublicKey()
+            | ECDSAPublicKey()
+            | DSAPublicKey()
+        ):
+            return wrapped("PUBLIC KEY", dump_public_der(key.verifier, "pkcs8"))
+        case _:
+            raise _no_form(key)
+
+
+def _no_form(key: PublicKey) -> KeyFormatError:
+    return KeyFormatError(f"keys of type {safe(key.type)} have no form in PEM or PKCS#8")

@@ -16,12 +16,13 @@ _HASHES = {"rsa-sha2-512": "sha512", "rsa-sha2-256": "sha256", "ssh-rsa": "sha1"
 class RSAPublicKey(PublicKey):
     """An RSA public key. ``ssh-rsa`` is the name of its type, and of its signatures with SHA-1."""
 
-    __slots__ = ("_verifier",)
+    rsa = True
+    __slots__ = ("verifier",)
 
     def __init__(self, verifier: RSAVerifier) -> None:
         fields = mpint(verifier.e) + mpint(verifier.n)
         super().__init__(RSA, fields, tuple(_HASHES), verifier.n.bit_length())
-        self._verifier = verifier
+        self.verifier = verifier
 
     @classmethod
     def decode(cls, type: str, reader: WireReader) -> RSAPublicKey:
@@ -30,17 +31,17 @@ class RSAPublicKey(PublicKey):
         return cls(RSAVerifier(n, e))
 
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
-        return self._verifier.verify(made, data, _HASHES[algorithm])
+        return self.verifier.verify(made, data, _HASHES[algorithm])
 
 
 class RSAPrivateKey(PrivateKey):
     """An RSA private key."""
 
-    __slots__ = ("_signer",)
+    __slots__ = ("signer",)
 
     def __init__(self, signer: RSASigner, comment: str = "") -> None:
         super().__init__(RSAPublicKey(signer.verifier), comment)
-        self._signer = signer
+        self.signer = signer
 
     @classmethod
     def generate(cls, type: str, bits: int | None) -> RSAPrivateKey:
@@ -58,8 +59,8 @@ class RSAPrivateKey(PrivateKey):
         return cls(RSASigner(RSANumbers(n=n, e=e, d=d, p=p, q=q, iqmp=iqmp)))
 
     def secret_fields(self) -> bytes:
-        key = self._signer.numbers
+        key = self.signer.numbers
         return b"".join(map(mpint, (key.n, key.e, key.d, key.iqmp, key.p, key.q)))
 
     def _sign(self, data: bytes, algorithm: str) -> bytes:
-        return self._signer.sign(data, _HASHES[algorithm])
+        return self.signer.sign(data, _HASHES[algorithm])

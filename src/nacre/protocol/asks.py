@@ -55,6 +55,20 @@ class Ask(Event):
 
 
 @value
+class SessionProof:
+    """What proves to others which server a session of SSH-2 is with.
+
+    :ivar session_id: the session's identifier (RFC 4253 section 7.2).
+    :ivar host_key: the server's key, or certificate, in the first key exchange.
+    :ivar signature: the host key's over the identifier, in wire form; empty at the server.
+    """
+
+    session_id: bytes
+    host_key: PublicKey
+    signature: bytes = b""
+
+
+@value
 class HostKeyRefused(Answer):
     """The host key is not trusted; the connection ends with ``error``."""
 
@@ -120,12 +134,14 @@ class AskAuthentication(Ask):
     :ivar can_continue: methods that the server lists; empty before the first attempt.
     :ivar partial: whether the last attempt succeeded and another method is required.
     :ivar server_algorithms: the server's ``server-sig-algs``, or None when it sent none.
+    :ivar session: what an agent learns of the session; None in SSH-1.
     """
 
     ANSWERS = (TryNone, TryPassword, TryPublicKey, TryKeyboardInteractive, GiveUp)
     can_continue: tuple[str, ...]
     partial: bool
     server_algorithms: tuple[str, ...] | None = None
+    session: SessionProof | None = None
 
 
 @value

@@ -162,7 +162,7 @@ def usable_with(
         keys alone, as OpenSSH does: a key of another type has one algorithm, and there are servers
         that take ECDSA and do not list it.
     """
-    if server is None or key.plain.type != "ssh-rsa":
+    if server is None or not key.rsa:
         return algorithms
     # A server that takes certificates need not list their names: the plain ones count.
     return tuple(name for name in algorithms if plain(name) in server)
@@ -207,9 +207,12 @@ class ClientOptions(EngineOptions):
     """The options of a client.
 
     :ivar user: the user name to log in with.
+    :ivar host_bound: name the server's host key in requests of ``publickey``, as agents with
+        restricted keys need it, where the server has ``publickey-hostbound-v00@openssh.com``.
     """
 
     user: str
+    host_bound: bool = True
 
 
 @value(kw_only=True)

@@ -34,7 +34,8 @@ from nacre.aio.driver import set_service
 from nacre.aio.keepalive import IdleWatch
 from nacre.aio.maybe import Maybe, settled
 from nacre.aio.versions import RISK, SSH1
-from nacre.errors import ConnectionLost, DisconnectCode, NacreError
+from nacre.errors import ConnectionLost, DisconnectCode, NacreError, UnusableKey
+from nacre.keys import PublicKey
 from nacre.protocol.asks import (
     Answer,
     Ask,
@@ -48,6 +49,7 @@ from nacre.protocol.asks import (
     AskRSAKey,
     AskUser,
     Denied,
+    GlobalGranted,
     Granted,
     OpenRefused,
     PasswordExpired,
@@ -65,6 +67,7 @@ from nacre.protocol.events import (
     KexDone,
     VersionReceived,
 )
+from nacre.protocol.hostkeys import ANNOUNCE, PROVE
 from nacre.protocol.requests import Request
 from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
 from nacre.server.peer import ServerConnection
@@ -221,18 +224,46 @@ class Serving(ServerConnection):
 
     def _on_host_signature(self, ask: AskHostSignature) -> None:
         async def sign() -> None:
-            answer: Signature | Denied = Denied("no program holds the host key")
+            answer: Signature | Denied = Denied()
             try:
-                if self.terms.sign_host is not None:
-                    async with asyncio.timeout(_SIGNING):
-                        made = await self.terms.sign_host(ask.key, ask.data, ask.algorithm)
-                    answer = Signature(made)
-            except (NacreError, TimeoutError) as error:
-                reason = str(error) or f"no answer within {_SIGNING:g} seconds"
-                self.record("error", what="no signature with a host key", error=safe(reason))
+                answer = Signature(await self._sign_held(ask.key, ask.data, ask.algorithm))
+            except NacreError as error:
+                self._record_unsigned(error)
             self.answer(ask.ask_id, answer)
 
         self.spawn(sign())
+
+    async def _sign_held(self, key: PublicKey, data: bytes, algorithm: str) -> bytes:
+        """Return the signature of a host key that another program holds.
+
+        :raises NacreError: it makes none, or none in time.
+        """
+        if self.terms.sign_host is None:
+            raise UnusableKey("no program holds the host key")
+        try:
+            async with asyncio.timeout(_SIGNING):
+                return await self.terms.sign_host(key, data, algorithm)
+        except TimeoutError:
+            raise UnusableKey(f"no answer within {_SIGNING:g} seconds") from None
+
+    def _record_unsigned(self, error: NacreError) -> None:
+        self.record("error", what="no signature with a host key", error=safe(str(error)))
+
+    def _announce_host_keys(self) -> None:
+        """Tell the client all host keys, so that it can learn those that it lacks."""
+        if self.protocol != SSH1 and (blobs := self.settings.announced.announcement):
+            self.driver.touch().connection.send_global_request(ANNOUNCE, blobs, want_reply=False)
+
+    async def _prove_host_keys(self, ask: AskGlobalRequest) -> None:
+        proofs = None
+        assert self.algorithms is not None
+        try:
+            proofs = await self.settings.announced.prove(
+                ask.data, self.session_id, self.algorithms.host_key, self._sign_held
+            )
+        except NacreError as error:
+            self._record_unsigned(error)
+        self.answer(ask.ask_id, Denied() if proofs is None else GlobalGranted(proofs))
 
     # --- authentication: at most one question is open at a time ---
 
@@ -334,6 +365,7 @@ class Serving(ServerConnection):
         self.record("authenticated", methods=",".join(event.methods))
         self.server.logged_in(self)
         self.start_keepalive()
+        self._announce_host_keys()
         self._watch_idle()
         self._questions.welcome()
 
@@ -425,6 +457,8 @@ class Serving(ServerConnection):
 
         if ask.name in (LISTEN, CANCEL):
             self.spawn(decide())
+        elif ask.name == PROVE:
+            self.spawn(self._prove_host_keys(ask))
         else:
             self._on_global_ask(ask)
 

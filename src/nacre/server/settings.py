@@ -22,6 +22,7 @@ from nacre.protocol.options import (
 )
 from nacre.protocol.requests import Exec, Request, Subsystem
 from nacre.scp.command import parse_scp
+from nacre.server.hostkeys import HostKeys, load_certificates
 from nacre.server.peer import NO_TERMS, ConnectionTerms, Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.session import Session
@@ -85,6 +86,7 @@ class ServerSettings:
     Derived fields:
 
     :ivar options: what each engine gets.
+    :ivar announced: the host keys that clients are told of.
     :ivar startup_limit: ``max_startups``, parsed.
     :raises ConfigurationError: there is no host key, or a value is not possible.
     """
@@ -108,6 +110,7 @@ class ServerSettings:
     terms: ConnectionTerms = NO_TERMS
 
     options: ServerOptions = field(init=False, repr=False)
+    announced: HostKeys = field(init=False, repr=False)
     startup_limit: MaxStartups = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +128,8 @@ class ServerSettings:
             software=self.terms.software,
         )
         object.__setattr__(self, "options", options)
+        announced = HostKeys(options.host_keys, self.algorithms.host_key)
+        object.__setattr__(self, "announced", announced)
         object.__setattr__(self, "startup_limit", MaxStartups.parse(self.max_startups))
         # A caller that changes its list later must not change this value.
         object.__setattr__(self, "accept_env", tuple(self.accept_env))
@@ -184,10 +189,15 @@ def configured(given: dict[str, Any], config: ServerConfig) -> dict[str, Any]:
     defaults = {one.name: one.default for one in fields(ServerSettings)} | {"host_keys": ()}
     named = {name: value for name, value in given.items() if value != defaults[name]}
     if "host_keys" not in named:
-        told["host_keys"] = [_host_key(path) for path in config.host_keys]
+        keys = [_host_key(path) for path in config.host_keys]
+        told["host_keys"] = [*keys, *load_certificates(config.host_certificates, keys, _refuse)]
     if "banner" not in named and config.banner is not None:
         told["banner"] = _text("Banner", os.fspath(config.banner)).decode(errors="replace")
     return given | told | named
+
+
+def _refuse(problem: str) -> None:
+    raise ConfigurationError(problem)
 
 
 def _host_key(path: str) -> PrivateKey:

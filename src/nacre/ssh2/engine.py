@@ -95,6 +95,7 @@ from nacre.ssh2.connection.replies import send_reply
 from nacre.ssh2.routes import Resting, Stage
 from nacre.ssh2.transport.framing import Inbox
 from nacre.ssh2.transport.kex import (
+    HOST_BOUND_EXTENSION,
     PING_EXTENSION,
     SIGNATURE_EXTENSION,
     KexStage,
@@ -518,6 +519,7 @@ class SSH2Client(_SSH2Engine):
         super().__init__(options, (), random=random)
         self._client_options = options
         self._server_algorithms: tuple[str, ...] | None = None
+        self._host_bound = False
         self._begun: ClientAuth | None = None
 
     def _receive_service_accept(self, payload: Buffer) -> None:
@@ -529,10 +531,12 @@ class SSH2Client(_SSH2Engine):
 
     def _begin_auth(self) -> None:
         if self._begun is None:
+            assert self._kex.session is not None
             self._begun = ClientAuth(
-                self._outbox, self.events, self._asks, self._client_options, self._kex.session_id
+                self._outbox, self.events, self._asks, self._client_options, self._kex.session
             )
             self._begun.server_algorithms = self._server_algorithms
+            self._begun.host_bound = self._host_bound
             self._begun.start()
 
     def _extended(self, extensions: dict[str, bytes]) -> None:
@@ -541,6 +545,10 @@ class SSH2Client(_SSH2Engine):
             self._server_algorithms = codec.names(names)
             if self._begun is not None:
                 self._begun.server_algorithms = self._server_algorithms
+        if extensions.get(HOST_BOUND_EXTENSION) == b"0" and self._client_options.host_bound:
+            self._host_bound = True
+            if self._begun is not None:
+                self._begun.host_bound = True
         # All that the first request depends on is known now, so it is sent without waiting for
         # SERVICE_ACCEPT, which is still the only message of the server that may follow.
         self._begin_auth()
@@ -573,7 +581,8 @@ class SSH2Server(_SSH2Engine):
                 DisconnectCode.SERVICE_NOT_AVAILABLE,
             )
         if self._auth is None:
+            assert self._kex.session is not None
             self._auth = ServerAuth(
-                self._outbox, self.events, self._asks, self._server_options, self._kex.session_id
+                self._outbox, self.events, self._asks, self._server_options, self._kex.session
             )
         self._outbox.send(ServiceAccept(service).encode())

@@ -9,10 +9,10 @@ import pytest
 
 from nacre.cli.ssh.queries import KEYWORDS, LISTS, answer
 
-_DSA = {"ssh-dss"}
+_OWN_KEYS = {"ssh-dss", "ssh-ed448"}
 
 NACRES_OWN = {
-    **dict.fromkeys(["key", "key-plain", "key-sig", "sig"], _DSA),
+    **dict.fromkeys(["key", "key-plain", "key-sig", "sig"], _OWN_KEYS),
     "compression": {"zlib"},
     "kex": {"mlkem768x25519-sha256", "mlkem768nistp256-sha256", "mlkem1024nistp384-sha384"},
     "protocol-version": {"1"},

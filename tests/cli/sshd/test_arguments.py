@@ -19,10 +19,11 @@ def test_defaults() -> None:
 
 
 def test_options_stand_for_keywords() -> None:
-    words = ["-6", "-g", "30", "-h", "/a key", "-h/b", "-o", "MaxSessions=3", "-q"]
+    words = ["-6", "-g", "30", "-h", "/a key", "-h/b", "-c", "/c", "-o", "MaxSessions=3", "-q"]
     config = parse(parse_arguments(words).options)
     assert (config.address_family, config.login_grace_time) == ("inet6", 30)
     assert (config.host_keys, config.max_sessions) == (("/a key", "/b"), 3)
+    assert config.host_certificates == ("/c",)
     assert config.log_level.name == "QUIET"
 
 
@@ -69,7 +70,6 @@ def test_former_options_change_nothing() -> None:
         (["-p", "65536"], "-p 65536"),
         (["-p", "ssh"], "-p ssh"),
         (["-u", "many"], "-u many"),
-        (["-c", "cert"], "no host certificates"),
         (["-C", "user=a"], "-T and -G"),
         (["host"], "extra argument host"),
         (["--listen"], "listen"),

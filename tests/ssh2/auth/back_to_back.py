@@ -24,6 +24,7 @@ from nacre.protocol.asks import (
     GiveUp,
     Granted,
     Prompt,
+    SessionProof,
     Signature,
     UserRequirement,
 )
@@ -37,6 +38,8 @@ from nacre.wire.message import Record
 
 SESSION_ID = bytes(range(32))
 ED25519 = generate("ssh-ed25519")
+HOST_KEY = generate("ssh-ed25519")
+SESSION = SessionProof(SESSION_ID, HOST_KEY.public, HOST_KEY.sign(SESSION_ID, "ssh-ed25519"))
 GAVE_UP = AuthenticationFailed("nothing left to try")
 
 Policy = dict[type[Ask], Callable[[Any], Answer]]
@@ -112,7 +115,7 @@ class ServerSide(Side):
             self.events,
             self.asks,
             options,
-            SESSION_ID,
+            SESSION,
         )
 
     def request(self, method: str, fields: Record | bytes = b"", user: str = "alice") -> None:
@@ -134,7 +137,7 @@ class ClientSide(Side):
             self.events,
             self.asks,
             ClientOptions(user=user, limits=limits),
-            SESSION_ID,
+            SESSION,
         )
 
 

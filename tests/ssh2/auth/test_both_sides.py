@@ -224,3 +224,13 @@ def test_a_client_survives_any_messages(tries: list[Answer], payloads: list[byte
                 client.obey(policy)
     assert client.auth.succeeded is bool(client.take(Authenticated))
     assert all(payload[0] in (50, 61) for payload in client.sent())
+
+
+def test_a_login_that_is_bound_to_the_host_key_is_one_by_publickey() -> None:
+    client, server = ClientSide(), ServerSide()
+    client.auth.host_bound = True
+    log_in(client, client_policy([KEY]), server, server_policy("publickey"))
+    for side in (client, server):
+        assert side.auth.succeeded
+        assert side.auth.methods == ("publickey",)
+        assert {event.method for event in side.take(AuthResult)} == {"publickey"}

@@ -30,6 +30,7 @@ from nacre.protocol.asks import (
     PasswordExpired,
     Prompt,
     Responses,
+    SessionProof,
     Signature,
     TryKeyboardInteractive,
     TryPassword,
@@ -39,6 +40,9 @@ from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import Attempt, Exchange, check_length
 from nacre.ssh2.auth.messages import (
+    HOST_BOUND,
+    HostBoundQuery,
+    HostBoundRequest,
     InfoPrompt,
     InfoRequest,
     InfoResponse,
@@ -53,10 +57,11 @@ from nacre.ssh2.auth.messages import (
 )
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.auth.texts import shown
-from nacre.wire.codec import text
+from nacre.wire.codec import string, text
 
-SESSION = bytes(32)
 KEY = generate("ssh-ed25519")
+HOST_KEY, ANOTHER = (generate("ssh-ed25519").public for _ in range(2))
+SESSION = SessionProof(bytes(32), HOST_KEY)
 ED25519 = "ssh-ed25519"
 
 
@@ -173,7 +178,7 @@ def test_a_signature_for_another_user_or_session_is_not(what: str) -> None:
     if what == "user":
         other.user = "bob"
     else:
-        other.session_id = b"\1" * 32
+        other.session = SessionProof(b"\1" * 32, HOST_KEY)
     attempt = serving("publickey")
     assert result(publickey.check(attempt, signed(other)), None) is False
     assert "does not verify" in attempt.detail
@@ -373,3 +378,72 @@ def test_a_length_is_counted_in_bytes_and_the_text_not_repeated() -> None:
     with pytest.raises(PacketTooLarge) as caught:
         check_length("a name", "\xe9\xe9secret", 4)
     assert str(caught.value) == "a name has more than 4 bytes"
+
+
+# --- publickey-hostbound-v00@openssh.com ---
+
+
+def host_bound(attempt: Attempt) -> Attempt:
+    attempt.host_bound = True
+    return attempt
+
+
+def bound_signature(host_key: bytes) -> bytes:
+    """Sign as section 3.1 of OpenSSH's PROTOCOL says, field by field."""
+    data = (
+        string(SESSION.session_id)
+        + b"\x32"
+        + text("alice")
+        + string(b"ssh-connection")
+        + string(b"publickey-hostbound-v00@openssh.com")
+        + b"\x01"
+        + text(ED25519)
+        + string(KEY.public.blob)
+        + string(host_key)
+    )
+    signature = KEY.sign(data, ED25519)
+    return HostBoundRequest(True, ED25519, KEY.public.blob, host_key, signature).encode()
+
+
+def test_a_request_that_is_bound_to_our_host_key_is_asked_about() -> None:
+    attempt = host_bound(serving("publickey"))
+    steps = publickey.check(attempt, bound_signature(HOST_KEY.blob))
+    assert isinstance(next(steps), AskPublicKey)
+    assert result(steps, Granted()) is True
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("host_key", [ANOTHER.blob, b"", HOST_KEY.blob + b"\0"], ids=repr)
+def test_a_request_that_is_bound_to_another_host_key_ends_the_connection(
+    signed: bool, host_key: bytes
+) -> None:
+    """Who relays the login of somebody else gets no use of the signature."""
+    fields = bound_signature(host_key)
+    if not signed:
+        fields = HostBoundQuery(False, ED25519, KEY.public.blob, host_key).encode()
+    with pytest.raises(RemoteProtocolError, match="host key of another server"):
+        next(publickey.check(host_bound(serving("publickey")), fields))
+
+
+def test_a_signature_without_a_host_key_does_not_count_for_a_bound_request() -> None:
+    data = publickey.signed_data(serving("publickey"), ED25519, KEY.public.blob)
+    signature = KEY.sign(data, ED25519)
+    fields = HostBoundRequest(True, ED25519, KEY.public.blob, HOST_KEY.blob, signature).encode()
+    attempt = host_bound(serving("publickey"))
+    assert result(publickey.check(attempt, fields), None) is False
+
+
+def test_a_client_names_the_host_key_in_the_query_and_in_the_signed_request() -> None:
+    attempt = host_bound(trying("publickey"))
+    steps = publickey.prove(attempt, TryPublicKey(KEY.public, (ED25519,)), None)
+    query = next(steps)
+    assert isinstance(query, Exchange)
+    request = UserauthRequest.decode(query.message.encode())
+    assert request.method == HOST_BOUND
+    expected = HostBoundQuery(False, ED25519, KEY.public.blob, HOST_KEY.blob)
+    assert request.fields == expected.encode()
+    ask = steps.send(PublicKeyOk(ED25519, KEY.public.blob).encode())
+    assert isinstance(ask, AskSignature)
+    sent = steps.send(Signature(KEY.sign(ask.data, ED25519)))
+    assert isinstance(sent, Exchange)
+    assert fields(sent) == bound_signature(HOST_KEY.blob)

@@ -17,12 +17,6 @@ _OTHER = "Options"
 """The group of options that no other group has."""
 
 _GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
-    "keygen": {
-        "What to do (none of these: make a key)": ("-l", "-y", "-p", "-c", "-R"),
-        "The key": ("-f", "-t", "-b", "-C"),
-        "Passphrases": ("-N", "-P", "-a"),
-        "Output": ("-E", "-q"),
-    },
     "serve": {
         "Where": ("--listen", "--state", "--workers"),
         "Users": ("--users", "--run-as", "--ssh1-strict"),

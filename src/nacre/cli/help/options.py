@@ -11,7 +11,7 @@ from nacre.cli.common import arguments, transfer_options
 
 COMMANDS = {
     "help": "explain a program, or a keyword of the configuration",
-    "keygen": "make keys, show and change key files",
+    "keygen": "make keys and certificates, show and change key files",
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "transfer files by commands",
@@ -212,7 +212,7 @@ SSHD = {
         "-f FILE": "the configuration in place of /etc/ssh/sshd_config",
         "-o KEYWORD=VALUE": "a keyword, which counts before the file",
         "-h FILE": "a file of a host key",
-        "-c FILE": "a host certificate (not supported)",
+        "-c FILE": "a file of the certificate of a host key",
         "-g TIME": "the time to log in, as LoginGraceTime",
         "-p PORT": "the port, in place of Port; 0 picks a free one",
         "-4": "listen on IPv4 only",
@@ -238,6 +238,70 @@ SSHD = {
         "-G": "print the configuration, and end",
         "-C CONNECTION": "with -T and -G: user=, addr= … that Match asks for",
         "-V": "print the version, and end",
+        "--help": "print this text, and end",
+    },
+}
+
+KEYGEN = {
+    "What to do (none of these: make a key)": {
+        "-l": "show the fingerprints of the keys in FILE; -v: their pictures, too",
+        "-B": "show their bubblebabble digests",
+        "-y": "print the public half of a private key",
+        "-p": "change the passphrase of a private key",
+        "-c": "change the comment of a key",
+        "-e": "export a key to the format of -m",
+        "-i": "import a key from the format of -m",
+        "-X": "the same as -i",
+        "-A": "make the host keys that are missing; -f: below this directory",
+        "-r HOST": "print the SSHFP records of a host; with -Y: the revocation list",
+        "-D LIBRARY": "use the keys of a PKCS#11 library (not supported)",
+        "-K": "download the resident keys of a security key",
+        "-M generate|screen": "make candidates for moduli, or select the safe ones",
+    },
+    "Known hosts": {
+        "-F HOST": "find the lines of a host; [HOST]:PORT for other ports than 22",
+        "-R HOST": "remove the lines of a host",
+        "-H": "hash the names of all hosts",
+    },
+    "Certificates": {
+        "-s KEY": "sign the keys in FILE ... with the key of this authority",
+        "-I ID": "what the certificate is called in logs",
+        "-h": "make a host certificate, not a user certificate",
+        "-n NAMES": "the users or hosts it is for, with commas between them",
+        "-V FROM:TO": "when it is valid, such as -1d:+52w",
+        "-z SERIAL": "its serial number; + counts up for each file",
+        "-U": "the agent has the key of -s",
+        "-L": "show a certificate",
+    },
+    "Revocation lists": {
+        "-k": "make a list of revoked keys",
+        "-u": "with -k: add to the list that is there",
+        "-Q": "tell which of the keys in FILE ... are revoked",
+    },
+    "Signatures": {
+        "-Y OPERATION": "sign, verify, check-novalidate, find-principals or match-principals",
+    },
+    "The key": {
+        "-f FILE": "the file; FILE.pub has the public half; - is standard input",
+        "-t TYPE": "rsa, ecdsa, ed25519, ecdsa-sk, ed25519-sk, dsa or rsa1",
+        "-b BITS": "the size: by default 3072 for rsa, 2048 for rsa1, 256 for ecdsa",
+        "-C COMMENT": "the comment; by default user@host",
+        "-m FORMAT": "the format: RFC4716, PKCS8 or PEM",
+        "-O OPTION": "a detail of what is done; may be repeated",
+        "-w LIBRARY": "the library that talks to security keys",
+    },
+    "Passphrases": {
+        "-N PASSPHRASE": "the new passphrase; '' for none",
+        "-P PASSPHRASE": "the present passphrase of the file",
+        "-a ROUNDS": "rounds of bcrypt: more make guessing slower; by default 16",
+        "-Z CIPHER": "the cipher of the file",
+    },
+    "Output": {
+        "-E HASH": "md5, sha1, sha256, sha384 or sha512; by default sha256",
+        "-g": "with -r: the generic format of unknown records",
+        "-v": "print more; up to three times",
+        "-q": "print questions and errors only",
+        "-o": "ignored, as ssh-keygen does",
         "--help": "print this text, and end",
     },
 }

@@ -106,6 +106,20 @@ def _scp() -> Page:
     )
 
 
+def _keygen() -> Page:
+    return Page(
+        "keygen",
+        "Make a key, or show or change one, as ssh-keygen does.",
+        ("[file ...]",),
+        groups_of(options.KEYGEN, lambda letter: (), "", bool),
+        (
+            "What -N, -P and -f do not give is asked for. Passphrases are read from the terminal, "
+            "from the program that SSH_ASKPASS names, or else from standard input.",
+        ),
+        SECTIONS["keygen"],
+    )
+
+
 def _sftp_server() -> Page:
     return Page(
         "sftp-server",
@@ -163,6 +177,7 @@ def _main() -> Page:
 _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
     "help": _help,
+    "keygen": _keygen,
     "scp": _scp,
     "sftp": _sftp,
     "sftp-server": _sftp_server,

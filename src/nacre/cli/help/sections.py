@@ -89,8 +89,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "Environment": ("`SSH_ASKPASS`: The program that asks for passphrases.",),
         "Exit status": (
-            "0 if all went well. 1 if a question was answered with no, or a file can't be "
-            "written. 2 for wrong arguments. 255 if a key can't be read.",
+            "0 if all went well. 1 if nothing was found, if a question was answered with no, and "
+            "for wrong arguments. 255 for an error.",
         ),
     },
     "sftp-server": {

@@ -1,6 +1,8 @@
-"""``nacre keygen``: make keys, show and change key files, as ssh-keygen(1) does.
+"""``nacre keygen``: keys, certificates, signatures, known hosts, as ssh-keygen(1) does it.
 
-Start at command.py (questions and actions), then keyfiles.py (reading and writing the files).
-Imports keys, client.userkeys and cli.common; opens no connection.
+Start at command.py (which module does what an option asks for), then arguments.py (the options).
+Each of the other modules has a function ``run(options)``, except keyfiles.py (reading and writing
+the files) and questions.py (what is asked).
+Imports keys, client and cli.common; opens no connection.
 Internal: use nacre.generate and nacre.keys. Tests: tests/cli/keygen, tests/interop/test_keygen.py.
 """

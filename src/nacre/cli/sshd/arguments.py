@@ -20,7 +20,7 @@ _WORDS = {
 }
 """Options that stand for a keyword with a value."""
 
-_VALUES = {"g": "LoginGraceTime", "h": "HostKey"}
+_VALUES = {"c": "HostCertificate", "g": "LoginGraceTime", "h": "HostKey"}
 """Options whose value is that of a keyword."""
 
 _FLAGS = {
@@ -144,13 +144,8 @@ def _length(arguments: SshdArguments, value: str) -> None:
         raise ConfigurationError(f"-u {safe(value, 64)}: give a number up to {_LONGEST_NAME}")
 
 
-def _certificate(arguments: SshdArguments, value: str) -> None:
-    raise ConfigurationError("-c: nacre has no host certificates yet: leave it out")
-
-
 _OTHERS: dict[str, Callable[[SshdArguments, str], None]] = {
     "C": _connection,
-    "c": _certificate,
     "d": _debug,
     "o": _option,
     "p": _port,

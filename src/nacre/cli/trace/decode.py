@@ -49,6 +49,7 @@ _GEX: dict[int, tuple[str, type[Message]]] = {
 }
 _METHODS: dict[str, dict[int, tuple[str, type[Message]]]] = {
     "publickey": {60: ("USERAUTH_PK_OK", auth.PublicKeyOk)},
+    auth.HOST_BOUND: {60: ("USERAUTH_PK_OK", auth.PublicKeyOk)},
     "password": {60: ("USERAUTH_PASSWD_CHANGEREQ", auth.PasswordChangeRequest)},
     "keyboard-interactive": {
         60: ("USERAUTH_INFO_REQUEST", auth.InfoRequest),
@@ -183,6 +184,12 @@ def _publickey(data: bytes) -> dict[str, Any]:
     return show(kind.decode(data))
 
 
+def _host_bound(data: bytes) -> dict[str, Any]:
+    signed = WireReader(data).boolean()
+    kind = auth.HostBoundRequest if signed else auth.HostBoundQuery
+    return show(kind.decode(data))
+
+
 def _password(data: bytes) -> dict[str, Any]:
     change = WireReader(data).boolean()
     return {"change": change, "password": HIDDEN} | ({"new": HIDDEN} if change else {})
@@ -194,6 +201,7 @@ def _unknown_fields(data: bytes) -> dict[str, Any]:
 
 _FIELDS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     "publickey": _publickey,
+    auth.HOST_BOUND: _host_bound,
     "password": _password,
     "keyboard-interactive": lambda data: show(auth.InteractiveRequest.decode(data)),
 }

@@ -75,7 +75,13 @@ Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
 
 def family(key_type: str) -> str:
     """Return the usual name of a key type, such as ``ED25519``."""
-    short = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA", "rsa1": "RSA1"}
+    short = {
+        "ssh-ed25519": "ED25519",
+        "ssh-ed448": "ED448",
+        "ssh-rsa": "RSA",
+        "ssh-dss": "DSA",
+        "rsa1": "RSA1",
+    }
     return short.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
 
 

@@ -25,6 +25,9 @@ _PROXIES = ("ProxyCommand", "ProxyJump")
 BATCH_ALIVE_INTERVAL = 300
 """Seconds between keepalives with BatchMode, where ServerAliveInterval is not set."""
 
+UNBOUND = 2
+"""PubkeyAuthentication without the server's host key in its requests; as true as True."""
+
 NO_SETTINGS: Mapping[str, tuple[Setting, ...]] = {}
 
 
@@ -57,6 +60,7 @@ class ClientConfig:
     batch_mode: bool = False
     bind_address: str | None = None
     bind_interface: str | None = None
+    certificate_files: tuple[str, ...] = ()
     channel_timeouts: tuple[tuple[str, int], ...] = ()
     check_host_ip: bool = False
     cipher: tuple[str, ...] | None = None
@@ -233,6 +237,8 @@ def fields_of(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, Any]:
     named = found.pop("identity_files", ())
     files = tuple(name for name in named if name.lower() != "none")
     found.update(identity_files=files, no_identity_files=bool(named) and not files)
+    certificates = found.pop("certificate_files", ())
+    found["certificate_files"] = tuple(name for name in certificates if name.lower() != "none")
     if found.get("batch_mode"):  # as in Debian's OpenSSH: nobody would see that it hangs
         found.setdefault("server_alive_interval", BATCH_ALIVE_INTERVAL)
     if found.get("clear_all_forwardings"):

@@ -73,7 +73,6 @@ _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre does not log in by the key of a host: other methods log in"
 _X11 = "X11 forwarding comes later"
 _SHARING = "shared connections come later: each program makes its own connection"
-_CERTIFICATES = "certificates come later: a key is used without its certificate"
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
 _HARDWARE = "keys on hardware tokens come later: other keys log in"
@@ -411,11 +410,11 @@ _WORDS = (
         "The domains in which names are searched.",
         default="none",
     ),
-    later(
+    Keyword(
         "CertificateFile",
         GATHERED_FILE,
-        "A certificate of a key.",
-        _CERTIFICATES,
+        "A certificate of a key that logs in.",
+        "certificate_files",
         gathers=True,
         most=100,
         tokens=_HOST_TOKENS,

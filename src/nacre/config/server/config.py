@@ -74,6 +74,7 @@ class ServerConfig:
     :ivar listen_addresses: hosts, ports (None for ``ports``) and routing domains (None for none);
         empty for every address.
     :ivar host_keys: files of host keys; empty for the default ones.
+    :ivar host_certificates: files of certificates of these keys.
     :ivar host_key_agent: the socket of an agent with host keys, or None.
     :ivar channel_timeouts: seconds after which channels without traffic are closed, for patterns of
         their types.
@@ -150,6 +151,7 @@ class ServerConfig:
     listen_addresses: tuple[tuple[str, int | None, str | None], ...] = ()
     address_family: str = "any"
     host_keys: tuple[str, ...] = ()
+    host_certificates: tuple[str, ...] = ()
     host_key_agent: str | None = None
     pid_file: str | None = None
     use_dns: bool = False

@@ -460,11 +460,11 @@ _WORDS = (
         gathers=True,
         in_match=False,
     ),
-    later(
+    Keyword(
         "HostCertificate",
         GATHERED_PATHS,
         "The certificate of a host key.",
-        _CERTIFICATES,
+        "host_certificates",
         gathers=True,
         in_match=False,
     ),

@@ -12,9 +12,9 @@ from collections.abc import Generator
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from nacre.errors import DisconnectCode, PacketTooLarge
-from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted
+from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted, KeyTerms, SessionProof
 from nacre.protocol.options import EngineOptions
-from nacre.ssh2.auth.messages import UserauthRequest
+from nacre.ssh2.auth.messages import HOST_BOUND, UserauthRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.value import value
@@ -43,25 +43,28 @@ Steps: TypeAlias = Generator[Ask | Exchange, Any, Result]
 class Attempt:
     """One attempt with one method.
 
+    :ivar host_bound: whether its requests name the server's host key.
     :ivar detail: the ``detail`` of its ``AuthResult``; safe to print.
     """
 
     user: str
     method: str
-    session_id: bytes
+    session: SessionProof
     options: EngineOptions
+    host_bound: bool = False
     detail: str = ""
 
     def request(self, fields: Record | None = None) -> UserauthRequest:
         """Return the request for this attempt, with the method's fields."""
         encoded = b"" if fields is None else fields.encode()
-        return UserauthRequest(self.user, SERVICE, self.method, encoded)
+        method = HOST_BOUND if self.host_bound else self.method
+        return UserauthRequest(self.user, SERVICE, method, encoded)
 
     def verdict(self, answer: Answer) -> bool:
         """Return whether the policy granted it; add the reason of a denial to the detail."""
         if isinstance(answer, Denied) and answer.reason:
             self.explain(safe(answer.reason))
-        return isinstance(answer, Granted)
+        return isinstance(answer, (Granted, KeyTerms))
 
     def explain(self, reason: str) -> None:
         """Add the reason why the attempt fails to the detail."""

@@ -11,6 +11,7 @@ from nacre.protocol.asks import (
     AskAuthentication,
     Asks,
     GiveUp,
+    SessionProof,
     TryKeyboardInteractive,
     TryNone,
     TryPassword,
@@ -30,7 +31,9 @@ from nacre.wire.codec import Buffer
 class ClientAuth(MethodRunner[NacreError | None]):
     """Asks its owner which method to try, and tries it, until the server accepts the user.
 
+    :param session: the session's identifier and the server's host key.
     :ivar server_algorithms: the server's ``server-sig-algs`` (RFC 8308 section 3.1), or None.
+    :ivar host_bound: whether requests of ``publickey`` name the server's host key.
     :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was received.
     :ivar limits: the bounds of the connection.
     :ivar gave_up: the error to end the connection with, once the owner gave up.
@@ -42,10 +45,11 @@ class ClientAuth(MethodRunner[NacreError | None]):
         events: list[Event],
         asks: Asks,
         options: ClientOptions,
-        session_id: bytes,
+        session: SessionProof,
     ) -> None:
         super().__init__(outbox, asks, AuthStage.CLIENT_IDLE)
         self.server_algorithms: tuple[str, ...] | None = None
+        self.host_bound = False
         self.succeeded = False
         self.gave_up: NacreError | None = None
         self.user = options.user
@@ -53,7 +57,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
         self._events = events
         self.limits = options.limits
         self._options = options
-        self._session_id = session_id
+        self._session = session
         self._attempt = self._new_attempt("none")
         self._can_continue: tuple[str, ...] = ()
         self._partial = False
@@ -69,7 +73,8 @@ class ClientAuth(MethodRunner[NacreError | None]):
         handle.get(payload[0], self._resume)(payload)
 
     def _new_attempt(self, method: str) -> Attempt:
-        return Attempt(self._options.user, method, self._session_id, self._options)
+        host_bound = self.host_bound and method == "publickey"
+        return Attempt(self._options.user, method, self._session, self._options, host_bound)
 
     def _ask(self) -> None:
         self.stage = AuthStage.CLIENT_IDLE
@@ -77,6 +82,7 @@ class ClientAuth(MethodRunner[NacreError | None]):
             can_continue=self._can_continue,
             partial=self._partial,
             server_algorithms=self.server_algorithms,
+            session=self._session,
         )
         self._asks.ask(question, self._try)
 

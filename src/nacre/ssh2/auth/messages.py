@@ -22,6 +22,10 @@ from nacre.wire.message import (
     record,
 )
 
+HOST_BOUND = "publickey-hostbound-v00@openssh.com"
+"""The name of ``publickey`` in requests with the server's host key (``PROTOCOL`` of OpenSSH, 3.1).
+"""
+
 SecretRest = Annotated[bytes, "rest", "secret"]
 
 
@@ -78,6 +82,27 @@ class PublicKeyRequest(Record):
     signed: Bool
     algorithm: Text
     blob: String
+    signature: String
+
+
+@record
+class HostBoundQuery(Record):
+    """:class:`PublicKeyQuery` with the server's host key (``PROTOCOL`` of OpenSSH, 3.1)."""
+
+    signed: Bool
+    algorithm: Text
+    blob: String
+    host_key: String
+
+
+@record
+class HostBoundRequest(Record):
+    """:class:`PublicKeyRequest` with the server's host key (``PROTOCOL`` of OpenSSH, 3.1)."""
+
+    signed: Bool
+    algorithm: Text
+    blob: String
+    host_key: String
     signature: String
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from nacre.crypto.certified import plain
 from nacre.errors import KeyFormatError, NacreError, RemoteProtocolError
 from nacre.keys import PublicKey, decode_public
@@ -18,7 +20,13 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.options import usable_with
 from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps
-from nacre.ssh2.auth.messages import PublicKeyOk, PublicKeyQuery, PublicKeyRequest
+from nacre.ssh2.auth.messages import (
+    HostBoundQuery,
+    HostBoundRequest,
+    PublicKeyOk,
+    PublicKeyQuery,
+    PublicKeyRequest,
+)
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.wire.codec import WireReader, string
 from nacre.wire.message import Message
@@ -27,8 +35,27 @@ from nacre.wire.text import safe
 
 def signed_data(attempt: Attempt, algorithm: str, blob: bytes) -> bytes:
     """Return the data that a signature covers: the session id, and the request before it."""
-    request = attempt.request(PublicKeyQuery(True, algorithm, blob))
-    return string(attempt.session_id) + request.encode()
+    request = attempt.request(_query(attempt, True, algorithm, blob))
+    return string(attempt.session.session_id) + request.encode()
+
+
+def _query(
+    attempt: Attempt, signed: bool, algorithm: str, blob: bytes
+) -> PublicKeyQuery | HostBoundQuery:
+    if attempt.host_bound:
+        return HostBoundQuery(signed, algorithm, blob, attempt.session.host_key.blob)
+    return PublicKeyQuery(signed, algorithm, blob)
+
+
+_Fields: TypeAlias = PublicKeyQuery | PublicKeyRequest | HostBoundQuery | HostBoundRequest
+
+_FIELDS: dict[tuple[bool, bool], type[_Fields]] = {
+    (False, False): PublicKeyQuery,
+    (False, True): PublicKeyRequest,
+    (True, False): HostBoundQuery,
+    (True, True): HostBoundRequest,
+}
+"""The fields of a request, by whether it is bound to a host key, and whether it is signed."""
 
 
 def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
@@ -38,12 +65,14 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     the same for every user, known or not.
     """
     signed = WireReader(fields).boolean()
-    request = (PublicKeyRequest if signed else PublicKeyQuery).decode(fields)
+    request = _FIELDS[attempt.host_bound, signed].decode(fields)
+    if isinstance(request, HostBoundQuery | HostBoundRequest):
+        _check_host_key(attempt, request.host_key)
     key = _acceptable(attempt, request.algorithm, request.blob)
     if key is None:
         return False
     presence = None
-    if isinstance(request, PublicKeyRequest):
+    if isinstance(request, PublicKeyRequest | HostBoundRequest):
         data = signed_data(attempt, request.algorithm, request.blob)
         if not key.verify(request.signature, data, request.algorithm):
             attempt.explain("the signature does not verify")
@@ -52,11 +81,20 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     answer = yield AskPublicKey(
         user=attempt.user, key=key, algorithm=request.algorithm, signed=signed
     )
-    if not isinstance(answer, KeyTerms) and not attempt.verdict(answer):
+    if not attempt.verdict(answer):
         return False
     if not signed:
         return PublicKeyOk(request.algorithm, request.blob)
     return presence is None or _attested(attempt, presence, answer)
+
+
+def _check_host_key(attempt: Attempt, host_key: bytes) -> None:
+    """Check that the client speaks to this server, and to no other one through it.
+
+    :raises RemoteProtocolError: it names another host key.
+    """
+    if host_key != attempt.session.host_key.blob:
+        raise RemoteProtocolError("the client's request is bound to the host key of another server")
 
 
 def _attested(attempt: Attempt, presence: Presence, answer: Answer) -> bool:
@@ -107,7 +145,7 @@ def prove(
         # The same key may be tried with each of its algorithms: say with which.
         attempt.explain(algorithm)
     if not chosen.signed:
-        query = PublicKeyQuery(False, algorithm, key.blob)
+        query = _query(attempt, False, algorithm, key.blob)
         reply = yield Exchange(attempt.request(query), AuthStage.CLIENT_PUBLICKEY_QUERY)
         # Some servers return the key's type in place of the algorithm, so only the key is compared.
         if PublicKeyOk.decode(reply).blob != key.blob:
@@ -119,7 +157,10 @@ def prove(
     if isinstance(answer, Denied):
         attempt.explain(answer.reason or "not signed")
         return None
-    request = PublicKeyRequest(True, algorithm, key.blob, answer.blob)
+    request: _Fields = PublicKeyRequest(True, algorithm, key.blob, answer.blob)
+    if attempt.host_bound:
+        host_key = attempt.session.host_key.blob
+        request = HostBoundRequest(True, algorithm, key.blob, host_key, answer.blob)
     yield Exchange(attempt.request(request), AuthStage.CLIENT_WAITING)
     return None
 

@@ -6,12 +6,21 @@ from functools import partial
 from typing import Literal
 
 from nacre.errors import DisconnectCode, RemoteProtocolError
-from nacre.protocol.asks import Asks, AskUser, Requirement, UserRequirement, satisfied, useful
+from nacre.protocol.asks import (
+    Asks,
+    AskUser,
+    Requirement,
+    SessionProof,
+    UserRequirement,
+    satisfied,
+    useful,
+)
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
 from nacre.ssh2.auth import keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import SERVICE, Attempt, MethodRunner, check_length
 from nacre.ssh2.auth.messages import (
+    HOST_BOUND,
     UserauthBanner,
     UserauthFailure,
     UserauthRequest,
@@ -36,6 +45,7 @@ class ServerAuth(MethodRunner[bool | Message]):
 
     ``receive``, and the answer to each of its questions, may raise RemoteProtocolError.
 
+    :param session: the session's identifier and the host key of its first exchange.
     :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was sent.
     :ivar user: the user name of the latest request.
     :ivar methods: the methods that succeeded for that user, in order.
@@ -48,7 +58,7 @@ class ServerAuth(MethodRunner[bool | Message]):
         events: list[Event],
         asks: Asks,
         options: ServerOptions,
-        session_id: bytes,
+        session: SessionProof,
     ) -> None:
         super().__init__(outbox, asks, AuthStage.SERVER_REQUEST)
         self.succeeded = False
@@ -58,7 +68,7 @@ class ServerAuth(MethodRunner[bool | Message]):
         self.limits = options.limits
         self._server_options = options
         self._options = options
-        self._session_id = session_id
+        self._session = session
         self._requirement: Requirement = ()
         self._attempt = self._new_attempt("none")
         self._banner_sent = False
@@ -112,8 +122,9 @@ class ServerAuth(MethodRunner[bool | Message]):
         self._evaluate(request)
 
     def _evaluate(self, request: UserauthRequest) -> None:
-        method = request.method
-        self._attempt = self._new_attempt(method)
+        host_bound = request.method == HOST_BOUND
+        method = "publickey" if host_bound else request.method
+        self._attempt = self._new_attempt(method, host_bound=host_bound)
         if method == "none":
             self._ended(frozenset() in self._requirement)
         elif method in self._can_continue():
@@ -121,8 +132,8 @@ class ServerAuth(MethodRunner[bool | Message]):
         else:
             self._ended(False)
 
-    def _new_attempt(self, method: str) -> Attempt:
-        return Attempt(self.user, method, self._session_id, self._options)
+    def _new_attempt(self, method: str, *, host_bound: bool = False) -> Attempt:
+        return Attempt(self.user, method, self._session, self._options, host_bound)
 
     def _can_continue(self) -> tuple[str, ...]:
         return useful(self._requirement, self.methods)

@@ -11,7 +11,7 @@ from enum import Enum
 from operator import attrgetter
 
 from nacre.crypto import registry
-from nacre.crypto.certified import plain
+from nacre.crypto.certified import plain, plain_names
 from nacre.crypto.compress import Compressor, Decompressor
 from nacre.crypto.groups import check_group, choose_group
 from nacre.crypto.kex import Initiator, KexMethod
@@ -26,6 +26,7 @@ from nacre.protocol.asks import (
     Denied,
     Granted,
     HostKeyRefused,
+    SessionProof,
     Signature,
 )
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
@@ -51,6 +52,7 @@ from nacre.wire.codec import Buffer
 
 PING_EXTENSION = "ping@openssh.com"
 SIGNATURE_EXTENSION = "server-sig-algs"
+HOST_BOUND_EXTENSION = "publickey-hostbound@openssh.com"
 _GEX_SIZES = GexRequest(2048, 3072, 8192)
 _GEX_SIZES_SHA1 = GexRequest(1024, 2048, 8192)
 _LISTS = attrgetter(*Proposal.__match_args__)
@@ -127,6 +129,7 @@ class KeyExchange:
     :ivar stage: the message of the exchange that the peer sends next; IDLE outside an exchange.
     :ivar active: True from the first KEXINIT of either side to the peer's NEWKEYS.
     :ivar session_id: the exchange hash of the first exchange; empty before.
+    :ivar session: it, with the host key of that exchange; None before.
     :ivar strict: whether both sides speak strict kex; decided by the first KEXINITs.
     :ivar host_key: the server's host key, once its signature verified.
     """
@@ -153,6 +156,7 @@ class KeyExchange:
         self.stage = KexStage.IDLE
         self.active = False
         self.session_id = b""
+        self.session: SessionProof | None = None
         self.strict = False
         self.host_key: PublicKey | None = None
         self._role = role
@@ -172,12 +176,14 @@ class KeyExchange:
         self._signers = self._signing_keys(host_keys)
 
     def _signing_keys(self, host_keys: tuple[PrivateKey, ...]) -> dict[str, PrivateKey]:
-        keys = {
-            algorithm: key
-            for algorithm in self._options.algorithms.host_key
-            for key in host_keys
-            if algorithm in key.public.signature_algorithms
-        }
+        # A key with a certificate also serves without it: many clients don't know certificates.
+        candidates = [*host_keys, *[key.plain for key in host_keys]]
+        keys: dict[str, PrivateKey] = {}
+        for algorithm in self._options.algorithms.host_key:
+            for key in candidates:
+                if algorithm in key.public.signature_algorithms:
+                    keys[algorithm] = key
+                    break
         if self._role is Role.SERVER and not keys:
             raise ConfigurationError(
                 "no host key can sign with one of the host key algorithms "
@@ -318,9 +324,13 @@ class KeyExchange:
         blob = key.public.blob
         server, k = running.method.respond(client, self._random)
         secrets = running.finish(blob, client, server, k, self.session_id)
+        self._begin_session(secrets, key.public)
         self.host_key = key.public
         if key.held:
-            ask = AskHostSignature(key=key.public, algorithm=algorithm, data=secrets.exchange_hash)
+            # The program holds a key and need not know its certificate.
+            ask = AskHostSignature(
+                key=key.public.plain, algorithm=plain(algorithm), data=secrets.exchange_hash
+            )
             self._asks.ask(ask, lambda answer: self._signed(reply, blob, server, answer))
             return
         signature = key.sign(secrets.exchange_hash, algorithm)
@@ -350,7 +360,7 @@ class KeyExchange:
         if algorithm not in key.signature_algorithms:
             raise KexFailed(f"a host key of type {key.type} does not fit {algorithm}")
         least = self._options.limits.host_rsa_bits
-        if key.plain.type == "ssh-rsa" and key.bits < least:
+        if key.rsa and key.bits < least:
             raise KexFailed(
                 f"the server's RSA key has {key.bits} bits, and {least} are required here "
                 "(host_rsa_bits of Limits; RequiredRSASize)"
@@ -364,6 +374,7 @@ class KeyExchange:
             raise KexFailed(
                 f"the server's signature with its host key {key.fingerprint()} does not verify"
             )
+        self._begin_session(secrets, key, signature)
         if key == self.host_key:
             self._send_newkeys()
             return
@@ -374,6 +385,10 @@ class KeyExchange:
         if isinstance(answer, HostKeyRefused):
             raise answer.error
         self._send_newkeys()
+
+    def _begin_session(self, secrets: Secrets, key: PublicKey, signature: bytes = b"") -> None:
+        if self.session is None:
+            self.session = SessionProof(secrets.session_id, key, signature)
 
     # --- new keys ---
 
@@ -396,8 +411,12 @@ class KeyExchange:
         extensions = {PING_EXTENSION: b"0"}
         if self._role is Role.SERVER:
             # The plain names alone, as OpenSSH: a certificate's signature is one of its key.
-            names = dict.fromkeys(map(plain, self._options.algorithms.signatures))
-            extensions = {SIGNATURE_EXTENSION: ",".join(names).encode("ascii"), **extensions}
+            names = plain_names(self._options.algorithms.signatures)
+            extensions = {
+                SIGNATURE_EXTENSION: ",".join(names).encode("ascii"),
+                HOST_BOUND_EXTENSION: b"0",
+                **extensions,
+            }
         return ExtInfo(extensions)
 
     def _receive_newkeys(self, running: RunningExchange, payload: Buffer) -> None:

@@ -1,0 +1,112 @@
+"""A server's host keys: their certificates, and what clients are told after the login.
+
+Clients learn new keys from the announcement (OpenSSH's PROTOCOL, section 2.5), and forget those
+that the server no longer has. So its keys can be replaced without a question to its users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from nacre.crypto.certified import plain
+from nacre.errors import MalformedMessage, UnusableKey
+from nacre.keys import PrivateKey, PublicKey, load_public
+from nacre.protocol import hostkeys
+from nacre.wire.text import safe
+
+Sign = Callable[[PublicKey, bytes, str], Awaitable[bytes]]
+"""Makes the signature of a key that another program holds; raises NacreError."""
+
+_LARGEST_FILE = 64 * 1024
+"""Bytes of a file with a certificate that are read."""
+
+
+def load_certificates(
+    names: Iterable[str], keys: Sequence[PrivateKey], report: Callable[[str], None]
+) -> tuple[PrivateKey, ...]:
+    """Return host keys with the certificates in the files that HostCertificate names.
+
+    Of two certificates of a key the last counts, as in sshd.
+
+    :param keys: the host keys; each certificate must be of one of them.
+    :param report: called with the reason for each file that can't be used.
+    """
+    found: dict[bytes, PrivateKey] = {}
+    for name in names:
+        try:
+            key = _certified(name, keys)
+        except OSError as error:
+            report(f"HostCertificate: can't read {safe(name)}: {error.strerror}")
+        except UnusableKey as error:
+            report(f"HostCertificate {safe(name)}: {error}")
+        else:
+            found[key.plain.public.blob] = key
+    return tuple(found.values())
+
+
+def _certified(name: str, keys: Iterable[PrivateKey]) -> PrivateKey:
+    from nacre.keys.certificate import Certificate, CertifiedKey
+
+    with open(name, "rb") as file:
+        certificate, _ = load_public(file.read(_LARGEST_FILE))
+    if not isinstance(certificate, Certificate):
+        raise UnusableKey("the file holds a key and no certificate")
+    for key in keys:
+        if key.public == certificate.key:
+            return CertifiedKey(certificate, key)
+    raise UnusableKey(
+        f"none of the host keys has this certificate, which is for {certificate.fingerprint()}: "
+        "name that key with HostKey"
+    )
+
+
+class HostKeys:
+    """The plain host keys of a server that can sign with one of its algorithms.
+
+    :ivar announcement: the data of ``hostkeys-00@openssh.com``; empty if there are no keys.
+    """
+
+    __slots__ = ("_algorithms", "_keys", "announcement")
+
+    def __init__(self, keys: Iterable[PrivateKey], algorithms: Sequence[str]) -> None:
+        """Choose from ``keys`` those that can sign with one of ``algorithms``, the host keys'."""
+        self._algorithms = frozenset(map(plain, algorithms))
+        self._keys = {
+            key.public.blob: key
+            for key in (one.plain for one in keys)
+            if not self._algorithms.isdisjoint(key.public.signature_algorithms)
+        }
+        self.announcement = hostkeys.join(self._keys)
+
+    async def prove(
+        self, data: bytes, session_id: bytes, negotiated: str, sign: Sign
+    ) -> bytes | None:
+        """Return the reply to ``hostkeys-prove-00@openssh.com``, or None to refuse it.
+
+        :param data: the blobs of the keys, each of which must be one of the server's.
+        :param negotiated: the host key algorithm of the key exchange. A key that can sign with it
+            does so, because the client knows it; others sign with their strongest algorithm.
+        :param sign: signs with keys that another program holds.
+        :raises NacreError: a key can't sign.
+        """
+        try:
+            blobs = hostkeys.split(data, len(self._keys))
+        except MalformedMessage:
+            return None
+        if not blobs or not self._keys.keys() >= set(blobs):
+            return None
+        proofs = []
+        for blob in blobs:
+            key = self._keys[blob]
+            named = (plain(negotiated), *key.public.signature_algorithms)
+            algorithm = next(
+                name
+                for name in named
+                if name in self._algorithms and name in key.public.signature_algorithms
+            )
+            signed = hostkeys.signed(session_id, blob)
+            if key.held:
+                proofs.append(await sign(key.public, signed, algorithm))
+            else:
+                proofs.append(key.sign(signed, algorithm))
+        return hostkeys.join(proofs)
