@@ -151,7 +151,7 @@ def split_options(text: str) -> Iterator[tuple[str, str | None]]:
 
     :raises KeyFormatError: the text is malformed.
     """
-    position, separator = _next(text, 0), True
+    position, separator = _next(text, 0), ","
     while separator and position < len(text):
         found = _OPTION.match(text, position)
         if found is None:

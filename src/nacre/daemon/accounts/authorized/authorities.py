@@ -12,9 +12,8 @@ _MOST = 16 * MIB
 def trusts(path: str, authority: PublicKey) -> bool:
     """Return whether the file lists the key of an authority. Blocks.
 
-    A line that is not a key is ignored, as in sshd.
-
-    :raises AccountError: it can't be read.
+    :raises AccountError: it can't be read, or a line before the key's is not a key, behind which
+        sshd looks no further either.
     """
     try:
         with open(path, "rb") as file:
@@ -23,12 +22,13 @@ def trusts(path: str, authority: PublicKey) -> bool:
         raise AccountError(f"TrustedUserCAKeys: can't read {path}: {error.strerror}") from error
     if len(text) > _MOST:
         raise AccountError(f"TrustedUserCAKeys: {path} has more than {_MOST} bytes")
-    word = str(authority).split()[1].encode("ascii")
-    return any(word in line and _is(line, authority) for line in text.split(b"\n"))
-
-
-def _is(line: bytes, authority: PublicKey) -> bool:
-    try:
-        return load_public(line)[0] == authority
-    except KeyFormatError:
-        return False
+    for number, line in enumerate(text.split(b"\n"), 1):
+        line = line.strip()
+        if not line or line.startswith(b"#"):
+            continue
+        try:
+            if load_public(line)[0] == authority:
+                return True
+        except KeyFormatError as error:
+            raise AccountError(f"TrustedUserCAKeys: {path} line {number}: {error}") from None
+    return False

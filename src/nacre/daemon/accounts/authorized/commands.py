@@ -10,11 +10,11 @@ import asyncio
 import os
 import signal
 import stat
+from asyncio.subprocess import DEVNULL, PIPE, Process, SubprocessStreamProtocol
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 from typing import TypeVar
 
 from nacre.config.syntax.lexer import words
@@ -34,6 +34,8 @@ _MOST = 64 * MIB
 
 _LONGEST = 1 * MIB
 """Bytes of a line."""
+
+_BLOCK = 64 * KIB
 
 _PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
@@ -66,9 +68,10 @@ async def ask(
     """
     arguments, account = await asyncio.to_thread(_prepared, command, tokens)
     try:
-        process = await _started(arguments, account)
+        transport, streams = await _started(arguments, account)
     except (OSError, ValueError) as error:  # ValueError: a NUL in a certificate's text
         raise _failed(command, f"can't run {arguments[0]}: {safe(str(error))}") from error
+    process = Process(transport, streams, asyncio.get_running_loop())
     assert process.stdout is not None
     try:
         async with asyncio.timeout(SECONDS):
@@ -82,7 +85,8 @@ async def ask(
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        transport.close()  # what the program has left running may hold the pipe
+        await process.wait()
     if status:
         raise _failed(command, f"it ended with status {status}, so its output does not count")
     return found
@@ -125,7 +129,9 @@ def _check(command: KeysCommand, program: str) -> None:
         raise _failed(command, f"{safe(program, 200)}: {error.strerror}") from None
 
 
-async def _started(arguments: list[str], account: Account) -> asyncio.subprocess.Process:
+async def _started(
+    arguments: list[str], account: Account
+) -> tuple[asyncio.SubprocessTransport, SubprocessStreamProtocol]:
     rights = account.credentials
     environment = {
         "PATH": _PATH,
@@ -135,7 +141,9 @@ async def _started(arguments: list[str], account: Account) -> asyncio.subprocess
     }
     if "LANG" in os.environ:
         environment["LANG"] = os.environ["LANG"]
-    return await asyncio.create_subprocess_exec(
+    loop = asyncio.get_running_loop()
+    return await loop.subprocess_exec(
+        lambda: SubprocessStreamProtocol(_BLOCK, loop),
         *arguments,
         stdin=DEVNULL,
         stdout=PIPE,
@@ -156,7 +164,7 @@ async def _taken(output: asyncio.StreamReader, take: Callable[[bytes, int], T | 
     """
     found: T | None = None
     rest, number, size = b"", 1, 0
-    while data := await output.read(64 * KIB):
+    while data := await output.read(_BLOCK):
         size += len(data)
         if size > _MOST:
             raise ValueError(f"it printed more than {_MOST} bytes")
