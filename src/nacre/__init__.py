@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nacre._version import __version__ as __version__
     from nacre.agent.client import Agent as Agent
+    from nacre.agent.keyring import AgentClient as AgentClient
+    from nacre.agent.keyring import Keyring as Keyring
+    from nacre.agent.server import AgentServer as AgentServer
+    from nacre.agent.server import serve_agent as serve_agent
     from nacre.aio.channel import Channel as Channel
     from nacre.aio.channel import Sink as Sink
     from nacre.aio.connection import Trace as Trace
@@ -40,9 +44,9 @@ if TYPE_CHECKING:
     from nacre.client.trust.files import AnyHostKey as AnyHostKey
     from nacre.client.trust.files import Confirm as Confirm
     from nacre.client.trust.files import KnownHostsFile as KnownHostsFile
-    from nacre.client.trust.files import Location as Location
     from nacre.client.trust.files import NewHost as NewHost
     from nacre.client.trust.files import Strict as Strict
+    from nacre.client.trust.sources import Location as Location
     from nacre.config.client.files import Config as Config
     from nacre.errors import AuthenticationFailed as AuthenticationFailed
     from nacre.errors import ChannelOpenFailed as ChannelOpenFailed
@@ -82,6 +86,10 @@ if TYPE_CHECKING:
     from nacre.keys import load_public as load_public
     from nacre.keys.certificate import Certificate as Certificate
     from nacre.keys.certificate import CertifiedKey as CertifiedKey
+    from nacre.keys.constraints import Constraints as Constraints
+    from nacre.keys.destinations import DestinationConstraint as DestinationConstraint
+    from nacre.keys.destinations import DestinationEnd as DestinationEnd
+    from nacre.keys.destinations import DestinationKey as DestinationKey
     from nacre.keys.files import PrivateKeyFormat as PrivateKeyFormat
     from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
     from nacre.keys.known_hosts import KnownHost as KnownHost
@@ -101,6 +109,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Prompt as Prompt
     from nacre.protocol.asks import Requirement as Requirement
     from nacre.protocol.asks import Responses as Responses
+    from nacre.protocol.asks import SessionProof as SessionProof
     from nacre.protocol.asks import Signature as Signature
     from nacre.protocol.asks import TryKeyboardInteractive as TryKeyboardInteractive
     from nacre.protocol.asks import TryNone as TryNone
@@ -160,6 +169,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "nacre._version": ("__version__",),
     "nacre.agent.client": ("Agent",),
+    "nacre.agent.keyring": (
+        "AgentClient",
+        "Keyring",
+    ),
+    "nacre.agent.server": (
+        "AgentServer",
+        "serve_agent",
+    ),
     "nacre.aio.channel": (
         "Channel",
         "Sink",
@@ -201,10 +218,10 @@ _HOMES = {
         "AnyHostKey",
         "Confirm",
         "KnownHostsFile",
-        "Location",
         "NewHost",
         "Strict",
     ),
+    "nacre.client.trust.sources": ("Location",),
     "nacre.config.client.files": ("Config",),
     "nacre.errors": (
         "AuthenticationFailed",
@@ -250,6 +267,12 @@ _HOMES = {
         "Certificate",
         "CertifiedKey",
     ),
+    "nacre.keys.constraints": ("Constraints",),
+    "nacre.keys.destinations": (
+        "DestinationConstraint",
+        "DestinationEnd",
+        "DestinationKey",
+    ),
     "nacre.keys.files": (
         "PrivateKeyFormat",
         "PublicKeyFormat",
@@ -274,6 +297,7 @@ _HOMES = {
         "Prompt",
         "Requirement",
         "Responses",
+        "SessionProof",
         "Signature",
         "TryKeyboardInteractive",
         "TryNone",

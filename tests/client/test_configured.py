@@ -187,26 +187,13 @@ async def test_names_of_new_hosts_are_hashed(write: Callable[[str], Path]) -> No
         pass
 
 
-async def test_an_address_with_another_key_is_refused_where_addresses_are_checked(
-    server: nacre.Server,
-    write: Callable[[str], Path],
-    host_key: nacre.PrivateKey,  # noqa: F811
-) -> None:
-    alias = " HostName localhost\n HostKeyAlias web\n UserKnownHostsFile ~/.ssh/both\n"
-    place = write("")
-    other = nacre.generate("ssh-ed25519").public
-    (place / "both").write_text(f"web {host_key.public}\n[127.0.0.1]:{server.port} {other}\n")
-    text = (place / "config").read_text().replace(" Hostname 127.0.0.1\n", alias)
-    (place / "config").write_text(text + " AddressFamily inet\n")
-    async with nacre.connect("web"):
-        pass
-    (place / "both").write_text(
-        f"[localhost]:{server.port} {host_key.public}\n[127.0.0.1]:{server.port} {other}\n"
-    )
-    text = text.replace(" HostKeyAlias web\n", " CheckHostIP yes\n")
-    (place / "config").write_text(text + " AddressFamily inet\n")
-    with pytest.raises(nacre.HostKeyChanged):
-        await nacre.connect("web")
+def test_where_to_look_for_the_key() -> None:
+    target = Target("a", "a", 22, "alice", alias="b")
+    lines = ["CheckHostIP=yes", "HostKeyAlias=b", "RequiredRSASize=3000", "HashKnownHosts=yes"]
+    how = configured.known_hosts(target, parse([*lines, "CASignatureAlgorithms=ssh-ed25519"]))
+    assert (how["check_address"], how["alias"], how["hashed"]) == (True, "b", True)
+    assert (how["rsa_bits"], how["ca_signatures"]) == (3000, ("ssh-ed25519",))
+    assert "rsa-sha2-512" in configured.known_hosts(target, ClientConfig())["ca_signatures"]
 
 
 async def test_the_interface_to_connect_from(write: Callable[[str], Path]) -> None:

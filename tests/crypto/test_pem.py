@@ -44,6 +44,11 @@ def pkcs8(key, passphrase: bytes | None = None) -> bytes:
     )
 
 
+def tlv(tag: int, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content
+
+
 @pytest.mark.parametrize("name", SIGNERS)
 def test_pkcs8_of_each_family_comes_back(name: str) -> None:
     signer = SIGNERS[name]
@@ -109,6 +114,32 @@ def test_a_public_half_that_disagrees() -> None:
     assert der.count(x) == 1
     with pytest.raises(KeyFormatError, match="do not match"):
         load_der(der.replace(x, x[:-1] + bytes([x[-1] ^ 1])), None)
+
+
+@pytest.mark.parametrize("front", [b"\0", b"\0\0\0", b""])
+def test_a_private_number_of_another_length(front: bytes) -> None:
+    """PuTTY writes a zero byte in front of a number whose highest bit is set."""
+    secret, size = 0x1234, 2
+    signer = ECDSASigner("nistp256", secret)
+    number = front + secret.to_bytes(size, "big")
+    curve = tlv(0xA0, bytes.fromhex("06082a8648ce3d030107"))
+
+    def file(point: bytes) -> bytes:
+        return tlv(0x30, tlv(2, b"\1"), tlv(4, number), curve, tlv(0xA1, tlv(3, b"\0" + point)))
+
+    again = load_der(file(signer.verifier.point), None)
+    assert isinstance(again, ECDSASigner)
+    assert again.verifier.point == signer.verifier.point
+    with pytest.raises(KeyFormatError, match="do not match"):
+        load_der(file(ECDSASigner.generate("nistp256").verifier.point), None)
+    other = tlv(0xA0, bytes.fromhex("06052b8104000a"))
+    for der in (
+        tlv(0x30, tlv(2, b"\1"), tlv(4, number), other),
+        tlv(0x30, tlv(2, b"\1"), tlv(4, bytes(100) + number), curve),
+        tlv(0x30, tlv(2, b"\1"), tlv(5, number), curve),
+    ):
+        with pytest.raises(KeyFormatError, match="damaged"):
+            load_der(der, None)
 
 
 # --- encryption as in RFC 1421 ---
@@ -213,11 +244,6 @@ SCRYPT = base64.b64decode(
 
 def test_a_key_that_openssl_encrypted_with_scrypt() -> None:
     assert isinstance(load_der(SCRYPT, b"secret", encrypted=True), Ed25519Signer)
-
-
-def tlv(tag: int, *contents: bytes) -> bytes:
-    content = b"".join(contents)
-    return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content
 
 
 def asking_for(*numbers: int) -> bytes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from nacre.errors import ConfigurationError
 from nacre.keys import PublicKey, generate, known_hosts
+from nacre.keys.certificate import Certificate
 from nacre.keys.known_hosts import KnownHosts, Marker, Verdict
 
 KEY, OTHER, THIRD = (generate("ssh-ed25519").public for _ in range(3))
@@ -42,17 +44,17 @@ def test_several_keys_of_one_host() -> None:
     assert check(f"host {OTHER}\nhost {KEY}\n", "host", KEY) == (Verdict.TRUSTED, (2,))
 
 
-def test_a_key_of_a_new_type_is_unknown_but_the_host_is_no_stranger() -> None:
-    finding = KnownHosts.parse(f"host {KEY}\n").check("host", 22, ECDSA)
-    assert finding.verdict is Verdict.UNKNOWN
-    assert finding.lines == ()
-    assert [entry.line_number for entry in finding.other_types] == [1]
+def test_a_key_of_another_type_is_a_changed_key() -> None:
+    text = f"host {ECDSA}\nhost {KEY}\n"
+    assert check(text, "host", OTHER) == (Verdict.CHANGED, (2, 1))
+    assert check(f"host {KEY}\n", "host", ECDSA) == (Verdict.CHANGED, (1,))
 
 
-def test_other_types_are_told_with_every_verdict() -> None:
-    known = KnownHosts.parse(f"host {KEY}\nhost {ECDSA}\n")
-    assert known.check("host", 22, OTHER).verdict is Verdict.CHANGED
-    assert [e.key_type for e in known.check("host", 22, OTHER).other_types] == [ECDSA.type]
+def test_a_line_whose_key_cannot_be_used_says_nothing() -> None:
+    broken = f"host ssh-ed25519 {b64encode(KEY.blob[:-1]).decode()}\n"
+    assert check(broken, "host", KEY) == (Verdict.UNKNOWN, ())
+    old = "host 1024 65537 " + str((1 << 1023) + 1) + "\n"
+    assert check(old, "host", KEY) == (Verdict.UNKNOWN, ())
 
 
 def test_ports() -> None:
@@ -64,14 +66,6 @@ def test_ports() -> None:
     assert check(f"[host]:* {KEY}", "host", KEY, 4711)[0] is Verdict.TRUSTED
     assert check(f"[::1]:2222 {KEY}", "::1", KEY, 2222)[0] is Verdict.TRUSTED
     assert check(f"::1 {KEY}", "::1", KEY)[0] is Verdict.TRUSTED
-
-
-def test_a_line_without_a_port_vouches_for_its_very_key_at_every_port() -> None:
-    text = f"host {KEY}\n"
-    assert check(text, "host", KEY, 2222) == (Verdict.TRUSTED, (1,))
-    assert check(text, "host", OTHER, 2222) == (Verdict.UNKNOWN, ())
-    both = f"host {KEY}\n[host]:2222 {OTHER}\n"
-    assert check(both, "host", KEY, 2222) == (Verdict.CHANGED, (2,))
 
 
 def test_wildcards_and_negation() -> None:
@@ -105,6 +99,25 @@ def test_a_certificate_authority_is_no_host_key() -> None:
     assert check(text, "host", KEY)[0] is Verdict.UNKNOWN
     assert check(text, "host", OTHER)[0] is Verdict.UNKNOWN
     assert known.key_types("host") == ()
+    assert known.has_authority("host")
+    assert not known.has_authority("other")
+
+
+def test_a_certificate_is_looked_up_by_its_authority() -> None:
+    authority = generate("ssh-ed25519")
+    certificate = Certificate.issue(KEY, authority, kind="host")
+    text = f"host {OTHER}\n@cert-authority h* {authority.public}\nother {KEY}\n"
+    assert check(text, "host", certificate) == (Verdict.TRUSTED, (2,))
+    assert check(text, "other", certificate) == (Verdict.UNKNOWN, ())
+    for revoked in (KEY, authority.public, certificate):
+        assert check(f"{text}@revoked * {revoked}", "host", certificate) == (Verdict.REVOKED, (4,))
+
+
+def test_the_lines_with_a_key() -> None:
+    text = f"a,b {KEY} x\n@revoked * {KEY}\nc {OTHER} {str(KEY).split()[1]}\nd {KEY}"
+    known = KnownHosts.parse(text)
+    assert [entry.line_number for entry in known.with_key(KEY)] == [1, 4]
+    assert known.with_key(ECDSA) == ()
 
 
 def test_lookup_takes_lines_of_the_name_and_of_the_address() -> None:
@@ -116,15 +129,17 @@ def test_lookup_takes_lines_of_the_name_and_of_the_address() -> None:
 def test_key_types_come_in_the_order_of_the_file() -> None:
     known = KnownHosts.parse(f"h {ECDSA}\nh {KEY}\nh {OTHER}\n@revoked h {THIRD}\nother {KEY}\n")
     assert known.key_types("h") == (ECDSA.type, KEY.type)
-    assert known.key_types("h", 2222) == (ECDSA.type, KEY.type)
+    assert known.key_types("h", 2222) == ()
     assert known.key_types("elsewhere") == ()
 
 
 def test_a_key_of_a_type_that_nacre_does_not_have_is_kept() -> None:
-    blob = "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"
-    known = KnownHosts.parse(f"host sk-ssh-ed25519@openssh.com {blob}\n")
+    name = "ssh-new@example.com"
+    blob = b64encode(len(name).to_bytes(4, "big") + name.encode()).decode()
+    known = KnownHosts.parse(f"host {name} {blob}\n")
     assert known.rejected == []
-    assert known.check("host", 22, KEY).other_types == tuple(known.entries)
+    assert known.key_types("host") == (name,)
+    assert known.check("host", 22, KEY).verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize(

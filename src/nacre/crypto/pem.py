@@ -46,7 +46,15 @@ MAXIMUM_PASSPHRASE = 1023
 """Bytes of a passphrase with which the library encrypts."""
 
 _INTEGER = 0x02
+_OCTETS = 0x04
 _SEQUENCE = 0x30
+_CURVE_TAG, _POINT_TAG = 0xA0, 0xA1  # of the optional fields of SEC 1 (RFC 5915)
+_CURVE_OIDS = {
+    bytes.fromhex("06082a8648ce3d030107"): "nistp256",
+    bytes.fromhex("06052b81040022"): "nistp384",
+    bytes.fromhex("06052b81040023"): "nistp521",
+}
+_LONGEST_NUMBER = 80
 
 # The library has no error classes for a wrong passphrase. These are the beginnings of its messages
 # if the padding is wrong after decryption, and if the padding is right by chance (for one wrong
@@ -98,7 +106,32 @@ def load_der(der: bytes, passphrase: bytes | None, *, encrypted: bool = False) -
     else:
         return _signer(key)
     # Outside of the handler: the library's error, which may quote the key, is not even a context.
-    raise refusal
+    padded = None if encrypted else _padded_sec1(der)
+    if padded is None:
+        raise refusal
+    return padded
+
+
+def _padded_sec1(der: bytes) -> ECDSASigner | None:
+    """Return the signer of a SEC 1 file whose private number has another length than its curve.
+
+    The library refuses those. PuTTY writes a zero byte in front of every second number, and old
+    programs leave zero bytes out. None if ``der`` is something else.
+
+    :raises KeyFormatError: the public half disagrees.
+    """
+    try:
+        _, (tag, secret), *rest = _elements(_elements(der)[0][1])
+        tagged = dict(rest)
+        curve = _CURVE_OIDS.get(tagged[_CURVE_TAG])
+    except (IndexError, KeyError, ValueError):
+        return None
+    if tag != _OCTETS or curve is None or len(secret) > _LONGEST_NUMBER:
+        return None
+    signer = ECDSASigner(curve, int.from_bytes(secret, "big"))
+    if not tagged.get(_POINT_TAG, signer.verifier.point).endswith(signer.verifier.point):
+        raise KeyFormatError("the public and the private half of the ECDSA key do not match")
+    return signer
 
 
 def load_dek(der: bytes, passphrase: bytes | None, dek_info: str) -> Signer:

@@ -2,7 +2,7 @@
 
 The ``request_*`` functions return bytes to send. :class:`Frames` splits received bytes into
 answers, and the ``decode_*`` functions read them. An answer belongs to the oldest request without
-one.
+one. The agent's side is in agent_requests.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from enum import IntEnum
 from nacre.crypto.certified import plain
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.value import value
-from nacre.wire.codec import Buffer, WireReader, mpint, mpint1, string, u8, u32
+from nacre.wire.codec import Buffer, WireReader, boolean, mpint, mpint1, string, text, u8, u32
+from nacre.wire.text import safe
 
 MAXIMUM_MESSAGE = 256 * 1024
 """Bytes of one message; OpenSSH's agent has the same bound."""
@@ -35,9 +36,25 @@ class AgentMessage(IntEnum):
     IDENTITIES_ANSWER = 12
     SIGN_REQUEST = 13
     SIGN_RESPONSE = 14
+    ADD_IDENTITY = 17
+    REMOVE_IDENTITY = 18
+    REMOVE_ALL_IDENTITIES = 19
+    ADD_SMARTCARD_KEY = 20
+    REMOVE_SMARTCARD_KEY = 21
+    LOCK = 22
+    UNLOCK = 23
+    ADD_ID_CONSTRAINED = 25
+    ADD_SMARTCARD_KEY_CONSTRAINED = 26
+    EXTENSION = 27
+    EXTENSION_FAILURE = 28
+    EXTENSION_RESPONSE = 29
 
 
-_SIGN_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
+SIGN_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
+"""The flags of a request for a signature; RSA keys without one sign with SHA-1."""
+
+QUERY = "query"
+SESSION_BIND = "session-bind@openssh.com"
 
 
 @value
@@ -63,8 +80,28 @@ def request_signature(blob: bytes, data: bytes, algorithm: str) -> bytes:
 
     :param algorithm: the signature's algorithm; for RSA keys a flag selects one of several.
     """
-    flags = _SIGN_FLAGS.get(plain(algorithm), 0)
+    flags = SIGN_FLAGS.get(plain(algorithm), 0)
     return string(u8(AgentMessage.SIGN_REQUEST) + string(blob) + string(data) + u32(flags))
+
+
+def request_extension(name: str, data: bytes = b"") -> bytes:
+    """Return the request of an extension (section 3.8 of the draft)."""
+    return string(u8(AgentMessage.EXTENSION) + text(name) + data)
+
+
+def request_session_bind(
+    host_key: bytes, session_id: bytes, signature: bytes, *, forwarding: bool
+) -> bytes:
+    """Return the request to bind the connection to an SSH session (``PROTOCOL.agent``).
+
+    :param host_key: the blob of the server's key, or of its certificate.
+    :param session_id: the session's identifier, RFC 4253 section 7.2.
+    :param signature: the host key's over it, from the first key exchange, in wire form.
+    :param forwarding: whether the agent is forwarded through the session; otherwise the
+        connection is for its login.
+    """
+    fields = string(host_key) + string(session_id) + string(signature) + boolean(forwarding)
+    return request_extension(SESSION_BIND, fields)
 
 
 # --- SSH-1 ---
@@ -193,6 +230,47 @@ def decode_signature(answer: bytes) -> bytes:
     except MalformedMessage as error:
         raise UnusableKey(f"the agent's answer is malformed: {error}") from error
     return signature
+
+
+def decode_success(answer: bytes, deed: str) -> None:
+    """Check an answer that has no content.
+
+    :param deed: what was asked for, such as ``lock itself``.
+    :raises UnusableKey: the agent refuses, or its answer is not the one that is expected.
+    """
+    _open(answer, AgentMessage.SUCCESS, deed)
+
+
+def decode_extension(answer: bytes, name: str) -> bytes:
+    """Return the content of the answer to :func:`request_extension`; often it is empty.
+
+    :raises UnusableKey: the agent does not have the extension, refuses, or its answer is malformed.
+    """
+    if answer[:1] == u8(AgentMessage.EXTENSION_FAILURE):
+        raise UnusableKey(f"the agent's extension {safe(name, 64)} failed")
+    if answer[:1] == u8(AgentMessage.SUCCESS):
+        return answer[1:]
+    reader = _open(answer, AgentMessage.EXTENSION_RESPONSE, f"do {safe(name, 64)}")
+    try:
+        if reader.text() != name:
+            raise UnusableKey("the agent answers with another extension than asked for")
+        return reader.rest()
+    except MalformedMessage as error:
+        raise UnusableKey(f"the agent's answer is malformed: {error}") from error
+
+
+def decode_query(content: bytes) -> tuple[str, ...]:
+    """Return the names of extensions in the content of the answer to ``query``.
+
+    :raises UnusableKey: it is malformed.
+    """
+    reader, names = WireReader(content), list[str]()
+    try:
+        while reader.remaining:
+            names.append(reader.text())
+    except MalformedMessage as error:
+        raise UnusableKey(f"the agent's answer is malformed: {error}") from error
+    return tuple(names)
 
 
 def _open(answer: bytes, expected: AgentMessage, deed: str) -> WireReader:

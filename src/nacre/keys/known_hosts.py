@@ -14,6 +14,7 @@ from contextlib import suppress
 from enum import Enum
 from functools import cached_property
 
+from nacre.crypto.certified import SUFFIX
 from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.keys import rsa1_text
 from nacre.keys.base import PublicKey
@@ -25,8 +26,12 @@ from nacre.wire.text import safe
 
 DEFAULT_PORT = 22
 
-_HASH_MAGIC = "|1|"
-_SALT = 20  # bytes: the output size of SHA-1, the least for a key of HMAC (RFC 2104 section 3)
+HASH_MAGIC = "|1|"
+"""What a hashed name begins with."""
+
+SALT_SIZE = 20
+"""Bytes: the output size of SHA-1, the least for a key of HMAC (RFC 2104 section 3)."""
+
 _SPECIAL = frozenset(",*?!|@#")
 
 
@@ -68,7 +73,7 @@ class KnownHost:
 
     def matches(self, name: str) -> bool:
         """Return whether the line is about ``name``, as :func:`host_name` returns it."""
-        if self.hosts[0].startswith(_HASH_MAGIC):
+        if self.hosts[0].startswith(HASH_MAGIC):
             return _hash_matches(self.hosts[0], name)
         return match_list(name, (pattern.lower() for pattern in self.hosts)) is True
 
@@ -78,15 +83,13 @@ class Finding:
     """The answer to :meth:`KnownHosts.check`.
 
     :ivar verdict: the result.
-    :ivar entries: the lines it is based on: those with this key (TRUSTED, REVOKED), or those with
-        another key of its type (CHANGED); none if UNKNOWN.
-    :ivar other_types: lines with the host's keys of other types. With UNKNOWN they mean that the
-        host is known, but not by a key of this type: warn the user.
+    :ivar entries: the lines it is based on: those with this key or the authority of this
+        certificate (TRUSTED, REVOKED), or those with other keys of the host, of the same type
+        first (CHANGED); none if UNKNOWN.
     """
 
     verdict: Verdict
     entries: tuple[KnownHost, ...] = ()
-    other_types: tuple[KnownHost, ...] = ()
 
     @property
     def lines(self) -> tuple[int, ...]:
@@ -149,15 +152,19 @@ class KnownHosts:
         return self._found[name]
 
     def _search(self, name: str) -> Iterator[KnownHost]:
+        return (entry for entry in self._parsed(self._starts(name)) if entry.matches(name))
+
+    def _parsed(self, starts: Iterable[int]) -> Iterator[KnownHost]:
+        """Yield the entries of the lines that begin at these offsets, in order."""
         number, counted = 1, 0
-        for start in sorted(self._starts(name)):
+        for start in sorted(starts):
             number += self._text.count(b"\n", counted, start)
             counted = start
             end = self._text.find(b"\n", start)
             line = self._text[start:] if end < 0 else self._text[start:end]
             with suppress(KeyFormatError):
                 entry = _parse_line(number, line)
-                if entry is not None and entry.matches(name):
+                if entry is not None:
                     yield entry
 
     def _starts(self, name: str) -> set[int]:
@@ -170,7 +177,10 @@ class KnownHosts:
         found = [_offsets(lower, written + end) for end in (b" ", b"\t", b",")]
         found += [_offsets(text, special) for special in (b"*", b"?", b"!")]
         found.append(_hashed(text, written))
-        return {text.rfind(b"\n", 0, at) + 1 for offsets in found for at in offsets}
+        return self._line_starts(at for offsets in found for at in offsets)
+
+    def _line_starts(self, offsets: Iterable[int]) -> set[int]:
+        return {self._text.rfind(b"\n", 0, at) + 1 for at in offsets}
 
     def without(self, name: str) -> tuple[bytes, tuple[KnownHost, ...]]:
         """Return the file's text without the keys of a host, and the lines that are gone.
@@ -183,7 +193,7 @@ class KnownHosts:
             entry
             for entry in self.about(name)
             if entry.marker is Marker.NONE
-            and (entry.hosts[0].startswith(_HASH_MAGIC) or name in map(str.lower, entry.hosts))
+            and (entry.hosts[0].startswith(HASH_MAGIC) or name in map(str.lower, entry.hosts))
         )
         numbers = {entry.line_number for entry in gone}
         lines = self._text.split(b"\n")
@@ -192,49 +202,61 @@ class KnownHosts:
     def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> Finding:
         """Return what the file records about ``key`` for ``host`` at ``port``.
 
-        The key is REVOKED if a line about the host, with or without its port, or about the address
+        A key is REVOKED if a line about the host, with or without its port, or about the address
         marks it as revoked. It is TRUSTED if a line has it. Otherwise it is CHANGED if lines have
-        other keys of its type, and UNKNOWN if none does. As in OpenSSH, a host without a line for
-        its port is TRUSTED if a line without a port has this key.
+        other keys, of whatever type (a server can choose which of its keys it shows), and UNKNOWN
+        if there are none.
+
+        A certificate is REVOKED if its key or its authority is marked as revoked. It is TRUSTED if
+        a line marks its authority as one; whether the certificate is valid for the host is the
+        caller's to check. Otherwise it is UNKNOWN.
 
         :param address: used for revocation only: a line about an address must not make the key of
             another host at that address trusted.
         """
-        entries = self.lookup(host, port)
-        revoked = self._revoked(host, port, key, address)
+        authority = _authority(key)
+        revoked = self._revoked(host, port, {key.plain, authority or key.plain}, address)
         if revoked:
             return Finding(Verdict.REVOKED, _in_order(revoked))
+        entries = self.lookup(host, port)
+        if authority is not None:
+            marked = [e for e in entries if e.marker is Marker.CERT_AUTHORITY]
+            trusted = tuple(e for e in marked if e.blob == authority.blob)
+            return Finding(Verdict.TRUSTED if trusted else Verdict.UNKNOWN, trusted)
         plain = [e for e in entries if e.marker is Marker.NONE]
-        same_type = tuple(e for e in plain if e.key_type == key.type)
-        others = tuple(e for e in plain if e.key_type != key.type)
-        trusted = tuple(e for e in same_type if e.blob == key.blob)
-        if not plain:
-            trusted = tuple(
-                e for e in self.lookup(host) if e.marker is Marker.NONE and e.blob == key.blob
-            )
+        trusted = tuple(e for e in plain if e.blob == key.blob)
         if trusted:
-            return Finding(Verdict.TRUSTED, trusted, others)
-        if same_type:
-            return Finding(Verdict.CHANGED, same_type, others)
-        return Finding(Verdict.UNKNOWN, (), others)
+            return Finding(Verdict.TRUSTED, trusted)
+        others = [e for e in plain if _same_protocol(e.key_type, key.type) and _is_key(e)]
+        others.sort(key=lambda entry: entry.key_type != key.type)
+        return Finding(Verdict.CHANGED if others else Verdict.UNKNOWN, tuple(others))
 
     def _revoked(
-        self, host: str, port: int, key: PublicKey, address: str | None
+        self, host: str, port: int, keys: set[PublicKey], address: str | None
     ) -> list[KnownHost]:
         if Marker.REVOKED.value.encode() not in self._text:
             return []
+        blobs = {key.blob for key in keys}
         concerned = [*self.lookup(host, port, address), *self.lookup(host, address=address)]
-        return [e for e in concerned if e.marker is Marker.REVOKED and e.blob == key.blob]
+        return [e for e in concerned if e.marker is Marker.REVOKED and _plain_blob(e) in blobs]
 
     def key_types(self, host: str, port: int = DEFAULT_PORT) -> tuple[str, ...]:
-        """Return the types of the recorded keys of ``host``, in the file's order.
+        """Return the types of the recorded keys of ``host`` at ``port``, in the file's order.
 
         A client prefers these types, so that the server uses a key that is on record.
         """
         entries = self.lookup(host, port)
-        if port != DEFAULT_PORT and not any(e.marker is Marker.NONE for e in entries):
-            entries = self.lookup(host)
         return tuple(dict.fromkeys(e.key_type for e in entries if e.marker is Marker.NONE))
+
+    def has_authority(self, host: str, port: int = DEFAULT_PORT) -> bool:
+        """Return whether a line names an authority whose certificates count for the host."""
+        return any(e.marker is Marker.CERT_AUTHORITY for e in self.lookup(host, port))
+
+    def with_key(self, key: PublicKey) -> tuple[KnownHost, ...]:
+        """Return the lines with ``key`` and without a marker, whichever hosts they are about."""
+        starts = self._line_starts(_offsets(self._text, b64encode(key.blob)))
+        found = self._parsed(starts)
+        return tuple(e for e in found if e.marker is Marker.NONE and e.blob == key.blob)
 
     @staticmethod
     def line_for(
@@ -253,7 +275,7 @@ class KnownHosts:
         """
         name = host_name(host, port)
         if hashed:
-            return f"{_hash(name, random(_SALT))} {key}"
+            return f"{hash_name(name, random(SALT_SIZE))} {key}"
         if not host or not host.isprintable() or " " in host or _SPECIAL & set(host):
             raise ConfigurationError(f"{safe(host)!r} can't be written as a name in known_hosts")
         return f"{name} {key}"
@@ -279,6 +301,45 @@ def _hashed(text: bytes, name: bytes) -> Iterator[int]:
                 yield text.find(b"|1|%b|%b" % (salt, digest))
         except binascii.Error:
             continue
+
+
+def _authority(key: PublicKey) -> PublicKey | None:
+    """Return the authority of a certificate; None for a plain key."""
+    if key.plain is key:
+        return None
+    from nacre.keys.certificate import Certificate
+
+    assert isinstance(key, Certificate)
+    return key.authority
+
+
+def _same_protocol(one: str, other: str) -> bool:
+    """Return whether keys of both types are for the same version of SSH."""
+    return (one == rsa1_text.RSA1) == (other == rsa1_text.RSA1)
+
+
+def _plain_blob(entry: KnownHost) -> bytes:
+    """Return the key of a line: of a certificate, whatever else it says, the certified one."""
+    if not entry.key_type.endswith(SUFFIX):
+        return entry.blob
+    from nacre.keys.key import decode_public
+
+    with suppress(KeyFormatError):
+        return decode_public(entry.blob).plain.blob
+    return entry.blob
+
+
+def _is_key(entry: KnownHost) -> bool:
+    """Return whether a line has a key that this side could use: others say nothing of the host."""
+    from nacre.keys.key import decode_public
+
+    if entry.key_type == rsa1_text.RSA1:
+        return True
+    try:
+        decode_public(entry.blob)
+    except KeyFormatError:
+        return False
+    return True
 
 
 def _in_order(entries: Iterable[KnownHost]) -> tuple[KnownHost, ...]:
@@ -315,8 +376,8 @@ def _parse_line(number: int, raw: bytes) -> KnownHost | None:
         words = _BLANK.split(line, 3)
     if len(words) < 3:
         raise KeyFormatError("a line must have hosts, a key type and base64")
-    hosts = (words[0],) if words[0].startswith(_HASH_MAGIC) else tuple(words[0].split(","))
-    if hosts[0].startswith(_HASH_MAGIC):
+    hosts = (words[0],) if words[0].startswith(HASH_MAGIC) else tuple(words[0].split(","))
+    if hosts[0].startswith(HASH_MAGIC):
         _split_hash(hosts[0])
     comment_at = 3 if rsa1_key is None else 4
     return KnownHost(
@@ -330,7 +391,7 @@ def _parse_line(number: int, raw: bytes) -> KnownHost | None:
 
 
 def _split_hash(word: str) -> tuple[bytes, bytes]:
-    salt, _, digest = word.removeprefix(_HASH_MAGIC).partition("|")
+    salt, _, digest = word.removeprefix(HASH_MAGIC).partition("|")
     try:
         data = b64decode(salt, validate=True), b64decode(digest, validate=True)
     except (binascii.Error, ValueError):
@@ -340,9 +401,10 @@ def _split_hash(word: str) -> tuple[bytes, bytes]:
     return data
 
 
-def _hash(name: str, salt: bytes) -> str:
+def hash_name(name: str, salt: bytes) -> str:
+    """Return the word that stands for a name: a hash with its salt, of :data:`SALT_SIZE` bytes."""
     digest = hmac.digest(salt, name.encode("utf-8", "surrogateescape"), "sha1")
-    return f"{_HASH_MAGIC}{b64encode(salt).decode()}|{b64encode(digest).decode()}"
+    return f"{HASH_MAGIC}{b64encode(salt).decode()}|{b64encode(digest).decode()}"
 
 
 def _hash_matches(word: str, name: str) -> bool:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from enum import IntEnum
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +17,7 @@ from nacre.keys.files import decode_blob
 from nacre.keys.fingerprint import fingerprint
 from nacre.keys.key import decode_public
 from nacre.keys.serials import SERIAL_SECTIONS, Serials
+from nacre.keys.times import show_time
 from nacre.wire.codec import WireReader, string, text, u8, u32, u64
 from nacre.wire.text import safe, safe_name
 
@@ -308,8 +308,8 @@ class RevocationList:
 
     def __str__(self) -> str:
         """Return the list as ``ssh-keygen -Ql`` prints it, in lines that ``-k`` takes."""
-        made = datetime.fromtimestamp(min(self.generated, _LAST_MOMENT))
-        lines = [f"# KRL version {self.version}", f"# Generated at {made:%Y%m%dT%H%M%S}"]
+        made = show_time(self.generated).replace("-", "").replace(":", "")
+        lines = [f"# KRL version {self.version}", f"# Generated at {made}"]
         if self.comment:
             lines.append(f"# Comment: {_shown(self.comment)}")
         lines.append("")
@@ -325,9 +325,6 @@ class RevocationList:
             lines += (f"id: {_shown(name)}" for name in sorted(revoked.key_ids))
         return "\n".join(lines)
 
-
-_LAST_MOMENT = 253402214400
-"""Seconds since the epoch of the last day that a date can have."""
 
 _SECTIONS: dict[Section, Callable[[RevocationList, WireReader], None]] = {
     Section.CERTIFICATES: RevocationList._decode_certificates,

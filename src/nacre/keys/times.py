@@ -28,13 +28,13 @@ def parse_time(text: str) -> int:
     return int(seconds)
 
 
-def show_time(seconds: int) -> str:
-    """Return a time of the local time zone, as ``ssh-keygen -L`` shows it.
+_CYCLE = 146_097 * 86_400
+"""Seconds of 400 years, after which the Gregorian calendar repeats itself."""
 
-    One that is too late for a calendar is shown in seconds since the epoch.
-    """
-    try:
-        moment = datetime.fromtimestamp(seconds)
-    except (ValueError, OverflowError, OSError):
-        return str(seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}"
+
+def show_time(seconds: int) -> str:
+    """Return a time of the local time zone, as ``ssh-keygen -L`` shows it."""
+    # datetime ends with the year 9999.
+    cycles = max(0, seconds // _CYCLE - 19)
+    moment = datetime.fromtimestamp(seconds - cycles * _CYCLE)
+    return f"{moment.year + 400 * cycles:04}{moment:-%m-%dT%H:%M:%S}"

@@ -1,3 +1,4 @@
+import re
 import stat
 import threading
 
@@ -6,12 +7,19 @@ import pytest
 from nacre.client.trust import files
 from nacre.client.trust.files import KnownHostsFile
 from nacre.errors import ConfigurationError, HostKeyChanged, HostKeyRevoked, HostKeyUnknown
+from nacre.keys.certificate import Certificate
 from nacre.keys.key import generate
 from nacre.keys.known_hosts import KnownHosts, Verdict
 
 ED = generate("ssh-ed25519").public
 OTHER = generate("ssh-ed25519").public
 ECDSA = generate("ecdsa-sha2-nistp256").public
+AUTHORITY = generate("ssh-ed25519")
+HASHED = KnownHosts.line_for("hidden", 22, ED, hashed=True).split()[0].removeprefix("|1|")
+
+
+def certificate(key=ED, authority=AUTHORITY, *, kind="host", principals=("h",), **more):
+    return Certificate.issue(key, authority, kind=kind, principals=principals, **more)
 
 
 @pytest.fixture
@@ -92,15 +100,15 @@ async def test_ask(file):
 
         return known(file, strict="ask", confirm=confirm)
 
-    write(file, f"h {ECDSA}")
+    write(file, f"other,more {ED}", f"|1|{HASHED} {ED}", f"@revoked elsewhere {ED}")
     with pytest.raises(HostKeyUnknown, match="not accepted"):
         await answering(False).check("h", 22, "192.0.2.1", ED)
     await answering(True).check("h", 22, "192.0.2.1", ED)
     assert questions[0].name == "h"
     assert questions[0].address == "192.0.2.1"
     assert questions[0].key == ED
-    assert [str(place) for place in questions[0].other_types] == [f"{file}:1"]
-    assert file.read_text().splitlines()[1] == f"h {ED}"
+    assert [str(place) for place in questions[0].other_names] == [f"{file}:1", f"{file}:2"]
+    assert file.read_text().splitlines()[3] == f"h {ED}"
     await answering(False).check("h", 22, "192.0.2.1", ED)
     assert len(questions) == 2
 
@@ -167,18 +175,27 @@ async def test_a_change_of_the_file_counts_at_once(file):
     await checker.check("h", 22, "192.0.2.1", ED)
 
 
-def test_known_types_are_asked_for_first(file):
-    rsa = generate("ssh-rsa", bits=2048).public
-    write(file, f"h {rsa}", f"[h]:2222 {ECDSA}")
-    offered = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
-    assert known(file).algorithms("h", 22, offered) == (
+def test_the_order_of_algorithms_leads_to_a_key_on_record(file):
+    rsa = generate("ssh-rsa", bits=1024).public
+    write(file, f"h {rsa}", f"[h]:2222 {ECDSA}", f"@cert-authority ca {ED}", f"both {ECDSA}")
+    cert = "-cert-v01@openssh.com"
+    names = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
+    offered = (*(f"{name}{cert}" for name in names), *names)
+    ordered = known(file).algorithms
+    assert ordered("h", 22, offered) == (
+        f"rsa-sha2-512{cert}",
         "rsa-sha2-512",
-        "rsa-sha2-256",
-        "ssh-ed25519",
-        "ecdsa-sha2-nistp256",
+        *(name for name in offered if not name.startswith("rsa")),
     )
-    assert known(file).algorithms("h", 2222, offered)[0] == "ecdsa-sha2-nistp256"
-    assert known(file).algorithms("stranger", 22, offered) == offered
+    assert ordered("h", 2222, offered)[:2] == (f"ecdsa-sha2-nistp256{cert}", "ecdsa-sha2-nistp256")
+    # A line without a port may have the key of another server.
+    assert ordered("h", 2223, offered) == offered
+    assert ordered("stranger", 22, offered) == offered
+    plain_first = offered[::-1]
+    assert ordered("ca", 22, plain_first) == (*plain_first[3:], *plain_first[:3])
+    # The best one leads to a key on record: nothing is to be gained.
+    assert ordered("both", 22, offered[1:]) == offered[1:]
+    assert ordered("h", 22, ()) == ()
 
 
 def test_many_at_once_add_every_key_once(file):
@@ -290,3 +307,146 @@ async def test_a_server_on_this_machine_may_be_trusted_unseen(file, address):
     for other in ("192.0.2.1", ""):
         with pytest.raises(HostKeyUnknown):
             await known(file, trust_loopback=True).check("h", 22, other, ED)
+
+
+# --- keys of other types, ports, addresses ---
+
+
+@pytest.mark.parametrize("strict", ["yes", "ask", "accept-new"])
+async def test_a_key_of_another_type_is_a_changed_key(file, strict):
+    async def confirm(question):
+        return True
+
+    write(file, f"h {ECDSA}", f"h {OTHER}")
+    with pytest.raises(HostKeyChanged) as caught:
+        await known(file, strict=strict, confirm=confirm).check("h", 22, "", ED)
+    assert caught.value.line == 2
+    assert f"ED25519 {OTHER.fingerprint()} in {file}:2" in str(caught.value)
+    assert f"ECDSA {ECDSA.fingerprint()} in {file}:1" in str(caught.value)
+
+
+async def test_a_line_without_a_port_vouches_for_its_very_key_at_every_port(file, tmp_path):
+    write(file, f"h {ED}")
+    await known(file).check("h", 2222, "", ED)
+    with pytest.raises(HostKeyUnknown):
+        await known(file).check("h", 2222, "", OTHER)
+    with pytest.raises(HostKeyUnknown):
+        await known(file, alias="x").check("h", 2222, "", ED)
+    shared = tmp_path / "shared"
+    shared.write_text(f"[h]:2222 {OTHER}\n")
+    with pytest.raises(HostKeyChanged):
+        await KnownHostsFile([file], global_paths=[shared]).check("h", 2222, "", ED)
+
+
+async def test_the_remedy_names_every_file(file, tmp_path):
+    shared = tmp_path / "shared"
+    shared.write_text(f"h {OTHER}\n")
+    write(file, f"h {OTHER}")
+    with pytest.raises(HostKeyChanged) as caught:
+        await KnownHostsFile([file], global_paths=[shared]).check("h", 22, "", ED)
+    for path in (file, shared):
+        assert f'nacre keygen -f "{path}" -R "h"' in str(caught.value)
+
+
+@pytest.mark.parametrize("strict", ["yes", "ask", "accept-new"])
+async def test_an_address_with_another_key_is_refused(file, strict):
+    write(file, f"h {ED}", f"192.0.2.1 {OTHER}", f"127.0.0.1 {OTHER}")
+    checker = known(file, check_address=True, strict=strict)
+    with pytest.raises(HostKeyChanged):
+        await checker.check("h", 22, "192.0.2.1", ED)
+    await checker.check("h", 22, "127.0.0.1", ED)
+
+
+# --- certificates ---
+
+
+async def test_a_certificate_of_an_authority_on_record_is_trusted(file):
+    write(file, f"@cert-authority h,[h]:2222 {AUTHORITY.public}")
+    for port in (22, 2222, 2223):
+        await known(file).check("H", port, "", certificate())
+    with pytest.raises(HostKeyUnknown):
+        await known(file).check("elsewhere", 22, "", certificate(principals=()))
+    await known(file).check("h", 22, "", certificate(principals=()))
+    await known(file, alias="h").check("x", 2222, "", certificate())
+    with pytest.raises(HostKeyUnknown):
+        await known(file).check("h", 22, "", ED)
+
+
+@pytest.mark.parametrize(
+    ("unfit", "reason"),
+    [
+        ({"kind": "user"}, "not a host's certificate"),
+        ({"principals": ("other",)}, "h is not among the certificate's principals"),
+        ({"principals": ("*",)}, "h is not among the certificate's principals"),
+        ({"valid_before": 1}, "has expired"),
+        ({"valid_after": 1 << 40}, "not yet valid"),
+        ({"critical_options": {"force-command": b""}}, "critical options.*: force-command"),
+    ],
+)
+async def test_a_certificate_that_is_not_valid_counts_as_its_key(file, unfit, reason):
+    said: list[str] = []
+    authority = f"@cert-authority * {AUTHORITY.public}"
+    write(file, authority)
+    with pytest.raises(HostKeyUnknown, match=re.escape(ED.fingerprint())) as caught:
+        await known(file, alarm=said.append).check("h", 22, "", certificate(**unfit))
+    assert caught.value.key == ED
+    assert re.search(f"^Certificate invalid: .*{reason}.*known_hosts:1", said[0])
+    write(file, authority, f"h {ED}")
+    await known(file).check("h", 22, "", certificate(**unfit))
+    write(file, authority, f"h {OTHER}")
+    with pytest.raises(HostKeyChanged):
+        await known(file).check("h", 22, "", certificate(**unfit))
+
+
+async def test_an_authority_must_be_strong_enough(file):
+    said: list[str] = []
+    authority = generate("ssh-rsa", bits=1024)
+    write(file, f"@cert-authority h {authority.public}")
+    await known(file).check("h", 22, "", certificate(authority=authority))
+    for bounds in ({"rsa_bits": 2048}, {"ca_signatures": ("ssh-ed25519",)}):
+        with pytest.raises(HostKeyUnknown):
+            await known(file, alarm=said.append, **bounds).check(
+                "h", 22, "", certificate(authority=authority)
+            )
+    assert "RequiredRSASize is 2048" in said[0]
+    assert "CASignatureAlgorithms" in said[1]
+
+
+async def test_a_certificate_of_a_stranger_counts_as_its_key(file):
+    said: list[str] = []
+    write(file, f"@cert-authority h {OTHER}", f"known {ED}")
+    await known(file, alarm=said.append).check("known", 22, "", certificate())
+    new = known(file, strict="accept-new", alarm=said.append)
+    await new.check("h", 22, "", certificate())
+    assert file.read_text().splitlines()[2] == f"h {ED}"
+    assert not said
+
+
+@pytest.mark.parametrize("strict", ["yes", "no"])
+async def test_a_revoked_certificate_is_refused(file, strict):
+    for revoked in (ED, AUTHORITY.public, certificate()):
+        write(file, f"h {ED}", f"@cert-authority h {AUTHORITY.public}", f"@revoked * {revoked}")
+        with pytest.raises(HostKeyRevoked, match="known_hosts:3") as caught:
+            await known(file, strict=strict).check("h", 22, "", certificate())
+        assert caught.value.key == (AUTHORITY.public if revoked == AUTHORITY.public else ED)
+    write(file, f"@cert-authority h {AUTHORITY.public}", f"@revoked * {OTHER}")
+    await known(file, strict=strict).check("h", 22, "", certificate())
+
+
+async def test_a_file_of_revoked_keys_counts_before_all_else(file, tmp_path):
+    revoked = tmp_path / "revoked"
+    write(file, f"h {ED}", f"h {OTHER}", f"@cert-authority h {AUTHORITY.public}")
+    checker = known(file, revoked=revoked, strict="no", trust_loopback=True)
+    for address in ("192.0.2.1", "127.0.0.1"):
+        with pytest.raises(HostKeyRevoked, match="No such file") as caught:
+            await checker.check("h", 22, address, OTHER)
+    assert (caught.value.file, caught.value.line) == (str(revoked), None)
+    revoked.write_text(f"{ED}\n")
+    await checker.check("h", 22, "192.0.2.1", OTHER)
+    for key in (ED, certificate()):
+        with pytest.raises(HostKeyRevoked, match="RevokedHostKeys"):
+            await checker.check("h", 22, "192.0.2.1", key)
+    revoked.write_text(f"{AUTHORITY.public}\n")
+    await checker.check("h", 22, "192.0.2.1", ED)
+    with pytest.raises(HostKeyRevoked, match="authority"):
+        await checker.check("h", 22, "192.0.2.1", certificate())

@@ -9,39 +9,52 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import termios
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from nacre.cli.common.modes import Attributes, TerminalModes
 from nacre.client.trust.files import NewHost, family
+from nacre.client.trust.sources import Location
+from nacre.wire.text import safe
 
 TTY = "/dev/tty"
 DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"
 
 _LINE = 8 * 1024
+_NAMES = 8
 
 Prompter: TypeAlias = Callable[[str, bool], Awaitable[str | None]]
 """Gets a prompt, and whether to echo the answer; returns the answer, or None."""
 
 
-async def prompt(text: str, echo: bool) -> str | None:
+async def prompt(text: str, echo: bool, *, standard_input: bool = False) -> str | None:
     """Ask the user ``text``, and return the answer.
 
     :param echo: whether the answer shows on the screen.
+    :param standard_input: read a line of standard input if there is neither.
     :returns: None if there is neither a terminal nor a program, or the user gave no answer.
     """
     require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
-    desktop = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    desktop = _desktop()
     if require == "force" or (require == "prefer" and desktop):
         return await _ask_program(text)
     descriptor = _open_terminal()
     if descriptor is None:
-        return await _ask_program(text) if desktop and require != "never" else None
+        if desktop and require != "never":
+            return await _ask_program(text)
+        return _ask_standard_input(text) if standard_input else None
     try:
         return await _ask_terminal(descriptor, text, echo)
     finally:
         os.close(descriptor)
+
+
+def _ask_standard_input(text: str) -> str | None:
+    print(text, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.buffer.readline()
+    return _first_line(line) if line else None
 
 
 def _open_terminal() -> int | None:
@@ -52,11 +65,33 @@ def _open_terminal() -> int | None:
         return os.dup(0) if os.isatty(0) else None
 
 
-async def _ask_program(text: str) -> str | None:
+async def confirm(text: str) -> bool:
+    """Ask the user by the program of ``SSH_ASKPASS`` to allow what ``text`` says.
+
+    :returns: whether the user agreed; False if no program can be asked.
+    """
+    require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
+    if require == "never" or not (require == "force" or _desktop()):
+        return False
+    answer = await _ask_program(text, "confirm")
+    # A program that knows the hint tells it by its exit status alone.
+    return answer is not None and answer.lower() in ("", "yes")
+
+
+def _desktop() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+async def _ask_program(text: str, hint: str = "") -> str | None:
     program = os.environ.get("SSH_ASKPASS", DEFAULT_ASKPASS)
+    environment = {**os.environ, "SSH_ASKPASS_PROMPT": hint} if hint else None
     try:
         process = await asyncio.create_subprocess_exec(
-            program, text, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            program,
+            text,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
         )
     except OSError:
         return None
@@ -117,6 +152,23 @@ def _first_line(answer: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
 
 
+def _other_names(question: NewHost) -> list[str]:
+    """Return the lines that tell which other hosts have this key, in ssh(1)'s words."""
+    others = question.other_names
+    if not others:
+        return ["This key is not known by any other names."]
+    lines = ["This host key is known by the following other names/addresses:"]
+    lines += [f"    {safe(str(at))}: {_shown_names(at)}" for at in others[:_NAMES]]
+    if len(others) > _NAMES:
+        lines.append(f"    ({len(others) - _NAMES} additional names omitted)")
+    return lines
+
+
+def _shown_names(at: Location) -> str:
+    hosts = at.entry.hosts
+    return "[hashed name]" if hosts[0].startswith("|1|") else safe(",".join(hosts), 200)
+
+
 async def confirm_host(
     question: NewHost, prompt: Prompter = prompt, hash_name: str = "sha256"
 ) -> bool:
@@ -130,7 +182,7 @@ async def confirm_host(
         f"The authenticity of host '{question.name} ({address})' can't be established.",
         f"{family(question.key.type)} key fingerprint is {print_}.",
     ]
-    lines += [f"This host is known by a key of another type: {at}" for at in question.other_types]
+    lines += _other_names(question)
     lines.append("Are you sure you want to continue connecting (yes/no/[fingerprint])? ")
     answer = await prompt("\n".join(lines), True)
     while answer is not None:

@@ -21,6 +21,30 @@ _ENVIRONMENT = (
 )
 
 SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "agent": {
+        "Examples": (
+            '`eval "$(nacre agent -s)"`: Start an agent for the programs of this shell.',
+            "`nacre agent -t 8h startx`: Start one for a session; it forgets keys after 8 hours.",
+            "`nacre agent -k`: End it.",
+            "`systemd-run --user nacre agent -D -a ~/.ssh/agent.sock`: Run one at a known path.",
+        ),
+        "Signals": (
+            "`SIGTERM`, `SIGHUP`: Remove the socket, and end.",
+            "`SIGUSR1`: Forget all keys.",
+        ),
+        "Environment": (
+            "`SSH_AUTH_SOCK`, `SSH_AGENT_PID`: The socket and the process of the agent; the "
+            "command of the agent gets both.",
+            "`SSH_ASKPASS`, `SSH_ASKPASS_REQUIRE`, `DISPLAY`, `WAYLAND_DISPLAY`: The program that "
+            "asks before a key is used that was added with -c of ssh-add, and when there is one.",
+            "`TMPDIR`: Where the directory of the socket is made; by default /tmp.",
+        ),
+        "Files": ("`$TMPDIR/ssh-*/agent.PID`: The socket. Only its owner can use it, and root.",),
+        "Exit status": (
+            "0 in front of an agent in the background, and of -k. 1 for wrong options, and when "
+            "there is no agent to end. An agent ends with 2. With a command, the command's.",
+        ),
+    },
     "ssh": {
         "Escape sequences": (
             "On a terminal, at the beginning of a line:",
@@ -79,6 +103,27 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Exit status": (
             "0 if all files were copied. 1 if one of them was not, or for wrong arguments. 255 "
             "for an error of a connection.",
+        ),
+    },
+    "add": {
+        "Examples": (
+            "`nacre add`: Add the usual keys.",
+            "`nacre add -t 8h -c ~/.ssh/id_work`: Add a key for a day of work, and be asked before "
+            "each use.",
+            "`nacre add -h gate -h 'gate>alice@db' key`: Add a key for logins to the host gate, "
+            "and for logins of alice to db from there, with the agent forwarded to gate.",
+            "`nacre add -l`: List what the agent holds.",
+        ),
+        "Environment": (
+            "`SSH_AUTH_SOCK`: The socket of the agent.",
+            "`SSH_ASKPASS`, `SSH_ASKPASS_REQUIRE`: The program that asks for passphrases, and when "
+            "to use it.",
+            "`SSH_SK_PROVIDER`: The library that talks to security keys, for -S.",
+        ),
+        "Exit status": (
+            "0 if all went well. 1 if something did not, or the agent has no keys to list. 2 if "
+            "there is no agent. 255 for options that contradict each other, and for a host of -h "
+            "whose key is not known.",
         ),
     },
     "keygen": {

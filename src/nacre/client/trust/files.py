@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
+from nacre.client.trust.sources import Location, Sources, expand
+from nacre.crypto.certified import plain
 from nacre.errors import (
     ConfigurationError,
     HostKeyChanged,
@@ -17,14 +20,9 @@ from nacre.errors import (
     HostKeyUnknown,
 )
 from nacre.keys.base import PublicKey
-from nacre.keys.known_hosts import (
-    DEFAULT_PORT,
-    Finding,
-    KnownHost,
-    KnownHosts,
-    Verdict,
-    host_name,
-)
+from nacre.keys.fingerprint import fingerprint
+from nacre.keys.known_hosts import DEFAULT_PORT, Finding, KnownHosts, Verdict, host_name
+from nacre.protocol.options import DEFAULT_ALGORITHMS
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -33,22 +31,8 @@ Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
-_COMMAND = Path("KnownHostsCommand")
-"""Stands for a file where a line is shown that the command printed."""
-
-_RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
-_WORST_FIRST = (Verdict.REVOKED, Verdict.TRUSTED, Verdict.CHANGED, Verdict.UNKNOWN)
-
-
-@value
-class Location:
-    """A line of a file, shown as ``file:line``."""
-
-    path: Path
-    entry: KnownHost
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.entry.line_number}"
+_RSA = "ssh-rsa"
+_SHOWN = 8  # of many lines that an error or a question could show
 
 
 @value
@@ -58,31 +42,44 @@ class NewHost:
     :ivar name: the host as ``known_hosts`` writes it, made safe to print.
     :ivar address: the address we are connected to; empty where a jump host or a command connects.
     :ivar key: the host's key; its signature was verified.
-    :ivar other_types: the lines with keys of other types for the host.
+    :ivar other_names: the lines that have this key for other hosts, or other names of this one.
     """
 
     name: str
     address: str
     key: PublicKey
-    other_types: tuple[Location, ...]
+    other_names: tuple[Location, ...]
 
-
-Listing: TypeAlias = Callable[[str, str, PublicKey | None], bytes]
-"""Returns lines of known hosts; see :class:`KnownHostsFile`."""
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
 
+_FAMILIES = {
+    "ssh-ed25519": "ED25519",
+    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+    "ssh-ed448": "ED448",
+    "ssh-rsa": "RSA",
+    "ssh-dss": "DSA",
+    "rsa1": "RSA1",
+}
+
+
+_FAMILIES = {
+    "ssh-ed25519": "ED25519",
+    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+    "ssh-ed448": "ED448",
+    "ssh-rsa": "RSA",
+    "ssh-dss": "DSA",
+    "rsa1": "RSA1",
+}
+
 
 def family(key_type: str) -> str:
-    """Return the usual name of a key type, such as ``ED25519``."""
-    short = {
-        "ssh-ed25519": "ED25519",
-        "ssh-ed448": "ED448",
-        "ssh-rsa": "RSA",
-        "ssh-dss": "DSA",
-        "rsa1": "RSA1",
-    }
-    return short.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
+    """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
+    bare = plain(key_type)
+    name = _FAMILIES.get(bare, "ECDSA" if bare.startswith("ecdsa-") else bare)
+    return name if bare == key_type else f"{name}-CERT"
 
 
 class AnyHostKey:
@@ -114,6 +111,11 @@ class KnownHostsFile:
     :param command: returns more lines of known hosts. It may block, and gets what they are for
         (``ORDER``, ``HOSTNAME`` or ``ADDRESS``), the name to look for, and the key, unless it is
         not known yet (KnownHostsCommand).
+    :param revoked: a file of keys that are refused, or None (RevokedHostKeys); a KRL, or public
+        keys, one a line. If it can't be read, every key is refused.
+    :param ca_signatures: the algorithms with which certificates of hosts may be signed
+        (CASignatureAlgorithms).
+    :param rsa_bits: the least size of an authority's RSA key (RequiredRSASize).
     :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
     :param notice: gets text for the human, of one or more lines.
     :param alarm: gets the warning of a changed key that ``strict="no"`` accepts; by default
@@ -133,71 +135,125 @@ class KnownHostsFile:
         trust_loopback: bool = False,
         fingerprint_hash: str = "sha256",
         command: Callable[[str, str, PublicKey | None], bytes] | None = None,
+        revoked: str | os.PathLike[str] | None = None,
+        ca_signatures: Collection[str] = DEFAULT_ALGORITHMS.ca_signatures,
+        rsa_bits: int = 1024,
         confirm: Confirm | None = None,
         notice: Callable[[str], None] = lambda text: None,
         alarm: Callable[[str], None] | None = None,
     ) -> None:
-        self._user = _expand(paths)
-        self._all = (*self._user, *_expand(global_paths))
+        self._sources = Sources(expand(paths), expand(global_paths), command)
         self._strict = strict
         self._hashed = hashed
         self._alias = alias
         self._check_address = check_address and not alias
         self._trust_loopback = trust_loopback and not alias
         self._hash = fingerprint_hash
-        self._command = command
+        self._revoked = None if revoked is None else expand([revoked])[0]
+        self._ca_signatures = ca_signatures
+        self._rsa_bits = rsa_bits
         self._confirm = confirm
         self._notice = notice
         self._alarm = alarm or notice
-        self._cache: dict[Path, tuple[tuple[int, int], KnownHosts]] = {}
         self.mismatch: HostKeyError | None = None
 
     def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
-        """Return ``offered``, with the algorithms of the host's known keys first."""
-        host, port = self._name(host, port)
-        known: set[str] = set()
-        for path in self._all:
-            known.update(self._load(path).key_types(host, port))
-        known.update(self._listed("ORDER", host_name(host, port)).key_types(host, port))
-        if "ssh-rsa" in known:
-            known.update(_RSA_ALGORITHMS)
-        return tuple(sorted(offered, key=lambda name: name not in known))
+        """Return ``offered``, with the algorithms first that lead to a key on record.
+
+        If the best one does already, the order stays. Otherwise those of the types on record come
+        first, and all of certificates if the host has an authority.
+        """
+        types, has_authority = self._sources.known(*self._name(host, port))
+        if offered and _type_of(offered[0]) in types:
+            return offered
+
+        def other(name: str) -> bool:
+            certificate = plain(name) != name
+            return not (_type_of(name) in types or (certificate and has_authority))
+
+        return tuple(sorted(offered, key=other))
 
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
         """Return if ``key`` is trusted for ``host``.
 
+        A certificate that can't be used counts as the key that it certifies.
+
         :raises HostKeyUnknown: no line has it, and it was not accepted.
-        :raises HostKeyChanged: a line has another key of this type for the host.
-        :raises HostKeyRevoked: a line marks it as revoked.
+        :raises HostKeyChanged: the lines have other keys for the host.
+        :raises HostKeyRevoked: a line marks it, or its authority, as revoked, or ``revoked`` does.
         """
-        key = key.plain
+        host, port = self._name(host, port)
+        if self._revoked is not None:
+            await self._check_not_revoked(self._revoked, host, port, key)
         if self._trust_loopback and _is_loopback(address):
             self._notice("The host key of a server on this machine is not checked.")
             return
-        host, port = self._name(host, port)
-        verdict, places, others = await asyncio.to_thread(self._find, host, port, address, key)
+        if key.plain is not key:
+            if await self._certified(host, port, address, key):
+                return
+            key = key.plain
+        verdict, places = await asyncio.to_thread(self._sources.find, host, port, address, key)
         name = safe(host_name(host, port))
         if verdict is Verdict.REVOKED:
-            raise HostKeyRevoked(
-                f"the {family(key.type)} host key of {name} ({self._shown(key)}) is marked as "
-                f"revoked in {places[0]}: anyone who has it can impersonate the host; don't "
-                "connect",
-                **_facts(host, port, key, places[0]),
-            )
+            raise _revoked(host, port, key, places[0], self._shown(key))
         if verdict is Verdict.CHANGED:
             self._changed(host, port, places, key)
         elif verdict is Verdict.UNKNOWN:
-            await self._unknown(host, port, address, key, others)
-        if self._check_address and address and address != host:
+            await self._unknown(host, port, address, key)
+        if self._check_address and address not in ("", host) and not _is_loopback(address):
             await self._check_the_address(address, port, key, name)
+
+    async def _check_not_revoked(self, file: Path, host: str, port: int, key: PublicKey) -> None:
+        from nacre.client.trust.revoked import refusal
+
+        reason = await asyncio.to_thread(refusal, file, key)
+        if reason is not None:
+            raise HostKeyRevoked(
+                f"the {family(key.plain.type)} host key of {safe(host_name(host, port))} "
+                f"({self._shown(key)}) is refused because of RevokedHostKeys {file}: {reason}",
+                **_facts(host, port, key.plain, file),
+            )
+
+    async def _certified(self, host: str, port: int, address: str, key: PublicKey) -> bool:
+        """Return whether a certificate is valid for the host, by an authority on record."""
+        from nacre.client.trust import certificates
+
+        verdict, places = await asyncio.to_thread(self._sources.find, host, port, address, key)
+        if verdict is Verdict.REVOKED:
+            authority = certificates.authority(key)
+            by_authority = places[0].entry.blob == authority.blob
+            raise _revoked(
+                host,
+                port,
+                authority if by_authority else key.plain,
+                places[0],
+                self._shown(authority if by_authority else key.plain),
+                authority=by_authority,
+            )
+        if verdict is not Verdict.TRUSTED:
+            return False
+        reason = certificates.refusal(
+            key,
+            host.lower(),
+            now=time.time(),
+            ca_signatures=self._ca_signatures,
+            rsa_bits=self._rsa_bits,
+        )
+        if reason is not None:
+            self._alarm(
+                f"Certificate invalid: {reason}. Its authority is trusted for "
+                f"{safe(host_name(host, port))} in {places[0]}; without a valid certificate, "
+                "the host's plain key counts."
+            )
+        return reason is None
 
     async def _check_the_address(self, address: str, port: int, key: PublicKey, name: str) -> None:
         """Compare the key with those that the files have for the address."""
-        verdict, places, _ = await asyncio.to_thread(
-            self._find, address, port, address, key, "ADDRESS"
+        verdict, places = await asyncio.to_thread(
+            self._sources.find, address, port, address, key, "ADDRESS"
         )
         if verdict is Verdict.CHANGED:
-            if self._strict in ("yes", "ask"):
+            if self._strict != "no":
                 self._changed(address, port, places, key)
             self._alarm(
                 f"Warning: the {family(key.type)} host key for '{name}' differs from the key for "
@@ -209,65 +265,41 @@ class KnownHostsFile:
     @property
     def waits(self) -> bool:
         """Whether :meth:`algorithms` may block for long: it runs a command."""
-        return self._command is not None
+        return self._sources.waits
 
     def _shown(self, key: PublicKey) -> str:
         return key.fingerprint(self._hash)
 
-    def _listed(self, purpose: str, name: str, key: PublicKey | None = None) -> KnownHosts:
-        """Return what the command lists."""
-        if self._command is None:
-            return KnownHosts()
-        return KnownHosts.parse(self._command(purpose, name, key))
-
     def _name(self, host: str, port: int) -> tuple[str, int]:
         return (self._alias, DEFAULT_PORT) if self._alias else (host, port)
 
-    def _load(self, path: Path) -> KnownHosts:
-        try:
-            stat = path.stat()
-            signature = (stat.st_mtime_ns, stat.st_size)
-            if path not in self._cache or self._cache[path][0] != signature:
-                self._cache[path] = (signature, KnownHosts.parse(path.read_bytes()))
-        except FileNotFoundError:
-            return KnownHosts()
-        except OSError as error:
-            # A file that can't be read may revoke the key, so it can't be ignored.
-            raise ConfigurationError(f"can't read {path}: {error.strerror}") from error
-        return self._cache[path][1]
-
-    def _find(
-        self, host: str, port: int, address: str, key: PublicKey, purpose: str = "HOSTNAME"
-    ) -> tuple[Verdict, list[Location], list[Location]]:
-        sources = [(path, self._load(path)) for path in self._all]
-        sources.append((_COMMAND, self._listed(purpose, host_name(host, port), key)))
-        found = [(path, hosts.check(host, port, key, address)) for path, hosts in sources]
-        verdicts = {finding.verdict for _, finding in found} | {Verdict.UNKNOWN}
-        verdict = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
-        entries = [(path, f.entries) for path, f in found if f.verdict is verdict]
-        others = [(path, f.other_types) for path, f in found]
-        return verdict, _places(entries), _places(others)
-
     def _changed(self, host: str, port: int, places: list[Location], key: PublicKey) -> None:
-        name, place = safe(host_name(host, port)), places[0]
+        name = safe(host_name(host, port))
+        known = "; ".join(
+            f"{family(one.entry.key_type)} {fingerprint(one.entry.blob, self._hash)} in {one}"
+            for one in places[:_SHOWN]
+        )
+        first, *more = dict.fromkeys(f'-f "{one.path}" -R "{name}"' for one in places)
         error = HostKeyChanged(
             f"the {family(key.type)} host key of {name} has changed: someone may be listening in, "
             f"or the host was installed anew. It shows {self._shown(key)}, and is known by "
-            f"another key in {', '.join(map(str, places))}. When its owner confirms the new "
-            f'fingerprint, remove the old key: nacre keygen -f "{place.path}" -R "{name}" '
-            f'(or ssh-keygen -f "{place.path}" -R "{name}")',
-            **_facts(host, port, key, place),
+            f"another key: {known}. When its owner confirms the new fingerprint, remove the old "
+            f"key: nacre keygen {first} (or ssh-keygen {first})"
+            + "".join(f", and: nacre keygen {how}" for how in more),
+            **_facts(host, port, key, places[0]),
         )
         if self._strict != "no":
             raise error
         self.mismatch = error
+        self.overlooked(error)
+
+    def overlooked(self, error: HostKeyChanged) -> None:
+        """Warn that ``strict="no"`` goes on in spite of a changed key."""
         self._alarm(f"WARNING: {error}")
 
-    async def _unknown(
-        self, host: str, port: int, address: str, key: PublicKey, others: list[Location]
-    ) -> None:
+    async def _unknown(self, host: str, port: int, address: str, key: PublicKey) -> None:
         name = safe(host_name(host, port))
-        file = self._user[0] if self._user else None
+        file = self._sources.user[0] if self._sources.user else None
         if self._strict == "yes" or (self._strict == "ask" and self._confirm is None):
             shown = file or "~/.ssh/known_hosts"
             raise HostKeyUnknown(
@@ -280,6 +312,7 @@ class KnownHostsFile:
                 **_facts(host, port, key, file),
             )
         if self._strict == "ask" and self._confirm is not None:
+            others = await asyncio.to_thread(self._sources.with_key, key)
             question = NewHost(name, safe(address), key, tuple(others))
             if not await self._confirm(question):
                 raise HostKeyUnknown(
@@ -291,10 +324,10 @@ class KnownHostsFile:
 
     async def _keep(self, host: str, port: int, key: PublicKey, name: str) -> None:
         try:
-            if not self._user:
+            if not self._sources.user:
                 raise ConfigurationError("there is no file for it")
             line = KnownHosts.line_for(host, port, key, hashed=self._hashed)
-            await asyncio.to_thread(_append, self._user[0], line, host, port, key)
+            await asyncio.to_thread(_append, self._sources.user[0], line, host, port, key)
         except (OSError, ConfigurationError) as error:
             self._notice(f"Failed to add the host to the list of known hosts: {error}")
         else:
@@ -322,8 +355,21 @@ def _facts(host: str, port: int, key: PublicKey, place: Location | Path | None) 
     )
 
 
-def _expand(paths: Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:
-    return tuple(Path(os.path.expanduser(path)) for path in paths)
+def _type_of(algorithm: str) -> str:
+    """Return the type of the keys, or of the certified keys, of an algorithm."""
+    name = plain(algorithm)
+    return _RSA if name.startswith("rsa-sha2-") else name
+
+
+def _revoked(
+    host: str, port: int, key: PublicKey, place: Location, shown: str, *, authority: bool = False
+) -> HostKeyRevoked:
+    what = f"{family(key.type)} {'authority' if authority else 'host key'}"
+    return HostKeyRevoked(
+        f"the {what} of {safe(host_name(host, port))} ({shown}) is marked as revoked in {place}: "
+        "anyone who has it can impersonate the host; don't connect",
+        **_facts(host, port, key, place),
+    )
 
 
 def _is_loopback(address: str) -> bool:
@@ -331,10 +377,6 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback
     except ValueError:
         return False
-
-
-def _places(found: Iterable[tuple[Path, tuple[KnownHost, ...]]]) -> list[Location]:
-    return [Location(path, entry) for path, entries in found for entry in entries]
 
 
 def _append(path: Path, line: str, host: str, port: int, key: PublicKey) -> None:
