@@ -220,6 +220,31 @@ def test_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
     assert user("key", "list", "ghost").exit_code == 1
 
 
+def test_options_of_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
+    add("alice", "--password-stdin")
+
+    def options() -> list[str]:
+        keys = json.loads(user("key", "list", "alice", "--json").stdout)
+        return [key["options"] for key in keys]
+
+    limit = 'restrict,command="echo \\"hi\\""'
+    assert user("key", "add", "alice", "--options", limit, key_file).exit_code == 0
+    assert options() == [limit]
+    assert "restrict,command=" in user("key", "list", "alice").stdout
+    assert user("key", "add", "alice", key_file).exit_code == 0
+    assert options() == [""]
+    line = f"no-pty {KEY.public} home\n"
+    assert user("key", "add", "alice", "-", typed=line).exit_code == 0
+    assert options() == ["no-pty"]
+    for given, typed, said in (
+        ("nonsense", f"{KEY.public}\n", "--options: the option nonsense is unknown"),
+        ("restrict", line, "options of its own"),
+    ):
+        done = user("key", "add", "alice", "--options", given, "-", typed=typed)
+        assert (done.exit_code, said in done.output) == (1, True)
+    assert options() == ["no-pty"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -199,6 +199,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
             CREATE TABLE settings (name VARCHAR PRIMARY KEY, value BLOB NOT NULL);
             INSERT INTO settings VALUES ('secret', zeroblob(32));
             INSERT INTO users VALUES ('old', NULL, 'any', 'all', '/', NULL, 0, 7);
+            INSERT INTO keys VALUES ('old', x'00', '', 8);
             PRAGMA user_version = 1;
             """
         )
@@ -207,6 +208,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
         store = UserStore(tmp_path / FILE, create=False)
         assert store.find("old") == User(name="old", home="/", created=7)
         assert store.policies() == ["any"]
+        assert store._look("SELECT options FROM keys") == [("",)]
         store.add(User(name="new", unsafe_root=True))
         assert store.user("new").unsafe_root
         store.remove("new")
