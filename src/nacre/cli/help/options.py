@@ -13,6 +13,7 @@ COMMANDS = {
     "agent": "hold keys, and sign with them",
     "help": "explain a program, or a keyword of the configuration",
     "keygen": "make keys and certificates, show and change key files",
+    "keyscan": "print the host keys of servers",
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "transfer files by commands",
@@ -304,6 +305,28 @@ KEYGEN = {
         "-q": "print questions and errors only",
         "-o": "ignored, as ssh-keygen does",
         "--help": "print this text, and end",
+    },
+}
+
+KEYSCAN = {
+    "Hosts": {
+        "-f FILE": "read hosts from this file, a line each; - is standard input",
+        "-p PORT": "the port of the servers; by default 22",
+        "-T TIME": "how long to wait for a server; by default 5 seconds",
+        "-4": "use IPv4 only",
+        "-6": "use IPv6 only",
+    },
+    "Keys": {
+        "-t TYPES": "rsa,ecdsa,ed25519,ecdsa-sk,ed25519-sk by default; also dsa, ed448",
+        "-c": "ask for certificates",
+    },
+    "Output": {
+        "-D": "print SSHFP records for the DNS",
+        "-O OPTION": "hashalg=sha1 or hashalg=sha256: the hash of -D; by default both",
+        "-H": "hash the names of the hosts",
+        "-q": "print no comments with the versions of the servers",
+        "-v": "print why a server gave no key",
+        **_HELP,
     },
 }
 

@@ -159,6 +159,20 @@ def _agent() -> Page:
     )
 
 
+def _keyscan() -> Page:
+    return Page(
+        "keyscan",
+        "Print the host keys of servers, as lines of known_hosts.",
+        ("[host|addrlist namelist ...]",),
+        groups_of(options.KEYSCAN, lambda letter: (), "", bool),
+        (
+            "A host is a name, an address, a range such as 192.0.2.0/24, or several names of one "
+            "host with commas between them. Keys that nobody has compared are not to be trusted.",
+        ),
+        SECTIONS["keyscan"],
+    )
+
+
 def _help() -> Page:
     return Page(
         "help",
@@ -192,6 +206,7 @@ _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
     "agent": _agent,
     "help": _help,
+    "keyscan": _keyscan,
     "keygen": _keygen,
     "scp": _scp,
     "sftp": _sftp,

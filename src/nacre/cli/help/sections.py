@@ -45,6 +45,17 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "there is no agent to end. An agent ends with 2. With a command, the command's.",
         ),
     },
+    "keyscan": {
+        "Examples": (
+            "`nacre keyscan -t ed25519 host`: Print one key of a host.",
+            "`nacre keyscan -H -f hosts >> ~/.ssh/known_hosts`: Add all hosts of a file, hashed.",
+            "`nacre keyscan -q -D host`: Print records for the DNS.",
+        ),
+        "Exit status": (
+            "0 if there was a key. 1 if there was none, and for wrong options. 255 if a file can't "
+            "be read.",
+        ),
+    },
     "ssh": {
         "Escape sequences": (
             "On a terminal, at the beginning of a line:",
