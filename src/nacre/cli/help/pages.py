@@ -106,6 +106,21 @@ def _scp() -> Page:
     )
 
 
+def _add() -> Page:
+    return Page(
+        "add",
+        "Give the keys of files to an agent, as ssh-add does.",
+        ("[file ...]",),
+        groups_of(options.ADD, lambda letter: (), "", bool),
+        (
+            "Without a file, these of `~/.ssh` are added: id_rsa, id_ecdsa, id_ecdsa_sk, "
+            "id_ed25519, id_ed25519_sk and id_dsa. A file named - is standard input. The "
+            "certificate in FILE-cert.pub is added with the key of FILE.",
+        ),
+        SECTIONS["add"],
+    )
+
+
 def _keygen() -> Page:
     return Page(
         "keygen",
@@ -159,6 +174,21 @@ def _agent() -> Page:
     )
 
 
+def _copy_id() -> Page:
+    return Page(
+        "copy-id",
+        "Let one's keys log in to an account of another host.",
+        (_DESTINATION,),
+        groups_of(options.COPY_ID, lambda letter: (), "", bool),
+        (
+            "The keys are those of the agent, or the newest file ~/.ssh/id*.pub, unless -i names "
+            "another one. A key that logs in already, or is in the file, is not added again.",
+            _KEYWORDS,
+        ),
+        SECTIONS["copy-id"],
+    )
+
+
 def _keyscan() -> Page:
     return Page(
         "keyscan",
@@ -204,7 +234,9 @@ def _main() -> Page:
 
 _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
+    "add": _add,
     "agent": _agent,
+    "copy-id": _copy_id,
     "help": _help,
     "keyscan": _keyscan,
     "keygen": _keygen,

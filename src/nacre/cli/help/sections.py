@@ -45,6 +45,22 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "there is no agent to end. An agent ends with 2. With a command, the command's.",
         ),
     },
+    "copy-id": {
+        "Examples": (
+            "`nacre copy-id user@host`: Install the keys of the agent.",
+            "`nacre copy-id -i ~/.ssh/id_ed25519 -s user@host`: Install one key by SFTP.",
+        ),
+        "Files": (
+            "`~/.ssh/authorized_keys` on the host: Gets a line for each key; made with its "
+            "directory if it is missing. Where Dropbear has /etc/dropbear/authorized_keys and the "
+            "user may write it, that one.",
+        ),
+        "Exit status": (
+            "0 if the keys are installed, also if they were before. 1 for errors. The users of "
+            "nacre serve have no such file unless it serves the accounts of the system: `nacre "
+            "user key add` gives them keys.",
+        ),
+    },
     "keyscan": {
         "Examples": (
             "`nacre keyscan -t ed25519 host`: Print one key of a host.",
@@ -114,6 +130,27 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Exit status": (
             "0 if all files were copied. 1 if one of them was not, or for wrong arguments. 255 "
             "for an error of a connection.",
+        ),
+    },
+    "add": {
+        "Examples": (
+            "`nacre add`: Add the usual keys.",
+            "`nacre add -t 8h -c ~/.ssh/id_work`: Add a key for a day of work, and be asked before "
+            "each use.",
+            "`nacre add -h gate -h 'gate>alice@db' key`: Add a key for logins to the host gate, "
+            "and for logins of alice to db from there, with the agent forwarded to gate.",
+            "`nacre add -l`: List what the agent holds.",
+        ),
+        "Environment": (
+            "`SSH_AUTH_SOCK`: The socket of the agent.",
+            "`SSH_ASKPASS`, `SSH_ASKPASS_REQUIRE`: The program that asks for passphrases, and when "
+            "to use it.",
+            "`SSH_SK_PROVIDER`: The library that talks to security keys, for -S.",
+        ),
+        "Exit status": (
+            "0 if all went well. 1 if something did not, or the agent has no keys to list. 2 if "
+            "there is no agent. 255 for options that contradict each other, and for a host of -h "
+            "whose key is not known.",
         ),
     },
     "keygen": {

@@ -51,7 +51,7 @@ def _make(options: KeygenOptions) -> int:
     passphrase = new_passphrase("passphrase", again=True) if given is None else given
     key = generate(name, bits=size, comment=comment_of(options))
     try:
-        save(path, key, passphrase, options.rounds)
+        save(path, key, passphrase, options)
         options.inform(f"Your identification has been saved in {path}")
         save_public(path, key)
     except OSError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.client.hostfile import replace, update
 from nacre.client.userkeys import check_private
 from nacre.errors import KeyFormatError, PassphraseRequired
@@ -19,11 +20,18 @@ from nacre.keys import (
     load_private,
     load_public,
 )
-from nacre.keys.files import MAXIMUM_SIZE, is_private, public_half
+from nacre.keys.files import MAXIMUM_SIZE, PrivateKeyFormat, is_private, public_half
 from nacre.keys.known_hosts import KnownHost, KnownHosts
+from nacre.keys.openssh import DEFAULT_CIPHER
 
 PUBLIC_MODE = 0o644
 NO_COMMENT = "no comment"
+
+_FORMATS: dict[str, PrivateKeyFormat] = {"RFC4716": "openssh", "PKCS8": "pkcs8", "PEM": "pem"}
+"""For each format of ``-m`` the one of private keys; the first stands for OpenSSH's own."""
+
+_WITH_PEM = ("ssh-rsa", "ecdsa-sha2-", "ssh-dss")
+"""Families that ssh-keygen writes in PEM and PKCS#8; for others it ignores ``-m``."""
 
 
 def public_path(path: Path) -> Path:
@@ -67,13 +75,24 @@ def _comment(path: Path, key: PublicKey) -> str:
     return ""
 
 
-def save(path: Path, key: PrivateKey, passphrase: str | None, rounds: int) -> None:
+def save(path: Path, key: PrivateKey, passphrase: str | None, options: KeygenOptions) -> None:
     """Write a private key, mode 0600, atomically: on an error the former file stays.
 
-    :param rounds: of bcrypt, in formats that use it.
+    The format is that of ``-m``, which ssh-keygen heeds for families that it has it for, with the
+    cipher of ``-Z`` and the rounds of ``-a``.
+
     :raises OSError: the file can't be written.
+    :raises UnusableKey: the format has no such key.
     """
-    replace(path, dump_private(key, passphrase, rounds=rounds), 0o600)
+    format = _FORMATS[(options.value("m") or "RFC4716").upper()]
+    content = dump_private(
+        key,
+        passphrase,
+        format=format if key.public.type.startswith(_WITH_PEM) else "openssh",
+        cipher=options.value("Z") or DEFAULT_CIPHER,
+        rounds=options.rounds,
+    )
+    replace(path, content, 0o600)
 
 
 def save_public(path: Path, key: PrivateKey) -> None:

@@ -37,6 +37,7 @@ class ClientConfig:
 
     A field has the name of its keyword. Texts with ``%`` tokens or ``~`` are not expanded here.
 
+    :ivar add_keys_to_agent: ``false``, ``true``, ``ask``, ``confirm``, seconds, or both of these.
     :ivar cipher: the ciphers of SSH-1 to offer, or None for the default ones.
     :ivar connect_timeout: seconds, or None for the system's own time.
     :ivar server_alive_interval: seconds between keepalives; 0 for none.
@@ -56,6 +57,7 @@ class ClientConfig:
     :ivar settings: each keyword that was set, with its values and where they were written.
     """
 
+    add_keys_to_agent: str = "false"
     address_family: Literal["any", "inet", "inet6"] = "any"
     batch_mode: bool = False
     bind_address: str | None = None
@@ -118,6 +120,7 @@ class ClientConfig:
     remote_forwards: tuple[Forward, ...] = ()
     request_tty: Tty = "auto"
     required_rsa_size: int = 1024
+    revoked_host_keys: str | None = None
     send_env: tuple[str, ...] = ()
     server_alive_count_max: int = 3
     server_alive_interval: int = 0
@@ -163,15 +166,11 @@ class ClientConfig:
     def check(self) -> None:
         """Check that a connection may be made.
 
-        :raises ConfigurationError: RefuseConnection says no, or a value asks for a protection that
-            nacre lacks.
+        :raises ConfigurationError: RefuseConnection says no.
         """
         if self.refuse_connection is not None:
             origin = self.settings["RefuseConnection"][0].origin
             raise ConfigurationError(f"{origin}: {safe(self.refuse_connection)}")
-        refused = list(unhonoured(self, Support.REFUSED))
-        if refused:
-            raise ConfigurationError("\n".join(refused))
 
     def described(self) -> Iterator[tuple[LogLevel, str]]:
         """Yield what to log of the settings, with its level, without secrets."""

@@ -63,7 +63,7 @@ from nacre.config.kinds import (
     algorithms,
     number,
 )
-from nacre.config.schema import Keyword, Kind, Schema, idle, later, refused
+from nacre.config.schema import Keyword, Kind, Schema, idle, later
 from nacre.config.tunnels import DYNAMIC_FORWARD, LOCAL_FORWARD, REMOTE_FORWARD
 
 _HOST_TOKENS = "dhijkLlnpruC"
@@ -363,14 +363,13 @@ _WORDS = (
         "The signature algorithms of the user's keys.",
         "pubkey_accepted_algorithms",
     ),
-    refused(
+    Keyword(
         "RevokedHostKeys",
         OPTIONAL_WORD,
         "The file of host keys that are refused.",
-        "nacre reads no revocation lists yet, so a revoked key would be accepted",
+        "revoked_host_keys",
         tokens=_HOST_TOKENS,
         environment=True,
-        harmless=("none",),
     ),
     later(
         "SecurityKeyProvider",
@@ -462,12 +461,11 @@ _WORDS = (
         "a SOCKS proxy at the server's side comes later",
         "any",
     ),
-    later(
+    Keyword(
         "AddKeysToAgent",
         ADD_KEYS_TO_AGENT,
-        "Add the keys of files to the agent.",
-        "nacre does not add keys to the agent yet",
-        "false",
+        "Add the keys of files to the agent once they are used.",
+        "add_keys_to_agent",
     ),
     Keyword(
         "ForwardAgent",
