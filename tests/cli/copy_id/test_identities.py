@@ -10,7 +10,7 @@ import pytest
 
 import nacre
 from nacre.cli.copy_id.arguments import CopyIdArguments
-from nacre.cli.copy_id.identities import Identity, identities, missing, newest
+from nacre.cli.copy_id.identities import NewKey, identities, missing, newest
 from nacre.errors import ConfigurationError
 from nacre.keys.certificate import Certificate
 
@@ -55,7 +55,7 @@ async def test_a_named_file_is_used_with_and_without_its_suffix(home: Path) -> N
     for name in ("id_a", "id_a.pub"):
         path = home / ".ssh" / name
         (found,) = await identities(arguments(identity=str(path)), None, told.append)
-        assert found == Identity(ONE.public, f"{ONE.public} id_a", home / ".ssh" / "id_a")
+        assert found == NewKey(ONE.public, f"{ONE.public} id_a", home / ".ssh" / "id_a")
     assert "id_a.pub" in told[0]
 
 
@@ -63,7 +63,7 @@ async def test_the_agents_keys_come_before_the_newest_file(home: Path) -> None:
     certificate = Certificate.issue(OTHER.public, ONE)
     agent: Any = Agent(OTHER.public, certificate)
     (found,) = await identities(arguments(), agent, silent)
-    assert found == Identity(OTHER.public, f"{OTHER.public} comment")
+    assert found == NewKey(OTHER.public, f"{OTHER.public} comment")
     (found,) = await identities(arguments(), Agent(), silent)  # type: ignore[arg-type]
     assert found.line.endswith("id_b")
     assert newest(home / ".ssh").endswith("id_b.pub")
@@ -94,7 +94,7 @@ async def test_no_key_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_lines_that_are_there_are_not_missing() -> None:
-    wanted = [Identity(key.public, str(key.public)) for key in (ONE, OTHER)]
+    wanted = [NewKey(key.public, str(key.public)) for key in (ONE, OTHER)]
     text = f"# a comment\nrestrict {ONE.public} with options\n".encode()
     assert missing(wanted, text) == wanted[1:]
     assert missing(wanted, b"") == wanted

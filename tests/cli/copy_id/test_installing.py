@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import nacre
-from nacre.cli.copy_id.identities import Identity
+from nacre.cli.copy_id.identities import NewKey
 from nacre.cli.copy_id.installing import NotInstalled, install
 from parties import PASSWORD, client_for
 
 KEYS = [nacre.generate("ssh-ed25519") for _ in range(2)]
-WANTED = [Identity(key.public, f"{key.public} k") for key in KEYS]
+WANTED = [NewKey(key.public, f"{key.public} k") for key in KEYS]
 LINES = "".join(f"{identity.line}\n" for identity in WANTED)
 
 

@@ -6,22 +6,22 @@ from itertools import islice
 
 import pytest
 
-from nacre.cli.keyscan.targets import Target, targets
+from nacre.cli.keyscan.targets import ScanTarget, targets
 
 
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("host", Target(("host",), ("host",))),
-        ("a,b", Target(("a", "b"), ("a", "b"))),
-        ("10.0.0.1 x,y\n", Target(("10.0.0.1",), ("x", "y"))),
-        (" a\tb # comment", Target(("a",), ("b",))),
-        ("a#b", Target(("a",), ("a",))),
-        ("192.0.2.300", Target(("192.0.2.300",), ("192.0.2.300",))),
-        ("::1", Target(("::1",), ("::1",))),
+        ("host", ScanTarget(("host",), ("host",))),
+        ("a,b", ScanTarget(("a", "b"), ("a", "b"))),
+        ("10.0.0.1 x,y\n", ScanTarget(("10.0.0.1",), ("x", "y"))),
+        (" a\tb # comment", ScanTarget(("a",), ("b",))),
+        ("a#b", ScanTarget(("a",), ("a",))),
+        ("192.0.2.300", ScanTarget(("192.0.2.300",), ("192.0.2.300",))),
+        ("::1", ScanTarget(("::1",), ("::1",))),
     ],
 )
-def test_a_line_names_a_host(line: str, found: Target) -> None:
+def test_a_line_names_a_host(line: str, found: ScanTarget) -> None:
     assert list(targets([line])) == [found]
 
 

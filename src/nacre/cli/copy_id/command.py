@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
-    from nacre.cli.copy_id.identities import Identity
+    from nacre.cli.copy_id.identities import NewKey
     from nacre.client.connection import Connection
     from nacre.config.client.files import Config
 
@@ -127,7 +127,7 @@ class _Copy:
     def _inform(self, text: str) -> None:
         print(f"{self._program}: INFO: {text}", file=sys.stderr)
 
-    async def _without_known(self, found: Sequence[Identity]) -> list[Identity]:
+    async def _without_known(self, found: Sequence[NewKey]) -> list[NewKey]:
         """Return the keys that do not log in yet."""
         self._inform("trying to log in with each key, to leave out those that are installed")
         wanted = [identity for identity in found if not await self._enters(identity)]
@@ -138,7 +138,7 @@ class _Copy:
             )
         return wanted
 
-    async def _enters(self, identity: Identity) -> bool:
+    async def _enters(self, identity: NewKey) -> bool:
         """Tell whether a key logs in by itself."""
         file = identity.private
         if file is None:

@@ -17,7 +17,7 @@ _CERTIFICATE = "-cert.pub"
 
 
 @value
-class Identity:
+class NewKey:
     """A key to install.
 
     :ivar line: its line in ``authorized_keys``.
@@ -31,7 +31,7 @@ class Identity:
 
 async def identities(
     arguments: CopyIdArguments, agent: Agent | None, inform: Callable[[str], None]
-) -> list[Identity]:
+) -> list[NewKey]:
     """Return the keys to install.
 
     :param inform: gets a text that says where a key is from.
@@ -44,7 +44,7 @@ async def identities(
     return [_of_file(arguments, inform)]
 
 
-def _of_file(arguments: CopyIdArguments, inform: Callable[[str], None]) -> Identity:
+def _of_file(arguments: CopyIdArguments, inform: Callable[[str], None]) -> NewKey:
     name = arguments.identity or newest(Path.home() / ".ssh")
     if not name:
         raise ConfigurationError(
@@ -67,15 +67,15 @@ def _of_file(arguments: CopyIdArguments, inform: Callable[[str], None]) -> Ident
         raise ConfigurationError(f"{safe(str(public))}: {error}") from error
     inform(f'the key to be installed is that of "{safe(str(public))}"')
     line = text.strip().splitlines()[0].decode("utf-8", "surrogateescape").strip()
-    return Identity(key, line, private)
+    return NewKey(key, line, private)
 
 
-async def _of_agent(agent: Agent) -> list[Identity]:
+async def _of_agent(agent: Agent) -> list[NewKey]:
     try:
         found = await agent.keys()
     except NacreError:
         return []
-    return [Identity(key, f"{key} {comment}".strip()) for key, comment in found if _plain(key)]
+    return [NewKey(key, f"{key} {comment}".strip()) for key, comment in found if _plain(key)]
 
 
 def _plain(key: PublicKey) -> bool:
@@ -89,7 +89,7 @@ def newest(folder: Path) -> str:
     return str(max(found, key=lambda path: path.stat().st_mtime)) if found else ""
 
 
-def missing(wanted: Iterable[Identity], text: bytes) -> list[Identity]:
+def missing(wanted: Iterable[NewKey], text: bytes) -> list[NewKey]:
     """Return those keys that no line of an ``authorized_keys`` file has."""
     from nacre.keys.authorized_keys import AuthorizedKeys
 

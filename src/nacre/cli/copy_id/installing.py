@@ -6,7 +6,7 @@ import posixpath
 import shlex
 from collections.abc import Sequence
 
-from nacre.cli.copy_id.identities import Identity, missing
+from nacre.cli.copy_id.identities import NewKey, missing
 from nacre.client.connection import Connection
 from nacre.errors import NacreError, SFTPError
 from nacre.wire.text import safe
@@ -25,8 +25,8 @@ class NotInstalled(NacreError):
 
 
 async def install(
-    connection: Connection, wanted: Sequence[Identity], target: str | None, *, by_sftp: bool
-) -> list[Identity]:
+    connection: Connection, wanted: Sequence[NewKey], target: str | None, *, by_sftp: bool
+) -> list[NewKey]:
     """Add the keys that the user's file on the host lacks; return them.
 
     The file and its directory are made, readable by their owner alone, where they are missing.
@@ -40,7 +40,7 @@ async def install(
     return await _by_commands(connection, wanted, target)
 
 
-def _lines(identities: Sequence[Identity], before: bytes) -> bytes:
+def _lines(identities: Sequence[NewKey], before: bytes) -> bytes:
     """Return what to append to a file with the text ``before``."""
     begin = b"\n" if before and not before.endswith(b"\n") else b""
     lines = (identity.line.encode("utf-8", "surrogateescape") + b"\n" for identity in identities)
@@ -51,8 +51,8 @@ def _lines(identities: Sequence[Identity], before: bytes) -> bytes:
 
 
 async def _by_commands(
-    connection: Connection, wanted: Sequence[Identity], target: str | None
-) -> list[Identity]:
+    connection: Connection, wanted: Sequence[NewKey], target: str | None
+) -> list[NewKey]:
     path = shlex.quote(target or DEFAULT_FILE)
     choose = f"cd; umask 077; file={path}"
     if target is None and "dropbear" in connection.peer_version.lower():
@@ -90,7 +90,7 @@ async def _run(connection: Connection, script: str, input: bytes = b"") -> bytes
 # --- by SFTP ---
 
 
-async def _by_sftp(connection: Connection, wanted: Sequence[Identity], path: str) -> list[Identity]:
+async def _by_sftp(connection: Connection, wanted: Sequence[NewKey], path: str) -> list[NewKey]:
     folder = posixpath.dirname(path)
     try:
         async with connection.sftp() as sftp:

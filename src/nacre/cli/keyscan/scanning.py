@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from nacre.aio.dial import DialOptions, HostNotFound, dial
 from nacre.cli.keyscan.arguments import TYPES, KeyscanArguments
-from nacre.cli.keyscan.targets import Target
+from nacre.cli.keyscan.targets import ScanTarget
 from nacre.client.connect import connect
 from nacre.crypto.certified import certified
 from nacre.errors import ConnectFailed, ConnectionLost, HostKeyError, NacreError
@@ -58,21 +58,21 @@ class Scan:
         self._arguments = arguments
         self._dialing = DialOptions(family=arguments.family, timeout=arguments.timeout)
 
-    async def run(self, targets: Iterable[Target]) -> None:
+    async def run(self, targets: Iterable[ScanTarget]) -> None:
         """Scan all hosts. They are taken one by one, because a range may have millions."""
         work = self._work(targets)
         await asyncio.gather(*(self._worker(work) for _ in range(MOST)))
 
-    def _work(self, targets: Iterable[Target]) -> Iterator[tuple[Target, str]]:
+    def _work(self, targets: Iterable[ScanTarget]) -> Iterator[tuple[ScanTarget, str]]:
         for target in targets:
             for type in self._arguments.types:
                 yield target, type
 
-    async def _worker(self, work: Iterator[tuple[Target, str]]) -> None:
+    async def _worker(self, work: Iterator[tuple[ScanTarget, str]]) -> None:
         for target, type in work:
             await self._scan(target, type)
 
-    async def _scan(self, target: Target, type: str) -> None:
+    async def _scan(self, target: ScanTarget, type: str) -> None:
         port = self._arguments.port
         for address in target.addresses:
             try:
@@ -131,7 +131,7 @@ class Scan:
 
     # --- what is printed ---
 
-    def _print(self, target: Target, key: PublicKey) -> None:
+    def _print(self, target: ScanTarget, key: PublicKey) -> None:
         self.found = True
         arguments = self._arguments
         listed = arguments.certificates or (not arguments.hashed and arguments.port == DEFAULT_PORT)

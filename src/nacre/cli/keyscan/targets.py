@@ -9,7 +9,7 @@ from nacre.value import value
 
 
 @value
-class Target:
+class ScanTarget:
     """A host to scan.
 
     :ivar addresses: names or addresses to try; the first one that accepts a connection counts.
@@ -20,7 +20,7 @@ class Target:
     names: tuple[str, ...]
 
 
-def targets(lines: Iterable[str]) -> Iterator[Target]:
+def targets(lines: Iterable[str]) -> Iterator[ScanTarget]:
     """Yield the hosts of lines ``addrlist [namelist]``; of a range each address, one by one.
 
     Comments and lines without a host are skipped. An ``addrlist`` without a ``namelist`` is one.
@@ -32,13 +32,13 @@ def targets(lines: Iterable[str]) -> Iterator[Target]:
             yield from _of(where, named.strip())
 
 
-def _of(where: str, named: str) -> Iterator[Target]:
+def _of(where: str, named: str) -> Iterator[ScanTarget]:
     try:
         network = ip_network(where, strict=False)
     except ValueError:
         addresses = tuple(filter(None, where.split(",")))
         if addresses:
-            yield Target(addresses, tuple((named or where).split(",")))
+            yield ScanTarget(addresses, tuple((named or where).split(",")))
         return
     for address in network:
-        yield Target((str(address),), tuple((named or str(address)).split(",")))
+        yield ScanTarget((str(address),), tuple((named or str(address)).split(",")))
