@@ -14,15 +14,24 @@ from pathlib import Path
 import pytest
 
 from interop.programs import check, require, run
-from nacre import PrivateKey, PublicKey, dump_private, dump_public, load_private, load_public
+from nacre import (
+    PrivateKey,
+    PrivateKeyFormat,
+    PublicKey,
+    PublicKeyFormat,
+    dump_private,
+    dump_public,
+    load_private,
+    load_public,
+)
 from nacre.errors import NacreError
 from nacre.keys.key import KEY_TYPES, generate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 SECRET = "secret wörds"
-PRIVATE = ("openssh", "pem", "pkcs8", "ppk2", "ppk3")
-PUBLIC = ("openssh", "rfc4716", "pem", "pkcs8")
+PRIVATE: tuple[PrivateKeyFormat, ...] = ("openssh", "pem", "pkcs8", "ppk2", "ppk3")
+PUBLIC: tuple[PublicKeyFormat, ...] = ("openssh", "rfc4716", "pem", "pkcs8")
 NO_OLD_FORM = ("ssh-ed25519", "ssh-ed448")
 """Families without a form in PEM other than PKCS#8."""
 

@@ -66,7 +66,7 @@ def run(options: KeygenOptions) -> int:
     return operation.act(options)
 
 
-class _Terms:
+class _Wanted:
     """The values of ``-O``.
 
     :raises ConfigurationError: one of them is unknown, or its value is bad.
@@ -100,7 +100,7 @@ def _time(text: str) -> int:
 
 
 def _sign(options: KeygenOptions) -> int:
-    terms = _Terms(options)
+    terms = _Wanted(options)
     assert options.file is not None
     try:
         public, _ = load_public_key(options.file)
@@ -127,7 +127,7 @@ def _signer(options: KeygenOptions, path: Path, *, public: PublicKey) -> FileSig
     return in_file(options, path.with_suffix("") if path.suffix == ".pub" else path, public)
 
 
-def _sign_file(options: KeygenOptions, terms: _Terms, signer: FileSigner, path: Path) -> None:
+def _sign_file(options: KeygenOptions, terms: _Wanted, signer: FileSigner, path: Path) -> None:
     target = path.with_name(f"{path.name}.sig")
     try:
         with path.open("rb") as file:
@@ -144,7 +144,7 @@ def _sign_file(options: KeygenOptions, terms: _Terms, signer: FileSigner, path: 
 
 
 def _signed(
-    options: KeygenOptions, terms: _Terms, signer: FileSigner, file: IO[bytes]
+    options: KeygenOptions, terms: _Wanted, signer: FileSigner, file: IO[bytes]
 ) -> SSHSignature:
     namespace = options.value("n") or ""
     data = data_to_sign(_digest(file, terms.hash_name), namespace, terms.hash_name)
@@ -182,7 +182,7 @@ def _verified(options: KeygenOptions, principal: str | None) -> int:
     """
     namespace = options.value("n") or ""
     try:
-        terms = _Terms(options)
+        terms = _Wanted(options)
         signature = _read_signature(options)
         reason = signature.refusal(_digest(sys.stdin.buffer, signature.hash_name), namespace)
         if reason is not None:
@@ -260,7 +260,7 @@ def _complain(text: str) -> None:
 
 def _find(options: KeygenOptions) -> int:
     try:
-        terms = _Terms(options)
+        terms = _Wanted(options)
         key = _read_signature(options).key
         found = _signers(options).principals_of(
             key, at=terms.verify_time, report=_reporter(options)
