@@ -51,7 +51,7 @@ _USER_ID = 32
 
 
 class PinRequired(UnusableKey):
-    """The security key wants its PIN: call again with it."""
+    """The security key wants its PIN, or got a wrong one: call again with it."""
 
 
 @value
@@ -319,10 +319,17 @@ def _told(timeout: float) -> Iterator[Event]:
 
 def _failure(error: CtapError) -> UnusableKey:
     name = getattr(error.code, "name", "")
-    if name in ("PUAT_REQUIRED", "PIN_TOKEN_EXPIRED"):
-        return PinRequired("the security key wants its PIN")
+    if name in _WANT_PIN:
+        return PinRequired(_WANT_PIN[name])
     return UnusableKey(_REASONS.get(name) or f"the security key refuses: {error.code}")
 
+
+_WANT_PIN = {
+    "PIN_AUTH_INVALID": "the PIN of the security key is wrong",
+    "PIN_INVALID": "the PIN of the security key is wrong",
+    "PIN_TOKEN_EXPIRED": "the security key wants its PIN",
+    "PUAT_REQUIRED": "the security key wants its PIN",
+}
 
 _REASONS = {
     "ACTION_TIMEOUT": "the security key was not touched in time",
@@ -332,9 +339,7 @@ _REASONS = {
     "NO_CREDENTIALS": "the security key does not have this key: is it another one?",
     "OPERATION_DENIED": "the user of the security key refused",
     "PIN_AUTH_BLOCKED": "the security key takes no PIN before it is plugged in again",
-    "PIN_AUTH_INVALID": "the PIN of the security key is wrong",
     "PIN_BLOCKED": "the security key is locked after too many wrong PINs: it must be reset",
-    "PIN_INVALID": "the PIN of the security key is wrong",
     "PIN_NOT_SET": "the security key has no PIN: set one first",
     "UNSUPPORTED_ALGORITHM": "the security key makes no keys of this type: try the other one",
     "USER_ACTION_TIMEOUT": "the security key was not touched in time",
