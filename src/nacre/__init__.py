@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nacre.client.connect import Default as Default
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
-    from nacre.client.connection import HostKeyCheck as HostKeyCheck
     from nacre.client.connection import LoginAnswers as LoginAnswers
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from nacre.client.secrets import Prompter as Prompter
     from nacre.client.tcpip import Listener as Listener
     from nacre.client.tcpip import Tunnel as Tunnel
+    from nacre.client.trust.check import HostKeyCheck as HostKeyCheck
     from nacre.client.trust.files import AnyHostKey as AnyHostKey
     from nacre.client.trust.files import Confirm as Confirm
     from nacre.client.trust.files import KnownHostsFile as KnownHostsFile
@@ -196,7 +196,6 @@ _HOMES = {
     ),
     "nacre.client.connection": (
         "Connection",
-        "HostKeyCheck",
         "LoginAnswers",
     ),
     "nacre.client.identities": ("Identities",),
@@ -213,6 +212,7 @@ _HOMES = {
         "Listener",
         "Tunnel",
     ),
+    "nacre.client.trust.check": ("HostKeyCheck",),
     "nacre.client.trust.files": (
         "AnyHostKey",
         "Confirm",

@@ -22,7 +22,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.agent.client import Agent
     from nacre.client.proxy import ProxyCommand
-    from nacre.client.trust.files import Strict
+    from nacre.client.trust.files import Strict, Update
     from nacre.client.trust.sources import Listing
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
@@ -45,6 +45,7 @@ class KnownHostsOptions(TypedDict):
     trust_loopback: bool
     fingerprint_hash: str
     command: Listing | None
+    update: Update
     revoked: str | None
     ca_signatures: Sequence[str]
     rsa_bits: int
@@ -65,6 +66,7 @@ def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
         "trust_loopback": config.no_host_authentication_for_localhost,
         "fingerprint_hash": config.fingerprint_hash.lower(),
         "command": _listing(config.known_hosts_command, tokens),
+        "update": config.updates_host_keys,
         "revoked": None if revoked is None else expand_path(revoked, tokens),
         "ca_signatures": choose("CA signature", ca_signatures, config.profile),
         "rsa_bits": config.required_rsa_size,

@@ -7,8 +7,9 @@ import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from nacre.client.trust.sources import Location, Sources, expand
 from nacre.crypto.certified import plain
@@ -21,10 +22,14 @@ from nacre.errors import (
 )
 from nacre.keys.base import PublicKey
 from nacre.keys.fingerprint import fingerprint
-from nacre.keys.known_hosts import DEFAULT_PORT, Finding, KnownHosts, Verdict, host_name
+from nacre.keys.known_hosts import DEFAULT_PORT, KnownHosts, Verdict, host_name
 from nacre.protocol.options import DEFAULT_ALGORITHMS
 from nacre.value import value
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.client.trust.check import Announcement
+    from nacre.keys.rotation import Rotation
 
 Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
 
@@ -52,6 +57,7 @@ class NewHost:
 
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
+Update: TypeAlias = Literal["yes", "no", "ask"]
 
 
 def family(key_type: str) -> str:
@@ -95,12 +101,15 @@ class KnownHostsFile:
     :param command: returns more lines of known hosts. It may block, and gets what they are for
         (``ORDER``, ``HOSTNAME`` or ``ADDRESS``), the name to look for, and the key, unless it is
         not known yet (KnownHostsCommand).
+    :param update: whether the user's files follow the host when it announces new keys, or that it
+        no longer has one (UpdateHostKeys); ``ask`` does so if ``confirm_update`` returns True.
     :param revoked: a file of keys that are refused, or None (RevokedHostKeys); a KRL, or public
         keys, one a line. If it can't be read, every key is refused.
     :param ca_signatures: the algorithms with which certificates of hosts may be signed
         (CASignatureAlgorithms).
     :param rsa_bits: the least size of an authority's RSA key (RequiredRSASize).
     :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
+    :param confirm_update: asked with ``update="ask"``; without it nothing is updated.
     :param notice: gets text for the human, of one or more lines.
     :param alarm: gets the warning of a changed key that ``strict="no"`` accepts; by default
         ``notice`` gets it.
@@ -119,10 +128,12 @@ class KnownHostsFile:
         trust_loopback: bool = False,
         fingerprint_hash: str = "sha256",
         command: Callable[[str, str, PublicKey | None], bytes] | None = None,
+        update: Update = "no",
         revoked: str | os.PathLike[str] | None = None,
         ca_signatures: Collection[str] = DEFAULT_ALGORITHMS.ca_signatures,
         rsa_bits: int = 1024,
         confirm: Confirm | None = None,
+        confirm_update: Callable[[Rotation], Awaitable[bool]] | None = None,
         notice: Callable[[str], None] = lambda text: None,
         alarm: Callable[[str], None] | None = None,
     ) -> None:
@@ -133,6 +144,9 @@ class KnownHostsFile:
         self._check_address = check_address and not alias
         self._trust_loopback = trust_loopback and not alias
         self._hash = fingerprint_hash
+        self._update = update if update != "ask" or confirm_update is not None else "no"
+        self._confirm_update = confirm_update if update == "ask" else None
+        self._unasked: set[tuple[str, int, PublicKey]] = set()
         self._revoked = None if revoked is None else expand([revoked])[0]
         self._ca_signatures = ca_signatures
         self._rsa_bits = rsa_bits
@@ -184,7 +198,7 @@ class KnownHostsFile:
             self._changed(host, port, places, key)
         elif verdict is Verdict.UNKNOWN:
             await self._unknown(host, port, address, key)
-        if self._check_address and address not in ("", host) and not _is_loopback(address):
+        if self._checks(host, address):
             await self._check_the_address(address, port, key, name)
 
     async def _check_not_revoked(self, file: Path, host: str, port: int, key: PublicKey) -> None:
@@ -277,6 +291,38 @@ class KnownHostsFile:
         self.mismatch = error
         self.overlooked(error)
 
+    async def announced(
+        self, host: str, port: int, address: str, announcement: Announcement
+    ) -> None:
+        """Take what a host says of its keys after the login; errors are logged."""
+        host, port = self._name(host, port)
+        shown = announcement.shown
+        if self._update == "no" or self.mismatch is not None or shown.plain is not shown:
+            return
+        if (host, port, shown) in self._unasked:
+            return  # nobody has confirmed the first of its keys
+        from nacre.client.trust.rotation import learn
+
+        places = [(host, port)]
+        if self._checks(host, address):
+            places.append((address, port))
+        await learn(
+            announcement,
+            self._sources,
+            places,
+            hashed=self._hashed,
+            confirm=self._confirm_update,
+        )
+
+    @property
+    def asks_updates(self) -> bool:
+        """Whether a person is asked what the host announces."""
+        return self._confirm_update is not None
+
+    def _checks(self, host: str, address: str) -> bool:
+        """Return whether the address counts too."""
+        return self._check_address and address not in ("", host) and not _is_loopback(address)
+
     def overlooked(self, error: HostKeyChanged) -> None:
         """Warn that ``strict="no"`` goes on in spite of a changed key."""
         self._alarm(f"WARNING: {error}")
@@ -304,14 +350,16 @@ class KnownHostsFile:
                     "StrictHostKeyChecking=accept-new accepts keys of new hosts unasked",
                     **_facts(host, port, key, file),
                 )
+        else:
+            self._unasked.add((host, port, key))
         await self._keep(host, port, key, name)
 
     async def _keep(self, host: str, port: int, key: PublicKey, name: str) -> None:
         try:
             if not self._sources.user:
                 raise ConfigurationError("there is no file for it")
-            line = KnownHosts.line_for(host, port, key, hashed=self._hashed)
-            await asyncio.to_thread(_append, self._sources.user[0], line, host, port, key)
+            edit = partial(_with_host, host=host, port=port, key=key, hashed=self._hashed)
+            await asyncio.to_thread(_update, self._sources.user[0], edit)
         except (OSError, ConfigurationError) as error:
             self._notice(f"Failed to add the host to the list of known hosts: {error}")
         else:
@@ -363,16 +411,16 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _append(path: Path, line: str, host: str, port: int, key: PublicKey) -> None:
-    """Add a line, unless another process has added the key in the meantime."""
+def _update(path: Path, edit: Callable[[bytes], bytes | None]) -> None:
+    from nacre.client import hostfile
 
-    def edit(text: bytes) -> bytes | None:
-        found: Finding = KnownHosts.parse(text).check(host, port, key)
-        if found.verdict is Verdict.TRUSTED:
-            return None
-        start = b"" if not text or text.endswith(b"\n") else b"\n"
-        return text + start + line.encode("utf-8", "surrogateescape") + b"\n"
+    hostfile.update(path, edit)
 
-    from nacre.client.hostfile import update  # most logins add no line
 
-    update(path, edit)
+def _with_host(text: bytes, host: str, port: int, key: PublicKey, hashed: bool) -> bytes | None:
+    """Return a file's text with a host's key; None if another process has added it meanwhile."""
+    if KnownHosts.parse(text).check(host, port, key).verdict is Verdict.TRUSTED:
+        return None
+    line = KnownHosts.line_for(host, port, key, hashed=hashed)
+    start = b"" if not text or text.endswith(b"\n") else b"\n"
+    return text + start + line.encode("utf-8", "surrogateescape") + b"\n"
