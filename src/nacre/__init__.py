@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Prompt as Prompt
     from nacre.protocol.asks import Requirement as Requirement
     from nacre.protocol.asks import Responses as Responses
+    from nacre.protocol.asks import SessionProof as SessionProof
     from nacre.protocol.asks import Signature as Signature
     from nacre.protocol.asks import TryKeyboardInteractive as TryKeyboardInteractive
     from nacre.protocol.asks import TryNone as TryNone
@@ -296,6 +297,7 @@ _HOMES = {
         "Prompt",
         "Requirement",
         "Responses",
+        "SessionProof",
         "Signature",
         "TryKeyboardInteractive",
         "TryNone",

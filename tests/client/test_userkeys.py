@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from nacre.client.userkeys import HeldKey, KeySources, LockedFile, Opened, open_file
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import PrivateKey, PublicKey, dump_private, generate
-from nacre.keys.certificate import Certificate, CertifiedKey, Kind
+from nacre.keys.certificate import Certificate, CertifiedKey
 from nacre.keys.files import MAXIMUM_SIZE
 
 ALGORITHM = "ssh-ed25519"
@@ -226,7 +226,7 @@ async def test_an_agent_that_is_not_there_is_a_detail() -> None:
 AUTHORITY = generate("ssh-ed25519")
 
 
-def certify(key: PrivateKey, kind: Kind = "user") -> Certificate:
+def certify(key: PrivateKey, kind: Literal["user", "host"] = "user") -> Certificate:
     return Certificate.issue(key.public, AUTHORITY, kind=kind, principals=["me"])
 
 

@@ -127,7 +127,9 @@ def test_a_private_number_of_another_length(front: bytes) -> None:
     def file(point: bytes) -> bytes:
         return tlv(0x30, tlv(2, b"\1"), tlv(4, number), curve, tlv(0xA1, tlv(3, b"\0" + point)))
 
-    assert load_der(file(signer.verifier.point), None).verifier.point == signer.verifier.point
+    again = load_der(file(signer.verifier.point), None)
+    assert isinstance(again, ECDSASigner)
+    assert again.verifier.point == signer.verifier.point
     with pytest.raises(KeyFormatError, match="do not match"):
         load_der(file(ECDSASigner.generate("nistp256").verifier.point), None)
     other = tlv(0xA0, bytes.fromhex("06052b8104000a"))

@@ -21,8 +21,8 @@ from nacre.keys.key import KEY_TYPES, generate
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 SECRET = "secret wörds"
-PRIVATE = ("openssh", "pem", "pkcs8", "ppk2", "ppk3")
-PUBLIC = ("openssh", "rfc4716", "pem", "pkcs8")
+PRIVATE: tuple[PrivateKeyFormat, ...] = ("openssh", "pem", "pkcs8", "ppk2", "ppk3")
+PUBLIC: tuple[PublicKeyFormat, ...] = ("openssh", "rfc4716", "pem", "pkcs8")
 NO_OLD_FORM = ("ssh-ed25519", "ssh-ed448")
 """Families without a form in PEM other than PKCS#8."""
 

@@ -7,7 +7,7 @@ the same in both. Few modules load with this one: the programs load it before th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from nacre.aio.dial import DialOptions, Report
@@ -21,9 +21,11 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.agent.client import Agent
+    from nacre.client.keeping import Confirm
     from nacre.client.proxy import ProxyCommand
     from nacre.client.trust.files import Strict, Update
     from nacre.client.trust.sources import Listing
+    from nacre.client.userkeys import Keep
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
     from nacre.config.destination import Destination
@@ -116,25 +118,42 @@ class IdentityOptions(TypedDict):
     methods: Sequence[str]
     submethods: str
     prompts: int
+    keep: Keep | None
 
 
-def identities(target: Target, config: ClientConfig) -> IdentityOptions:
-    """Return how to log in: with which keys, by which methods."""
+def identities(
+    target: Target,
+    config: ClientConfig,
+    confirm: Confirm | None = None,
+    debug: Callable[[str], None] = lambda text: None,
+) -> IdentityOptions:
+    """Return how to log in: with which keys, by which methods.
+
+    :param confirm: asks the user whether to add a key to the agent.
+    :param debug: gets what was added.
+    """
     from nacre.agent.client import Agent
 
     tokens = target.tokens()
     files: list[str | os.PathLike[str]] = [
         expand_path(name, tokens) for name in config.identity_files
     ]
-    agent = agent_path(config.identity_agent, tokens)
+    path = agent_path(config.identity_agent, tokens)
+    agent = None if path is None else Agent(path)
+    keep = None
+    if agent is not None and config.add_keys_to_agent != "false":
+        from nacre.client.keeping import KeepInAgent
+
+        keep = KeepInAgent(agent, config.add_keys_to_agent, confirm, debug)
     return {
         "files": files if files or config.no_identity_files else None,
         "certificates": [expand_path(name, tokens) for name in config.certificate_files],
-        "agent": None if agent is None else Agent(agent),
+        "agent": agent,
         "identities_only": config.identities_only,
         "methods": methods(config, config.preferred_authentications),
         "submethods": config.kbd_interactive_devices,
         "prompts": config.password_prompts,
+        "keep": keep,
     }
 
 

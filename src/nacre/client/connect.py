@@ -572,7 +572,7 @@ def _identities(
         how["certificates"] = ()
         how["identities_only"] = True
     if not options["agent"]:
-        how["agent"] = None
+        how["agent"] = how["keep"] = None
     checked = trust if isinstance(trust, KnownHostsFile) else None
     found = Identities(
         target.user,

@@ -53,6 +53,7 @@ from nacre.protocol.asks import (
     Granted,
     HostKeyRefused,
     OpenRefused,
+    SessionProof,
 )
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
@@ -158,6 +159,7 @@ class Connection(BaseConnection, Closes):
         self._forwards: Forwards | None = None
         self._accepts: tuple[str, ...] = ()
         self._learning: asyncio.Task[None] | None = None
+        self._session: SessionProof | None = None
 
     def _give_peer_up(self, error: PeerSilent) -> None:
         """End the connection; of jump hosts that are silent too, the first is to blame."""
@@ -189,6 +191,7 @@ class Connection(BaseConnection, Closes):
         self._ask_login(ask, check, HostKeyRefused)
 
     def _on_authentication(self, ask: AskAuthentication) -> None:
+        self._session = ask.session
         self._ask_login(ask, self._login.authentication, GiveUp)
 
     def _on_prompts(self, ask: AskPrompts) -> None:
@@ -478,7 +481,7 @@ class Connection(BaseConnection, Closes):
         if self._forwards is None:
             from nacre.client.tcpip import Forwards
 
-            self._forwards = Forwards(self)
+            self._forwards = Forwards(self, self._session)
         return self._forwards
 
     def open_connection(self, host: str, port: int) -> Opening[Tunnel]:

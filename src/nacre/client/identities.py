@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
@@ -84,6 +84,7 @@ class Identities:
     :param signatures: signature algorithms to use in SSH-2; by default all but legacy ones.
     :param prompts: how often a human is asked for the same secret.
     :param trusted: returns whether the host may learn secrets.
+    :param keep: gets each key of a file that has signed, and the file's name.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar rsa_bits: the least size of an RSA key to log in with; shorter ones are left out.
     :ivar tried: what failed so far, such as ``publickey ssh-ed25519 SHA256:…``.
@@ -108,6 +109,7 @@ class Identities:
         submethods: str = "",
         prompts: int = 3,
         trusted: Callable[[], bool] = lambda: True,
+        keep: Callable[[PrivateKey, str], Awaitable[None]] | None = None,
         notice: Callable[[str], None] = _ignore,
         debug: Callable[[str], None] = _ignore,
         banner: Callable[[str], None] = _ignore,
@@ -137,22 +139,23 @@ class Identities:
         self._methods = tuple(methods)
         self._signatures = tuple(signatures or choose("signature", None))
         self._submethods = submethods
+        self._sources.keep = keep
         self._notice = notice
         self._debug = debug
         self._show_banner = banner
         # A signed request may come first where a key is in hand, and keys are the first method.
         self._sign_first = bool(keys) and self._methods[:1] == (PUBLICKEY,)
-        self._begun = False
-        self._asked_for_none = False
-        self._offers: list[tuple[UserKey, tuple[str, ...]]] | None = None
         self._later: list[tuple[UserKey, tuple[str, ...]]] = []
         self._offered: dict[PublicKey, UserKey] = {}
         self._unnamed: set[PublicKey] = set()
         self._unusable: list[str] = []
-        self._needs_sha1 = False
         self.tried: list[str] = []
 
     rsa_bits = 0
+    _begun = False
+    _asked_for_none = False
+    _needs_sha1 = False
+    _offers: list[tuple[UserKey, tuple[str, ...]]] | None = None
 
     async def authentication(self, ask: AskAuthentication) -> Answer:
         """Return what to try next."""
@@ -203,7 +206,10 @@ class Identities:
         if key is None:
             return Denied("not a key that was offered")
         try:
-            return Signature(await key.sign(ask.data, ask.algorithm))
+            signature = Signature(await key.sign(ask.data, ask.algorithm))
+            if key.loaded is not None and self._sources.keep is not None:
+                await self._sources.keep(key.loaded, key.source)
+            return signature
         except UnusableKey as error:
             if self._sources.strict and _is_locked(key) and key.public not in self._unnamed:
                 return GiveUp(error)
@@ -312,7 +318,7 @@ class Identities:
 
         :raises UnusableKey: a named key can't be used, and ``strict_files`` is set.
         """
-        named, others = await self._sources.gather(ssh1=_takes_rsa1(ask))
+        named, others = await self._sources.gather(ssh1=_takes_rsa1(ask), session=ask.session)
         for key in named:
             locked = _is_locked(key) and not self._secrets.can_unlock
             if self._sources.strict and locked:

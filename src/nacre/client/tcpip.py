@@ -26,7 +26,7 @@ from nacre.errors import (
     NacreError,
     RequestFailed,
 )
-from nacre.protocol.asks import AskOpen, OpenRefused
+from nacre.protocol.asks import AskOpen, OpenRefused, SessionProof
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
@@ -149,10 +149,14 @@ class Tunnel(ClosesAtOnce):
 
 
 class Forwards:
-    """The ports and the agent that one connection forwards."""
+    """The ports and the agent that one connection forwards.
 
-    def __init__(self, connection: BaseConnection) -> None:
+    :param session: the session, of which the agent learns; None in SSH-1.
+    """
+
+    def __init__(self, connection: BaseConnection, session: SessionProof | None = None) -> None:
         self._connection = connection
+        self._session = session
         self._remote: dict[Endpoint, Endpoint] = {}
         self._agent: str | None = None
         self._carried: dict[int, str] = {}
@@ -281,6 +285,8 @@ class Forwards:
             return
         try:
             sock = await _connect(place)
+            if ask.channel_type == AGENT_CHANNEL and self._session is not None:
+                await _bind_agent(sock, self._session)
         except NacreError as error:
             refusal = OpenRefused(OpenFailure.CONNECT_FAILED, str(error))
             connection.answer(ask.ask_id, refusal)
@@ -303,6 +309,16 @@ class Forwards:
             return place
         places = [place for (_, port), place in self._remote.items() if port == opened.port]
         return places[0] if len(places) == 1 else None
+
+
+async def _bind_agent(sock: socket.socket, session: SessionProof) -> None:
+    from nacre.agent.forwarded import bind
+
+    try:
+        await bind(sock, session)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _shown(place: Any) -> str:

@@ -17,6 +17,7 @@ from nacre.crypto.certified import plain
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import MAXIMUM_SIZE, is_private, load_private, load_public, public_half
+from nacre.protocol.asks import SessionProof
 from nacre.value import value
 
 SSH1_FILE = "~/.ssh/identity"
@@ -30,6 +31,10 @@ _SLOW = {"ssh-rsa", "rsa1"}
 
 Unlock: TypeAlias = Callable[[str, int], Awaitable[str | None]]
 """Gets a key file's name and how many passphrases were wrong; returns one more, or None."""
+
+
+Keep: TypeAlias = Callable[[PrivateKey, str], Awaitable[None]]
+"""Gets a private key, and the name of its file."""
 
 
 class UserKey(Protocol):
@@ -163,6 +168,7 @@ class KeySources:
     :param unlock: called for the passphrase of an encrypted file.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar strict: whether a named file that can't be used is an error.
+    :ivar keep: gets each key of a file that has signed, or is None.
     :ivar unusable: why files were left out, each a text with the file's name.
     """
 
@@ -181,6 +187,7 @@ class KeySources:
     ) -> None:
         self.strict = strict and files is not None
         self.unusable: list[str] = []
+        self.keep: Keep | None = None
         self._held = tuple(held)
         self._files = files
         self._certificates = certificates
@@ -190,13 +197,16 @@ class KeySources:
         self._notice = notice
         self._debug = debug
 
-    async def gather(self, *, ssh1: bool) -> tuple[list[UserKey], list[UserKey]]:
+    async def gather(
+        self, *, ssh1: bool, session: SessionProof | None = None
+    ) -> tuple[list[UserKey], list[UserKey]]:
         """Return the keys the user named, and the others, each in the order to offer them.
 
         :param ssh1: return RSA1 keys of the agent, and the default file of SSH-1.
+        :param session: the session to log in to, which the agent learns of.
         :raises UnusableKey: a named file can't be used, with ``strict``.
         """
-        agent = await self._agent_keys(ssh1=ssh1)
+        agent = await self._agent_keys(ssh1=ssh1, session=session)
         held: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
         certificates = await self._certificate_files() if self._certificates and not ssh1 else {}
         files = await self._file_keys(ssh1=ssh1)
@@ -238,15 +248,20 @@ class KeySources:
         self._leave_out(UnusableKey(problem), fatal=half.named)
         return None
 
-    async def _agent_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey]:
-        if self._agent is None:
+    async def _agent_keys(
+        self, *, ssh1: bool, session: SessionProof | None
+    ) -> dict[PublicKey, UserKey]:
+        agent = self._agent
+        if agent is None:
             return {}
+        if session is not None:
+            agent = agent.bound(session)
         try:
-            found = await (self._agent.rsa1_keys() if ssh1 else self._agent.keys())
+            found = await (agent.rsa1_keys() if ssh1 else agent.keys())
         except UnusableKey as error:
             self._debug(str(error))
             return {}
-        return {key: AgentKey(self._agent, key, comment or "agent") for key, comment in found}
+        return {key: AgentKey(agent, key, comment or "agent") for key, comment in found}
 
     async def _file_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey | PublicHalf]:
         """Return the keys of the files, in order."""

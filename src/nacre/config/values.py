@@ -124,15 +124,6 @@ def names(keyword: str, value: str) -> tuple[str, ...]:
     return found
 
 
-_CERTIFIED = tuple(
-    f"{name}-cert-v01@openssh.com"
-    for name in ("sk-ecdsa-sha2-nistp256", "sk-ssh-ed25519", "ssh-xmss")
-)
-_HARDWARE = (
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "sk-ssh-ed25519@openssh.com",
-    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
-)
 _FOREIGN = {
     "cipher": frozenset({"none", "rijndael-cbc@lysator.liu.se"}),
     "kex": frozenset[str](),
@@ -143,9 +134,9 @@ _FOREIGN = {
             *(f"umac-{bits}{mode}@openssh.com" for bits in (64, 128) for mode in ("", "-etm")),
         }
     ),
-    "host key": frozenset({*_CERTIFIED, *_HARDWARE}),
-    "signature": frozenset({*_CERTIFIED, *_HARDWARE}),
-    "CA signature": frozenset(_HARDWARE),
+    "host key": frozenset({"ssh-xmss-cert-v01@openssh.com"}),
+    "signature": frozenset({"ssh-xmss-cert-v01@openssh.com"}),
+    "CA signature": frozenset[str](),
 }
 """Names that OpenSSH knows and nacre does not, by the kinds of
 :func:`nacre.protocol.options.known`."""

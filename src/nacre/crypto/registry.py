@@ -98,11 +98,18 @@ COMPRESSIONS: dict[str, Tier] = {
 
 KEX: dict[str, KexMethod] = {**kex_pq.METHODS, **kex_ecdh.METHODS, **kex_dh.METHODS}
 
+_WEBAUTHN = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com"
+"""Signatures that browsers have security keys make. As with OpenSSH, off by default, and none of
+keys with certificates."""
+
 _PLAIN_SIGNATURES: dict[str, Tier] = {
     "ssh-ed25519": Tier.DEFAULT,
     "ecdsa-sha2-nistp256": Tier.DEFAULT,
     "ecdsa-sha2-nistp384": Tier.DEFAULT,
     "ecdsa-sha2-nistp521": Tier.DEFAULT,
+    "sk-ssh-ed25519@openssh.com": Tier.DEFAULT,
+    "sk-ecdsa-sha2-nistp256@openssh.com": Tier.DEFAULT,
+    _WEBAUTHN: Tier.ALLOWED,
     "rsa-sha2-512": Tier.DEFAULT,
     "rsa-sha2-256": Tier.DEFAULT,
     # Last: OpenSSH has none, so a peer that has it has the others too.
@@ -112,7 +119,7 @@ _PLAIN_SIGNATURES: dict[str, Tier] = {
 }
 
 SIGNATURES: dict[str, Tier] = {
-    **{certified(name): tier for name, tier in _PLAIN_SIGNATURES.items()},
+    **{certified(name): tier for name, tier in _PLAIN_SIGNATURES.items() if name != _WEBAUTHN},
     **_PLAIN_SIGNATURES,
 }
 """Signature algorithms of host keys and of users' keys, those of certificates first.

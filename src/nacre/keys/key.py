@@ -16,6 +16,7 @@ from nacre.wire.text import safe_name
 
 __all__ = [
     "KEY_TYPES",
+    "SECURITY_KEY_TYPES",
     "PrivateKey",
     "PublicKey",
     "decode_private",
@@ -38,8 +39,16 @@ _FAMILIES: dict[str, tuple[str, str]] = {
 KEY_TYPES = tuple(_FAMILIES)
 """The key types of SSH-2, by their names on the wire. Each can be certified."""
 
+_SECURITY_KEYS = {
+    "sk-ssh-ed25519@openssh.com": ("security_key", "Security"),
+    "sk-ecdsa-sha2-nistp256@openssh.com": ("security_key", "Security"),
+}
+
+SECURITY_KEY_TYPES = tuple(_SECURITY_KEYS)
+"""The types of keys that a FIDO security key makes and signs with. Each can be certified."""
+
 # User stores and nacre.generate handle SSH-1's keys too; SSH-2 has no algorithm for them.
-_ALL_FAMILIES = {**_FAMILIES, RSA1: ("rsa1", "RSA1")}
+_ALL_FAMILIES = {**_FAMILIES, **_SECURITY_KEYS, RSA1: ("rsa1", "RSA1")}
 
 
 class _PublicFamily(Protocol):
@@ -66,7 +75,7 @@ def _family(type: str) -> tuple[_PublicFamily, _PrivateFamily]:
     if found is None:
         raise KeyFormatError(
             f"keys of type {safe_name(type)} are not supported; "
-            f"supported are {', '.join(KEY_TYPES)}"
+            f"supported are {', '.join((*KEY_TYPES, *SECURITY_KEY_TYPES))}"
         )
     module = import_module(f"nacre.keys.{found[0]}")
     return getattr(module, f"{found[1]}PublicKey"), getattr(module, f"{found[1]}PrivateKey")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from nacre.aio.connection import Trace
 from nacre.cli.common.failures import changed
 from nacre.cli.common.log import Log
-from nacre.cli.common.prompts import confirm_host, confirm_rotation, prompt
+from nacre.cli.common.prompts import confirm, confirm_host, confirm_rotation, prompt
 from nacre.client import configured, connect
 from nacre.client.connection import Connection
 from nacre.client.identities import PUBLICKEY, Identities
@@ -247,7 +247,8 @@ def _identities(
     log: Log,
     patience: Patience,
 ) -> Identities:
-    how = configured.identities(target, config)
+    asking = None if config.batch_mode else confirm
+    how = configured.identities(target, config, asking, log.debug)
     if config.batch_mode:
         how["methods"] = [name for name in how["methods"] if name == PUBLICKEY]
     answers = _Answers(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import termios
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -32,10 +33,11 @@ Prompter: TypeAlias = Callable[[str, bool], Awaitable[str | None]]
 """Gets a prompt, and whether to echo the answer; returns the answer, or None."""
 
 
-async def prompt(text: str, echo: bool) -> str | None:
+async def prompt(text: str, echo: bool, *, standard_input: bool = False) -> str | None:
     """Ask the user ``text``, and return the answer.
 
     :param echo: whether the answer shows on the screen.
+    :param standard_input: read a line of standard input if there is neither.
     :returns: None if there is neither a terminal nor a program, or the user gave no answer.
     """
     require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
@@ -44,11 +46,19 @@ async def prompt(text: str, echo: bool) -> str | None:
         return await _ask_program(text)
     descriptor = _open_terminal()
     if descriptor is None:
-        return await _ask_program(text) if desktop and require != "never" else None
+        if desktop and require != "never":
+            return await _ask_program(text)
+        return _ask_standard_input(text) if standard_input else None
     try:
         return await _ask_terminal(descriptor, text, echo)
     finally:
         os.close(descriptor)
+
+
+def _ask_standard_input(text: str) -> str | None:
+    print(text, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.buffer.readline()
+    return _first_line(line) if line else None
 
 
 def _open_terminal() -> int | None:

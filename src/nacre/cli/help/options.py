@@ -10,6 +10,7 @@ from __future__ import annotations
 from nacre.cli.common import arguments, transfer_options
 
 COMMANDS = {
+    "add": "give keys to an agent, list and remove them",
     "agent": "hold keys, and sign with them",
     "help": "explain a program, or a keyword of the configuration",
     "keygen": "make keys and certificates, show and change key files",
@@ -239,6 +240,38 @@ SSHD = {
         "-G": "print the configuration, and end",
         "-C CONNECTION": "with -T and -G: user=, addr= … that Match asks for",
         "-V": "print the version, and end",
+        "--help": "print this text, and end",
+    },
+}
+
+ADD = {
+    "What to do (none of these: add keys)": {
+        "-l": "list the fingerprints of the agent's keys",
+        "-L": "list their public halves",
+        "-d": "remove the keys of FILE ...",
+        "-D": "remove all keys",
+        "-T": "test whether the agent signs with the keys of FILE ...",
+        "-x": "lock the agent with a passphrase",
+        "-X": "unlock the agent",
+        "-s LIBRARY": "add the keys of a PKCS#11 token; FILE ...: their certificates",
+        "-e LIBRARY": "remove the keys of a PKCS#11 token",
+        "-K": "add the resident keys of a security key (not supported)",
+    },
+    "Which keys": {
+        "-k": "plain keys only, without their certificates",
+        "-C": "certificates only, without their plain keys",
+        "-S LIBRARY": "the library that talks to security keys",
+    },
+    "What the agent keeps to": {
+        "-t TIME": "forget the keys after this time, such as 90, 10m or 1h30m",
+        "-c": "ask the user before each use of a key",
+        "-h [HOST>][USER@]HOST": "use the keys for this login only; may be repeated",
+        "-H FILE": "the file of the host keys for -h; may be repeated",
+    },
+    "Messages": {
+        "-E HASH": "md5, sha1, sha256, sha384 or sha512; by default sha256",
+        "-q": "print errors only",
+        "-v": "no effect: errors always have their reasons",
         "--help": "print this text, and end",
     },
 }

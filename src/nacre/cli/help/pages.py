@@ -106,6 +106,21 @@ def _scp() -> Page:
     )
 
 
+def _add() -> Page:
+    return Page(
+        "add",
+        "Give the keys of files to an agent, as ssh-add does.",
+        ("[file ...]",),
+        groups_of(options.ADD, lambda letter: (), "", bool),
+        (
+            "Without a file, these of `~/.ssh` are added: id_rsa, id_ecdsa, id_ecdsa_sk, "
+            "id_ed25519, id_ed25519_sk and id_dsa. A file named - is standard input. The "
+            "certificate in FILE-cert.pub is added with the key of FILE.",
+        ),
+        SECTIONS["add"],
+    )
+
+
 def _keygen() -> Page:
     return Page(
         "keygen",
@@ -190,6 +205,7 @@ def _main() -> Page:
 
 _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
+    "add": _add,
     "agent": _agent,
     "help": _help,
     "keygen": _keygen,

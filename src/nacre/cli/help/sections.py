@@ -105,6 +105,27 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "for an error of a connection.",
         ),
     },
+    "add": {
+        "Examples": (
+            "`nacre add`: Add the usual keys.",
+            "`nacre add -t 8h -c ~/.ssh/id_work`: Add a key for a day of work, and be asked before "
+            "each use.",
+            "`nacre add -h gate -h 'gate>alice@db' key`: Add a key for logins to the host gate, "
+            "and for logins of alice to db from there, with the agent forwarded to gate.",
+            "`nacre add -l`: List what the agent holds.",
+        ),
+        "Environment": (
+            "`SSH_AUTH_SOCK`: The socket of the agent.",
+            "`SSH_ASKPASS`, `SSH_ASKPASS_REQUIRE`: The program that asks for passphrases, and when "
+            "to use it.",
+            "`SSH_SK_PROVIDER`: The library that talks to security keys, for -S.",
+        ),
+        "Exit status": (
+            "0 if all went well. 1 if something did not, or the agent has no keys to list. 2 if "
+            "there is no agent. 255 for options that contradict each other, and for a host of -h "
+            "whose key is not known.",
+        ),
+    },
     "keygen": {
         "Examples": (
             "`nacre keygen`: Make an Ed25519 key, and ask for its file and its passphrase.",

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable
 from nacre.cli.common.start import FAILURE
 from nacre.crypto import registry
 from nacre.crypto.certified import certified, plain
-from nacre.keys.key import KEY_TYPES
+from nacre.keys.key import KEY_TYPES, SECURITY_KEY_TYPES
 from nacre.protocol.options import known
 from nacre.wire.text import safe
+
+_TYPES = (*KEY_TYPES, *SECURITY_KEY_TYPES)
 
 
 def _plain(names: Iterable[str]) -> list[str]:
@@ -27,10 +29,10 @@ LISTS: dict[str, Callable[[], Iterable[str]]] = {
     "compression": lambda: known("compression"),
     "kex": lambda: known("kex"),
     "kex-gss": lambda: (),
-    "key": lambda: [name for plain in KEY_TYPES for name in (plain, certified(plain))],
+    "key": lambda: [name for plain in _TYPES for name in (plain, certified(plain))],
     "key-ca-sign": lambda: known("CA signature"),
-    "key-cert": lambda: map(certified, KEY_TYPES),
-    "key-plain": lambda: KEY_TYPES,
+    "key-cert": lambda: map(certified, _TYPES),
+    "key-plain": lambda: _TYPES,
     "key-sig": lambda: known("signature"),
     "mac": lambda: known("MAC"),
     "protocol-version": lambda: ("1", "2"),

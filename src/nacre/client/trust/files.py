@@ -59,17 +59,33 @@ class NewHost:
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
 Update: TypeAlias = Literal["yes", "no", "ask"]
 
+_FAMILIES = {
+    "ssh-ed25519": "ED25519",
+    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+    "ssh-ed448": "ED448",
+    "ssh-rsa": "RSA",
+    "ssh-dss": "DSA",
+    "rsa1": "RSA1",
+}
+
+
+_FAMILIES = {
+    "ssh-ed25519": "ED25519",
+    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+    "ssh-ed448": "ED448",
+    "ssh-rsa": "RSA",
+    "ssh-dss": "DSA",
+    "rsa1": "RSA1",
+}
+
 
 def family(key_type: str) -> str:
-    """Return the usual name of a key type, such as ``ED25519``."""
-    short = {
-        "ssh-ed25519": "ED25519",
-        "ssh-ed448": "ED448",
-        "ssh-rsa": "RSA",
-        "ssh-dss": "DSA",
-        "rsa1": "RSA1",
-    }
-    return short.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
+    """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
+    bare = plain(key_type)
+    name = _FAMILIES.get(bare, "ECDSA" if bare.startswith("ecdsa-") else bare)
+    return name if bare == key_type else f"{name}-CERT"
 
 
 class AnyHostKey:

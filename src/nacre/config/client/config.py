@@ -40,6 +40,7 @@ class ClientConfig:
 
     A field has the name of its keyword. Texts with ``%`` tokens or ``~`` are not expanded here.
 
+    :ivar add_keys_to_agent: ``false``, ``true``, ``ask``, ``confirm``, seconds, or both of these.
     :ivar cipher: the ciphers of SSH-1 to offer, or None for the default ones.
     :ivar connect_timeout: seconds, or None for the system's own time.
     :ivar server_alive_interval: seconds between keepalives; 0 for none.
@@ -60,6 +61,7 @@ class ClientConfig:
     :ivar settings: each keyword that was set, with its values and where they were written.
     """
 
+    add_keys_to_agent: str = "false"
     address_family: Literal["any", "inet", "inet6"] = "any"
     batch_mode: bool = False
     bind_address: str | None = None

@@ -460,12 +460,11 @@ _WORDS = (
         "a SOCKS proxy at the server's side comes later",
         "any",
     ),
-    later(
+    Keyword(
         "AddKeysToAgent",
         ADD_KEYS_TO_AGENT,
-        "Add the keys of files to the agent.",
-        "nacre does not add keys to the agent yet",
-        "false",
+        "Add the keys of files to the agent once they are used.",
+        "add_keys_to_agent",
     ),
     Keyword(
         "ForwardAgent",

@@ -128,8 +128,7 @@ class KeyExchange:
 
     :ivar stage: the message of the exchange that the peer sends next; IDLE outside an exchange.
     :ivar active: True from the first KEXINIT of either side to the peer's NEWKEYS.
-    :ivar session_id: the exchange hash of the first exchange; empty before.
-    :ivar session: it, with the host key of that exchange; None before.
+    :ivar session: the hash of the first exchange, with its host key; None before.
     :ivar strict: whether both sides speak strict kex; decided by the first KEXINITs.
     :ivar host_key: the server's host key, once its signature verified.
     """
@@ -155,7 +154,6 @@ class KeyExchange:
     ) -> None:
         self.stage = KexStage.IDLE
         self.active = False
-        self.session_id = b""
         self.session: SessionProof | None = None
         self.strict = False
         self.host_key: PublicKey | None = None
@@ -174,6 +172,11 @@ class KeyExchange:
         self._chosen: Chosen | None = None
         self._peer_wants_ext_info = False
         self._signers = self._signing_keys(host_keys)
+
+    @property
+    def session_id(self) -> bytes:
+        """The hash of the first exchange; empty before it is known."""
+        return b"" if self.session is None else self.session.session_id
 
     def _signing_keys(self, host_keys: tuple[PrivateKey, ...]) -> dict[str, PrivateKey]:
         # A key with a certificate also serves without it: many clients don't know certificates.
@@ -401,7 +404,6 @@ class KeyExchange:
             secrets.sealer(chosen, self._role, sequence=sequence, random=self._random)
         )
         self._compress_output(chosen)
-        self.session_id = secrets.session_id
         if self._peer_wants_ext_info:
             self._outbox.send_parts(self._ext_info().encode(), b"")
         self._outbox.end_kex()
