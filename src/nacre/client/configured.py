@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nacre.agent.client import Agent
     from nacre.client.keeping import Confirm
     from nacre.client.proxy import ProxyCommand
-    from nacre.client.trust.files import Strict, Update
+    from nacre.client.trust.files import Strict, Update, UseDNS
     from nacre.client.trust.sources import Listing
     from nacre.client.userkeys import Keep
     from nacre.config.client.config import ClientConfig
@@ -48,6 +48,7 @@ class KnownHostsOptions(TypedDict):
     fingerprint_hash: str
     command: Listing | None
     update: Update
+    dns: UseDNS
     revoked: str | None
     ca_signatures: Sequence[str]
     rsa_bits: int
@@ -68,6 +69,7 @@ def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
         "trust_loopback": config.no_host_authentication_for_localhost,
         "fingerprint_hash": config.fingerprint_hash.lower(),
         "command": _listing(config.known_hosts_command, tokens),
+        "dns": config.verify_host_key_dns,
         "update": config.updates_host_keys,
         "revoked": None if revoked is None else expand_path(revoked, tokens),
         "ca_signatures": choose("CA signature", ca_signatures, config.profile),

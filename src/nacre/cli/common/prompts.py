@@ -186,6 +186,9 @@ async def confirm_host(
         f"The authenticity of host '{question.name} ({address})' can't be established.",
         f"{family(question.key.type)} key fingerprint is {print_}.",
     ]
+    if question.in_dns is not None:
+        found = "Matching" if question.in_dns else "No matching"
+        lines.append(f"{found} host key fingerprint found in DNS.")
     lines += _other_names(question)
     lines.append("Are you sure you want to continue connecting (yes/no/[fingerprint])? ")
     answer = await prompt("\n".join(lines), True)

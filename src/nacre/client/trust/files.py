@@ -29,6 +29,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.trust.check import Announcement
+    from nacre.client.trust.sshfp import InDNS
     from nacre.keys.rotation import Rotation
 
 Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
@@ -48,15 +49,18 @@ class NewHost:
     :ivar address: the address we are connected to; empty where a jump host or a command connects.
     :ivar key: the host's key; its signature was verified.
     :ivar other_names: the lines that have this key for other hosts, or other names of this one.
+    :ivar in_dns: whether the DNS has the key's fingerprint; None if it was not asked.
     """
 
     name: str
     address: str
     key: PublicKey
     other_names: tuple[Location, ...]
+    in_dns: bool | None = None
 
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
+UseDNS: TypeAlias = Literal["yes", "no", "ask"]
 Update: TypeAlias = Literal["yes", "no", "ask"]
 
 _FAMILIES = {
@@ -119,6 +123,9 @@ class KnownHostsFile:
         not known yet (KnownHostsCommand).
     :param update: whether the user's files follow the host when it announces new keys, or that it
         no longer has one (UpdateHostKeys); ``ask`` does so if ``confirm_update`` returns True.
+    :param dns: whether to look up fingerprints of the key in the DNS (VerifyHostKeyDNS; needs the
+        package dnspython). ``yes`` trusts a key whose fingerprint DNSSEC has validated; ``ask``
+        only tells ``confirm``.
     :param revoked: a file of keys that are refused, or None (RevokedHostKeys); a KRL, or public
         keys, one a line. If it can't be read, every key is refused.
     :param ca_signatures: the algorithms with which certificates of hosts may be signed
@@ -145,6 +152,7 @@ class KnownHostsFile:
         fingerprint_hash: str = "sha256",
         command: Callable[[str, str, PublicKey | None], bytes] | None = None,
         update: Update = "no",
+        dns: UseDNS = "no",
         revoked: str | os.PathLike[str] | None = None,
         ca_signatures: Collection[str] = DEFAULT_ALGORITHMS.ca_signatures,
         rsa_bits: int = 1024,
@@ -163,6 +171,7 @@ class KnownHostsFile:
         self._update = update if update != "ask" or confirm_update is not None else "no"
         self._confirm_update = confirm_update if update == "ask" else None
         self._unasked: set[tuple[str, int, PublicKey]] = set()
+        self._dns = dns
         self._revoked = None if revoked is None else expand([revoked])[0]
         self._ca_signatures = ca_signatures
         self._rsa_bits = rsa_bits
@@ -196,6 +205,7 @@ class KnownHostsFile:
         :raises HostKeyChanged: the lines have other keys for the host.
         :raises HostKeyRevoked: a line marks it, or its authority, as revoked, or ``revoked`` does.
         """
+        name = host
         host, port = self._name(host, port)
         if self._revoked is not None:
             await self._check_not_revoked(self._revoked, host, port, key)
@@ -207,15 +217,33 @@ class KnownHostsFile:
                 return
             key = key.plain
         verdict, places = await asyncio.to_thread(self._sources.find, host, port, address, key)
-        name = safe(host_name(host, port))
         if verdict is Verdict.REVOKED:
             raise _revoked(host, port, key, places[0], self._shown(key))
+        in_dns = None if self._dns == "no" else await self._look_up(name, key)
+        if in_dns is not None and in_dns.matches and in_dns.secure and self._dns == "yes":
+            return
         if verdict is Verdict.CHANGED:
             self._changed(host, port, places, key)
         elif verdict is Verdict.UNKNOWN:
-            await self._unknown(host, port, address, key)
+            await self._unknown(host, port, address, key, in_dns)
         if self._checks(host, address):
-            await self._check_the_address(address, port, key, name)
+            await self._check_the_address(address, port, key, safe(host_name(host, port)))
+
+    async def _look_up(self, host: str, key: PublicKey) -> InDNS:
+        from nacre.client.trust.sshfp import InDNS, look_up
+
+        try:
+            found = await asyncio.to_thread(look_up, host, key)
+        except ConfigurationError as error:
+            self._notice(f"VerifyHostKeyDNS: {error}")
+            return InDNS()
+        if found.found and not found.matches:
+            self._alarm(
+                f"WARNING: the {family(key.type)} host key {self._shown(key)} does not match the "
+                f"fingerprints of {safe(host)} in the DNS: someone may be listening in, or the key "
+                "was changed. Update the SSHFP records with the new key to get rid of this message."
+            )
+        return found
 
     async def _check_not_revoked(self, file: Path, host: str, port: int, key: PublicKey) -> None:
         from nacre.client.trust.revoked import refusal
@@ -343,7 +371,9 @@ class KnownHostsFile:
         """Warn that ``strict="no"`` goes on in spite of a changed key."""
         self._alarm(f"WARNING: {error}")
 
-    async def _unknown(self, host: str, port: int, address: str, key: PublicKey) -> None:
+    async def _unknown(
+        self, host: str, port: int, address: str, key: PublicKey, in_dns: InDNS | None
+    ) -> None:
         name = safe(host_name(host, port))
         file = self._sources.user[0] if self._sources.user else None
         if self._strict == "yes" or (self._strict == "ask" and self._confirm is None):
@@ -359,7 +389,8 @@ class KnownHostsFile:
             )
         if self._strict == "ask" and self._confirm is not None:
             others = await asyncio.to_thread(self._sources.with_key, key)
-            question = NewHost(name, safe(address), key, tuple(others))
+            matches = None if in_dns is None else in_dns.matches
+            question = NewHost(name, safe(address), key, tuple(others), matches)
             if not await self._confirm(question):
                 raise HostKeyUnknown(
                     f"the host key of {name} ({self._shown(key)}) was not accepted; "
