@@ -4,7 +4,7 @@ import pytest
 
 from nacre.keys.key import generate
 from nacre.keys.known_hosts import KnownHosts
-from nacre.keys.rotation import Rotation, edited, plan
+from nacre.keys.rotation import HostKeyRotation, edited, plan
 
 SHOWN, NEW, OLD = (generate("ssh-ed25519").public for _ in range(3))
 ECDSA = generate("ecdsa-sha2-nistp256").public
@@ -12,23 +12,23 @@ HOST = [("h", 22)]
 BOTH = [("h", 22), ("192.0.2.1", 22)]
 
 
-def planned(*texts: str, keys=(SHOWN, NEW), places=HOST) -> Rotation | None:
+def planned(*texts: str, keys=(SHOWN, NEW), places=HOST) -> HostKeyRotation | None:
     return plan(map(KnownHosts.parse, texts), places, SHOWN, keys)
 
 
 def test_new_and_old_keys():
-    assert planned(f"h {SHOWN}\n") == Rotation((NEW,), ())
-    assert planned(f"h {SHOWN}\n", f"h {OLD}\nx {ECDSA}\n") == Rotation((NEW,), (OLD,))
-    assert planned(f"h {SHOWN}\nh {OLD}\n", keys=(SHOWN,)) == Rotation((), (OLD,))
+    assert planned(f"h {SHOWN}\n") == HostKeyRotation((NEW,), ())
+    assert planned(f"h {SHOWN}\n", f"h {OLD}\nx {ECDSA}\n") == HostKeyRotation((NEW,), (OLD,))
+    assert planned(f"h {SHOWN}\nh {OLD}\n", keys=(SHOWN,)) == HostKeyRotation((), (OLD,))
     assert planned(f"h {SHOWN}\nh {NEW}\n") is None
 
 
 def test_hashed_names_and_pairs_count():
     hashed = KnownHosts.line_for("h", 22, SHOWN, hashed=True)
-    assert planned(hashed) == Rotation((NEW,), ())
-    assert planned(f"h,192.0.2.1 {SHOWN}\n") == Rotation((NEW,), ())
-    assert planned(f"h,192.0.2.1 {SHOWN}\n", places=BOTH) == Rotation((NEW,), ())
-    assert planned(f"h {SHOWN}\n192.0.2.1 {SHOWN}\n", places=BOTH) == Rotation((NEW,), ())
+    assert planned(hashed) == HostKeyRotation((NEW,), ())
+    assert planned(f"h,192.0.2.1 {SHOWN}\n") == HostKeyRotation((NEW,), ())
+    assert planned(f"h,192.0.2.1 {SHOWN}\n", places=BOTH) == HostKeyRotation((NEW,), ())
+    assert planned(f"h {SHOWN}\n192.0.2.1 {SHOWN}\n", places=BOTH) == HostKeyRotation((NEW,), ())
 
 
 @pytest.mark.parametrize(

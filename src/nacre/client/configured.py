@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from nacre.aio.dial import DialOptions, Report
 from nacre.client.target import Target
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nacre.agent.client import Agent
     from nacre.client.keeping import Confirm
     from nacre.client.proxy import ProxyCommand
-    from nacre.client.trust.files import Strict, Update, UseDNS
+    from nacre.client.trust.files import Strict
     from nacre.client.trust.sources import Listing
     from nacre.client.userkeys import Keep
     from nacre.config.client.config import ClientConfig
@@ -47,8 +47,8 @@ class KnownHostsOptions(TypedDict):
     trust_loopback: bool
     fingerprint_hash: str
     command: Listing | None
-    update: Update
-    dns: UseDNS
+    update: Literal["yes", "no", "ask"]
+    dns: Literal["yes", "no", "ask"]
     revoked: str | None
     ca_signatures: Sequence[str]
     rsa_bits: int

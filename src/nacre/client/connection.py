@@ -27,7 +27,7 @@ from nacre.client.process import (
     run_process,
     start_process,
 )
-from nacre.client.trust.check import Announcement, HostKeyCheck
+from nacre.client.trust.check import HostKeyAnnouncement, HostKeyCheck
 from nacre.crypto.kex_pq import METHODS as POST_QUANTUM
 from nacre.errors import (
     AuthenticationFailed,
@@ -314,7 +314,7 @@ class Connection(BaseConnection, Closes):
         assert self.server_host_key is not None
         prove = partial(self.request, PROVE)
         known = self.server_host_key, self.session_id, self._accepts
-        news = Announcement(bytes(event.data), *known, prove)
+        news = HostKeyAnnouncement(bytes(event.data), *known, prove)
         self._learning = self.spawn(announced(self.host, self.port, self._address(), news))
 
     async def wait_host_keys(self) -> None:

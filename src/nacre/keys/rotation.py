@@ -18,7 +18,7 @@ Places: TypeAlias = Sequence[tuple[str, int]]
 
 
 @value
-class Rotation:
+class HostKeyRotation:
     """What an announcement changes.
 
     :ivar new: the host's keys that are not on record.
@@ -31,7 +31,7 @@ class Rotation:
 
 def plan(
     files: Iterable[KnownHosts], places: Places, shown: PublicKey, keys: Sequence[PublicKey]
-) -> Rotation | None:
+) -> HostKeyRotation | None:
     """Return what changes if a host has just these keys; None if nothing may change, or does.
 
     As in OpenSSH, nothing changes if lines about the host have a marker, a pattern or a list of
@@ -54,7 +54,7 @@ def plan(
         for key in (*keys, *old):
             if any(not _is_about(entry, names) for entry in hosts.with_key(key)):
                 return None
-    return Rotation(new, old) if new or old else None
+    return HostKeyRotation(new, old) if new or old else None
 
 
 def edited(

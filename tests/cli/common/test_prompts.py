@@ -11,7 +11,7 @@ from nacre.client.trust.files import NewHost
 from nacre.client.trust.sources import Location
 from nacre.keys import generate
 from nacre.keys.known_hosts import KnownHosts
-from nacre.keys.rotation import Rotation
+from nacre.keys.rotation import HostKeyRotation
 
 KEY = generate("ssh-ed25519").public
 
@@ -225,7 +225,7 @@ async def test_confirm_rotation(answers, expected):
         return answers[len(asked) - 1]
 
     other = generate("ssh-ed25519").public
-    assert await prompts.confirm_rotation(Rotation((KEY,), (other,)), answer) is expected
+    assert await prompts.confirm_rotation(HostKeyRotation((KEY,), (other,)), answer) is expected
     assert len(asked) == len(answers)
     assert f"Learned new hostkey: ED25519 {KEY.fingerprint()}\n" in asked[0]
     assert f"Deprecating obsolete hostkey: ED25519 {other.fingerprint()}\n" in asked[0]

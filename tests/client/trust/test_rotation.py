@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from nacre.client.trust.check import Announcement
+from nacre.client.trust.check import HostKeyAnnouncement
 from nacre.client.trust.files import KnownHostsFile
 from nacre.keys.certificate import Certificate
 from nacre.keys.key import generate
@@ -39,7 +39,7 @@ class Host:
 
     def announcement(self, data=None, algorithms=ALGORITHMS):
         keys = hostkeys.join(key.public.blob for key in self.keys)
-        return Announcement(data or keys, self.shown, SESSION, algorithms, self.prove)
+        return HostKeyAnnouncement(data or keys, self.shown, SESSION, algorithms, self.prove)
 
 
 @pytest.fixture

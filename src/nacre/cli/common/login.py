@@ -35,7 +35,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.route import Carrier, Sock
-    from nacre.keys.rotation import Rotation
+    from nacre.keys.rotation import HostKeyRotation
 
 _KEX_LOG = "nacre.client.kex"
 
@@ -211,7 +211,7 @@ class _Trust(KnownHostsFile):
         with self._patience.paused():
             await super().check(host, port, address, key)
 
-    async def _confirm_update(self, changes: Rotation) -> bool:
+    async def _confirm_update(self, changes: HostKeyRotation) -> bool:
         return await confirm_rotation(changes, hash_name=self._hash)
 
     def overlooked(self, error: HostKeyChanged) -> None:

@@ -20,7 +20,7 @@ from nacre.client.trust.sources import Location
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.keys.rotation import Rotation
+    from nacre.keys.rotation import HostKeyRotation
 
 TTY = "/dev/tty"
 DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"
@@ -203,7 +203,7 @@ async def confirm_host(
 
 
 async def confirm_rotation(
-    changes: Rotation, prompt: Prompter = prompt, hash_name: str = "sha256"
+    changes: HostKeyRotation, prompt: Prompter = prompt, hash_name: str = "sha256"
 ) -> bool:
     """Ask the user whether known_hosts is to follow the server's change of its host keys."""
     lines = [

@@ -10,7 +10,7 @@ from nacre.value import value
 
 
 @value
-class Announcement:
+class HostKeyAnnouncement:
     """What a server says of its host keys after the login (PROTOCOL of OpenSSH, section 2.5).
 
     :ivar keys: the data of its request.

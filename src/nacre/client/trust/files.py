@@ -28,9 +28,9 @@ from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.client.trust.check import Announcement
+    from nacre.client.trust.check import HostKeyAnnouncement
     from nacre.client.trust.sshfp import InDNS
-    from nacre.keys.rotation import Rotation
+    from nacre.keys.rotation import HostKeyRotation
 
 Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
 
@@ -60,8 +60,6 @@ class NewHost:
 
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
-UseDNS: TypeAlias = Literal["yes", "no", "ask"]
-Update: TypeAlias = Literal["yes", "no", "ask"]
 
 _FAMILIES = {
     "ssh-ed25519": "ED25519",
@@ -151,13 +149,13 @@ class KnownHostsFile:
         trust_loopback: bool = False,
         fingerprint_hash: str = "sha256",
         command: Callable[[str, str, PublicKey | None], bytes] | None = None,
-        update: Update = "no",
-        dns: UseDNS = "no",
+        update: Literal["yes", "no", "ask"] = "no",
+        dns: Literal["yes", "no", "ask"] = "no",
         revoked: str | os.PathLike[str] | None = None,
         ca_signatures: Collection[str] = DEFAULT_ALGORITHMS.ca_signatures,
         rsa_bits: int = 1024,
         confirm: Confirm | None = None,
-        confirm_update: Callable[[Rotation], Awaitable[bool]] | None = None,
+        confirm_update: Callable[[HostKeyRotation], Awaitable[bool]] | None = None,
         notice: Callable[[str], None] = lambda text: None,
         alarm: Callable[[str], None] | None = None,
     ) -> None:
@@ -336,7 +334,7 @@ class KnownHostsFile:
         self.overlooked(error)
 
     async def announced(
-        self, host: str, port: int, address: str, announcement: Announcement
+        self, host: str, port: int, address: str, announcement: HostKeyAnnouncement
     ) -> None:
         """Take what a host says of its keys after the login; errors are logged."""
         host, port = self._name(host, port)

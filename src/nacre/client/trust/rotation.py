@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from nacre.client import hostfile
-from nacre.client.trust.check import Announcement
+from nacre.client.trust.check import HostKeyAnnouncement
 from nacre.client.trust.sources import Sources
 from nacre.errors import KeyFormatError, MalformedMessage, NacreError
 from nacre.keys.base import PublicKey
 from nacre.keys.key import decode_public
 from nacre.keys.known_hosts import KnownHosts
-from nacre.keys.rotation import Places, Rotation, edited, plan
+from nacre.keys.rotation import HostKeyRotation, Places, edited, plan
 from nacre.protocol import hostkeys
 from nacre.wire.codec import WireReader
 from nacre.wire.text import safe
@@ -27,12 +27,12 @@ _log = logging.getLogger("nacre.client.trust")
 
 
 async def learn(
-    announcement: Announcement,
+    announcement: HostKeyAnnouncement,
     sources: Sources,
     places: Places,
     *,
     hashed: bool,
-    confirm: Callable[[Rotation], Awaitable[bool]] | None,
+    confirm: Callable[[HostKeyRotation], Awaitable[bool]] | None,
 ) -> None:
     """Add the host's new keys to the first of the user's files, and remove its old ones from all.
 
@@ -64,7 +64,7 @@ def _load(sources: Sources) -> list[KnownHosts]:
     return [sources.load(path) for path in sources.user]
 
 
-def _announced(announcement: Announcement) -> list[PublicKey]:
+def _announced(announcement: HostKeyAnnouncement) -> list[PublicKey]:
     """Return the plain keys among those announced that this side accepts.
 
     :raises MalformedMessage: they are too many, or one comes twice.
@@ -83,11 +83,11 @@ def _announced(announcement: Announcement) -> list[PublicKey]:
     return keys
 
 
-def _algorithms(key: PublicKey, announcement: Announcement) -> set[str]:
+def _algorithms(key: PublicKey, announcement: HostKeyAnnouncement) -> set[str]:
     return {*key.signature_algorithms} & {*announcement.algorithms}
 
 
-async def _check_proofs(announcement: Announcement, keys: Sequence[PublicKey]) -> None:
+async def _check_proofs(announcement: HostKeyAnnouncement, keys: Sequence[PublicKey]) -> None:
     """Have the server prove that it has the private halves of keys.
 
     :raises KeyFormatError: it does not.
