@@ -41,11 +41,6 @@ def run(options: KeygenOptions) -> int:
     :raises ConfigurationError: an option is missing or bad.
     :raises UnusableKey: the authority can't sign, or a file has no key that can be certified.
     """
-    if "D" in options:
-        raise ConfigurationError(
-            "nacre loads no PKCS#11 libraries: give the token's key to an agent with "
-            "`ssh-add -s LIBRARY`, and sign with -U"
-        )
     if "I" not in options:
         raise ConfigurationError("Must specify key id (-I) when certifying")
     terms = _CertificateTerms(options, time.time())
