@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from nacre.client.trust.files import family
+from nacre.keys.fingerprint import family
 from nacre.errors import UnusableKey
 from nacre.keys.base import PrivateKey
 from nacre.wire.text import safe
