@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -198,6 +200,29 @@ async def test_gateway_server(tmp_path: Path) -> None:
             await ssh.forward_remote("localhost", goal, listen_host="")
         with pytest.raises(nacre.RequestFailed):
             await ssh.run("true")
+
+
+async def test_signing_service() -> None:
+    directory = tempfile.mkdtemp(dir="/tmp")  # the path of a socket is short
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        EXAMPLES / "signing_service.py",
+        f"{directory}/agent",
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert program.stdout is not None
+        line = await asyncio.wait_for(program.stdout.readline(), 20)
+        agent = nacre.Agent(line.decode().strip().removeprefix("SSH_AUTH_SOCK="))
+        ((key, comment),) = await agent.keys()
+        assert comment == "in the vault"
+        assert key.verify(await agent.sign(key, b"data", key.type), b"data", key.type)
+        with pytest.raises(nacre.UnusableKey):
+            await agent.sign(nacre.generate("ssh-ed25519").public, b"data", "ssh-ed25519")
+    finally:
+        program.terminate()
+        await program.wait()
+        shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.keygen.programs import keygen_without_terminal
 from interop.clients import Login
 from interop.daemons import State, start_nacre
 from interop.programs import NACRE, check, require, run
@@ -56,6 +57,105 @@ def test_theirs_are_read_by_ours(tmp_path: Path, type: str, passphrase: str) -> 
     expected = [*words(public)[:2], "you"]
     assert words(check([keygen, "-y", "-P", "new words", "-f", key])) == expected
     assert words(key.with_suffix(".pub").read_bytes()) == expected
+
+
+# --- what both programs print of the same files ---
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with keys of every type that ssh-keygen makes, and lists of them."""
+    folder = tmp_path_factory.mktemp("keys")
+    keygen = require("ssh-keygen")
+    comments = {"ed25519": "two  blanks", "ecdsa384": "", "rsa": "caf\udce9 \\ \x1b[31m"}
+    for type, options in TYPES.items():
+        comment = comments.get(type, f"{type} café")
+        check([keygen, "-q", *options, "-N", "", "-f", folder / type, "-C", comment])
+    for name, more in {"pem": ["-m", "PEM"], "locked": ["-N", "secret", "-a", "1"]}.items():
+        check([keygen, "-q", "-t", "ecdsa", "-N", "", *more, "-C", "me", "-f", folder / name])
+        (folder / f"{name}-alone").write_bytes((folder / name).read_bytes())
+        (folder / f"{name}-alone").chmod(0o600)
+    check([keygen, "-q", "-s", folder / "rsa", "-I", "id", "-h", "-n", "h", folder / "ed25519.pub"])
+    one, two = ((folder / f"{name}.pub").read_text() for name in ("ed25519", "ecdsa256"))
+    plain = " ".join(two.split()[:2])
+    lists = {
+        "authorized_keys": f'# keys\n\n{one}  from="a b",no-pty {two}restrict {plain}\n'
+        f'command="say \\"a b\\"" {plain} # x\nbad line\n\t{plain}\t tab\n@marked {plain}\n',
+        "known_hosts": f"h,i {plain}\n[h]:22 {one}|1|abc|def {plain} c\n@revoked * {plain} d",
+        "crlf": f"{one}h {plain}\n".replace("\n", "\r\n"),
+        "bad": "bad\n",
+    }
+    for name, text in lists.items():
+        (folder / name).write_bytes(text.encode())
+    return folder
+
+
+PRINTED = [
+    *("ed25519", "ecdsa384", "ecdsa521", "ecdsa256.pub", "rsa.pub", "ed25519-cert.pub"),
+    *(
+        "pem",
+        "pem-alone",
+        "locked",
+        "locked-alone",
+        "authorized_keys",
+        "known_hosts",
+        "crlf",
+        "bad",
+    ),
+    "missing",
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ("-l", PRINTED),
+        ("-lv", PRINTED),
+        ("-l -E md5", PRINTED[:6]),
+        ("-lv -E sha512", PRINTED[:6]),
+        ("-B", PRINTED),
+        ("-lBv", PRINTED[:6]),
+        ("-y", ["ed25519", "ecdsa384", "rsa", "pem", "pem-alone", "missing"]),
+        ("-y -P secret", ["locked", "locked-alone"]),
+        ("-y -P wrong", ["locked"]),
+        ("-r host.example.org", [*TYPES, "ed25519.pub", "authorized_keys", "bad", "missing"]),
+        ("-r host -g", ["ed25519", "rsa.pub"]),
+    ],
+)
+def test_the_same_is_printed(
+    files: Path, monkeypatch: pytest.MonkeyPatch, options: str, names: list[str]
+) -> None:
+    monkeypatch.chdir(files)
+    ours = keygen_without_terminal(monkeypatch)
+    for name in names:
+        words = [*options.split(), "-f", name]
+        theirs = run([require("ssh-keygen"), *words], LC_ALL="C.UTF-8")
+        done = ours(*words)
+        printed = done.stdout.encode("utf-8", "surrogateescape")
+        assert (printed, done.exit_code) == (theirs.stdout, theirs.returncode), name
+
+
+def test_keys_of_standard_input(files: Path) -> None:
+    text = (files / "authorized_keys").read_bytes()
+    theirs = check([require("ssh-keygen"), "-l", "-f", "-"], input=text, LC_ALL="C.UTF-8")
+    assert check([*KEYGEN, "-l", "-f", "-"], input=text, LC_ALL="C.UTF-8") == theirs
+
+
+def test_host_keys_that_are_missing_are_made(tmp_path: Path) -> None:
+    folder = tmp_path / "etc" / "ssh"
+    folder.mkdir(parents=True)
+    keygen = require("ssh-keygen")
+    kept = folder / "ssh_host_rsa_key"
+    check([keygen, "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", kept])
+    before = kept.read_bytes()
+    (folder / "ssh_host_ecdsa_key").touch()
+    said = check([*KEYGEN, "-A", "-f", tmp_path])
+    assert said == b"nacre keygen: generating new host keys: ECDSA ED25519 \n"
+    assert kept.read_bytes() == before
+    for type in ("ecdsa", "ed25519"):
+        public = check([keygen, "-y", "-f", folder / f"ssh_host_{type}_key"])
+        assert public == (folder / f"ssh_host_{type}_key.pub").read_bytes()
+    assert check([*KEYGEN, "-A", "-f", tmp_path]) == b""
 
 
 @both

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nacre.keys import load_public
-from nacre.keys.fingerprint import fingerprint, randomart
+from nacre.keys.fingerprint import bubblebabble, fingerprint, randomart
 from nacre.keys.key import KEY_TYPES
 
 
@@ -42,3 +42,19 @@ def test_pictures_are_those_of_ssh_keygen(
     printed = keygen("-l", "-v", "-E", hash_name, "-f", file).rstrip("\n").split("\n")
     kind = printed[0].rpartition("(")[2].rstrip(")")
     assert randomart(key.blob, f"{kind} {key.bits}", hash_name) == "\n".join(printed[1:])
+
+
+@pytest.mark.parametrize("type", KEY_TYPES)
+def test_words_are_those_of_ssh_keygen(
+    type: str, key_of, keygen, openssh_types: frozenset[str], tmp_path: Path
+) -> None:
+    if type not in openssh_types:
+        pytest.skip(f"the installed OpenSSH has no keys of type {type}")
+    key = key_of(type).public
+    file = tmp_path / "key.pub"
+    file.write_text(f"{key} comment\n")
+    assert keygen("-B", "-f", file).split()[1] == bubblebabble(key.blob)
+
+
+def test_a_title_that_is_too_long_is_cut_behind_its_first_word() -> None:
+    assert "+-[ED25519-CERT]--+" in randomart(b"", "ED25519-CERT 256")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from base64 import b64decode
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,7 @@ def test_a_text_that_ends_behind_the_origin_is_taken():
         ),
     ],
 )
-def test_a_browser_signs_nothing_else(options: dict):
+def test_a_browser_signs_nothing_else(options: dict[str, Any]):
     assert not web(KEYS[ECDSA].browse(DATA, **options))
 
 

@@ -47,6 +47,7 @@ class KnownHostsOptions(TypedDict):
     trust_loopback: bool
     fingerprint_hash: str
     command: Listing | None
+    revoked: str | None
     ca_signatures: Sequence[str]
     rsa_bits: int
 
@@ -55,6 +56,7 @@ def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
     """Return where to look for the host's key, and what to do with an unknown one."""
     tokens = target.tokens()
     ca_signatures = own_algorithms("CA signature", config.ca_signature_algorithms)
+    revoked = config.revoked_host_keys
     return {
         "paths": [expand_path(name, tokens) for name in config.user_known_hosts_files],
         "global_paths": config.global_known_hosts_files,
@@ -65,6 +67,7 @@ def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
         "trust_loopback": config.no_host_authentication_for_localhost,
         "fingerprint_hash": config.fingerprint_hash.lower(),
         "command": _listing(config.known_hosts_command, tokens),
+        "revoked": None if revoked is None else expand_path(revoked, tokens),
         "ca_signatures": choose("CA signature", ca_signatures, config.profile),
         "rsa_bits": config.required_rsa_size,
     }

@@ -287,7 +287,9 @@ async def _start(
             limits = replace(limits, host_rsa_bits=config.required_rsa_size)
     ciphers = options["ssh1_ciphers"] or config.cipher or SSH1_CIPHERS
     place = (target.host, target.port)
-    if isinstance(trust, KnownHostsFile) and trust.waits:
+    if options["algorithms"] is None and (config.host_key_algorithms or "+")[0] not in "+-":
+        order = offered.host_key  # the user's, whatever is on record
+    elif isinstance(trust, KnownHostsFile) and trust.waits:
         order = await asyncio.to_thread(trust.algorithms, *place, offered.host_key)
     else:
         order = trust.algorithms(*place, offered.host_key)

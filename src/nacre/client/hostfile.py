@@ -35,7 +35,7 @@ def update(
         None to change nothing. It may be called several times.
     :param mode: of a file that is created. A directory that is missing is created, too, with mode
         0700.
-    :param backup: a file that gets the former content if lines are removed or changed.
+    :param backup: a file that gets the former content; then the file is always replaced.
     :raises OSError: the file can't be read or written; it has its former content.
     """
     # The file that a link points at is changed, not the link.
@@ -61,9 +61,9 @@ def _try(path: Path, edit: Callable[[bytes], bytes | None], mode: int, backup: P
         _check_same(path, descriptor)
         before = file.read()
         after = edit(before)
-        if after is None or after == before:
+        if after is None or (after == before and backup is None):
             return False
-        if after.startswith(before):
+        if after.startswith(before) and backup is None:
             _append(descriptor, after[len(before) :])
             # The other program's new file has no such line.
             _check_same(path, descriptor)

@@ -9,6 +9,8 @@ _WIDTH, _HEIGHT = 17, 9
 _MARKS = " .o+=*BOX@%&#/^"
 _START, _END = "S", "E"
 
+_VOWELS, _CONSONANTS = "aeiouy", "bcdfghklmnprstvzx"
+
 
 def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:
     """Return the fingerprint of the public key ``blob`` as OpenSSH writes it.
@@ -24,6 +26,25 @@ def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:
     return f"{hash_name.upper()}:{b64encode(digest).decode('ascii').rstrip('=')}"
 
 
+def bubblebabble(blob: bytes) -> str:
+    """Return the SHA-1 hash of the public key ``blob`` as words that can be read aloud.
+
+    Each word has two bytes and a checksum of those before it: the encoding BubbleBabble.
+    """
+    digest = hashlib.sha1(blob, usedforsecurity=False).digest()
+    text, checksum = "x", 1
+    for first, second in zip(digest[::2], digest[1::2], strict=True):
+        text += _babble((first >> 6) + checksum, first >> 2, (first & 3) + checksum // 6)
+        text += f"{_CONSONANTS[second >> 4]}-{_CONSONANTS[second & 15]}"
+        checksum = (checksum * 5 + first * 7 + second) % 36
+    # As the number of bytes is even, the last word has the checksum alone.
+    return text + _VOWELS[checksum % 6] + "x" + _VOWELS[checksum // 6] + "x"
+
+
+def _babble(vowel: int, consonant: int, last: int) -> str:
+    return _VOWELS[vowel % 6] + _CONSONANTS[consonant & 15] + _VOWELS[last % 6]
+
+
 def randomart(blob: bytes, title: str, hash_name: str = "sha256") -> str:
     """Return the picture of a key that ``ssh-keygen -lv`` shows, as lines.
 
@@ -31,7 +52,8 @@ def randomart(blob: bytes, title: str, hash_name: str = "sha256") -> str:
     mark tells how often a place was visited (``sshkey_fingerprint(3)`` of OpenSSH).
 
     :param blob: the public key.
-    :param title: what stands in the upper border, such as ``ED25519 256``.
+    :param title: what stands in the upper border, such as ``ED25519 256``. If that is too long,
+        only its first word does.
     :raises ValueError: the hash does not exist.
     """
     visits = [[0] * _WIDTH for _ in range(_HEIGHT)]
@@ -45,6 +67,8 @@ def randomart(blob: bytes, title: str, hash_name: str = "sha256") -> str:
     lines = [[_MARKS[min(count, len(_MARKS) - 1)] for count in row] for row in visits]
     lines[_HEIGHT // 2][_WIDTH // 2] = _START
     lines[y][x] = _END
+    if len(title) > _WIDTH - 2:
+        title = title.partition(" ")[0]
     top, bottom = (f"[{text}]"[:_WIDTH] for text in (title, hash_name.upper()))
     return "\n".join(
         [

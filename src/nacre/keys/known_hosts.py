@@ -26,8 +26,12 @@ from nacre.wire.text import safe
 
 DEFAULT_PORT = 22
 
-_HASH_MAGIC = "|1|"
-_SALT = 20  # bytes: the output size of SHA-1, the least for a key of HMAC (RFC 2104 section 3)
+HASH_MAGIC = "|1|"
+"""What a hashed name begins with."""
+
+SALT_SIZE = 20
+"""Bytes: the output size of SHA-1, the least for a key of HMAC (RFC 2104 section 3)."""
+
 _SPECIAL = frozenset(",*?!|@#")
 
 
@@ -69,7 +73,7 @@ class KnownHost:
 
     def matches(self, name: str) -> bool:
         """Return whether the line is about ``name``, as :func:`host_name` returns it."""
-        if self.hosts[0].startswith(_HASH_MAGIC):
+        if self.hosts[0].startswith(HASH_MAGIC):
             return _hash_matches(self.hosts[0], name)
         return match_list(name, (pattern.lower() for pattern in self.hosts)) is True
 
@@ -189,7 +193,7 @@ class KnownHosts:
             entry
             for entry in self.about(name)
             if entry.marker is Marker.NONE
-            and (entry.hosts[0].startswith(_HASH_MAGIC) or name in map(str.lower, entry.hosts))
+            and (entry.hosts[0].startswith(HASH_MAGIC) or name in map(str.lower, entry.hosts))
         )
         numbers = {entry.line_number for entry in gone}
         lines = self._text.split(b"\n")
@@ -271,7 +275,7 @@ class KnownHosts:
         """
         name = host_name(host, port)
         if hashed:
-            return f"{_hash(name, random(_SALT))} {key}"
+            return f"{hash_name(name, random(SALT_SIZE))} {key}"
         if not host or not host.isprintable() or " " in host or _SPECIAL & set(host):
             raise ConfigurationError(f"{safe(host)!r} can't be written as a name in known_hosts")
         return f"{name} {key}"
@@ -372,8 +376,8 @@ def _parse_line(number: int, raw: bytes) -> KnownHost | None:
         words = _BLANK.split(line, 3)
     if len(words) < 3:
         raise KeyFormatError("a line must have hosts, a key type and base64")
-    hosts = (words[0],) if words[0].startswith(_HASH_MAGIC) else tuple(words[0].split(","))
-    if hosts[0].startswith(_HASH_MAGIC):
+    hosts = (words[0],) if words[0].startswith(HASH_MAGIC) else tuple(words[0].split(","))
+    if hosts[0].startswith(HASH_MAGIC):
         _split_hash(hosts[0])
     comment_at = 3 if rsa1_key is None else 4
     return KnownHost(
@@ -387,7 +391,7 @@ def _parse_line(number: int, raw: bytes) -> KnownHost | None:
 
 
 def _split_hash(word: str) -> tuple[bytes, bytes]:
-    salt, _, digest = word.removeprefix(_HASH_MAGIC).partition("|")
+    salt, _, digest = word.removeprefix(HASH_MAGIC).partition("|")
     try:
         data = b64decode(salt, validate=True), b64decode(digest, validate=True)
     except (binascii.Error, ValueError):
@@ -397,9 +401,10 @@ def _split_hash(word: str) -> tuple[bytes, bytes]:
     return data
 
 
-def _hash(name: str, salt: bytes) -> str:
+def hash_name(name: str, salt: bytes) -> str:
+    """Return the word that stands for a name: a hash with its salt, of :data:`SALT_SIZE` bytes."""
     digest = hmac.digest(salt, name.encode("utf-8", "surrogateescape"), "sha1")
-    return f"{_HASH_MAGIC}{b64encode(salt).decode()}|{b64encode(digest).decode()}"
+    return f"{HASH_MAGIC}{b64encode(salt).decode()}|{b64encode(digest).decode()}"
 
 
 def _hash_matches(word: str, name: str) -> bool:

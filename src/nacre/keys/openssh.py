@@ -111,8 +111,9 @@ def encode(
     """
     if not 1 <= rounds <= MAXIMUM_ROUNDS:
         raise KeyFormatError(f"{rounds} rounds of bcrypt: give 1 to {MAXIMUM_ROUNDS}")
-    if cipher not in CIPHERS:
-        raise KeyFormatError(f"no cipher is named {safe(cipher)}: give one of {', '.join(CIPHERS)}")
+    if cipher not in CIPHERS or cipher == "none":
+        names = ", ".join(name for name in CIPHERS if name != "none")
+        raise KeyFormatError(f"no cipher is named {safe(cipher)}: give one of {names}")
     name = cipher if passphrase else "none"
     sizes = CIPHERS[name]
     section = random(4) * 2 + encode_private(key)

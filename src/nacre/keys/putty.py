@@ -171,8 +171,7 @@ class _FileLines:
     """The lines of a file, taken one after another."""
 
     def __init__(self, data: bytes) -> None:
-        lines = (line.rstrip(b"\r") for line in data.split(b"\n"))
-        self._lines = iter([line for line in lines if line.strip()])
+        self._lines = iter([line for line in data.splitlines() if line.strip()])
 
     def take(self, name: str) -> bytes:
         """Return the value of the next line, which has this name."""

@@ -151,3 +151,34 @@ async def test_a_host_behind_a_jump_host_has_no_address():
     assert not await prompts.confirm_host(NewHost("h", "", KEY, ()), answer)
     assert "host 'h (<no hostip for proxy command>)' can't be established." in asked[0]
     assert f"ED25519 key fingerprint is {KEY.fingerprint()}." in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "agreed"),
+    [
+        ('test "$SSH_ASKPASS_PROMPT" = confirm', True),
+        ('test "$1" = "Allow it?"', True),
+        ("echo yes", True),
+        ("echo YES", True),
+        ("echo no", False),
+        ("echo anything", False),
+        ("exit 1", False),
+        ("echo yes; exit 1", False),
+    ],
+)
+async def test_a_question_to_agree_to(monkeypatch, askpass, script, agreed):
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    askpass(script)
+    assert await prompts.confirm("Allow it?") is agreed
+
+
+async def test_nobody_to_agree(monkeypatch, askpass):
+    askpass("exit 0")
+    assert not await prompts.confirm("Allow it?")
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert await prompts.confirm("Allow it?")
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "never")
+    assert not await prompts.confirm("Allow it?")
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    monkeypatch.setenv("SSH_ASKPASS", "/nonexistent")
+    assert not await prompts.confirm("Allow it?")

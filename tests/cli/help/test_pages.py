@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nacre.cli.agent.arguments import LETTERS as AGENT
 from nacre.cli.common import arguments, transfer_options
 from nacre.cli.common.arguments import parse
 from nacre.cli.help.options import COMMANDS
@@ -18,6 +19,7 @@ from nacre.errors import ConfigurationError
 from nacre.sftp.server.restrictions import LETTERS as SFTP_SERVER
 
 TAKEN = {
+    "agent": AGENT + "h",
     "sftp-server": SFTP_SERVER + "hQ:",
     "sshd": SSHD,
     "ssh": arguments.LETTERS,
@@ -26,7 +28,12 @@ TAKEN = {
     "scp": transfer_options.LETTERS + SCP,
 }
 
-LONG: dict[str, set[str]] = {"sftp-server": set(), "sshd": set(), "trace": {"--profile", "--json"}}
+LONG: dict[str, set[str]] = {
+    "agent": set(),
+    "sftp-server": set(),
+    "sshd": set(),
+    "trace": {"--profile", "--json"},
+}
 """The long options of programs that have others than ``--profile``."""
 
 

@@ -33,7 +33,10 @@ Keygen = Callable[..., Done]
 
 def keygen_without_terminal(monkeypatch: pytest.MonkeyPatch) -> Keygen:
     def call(*words: str, typed: str = "") -> Done:
-        streams = {name: io.TextIOWrapper(io.BytesIO()) for name in ("stdin", "stdout", "stderr")}
+        streams = {
+            name: io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape", "\n")
+            for name in ("stdin", "stdout", "stderr")
+        }
         streams["stdin"].buffer.write(typed.encode())
         streams["stdin"].seek(0)
         with monkeypatch.context() as patch:

@@ -30,7 +30,7 @@ def test_a_key_that_others_can_read(keygen: Keygen, made: Path) -> None:
     assert "let others read it" in done.stderr
     assert keygen("-l", "-f", "key").exit_code == 0
     # A public key may be read by all: that is not what is wrong here.
-    assert "not a private key" in keygen("-y", "-f", "key.pub").stderr
+    assert "this is a public key" in keygen("-y", "-f", "key.pub").stderr
 
 
 def test_fingerprints(keygen: Keygen, made: Path) -> None:

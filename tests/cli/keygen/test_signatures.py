@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.keygen.programs import Keygen
+from cli.keygen.programs import Done, Keygen
 from nacre.keys import PrivateKey, dump_private, generate
 from nacre.keys.revocation import RevocationList
 from nacre.keys.sshsig import SSHSignature
@@ -24,7 +24,7 @@ def key(keygen: Keygen) -> PrivateKey:
     return made
 
 
-def sign(keygen: Keygen, *words: str, typed: str = "") -> object:
+def sign(keygen: Keygen, *words: str, typed: str = "") -> Done:
     return keygen("-Y", "sign", "-n", "file", "-f", "key", *words, typed=typed)
 
 

@@ -431,3 +431,22 @@ async def test_a_revoked_certificate_is_refused(file, strict):
         assert caught.value.key == (AUTHORITY.public if revoked == AUTHORITY.public else ED)
     write(file, f"@cert-authority h {AUTHORITY.public}", f"@revoked * {OTHER}")
     await known(file, strict=strict).check("h", 22, "", certificate())
+
+
+async def test_a_file_of_revoked_keys_counts_before_all_else(file, tmp_path):
+    revoked = tmp_path / "revoked"
+    write(file, f"h {ED}", f"h {OTHER}", f"@cert-authority h {AUTHORITY.public}")
+    checker = known(file, revoked=revoked, strict="no", trust_loopback=True)
+    for address in ("192.0.2.1", "127.0.0.1"):
+        with pytest.raises(HostKeyRevoked, match="No such file") as caught:
+            await checker.check("h", 22, address, OTHER)
+    assert (caught.value.file, caught.value.line) == (str(revoked), None)
+    revoked.write_text(f"{ED}\n")
+    await checker.check("h", 22, "192.0.2.1", OTHER)
+    for key in (ED, certificate()):
+        with pytest.raises(HostKeyRevoked, match="RevokedHostKeys"):
+            await checker.check("h", 22, "192.0.2.1", key)
+    revoked.write_text(f"{AUTHORITY.public}\n")
+    await checker.check("h", 22, "192.0.2.1", ED)
+    with pytest.raises(HostKeyRevoked, match="authority"):
+        await checker.check("h", 22, "192.0.2.1", certificate())

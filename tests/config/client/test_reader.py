@@ -178,13 +178,6 @@ def test_a_connection_may_be_refused(lookup):
         config.check()
 
 
-def test_what_would_have_protected_stops_the_connection(lookup):
-    config = lookup("RevokedHostKeys /etc/revoked\n")
-    with pytest.raises(ConfigurationError, match=r"RevokedHostKeys .*config line 1"):
-        config.check()
-    lookup("RevokedHostKeys none\n").check()
-
-
 def test_canonical_names(lookup, monkeypatch):
     names = {"h.example.": "real.example", "h.other.": "h.other"}
     monkeypatch.setattr("nacre.config.client.canonical._look_up", names.get)

@@ -63,8 +63,10 @@ def run(program: str, words: Sequence[str]) -> int:
 
 def _start(program: str, arguments: AgentArguments) -> int:
     from nacre.agent.server import listen_at
-    from nacre.cli.agent.running import hold_keys
+    from nacre.cli.agent.running import SIGNALS, hold_keys
 
+    # They wait until there are handlers for them: one that comes before would leave the socket.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     listening = listen_at(arguments.path)
     shell = _Shell(arguments)
     if arguments.foreground or arguments.debug:
@@ -100,8 +102,11 @@ def _close_others(kept: int) -> None:
 
 def _become(program: str, command: Sequence[str], path: str, agent: int) -> int:
     """Execute the command in place of this program; the agent notices its end."""
+    from nacre.cli.agent.running import SIGNALS
+
     os.environ[SOCKET] = path
     os.environ[PID] = str(agent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     # Python ignores SIGPIPE, and what it executes would, too.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:

@@ -15,6 +15,9 @@ from nacre.cli.common.prompts import confirm
 from nacre.cli.common.start import loaded
 from nacre.daemon.memory import keep_secrets
 
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1)
+"""The signals that the agent handles; the caller of :func:`hold_keys` has blocked them."""
+
 _ENDED = 2
 """The exit status of ssh-agent after a signal, and after its command has ended."""
 
@@ -56,6 +59,7 @@ async def _serve(arguments: AgentArguments, listening: AgentSocketFile, parent: 
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop.add_signal_handler(signal.SIGUSR1, keyring.remove_all)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if parent is not None:
         _watch(parent, server.close)
     await server.wait_closed()

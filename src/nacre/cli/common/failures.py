@@ -47,7 +47,7 @@ def explain(error: NacreError, where: str, destination: str) -> str:
             cause = error.__cause__
             return f"{_disconnect(cause, host)}\n{denied}" if _is_disconnect(cause) else denied
         case HostKeyChanged():
-            return f"{_FRAME}\n{_CHANGED}\n{_FRAME}\n{error}\n{_VERIFICATION}"
+            return f"{changed(error)}\n{_VERIFICATION}"
         case HostKeyError():
             return f"{error}\n{_VERIFICATION}"
         case NoCommonAlgorithm():
@@ -68,6 +68,11 @@ def explain(error: NacreError, where: str, destination: str) -> str:
         case ConnectionLost():
             return f"Connection to {host} closed by remote host: {error}"
     return f"ssh: {host}: {error}"
+
+
+def changed(error: HostKeyChanged) -> str:
+    """Return the warning of a changed host key."""
+    return f"{_FRAME}\n{_CHANGED}\n{_FRAME}\n{error}"
 
 
 def _is_disconnect(error: BaseException | None) -> bool:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from nacre.aio.connection import Trace
+from nacre.cli.common.failures import changed
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm, confirm_host, prompt
 from nacre.client import configured, connect
@@ -20,7 +21,7 @@ from nacre.client.target import Target
 from nacre.client.trust.files import KnownHostsFile, family
 from nacre.config.client.config import ClientConfig
 from nacre.config.values import LogLevel
-from nacre.errors import DeadlineExceeded
+from nacre.errors import DeadlineExceeded, HostKeyChanged
 from nacre.keys import PublicKey
 from nacre.keys.fingerprint import randomart
 from nacre.protocol.asks import (
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from nacre.client.route import Carrier, Sock
 
 _KEX_LOG = "nacre.client.kex"
+
+_NO_SECRETS = (
+    "Password authentication is disabled to avoid man-in-the-middle attacks.\n"
+    "Keyboard-interactive authentication is disabled to avoid man-in-the-middle attacks."
+)
 
 LOGIN = 120
 """Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
@@ -180,6 +186,7 @@ class _Trust(KnownHostsFile):
         self._show_picture = log.info if config.visual_host_key else None
         confirm = partial(confirm_host, hash_name=config.fingerprint_hash.lower())
         self._patience = patience
+        self._log = log
         super().__init__(
             **configured.known_hosts(target, config),
             confirm=None if config.batch_mode else confirm,
@@ -194,6 +201,9 @@ class _Trust(KnownHostsFile):
             self._show_picture(f"Host key fingerprint is {self._shown(key)}\n{picture}")
         with self._patience.paused():
             await super().check(host, port, address, key)
+
+    def overlooked(self, error: HostKeyChanged) -> None:
+        self._log.error(f"{changed(error)}\n{_NO_SECRETS}")
 
 
 class _Answers(Identities):

@@ -143,9 +143,18 @@ def _one_of(letter: str, what: str, names: Sequence[str]) -> Callable[[str], Non
     return check
 
 
+def _cipher(value: str) -> None:
+    from nacre.keys.openssh import CIPHERS
+
+    if value not in CIPHERS or value == "none":
+        names = ", ".join(name for name in CIPHERS if name != "none")
+        raise ConfigurationError(f"-Z {safe(value, 64)}: give a cipher: {names}")
+
+
 _CHECKS: dict[str, Callable[[str], None]] = {
     "E": _one_of("E", "a hash", HASHES),
     "M": _one_of("M", "what to do", ("generate", "screen")),
+    "Z": _cipher,
     "a": _number("a", "the rounds", _MOST_ROUNDS),
     "b": _number("b", "the bits", _MOST_BITS),
     "m": _one_of("m", "a format", FORMATS),

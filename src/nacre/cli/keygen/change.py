@@ -21,7 +21,7 @@ def _passphrase(options: KeygenOptions) -> int:
     new = options.value("N")
     if new is None:
         new = new_passphrase("new passphrase", again=False)
-    save(path, key, new, options.rounds)
+    save(path, key, new, options)
     options.inform("Your identification has been saved with the new passphrase.")
     return 0
 
@@ -32,7 +32,7 @@ def _comment(options: KeygenOptions) -> int:
     options.inform(f"Old comment: {safe(key.comment)}")
     given = options.value("C")
     key.comment = ask_line("New comment: ") if given is None else given
-    save(path, key, passphrase, options.rounds)
+    save(path, key, passphrase, options)
     save_public(path, key)
     options.inform(f"Comment '{safe(key.comment)}' applied" if key.comment else "Comment removed")
     return 0

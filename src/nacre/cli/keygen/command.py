@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,8 +37,8 @@ _ACTIONS = {
     "i": "conversion",
     "X": "conversion",
     "y": "show",
-    "r": "sshfp",
-    "M": "moduli",
+    "r": "show",
+    "M": "moduli.command",
     "A": "generate",
 }
 """For each option that says what to do the module whose ``run(options)`` does it. Of several
@@ -65,6 +66,9 @@ def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends the program without a traceback
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Comments are bytes: they need not be UTF-8.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         return _act(program, parse_arguments(words))
     except CommandLineError as error:
@@ -95,7 +99,7 @@ def _act(program: str, options: KeygenOptions) -> int:
         return print_help(program, "keygen")
     name = next((module for letter, module in _ACTIONS.items() if letter in options), "generate")
     path = f"nacre.cli.keygen.{name}"
-    if find_spec(path) is None:
+    if name in ("tokens", "conversion", "moduli.command") and find_spec(path) is None:
         print("not there yet", file=sys.stderr)
         return FAILURE
     status: int = import_module(path).run(options)

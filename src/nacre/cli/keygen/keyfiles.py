@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from nacre.client.hostfile import replace, update
+from nacre.cli.keygen.arguments import KeygenOptions
+from nacre.client.hostfile import replace
 from nacre.client.userkeys import check_private
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import (
     PrivateKey,
     PublicKey,
-    authorized_keys,
-    decode_public,
     dump_private,
     load_private,
     load_public,
+    openssh,
 )
-from nacre.keys.files import MAXIMUM_SIZE, is_private, public_half
-from nacre.keys.known_hosts import KnownHost, KnownHosts
+from nacre.keys.files import MAXIMUM_SIZE, PrivateKeyFormat, is_private, public_half
+from nacre.keys.openssh import DEFAULT_CIPHER
 
 PUBLIC_MODE = 0o644
 NO_COMMENT = "no comment"
+
+_FORMATS: dict[str, PrivateKeyFormat] = {"RFC4716": "openssh", "PKCS8": "pkcs8", "PEM": "pem"}
+"""For each format of ``-m`` the one of private keys; the first stands for OpenSSH's own."""
+
+_WITH_PEM = ("ssh-rsa", "ecdsa-sha2-", "ssh-dss")
+"""Families that ssh-keygen writes in PEM and PKCS#8; for others it ignores ``-m``."""
+MOST_LINES = 256 * 1024 * 1024
+"""Bytes that a list of keys may have, such as ``known_hosts``."""
 
 
 def public_path(path: Path) -> Path:
@@ -31,21 +40,22 @@ def public_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.pub")
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, most: int = MAXIMUM_SIZE) -> bytes:
     """Return the content of a key file; ``-`` is standard input.
 
+    :param most: bytes that it may have.
     :raises OSError: it can't be read.
     :raises KeyFormatError: it is too large.
     """
     with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
-        text: bytes = file.read(MAXIMUM_SIZE + 1)
-    if len(text) > MAXIMUM_SIZE:
-        raise KeyFormatError(f"larger than {MAXIMUM_SIZE} bytes: this is not a key file")
+        text: bytes = file.read(most + 1)
+    if len(text) > most:
+        raise KeyFormatError(f"larger than {most} bytes: this is not a key file")
     return text
 
 
 def load(path: Path, passphrase: str | None = None) -> PrivateKey:
-    """Return the private key in a file; without a comment it gets that of the ``.pub`` file.
+    """Return the private key in a file.
 
     :raises OSError: the file can't be read.
     :raises UnusableKey: other users may read it, or it has no private key of a supported type.
@@ -54,26 +64,27 @@ def load(path: Path, passphrase: str | None = None) -> PrivateKey:
     text = read(path)
     if is_private(text):
         check_private(path)
-    key = load_private(text, passphrase)
-    key.comment = key.comment or _comment(path, key.public)
-    return key
+    return load_private(text, passphrase)
 
 
-def _comment(path: Path, key: PublicKey) -> str:
-    """Return the comment in ``path.pub``, or "" if that file is of another key."""
-    with suppress(OSError, KeyFormatError):
-        beside, comment = load_public(read(public_path(path)))
-        return comment if beside == key else ""
-    return ""
-
-
-def save(path: Path, key: PrivateKey, passphrase: str | None, rounds: int) -> None:
+def save(path: Path, key: PrivateKey, passphrase: str | None, options: KeygenOptions) -> None:
     """Write a private key, mode 0600, atomically: on an error the former file stays.
 
-    :param rounds: of bcrypt, in formats that use it.
+    The format is that of ``-m``, which ssh-keygen heeds for families that it has it for, with the
+    cipher of ``-Z`` and the rounds of ``-a``.
+
     :raises OSError: the file can't be written.
+    :raises UnusableKey: the format has no such key.
     """
-    replace(path, dump_private(key, passphrase, rounds=rounds), 0o600)
+    format = _FORMATS[(options.value("m") or "RFC4716").upper()]
+    content = dump_private(
+        key,
+        passphrase,
+        format=format if key.public.type.startswith(_WITH_PEM) else "openssh",
+        cipher=options.value("Z") or DEFAULT_CIPHER,
+        rounds=options.rounds,
+    )
+    replace(path, content, 0o600)
 
 
 def save_public(path: Path, key: PrivateKey) -> None:
@@ -87,62 +98,82 @@ def save_public(path: Path, key: PrivateKey) -> None:
 def line(key: PrivateKey) -> str:
     """Return the line of a ``.pub`` file."""
     # A line end in the comment would start another key.
-    return " ".join([str(key.public), *key.comment.split()])
-
-
-def forget_host(path: Path, host: str) -> tuple[int, ...]:
-    """Remove the keys of a host from a ``known_hosts`` file, and keep the former one as ``.old``.
-
-    :param host: as the file writes it: ``host``, or ``[host]:port``.
-    :returns: the numbers of the lines that are gone; the file is untouched if there are none.
-    :raises OSError: the file can't be read or written.
-    """
-    gone: tuple[KnownHost, ...] = ()
-
-    def edit(text: bytes) -> bytes:
-        nonlocal gone
-        after, gone = KnownHosts.parse(text).without(host.lower())
-        return after
-
-    path.stat()
-    update(path, edit, backup=path.with_name(f"{path.name}.old"))
-    return tuple(entry.line_number for entry in gone)
+    return f"{key.public} {' '.join(key.comment.splitlines())}".rstrip()
 
 
 def keys_in(path: Path) -> Iterator[tuple[PublicKey, str]]:
-    """Yield the public keys of a file and their comments.
+    """Yield the public keys of a file and their comments, as ``ssh-keygen -l`` lists them.
 
     The file is a private key, or has the lines of a ``.pub`` file, of ``authorized_keys`` or of
-    ``known_hosts``. In the last, the hosts count as the comment. A private key needs no passphrase
-    if its format keeps the public half readable, or if there is a ``.pub`` file.
+    ``known_hosts``. Without a comment, the options or the hosts before the key count as one. A
+    private key needs no passphrase if its format keeps the public half readable, or if there is a
+    ``.pub`` file.
 
     :raises OSError: the file can't be read.
     :raises KeyFormatError: it has a damaged private key.
     :raises PassphraseRequired: the public half is encrypted too.
     """
-    text = read(path)
+    text = read(path, MOST_LINES)
     if is_private(text):
         yield _shown(path, text)
         return
     for one in text.split(b"\n"):
-        yield from _key_in(one)
+        one = one.lstrip(_BLANKS)
+        if one and not one.startswith(b"#"):
+            yield from _key_in(one)
 
 
 def _shown(path: Path, text: bytes) -> tuple[PublicKey, str]:
+    """Return the public half of a private key, with the comment of the ``.pub`` file or its own."""
+    beside = next(keys_in(public_path(path)), None) if public_path(path).exists() else None
+    if beside is not None and beside[1] == NO_COMMENT:
+        beside = beside[0], str(public_path(path))
     try:
         key = load_private(text)
     except PassphraseRequired:
         public = public_half(text)
         if public is None:
-            return load_public(read(public_path(path)))
-        return public, _comment(path, public) or NO_COMMENT
-    return key.public, key.comment or _comment(path, key.public) or NO_COMMENT
+            if beside is None:
+                raise
+            return beside
+        own = NO_COMMENT
+    else:
+        # OpenSSH's format has a place for a comment; it may be empty.
+        in_openssh = openssh.LABEL.encode() in text
+        public, own = key.public, key.comment or ("" if in_openssh else NO_COMMENT)
+    # The public half of another key tells nothing.
+    return beside if beside is not None and beside[0] == public else (public, own)
+
+
+_BLANKS = b" \t"
+_OPTIONS = re.compile(rb'(?:\\"|"(?:\\"|[^"])*(?:"|$)|[^" \t])+')
+"""What stands before a key: options or hosts. A blank in quotes does not end it."""
 
 
 def _key_in(text: bytes) -> Iterator[tuple[PublicKey, str]]:
-    for entry in authorized_keys.parse(text):
-        yield entry.key, entry.comment or NO_COMMENT
-        return
-    for known in KnownHosts.parse(text).entries:
-        with suppress(KeyFormatError):
-            yield decode_public(known.blob), ",".join(known.hosts)
+    """Yield the key of a line, if it has one: at its beginning, or behind options or hosts."""
+    before = b""
+    found = key_at(text)
+    if found is None:
+        before = match[0] if (match := _OPTIONS.match(text)) else b""
+        found = key_at(text[len(before) :].lstrip(_BLANKS))
+    if found is not None:
+        key, after = found
+        comment = before if not after or after.startswith(b"#") else after
+        yield key, comment.decode("utf-8", "surrogateescape") if comment else NO_COMMENT
+
+
+_KEYS = (
+    re.compile(rb"\d+[ \t]+\d+[ \t]+\d+[ \t]*"),  # RSA1: bits, exponent, modulus
+    re.compile(rb"[^ \t]+[ \t]+[^ \t]+[ \t]*"),  # type, base64
+)
+
+
+def key_at(text: bytes) -> tuple[PublicKey, bytes] | None:
+    """Return the key that a line begins with, and what follows it; None if there is no key."""
+    for form in _KEYS:
+        found = form.match(text)
+        if found is not None:
+            with suppress(KeyFormatError):
+                return load_public(found[0])[0], text[found.end() :]
+    return None

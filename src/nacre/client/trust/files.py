@@ -64,6 +64,17 @@ _FAMILIES = {
 }
 
 
+_FAMILIES = {
+    "ssh-ed25519": "ED25519",
+    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+    "ssh-ed448": "ED448",
+    "ssh-rsa": "RSA",
+    "ssh-dss": "DSA",
+    "rsa1": "RSA1",
+}
+
+
 def family(key_type: str) -> str:
     """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
     bare = plain(key_type)
@@ -100,6 +111,8 @@ class KnownHostsFile:
     :param command: returns more lines of known hosts. It may block, and gets what they are for
         (``ORDER``, ``HOSTNAME`` or ``ADDRESS``), the name to look for, and the key, unless it is
         not known yet (KnownHostsCommand).
+    :param revoked: a file of keys that are refused, or None (RevokedHostKeys); a KRL, or public
+        keys, one a line. If it can't be read, every key is refused.
     :param ca_signatures: the algorithms with which certificates of hosts may be signed
         (CASignatureAlgorithms).
     :param rsa_bits: the least size of an authority's RSA key (RequiredRSASize).
@@ -122,6 +135,7 @@ class KnownHostsFile:
         trust_loopback: bool = False,
         fingerprint_hash: str = "sha256",
         command: Callable[[str, str, PublicKey | None], bytes] | None = None,
+        revoked: str | os.PathLike[str] | None = None,
         ca_signatures: Collection[str] = DEFAULT_ALGORITHMS.ca_signatures,
         rsa_bits: int = 1024,
         confirm: Confirm | None = None,
@@ -135,6 +149,7 @@ class KnownHostsFile:
         self._check_address = check_address and not alias
         self._trust_loopback = trust_loopback and not alias
         self._hash = fingerprint_hash
+        self._revoked = None if revoked is None else expand([revoked])[0]
         self._ca_signatures = ca_signatures
         self._rsa_bits = rsa_bits
         self._confirm = confirm
@@ -165,12 +180,14 @@ class KnownHostsFile:
 
         :raises HostKeyUnknown: no line has it, and it was not accepted.
         :raises HostKeyChanged: the lines have other keys for the host.
-        :raises HostKeyRevoked: a line marks it, or its authority, as revoked.
+        :raises HostKeyRevoked: a line marks it, or its authority, as revoked, or ``revoked`` does.
         """
+        host, port = self._name(host, port)
+        if self._revoked is not None:
+            await self._check_not_revoked(self._revoked, host, port, key)
         if self._trust_loopback and _is_loopback(address):
             self._notice("The host key of a server on this machine is not checked.")
             return
-        host, port = self._name(host, port)
         if key.plain is not key:
             if await self._certified(host, port, address, key):
                 return
@@ -185,6 +202,17 @@ class KnownHostsFile:
             await self._unknown(host, port, address, key)
         if self._check_address and address not in ("", host) and not _is_loopback(address):
             await self._check_the_address(address, port, key, name)
+
+    async def _check_not_revoked(self, file: Path, host: str, port: int, key: PublicKey) -> None:
+        from nacre.client.trust.revoked import refusal
+
+        reason = await asyncio.to_thread(refusal, file, key)
+        if reason is not None:
+            raise HostKeyRevoked(
+                f"the {family(key.plain.type)} host key of {safe(host_name(host, port))} "
+                f"({self._shown(key)}) is refused because of RevokedHostKeys {file}: {reason}",
+                **_facts(host, port, key.plain, file),
+            )
 
     async def _certified(self, host: str, port: int, address: str, key: PublicKey) -> bool:
         """Return whether a certificate is valid for the host, by an authority on record."""
@@ -263,6 +291,10 @@ class KnownHostsFile:
         if self._strict != "no":
             raise error
         self.mismatch = error
+        self.overlooked(error)
+
+    def overlooked(self, error: HostKeyChanged) -> None:
+        """Warn that ``strict="no"`` goes on in spite of a changed key."""
         self._alarm(f"WARNING: {error}")
 
     async def _unknown(self, host: str, port: int, address: str, key: PublicKey) -> None:

@@ -120,6 +120,7 @@ class ClientConfig:
     remote_forwards: tuple[Forward, ...] = ()
     request_tty: Tty = "auto"
     required_rsa_size: int = 1024
+    revoked_host_keys: str | None = None
     send_env: tuple[str, ...] = ()
     server_alive_count_max: int = 3
     server_alive_interval: int = 0
@@ -165,15 +166,11 @@ class ClientConfig:
     def check(self) -> None:
         """Check that a connection may be made.
 
-        :raises ConfigurationError: RefuseConnection says no, or a value asks for a protection that
-            nacre lacks.
+        :raises ConfigurationError: RefuseConnection says no.
         """
         if self.refuse_connection is not None:
             origin = self.settings["RefuseConnection"][0].origin
             raise ConfigurationError(f"{origin}: {safe(self.refuse_connection)}")
-        refused = list(unhonoured(self, Support.REFUSED))
-        if refused:
-            raise ConfigurationError("\n".join(refused))
 
     def described(self) -> Iterator[tuple[LogLevel, str]]:
         """Yield what to log of the settings, with its level, without secrets."""

@@ -63,7 +63,7 @@ from nacre.config.kinds import (
     algorithms,
     number,
 )
-from nacre.config.schema import Keyword, Kind, Schema, idle, later, refused
+from nacre.config.schema import Keyword, Kind, Schema, idle, later
 from nacre.config.tunnels import DYNAMIC_FORWARD, LOCAL_FORWARD, REMOTE_FORWARD
 
 _HOST_TOKENS = "dhijkLlnpruC"
@@ -363,14 +363,13 @@ _WORDS = (
         "The signature algorithms of the user's keys.",
         "pubkey_accepted_algorithms",
     ),
-    refused(
+    Keyword(
         "RevokedHostKeys",
         OPTIONAL_WORD,
         "The file of host keys that are refused.",
-        "nacre reads no revocation lists yet, so a revoked key would be accepted",
+        "revoked_host_keys",
         tokens=_HOST_TOKENS,
         environment=True,
-        harmless=("none",),
     ),
     later(
         "SecurityKeyProvider",
