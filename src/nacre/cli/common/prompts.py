@@ -15,8 +15,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from nacre.cli.common.modes import Attributes, TerminalModes
-from nacre.client.trust.files import NewHost, family
+from nacre.client.trust.files import NewHost
 from nacre.client.trust.sources import Location
+from nacre.keys.fingerprint import family
 from nacre.wire.text import safe
 
 TTY = "/dev/tty"
