@@ -25,17 +25,6 @@ _FAMILIES = {
 }
 
 
-_FAMILIES = {
-    "ssh-ed25519": "ED25519",
-    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
-    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
-    "ssh-ed448": "ED448",
-    "ssh-rsa": "RSA",
-    "ssh-dss": "DSA",
-    "rsa1": "RSA1",
-}
-
-
 def family(key_type: str) -> str:
     """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
     bare = plain(key_type)
