@@ -129,7 +129,7 @@ def test_a_private_number_of_another_length(front: bytes) -> None:
 
     again = load_der(file(signer.verifier.point), None)
     assert isinstance(again, ECDSASigner)
-    assert again.verifier.point == signer.verifier.point
+    assert again.secret == secret
     with pytest.raises(KeyFormatError, match="do not match"):
         load_der(file(ECDSASigner.generate("nistp256").verifier.point), None)
     other = tlv(0xA0, bytes.fromhex("06052b8104000a"))
@@ -230,6 +230,14 @@ def test_ed448_in_pkcs8() -> None:
     signer = load_der(pkcs8(key), None)
     assert isinstance(signer, Ed448Signer)
     assert signer.seed == key.private_bytes_raw()
+
+
+def test_an_ed448_key_of_another_length_is_damage() -> None:
+    der = pkcs8(SIGNERS["ed448"].key)
+    shorter = bytes([0x30, der[1] - 1]) + der[2:14] + bytes([0x04, 58, 0x04, 56]) + der[18:-1]
+    for damaged in (shorter, der[:-1]):
+        with pytest.raises(KeyFormatError, match="damaged"):
+            load_der(damaged, None)
 
 
 # --- encryption of PKCS#8 ---

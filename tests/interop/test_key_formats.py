@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from interop.programs import check, require, run
-from nacre import PrivateKey, PublicKey, dump_private, dump_public, load_private, load_public
+from nacre import (
+    PrivateKey,
+    PrivateKeyFormat,
+    PublicKey,
+    PublicKeyFormat,
+    dump_private,
+    dump_public,
+    load_private,
+    load_public,
+)
 from nacre.errors import NacreError
 from nacre.keys.key import KEY_TYPES, generate
 
@@ -25,8 +34,6 @@ PRIVATE: tuple[PrivateKeyFormat, ...] = ("openssh", "pem", "pkcs8", "ppk2", "ppk
 PUBLIC: tuple[PublicKeyFormat, ...] = ("openssh", "rfc4716", "pem", "pkcs8")
 NO_OLD_FORM = ("ssh-ed25519", "ssh-ed448")
 """Families without a form in PEM other than PKCS#8."""
-
-Reader = Callable[[Path, str], bytes]
 
 
 class Table:
@@ -44,9 +51,10 @@ class Table:
             first = f"{row[0]:20} {row[1]:26} {row[2]:10}"
             yield " ".join([first, *(f"{cells.get(column, ''):10}" for column in columns)])
 
-    def check(self) -> None:
+    def check(self, title: str, record: Callable[[str, object], None]) -> None:
         """Print the table, and check that nothing went wrong."""
         print(*self.lines(), sep="\n")
+        record(f"table: {title}", "\n".join(self.lines()))
         bad = [
             (*row, column, said)
             for row, cells in self._cells.items()
@@ -113,7 +121,7 @@ class Readers:
         return load_public(check([*command, f"pass:{passphrase}"]))[0]
 
 
-def test_they_read_what_nacre_writes(ours, openssh, tmp_path: Path) -> None:
+def test_they_read_what_nacre_writes(ours, openssh, tmp_path: Path, record_property) -> None:
     table = Table()
     readers = Readers(tmp_path, *openssh)
     file = tmp_path / "key"
@@ -128,7 +136,7 @@ def test_they_read_what_nacre_writes(ours, openssh, tmp_path: Path) -> None:
                 file.chmod(0o600)
                 for read in (readers.ssh_keygen, readers.puttygen, readers.openssl):
                     table.put(row, read.__name__, outcome(key, read, type, form, file, passphrase))
-    table.check()
+    table.check("private keys that nacre wrote", record_property)
 
 
 def outcome(key: PrivateKey, read: Callable[..., PublicKey | None], *arguments: object) -> str:
@@ -139,7 +147,9 @@ def outcome(key: PrivateKey, read: Callable[..., PublicKey | None], *arguments: 
     return "-" if public is None else "ok" if public == key.public else "another key"
 
 
-def test_they_read_the_public_keys_that_nacre_writes(ours, openssh, tmp_path: Path) -> None:
+def test_they_read_the_public_keys_that_nacre_writes(
+    ours, openssh, tmp_path: Path, record_property
+) -> None:
     table = Table()
     types, _ = openssh
     file = tmp_path / "key.pub"
@@ -174,7 +184,7 @@ def test_they_read_the_public_keys_that_nacre_writes(ours, openssh, tmp_path: Pa
             file.write_bytes(dump_public(key.public, "a comment", format=form))
             for read in (ssh_keygen, puttygen, openssl):
                 table.put((type, form, "public"), read.__name__, outcome(key, read, type, form))
-    table.check()
+    table.check("public keys that nacre wrote", record_property)
 
 
 # --- nacre reads what they write ---
@@ -254,7 +264,7 @@ class Writers:
                 yield f"PEM {cipher}", made, SECRET
 
 
-def test_nacre_reads_what_they_write(ours, openssh, tmp_path: Path) -> None:
+def test_nacre_reads_what_they_write(ours, openssh, tmp_path: Path, record_property) -> None:
     table = Table()
     writers = Writers(tmp_path, openssh[0])
     for type, key in ours.items():
@@ -262,7 +272,7 @@ def test_nacre_reads_what_they_write(ours, openssh, tmp_path: Path) -> None:
             for name, text, passphrase in write(key):
                 row = (type, name, "encrypted" if passphrase else "plain")
                 table.put(row, write.__name__, read_back(key, text, passphrase))
-    table.check()
+    table.check("keys that nacre reads", record_property)
 
 
 def read_back(key: PrivateKey, text: bytes, passphrase: str) -> str:

@@ -47,6 +47,7 @@ CASES = [
     ("a*,b?b {key}", "bob", True),
     ("*,!bob {key}", "bob", []),
     ('"with blank,x" {key}', "with blank", True),
+    ('x,"with blank" {key}', "with blank", True),
     ('alice namespaces="git,fi*" {key}', "alice", True),
     ('alice NAMESPACES="file" {key}', "alice", True),
     (
@@ -130,6 +131,15 @@ def test_principals_of_a_key_are_those_of_its_first_line() -> None:
     assert found == ["a@b", "c@*"]
     assert reported == [(2, "missing key")]
     assert file.principals_of(CA.public, at=NOW) == []
+
+
+def test_a_line_that_is_not_valid_has_no_principals() -> None:
+    file = AllowedSigners(_filled('a valid-before="20200101" {key}\nb {key}').encode())
+    reported: list[tuple[int, str]] = []
+    found = file.principals_of(KEY.public, at=NOW, report=lambda *one: reported.append(one))
+    assert found == ["b"]
+    assert reported[0][1].startswith("key has expired: verify time 2023-11-1")
+    assert file.principals_of(KEY.public, at=1_500_000_000) == ["a"]
 
 
 def test_principals_of_a_certificate_are_its_own_that_match() -> None:

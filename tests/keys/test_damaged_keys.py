@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from nacre.errors import KeyFormatError, NacreError, PassphraseRequired
 from nacre.keys import authorized_keys, dump_private, generate, load_private, load_public
+from nacre.keys.armor import blocks, wrapped
 from nacre.keys.files import is_private, public_half
 from nacre.keys.known_hosts import KnownHosts
 
@@ -139,6 +140,15 @@ def test_damage_at_each_byte_repeats_no_number_of_the_key() -> None:
             except NacreError as error:
                 said = "".join(traceback.format_exception(error))
                 assert not [number for number in numbers if number in said], said
+
+
+def test_a_curve_whose_name_damage_moved_into_the_key_is_not_shown() -> None:
+    key = generate("ecdsa-sha2-nistp256")
+    raw = blocks(dump_private(key))[0].data()
+    at = raw.rindex(b"nistp256") - 1
+    damaged = raw[:at] + b"\x48" + raw[at + 1 :]
+    with pytest.raises(KeyFormatError, match=r"names the curve \(no name\)"):
+        load_private(wrapped("OPENSSH PRIVATE KEY", damaged))
 
 
 @pytest.mark.parametrize(

@@ -346,6 +346,7 @@ async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
     """Decrypt a key file, asking for passphrases until one fits.
 
     :raises PassphraseRequired: no further passphrase was given.
+    :raises UnusableKey: what the file has inside can't be used.
     """
     wrong = 0
     while (secret := await passphrase(source, wrong)) is not None:
@@ -354,6 +355,8 @@ async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
             return await asyncio.to_thread(load_private, text, secret)
         except PassphraseRequired:
             wrong += 1
+        except UnusableKey as error:
+            raise type(error)(f"{source}: {error}") from None
     reason = "the passphrase given is wrong" if wrong else "no passphrase for it was given"
     raise PassphraseRequired(f"{source} is encrypted, and {reason}")
 

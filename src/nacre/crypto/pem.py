@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from nacre.crypto.block import decrypt, encrypt
+from nacre.crypto.sign import BAD_NUMBERS
 from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
 from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
 from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
@@ -101,7 +102,7 @@ def load_der(der: bytes, passphrase: bytes | None, *, encrypted: bool = False) -
         key = load_der_private_key(
             der, passphrase if encrypted else None, unsafe_skip_rsa_key_validation=True
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except BAD_NUMBERS as error:
         refusal = _refusal(error, encrypted=encrypted)
     else:
         return _signer(key)
@@ -234,7 +235,7 @@ def load_public_der(der: bytes) -> Verifier:
     """
     try:
         key = load_der_public_key(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except BAD_NUMBERS:
         raise KeyFormatError(
             "the public key is damaged, or of a type or on a curve that is not supported"
         ) from None

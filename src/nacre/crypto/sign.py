@@ -12,7 +12,10 @@ Each family has its own module, which loads its own part of the library: a login
 
 from __future__ import annotations
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 
-BAD_NUMBERS = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
-"""The errors of the library for numbers that are not a key."""
+BAD_NUMBERS = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError)
+"""The errors of the library for numbers that are not a key.
+
+InternalError is that for an Ed448 key of another length in PKCS#8.
+"""

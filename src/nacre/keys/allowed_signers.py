@@ -24,7 +24,8 @@ MAXIMUM_SIZE = 16 * 1024 * 1024
 """Bytes of a file."""
 
 _KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
-_WORD = re.compile(r'"([^"]*)"|([^\s"]\S*)')
+_WORD = re.compile(r'([^\s"]*)(?:"([^"]*)"|(?=\s|\Z))')
+"""A word; what is in quotes may have blanks, and ends it."""
 
 
 @value(kw_only=True)
@@ -46,6 +47,10 @@ class SignerTerms:
         """Return why a signature made ``at`` this time is not accepted, or None."""
         if self.namespaces is not None and not match_list(namespace, self.namespaces):
             return f'key is not permitted for use in signature namespace "{safe(namespace, 64)}"'
+        return self.time_refusal(at)
+
+    def time_refusal(self, at: int) -> str | None:
+        """Return why no signature made ``at`` this time is accepted, or None."""
         if self.valid_after is not None and at < self.valid_after:
             return (
                 f"key is not yet valid: verify time {show_time(at)} "
@@ -141,10 +146,16 @@ class AllowedSigners:
     def principals_of(self, key: PublicKey, *, at: int, report: Report = _ignore) -> list[str]:
         """Return the principals on the first line that is about a key; empty if there is none.
 
-        :param at: the time at which a certificate must be valid, in seconds since the epoch.
+        :param at: the time at which the line and a certificate must be valid, in seconds since the
+            epoch.
         """
         for signer in self._about(None, report):
-            if signer.is_of(key) and (names := signer.names_of(key, at)):
+            if not signer.is_of(key):
+                continue
+            reason = signer.terms.time_refusal(at)
+            if reason is not None:
+                report(signer.line_number, reason)
+            elif names := signer.names_of(key, at):
                 return names
         return []
 
@@ -171,7 +182,7 @@ def _names(line: str) -> tuple[str, str]:
     found = _WORD.match(line)
     if found is None:
         raise KeyFormatError("invalid line")
-    return found[1] or found[2] or "", line[found.end() :].strip()
+    return found[1] + (found[2] or ""), line[found.end() :].strip()
 
 
 def _parse(number: int, names: str, rest: str) -> AllowedSigner:

@@ -6,7 +6,7 @@ from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.wire.codec import WireReader, mpint, string
-from nacre.wire.text import safe
+from nacre.wire.text import safe_name
 
 _PREFIX = "ecdsa-sha2-"
 _BITS = {"nistp256": 256, "nistp384": 384, "nistp521": 521}
@@ -16,7 +16,9 @@ def _take_curve(type: str, reader: WireReader) -> str:
     curve = type.removeprefix(_PREFIX)
     named = reader.string()
     if named != curve.encode("ascii"):
-        raise KeyFormatError(f"a key of type {type} names the curve {safe(named)}")
+        # Damage can put a piece of the private key in its place.
+        shown = safe_name(named.decode("latin-1"))
+        raise KeyFormatError(f"a key of type {type} names the curve {shown}")
     return curve
 
 

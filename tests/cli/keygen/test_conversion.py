@@ -70,6 +70,7 @@ def test_what_is_not_converted(keygen: Keygen, content: bytes, words: list[str],
     done = keygen(*words, "-f", "key")
     assert (done.exit_code, done.stdout) == (255, "")
     assert says in done.stderr
+    assert done.stderr.startswith("key: ")
 
 
 @pytest.mark.parametrize(

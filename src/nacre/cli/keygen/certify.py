@@ -48,7 +48,7 @@ def run(options: KeygenOptions) -> int:
         )
     if "I" not in options:
         raise ConfigurationError("Must specify key id (-I) when certifying")
-    terms = _Terms(options, time.time())
+    terms = _CertificateTerms(options, time.time())
     authority = _authority(options)
     algorithm = _algorithm(options.value("t"), authority.public)
     for i, name in enumerate(options.files):
@@ -91,7 +91,7 @@ def _algorithm(name: str | None, authority: PublicKey) -> str:
 
 def _certify(
     options: KeygenOptions,
-    terms: _Terms,
+    terms: _CertificateTerms,
     authority: FileSigner,
     algorithm: str,
     path: Path,
@@ -126,7 +126,7 @@ def _certify(
         print(f"Signed {terms.kind} key {target}: {safe(told, 4096)}", file=sys.stderr)
 
 
-class _Terms:
+class _CertificateTerms:
     """What the certificates say, from the command line.
 
     :ivar serial_grows: whether each certificate has the next serial number.
@@ -195,9 +195,9 @@ class _Terms:
 _VERIFY = "verify-required"
 _NO_TOUCH = "no-touch-required"
 
-_WITH_CONTENT: dict[str, Callable[[_Terms, str], None]] = {
-    "force-command": _Terms._force_command,
-    "source-address": _Terms._source_address,
+_WITH_CONTENT: dict[str, Callable[[_CertificateTerms, str], None]] = {
+    "force-command": _CertificateTerms._force_command,
+    "source-address": _CertificateTerms._source_address,
 }
 
 _FLAGS: dict[str, tuple[str, bool]] = {

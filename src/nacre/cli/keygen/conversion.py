@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
-import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nacre.cli.keygen.arguments import KeygenOptions
@@ -50,14 +51,26 @@ def _exported(path: Path, format: str, options: KeygenOptions) -> bytes:
     return dump_public(key, about[:_COMMENT], format=form)
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in errors about its content."""
+    try:
+        yield
+    except KeyFormatError as error:
+        raise KeyFormatError(f"{path}: {error}") from None
+
+
 def _public_key(path: Path, options: KeygenOptions) -> PublicKey:
     """Return the key in a file, without its passphrase if the public half is to be had."""
     text = read(path)
-    if not is_private(text):
-        return load_public(text)[0]
-    half = public_half(text)
-    if half is None and os.path.exists(public_path(path)):
-        half = load_public(read(public_path(path)))[0]
+    with _naming(path):
+        if not is_private(text):
+            return load_public(text)[0]
+        half = public_half(text)
+    beside = public_path(path)
+    if half is None and beside.exists():
+        with _naming(beside):
+            half = load_public(read(beside))[0]
     return load_asking(path, options.value("P"))[0].public if half is None else half
 
 
@@ -65,12 +78,13 @@ def _imported(path: Path, format: str) -> bytes:
     """Return OpenSSH's form of a public key, without a comment, or a private key in PEM."""
     text = read(path)
     label = _FORMS[format][1]
-    found = [block.label for block in blocks(cleaned(text))]
-    if format == "RFC4716" and _SSHCOM in found:
-        return dump_private(load_private(text), format="pem")
-    if label not in found:
-        raise KeyFormatError(f"{path} is not a key in the format {format}{_instead(found)}")
-    return dump_public(load_public(text)[0])
+    with _naming(path):
+        found = [block.label for block in blocks(cleaned(text))]
+        if format == "RFC4716" and _SSHCOM in found:
+            return dump_private(load_private(text), format="pem")
+        if label not in found:
+            raise KeyFormatError(f"not a key in the format {format}{_instead(found)}")
+        return dump_public(load_public(text)[0])
 
 
 def _instead(found: list[str]) -> str:

@@ -33,6 +33,8 @@ _PART = 1024 * 1024
 _NO_MATCH = 210
 """ssh-keygen's exit status if match-principals finds no line."""
 
+_PUBLIC_SUFFIXES = ("-cert.pub", ".pub")
+
 _NEEDED = {
     "n": "namespace",
     "s": "signature file",
@@ -66,7 +68,7 @@ def run(options: KeygenOptions) -> int:
     return operation.act(options)
 
 
-class _Terms:
+class _SignatureTerms:
     """The values of ``-O``.
 
     :raises ConfigurationError: one of them is unknown, or its value is bad.
@@ -100,7 +102,7 @@ def _time(text: str) -> int:
 
 
 def _sign(options: KeygenOptions) -> int:
-    terms = _Terms(options)
+    terms = _SignatureTerms(options)
     assert options.file is not None
     try:
         public, _ = load_public_key(options.file)
@@ -124,10 +126,13 @@ def _signer(options: KeygenOptions, path: Path, *, public: PublicKey) -> FileSig
     except UnusableKey:
         if "U" in options:
             raise
-    return in_file(options, path.with_suffix("") if path.suffix == ".pub" else path, public)
+    suffix = next((one for one in _PUBLIC_SUFFIXES if path.name.endswith(one)), "")
+    return in_file(options, path.with_name(path.name.removesuffix(suffix)), public)
 
 
-def _sign_file(options: KeygenOptions, terms: _Terms, signer: FileSigner, path: Path) -> None:
+def _sign_file(
+    options: KeygenOptions, terms: _SignatureTerms, signer: FileSigner, path: Path
+) -> None:
     target = path.with_name(f"{path.name}.sig")
     try:
         with path.open("rb") as file:
@@ -144,7 +149,7 @@ def _sign_file(options: KeygenOptions, terms: _Terms, signer: FileSigner, path: 
 
 
 def _signed(
-    options: KeygenOptions, terms: _Terms, signer: FileSigner, file: IO[bytes]
+    options: KeygenOptions, terms: _SignatureTerms, signer: FileSigner, file: IO[bytes]
 ) -> SSHSignature:
     namespace = options.value("n") or ""
     data = data_to_sign(_digest(file, terms.hash_name), namespace, terms.hash_name)
@@ -182,7 +187,7 @@ def _verified(options: KeygenOptions, principal: str | None) -> int:
     """
     namespace = options.value("n") or ""
     try:
-        terms = _Terms(options)
+        terms = _SignatureTerms(options)
         signature = _read_signature(options)
         reason = signature.refusal(_digest(sys.stdin.buffer, signature.hash_name), namespace)
         if reason is not None:
@@ -260,7 +265,7 @@ def _complain(text: str) -> None:
 
 def _find(options: KeygenOptions) -> int:
     try:
-        terms = _Terms(options)
+        terms = _SignatureTerms(options)
         key = _read_signature(options).key
         found = _signers(options).principals_of(
             key, at=terms.verify_time, report=_reporter(options)

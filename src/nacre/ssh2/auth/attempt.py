@@ -19,7 +19,7 @@ from nacre.ssh2.auth.messages import HOST_BOUND, UserauthRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.value import value
-from nacre.wire.codec import Buffer
+from nacre.wire.codec import Buffer, string
 from nacre.wire.message import Message, Record
 from nacre.wire.text import safe
 
@@ -30,10 +30,26 @@ Result = TypeVar("Result")
 
 
 @value
+class SignedRequest:
+    """A request of ``publickey`` that is encoded already, and the signature over it.
+
+    :ivar request: what the signature covers, behind the session id.
+    :ivar signature: in wire form.
+    """
+
+    request: bytes
+    signature: bytes
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return self.request + string(self.signature)
+
+
+@value
 class Exchange:
     """Send ``message``; ``stage`` is the stage in which its answer arrives."""
 
-    message: Message
+    message: Message | SignedRequest
     stage: AuthStage
 
 
@@ -55,9 +71,9 @@ class Attempt:
     host_bound: bool = False
     detail: str = ""
 
-    def request(self, fields: Record | None = None) -> UserauthRequest:
+    def request(self, fields: Record | bytes = b"") -> UserauthRequest:
         """Return the request for this attempt, with the method's fields."""
-        encoded = b"" if fields is None else fields.encode()
+        encoded = fields if isinstance(fields, bytes) else fields.encode()
         method = HOST_BOUND if self.host_bound else self.method
         return UserauthRequest(self.user, SERVICE, method, encoded)
 

@@ -19,7 +19,7 @@ from nacre.protocol.asks import (
     TryPublicKey,
 )
 from nacre.protocol.options import usable_with
-from nacre.ssh2.auth.attempt import Attempt, Exchange, Steps
+from nacre.ssh2.auth.attempt import Attempt, Exchange, SignedRequest, Steps
 from nacre.ssh2.auth.messages import (
     HostBoundQuery,
     HostBoundRequest,
@@ -31,12 +31,6 @@ from nacre.ssh2.auth.stages import AuthStage
 from nacre.wire.codec import WireReader, string
 from nacre.wire.message import Message
 from nacre.wire.text import safe
-
-
-def signed_data(attempt: Attempt, algorithm: str, blob: bytes) -> bytes:
-    """Return the data that a signature covers: the session id, and the request before it."""
-    request = attempt.request(_query(attempt, True, algorithm, blob))
-    return string(attempt.session.session_id) + request.encode()
 
 
 def _query(
@@ -73,7 +67,9 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
         return False
     presence = None
     if isinstance(request, PublicKeyRequest | HostBoundRequest):
-        data = signed_data(attempt, request.algorithm, request.blob)
+        # The signature covers the session id and the request before it, whose first field is true.
+        covered = b"\1" + fields[1 : -4 - len(request.signature)]
+        data = string(attempt.session.session_id) + attempt.request(covered).encode()
         if not key.verify(request.signature, data, request.algorithm):
             attempt.explain("the signature does not verify")
             return False
@@ -150,18 +146,15 @@ def prove(
         # Some servers return the key's type in place of the algorithm, so only the key is compared.
         if PublicKeyOk.decode(reply).blob != key.blob:
             raise RemoteProtocolError("the server accepts a public key that was not offered")
-    data = signed_data(attempt, algorithm, key.blob)
+    request = attempt.request(_query(attempt, True, algorithm, key.blob)).encode()
+    data = string(attempt.session.session_id) + request
     answer = yield AskSignature(key=key, algorithm=algorithm, data=data)
     if isinstance(answer, GiveUp):
         return answer.error
     if isinstance(answer, Denied):
         attempt.explain(answer.reason or "not signed")
         return None
-    request: _Fields = PublicKeyRequest(True, algorithm, key.blob, answer.blob)
-    if attempt.host_bound:
-        host_key = attempt.session.host_key.blob
-        request = HostBoundRequest(True, algorithm, key.blob, host_key, answer.blob)
-    yield Exchange(attempt.request(request), AuthStage.CLIENT_WAITING)
+    yield Exchange(SignedRequest(request, answer.blob), AuthStage.CLIENT_WAITING)
     return None
 
 

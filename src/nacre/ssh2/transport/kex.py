@@ -237,7 +237,7 @@ class KeyExchange:
         else:
             client, server, payloads, peer = lists, proposal, (theirs, ours), Role.CLIENT
         chosen = negotiate.negotiate(client, server, self._role)
-        first = not self.session_id
+        first = self.session is None
         if first:
             self._decide_strict(chosen.strict)
         self._events.append(AlgorithmsChosen(client, server, chosen, first))
@@ -435,7 +435,7 @@ class KeyExchange:
         self._ours = self._running = None
         self.stage = KexStage.IDLE
         self.active = False
-        self._events.append(KexDone(self.session_id, self.host_key, chosen, first))
+        self._events.append(KexDone(secrets.session_id, self.host_key, chosen, first))
 
     # --- compression ---
 
