@@ -53,7 +53,7 @@ class Agent:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._bindings: tuple[bytes, ...] = ()
+        self._binding = b""
 
     @classmethod
     def from_environment(cls) -> Agent | None:
@@ -61,21 +61,18 @@ class Agent:
         path = os.environ.get("SSH_AUTH_SOCK")
         return cls(path) if path else None
 
-    def bound(self, session: SessionProof, *, forwarding: bool = False) -> Agent:
-        """Return the same agent, whose connections are bound to an SSH session before all else.
+    def bound(self, session: SessionProof) -> Agent:
+        """Return the same agent, whose connections are bound to the login of an SSH session first.
 
         Keys that are restricted to some destinations are listed and used accordingly. Agents
         without the extension ``session-bind@openssh.com`` are asked as without it.
 
         :param session: what the server proved in the first key exchange.
-        :param forwarding: whether the agent is forwarded through the session; otherwise the
-            connections are for its login.
         """
         made = type(self)(self.path)
-        bind = request_session_bind(
-            session.host_key.blob, session.session_id, session.signature, forwarding=forwarding
+        made._binding = request_session_bind(
+            session.host_key.blob, session.session_id, session.signature, forwarding=False
         )
-        made._bindings = (*self._bindings, bind)
         return made
 
     async def keys(self) -> list[tuple[PublicKey, str]]:
@@ -228,16 +225,16 @@ class Agent:
             ) from None
 
     async def _answer(self, request: bytes) -> bytes:
-        """Return the answer to ``request``, which is behind those to the bindings."""
+        """Return the answer to ``request``, which is behind the one to the binding."""
         frames = Frames()
         answers: list[bytes] = []
-        before = len(self._bindings)
+        before = 1 if self._binding else 0
         try:
             reader, writer = await asyncio.open_unix_connection(self.path)
         except OSError as error:
             raise UnusableKey(f"no agent at {self.path}: {error.strerror or error}") from error
         try:
-            writer.write(b"".join((*self._bindings, request)))
+            writer.write(self._binding + request)
             while data := await reader.read(_READ):
                 answers += frames.receive(data)
                 if len(answers) > before:
