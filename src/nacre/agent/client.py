@@ -39,14 +39,18 @@ QUICK = 10.0
 SLOW = 60.0
 """Seconds for an agent to change what it holds: it may start programs, or delay a wrong guess."""
 
+PATIENT = 120.0
+"""Seconds for a signature, for which an agent may ask its user: most servers wait no longer for a
+login (LoginGraceTime)."""
+
 _READ = 64 * 1024
 
 
 class Agent:
     """An agent that listens on a Unix socket. Every request uses a connection of its own.
 
-    An agent that does not answer is given up after some seconds, except for signatures, for which
-    it may ask its user: cancel the task to give these up.
+    An agent that does not answer is given up after 10 seconds, after 60 where it changes what it
+    holds, and after 120 for a signature, for which it may ask its user.
 
     :ivar path: the socket's path.
     """
@@ -115,9 +119,11 @@ class Agent:
         :raises UnusableKey: the agent can't be reached, refuses, or signs with another algorithm.
         """
         if algorithm == RSA1:
-            return decode_rsa_response(await self._ask(request_rsa_response(key.blob, data), None))
+            return decode_rsa_response(
+                await self._ask(request_rsa_response(key.blob, data), PATIENT)
+            )
         request = request_signature(key.blob, data, algorithm)
-        signature = decode_signature(await self._ask(request, None))
+        signature = decode_signature(await self._ask(request, PATIENT))
         if not key.verify(signature, data, algorithm):
             raise UnusableKey(f"the agent makes no {algorithm} signatures with {key!r}")
         return signature
@@ -215,7 +221,7 @@ class Agent:
     async def _change(self, request: bytes, deed: str) -> None:
         decode_success(await self._ask(request, SLOW), deed)
 
-    async def _ask(self, request: bytes, seconds: float | None) -> bytes:
+    async def _ask(self, request: bytes, seconds: float) -> bytes:
         try:
             async with asyncio.timeout(seconds):
                 return await self._answer(request)
