@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -25,7 +25,7 @@ class Repository:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.environment = {"HOME": str(path), "GIT_CONFIG_NOSYSTEM": "1"}
+        self.environment: dict[str, Any] = {"HOME": str(path), "GIT_CONFIG_NOSYSTEM": "1"}
         for name, key in (("key", KEY), ("rsa", RSA)):
             (path / name).write_bytes(dump_private(key))
             (path / name).chmod(0o600)
@@ -60,7 +60,7 @@ class Repository:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Iterator[Repository]:
+def repository(tmp_path: Path) -> Repository:
     require(str(PROGRAM))
     return Repository(tmp_path)
 
