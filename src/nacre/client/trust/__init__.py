@@ -5,6 +5,7 @@ host key from ``known_hosts`` files; sources.py reads them). Loaded when they ar
 certificates.py, revoked.py, sshfp.py (the DNS) and rotation.py (keys that a server announces).
 check.py has what a connection wants of any such object. The text of the files is understood in
 nacre.keys.known_hosts and nacre.keys.rotation, without I/O.
-Imports keys and client.hostfile; knows nothing of connections. Use nacre.KnownHostsFile and nacre.AnyHostKey.
+Imports keys and client.hostfile; knows nothing of connections.
+Use nacre.KnownHostsFile and nacre.AnyHostKey.
 Tests: tests/client/trust; with OpenSSH's programs: tests/interop.
 """
