@@ -96,8 +96,8 @@ def test_candidates(keygen: Keygen, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "status"),
     [
-        (["out", "more"], 1),
-        ([], 1),
+        (["out", "more"], 255),
+        ([], 255),
         (["-Obits=100", "out"], 255),
         (["-Obits=x", "out"], 255),
         (["-Ounknown=1", "out"], 255),
