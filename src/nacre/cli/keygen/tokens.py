@@ -81,10 +81,6 @@ class _Wish:
 
 def run(options: KeygenOptions) -> int:
     """Make a key, or take those that a security key keeps; return the exit status."""
-    if "D" in options:
-        raise Refused(
-            "-D: nacre uses no PKCS#11 libraries: have an agent that does sign, such as ssh-agent"
-        )
     provider = options.value("w")
     if provider not in (None, "", "internal"):
         raise Refused("-w: nacre uses security keys through fido2, and no other library")
