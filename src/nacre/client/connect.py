@@ -24,10 +24,11 @@ from nacre.aio.keepalive import IdleWatch, check_times
 from nacre.aio.versions import client_engine
 from nacre.aio.waiting import Opening
 from nacre.client import configured
-from nacre.client.connection import Connection, HostKeyCheck, LoginAnswers
+from nacre.client.connection import Connection, LoginAnswers
 from nacre.client.identities import METHODS, PUBLICKEY, Identities
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
 from nacre.client.target import Target
+from nacre.client.trust.check import HostKeyCheck
 from nacre.client.trust.files import KnownHostsFile
 from nacre.config.client.config import UNBOUND, ClientConfig
 from nacre.config.client.files import Config
@@ -169,8 +170,8 @@ def connect(
     :param passphrase: for encrypted key files.
     :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` or IdentityAgent names.
     :param known_hosts: files with keys of known hosts, and no others are accepted. By default those
-        of UserKnownHostsFile and GlobalKnownHostsFile; StrictHostKeyChecking counts then, but no
-        one is ever asked.
+        of UserKnownHostsFile and GlobalKnownHostsFile; StrictHostKeyChecking and
+        UpdateHostKeys count then where a file has them, but no one is ever asked.
     :param trust: decides on host keys in place of ``known_hosts``.
     :param credentials: answers for the login in place of ``password``, ``keys``, ``passphrase`` and
         ``agent``.
@@ -545,6 +546,8 @@ def _known_hosts(
     how = configured.known_hosts(target, config)
     if "StrictHostKeyChecking" not in config.settings:
         how["strict"] = "yes"
+    if "UpdateHostKeys" not in config.settings:
+        how["update"] = "no"
     return KnownHostsFile(**how, notice=_log.info, alarm=_log.warning)
 
 
