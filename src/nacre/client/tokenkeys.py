@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from nacre.client.trust.files import family
 from nacre.errors import UnusableKey
 from nacre.keys.base import PrivateKey
+from nacre.keys.fingerprint import family
 from nacre.wire.text import safe
 
 
