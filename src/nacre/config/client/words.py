@@ -75,7 +75,8 @@ _X11 = "X11 forwarding comes later"
 _SHARING = "shared connections come later: each program makes its own connection"
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
-_HARDWARE = "keys on hardware tokens come later: other keys log in"
+_SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
+_PKCS11 = "nacre loads no library of PKCS#11: an agent that does can sign"
 _CALLS = "it names functions in OpenSSH's source"
 
 
@@ -350,7 +351,7 @@ _WORDS = (
     ),
     Keyword("LogLevel", LOG_LEVEL, "How much is told.", "log_level"),
     Keyword("MACs", algorithms("MAC"), "The MACs to offer.", "macs"),
-    later("PKCS11Provider", OPTIONAL_WORD, "The library of a token with keys.", _HARDWARE),
+    idle("PKCS11Provider", OPTIONAL_WORD, "The library of a token with keys.", _PKCS11),
     Keyword(
         "PreferredAuthentications",
         NAMES,
@@ -371,11 +372,11 @@ _WORDS = (
         tokens=_HOST_TOKENS,
         environment=True,
     ),
-    later(
+    idle(
         "SecurityKeyProvider",
         SECURITY_KEY_PROVIDER,
         "The library for FIDO keys.",
-        _HARDWARE,
+        _SECURITY_KEYS,
         "internal",
     ),
     Keyword(

@@ -72,7 +72,7 @@ _CERTIFICATES = "certificates come later: nobody logs in by one"
 _COMMANDS = "commands that print keys come later: only files are read"
 _SOCKETS = "forwardings of Unix sockets come later: none is allowed"
 _TUNNELS = "tunnel devices come later: none is allowed"
-_HARDWARE = "keys on hardware tokens come later: other keys log in"
+_SECURITY_KEYS = "signatures of security keys are verified without a library"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
 _WORDS = (
@@ -335,11 +335,11 @@ _WORDS = (
         default="none",
         harmless=("none",),
     ),
-    later(
+    idle(
         "SecurityKeyProvider",
         LIBRARY,
         "The library for FIDO keys.",
-        _HARDWARE,
+        _SECURITY_KEYS,
         "internal",
         in_match=False,
     ),
