@@ -40,8 +40,7 @@ def test_blanks_and_commas_within_quotes() -> None:
     ("line", "says"),
     [
         ("unknown-option {key}", "unknown-option is unknown"),
-        ("no-pty,,restrict {key}", "malformed"),
-        ("no-pty, {key}", "malformed"),
+        ("no-pty;restrict {key}", "malformed"),
         ('command="open {key}', "malformed"),
         ("command=bare {key}", "malformed"),
         ("ssh-ed25519 AAAA", "public key"),

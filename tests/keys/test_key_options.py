@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nacre.errors import KeyFormatError
+from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 
 PERMISSIONS = ("pty", "user_rc", "port_forwarding", "agent_forwarding", "x11_forwarding")
@@ -29,6 +29,31 @@ def test_permissions() -> None:
 def test_names_have_no_case() -> None:
     assert allowed("RESTRICT,X11-Forwarding") == {"x11_forwarding"}
     assert parse_options('Command="Ls"').command == "Ls"
+
+
+@pytest.mark.parametrize("text", [",no-pty", "no-pty,", ",,no-pty,,no-pty,,"])
+def test_needless_commas_are_ignored(text: str) -> None:
+    assert parse_options(text) == parse_options("no-pty")
+
+
+def test_of_several_times_the_first_one_counts_and_of_several_devices_the_last() -> None:
+    options = parse_options(
+        'expiry-time="20300101Z",expiry-time="20290101Z",expiry-time="20310101Z",'
+        'tunnel="0",tunnel="any"'
+    )
+    assert options == parse_options('expiry-time="20290101Z",tunnel="any"')
+
+
+def test_two_options_permit_what_both_do() -> None:
+    one = parse_options('no-pty,no-touch-required,expiry-time="20300101Z",permitopen="a:1"')
+    two = parse_options('no-user-rc,verify-required,permitopen="b:1",command="x"')
+    both = parse_options(
+        'no-pty,no-user-rc,verify-required,expiry-time="20300101Z",permitopen="a:1",command="x"'
+    )
+    assert one.and_also(two) == both
+    assert two.and_also(one).permit_open == (("b", 1),)
+    with pytest.raises(UnusableKey, match="differ"):
+        two.and_also(parse_options('command="y"'))
 
 
 def test_values() -> None:
@@ -58,9 +83,6 @@ def test_a_backslash_escapes_a_quote_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        ",",
-        "restrict,",
         "no-restrict",
         'restrict="yes"',
         "command",

@@ -33,12 +33,14 @@ class AuthorizedKey:
     :ivar options: the conditions of a login, and what it permits.
     :ivar comment: the text behind the key.
     :ivar line_number: counted from 1.
+    :ivar written: the options as they are written.
     """
 
     key: PublicKey
     options: KeyOptions
     comment: str
     line_number: int
+    written: str = ""
 
 
 class AuthorizedKeys:
@@ -138,9 +140,10 @@ def _parse_line(number: int, raw: bytes) -> AuthorizedKey | None:
     line = raw.decode("utf-8", "surrogateescape").strip()
     if not line or line.startswith("#"):
         return None
-    options = NO_OPTIONS
+    options, written = NO_OPTIONS, ""
     if not line.startswith(_KEY_TYPES) and not is_line(line.split(None, 3)):
         end = options_end(line)
-        options, line = parse_options(line[:end]), line[end:]
+        written, line = line[:end], line[end:]
+        options = parse_options(written)
     key, comment = load_public(line)
-    return AuthorizedKey(key, options, comment, number)
+    return AuthorizedKey(key, options, comment, number, written)

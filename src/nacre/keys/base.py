@@ -99,6 +99,11 @@ class PublicKey(ABC):
         """
         return fingerprint(self.blob, hash_name)
 
+    @property
+    def label(self) -> str:
+        """The type and the fingerprint, for logs."""
+        return f"{self.type} {self.fingerprint()}"
+
     def __eq__(self, other: object) -> bool:
         return self.blob == other.blob if isinstance(other, PublicKey) else NotImplemented
 

@@ -195,6 +195,12 @@ class Certificate(PublicKey):
         """Return the fingerprint of the certified key, as OpenSSH does."""
         return self.key.fingerprint(hash_name)
 
+    @property
+    def label(self) -> str:
+        """The type, the key's fingerprint, the key id, the number and the authority, for logs."""
+        identity = f"ID {safe(self.key_id, 256)} (serial {self.serial})"
+        return f"{super().label} {identity} CA {self.authority.label}"
+
     def refusal(
         self,
         kind: Literal["user", "host"],

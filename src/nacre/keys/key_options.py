@@ -147,17 +147,24 @@ _OPTION = re.compile(r'([A-Za-z0-9-]++)(?:="((?:\\"|[^"])*+)")?(,|\Z)')
 def split_options(text: str) -> Iterator[tuple[str, str | None]]:
     """Yield the names of options in lower case, and their values without quotes, if they have any.
 
+    As in sshd, needless commas are ignored.
+
     :raises KeyFormatError: the text is malformed.
     """
-    position, separator = 0, ","
-    while separator:
+    position, separator = _next(text, 0), ","
+    while separator and position < len(text):
         found = _OPTION.match(text, position)
         if found is None:
             # The text is not repeated: it may be a line of a private key.
             raise KeyFormatError(f"the options are malformed at column {position + 1}")
         name, argument, separator = found.groups()
-        position = found.end()
+        position = _next(text, found.end())
         yield name.lower(), None if argument is None else argument.replace('\\"', '"')
+
+
+def _next(text: str, position: int) -> int:
+    """Return where the next option begins, at ``position`` or behind commas."""
+    return len(text) - len(text[position:].lstrip(","))
 
 
 _PERMISSIONS = ("pty", "user-rc", "port-forwarding", "agent-forwarding", "x11-forwarding")
@@ -254,7 +261,7 @@ def host_port(argument: str, default_host: str | None) -> HostPort:
 
 
 def _tunnel(options: KeyOptions, argument: str) -> KeyOptions:
-    if not re.fullmatch(r"any|[0-9]+|(any|[0-9]+):(any|[0-9]+)", argument):
+    if not re.fullmatch(r"any|[0-9]+", argument):
         raise KeyFormatError(f"tunnel={safe(argument, 32)!r} does not name a tun device")
     return replace(options, tunnel=argument)
 

@@ -280,6 +280,7 @@ class Serving(ServerConnection):
         self._questions.ask_then(question, conclude)
 
     def _on_user(self, ask: AskUser) -> None:
+        self.methods = ()
         resolve = self.terms.resolve
         if resolve is None:
             self._require(ask)
@@ -345,6 +346,8 @@ class Serving(ServerConnection):
     def _on_auth_result(self, event: AuthResult) -> None:
         if event.attempt:
             self.offence = "authfail"
+        if event.outcome == "partial":
+            self.methods = (*self.methods, event.method)
         self.record(
             "auth",
             name=safe(event.user),

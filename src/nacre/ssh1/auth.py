@@ -32,6 +32,7 @@ from nacre.protocol.asks import (
     Denied,
     GiveUp,
     Granted,
+    KeyTerms,
     PasswordExpired,
     Prompt,
     Requirement,
@@ -221,7 +222,7 @@ class SSH1ServerAuth:
     # --- verdicts ---
 
     def _judge(self, answer: Answer) -> None:
-        if not isinstance(answer, Granted):
+        if not isinstance(answer, (Granted, KeyTerms)):
             self._fail(answer)
             return
         self.methods = (*self.methods, self._method)

@@ -220,16 +220,41 @@ def test_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
     assert user("key", "list", "ghost").exit_code == 1
 
 
+def test_options_of_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path) -> None:
+    add("alice", "--password-stdin")
+
+    def options() -> list[str]:
+        keys = json.loads(user("key", "list", "alice", "--json").stdout)
+        return [key["options"] for key in keys]
+
+    limit = 'restrict,command="echo \\"hi\\""'
+    assert user("key", "add", "alice", "--options", limit, key_file).exit_code == 0
+    assert options() == [limit]
+    assert "restrict,command=" in user("key", "list", "alice").stdout
+    assert user("key", "add", "alice", key_file).exit_code == 0
+    assert options() == [""]
+    line = f"no-pty {KEY.public} home\n"
+    assert user("key", "add", "alice", "-", typed=line).exit_code == 0
+    assert options() == ["no-pty"]
+    for given, typed, said in (
+        ("nonsense", f"{KEY.public}\n", "--options: the option nonsense is unknown"),
+        ("restrict", line, "options of its own"),
+    ):
+        done = user("key", "add", "alice", "--options", given, "-", typed=typed)
+        assert (done.exit_code, said in done.output) == (1, True)
+    assert options() == ["no-pty"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "no public key"),
         ("ssh-ed25519 nonsense\n", "line 1"),
-        (f'command="x" {KEY.public}\n', "options"),
+        (f'nonsense="x" {KEY.public}\n', "nonsense is unknown"),
         (dump_private(KEY), "is a private key"),
         (dump_private(generate("rsa1", bits=1024)), "is a private key"),
     ],
-    ids=["empty", "damaged", "with options", "private", "private of SSH-1"],
+    ids=["empty", "damaged", "with an unknown option", "private", "private of SSH-1"],
 )
 def test_files_that_are_no_keys(
     user: Nacre, add: Nacre, tmp_path: Path, text: str | bytes, said: str
@@ -372,7 +397,7 @@ def test_users_from_a_file(user: Nacre, add: Nacre, tmp_path: Path, key_file: Pa
         ("a:b\na:c\n", "a second password for a"),
         (":b\n", "no name"),
         ("-a:b\n", "can't be a user's name"),
-        pytest.param(f'a command="x" {KEY.public}\n', "no key options", id="options"),
+        pytest.param(f"a nonsense {KEY.public}\n", "nonsense is unknown", id="options"),
         ("a some words\n", "line 1"),
         ("alice:x\n", "already"),
     ],

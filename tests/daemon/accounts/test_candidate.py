@@ -11,8 +11,9 @@ from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import load, parse
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts.candidate import Candidates, plain_address
-from nacre.errors import AccountError, ConfigurationError
+from nacre.errors import ConfigurationError, UnusableKey
 from nacre.keys import generate
+from nacre.keys.certificate import Certificate
 from nacre.keys.key_options import NO_OPTIONS, parse_options
 from nacre.server.peer import NO_TERMS
 
@@ -95,25 +96,73 @@ def test_keys_count_once_and_their_options_together() -> None:
     known, _ = candidates(ServerConfig())
     connection: Any = Connection()
     found = known.begin("alice", connection)
-    found.take(KEY, parse_options('command="only this",no-pty'))
+    found.take(KEY, found.joined(parse_options('command="only this",no-pty')))
+    assert found.refuses_again(KEY) is None
+    found.settle(("publickey",))
     assert found.refuses_again(KEY) is not None
     assert found.refuses_again(OTHER) is None
-    with pytest.raises(AccountError, match="command= of two keys"):
-        found.take(OTHER, parse_options('command="something else"'))
-    found.take(OTHER, parse_options("no-agent-forwarding"))
+    with pytest.raises(UnusableKey, match="commands"):
+        found.joined(parse_options('command="something else"'))
+    found.take(OTHER, found.joined(parse_options("no-agent-forwarding")))
+    found.settle(("publickey", "password", "publickey"))
     assert found.options.command == "only this"
     assert (found.options.pty, found.options.agent_forwarding) == (False, False)
     assert found.options.port_forwarding
     assert known.begin("alice", connection).options == NO_OPTIONS
 
 
+def test_a_key_whose_attempt_has_failed_does_not_count() -> None:
+    known, _ = candidates(ServerConfig())
+    connection: Any = Connection()
+    found = known.begin("alice", connection)
+    found.take(KEY, parse_options('command="of a key that was not touched"'))
+    found.settle(())
+    assert (found.keys, found.options) == ([], NO_OPTIONS)
+    found.take(OTHER, NO_OPTIONS)
+    found.settle(("publickey",))
+    assert found.evidence(("publickey",)) == f"publickey {OTHER}\n"
+
+
+def test_a_certificate_counts_as_its_key() -> None:
+    private = generate("ssh-ed25519")
+    certificate = Certificate.issue(private.public, generate("ssh-ed25519"), principals=["alice"])
+    known, _ = candidates(ServerConfig())
+    connection: Any = Connection()
+    found = known.begin("alice", connection)
+    found.take(certificate, NO_OPTIONS)
+    found.settle(("publickey",))
+    assert found.refuses_again(private.public) is not None
+    assert found.evidence(("publickey",)) == f"publickey {certificate}\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "touch", "verify"),
+    [
+        ([], "", True, False),
+        ([], "no-touch-required,verify-required", False, True),
+        (["PubkeyAuthOptions touch-required"], "no-touch-required", True, False),
+        (["PubkeyAuthOptions verify-required"], "no-touch-required", False, True),
+    ],
+)
+def test_what_a_security_key_must_attest(
+    asked: list[str], options: str, touch: bool, verify: bool
+) -> None:
+    known, _ = candidates(parse([one.replace(" ", "=") for one in asked]))
+    connection: Any = Connection()
+    found = known.begin("alice", connection)
+    terms = found.terms(parse_options(options) if options else NO_OPTIONS)
+    assert (terms.touch_required, terms.verify_required) == (touch, verify)
+
+
 def test_evidence_has_a_line_for_each_method() -> None:
     known, _ = candidates(ServerConfig())
     connection: Any = Connection()
     found = known.begin("alice", connection)
-    found.take(KEY, NO_OPTIONS)
-    found.take(OTHER, NO_OPTIONS)
     methods = ("publickey", "password", "publickey", "keyboard-interactive")
+    found.take(KEY, NO_OPTIONS)
+    found.settle(methods[:2])
+    found.take(OTHER, NO_OPTIONS)
+    found.settle(methods)
     lines = [f"publickey {KEY}", "password", f"publickey {OTHER}", "keyboard-interactive/pam"]
     assert found.evidence(methods).splitlines() == lines
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nacre.aio.maybe import settled
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
 from nacre.config.server.rules import Connecting, ServerRules
@@ -18,7 +19,10 @@ from nacre.crypto.password import hash_password, needs_rehash, verify_password
 from nacre.daemon.accounts import policy as policy_module
 from nacre.daemon.accounts.policy import REQUIREMENTS, StorePolicy
 from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
-from nacre.keys import generate
+from nacre.keys import PublicKey, generate
+from nacre.keys.certificate import Certificate
+from nacre.keys.key_options import NO_OPTIONS, parse_options
+from nacre.protocol.asks import KeyTerms
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
 
 KEY = generate("ssh-ed25519").public
@@ -194,10 +198,81 @@ async def test_old_hashes_are_made_anew(
 
 async def test_public_key(store: UserStore, policy: Any) -> None:
     store.add(User(name="alice"), [StoredKey(KEY, "")])
-    assert policy.public_key("alice", KEY, "ssh-ed25519", False, Connection()) is True
+    assert policy.public_key("alice", KEY, "ssh-ed25519", False, Connection()) == KeyTerms()
     assert policy.public_key("ghost", KEY, "ssh-ed25519", True, Connection()) is False
     store.remove_key("alice", KEY)
     assert policy.public_key("alice", KEY, "ssh-ed25519", True, Connection()) is False
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ('restrict,command="id"', True),
+        ('from="192.0.2.0/24"', True),
+        ('from="198.51.100.0/24"', False),
+        ('expiry-time="20200101"', False),
+        ("cert-authority", False),
+    ],
+)
+async def test_the_options_of_a_key_bind(
+    store: UserStore, policy: Any, options: str, allowed: bool
+) -> None:
+    store.add(User(name="alice", run_as=RUN_AS), [StoredKey(KEY, "", options=options)])
+    connection = Connection()
+    done = policy.public_key("alice", KEY, "ssh-ed25519", True, connection)
+    assert bool(done) is allowed
+    policy.authenticated("alice", ("publickey",), connection)
+    login = await policy.login("alice", connection)
+    assert login.key == (parse_options(options) if allowed else NO_OPTIONS)
+
+
+CA = generate("ssh-ed25519")
+
+
+def certificate(**fields: Any) -> Certificate:
+    return Certificate.issue(KEY, CA, **{"principals": ["alice"], **fields})
+
+
+async def test_an_authority_of_one_user(store: UserStore, policy: Any) -> None:
+    line = 'cert-authority,no-pty,principals="web"'
+    store.add(User(name="alice", run_as=RUN_AS), [StoredKey(CA.public, "", options=line)])
+    store.add(User(name="bob", run_as=RUN_AS), [StoredKey(CA.public, "")])
+    connection = Connection()
+    web = certificate(principals=["web"])
+    assert policy.public_key("alice", web, "ssh-ed25519", True, connection)
+    policy.authenticated("alice", ("publickey",), connection)
+    assert not (await policy.login("alice", connection)).key.pty
+    assert not policy.public_key("alice", certificate(), "ssh-ed25519", True, Connection())
+    assert not policy.public_key("bob", web, "ssh-ed25519", True, Connection())
+    assert not policy.public_key("ghost", web, "ssh-ed25519", True, Connection())
+    assert policy.public_key("bob", CA.public, "ssh-ed25519", True, Connection())
+
+
+async def test_an_authority_of_all_users_and_revoked_keys(
+    store: UserStore, policy_for_alice: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "ca").write_text(f"{CA.public}\n")
+    (tmp_path / "revoked").write_text("")
+    policy = policy_for_alice(
+        f"TrustedUserCAKeys={tmp_path / 'ca'}", f"RevokedKeys={tmp_path / 'revoked'}"
+    )
+
+    async def enters(key: PublicKey, user: str = "alice") -> bool:
+        return bool(await settled(policy.public_key(user, key, "ssh-ed25519", True, Connection())))
+
+    other = Certificate.issue(KEY, generate("ssh-ed25519"), principals=["alice"])
+    assert await enters(certificate())
+    assert not await enters(certificate(), "ghost")
+    assert not await enters(certificate(principals=["bob"]))
+    assert not await enters(certificate(valid_before=5))
+    assert not await enters(certificate(critical_options={"x": b""}))
+    assert not await enters(other)
+    assert await enters(KEY)
+    (tmp_path / "revoked").write_text(f"{CA.public}\n")
+    assert not await enters(certificate())
+    assert await enters(KEY)
+    (tmp_path / "revoked").unlink()
+    assert not await enters(KEY)
 
 
 @pytest.mark.slow
@@ -319,6 +394,7 @@ async def test_a_key_counts_once_for_a_login(policy_for_alice: Callable[..., Any
     connection = Connection()
     for signed in (False, True):
         assert policy.public_key("alice", KEY, "ssh-ed25519", signed, connection)
+    connection.methods = ("publickey",)
     assert not policy.public_key("alice", KEY, "ssh-ed25519", True, connection)
     assert connection.reasons == ["the key was used for this login already"]
     assert policy.public_key("bob", KEY, "ssh-ed25519", True, connection)

@@ -94,7 +94,7 @@ def test_no_such_user(store: UserStore) -> None:
 def test_names_are_no_sql(store: UserStore) -> None:
     store.add(User(name="alice"))
     assert store.find("' OR '1'='1") is None
-    assert not store.has_key("alice'--", KEY)
+    assert store.key_options("alice'--", KEY) is None
 
 
 def test_changes(store: UserStore) -> None:
@@ -107,9 +107,9 @@ def test_changes(store: UserStore) -> None:
 def test_keys(store: UserStore) -> None:
     store.add(User(name="alice"), [StoredKey(KEY, "first")])
     store.add(User(name="bob"))
-    assert store.has_key("alice", KEY)
-    assert not store.has_key("bob", KEY)
-    assert not store.has_key("alice", OTHER)
+    assert store.key_options("alice", KEY) == ""
+    assert store.key_options("bob", KEY) is None
+    assert store.key_options("alice", OTHER) is None
     store.add_keys("alice", [StoredKey(OTHER, "second"), StoredKey(KEY, "renamed")])
     assert {key.key: key.comment for key in store.keys("alice")} == {
         KEY: "renamed",
@@ -117,14 +117,14 @@ def test_keys(store: UserStore) -> None:
     }
     assert key_counts(store) == {"alice": 2, "bob": 0}
     store.remove_key("alice", KEY)
-    assert not store.has_key("alice", KEY)
+    assert store.key_options("alice", KEY) is None
     with pytest.raises(UserStoreError, match="has no key SHA256:"):
         store.remove_key("alice", KEY)
 
 
 def test_keys_of_a_disabled_user_open_nothing(store: UserStore) -> None:
     store.add(User(name="alice", disabled=True), [StoredKey(KEY, "")])
-    assert not store.has_key("alice", KEY)
+    assert store.key_options("alice", KEY) is None
 
 
 def test_keys_go_with_their_user(store: UserStore) -> None:
@@ -158,13 +158,13 @@ def test_users_are_added_all_or_none(store: UserStore) -> None:
     assert list(key_counts(store)) == ["b"]
     store.add_all([(User(name=name), [StoredKey(KEY, name)]) for name in "ca"])
     assert key_counts(store) == {"a": 1, "b": 0, "c": 1}
-    assert store.has_key("c", KEY)
+    assert store.key_options("c", KEY) == ""
 
 
 def test_a_login_after_a_write_does_not_read_all_users(store: UserStore, tmp_path: Path) -> None:
     plans = []
     with sqlite3.connect(tmp_path / FILE) as connection:
-        for statement in (store_module._HAS_POLICY, store_module._FIND, store_module._HAS_KEY):
+        for statement in (store_module._HAS_POLICY, store_module._FIND, store_module._KEY_OPTIONS):
             values = {"auth": "any", "name": "alice", "blob": b""}
             rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
             plans += [row[-1] for row in rows]
@@ -199,6 +199,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
             CREATE TABLE settings (name VARCHAR PRIMARY KEY, value BLOB NOT NULL);
             INSERT INTO settings VALUES ('secret', zeroblob(32));
             INSERT INTO users VALUES ('old', NULL, 'any', 'all', '/', NULL, 0, 7);
+            INSERT INTO keys VALUES ('old', x'00', '', 8);
             PRAGMA user_version = 1;
             """
         )
@@ -207,6 +208,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
         store = UserStore(tmp_path / FILE, create=False)
         assert store.find("old") == User(name="old", home="/", created=7)
         assert store.policies() == ["any"]
+        assert store._look("SELECT options FROM keys") == [("",)]
         store.add(User(name="new", unsafe_root=True))
         assert store.user("new").unsafe_root
         store.remove("new")

@@ -202,6 +202,7 @@ async def test_options_of_the_key_bind(system_account: SystemAccount, policy: An
     session = Session(system_account.name, connection)
     assert (await policy.login(session.user, connection)).key.command is None
     assert await policy.public_key(system_account.name, KEY, "ssh-ed25519", True, connection)
+    policy.authenticated(system_account.name, ("publickey",), connection)
     login = await policy.login(session.user, connection)
     assert (login.key.command, login.key.pty) == ("only this", False)
     assert login.account.name == system_account.name
@@ -282,6 +283,7 @@ async def test_a_key_counts_once_for_a_login(
     policy = policy_for_one("AuthenticationMethods=publickey,publickey")
     connection, name = Connection(), system_account.name
     assert await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
+    connection.methods = ("publickey",)
     assert not await policy.public_key(name, KEY, "ssh-ed25519", True, connection)
     assert await policy.public_key(name, OTHER, "ssh-ed25519", True, connection)
     assert connection.reasons == ["the key was used for this login already"]

@@ -319,7 +319,7 @@ KEYGEN = {
     },
     "The key": {
         "-f FILE": "the file; FILE.pub has the public half; - is standard input",
-        "-t TYPE": "rsa, ecdsa, ed25519, ecdsa-sk, ed25519-sk, dsa or rsa1",
+        "-t TYPE": "ed25519, ecdsa, rsa, ed25519-sk, ecdsa-sk, ed448, dsa or rsa1",
         "-b BITS": "the size: by default 3072 for rsa, 2048 for rsa1, 256 for ecdsa",
         "-C COMMENT": "the comment; by default user@host",
         "-m FORMAT": "the format: RFC4716, PKCS8 or PEM",

@@ -128,6 +128,7 @@ def _keygen() -> Page:
         ("[file ...]",),
         groups_of(options.KEYGEN, lambda letter: (), "", bool),
         (
+            "`nacre-ssh-keygen` is the same program. "
             "What -N, -P and -f do not give is asked for. Passphrases are read from the terminal, "
             "from the program that SSH_ASKPASS names, or else from standard input.",
         ),

@@ -158,6 +158,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`nacre keygen`: Make an Ed25519 key, and ask for its file and its passphrase.",
             "`nacre keygen -l -f key.pub`: Show the fingerprint of a key.",
             "`nacre keygen -R example.org`: Forget the host keys of a host.",
+            "`nacre keygen -s ca -I alice -n alice -V +1d key.pub`: Certify a key for a day.",
+            "`nacre-ssh-keygen -A`: Make the host keys that are missing.",
         ),
         "Environment": ("`SSH_ASKPASS`: The program that asks for passphrases.",),
         "Exit status": (

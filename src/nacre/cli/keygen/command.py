@@ -27,7 +27,6 @@ _ACTIONS = {
     "R": "hosts",
     "H": "hosts",
     "F": "hosts",
-    "D": "tokens",
     "K": "tokens",
     "l": "show",
     "B": "show",

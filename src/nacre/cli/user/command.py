@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nacre.cli.help.grouped import GroupedGroup
-from nacre.errors import AccountError, NacreError, UserStoreError
+from nacre.errors import AccountError, KeyFormatError, NacreError, UserStoreError
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -274,10 +274,21 @@ def _key() -> None:
 @click.argument("name")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @_state
+@click.option(
+    "--options",
+    metavar="OPTIONS",
+    help="What the keys may be used for, as in authorized_keys. For example "
+    'restrict,command="...". A key that exists gets these options, or none.',
+)
 @_reported
-def _key_add(name: str, files: tuple[str, ...], state: Path | None) -> None:
-    """Add public keys from FILEs, or from standard input when FILE is -."""
+def _key_add(name: str, files: tuple[str, ...], state: Path | None, options: str | None) -> None:
+    """Add public keys from FILEs, or from standard input when FILE is -.
+
+    The lines of a FILE are those of authorized_keys, and may have options of their own.
+    """
     keys = [key for file in files for key in _read_keys(file)]
+    if options is not None:
+        keys = _with_options(keys, options)
     with _store(state) as store:
         store.add_keys(name, keys)
     for key in keys:
@@ -293,10 +304,12 @@ def _key_list(name: str, state: Path | None, as_json: bool) -> None:
     """List a user's keys."""
     with _store(state) as store:
         rows = [
-            (one.key.fingerprint(), one.key.type, one.key.bits, one.added, one.comment)
+            (one.key.fingerprint(), one.key.type, one.key.bits, one.added, one.options, one.comment)
             for one in store.keys(name)
         ]
-    _show(("fingerprint", "type", "bits", "added", "comment"), rows, as_json, added=_time)
+    _show(
+        ("fingerprint", "type", "bits", "added", "options", "comment"), rows, as_json, added=_time
+    )
 
 
 @_key.command("remove")
@@ -313,6 +326,18 @@ def _key_remove(name: str, keys: tuple[str, ...], state: Path | None) -> None:
                 click.echo(f"removed {one.type} {one.fingerprint()}")
 
 
+def _with_options(keys: list[StoredKey], options: str) -> list[StoredKey]:
+    from nacre.keys.key_options import parse_options
+
+    try:
+        parse_options(options)
+    except KeyFormatError as error:
+        raise UserStoreError(f"--options: {error}") from None
+    if any(key.options for key in keys):
+        raise UserStoreError("the file has options of its own: remove them, or leave --options out")
+    return [replace(key, options=options) for key in keys]
+
+
 def _named_keys(name: str, key: str, store: UserStore) -> list[PublicKey]:
     if not key.startswith("SHA256:"):
         return [one.key for one in _read_keys(key)]
@@ -323,10 +348,9 @@ def _named_keys(name: str, key: str, store: UserStore) -> list[PublicKey]:
 
 
 def _read_keys(file: str) -> list[StoredKey]:
-    from nacre.daemon.accounts.store import StoredKey
+    from nacre.cli.user.newcomers import stored
     from nacre.keys.authorized_keys import parse
     from nacre.keys.files import MAXIMUM_SIZE
-    from nacre.keys.key_options import NO_OPTIONS
     from nacre.keys.rsa1_text import BEGIN
 
     try:
@@ -339,15 +363,9 @@ def _read_keys(file: str) -> list[StoredKey]:
     found = parse(text)
     for number, reason in found.rejected:
         raise UserStoreError(f"{file}, line {number}: {reason}")
-    for entry in found:
-        # To drop a restriction would give the key more rights than its line does.
-        if entry.options != NO_OPTIONS:
-            raise UserStoreError(
-                f"{file}, line {entry.line_number}: the user store has no key options; remove them"
-            )
     if not found.entries:
         raise UserStoreError(f"{file} has no public key")
-    return [StoredKey(entry.key, entry.comment) for entry in found]
+    return [stored(entry) for entry in found]
 
 
 def _account(names: str, run_as: str | None, store: UserStore) -> str | None:

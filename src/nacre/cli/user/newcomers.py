@@ -20,8 +20,7 @@ import click
 from nacre.crypto.password import hash_password
 from nacre.daemon.accounts.store import StoredKey, check_name
 from nacre.errors import UserStoreError
-from nacre.keys.authorized_keys import parse
-from nacre.keys.key_options import NO_OPTIONS
+from nacre.keys.authorized_keys import AuthorizedKey, parse
 from nacre.limits import DEFAULT_LIMITS
 
 
@@ -36,7 +35,7 @@ class Newcomer:
 def read_newcomers(file: str) -> dict[str, Newcomer]:
     """Return the users of a file, by name; ``-`` is standard input.
 
-    A line is ``NAME:PASSWORD``, ``NAME KEY`` with a line of a public key file, or ``NAME`` alone.
+    A line is ``NAME:PASSWORD``, ``NAME KEY`` with a line of ``authorized_keys``, or ``NAME`` alone.
     Several lines of one name add up. Empty lines and those that begin with ``#`` are ignored.
 
     :raises UserStoreError: the file can't be read, or a line is none of these.
@@ -78,11 +77,14 @@ def _keys(text: bytes) -> list[StoredKey]:
     lines = parse(text)
     for _, reason in lines.rejected:
         raise UserStoreError(reason)
-    if any(entry.options != NO_OPTIONS for entry in lines):
-        raise UserStoreError("the user store has no key options; remove them")
     if not lines.entries:
         raise UserStoreError("neither NAME:PASSWORD nor NAME KEY")
-    return [StoredKey(entry.key, entry.comment) for entry in lines]
+    return [stored(entry) for entry in lines]
+
+
+def stored(entry: AuthorizedKey) -> StoredKey:
+    """Return a key for the store, with the options of its line."""
+    return StoredKey(entry.key, entry.comment, options=entry.written)
 
 
 def checked(password: bytes) -> bytes:

@@ -76,7 +76,7 @@ _SHARING = "shared connections come later: each program makes its own connection
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
 _SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
-_PKCS11 = "nacre loads no library of PKCS#11: an agent that does can sign"
+_PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
 
@@ -231,19 +231,18 @@ _WORDS = (
     ),
     Keyword("TCPKeepAlive", YES_NO, "Let the system probe a silent connection.", "tcp_keep_alive"),
     later("Tunnel", TUNNEL, "Forward a tunnel device.", _TUNNELS, "false"),
-    idle(
+    Keyword(
         "VerifyHostKeyDNS",
         VERIFY_HOST_KEY_DNS,
         "Look up fingerprints of host keys in the DNS.",
-        "nacre trusts known_hosts alone",
-        "false",
+        "verify_host_key_dns",
     ),
     Keyword("VisualHostKey", YES_NO, "Show a picture of the host key.", "visual_host_key"),
-    later(
+    Keyword(
         "UpdateHostKeys",
         UPDATE_HOST_KEYS,
-        "Add the server's other host keys to known_hosts.",
-        "nacre keeps the key that it has verified",
+        "Follow the server's changes of its host keys in known_hosts.",
+        "update_host_keys",
         "true",
     ),
     later(

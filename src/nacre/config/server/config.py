@@ -54,6 +54,15 @@ class ServerConfig:
         list must be completed in its order. A method may have a device behind a colon. Empty for
         any one method.
     :ivar authorized_keys_files: files of keys, relative to the home directory; with tokens.
+    :ivar authorized_keys_command: a command line whose program prints lines of keys, with tokens,
+        or None; it runs as the account ``authorized_keys_command_user``, in which ``%u`` is the
+        user. ``authorized_principals_command`` has the same form.
+    :ivar trusted_user_ca_keys: the file of the authorities whose certificates log in, or None.
+    :ivar authorized_principals_file: the file of the principals that count for a user, relative to
+        the home directory, with tokens; None for the user's name.
+    :ivar revoked_keys: the file of the keys that are refused, or None.
+    :ivar pubkey_auth_options: what security keys must attest: ``touch-required``,
+        ``verify-required``.
     :ivar force_command: the command that runs in place of the client's, or None; ``internal-sftp``
         with its options serves files.
     :ivar chroot_directory: the root directory of sessions, with tokens, or None.
@@ -117,6 +126,14 @@ class ServerConfig:
     deny_groups: tuple[str, ...] = ()
     authentication_methods: tuple[tuple[str, ...], ...] = ()
     authorized_keys_files: tuple[str, ...] = (".ssh/authorized_keys", ".ssh/authorized_keys2")
+    authorized_keys_command: str | None = None
+    authorized_keys_command_user: str | None = None
+    trusted_user_ca_keys: str | None = None
+    authorized_principals_file: str | None = None
+    authorized_principals_command: str | None = None
+    authorized_principals_command_user: str | None = None
+    revoked_keys: str | None = None
+    pubkey_auth_options: tuple[str, ...] = ()
     strict_modes: bool = True
     permit_empty_passwords: bool = False
     force_command: str | None = None

@@ -69,7 +69,6 @@ _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre lets nobody log in by the key of a host: other methods log in"
 _X11 = "X11 forwarding comes later"
 _CERTIFICATES = "certificates come later: nobody logs in by one"
-_COMMANDS = "commands that print keys come later: only files are read"
 _SOCKETS = "forwardings of Unix sockets come later: none is allowed"
 _TUNNELS = "tunnel devices come later: none is allowed"
 _SECURITY_KEYS = "signatures of security keys are verified without a library"
@@ -324,17 +323,10 @@ _WORDS = (
         "chroot_directory",
         tokens="hUu",
     ),
-    later(
-        "TrustedUserCAKeys", PATH, "Authorities whose certificates log in.", _CERTIFICATES, "none"
+    Keyword(
+        "TrustedUserCAKeys", PATH, "Authorities whose certificates log in.", "trusted_user_ca_keys"
     ),
-    refused(
-        "RevokedKeys",
-        PATH,
-        "The file of keys that are refused.",
-        "nacre reads no revocation lists yet, so a revoked key would be accepted",
-        default="none",
-        harmless=("none",),
-    ),
+    Keyword("RevokedKeys", PATH, "The file of keys that are refused.", "revoked_keys"),
     idle(
         "SecurityKeyProvider",
         LIBRARY,
@@ -343,12 +335,11 @@ _WORDS = (
         "internal",
         in_match=False,
     ),
-    later(
+    Keyword(
         "AuthorizedPrincipalsFile",
         HOME_PATH,
         "The names that count in certificates of a user.",
-        _CERTIFICATES,
-        "none",
+        "authorized_principals_file",
         tokens="hUu",
     ),
     Keyword(
@@ -358,35 +349,31 @@ _WORDS = (
         "version_addendum",
         in_match=False,
     ),
-    later(
+    Keyword(
         "AuthorizedKeysCommand",
         PROGRAM,
         "A command that prints keys of a user.",
-        _COMMANDS,
-        "none",
+        "authorized_keys_command",
         tokens="CDfhiKktUu",
     ),
-    later(
+    Keyword(
         "AuthorizedKeysCommandUser",
         OPTIONAL,
         "The account of AuthorizedKeysCommand.",
-        _COMMANDS,
-        "none",
+        "authorized_keys_command_user",
     ),
-    later(
+    Keyword(
         "AuthorizedPrincipalsCommand",
         PROGRAM,
         "A command that prints the names that count in certificates.",
-        _CERTIFICATES,
-        "none",
+        "authorized_principals_command",
         tokens="CDFfhiKksTtUu",
     ),
-    later(
+    Keyword(
         "AuthorizedPrincipalsCommandUser",
         OPTIONAL,
         "The account of AuthorizedPrincipalsCommand.",
-        _CERTIFICATES,
-        "none",
+        "authorized_principals_command_user",
     ),
     Keyword(
         "HostKeyAgent",
@@ -558,13 +545,11 @@ _WORDS = (
         "permit_user_environment",
         in_match=False,
     ),
-    refused(
+    Keyword(
         "PubkeyAuthOptions",
         PUBKEY_AUTH_OPTIONS,
         "What a FIDO key must have asked its owner for.",
-        "nacre reads no FIDO keys, and does not ask for a touch or a PIN",
-        default="none",
-        harmless=("none",),
+        "pubkey_auth_options",
     ),
     Keyword(
         "PerSourcePenalties",

@@ -206,7 +206,11 @@ class RecentAccounts:
 
 
 def virtual_login(
-    user: User, account: Account, config: ServerConfig = DEFAULT_CONFIG, evidence: str = ""
+    user: User,
+    account: Account,
+    key: KeyOptions = NO_OPTIONS,
+    config: ServerConfig = DEFAULT_CONFIG,
+    evidence: str = "",
 ) -> Login:
     """Return what the sessions of a virtual user with this account run as."""
     # A service's account has no shell, but the operator has named it for sessions, which need one.
@@ -222,6 +226,7 @@ def virtual_login(
         virtual=True,
         shell=_FALLBACK_SHELL if barred else account.shell,
         service=user.service,
+        key=key,
         environment={},
         config=config,
         evidence=evidence,

@@ -24,6 +24,7 @@ _DEVICES = {"keyboard-interactive:pam": "keyboard-interactive"}
 
 _FOR_ACCOUNTS = {
     *("AllowGroups", "DenyGroups", "PermitRootLogin", "AuthorizedKeysFile"),
+    *("AuthorizedKeysCommand", "AuthorizedPrincipalsCommand", "AuthorizedPrincipalsFile"),
     *("PermitEmptyPasswords", "ChrootDirectory", "PermitUserEnvironment"),
 }
 """Keywords that can't hold for the users of the store."""

@@ -6,6 +6,7 @@ a file that changes meanwhile counts for the next connection.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
@@ -17,10 +18,11 @@ from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts.admission import Admission
 from nacre.daemon.hostkeys import agent_signer
 from nacre.daemon.names import name_of
-from nacre.errors import AccountError, ConfigurationError
+from nacre.errors import ConfigurationError
 from nacre.keys import PublicKey
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
-from nacre.protocol.asks import Requirement, UserRequirement
+from nacre.keys.shown import ShownKey
+from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
 from nacre.server.peer import ConnectionTerms
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Candidate:
     :ivar keys: the keys that the user has logged in with, in order.
     :ivar options: what the lines of these keys permit.
     :ivar forwarding: the rights to forward, determined when they are first needed, as in sshd.
+    :ivar told: what was logged of lines that were skipped, so that each is logged once.
     """
 
     user: str
@@ -50,21 +53,50 @@ class Candidate:
     keys: list[PublicKey] = field(default_factory=list)
     options: KeyOptions = NO_OPTIONS
     forwarding: Forwarding | None = None
+    told: set[str] = field(default_factory=set)
+    _shown: tuple[PublicKey, KeyOptions] | None = None
 
     def take(self, key: PublicKey, options: KeyOptions) -> None:
-        """Note that the user has shown to have ``key``.
+        """Note that the user has shown to have ``key``. It counts once its attempt has succeeded.
 
-        :raises AccountError: a second key permits another command than the first.
+        That may still fail: a security key must attest what :meth:`terms` ask for.
+
+        :param options: what :meth:`joined` has returned.
         """
-        commands = {self.options.command, options.command} - {None}
-        if len(commands) > 1:
-            raise AccountError("the command= of two keys of this login differ")
-        self.options = self.options.and_also(options) if self.keys else options
-        self.keys.append(key)
+        self._shown = key, options
+
+    def settle(self, methods: tuple[str, ...]) -> None:
+        """Count the key that was shown last, if its attempt has succeeded.
+
+        :param methods: the methods that have succeeded, in order.
+        """
+        if self._shown is not None and methods.count("publickey") > len(self.keys):
+            key, self.options = self._shown
+            self.keys.append(key)
+        self._shown = None
+
+    def joined(self, options: KeyOptions) -> KeyOptions:
+        """Return what a login permits that a further key with these options completes.
+
+        :raises UnusableKey: the key permits another command than those before.
+        """
+        return self.options.and_also(options) if self.keys else options
+
+    def terms(self, options: KeyOptions) -> KeyTerms:
+        """Return what a key with these options must attest (PubkeyAuthOptions)."""
+        asked = self.config.pubkey_auth_options
+        return KeyTerms(
+            touch_required=options.touch_required or "touch-required" in asked,
+            verify_required=options.verify_required or "verify-required" in asked,
+        )
 
     def refuses_again(self, key: PublicKey) -> str | None:
-        """Return why a key does not count, or None: each counts once for a login."""
-        return "the key was used for this login already" if key in self.keys else None
+        """Return why a key does not count, or None: each counts once for a login.
+
+        A certificate counts as its key.
+        """
+        used = any(key.plain == one.plain for one in self.keys)
+        return "the key was used for this login already" if used else None
 
     def answer(self, requirement: Requirement, banner: str | None) -> UserRequirement:
         """Return what the engine needs to know of the user."""
@@ -141,6 +173,17 @@ class Candidates:
                 return file.read(_BANNER_BYTES).decode(errors="replace")
         except OSError as error:
             raise ConfigurationError(f"Banner: can't read {path}: {error.strerror}") from error
+
+
+def shown_key(user: str, key: PublicKey, connection: ServerConnection) -> ShownKey:
+    """Return what a client shows: the key, for whom, from where, and now."""
+    return ShownKey(
+        key=key,
+        user=user,
+        address=connection.peer[0],
+        host=connection.looked_up,
+        now=time.time(),
+    )
 
 
 def plain_address(address: str) -> str:

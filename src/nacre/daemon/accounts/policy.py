@@ -6,11 +6,13 @@ import asyncio
 import hmac
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from nacre.aio.maybe import Maybe
 from nacre.aio.versions import SSH1
+from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
 from nacre.daemon.accounts.accounts import (
@@ -21,14 +23,18 @@ from nacre.daemon.accounts.accounts import (
     virtual_login,
 )
 from nacre.daemon.accounts.admission import ANY
-from nacre.daemon.accounts.candidate import Candidate, Candidates
+from nacre.daemon.accounts.authorized.authorities import trusts
+from nacre.daemon.accounts.authorized.revoked import refuse_revoked
+from nacre.daemon.accounts.candidate import Candidate, Candidates, shown_key
 from nacre.daemon.accounts.chroot import refuses_root
 from nacre.daemon.accounts.rights import Forwarding
 from nacre.daemon.accounts.roots import refusal
-from nacre.errors import AccountError, ConfigurationError
+from nacre.errors import AccountError, ConfigurationError, UnusableKey
 from nacre.keys import PublicKey
-from nacre.keys.key_options import NO_OPTIONS
-from nacre.protocol.asks import Requirement, UserRequirement
+from nacre.keys.certificate import Certificate
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
+from nacre.keys.shown import ShownKey
+from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
 from nacre.protocol.requests import Exec, PtyRequest, Request, Subsystem
 from nacre.scp.command import parse_scp
 from nacre.server.policy import Policy, with_modulus
@@ -100,7 +106,10 @@ class AccountPolicy(Policy):
     ) -> None:
         """Let the user's configuration hold for the connection."""
         candidate = self._candidates.find(user, connection)
-        if candidate is not None and candidate.changed:
+        if candidate is None:
+            return
+        candidate.settle(methods)
+        if candidate.changed:
             config = candidate.config
             connection.accept_env = config.accept_env
             connection.set_keepalive(config.keepalive, config.client_alive_count_max)
@@ -290,17 +299,52 @@ class StorePolicy(AccountPolicy):
 
     def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
-    ) -> bool:
-        """Tell whether the key is one of the user's."""
-        known = self._store.has_key(user, key)
+    ) -> Maybe[bool | KeyTerms]:
+        """Tell whether the key is one of the user's, or its certificate of a trusted authority."""
         candidate = self.candidate(user, connection)
-        reason = self._refuses(self._store.find(user), user, connection)
-        reason = reason or candidate.refuses_again(key)
+        candidate.settle(connection.methods)
+        find = partial(self._find_key, shown_key(user, key, connection), candidate, connection)
+
+        def conclude(options: KeyOptions | None, reason: str | None) -> bool | KeyTerms:
+            if reason is not None:
+                connection.record("refused", method=_PUBLIC_KEY, name=safe(user), reason=reason)
+            if options is None:
+                return False
+            if signed:
+                candidate.take(key, options)
+            return candidate.terms(options)
+
+        async def conclude_later() -> bool | KeyTerms:
+            return conclude(*await asyncio.to_thread(find))
+
+        return conclude_later() if _reads_files(candidate.config, key) else conclude(*find())
+
+    def _find_key(
+        self, shown: ShownKey, candidate: Candidate, connection: ServerConnection
+    ) -> tuple[KeyOptions | None, str | None]:
+        """Return what the key permits, or None, and what the log is told of a refusal.
+
+        Blocks if files are read.
+        """
+        config, key = candidate.config, shown.key
+        stored = self._store.key_options(shown.user, shown.listed)
+        user = self._store.find(shown.user)
+        reason = self._refuses(user, shown.user, connection) or candidate.refuses_again(key)
         if reason is not None:
-            connection.record("refused", method=_PUBLIC_KEY, name=safe(user), reason=reason)
-        if known and reason is None and signed:
-            candidate.take(key, NO_OPTIONS)
-        return known and reason is None
+            return None, reason
+        try:
+            if config.revoked_keys is not None:
+                refuse_revoked(key, config.revoked_keys)
+            if stored is not None:
+                options = parse_options(stored) if stored else NO_OPTIONS
+                if shown.fits(shown.listed, options):
+                    return candidate.joined(shown.by_line(options)), None
+            authorities = config.trusted_user_ca_keys if isinstance(key, Certificate) else None
+            if authorities is not None and trusts(authorities, shown.listed):
+                return candidate.joined(shown.by_authority()), None
+        except (AccountError, UnusableKey) as error:
+            return None, str(error)
+        return None, None
 
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
@@ -328,6 +372,11 @@ class StorePolicy(AccountPolicy):
             raise AccountError(
                 "ChrootDirectory is for accounts of this system; this user has a root of the store"
             )
-        return virtual_login(
-            found, account, candidate.config, candidate.evidence(connection.methods)
-        )
+        evidence = candidate.evidence(connection.methods)
+        return virtual_login(found, account, candidate.options, candidate.config, evidence)
+
+
+def _reads_files(config: ServerConfig, key: PublicKey) -> bool:
+    """Tell whether files are read to judge a key."""
+    authorities = config.trusted_user_ca_keys is not None and key.plain is not key
+    return config.revoked_keys is not None or authorities

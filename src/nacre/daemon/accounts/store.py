@@ -1,9 +1,9 @@
 """The user store: virtual users, their passwords' hashes and their keys, in SQLite.
 
 A ``nacre user`` process may change it while a server runs; the next login sees the change. The
-lookups of a login, :meth:`UserStore.find`, ``policies`` and ``has_key``, take some microseconds and
-wait for no other process, because readers of a write-ahead log don't; a server makes them on its
-loop. Every other call may block while another process writes.
+lookups of a login, :meth:`UserStore.find`, ``policies`` and ``key_options``, take some microseconds
+and wait for no other process, because readers of a write-ahead log don't; a server makes them on
+its loop. Every other call may block while another process writes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from nacre.keys import PublicKey, decode_public
 from nacre.wire.text import safe
 
 FILE = "users.db"
-VERSION = 3
+VERSION = 4
 """The version of the tables below, kept in SQLite's ``user_version``."""
 
 AUTH_POLICIES = ("any", "password", "publickey", "password-publickey")
@@ -85,6 +85,7 @@ _KEYS = Table(
     Column("blob", LargeBinary, primary_key=True),
     Column("comment", String, nullable=False),
     Column("added", Integer, nullable=False),
+    Column("options", String, nullable=False),
 )
 _SETTINGS = Table(
     "settings",
@@ -99,6 +100,7 @@ _CHANGES = (
     (2, "ALTER TABLE users ADD COLUMN read_only BOOLEAN NOT NULL DEFAULT 0"),
     (3, "ALTER TABLE users ADD COLUMN unsafe_root BOOLEAN NOT NULL DEFAULT 0"),
     (3, "CREATE INDEX users_by_auth ON users (auth)"),
+    (4, "ALTER TABLE keys ADD COLUMN options VARCHAR NOT NULL DEFAULT ''"),
 )
 """For each version, the statements that make its tables from those of the version before."""
 
@@ -136,8 +138,8 @@ LISTED = tuple(_LISTED)
 _LIST = _sql(select(*_LISTED.values()).order_by(_USERS.c.name))
 _NAMES = tuple(_USERS.columns.keys())
 _FLAGS = tuple(column.name for column in _USERS.columns if isinstance(column.type, Boolean))
-_HAS_KEY = _sql(
-    select(_KEYS.c.user)
+_KEY_OPTIONS = _sql(
+    select(_KEYS.c.options)
     .join(_USERS, _USERS.c.name == _KEYS.c.user)
     .where(_KEYS.c.user == bindparam("name"), _KEYS.c.blob == bindparam("blob"), ~_USERS.c.disabled)
 )
@@ -181,11 +183,13 @@ class StoredKey:
     """A key with which a user may log in.
 
     :ivar added: seconds since the epoch.
+    :ivar options: options as in ``authorized_keys``, or an empty text.
     """
 
     key: PublicKey
     comment: str
     added: int = 0
+    options: str = ""
 
 
 class UserStore:
@@ -417,14 +421,21 @@ class UserStore:
         with self._reading() as connection:
             chosen = select(_KEYS).where(_KEYS.c.user == name).order_by(_KEYS.c.added)
             rows = connection.execute(chosen).mappings().all()
-        return [StoredKey(decode_public(row["blob"]), row["comment"], row["added"]) for row in rows]
+        return [
+            StoredKey(decode_public(row["blob"]), row["comment"], row["added"], row["options"])
+            for row in rows
+        ]
 
-    def has_key(self, name: str, key: PublicKey) -> bool:
-        """Tell whether a user of this name, not disabled, may log in with ``key``."""
-        return bool(self._look(_HAS_KEY, name=name, blob=key.blob))
+    def key_options(self, name: str, key: PublicKey) -> str | None:
+        """Return the options of a user's key; None if no user of this name, not disabled, has it.
+
+        The key may be that of an authority, which the options then say.
+        """
+        rows = self._look(_KEY_OPTIONS, name=name, blob=key.blob)
+        return rows[0][0] if rows else None
 
     def add_keys(self, name: str, keys: Iterable[StoredKey]) -> None:
-        """Add keys; a key that exists gets the new comment.
+        """Add keys; a key that exists gets the new comment and the new options.
 
         :raises UserStoreError: there is no user of this name.
         """
@@ -470,6 +481,7 @@ def _put_keys(connection: Connection, name: str, keys: Iterable[StoredKey], now:
         where = (_KEYS.c.user == name) & (_KEYS.c.blob == key.key.blob)
         connection.execute(delete(_KEYS).where(where))
         row = {"user": name, "blob": key.key.blob, "comment": key.comment, "added": now}
+        row["options"] = key.options
         connection.execute(insert(_KEYS), row)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,14 @@ from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts import pam, shadow
 from nacre.daemon.accounts.accounts import Account, Login, find_account, system_login
 from nacre.daemon.accounts.authorized.files import read_authorized_keys
-from nacre.daemon.accounts.candidate import Candidate
+from nacre.daemon.accounts.authorized.search import KeySearch
+from nacre.daemon.accounts.candidate import Candidate, shown_key
 from nacre.daemon.accounts.padding import denied_late
 from nacre.daemon.accounts.policy import DEFAULT_RULES, AccountPolicy
-from nacre.errors import AccountError
+from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.key_options import KeyOptions
-from nacre.protocol.asks import UserRequirement
+from nacre.protocol.asks import KeyTerms, UserRequirement
 from nacre.server.policy import with_modulus
 from nacre.wire.text import safe
 
@@ -110,26 +111,67 @@ class SystemPolicy(AccountPolicy):
 
     async def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
-    ) -> bool:
-        """Look in the account's files of keys; once signed, check the account too."""
+    ) -> bool | KeyTerms:
+        """Look for what lets the key in; once signed, check the account too."""
         return await denied_late(self._opens(user, key, signed, connection), user)
 
     async def _opens(
         self, user: str, key: PublicKey, signed: bool, connection: ServerConnection
-    ) -> bool:
-        loop = asyncio.get_running_loop()
-        find = self._find_key
+    ) -> bool | KeyTerms:
         try:
-            options = await loop.run_in_executor(self._threads, find, user, key, connection)
-            if options is None or not signed:
-                return options is not None
-            if not await self._permits(user, None, connection):
+            options = await self._find_key(user, key, connection)
+            if options is None:
                 return False
-            self.candidate(user, connection).take(key, options)
-        except AccountError as error:
+            candidate = self.candidate(user, connection)
+            options = candidate.joined(options)
+            if signed:
+                if not await self._permits(user, None, connection):
+                    return False
+                candidate.take(key, options)
+            return candidate.terms(options)
+        except (AccountError, UnusableKey) as error:
             connection.record("refused", method="publickey", name=safe(user), reason=str(error))
             return False
-        return True
+
+    async def _find_key(
+        self, user: str, key: PublicKey, connection: ServerConnection
+    ) -> KeyOptions | None:
+        """Return what a login with the key permits, or None.
+
+        :raises AccountError, UnusableKey: the account, or the key, is refused.
+        """
+        loop = asyncio.get_running_loop()
+        search, found = await loop.run_in_executor(
+            self._threads, self._search_files, user, key, connection
+        )
+        try:
+            found = found or await search.elsewhere()
+        finally:
+            candidate = self.candidate(user, connection)
+            for problem in search.problems:
+                if problem not in candidate.told:
+                    candidate.told.add(problem)
+                    connection.record("skipped", name=safe(user), reason=problem)
+        refusal = None if found is None else candidate.admission.refuses_key(search.account, found)
+        if refusal is not None:
+            raise AccountError(refusal)
+        return found
+
+    def _search_files(
+        self, user: str, key: PublicKey, connection: ServerConnection
+    ) -> tuple[KeySearch, KeyOptions | None]:
+        candidate = self.candidate(user, connection)
+        account = self._admitted(candidate, connection, "publickey")
+        candidate.settle(connection.methods)
+        if (refusal := candidate.refuses_again(key)) is not None:
+            raise AccountError(refusal)
+        search = KeySearch(
+            shown=shown_key(account.name, key, connection),
+            account=account,
+            config=candidate.config,
+            endpoints=partial(_endpoints, connection),
+        )
+        return search, search.in_files()
 
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
@@ -162,23 +204,15 @@ class SystemPolicy(AccountPolicy):
     ) -> PublicKey | None:
         candidate = self.candidate(user, connection)
         account = self._admitted(candidate, connection, "publickey")
-        for keys in read_authorized_keys(account, candidate.config):
+        for _, keys in read_authorized_keys(account, candidate.config):
             if (found := with_modulus(keys.rsa1_keys(modulus), modulus)) is not None:
                 return found
         return None
 
-    def _find_key(
-        self, user: str, key: PublicKey, connection: ServerConnection
-    ) -> KeyOptions | None:
-        candidate = self.candidate(user, connection)
-        account = self._admitted(candidate, connection, "publickey")
-        address, host = connection.peer[0], connection.looked_up
-        if (refusal := candidate.refuses_again(key)) is not None:
-            raise AccountError(refusal)
-        for keys in read_authorized_keys(account, candidate.config):
-            if (found := keys.find(key, address=address, host=host, now=time.time())) is not None:
-                refusal = candidate.admission.refuses_key(account, found.options)
-                if refusal is not None:
-                    raise AccountError(refusal)
-                return found.options
-        return None
+
+def _endpoints(connection: ServerConnection) -> dict[str, str]:
+    peer, local = connection.peer, connection.local
+    return {
+        "C": f"{peer[0]} {peer[1]} {local[0]} {local[1]}",
+        "D": connection.domain or "",
+    }

@@ -119,7 +119,12 @@ def _fixed(
 
 
 def variable_patterns(login: Login) -> tuple[str, ...]:
-    """Return the patterns of the variables that the user's files may set."""
+    """Return the patterns of the variables that the user's files and keys may set.
+
+    The keys of a virtual user are the operator's to set, so these may set every variable.
+    """
+    if login.virtual:
+        return ("*",)
     permitted = login.config.permit_user_environment
     words = {"yes": "*", "no": ""}.get(permitted, permitted)
     return tuple(filter(None, words.split(",")))

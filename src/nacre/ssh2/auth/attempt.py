@@ -12,7 +12,6 @@ from collections.abc import Generator
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from nacre.errors import DisconnectCode, PacketTooLarge
-from nacre.keys import PublicKey
 from nacre.protocol.asks import Answer, Ask, Asks, Denied, Granted, KeyTerms, SessionProof
 from nacre.protocol.options import EngineOptions
 from nacre.ssh2.auth.messages import HOST_BOUND, UserauthRequest
@@ -76,10 +75,6 @@ class Attempt:
         encoded = fields if isinstance(fields, bytes) else fields.encode()
         method = HOST_BOUND if self.host_bound else self.method
         return UserauthRequest(self.user, SERVICE, method, encoded)
-
-    def describe(self, key: PublicKey) -> None:
-        """Put the type and the fingerprint of the key into the detail."""
-        self.detail = f"{key.type} {key.fingerprint()}"
 
     def verdict(self, answer: Answer) -> bool:
         """Return whether the policy granted it; add the reason of a denial to the detail."""

@@ -111,7 +111,7 @@ def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | No
         attempt.detail = safe(algorithm, 64)
         attempt.explain(str(error))
         return None
-    attempt.describe(key)
+    attempt.detail = key.label
     if algorithm not in key.signature_algorithms:
         attempt.explain(f"not a key for {safe(algorithm, 64)} signatures")
         return None
@@ -132,7 +132,7 @@ def prove(
 ) -> Steps[NacreError | None]:
     """Offer the key, and sign if the server would accept it; or sign at once."""
     key = chosen.key
-    attempt.describe(key)
+    attempt.detail = key.label
     algorithm = _choose(chosen, server_algorithms)
     if algorithm is None:
         attempt.explain("no signature algorithm in common with the server")

@@ -11,8 +11,8 @@ import pytest
 
 from daemon.conftest import SystemAccount
 from nacre.config.server.config import ServerConfig
-from nacre.daemon.accounts import authorized
 from nacre.daemon.accounts.accounts import DEFAULT_CONFIG, find_account
+from nacre.daemon.accounts.authorized import files
 from nacre.daemon.accounts.authorized.files import read_authorized_keys
 from nacre.errors import AccountError
 from nacre.keys import generate
@@ -22,8 +22,30 @@ OTHER = generate("ssh-ed25519").public
 
 
 def keys_of(account: SystemAccount, config: ServerConfig = DEFAULT_CONFIG) -> list[object]:
-    found = read_authorized_keys(find_account(account.name), config)
-    return [entry.key for keys in found for entry in keys]
+    """Return the keys of the files that are used; AccountError if one is not."""
+
+    def report(problem: str) -> None:
+        raise AccountError(problem)
+
+    found = read_authorized_keys(find_account(account.name), config, report)
+    return [entry.key for _, keys in found for entry in keys]
+
+
+def test_a_file_that_is_not_used_does_not_hide_the_next(system_account: SystemAccount) -> None:
+    first = system_account.authorize(f"{KEY}\n")
+    first.chmod(0o666)
+    second = first.with_name("authorized_keys2")
+    second.write_text(f"{OTHER}\n")
+    told: list[str] = []
+    try:
+        found = list(
+            read_authorized_keys(find_account(system_account.name), DEFAULT_CONFIG, told.append)
+        )
+    finally:
+        second.unlink()
+    assert [(name, keys.entries[0].key) for name, keys in found] == [(str(second), OTHER)]
+    assert len(told) == 1
+    assert "other accounts can write" in told[0]
 
 
 @pytest.mark.slow
@@ -131,9 +153,9 @@ def test_a_file_that_is_too_large_is_refused_and_one_of_the_bound_is_read(
 ) -> None:
     text = f"{KEY}\n"
     system_account.authorize(text)
-    monkeypatch.setattr(authorized, "_MAXIMUM", len(text))
+    monkeypatch.setattr(files, "_MAXIMUM", len(text))
     assert keys_of(system_account) == [KEY]
-    monkeypatch.setattr(authorized, "_MAXIMUM", len(text) - 1)
+    monkeypatch.setattr(files, "_MAXIMUM", len(text) - 1)
     with pytest.raises(AccountError, match="more than"):
         keys_of(system_account)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,19 +25,42 @@ that fills the memory.
 """
 
 
-def read_authorized_keys(account: Account, config: ServerConfig) -> Iterator[AuthorizedKeys]:
-    """Read the files of ``AuthorizedKeysFile`` that exist. Blocks.
+def read_authorized_keys(
+    account: Account, config: ServerConfig, report: Callable[[str], None] = lambda problem: None
+) -> Iterator[tuple[str, AuthorizedKeys]]:
+    """Read the files of ``AuthorizedKeysFile`` that exist, with their names. Blocks.
 
-    :raises AccountError: a file can't be trusted or read; the message says why.
+    :param report: called with the reason why a file is not used, if others can write to it, say.
+    :raises AccountError: a name has an unknown token.
     """
     for pattern in config.authorized_keys_files:
         if pattern.lower() == "none":
             continue
-        path = Path(account.home) / account.expand(pattern, "AuthorizedKeysFile")
-        with rights_of(account):
-            text = _read(path, account, strict=config.strict_modes)
+        path = own_path(pattern, "AuthorizedKeysFile", account)
+        try:
+            text = read_own(path, account, config)
+        except AccountError as error:
+            report(str(error))
+            continue
         if text is not None:
-            yield parse(text)
+            yield str(path), parse(text)
+
+
+def own_path(pattern: str, keyword: str, account: Account) -> Path:
+    """Return the name of a file that is relative to the home directory, with its tokens replaced.
+
+    :raises AccountError: it has an unknown token.
+    """
+    return Path(account.home) / account.expand(pattern, keyword)
+
+
+def read_own(path: Path, account: Account, config: ServerConfig) -> bytes | None:
+    """Read a file of the account's with its rights; None if there is no such file. Blocks.
+
+    :raises AccountError: it can't be trusted or read; the message says why.
+    """
+    with rights_of(account):
+        return _read(path, account, strict=config.strict_modes)
 
 
 @contextmanager
