@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nacre.client.connect import Default as Default
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
-    from nacre.client.connection import HostKeyCheck as HostKeyCheck
     from nacre.client.connection import LoginAnswers as LoginAnswers
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
     from nacre.client.secrets import Prompter as Prompter
     from nacre.client.tcpip import Listener as Listener
     from nacre.client.tcpip import Tunnel as Tunnel
+    from nacre.client.trust.check import HostKeyAnnouncement as HostKeyAnnouncement
+    from nacre.client.trust.check import HostKeyCheck as HostKeyCheck
     from nacre.client.trust.files import AnyHostKey as AnyHostKey
     from nacre.client.trust.files import Confirm as Confirm
     from nacre.client.trust.files import KnownHostsFile as KnownHostsFile
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
     from nacre.keys.known_hosts import KnownHost as KnownHost
     from nacre.keys.known_hosts import Marker as Marker
+    from nacre.keys.rotation import HostKeyRotation as HostKeyRotation
     from nacre.limits import Limits as Limits
     from nacre.protocol.asks import Answer as Answer
     from nacre.protocol.asks import AskAuthentication as AskAuthentication
@@ -197,7 +199,6 @@ _HOMES = {
     ),
     "nacre.client.connection": (
         "Connection",
-        "HostKeyCheck",
         "LoginAnswers",
     ),
     "nacre.client.identities": ("Identities",),
@@ -214,6 +215,7 @@ _HOMES = {
         "Listener",
         "Tunnel",
     ),
+    "nacre.client.trust.check": ("HostKeyAnnouncement", "HostKeyCheck"),
     "nacre.client.trust.files": (
         "AnyHostKey",
         "Confirm",
@@ -281,6 +283,7 @@ _HOMES = {
         "KnownHost",
         "Marker",
     ),
+    "nacre.keys.rotation": ("HostKeyRotation",),
     "nacre.limits": ("Limits",),
     "nacre.protocol.asks": (
         "Answer",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from nacre.aio.dial import DialOptions, Report
 from nacre.client.target import Target
@@ -47,6 +47,8 @@ class KnownHostsOptions(TypedDict):
     trust_loopback: bool
     fingerprint_hash: str
     command: Listing | None
+    update: Literal["yes", "no", "ask"]
+    dns: Literal["yes", "no", "ask"]
     revoked: str | None
     ca_signatures: Sequence[str]
     rsa_bits: int
@@ -67,6 +69,8 @@ def known_hosts(target: Target, config: ClientConfig) -> KnownHostsOptions:
         "trust_loopback": config.no_host_authentication_for_localhost,
         "fingerprint_hash": config.fingerprint_hash.lower(),
         "command": _listing(config.known_hosts_command, tokens),
+        "dns": config.verify_host_key_dns,
+        "update": config.updates_host_keys,
         "revoked": None if revoked is None else expand_path(revoked, tokens),
         "ca_signatures": choose("CA signature", ca_signatures, config.profile),
         "rsa_bits": config.required_rsa_size,

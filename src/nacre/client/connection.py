@@ -6,10 +6,12 @@ the calls for sessions and for forwarding. What is the same for both roles is in
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, Unpack, overload
 
 from nacre.aio.channel import Channel
@@ -25,6 +27,7 @@ from nacre.client.process import (
     run_process,
     start_process,
 )
+from nacre.client.trust.check import HostKeyAnnouncement, HostKeyCheck
 from nacre.crypto.kex_pq import METHODS as POST_QUANTUM
 from nacre.errors import (
     AuthenticationFailed,
@@ -33,7 +36,6 @@ from nacre.errors import (
     NacreError,
     PeerSilent,
 )
-from nacre.keys import PublicKey
 from nacre.keys.known_hosts import host_name
 from nacre.limits import MIB
 from nacre.protocol.asks import (
@@ -60,8 +62,10 @@ from nacre.protocol.events import (
     Authenticated,
     AuthResult,
     ConnectionEnded,
+    GlobalRequestReceived,
     VersionReceived,
 )
+from nacre.protocol.hostkeys import ANNOUNCE, PROVE
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
 from nacre.wire import given
@@ -83,20 +87,6 @@ _Question: TypeAlias = tuple[
     Ask, Callable[[Any], Awaitable[Answer]], Callable[[NacreError], Answer]
 ]
 """A question, the function that answers it, and the one that makes its errors an answer."""
-
-
-class HostKeyCheck(Protocol):
-    """Decides whether a server's host key is trusted."""
-
-    def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
-        """Return ``offered``, with the algorithms of the host's known keys first."""
-
-    async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
-        """Return if ``key`` is trusted for ``host``.
-
-        :param address: the IP address of the connection; empty if there is none.
-        :raises HostKeyError: it is not trusted.
-        """
 
 
 class LoginAnswers(Protocol):
@@ -167,6 +157,8 @@ class Connection(BaseConnection, Closes):
         self._can_continue: tuple[str, ...] = ()
         self._questions: deque[_Question] = deque()
         self._forwards: Forwards | None = None
+        self._accepts: tuple[str, ...] = ()
+        self._learning: asyncio.Task[None] | None = None
         self._session: SessionProof | None = None
 
     def _give_peer_up(self, error: PeerSilent) -> None:
@@ -254,6 +246,7 @@ class Connection(BaseConnection, Closes):
     def _on_algorithms(self, event: AlgorithmsChosen) -> None:
         """Report a first exchange that is not post-quantum. At INFO: programs decide to show it."""
         chosen = event.chosen.kex
+        self._accepts = event.client.host_key
         if not event.first or chosen in POST_QUANTUM or self.protocol == SSH1:
             return
         better = next((name for name in event.server.kex if name in POST_QUANTUM), None)
@@ -313,6 +306,21 @@ class Connection(BaseConnection, Closes):
 
     def _on_request_ask(self, ask: AskRequest) -> None:
         self.answer(ask.ask_id, Denied())
+
+    def _on_global_notice(self, event: GlobalRequestReceived) -> None:
+        announced = getattr(self._host_key_check, "announced", None)
+        if event.name != ANNOUNCE or announced is None or self._learning is not None:
+            return
+        assert self.server_host_key is not None
+        prove = partial(self.request, PROVE)
+        known = self.server_host_key, self.session_id, self._accepts
+        news = HostKeyAnnouncement(bytes(event.data), *known, prove)
+        self._learning = self.spawn(announced(self.host, self.port, self._address(), news))
+
+    async def wait_host_keys(self) -> None:
+        """Return when what the server has announced of its host keys is dealt with."""
+        if self._learning is not None:
+            await asyncio.wait([self._learning])
 
     # --- sessions ---
 
@@ -586,5 +594,6 @@ Connection.handlers = {
     AuthBanner: Connection._on_banner,
     AuthResult: Connection._on_auth_result,
     Authenticated: Connection._on_authenticated,
+    GlobalRequestReceived: Connection._on_global_notice,
     ConnectionEnded: Connection._on_client_ended,
 }

@@ -175,29 +175,12 @@ class KnownHosts:
             return {0, *(end + 1 for end in _offsets(text, b"\n"))}
         lower, written = text.lower(), name.encode("ascii").lower()
         found = [_offsets(lower, written + end) for end in (b" ", b"\t", b",")]
-        found += [_offsets(text, special) for special in (b"*", b"?", b"!")]
+        found += [_in_names(text, special) for special in (b"*", b"?", b"!")]
         found.append(_hashed(text, written))
         return self._line_starts(at for offsets in found for at in offsets)
 
     def _line_starts(self, offsets: Iterable[int]) -> set[int]:
         return {self._text.rfind(b"\n", 0, at) + 1 for at in offsets}
-
-    def without(self, name: str) -> tuple[bytes, tuple[KnownHost, ...]]:
-        """Return the file's text without the keys of a host, and the lines that are gone.
-
-        Lines with a marker, and those that only match by a pattern, stay.
-
-        :param name: as :func:`host_name` returns it.
-        """
-        gone = tuple(
-            entry
-            for entry in self.about(name)
-            if entry.marker is Marker.NONE
-            and (entry.hosts[0].startswith(HASH_MAGIC) or name in map(str.lower, entry.hosts))
-        )
-        numbers = {entry.line_number for entry in gone}
-        lines = self._text.split(b"\n")
-        return b"\n".join(one for i, one in enumerate(lines, 1) if i not in numbers), gone
 
     def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> Finding:
         """Return what the file records about ``key`` for ``host`` at ``port``.
@@ -236,9 +219,20 @@ class KnownHosts:
     ) -> list[KnownHost]:
         if Marker.REVOKED.value.encode() not in self._text:
             return []
+        places = {(host, port), (host, DEFAULT_PORT)}
+        places |= set() if address is None else {(address, port), (address, DEFAULT_PORT)}
+        names = [host_name(*place) for place in places]
         blobs = {key.blob for key in keys}
-        concerned = [*self.lookup(host, port, address), *self.lookup(host, address=address)]
-        return [e for e in concerned if e.marker is Marker.REVOKED and _plain_blob(e) in blobs]
+        # Only the lines with these keys are parsed, and those with certificates.
+        parts = [*map(_written, blobs), SUFFIX.encode()]
+        starts = self._line_starts(at for part in parts for at in _offsets(self._text, part))
+        return [
+            entry
+            for entry in self._parsed(starts)
+            if entry.marker is Marker.REVOKED
+            and _plain_blob(entry) in blobs
+            and any(map(entry.matches, names))
+        ]
 
     def key_types(self, host: str, port: int = DEFAULT_PORT) -> tuple[str, ...]:
         """Return the types of the recorded keys of ``host`` at ``port``, in the file's order.
@@ -254,7 +248,7 @@ class KnownHosts:
 
     def with_key(self, key: PublicKey) -> tuple[KnownHost, ...]:
         """Return the lines with ``key`` and without a marker, whichever hosts they are about."""
-        starts = self._line_starts(_offsets(self._text, b64encode(key.blob)))
+        starts = self._line_starts(_offsets(self._text, _written(key.blob)))
         found = self._parsed(starts)
         return tuple(e for e in found if e.marker is Marker.NONE and e.blob == key.blob)
 
@@ -281,6 +275,11 @@ class KnownHosts:
         return f"{name} {key}"
 
 
+def _written(blob: bytes) -> bytes:
+    """Return what every line with this blob has: its base64, but for the end, which may vary."""
+    return b64encode(blob)[:-4]
+
+
 def _offsets(text: bytes, part: bytes) -> Iterator[int]:
     """Yield an offset of ``part`` in each line that has it."""
     at = text.find(part)
@@ -290,15 +289,25 @@ def _offsets(text: bytes, part: bytes) -> Iterator[int]:
         at = text.find(part, end + 1) if end >= 0 else -1
 
 
-_HASHED = re.compile(rb"\|1\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)")
+def _in_names(text: bytes, part: bytes) -> Iterator[int]:
+    """Yield the offsets of those lines only where ``part`` may be in the names, not behind them."""
+    for at in _offsets(text, part):
+        start = text.rfind(b"\n", 0, at) + 1
+        if text[start : start + 1] in (b"@", b" ", b"\t") or text.find(b" ", start, at) < 0:
+            yield at
+
+
+# One group: a list of bytes costs the collector nothing, and there may be 50,000 of them.
+_HASHED = re.compile(rb"\|1\|([A-Za-z0-9+/=]+\|[A-Za-z0-9+/=]+)")
 
 
 def _hashed(text: bytes, name: bytes) -> Iterator[int]:
     """Yield the offset of each hash of ``name``."""
-    for salt, digest in _HASHED.findall(text):
+    for one in _HASHED.findall(text):
+        salt, _, digest = one.partition(b"|")
         try:
             if hmac.digest(a2b_base64(salt), name, "sha1") == a2b_base64(digest):
-                yield text.find(b"|1|%b|%b" % (salt, digest))
+                yield text.find(b"|1|" + one)
         except binascii.Error:
             continue
 

@@ -2,12 +2,16 @@ import asyncio
 import os
 import pty
 import termios
+from pathlib import Path
 
 import pytest
 
 from nacre.cli.common import prompts
 from nacre.client.trust.files import NewHost
+from nacre.client.trust.sources import Location
 from nacre.keys import generate
+from nacre.keys.known_hosts import KnownHosts
+from nacre.keys.rotation import HostKeyRotation
 
 KEY = generate("ssh-ed25519").public
 
@@ -182,3 +186,46 @@ async def test_nobody_to_agree(monkeypatch, askpass):
     monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
     monkeypatch.setenv("SSH_ASKPASS", "/nonexistent")
     assert not await prompts.confirm("Allow it?")
+
+
+async def test_a_new_host_s_other_names_and_its_fingerprint_in_the_dns():
+    asked = []
+
+    async def answer(text, echo):
+        asked.append(text)
+        return "yes" if len(asked) < 4 else None
+
+    lines = [f"a,b {KEY}", KnownHosts.line_for("c", 22, KEY, hashed=True), *[f"x {KEY}"] * 8]
+    known = KnownHosts.parse("\n".join(lines)).with_key(KEY)
+    places = tuple(Location(Path("/f"), entry) for entry in known)
+    assert await prompts.confirm_host(NewHost("h", "", KEY, (), True), answer)
+    assert "\nMatching host key fingerprint found in DNS.\n" in asked[0]
+    assert "\nThis key is not known by any other names.\n" in asked[0]
+    assert await prompts.confirm_host(NewHost("h", "", KEY, places, False), answer)
+    assert "\nNo matching host key fingerprint found in DNS.\n" in asked[1]
+    assert "names/addresses:\n    /f:1: a,b\n    /f:2: [hashed name]\n    /f:3: x\n" in asked[1]
+    assert "\n    (2 additional names omitted)\n" in asked[1]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["yes"], True),
+        (["no"], False),
+        (["what", "YES"], True),
+        (["?"] * 3, False),
+        ([None], False),
+    ],
+)
+async def test_confirm_rotation(answers, expected):
+    asked = []
+
+    async def answer(text, echo):
+        asked.append(text)
+        return answers[len(asked) - 1]
+
+    other = generate("ssh-ed25519").public
+    assert await prompts.confirm_rotation(HostKeyRotation((KEY,), (other,)), answer) is expected
+    assert len(asked) == len(answers)
+    assert f"Learned new hostkey: ED25519 {KEY.fingerprint()}\n" in asked[0]
+    assert f"Deprecating obsolete hostkey: ED25519 {other.fingerprint()}\n" in asked[0]

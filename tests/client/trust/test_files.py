@@ -1,3 +1,4 @@
+import asyncio
 import re
 import stat
 import threading
@@ -202,7 +203,7 @@ def test_many_at_once_add_every_key_once(file):
     hosts = [f"host{i}" for i in range(8)] * 2
 
     def add(host):
-        files._append(file, KnownHosts.line_for(host, 22, ED), host, 22, ED)
+        asyncio.run(known(file, strict="accept-new").check(host, 22, "", ED))
 
     threads = [threading.Thread(target=add, args=(host,)) for host in hosts]
     for thread in threads:

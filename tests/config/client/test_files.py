@@ -100,7 +100,6 @@ def test_words(option, field, expected):
         "ClearAllForwardings=no",
         "CheckHostIP=no",
         "ProxyCommand=none",
-        "UpdateHostKeys=no",
     ],
 )
 def test_what_is_off_may_be_said_to_be_off(option):

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, cast
 from nacre.aio.connection import Trace
 from nacre.cli.common.failures import changed
 from nacre.cli.common.log import Log
-from nacre.cli.common.prompts import confirm, confirm_host, prompt
+from nacre.cli.common.prompts import confirm, confirm_host, confirm_rotation, prompt
 from nacre.client import configured, connect
 from nacre.client.connection import Connection
 from nacre.client.identities import PUBLICKEY, Identities
 from nacre.client.target import Target
-from nacre.client.trust.files import KnownHostsFile, family
+from nacre.client.trust.files import KnownHostsFile
 from nacre.config.client.config import ClientConfig
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded, HostKeyChanged
 from nacre.keys import PublicKey
-from nacre.keys.fingerprint import randomart
+from nacre.keys.fingerprint import family, randomart
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,
@@ -35,6 +35,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.route import Carrier, Sock
+    from nacre.keys.rotation import HostKeyRotation
 
 _KEX_LOG = "nacre.client.kex"
 
@@ -71,7 +72,7 @@ async def log_in(
     weak.setLevel(logging.INFO if config.warn_weak_crypto else logging.WARNING)
     try:
         async with patience.start():
-            return await connect.log_in(
+            connection = await connect.log_in(
                 target,
                 config,
                 trust=trust,
@@ -79,6 +80,13 @@ async def log_in(
                 sock=cast("Sock", carrier),
                 trace=trace or narrator(log, config.fingerprint_hash),
             )
+            if trust.asks_updates:
+                # The announcement comes before this answer. The question must not come when the
+                # session reads from the terminal.
+                await connection.keepalive()
+        if trust.asks_updates:
+            await connection.wait_host_keys()
+        return connection
     except TimeoutError as error:
         if not patience.expired:
             raise
@@ -190,6 +198,7 @@ class _Trust(KnownHostsFile):
         super().__init__(
             **configured.known_hosts(target, config),
             confirm=None if config.batch_mode else confirm,
+            confirm_update=None if config.batch_mode else self._confirm_update,
             notice=log.info,
             alarm=log.error,
         )
@@ -201,6 +210,9 @@ class _Trust(KnownHostsFile):
             self._show_picture(f"Host key fingerprint is {self._shown(key)}\n{picture}")
         with self._patience.paused():
             await super().check(host, port, address, key)
+
+    async def _confirm_update(self, changes: HostKeyRotation) -> bool:
+        return await confirm_rotation(changes, hash_name=self._hash)
 
     def overlooked(self, error: HostKeyChanged) -> None:
         self._log.error(f"{changed(error)}\n{_NO_SECRETS}")

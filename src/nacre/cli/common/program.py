@@ -69,6 +69,7 @@ async def close_or_abort(connection: Connection) -> None:
     """Close a connection; abort it if the server does not answer in time."""
     try:
         async with asyncio.timeout(_PATIENCE):
+            await connection.wait_host_keys()
             await connection.close()
     except TimeoutError:
         connection.abort()

@@ -12,18 +12,23 @@ import os
 import sys
 import termios
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.cli.common.modes import Attributes, TerminalModes
-from nacre.client.trust.files import NewHost, family
+from nacre.client.trust.files import NewHost
 from nacre.client.trust.sources import Location
+from nacre.keys.fingerprint import family
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.keys.rotation import HostKeyRotation
 
 TTY = "/dev/tty"
 DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"
 
 _LINE = 8 * 1024
 _NAMES = 8
+_TRIES = 2
 
 Prompter: TypeAlias = Callable[[str, bool], Awaitable[str | None]]
 """Gets a prompt, and whether to echo the answer; returns the answer, or None."""
@@ -182,6 +187,9 @@ async def confirm_host(
         f"The authenticity of host '{question.name} ({address})' can't be established.",
         f"{family(question.key.type)} key fingerprint is {print_}.",
     ]
+    if question.in_dns is not None:
+        found = "Matching" if question.in_dns else "No matching"
+        lines.append(f"{found} host key fingerprint found in DNS.")
     lines += _other_names(question)
     lines.append("Are you sure you want to continue connecting (yes/no/[fingerprint])? ")
     answer = await prompt("\n".join(lines), True)
@@ -193,3 +201,21 @@ async def confirm_host(
             return False
         answer = await prompt("Please type 'yes', 'no' or the fingerprint: ", True)
     return False
+
+
+async def confirm_rotation(
+    changes: HostKeyRotation, prompt: Prompter = prompt, hash_name: str = "sha256"
+) -> bool:
+    """Ask the user whether known_hosts is to follow the server's change of its host keys."""
+    lines = [
+        "The server has updated its host keys.",
+        "These changes were verified by the server's existing trusted key.",
+    ]
+    for what, keys in (("Learned new", changes.new), ("Deprecating obsolete", changes.old)):
+        lines += [f"{what} hostkey: {family(k.type)} {k.fingerprint(hash_name)}" for k in keys]
+    answer = await prompt("\n".join([*lines, "Accept updated hostkeys? (yes/no): "]), True)
+    for _ in range(_TRIES):
+        if answer is None or answer.strip().lower() in ("yes", "no"):
+            break
+        answer = await prompt('Please enter "yes" or "no": ', True)
+    return answer is not None and answer.strip().lower() == "yes"

@@ -7,8 +7,9 @@ import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from nacre.client.trust.sources import Location, Sources, expand
 from nacre.crypto.certified import plain
@@ -20,11 +21,16 @@ from nacre.errors import (
     HostKeyUnknown,
 )
 from nacre.keys.base import PublicKey
-from nacre.keys.fingerprint import fingerprint
-from nacre.keys.known_hosts import DEFAULT_PORT, Finding, KnownHosts, Verdict, host_name
+from nacre.keys.fingerprint import family, fingerprint
+from nacre.keys.known_hosts import DEFAULT_PORT, KnownHosts, Verdict, host_name
 from nacre.protocol.options import DEFAULT_ALGORITHMS
 from nacre.value import value
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.client.trust.check import HostKeyAnnouncement
+    from nacre.client.trust.sshfp import InDNS
+    from nacre.keys.rotation import HostKeyRotation
 
 Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
 
@@ -43,43 +49,17 @@ class NewHost:
     :ivar address: the address we are connected to; empty where a jump host or a command connects.
     :ivar key: the host's key; its signature was verified.
     :ivar other_names: the lines that have this key for other hosts, or other names of this one.
+    :ivar in_dns: whether the DNS has the key's fingerprint; None if it was not asked.
     """
 
     name: str
     address: str
     key: PublicKey
     other_names: tuple[Location, ...]
+    in_dns: bool | None = None
 
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
-
-_FAMILIES = {
-    "ssh-ed25519": "ED25519",
-    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
-    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
-    "ssh-ed448": "ED448",
-    "ssh-rsa": "RSA",
-    "ssh-dss": "DSA",
-    "rsa1": "RSA1",
-}
-
-
-_FAMILIES = {
-    "ssh-ed25519": "ED25519",
-    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
-    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
-    "ssh-ed448": "ED448",
-    "ssh-rsa": "RSA",
-    "ssh-dss": "DSA",
-    "rsa1": "RSA1",
-}
-
-
-def family(key_type: str) -> str:
-    """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
-    bare = plain(key_type)
-    name = _FAMILIES.get(bare, "ECDSA" if bare.startswith("ecdsa-") else bare)
-    return name if bare == key_type else f"{name}-CERT"
 
 
 class AnyHostKey:
@@ -111,12 +91,18 @@ class KnownHostsFile:
     :param command: returns more lines of known hosts. It may block, and gets what they are for
         (``ORDER``, ``HOSTNAME`` or ``ADDRESS``), the name to look for, and the key, unless it is
         not known yet (KnownHostsCommand).
+    :param update: whether the user's files follow the host when it announces new keys, or that it
+        no longer has one (UpdateHostKeys); ``ask`` does so if ``confirm_update`` returns True.
+    :param dns: whether to look up fingerprints of the key in the DNS (VerifyHostKeyDNS; needs the
+        package dnspython). ``yes`` trusts a key whose fingerprint DNSSEC has validated; ``ask``
+        only tells ``confirm``.
     :param revoked: a file of keys that are refused, or None (RevokedHostKeys); a KRL, or public
         keys, one a line. If it can't be read, every key is refused.
     :param ca_signatures: the algorithms with which certificates of hosts may be signed
         (CASignatureAlgorithms).
     :param rsa_bits: the least size of an authority's RSA key (RequiredRSASize).
     :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
+    :param confirm_update: asked with ``update="ask"``; without it nothing is updated.
     :param notice: gets text for the human, of one or more lines.
     :param alarm: gets the warning of a changed key that ``strict="no"`` accepts; by default
         ``notice`` gets it.
@@ -135,10 +121,13 @@ class KnownHostsFile:
         trust_loopback: bool = False,
         fingerprint_hash: str = "sha256",
         command: Callable[[str, str, PublicKey | None], bytes] | None = None,
+        update: Literal["yes", "no", "ask"] = "no",
+        dns: Literal["yes", "no", "ask"] = "no",
         revoked: str | os.PathLike[str] | None = None,
         ca_signatures: Collection[str] = DEFAULT_ALGORITHMS.ca_signatures,
         rsa_bits: int = 1024,
         confirm: Confirm | None = None,
+        confirm_update: Callable[[HostKeyRotation], Awaitable[bool]] | None = None,
         notice: Callable[[str], None] = lambda text: None,
         alarm: Callable[[str], None] | None = None,
     ) -> None:
@@ -149,6 +138,10 @@ class KnownHostsFile:
         self._check_address = check_address and not alias
         self._trust_loopback = trust_loopback and not alias
         self._hash = fingerprint_hash
+        self._update = update if update != "ask" or confirm_update is not None else "no"
+        self._confirm_update = confirm_update if update == "ask" else None
+        self._unasked: set[tuple[str, int, PublicKey]] = set()
+        self._dns = dns
         self._revoked = None if revoked is None else expand([revoked])[0]
         self._ca_signatures = ca_signatures
         self._rsa_bits = rsa_bits
@@ -182,6 +175,7 @@ class KnownHostsFile:
         :raises HostKeyChanged: the lines have other keys for the host.
         :raises HostKeyRevoked: a line marks it, or its authority, as revoked, or ``revoked`` does.
         """
+        name = host
         host, port = self._name(host, port)
         if self._revoked is not None:
             await self._check_not_revoked(self._revoked, host, port, key)
@@ -193,15 +187,33 @@ class KnownHostsFile:
                 return
             key = key.plain
         verdict, places = await asyncio.to_thread(self._sources.find, host, port, address, key)
-        name = safe(host_name(host, port))
         if verdict is Verdict.REVOKED:
             raise _revoked(host, port, key, places[0], self._shown(key))
+        in_dns = None if self._dns == "no" else await self._look_up(name, key)
+        if in_dns is not None and in_dns.matches and in_dns.secure and self._dns == "yes":
+            return
         if verdict is Verdict.CHANGED:
             self._changed(host, port, places, key)
         elif verdict is Verdict.UNKNOWN:
-            await self._unknown(host, port, address, key)
-        if self._check_address and address not in ("", host) and not _is_loopback(address):
-            await self._check_the_address(address, port, key, name)
+            await self._unknown(host, port, address, key, in_dns)
+        if self._checks(host, address):
+            await self._check_the_address(address, port, key, safe(host_name(host, port)))
+
+    async def _look_up(self, host: str, key: PublicKey) -> InDNS:
+        from nacre.client.trust.sshfp import InDNS, look_up
+
+        try:
+            found = await asyncio.to_thread(look_up, host, key)
+        except ConfigurationError as error:
+            self._notice(f"VerifyHostKeyDNS: {error}")
+            return InDNS()
+        if found.found and not found.matches:
+            self._alarm(
+                f"WARNING: the {family(key.type)} host key {self._shown(key)} does not match the "
+                f"fingerprints of {safe(host)} in the DNS: someone may be listening in, or the key "
+                "was changed. Update the SSHFP records with the new key to get rid of this message."
+            )
+        return found
 
     async def _check_not_revoked(self, file: Path, host: str, port: int, key: PublicKey) -> None:
         from nacre.client.trust.revoked import refusal
@@ -293,11 +305,45 @@ class KnownHostsFile:
         self.mismatch = error
         self.overlooked(error)
 
+    async def announced(
+        self, host: str, port: int, address: str, announcement: HostKeyAnnouncement
+    ) -> None:
+        """Take what a host says of its keys after the login; errors are logged."""
+        host, port = self._name(host, port)
+        shown = announcement.shown
+        if self._update == "no" or self.mismatch is not None or shown.plain is not shown:
+            return
+        if (host, port, shown) in self._unasked:
+            return  # nobody has confirmed the first of its keys
+        from nacre.client.trust.rotation import learn
+
+        places = [(host, port)]
+        if self._checks(host, address):
+            places.append((address, port))
+        await learn(
+            announcement,
+            self._sources,
+            places,
+            hashed=self._hashed,
+            confirm=self._confirm_update,
+        )
+
+    @property
+    def asks_updates(self) -> bool:
+        """Whether a person is asked what the host announces."""
+        return self._confirm_update is not None
+
+    def _checks(self, host: str, address: str) -> bool:
+        """Return whether the address counts too."""
+        return self._check_address and address not in ("", host) and not _is_loopback(address)
+
     def overlooked(self, error: HostKeyChanged) -> None:
         """Warn that ``strict="no"`` goes on in spite of a changed key."""
         self._alarm(f"WARNING: {error}")
 
-    async def _unknown(self, host: str, port: int, address: str, key: PublicKey) -> None:
+    async def _unknown(
+        self, host: str, port: int, address: str, key: PublicKey, in_dns: InDNS | None
+    ) -> None:
         name = safe(host_name(host, port))
         file = self._sources.user[0] if self._sources.user else None
         if self._strict == "yes" or (self._strict == "ask" and self._confirm is None):
@@ -313,21 +359,24 @@ class KnownHostsFile:
             )
         if self._strict == "ask" and self._confirm is not None:
             others = await asyncio.to_thread(self._sources.with_key, key)
-            question = NewHost(name, safe(address), key, tuple(others))
+            matches = None if in_dns is None else in_dns.matches
+            question = NewHost(name, safe(address), key, tuple(others), matches)
             if not await self._confirm(question):
                 raise HostKeyUnknown(
                     f"the host key of {name} ({self._shown(key)}) was not accepted; "
                     "StrictHostKeyChecking=accept-new accepts keys of new hosts unasked",
                     **_facts(host, port, key, file),
                 )
+        else:
+            self._unasked.add((host, port, key))
         await self._keep(host, port, key, name)
 
     async def _keep(self, host: str, port: int, key: PublicKey, name: str) -> None:
         try:
             if not self._sources.user:
                 raise ConfigurationError("there is no file for it")
-            line = KnownHosts.line_for(host, port, key, hashed=self._hashed)
-            await asyncio.to_thread(_append, self._sources.user[0], line, host, port, key)
+            edit = partial(_with_host, host=host, port=port, key=key, hashed=self._hashed)
+            await asyncio.to_thread(_update, self._sources.user[0], edit)
         except (OSError, ConfigurationError) as error:
             self._notice(f"Failed to add the host to the list of known hosts: {error}")
         else:
@@ -379,16 +428,16 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _append(path: Path, line: str, host: str, port: int, key: PublicKey) -> None:
-    """Add a line, unless another process has added the key in the meantime."""
+def _update(path: Path, edit: Callable[[bytes], bytes | None]) -> None:
+    from nacre.client import hostfile
 
-    def edit(text: bytes) -> bytes | None:
-        found: Finding = KnownHosts.parse(text).check(host, port, key)
-        if found.verdict is Verdict.TRUSTED:
-            return None
-        start = b"" if not text or text.endswith(b"\n") else b"\n"
-        return text + start + line.encode("utf-8", "surrogateescape") + b"\n"
+    hostfile.update(path, edit)
 
-    from nacre.client.hostfile import update  # most logins add no line
 
-    update(path, edit)
+def _with_host(text: bytes, host: str, port: int, key: PublicKey, hashed: bool) -> bytes | None:
+    """Return a file's text with a host's key; None if another process has added it meanwhile."""
+    if KnownHosts.parse(text).check(host, port, key).verdict is Verdict.TRUSTED:
+        return None
+    line = KnownHosts.line_for(host, port, key, hashed=hashed)
+    start = b"" if not text or text.endswith(b"\n") else b"\n"
+    return text + start + line.encode("utf-8", "surrogateescape") + b"\n"

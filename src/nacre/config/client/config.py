@@ -20,6 +20,9 @@ Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
 SessionKind = Literal["default", "none", "subsystem"]
 
+USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+"""The user's files of host keys by default."""
+
 _PROXIES = ("ProxyCommand", "ProxyJump")
 
 BATCH_ALIVE_INTERVAL = 300
@@ -54,6 +57,7 @@ class ClientConfig:
     :ivar no_identity_files: whether ``none`` was the only identity file.
     :ivar refuse_connection: the message with which to refuse to connect, or None.
     :ivar send_env: patterns of variables.
+    :ivar update_host_keys: None for what :attr:`updates_host_keys` says then.
     :ivar settings: each keyword that was set, with its values and where they were written.
     """
 
@@ -130,11 +134,13 @@ class ClientConfig:
     syslog_facility: str = "USER"
     strict_host_key_checking: Strict = "ask"
     tcp_keep_alive: bool = True
+    update_host_keys: Literal["yes", "no", "ask"] | None = None
     user: str | None = None
     version_addendum: str | None = None
     visual_host_key: bool = False
     warn_weak_crypto: bool = True
-    user_known_hosts_files: tuple[str, ...] = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+    user_known_hosts_files: tuple[str, ...] = USER_KNOWN_HOSTS
+    verify_host_key_dns: Literal["yes", "no", "ask"] = "no"
     settings: Mapping[str, tuple[Setting, ...]] = NO_SETTINGS
 
     @property
@@ -142,6 +148,16 @@ class ClientConfig:
         """Whether to forward a port or the agent."""
         ports = self.local_forwards or self.remote_forwards or self.dynamic_forwards
         return bool(ports) or self.forward_agent is not None
+
+    @property
+    def updates_host_keys(self) -> Literal["yes", "no", "ask"]:
+        """Whether known_hosts follows the host: by default the usual file alone, without DNS."""
+        if self.update_host_keys is not None:
+            return self.update_host_keys
+        files = self.user_known_hosts_files
+        unset = files == USER_KNOWN_HOSTS and "UserKnownHostsFile" not in self.settings
+        usual = unset or files == USER_KNOWN_HOSTS[:1]
+        return "yes" if usual and self.verify_host_key_dns == "no" else "no"
 
     def algorithms(self) -> Algorithms:
         """Return the algorithms to offer: legacy ones only if a keyword or the profile says so.

@@ -73,11 +73,8 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             return "false"
         case "RemoteCommand" if config.remote_command is not None:
             return expand(config.remote_command, tokens)
-        case "UpdateHostKeys" if not config.settings.get(word.name):
-            other = config.settings.get("UserKnownHostsFile") or (
-                _value(config, SCHEMA["VerifyHostKeyDNS"]) in ("yes", "ask")
-            )
-            return "false" if other else "true"
+        case "UpdateHostKeys":
+            return word.kind.show(config.updates_host_keys)
         case "VersionAddendum" if config.settings.get(word.name):
             return word.kind.show(_value(config, word))  # without a text for "none"
         case name if name in ALGORITHM_KINDS:

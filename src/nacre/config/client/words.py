@@ -76,6 +76,7 @@ _SHARING = "shared connections come later: each program makes its own connection
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
 _HARDWARE = "keys on hardware tokens come later: other keys log in"
+_PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
 
@@ -230,19 +231,18 @@ _WORDS = (
     ),
     Keyword("TCPKeepAlive", YES_NO, "Let the system probe a silent connection.", "tcp_keep_alive"),
     later("Tunnel", TUNNEL, "Forward a tunnel device.", _TUNNELS, "false"),
-    idle(
+    Keyword(
         "VerifyHostKeyDNS",
         VERIFY_HOST_KEY_DNS,
         "Look up fingerprints of host keys in the DNS.",
-        "nacre trusts known_hosts alone",
-        "false",
+        "verify_host_key_dns",
     ),
     Keyword("VisualHostKey", YES_NO, "Show a picture of the host key.", "visual_host_key"),
-    later(
+    Keyword(
         "UpdateHostKeys",
         UPDATE_HOST_KEYS,
-        "Add the server's other host keys to known_hosts.",
-        "nacre keeps the key that it has verified",
+        "Follow the server's changes of its host keys in known_hosts.",
+        "update_host_keys",
         "true",
     ),
     later(
@@ -350,7 +350,7 @@ _WORDS = (
     ),
     Keyword("LogLevel", LOG_LEVEL, "How much is told.", "log_level"),
     Keyword("MACs", algorithms("MAC"), "The MACs to offer.", "macs"),
-    later("PKCS11Provider", OPTIONAL_WORD, "The library of a token with keys.", _HARDWARE),
+    idle("PKCS11Provider", OPTIONAL_WORD, "The library of a token with keys.", _PKCS11),
     Keyword(
         "PreferredAuthentications",
         NAMES,
