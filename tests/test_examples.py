@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,7 @@ import pytest
 
 import nacre
 from interop.daemons import Daemon, State, start_nacre
-from interop.programs import run
+from interop.programs import check, run
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -223,6 +224,31 @@ async def test_signing_service() -> None:
         program.terminate()
         await program.wait()
         shutil.rmtree(directory)
+
+
+async def test_certificate_service(tmp_path: Path) -> None:
+    key = nacre.generate("ssh-ed25519").public
+    async with (
+        _started("certificate_service.py", 0, "secret", cwd=tmp_path) as port,
+        _connect(port, password="secret") as ssh,
+    ):
+        done = await ssh.run("", input=f"{key} me\n")
+        refused = await ssh.run("", input="nonsense\n")
+    found, _ = nacre.load_public(done.stdout)
+    assert isinstance(found, nacre.Certificate)
+    assert found.key == key
+    assert found.refusal("user", "alice", now=time.time()) is None
+    assert found.refusal("user", "alice", now=time.time() + 3600) is not None
+    assert (refused.exit_status, refused.stdout) == (1, "")
+
+
+def test_sign_file(home: Path, tmp_path: Path) -> None:
+    key = home / ".ssh" / "id_ed25519"
+    (tmp_path / "f").write_text("a message")
+    (tmp_path / "allowed").write_text(f"me@x {key.with_suffix('.pub').read_text()}")
+    for name in ("me@x", "you@x"):
+        words = [EXAMPLES / "sign_file.py", key, tmp_path / "f", tmp_path / "allowed", name]
+        assert check([sys.executable, *words]).decode() == f"{name == 'me@x'}\n"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])

@@ -87,6 +87,7 @@ async def test_a_keyring_lists_and_signs(keyring: Keyring) -> None:
         (agent.request_signature(KEY.public.blob, b"down", "ssh-ed25519"), "OSError: the vault"),
         (agent.request_rsa_identities(), "number 1 "),
     ],
+    ids=range(11),
 )
 async def test_what_is_refused_is_logged(request_: bytes, says: str) -> None:
     ask = Asked(Vault())

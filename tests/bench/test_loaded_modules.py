@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,3 +92,28 @@ async def test_with_one_of_them_it_is(what: str, tmp_path: Path) -> None:
         file = ".ssh/config" if what == "user's file" else "ssh_config"
         (tmp_path / file).write_text("Port 22\n")
     assert SCHEMA in await loaded(tmp_path, *words, "server", "true")
+
+
+KEYGEN = """\
+import sys
+
+from nacre.cli.keygen.command import run
+
+status = run("nacre-ssh-keygen", sys.argv[1:])
+print(*(name for name in sys.modules if name in ("asyncio", "click", "logging", "subprocess")))
+sys.exit(status)
+"""
+
+
+def test_keygen_opens_no_connection(tmp_path: Path) -> None:
+    """Scripts call it once for each key."""
+    key = nacre.generate("ssh-ed25519").public
+    (tmp_path / "key.pub").write_text(f"{key}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", KEYGEN, "-l", "-f", tmp_path / "key.pub"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.splitlines()[1:] == [""]

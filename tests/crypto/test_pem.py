@@ -93,17 +93,29 @@ def test_kinds_that_ssh_does_not_have() -> None:
         load_public_der(b"\x30\x03\x02\x01\x00")
 
 
-def test_a_public_half_that_disagrees() -> None:
+@pytest.mark.parametrize(
+    "form",
+    [serialization.PrivateFormat.TraditionalOpenSSL, serialization.PrivateFormat.PKCS8],
+    ids=["SEC 1", "PKCS#8"],
+)
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP521R1()], ids=lambda it: it.name)
+def test_a_public_half_that_disagrees(
+    curve: ec.EllipticCurve, form: serialization.PrivateFormat
+) -> None:
     one, other = (
         key.private_bytes(
             serialization.Encoding.DER,
-            serialization.PrivateFormat.TraditionalOpenSSL,
+            form,
             serialization.NoEncryption(),
         )
-        for key in (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        for key in (ec.generate_private_key(curve) for _ in range(2))
     )
-    with pytest.raises(KeyFormatError):
-        load_der(one[:-64] + other[-64:], None)
+    half = 2 * ((curve.key_size + 7) // 8)
+    with pytest.raises(KeyFormatError, match="half of the ECDSA key do not match"):
+        load_der(one[:-half] + other[-half:], None)
+
+
+def test_a_public_half_of_dsa_that_disagrees() -> None:
     made = dsa.generate_private_key(1024)
     x = made.private_numbers().x.to_bytes(20, "big")
     der = made.private_bytes(

@@ -1,4 +1,4 @@
-"""An agent of OpenSSH's, for programs that sign with its keys."""
+"""Agents of OpenSSH and of nacre, for programs that sign with their keys."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from interop.programs import environment, require
+from interop.programs import NACRE, environment, require
 
 
 @contextmanager
-def agent() -> Iterator[str]:
-    """Run ssh-agent, and yield the path of its socket."""
+def agent(maker: str = "OpenSSH") -> Iterator[str]:
+    """Run ssh-agent, or ``nacre agent``, and yield the path of its socket."""
+    program = [*NACRE, "agent"] if maker == "nacre" else [require("ssh-agent")]
     # A Unix socket's path has at most 107 bytes.
     directory = tempfile.mkdtemp(dir="/tmp")
     socket = os.path.join(directory, "s")
     process = subprocess.Popen(
-        [require("ssh-agent"), "-D", "-a", socket],
+        [*program, "-D", "-a", socket],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env=environment(),

@@ -240,3 +240,21 @@ def test_an_rsa1_key_of_ours_logs_in(tmp_path: Path, ssh1: SSH1) -> None:
         done = run(command, **ssh1.environment)
         assert done.returncode == 3, done.stderr.decode()
         ssh1.server.wait_for("method=publickey .*outcome=success", since=since)
+
+
+def test_the_same_primes_are_found(tmp_path: Path) -> None:
+    """Of candidates from a little before half of a known safe prime of 512 bits."""
+    start = (
+        "5C390A434EBB334BE1DF729F32BA70CDC3054B822F189301B108EF2F3BE4B4AB12033AE1E95501E4F048E61B"
+    )
+    start += "21D6E6C5F8AD3FC0FD4AE2D0B1F8D52B80FE7A00"
+    details = ["-O", "bits=512", "-O", f"start={start}", "-O", "memory=1"]
+    check([*KEYGEN, "-M", "generate", *details, tmp_path / "candidates"])
+    found = {}
+    for name, program in {"theirs": [require("ssh-keygen")], "ours": KEYGEN}.items():
+        screen = [*program, "-M", "screen", "-f", tmp_path / "candidates", "-O", "lines=100"]
+        check([*screen, "-O", "prime-tests=10", tmp_path / name])
+        lines = (tmp_path / name).read_text().splitlines()
+        found[name] = [line.partition(" ")[2] for line in lines]
+    assert found["ours"] == found["theirs"]
+    assert found["ours"] != []

@@ -11,8 +11,9 @@ import pytest
 from cli.keygen.programs import Keygen, keygen_without_terminal
 from interop.agents import agent
 from interop.programs import check, require, run
-from nacre.keys import dump_private, generate
+from nacre.keys import PrivateKey, PublicKey, decode_public, dump_private, generate
 from nacre.keys.revocation import RevocationList
+from nacre.wire.codec import string
 
 TYPES = {
     "ed25519": generate("ssh-ed25519"),
@@ -20,6 +21,18 @@ TYPES = {
     "ecdsa384": generate("ecdsa-sha2-nistp384"),
     "ecdsa521": generate("ecdsa-sha2-nistp521"),
     "rsa": generate("ssh-rsa", bits=1024),
+}
+
+
+def _with_application(key: PrivateKey, type: str) -> PublicKey:
+    """Return a public key of a security key, made of a plain one (PROTOCOL.u2f)."""
+    fields = key.public.blob[4 + len(key.public.type) :]
+    return decode_public(string(type.encode()) + fields + string(b"ssh:"))
+
+
+HARDWARE = {
+    "ed25519_sk": _with_application(TYPES["ed25519"], "sk-ssh-ed25519@openssh.com"),
+    "ecdsa_sk": _with_application(TYPES["ecdsa256"], "sk-ecdsa-sha2-nistp256@openssh.com"),
 }
 DATE = slice(20, 28)
 """The bytes of a KRL that say when it was made."""
@@ -35,6 +48,8 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keygen:
         (tmp_path / name).write_bytes(dump_private(key))
         (tmp_path / name).chmod(0o600)
         (tmp_path / f"{name}.pub").write_text(f"{key.public} a comment\n")
+    for name, public in HARDWARE.items():
+        (tmp_path / f"{name}.pub").write_text(f"{public} a comment\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -52,7 +67,10 @@ def lines(*words: str) -> list[str]:
 
 # --- certificates ---
 
-PAIRS = [*zip(TYPES, [*list(TYPES)[1:], "ed25519"], strict=True)]
+PAIRS = [
+    *zip(TYPES, [*list(TYPES)[1:], "ed25519"], strict=True),
+    *zip(HARDWARE, ("rsa", "ed25519"), strict=True),
+]
 
 
 @pytest.mark.parametrize(("type", "authority"), PAIRS, ids=["-".join(pair) for pair in PAIRS])

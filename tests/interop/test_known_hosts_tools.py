@@ -11,7 +11,7 @@ import pytest
 
 from cli.keygen.programs import Done, Keygen, keygen_without_terminal
 from interop.programs import require, run
-from nacre.keys.known_hosts import SALT_SIZE, hash_name
+from nacre.keys.known_hosts import SALT_SIZE, KnownHosts, hash_name
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDvP/XS9lWLy40nJHkyFS5FlrgGCl9ZoBehhqtp+/dsb"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEjUa6iTwYzuijYMJrVzxobNBd2T9zeP2+aC239wnVcW"
@@ -158,6 +158,22 @@ def test_lines_are_found_and_shown_with_hashes(both: Both, content: bytes) -> No
         for status, said, _ in both(content, "-HF", "h", "-f", "file")
     )
     assert ours == theirs
+
+
+def test_a_client_looks_at_the_lines_that_ssh_keygen_finds(tmp_path: Path, content: bytes) -> None:
+    """Of names in lower case, as clients look for them, and lines with a key that can be read.
+
+    A client takes a marker with a tab behind it, too: a key that is revoked stays revoked.
+    """
+    content = content.replace(b"@revoked\t", b"@revoked ")
+    file = tmp_path / "known_hosts"
+    file.write_bytes(content)
+    known = KnownHosts.parse(content)
+    for name in NAMES:
+        if name == name.lower() != "":
+            said = run([require("ssh-keygen"), "-lF", name, "-f", file]).stdout
+            found = [int(number) for number in re.findall(rb"found: line (\d+) ", said)]
+            assert [entry.line_number for entry in known.about(name)] == found, name
 
 
 HASH = re.compile(rb"\|1\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)")

@@ -4,6 +4,7 @@ import base64
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,18 @@ from hypothesis import strategies as st
 
 from nacre.crypto import pem
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
-from nacre.keys import PrivateKey, dump_private, load_private, load_public, openssh
+from nacre.keys import (
+    Certificate,
+    PrivateKey,
+    dump_private,
+    dump_public,
+    generate,
+    load_private,
+    load_public,
+    openssh,
+)
+from nacre.keys.armor import blocks, wrapped
+from nacre.keys.files import PrivateKeyFormat, PublicKeyFormat
 from nacre.keys.key import KEY_TYPES
 
 NAMES = {"rsa": "1024", "ecdsa": "521", "ed25519": "256", "dsa": "1024"}
@@ -130,7 +142,7 @@ def test_a_dump_bounds_the_rounds(rounds: int, key_of) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"", "no BEGIN line"),
+        (b"", "is empty"),
         (b"\xff" * 100, "no BEGIN line"),
         (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "cut off"),
         (b"PuTTY-User-Key-File-1: ssh-rsa\n", "save the key anew with puttygen"),
@@ -144,6 +156,34 @@ def test_a_dump_bounds_the_rounds(rounds: int, key_of) -> None:
 def test_texts_that_are_no_key_files(text: bytes, says: str) -> None:
     with pytest.raises(KeyFormatError, match=says):
         load_private(text)
+
+
+def test_one_half_where_the_other_is_needed(key_of) -> None:
+    key = key_of("ecdsa-sha2-nistp256")
+    certificate = Certificate.issue(key.public, key)
+    for form in get_args(PublicKeyFormat):
+        with pytest.raises(KeyFormatError, match=r"this is a public key, and .* without \.pub"):
+            load_private(dump_public(key.public, format=form))
+    with pytest.raises(KeyFormatError, match=r"this is a certificate, .* without -cert\.pub"):
+        load_private(dump_public(certificate))
+    for form in get_args(PrivateKeyFormat):
+        with pytest.raises(KeyFormatError, match="this is a private key, and a public one is"):
+            load_public(dump_private(key, format=form))
+
+
+def test_a_public_file_has_a_bound() -> None:
+    with pytest.raises(KeyFormatError, match="too many for a public key"):
+        load_public(b"ssh-rsa " + b"A" * (256 * 1024))
+
+
+def test_the_halves_of_openssh_files_match(key_of) -> None:
+    one, other = generate("ssh-ed25519"), generate("ssh-ed25519")
+    data = blocks(dump_private(one))[0].data()
+    blob, seed = one.public.blob, one.secret_fields()[40:72]
+    for part, by in ((blob, other.public.blob), (seed, other.secret_fields()[40:72])):
+        assert data.count(part) in (1, 2)
+        with pytest.raises(KeyFormatError, match="do not match"):
+            load_private(wrapped("OPENSSH PRIVATE KEY", data.replace(part, by, 1)))
 
 
 @pytest.fixture(scope="module")

@@ -288,12 +288,3 @@ def test_a_search_parses_the_lines_of_its_host_alone(monkeypatch: pytest.MonkeyP
         assert known.check(name, 22, OTHER, "10.0.0.1").lines == (number,)
         assert known.key_types(name) == (OTHER.type,)
     assert parsed == [8, 508]
-
-
-def test_the_keys_of_a_host_are_taken_out() -> None:
-    kept = f"# mine\nother {KEY}\n*st {KEY}\n@revoked host {KEY}\n"
-    known = KnownHosts.parse(f"host {KEY}\n{kept}a,HOST {OTHER}\n{HASHED}\n")
-    text, gone = known.without("host")
-    assert text.decode() == kept
-    assert [entry.line_number for entry in gone] == [1, 6, 7]
-    assert KnownHosts.parse(kept).without("elsewhere") == (kept.encode(), ())

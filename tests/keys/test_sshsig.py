@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.errors import SignatureError, UnusableKey
+from nacre.errors import SignatureError
 from nacre.keys import Certificate, CertifiedKey, generate
 from nacre.keys.sshsig import (
     BEGIN,
@@ -19,7 +19,7 @@ from nacre.keys.sshsig import (
 )
 from nacre.wire.codec import string
 
-TYPES = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521", "ssh-rsa"]
+TYPES = ["ssh-dss", "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521", "ssh-rsa"]
 KEY = generate("ssh-ed25519")
 MESSAGE = b"a message\n"
 
@@ -37,7 +37,11 @@ def test_a_signature_is_of_its_message_and_namespace(type: str, hash_name: str, 
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_ssh_keygen_accepts_ours(type: str, key_of, tmp_path: Path, ssh_keygen: str) -> None:
+def test_ssh_keygen_accepts_ours(
+    type: str, key_of, tmp_path: Path, ssh_keygen: str, openssh_types: frozenset[str]
+) -> None:
+    if type not in openssh_types:
+        pytest.skip(f"this OpenSSH has no {type}")
     file = tmp_path / "m.sig"
     file.write_bytes(sign(key_of(type), MESSAGE, "file").armored())
     command = [ssh_keygen, "-Y", "check-novalidate", "-n", "file", "-s", str(file)]
@@ -79,8 +83,6 @@ def test_rsa_keys_never_sign_with_sha1(key_of) -> None:
     assert SSHSignature(rsa.public, "file", "sha512", weak).refusal(digest, "file") == (
         "signatures with ssh-rsa are not accepted"
     )
-    with pytest.raises(UnusableKey, match="can't sign files"):
-        algorithm_of(key_of("ssh-dss").public)
 
 
 def test_a_namespace_and_a_known_hash_are_needed() -> None:

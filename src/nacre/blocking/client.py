@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import wraps
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, Unpack
 
+from nacre.blocking.agent import Agent
 from nacre.blocking.background import (
     Attribute,
     Closing,
@@ -27,7 +28,7 @@ from nacre.protocol.events import Chosen
 
 if TYPE_CHECKING:
     from nacre.blocking.sftp import SFTPClient
-    from nacre.client.connect import ConnectOptions
+    from nacre.client.connect import PassedOptions
     from nacre.sftp.client.options import SFTPOptions
 
 
@@ -124,15 +125,17 @@ def connect(
     *,
     jump: Jump | Sequence[Jump] | None = None,
     sock: Sock | None = None,
-    **options: Unpack[ConnectOptions],
+    agent: bool | Agent = True,
+    **options: Unpack[PassedOptions],
 ) -> Connection:
     """Connect and log in, as :func:`nacre.connect` does, with the same parameters.
 
     :param jump: an open connection is one of this module.
     :param sock: a tunnel, or the streams of a pair, are those of this module; streams of asyncio
         belong to another loop.
+    :param agent: an agent is one of this module.
     """
-    way: dict[str, Any] = {"jump": _inner(jump), "sock": _inner(sock)}
+    way: dict[str, Any] = {"jump": _inner(jump), "sock": _inner(sock), "agent": _inner(agent)}
     return Connection(background.call(lambda: _connect.connect(host, port, **way, **options)))
 
 

@@ -10,7 +10,9 @@ from typing import NoReturn
 
 from nacre.cli.common.start import completed, prepare, start
 
-_AT_ONCE = ("add", "agent", "keygen", "scp", "sftp", "sftp-server", "ssh", "sshd")
+_AT_ONCE = (
+    *("add", "agent", "copy-id", "keygen", "keyscan", "scp", "sftp", "sftp-server", "ssh", "sshd"),
+)
 """Subcommands that parse their words themselves. They run without click, which takes as long to
 load as all of their own modules."""
 

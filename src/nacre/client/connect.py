@@ -45,6 +45,7 @@ from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.agent.client import Agent
     from nacre.client.configured import Looked
     from nacre.client.proxy import ProxyCommand
     from nacre.client.route import Carrier, Hop, Jump, Sock
@@ -78,12 +79,9 @@ _STEPS = {
 }
 
 
-class HopOptions(TypedDict, total=False):
-    """Options of :func:`connect` that jump hosts get too."""
-
+class _Shared(TypedDict, total=False):
     keys: Sequence[PrivateKey | Path] | None
     passphrase: str | None
-    agent: bool
     known_hosts: Path | Sequence[Path] | Default
     trust: HostKeyCheck | None
     algorithms: Algorithms | None
@@ -95,15 +93,27 @@ class HopOptions(TypedDict, total=False):
     keepalive_count: int | None
 
 
-class ConnectOptions(HopOptions, total=False):
-    """Options of :func:`connect` that :func:`nacre.blocking.connect` passes on as they are."""
+class HopOptions(_Shared, total=False):
+    """Options of :func:`connect` that jump hosts get too."""
 
+    agent: bool | Agent
+
+
+class _Own(TypedDict, total=False):
     user: str | None
     password: str | None
     credentials: LoginAnswers | None
     timeout: float | Default | None
     trace: Trace | None
     config: Config | Path | Default | None
+
+
+class ConnectOptions(HopOptions, _Own, total=False):
+    """The options of one connection."""
+
+
+class PassedOptions(_Shared, _Own, total=False):
+    """Options of :func:`connect` that :func:`nacre.blocking.connect` passes on as they are."""
 
 
 _NOTHING: HopOptions = {
@@ -131,7 +141,7 @@ def connect(
     password: str | None = None,
     keys: Sequence[PrivateKey | Path] | None = None,
     passphrase: str | None = None,
-    agent: bool = True,
+    agent: bool | Agent = True,
     known_hosts: Path | Sequence[Path] | Default = DEFAULT,
     trust: HostKeyCheck | None = None,
     credentials: LoginAnswers | None = None,
@@ -168,7 +178,8 @@ def connect(
         CertificateFile, or the usual files, and all keys of the agent. Some of the agent's
         keys are tried only after a password that was given: each key counts as a failure.
     :param passphrase: for encrypted key files.
-    :param agent: whether to use the agent that ``SSH_AUTH_SOCK`` or IdentityAgent names.
+    :param agent: the agent to use, or whether to use the one that ``SSH_AUTH_SOCK`` or
+        IdentityAgent names.
     :param known_hosts: files with keys of known hosts, and no others are accepted. By default those
         of UserKnownHostsFile and GlobalKnownHostsFile; StrictHostKeyChecking and
         UpdateHostKeys count then where a file has them, but no one is ever asked.
@@ -571,8 +582,9 @@ def _identities(
         how["files"] = [key for key in keys if not isinstance(key, PrivateKey)]
         how["certificates"] = ()
         how["identities_only"] = True
-    if not options["agent"]:
-        how["agent"] = how["keep"] = None
+    if options["agent"] is not True:
+        how["agent"] = options["agent"] or None
+        how["keep"] = None
     checked = trust if isinstance(trust, KnownHostsFile) else None
     found = Identities(
         target.user,

@@ -139,7 +139,7 @@ class Identities:
         self._methods = tuple(methods)
         self._signatures = tuple(signatures or choose("signature", None))
         self._submethods = submethods
-        self._sources.keep = keep
+        self._sources.keep, self._sources.tokens = keep, self._by_security_key
         self._notice = notice
         self._debug = debug
         self._show_banner = banner
@@ -215,6 +215,11 @@ class Identities:
                 return GiveUp(error)
             self._notice(str(error))
             return Denied(str(error))
+
+    async def _by_security_key(self, key: PrivateKey, data: bytes, source: str) -> bytes:
+        from nacre.client.tokenkeys import sign
+
+        return await sign(key, data, source, pin=self._secrets.pin, notice=self._notice)
 
     async def prompts(self, ask: AskPrompts) -> Answer:
         """Answer the server's prompts, with the password if there is one prompt without echo."""

@@ -145,6 +145,15 @@ class UserSecrets:
             self._notice("Mismatch; try again, EOF to quit.")
         return Denied("no new password was given")
 
+    async def pin(self, question: str, wrong: int) -> str | None:
+        """Return one more PIN for a security key, or None when there is none left.
+
+        :param question: what to ask; ``wrong``: how many PINs did not fit.
+        """
+        if self._prompt is None or wrong >= self._attempts:
+            return None
+        return await self._prompt(question, False) or None
+
     async def passphrase(self, source: str, wrong: int) -> str | None:
         """Return one more passphrase for a key file, or None when there is none left.
 

@@ -21,7 +21,10 @@ from nacre.protocol.asks import SessionProof
 from nacre.value import value
 
 SSH1_FILE = "~/.ssh/identity"
-DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa", "~/.ssh/id_dsa")
+DEFAULT_FILES = (
+    *("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"),
+    *("~/.ssh/id_ed25519_sk", "~/.ssh/id_ecdsa_sk", "~/.ssh/id_dsa"),
+)
 
 CERTIFICATE = "-cert.pub"
 """What follows the name of a key's file in the name of the file of its certificate."""
@@ -32,6 +35,9 @@ _SLOW = {"ssh-rsa", "rsa1"}
 Unlock: TypeAlias = Callable[[str, int], Awaitable[str | None]]
 """Gets a key file's name and how many passphrases were wrong; returns one more, or None."""
 
+
+BySecurityKey: TypeAlias = Callable[[PrivateKey, bytes, str], Awaitable[bytes]]
+"""Gets a key, data to sign and the name of the key's file; returns the signature."""
 
 Keep: TypeAlias = Callable[[PrivateKey, str], Awaitable[None]]
 """Gets a private key, and the name of its file."""
@@ -60,17 +66,23 @@ class UserKey(Protocol):
 
 
 class HeldKey:
-    """A private key in hand, or of the file ``source``."""
+    """A private key in hand, or of the file ``source``.
 
-    at_hand = True
+    :ivar tokens: signs if the private half is on a security key; None if nothing can.
+    """
+
+    tokens: BySecurityKey | None = None
 
     def __init__(self, key: PrivateKey, source: str = "") -> None:
         self._key = key
+        self.at_hand = not key.held
         self.public = key.public
         self.source = source or key.comment
         self.loaded = key if source else None
 
     async def sign(self, data: bytes, algorithm: str) -> bytes:
+        if self._key.held and self.tokens is not None:
+            return await self.tokens(self._key, data, self.source)
         if self.public.type not in _SLOW:
             return self._key.sign(data, algorithm)
         return await asyncio.to_thread(self._key.sign, data, algorithm)
@@ -92,9 +104,13 @@ class AgentKey:
 
 
 class LockedFile:
-    """A key file whose passphrase is asked for when a signature is needed, and not before."""
+    """A key file whose passphrase is asked for when a signature is needed, and not before.
+
+    :ivar tokens: see :class:`HeldKey`.
+    """
 
     at_hand = False
+    tokens: BySecurityKey | None = None
 
     def __init__(self, path: Path, text: bytes, public: PublicKey, unlock: Unlock) -> None:
         self._text = text
@@ -108,6 +124,8 @@ class LockedFile:
             self.loaded = await unlock(self._text, self.source, self._unlock)
         if self.loaded.public != self.public:
             raise UnusableKey(f"{self.source} does not belong to {self.source}.pub")
+        if self.loaded.held and self.tokens is not None:
+            return await self.tokens(self.loaded, data, self.source)
         return await asyncio.to_thread(self.loaded.sign, data, algorithm)
 
 
@@ -169,6 +187,7 @@ class KeySources:
     :param notice: gets text for the human, and ``debug`` details.
     :ivar strict: whether a named file that can't be used is an error.
     :ivar keep: gets each key of a file that has signed, or is None.
+    :ivar tokens: signs with keys on security keys, or is None.
     :ivar unusable: why files were left out, each a text with the file's name.
     """
 
@@ -188,6 +207,7 @@ class KeySources:
         self.strict = strict and files is not None
         self.unusable: list[str] = []
         self.keep: Keep | None = None
+        self.tokens: BySecurityKey | None = None
         self._held = tuple(held)
         self._files = files
         self._certificates = certificates
@@ -207,7 +227,7 @@ class KeySources:
         :raises UnusableKey: a named file can't be used, with ``strict``.
         """
         agent = await self._agent_keys(ssh1=ssh1, session=session)
-        held: dict[PublicKey, UserKey] = {key.public: HeldKey(key) for key in self._held}
+        held = {key.public: self._with_tokens(HeldKey(key)) for key in self._held}
         certificates = await self._certificate_files() if self._certificates and not ssh1 else {}
         files = await self._file_keys(ssh1=ssh1)
         signers = {key: one for key, one in files.items() if not isinstance(one, PublicHalf)}
@@ -263,6 +283,13 @@ class KeySources:
             return {}
         return {key: AgentKey(agent, key, comment or "agent") for key, comment in found}
 
+    def _with_tokens(self, key: UserKey) -> UserKey:
+        """Let a key that may be on a security key sign there; returns it."""
+        signer = key.signer if isinstance(key, CertificateKey) else key
+        if isinstance(signer, HeldKey | LockedFile):
+            signer.tokens = self.tokens
+        return key
+
     async def _file_keys(self, *, ssh1: bool) -> dict[PublicKey, UserKey | PublicHalf]:
         """Return the keys of the files, in order."""
         found: dict[PublicKey, UserKey | PublicHalf] = {}
@@ -273,6 +300,8 @@ class KeySources:
                 self._report(path, error)
                 continue
             key, certificate = opened.key, opened.certificate
+            if key is not None and not isinstance(key, PublicKey):
+                self._with_tokens(key)
             if isinstance(key, PublicKey):
                 self._take_public(found, key, path)
             elif key is not None:

@@ -50,6 +50,7 @@ _INTEGER = 0x02
 _OCTETS = 0x04
 _SEQUENCE = 0x30
 _CURVE_TAG, _POINT_TAG = 0xA0, 0xA1  # of the optional fields of SEC 1 (RFC 5915)
+_EC_OID = bytes.fromhex("06072a8648ce3d0201")
 _CURVE_OIDS = {
     bytes.fromhex("06082a8648ce3d030107"): "nistp256",
     bytes.fromhex("06052b81040022"): "nistp384",
@@ -107,29 +108,36 @@ def load_der(der: bytes, passphrase: bytes | None, *, encrypted: bool = False) -
     else:
         return _signer(key)
     # Outside of the handler: the library's error, which may quote the key, is not even a context.
-    padded = None if encrypted else _padded_sec1(der)
-    if padded is None:
+    signer = None if encrypted else _refused_ec(der)
+    if signer is None:
         raise refusal
-    return padded
+    return signer
 
 
-def _padded_sec1(der: bytes) -> ECDSASigner | None:
-    """Return the signer of a SEC 1 file whose private number has another length than its curve.
+def _refused_ec(der: bytes) -> ECDSASigner | None:
+    """Return the signer of an EC key that the library refuses; None if ``der`` is no such key.
 
-    The library refuses those. PuTTY writes a zero byte in front of every second number, and old
-    programs leave zero bytes out. None if ``der`` is something else.
+    It refuses private numbers of another length than their curve. PuTTY writes a zero byte in front
+    of every second one, and old programs leave zero bytes out.
 
     :raises KeyFormatError: the public half disagrees.
     """
     try:
-        _, (tag, secret), *rest = _elements(_elements(der)[0][1])
+        (_, outer), *_ = _elements(der)
+        _, (tag, second), *rest = _elements(outer)
         tagged = dict(rest)
-        curve = _CURVE_OIDS.get(tagged[_CURVE_TAG])
+        curve = tagged.get(_CURVE_TAG, b"")
+        if tag == _SEQUENCE:  # PKCS#8: the algorithm and its curve, then SEC 1 in a string
+            curve = second.removeprefix(_EC_OID)
+            ((_, inner),) = _elements(tagged[_OCTETS])
+            _, (tag, second), *rest = _elements(inner)
+            tagged = dict(rest)
     except (IndexError, KeyError, ValueError):
         return None
-    if tag != _OCTETS or curve is None or len(secret) > _LONGEST_NUMBER:
+    name = _CURVE_OIDS.get(curve)
+    if tag != _OCTETS or name is None or len(second) > _LONGEST_NUMBER:
         return None
-    signer = ECDSASigner(curve, int.from_bytes(secret, "big"))
+    signer = ECDSASigner(name, int.from_bytes(second, "big"))
     if not tagged.get(_POINT_TAG, signer.verifier.point).endswith(signer.verifier.point):
         raise KeyFormatError("the public and the private half of the ECDSA key do not match")
     return signer

@@ -29,6 +29,14 @@ def _curve(curve: ec.EllipticCurve) -> str:
     return name
 
 
+def from_der(signature: bytes) -> tuple[int, int]:
+    """Return ``(r, s)`` of a signature in DER (RFC 3279 section 2.2.3).
+
+    :raises ValueError: it is malformed.
+    """
+    return decode_dss_signature(signature)
+
+
 class ECDSAVerifier:
     """An ECDSA public key on ``curve`` (``nistp256``, ``nistp384``, ``nistp521``).
 

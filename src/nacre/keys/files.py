@@ -83,6 +83,8 @@ def _no_private_key(text: bytes) -> KeyFormatError:
     except KeyFormatError:
         if any(block.label in _X509 for block in blocks(text)):
             return KeyFormatError(_X509_CERTIFICATE)
+        if not text.strip():
+            return KeyFormatError("the file is empty: it has no private key")
         return KeyFormatError("not a private key file: no BEGIN line of a private key")
     kind = "public key" if key.plain is key else "certificate"
     return KeyFormatError(
@@ -130,6 +132,10 @@ def load_public(data: bytes | str) -> tuple[PublicKey, str]:
 
     :raises KeyFormatError: there is no public key, or a damaged one.
     """
+    if len(data) > MAXIMUM_SIZE:
+        raise KeyFormatError(
+            f"{len(data)} bytes are too many for a public key; at most {MAXIMUM_SIZE} are read"
+        )
     text = cleaned(data).decode("utf-8", "surrogateescape") if isinstance(data, bytes) else data
     if "BEGIN " in text or _PUTTY.decode() in text:
         return _load_block(_encoded(text))

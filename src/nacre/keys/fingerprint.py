@@ -1,15 +1,35 @@
-"""Fingerprints and pictures of public keys, for people to compare."""
+"""Fingerprints, pictures and the usual names of public keys, for people."""
 
 from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
 
+from nacre.crypto.certified import plain
+
 _WIDTH, _HEIGHT = 17, 9
 _MARKS = " .o+=*BOX@%&#/^"
 _START, _END = "S", "E"
 
 _VOWELS, _CONSONANTS = "aeiouy", "bcdfghklmnprstvzx"
+
+
+_FAMILIES = {
+    "ssh-ed25519": "ED25519",
+    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
+    "ssh-ed448": "ED448",
+    "ssh-rsa": "RSA",
+    "ssh-dss": "DSA",
+    "rsa1": "RSA1",
+}
+
+
+def family(key_type: str) -> str:
+    """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
+    bare = plain(key_type)
+    name = _FAMILIES.get(bare, "ECDSA" if bare.startswith("ecdsa-") else bare)
+    return name if bare == key_type else f"{name}-CERT"
 
 
 def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:

@@ -151,7 +151,7 @@ def too_weak(key: PublicKey, rsa_bits: int, ca_signatures: Collection[str]) -> s
     """
     if key.rsa and key.bits < rsa_bits:
         return f"it has {key.bits} bits; RequiredRSASize is {rsa_bits}"
-    if key.type in _FAMILIES:
+    if key.type in _ALL_FAMILIES:
         return None
     from nacre.keys.certificate import Certificate
 

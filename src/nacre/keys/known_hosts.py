@@ -182,23 +182,6 @@ class KnownHosts:
     def _line_starts(self, offsets: Iterable[int]) -> set[int]:
         return {self._text.rfind(b"\n", 0, at) + 1 for at in offsets}
 
-    def without(self, name: str) -> tuple[bytes, tuple[KnownHost, ...]]:
-        """Return the file's text without the keys of a host, and the lines that are gone.
-
-        Lines with a marker, and those that only match by a pattern, stay.
-
-        :param name: as :func:`host_name` returns it.
-        """
-        gone = tuple(
-            entry
-            for entry in self.about(name)
-            if entry.marker is Marker.NONE
-            and (entry.hosts[0].startswith(HASH_MAGIC) or name in map(str.lower, entry.hosts))
-        )
-        numbers = {entry.line_number for entry in gone}
-        lines = self._text.split(b"\n")
-        return b"\n".join(one for i, one in enumerate(lines, 1) if i not in numbers), gone
-
     def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> Finding:
         """Return what the file records about ``key`` for ``host`` at ``port``.
 

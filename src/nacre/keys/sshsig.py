@@ -44,8 +44,8 @@ END = b"-----END SSH SIGNATURE-----"
 _MAGIC = b"SSHSIG"
 _VERSION = 1
 _COLUMNS = 70
-_WITH_SHA1 = ("ssh-rsa", "ssh-dss")
-"""Signature algorithms that PROTOCOL.sshsig does not allow, or that use SHA-1."""
+_RSA_WITH_SHA1 = "ssh-rsa"
+"""The signature algorithm that PROTOCOL.sshsig does not allow."""
 
 
 def new_hash(name: str) -> _Hash:
@@ -78,7 +78,7 @@ def algorithm_of(key: PublicKey) -> str:
     :raises UnusableKey: its signatures are not allowed.
     """
     for name in key.signature_algorithms:
-        if plain(name) not in _WITH_SHA1:
+        if plain(name) != _RSA_WITH_SHA1:
             return name
     raise UnusableKey(f"keys of type {key.type} can't sign files")
 
@@ -109,7 +109,7 @@ class SSHSignature:
             return f"namespace does not match: it is {safe(self.namespace, 64)!r}"
         key = self.key.plain
         algorithm = safe_name(WireReader(self.signature).text())
-        if algorithm in _WITH_SHA1:
+        if algorithm == _RSA_WITH_SHA1:
             return f"signatures with {algorithm} are not accepted"
         data = data_to_sign(digest, namespace, self.hash_name)
         return None if key.verify(self.signature, data, algorithm) else "incorrect signature"

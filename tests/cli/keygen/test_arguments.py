@@ -71,6 +71,11 @@ def test_bad_values(line: str) -> None:
     assert not isinstance(caught.value, CommandLineError)
 
 
+def test_libraries_are_refused_with_another_way() -> None:
+    with pytest.raises(ConfigurationError, match="no PKCS#11 libraries: give the token's keys to"):
+        parsed("-D lib.so")
+
+
 def test_the_help_has_every_option() -> None:
     shown = [label for group in KEYGEN.values() for label in group]
     flags = sorted(label[1] for label in shown if len(label) == 2)

@@ -10,10 +10,10 @@ from nacre.agent.client import Agent
 from nacre.cli.add.arguments import AddOptions, AddRefused
 from nacre.cli.add.keyfiles import STANDARD_INPUT, chosen, public_key
 from nacre.cli.add.talk import complain
-from nacre.client.trust.files import family
 from nacre.client.userkeys import beside
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import PublicKey, load_public
+from nacre.keys.fingerprint import family
 from nacre.wire.text import safe
 
 

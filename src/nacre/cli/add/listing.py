@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from nacre.agent.client import Agent
 from nacre.cli.add.arguments import AddOptions, AddRefused
-from nacre.client.trust.files import family
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
-from nacre.keys.fingerprint import fingerprint
+from nacre.keys.fingerprint import family, fingerprint
 from nacre.keys.key import decode_public
 from nacre.wire.codec import WireReader
 from nacre.wire.text import safe

@@ -18,12 +18,12 @@ from nacre.client import configured, connect
 from nacre.client.connection import Connection
 from nacre.client.identities import PUBLICKEY, Identities
 from nacre.client.target import Target
-from nacre.client.trust.files import KnownHostsFile, family
+from nacre.client.trust.files import KnownHostsFile
 from nacre.config.client.config import ClientConfig
 from nacre.config.values import LogLevel
 from nacre.errors import DeadlineExceeded, HostKeyChanged
 from nacre.keys import PublicKey
-from nacre.keys.fingerprint import randomart
+from nacre.keys.fingerprint import family, randomart
 from nacre.protocol.asks import (
     Answer,
     AskAuthentication,

@@ -12,8 +12,10 @@ from nacre.cli.common import arguments, transfer_options
 COMMANDS = {
     "add": "give keys to an agent, list and remove them",
     "agent": "hold keys, and sign with them",
+    "copy-id": "let one's keys log in to a host",
     "help": "explain a program, or a keyword of the configuration",
     "keygen": "make keys and certificates, show and change key files",
+    "keyscan": "print the host keys of servers",
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "transfer files by commands",
@@ -317,7 +319,7 @@ KEYGEN = {
     },
     "The key": {
         "-f FILE": "the file; FILE.pub has the public half; - is standard input",
-        "-t TYPE": "rsa, ecdsa, ed25519, ecdsa-sk, ed25519-sk, dsa or rsa1",
+        "-t TYPE": "ed25519, ecdsa, rsa, ed25519-sk, ecdsa-sk, ed448, dsa or rsa1",
         "-b BITS": "the size: by default 3072 for rsa, 2048 for rsa1, 256 for ecdsa",
         "-C COMMENT": "the comment; by default user@host",
         "-m FORMAT": "the format: RFC4716, PKCS8 or PEM",
@@ -340,12 +342,54 @@ KEYGEN = {
     },
 }
 
+COPY_ID = {
+    "Keys": {
+        "-i FILE": "the file of the key, with .pub or without",
+        "-f": "do not try which keys log in already; no private key is needed",
+        "-n": "print what would be added, and change nothing",
+    },
+    "Host": {
+        "-p PORT": "the port of the server; by default 22",
+        "-F FILE": "read this file in place of the usual ones; none: no file",
+        "-o KEYWORD=VALUE": "set a keyword of the configuration; see nacre help KEYWORD",
+        "-t PATH": "the file of keys on the host; by default .ssh/authorized_keys",
+        "-s": "use SFTP, and run no command on the host",
+        **_PROFILE,
+    },
+    "Messages": {
+        "-x": "print details of the connections",
+        **_HELP,
+    },
+}
+
+KEYSCAN = {
+    "Hosts": {
+        "-f FILE": "read hosts from this file, a line each; - is standard input",
+        "-p PORT": "the port of the servers; by default 22",
+        "-T TIME": "how long to wait for a server; by default 5 seconds",
+        "-4": "use IPv4 only",
+        "-6": "use IPv6 only",
+    },
+    "Keys": {
+        "-t TYPES": "rsa,ecdsa,ed25519,ecdsa-sk,ed25519-sk by default; also dsa, ed448",
+        "-c": "ask for certificates",
+    },
+    "Output": {
+        "-D": "print SSHFP records for the DNS",
+        "-O OPTION": "hashalg=sha1 or hashalg=sha256: the hash of -D; by default both",
+        "-H": "hash the names of the hosts",
+        "-q": "print no comments with the versions of the servers",
+        "-v": "print why a server gave no key",
+        **_HELP,
+    },
+}
+
 AGENT = {
     "Agent": {
         "-a SOCKET": "make the socket here; by default in a new directory",
         "-t TIME": "forget keys after this time, such as 3600 or 1h30m",
-        "-O OPTION": "no-restrict-websafe: sign with security keys for web sites, too",
-        "-P PATTERNS": "the libraries that clients may name; none is loaded (no effect)",
+        "-O OPTION": "no-restrict-websafe or allow-remote-pkcs11: what else is allowed",
+        "-P PATTERNS": "the libraries for security keys that clients may name",
     },
     "Process": {
         "-D": "stay in the foreground",

@@ -128,6 +128,7 @@ def _keygen() -> Page:
         ("[file ...]",),
         groups_of(options.KEYGEN, lambda letter: (), "", bool),
         (
+            "`nacre-ssh-keygen` is the same program. "
             "What -N, -P and -f do not give is asked for. Passphrases are read from the terminal, "
             "from the program that SSH_ASKPASS names, or else from standard input.",
         ),
@@ -174,6 +175,35 @@ def _agent() -> Page:
     )
 
 
+def _copy_id() -> Page:
+    return Page(
+        "copy-id",
+        "Let one's keys log in to an account of another host.",
+        (_DESTINATION,),
+        groups_of(options.COPY_ID, lambda letter: (), "", bool),
+        (
+            "The keys are those of the agent, or the newest file ~/.ssh/id*.pub, unless -i names "
+            "another one. A key that logs in already, or is in the file, is not added again.",
+            _KEYWORDS,
+        ),
+        SECTIONS["copy-id"],
+    )
+
+
+def _keyscan() -> Page:
+    return Page(
+        "keyscan",
+        "Print the host keys of servers, as lines of known_hosts.",
+        ("[host|addrlist namelist ...]",),
+        groups_of(options.KEYSCAN, lambda letter: (), "", bool),
+        (
+            "A host is a name, an address, a range such as 192.0.2.0/24, or several names of one "
+            "host with commas between them. Keys that nobody has compared are not to be trusted.",
+        ),
+        SECTIONS["keyscan"],
+    )
+
+
 def _help() -> Page:
     return Page(
         "help",
@@ -207,7 +237,9 @@ _OWN: dict[str, Callable[[], Page]] = {
     "": _main,
     "add": _add,
     "agent": _agent,
+    "copy-id": _copy_id,
     "help": _help,
+    "keyscan": _keyscan,
     "keygen": _keygen,
     "scp": _scp,
     "sftp": _sftp,

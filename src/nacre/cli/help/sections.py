@@ -45,6 +45,33 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "there is no agent to end. An agent ends with 2. With a command, the command's.",
         ),
     },
+    "copy-id": {
+        "Examples": (
+            "`nacre copy-id user@host`: Install the keys of the agent.",
+            "`nacre copy-id -i ~/.ssh/id_ed25519 -s user@host`: Install one key by SFTP.",
+        ),
+        "Files": (
+            "`~/.ssh/authorized_keys` on the host: Gets a line for each key; made with its "
+            "directory if it is missing. Where Dropbear has /etc/dropbear/authorized_keys and the "
+            "user may write it, that one.",
+        ),
+        "Exit status": (
+            "0 if the keys are installed, also if they were before. 1 for errors. The users of "
+            "nacre serve have no such file unless it serves the accounts of the system: `nacre "
+            "user key add` gives them keys.",
+        ),
+    },
+    "keyscan": {
+        "Examples": (
+            "`nacre keyscan -t ed25519 host`: Print one key of a host.",
+            "`nacre keyscan -H -f hosts >> ~/.ssh/known_hosts`: Add all hosts of a file, hashed.",
+            "`nacre keyscan -q -D host`: Print records for the DNS.",
+        ),
+        "Exit status": (
+            "0 if there was a key. 1 if there was none, and for wrong options. 255 if a file can't "
+            "be read.",
+        ),
+    },
     "ssh": {
         "Escape sequences": (
             "On a terminal, at the beginning of a line:",
@@ -131,6 +158,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`nacre keygen`: Make an Ed25519 key, and ask for its file and its passphrase.",
             "`nacre keygen -l -f key.pub`: Show the fingerprint of a key.",
             "`nacre keygen -R example.org`: Forget the host keys of a host.",
+            "`nacre keygen -s ca -I alice -n alice -V +1d key.pub`: Certify a key for a day.",
+            "`nacre-ssh-keygen -A`: Make the host keys that are missing.",
         ),
         "Environment": ("`SSH_ASKPASS`: The program that asks for passphrases.",),
         "Exit status": (

@@ -151,7 +151,15 @@ def _cipher(value: str) -> None:
         raise ConfigurationError(f"-Z {safe(value, 64)}: give a cipher: {names}")
 
 
+def _no_library(value: str) -> None:
+    raise ConfigurationError(
+        "-D: nacre loads no PKCS#11 libraries: give the token's keys to an agent with `ssh-add -s "
+        "LIBRARY`, which lists them with `ssh-add -L` and signs with them: see -U"
+    )
+
+
 _CHECKS: dict[str, Callable[[str], None]] = {
+    "D": _no_library,
     "E": _one_of("E", "a hash", HASHES),
     "M": _one_of("M", "what to do", ("generate", "screen")),
     "Z": _cipher,

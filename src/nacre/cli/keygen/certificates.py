@@ -9,10 +9,10 @@ from pathlib import Path
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.keyfiles import read
 from nacre.cli.keygen.questions import key_file
-from nacre.client.trust.files import family
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys import Certificate, load_public
 from nacre.keys.certificate import FOREVER, USER_EXTENSIONS, CertificateType
+from nacre.keys.fingerprint import family
 from nacre.keys.times import show_time
 from nacre.wire.codec import WireReader
 from nacre.wire.text import safe

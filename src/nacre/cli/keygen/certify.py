@@ -14,7 +14,6 @@ from nacre.cli.keygen.certificates import validity
 from nacre.cli.keygen.keyfiles import PUBLIC_MODE
 from nacre.cli.keygen.signers import FileSigner, in_agent, in_file, load_public_key
 from nacre.client.hostfile import replace
-from nacre.client.trust.files import family
 from nacre.config.values import seconds
 from nacre.errors import ConfigurationError, KeyFormatError, UnusableKey
 from nacre.keys import Certificate, PublicKey
@@ -25,6 +24,7 @@ from nacre.keys.certificate import (
     CertificateRequest,
     option,
 )
+from nacre.keys.fingerprint import family
 from nacre.keys.key_options import network
 from nacre.keys.serials import MOST_SERIAL
 from nacre.keys.times import parse_time
@@ -41,11 +41,6 @@ def run(options: KeygenOptions) -> int:
     :raises ConfigurationError: an option is missing or bad.
     :raises UnusableKey: the authority can't sign, or a file has no key that can be certified.
     """
-    if "D" in options:
-        raise ConfigurationError(
-            "nacre loads no PKCS#11 libraries: give the token's key to an agent with "
-            "`ssh-add -s LIBRARY`, and sign with -U"
-        )
     if "I" not in options:
         raise ConfigurationError("Must specify key id (-I) when certifying")
     terms = _CertificateTerms(options, time.time())

@@ -27,7 +27,6 @@ _ACTIONS = {
     "R": "hosts",
     "H": "hosts",
     "F": "hosts",
-    "D": "tokens",
     "K": "tokens",
     "l": "show",
     "B": "show",
@@ -99,7 +98,7 @@ def _act(program: str, options: KeygenOptions) -> int:
         return print_help(program, "keygen")
     name = next((module for letter, module in _ACTIONS.items() if letter in options), "generate")
     path = f"nacre.cli.keygen.{name}"
-    if name in ("tokens", "conversion", "moduli.command") and find_spec(path) is None:
+    if name == "moduli.command" and find_spec(path) is None:
         print("not there yet", file=sys.stderr)
         return FAILURE
     status: int = import_module(path).run(options)

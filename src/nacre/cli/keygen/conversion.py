@@ -12,11 +12,11 @@ from pathlib import Path
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.keyfiles import public_path, read
 from nacre.cli.keygen.questions import key_file, load_asking
-from nacre.client.trust.files import family
-from nacre.errors import KeyFormatError
+from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import PublicKey, dump_private, dump_public, load_private, load_public
 from nacre.keys.armor import blocks, cleaned
 from nacre.keys.files import PublicKeyFormat, is_private, public_half
+from nacre.keys.fingerprint import family
 from nacre.wire.text import safe
 
 _FORMS: dict[str, tuple[PublicKeyFormat, str]] = {
@@ -35,7 +35,7 @@ def run(options: KeygenOptions) -> int:
     """Convert a key; return the exit status."""
     path = key_file(options, "in which the key is")
     format = (options.value("m") or "RFC4716").upper()
-    made = _exported(path, format, options) if "e" in options else _imported(path, format)
+    made = _exported(path, format, options) if "e" in options else _imported(path, format, options)
     sys.stdout.write(made.decode("utf-8", "surrogateescape"))
     return 0
 
@@ -56,8 +56,8 @@ def _naming(path: Path) -> Iterator[None]:
     """Name the file in errors about its content."""
     try:
         yield
-    except KeyFormatError as error:
-        raise KeyFormatError(f"{path}: {error}") from None
+    except UnusableKey as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _public_key(path: Path, options: KeygenOptions) -> PublicKey:
@@ -74,14 +74,14 @@ def _public_key(path: Path, options: KeygenOptions) -> PublicKey:
     return load_asking(path, options.value("P"))[0].public if half is None else half
 
 
-def _imported(path: Path, format: str) -> bytes:
+def _imported(path: Path, format: str, options: KeygenOptions) -> bytes:
     """Return OpenSSH's form of a public key, without a comment, or a private key in PEM."""
     text = read(path)
     label = _FORMS[format][1]
     with _naming(path):
         found = [block.label for block in blocks(cleaned(text))]
         if format == "RFC4716" and _SSHCOM in found:
-            return dump_private(load_private(text), format="pem")
+            return dump_private(load_private(text, options.value("P")), format="pem")
         if label not in found:
             raise KeyFormatError(f"not a key in the format {format}{_instead(found)}")
         return dump_public(load_public(text)[0])

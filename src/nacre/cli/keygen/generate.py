@@ -16,10 +16,9 @@ from nacre.cli.keygen.questions import (
     key_file,
     new_passphrase,
 )
-from nacre.client.trust.files import family
 from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.keys import generate
-from nacre.keys.fingerprint import randomart
+from nacre.keys.fingerprint import family, randomart
 from nacre.keys.key import KEY_TYPES
 from nacre.wire.text import safe
 

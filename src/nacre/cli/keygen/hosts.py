@@ -11,8 +11,8 @@ from nacre.cli.keygen.keyfiles import key_at
 from nacre.cli.keygen.questions import home_file
 from nacre.cli.keygen.show import drawn, fingerprint_of, printable
 from nacre.client.hostfile import update
-from nacre.client.trust.files import family
 from nacre.errors import StateError
+from nacre.keys.fingerprint import family
 from nacre.keys.host_lines import HostLine, host_lines, joined
 from nacre.keys.known_hosts import Marker
 from nacre.wire.text import safe

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.client.hostfile import replace
-from nacre.client.userkeys import check_private
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import (
     PrivateKey,
@@ -63,6 +62,8 @@ def load(path: Path, passphrase: str | None = None) -> PrivateKey:
     """
     text = read(path)
     if is_private(text):
+        from nacre.client.userkeys import check_private  # loads asyncio
+
         check_private(path)
     return load_private(text, passphrase)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -39,6 +38,8 @@ def ask_secret(text: str) -> str:
 
     :raises Refused: there is no answer.
     """
+    import asyncio
+
     from nacre.cli.common.prompts import prompt
 
     answer = asyncio.run(prompt(text, False))

@@ -9,10 +9,9 @@ from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.generate import HOST_KEYS
 from nacre.cli.keygen.keyfiles import keys_in, line
 from nacre.cli.keygen.questions import key_file, load_asking
-from nacre.client.trust.files import family
 from nacre.errors import ConfigurationError, KeyFormatError, StateError
 from nacre.keys import PublicKey
-from nacre.keys.fingerprint import bubblebabble, randomart
+from nacre.keys.fingerprint import bubblebabble, family, randomart
 from nacre.keys.sshfp import HASHES, records
 from nacre.wire.text import safe
 

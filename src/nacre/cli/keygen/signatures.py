@@ -13,10 +13,10 @@ from nacre.cli.common.start import FAILURE
 from nacre.cli.keygen.arguments import CommandLineError, KeygenOptions, Refused
 from nacre.cli.keygen.questions import confirm_overwrite
 from nacre.cli.keygen.signers import FileSigner, in_agent, in_file, load_public_key
-from nacre.client.trust.files import family
 from nacre.errors import ConfigurationError, NacreError, UnusableKey
 from nacre.keys import PublicKey, revocation
 from nacre.keys.allowed_signers import MAXIMUM_SIZE, AllowedSigners, Report
+from nacre.keys.fingerprint import family
 from nacre.keys.sshsig import (
     DEFAULT_HASH,
     SSHSignature,

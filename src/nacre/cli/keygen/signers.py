@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from nacre.agent.client import Agent
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.keyfiles import NO_COMMENT, keys_in, public_path
 from nacre.cli.keygen.questions import load_asking
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import Certificate, CertifiedKey, PrivateKey, PublicKey
+
+if TYPE_CHECKING:
+    from nacre.agent.client import Agent
 
 
 class FileSigner(Protocol):
@@ -35,6 +36,8 @@ class HeldSigner:
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Ask the agent for a signature."""
+        import asyncio
+
         return asyncio.run(self._agent.sign(self.public, data, algorithm))
 
 
@@ -60,6 +63,10 @@ def in_agent(public: PublicKey) -> HeldSigner:
 
     :raises UnusableKey: there is no agent, or the agent does not hold the key.
     """
+    import asyncio  # what only verifies or lists needs neither
+
+    from nacre.agent.client import Agent
+
     agent = Agent.from_environment()
     if agent is None:
         raise UnusableKey("there is no agent: SSH_AUTH_SOCK is not set")

@@ -21,7 +21,7 @@ from nacre.errors import (
     HostKeyUnknown,
 )
 from nacre.keys.base import PublicKey
-from nacre.keys.fingerprint import fingerprint
+from nacre.keys.fingerprint import family, fingerprint
 from nacre.keys.known_hosts import DEFAULT_PORT, KnownHosts, Verdict, host_name
 from nacre.protocol.options import DEFAULT_ALGORITHMS
 from nacre.value import value
@@ -60,34 +60,6 @@ class NewHost:
 
 
 Confirm: TypeAlias = Callable[[NewHost], Awaitable[bool]]
-
-_FAMILIES = {
-    "ssh-ed25519": "ED25519",
-    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
-    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
-    "ssh-ed448": "ED448",
-    "ssh-rsa": "RSA",
-    "ssh-dss": "DSA",
-    "rsa1": "RSA1",
-}
-
-
-_FAMILIES = {
-    "ssh-ed25519": "ED25519",
-    "sk-ssh-ed25519@openssh.com": "ED25519-SK",
-    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
-    "ssh-ed448": "ED448",
-    "ssh-rsa": "RSA",
-    "ssh-dss": "DSA",
-    "rsa1": "RSA1",
-}
-
-
-def family(key_type: str) -> str:
-    """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
-    bare = plain(key_type)
-    name = _FAMILIES.get(bare, "ECDSA" if bare.startswith("ecdsa-") else bare)
-    return name if bare == key_type else f"{name}-CERT"
 
 
 class AnyHostKey:

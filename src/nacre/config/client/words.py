@@ -76,6 +76,7 @@ _SHARING = "shared connections come later: each program makes its own connection
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
 _HARDWARE = "keys on hardware tokens come later: other keys log in"
+_PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
 
@@ -349,7 +350,7 @@ _WORDS = (
     ),
     Keyword("LogLevel", LOG_LEVEL, "How much is told.", "log_level"),
     Keyword("MACs", algorithms("MAC"), "The MACs to offer.", "macs"),
-    later("PKCS11Provider", OPTIONAL_WORD, "The library of a token with keys.", _HARDWARE),
+    idle("PKCS11Provider", OPTIONAL_WORD, "The library of a token with keys.", _PKCS11),
     Keyword(
         "PreferredAuthentications",
         NAMES,
