@@ -9,6 +9,7 @@ import tempfile
 
 import pytest
 
+from agent.strange_agents import agent_that
 from nacre.agent import client
 from nacre.agent.client import Agent
 from nacre.agent.keyring import Keyring
@@ -112,30 +113,6 @@ def test_from_environment(monkeypatch):
 # --- agents that misbehave ---
 
 
-@contextlib.asynccontextmanager
-async def agent_that(behave):
-    """Serve ``behave(reader, writer)`` on a socket, and yield a client."""
-    directory = tempfile.mkdtemp(dir="/tmp")
-    path = f"{directory}/agent"
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def serve(reader, writer):
-        if (task := asyncio.current_task()) is not None:
-            tasks.add(task)
-        try:
-            await behave(reader, writer)
-        finally:
-            writer.transport.abort()
-
-    try:
-        async with await asyncio.start_unix_server(serve, path):
-            yield Agent(path)
-            for task in tasks:
-                task.cancel()
-    finally:
-        shutil.rmtree(directory)
-
-
 async def hang(reader, writer):
     await asyncio.Event().wait()
 
@@ -156,7 +133,8 @@ async def ask_and_hang(reader, writer):
 async def test_an_agent_that_hangs_is_given_up(monkeypatch, behave):
     monkeypatch.setattr(client, "QUICK", 0.1)
     monkeypatch.setattr(client, "SLOW", 0.1)
-    async with agent_that(behave) as agent:
+    async with agent_that(behave) as path:
+        agent = Agent(path)
         for call in (
             agent.keys(),
             agent.rsa1_keys(),
@@ -204,7 +182,8 @@ async def test_a_signature_may_take_its_time_and_is_cancelled_with_the_login(mon
             pass
         ended.set()
 
-    async with agent_that(think) as agent:
+    async with agent_that(think) as path:
+        agent = Agent(path)
         task = asyncio.create_task(agent.sign(KEY.public, b"data", "ssh-ed25519"))
         await asyncio.sleep(0.1)
         assert not task.done()
@@ -232,7 +211,8 @@ async def test_garbage_and_early_ends_are_errors(answer):
         writer.write(answer)
         await writer.drain()
 
-    async with agent_that(send) as agent:
+    async with agent_that(send) as path:
+        agent = Agent(path)
         with pytest.raises(UnusableKey):
             await agent.keys()
 
@@ -244,7 +224,8 @@ async def test_a_flood_is_not_read():
                 writer.write(b"\0\0\0\x05\x0c\0\0\0\0" * 10_000)
                 await writer.drain()
 
-    async with agent_that(flood) as agent:
+    async with agent_that(flood) as path:
+        agent = Agent(path)
         async with asyncio.timeout(10):
             assert await agent.keys() == []
 
@@ -258,7 +239,8 @@ async def test_keys_that_nacre_lacks_are_left_out():
         writer.write(listed)
         await writer.drain()
 
-    async with agent_that(send) as agent:
+    async with agent_that(send) as path:
+        agent = Agent(path)
         assert await agent.keys() == [(KEY.public, "a")]
         assert await agent.identities() == [(blob, "a") for blob in blobs]
 

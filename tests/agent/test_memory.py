@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from keys.soft_key import SoftKey
 from nacre.agent import memory
 from nacre.agent.keyring import AgentClient
 from nacre.agent.memory import ClientKeyring, MemoryKeyring
+from nacre.agent.security_keys import SecurityKeys
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys import Certificate, CertifiedKey, PrivateKey, PublicKey, generate
 from nacre.keys.agent import MAXIMUM_IDENTITIES, SESSION_BIND
@@ -172,12 +174,12 @@ async def test_keys_that_could_not_be_listed_are_refused(monkeypatch: pytest.Mon
         keyring.add(long, UNCONSTRAINED)
 
 
-@pytest.mark.parametrize(
-    ("provider", "says"), [("/lib/sk.so", "is not loaded"), ("internal", "not a security key")]
-)
-def test_providers(provider: str, says: str) -> None:
-    with pytest.raises(UnusableKey, match=says):
-        MemoryKeyring().add(KEY, Constraints(provider=provider))
+def test_a_forwarded_agent_loads_no_library_by_default() -> None:
+    for remote, says in ((False, "must not name a library"), (True, "not among those")):
+        mine = client(MemoryKeyring(security_keys=SecurityKeys(remote_libraries=remote)))
+        mine.extension(SESSION_BIND, bind(A, b"session", forwarding=True))
+        with pytest.raises(UnusableKey, match=says):
+            mine.add(SoftKey().private, Constraints(provider="/lib/sk.so"))
 
 
 # --- restricted destinations ---

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.soft_key import TYPES, SoftKey
 from nacre.errors import KeyFormatError
 from nacre.keys import Certificate, CertifiedKey, generate
 from nacre.keys.agent_private import decode, encode
@@ -36,6 +37,17 @@ def test_a_key_with_its_certificate(type: str, key_of) -> None:
     assert rest.rest() == b"behind"
     algorithm = certificate.signature_algorithms[0]
     assert certificate.verify(read.sign(b"data", algorithm), b"data", algorithm)
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_a_security_key(type: str) -> None:
+    key = SoftKey(type).private
+    for made in (key, CertifiedKey(Certificate.issue(key.public, AUTHORITY), key)):
+        read, rest = decode(encode(made) + b"behind")
+        assert read.public == made.public
+        plain = read.private if isinstance(read, CertifiedKey) else read
+        assert plain.secret_fields() == key.secret_fields()
+        assert rest.rest() == b"behind"
 
 
 def test_the_certificate_of_another_key_is_refused() -> None:

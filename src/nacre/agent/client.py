@@ -39,21 +39,25 @@ QUICK = 10.0
 SLOW = 60.0
 """Seconds for an agent to change what it holds: it may start programs, or delay a wrong guess."""
 
+PATIENT = 120.0
+"""Seconds for a signature, for which an agent may ask its user: most servers wait no longer for a
+login (LoginGraceTime)."""
+
 _READ = 64 * 1024
 
 
 class Agent:
     """An agent that listens on a Unix socket. Every request uses a connection of its own.
 
-    An agent that does not answer is given up after some seconds, except for signatures, for which
-    it may ask its user: cancel the task to give these up.
+    An agent that does not answer is given up after 10 seconds, after 60 where it changes what it
+    holds, and after 120 for a signature, for which it may ask its user.
 
     :ivar path: the socket's path.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._bindings: tuple[bytes, ...] = ()
+        self._binding = b""
 
     @classmethod
     def from_environment(cls) -> Agent | None:
@@ -61,21 +65,18 @@ class Agent:
         path = os.environ.get("SSH_AUTH_SOCK")
         return cls(path) if path else None
 
-    def bound(self, session: SessionProof, *, forwarding: bool = False) -> Agent:
-        """Return the same agent, whose connections are bound to an SSH session before all else.
+    def bound(self, session: SessionProof) -> Agent:
+        """Return the same agent, whose connections are bound to the login of an SSH session first.
 
         Keys that are restricted to some destinations are listed and used accordingly. Agents
         without the extension ``session-bind@openssh.com`` are asked as without it.
 
         :param session: what the server proved in the first key exchange.
-        :param forwarding: whether the agent is forwarded through the session; otherwise the
-            connections are for its login.
         """
         made = type(self)(self.path)
-        bind = request_session_bind(
-            session.host_key.blob, session.session_id, session.signature, forwarding=forwarding
+        made._binding = request_session_bind(
+            session.host_key.blob, session.session_id, session.signature, forwarding=False
         )
-        made._bindings = (*self._bindings, bind)
         return made
 
     async def keys(self) -> list[tuple[PublicKey, str]]:
@@ -118,9 +119,11 @@ class Agent:
         :raises UnusableKey: the agent can't be reached, refuses, or signs with another algorithm.
         """
         if algorithm == RSA1:
-            return decode_rsa_response(await self._ask(request_rsa_response(key.blob, data), None))
+            return decode_rsa_response(
+                await self._ask(request_rsa_response(key.blob, data), PATIENT)
+            )
         request = request_signature(key.blob, data, algorithm)
-        signature = decode_signature(await self._ask(request, None))
+        signature = decode_signature(await self._ask(request, PATIENT))
         if not key.verify(signature, data, algorithm):
             raise UnusableKey(f"the agent makes no {algorithm} signatures with {key!r}")
         return signature
@@ -218,7 +221,7 @@ class Agent:
     async def _change(self, request: bytes, deed: str) -> None:
         decode_success(await self._ask(request, SLOW), deed)
 
-    async def _ask(self, request: bytes, seconds: float | None) -> bytes:
+    async def _ask(self, request: bytes, seconds: float) -> bytes:
         try:
             async with asyncio.timeout(seconds):
                 return await self._answer(request)
@@ -228,16 +231,16 @@ class Agent:
             ) from None
 
     async def _answer(self, request: bytes) -> bytes:
-        """Return the answer to ``request``, which is behind those to the bindings."""
+        """Return the answer to ``request``, which is behind the one to the binding."""
         frames = Frames()
         answers: list[bytes] = []
-        before = len(self._bindings)
+        before = 1 if self._binding else 0
         try:
             reader, writer = await asyncio.open_unix_connection(self.path)
         except OSError as error:
             raise UnusableKey(f"no agent at {self.path}: {error.strerror or error}") from error
         try:
-            writer.write(b"".join((*self._bindings, request)))
+            writer.write(self._binding + request)
             while data := await reader.read(_READ):
                 answers += frames.receive(data)
                 if len(answers) > before:

@@ -8,28 +8,25 @@ from collections.abc import Awaitable, Callable
 
 from nacre.agent.keyring import AgentClient, Keyring
 from nacre.agent.lock import AgentLock
-from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
+from nacre.agent.security_keys import INTERNAL, SecurityKeys, is_security_key
+from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys.agent import MAXIMUM_IDENTITIES, MAXIMUM_MESSAGE, SESSION_BIND
 from nacre.keys.agent_requests import decode_session_bind
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.constraints import Constraints
 from nacre.keys.destinations import Binding, refusal
 from nacre.keys.key import decode_public
-from nacre.keys.signed_data import SignedLogin, decode_login, is_sshsig
+from nacre.keys.signed_data import SignedLogin, decode_login
+from nacre.value import replace
 from nacre.wire.codec import WireReader
 from nacre.wire.text import safe
 
 MAXIMUM_BINDINGS = 16
 """Sessions that a connection can be bound to; OpenSSH's agent has the same bound."""
 
-_INTERNAL = "internal"
-"""The provider of security keys that an agent has in itself."""
-
 _SLOW = {"ssh-rsa", "ssh-dss"}
 """Types of keys that take milliseconds to sign: others need less than a call in a thread."""
 
-_SECURITY_KEY = "sk-"
-_FOR_SSH = b"ssh:"
 
 Confirm = Callable[[str], Awaitable[bool]]
 """Gets a question for the agent's user; returns whether the answer is yes."""
@@ -72,8 +69,7 @@ class MemoryKeyring(Keyring):
 
     :param confirm: asks the user before a key is used that needs it; by default the answer is no.
     :param lifetime: seconds after which keys are forgotten that came without a lifetime.
-    :param websafe_only: refuse what could be a login to a web site: signatures by security keys
-        that were not made for SSH, over data that is not SSH's.
+    :param security_keys: signs with security keys.
     :param hash_name: the hash of the fingerprints that the user is shown.
     :param clock: returns seconds.
     :ivar guard: the agent's lock.
@@ -84,18 +80,17 @@ class MemoryKeyring(Keyring):
         *,
         confirm: Confirm = _nobody,
         lifetime: int | None = None,
-        websafe_only: bool = True,
+        security_keys: SecurityKeys | None = None,
         hash_name: str = "sha256",
         clock: Callable[[], float] = _since_boot,
     ) -> None:
         self._held: dict[PublicKey, HeldIdentity] = {}
         self._confirm = confirm
         self._lifetime = lifetime
-        self._websafe_only = websafe_only
+        self._security_keys = security_keys or SecurityKeys()
         self._hash_name = hash_name
         self._clock = clock
         self._asking = asyncio.Lock()
-        self._touching = asyncio.Lock()
         self.guard = AgentLock()
 
     def for_client(self, client: AgentClient) -> ClientKeyring:
@@ -106,6 +101,11 @@ class MemoryKeyring(Keyring):
 
     async def sign(self, key: PublicKey, data: bytes, algorithm: str) -> bytes:
         return await self.sign_with(self.find(key), data, algorithm)
+
+    @property
+    def remote_libraries(self) -> bool:
+        """Whether clients that the agent is forwarded to may name libraries."""
+        return self._security_keys.remote_libraries
 
     def held(self) -> list[HeldIdentity]:
         """Return what is held; keys whose time is over are forgotten first."""
@@ -127,13 +127,8 @@ class MemoryKeyring(Keyring):
         return found
 
     def add(self, key: PrivateKey, constraints: Constraints) -> None:
-        if constraints.provider not in ("", _INTERNAL):
-            raise UnusableKey(
-                f"the library {safe(constraints.provider)} is not loaded: this agent signs with "
-                f"security keys by itself: leave it out, or name it {_INTERNAL}"
-            )
-        if constraints.provider and not _is_security_key(key.public):
-            raise UnusableKey(f"{key.public!r} has a provider, but is not a security key")
+        provider = self._security_keys.provider(key.public, constraints.provider)
+        constraints = replace(constraints, provider=provider)
         lifetime = self._lifetime if constraints.lifetime is None else constraints.lifetime
         deadline = None if lifetime is None else self._clock() + lifetime
         others = [one for one in self.held() if one.key.public != key.public]
@@ -178,10 +173,8 @@ class MemoryKeyring(Keyring):
         key = one.key
         if one.constraints.confirm and not await self._confirmed(key, purpose):
             raise UnusableKey(f"the use of {key.public!r} was not confirmed")
-        if _is_security_key(key.public):
-            self._check_websafe(key.public, data)
-            async with self._touching:
-                return await asyncio.to_thread(key.sign, data, algorithm)
+        if is_security_key(key.public):
+            return await self._security_keys.sign(key, one.constraints.provider, data)
         if key.public.plain.type in _SLOW:
             return await asyncio.to_thread(key.sign, data, algorithm)
         return key.sign(data, algorithm)
@@ -191,28 +184,6 @@ class MemoryKeyring(Keyring):
         question = f"Allow use of key {safe(key.comment)}?\nKey fingerprint {shown}."
         async with self._asking:
             return await self._confirm(f"{question}\n{purpose}" if purpose else question)
-
-    def _check_websafe(self, key: PublicKey, data: bytes) -> None:
-        if not self._websafe_only or _application(key).startswith(_FOR_SSH) or is_sshsig(data):
-            return
-        try:
-            decode_login(data, key)
-        except (KeyFormatError, MalformedMessage):
-            raise UnusableKey(
-                f"{key!r} was not made for SSH, and the data may be a login to a web site"
-            ) from None
-
-
-def _is_security_key(key: PublicKey) -> bool:
-    return key.plain.type.startswith(_SECURITY_KEY)
-
-
-def _application(key: PublicKey) -> bytes:
-    """Return what a security key was made for: the last field of its blob."""
-    reader, field = WireReader(key.plain.blob), b""
-    while reader.remaining:
-        field = reader.string()
-    return field
 
 
 class ClientKeyring(Keyring):
@@ -285,6 +256,9 @@ class ClientKeyring(Keyring):
 
     def add(self, key: PrivateKey, constraints: Constraints) -> None:
         self._check_unlocked()
+        local = constraints.provider.lower() in ("", INTERNAL)
+        if self._bindings and not local and not self._keyring.remote_libraries:
+            raise UnusableKey("a client that the agent is forwarded to must not name a library")
         # A client that may not use a key may not lift its restriction either.
         for one in self._keyring.held():
             if one.key.public == key.public:

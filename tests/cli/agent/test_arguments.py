@@ -32,10 +32,14 @@ def test_no_lifetime() -> None:
     assert parse_arguments(["-t", "0"]).lifetime is None
 
 
-def test_the_values_of_o() -> None:
-    made = parse_arguments(["-O", "allow-remote-pkcs11", "-P", "/usr/lib/*"])
+def test_what_else_is_allowed() -> None:
+    made = parse_arguments(["-O", "allow-remote-pkcs11", "-P", "/opt/*,!/opt/x"])
+    assert made.remote_libraries
     assert made.websafe_only
-    assert not parse_arguments(["-O", "no-restrict-websafe"]).websafe_only
+    assert made.libraries == ["/opt/*", "!/opt/x"]
+    made = parse_arguments(["-O", "no-restrict-websafe"])
+    assert not made.websafe_only
+    assert made.libraries == ["/usr/lib*/*", "/usr/local/lib*/*"]
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,15 @@ async def test_confirm_rotation(answers, expected):
     assert len(asked) == len(answers)
     assert f"Learned new hostkey: ED25519 {KEY.fingerprint()}\n" in asked[0]
     assert f"Deprecating obsolete hostkey: ED25519 {other.fingerprint()}\n" in asked[0]
+
+
+async def test_what_is_shown_while_something_lasts(monkeypatch, tmp_path, askpass):
+    os.mkfifo(tmp_path / "shown")
+    askpass(f'echo "$SSH_ASKPASS_PROMPT $1" > {tmp_path}/shown; exec sleep 100')
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    async with asyncio.timeout(20):
+        async with prompts.notice("Touch it"):
+            assert await asyncio.to_thread((tmp_path / "shown").read_text) == "none Touch it\n"
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "never")
+    async with prompts.notice("Touch it"):
+        pass

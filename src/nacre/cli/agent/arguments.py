@@ -22,9 +22,14 @@ _FLAGS = {
     "s": "bourne_shell",
 }
 
-_NO_WEBSAFE = "no-restrict-websafe"
-_OPTIONS = frozenset({_NO_WEBSAFE, "allow-remote-pkcs11"})
-"""The values of ``-O``. No library of PKCS#11 is ever loaded: the second one changes nothing."""
+LIBRARIES = "/usr/lib*/*,/usr/local/lib*/*"
+"""The libraries that clients may name by default."""
+
+_OPTIONS = {
+    "allow-remote-pkcs11": ("remote_libraries", True),
+    "no-restrict-websafe": ("websafe_only", False),
+}
+"""The values of ``-O``, and what they change."""
 
 
 class AgentArguments:
@@ -34,7 +39,9 @@ class AgentArguments:
     :ivar command: the program to run with the agent, and its arguments.
     :ivar hash_name: ``-E``: the hash of fingerprints.
     :ivar lifetime: ``-t``: seconds after which keys are forgotten; None for never.
+    :ivar libraries: ``-P``: patterns of the libraries for security keys that clients may name.
     :ivar websafe_only: whether ``-O no-restrict-websafe`` is not given.
+    :ivar remote_libraries: whether ``-O allow-remote-pkcs11`` is given.
     :ivar c_shell: ``-c``: print commands for csh; ``bourne_shell``: ``-s``: for sh.
     :ivar foreground: ``-D``; ``debug``: ``-d``; ``kill``: ``-k``.
     """
@@ -44,7 +51,9 @@ class AgentArguments:
         self.command: list[str] = []
         self.hash_name = "sha256"
         self.lifetime: int | None = None
+        self.libraries = LIBRARIES.split(",")
         self.websafe_only = True
+        self.remote_libraries = False
         self.c_shell = False
         self.bourne_shell = False
         self.foreground = False
@@ -88,5 +97,6 @@ def _take(made: AgentArguments, letter: str, value: str) -> None:
             raise ConfigurationError(
                 f"-O: bad value {safe(value, 64)!r}; allowed: {', '.join(sorted(_OPTIONS))}"
             )
-        made.websafe_only = made.websafe_only and value != _NO_WEBSAFE
-    # -P names the libraries that may be loaded for tokens: none is.
+        setattr(made, *_OPTIONS[value])
+    else:
+        made.libraries = value.split(",")

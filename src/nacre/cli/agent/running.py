@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from nacre.agent.memory import MemoryKeyring
+from nacre.agent.security_keys import SecurityKeys
 from nacre.agent.server import AgentServer, AgentSocketFile
 from nacre.cli.agent.arguments import AgentArguments
-from nacre.cli.common.prompts import confirm
+from nacre.cli.common.prompts import confirm, notice, prompt
 from nacre.cli.common.start import loaded
 from nacre.daemon.memory import keep_secrets
 
@@ -46,7 +48,13 @@ async def _serve(arguments: AgentArguments, listening: AgentSocketFile, parent: 
     keyring = MemoryKeyring(
         confirm=confirm,
         lifetime=arguments.lifetime,
-        websafe_only=arguments.websafe_only,
+        security_keys=SecurityKeys(
+            pin=partial(prompt, echo=False),
+            touch=notice,
+            websafe_only=arguments.websafe_only,
+            libraries=arguments.libraries,
+            remote_libraries=arguments.remote_libraries,
+        ),
         hash_name=arguments.hash_name,
     )
     server = AgentServer(listening, keyring, _to_stderr if arguments.debug else _to_syslog())

@@ -11,7 +11,8 @@ import asyncio
 import os
 import sys
 import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.cli.common.modes import Attributes, TerminalModes
@@ -75,12 +76,28 @@ async def confirm(text: str) -> bool:
 
     :returns: whether the user agreed; False if no program can be asked.
     """
-    require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
-    if require == "never" or not (require == "force" or _desktop()):
+    if not _may_ask_program():
         return False
     answer = await _ask_program(text, "confirm")
     # A program that knows the hint tells it by its exit status alone.
     return answer is not None and answer.lower() in ("", "yes")
+
+
+@asynccontextmanager
+async def notice(text: str) -> AsyncIterator[None]:
+    """Show the user ``text`` by the program of ``SSH_ASKPASS``, while the context lasts."""
+    shown = asyncio.create_task(_ask_program(text, "none")) if _may_ask_program() else None
+    try:
+        yield
+    finally:
+        if shown is not None:
+            shown.cancel()
+            await asyncio.wait([shown])
+
+
+def _may_ask_program() -> bool:
+    require = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
+    return require == "force" or (require != "never" and _desktop())
 
 
 def _desktop() -> bool:

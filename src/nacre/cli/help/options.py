@@ -388,8 +388,8 @@ AGENT = {
     "Agent": {
         "-a SOCKET": "make the socket here; by default in a new directory",
         "-t TIME": "forget keys after this time, such as 3600 or 1h30m",
-        "-O OPTION": "no-restrict-websafe: sign with security keys for web sites, too",
-        "-P PATTERNS": "the libraries that clients may name; none is loaded (no effect)",
+        "-O OPTION": "no-restrict-websafe or allow-remote-pkcs11: what else is allowed",
+        "-P PATTERNS": "the libraries for security keys that clients may name",
     },
     "Process": {
         "-D": "stay in the foreground",
