@@ -12,7 +12,8 @@ import pytest
 
 from keys.soft_key import SoftKey
 from nacre.agent import middleware
-from nacre.agent.middleware import PinRequired, sign
+from nacre.agent.middleware import sign
+from nacre.agent.tokens import PinRequired
 from nacre.errors import UnusableKey
 
 KEY = SoftKey().private
