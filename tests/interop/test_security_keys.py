@@ -73,6 +73,7 @@ CASES = {
     "ed25519-sk": ("ed25519-sk", "", True),
     "ecdsa-sk": ("ecdsa-sk", "", True),
     "untouched": ("untouched", "", False),
+    "untouched, allowed": ("untouched", "no-touch-required ", True),
     "not verified": ("ed25519-sk", "verify-required ", False),
 }
 
