@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from nacre.agent.middleware import sign as sign_through
-from nacre.agent.tokens import PinRequired
 from nacre.agent.tokens import sign as sign_here
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
