@@ -13,8 +13,8 @@ import pytest
 from keys.soft_key import SoftKey
 from nacre.agent import middleware
 from nacre.agent.middleware import sign
-from nacre.agent.tokens import PinRequired
 from nacre.errors import UnusableKey
+from nacre.keys.security_key import PinRequired
 
 KEY = SoftKey().private
 

@@ -8,10 +8,9 @@ import pytest
 from keys.soft_key import TYPES, SoftKey
 from nacre.agent import security_keys
 from nacre.agent.security_keys import INTERNAL, SecurityKeys
-from nacre.agent.tokens import PinRequired
 from nacre.errors import UnusableKey
 from nacre.keys import Certificate, CertifiedKey, generate
-from nacre.keys.security_key import SecurityFlags, SecurityPrivateKey
+from nacre.keys.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.codec import string, text, u8
 
 PLAIN = generate("ssh-ed25519")

@@ -15,6 +15,15 @@ from nacre.keys import dump_private
 
 SCHEMA = "nacre.config.client.words"
 
+UNNEEDED = {
+    "nacre.client.hostfile",
+    "nacre.client.trust.certificates",
+    "nacre.client.trust.revoked",
+    "nacre.client.trust.sshfp",
+    "nacre.keys.revocation",
+}
+"""What a host whose plain key is on record needs nothing of."""
+
 PROGRAM = """\
 import socket
 import sys
@@ -72,6 +81,7 @@ async def test_without_a_file_and_options_the_schema_is_not_built(tmp_path: Path
     modules = await loaded(tmp_path, "server", "true")
     assert "nacre.ssh2.engine" in modules
     assert not modules & {SCHEMA, "nacre.config.client.reader", "nacre.config.client.kinds"}
+    assert not modules & UNNEEDED
 
 
 @pytest.mark.parametrize("what", ["option", "user's file", "system's file"])

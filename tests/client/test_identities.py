@@ -4,7 +4,7 @@ import pytest
 
 from nacre.client.identities import UNNAMED_BEFORE_PASSWORD, UNNAMED_OFFERS, Identities
 from nacre.errors import AuthenticationFailed, KeyFormatError, PassphraseRequired, UnusableKey
-from nacre.keys import dump_private, generate, load_private
+from nacre.keys import Certificate, dump_private, generate, load_private
 from nacre.protocol.asks import (
     AskAuthentication,
     AskNewPassword,
@@ -15,6 +15,7 @@ from nacre.protocol.asks import (
     NewPassword,
     Prompt,
     Responses,
+    SessionProof,
     Signature,
     TryKeyboardInteractive,
     TryNone,
@@ -494,7 +495,7 @@ async def test_the_error_counts_the_agents_keys():
         ("missing", None, 0o600, "there is no key file", UnusableKey),
         ("open", dump_private(ED), 0o644, "chmod 600", UnusableKey),
         ("damaged", dump_private(ED).replace(b"A", b"#", 1), 0o600, "damaged", KeyFormatError),
-        ("putty", b"PuTTY-User-Key-File-3: ssh-ed25519\r\n", 0o600, "puttygen", KeyFormatError),
+        ("putty", b"PuTTY-User-Key-File-3: ssh-ed25519\r\n", 0o600, "damaged", KeyFormatError),
         ("id.pub", f"{ED.public}\n".encode(), 0o644, "public key only", UnusableKey),
         ("empty", b"", 0o600, "not a public key", KeyFormatError),
         ("locked", dump_private(ED, "x", rounds=1), 0o600, "no passphrase", PassphraseRequired),
@@ -553,3 +554,65 @@ async def test_default_files_that_cannot_be_used_are_in_the_error(home):
     _, last = await offers(await begun(notice=told.append), "publickey")
     assert len(told) == 2
     assert failure_of(last).hints == ()
+
+
+# --- certificates, and what agents learn ---
+
+AUTHORITY = generate("ssh-ed25519")
+CERTIFICATE = Certificate.issue(ED.public, AUTHORITY, principals=["u"])
+CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
+
+
+async def test_a_certificate_is_signed_for_by_its_key(home):
+    path = save(home, "key", ED)
+    path.with_name("key-cert.pub").write_text(f"{CERTIFICATE}\n")
+    identities = await begun(files=[path])
+    tried = [await identities.authentication(ask("publickey")) for _ in range(2)]
+    assert [one.key for one in tried] == [ED.public, CERTIFICATE]
+    assert tried[1].algorithms == (CERTIFIED,)
+    answer = await identities.signature(
+        AskSignature(key=CERTIFICATE, algorithm=CERTIFIED, data=b"data")
+    )
+    assert CERTIFICATE.verify(answer.blob, b"data", CERTIFIED)
+
+
+async def test_a_locked_key_of_a_named_certificate_needs_its_passphrase(home):
+    path = save(home, "key", ED, "secret")
+    certificate = path.with_name("key-cert.pub")
+    certificate.write_text(f"{CERTIFICATE}\n")
+    identities = Identities("u", "h", files=[certificate], strict_files=True)
+    answer = await identities.authentication(ask())
+    assert isinstance(answer, GiveUp)
+    assert isinstance(answer.error, PassphraseRequired)
+
+
+async def test_a_key_of_a_file_is_kept_once_it_has_signed_and_others_are_not(home):
+    kept = []
+
+    async def keep(key, source):
+        kept.append((key.public, source))
+
+    path = save(home, "key", ED)
+    identities = Identities("u", "h", files=[path], keys=[AUTHORITY], keep=keep)
+    await identities.authentication(ask())
+    await offers(identities, "publickey")
+    for key in (AUTHORITY, ED):
+        request = AskSignature(key=key.public, algorithm="ssh-ed25519", data=b"data")
+        assert isinstance(await identities.signature(request), Signature)
+    assert kept == [(ED.public, str(path))]
+
+
+async def test_the_agent_learns_of_the_session(home):
+    class Bound(FakeAgent):
+        bound_to = None
+
+        def bound(self, session):
+            self.bound_to = session
+            return self
+
+    session = SessionProof(b"session", AUTHORITY.public, b"signature")
+    agent = Bound(ED)
+    identities = await begun(agent=agent)
+    question = AskAuthentication(can_continue=("publickey",), partial=False, session=session)
+    assert isinstance(await identities.authentication(question), TryPublicKey)
+    assert agent.bound_to is session

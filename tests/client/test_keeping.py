@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from nacre.client.keeping import KeepInAgent
@@ -63,3 +65,11 @@ async def test_the_user_is_asked_if_there_is_one(answer: bool | None, added: int
 async def test_an_agent_that_refuses_is_a_detail() -> None:
     _, said = await keep("true", refuses=True)
     assert said == "could not add identity file to the agent: the agent is full"
+
+
+async def test_the_agent_talks_to_security_keys_itself() -> None:
+    agent = Held()
+    public = SimpleNamespace(plain=SimpleNamespace(type="sk-ssh-ed25519@openssh.com"))
+    key = SimpleNamespace(comment="a token's", public=public)
+    await KeepInAgent(agent, "90", None, str)(key, "file")  # type: ignore[arg-type]
+    assert agent.added == [("a token's", Constraints(lifetime=90, provider="internal"))]

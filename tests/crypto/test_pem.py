@@ -128,6 +128,26 @@ def test_a_public_half_of_dsa_that_disagrees() -> None:
         load_der(der.replace(x, x[:-1] + bytes([x[-1] ^ 1])), None)
 
 
+@pytest.mark.parametrize("name", ["ed25519", "ed448"])
+def test_pkcs8_with_the_public_half(name: str) -> None:
+    """Version 2 of RFC 5958, as some libraries write it."""
+    signer = SIGNERS[name]
+    assert isinstance(signer, Ed25519Signer | Ed448Signer)
+    other = type(signer).generate()
+    inside = pem._elements(pem._elements(pkcs8(signer.key))[0][1])
+    (_, algorithm), (_, private) = inside[1:]
+
+    def file(public: bytes) -> bytes:
+        parts = (tlv(2, b"\1"), tlv(0x30, algorithm), tlv(4, private), tlv(0x81, b"\0" + public))
+        return tlv(0x30, *parts)
+
+    again = load_der(file(signer.verifier.raw), None)
+    assert type(again) is type(signer)
+    assert pkcs8(again.key) == pkcs8(signer.key)
+    with pytest.raises(KeyFormatError, match="half of the EdDSA key do not match"):
+        load_der(file(other.verifier.raw), None)
+
+
 @pytest.mark.parametrize("front", [b"\0", b"\0\0\0", b""])
 def test_a_private_number_of_another_length(front: bytes) -> None:
     """PuTTY writes a zero byte in front of a number whose highest bit is set."""

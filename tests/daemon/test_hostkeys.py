@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from keys.soft_key import SoftKey
 from nacre.daemon.hostkeys import DEFAULT_TYPES, FILES, key_types, load_files, load_host_keys
 from nacre.daemon.state import write_once
 from nacre.errors import StateError, UnusableKey
@@ -114,6 +115,21 @@ def test_two_keys_of_a_type_are_both_there_the_first_one_first(tmp_path: Path) -
     names = [str(tmp_path / name) for name in "aba"]
     found = load_files(names, print)
     assert [key.public for key in found] == [first.public, second.public]
+
+
+def test_a_key_on_a_security_key_is_left_to_an_agent(tmp_path: Path) -> None:
+    soft, path = SoftKey(), tmp_path / "key"
+    path.write_bytes(dump_private(soft.private))
+    path.chmod(0o600)
+    write_key(tmp_path / "other")
+    problems: list[str] = []
+    names = [str(path), str(tmp_path / "other")]
+    (found,) = load_files(names, problems.append)
+    assert not found.held
+    assert "HostKeyAgent" in problems[0]
+    (tmp_path / "key.pub").write_text(f"{soft.public}\n")
+    first, _ = load_files(names, problems.append, agent=True)
+    assert (first.held, first.public) == (True, soft.public)
 
 
 def test_no_named_file_can_be_used(tmp_path: Path) -> None:

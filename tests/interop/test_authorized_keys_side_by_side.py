@@ -1,4 +1,4 @@
-"""Each option of authorized_keys, enforced by sshd and by nacre-sshd for OpenSSH's ssh alike.
+"""Each option of authorized_keys, enforced by sshd and by nacre for OpenSSH's ssh alike.
 
 The two servers are started once; each case writes the file of keys that both read.
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from interop.clients import Account, Login
-from interop.programs import require, run
+from interop.daemons import State, start_nacre
+from interop.programs import NACRE, check, require, run
 from interop.side_by_side import SERVERS, Both, alike, put, start
 
 pytestmark = [
@@ -292,3 +293,55 @@ def test_a_command_takes_the_place_of_a_subsystem_and_of_a_shell(
     authorize('command="echo \\"$SSH_ORIGINAL_COMMAND|\\"; exit 7" {key}')
     done = alike(both.ssh(flags=["-T"]))
     assert (done.returncode, done.stdout) == (7, b"|\n")
+
+
+# --- the same options, of keys of the user store ---
+
+
+@pytest.fixture(scope="module")
+def stored(
+    both: Both, keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[State, Both]]:
+    """``nacre serve`` with its own users, in the place of ``nacre-sshd``."""
+    directory = tmp_path_factory.mktemp("store")
+    state = State(directory / "state")
+    state.add_user("alice", keys=[keys["ed25519"].with_suffix(".pub")], auth="publickey")
+    with start_nacre(state, "-o", "PerSourcePenalties=no") as daemon:
+        login = Login(daemon, "alice", directory, keys["ed25519"])
+        yield state, Both({**both.logins, "nacre": login}, both.account, both.directory)
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "expected"),
+    [
+        ("restrict", ["-T"], "in"),
+        ("restrict", ["-tt"], None),
+        ("restrict,pty", ["-tt"], "in"),
+        ('command="echo forced $SSH_ORIGINAL_COMMAND"', ["-T"], "forced echo in:$AA"),
+        ('environment="AA=1"', ["-T"], "in:1"),
+        ('from="192.0.2.0/24"', ["-T"], None),
+        ('from="!192.0.2.1,127.0.0.0/8"', ["-T"], "in"),
+        ('expiry-time="20200101"', ["-T"], None),
+        ('permitopen="127.0.0.1:1"', ["-W", "127.0.0.1:2"], None),
+        ("no-port-forwarding", ["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1"], None),
+        ("cert-authority", ["-T"], None),
+    ],
+)
+def test_keys_of_the_store(
+    stored: tuple[State, Both],
+    authorize: Authorize,
+    options: str,
+    flags: list[str],
+    expected: str | None,
+    keys: dict[str, Path],
+) -> None:
+    state, both = stored
+    authorize(options + " {key}")
+    file = keys["ed25519"].with_suffix(".pub")
+    check(
+        [*NACRE, "user", "key", "add", "alice", "--state", state.path, "--options", options, file]
+    )
+    words = [] if "-W" in flags else ["echo in:$AA"]
+    done = alike(both.ssh(*words, flags=flags, options=["BatchMode=yes"]))
+    assert done.stdout.decode().strip().removesuffix(":") == (expected or "")
+    assert (done.returncode == 0) is (expected is not None)

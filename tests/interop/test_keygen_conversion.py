@@ -92,10 +92,4 @@ def test_a_certificate_is_exported_whole_or_as_its_key(
     sign = [require("ssh-keygen"), "-q", "-s", files["ssh-ed25519"], "-I", "id", "-n", "me"]
     check([*sign, tmp_path / "key.pub"])
     for form in FORMATS:
-        words = ["-e", "-m", form, "-f", tmp_path / "key-cert.pub"]
-        ours, theirs = (check([*program, *words]) for program in (KEYGEN, ["ssh-keygen"]))
-        assert base64_of(ours) == base64_of(theirs)
-
-
-def base64_of(text: bytes) -> list[bytes]:
-    return [line for line in text.splitlines() if not line.startswith(b"Comment:")]
+        assert both(["-e", "-m", form, "-f", tmp_path / "key-cert.pub"]) is not None

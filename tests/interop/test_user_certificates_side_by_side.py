@@ -39,6 +39,8 @@ ADDRESSES = {
     "lines": "127.0.0.16",
     "forced": "127.0.0.17",
     "refused commands": "127.0.0.18",
+    "signed by RSA": "127.0.0.19",
+    "certificates": "127.0.0.20",
 }
 
 
@@ -119,6 +121,12 @@ def configuration(world: Path, authority: Path) -> list[str]:
         ],
         "lines": [f"AuthorizedKeysFile {NAME}"],
         "forced": [trusted, "ForceCommand echo of the configuration"],
+        "signed by RSA": [trusted, "CASignatureAlgorithms rsa-sha2-512"],
+        "certificates": [
+            trusted,
+            f"AuthorizedKeysFile {NAME}",
+            "PubkeyAcceptedAlgorithms ssh-ed25519-cert-v01@openssh.com",
+        ],
         "refused commands": [
             f"AuthorizedKeysCommand {world}/others",
             "AuthorizedKeysCommandUser nobody",
@@ -228,6 +236,15 @@ def test_every_family(world: World, key: str) -> None:
 )
 def test_who_has_signed(world: World, ca: str, options: tuple[str, ...], allowed: bool) -> None:
     assert world.enters("trusted", world.certificate(*USER, *options, ca=ca)) is allowed
+
+
+def test_algorithms_by_match_block(world: World) -> None:
+    assert world.enters("signed by RSA", world.certificate(*USER, ca="rsa"))
+    assert not world.enters("signed by RSA", world.certificate(*USER))
+    world.put(NAME, world.keys["ed25519"].with_suffix(".pub").read_text())
+    assert world.enters("certificates", world.certificate(*USER))
+    assert not world.enters("certificates", None)
+    assert world.enters("lines", None)
 
 
 def test_the_plain_key_of_a_certificate_is_no_certificate(world: World) -> None:

@@ -150,7 +150,7 @@ def test_a_real_agent_lists_keys_and_signs_with_them(
 ) -> None:
     assert agent.decode_identities(conversation.ask(agent.request_identities())) == []
     keys = [key_of(type) for type in KEY_TYPES if type in openssh_types]
-    assert len(keys) >= len(KEY_TYPES) - 1
+    assert len(keys) >= len(KEY_TYPES) - 2  # OpenSSH has no Ed448, and since version 10 no DSA
     for i, key in enumerate(keys):
         file = tmp_path / str(i)
         file.write_bytes(dump_private(key))

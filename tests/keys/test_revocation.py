@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from nacre.keys.revocation import (
     parse,
     unreadable,
 )
-from nacre.wire.codec import boolean, string, text, u8, u32, u64
+from nacre.wire.codec import boolean, mpint, string, text, u8, u32, u64
 
 CA = generate("ssh-ed25519", comment="ca")
 OTHER_CA = generate("ssh-ed25519")
@@ -205,6 +206,13 @@ def test_a_list_of_keys_revokes_them_their_certificates_and_what_they_sign() -> 
     assert "authority" in str(by_authority.refusal(issued()))
     assert by_authority.refusal(issued(authority=OTHER_CA)) is None
     assert parse(b"").refusal(KEY) is None
+
+
+def test_short_rsa_keys_of_old_lists_are_skipped() -> None:
+    blob = string(b"ssh-rsa") + mpint(65537) + mpint((1 << 767) + 1)
+    old = f"ssh-rsa {b64encode(blob).decode()} short\n"
+    assert parse(f"{old}{KEY}\n".encode()).refusal(KEY)
+    assert parse(f"{old}{KEY}\n".encode()).refusal(OTHER) is None
 
 
 @pytest.mark.parametrize("data", [b"nonsense\n", b"SSHKRL\n\0 cut off", b"ssh-ed25519 AAAA\n"])

@@ -12,9 +12,8 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 
-from nacre.agent.tokens import PinRequired
 from nacre.errors import MalformedMessage, UnusableKey
-from nacre.keys.security_key import ED25519, SecurityPrivateKey
+from nacre.keys.security_key import ED25519, PinRequired, SecurityPrivateKey
 from nacre.wire.codec import WireReader, mpint, string, u8, u32
 from nacre.wire.text import safe
 

@@ -8,13 +8,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from nacre.agent.middleware import sign as sign_through
-from nacre.agent.tokens import PinRequired
 from nacre.agent.tokens import sign as sign_here
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.certificate import CertifiedKey
 from nacre.keys.patterns import match_list
-from nacre.keys.security_key import SecurityFlags, SecurityPrivateKey, SecurityPublicKey
+from nacre.keys.security_key import (
+    PinRequired,
+    SecurityFlags,
+    SecurityPrivateKey,
+    SecurityPublicKey,
+)
 from nacre.keys.signed_data import decode_login, is_sshsig
 from nacre.wire.text import safe
 

@@ -583,8 +583,7 @@ def _identities(
         how["certificates"] = ()
         how["identities_only"] = True
     if options["agent"] is not True:
-        how["agent"] = options["agent"] or None
-        how["keep"] = None
+        how["agent"], how["keep"] = options["agent"] or None, None
     checked = trust if isinstance(trust, KnownHostsFile) else None
     found = Identities(
         target.user,

@@ -8,7 +8,12 @@ from nacre.agent.client import Agent
 from nacre.errors import UnusableKey
 from nacre.keys.base import PrivateKey
 from nacre.keys.constraints import Constraints
+from nacre.value import replace
 from nacre.wire.text import safe
+
+_SECURITY_KEY = "sk-"
+_OF_THE_AGENT = "internal"
+"""Stands for the agent's own way to talk to security keys, in place of a library."""
 
 Confirm = Callable[[str], Awaitable[bool]]
 """Gets a question; returns whether the user said yes."""
@@ -42,8 +47,11 @@ class KeepInAgent:
             key.comment = source
         if self._asks and not await self._may_add(key, source):
             return
+        wanted = self._constraints
+        if key.public.plain.type.startswith(_SECURITY_KEY):
+            wanted = replace(wanted, provider=_OF_THE_AGENT)
         try:
-            await self._agent.add(key, self._constraints)
+            await self._agent.add(key, wanted)
         except UnusableKey as error:
             self._debug(f"could not add identity {safe(source)} to the agent: {error}")
         else:

@@ -57,6 +57,12 @@ _CURVE_OIDS = {
     bytes.fromhex("06052b81040023"): "nistp521",
 }
 _LONGEST_NUMBER = 80
+_PUBLIC_TAG = 0x81  # of the public half in PKCS#8 (RFC 5958)
+_EDDSA: dict[tuple[bytes, int], type[Ed25519Signer | Ed448Signer]] = {
+    (bytes.fromhex("06032b6570"), 32): Ed25519Signer,
+    (bytes.fromhex("06032b6571"), 57): Ed448Signer,
+}
+"""The signers by the OID of PKCS#8 and the bytes of the private half (RFC 8410)."""
 
 # The library has no error classes for a wrong passphrase. These are the beginnings of its messages
 # if the padding is wrong after decryption, and if the padding is right by chance (for one wrong
@@ -108,7 +114,7 @@ def load_der(der: bytes, passphrase: bytes | None, *, encrypted: bool = False) -
     else:
         return _signer(key)
     # Outside of the handler: the library's error, which may quote the key, is not even a context.
-    signer = None if encrypted else _refused_ec(der)
+    signer = None if encrypted else _refused_ec(der) or _refused_eddsa(der)
     if signer is None:
         raise refusal
     return signer
@@ -140,6 +146,27 @@ def _refused_ec(der: bytes) -> ECDSASigner | None:
     signer = ECDSASigner(name, int.from_bytes(second, "big"))
     if not tagged.get(_POINT_TAG, signer.verifier.point).endswith(signer.verifier.point):
         raise KeyFormatError("the public and the private half of the ECDSA key do not match")
+    return signer
+
+
+def _refused_eddsa(der: bytes) -> Ed25519Signer | Ed448Signer | None:
+    """Return the signer of an EdDSA key that the library refuses; None if ``der`` is no such key.
+
+    It refuses version 2 of PKCS#8 (RFC 5958), which may have the public half.
+
+    :raises KeyFormatError: the public half disagrees.
+    """
+    try:
+        _, (_, algorithm), (_, wrapped), *rest = _elements(_elements(der)[0][1])
+        ((_, seed),) = _elements(wrapped)
+    except (IndexError, ValueError):
+        return None
+    make = _EDDSA.get((algorithm, len(seed)))
+    if make is None:
+        return None
+    signer = make(seed)
+    if not dict(rest).get(_PUBLIC_TAG, signer.verifier.raw).endswith(signer.verifier.raw):
+        raise KeyFormatError("the public and the private half of the EdDSA key do not match")
     return signer
 
 

@@ -205,7 +205,7 @@ class Daemon:
         return make_and_keep
 
     def _system_policy(self, rules: ServerRules) -> SystemPolicy:
-        return SystemPolicy(rules)
+        return SystemPolicy(rules, self.profile)
 
     def _store_policy(self, store: UserStore, rules: ServerRules) -> StorePolicy:
         return StorePolicy(
@@ -214,6 +214,7 @@ class Daemon:
             ssh1_strict=self.ssh1_strict,
             workers=self.workers,
             rules=rules,
+            profile=self.profile,
         )
 
     def _check_users(self, settings: DaemonSettings) -> None:

@@ -129,6 +129,12 @@ def _load(path: Path) -> PrivateKey:
             f"other accounts can read the host key {path}: chmod 600 {path}, or replace it"
         )
     try:
-        return load_private(path.read_bytes())
+        key = load_private(path.read_bytes())
     except UnusableKey as error:
         raise StateError(f"the host key {path} can't be used: {error}") from error
+    if key.held:
+        raise StateError(
+            f"the host key {path} is on a security key, which waits for a touch: have an agent "
+            "sign with it (HostKeyAgent), or name another key"
+        )
+    return key

@@ -22,6 +22,7 @@ from nacre.server.peer import ConnectionTerms
 from nacre.server.policy import Policy
 from nacre.server.settings import Handler, ServerSettings
 from nacre.server.startups import Startups
+from nacre.value import replace as replaced
 
 PROGRAM = "nacre-sshd"
 """The name of the program in the log of the system."""
@@ -159,11 +160,14 @@ class DaemonSettings:
         :raises ConfigurationError: the banner's file can't be read.
         """
         config = self.config
+        algorithms = config.algorithms(self.profile)
+        if self.rules.varies:
+            algorithms = replaced(algorithms, signatures=self.rules.signatures(self.profile))
         return ServerSettings(
             host_keys=self.host_keys(report),
             policy=policy,
             handler=handler,
-            algorithms=config.algorithms(self.profile),
+            algorithms=algorithms,
             protocols=config.protocol,
             ssh1_ciphers=_SSH1_CIPHERS[self.profile],
             limits=config.limits(),

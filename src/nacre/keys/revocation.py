@@ -40,6 +40,7 @@ MAXIMUM_SIZE = 16 * 1024 * 1024
 
 _MAGIC = b"SSHKRL\n\0"
 _FORMAT = 1
+_LEAST_RSA_BITS = 1024
 _KEY_ID = 0x23
 _CERTIFICATES_EXTENSION = 0x39
 _ANY_AUTHORITY = b""
@@ -383,7 +384,7 @@ class RevokedKeys:
     """A list of revoked public keys, one a line."""
 
     def __init__(self, data: bytes) -> None:
-        """Take the lines of a file. Comments and empty lines are skipped.
+        """Take the lines of a file. Comments and empty lines are skipped, as are short RSA keys.
 
         :raises KeyFormatError: a line is not a public key.
         """
@@ -393,7 +394,9 @@ class RevokedKeys:
             if not words or words[0].startswith("#"):
                 continue
             try:
-                self._blobs.add(_plain_blob(words))
+                blob = _blob(words)
+                if not _is_short(blob):
+                    self._blobs.add(decode_public(blob).plain.blob)
             except KeyFormatError as error:
                 raise KeyFormatError(f"line {number}: {error}") from None
 
@@ -407,10 +410,22 @@ class RevokedKeys:
         return None
 
 
-def _plain_blob(words: list[str]) -> bytes:
+def _blob(words: list[str]) -> bytes:
     if len(words) < 2:
         raise KeyFormatError("not a public key: expected a type and base64")
-    return decode_public(decode_blob(words[0], words[1])).plain.blob
+    return decode_blob(words[0], words[1])
+
+
+def _is_short(blob: bytes) -> bool:
+    """Return whether an RSA key is too short for anybody to use, as those in old lists."""
+    reader = WireReader(blob)
+    try:
+        if reader.text() != "ssh-rsa":
+            return False
+        reader.mpint()  # the exponent
+        return reader.mpint().bit_length() < _LEAST_RSA_BITS
+    except MalformedMessage:
+        return False
 
 
 class _Unreadable:

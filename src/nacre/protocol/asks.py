@@ -272,11 +272,17 @@ class UserRequirement(Answer):
     :ivar banner: text to show before login; "" for none, and None for the server's.
     :ivar limits: the bounds of this user's connection from now on: attempts to log in, sessions,
         sizes of keys, key exchanges; None for the server's.
+    :ivar signatures: the signature algorithms of this user's keys; None for the server's, among
+        which they must be.
+    :ivar ca_signatures: the algorithms with which this user's certificates may be signed; None for
+        the server's.
     """
 
     requirement: Requirement
     banner: str | None = None
     limits: Limits | None = None
+    signatures: tuple[str, ...] | None = None
+    ca_signatures: tuple[str, ...] | None = None
 
 
 @value(frozen=False, eq=False, kw_only=True)

@@ -70,3 +70,34 @@ def test_a_disk_that_says_no(keygen: Keygen) -> None:
     done = keygen("-q", "-f", "none/key", "-N", "")
     assert done.exit_code == 1
     assert done.stderr == 'Saving key "none/key" failed: No such file or directory\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "wire"),
+    [
+        ("-t ecdsa -b 521", "id_ecdsa", "ecdsa-sha2-nistp521"),
+        ("-t ecdsa-sha2-nistp384 -b 256", "id_ecdsa", "ecdsa-sha2-nistp384"),
+        ("-t RSA -b 1024", "id_rsa", "ssh-rsa"),
+        ("-t rsa-sha2-256 -b 1024", "id_rsa", "ssh-rsa"),
+        ("-t ssh-ed25519 -b 99", "id_ed25519", "ssh-ed25519"),
+        ("-t ed448", "id_ed448", "ssh-ed448"),
+    ],
+)
+def test_types_have_several_names(
+    keygen: Keygen, tmp_path: Path, words: str, name: str, wire: str
+) -> None:
+    done = keygen(*words.split(), "-N", "", typed="\n")
+    assert done.exit_code == 0, done.output
+    key, comment = load_public((tmp_path / ".ssh" / f"{name}.pub").read_bytes())
+    assert key.type == wire
+    assert comment.count("@") == 1
+    assert "The key's randomart image is:\n+--" in done.stdout
+
+
+def test_host_keys_that_can_not_be_written(keygen: Keygen) -> None:
+    Path("none/etc").mkdir(parents=True)
+    done = keygen("-A", "-f", "none")
+    assert done.exit_code == 255
+    assert (
+        "Could not save your private key in none/etc/ssh/ssh_host_rsa_key: No such" in done.stderr
+    )

@@ -24,6 +24,11 @@ def test_options() -> None:
     assert all((made.records, made.hashed, made.certificates, made.quiet, made.verbose))
 
 
+def test_a_type_may_be_named_by_an_algorithm() -> None:
+    names = "ssh-rsa,ecdsa-sha2-nistp521,sk-ssh-ed25519@openssh.com"
+    assert parse_arguments(["-t", names, "a"]).types == ("rsa", "ecdsa", "ed25519-sk")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -198,3 +198,29 @@ def test_names_domains_and_terms_are_those_of_the_connection(tmp_path: Path) -> 
     assert connection.terms.refuse
     candidates.begin("alice", connection)
     assert not connection.terms.refuse
+
+
+def test_the_algorithms_of_a_user(tmp_path: Path) -> None:
+    file = tmp_path / "c"
+    file.write_text(
+        "PubkeyAcceptedAlgorithms ssh-ed25519\n"
+        "Match User alice\nPubkeyAcceptedAlgorithms rsa-sha2-512\n"
+        "Match User bob\nCASignatureAlgorithms ssh-ed25519\n"
+    )
+    rules = load(file)
+    known = Candidates(rules)
+    connection: Any = Connection()
+    found = {}
+    for name in ("alice", "bob", "carol"):
+        answer = known.begin(name, connection).answer((), None)
+        assert answer.ca_signatures is not None
+        found[name] = answer.signatures, len(answer.ca_signatures) == 1
+    assert found == {
+        "alice": (("rsa-sha2-512",), False),
+        "bob": (("ssh-ed25519",), True),
+        "carol": (("ssh-ed25519",), False),
+    }
+    # What the server tells clients before it knows the user.
+    assert rules.signatures("default") == ("ssh-ed25519", "rsa-sha2-512")
+    same = Candidates(ServerRules(ServerConfig())).begin("alice", connection).answer((), None)
+    assert (same.signatures, same.ca_signatures) == (None, None)

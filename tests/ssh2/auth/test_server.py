@@ -343,6 +343,23 @@ def test_the_bounds_are_the_users() -> None:
         server.reply(AskPassword, Denied())
 
 
+def test_the_algorithms_are_the_users() -> None:
+    server = ServerSide(signatures="ssh-ed25519,rsa-sha2-512")
+    fields = PublicKeyQuery(False, "ssh-ed25519", ED25519.public.blob)
+    requirement = requires("publickey").requirement
+    usual = UserRequirement(requirement)
+    other = UserRequirement(requirement, signatures=("rsa-sha2-512",), ca_signatures=("ssh-rsa",))
+    server.request("publickey", fields, "alice")
+    server.reply(AskUser, other)
+    (result,) = server.take(AuthResult)
+    assert "ssh-ed25519 signatures are not allowed" in result.detail
+    # Another user has the server's algorithms again.
+    server.request("publickey", fields, "bob")
+    server.reply(AskUser, usual)
+    server.reply(AskPublicKey, Granted())
+    assert PublicKeyOk.decode(server.sent()[-1]).blob == ED25519.public.blob
+
+
 # --- banner ---
 
 

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 from nacre.cli.common.start import FAILURE, start
@@ -97,9 +96,5 @@ def _act(program: str, options: KeygenOptions) -> int:
 
         return print_help(program, "keygen")
     name = next((module for letter, module in _ACTIONS.items() if letter in options), "generate")
-    path = f"nacre.cli.keygen.{name}"
-    if name == "moduli.command" and find_spec(path) is None:
-        print("not there yet", file=sys.stderr)
-        return FAILURE
-    status: int = import_module(path).run(options)
+    status: int = import_module(f"nacre.cli.keygen.{name}").run(options)
     return status

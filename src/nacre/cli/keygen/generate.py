@@ -19,7 +19,7 @@ from nacre.cli.keygen.questions import (
 from nacre.errors import ConfigurationError, KeyFormatError
 from nacre.keys import generate
 from nacre.keys.fingerprint import family, randomart
-from nacre.keys.key import KEY_TYPES
+from nacre.keys.key import KEY_TYPES, SECURITY_KEY_TYPES
 from nacre.wire.text import safe
 
 _CURVES = {256: "nistp256", 384: "nistp384", 521: "nistp521"}
@@ -38,7 +38,7 @@ _NAMES = {
 _SIZED = ("ssh-rsa", "ssh-dss", "rsa1")
 """Types whose size -b says; ssh-keygen ignores it for others."""
 
-_TOKENS = ("ecdsa-sk", "ed25519-sk", "sk-ssh-ed25519@openssh.com")
+_TOKENS = ("ecdsa-sk", "ed25519-sk", *SECURITY_KEY_TYPES)
 """Types whose private half is in a security key."""
 
 _HOST_FOLDER = "etc/ssh"
@@ -53,7 +53,7 @@ def run(options: KeygenOptions) -> int:
     """Make a key, or the host keys; return the exit status."""
     if "A" in options:
         return _make_host_keys(options)
-    if (options.value("t") or DEFAULT_TYPE).lower().startswith(_TOKENS):
+    if (options.value("t") or DEFAULT_TYPE).lower() in _TOKENS:
         status: int = import_module("nacre.cli.keygen.tokens").run(options)
         return status
     return _make(options)

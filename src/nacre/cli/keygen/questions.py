@@ -10,12 +10,15 @@ from nacre.cli.keygen.arguments import KeygenOptions, Refused
 from nacre.cli.keygen.keyfiles import load
 from nacre.errors import PassphraseRequired, UnusableKey
 from nacre.keys import PrivateKey
+from nacre.keys.fingerprint import family
 
 DEFAULT_TYPE = "ed25519"
 
 FILES = {
     "rsa1": "identity",
     "rsa": "id_rsa",
+    "rsa-sha2-256": "id_rsa",
+    "rsa-sha2-512": "id_rsa",
     "dsa": "id_dsa",
     "ecdsa": "id_ecdsa",
     "ecdsa-sk": "id_ecdsa_sk",
@@ -71,7 +74,9 @@ def key_file(options: KeygenOptions, what: str) -> Path:
     """
     if options.file is not None:
         return options.file
-    usual = home_file(FILES.get(options.value("t") or DEFAULT_TYPE, FILES[DEFAULT_TYPE]))
+    type = (options.value("t") or DEFAULT_TYPE).lower()
+    # The type may be given by its name on the wire.
+    usual = home_file(FILES.get(type) or FILES.get(family(type).lower(), FILES[DEFAULT_TYPE]))
     answer = ask_line(f"Enter file {what} ({usual}): ")
     return Path(answer) if answer else usual
 

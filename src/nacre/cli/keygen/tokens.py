@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from nacre.agent import tokens
-from nacre.agent.tokens import APPLICATION, PinRequired
+from nacre.agent.tokens import APPLICATION
 from nacre.cli.keygen.arguments import KeygenOptions, Refused
 from nacre.cli.keygen.generate import comment_of
 from nacre.cli.keygen.keyfiles import public_path, save, save_public
 from nacre.cli.keygen.questions import ask_secret, confirm_overwrite, key_file, new_passphrase
-from nacre.client.trust.files import family
 from nacre.errors import ConfigurationError, UnusableKey
-from nacre.keys.fingerprint import randomart
+from nacre.keys.fingerprint import family, randomart
 from nacre.keys.key import SECURITY_KEY_TYPES
-from nacre.keys.security_key import ECDSA, ED25519, SecurityFlags, SecurityPrivateKey
+from nacre.keys.security_key import ECDSA, ED25519, PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.text import safe
 
 T = TypeVar("T")
@@ -82,10 +81,6 @@ class _Wish:
 
 def run(options: KeygenOptions) -> int:
     """Make a key, or take those that a security key keeps; return the exit status."""
-    if "D" in options:
-        raise Refused(
-            "-D: nacre uses no PKCS#11 libraries: have an agent that does sign, such as ssh-agent"
-        )
     provider = options.value("w")
     if provider not in (None, "", "internal"):
         raise Refused("-w: nacre uses security keys through fido2, and no other library")

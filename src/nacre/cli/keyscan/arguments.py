@@ -24,6 +24,9 @@ TYPES: dict[str, tuple[str, ...]] = {
 }
 """The types of ``-t``, each with the host key algorithms to ask for."""
 
+_BY_ALGORITHM = {name: type for type, names in TYPES.items() for name in names}
+"""A type may also be named by one of its algorithms."""
+
 DEFAULT_TYPES = ("rsa", "ecdsa", "ed25519", "ecdsa-sk", "ed25519-sk")
 
 _FLAGS = {
@@ -109,7 +112,7 @@ def _port(value: str) -> int:
 
 
 def _types(value: str) -> tuple[str, ...]:
-    names = value.lower().split(",")
+    names = [_BY_ALGORITHM.get(name, name.lower()) for name in value.split(",")]
     for name in names:
         if name not in TYPES:
             raise ConfigurationError(

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from nacre.client import hostfile
 from nacre.client.trust.check import HostKeyAnnouncement
 from nacre.client.trust.sources import Sources
 from nacre.errors import KeyFormatError, MalformedMessage, NacreError
@@ -107,6 +106,8 @@ async def _check_proofs(announcement: HostKeyAnnouncement, keys: Sequence[Public
 
 
 def _write(files: Iterable[Path], places: Places, keys: Sequence[PublicKey], hashed: bool) -> None:
+    from nacre.client import hostfile
+
     for number, path in enumerate(files):
         if path.exists():
             edit = partial(edited, places=places, keys=keys, add=number == 0, hashed=hashed)

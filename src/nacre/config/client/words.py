@@ -75,7 +75,7 @@ _X11 = "X11 forwarding comes later"
 _SHARING = "shared connections come later: each program makes its own connection"
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
-_HARDWARE = "keys on hardware tokens come later: other keys log in"
+_SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
@@ -371,11 +371,11 @@ _WORDS = (
         tokens=_HOST_TOKENS,
         environment=True,
     ),
-    later(
+    idle(
         "SecurityKeyProvider",
         SECURITY_KEY_PROVIDER,
         "The library for FIDO keys.",
-        _HARDWARE,
+        _SECURITY_KEYS,
         "internal",
     ),
     Keyword(

@@ -13,7 +13,7 @@ from nacre.config.server.penalties import DEFAULT_PENALTIES, PenaltyRules
 from nacre.config.server.words import SCHEMA
 from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.options import Algorithms, Profile, algorithms
+from nacre.protocol.options import Algorithms, Profile, algorithms, choose
 from nacre.value import replace
 
 if TYPE_CHECKING:
@@ -180,6 +180,19 @@ class ServerConfig:
             compression=self.compression,
             signatures=own_algorithms("signature", self.pubkey_accepted_algorithms),
             ca_signatures=own_algorithms("CA signature", self.ca_signature_algorithms),
+        )
+
+    def accepted(self, profile: Profile = "default") -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the algorithms of users' signatures, and of those of their authorities."""
+        return (
+            choose(
+                "signature", own_algorithms("signature", self.pubkey_accepted_algorithms), profile
+            ),
+            choose(
+                "CA signature",
+                own_algorithms("CA signature", self.ca_signature_algorithms),
+                profile,
+            ),
         )
 
     @property

@@ -12,11 +12,13 @@ from nacre.config.server.config import ServerConfig, fields_of
 from nacre.config.server.words import SCHEMA
 from nacre.config.values import LogLevel, own_algorithms
 from nacre.errors import ConfigurationError
-from nacre.protocol.options import choose
+from nacre.protocol.options import Profile, choose
 from nacre.value import value
 from nacre.wire.text import safe
 
 _MOST_KEPT = 1024
+
+_ACCEPTED = ("PubkeyAcceptedAlgorithms", "CASignatureAlgorithms")
 
 
 @value(kw_only=True)
@@ -90,6 +92,21 @@ class ServerRules:
     def criteria(self) -> frozenset[str]:
         """The names of all criteria."""
         return frozenset(name for block in self._blocks for name in block.names)
+
+    @property
+    def varies(self) -> bool:
+        """Whether users may differ in the algorithms of their keys' signatures."""
+        return any(row.word.name in _ACCEPTED for row in self._rows)
+
+    def signatures(self, profile: Profile) -> tuple[str, ...]:
+        """Return the algorithms of signatures that a user may have; who it is is not known yet."""
+        configs = [self.base]
+        for row in self._rows:
+            if row.word.name == _ACCEPTED[0]:
+                changed = {row.word.field: row.setting.value}
+                configs.append(dataclasses.replace(self.base, **changed))
+        found = (name for config in configs for name in config.accepted(profile)[0])
+        return tuple(dict.fromkeys(found))
 
     def lookup(self, who: Connecting) -> ServerConfig:
         """Return the configuration for a connection.

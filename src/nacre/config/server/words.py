@@ -71,7 +71,7 @@ _X11 = "X11 forwarding comes later"
 _CERTIFICATES = "certificates come later: nobody logs in by one"
 _SOCKETS = "forwardings of Unix sockets come later: none is allowed"
 _TUNNELS = "tunnel devices come later: none is allowed"
-_HARDWARE = "keys on hardware tokens come later: other keys log in"
+_SECURITY_KEYS = "signatures of security keys are verified without a library"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
 _WORDS = (
@@ -327,11 +327,11 @@ _WORDS = (
         "TrustedUserCAKeys", PATH, "Authorities whose certificates log in.", "trusted_user_ca_keys"
     ),
     Keyword("RevokedKeys", PATH, "The file of keys that are refused.", "revoked_keys"),
-    later(
+    idle(
         "SecurityKeyProvider",
         LIBRARY,
         "The library for FIDO keys.",
-        _HARDWARE,
+        _SECURITY_KEYS,
         "internal",
         in_match=False,
     ),

@@ -23,6 +23,7 @@ from nacre.keys import PublicKey
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.keys.shown import ShownKey
 from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
+from nacre.protocol.options import Profile
 from nacre.server.peer import ConnectionTerms
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Candidate:
     :ivar config: the configuration for this user on this connection.
     :ivar changed: whether it differs from the one for users of whom nothing is known.
     :ivar admission: who may log in by it, and how.
+    :ivar signatures: the signature algorithms of the user's keys; None for the server's.
+    :ivar ca_signatures: those of the authorities of the user's certificates; None likewise.
     :ivar keys: the keys that the user has logged in with, in order.
     :ivar options: what the lines of these keys permit.
     :ivar forwarding: the rights to forward, determined when they are first needed, as in sshd.
@@ -50,6 +53,8 @@ class Candidate:
     config: ServerConfig
     changed: bool
     admission: Admission
+    signatures: tuple[str, ...] | None = None
+    ca_signatures: tuple[str, ...] | None = None
     keys: list[PublicKey] = field(default_factory=list)
     options: KeyOptions = NO_OPTIONS
     forwarding: Forwarding | None = None
@@ -101,7 +106,7 @@ class Candidate:
     def answer(self, requirement: Requirement, banner: str | None) -> UserRequirement:
         """Return what the engine needs to know of the user."""
         limits = self.config.limits() if self.changed else None
-        return UserRequirement(requirement, banner, limits)
+        return UserRequirement(requirement, banner, limits, self.signatures, self.ca_signatures)
 
     def evidence(self, methods: tuple[str, ...]) -> str:
         """Return a line for each method of the login (ExposeAuthInfo in sshd_config(5))."""
@@ -119,8 +124,13 @@ class Candidates:
     :ivar rules: the configuration, with its Match blocks.
     """
 
-    def __init__(self, rules: ServerRules) -> None:
+    def __init__(self, rules: ServerRules, profile: Profile = "default") -> None:
+        """Prepare.
+
+        :param profile: the algorithms that lists with ``+``, ``-`` or ``^`` change.
+        """
         self.rules = rules
+        self._profile = profile
         self._known: WeakKeyDictionary[ServerConnection, Candidate] = WeakKeyDictionary()
 
     def begin(
@@ -150,7 +160,9 @@ class Candidates:
         changed = config is not self.rules.base
         if self.rules.criteria:
             connection.terms = ConnectionTerms.of(config, name_of, agent_signer)
-        found = self._known[connection] = Candidate(user, config, changed, Admission(config))
+        accepted = config.accepted(self._profile) if self.rules.varies else (None, None)
+        found = Candidate(user, config, changed, Admission(config), *accepted)
+        self._known[connection] = found
         return found
 
     def find(self, user: str, connection: ServerConnection) -> Candidate | None:

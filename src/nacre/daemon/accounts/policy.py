@@ -35,6 +35,7 @@ from nacre.keys.certificate import Certificate
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 from nacre.keys.shown import ShownKey
 from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
+from nacre.protocol.options import Profile
 from nacre.protocol.requests import Exec, PtyRequest, Request, Subsystem
 from nacre.scp.command import parse_scp
 from nacre.server.policy import Policy, with_modulus
@@ -70,8 +71,8 @@ _HASHING = 4
 class AccountPolicy(Policy):
     """A policy whose users' sessions run as accounts of this system."""
 
-    def __init__(self, rules: ServerRules) -> None:
-        self._candidates = Candidates(rules)
+    def __init__(self, rules: ServerRules, profile: Profile = "default") -> None:
+        self._candidates = Candidates(rules, profile)
         self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
 
     @property
@@ -204,14 +205,16 @@ class StorePolicy(AccountPolicy):
         ssh1_strict: bool = False,
         workers: int = 1,
         rules: ServerRules = DEFAULT_RULES,
+        profile: Profile = "default",
     ) -> None:
         """Prepare; the users are those of ``store``.
 
         :param run_as: the account of users without one of their own, under root.
         :param ssh1_strict: refuse SSH-1 for users who need both a password and a key.
+        :param profile: the algorithms that lists with ``+``, ``-`` or ``^`` change.
         :param workers: how many processes like this one share the bound on hashing.
         """
-        super().__init__(rules)
+        super().__init__(rules, profile)
         self._ssh1_strict = ssh1_strict
         self._store = store
         self._run_as = run_as

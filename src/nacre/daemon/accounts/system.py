@@ -21,6 +21,7 @@ from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.key_options import KeyOptions
 from nacre.protocol.asks import KeyTerms, UserRequirement
+from nacre.protocol.options import Profile
 from nacre.server.policy import with_modulus
 from nacre.wire.text import safe
 
@@ -38,8 +39,8 @@ class SystemPolicy(AccountPolicy):
     Needs root's rights. By default passwords of root are refused because too much depends on them.
     """
 
-    def __init__(self, rules: ServerRules = DEFAULT_RULES) -> None:
-        super().__init__(rules)
+    def __init__(self, rules: ServerRules = DEFAULT_RULES, profile: Profile = "default") -> None:
+        super().__init__(rules, profile)
         self._refusal = pam.refusal if pam.available() else shadow.refusal
         self._threads = ThreadPoolExecutor(_WAITING, "account")
         self._never = secrets.token_hex(32)  # nobody's password

@@ -112,10 +112,16 @@ class ServerAuth(MethodRunner[bool | Message]):
 
     def _begin(self, request: UserauthRequest, answer: UserRequirement) -> None:
         self._requirement = answer.requirement
-        limits = answer.limits or self._server_options.limits
-        if limits is not self.limits:
-            self.limits = limits
-            self._options = replace(self._server_options, limits=limits)
+        server = self._server_options
+        self.limits = answer.limits or server.limits
+        algorithms = server.algorithms
+        if answer.signatures is not None:
+            algorithms = replace(algorithms, signatures=answer.signatures)
+        if answer.ca_signatures is not None:
+            algorithms = replace(algorithms, ca_signatures=answer.ca_signatures)
+        self._options = server
+        if (self.limits, algorithms) != (server.limits, server.algorithms):
+            self._options = replace(server, limits=self.limits, algorithms=algorithms)
         if answer.banner and not self._banner_sent:
             self._banner_sent = True
             self._outbox.send(UserauthBanner(answer.banner, "").encode())

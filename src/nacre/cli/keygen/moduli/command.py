@@ -10,7 +10,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
-from nacre.cli.keygen.arguments import CommandLineError, KeygenOptions
+from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.moduli.lines import (
     COMPOSITE,
     LEAST_BITS,
@@ -49,7 +49,8 @@ _BETWEEN_CHECKPOINTS = 300.0  # seconds
 def run(options: KeygenOptions) -> int:
     """Do what ``-M`` says; return the exit status."""
     if len(options.files) != 1:
-        raise CommandLineError("give one file for what is found")
+        what = "Too many output files" if options.files else "No output file"
+        raise ConfigurationError(f"{what} specified: give one file for what is found")
     details = _details(options.values("O"))
     output = Path(options.files[0])
     if options.value("M") == "generate":
