@@ -12,8 +12,9 @@ import pytest
 
 from keys.soft_key import SoftKey
 from nacre.agent import middleware
-from nacre.agent.middleware import PinRequired, sign
+from nacre.agent.middleware import sign
 from nacre.errors import UnusableKey
+from nacre.keys.security_key import PinRequired
 
 KEY = SoftKey().private
 

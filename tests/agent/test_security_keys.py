@@ -7,11 +7,10 @@ import pytest
 
 from keys.soft_key import TYPES, SoftKey
 from nacre.agent import security_keys
-from nacre.agent.middleware import PinRequired
 from nacre.agent.security_keys import INTERNAL, SecurityKeys
 from nacre.errors import UnusableKey
 from nacre.keys import Certificate, CertifiedKey, generate
-from nacre.keys.security_key import SecurityFlags, SecurityPrivateKey
+from nacre.keys.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.codec import string, text, u8
 
 PLAIN = generate("ssh-ed25519")
@@ -136,6 +135,18 @@ async def test_keys_of_web_sites_sign_what_is_ssh_alone(monkeypatch: pytest.Monk
     await SecurityKeys(websafe_only=False).sign(soft.private, LIBRARY, b"data")
 
 
-async def test_without_a_library() -> None:
-    with pytest.raises(UnusableKey):
-        await SecurityKeys().sign(SoftKey().private, INTERNAL, b"data")
+async def test_without_a_library_the_agent_signs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    soft = SoftKey()
+
+    def sign(key: SecurityPrivateKey, data: bytes, *, pin: str | None) -> bytes:
+        assert key is soft.private
+        if pin != "1234":
+            raise PinRequired("the PIN is missing")
+        return soft.sign(data)
+
+    async def pin(question: str) -> str:
+        return "1234"
+
+    monkeypatch.setattr(security_keys, "sign_here", sign)
+    signature = await SecurityKeys(pin=pin).sign(soft.private, INTERNAL, b"data")
+    assert soft.public.verify(signature, b"data", soft.public.type)

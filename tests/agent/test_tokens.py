@@ -8,11 +8,11 @@ import pytest
 from fido2 import cbor
 
 from agent.virtual_token import VirtualToken
-from nacre.agent.tokens import Enrolled, PinRequired, enroll, resident, sign
+from nacre.agent.tokens import Enrolled, enroll, resident, sign
 from nacre.errors import UnusableKey
 from nacre.keys import dump_private, load_private
 from nacre.keys.base import Presence
-from nacre.keys.security_key import ECDSA, ED25519, SecurityFlags, SecurityPrivateKey
+from nacre.keys.security_key import ECDSA, ED25519, PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.codec import WireReader
 
 PIN = "1234"
@@ -86,9 +86,10 @@ def test_the_attestation_covers_the_challenge() -> None:
     assert reader.text() == "ssh-sk-attest-v01"
     assert reader.string() == made.certificate
     signature, data = reader.string(), cbor.decode(reader.string())
+    assert isinstance(data, bytes)
     assert (reader.u32(), reader.string()) == (0, b"")
     reader.end()
-    signed = bytes(data) + hashlib.sha256(b"challenge").digest()
+    signed = data + hashlib.sha256(b"challenge").digest()
     assert made.key.public.inner._verify(signature, signed, "ssh-ed25519")
 
 

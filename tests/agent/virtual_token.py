@@ -167,12 +167,11 @@ class VirtualToken(CtapDevice):
             raise Refusal(ERR.PIN_NOT_SET)
         if arguments[2] == 2:
             numbers = self._agreement.public_key().public_numbers()
-            x, y = (n.to_bytes(32, "big") for n in (numbers.x, numbers.y))
-            return {1: {1: 2, 3: -25, -1: 1, -2: x, -3: y}}
+            point = [n.to_bytes(32, "big") for n in (numbers.x, numbers.y)]
+            return {1: {1: 2, 3: -25, -1: 1, -2: point[0], -3: point[1]}}
         peer = arguments[3]
-        numbers = ec.EllipticCurvePublicNumbers(
-            *(int.from_bytes(peer[n], "big") for n in (-2, -3)), ec.SECP256R1()
-        )
+        x, y = (int.from_bytes(peer[n], "big") for n in (-2, -3))
+        numbers = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1())
         shared = self._agreement.exchange(ec.ECDH(), numbers.public_key())
         cipher = Cipher(algorithms.AES(hashlib.sha256(shared).digest()), modes.CBC(bytes(16)))
         decryptor = cipher.decryptor()

@@ -594,6 +594,7 @@ async def test_a_key_of_a_file_is_kept_once_it_has_signed_and_others_are_not(hom
 
     path = save(home, "key", ED)
     identities = Identities("u", "h", files=[path], keys=[AUTHORITY], keep=keep)
+    await identities.authentication(ask())
     await offers(identities, "publickey")
     for key in (AUTHORITY, ED):
         request = AskSignature(key=key.public, algorithm="ssh-ed25519", data=b"data")

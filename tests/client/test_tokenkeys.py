@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,8 @@ TOUCH = SecurityFlags.TOUCH
 def token(monkeypatch: pytest.MonkeyPatch) -> VirtualToken:
     made = VirtualToken(PIN)
     monkeypatch.setattr(tokens, "connected", lambda: [made])
-    monkeypatch.setitem(tokens.sign.__kwdefaults__, "devices", lambda: [made])
+    defaults: dict[str, Any] = tokens.sign.__kwdefaults__ or {}
+    monkeypatch.setitem(defaults, "devices", lambda: [made])
     return made
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_the_file_follows_the_server(
     askpass = tmp_path / "askpass"
     askpass.write_text(f"#!/bin/sh\necho {answer}\n")
     askpass.chmod(0o700)
-    asking = {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
+    asking: dict[str, Any] = {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
     # The command lasts until the client has written the file, as OpenSSH's does not wait for that.
     done = run([*words, "root@127.0.0.1", "sleep 0.3"], HOME=str(tmp_path), **asking)
     assert done.returncode == 0, done.stderr.decode()

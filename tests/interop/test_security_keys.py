@@ -73,7 +73,8 @@ CASES = {
     "ed25519-sk": ("ed25519-sk", "", True),
     "ecdsa-sk": ("ecdsa-sk", "", True),
     "untouched": ("untouched", "", False),
-    "untouched, allowed": ("untouched", "no-touch-required ", True),
+    "a touch is not asked for": ("untouched", "no-touch-required ", True),
+    "verified": ("verified", "verify-required ", True),
     "not verified": ("ed25519-sk", "verify-required ", False),
 }
 

@@ -13,7 +13,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 
 from nacre.errors import MalformedMessage, UnusableKey
-from nacre.keys.security_key import ED25519, SecurityPrivateKey
+from nacre.keys.security_key import ED25519, PinRequired, SecurityPrivateKey
 from nacre.wire.codec import WireReader, mpint, string, u8, u32
 from nacre.wire.text import safe
 
@@ -34,10 +34,6 @@ _REASONS = {
     -4: "the security key of this key is not there",
     -5: "the key exists already",
 }
-
-
-class PinRequired(UnusableKey):
-    """The security key needs its PIN, and none or a wrong one was given."""
 
 
 async def sign(library: str, key: SecurityPrivateKey, data: bytes, pin: str | None) -> bytes:

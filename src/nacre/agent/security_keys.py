@@ -7,13 +7,18 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from nacre.agent.middleware import PinRequired
 from nacre.agent.middleware import sign as sign_through
+from nacre.agent.tokens import sign as sign_here
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.certificate import CertifiedKey
 from nacre.keys.patterns import match_list
-from nacre.keys.security_key import SecurityFlags, SecurityPrivateKey, SecurityPublicKey
+from nacre.keys.security_key import (
+    PinRequired,
+    SecurityFlags,
+    SecurityPrivateKey,
+    SecurityPublicKey,
+)
 from nacre.keys.signed_data import decode_login, is_sshsig
 from nacre.wire.text import safe
 
@@ -78,14 +83,14 @@ class SecurityKeys:
         key = private.private if isinstance(private, CertifiedKey) else private
         assert isinstance(key, SecurityPrivateKey)
         self._check_websafe(private.public, key.public, data)
-        if provider == INTERNAL:
-            return key.sign(data, key.public.type)
         shown = f"key {safe(key.comment)} {key.public.fingerprint()}"
         async with self._one_at_a_time:
             pin = await self._ask(shown) if key.flags & SecurityFlags.VERIFY else None
             for _ in range(_PINS):
                 try:
                     async with self._touch(f"Confirm user presence for {shown}"):
+                        if provider == INTERNAL:
+                            return await asyncio.to_thread(sign_here, key, data, pin=pin)
                         return await sign_through(provider, key, data, pin)
                 except PinRequired:
                     pin = await self._ask(shown)

@@ -17,6 +17,7 @@ from nacre.keys.key import decode_public
 from nacre.keys.security_key import (
     ECDSA,
     ED25519,
+    PinRequired,
     SecurityFlags,
     SecurityPrivateKey,
     SecurityPublicKey,
@@ -48,10 +49,6 @@ _PROTECTED, _VERIFIED = 2, 3
 """Levels of credProtect (CTAP 2.1 section 12.1): the handle or the user's PIN; the PIN always."""
 
 _USER_ID = 32
-
-
-class PinRequired(UnusableKey):
-    """The security key wants its PIN, or got a wrong one: call again with it."""
 
 
 @value

@@ -27,9 +27,8 @@ async def sign(
     :raises UnusableKey: no security key signs: none is there that has the key, it was not touched
         in time, or no PIN was given.
     """
-    from nacre.agent.tokens import PinRequired
     from nacre.agent.tokens import sign as sign_there
-    from nacre.keys.security_key import SecurityFlags, SecurityPrivateKey
+    from nacre.keys.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
 
     private = key.plain
     if not isinstance(private, SecurityPrivateKey):

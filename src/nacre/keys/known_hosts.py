@@ -224,7 +224,7 @@ class KnownHosts:
         names = [host_name(*place) for place in places]
         blobs = {key.blob for key in keys}
         # Only the lines with these keys are parsed, and those with certificates.
-        parts = [*map(_written, blobs), SUFFIX.encode()]
+        parts = [*map(_written, keys), SUFFIX.encode()]
         starts = self._line_starts(at for part in parts for at in _offsets(self._text, part))
         return [
             entry
@@ -248,7 +248,7 @@ class KnownHosts:
 
     def with_key(self, key: PublicKey) -> tuple[KnownHost, ...]:
         """Return the lines with ``key`` and without a marker, whichever hosts they are about."""
-        starts = self._line_starts(_offsets(self._text, _written(key.blob)))
+        starts = self._line_starts(_offsets(self._text, _written(key)))
         found = self._parsed(starts)
         return tuple(e for e in found if e.marker is Marker.NONE and e.blob == key.blob)
 
@@ -275,9 +275,12 @@ class KnownHosts:
         return f"{name} {key}"
 
 
-def _written(blob: bytes) -> bytes:
-    """Return what every line with this blob has: its base64, but for the end, which may vary."""
-    return b64encode(blob)[:-4]
+def _written(key: PublicKey) -> bytes:
+    """Return what every line with this key has, but for the end, which may vary.
+
+    It is base64, or the modulus of an RSA1 key.
+    """
+    return str(key).rpartition(" ")[2][:-4].encode("ascii")
 
 
 def _offsets(text: bytes, part: bytes) -> Iterator[int]:

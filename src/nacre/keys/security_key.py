@@ -42,6 +42,10 @@ _INNER: dict[str, tuple[str, _Decode, tuple[str, ...]]] = {
 """For each type: the type of the key in it, what decodes that, and the signature algorithms."""
 
 
+class PinRequired(UnusableKey):
+    """The security key needs its PIN, and none or a wrong one was given."""
+
+
 class SecurityFlags(IntFlag):
     """What the file of a private key says about its use.
 

@@ -228,5 +228,7 @@ def test_the_root_directory_has_the_tokens_of_the_account() -> None:
 
 
 def test_virtual_users_have_none_of_this() -> None:
-    one = virtual_login(User(name="alice"), ALICE, ServerConfig(permit_user_environment="yes"))
+    one = virtual_login(
+        User(name="alice"), ALICE, config=ServerConfig(permit_user_environment="yes")
+    )
     assert steps_before(one, None) == Steps()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nacre.agent import tokens
-from nacre.agent.tokens import APPLICATION, PinRequired
+from nacre.agent.tokens import APPLICATION
 from nacre.cli.keygen.arguments import KeygenOptions, Refused
 from nacre.cli.keygen.generate import comment_of
 from nacre.cli.keygen.keyfiles import public_path, save, save_public
@@ -16,7 +16,7 @@ from nacre.cli.keygen.questions import ask_secret, confirm_overwrite, key_file, 
 from nacre.errors import ConfigurationError, UnusableKey
 from nacre.keys.fingerprint import family, randomart
 from nacre.keys.key import SECURITY_KEY_TYPES
-from nacre.keys.security_key import ECDSA, ED25519, SecurityFlags, SecurityPrivateKey
+from nacre.keys.security_key import ECDSA, ED25519, PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.text import safe
 
 T = TypeVar("T")
