@@ -36,19 +36,19 @@ async def nobody_signs(key: PublicKey, data: bytes, algorithm: str) -> bytes:
 
 
 def test_each_plain_key_is_announced_once():
-    keys = HostKeys([ED25519, CERTIFIED, ECDSA], DEFAULT)
+    keys = HostKeys([ED25519, CERTIFIED, ECDSA])
     blobs = hostkeys.split(keys.announcement, 9)
     assert [decode_public(blob) for blob in blobs] == [ED25519.public, ECDSA.public]
 
 
-def test_keys_that_the_server_never_signs_with_are_not_announced():
-    assert HostKeys([ED25519], ["rsa-sha2-512"]).announcement == b""
-    # The algorithm of certificates is one of the plain key too.
-    assert HostKeys([ED25519], [CERTIFIED.public.type]).announcement
+def test_keys_of_all_types_are_announced_but_those_of_ssh1():
+    dsa, rsa1 = generate("ssh-dss"), generate("rsa1", bits=1024)
+    blobs = hostkeys.split(HostKeys([dsa, rsa1]).announcement, 9)
+    assert [decode_public(blob) for blob in blobs] == [dsa.public]
 
 
 async def test_proofs_are_signed_in_the_order_in_which_they_are_wanted():
-    keys = HostKeys([ED25519, ECDSA], DEFAULT)
+    keys = HostKeys([ED25519, ECDSA])
     wanted = [ECDSA.public, ED25519.public]
     reply = await keys.prove(
         hostkeys.join(key.blob for key in wanted), b"id", "ssh-ed25519", nobody_signs
@@ -66,7 +66,7 @@ async def test_an_rsa_key_signs_with_what_was_negotiated_or_its_strongest(
     negotiated: str, expected: str
 ):
     rsa = generate("ssh-rsa", bits=1024)
-    keys = HostKeys([rsa], DEFAULT)
+    keys = HostKeys([rsa])
     blob = rsa.public.blob
     reply = await keys.prove(hostkeys.join([blob]), b"id", negotiated, nobody_signs)
     assert reply is not None
@@ -85,7 +85,7 @@ async def test_an_rsa_key_signs_with_what_was_negotiated_or_its_strongest(
     ],
 )
 async def test_other_wishes_are_refused(data: bytes):
-    keys = HostKeys([CERTIFIED], DEFAULT)
+    keys = HostKeys([CERTIFIED])
     assert await keys.prove(data, b"id", "ssh-ed25519", nobody_signs) is None
 
 

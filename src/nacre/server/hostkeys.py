@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from nacre.crypto.certified import plain
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys import PrivateKey, PublicKey, load_public
+from nacre.keys.rsa1_text import RSA1
 from nacre.protocol import hostkeys
 from nacre.wire.text import safe
 
@@ -61,20 +62,19 @@ def _certified(name: str, keys: Iterable[PrivateKey]) -> PrivateKey:
 
 
 class HostKeys:
-    """The plain host keys of a server that can sign with one of its algorithms.
+    """The plain host keys of a server, those too that it does not sign key exchanges with.
+
+    As with sshd: the client chooses by its own algorithms which of them to keep.
 
     :ivar announcement: the data of ``hostkeys-00@openssh.com``; empty if there are no keys.
     """
 
-    __slots__ = ("_algorithms", "_keys", "announcement")
+    __slots__ = ("_keys", "announcement")
 
-    def __init__(self, keys: Iterable[PrivateKey], algorithms: Sequence[str]) -> None:
-        """Choose from ``keys`` those that can sign with one of ``algorithms``, the host keys'."""
-        self._algorithms = frozenset(map(plain, algorithms))
+    def __init__(self, keys: Iterable[PrivateKey]) -> None:
+        """Take the keys for SSH-2 among ``keys``."""
         self._keys = {
-            key.public.blob: key
-            for key in (one.plain for one in keys)
-            if not self._algorithms.isdisjoint(key.public.signature_algorithms)
+            key.public.blob: key for key in (one.plain for one in keys) if key.public.type != RSA1
         }
         self.announcement = hostkeys.join(self._keys)
 
@@ -98,12 +98,10 @@ class HostKeys:
         proofs = []
         for blob in blobs:
             key = self._keys[blob]
-            named = (plain(negotiated), *key.public.signature_algorithms)
-            algorithm = next(
-                name
-                for name in named
-                if name in self._algorithms and name in key.public.signature_algorithms
-            )
+            algorithms = key.public.signature_algorithms
+            algorithm = plain(negotiated)
+            if algorithm not in algorithms:
+                algorithm = algorithms[0]
             signed = hostkeys.signed(session_id, blob)
             if key.held:
                 proofs.append(await sign(key.public, signed, algorithm))

@@ -128,7 +128,7 @@ class ServerSettings:
             software=self.terms.software,
         )
         object.__setattr__(self, "options", options)
-        announced = HostKeys(options.host_keys, self.algorithms.host_key)
+        announced = HostKeys(options.host_keys)
         object.__setattr__(self, "announced", announced)
         object.__setattr__(self, "startup_limit", MaxStartups.parse(self.max_startups))
         # A caller that changes its list later must not change this value.
