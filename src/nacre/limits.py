@@ -59,9 +59,9 @@ class Limits:
     host_rsa_bits: int = 1024
     """The least size of a host's RSA key that a client accepts. Shorter ones are never accepted."""
 
-    user_rsa_bits: int = 2048
-    """The least size of an RSA key with which a user may log in; 1024 bits are within reach of
-    attackers with means. An RSA1 key of SSH-1 is not bounded by it."""
+    user_rsa_bits: int = 1024
+    """The least size of an RSA key with which a user may log in, as OpenSSH's. 1024 bits are within
+    reach of attackers with means. An RSA1 key of SSH-1 is not bounded by it."""
 
     auth_requests: int = 64
     """Authentication requests, queries included, after which a server disconnects."""

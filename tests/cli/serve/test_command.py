@@ -122,9 +122,10 @@ def test_the_configuration_is_shown_for_a_connection(started: list[Daemon], tmp_
     (tmp_path / "c").write_text("RevokedKeys /r\nMatch user bob\nMaxSessions 5\n")
     words = ["-T", "-f", str(tmp_path / "c")]
     shown = CliRunner().invoke(command, words).output.splitlines()
-    assert {"maxsessions 10", "revokedkeys /r", "requiredrsasize 2048"} <= set(shown)
+    assert {"maxsessions 10", "revokedkeys /r", "requiredrsasize 1024"} <= set(shown)
     shown = CliRunner().invoke(command, [*words, "-v", "-C", "user=bob"]).output.splitlines()
     assert f"maxsessions 5  # {tmp_path}/c line 3" in shown
     assert CliRunner().invoke(command, [*words, "-C", "nonsense"]).exit_code == 2
-    assert CliRunner().invoke(command, ["-t", *words[1:]]).exit_code == 2  # RevokedKeys
+    (tmp_path / "c").write_text("KerberosOrLocalPasswd no\n")
+    assert CliRunner().invoke(command, ["-t", *words[1:]]).exit_code == 2  # nacre has no Kerberos
     assert not started

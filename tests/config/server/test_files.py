@@ -19,7 +19,7 @@ def test_defaults_can_be_those_of_sshd(tmp_path: Path) -> None:
     assert config.required_rsa_size == config.limits().user_rsa_bits == 1024
     assert config.host_keys == ("/k",)
     assert config.subsystems == ()  # and nacre serve has sftp
-    assert load(None).base.required_rsa_size == 2048
+    assert load(None).base.required_rsa_size == 1024
 
 
 def test_options_are_checked_for_a_server() -> None:

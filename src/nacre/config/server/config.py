@@ -30,8 +30,7 @@ _SMALLEST_RSA = 1024
 class ServerConfig:
     """A server's configuration. A field has the name of its keyword.
 
-    The defaults are OpenSSH's, except those of algorithms and of ``RequiredRSASize``, which are
-    nacre's.
+    The defaults are OpenSSH's, except those of algorithms, which are nacre's.
 
     :ivar host_key_algorithms: names with commas between them, perhaps with ``+``, ``-`` or ``^`` in
         front; None for the default ones. The other lists of algorithms have the same form.
@@ -100,7 +99,7 @@ class ServerConfig:
     compression: str | None = None
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
     max_auth_tries: int = 6
-    required_rsa_size: int = 2048
+    required_rsa_size: int = 1024
     max_sessions: int = 10
     max_startups: str = "10:30:100"
     login_grace_time: int = 120
@@ -217,7 +216,6 @@ class ServerConfig:
 
 
 AS_SSHD = ServerConfig(
-    required_rsa_size=1024,
     per_source_penalties=DEFAULT_PENALTIES,
     subsystems=(),
     pid_file="/run/sshd.pid",
