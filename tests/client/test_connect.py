@@ -367,6 +367,9 @@ class FakeAgent:
     def __init__(self, count: int) -> None:
         self.held = [nacre.generate("ssh-ed25519") for _ in range(count)]
 
+    def bound(self, session: Any) -> FakeAgent:
+        return self
+
     async def keys(self) -> list[tuple[nacre.PublicKey, str]]:
         return [(key.public, "") for key in self.held]
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, cast
 
+from nacre.agent.client import Agent
 from nacre.aio.channel import Channel
 from nacre.aio.connection import Trace
 from nacre.aio.dial import DialOptions, dial
@@ -45,7 +46,6 @@ from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.agent.client import Agent
     from nacre.client.configured import Looked
     from nacre.client.proxy import ProxyCommand
     from nacre.client.route import Carrier, Hop, Jump, Sock

@@ -108,6 +108,9 @@ class Line:
         self.answers = answers
         self.aborted = False
 
+    async def wait_host_keys(self) -> None:
+        pass
+
     async def close(self) -> None:
         if not self.answers:
             await asyncio.Event().wait()

@@ -52,8 +52,8 @@ def test_everything_about_a_keyword() -> None:
 
 
 def test_why_a_keyword_is_not_honoured() -> None:
-    text = " ".join((describe("RevokedHostKeys") or "").split())
-    assert "support refused, except none: nacre reads no revocation lists yet" in text
+    text = " ".join((describe("KerberosOrLocalPasswd") or "").split())
+    assert "support refused, except yes: nacre has no Kerberos" in text
 
 
 def test_former_names() -> None:

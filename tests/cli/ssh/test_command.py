@@ -266,7 +266,8 @@ async def test_a_changed_key_that_passes_is_heard_of_even_by_those_who_want_erro
     options = ("-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR")
     status, _, err = await served.ssh(*options, command=["both"])
     assert status == 7
-    assert "WARNING: the ED25519 host key of [127.0.0.1]" in err
+    assert "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!" in err
+    assert f"{served.known_hosts}:1" in err
 
 
 async def test_denied(served):

@@ -9,10 +9,15 @@ import pytest
 
 from nacre.cli.ssh.queries import KEYWORDS, LISTS, answer
 
-_OWN_KEYS = {"ssh-dss", "ssh-ed448"}
+_OWN_KEYS = {
+    "ssh-dss",
+    "ssh-ed448",
+    "ssh-dss-cert-v01@openssh.com",
+    "ssh-ed448-cert-v01@openssh.com",
+}
 
 NACRES_OWN = {
-    **dict.fromkeys(["key", "key-plain", "key-sig", "sig"], _OWN_KEYS),
+    **dict.fromkeys(["key", "key-cert", "key-plain", "key-sig", "sig"], _OWN_KEYS),
     "compression": {"zlib"},
     "kex": {"mlkem768x25519-sha256", "mlkem768nistp256-sha256", "mlkem1024nistp384-sha384"},
     "protocol-version": {"1"},

@@ -56,8 +56,8 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             return None
         case "IdentityFile" if not config.settings.get("IdentityFile"):
             return [f"~/.ssh/id_{name}" for name in _IDENTITIES]
-        case "IdentityFile":
-            return list(dict.fromkeys(s.value[0] for s in config.settings["IdentityFile"]))
+        case "IdentityFile" | "CertificateFile":
+            return list(dict.fromkeys(s.value[0] for s in config.settings.get(word.name, ())))
         case "LocalForward" | "RemoteForward" | "DynamicForward":
             return list(_forwards(word, config, tokens))
         case "UserKnownHostsFile":
