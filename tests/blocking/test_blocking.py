@@ -162,13 +162,18 @@ def test_threads_may_share_a_connection(ssh: nacre.blocking.Connection) -> None:
 def test_an_interrupted_call_stops_the_command(
     server: nacre.blocking.Server, ssh: nacre.blocking.Connection
 ) -> None:
-    interrupt = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    interrupt.start()
+    connection = server.connections[-1]
+    assert isinstance(connection, Serving)
+
+    def interrupt() -> None:
+        while not connection.sessions:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         ssh.run("hang")
     assert ssh.run("exit 7").exit_status == 7
-    connection = server.connections[-1]
-    assert isinstance(connection, Serving)
     while connection.sessions:
         time.sleep(0.01)
 
