@@ -7,7 +7,9 @@ import random
 import tracemalloc
 from functools import cache
 
-from fuzz.mutate import mutated, portions, seeds
+import pytest
+
+from fuzz.mutate import BUDGET, mutated, portions, seeds
 from nacre.agent.memory import ClientKeyring, MemoryKeyring
 from nacre.agent.service import answer
 from nacre.errors import UnusableKey
@@ -22,6 +24,8 @@ from nacre.keys.destinations import DestinationConstraint, DestinationEnd, Desti
 from nacre.keys.key import KEY_TYPES, decode_public
 from nacre.limits import MIB
 from nacre.wire.codec import string, text
+
+pytestmark = pytest.mark.timeout(120 + 2 * BUDGET)
 
 MOST = 8 * MIB
 """Bytes that a message of at most 256 KiB may cost while it is handled."""
