@@ -179,8 +179,9 @@ def test_tokens_are_refused(
 ) -> None:
     library = tmp_path / "pkcs11.so"
     library.write_bytes(b"")
-    for option in ("-s", "-e"):
-        assert same(agents, option, library, **passphrase("1234"))[0] == 1
+    assert same(agents, "-s", library, **passphrase("1234"))[0] == 1
+    # OpenSSH 10's agent is content to forget a token that it has never had.
+    assert agents["nacre"].add("-e", library, **passphrase("1234"))[0] == 1
 
 
 def test_a_key_for_one_host_is_not_used_for_anything_else(

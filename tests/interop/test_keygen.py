@@ -8,6 +8,7 @@ import pytest
 
 from cli.keygen.programs import keygen_without_terminal
 from interop.clients import Login
+from interop.config_cases.programs import version_of
 from interop.daemons import State, start_nacre
 from interop.programs import NACRE, check, require, run
 from interop.ssh1_peers import SSH1
@@ -128,6 +129,8 @@ def test_the_same_is_printed(
     monkeypatch.chdir(files)
     ours = keygen_without_terminal(monkeypatch)
     for name in names:
+        if name == "crlf" and version_of("ssh") >= (10, 0):
+            continue  # it takes the CR for a part of the comment
         words = [*options.split(), "-f", name]
         theirs = run([require("ssh-keygen"), *words], LC_ALL="C.UTF-8")
         done = ours(*words)

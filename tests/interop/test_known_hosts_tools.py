@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.keygen.programs import Done, Keygen, keygen_without_terminal
+from interop.config_cases.programs import version_of
 from interop.programs import require, run
 from nacre.keys.known_hosts import SALT_SIZE, KnownHosts, hash_name
 
@@ -93,6 +94,8 @@ def keygen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Keygen:
 
 @pytest.fixture(params=FILES)
 def content(request: pytest.FixtureRequest) -> bytes:
+    if request.param == "short names of types" and version_of("ssh") >= (10, 0):
+        pytest.skip("this version of OpenSSH takes them")
     text = FILES[request.param]
     return text if isinstance(text, bytes) else text.encode()
 
