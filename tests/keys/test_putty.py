@@ -132,7 +132,7 @@ def test_halves_that_do_not_match_are_refused_whatever_the_mac() -> None:
     assert load_private(resealed(plain, string(seed))).public == KEY.public
     with pytest.raises(KeyFormatError, match="do not match"):
         load_private(resealed(plain, string(bytes(32))))
-    with pytest.raises(KeyFormatError, match="a field of it is cut off"):
+    with pytest.raises(KeyFormatError, match="a field of the key is cut off"):
         load_private(resealed(plain, b"\0\0\0\x20x"))
 
 

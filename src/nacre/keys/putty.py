@@ -110,13 +110,13 @@ def decode(data: bytes, passphrase: bytes | None) -> PrivateKey:
     if not any(hmac.compare_digest(mac, file.mac) for mac in macs):
         if file.encrypted:
             raise PassphraseRequired("the passphrase is wrong, or the private key is damaged")
-        raise KeyFormatError("the private key file is damaged: its Private-MAC does not match")
+        raise KeyFormatError("PuTTY's key file is damaged: its Private-MAC does not match")
     plain = public.plain
     try:
         fields = _joined(plain, WireReader(private))
     except MalformedMessage:
         # The reader's error has lengths, which damage can take from the key itself.
-        raise KeyFormatError("the private key is damaged: a field of it is cut off") from None
+        raise KeyFormatError("PuTTY's key file is damaged: a field of the key is cut off") from None
     key = decode_private(WireReader(text(plain.type) + fields + string(file.comment)))
     return CertifiedKey(public, key) if isinstance(public, Certificate) else key
 
@@ -132,7 +132,7 @@ def public_half(data: bytes) -> PublicKey:
 def _public(file: _File) -> PublicKey:
     public = decode_public(file.public)
     if public.type != file.type or public.plain.type not in _TYPES:
-        raise KeyFormatError("the private key file is damaged: it names another type than its key")
+        raise KeyFormatError("PuTTY's key file is damaged: it names another type than its key")
     return public
 
 
@@ -178,7 +178,7 @@ class _FileLines:
         found, colon, rest = next(self._lines, b"").partition(b":")
         if not colon or found.strip() != name.encode("ascii"):
             raise KeyFormatError(
-                f"the private key file is damaged: it is cut off, or its line {name} is missing"
+                f"PuTTY's key file is damaged: it is cut off, or its line {name} is missing"
             )
         return rest.removeprefix(b" ")
 
@@ -188,7 +188,7 @@ class _FileLines:
     def number(self, name: str) -> int:
         word = self.word(name)
         if not word.isdecimal() or not word.isascii() or len(word) > 10:
-            raise KeyFormatError(f"the private key file is damaged: {name} is not a number")
+            raise KeyFormatError(f"PuTTY's key file is damaged: {name} is not a number")
         return int(word)
 
     def hex(self, name: str) -> bytes:
@@ -196,7 +196,7 @@ class _FileLines:
             return bytes.fromhex(self.word(name))
         except ValueError:
             raise KeyFormatError(
-                f"the private key file is damaged: {name} is not hexadecimal"
+                f"PuTTY's key file is damaged: {name} is not hexadecimal"
             ) from None
 
     def base64(self, name: str) -> bytes:
@@ -209,7 +209,7 @@ class _FileLines:
             return b64decode(b"".join(lines), validate=True)
         except (binascii.Error, ValueError):
             raise KeyFormatError(
-                f"the private key file is damaged: behind {name} are not that many lines of base64"
+                f"PuTTY's key file is damaged: behind {name} are not that many lines of base64"
             ) from None
 
 
@@ -230,7 +230,7 @@ def _parse(data: bytes) -> _File:
     costs = _costs(lines) if number == 3 and encryption != "none" else None
     private = lines.base64("Private-Lines")
     if encryption != "none" and len(private) % _BLOCK:
-        raise KeyFormatError("the private key file is damaged: its private section is cut off")
+        raise KeyFormatError("PuTTY's key file is damaged: its private section is cut off")
     mac = lines.hex("Private-MAC")
     return _File(number, type, encryption, comment, public, costs, private, mac)
 
