@@ -5,6 +5,7 @@ from __future__ import annotations
 import getopt
 from collections.abc import Sequence
 
+from nacre.cli.common.given import HELP, GivenOptions
 from nacre.config.values import seconds
 from nacre.errors import ConfigurationError, NacreError
 from nacre.wire.text import safe
@@ -17,7 +18,6 @@ VALUES = "EHSehst"
 
 HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
 
-_HELP = "help"
 _ACTIONS = ("lL", "xX", "D")
 """Options of which one alone may be given, once."""
 
@@ -32,33 +32,17 @@ class AddRefused(NacreError):
     """What was asked for is not done, as the message says."""
 
 
-class AddOptions:
-    """A parsed command line, by the letters of its options.
+class AddOptions(GivenOptions):
+    """A parsed command line of ``nacre add``.
 
-    :ivar files: the words behind the options.
     :ivar lifetime: ``-t``: the seconds until the agent forgets a key, or None.
     :ivar hash_name: ``-E``: the hash of fingerprints.
-    :ivar show_help: ``--help``.
     """
 
     def __init__(self, given: dict[str, list[str]], files: list[str]) -> None:
-        self._given = given
-        self.files = files
-        self.show_help = _HELP in given
+        super().__init__(given, files)
         self.lifetime = None if "t" not in given else _lifetime(given["t"][-1])
         self.hash_name = _hash(given["E"][-1]) if "E" in given else "sha256"
-
-    def __contains__(self, letter: str) -> bool:
-        """Return whether an option was given."""
-        return letter in self._given
-
-    def value(self, letter: str) -> str | None:
-        """Return the value of an option, of several the last, or None."""
-        return self._given[letter][-1] if letter in self._given else None
-
-    def values(self, letter: str) -> list[str]:
-        """Return all values of an option, in order."""
-        return self._given.get(letter, [])
 
 
 def parse_arguments(words: Sequence[str]) -> AddOptions:
@@ -69,7 +53,7 @@ def parse_arguments(words: Sequence[str]) -> AddOptions:
     """
     try:
         letters = FLAGS + "".join(f"{letter}:" for letter in VALUES)
-        found, files = getopt.getopt(list(words), letters, [_HELP])
+        found, files = getopt.getopt(list(words), letters, [HELP])
     except getopt.GetoptError as error:
         raise AddUsageError(safe(error.msg)) from None
     given: dict[str, list[str]] = {}

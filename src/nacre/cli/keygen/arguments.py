@@ -6,6 +6,7 @@ import getopt
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nacre.cli.common.given import HELP, GivenOptions
 from nacre.errors import ConfigurationError, NacreError
 from nacre.wire.text import safe
 
@@ -19,7 +20,6 @@ HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")
 FORMATS = ("RFC4716", "PKCS8", "PEM")
 DEFAULT_ROUNDS = 16
 
-_HELP = "help"
 _MOST_BITS = 2**32 - 1
 _MOST_ROUNDS = 2048
 """Rounds of bcrypt; a file with more could not be read again (nacre.keys.openssh)."""
@@ -33,29 +33,8 @@ class Refused(NacreError):
     """What was asked for is not done; ssh-keygen ends with 1, not with 255 as after an error."""
 
 
-class KeygenOptions:
-    """A parsed command line, by the letters of its options.
-
-    :ivar files: the words behind the options.
-    :ivar show_help: ``--help``.
-    """
-
-    def __init__(self, given: dict[str, list[str]], files: list[str]) -> None:
-        self._given = given
-        self.files = files
-        self.show_help = _HELP in given
-
-    def __contains__(self, letter: str) -> bool:
-        """Return whether an option was given."""
-        return letter in self._given
-
-    def value(self, letter: str) -> str | None:
-        """Return the value of an option, of several the last, or None."""
-        return self._given[letter][-1] if letter in self._given else None
-
-    def values(self, letter: str) -> list[str]:
-        """Return all values of an option, in order; a flag has an empty one for each time."""
-        return self._given.get(letter, [])
+class KeygenOptions(GivenOptions):
+    """A parsed command line of ``nacre keygen``."""
 
     def inform(self, text: str) -> None:
         """Print text, unless ``-q`` asks for questions and errors only."""
@@ -96,7 +75,7 @@ def parse_arguments(words: Sequence[str]) -> KeygenOptions:
     """
     letters = FLAGS + "".join(f"{letter}:" for letter in VALUES)
     try:
-        found, rest = getopt.getopt(list(words), letters, [_HELP])
+        found, rest = getopt.getopt(list(words), letters, [HELP])
     except getopt.GetoptError as error:
         raise CommandLineError(safe(error.msg)) from None
     given: dict[str, list[str]] = {}
