@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,21 @@ def no_configuration_files() -> Iterator[None]:
         patch.setattr(files, "USER_FILE", "/nonexistent/config")
         patch.setattr(files, "SYSTEM_FILE", "/nonexistent/ssh_config")
         yield
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_signals() -> Iterator[None]:
+    """Begin with Python's handler of Ctrl-C, and leave no handler of a program that ran in here.
+
+    Programs of the command line let SIGINT and SIGPIPE end them: in this process they would end the
+    run of the tests. A shell starts what it runs in the background with SIGINT ignored.
+    """
+    numbers = (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

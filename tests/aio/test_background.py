@@ -15,14 +15,6 @@ from nacre.aio.background import Background
 from nacre.aio.busy_poll import BusyPoll
 
 
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Let SIGINT raise KeyboardInterrupt, also where the tests' shell has it ignored."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
-
-
 @pytest.fixture
 def loop() -> Iterator[Background]:
     background = Background("a test's loop")

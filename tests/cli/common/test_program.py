@@ -93,11 +93,7 @@ def test_the_parent_sees_an_interrupt(runner: Runner, monkeypatch: pytest.Monkey
     async def work() -> int:
         raise KeyboardInterrupt
 
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        runner.run(work())
-    finally:
-        signal.signal(signal.SIGINT, before)
+    runner.run(work())
     assert sent == [(signal.SIGINT, signal.SIG_DFL)]
 
 
