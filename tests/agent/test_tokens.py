@@ -8,11 +8,18 @@ import pytest
 from fido2 import cbor
 
 from agent.virtual_token import VirtualToken
-from nacre.agent.tokens import Enrolled, enroll, resident, sign
+from nacre.agent.tokens import enroll, resident, sign
 from nacre.errors import UnusableKey
 from nacre.keys import dump_private, load_private
 from nacre.keys.base import Presence
-from nacre.keys.security_key import ECDSA, ED25519, PinRequired, SecurityFlags, SecurityPrivateKey
+from nacre.keys.security_key import (
+    ECDSA,
+    ED25519,
+    Enrolled,
+    PinRequired,
+    SecurityFlags,
+    SecurityPrivateKey,
+)
 from nacre.wire.codec import WireReader
 
 PIN = "1234"

@@ -84,6 +84,8 @@ class Identities:
     :param signatures: signature algorithms to use in SSH-2; by default all but legacy ones.
     :param prompts: how often a human is asked for the same secret.
     :param trusted: returns whether the host may learn secrets.
+    :param key_provider: the path of a library that reaches security keys, or ``internal`` for none;
+        by default ``SSH_SK_PROVIDER`` of the environment counts.
     :param keep: gets each key of a file that has signed, and the file's name.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar rsa_bits: the least size of an RSA key to log in with; shorter ones are left out.
@@ -109,6 +111,7 @@ class Identities:
         submethods: str = "",
         prompts: int = 3,
         trusted: Callable[[], bool] = lambda: True,
+        key_provider: str | None = None,
         keep: Callable[[PrivateKey, str], Awaitable[None]] | None = None,
         notice: Callable[[str], None] = _ignore,
         debug: Callable[[str], None] = _ignore,
@@ -140,6 +143,7 @@ class Identities:
         self._signatures = tuple(signatures or choose("signature", None))
         self._submethods = submethods
         self._sources.keep, self._sources.tokens = keep, self._by_security_key
+        self._key_provider = key_provider
         self._notice = notice
         self._debug = debug
         self._show_banner = banner
@@ -219,7 +223,14 @@ class Identities:
     async def _by_security_key(self, key: PrivateKey, data: bytes, source: str) -> bytes:
         from nacre.client.tokenkeys import sign
 
-        return await sign(key, data, source, pin=self._secrets.pin, notice=self._notice)
+        return await sign(
+            key,
+            data,
+            source,
+            pin=self._secrets.pin,
+            notice=self._notice,
+            provider=self._key_provider,
+        )
 
     async def prompts(self, ask: AskPrompts) -> Answer:
         """Answer the server's prompts, with the password if there is one prompt without echo."""
