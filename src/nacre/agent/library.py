@@ -55,7 +55,7 @@ class _Option(ctypes.Structure):
     )
 
 
-class _Signature(ctypes.Structure):
+class _SignResponse(ctypes.Structure):
     """``struct sk_sign_response``."""
 
     _fields_ = (
@@ -68,7 +68,7 @@ class _Signature(ctypes.Structure):
     )
 
 
-class _Enrollment(ctypes.Structure):
+class _EnrollResponse(ctypes.Structure):
     """``struct sk_enroll_response``."""
 
     _fields_ = (
@@ -86,14 +86,14 @@ class _Enrollment(ctypes.Structure):
     )
 
 
-class _Resident(ctypes.Structure):
+class _ResidentKey(ctypes.Structure):
     """``struct sk_resident_key``."""
 
     _fields_ = (
         ("kind", ctypes.c_uint32),
         ("slot", ctypes.c_size_t),
         ("application", ctypes.c_char_p),
-        ("key", _Enrollment),
+        ("key", _EnrollResponse),
         ("flags", ctypes.c_uint8),
         ("user", _bytes),
         ("user_size", ctypes.c_size_t),
@@ -131,7 +131,7 @@ _Returned: TypeAlias = "tuple[int, bytes]"
 def _sign(library: Any, request: WireReader) -> _Returned:
     kind, data, application = request.u32(), request.string(), request.string()
     handle, flags = request.string(), request.u8()
-    made = ctypes.POINTER(_Signature)()
+    made = ctypes.POINTER(_SignResponse)()
     result = library.sk_sign(
         ctypes.c_uint32(kind),
         ctypes.c_char_p(data),
@@ -153,7 +153,7 @@ def _sign(library: Any, request: WireReader) -> _Returned:
 def _enroll(library: Any, request: WireReader) -> _Returned:
     kind, challenge, application = request.u32(), request.string(), request.string()
     flags = request.u8()
-    made = ctypes.POINTER(_Enrollment)()
+    made = ctypes.POINTER(_EnrollResponse)()
     result = library.sk_enroll(
         ctypes.c_uint32(kind),
         ctypes.c_char_p(challenge),
@@ -170,7 +170,7 @@ def _enroll(library: Any, request: WireReader) -> _Returned:
 
 
 def _resident(library: Any, request: WireReader) -> _Returned:
-    made = ctypes.POINTER(ctypes.POINTER(_Resident))()
+    made = ctypes.POINTER(ctypes.POINTER(_ResidentKey))()
     count = ctypes.c_size_t()
     result = library.sk_load_resident_keys(
         _pin(request), _options(request), ctypes.byref(made), ctypes.byref(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
@@ -142,11 +143,9 @@ class Identities:
         self._methods = tuple(methods)
         self._signatures = tuple(signatures or choose("signature", None))
         self._submethods = submethods
-        self._sources.keep, self._sources.tokens = keep, self._by_security_key
-        self._key_provider = key_provider
-        self._notice = notice
-        self._debug = debug
-        self._show_banner = banner
+        tokens = partial(self._by_security_key, key_provider)
+        self._sources.keep, self._sources.tokens = keep, tokens
+        self._notice, self._debug, self._show_banner = notice, debug, banner
         # A signed request may come first where a key is in hand, and keys are the first method.
         self._sign_first = bool(keys) and self._methods[:1] == (PUBLICKEY,)
         self._later: list[tuple[UserKey, tuple[str, ...]]] = []
@@ -220,7 +219,9 @@ class Identities:
             self._notice(str(error))
             return Denied(str(error))
 
-    async def _by_security_key(self, key: PrivateKey, data: bytes, source: str) -> bytes:
+    async def _by_security_key(
+        self, provider: str | None, key: PrivateKey, data: bytes, source: str
+    ) -> bytes:
         from nacre.client.tokenkeys import sign
 
         return await sign(
@@ -229,7 +230,7 @@ class Identities:
             source,
             pin=self._secrets.pin,
             notice=self._notice,
-            provider=self._key_provider,
+            provider=provider,
         )
 
     async def prompts(self, ask: AskPrompts) -> Answer:
