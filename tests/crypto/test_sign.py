@@ -6,29 +6,12 @@ from hypothesis import strategies as st
 
 from nacre.crypto.sign_dsa import DSAParameters, DSASigner, DSAVerifier
 from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
-from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
 from nacre.crypto.sign_rsa import RSANumbers, RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError
 
 RSA_KEY = RSASigner.generate(1024)
 DSA_KEY = DSASigner.generate(1024)
 ECDSA_KEY = ECDSASigner.generate("nistp256")
-ED25519_KEY = Ed25519Signer(bytes(range(32)))
-
-
-def test_ed25519_makes_the_first_signature_of_rfc_8032() -> None:
-    seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
-    signer = Ed25519Signer(seed)
-    assert signer.verifier.raw.hex() == (
-        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-    )
-    signature = signer.sign(b"")
-    assert signature.hex() == (
-        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
-        "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
-    )
-    assert signer.verifier.verify(signature, b"")
-    assert not signer.verifier.verify(signature, b"x")
 
 
 @pytest.mark.parametrize("hash_name", ["sha1", "sha256", "sha512"])
@@ -81,15 +64,6 @@ def test_no_pair_of_numbers_makes_a_verifier_raise(r: int, s: int) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_make_a_verifier_raise(signature: bytes) -> None:
     assert not RSA_KEY.verifier.verify(signature, b"data", "sha256")
-    assert not ED25519_KEY.verifier.verify(signature, b"data")
-
-
-@pytest.mark.parametrize("size", [0, 31, 33])
-def test_ed25519_takes_32_bytes_only(size: int) -> None:
-    with pytest.raises(KeyFormatError, match="32 bytes"):
-        Ed25519Verifier(bytes(size))
-    with pytest.raises(KeyFormatError, match="32 bytes"):
-        Ed25519Signer(bytes(size))
 
 
 N = RSA_KEY.numbers.n

@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 _FAMILIES: dict[str, tuple[str, str]] = {
-    "ssh-ed25519": ("ed25519", "Ed25519"),
+    "ssh-ed25519": ("eddsa", "EdDSA"),
     "ecdsa-sha2-nistp256": ("ecdsa", "ECDSA"),
     "ecdsa-sha2-nistp384": ("ecdsa", "ECDSA"),
     "ecdsa-sha2-nistp521": ("ecdsa", "ECDSA"),
     "ssh-rsa": ("rsa", "RSA"),
-    "ssh-ed448": ("ed448", "Ed448"),
+    "ssh-ed448": ("eddsa", "EdDSA"),
     "ssh-dss": ("dsa", "DSA"),
 }
 """For each type of key its module, and the beginning of the names of its two classes."""

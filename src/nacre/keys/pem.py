@@ -13,16 +13,14 @@ from nacre.crypto.pem import (
 )
 from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
 from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
-from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
-from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
+from nacre.crypto.sign_eddsa import EdDSASigner, EdDSAVerifier
 from nacre.crypto.sign_rsa import RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError
 from nacre.keys.armor import KeyBlock, wrapped
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.dsa import DSAPrivateKey, DSAPublicKey
 from nacre.keys.ecdsa import ECDSAPrivateKey, ECDSAPublicKey
-from nacre.keys.ed448 import Ed448PrivateKey, Ed448PublicKey
-from nacre.keys.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacre.keys.eddsa import EdDSAPrivateKey, EdDSAPublicKey
 from nacre.keys.openssh import Random
 from nacre.keys.rsa import RSAPrivateKey, RSAPublicKey
 from nacre.wire.text import safe
@@ -51,10 +49,8 @@ def decode(block: KeyBlock, passphrase: bytes | None) -> PrivateKey:
         encrypted = block.label == "ENCRYPTED PRIVATE KEY"
         signer = load_der(data, passphrase, encrypted=encrypted)
     match signer:
-        case Ed25519Signer():
-            return Ed25519PrivateKey(signer)
-        case Ed448Signer():
-            return Ed448PrivateKey(signer)
+        case EdDSASigner():
+            return EdDSAPrivateKey(signer)
         case RSASigner():
             return RSAPrivateKey(signer)
         case ECDSASigner():
@@ -69,10 +65,8 @@ def decode_public(block: KeyBlock) -> PublicKey:
     :raises KeyFormatError: the block holds no public key of a type that SSH uses.
     """
     match load_public_der(block.data()):
-        case Ed25519Verifier() as verifier:
-            return Ed25519PublicKey(verifier)
-        case Ed448Verifier() as verifier:
-            return Ed448PublicKey(verifier)
+        case EdDSAVerifier() as verifier:
+            return EdDSAPublicKey(verifier)
         case RSAVerifier() as verifier:
             return RSAPublicKey(verifier)
         case ECDSAVerifier() as verifier:
@@ -90,7 +84,7 @@ def encode(key: PrivateKey, form: Form, passphrase: bytes | None, random: Random
     :raises KeyFormatError: keys of this type have no such form.
     """
     match key:
-        case Ed25519PrivateKey() | Ed448PrivateKey():
+        case EdDSAPrivateKey():
             old_label = ""
         case RSAPrivateKey():
             old_label = "RSA PRIVATE KEY"
@@ -119,13 +113,7 @@ def encode_public(key: PublicKey, form: Form) -> bytes:
     match key:
         case RSAPublicKey() if form == "pem":
             return wrapped("RSA PUBLIC KEY", dump_public_der(key.verifier, form))
-        case (
-            Ed25519PublicKey()
-            | Ed448PublicKey()
-            | RSAPublicKey()
-            | ECDSAPublicKey()
-            | DSAPublicKey()
-        ):
+        case EdDSAPublicKey() | RSAPublicKey() | ECDSAPublicKey() | DSAPublicKey():
             return wrapped("PUBLIC KEY", dump_public_der(key.verifier, "pkcs8"))
         case _:
             raise _no_form(key)

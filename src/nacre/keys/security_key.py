@@ -15,7 +15,7 @@ from enum import IntFlag
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import Presence, PrivateKey, PublicKey
 from nacre.keys.ecdsa import ECDSAPublicKey
-from nacre.keys.ed25519 import Ed25519PublicKey
+from nacre.keys.eddsa import EdDSAPublicKey
 from nacre.value import value
 from nacre.wire.codec import WireReader, string, text, u8, u32
 from nacre.wire.text import safe
@@ -36,7 +36,7 @@ _EXTENDED = 0x80
 _Decode = Callable[[str, WireReader], PublicKey]
 
 _INNER: dict[str, tuple[str, _Decode, tuple[str, ...]]] = {
-    ED25519: ("ssh-ed25519", Ed25519PublicKey.decode, (ED25519,)),
+    ED25519: ("ssh-ed25519", EdDSAPublicKey.decode, (ED25519,)),
     ECDSA: ("ecdsa-sha2-nistp256", ECDSAPublicKey.decode, (ECDSA, WEBAUTHN)),
 }
 """For each type: the type of the key in it, what decodes that, and the signature algorithms."""

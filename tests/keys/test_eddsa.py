@@ -1,4 +1,4 @@
-"""Ed448 keys in files of other programs; what all families have in common is in test_key.py."""
+"""EdDSA keys in files of other programs; what all families have in common is in test_key.py."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 
 from nacre.errors import KeyFormatError
-from nacre.keys.ed448 import Ed448PrivateKey
+from nacre.keys.eddsa import EdDSAPrivateKey
 from nacre.keys.files import dump_private, load_public
 from nacre.wire.codec import WireReader, string
 
 
-def test_halves_that_do_not_match(key_of) -> None:
-    key, other = key_of("ssh-ed448"), Ed448PrivateKey.generate("ssh-ed448", None)
+@pytest.mark.parametrize("type", ["ssh-ed25519", "ssh-ed448"])
+def test_halves_that_do_not_match(type: str, key_of) -> None:
+    key, other = key_of(type), EdDSAPrivateKey.generate(type, None)
     public, secret = (WireReader(one.secret_fields()) for one in (other, key))
     secret.string()
     fields = string(public.string()) + string(secret.string())
     with pytest.raises(KeyFormatError, match="do not match"):
-        Ed448PrivateKey.decode("ssh-ed448", WireReader(fields))
+        EdDSAPrivateKey.decode(type, WireReader(fields))
 
 
 def test_puttygen_reads_ours(key_of, tmp_path: Path) -> None:
