@@ -14,7 +14,7 @@ from keys.soft_key import SoftKey
 from nacre.agent import middleware
 from nacre.agent.middleware import enroll, resident, sign
 from nacre.errors import UnusableKey
-from nacre.keys.security_key import ECDSA, ED25519, AlreadyKept, PinRequired, SecurityFlags
+from nacre.keys.families.security_key import ECDSA, ED25519, AlreadyKept, PinRequired, SecurityFlags
 from nacre.wire.codec import string, text, u8, u32
 
 KEY = SoftKey().private

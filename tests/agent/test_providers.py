@@ -8,7 +8,7 @@ import pytest
 
 from agent.virtual_token import VirtualToken
 from nacre.agent import middleware, providers, tokens
-from nacre.keys.security_key import ED25519, SecurityFlags
+from nacre.keys.families.security_key import ED25519, SecurityFlags
 
 
 @pytest.mark.parametrize(

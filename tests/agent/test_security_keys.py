@@ -11,7 +11,7 @@ from nacre.agent.providers import INTERNAL
 from nacre.agent.security_keys import SecurityKeys
 from nacre.errors import UnusableKey
 from nacre.keys import Certificate, CertifiedKey, generate
-from nacre.keys.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
+from nacre.keys.families.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.codec import string, text, u8
 
 PLAIN = generate("ssh-ed25519")

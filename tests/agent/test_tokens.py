@@ -12,7 +12,7 @@ from nacre.agent.tokens import enroll, resident, sign
 from nacre.errors import UnusableKey
 from nacre.keys import dump_private, load_private
 from nacre.keys.base import Presence
-from nacre.keys.security_key import (
+from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
     Enrolled,

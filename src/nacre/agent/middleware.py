@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
-from nacre.keys.key import decode_public
-from nacre.keys.security_key import (
+from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
     AlreadyKept,
@@ -25,6 +24,7 @@ from nacre.keys.security_key import (
     SecurityPrivateKey,
     SecurityPublicKey,
 )
+from nacre.keys.key import decode_public
 from nacre.wire.codec import WireReader, mpint, string, text, u8, u32
 from nacre.wire.text import safe
 

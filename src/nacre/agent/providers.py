@@ -14,7 +14,7 @@ from threading import Event
 from typing import TypedDict, TypeVar, Unpack
 
 from nacre.agent import middleware, tokens
-from nacre.keys.security_key import Enrolled, SecurityFlags, SecurityPrivateKey
+from nacre.keys.families.security_key import Enrolled, SecurityFlags, SecurityPrivateKey
 
 INTERNAL = "internal"
 """The provider that stands for nacre's own access to security keys (:mod:`nacre.agent.tokens`)."""

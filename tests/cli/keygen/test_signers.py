@@ -12,8 +12,8 @@ from nacre.cli.keygen.arguments import parse_arguments
 from nacre.cli.keygen.signers import in_agent, in_file, load_public_key
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import Certificate, dump_private, generate
-from nacre.keys.security_key import ED25519 as SECURITY
-from nacre.keys.security_key import SecurityFlags
+from nacre.keys.families.security_key import ED25519 as SECURITY
+from nacre.keys.families.security_key import SecurityFlags
 
 KEY = generate("ssh-ed25519", comment="me")
 CA = generate("ssh-ed25519")

@@ -21,9 +21,7 @@ from nacre.cli.keygen.questions import (
     new_passphrase,
 )
 from nacre.errors import ConfigurationError, UnusableKey
-from nacre.keys.fingerprint import family, randomart
-from nacre.keys.key import SECURITY_KEY_TYPES
-from nacre.keys.security_key import (
+from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
     AlreadyKept,
@@ -32,6 +30,8 @@ from nacre.keys.security_key import (
     SecurityFlags,
     SecurityPrivateKey,
 )
+from nacre.keys.fingerprint import family, randomart
+from nacre.keys.key import SECURITY_KEY_TYPES
 from nacre.wire.text import safe
 
 T = TypeVar("T")
