@@ -1,9 +1,10 @@
 """Run OpenSSH's regress suite with nacre's programs: scripts/regress.py --help
 
-Debian's package ``openssh-tests`` installs the suite. Each test runs in a directory and in network,
-process and mount namespaces of its own: its ports are free, and nothing that it started outlives it.
-The tests that are known to fail, with the reasons, are the table of ``docs/openssh.md``: the exit
-status is 1 where a test fails that the table does not have, and where one passes that it has.
+Debian's package ``openssh-tests`` installs the suite. Each test runs in a directory and in
+namespaces of its own (network, processes, mounts): its ports are free, and nothing that it started
+outlives it. The tests that are known to fail, with the reasons, are the table of
+``docs/openssh.md``: the exit status is 1 where a test fails that the table does not have, and where
+one passes that it has.
 """
 
 from __future__ import annotations
@@ -64,6 +65,16 @@ else make -s .OBJDIR="$OBJ" .CURDIR="$OBJ" "$1" && echo "ok $1"
 fi
 exit $?  # The shell is the first process of its namespace: the kernel ends the others with it.
 """
+
+
+IN_COMMON = """#!/bin/sh
+case " $* " in
+*" -Q "*) "{theirs}" "$@" >"$OBJ/theirs"; "{ours}" "$@" | grep -Fxf "$OBJ/theirs"; exit 0 ;;
+esac
+exec "{chosen}" "$@"
+"""
+"""``ssh`` where both OpenSSH's programs and nacre's run: its lists have what both implement, as the
+tests use each entry with both."""
 
 
 class Result(NamedTuple):
@@ -138,7 +149,17 @@ class Runner:
             name: str(ROOT / ".venv" / "bin" / f"nacre-{name}") if name in nacres else stock
             for name, stock in PROGRAMS.items()
         }
+        if 0 < len(nacres) < len(PROGRAMS):
+            self._programs["ssh"] = str(self._in_common(self._programs["ssh"]))
         self._directories = 0
+
+    def _in_common(self, chosen: str) -> Path:
+        """Write the program that takes the place of ``ssh``, and return its path."""
+        script = self._work / "ssh"
+        ours = ROOT / ".venv" / "bin" / "nacre-ssh"
+        script.write_text(IN_COMMON.format(theirs=PROGRAMS["ssh"], ours=ours, chosen=chosen))
+        script.chmod(0o755)
+        return script
 
     def prepare(self) -> None:
         """Copy the suite, and have it make its keys, which the copies of the tests then use.
@@ -153,6 +174,7 @@ class Runner:
         (self._suite / "bin").mkdir()
         # One test wants telnet to open a connection and say nothing.
         (self._suite / "bin" / "telnet").symlink_to("../netcat")
+        (self._suite / "bin" / "ssh").symlink_to(self._programs["ssh"])  # one test has no path
         result = self._run_in("prepare", self._suite)
         if result.outcome != "pass":
             raise SystemExit(f"each test would fail, as the keys could not be made: {result.why}")
