@@ -40,6 +40,9 @@ PROGRAMS = {
 }
 """The programs that the suite starts, and where the distribution has OpenSSH's."""
 
+NACRES = Path(sys.executable).parent
+"""Where nacre's are installed, as nacre-ssh and so on."""
+
 SERVER = ("sshd", "sftp-server")
 GROUPS = {
     "all": tuple(PROGRAMS),
@@ -146,7 +149,7 @@ class Runner:
         self._limit = limit
         self._suite = work / "0"
         self._programs = {
-            name: str(ROOT / ".venv" / "bin" / f"nacre-{name}") if name in nacres else stock
+            name: str(NACRES / f"nacre-{name}") if name in nacres else stock
             for name, stock in PROGRAMS.items()
         }
         if 0 < len(nacres) < len(PROGRAMS):
@@ -156,7 +159,7 @@ class Runner:
     def _in_common(self, chosen: str) -> Path:
         """Write the program that takes the place of ``ssh``, and return its path."""
         script = self._work / "ssh"
-        ours = ROOT / ".venv" / "bin" / "nacre-ssh"
+        ours = NACRES / "nacre-ssh"
         script.write_text(IN_COMMON.format(theirs=PROGRAMS["ssh"], ours=ours, chosen=chosen))
         script.chmod(0o755)
         return script
@@ -262,6 +265,8 @@ class Runner:
             "TEST_SSH_IPV6": "yes",
             "TEST_SSH_PLINK": "plink",
             "TEST_SSH_PUTTYGEN": "puttygen",
+            "TEST_SSH_SSHD_AUTH": "/usr/lib/openssh/sshd-auth",  # OpenSSH 10's sshd has parts
+            "TEST_SSH_SSHD_SESSION": "/usr/lib/openssh/sshd-session",
             "TEST_SSH_UNSAFE_PERMISSIONS": "1",
             "TMPDIR": str(directory / "tmp"),
             "USER": "root",
