@@ -34,7 +34,7 @@ async def name_of(address: str) -> str:
     return address
 
 
-def words_of(address: tuple[str, int]) -> str:
+def endpoint_words(address: tuple[str, int]) -> str:
     """Return host and port as sshd's users know them: what is no address of a network has words."""
     host, port = address
     return f"{host} {port}" if host else "UNKNOWN 65535"

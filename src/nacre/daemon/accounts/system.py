@@ -23,7 +23,7 @@ from nacre.daemon.accounts.authorized.search import KeySearch
 from nacre.daemon.accounts.candidate import Candidate, shown_key
 from nacre.daemon.accounts.padding import denied_late
 from nacre.daemon.accounts.policy import DEFAULT_RULES, AccountPolicy
-from nacre.daemon.names import words_of
+from nacre.daemon.names import endpoint_words
 from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.users.key_options import KeyOptions
@@ -220,6 +220,6 @@ class SystemPolicy(AccountPolicy):
 
 def _endpoints(connection: ServerConnection) -> dict[str, str]:
     return {
-        "C": f"{words_of(connection.peer)} {words_of(connection.local)}",
+        "C": f"{endpoint_words(connection.peer)} {endpoint_words(connection.local)}",
         "D": connection.domain or "",
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nacre.daemon.accounts.accounts import Login
-from nacre.daemon.names import words_of
+from nacre.daemon.names import endpoint_words
 from nacre.daemon.processes.child import Program
 from nacre.daemon.processes.file_process import FileRoot
 from nacre.daemon.processes.launcher import Steps
@@ -109,7 +109,7 @@ def _fixed(
     login: Login, work: Work, peer: tuple[str, int], local: tuple[str, int]
 ) -> dict[str, str]:
     """Return the variables that the user can't change."""
-    client, server = words_of(peer), words_of(local)
+    client, server = endpoint_words(peer), endpoint_words(local)
     fixed = {
         **dict(login.config.set_env),
         "SSH_CLIENT": f"{client} {server.rpartition(' ')[2]}",
