@@ -217,7 +217,8 @@ def answer(process: subprocess.Popen[str], directory: Path) -> tuple[str, str]:
     asked = directory / "asked"
     if asked.exists() and "authenticity of host" in asked.read_text():
         return ASKS, said + asked.read_text()
-    if "Host key verification failed." in said:
+    # The second is OpenSSH's since version 10, for a key whose certificate it refused.
+    if "Host key verification failed." in said or "not permitted by HostkeyAlgorithms" in said:
         return REFUSES, said
     assert "Permission denied" in said, f"{shlex.join(process.args)}\n{said}"  # type: ignore[arg-type]
     return TRUSTS, said
