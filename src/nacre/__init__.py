@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
-    from nacre.client.forwarding.forwards import Listener as Listener
-    from nacre.client.forwarding.forwards import Tunnel as Tunnel
+    from nacre.client.forwarding.listener import Listener as Listener
+    from nacre.client.forwarding.tunnel import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
@@ -211,10 +211,8 @@ _HOMES = {
         "Sock",
     ),
     "nacre.client.secrets": ("Prompter",),
-    "nacre.client.forwarding.forwards": (
-        "Listener",
-        "Tunnel",
-    ),
+    "nacre.client.forwarding.listener": ("Listener",),
+    "nacre.client.forwarding.tunnel": ("Tunnel",),
     "nacre.client.trust.check": ("HostKeyAnnouncement", "HostKeyCheck"),
     "nacre.client.trust.files": (
         "AnyHostKey",
