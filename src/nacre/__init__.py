@@ -167,6 +167,7 @@ if TYPE_CHECKING:
     from nacre.sftp.server.journal import Recorder as Recorder
     from nacre.sftp.server.service import SessionLike as SessionLike
     from nacre.sftp.server.service import serve_sftp as serve_sftp
+    from nacre.tunnels.unix import UnixSockets as UnixSockets
 
 _HOMES = {
     "nacre._version": ("__version__",),
@@ -383,6 +384,7 @@ _HOMES = {
         "SessionLike",
         "serve_sftp",
     ),
+    "nacre.tunnels.unix": ("UnixSockets",),
 }
 """Where each public name lives; it is imported when it is first used."""
 

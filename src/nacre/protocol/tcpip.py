@@ -37,6 +37,15 @@ LISTEN_STREAMLOCAL = "streamlocal-forward@openssh.com"
 CANCEL_STREAMLOCAL = "cancel-streamlocal-forward@openssh.com"
 """The global request to stop listening on a Unix socket."""
 
+OPENED_BY_CLIENTS = frozenset({DIRECT, DIRECT_STREAMLOCAL})
+"""The channels by which clients forward; :mod:`nacre.server.forwarding` answers them."""
+
+REQUESTED_BY_CLIENTS = frozenset({LISTEN, CANCEL, LISTEN_STREAMLOCAL, CANCEL_STREAMLOCAL})
+"""The global requests by which clients forward."""
+
+CANCELLED_BY_CLIENTS = frozenset({CANCEL, CANCEL_STREAMLOCAL})
+"""Those of them that end something, for which no reply is needed."""
+
 PORTS = range(1, 65536)
 """The TCP ports that a client can connect to."""
 

@@ -14,12 +14,10 @@ from nacre.aio.dial import Address, resolve
 from nacre.aio.home import detach, own
 from nacre.aio.waiting import Gate
 from nacre.errors import NotUsableHere
+from nacre.tunnels.unix_files import BACKLOG
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
-
-BACKLOG = 128
-"""Connections that the system queues until they are accepted."""
 
 _PAUSE = 1.0
 """Seconds before accepting again after an error, such as too many open files."""

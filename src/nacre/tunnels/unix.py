@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import stat
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeAlias
 
 from nacre.errors import ConnectFailed
-from nacre.tunnels.listeners import BACKLOG
+from nacre.tunnels.unix_files import bind_unix, identity, remove
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -64,38 +62,6 @@ class UnixSockets:
             sock.close()
             raise
         return sock, lambda: remove(path, made)
-
-
-def bind_unix(sock: socket.socket, path: str, *, mask: int, replace: bool) -> None:
-    """Bind a socket to ``path`` and listen; see :class:`UnixSockets` for the arguments.
-
-    :raises OSError: the path can't be used.
-    :raises ValueError: the path has a NUL.
-    """
-    if replace:
-        remove(path, identity(path))
-    before = os.umask(mask)
-    try:
-        sock.bind(path)
-    finally:
-        os.umask(before)
-    sock.listen(BACKLOG)
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """Return the device and number of the socket's file at ``path``, or None."""
-    with suppress(OSError):
-        found = os.lstat(path)
-        if stat.S_ISSOCK(found.st_mode):
-            return found.st_dev, found.st_ino
-    return None
-
-
-def remove(path: str, made: tuple[int, int] | None) -> None:
-    """Remove the file at ``path`` if it is still the one with the identity ``made``."""
-    if made is not None and identity(path) == made:
-        with suppress(OSError):
-            os.unlink(path)
 
 
 def reason_of(error: OSError | ValueError) -> str:
