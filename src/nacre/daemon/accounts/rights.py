@@ -14,6 +14,9 @@ from nacre.tunnels.unix import UnixSockets
 _PRIVILEGED = 1024
 """Ports below this one are reserved for root."""
 
+_LOOPBACK = ("127.0.0.1", "::1")
+"""Addresses that a client may choose where only the loopback interface is allowed."""
+
 
 class Forwarding:
     """The rights of one login. A user without a shell may forward nothing.
@@ -72,7 +75,9 @@ class Forwarding:
             return None
         if self._config.gateway_ports == "clientspecified":
             return "" if host == "*" else host
-        return "" if self._config.gateway_ports == "yes" else "localhost"
+        if self._config.gateway_ports == "yes":
+            return ""
+        return host if host in _LOOPBACK else "localhost"
 
 
 def _sockets(login: Login | None, config: ServerConfig) -> UnixSockets:
