@@ -6,15 +6,11 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import TypeAlias
 
 from nacre.errors import ConnectFailed
 from nacre.tunnels.unix_files import bind_unix, identity, remove
 from nacre.value import value
 from nacre.wire.text import safe
-
-Bound: TypeAlias = tuple[socket.socket, Callable[[], None]]
-"""A listening socket, and what removes its file."""
 
 
 @value
@@ -46,8 +42,8 @@ class UnixSockets:
             raise
         return sock
 
-    async def listen(self, path: str) -> Bound:
-        """Return a socket that listens at ``path``.
+    async def listen(self, path: str) -> tuple[socket.socket, Callable[[], None]]:
+        """Return a socket that listens at ``path``, and what removes its file.
 
         :raises OSError: the path can't be used.
         """
