@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 from nacre.errors import ConnectFailed
-from nacre.tunnels.unix_files import bind_unix, identity, remove
+from nacre.tunnels.unix_files import bind_unix, check, identity, remove
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -32,9 +32,10 @@ class UnixSockets:
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            check(path)
             sock.setblocking(False)
             await asyncio.get_running_loop().sock_connect(sock, path)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             sock.close()
             raise ConnectFailed(f"no connection to {safe(path)}: {reason_of(error)}") from error
         except BaseException:
@@ -51,16 +52,12 @@ class UnixSockets:
         try:
             bind_unix(sock, path, mask=self.mask, replace=self.replace)
             made = identity(path)
-        except ValueError as error:
-            sock.close()
-            raise OSError(str(error)) from error
         except BaseException:
             sock.close()
             raise
         return sock, lambda: remove(path, made)
 
 
-def reason_of(error: OSError | ValueError) -> str:
+def reason_of(error: OSError) -> str:
     """Return the system's text for an error."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number else str(error)
+    return os.strerror(error.errno) if error.errno else str(error)

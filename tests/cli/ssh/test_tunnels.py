@@ -109,7 +109,7 @@ async def test_an_agent_without_a_socket_is_reported(
 
 async def test_unix_sockets_are_listened_on_with_their_mask(ssh: nacre.Connection) -> None:
     with TemporaryDirectory(prefix="f", dir="/tmp") as short:
-        log, path = Path(short, "log"), Path(short, "s")
+        log, other, path = Path(short, "log"), Path(short, "other"), Path(short, "s")
         options = [f"LocalForward={path} /run/there", "StreamLocalBindMask=0111"]
         assert await start(ssh, log, *options) == []
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
@@ -117,8 +117,8 @@ async def test_unix_sockets_are_listened_on_with_their_mask(ssh: nacre.Connectio
         assert line == (
             f"bind {path}: Address already in use; remove the file, or set StreamLocalBindUnlink"
         )
-        assert await start(ssh, log, *options, "StreamLocalBindUnlink=yes") == []
-        (line,) = await start(ssh, log, f"DynamicForward={short}/none/s")
+        assert await start(ssh, other, *options, "StreamLocalBindUnlink=yes") == []
+        (line,) = await start(ssh, other, f"DynamicForward={short}/none/s")
         assert line == f"bind {short}/none/s: No such file or directory"
 
 
