@@ -32,22 +32,24 @@ def test_files_come_and_go(tmp_path: Path) -> None:
     assert (tmp_path / "d").stat().st_mode & 0o777 == 0o750
     arguments = [sys.executable, "-c", PROGRAM, "-f", "d/a"]
     with subprocess.Popen(
-        arguments, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+        arguments, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
         for answer in (b"C0600 4 a\n", b"data\0"):
             process.stdin.write(b"\0")
+            process.stdin.flush()
             assert process.stdout.read(len(answer)) == answer
         process.stdin.write(b"\0")
+        process.stdin.flush()
         assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize(
     ("words", "sent", "said"),
     [
-        (["-t", "no/x"], b"C0600 1 a\n", b"no/x: No such file or directory"),
+        (["-t", "no/x"], b"C0600 1 a\n", b"No such file or directory"),
         (["-d", "-t", "no"], b"", b"no: Not a directory"),
         (["-t", "."], b"nonsense\n", b""),
         # The shell has expanded patterns: what is left of them is a name.
@@ -57,5 +59,6 @@ def test_files_come_and_go(tmp_path: Path) -> None:
 def test_failures(tmp_path: Path, words: list[str], sent: bytes, said: bytes) -> None:
     (tmp_path / "file").write_text("x")
     status, answer = serve(tmp_path, *words, sent=sent)
-    assert (status, said in answer) == (1, True)
+    assert status == 1
+    assert said in answer
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
