@@ -7,9 +7,8 @@ from typing import Any, cast
 import pytest
 
 from nacre.cli.common.log import Log, open_log
-from nacre.cli.ssh.actions import Session, act
-from nacre.cli.ssh.escapes import OWN_ONLY, Escape, Escapes, Quit
-from nacre.cli.ssh.session import Controls
+from nacre.cli.ssh.actions import Scene, act
+from nacre.cli.ssh.escapes import OWN_ONLY, Controls, EndedByEscape, Escape, Escapes
 from nacre.config.client.files import parse
 from nacre.config.values import LogLevel
 from nacre.errors import LocalProtocolError, RequestFailed
@@ -42,10 +41,10 @@ async def shown(escape: Escape, controls: Controls | None = None) -> str:
         texts.append(text)
 
     fake = cast("Any", Fake())
-    session = Session(fake, fake, Escapes(b"%"), fake, show, None, controls)
+    scene = Scene(fake, fake, Escapes(b"%"), fake, show, None, controls)
     try:
-        await act(escape, session)
-    except Quit:
+        await act(escape, scene)
+    except EndedByEscape:
         texts.append("quit")
     return "".join(texts)
 
@@ -59,7 +58,7 @@ async def test_each_shows_itself_as_it_was_typed() -> None:
     assert await shown(Escape.CHANNELS) == channels
 
 
-@pytest.mark.parametrize("escape", sorted(OWN_ONLY, key=lambda one: one.name))
+@pytest.mark.parametrize("escape", [one for one in Escape if one in OWN_ONLY])
 async def test_clients_of_a_shared_connection_can_not_do_all(escape: Escape) -> None:
     typed = Escapes(b"%").typed(escape)
     assert await shown(escape) == f"{typed} escape not available to multiplexed sessions\r\n"

@@ -10,13 +10,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nacre.cli.ssh.escapes import OWN_ONLY, Escape, Escapes, Quit
+from nacre.cli.ssh.escapes import OWN_ONLY, Controls, EndedByEscape, Escape, Escapes
 from nacre.config.values import LogLevel
 from nacre.errors import LocalProtocolError, RequestFailed
 from nacre.value import value
 
 if TYPE_CHECKING:
-    from nacre.cli.ssh.session import Controls
     from nacre.cli.ssh.standard import StandardInput
     from nacre.cli.ssh.terminal import RawTerminal
     from nacre.client.connection import Connection
@@ -26,7 +25,7 @@ _BREAK = 1000  # milliseconds; the server may use another length (RFC 4335 secti
 
 
 @value
-class Session:
+class Scene:
     """The session in which an escape was typed.
 
     :ivar escapes: what found it.
@@ -45,64 +44,64 @@ class Session:
     controls: Controls | None
 
 
-async def act(escape: Escape, session: Session) -> None:
+async def act(escape: Escape, scene: Scene) -> None:
     """Do what an escape asks for.
 
-    :raises Quit: the session ends.
+    :raises EndedByEscape: the session ends.
     """
-    if escape in OWN_ONLY and session.controls is None:
-        typed = session.escapes.typed(escape)
-        await session.show(f"{typed} escape not available to multiplexed sessions\r\n")
+    if escape in OWN_ONLY and scene.controls is None:
+        typed = scene.escapes.typed(escape)
+        await scene.show(f"{typed} escape not available to multiplexed sessions\r\n")
         return
-    await _ACTIONS[escape](session)
+    await _ACTIONS[escape](scene)
 
 
-async def _disconnect(session: Session) -> None:
-    await session.show(f"{session.escapes.typed(Escape.DISCONNECT)}\r\n")
-    raise Quit
+async def _disconnect(scene: Scene) -> None:
+    await scene.show(f"{scene.escapes.typed(Escape.DISCONNECT)}\r\n")
+    raise EndedByEscape
 
 
-async def _help(session: Session) -> None:
-    await session.show(session.escapes.help())
+async def _help(scene: Scene) -> None:
+    await scene.show(scene.escapes.help())
 
 
-async def _list_channels(session: Session) -> None:
-    connection = session.connection
+async def _list_channels(scene: Scene) -> None:
+    connection = scene.connection
     forwarded = connection.forwarded
     lines = [
-        session.escapes.typed(Escape.CHANNELS),
+        scene.escapes.typed(Escape.CHANNELS),
         f"{connection.peer_version}, {connection.algorithms}",
         f"{len(forwarded) or 'No'} forwarded connections are open{':' if forwarded else '.'}",
         *(f"  {one}" for one in forwarded),
     ]
-    await session.show("".join(f"{line}\r\n" for line in lines))
+    await scene.show("".join(f"{line}\r\n" for line in lines))
 
 
-async def _suspend(session: Session) -> None:
-    await session.show(f"{session.escapes.typed(Escape.SUSPEND)} [suspend ssh]\r\n")
+async def _suspend(scene: Scene) -> None:
+    await scene.show(f"{scene.escapes.typed(Escape.SUSPEND)} [suspend ssh]\r\n")
     # All of a pipeline stops, not this process alone.
     os.kill(0, signal.SIGTSTP)
 
 
-async def _send_break(session: Session) -> None:
-    await session.show(f"{session.escapes.typed(Escape.BREAK)}\r\n")
+async def _send_break(scene: Scene) -> None:
+    await scene.show(f"{scene.escapes.typed(Escape.BREAK)}\r\n")
     with suppress(RequestFailed):
-        await session.process.send_break(_BREAK)
+        await scene.process.send_break(_BREAK)
 
 
-async def _rekey(session: Session) -> None:
+async def _rekey(scene: Scene) -> None:
     try:
-        await session.connection.rekey()
+        await scene.connection.rekey()
     except LocalProtocolError as error:
-        await session.show(f"{error}\r\n")
+        await scene.show(f"{error}\r\n")
 
 
-async def _change_level(escape: Escape, session: Session) -> None:
-    assert session.controls is not None
-    log = session.controls.log
-    typed = session.escapes.typed(escape)
+async def _change_level(escape: Escape, scene: Scene) -> None:
+    assert scene.controls is not None
+    log = scene.controls.log
+    typed = scene.escapes.typed(escape)
     if not log.on_stderr:
-        await session.show(f"{typed} [Logging to syslog]\r\n")
+        await scene.show(f"{typed} [Logging to syslog]\r\n")
         return
     levels = list(LogLevel)
     step = 1 if escape is Escape.LOUDER else -1
@@ -110,15 +109,15 @@ async def _change_level(escape: Escape, session: Session) -> None:
     log.level = levels[at]
     from nacre.cli.common.login import narrator
 
-    session.connection.follow(narrator(log))
-    await session.show(f"{typed} [LogLevel {log.level.name}]\r\n")
+    scene.connection.follow(narrator(log))
+    await scene.show(f"{typed} [LogLevel {log.level.name}]\r\n")
 
 
-async def _open_command_line(session: Session) -> None:
-    controls = session.controls
+async def _open_command_line(scene: Scene) -> None:
+    controls = scene.controls
     assert controls is not None
     if not controls.config.enable_escape_commandline:
-        await session.show(
+        await scene.show(
             "commandline disabled: set EnableEscapeCommandline\r\n",
         )
         return
@@ -126,18 +125,18 @@ async def _open_command_line(session: Session) -> None:
     from nacre.cli.ssh.local import run_shell
 
     async def local(command: str) -> None:
-        with _cooked(session.raw, signals=True):
+        with _cooked(scene.raw, signals=True):
             await run_shell(command)
 
     permitted = controls.config.permit_local_command
     commands = CommandLine(controls.ports, local if permitted else None)
-    with _cooked(session.raw):
-        await session.show(f"\r\n{PROMPT}")
-        line = bytes(await session.input.read())
+    with _cooked(scene.raw):
+        await scene.show(f"\r\n{PROMPT}")
+        line = bytes(await scene.input.read())
     # Ctrl-C and an end of input leave the command line.
     text = "" if b"\x03" in line else line.decode("utf-8", "replace")
     if answer := await commands.run(text):
-        await session.show("".join(f"{one}\r\n" for one in answer.split("\n")))
+        await scene.show("".join(f"{one}\r\n" for one in answer.split("\n")))
 
 
 @contextmanager
@@ -163,19 +162,19 @@ def _without_signals(attributes: list[Any]) -> None:
     attributes[3] &= ~termios.ISIG
 
 
-async def _go_to_background(session: Session) -> None:
+async def _go_to_background(scene: Scene) -> None:
     from nacre.cli.ssh.local import leave_terminal
 
-    await session.show(f"{session.escapes.typed(Escape.BACKGROUND)} [backgrounded]\r\n")
-    if session.raw is not None:
-        session.raw.restore()
+    await scene.show(f"{scene.escapes.typed(Escape.BACKGROUND)} [backgrounded]\r\n")
+    if scene.raw is not None:
+        scene.raw.restore()
     leave_terminal()
     # The remote shell logs out; forwarded connections keep the program running.
-    await session.process.stdin.write(b"\x04")
-    session.process.stdin.write_eof()
+    await scene.process.stdin.write(b"\x04")
+    scene.process.stdin.write_eof()
 
 
-_ACTIONS: dict[Escape, Callable[[Session], Awaitable[None]]] = {
+_ACTIONS: dict[Escape, Callable[[Scene], Awaitable[None]]] = {
     Escape.DISCONNECT: _disconnect,
     Escape.HELP: _help,
     Escape.CHANNELS: _list_channels,

@@ -133,7 +133,8 @@ async def _session(
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import close_or_abort
-    from nacre.cli.ssh.session import Controls, TerminalSession
+    from nacre.cli.ssh.escapes import Controls
+    from nacre.cli.ssh.session import TerminalSession
 
     connection = await dial_and_log_in(target, config, log, files=files)
     loaded()

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nacre.cli.common.log import Log
+    from nacre.cli.ssh.tunnels import Forwardings
+    from nacre.client.connection import Connection
+    from nacre.config.client.config import ClientConfig
 
 
 class Escape(Enum):
@@ -39,7 +46,7 @@ OWN_ONLY = frozenset(
 """What the sessions of clients of a shared connection can't do: it concerns the whole program."""
 
 
-class Quit(Exception):
+class EndedByEscape(Exception):
     """The user ends the session by an escape."""
 
 
@@ -105,6 +112,35 @@ class Escapes:
             "(Note that escapes are only recognized immediately after newline.)",
         ]
         return "".join(f"{line}\r\n" for line in lines)
+
+
+class Controls:
+    """What escapes act on, besides their session; the program's own session has it.
+
+    :ivar forwardings: the ports that are forwarded, or None as long as there are none.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        config: ClientConfig,
+        log: Log,
+        forwardings: Forwardings | None = None,
+    ) -> None:
+        self.forwardings = forwardings
+        self.config = config
+        self.log = log
+        self._connection = connection
+
+    def ports(self) -> Forwardings:
+        """Return the forwardings, which may be none so far."""
+        if self.forwardings is None:
+            from nacre.cli.common.login import show_warnings
+            from nacre.cli.ssh.tunnels import Forwardings
+
+            show_warnings(self.log)
+            self.forwardings = Forwardings(self._connection, self.config, self.log)
+        return self.forwardings
 
 
 def _visible(character: bytes) -> str:

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from nacre.cli.common.start import FAILURE
-from nacre.cli.ssh.escapes import OWN_ONLY, Escape, Escapes, Quit
+from nacre.cli.ssh.escapes import OWN_ONLY, Controls, EndedByEscape, Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, Size, encode_modes, size
 from nacre.config.client.config import ClientConfig
@@ -32,9 +32,7 @@ from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
     from nacre.aio.stream import Reader
-    from nacre.cli.common.log import Log
     from nacre.cli.ssh.keystrokes import Keystrokes
-    from nacre.cli.ssh.tunnels import Forwardings
     from nacre.client.connection import Connection
     from nacre.client.process import Process
 
@@ -85,35 +83,6 @@ class Place:
 def here() -> Place:
     """Return the place of this program's own session."""
     return Place((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
-
-
-class Controls:
-    """What escapes act on, besides their session; the program's own session has it.
-
-    :ivar forwardings: the ports that are forwarded, or None as long as there are none.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        config: ClientConfig,
-        log: Log,
-        forwardings: Forwardings | None = None,
-    ) -> None:
-        self.forwardings = forwardings
-        self.config = config
-        self.log = log
-        self._connection = connection
-
-    def ports(self) -> Forwardings:
-        """Return the forwardings, which may be none so far."""
-        if self.forwardings is None:
-            from nacre.cli.common.login import show_warnings
-            from nacre.cli.ssh.tunnels import Forwardings
-
-            show_warnings(self.log)
-            self.forwardings = Forwardings(self._connection, self.config, self.log)
-        return self.forwardings
 
 
 class TerminalSession:
@@ -208,7 +177,7 @@ class TerminalSession:
             if not ending.done():
                 feeding.result()
             return ending.result()
-        except Quit:
+        except EndedByEscape:
             self.quit = True
             return FAILURE
         finally:
@@ -288,12 +257,12 @@ class TerminalSession:
     async def _act(
         self, escape: Escape, process: Process, escapes: Escapes, source: StandardInput
     ) -> None:
-        from nacre.cli.ssh.actions import Session, act
+        from nacre.cli.ssh.actions import Scene, act
 
-        session = Session(
+        scene = Scene(
             self._connection, process, escapes, source, self._print, self._raw, self._controls
         )
-        await act(escape, session)
+        await act(escape, scene)
 
     async def _print(self, text: str) -> None:
         await self._errors.write(text.encode())
