@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from interop.config_cases.programs import version_of
 from interop.programs import NACRE, environment, require
 from nacre import PrivateKey, dump_private, generate
 from nacre.keys.certificate import Certificate
@@ -226,6 +227,10 @@ def answer(process: subprocess.Popen[str], directory: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_same_answer(case: Case, tmp_path: Path) -> None:
+    if case.name == "certificates alone" and version_of("ssh") < (10,):
+        pytest.skip(
+            "ssh trusts a plain key that HostKeyAlgorithms does not have, before version 10"
+        )
     programs = {"ssh": [require("ssh")], "nacre": [*NACRE, "ssh"]}
     started = {name: client(words, case, tmp_path / name) for name, words in programs.items()}
     theirs = answer(started["ssh"], tmp_path / "ssh")
