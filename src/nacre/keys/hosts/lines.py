@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from nacre.crypto.signatures.certified import SUFFIX
 from nacre.keys.formats.openssh import Random
 from nacre.keys.hosts.known_hosts import HASH_MAGIC, SALT_SIZE, Marker, hash_name
-from nacre.keys.hosts.patterns import match_list
 from nacre.keys.key import KEY_TYPES
+from nacre.keys.patterns import match_list
 from nacre.value import value
 
 _BLANKS = " \t"
