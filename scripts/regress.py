@@ -80,8 +80,8 @@ case " $* " in
 esac
 exec "{chosen}" "$@"
 """
-"""``ssh`` where both OpenSSH's programs and nacre's run: its lists have what both implement, as the
-tests use each entry with both."""
+"""``ssh`` beside nacre's programs: its lists have what OpenSSH and nacre both implement. The tests
+use each entry at both ends, and know the forms of OpenSSH's keys."""
 
 
 class Result(NamedTuple):
@@ -157,7 +157,7 @@ class Runner:
             name: str(NACRES / f"nacre-{name}") if name in nacres else stock
             for name, stock in PROGRAMS.items()
         }
-        if 0 < len(nacres) < len(PROGRAMS):
+        if nacres:
             self._programs["ssh"] = str(self._in_common(self._programs["ssh"]))
         self._directories = 0
 
