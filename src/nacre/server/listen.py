@@ -182,11 +182,15 @@ class Server(Closes):
         if (waiting := self._waiting.pop(connection.id, None)) is not None:
             connection.settings.startups.leave(waiting[1])
 
-    def forget(self, connection: Serving) -> None:
-        """Remove a connection that has ended."""
+    def ended(self, connection: Serving) -> None:
+        """Count a connection no longer that exchanges nothing more; its client may linger."""
         if connection.id in self._waiting and not self.closing:
             self._punish(connection)
         self.logged_in(connection)
+
+    def forget(self, connection: Serving) -> None:
+        """Remove a connection whose client is gone."""
+        self.ended(connection)
         self._connections.pop(connection.id, None)
         self._changed.wake()
 
