@@ -13,9 +13,9 @@ from nacre.aio.maybe import Maybe, settled
 from nacre.errors import UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.certificate import Certificate
-from nacre.keys.key_options import KeyOptions
-from nacre.keys.rsa1 import RSA1PublicKey
+from nacre.keys.families.rsa1 import RSA1PublicKey
 from nacre.keys.shown import ShownKey
+from nacre.keys.users.key_options import KeyOptions
 from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, Prompt, UserRequirement
 from nacre.protocol.requests import PtyRequest, Request
 from nacre.value import value
