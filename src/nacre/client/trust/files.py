@@ -216,7 +216,7 @@ class KnownHostsFile:
         return found
 
     async def _check_not_revoked(self, file: Path, host: str, port: int, key: PublicKey) -> None:
-        from nacre.client.trust.revoked import refusal
+        from nacre.config.revoked import refusal
 
         reason = await asyncio.to_thread(refusal, file, key)
         if reason is not None:
