@@ -16,7 +16,14 @@ from nacre.keys.certificate import Certificate
 from nacre.keys.families.rsa1 import RSA1PublicKey
 from nacre.keys.shown import ShownKey
 from nacre.keys.users.key_options import KeyOptions
-from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, Prompt, UserRequirement
+from nacre.protocol.asks import (
+    Challenge,
+    ClientHost,
+    KeyTerms,
+    PasswordExpired,
+    Prompt,
+    UserRequirement,
+)
 from nacre.protocol.requests import PtyRequest, Request
 from nacre.value import value
 from nacre.wire.text import safe
@@ -70,6 +77,15 @@ class Policy:
             user may use it, that you trust its ``authority``, and its ``critical_options``.
         :param signed: False for the query before a signature (RFC 4252 section 7); True when the
             signature is verified.
+        """
+        return False
+
+    def host_based(self, user: str, host: ClientHost, connection: ServerConnection) -> Maybe[bool]:
+        """Tell whether ``user`` may log in because a host vouches for its own user.
+
+        The host's signature is verified. Check that the key is the one of a host that you trust,
+        that ``host.algorithm`` is strong enough, and that its user may be ``user``. A policy whose
+        :meth:`requirement` does not list ``hostbased`` is not asked.
         """
         return False
 

@@ -74,6 +74,7 @@ class AccountPolicy(Policy):
 
     def __init__(self, rules: ServerRules, profile: Profile = "default") -> None:
         self._candidates = Candidates(rules, profile)
+        self._profile = profile
         self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
 
     @property
