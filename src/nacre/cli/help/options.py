@@ -134,11 +134,11 @@ SFTP = {
         "-P PORT": "the port of the server; by default 22",
         **_TRANSFER,
         "-s SUBSYSTEM": "the server's subsystem, or the path of its SFTP server",
-        "-S PROGRAM": "use this program in place of ssh",
+        "-S PROGRAM": "connect by this program, which has the options of ssh",
         "-D COMMAND": "talk to a local SFTP server, in place of a host",
     },
     "Configuration": _CONFIGURATION,
-    "Authentication": _AUTHENTICATION,
+    "Authentication": {**_AUTHENTICATION, "-A": "accepted; no file transfer uses an agent"},
     "Algorithms": _ALGORITHMS,
     "Transfers": {
         "-a": "resume transfers that were interrupted",
@@ -165,7 +165,7 @@ SCP = {
     "Connection": {
         "-P PORT": "the port of the server; by default 22",
         **_TRANSFER,
-        "-S PROGRAM": "use this program in place of ssh",
+        "-S PROGRAM": "connect by this program, which has the options of ssh",
         "-D COMMAND": "talk to a local SFTP server, in place of every host",
     },
     "Configuration": _CONFIGURATION,
@@ -324,7 +324,7 @@ KEYGEN = {
         "-C COMMENT": "the comment; by default user@host",
         "-m FORMAT": "the format: RFC4716, PKCS8 or PEM",
         "-O OPTION": "a detail of what is done; may be repeated",
-        "-w LIBRARY": "the library that talks to security keys",
+        "-w LIBRARY": "the library that reaches security keys; by default nacre does (fido2)",
     },
     "Passphrases": {
         "-N PASSPHRASE": "the new passphrase; '' for none",

@@ -71,9 +71,7 @@ _HOST_TOKENS = "dhijkLlnpruC"
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _X11 = "X11 forwarding comes later"
-_SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
-_SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
@@ -217,12 +215,11 @@ _WORDS = (
         "Go to the background after the login.",
         "fork_after_authentication",
     ),
-    later(
+    Keyword(
         "StreamLocalBindUnlink",
         YES_NO,
         "Remove a Unix socket's file before it is forwarded anew.",
-        _SOCKETS,
-        "no",
+        "stream_local_bind_unlink",
     ),
     Keyword(
         "StrictHostKeyChecking",
@@ -246,12 +243,11 @@ _WORDS = (
         "update_host_keys",
         "true",
     ),
-    later(
+    Keyword(
         "EnableEscapeCommandline",
         YES_NO,
         "Offer a command line behind ~C.",
-        "the command line of ~C comes later",
-        "no",
+        "enable_escape_commandline",
     ),
     Keyword(
         "CanonicalizeMaxDots",
@@ -372,11 +368,11 @@ _WORDS = (
         tokens=_HOST_TOKENS,
         environment=True,
     ),
-    idle(
+    Keyword(
         "SecurityKeyProvider",
         SECURITY_KEY_PROVIDER,
         "The library for FIDO keys.",
-        _SECURITY_KEYS,
+        "security_key_provider",
         "internal",
     ),
     Keyword(
@@ -455,12 +451,11 @@ _WORDS = (
         "Close channels of a type after a time without traffic.",
         "channel_timeouts",
     ),
-    later(
+    Keyword(
         "PermitRemoteOpen",
         PERMIT_REMOTE_OPEN,
         "Where a SOCKS proxy at the server's side may connect to.",
-        "a SOCKS proxy at the server's side comes later",
-        "any",
+        "permit_remote_open",
     ),
     Keyword(
         "AddKeysToAgent",
@@ -505,12 +500,11 @@ _WORDS = (
         "After how many bytes, or seconds, keys are exchanged anew.",
         "rekey_limit",
     ),
-    later(
+    Keyword(
         "StreamLocalBindMask",
         MASK,
         "The umask of a forwarded Unix socket.",
-        _SOCKETS,
-        "0177",
+        "stream_local_bind_mask",
         everywhere=True,
         last=True,
     ),
