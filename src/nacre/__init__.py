@@ -85,17 +85,17 @@ if TYPE_CHECKING:
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
+    from nacre.keys.agents.constraints import Constraints as Constraints
+    from nacre.keys.agents.destinations import DestinationConstraint as DestinationConstraint
+    from nacre.keys.agents.destinations import DestinationEnd as DestinationEnd
+    from nacre.keys.agents.destinations import DestinationKey as DestinationKey
     from nacre.keys.certificate import Certificate as Certificate
     from nacre.keys.certificate import CertifiedKey as CertifiedKey
-    from nacre.keys.constraints import Constraints as Constraints
-    from nacre.keys.destinations import DestinationConstraint as DestinationConstraint
-    from nacre.keys.destinations import DestinationEnd as DestinationEnd
-    from nacre.keys.destinations import DestinationKey as DestinationKey
     from nacre.keys.files import PrivateKeyFormat as PrivateKeyFormat
     from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
-    from nacre.keys.known_hosts import KnownHost as KnownHost
-    from nacre.keys.known_hosts import Marker as Marker
-    from nacre.keys.rotation import HostKeyRotation as HostKeyRotation
+    from nacre.keys.hosts.known_hosts import KnownHost as KnownHost
+    from nacre.keys.hosts.known_hosts import Marker as Marker
+    from nacre.keys.hosts.rotation import HostKeyRotation as HostKeyRotation
     from nacre.limits import Limits as Limits
     from nacre.protocol.asks import Answer as Answer
     from nacre.protocol.asks import AskAuthentication as AskAuthentication
@@ -269,8 +269,8 @@ _HOMES = {
         "Certificate",
         "CertifiedKey",
     ),
-    "nacre.keys.constraints": ("Constraints",),
-    "nacre.keys.destinations": (
+    "nacre.keys.agents.constraints": ("Constraints",),
+    "nacre.keys.agents.destinations": (
         "DestinationConstraint",
         "DestinationEnd",
         "DestinationKey",
@@ -279,11 +279,11 @@ _HOMES = {
         "PrivateKeyFormat",
         "PublicKeyFormat",
     ),
-    "nacre.keys.known_hosts": (
+    "nacre.keys.hosts.known_hosts": (
         "KnownHost",
         "Marker",
     ),
-    "nacre.keys.rotation": ("HostKeyRotation",),
+    "nacre.keys.hosts.rotation": ("HostKeyRotation",),
     "nacre.limits": ("Limits",),
     "nacre.protocol.asks": (
         "Answer",

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, x25519
 
 from nacre.crypto import pem
-from nacre.crypto.block import encrypt
+from nacre.crypto.packets.block import encrypt
 from nacre.crypto.pem import (
     dump_der,
     dump_public_der,
@@ -17,10 +17,10 @@ from nacre.crypto.pem import (
     load_public_der,
     seal_dek,
 )
-from nacre.crypto.sign_dsa import DSASigner
-from nacre.crypto.sign_ecdsa import ECDSASigner
-from nacre.crypto.sign_eddsa import ED448, ED25519, EdDSASigner
-from nacre.crypto.sign_rsa import RSASigner
+from nacre.crypto.signatures.dsa import DSASigner
+from nacre.crypto.signatures.ecdsa import ECDSASigner
+from nacre.crypto.signatures.eddsa import ED448, ED25519, EdDSASigner
+from nacre.crypto.signatures.rsa import RSASigner
 from nacre.errors import KeyFormatError, PassphraseRequired
 
 SIGNERS: dict[str, pem.Signer] = {

@@ -28,7 +28,7 @@ from nacre.client.process import (
     start_process,
 )
 from nacre.client.trust.check import HostKeyAnnouncement, HostKeyCheck
-from nacre.crypto.kex_pq import METHODS as POST_QUANTUM
+from nacre.crypto.kex.pq import METHODS as POST_QUANTUM
 from nacre.errors import (
     AuthenticationFailed,
     DisconnectCode,
@@ -36,7 +36,7 @@ from nacre.errors import (
     NacreError,
     PeerSilent,
 )
-from nacre.keys.known_hosts import host_name
+from nacre.keys.hosts.known_hosts import host_name
 from nacre.limits import MIB
 from nacre.protocol.asks import (
     Answer,

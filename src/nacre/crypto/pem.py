@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from nacre.crypto.block import decrypt, encrypt
-from nacre.crypto.sign import BAD_NUMBERS
-from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
-from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
-from nacre.crypto.sign_eddsa import ED448, ED25519, Curve, EdDSASigner, EdDSAVerifier
-from nacre.crypto.sign_rsa import RSASigner, RSAVerifier
+from nacre.crypto.packets.block import decrypt, encrypt
+from nacre.crypto.signatures.base import BAD_NUMBERS
+from nacre.crypto.signatures.dsa import DSASigner, DSAVerifier
+from nacre.crypto.signatures.ecdsa import ECDSASigner, ECDSAVerifier
+from nacre.crypto.signatures.eddsa import ED448, ED25519, Curve, EdDSASigner, EdDSAVerifier
+from nacre.crypto.signatures.rsa import RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 
 Signer: TypeAlias = EdDSASigner | RSASigner | ECDSASigner | DSASigner
