@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
+    from nacre.client.forwarding.forwards import Listener as Listener
+    from nacre.client.forwarding.forwards import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
     from nacre.client.route import Jump as Jump
     from nacre.client.route import Sock as Sock
     from nacre.client.secrets import Prompter as Prompter
-    from nacre.client.tcpip import Listener as Listener
-    from nacre.client.tcpip import Tunnel as Tunnel
     from nacre.client.trust.check import HostKeyAnnouncement as HostKeyAnnouncement
     from nacre.client.trust.check import HostKeyCheck as HostKeyCheck
     from nacre.client.trust.files import AnyHostKey as AnyHostKey
@@ -211,7 +211,7 @@ _HOMES = {
         "Sock",
     ),
     "nacre.client.secrets": ("Prompter",),
-    "nacre.client.tcpip": (
+    "nacre.client.forwarding.forwards": (
         "Listener",
         "Tunnel",
     ),

@@ -72,7 +72,7 @@ from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.client.tcpip import Forwards, Listener, Tunnel
+    from nacre.client.forwarding.forwards import Forwards, Listener, Tunnel
     from nacre.sftp.client.client import SFTPClient
     from nacre.sftp.client.options import SFTPOptions
 
@@ -479,7 +479,7 @@ class Connection(BaseConnection, Closes):
     @property
     def _forwarding(self) -> Forwards:
         if self._forwards is None:
-            from nacre.client.tcpip import Forwards
+            from nacre.client.forwarding.forwards import Forwards
 
             self._forwards = Forwards(self, self._session)
         return self._forwards

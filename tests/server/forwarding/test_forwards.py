@@ -18,10 +18,10 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
-from nacre.server import tcpip
+from nacre.server.forwarding import forwards
+from nacre.server.forwarding.forwards import ServerForwards
 from nacre.server.policy import Policy
 from nacre.server.questions import Questions
-from nacre.server.tcpip import ServerForwards
 from nacre.wire.numbers import OpenFailure
 from server.stand_ins import RecordingConnection
 
@@ -112,7 +112,7 @@ async def test_a_destination_that_does_not_answer_is_named_in_the_refusal(
     async def fail(host: str, port: int, **options: Any) -> socket.socket:
         raise ConnectFailed(f"no route to {host}")
 
-    monkeypatch.setattr(tcpip, "dial", fail)
+    monkeypatch.setattr(forwards, "dial", fail)
     answer = await stage.open(channel_to("far.example", 1))
     assert answer == OpenRefused(OpenFailure.CONNECT_FAILED, "no route to far.example")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nacre.blocking.background import Attribute, Closing, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
-from nacre.client import tcpip as _forward
+from nacre.client.forwarding import forwards as _forward
 from nacre.server import agent as _agent
 
 
