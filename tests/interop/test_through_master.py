@@ -78,13 +78,13 @@ def ended(status):
     print(*(name for name in sys.modules if name.startswith(("nacre", "asyncio", "crypto"))))
     sys.exit(status)
 os._exit = ended
-from nacre.cli.quick.entry import ssh
+from nacre.cli.entry import ssh
 ssh()
 """
     words = master.words("nacre", "--", "exit 5")[2:]
     done = run([sys.executable, "-c", program, *words])
     assert done.returncode == 5
-    names = ["nacre", "nacre.cli", "nacre.cli.quick", "nacre.cli.quick.entry"]
+    names = ["nacre", "nacre.cli", "nacre.cli.quick", "nacre.cli.entry"]
     names += ["nacre.cli.quick.passenger", "nacre.cli.quick.reading"]
     assert sorted(done.stdout.decode().split()) == names
 

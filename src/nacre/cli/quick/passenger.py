@@ -11,7 +11,7 @@ from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nacre.cli.ssh.terminal import RawTerminal
+    from nacre.cli.common.modes import RawTerminal
 
 FAILURE = 255
 NO_ESCAPE = 0xFFFFFFFF
@@ -180,7 +180,7 @@ def ride(passenger: Passenger, control: Control | None = None) -> int:
     """
     raw = None
     if passenger.terminal and passenger.reads and os.isatty(0):
-        from nacre.cli.ssh.terminal import RawTerminal
+        from nacre.cli.common.modes import RawTerminal
 
         # Loaded before the session is open: what is typed into it has to find a raw terminal.
         raw = RawTerminal(0)
@@ -189,15 +189,26 @@ def ride(passenger: Passenger, control: Control | None = None) -> int:
         first += passenger.request()
     if control is None:
         control = Control(passenger.path, passenger.patience, first)
-    else:
+    elif first:
         control.send(first)
-    null = -1 if passenger.reads else os.open(os.devnull, os.O_RDONLY)
     try:
-        count = 0 if not first else 2 if passenger.place is not None else 3
-        control.send(b"", *((0, 1, 2) if null < 0 else (null, 1, 2))[:count])
+        if passenger.command is not None or passenger.place is not None:
+            _pass_descriptors(control, passenger)
+        return _Session(control, passenger, raw).run()
+    finally:
+        control.socket.close()
+
+
+def _pass_descriptors(control: Control, passenger: Passenger) -> None:
+    null = -1 if passenger.reads else os.open(os.devnull, os.O_RDONLY)
+    numbers = (0, 1, 2) if null < 0 else (null, 1, 2)
+    try:
+        control.send(b"", *numbers[: 3 if passenger.place is None else 2])
     except OSError as error:
         raise Silent(f"the master does not listen: {error.strerror}") from None
-    return _Session(control, passenger, raw).run()
+    finally:
+        if null >= 0:
+            os.close(null)
 
 
 class _Session:

@@ -101,6 +101,8 @@ def share(asked: Asked, log: Log) -> int | None:
         return None if asked.join is None else FAILURE
     except (Silent, MalformedMessage, OSError) as error:
         log.error(f"The master at {safe(asked.path)} failed: {error}")
+    finally:
+        control.socket.close()
     return None
 
 
