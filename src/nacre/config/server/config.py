@@ -17,7 +17,7 @@ from nacre.protocol.options import Algorithms, Profile, algorithms, choose
 from nacre.value import replace
 
 if TYPE_CHECKING:
-    from nacre.keys.users.key_options import HostPort
+    from nacre.keys.key_options import HostPort
 
 Settings: TypeAlias = "Mapping[str, tuple[Setting, ...]]"
 """Keywords that were set, with their values and where these were written."""
@@ -41,6 +41,7 @@ class ServerConfig:
     :ivar banner: the file of the text to show before login, or None.
     :ivar client_alive_interval: seconds of silence before a keepalive; 0 for none.
     :ivar allow_tcp_forwarding: the allowed directions, of ``local`` and ``remote``.
+    :ivar allow_stream_local_forwarding: the same for Unix sockets.
     :ivar gateway_ports: the addresses of ports that the server listens on for clients: ``no`` for
         the loopback address, ``yes`` for all, ``clientspecified`` for the one the client requests.
     :ivar permit_open: the destinations of clients' connections; None for all, and a port of None
@@ -75,6 +76,8 @@ class ServerConfig:
     :ivar host_keys: files of host keys; empty for the default ones.
     :ivar host_certificates: files of certificates of these keys.
     :ivar host_key_agent: the socket of an agent with host keys, or None.
+    :ivar security_key_provider: the library that signs with host keys on security keys;
+        ``internal`` or ``none`` for no library.
     :ivar channel_timeouts: seconds after which channels without traffic are closed, for patterns of
         their types.
     :ivar unused_connection_timeout: seconds after which a connection without channels is closed.
@@ -109,11 +112,14 @@ class ServerConfig:
     client_alive_count_max: int = 3
     log_level: LogLevel = LogLevel.INFO
     allow_tcp_forwarding: frozenset[str] = frozenset({"local", "remote"})
+    allow_stream_local_forwarding: frozenset[str] = frozenset({"local", "remote"})
     allow_agent_forwarding: bool = True
     disable_forwarding: bool = False
     gateway_ports: str = "no"
     permit_open: tuple[HostPort, ...] | None = None
     permit_listen: tuple[HostPort, ...] | None = None
+    stream_local_bind_mask: int = 0o177
+    stream_local_bind_unlink: bool = False
     tcp_keep_alive: bool = True
     pubkey_authentication: bool = True
     password_authentication: bool = True
@@ -152,6 +158,7 @@ class ServerConfig:
     host_keys: tuple[str, ...] = ()
     host_certificates: tuple[str, ...] = ()
     host_key_agent: str | None = None
+    security_key_provider: str = "internal"
     pid_file: str | None = None
     use_dns: bool = False
     ip_qos: tuple[int | None, int | None] = (0x10, 0x08)

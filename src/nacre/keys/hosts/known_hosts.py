@@ -20,7 +20,7 @@ from nacre.keys import rsa1_text
 from nacre.keys.base import PublicKey
 from nacre.keys.files import decode_blob, parse_lines
 from nacre.keys.formats.openssh import Random
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.value import value
 from nacre.wire.text import safe
 

@@ -22,8 +22,8 @@ from nacre.keys.hosts.known_hosts import (
     numbered,
     starts_about,
 )
-from nacre.keys.hosts.patterns import match_list
 from nacre.keys.key import KEY_TYPES
+from nacre.keys.patterns import match_list
 from nacre.value import value
 
 _BLANKS = " \t"
