@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from nacre.cli.common.log import Log
     from nacre.cli.ssh.local import Leave
     from nacre.cli.ssh.session import Plan
+    from nacre.cli.ssh.master import Sharing
     from nacre.cli.ssh.tunnels import OtherEnd
+    from nacre.client.connection import Connection
     from nacre.client.target import Target
 
 
@@ -115,7 +117,7 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
         work = _session(target, config, files, planned, join, log, leave)
         return run_client(work, target, log)
 
-    if not config.fork_after_authentication:
+    if not config.fork_after_authentication and not config.persists:
         return session()
     from nacre.cli.ssh.local import in_background
 
@@ -133,7 +135,6 @@ async def _session(
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import close_or_abort
-    from nacre.cli.ssh.session import TerminalSession
 
     connection = await dial_and_log_in(target, config, log, files=files)
     loaded()
@@ -146,28 +147,67 @@ async def _session(
             from nacre.cli.ssh.local import run_local_command
 
             await run_local_command(config.local_command, target)
-        if config.forwards:
-            from nacre.cli.ssh.tunnels import start_forwarding
-
-            await start_forwarding(connection, target, config, log)
-        if leave is not None:
+        sharing = await _prepare(connection, target, config, log)
+        background = sharing is not None and config.persists
+        if leave is not None and (background or config.fork_after_authentication):
             leave()
-        if join is not None:
-            from nacre.cli.ssh.tunnels import join_standard
-
-            return await join_standard(connection, join)
-        if config.session_type == "none":
-            await connection.wait_closed()
-            connection.check()
-        session = TerminalSession(connection, planned, log.info)
-        status = await session.run()
-        log.debug(f"Exit status {status}")
-        if config.forwards and not session.quit:
-            await connection.wait_idle()
+        if background:
+            assert sharing is not None
+            return await sharing.persist(config.control_persist)
+        work = _work(connection, config, planned, join, log, sharing)
+        status = await (work if sharing is None else sharing.until_terminated(work))
     finally:
         await close_or_abort(connection)
     if planned.terminal:
         log.info(f"Connection to {target.name} closed.")
+    return status
+
+
+async def _prepare(
+    connection: Connection, target: Target, config: ClientConfig, log: Log
+) -> Sharing | None:
+    """Begin to forward and to share the connection, if the configuration says so."""
+    if not config.forwards and not config.shares:
+        return None
+    from nacre.cli.ssh.tunnels import start_forwarding
+
+    forwardings = await start_forwarding(connection, target, config, log)
+    if not config.shares:
+        return None
+    from nacre.cli.ssh.master import start_sharing
+
+    return start_sharing(connection, target, config, forwardings, log)
+
+
+async def _work(
+    connection: Connection,
+    config: ClientConfig,
+    planned: Plan,
+    join: OtherEnd | None,
+    log: Log,
+    sharing: Sharing | None,
+) -> int:
+    """Do what the program was called for; return its exit status."""
+    if join is not None:
+        from nacre.cli.ssh.tunnels import join as join_place
+
+        await join_place(connection, join)
+        status, quit = 0, False
+    elif config.session_type == "none":
+        await (connection.wait_closed() if sharing is None else sharing.wait_unused(None))
+        if connection.ended:
+            connection.check()
+        return 0
+    else:
+        from nacre.cli.ssh.session import TerminalSession
+
+        resizes = None if sharing is None else sharing.resizes
+        session = TerminalSession(connection, planned, log.info, resizes=resizes)
+        status = await session.run()
+        quit = session.quit
+        log.debug(f"Exit status {status}")
+    if (config.forwards or sharing is not None) and not quit:
+        await connection.wait_idle()
     return status
 
 

@@ -113,6 +113,7 @@ class TerminalSession:
         stdin, stdout, stderr = place.descriptors
         self._stdin = stdin
         self._incomplete = False
+        self._refused = False
         self._connection = connection
         self._plan = plan
         self._notice = notice
@@ -137,6 +138,8 @@ class TerminalSession:
             process = await self._start()
             stack.callback(process.close)
             self._place.opened()
+            if self._refused:
+                self._place.no_terminal()
             if self._terminal and self._plan.read_input:
                 if self._raw is not None:
                     stack.enter_context(self._raw)
@@ -151,7 +154,7 @@ class TerminalSession:
                 return await self._open(terminal=True)
             except RequestFailed as error:
                 self._notice(f"PTY allocation request failed: {error}")
-                self._place.no_terminal()
+                self._refused = True
         return await self._open(terminal=False)
 
     async def _open(self, *, terminal: bool) -> Process:
