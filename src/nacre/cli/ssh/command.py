@@ -107,11 +107,18 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
     log.describe(config)
     try:
         target = Target.of(arguments.host, config)
+        if arguments.control is not None:
+            from nacre.cli.ssh.sharing import command, control_path
+
+            return command(arguments.control, control_path(config, target), config, log)
         planned = plan(config, arguments.command, target.tokens(), log.info)
         join = _place(arguments.join)
+        status = _shared(config, target, planned, join, log)
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
         return FAILURE
+    if status is not None:
+        return status
 
     def session(leave: Leave | None = None) -> int:
         work = _session(target, config, files, planned, join, log, leave)
@@ -122,6 +129,22 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
     from nacre.cli.ssh.local import in_background
 
     return in_background(session)
+
+
+def _shared(
+    config: ClientConfig, target: Target, planned: Plan, join: OtherEnd | None, log: Log
+) -> int | None:
+    """Use the connection of a master; return None if this program makes one of its own.
+
+    :raises ConfigurationError: ControlPath has a token that is not possible.
+    """
+    if config.control_path is None:
+        return None
+    from nacre.cli.ssh import sharing
+
+    path = sharing.control_path(config, target)
+    assert path is not None
+    return sharing.share(sharing.Asked(path, target, config, planned, join), log)
 
 
 async def _session(
