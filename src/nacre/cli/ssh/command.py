@@ -12,6 +12,7 @@ from nacre.cli.common.arguments import Arguments, parse
 from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
+from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from nacre.cli.common.log import Log
     from nacre.cli.ssh.local import Leave
-    from nacre.cli.ssh.session import Plan
     from nacre.cli.ssh.master import Sharing
+    from nacre.cli.ssh.session import Plan
     from nacre.cli.ssh.tunnels import OtherEnd
     from nacre.client.connection import Connection
     from nacre.client.target import Target
@@ -128,7 +129,27 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
         return session()
     from nacre.cli.ssh.local import in_background
 
-    return in_background(session)
+    return in_background(session, lambda: _passenger(config, target, planned, join, log))
+
+
+def _passenger(
+    config: ClientConfig, target: Target, planned: Plan, join: OtherEnd | None, log: Log
+) -> int:
+    """Use the connection that a child shares in the background, if there is something to do."""
+    if not config.persists or (config.session_type == "none" and join is None):
+        return 0
+    from nacre.value import replace
+
+    # The child has begun to forward.
+    config = replace(
+        config,
+        control_master="auto",
+        local_forwards=(),
+        remote_forwards=(),
+        dynamic_forwards=(),
+    )
+    status = _shared(config, target, planned, join, log)
+    return FAILURE if status is None else status
 
 
 def _shared(
@@ -174,6 +195,10 @@ async def _session(
         background = sharing is not None and config.persists
         if leave is not None and (background or config.fork_after_authentication):
             leave()
+            if background or config.session_type == "none":
+                from nacre.cli.ssh.local import leave_streams
+
+                leave_streams(errors=config.log_level > LogLevel.VERBOSE)
         if background:
             assert sharing is not None
             return await sharing.persist(config.control_persist)

@@ -23,6 +23,7 @@ from nacre.client.sharing.messages import (
     LOCAL,
     NO_ESCAPE,
     REMOTE,
+    SOCKS,
     UNIX_SOCKET,
     CloseForward,
     NewSession,
@@ -147,7 +148,7 @@ class Sharing:
             subsystem=wanted.command if wanted.subsystem else None,
             environment=dict(self._config.set_env)
             | {name: value for name, _, value in variables if name},
-            terminal=wanted.terminal,
+            terminal=bool(wanted.terminal),
             escape=None if wanted.escape == NO_ESCAPE else bytes((wanted.escape & 0xFF,)),
             read_input=True,
             keystroke_interval=self._config.obscure_keystroke_timing / 1000,
@@ -194,7 +195,7 @@ def _forward(wanted: OpenForward | CloseForward) -> tuple[str, Forward]:
     return kind, Forward(
         bind=None if path or not wanted.listen_host else wanted.listen_host,
         port=port,
-        host="" if host_path else wanted.connect_host,
+        host="" if host_path or wanted.connect_host == SOCKS else wanted.connect_host,
         host_port=host_port,
         path=path,
         host_path=host_path,
