@@ -27,6 +27,8 @@ from nacre.client.sharing.messages import (
     NewStdioForward,
     OpenForward,
     PortChosen,
+    Proxied,
+    Proxy,
     SessionOpened,
     StopListening,
     TerminalFailed,
@@ -185,6 +187,8 @@ class _Client:
             if handler is None:
                 raise MalformedMessage(f"{type(message).__name__} is no request")
             await handler(self, message)
+            if isinstance(message, Proxy):
+                return
 
     async def end(self) -> None:
         """End the session of a client that is gone."""
@@ -193,6 +197,14 @@ class _Client:
             await asyncio.wait([self._session])
 
     # --- requests ---
+
+    async def _proxy(self, message: Proxy) -> None:
+        from nacre.client.sharing.proxy import serve_proxy
+
+        if await self._allowed(message, "Allow shared connection to {}? "):
+            self._sock.send(Proxied(message.request_id))
+            connection = self._master.connection
+            await serve_proxy(connection, self._sock.give(), agent=connection.forwards_agent)
 
     async def _alive(self, message: AliveCheck) -> None:
         self._sock.send(Alive(message.request_id, os.getpid()))
@@ -318,4 +330,5 @@ _HANDLERS: dict[type[Record], Callable[[_Client, Any], Awaitable[None]]] = {
     CloseForward: _Client._close_forward,
     NewSession: _Client._new_session,
     NewStdioForward: _Client._new_stdio_forward,
+    Proxy: _Client._proxy,
 }

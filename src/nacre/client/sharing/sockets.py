@@ -159,6 +159,10 @@ class ControlSocket:
         finally:
             self._loop.remove_reader(self._sock)
 
+    def give(self) -> socket.socket:
+        """Return the socket, of which nothing behind the last message was read."""
+        return self._sock
+
     def end(self) -> None:
         """Let the client see the end. What was sent reaches it before."""
         with suppress(OSError):
