@@ -16,6 +16,7 @@ from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, BaseConnection, Handlers
 from nacre.aio.stream import SLICE, Reader, Writer
 from nacre.errors import ChannelOpenFailed, LocalProtocolError, NacreError, StreamClosed
+from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.asks import (
     Answer,
     AskOpen,
@@ -29,6 +30,7 @@ from nacre.protocol.phases import Role
 from nacre.protocol.requests import OtherRequest, Request
 from nacre.protocol.tcpip import AGENT_REQUEST, DIRECT, DIRECT_STREAMLOCAL
 from nacre.ssh2.proxied import ProxiedEngine
+from nacre.value import replace
 from nacre.wire.numbers import MAIN, STDERR, OpenFailure
 
 _OPENED = {
@@ -37,6 +39,9 @@ _OPENED = {
     DIRECT_STREAMLOCAL: {MAIN},
 }
 """The channels that clients may open, and the streams to them."""
+
+_LIMITS = replace(DEFAULT_LIMITS, sessions=DEFAULT_LIMITS.channels)
+"""How many sessions there may be, the server says."""
 
 _CODES = frozenset(map(int, OpenFailure))
 
@@ -61,7 +66,7 @@ class _Proxy(BaseConnection):
     handlers: ClassVar[Handlers]
 
     def __init__(self, far: BaseConnection, *, agent: bool) -> None:
-        engine = ProxiedEngine(Role.SERVER, EngineOptions())
+        engine = ProxiedEngine(Role.SERVER, EngineOptions(limits=_LIMITS))
         super().__init__(engine, keepalive=None, keepalive_count=1)
         self._far = far
         self._agent = agent
@@ -171,11 +176,12 @@ class _Joined:
             elif near.error is None:
                 await asyncio.wait([incoming])
         finally:
+            # Without waiting first: this task is cancelled when the client is gone.
+            far.close()
+            near.close()
             for task in (*outputs, incoming):
                 task.cancel()
             await asyncio.gather(*outputs, incoming, return_exceptions=True)
-            far.close()
-            near.close()
 
 
 async def _pump(reader: Reader, writer: Writer) -> None:
