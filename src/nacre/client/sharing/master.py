@@ -216,8 +216,8 @@ class _Client:
 
     async def _stop(self, message: StopListening) -> None:
         if await self._allowed(message, "Take no further clients on shared connection to {}? "):
-            self._sock.send(Done(message.request_id))
             self._master.stop()
+            self._sock.send(Done(message.request_id))
 
     async def _open_forward(self, message: OpenForward) -> None:
         if not await self._allowed(message, "Open a forwarding over shared connection to {}? "):
