@@ -197,11 +197,17 @@ async def carry(
         raise
 
 
-async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
-    """Grant the peer a channel, and relay it to a connected socket, which is closed on failure."""
+def granting(connection: BaseConnection, ask: AskOpen) -> Channel:
+    """Return the channel that the peer asks for; the caller grants it."""
     channel = Channel(connection.engine, connection.driver, ask.channel, {MAIN})
     channel.kind = kind_of(ask.channel_type)
     connection.add_channel(channel)
+    return channel
+
+
+async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
+    """Grant the peer a channel, and relay it to a connected socket, which is closed on failure."""
+    channel = granting(connection, ask)
     carried = False
     try:
         connection.answer(ask.ask_id, Granted())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
+    from nacre.cli.ssh.escapes import Controls
     from nacre.cli.ssh.local import Leave
     from nacre.cli.ssh.master import Sharing
     from nacre.cli.ssh.session import Plan
@@ -179,6 +180,7 @@ async def _session(
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import close_or_abort
+    from nacre.cli.ssh.escapes import Controls
 
     connection = await dial_and_log_in(target, config, log, files=files)
     loaded()
@@ -191,7 +193,12 @@ async def _session(
             from nacre.cli.ssh.local import run_local_command
 
             await run_local_command(config.local_command, target)
-        sharing = await _prepare(connection, target, config, log)
+        controls = Controls(connection, config, log)
+        if config.forwards:
+            from nacre.cli.ssh.tunnels import start_forwarding
+
+            controls.forwardings = await start_forwarding(connection, target, config, log)
+        sharing = _sharing(connection, target, config, controls, log)
         background = sharing is not None and config.persists
         if leave is not None and (background or config.fork_after_authentication):
             leave()
@@ -202,7 +209,7 @@ async def _session(
         if background:
             assert sharing is not None
             return await sharing.persist(config.control_persist)
-        work = _work(connection, config, planned, join, log, sharing)
+        work = _work(connection, config, planned, join, controls, sharing)
         status = await (work if sharing is None else sharing.until_terminated(work))
     finally:
         await close_or_abort(connection)
@@ -211,20 +218,15 @@ async def _session(
     return status
 
 
-async def _prepare(
-    connection: Connection, target: Target, config: ClientConfig, log: Log
+def _sharing(
+    connection: Connection, target: Target, config: ClientConfig, controls: Controls, log: Log
 ) -> Sharing | None:
-    """Begin to forward and to share the connection, if the configuration says so."""
-    if not config.forwards and not config.shares:
-        return None
-    from nacre.cli.ssh.tunnels import start_forwarding
-
-    forwardings = await start_forwarding(connection, target, config, log)
+    """Begin to share the connection, if the configuration says so."""
     if not config.shares:
         return None
     from nacre.cli.ssh.master import start_sharing
 
-    return start_sharing(connection, target, config, forwardings, log)
+    return start_sharing(connection, target, config, controls.ports(), log)
 
 
 async def _work(
@@ -232,7 +234,7 @@ async def _work(
     config: ClientConfig,
     planned: Plan,
     join: OtherEnd | None,
-    log: Log,
+    controls: Controls,
     sharing: Sharing | None,
 ) -> int:
     """Do what the program was called for; return its exit status."""
@@ -249,12 +251,13 @@ async def _work(
     else:
         from nacre.cli.ssh.session import TerminalSession
 
+        log = controls.log
         resizes = None if sharing is None else sharing.resizes
-        session = TerminalSession(connection, planned, log.info, resizes=resizes)
+        session = TerminalSession(connection, planned, log.info, controls=controls, resizes=resizes)
         status = await session.run()
         quit = session.quit
         log.debug(f"Exit status {status}")
-    if (config.forwards or sharing is not None) and not quit:
+    if controls.forwardings is not None and not quit:
         await connection.wait_idle()
     return status
 
