@@ -9,17 +9,20 @@ import os
 import sys
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nacre.cli.common.modes import RawTerminal
+
 FAILURE = 255
 NO_ESCAPE = 0xFFFFFFFF
-UNIX_SOCKET = 0xFFFFFFFE
 
-HELLO = 0x00000001
+_HELLO = 0x00000001
 _VERSION = 4
 _NEW_SESSION = 0x10000002
 _ALIVE_CHECK = 0x10000004
 _NEW_STDIO_FORWARD = 0x10000008
-FORBIDDEN = 0x80000002
-FAILED = 0x80000003
+_FORBIDDEN = 0x80000002
+_FAILED = 0x80000003
 _EXITED = 0x80000004
 _ALIVE = 0x80000005
 _SESSION_OPENED = 0x80000006
@@ -37,7 +40,7 @@ class Silent(Exception):
 
 
 class TurnedDown(Exception):
-    """The master does not do what it is asked; the argument is its reason."""
+    """The master does not do what it is asked; the text tells what, and its reason."""
 
 
 class Ended(Exception):
@@ -55,7 +58,7 @@ class Passenger:
     :ivar escape: the escape character's code, or NO_ESCAPE.
     :ivar reads: whether the session gets standard input.
     :ivar background: whether to leave the terminal once the session is open.
-    :ivar quiet: whether to say nothing at the end.
+    :ivar quiet: whether to say nothing at the end; ``silent``: nothing of a refusal either.
     :ivar patience: seconds until a silent master counts as none; None for ever.
     """
 
@@ -73,6 +76,7 @@ class Passenger:
         self.reads = True
         self.background = False
         self.quiet = False
+        self.silent = False
         self.patience: float | None = None
 
     def request(self) -> bytes:
@@ -80,12 +84,10 @@ class Passenger:
         if self.place is not None:
             host, port = self.place
             return packet(_NEW_STDIO_FORWARD, u32(0), b"", os.fsencode(host), u32(port))
-        flags = (self.terminal, self.x11, self.agent, self.subsystem)
-        term = os.environ.get("TERM", "dumb") if self.terminal else ""
-        return packet(
-            *(_NEW_SESSION, u32(0), b"", *map(u32, flags), u32(self.escape)),
-            *(os.fsencode(term), self.command or b"", *self.environment),
-        )
+        flags = map(u32, (self.terminal, self.x11, self.agent, self.subsystem))
+        term = os.fsencode(os.environ.get("TERM", "dumb") if self.terminal else "")
+        last = (term, self.command or b"", *self.environment)
+        return packet(_NEW_SESSION, u32(0), b"", *flags, u32(self.escape), *last)
 
 
 class Raw(bytes):
@@ -120,7 +122,7 @@ class Control:
         self._held = b""
         try:
             self.socket.connect(os.fsencode(path))
-            self.socket.sendall(packet(HELLO, u32(_VERSION)) + first)
+            self.socket.sendall(packet(_HELLO, u32(_VERSION)) + first)
             number, fields = self.receive() or (0, b"")
         except TimeoutError:
             self.socket.close()
@@ -128,7 +130,7 @@ class Control:
         except OSError:
             self.socket.close()
             raise
-        if number != HELLO or fields[:4] != u32(_VERSION):
+        if number != _HELLO or fields[:4] != u32(_VERSION):
             self.socket.close()
             raise Silent("the master speaks another version of the protocol")
         self.socket.settimeout(None)
@@ -176,48 +178,59 @@ def ride(passenger: Passenger, control: Control | None = None) -> int:
     :raises TurnedDown: it opens no session.
     :raises OSError: the socket can't be reached.
     """
-    first = packet(_ALIVE_CHECK, u32(0)) if passenger.terminal else b""
+    raw = None
+    if passenger.terminal and passenger.reads and os.isatty(0):
+        from nacre.cli.common.modes import RawTerminal
+
+        # Loaded before the session is open: what is typed into it has to find a raw terminal.
+        raw = RawTerminal(0)
+    first = packet(_ALIVE_CHECK, u32(0)) if raw is not None else b""
     if passenger.command is not None or passenger.place is not None:
         first += passenger.request()
     if control is None:
         control = Control(passenger.path, passenger.patience, first)
-    else:
+    elif first:
         control.send(first)
-    null = -1 if passenger.reads else os.open(os.devnull, os.O_RDONLY)
     try:
-        count = 0 if not first else 2 if passenger.place is not None else 3
-        control.send(b"", *((0, 1, 2) if null < 0 else (null, 1, 2))[:count])
+        if passenger.command is not None or passenger.place is not None:
+            _pass_descriptors(control, passenger)
+        return _Session(control, passenger, raw).run()
+    finally:
+        control.socket.close()
+
+
+def _pass_descriptors(control: Control, passenger: Passenger) -> None:
+    null = -1 if passenger.reads else os.open(os.devnull, os.O_RDONLY)
+    numbers = (0, 1, 2) if null < 0 else (null, 1, 2)
+    try:
+        control.send(b"", *numbers[: 3 if passenger.place is None else 2])
     except OSError as error:
         raise Silent(f"the master does not listen: {error.strerror}") from None
-    return _Session(control, passenger).run()
+    finally:
+        if null >= 0:
+            os.close(null)
 
 
 class _Session:
-    def __init__(self, control: Control, passenger: Passenger) -> None:
+    def __init__(self, control: Control, passenger: Passenger, raw: "RawTerminal | None") -> None:
         self._control = control
         self._passenger = passenger
+        self._raw = raw
         self._master = 0
-        self._modes: object = None
 
     def run(self) -> int:
         passenger = self._passenger
-        for number in (_SIGINT, _SIGHUP, _SIGTERM):
-            # A signal that nohup(1) or the parent ignores stays ignored.
-            if _signal.getsignal(number) != _signal.SIG_IGN:
-                _signal.signal(number, _end)
+        _take_signals()
         try:
             if passenger.command is not None or passenger.place is not None:
                 self._await_opening()
             if passenger.background:
                 _leave()
-            if not (passenger.terminal and os.isatty(0) and passenger.reads):
+            if self._raw is None:
                 return self._wait()
-            from nacre.cli.ssh.terminal import RawTerminal
-
-            with RawTerminal(0) as self._modes:
+            with self._raw:
+                _take_signals()
                 _signal.signal(_SIGWINCH, self._resized)
-                for number in (_SIGINT, _SIGHUP, _SIGTERM):
-                    _signal.signal(number, _end)
                 status = self._wait()
         except Ended:
             status = FAILURE
@@ -230,11 +243,17 @@ class _Session:
             number, fields = message
             if number == _ALIVE:
                 self._master = int.from_bytes(fields[4:8], "big")
-            elif number in (FORBIDDEN, FAILED):
-                raise TurnedDown(reason(fields))
+            elif number in (_FORBIDDEN, _FAILED):
+                raise TurnedDown(f"{self._refusal(number)}: {reason(fields)}")
             elif number == _SESSION_OPENED:
                 return
         raise Silent("the master ended the connection")
+
+    def _refusal(self, number: int) -> str:
+        what = "session" if self._passenger.place is None else "stdio forwarding"
+        if number == _FORBIDDEN:
+            return f"Master refused {what} request"
+        return f"{what.capitalize()} request failed"
 
     def _wait(self) -> int:
         """Return the exit status that the master sends before it ends the connection."""
@@ -243,8 +262,8 @@ class _Session:
             number, fields = message
             if number == _EXITED:
                 status = int.from_bytes(fields[4:8], "big") & 0xFF
-            elif number == _TERMINAL_FAILED and self._modes is not None:
-                self._modes.restore()  # type: ignore[attr-defined]
+            elif number == _TERMINAL_FAILED and self._raw is not None:
+                self._raw.restore()
         if self._passenger.place is not None:
             return 0
         return status
@@ -257,8 +276,21 @@ class _Session:
                 self._master = 0
 
 
+def _take_signals() -> None:
+    for number in (_SIGINT, _SIGHUP, _SIGTERM):
+        # A signal that nohup(1) or the parent ignores stays ignored.
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, _end)
+
+
 def _end(_number: int, _frame: object) -> None:
     raise Ended
+
+
+def die() -> None:
+    """End this process by SIGINT."""
+    _signal.signal(_SIGINT, _signal.SIG_DFL)
+    os.kill(os.getpid(), _SIGINT)
 
 
 def _leave() -> None:

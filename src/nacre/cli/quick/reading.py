@@ -60,7 +60,7 @@ _KEYWORDS = {
     "hostkeyalias": None,
     "hostname": None,
     "localforward": (),
-    "loglevel": ("info", "quiet"),
+    "loglevel": ("info", "error", "fatal", "quiet"),
     "port": None,
     "protocol": ("2",),
     "proxyjump": None,
@@ -278,7 +278,9 @@ class _Line:
         made.reads = not (self._is("stdinnull") or made.background)
         made.terminal = self._wants_terminal(kind, made.reads)
         made.agent = self._is("forwardagent")
-        made.quiet = self._get("loglevel") == "quiet"
+        level = self._get("loglevel", "info")
+        made.quiet = level != "info"
+        made.silent = level in ("fatal", "quiet")
         if self._command is None and (made.subsystem or (made.background and kind == "default")):
             raise _Unsure
         made.command = None if kind == "none" else os.fsencode(self._command or "")
@@ -392,7 +394,7 @@ def _split(line: str) -> tuple[str, str]:
     while end < len(line) and line[end] not in ' \t\r"=':
         end += 1
     rest = line[end:].lstrip(" \t\r")
-    if not end or rest[:1] == '"':
+    if not end:
         raise _Unsure
     if rest[:1] == "=":
         rest = rest[1:].lstrip(" \t\r")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from nacre.cli.common.log import Log
+from nacre.cli.common.start import FAILURE
 from nacre.cli.quick import passenger
 from nacre.cli.quick.passenger import Control, Passenger, Silent, TurnedDown, ride
 from nacre.cli.ssh.session import Plan
@@ -19,6 +20,7 @@ from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.syntax.tokens import expand_path
 from nacre.config.tunnels import Forward
+from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError, MalformedMessage
 from nacre.value import value
 from nacre.wire.message import Record
@@ -71,7 +73,8 @@ def as_passenger(asked: Asked) -> Passenger:
     made.escape = messages.NO_ESCAPE if planned.escape is None else planned.escape[0]
     made.reads = planned.read_input
     made.background = config.fork_after_authentication
-    made.quiet = config.log_level.name == "QUIET"
+    made.quiet = config.log_level < LogLevel.INFO
+    made.silent = config.log_level < LogLevel.ERROR
     made.patience = config.connect_timeout or None
     return made
 
@@ -90,14 +93,16 @@ def share(asked: Asked, log: Log) -> int | None:
         _report(asked, error, log)
         return None
     try:
-        for message in _forwards(asked.config, messages.OpenForward):
-            _forward(control, message, log)
+        _open_forwards(control, asked.config, log)
         return ride(as_passenger(asked), control)
     except TurnedDown as error:
-        what = "Stdio forwarding" if asked.join is not None else "Session"
-        log.error(f"{what} request failed: {error}")
+        log.error(str(error))
+        # As with ssh(1), -W is not tried on another connection.
+        return None if asked.join is None else FAILURE
     except (Silent, MalformedMessage, OSError) as error:
         log.error(f"The master at {safe(asked.path)} failed: {error}")
+    finally:
+        control.socket.close()
     return None
 
 
@@ -144,7 +149,8 @@ def command(name: str, path: str | None, config: ClientConfig, log: Log) -> int:
     try:
         return carry_out(control, config, log)
     except (TurnedDown, Silent, MalformedMessage, OSError) as error:
-        raise ConfigurationError(f"{_FAILURES.get(name, name)}: {error}") from None
+        what = _FAILURES.get(name)
+        raise ConfigurationError(f"{what}: {error}" if what else str(error)) from None
     finally:
         control.socket.close()
 
@@ -177,29 +183,35 @@ def _check(control: Control, config: ClientConfig, log: Log) -> int:
 def _told(message: Record, text: str) -> Callable[[Control, ClientConfig, Log], int]:
     def carry_out(control: Control, config: ClientConfig, log: Log) -> int:
         _ask(control, message)
-        if config.log_level.name != "QUIET":
+        if config.log_level > LogLevel.QUIET:
             _tell(text)
         return 0
 
     return carry_out
 
 
-def _open_forwards(control: Control, config: ClientConfig, log: Log) -> int:
-    for message in _forwards(config, messages.OpenForward):
-        port = _forward(control, message, log)
-        if port:
-            print(port)
+def _begin_forwards(control: Control, config: ClientConfig, log: Log) -> int:
+    for port in _open_forwards(control, config, log):
+        print(port)
     return 0
 
 
+def _open_forwards(control: Control, config: ClientConfig, log: Log) -> list[int]:
+    """Begin the forwardings; return the ports that the server chose."""
+    try:
+        found = [_forward(control, one, log) for one in _forwards(config, messages.OpenForward)]
+    except TurnedDown:
+        raise TurnedDown("master forward request failed") from None
+    return [port for port in found if port]
+
+
 def _close_forwards(control: Control, config: ClientConfig, log: Log) -> int:
-    # As in ssh(1), it is no failure to end what is not there.
-    for message in _forwards(config, messages.CloseForward):
-        try:
+    try:
+        for message in _forwards(config, messages.CloseForward):
             _forward(control, message, log)
-        except TurnedDown as error:
-            log.error(f"master cancel forward request failed: {error}")
-            break
+    except TurnedDown:
+        # As in ssh(1), it is no failure to end what is not there.
+        log.error("master cancel forward request failed")
     return 0
 
 
@@ -221,7 +233,7 @@ _COMMANDS: dict[str, Callable[[Control, ClientConfig, Log], int]] = {
     "check": _check,
     "conninfo": _information("connection"),
     "exit": _told(messages.Terminate(0), "Exit request sent."),
-    "forward": _open_forwards,
+    "forward": _begin_forwards,
     "stop": _told(messages.StopListening(0), "Stop listening request sent."),
 }
 _FAILURES = {
@@ -229,7 +241,6 @@ _FAILURES = {
     "check": "master alive check failed",
     "conninfo": "Information request failed",
     "exit": "Master refused termination request",
-    "forward": "master forward request failed",
     "stop": "Master refused stop listening request",
 }
 
@@ -243,7 +254,11 @@ def _tell(text: str) -> None:
 
 def _forward(control: Control, message: Record, log: Log) -> int:
     """Begin or end a forwarding; return the port that the server chose, or 0."""
-    answer = _ask(control, message)
+    try:
+        answer = _ask(control, message)
+    except TurnedDown as error:
+        log.error(f"forwarding request failed: {error}")
+        raise
     if not isinstance(answer, messages.PortChosen):
         return 0
     log.verbose(f"Allocated port {answer.port} for remote forward")

@@ -32,12 +32,18 @@ def _share(words: list[str]) -> None:
     if asked is None:
         return
     try:
+        for number in range(3):
+            os.fstat(number)  # of a closed one, the socket would get the number
         status = passenger.ride(asked)
     except passenger.TurnedDown as refusal:
         # The program makes a connection of its own, and does not ask again.
         passenger.turned_down = asked.path
-        os.write(2, f"Session request failed: {refusal}\r\n".encode())
+        if not asked.silent:
+            os.write(2, f"{refusal}\n".encode())
         return
-    except (passenger.Silent, passenger.Ended, OSError):
+    except (passenger.Silent, OSError):
         return
+    except KeyboardInterrupt:
+        # The parent should see that the signal ended this process.
+        passenger.die()
     os._exit(status)
