@@ -1,7 +1,7 @@
 """The master of a shared connection: serves programs that use it (OpenSSH's PROTOCOL.mux).
 
 The order of reading: :class:`Services`, which a master offers; :class:`Master`, which takes
-clients; :class:`_Client`, which serves one of them from a table of requests.
+clients; :class:`_Served`, which serves one of them from a table of requests.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Master:
         self._clients -= 1
 
     async def _serve(self, sock: ControlSocket) -> None:
-        client = _Client(self, sock)
+        client = _Served(self, sock)
         try:
             await client.serve()
         except (EOFError, OSError):
@@ -160,7 +160,7 @@ class Master:
             sock.close()
 
 
-class _Client:
+class _Served:
     def __init__(self, master: Master, sock: ControlSocket) -> None:
         self._master = master
         self._sock = sock
@@ -322,13 +322,13 @@ class _Client:
         return False
 
 
-_HANDLERS: dict[type[Record], Callable[[_Client, Any], Awaitable[None]]] = {
-    AliveCheck: _Client._alive,
-    Terminate: _Client._terminate,
-    StopListening: _Client._stop,
-    OpenForward: _Client._open_forward,
-    CloseForward: _Client._close_forward,
-    NewSession: _Client._new_session,
-    NewStdioForward: _Client._new_stdio_forward,
-    Proxy: _Client._proxy,
+_HANDLERS: dict[type[Record], Callable[[_Served, Any], Awaitable[None]]] = {
+    AliveCheck: _Served._alive,
+    Terminate: _Served._terminate,
+    StopListening: _Served._stop,
+    OpenForward: _Served._open_forward,
+    CloseForward: _Served._close_forward,
+    NewSession: _Served._new_session,
+    NewStdioForward: _Served._new_stdio_forward,
+    Proxy: _Served._proxy,
 }
