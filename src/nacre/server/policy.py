@@ -120,6 +120,13 @@ class Policy:
         """Tell whether the session may use the client's agent; see :meth:`Session.agent_socket`."""
         return False
 
+    def x11_forwarding(self, session: Session) -> Maybe[bool]:
+        """Tell whether the session's programs may use the client's display.
+
+        See :attr:`Session.x11`.
+        """
+        return False
+
     def session_request(self, session: Session, request: Request) -> Maybe[bool]:
         """Tell whether a shell, command, subsystem or terminal is allowed: by default, if served.
 

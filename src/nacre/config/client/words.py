@@ -71,7 +71,6 @@ _HOST_TOKENS = "dhijkLlnpruC"
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre does not log in by the key of a host: other methods log in"
-_X11 = "X11 forwarding comes later"
 _SHARING = "shared connections come later: each program makes its own connection"
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
@@ -143,8 +142,10 @@ _WORDS = (
         "The hash of the fingerprints that are shown.",
         "fingerprint_hash",
     ),
-    later("ForwardX11", YES_NO, "Forward X11.", _X11, "no"),
-    later("ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", _X11, "yes"),
+    Keyword("ForwardX11", YES_NO, "Forward X11.", "forward_x11"),
+    Keyword(
+        "ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", "forward_x11_trusted"
+    ),
     Keyword("GatewayPorts", YES_NO, "Let other hosts use forwarded ports.", "gateway_ports"),
     idle("GSSAPIAuthentication", YES_NO, "Log in by GSSAPI.", _GSSAPI, "no"),
     _patched("GSSAPIKeyExchange", YES_NO, "Exchange keys by GSSAPI", "no"),
@@ -259,12 +260,11 @@ _WORDS = (
         default="1",
     ),
     Keyword("ConnectionAttempts", number(1), "How often to try to connect.", "connection_attempts"),
-    later(
+    Keyword(
         "ForwardX11Timeout",
         FORWARD_X11_TIMEOUT,
         "For how long untrusted X11 programs may connect.",
-        _X11,
-        "1200",
+        "forward_x11_timeout",
     ),
     Keyword(
         "NumberOfPasswordPrompts", number(0), "How often to ask for a password.", "password_prompts"
@@ -386,7 +386,7 @@ _WORDS = (
         tokens="CfHIKtdhijkLlnpru",
         environment=True,
     ),
-    later("XAuthLocation", WORD, "The program xauth.", _X11, "/usr/bin/xauth"),
+    Keyword("XAuthLocation", WORD, "The program xauth.", "xauth_location"),
     Keyword(
         "VersionAddendum",
         VERSION_ADDENDUM,

@@ -67,7 +67,6 @@ _PAM = "PAM is asked about system accounts where the system has it"
 _KERBEROS = "nacre has no Kerberos: other methods log in"
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre lets nobody log in by the key of a host: other methods log in"
-_X11 = "X11 forwarding comes later"
 _CERTIFICATES = "certificates come later: nobody logs in by one"
 _SOCKETS = "forwardings of Unix sockets come later: none is allowed"
 _TUNNELS = "tunnel devices come later: none is allowed"
@@ -102,7 +101,9 @@ _WORDS = (
         "login_grace_time",
         in_match=False,
     ),
-    later("X11DisplayOffset", number(0), "The first display of X11 forwarding.", _X11, "10"),
+    Keyword(
+        "X11DisplayOffset", number(0), "The first display of X11 forwarding.", "x11_display_offset"
+    ),
     Keyword("MaxAuthTries", number(0), "How many attempts to log in may fail.", "max_auth_tries"),
     Keyword("MaxSessions", number(0), "How many sessions a connection may have.", "max_sessions"),
     Keyword(
@@ -240,8 +241,10 @@ _WORDS = (
         "print_last_log",
         in_match=False,
     ),
-    later("X11Forwarding", SWITCH, "Allow X11 forwarding.", _X11, "no"),
-    later("X11UseLocalhost", SWITCH, "Listen for X11 on the loopback address.", _X11, "yes"),
+    Keyword("X11Forwarding", SWITCH, "Allow X11 forwarding.", "x11_forwarding"),
+    Keyword(
+        "X11UseLocalhost", SWITCH, "Listen for X11 on the loopback address.", "x11_use_localhost"
+    ),
     Keyword("PermitTTY", SWITCH, "Allow terminals.", "permit_tty"),
     Keyword("PermitUserRC", SWITCH, "Run ~/.ssh/rc.", "permit_user_rc"),
     Keyword(
@@ -306,7 +309,7 @@ _WORDS = (
         "/etc/ssh/moduli",
         in_match=False,
     ),
-    later("XAuthLocation", PATH, "The program xauth.", _X11, "/usr/bin/xauth", in_match=False),
+    Keyword("XAuthLocation", PATH, "The program xauth.", "xauth_location", in_match=False),
     Keyword("Ciphers", algorithms("cipher"), "The ciphers to offer.", "ciphers", in_match=False),
     Keyword("MACs", algorithms("MAC"), "The MACs to offer.", "macs", in_match=False),
     Keyword("Banner", FILE, "The file that is shown before the login.", "banner"),

@@ -138,6 +138,17 @@ class AccountPolicy(Policy):
         """Grant what the configuration and the user's key allow."""
         return (await self._may_forward(session.connection)).agent
 
+    async def x11_forwarding(self, session: Session) -> bool:
+        """Grant what the configuration and the user's key allow, where there is a xauth."""
+        if not (await self._may_forward(session.connection)).x11:
+            return False
+        program = self.candidate(session.user, session.connection).config.xauth_location
+        if program is not None and os.access(program, os.X_OK):
+            return True
+        reason = f"there is no program {program}: XAuthLocation names xauth"
+        session.connection.record("refused", request="x11", reason=reason)
+        return False
+
     async def session_request(self, session: Session, request: Request) -> bool:
         """Grant what the user's services allow; the reason of a refusal is logged."""
         try:

@@ -17,6 +17,7 @@ class Forwarding:
     """The rights of one login. A user without a shell may forward nothing.
 
     :ivar agent: the user's sessions may use the client's agent.
+    :ivar x11: they may use the client's display.
     """
 
     def __init__(self, login: Login | None, config: ServerConfig) -> None:
@@ -32,6 +33,7 @@ class Forwarding:
         ports = allowed and self._key.port_forwarding
         self._local = ports and "local" in config.allow_tcp_forwarding
         self._remote = ports and "remote" in config.allow_tcp_forwarding
+        self.x11 = allowed and config.x11_forwarding and self._key.x11_forwarding
         self.agent = allowed and config.allow_agent_forwarding and self._key.agent_forwarding
 
     def may_connect(self, host: str, port: int) -> bool:
