@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import nacre
-from nacre.keys.allowed_signers import AllowedSigners
-from nacre.keys.sshsig import SSHSignature, sign
+from nacre.keys.signed.allowed_signers import AllowedSigners
+from nacre.keys.signed.sshsig import SSHSignature, sign
 
 
 def sign_file(key: nacre.PrivateKey, path: Path) -> None:

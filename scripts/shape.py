@@ -22,9 +22,6 @@ LINES_IN_A_FUNCTION = 60
 METHODS_IN_A_CLASS = 45
 ATTRIBUTES_OF_A_CLASS = 20
 
-ANY_NUMBER_OF_FILES = {"crypto", "keys"}
-"""One file per algorithm or format: their number grows with the field, not with the design."""
-
 NAMED_TWICE_ON_PURPOSE = {"blocking", "ssh1/messages.py"}
 """``nacre.blocking`` mirrors the library's names. SSH-1's messages have the names of its draft, and
 are always written with their module (``msg.Disconnect``)."""
@@ -97,11 +94,11 @@ class Shape:
                         yield found
 
     def folders(self) -> list[Measured]:
-        """Return how many files each folder holds; :data:`ANY_NUMBER_OF_FILES` are left out."""
+        """Return how many files each folder holds."""
         counts: dict[str, int] = defaultdict(int)
         for one in self.files:
             counts[str(Path(one.where).parent)] += 1
-        return [Measured(n, name) for name, n in counts.items() if name not in ANY_NUMBER_OF_FILES]
+        return [Measured(n, name) for name, n in counts.items()]
 
     def doubles(self) -> list[Measured]:
         """Return the class names that several modules define, but for those on purpose."""

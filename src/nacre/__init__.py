@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
+    from nacre.client.forwarding.forwards import Listener as Listener
+    from nacre.client.forwarding.forwards import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
     from nacre.client.route import Jump as Jump
     from nacre.client.route import Sock as Sock
     from nacre.client.secrets import Prompter as Prompter
-    from nacre.client.tcpip import Listener as Listener
-    from nacre.client.tcpip import Tunnel as Tunnel
     from nacre.client.trust.check import HostKeyAnnouncement as HostKeyAnnouncement
     from nacre.client.trust.check import HostKeyCheck as HostKeyCheck
     from nacre.client.trust.files import AnyHostKey as AnyHostKey
@@ -85,17 +85,17 @@ if TYPE_CHECKING:
     from nacre.keys import generate as generate
     from nacre.keys import load_private as load_private
     from nacre.keys import load_public as load_public
+    from nacre.keys.agents.constraints import Constraints as Constraints
+    from nacre.keys.agents.destinations import DestinationConstraint as DestinationConstraint
+    from nacre.keys.agents.destinations import DestinationEnd as DestinationEnd
+    from nacre.keys.agents.destinations import DestinationKey as DestinationKey
     from nacre.keys.certificate import Certificate as Certificate
     from nacre.keys.certificate import CertifiedKey as CertifiedKey
-    from nacre.keys.constraints import Constraints as Constraints
-    from nacre.keys.destinations import DestinationConstraint as DestinationConstraint
-    from nacre.keys.destinations import DestinationEnd as DestinationEnd
-    from nacre.keys.destinations import DestinationKey as DestinationKey
     from nacre.keys.files import PrivateKeyFormat as PrivateKeyFormat
     from nacre.keys.files import PublicKeyFormat as PublicKeyFormat
-    from nacre.keys.known_hosts import KnownHost as KnownHost
-    from nacre.keys.known_hosts import Marker as Marker
-    from nacre.keys.rotation import HostKeyRotation as HostKeyRotation
+    from nacre.keys.hosts.known_hosts import KnownHost as KnownHost
+    from nacre.keys.hosts.known_hosts import Marker as Marker
+    from nacre.keys.hosts.rotation import HostKeyRotation as HostKeyRotation
     from nacre.limits import Limits as Limits
     from nacre.protocol.asks import Answer as Answer
     from nacre.protocol.asks import AskAuthentication as AskAuthentication
@@ -211,7 +211,7 @@ _HOMES = {
         "Sock",
     ),
     "nacre.client.secrets": ("Prompter",),
-    "nacre.client.tcpip": (
+    "nacre.client.forwarding.forwards": (
         "Listener",
         "Tunnel",
     ),
@@ -269,8 +269,8 @@ _HOMES = {
         "Certificate",
         "CertifiedKey",
     ),
-    "nacre.keys.constraints": ("Constraints",),
-    "nacre.keys.destinations": (
+    "nacre.keys.agents.constraints": ("Constraints",),
+    "nacre.keys.agents.destinations": (
         "DestinationConstraint",
         "DestinationEnd",
         "DestinationKey",
@@ -279,11 +279,11 @@ _HOMES = {
         "PrivateKeyFormat",
         "PublicKeyFormat",
     ),
-    "nacre.keys.known_hosts": (
+    "nacre.keys.hosts.known_hosts": (
         "KnownHost",
         "Marker",
     ),
-    "nacre.keys.rotation": ("HostKeyRotation",),
+    "nacre.keys.hosts.rotation": ("HostKeyRotation",),
     "nacre.limits": ("Limits",),
     "nacre.protocol.asks": (
         "Answer",

@@ -17,10 +17,10 @@ from nacre.agent.memory import MemoryKeyring
 from nacre.agent.server import serve_agent
 from nacre.errors import UnusableKey
 from nacre.keys import Certificate, CertifiedKey, dump_private, generate
-from nacre.keys.agent import Identity
-from nacre.keys.agent_requests import encode_identities
-from nacre.keys.constraints import Constraints
-from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.agents.constraints import Constraints
+from nacre.keys.agents.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.agents.messages import Identity
+from nacre.keys.agents.requests import encode_identities
 from nacre.protocol.asks import SessionProof
 from nacre.wire.codec import string
 

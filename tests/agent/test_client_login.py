@@ -11,8 +11,8 @@ import pytest
 import nacre
 from agent.strange_agents import agent_that
 from nacre.agent import client
-from nacre.keys.agent import Identity
-from nacre.keys.agent_requests import FAILURE, encode_identities, encode_signature
+from nacre.keys.agents.messages import Identity
+from nacre.keys.agents.requests import FAILURE, encode_identities, encode_signature
 
 KEY, HOST = nacre.generate("ssh-ed25519"), nacre.generate("ssh-ed25519")
 OTHER = nacre.generate("ssh-ed25519")

@@ -15,8 +15,8 @@ import nacre
 from nacre.crypto.legacy import challenge_response
 from nacre.errors import UnusableKey
 from nacre.keys import generate
-from nacre.keys.agent import decode_rsa_identities, decode_rsa_response
-from nacre.keys.rsa1 import RSA1PrivateKey
+from nacre.keys.agents.messages import decode_rsa_identities, decode_rsa_response
+from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.wire.codec import WireReader, mpint1, string, u8, u32
 from parties import handle
 

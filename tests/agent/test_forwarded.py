@@ -11,7 +11,7 @@ from nacre.agent import forwarded
 from nacre.agent.forwarded import bind
 from nacre.errors import UnusableKey
 from nacre.keys import generate
-from nacre.keys.agent import request_session_bind
+from nacre.keys.agents.messages import request_session_bind
 from nacre.protocol.asks import SessionProof
 
 HOST_KEY = generate("ssh-ed25519")

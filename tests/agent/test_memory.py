@@ -11,9 +11,9 @@ from nacre.agent.memory import ClientKeyring, MemoryKeyring
 from nacre.agent.security_keys import SecurityKeys
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys import Certificate, CertifiedKey, PrivateKey, PublicKey, generate
-from nacre.keys.agent import MAXIMUM_IDENTITIES, SESSION_BIND
-from nacre.keys.constraints import UNCONSTRAINED, Constraints
-from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.agents.constraints import UNCONSTRAINED, Constraints
+from nacre.keys.agents.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.agents.messages import MAXIMUM_IDENTITIES, SESSION_BIND
 from nacre.wire.codec import boolean, string, text, u8
 
 KEY, OTHER, A, B = (generate("ssh-ed25519", comment=name) for name in "koab")

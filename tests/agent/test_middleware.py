@@ -14,7 +14,7 @@ from keys.soft_key import SoftKey
 from nacre.agent import middleware
 from nacre.agent.middleware import sign
 from nacre.errors import UnusableKey
-from nacre.keys.security_key import PinRequired
+from nacre.keys.families.security_key import PinRequired
 
 KEY = SoftKey().private
 

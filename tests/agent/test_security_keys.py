@@ -10,7 +10,7 @@ from nacre.agent import security_keys
 from nacre.agent.security_keys import INTERNAL, SecurityKeys
 from nacre.errors import UnusableKey
 from nacre.keys import Certificate, CertifiedKey, generate
-from nacre.keys.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
+from nacre.keys.families.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.codec import string, text, u8
 
 PLAIN = generate("ssh-ed25519")

@@ -17,7 +17,8 @@ from nacre.agent.keyring import AgentClient, Keyring
 from nacre.agent.memory import ClientKeyring, MemoryKeyring
 from nacre.agent.server import listen_at, serve_agent
 from nacre.errors import UnusableKey
-from nacre.keys import PublicKey, agent, generate
+from nacre.keys import PublicKey, generate
+from nacre.keys.agents import messages as agent
 
 KEY = generate("ssh-ed25519", comment="a key")
 

@@ -7,9 +7,11 @@ import pytest
 from nacre.agent.keyring import Keyring
 from nacre.agent.service import answer
 from nacre.errors import UnusableKey
-from nacre.keys import PublicKey, agent, agent_changes, generate
-from nacre.keys.agent import Frames
-from nacre.keys.constraints import UNCONSTRAINED
+from nacre.keys import PublicKey, generate
+from nacre.keys.agents import changes as agent_changes
+from nacre.keys.agents import messages as agent
+from nacre.keys.agents.constraints import UNCONSTRAINED
+from nacre.keys.agents.messages import Frames
 
 KEY = generate("ssh-ed25519", comment="a key")
 FAILURE, EXTENSION_FAILURE = b"\x05", b"\x1c"

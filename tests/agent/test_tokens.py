@@ -12,7 +12,13 @@ from nacre.agent.tokens import Enrolled, enroll, resident, sign
 from nacre.errors import UnusableKey
 from nacre.keys import dump_private, load_private
 from nacre.keys.base import Presence
-from nacre.keys.security_key import ECDSA, ED25519, PinRequired, SecurityFlags, SecurityPrivateKey
+from nacre.keys.families.security_key import (
+    ECDSA,
+    ED25519,
+    PinRequired,
+    SecurityFlags,
+    SecurityPrivateKey,
+)
 from nacre.wire.codec import WireReader
 
 PIN = "1234"

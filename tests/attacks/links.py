@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from nacre.crypto.seal import OVERHEAD, PlainSealer
+from nacre.crypto.packets.seal import OVERHEAD, PlainSealer
 from nacre.errors import NacreError
 from nacre.keys import PrivateKey, PublicKey
 from nacre.protocol.asks import (

@@ -222,7 +222,8 @@ async def main():
             assert await ssh.request("{LISTEN}", b"") is None
             print(before, bool(loaded()))
 def loaded():
-    names = "client.tcpip", "server.tcpip", "tunnels.relay", "tunnels.listeners", "tunnels.socks"
+    names = ("client.forwarding.forwards", "server.forwarding.forwards", "tunnels.relay",
+             "tunnels.listeners", "tunnels.socks")
     return [name for name in names if "nacre." + name in sys.modules]
 asyncio.run(main())
 """

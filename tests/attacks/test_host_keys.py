@@ -9,7 +9,7 @@ import pytest
 
 from attacks.links import Crooked, Middle, Packet, error, inside, of, plain, refused
 from nacre.crypto import registry
-from nacre.crypto.kex import KexMethod
+from nacre.crypto.kex.method import KexMethod
 from nacre.errors import HostKeyChanged, KexFailed
 from nacre.keys import PrivateKey, generate
 from nacre.protocol.asks import Answer, Ask, AskAuthentication, AskHostKey, HostKeyRefused

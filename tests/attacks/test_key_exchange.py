@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from attacks.links import Crooked, error, inside, of, refused, say
-from nacre.crypto.groups import modp
+from nacre.crypto.kex.groups import modp
 from nacre.errors import KexFailed, NoCommonAlgorithm, RemoteProtocolError
 from nacre.limits import KIB
 from nacre.protocol.events import KexDone

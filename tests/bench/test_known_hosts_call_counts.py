@@ -11,8 +11,8 @@ from types import FrameType
 
 import pytest
 
+from nacre.keys.hosts.known_hosts import KnownHosts
 from nacre.keys.key import generate
-from nacre.keys.known_hosts import KnownHosts
 
 KEY = generate("ssh-ed25519").public
 LINES = 1000

@@ -20,7 +20,7 @@ UNNEEDED = {
     "nacre.client.trust.certificates",
     "nacre.client.trust.revoked",
     "nacre.client.trust.sshfp",
-    "nacre.keys.revocation",
+    "nacre.keys.signed.revocation",
 }
 """What a host whose plain key is on record needs nothing of."""
 

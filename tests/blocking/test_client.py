@@ -9,10 +9,10 @@ import pytest
 
 import nacre
 import nacre.blocking
-from blocking import test_tcpip
+from blocking import test_forwarding
 from nacre.client.connect import ConnectOptions
 
-ssh = test_tcpip.ssh
+ssh = test_forwarding.ssh
 
 
 def test_options_of_connect_are_those_of_its_signature() -> None:

@@ -9,7 +9,7 @@ import pytest
 from nacre.client.keeping import KeepInAgent
 from nacre.errors import UnusableKey
 from nacre.keys import PrivateKey, generate
-from nacre.keys.constraints import Constraints
+from nacre.keys.agents.constraints import Constraints
 
 KEY = generate("ssh-ed25519")
 

@@ -29,7 +29,7 @@ from nacre.errors import (
     NacreError,
     PeerSilent,
 )
-from nacre.keys.known_hosts import KnownHosts
+from nacre.keys.hosts.known_hosts import KnownHosts
 from parties import PASSWORD, client_for, hangs_up_after, until
 
 DATA = random.Random(3).randbytes(3 << 20)

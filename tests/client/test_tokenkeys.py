@@ -14,7 +14,7 @@ from nacre.client.identities import Identities
 from nacre.client.tokenkeys import sign
 from nacre.errors import UnusableKey
 from nacre.keys.base import RemoteKey
-from nacre.keys.security_key import SecurityFlags, SecurityPrivateKey
+from nacre.keys.families.security_key import SecurityFlags, SecurityPrivateKey
 from parties import client_for, handle
 
 PIN = "1234"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nacre.crypto.packets.seal import OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
 from nacre.crypto.registry import CIPHERS, MACS, opener, sealer
-from nacre.crypto.seal import OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
 from nacre.errors import PacketCorrupt, PacketTooLarge, RemoteProtocolError
 
 LIMIT = 256 * 1024

@@ -8,8 +8,8 @@ from struct import pack, unpack
 
 import pytest
 
+from nacre.crypto.packets.seal import OVERHEAD
 from nacre.crypto.registry import CIPHERS, MACS, opener, sealer
-from nacre.crypto.seal import OVERHEAD
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from nacre.crypto.certified import certified
-from nacre.crypto.kex import KexMethod
+from nacre.crypto.kex.method import KexMethod
 from nacre.crypto.registry import (
     CA_SIGNATURES,
     CIPHERS,
@@ -22,6 +21,7 @@ from nacre.crypto.registry import (
     opener,
     sealer,
 )
+from nacre.crypto.signatures.certified import certified
 
 
 def names(table: Mapping[str, object], tier: Tier) -> list[str]:

@@ -13,14 +13,16 @@ from fuzz.mutate import BUDGET, mutated, portions, seeds
 from nacre.agent.memory import ClientKeyring, MemoryKeyring
 from nacre.agent.service import answer
 from nacre.errors import UnusableKey
-from nacre.keys import Certificate, CertifiedKey, PrivateKey, agent, agent_changes, generate
-from nacre.keys.agent_requests import (
+from nacre.keys import Certificate, CertifiedKey, PrivateKey, generate
+from nacre.keys.agents import changes as agent_changes
+from nacre.keys.agents import messages as agent
+from nacre.keys.agents.constraints import UNCONSTRAINED, Constraints
+from nacre.keys.agents.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.agents.requests import (
     encode_extension,
     encode_identities,
     encode_signature,
 )
-from nacre.keys.constraints import UNCONSTRAINED, Constraints
-from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
 from nacre.keys.key import KEY_TYPES, decode_public
 from nacre.limits import MIB
 from nacre.wire.codec import string, text

@@ -25,9 +25,9 @@ from nacre import (
 )
 from nacre.crypto import argon2, pem
 from nacre.errors import UnusableKey
-from nacre.keys import openssh
-from nacre.keys.armor import blocks, folded
 from nacre.keys.files import is_private, public_half
+from nacre.keys.formats import openssh
+from nacre.keys.formats.armor import blocks, folded
 from nacre.keys.key import KEY_TYPES
 from nacre.limits import MIB
 from nacre.wire.codec import WireReader, string, u32
@@ -57,8 +57,8 @@ def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pem, "MAXIMUM_SCRYPT", 1 << 13)
     monkeypatch.setattr(argon2, "MAXIMUM_WORK", 1 << 13)
     monkeypatch.setattr(argon2, "MAXIMUM_MEMORY", 1 << 10)
-    monkeypatch.setattr("nacre.keys.putty.MEMORY", 64)
-    monkeypatch.setattr("nacre.keys.putty.PASSES", 1)
+    monkeypatch.setattr("nacre.keys.formats.putty.MEMORY", 64)
+    monkeypatch.setattr("nacre.keys.formats.putty.PASSES", 1)
 
 
 def private(*forms: PrivateKeyFormat) -> Callable[[], list[bytes]]:

@@ -8,9 +8,9 @@ import pytest
 
 from fuzz.mutate import BUDGET, mutated, seeds
 from nacre.keys.certificate import Certificate
+from nacre.keys.hosts.known_hosts import KnownHosts, Verdict
+from nacre.keys.hosts.rotation import edited, plan
 from nacre.keys.key import generate
-from nacre.keys.known_hosts import KnownHosts, Verdict
-from nacre.keys.rotation import edited, plan
 
 pytestmark = pytest.mark.timeout(120 + 2 * BUDGET)
 

@@ -11,8 +11,8 @@ from fuzz.mutate import BUDGET, mutated, seeds
 from keys.soft_key import TYPES, SoftKey
 from nacre.errors import KeyFormatError
 from nacre.keys import decode_public
+from nacre.keys.families.security_key import ECDSA, WEBAUTHN
 from nacre.keys.key import decode_private, encode_private
-from nacre.keys.security_key import ECDSA, WEBAUTHN
 from nacre.wire.codec import WireReader
 
 pytestmark = pytest.mark.timeout(120 + 2 * BUDGET)

@@ -12,10 +12,10 @@ import pytest
 from fuzz.mutate import BUDGET, mutated, seeds
 from nacre.errors import KeyFormatError, SignatureError
 from nacre.keys import Certificate, decode_public, generate
-from nacre.keys.allowed_signers import AllowedSigners
 from nacre.keys.certificate import option
-from nacre.keys.revocation import RevocationList, load
-from nacre.keys.sshsig import BEGIN, END, SSHSignature, sign
+from nacre.keys.signed.allowed_signers import AllowedSigners
+from nacre.keys.signed.revocation import RevocationList, load
+from nacre.keys.signed.sshsig import BEGIN, END, SSHSignature, sign
 from nacre.limits import MIB
 from nacre.wire.codec import boolean, string, text, u8, u64
 

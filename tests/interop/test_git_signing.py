@@ -12,7 +12,7 @@ import pytest
 from interop.agents import agent
 from interop.programs import check, require, run
 from nacre.keys import Certificate, dump_private, generate
-from nacre.keys.revocation import RevocationList
+from nacre.keys.signed.revocation import RevocationList
 
 KEY = generate("ssh-ed25519")
 RSA = generate("ssh-rsa", bits=2048)

@@ -22,7 +22,7 @@ import pytest
 from interop.programs import NACRE, environment, require
 from nacre import PrivateKey, dump_private, generate
 from nacre.keys.certificate import Certificate
-from nacre.keys.known_hosts import KnownHosts
+from nacre.keys.hosts.known_hosts import KnownHosts
 
 ASKS, TRUSTS, REFUSES = "asks", "trusts", "refuses"
 DAY = 24 * 3600

@@ -12,7 +12,7 @@ from cli.keygen.programs import Keygen, keygen_without_terminal
 from interop.agents import agent
 from interop.programs import check, require, run
 from nacre.keys import PrivateKey, PublicKey, decode_public, dump_private, generate
-from nacre.keys.revocation import RevocationList
+from nacre.keys.signed.revocation import RevocationList
 from nacre.wire.codec import string
 
 TYPES = {

@@ -10,7 +10,7 @@ import pytest
 from interop.programs import NACRE, check, require, run
 from nacre import dump_private, dump_public, generate
 from nacre.keys import load_private
-from nacre.keys.openssh import CIPHERS
+from nacre.keys.formats.openssh import CIPHERS
 
 KEYGEN = [str(Path(NACRE[0]).with_name("nacre-ssh-keygen"))]
 TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp521", "ssh-rsa", "ssh-dss")

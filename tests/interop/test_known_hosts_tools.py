@@ -12,7 +12,7 @@ import pytest
 from cli.keygen.programs import Done, Keygen, keygen_without_terminal
 from interop.config_cases.programs import version_of
 from interop.programs import require, run
-from nacre.keys.known_hosts import SALT_SIZE, KnownHosts, hash_name
+from nacre.keys.hosts.known_hosts import SALT_SIZE, KnownHosts, hash_name
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDvP/XS9lWLy40nJHkyFS5FlrgGCl9ZoBehhqtp+/dsb"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEjUa6iTwYzuijYMJrVzxobNBd2T9zeP2+aC239wnVcW"

@@ -15,7 +15,7 @@ from interop.daemons import Daemon, State, start_nacre
 from interop.nacre_sshd import Configure, serving
 from interop.programs import NACRE, check, missing, require, run
 from nacre.keys import dump_private, load_private, load_public
-from nacre.keys.security_key import SecurityPrivateKey
+from nacre.keys.families.security_key import SecurityPrivateKey
 
 PROVIDER = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
 TYPES = ("ed25519-sk", "ecdsa-sk")

@@ -15,8 +15,8 @@ from base64 import b64encode
 from pathlib import Path
 
 from nacre.keys import dump_private
-from nacre.keys.agent import Frames, request_rsa_identities, request_rsa_response
-from nacre.keys.rsa1 import CHALLENGE
+from nacre.keys.agents.messages import Frames, request_rsa_identities, request_rsa_response
+from nacre.keys.families.rsa1 import CHALLENGE
 
 FILE = Path(__file__).with_name("pageant.json")
 PAGEANT = Path(__file__).parents[2] / "build" / "putty" / "pageant"

@@ -7,7 +7,7 @@ import json
 from base64 import urlsafe_b64encode
 
 from nacre.keys import PrivateKey, generate
-from nacre.keys.security_key import (
+from nacre.keys.families.security_key import (
     _INNER,
     ECDSA,
     ED25519,

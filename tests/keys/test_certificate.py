@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from nacre.crypto.certified import certified, plain
+from nacre.crypto.signatures.certified import certified, plain
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import decode_public, generate, load_public
 from nacre.keys.certificate import (

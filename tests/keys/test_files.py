@@ -20,10 +20,10 @@ from nacre.keys import (
     generate,
     load_private,
     load_public,
-    openssh,
 )
-from nacre.keys.armor import blocks, wrapped
 from nacre.keys.files import PrivateKeyFormat, PublicKeyFormat
+from nacre.keys.formats import openssh
+from nacre.keys.formats.armor import blocks, wrapped
 from nacre.keys.key import KEY_TYPES
 
 NAMES = {"rsa": "1024", "ecdsa": "521", "ed25519": "256", "dsa": "1024"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.crypto.sign_rsa import RSASigner
+from nacre.crypto.signatures.rsa import RSASigner
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import decode_public, generate, load_public
 from nacre.keys.key import KEY_TYPES

@@ -20,7 +20,7 @@ from typing import Any
 
 from nacre.errors import AuthenticationFailed, DisconnectCode, HostKeyUnknown
 from nacre.keys import dump_private
-from nacre.keys.rsa1 import RSA1PrivateKey
+from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.protocol.asks import (
     AskAuthentication,
     AskHostKey,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nacre.keys import dump_private, load_private
-from nacre.keys.rsa1 import RSA1PrivateKey
+from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.protocol.asks import (
     AskKeyboardInteractive,
     AskOpen,

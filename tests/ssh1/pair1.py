@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Iterable
 from functools import cache
 
-from nacre.crypto.rsa1 import RSA1Signer
-from nacre.keys.rsa1 import RSA1PrivateKey
+from nacre.crypto.signatures.rsa1 import RSA1Signer
+from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.asks import (
     Answer,

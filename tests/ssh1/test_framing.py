@@ -7,7 +7,7 @@ from struct import pack
 import pytest
 
 from nacre.crypto import legacy
-from nacre.crypto.compress import Compressor, Decompressor
+from nacre.crypto.packets.compress import Compressor, Decompressor
 from nacre.errors import PacketCorrupt, PacketTooLarge, RemoteProtocolError
 from nacre.limits import KIB, Limits
 from nacre.protocol.events import Event, MessageSeen

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from nacre.crypto.rsa1 import MODULI_DIFFER
+from nacre.crypto.signatures.rsa1 import MODULI_DIFFER
 from nacre.errors import ConfigurationError, KexFailed, NoCommonAlgorithm, PacketCorrupt
 from nacre.keys import generate
-from nacre.keys.rsa1 import RSA1PrivateKey
+from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.limits import Limits
 from nacre.protocol.events import AlgorithmsChosen, Event, KexDone
 from nacre.ssh1 import messages as msg

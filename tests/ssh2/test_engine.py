@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nacre.crypto import registry
-from nacre.crypto.certified import plain
 from nacre.crypto.registry import Tier
+from nacre.crypto.signatures.certified import plain
 from nacre.errors import (
     ConfigurationError,
     ConnectionLost,

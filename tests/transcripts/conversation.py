@@ -16,7 +16,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
-from nacre.crypto.seal import Random
+from nacre.crypto.packets.seal import Random
 from nacre.errors import Disconnected
 from nacre.keys import PrivateKey, dump_private, load_private
 from nacre.limits import KIB, MIB, Limits

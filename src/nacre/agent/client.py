@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from nacre.errors import KeyFormatError, UnusableKey
-from nacre.keys.agent import (
+from nacre.keys.agents.messages import (
     QUERY,
     Frames,
     decode_extension,
@@ -29,8 +29,8 @@ from nacre.keys.key import decode_public
 from nacre.keys.rsa1_text import RSA1
 
 if TYPE_CHECKING:
+    from nacre.keys.agents.constraints import Constraints
     from nacre.keys.base import PrivateKey
-    from nacre.keys.constraints import Constraints
     from nacre.protocol.asks import SessionProof
 
 QUICK = 10.0
@@ -134,8 +134,8 @@ class Agent:
         :param constraints: the conditions under which the agent uses it.
         :raises UnusableKey: the agent can't be reached, or refuses the key or a constraint.
         """
-        from nacre.keys import agent_changes
-        from nacre.keys.constraints import UNCONSTRAINED
+        from nacre.keys.agents import changes as agent_changes
+        from nacre.keys.agents.constraints import UNCONSTRAINED
 
         request = agent_changes.request_add(key, constraints or UNCONSTRAINED)
         await self._change(request, f"hold {key.public!r}")
@@ -145,7 +145,7 @@ class Agent:
 
         :raises UnusableKey: the agent can't be reached, or does not hold it.
         """
-        from nacre.keys import agent_changes
+        from nacre.keys.agents import changes as agent_changes
 
         await self._change(agent_changes.request_remove(key.blob), f"forget {key!r}")
 
@@ -154,7 +154,7 @@ class Agent:
 
         :raises UnusableKey: the agent can't be reached, or refuses.
         """
-        from nacre.keys import agent_changes
+        from nacre.keys.agents import changes as agent_changes
 
         await self._change(agent_changes.request_remove_all(), "forget its keys")
 
@@ -163,7 +163,7 @@ class Agent:
 
         :raises UnusableKey: the agent can't be reached, or is locked already.
         """
-        from nacre.keys import agent_changes
+        from nacre.keys.agents import changes as agent_changes
 
         await self._change(agent_changes.request_lock(_bytes(passphrase)), "lock itself")
 
@@ -172,7 +172,7 @@ class Agent:
 
         :raises UnusableKey: the agent can't be reached, or the passphrase is wrong.
         """
-        from nacre.keys import agent_changes
+        from nacre.keys.agents import changes as agent_changes
 
         await self._change(agent_changes.request_unlock(_bytes(passphrase)), "unlock itself")
 
@@ -184,8 +184,8 @@ class Agent:
         :param provider: the path of the token's library, at the agent.
         :raises UnusableKey: the agent can't be reached, or refuses the library.
         """
-        from nacre.keys import agent_changes
-        from nacre.keys.constraints import UNCONSTRAINED
+        from nacre.keys.agents import changes as agent_changes
+        from nacre.keys.agents.constraints import UNCONSTRAINED
 
         request = agent_changes.request_add_token(
             provider, _bytes(pin), constraints or UNCONSTRAINED
@@ -197,7 +197,7 @@ class Agent:
 
         :raises UnusableKey: the agent can't be reached, or refuses.
         """
-        from nacre.keys import agent_changes
+        from nacre.keys.agents import changes as agent_changes
 
         await self._change(
             agent_changes.request_remove_token(provider, _bytes(pin)), "forget the token"

@@ -7,7 +7,7 @@ import socket
 
 from nacre.agent.client import QUICK
 from nacre.errors import UnusableKey
-from nacre.keys.agent import MAXIMUM_MESSAGE, Frames, request_session_bind
+from nacre.keys.agents.messages import MAXIMUM_MESSAGE, Frames, request_session_bind
 from nacre.protocol.asks import SessionProof
 
 

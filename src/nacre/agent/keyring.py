@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from nacre.aio.maybe import Maybe
 from nacre.errors import UnusableKey
+from nacre.keys.agents.constraints import Constraints
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.keys.constraints import Constraints
 from nacre.value import value
 
 

@@ -10,11 +10,11 @@ from nacre.agent.keyring import AgentClient, Keyring
 from nacre.agent.lock import AgentLock
 from nacre.agent.security_keys import INTERNAL, SecurityKeys, is_security_key
 from nacre.errors import MalformedMessage, UnusableKey
-from nacre.keys.agent import MAXIMUM_IDENTITIES, MAXIMUM_MESSAGE, SESSION_BIND
-from nacre.keys.agent_requests import decode_session_bind
+from nacre.keys.agents.constraints import Constraints
+from nacre.keys.agents.destinations import Binding, refusal
+from nacre.keys.agents.messages import MAXIMUM_IDENTITIES, MAXIMUM_MESSAGE, SESSION_BIND
+from nacre.keys.agents.requests import decode_session_bind
 from nacre.keys.base import PrivateKey, PublicKey
-from nacre.keys.constraints import Constraints
-from nacre.keys.destinations import Binding, refusal
 from nacre.keys.key import decode_public
 from nacre.keys.signed_data import SignedLogin, decode_login
 from nacre.value import replace

@@ -13,7 +13,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 
 from nacre.errors import MalformedMessage, UnusableKey
-from nacre.keys.security_key import ED25519, PinRequired, SecurityPrivateKey
+from nacre.keys.families.security_key import ED25519, PinRequired, SecurityPrivateKey
 from nacre.wire.codec import WireReader, mpint, string, u8, u32
 from nacre.wire.text import safe
 

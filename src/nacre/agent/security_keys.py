@@ -12,13 +12,13 @@ from nacre.agent.tokens import sign as sign_here
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.certificate import CertifiedKey
-from nacre.keys.patterns import match_list
-from nacre.keys.security_key import (
+from nacre.keys.families.security_key import (
     PinRequired,
     SecurityFlags,
     SecurityPrivateKey,
     SecurityPublicKey,
 )
+from nacre.keys.hosts.patterns import match_list
 from nacre.keys.signed_data import decode_login, is_sshsig
 from nacre.wire.text import safe
 

@@ -9,8 +9,8 @@ from typing import Any
 from nacre.agent.keyring import Keyring
 from nacre.aio.maybe import settled
 from nacre.errors import MalformedMessage, UnusableKey
-from nacre.keys import agent_requests as requests
-from nacre.keys.agent import MAXIMUM_IDENTITIES, MAXIMUM_MESSAGE, QUERY, Identity
+from nacre.keys.agents import requests
+from nacre.keys.agents.messages import MAXIMUM_IDENTITIES, MAXIMUM_MESSAGE, QUERY, Identity
 from nacre.keys.base import PublicKey
 from nacre.keys.key import decode_public
 from nacre.wire.codec import text

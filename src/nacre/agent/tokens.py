@@ -13,8 +13,7 @@ from threading import Event, Timer
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nacre.errors import UnusableKey
-from nacre.keys.key import decode_public
-from nacre.keys.security_key import (
+from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
     PinRequired,
@@ -22,6 +21,7 @@ from nacre.keys.security_key import (
     SecurityPrivateKey,
     SecurityPublicKey,
 )
+from nacre.keys.key import decode_public
 from nacre.value import value
 from nacre.wire.codec import string, text
 from nacre.wire.text import safe
@@ -386,7 +386,7 @@ def _public(type: str, cose: Any, application: str) -> SecurityPublicKey:
 
 def _ecdsa(der: bytes) -> bytes:
     """Return a signature in the form of RFC 5656 section 3.1.2."""
-    from nacre.crypto.sign_ecdsa import from_der
+    from nacre.crypto.signatures.ecdsa import from_der
     from nacre.wire.codec import mpint
 
     r, s = from_der(der)

@@ -25,7 +25,7 @@ from nacre.value import replace
 from nacre.wire.codec import Buffer
 
 if TYPE_CHECKING:
-    from nacre.keys.rsa1 import RSA1PrivateKey
+    from nacre.keys.families.rsa1 import RSA1PrivateKey
 
 PROTOCOLS = (2,)
 """The default versions."""

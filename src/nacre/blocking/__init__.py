@@ -10,19 +10,19 @@ raw files; the files of ``ssh.sftp()`` are those of :mod:`io`. Handlers and poli
 :func:`listen` are plain functions that run in threads.
 
 Start at background.py (the loop, and the functions that make blocking methods), then client.py;
-agent, server, sftp, streams and tcpip mirror the modules of the same names. Imports client, server,
-agent, sftp and aio; knows nothing of the wire. Public, through the names below; fsspec.py is an
-entry point of fsspec. Tests: tests/blocking; the loop: tests/aio/test_background.py.
+agent, forwarding, server, sftp and streams mirror the modules of the same names. Imports client,
+server, agent, sftp and aio; knows nothing of the wire. Public, through the names below; fsspec.py
+is an entry point of fsspec. Tests: tests/blocking; the loop: tests/aio/test_background.py.
 """
 
 from __future__ import annotations
 
 from nacre.blocking.agent import Agent
 from nacre.blocking.client import Connection, Process, connect
+from nacre.blocking.forwarding import AgentSocket, Listener, Tunnel
 from nacre.blocking.server import Server, Session, listen
 from nacre.blocking.sftp import SFTPClient
 from nacre.blocking.streams import Reader, Writer
-from nacre.blocking.tcpip import AgentSocket, Listener, Tunnel
 
 __all__ = [
     "Agent",

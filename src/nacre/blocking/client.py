@@ -17,8 +17,8 @@ from nacre.blocking.background import (
     waiting,
     wrapping,
 )
+from nacre.blocking.forwarding import Listener, Tunnel
 from nacre.blocking.streams import Reader, Writer
-from nacre.blocking.tcpip import Listener, Tunnel
 from nacre.client import connect as _connect
 from nacre.client import connection as _connection
 from nacre.client import process as _process

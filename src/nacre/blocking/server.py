@@ -20,8 +20,8 @@ from nacre.blocking.background import (
     waiting,
     wrapping,
 )
+from nacre.blocking.forwarding import AgentSocket
 from nacre.blocking.streams import Reader, Writer
-from nacre.blocking.tcpip import AgentSocket
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, UserRequirement
 from nacre.protocol.requests import Request

@@ -35,7 +35,7 @@ from nacre.config.client.config import UNBOUND, ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
-from nacre.keys.known_hosts import DEFAULT_PORT
+from nacre.keys.hosts.known_hosts import DEFAULT_PORT
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile, software
 from nacre.protocol.options import algorithms as default_algorithms
@@ -407,7 +407,7 @@ class _Way:
     def _pass(self, looked: list[Looked]) -> None:
         """Take jump hosts as the way."""
         from nacre.client.route import Hop
-        from nacre.keys.known_hosts import host_name
+        from nacre.keys.hosts.known_hosts import host_name
 
         self._command = None
         self._hops = [one for one in self._named[:1] if isinstance(one, Connection)]

@@ -28,7 +28,7 @@ from nacre.client.process import (
     start_process,
 )
 from nacre.client.trust.check import HostKeyAnnouncement, HostKeyCheck
-from nacre.crypto.kex_pq import METHODS as POST_QUANTUM
+from nacre.crypto.kex.pq import METHODS as POST_QUANTUM
 from nacre.errors import (
     AuthenticationFailed,
     DisconnectCode,
@@ -36,7 +36,7 @@ from nacre.errors import (
     NacreError,
     PeerSilent,
 )
-from nacre.keys.known_hosts import host_name
+from nacre.keys.hosts.known_hosts import host_name
 from nacre.limits import MIB
 from nacre.protocol.asks import (
     Answer,
@@ -72,7 +72,7 @@ from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.client.tcpip import Forwards, Listener, Tunnel
+    from nacre.client.forwarding.forwards import Forwards, Listener, Tunnel
     from nacre.sftp.client.client import SFTPClient
     from nacre.sftp.client.options import SFTPOptions
 
@@ -479,7 +479,7 @@ class Connection(BaseConnection, Closes):
     @property
     def _forwarding(self) -> Forwards:
         if self._forwards is None:
-            from nacre.client.tcpip import Forwards
+            from nacre.client.forwarding.forwards import Forwards
 
             self._forwards = Forwards(self, self._session)
         return self._forwards

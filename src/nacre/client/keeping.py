@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from nacre.agent.client import Agent
 from nacre.errors import UnusableKey
+from nacre.keys.agents.constraints import Constraints
 from nacre.keys.base import PrivateKey
-from nacre.keys.constraints import Constraints
 from nacre.value import replace
 from nacre.wire.text import safe
 

@@ -28,7 +28,7 @@ async def sign(
         in time, or no PIN was given.
     """
     from nacre.agent.tokens import sign as sign_there
-    from nacre.keys.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
+    from nacre.keys.families.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
 
     private = key.plain
     if not isinstance(private, SecurityPrivateKey):

@@ -7,7 +7,7 @@ import re
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from nacre.crypto.seal import Random
+from nacre.crypto.packets.seal import Random
 
 # OWASP's recommendation for Argon2id: 19 MiB, 2 passes, 1 lane. About 20 ms of one core.
 MEMORY_KIB = 19 * 1024

@@ -24,17 +24,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from nacre.crypto.block import decrypt, encrypt
-from nacre.crypto.sign import BAD_NUMBERS
-from nacre.crypto.sign_dsa import DSASigner, DSAVerifier
-from nacre.crypto.sign_ecdsa import ECDSASigner, ECDSAVerifier
-from nacre.crypto.sign_ed448 import Ed448Signer, Ed448Verifier
-from nacre.crypto.sign_ed25519 import Ed25519Signer, Ed25519Verifier
-from nacre.crypto.sign_rsa import RSASigner, RSAVerifier
+from nacre.crypto.packets.block import decrypt, encrypt
+from nacre.crypto.signatures.base import BAD_NUMBERS
+from nacre.crypto.signatures.dsa import DSASigner, DSAVerifier
+from nacre.crypto.signatures.ecdsa import ECDSASigner, ECDSAVerifier
+from nacre.crypto.signatures.eddsa import ED448, ED25519, Curve, EdDSASigner, EdDSAVerifier
+from nacre.crypto.signatures.rsa import RSASigner, RSAVerifier
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 
-Signer: TypeAlias = Ed25519Signer | Ed448Signer | RSASigner | ECDSASigner | DSASigner
-Verifier: TypeAlias = Ed25519Verifier | Ed448Verifier | RSAVerifier | ECDSAVerifier | DSAVerifier
+Signer: TypeAlias = EdDSASigner | RSASigner | ECDSASigner | DSASigner
+Verifier: TypeAlias = EdDSAVerifier | RSAVerifier | ECDSAVerifier | DSAVerifier
 Form: TypeAlias = Literal["pem", "pkcs8"]
 
 MAXIMUM_ITERATIONS = 10_000_000
@@ -58,11 +57,11 @@ _CURVE_OIDS = {
 }
 _LONGEST_NUMBER = 80
 _PUBLIC_TAG = 0x81  # of the public half in PKCS#8 (RFC 5958)
-_EDDSA: dict[tuple[bytes, int], type[Ed25519Signer | Ed448Signer]] = {
-    (bytes.fromhex("06032b6570"), 32): Ed25519Signer,
-    (bytes.fromhex("06032b6571"), 57): Ed448Signer,
+_EDDSA: dict[tuple[bytes, int], Curve] = {
+    (bytes.fromhex("06032b6570"), ED25519.size): ED25519,
+    (bytes.fromhex("06032b6571"), ED448.size): ED448,
 }
-"""The signers by the OID of PKCS#8 and the bytes of the private half (RFC 8410)."""
+"""The curves by the OID of PKCS#8 and the bytes of the private half (RFC 8410)."""
 
 # The library has no error classes for a wrong passphrase. These are the beginnings of its messages
 # if the padding is wrong after decryption, and if the padding is right by chance (for one wrong
@@ -149,7 +148,7 @@ def _refused_ec(der: bytes) -> ECDSASigner | None:
     return signer
 
 
-def _refused_eddsa(der: bytes) -> Ed25519Signer | Ed448Signer | None:
+def _refused_eddsa(der: bytes) -> EdDSASigner | None:
     """Return the signer of an EdDSA key that the library refuses; None if ``der`` is no such key.
 
     It refuses version 2 of PKCS#8 (RFC 5958), which may have the public half.
@@ -161,10 +160,10 @@ def _refused_eddsa(der: bytes) -> Ed25519Signer | Ed448Signer | None:
         ((_, seed),) = _elements(wrapped)
     except (IndexError, ValueError):
         return None
-    make = _EDDSA.get((algorithm, len(seed)))
-    if make is None:
+    curve = _EDDSA.get((algorithm, len(seed)))
+    if curve is None:
         return None
-    signer = make(seed)
+    signer = EdDSASigner(curve, seed)
     if not dict(rest).get(_PUBLIC_TAG, signer.verifier.raw).endswith(signer.verifier.raw):
         raise KeyFormatError("the public and the private half of the EdDSA key do not match")
     return signer
@@ -250,9 +249,9 @@ def _refusal(error: Exception, *, encrypted: bool) -> UnusableKey:
 def _signer(key: PrivateKeyTypes) -> Signer:
     match key:
         case ed25519.Ed25519PrivateKey():
-            return Ed25519Signer(key.private_bytes_raw())
+            return EdDSASigner(ED25519, key.private_bytes_raw())
         case ed448.Ed448PrivateKey():
-            return Ed448Signer(key.private_bytes_raw())
+            return EdDSASigner(ED448, key.private_bytes_raw())
         case rsa.RSAPrivateKey():
             return RSASigner.from_key(key)
         case ec.EllipticCurvePrivateKey():
@@ -280,9 +279,9 @@ def load_public_der(der: bytes) -> Verifier:
 def _verifier(key: PublicKeyTypes) -> Verifier:
     match key:
         case ed25519.Ed25519PublicKey():
-            return Ed25519Verifier(key.public_bytes_raw())
+            return EdDSAVerifier(ED25519, key.public_bytes_raw())
         case ed448.Ed448PublicKey():
-            return Ed448Verifier(key.public_bytes_raw())
+            return EdDSAVerifier(ED448, key.public_bytes_raw())
         case rsa.RSAPublicKey():
             numbers = key.public_numbers()
             return RSAVerifier(numbers.n, numbers.e)
@@ -306,7 +305,7 @@ def dump_der(signer: Signer, form: Form, passphrase: bytes | None = None) -> byt
         iterations of HMAC-SHA-256: the library offers nothing else. See also :func:`seal_dek`.
     :raises KeyFormatError: the family has no such form, or the passphrase is too long.
     """
-    if form == "pem" and isinstance(signer, Ed25519Signer | Ed448Signer):
+    if form == "pem" and isinstance(signer, EdDSASigner):
         raise KeyFormatError(
             "keys of this type have no PEM form but PKCS#8: write them in OpenSSH's format"
         )

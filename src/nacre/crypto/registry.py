@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nacre.crypto import kex_dh, kex_ecdh, kex_pq
-from nacre.crypto.certified import certified
-from nacre.crypto.kex import KexMethod, Tier
-from nacre.crypto.seal import Opener, Random, Sealer
+from nacre.crypto.kex import dh as kex_dh
+from nacre.crypto.kex import ecdh as kex_ecdh
+from nacre.crypto.kex import pq as kex_pq
+from nacre.crypto.kex.method import KexMethod, Tier
+from nacre.crypto.packets.seal import Opener, Random, Sealer
+from nacre.crypto.signatures.certified import certified
 from nacre.value import value
 
 if TYPE_CHECKING:
-    from nacre.crypto.mac import Mac
+    from nacre.crypto.packets.mac import Mac
 
 __all__ = [
     "CA_SIGNATURES",
@@ -151,15 +153,15 @@ def sealer(
     """
     spec = _checked(cipher, key, iv)
     if cipher == _CHACHA:
-        from nacre.crypto.chacha import ChaChaSealer
+        from nacre.crypto.packets.chacha import ChaChaSealer
 
         return ChaChaSealer(key, sequence, random)
     if spec.aead:
-        from nacre.crypto.gcm import GcmSealer
+        from nacre.crypto.packets.gcm import GcmSealer
 
         return GcmSealer(key, iv, sequence, random)
-    from nacre.crypto.block import stream_cipher
-    from nacre.crypto.stream import EtmSealer, StreamSealer
+    from nacre.crypto.packets.block import stream_cipher
+    from nacre.crypto.packets.stream import EtmSealer, StreamSealer
 
     make = EtmSealer if MACS[mac].etm else StreamSealer
     encryptor = stream_cipher(cipher, key, iv).encryptor()
@@ -182,15 +184,15 @@ def opener(
     """
     spec = _checked(cipher, key, iv)
     if cipher == _CHACHA:
-        from nacre.crypto.chacha import ChaChaOpener
+        from nacre.crypto.packets.chacha import ChaChaOpener
 
         return ChaChaOpener(key, sequence, packet_limit)
     if spec.aead:
-        from nacre.crypto.gcm import GcmOpener
+        from nacre.crypto.packets.gcm import GcmOpener
 
         return GcmOpener(key, iv, sequence, packet_limit)
-    from nacre.crypto.block import stream_cipher
-    from nacre.crypto.stream import EtmOpener, StreamOpener
+    from nacre.crypto.packets.block import stream_cipher
+    from nacre.crypto.packets.stream import EtmOpener, StreamOpener
 
     make = EtmOpener if MACS[mac].etm else StreamOpener
     decryptor = stream_cipher(cipher, key, iv).decryptor()
@@ -208,7 +210,7 @@ def _checked(cipher: str, key: bytes, iv: bytes) -> CipherSpec:
 
 
 def _mac(name: str, key: bytes) -> Mac:
-    from nacre.crypto.mac import Mac
+    from nacre.crypto.packets.mac import Mac
 
     spec = MACS[name]
     if len(key) != spec.key_size:

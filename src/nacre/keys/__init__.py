@@ -1,6 +1,6 @@
 """Keys, and the formats of key files, known_hosts, authorized_keys and the agent protocol.
 
-Start at base.py (what a key is), then key.py (types), files.py (formats), then one family.
+Start at base.py (what a key is), then key.py (types), files.py (formats), then one of families/.
 Imports crypto, wire and errors. Text and bytes in, values out: opens no file and no socket.
 Use nacre.load_private, nacre.load_public, nacre.generate and the classes that ``nacre`` exports.
 Modules of one family or format are loaded when it is used.

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal
 
-from nacre.crypto.certified import certified, plain
+from nacre.crypto.signatures.certified import certified, plain
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import Presence, PrivateKey, PublicKey
-from nacre.keys.patterns import matches
+from nacre.keys.hosts.patterns import matches
 from nacre.wire.codec import Buffer, WireReader, string, text, u32, u64
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.crypto.seal import Random
+    from nacre.crypto.packets.seal import Random
 
 FOREVER = (1 << 64) - 1
 """The end of a certificate that does not end."""

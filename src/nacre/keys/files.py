@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar, get_args
 
 from nacre.errors import KeyFormatError
-from nacre.keys import openssh, rsa1_text
-from nacre.keys.armor import KeyBlock, ascii_of, blocks, cleaned
+from nacre.keys import rsa1_text
 from nacre.keys.base import PrivateKey, PublicKey
+from nacre.keys.formats import openssh
+from nacre.keys.formats.armor import KeyBlock, ascii_of, blocks, cleaned
+from nacre.keys.formats.openssh import Random
 from nacre.keys.key import decode_public
-from nacre.keys.openssh import Random
 from nacre.wire.text import safe
 
 Entry = TypeVar("Entry")
@@ -49,12 +50,12 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
             f"{len(text)} bytes are too many for a private key; at most {MAXIMUM_SIZE} are read"
         )
     if text.startswith(rsa1_text.BEGIN):
-        from nacre.keys import rsa1
+        from nacre.keys.families import rsa1
 
         return rsa1.decode(text, secret)
     text = cleaned(text)
     if _PUTTY in text:
-        from nacre.keys import putty
+        from nacre.keys.formats import putty
 
         return putty.decode(text, secret)
     block = _private_block(text)
@@ -63,7 +64,7 @@ def load_private(data: bytes | str, passphrase: bytes | str | None = None) -> Pr
     if block.label == openssh.LABEL:
         return openssh.decode(block.data(), secret)
     # Each loads decoders of several families.
-    from nacre.keys import pem, sshcom
+    from nacre.keys.formats import pem, sshcom
 
     if block.label == sshcom.LABEL:
         return sshcom.decode(block, secret)
@@ -108,12 +109,12 @@ def public_half(text: bytes) -> PublicKey | None:
     :raises KeyFormatError: the file is damaged.
     """
     if text.startswith(rsa1_text.BEGIN):
-        from nacre.keys import rsa1
+        from nacre.keys.families import rsa1
 
         return rsa1.public_half(text)
     text = cleaned(text)
     if _PUTTY in text:
-        from nacre.keys import putty
+        from nacre.keys.formats import putty
 
         return putty.public_half(text)
     block = _private_block(text)
@@ -143,7 +144,7 @@ def load_public(data: bytes | str) -> tuple[PublicKey, str]:
     line = next((line for line in lines if line and not line.startswith("#")), "")
     words = line.split(None, 3)
     if rsa1_text.is_line(words):
-        from nacre.keys import rsa1
+        from nacre.keys.families import rsa1
 
         return rsa1.parse_words(words), words[3] if len(words) > 3 else ""
     words = line.split(None, 2)
@@ -156,7 +157,7 @@ def load_public(data: bytes | str) -> tuple[PublicKey, str]:
 
 def _load_block(text: bytes) -> tuple[PublicKey, str]:
     """Return the public key in RFC 4716 or in PEM, and its comment."""
-    from nacre.keys import pem, rfc4716
+    from nacre.keys.formats import pem, rfc4716
 
     for block in blocks(text):
         if block.label == rfc4716.LABEL:
@@ -203,15 +204,15 @@ def dump_private(
     :param format: ``openssh``; ``pem``, which is PKCS#1 for RSA and SEC 1 for ECDSA; ``pkcs8``;
         ``ppk2`` or ``ppk3``, PuTTY's. Only ``openssh`` and ``ppk3`` protect a weak passphrase, by
         bcrypt and Argon2id.
-    :param cipher: the cipher of ``openssh``; see :func:`nacre.keys.openssh.encode`.
-    :param rounds: rounds of bcrypt; see :func:`nacre.keys.openssh.encode`.
+    :param cipher: the cipher of ``openssh``; see :func:`nacre.keys.formats.openssh.encode`.
+    :param rounds: rounds of bcrypt; see :func:`nacre.keys.formats.openssh.encode`.
     :param random: returns random bytes, for salts; ``pkcs8`` takes the
         system's.
     :raises KeyFormatError: the format has no keys of this type.
     """
     secret = None if passphrase is None else _encoded(passphrase)
     if key.public.type == rsa1_text.RSA1:
-        from nacre.keys import rsa1
+        from nacre.keys.families import rsa1
 
         assert isinstance(key, rsa1.RSA1PrivateKey)
         return rsa1.encode(key, secret, random)
@@ -219,11 +220,11 @@ def dump_private(
         case "openssh":
             return openssh.encode(key, secret, cipher=cipher, rounds=rounds, random=random)
         case "pem" | "pkcs8":
-            from nacre.keys import pem
+            from nacre.keys.formats import pem
 
             return pem.encode(key, format, secret, random)
         case "ppk2" | "ppk3":
-            from nacre.keys import putty
+            from nacre.keys.formats import putty
 
             return putty.encode(key, secret, version=int(format[-1]), random=random)
         case _:
@@ -244,11 +245,11 @@ def dump_public(key: PublicKey, comment: str = "", *, format: PublicKeyFormat = 
             line = " ".join([str(key), *comment.split()])
             return f"{line}\n".encode("utf-8", "surrogateescape")
         case "rfc4716":
-            from nacre.keys import rfc4716
+            from nacre.keys.formats import rfc4716
 
             return rfc4716.encode(key, comment)
         case "pem" | "pkcs8":
-            from nacre.keys import pem
+            from nacre.keys.formats import pem
 
             return pem.encode_public(key, format)
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 
-from nacre.crypto.certified import plain
+from nacre.crypto.signatures.certified import plain
 
 _WIDTH, _HEIGHT = 17, 9
 _MARKS = " .o+=*BOX@%&#/^"

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Protocol
 
-from nacre.crypto.certified import SUFFIX
+from nacre.crypto.signatures.certified import SUFFIX
 from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.rsa1_text import RSA1
@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 _FAMILIES: dict[str, tuple[str, str]] = {
-    "ssh-ed25519": ("ed25519", "Ed25519"),
+    "ssh-ed25519": ("eddsa", "EdDSA"),
     "ecdsa-sha2-nistp256": ("ecdsa", "ECDSA"),
     "ecdsa-sha2-nistp384": ("ecdsa", "ECDSA"),
     "ecdsa-sha2-nistp521": ("ecdsa", "ECDSA"),
     "ssh-rsa": ("rsa", "RSA"),
-    "ssh-ed448": ("ed448", "Ed448"),
+    "ssh-ed448": ("eddsa", "EdDSA"),
     "ssh-dss": ("dsa", "DSA"),
 }
 """For each type of key its module, and the beginning of the names of its two classes."""
@@ -77,7 +77,7 @@ def _family(type: str) -> tuple[_PublicFamily, _PrivateFamily]:
             f"keys of type {safe_name(type)} are not supported; "
             f"supported are {', '.join((*KEY_TYPES, *SECURITY_KEY_TYPES))}"
         )
-    module = import_module(f"nacre.keys.{found[0]}")
+    module = import_module(f"nacre.keys.families.{found[0]}")
     return getattr(module, f"{found[1]}PublicKey"), getattr(module, f"{found[1]}PrivateKey")
 
 

@@ -1,4 +1,4 @@
-"""How to recognise RSA1 keys in text, without loading :mod:`nacre.keys.rsa1`.
+"""How to recognise RSA1 keys in text, without loading :mod:`nacre.keys.families.rsa1`.
 
 Such keys are rare, so that module and its cryptography are loaded only when one is found.
 """

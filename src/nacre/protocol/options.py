@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from nacre._version import __version__
 from nacre.crypto import registry
-from nacre.crypto.certified import plain
-from nacre.crypto.kex_pq import missing
+from nacre.crypto.kex.pq import missing
 from nacre.crypto.registry import Tier
+from nacre.crypto.signatures.certified import plain
 from nacre.errors import ConfigurationError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.value import value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from nacre.crypto.certified import plain
+from nacre.crypto.signatures.certified import plain
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys import PrivateKey, PublicKey, load_public
 from nacre.keys.rsa1_text import RSA1

@@ -16,7 +16,7 @@ from nacre.aio.versions import PROTOCOLS, server_engines
 from nacre.aio.waiting import Closes, Gate, Later, Opening
 from nacre.errors import NotUsableHere
 from nacre.keys import PrivateKey
-from nacre.keys.key_options import KeyOptions
+from nacre.keys.users.key_options import KeyOptions
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
 from nacre.protocol.options import algorithms as default_algorithms

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from nacre.aio.maybe import Maybe, settled
 from nacre.keys import PublicKey
-from nacre.keys.rsa1 import RSA1PublicKey
+from nacre.keys.families.rsa1 import RSA1PublicKey
 from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, Prompt, UserRequirement
 from nacre.protocol.requests import Request
 

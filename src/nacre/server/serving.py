@@ -80,8 +80,8 @@ from nacre.wire.numbers import MAIN, STDERR, OpenFailure
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.server.forwarding.forwards import ServerForwards
     from nacre.server.forwarding.x11 import ForwardedDisplay
-    from nacre.server.tcpip import ServerForwards
 
 
 _SIGNING = 10.0
@@ -459,7 +459,7 @@ class Serving(ServerConnection):
 
     def _forwarding(self) -> ServerForwards:
         if self._forwards is None:
-            from nacre.server.tcpip import ServerForwards
+            from nacre.server.forwarding.forwards import ServerForwards
 
             self._forwards = ServerForwards(self, self._questions, self.settings.limits.listeners)
         return self._forwards

@@ -12,10 +12,10 @@ from hmac import compare_digest
 from typing import Literal
 
 from nacre.crypto.legacy import challenge_response
-from nacre.crypto.seal import Random
+from nacre.crypto.packets.seal import Random
 from nacre.errors import DisconnectCode, NacreError, PacketTooLarge, RemoteProtocolError
 from nacre.keys import PublicKey
-from nacre.keys.rsa1 import CHALLENGE, RSA1PublicKey
+from nacre.keys.families.rsa1 import CHALLENGE, RSA1PublicKey
 from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.asks import (
     Answer,

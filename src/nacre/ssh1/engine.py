@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nacre.crypto.compress import Compressor, Decompressor
-from nacre.crypto.seal import Random
+from nacre.crypto.packets.compress import Compressor, Decompressor
+from nacre.crypto.packets.seal import Random
 from nacre.errors import (
     ConfigurationError,
     ConnectionLost,
@@ -23,7 +23,7 @@ from nacre.errors import (
     RemoteProtocolError,
     VersionError,
 )
-from nacre.keys.rsa1 import RSA1PrivateKey
+from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.asks import Answer, AskHostKey, HostKeyRefused
 from nacre.protocol.banner import BannerReader, Identification

@@ -10,8 +10,8 @@ from __future__ import annotations
 from struct import Struct
 
 from nacre.crypto import legacy
-from nacre.crypto.compress import Compressor, Decompressor
-from nacre.crypto.seal import Random
+from nacre.crypto.packets.compress import Compressor, Decompressor
+from nacre.crypto.packets.seal import Random
 from nacre.errors import DisconnectCode, PacketCorrupt, PacketTooLarge, RemoteProtocolError
 from nacre.limits import Limits
 from nacre.protocol.events import Event, MessageSeen

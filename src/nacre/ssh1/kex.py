@@ -10,15 +10,15 @@ from __future__ import annotations
 from hmac import compare_digest
 
 from nacre.crypto import legacy
-from nacre.crypto.rsa1 import MODULI_DIFFER, RSA1Signer, RSA1Verifier
-from nacre.crypto.seal import Random
+from nacre.crypto.packets.seal import Random
+from nacre.crypto.signatures.rsa1 import MODULI_DIFFER, RSA1Signer, RSA1Verifier
 from nacre.errors import (
     ConfigurationError,
     KexFailed,
     KeyFormatError,
     NoCommonAlgorithm,
 )
-from nacre.keys.rsa1 import RSA1PrivateKey, RSA1PublicKey
+from nacre.keys.families.rsa1 import RSA1PrivateKey, RSA1PublicKey
 from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
 from nacre.ssh1 import messages as msg

@@ -64,7 +64,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from nacre.crypto.seal import PlainOpener, PlainSealer, Random
+from nacre.crypto.packets.seal import PlainOpener, PlainSealer, Random
 from nacre.errors import (
     ConnectionLost,
     DisconnectCode,

@@ -10,8 +10,8 @@ from nacre.cli.add.arguments import parse_arguments
 from nacre.cli.add.constraints import constraints, destinations
 from nacre.errors import ConfigurationError
 from nacre.keys import generate
-from nacre.keys.constraints import UNCONSTRAINED, Constraints
-from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.agents.constraints import UNCONSTRAINED, Constraints
+from nacre.keys.agents.destinations import DestinationConstraint, DestinationEnd, DestinationKey
 
 GATE, DB, AUTHORITY, FORMER = (generate("ssh-ed25519").public for _ in range(4))
 

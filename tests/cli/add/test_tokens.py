@@ -11,7 +11,7 @@ from cli.add.held import CERTIFICATE, KEY, Answers, save, save_certificate
 from nacre.agent.client import Agent
 from nacre.cli.add.arguments import AddRefused
 from nacre.errors import UnusableKey
-from nacre.keys.constraints import Constraints
+from nacre.keys.agents.constraints import Constraints
 
 Do = Callable[..., Awaitable[bool]]
 

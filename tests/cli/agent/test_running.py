@@ -55,5 +55,5 @@ def test_nacre_ssh_loads_nothing_of_an_agents_side() -> None:
     assert "nacre.agent.client" in loaded
     for name in ("server", "service", "keyring", "memory", "lock"):
         assert f"nacre.agent.{name}" not in loaded
-    for name in ("agent_requests", "agent_changes", "agent_private", "constraints", "destinations"):
-        assert f"nacre.keys.{name}" not in loaded
+    for name in ("requests", "changes", "private", "constraints", "destinations"):
+        assert f"nacre.keys.agents.{name}" not in loaded

@@ -10,8 +10,8 @@ from nacre.cli.common import prompts
 from nacre.client.trust.files import NewHost
 from nacre.client.trust.sources import Location
 from nacre.keys import generate
-from nacre.keys.known_hosts import KnownHosts
-from nacre.keys.rotation import HostKeyRotation
+from nacre.keys.hosts.known_hosts import KnownHosts
+from nacre.keys.hosts.rotation import HostKeyRotation
 
 KEY = generate("ssh-ed25519").public
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli.keygen.programs import Keygen, mode
 from nacre.keys import generate
-from nacre.keys.known_hosts import KnownHosts
+from nacre.keys.hosts.known_hosts import KnownHosts
 
 
 def test_the_keys_of_a_host_are_removed(keygen: Keygen, tmp_path: Path) -> None:

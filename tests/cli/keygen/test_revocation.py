@@ -8,7 +8,7 @@ import pytest
 
 from cli.keygen.programs import Keygen
 from nacre.keys import Certificate, generate
-from nacre.keys.revocation import RevocationList
+from nacre.keys.signed.revocation import RevocationList
 
 CA = generate("ssh-ed25519")
 KEY = generate("ssh-ed25519").public

@@ -8,8 +8,8 @@ import pytest
 
 from cli.keygen.programs import Done, Keygen
 from nacre.keys import PrivateKey, dump_private, generate
-from nacre.keys.revocation import RevocationList
-from nacre.keys.sshsig import SSHSignature
+from nacre.keys.signed.revocation import RevocationList
+from nacre.keys.signed.sshsig import SSHSignature
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from cli.keygen.programs import Keygen, mode
 from nacre.agent import tokens
 from nacre.errors import UnusableKey
 from nacre.keys import load_private, load_public
-from nacre.keys.security_key import SecurityFlags, SecurityPrivateKey
+from nacre.keys.families.security_key import SecurityFlags, SecurityPrivateKey
 
 PIN = "1234"
 

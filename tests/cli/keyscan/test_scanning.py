@@ -12,7 +12,7 @@ from nacre.cli.keyscan.arguments import parse_arguments
 from nacre.cli.keyscan.scanning import Scan
 from nacre.cli.keyscan.targets import targets
 from nacre.keys.certificate import Certificate, CertifiedKey
-from nacre.keys.known_hosts import KnownHosts
+from nacre.keys.hosts.known_hosts import KnownHosts
 from parties import handle
 
 KEY = nacre.generate("ssh-ed25519")

@@ -9,8 +9,8 @@ from nacre.client.trust import files
 from nacre.client.trust.files import KnownHostsFile
 from nacre.errors import ConfigurationError, HostKeyChanged, HostKeyRevoked, HostKeyUnknown
 from nacre.keys.certificate import Certificate
+from nacre.keys.hosts.known_hosts import KnownHosts, Verdict
 from nacre.keys.key import generate
-from nacre.keys.known_hosts import KnownHosts, Verdict
 
 ED = generate("ssh-ed25519").public
 OTHER = generate("ssh-ed25519").public

@@ -3,7 +3,7 @@ import pytest
 from nacre.client.trust import revoked
 from nacre.keys.certificate import Certificate
 from nacre.keys.key import generate
-from nacre.keys.revocation import RevocationList
+from nacre.keys.signed.revocation import RevocationList
 
 KEY, AUTHORITY = generate("ssh-ed25519"), generate("ssh-ed25519")
 CERTIFICATE = Certificate.issue(KEY.public, AUTHORITY, kind="host", serial=7)

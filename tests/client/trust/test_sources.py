@@ -2,8 +2,8 @@ import pytest
 
 from nacre.client.trust.sources import Sources, expand
 from nacre.errors import ConfigurationError
+from nacre.keys.hosts.known_hosts import Verdict
 from nacre.keys.key import generate
-from nacre.keys.known_hosts import Verdict
 
 KEY, OTHER = (generate("ssh-ed25519").public for _ in range(2))
 

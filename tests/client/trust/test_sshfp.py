@@ -15,8 +15,8 @@ from nacre.client.trust.files import KnownHostsFile
 from nacre.client.trust.sshfp import InDNS, look_up
 from nacre.errors import ConfigurationError, HostKeyRevoked, HostKeyUnknown
 from nacre.keys.certificate import Certificate
+from nacre.keys.hosts.sshfp import records
 from nacre.keys.key import generate
-from nacre.keys.sshfp import records
 
 PRIVATE = generate("ssh-ed25519")
 KEY, OTHER = PRIVATE.public, generate("ssh-ed25519").public

@@ -18,7 +18,7 @@ from nacre.daemon.accounts import pam, shadow, system
 from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.daemon.accounts.system import SystemPolicy
 from nacre.keys import PublicKey, generate
-from nacre.keys.rsa1 import RSA1PublicKey
+from nacre.keys.families.rsa1 import RSA1PublicKey
 from nacre.protocol.requests import PtyRequest, Shell
 
 KEY = generate("ssh-ed25519").public

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.crypto import registry
-from nacre.crypto.seal import OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
+from nacre.crypto.packets.seal import OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
 from nacre.errors import PacketTooLarge, RemoteProtocolError
 from nacre.limits import Limits
 from nacre.ssh2.transport.framing import Inbox

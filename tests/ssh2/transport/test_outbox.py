@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nacre.crypto.compress import Compressor
-from nacre.crypto.seal import OVERHEAD, PlainSealer
+from nacre.crypto.packets.compress import Compressor
+from nacre.crypto.packets.seal import OVERHEAD, PlainSealer
 from nacre.errors import LocalProtocolError
 from nacre.limits import DEFAULT_LIMITS
 from nacre.protocol.events import MessageSeen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.crypto.seal import PlainSealer
+from nacre.crypto.packets.seal import PlainSealer
 from nacre.errors import LocalProtocolError
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.events import Event, PongReceived

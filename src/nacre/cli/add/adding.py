@@ -15,8 +15,8 @@ from nacre.cli.add.talk import ask_secret, complain
 from nacre.client.userkeys import beside
 from nacre.errors import PassphraseRequired, UnusableKey
 from nacre.keys import PrivateKey, load_private, load_public
+from nacre.keys.agents.constraints import Constraints
 from nacre.keys.certificate import Certificate, CertifiedKey
-from nacre.keys.constraints import Constraints
 from nacre.keys.files import MAXIMUM_SIZE
 from nacre.value import replace
 from nacre.wire.text import safe

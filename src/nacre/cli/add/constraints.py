@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from nacre.cli.add.arguments import AddOptions
 from nacre.errors import ConfigurationError, KeyFormatError
-from nacre.keys.constraints import Constraints
-from nacre.keys.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.agents.constraints import Constraints
+from nacre.keys.agents.destinations import DestinationConstraint, DestinationEnd, DestinationKey
+from nacre.keys.hosts.known_hosts import KnownHosts, Marker
 from nacre.keys.key import decode_public
-from nacre.keys.known_hosts import KnownHosts, Marker
 from nacre.wire.text import safe
 
 _KNOWN_HOSTS = (

@@ -81,7 +81,7 @@ async def _log_in_through(
     from nacre.cli.common.login import Patience, log_in
     from nacre.client.configured import jumps
     from nacre.client.route import Hop, through
-    from nacre.keys.known_hosts import host_name
+    from nacre.keys.hosts.known_hosts import host_name
 
     patience = Patience(config)
     way = await asyncio.to_thread(jumps, target, config, files)

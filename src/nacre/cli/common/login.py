@@ -35,7 +35,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.route import Carrier, Sock
-    from nacre.keys.rotation import HostKeyRotation
+    from nacre.keys.hosts.rotation import HostKeyRotation
 
 _KEX_LOG = "nacre.client.kex"
 

@@ -22,7 +22,7 @@ from nacre.keys.fingerprint import family
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.keys.rotation import HostKeyRotation
+    from nacre.keys.hosts.rotation import HostKeyRotation
 
 TTY = "/dev/tty"
 DEFAULT_ASKPASS = "/usr/bin/ssh-askpass"

@@ -22,7 +22,7 @@ DEFAULT_ROUNDS = 16
 
 _MOST_BITS = 2**32 - 1
 _MOST_ROUNDS = 2048
-"""Rounds of bcrypt; a file with more could not be read again (nacre.keys.openssh)."""
+"""Rounds of bcrypt; a file with more could not be read again (nacre.keys.formats.openssh)."""
 
 
 class CommandLineError(ConfigurationError):
@@ -123,7 +123,7 @@ def _one_of(letter: str, what: str, names: Sequence[str]) -> Callable[[str], Non
 
 
 def _cipher(value: str) -> None:
-    from nacre.keys.openssh import CIPHERS
+    from nacre.keys.formats.openssh import CIPHERS
 
     if value not in CIPHERS or value == "none":
         names = ", ".join(name for name in CIPHERS if name != "none")

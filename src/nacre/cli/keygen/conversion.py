@@ -14,9 +14,9 @@ from nacre.cli.keygen.keyfiles import public_path, read
 from nacre.cli.keygen.questions import key_file, load_asking
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import PublicKey, dump_private, dump_public, load_private, load_public
-from nacre.keys.armor import blocks, cleaned
 from nacre.keys.files import PublicKeyFormat, is_private, public_half
 from nacre.keys.fingerprint import family
+from nacre.keys.formats.armor import blocks, cleaned
 from nacre.wire.text import safe
 
 _FORMS: dict[str, tuple[PublicKeyFormat, str]] = {

@@ -13,8 +13,8 @@ from nacre.cli.keygen.show import drawn, fingerprint_of, printable
 from nacre.client.hostfile import update
 from nacre.errors import StateError
 from nacre.keys.fingerprint import family
-from nacre.keys.host_lines import HostLine, host_lines, joined
-from nacre.keys.known_hosts import Marker
+from nacre.keys.hosts.known_hosts import Marker
+from nacre.keys.hosts.lines import HostLine, host_lines, joined
 from nacre.wire.text import safe
 
 _MARKS = {Marker.NONE: "", Marker.CERT_AUTHORITY: "CA", Marker.REVOKED: "REVOKED"}

@@ -11,16 +11,10 @@ from pathlib import Path
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.client.hostfile import replace
 from nacre.errors import KeyFormatError, PassphraseRequired
-from nacre.keys import (
-    PrivateKey,
-    PublicKey,
-    dump_private,
-    load_private,
-    load_public,
-    openssh,
-)
+from nacre.keys import PrivateKey, PublicKey, dump_private, load_private, load_public
 from nacre.keys.files import MAXIMUM_SIZE, PrivateKeyFormat, is_private, public_half
-from nacre.keys.openssh import DEFAULT_CIPHER
+from nacre.keys.formats import openssh
+from nacre.keys.formats.openssh import DEFAULT_CIPHER
 
 PUBLIC_MODE = 0o644
 NO_COMMENT = "no comment"

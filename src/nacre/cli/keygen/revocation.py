@@ -14,8 +14,8 @@ from nacre.cli.keygen.signers import load_public_key
 from nacre.client.hostfile import replace
 from nacre.errors import ConfigurationError, KeyFormatError, UnusableKey
 from nacre.keys import PublicKey, load_public
-from nacre.keys.revocation import MAXIMUM_SIZE, RevocationList
-from nacre.keys.serials import MOST_SERIAL
+from nacre.keys.signed.revocation import MAXIMUM_SIZE, RevocationList
+from nacre.keys.signed.serials import MOST_SERIAL
 from nacre.wire.text import safe
 
 _MODE = 0o644

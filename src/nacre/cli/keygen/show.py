@@ -12,7 +12,7 @@ from nacre.cli.keygen.questions import key_file, load_asking
 from nacre.errors import ConfigurationError, KeyFormatError, StateError
 from nacre.keys import PublicKey
 from nacre.keys.fingerprint import bubblebabble, family, randomart
-from nacre.keys.sshfp import HASHES, records
+from nacre.keys.hosts.sshfp import HASHES, records
 from nacre.wire.text import safe
 
 

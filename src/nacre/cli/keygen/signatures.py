@@ -14,17 +14,18 @@ from nacre.cli.keygen.arguments import CommandLineError, KeygenOptions, Refused
 from nacre.cli.keygen.questions import confirm_overwrite
 from nacre.cli.keygen.signers import FileSigner, in_agent, in_file, load_public_key
 from nacre.errors import ConfigurationError, NacreError, UnusableKey
-from nacre.keys import PublicKey, revocation
-from nacre.keys.allowed_signers import MAXIMUM_SIZE, AllowedSigners, Report
+from nacre.keys import PublicKey
 from nacre.keys.fingerprint import family
-from nacre.keys.sshsig import (
+from nacre.keys.signed import revocation
+from nacre.keys.signed.allowed_signers import MAXIMUM_SIZE, AllowedSigners, Report
+from nacre.keys.signed.sshsig import (
     DEFAULT_HASH,
     SSHSignature,
     algorithm_of,
     data_to_sign,
     new_hash,
 )
-from nacre.keys.sshsig import MAXIMUM_SIZE as MAXIMUM_SIGNATURE
+from nacre.keys.signed.sshsig import MAXIMUM_SIZE as MAXIMUM_SIGNATURE
 from nacre.keys.times import parse_time
 from nacre.value import value
 from nacre.wire.text import safe

@@ -14,9 +14,15 @@ from nacre.cli.keygen.generate import comment_of
 from nacre.cli.keygen.keyfiles import public_path, save, save_public
 from nacre.cli.keygen.questions import ask_secret, confirm_overwrite, key_file, new_passphrase
 from nacre.errors import ConfigurationError, UnusableKey
+from nacre.keys.families.security_key import (
+    ECDSA,
+    ED25519,
+    PinRequired,
+    SecurityFlags,
+    SecurityPrivateKey,
+)
 from nacre.keys.fingerprint import family, randomart
 from nacre.keys.key import SECURITY_KEY_TYPES
-from nacre.keys.security_key import ECDSA, ED25519, PinRequired, SecurityFlags, SecurityPrivateKey
 from nacre.wire.text import safe
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nacre.aio.dial import Family
 from nacre.config.values import seconds
 from nacre.errors import ConfigurationError
-from nacre.keys.sshfp import HASHES
+from nacre.keys.hosts.sshfp import HASHES
 from nacre.wire.text import safe
 
 LETTERS = "46DHO:T:cf:p:qt:v"

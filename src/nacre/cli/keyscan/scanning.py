@@ -11,11 +11,11 @@ from nacre.aio.dial import DialOptions, HostNotFound, dial
 from nacre.cli.keyscan.arguments import TYPES, KeyscanArguments
 from nacre.cli.keyscan.targets import ScanTarget
 from nacre.client.connect import connect
-from nacre.crypto.certified import certified
+from nacre.crypto.signatures.certified import certified
 from nacre.errors import ConnectFailed, ConnectionLost, HostKeyError, NacreError
 from nacre.keys.base import PublicKey
-from nacre.keys.known_hosts import DEFAULT_PORT, KnownHosts, host_name
-from nacre.keys.sshfp import records
+from nacre.keys.hosts.known_hosts import DEFAULT_PORT, KnownHosts, host_name
+from nacre.keys.hosts.sshfp import records
 from nacre.protocol.events import Event, KexDone, VersionReceived
 from nacre.protocol.options import algorithms
 from nacre.wire.text import safe

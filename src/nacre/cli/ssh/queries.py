@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from nacre.cli.common.start import FAILURE
 from nacre.crypto import registry
-from nacre.crypto.certified import certified, plain
+from nacre.crypto.signatures.certified import certified, plain
 from nacre.keys.key import KEY_TYPES, SECURITY_KEY_TYPES
 from nacre.protocol.options import known
 from nacre.wire.text import safe

@@ -14,8 +14,8 @@ from nacre.cli.common.login import show_warnings
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.client.configured import agent_path
 from nacre.client.connection import Connection
+from nacre.client.forwarding.forwards import Listener
 from nacre.client.target import Target
-from nacre.client.tcpip import Listener
 from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward, words_of
 from nacre.errors import RequestFailed, StreamClosed

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from nacre.client.trust.sources import Location, Sources, expand
-from nacre.crypto.certified import plain
+from nacre.crypto.signatures.certified import plain
 from nacre.errors import (
     ConfigurationError,
     HostKeyChanged,
@@ -22,7 +22,7 @@ from nacre.errors import (
 )
 from nacre.keys.base import PublicKey
 from nacre.keys.fingerprint import family, fingerprint
-from nacre.keys.known_hosts import DEFAULT_PORT, KnownHosts, Verdict, host_name
+from nacre.keys.hosts.known_hosts import DEFAULT_PORT, KnownHosts, Verdict, host_name
 from nacre.protocol.options import DEFAULT_ALGORITHMS
 from nacre.value import value
 from nacre.wire.text import safe
@@ -30,7 +30,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.client.trust.check import HostKeyAnnouncement
     from nacre.client.trust.sshfp import InDNS
-    from nacre.keys.rotation import HostKeyRotation
+    from nacre.keys.hosts.rotation import HostKeyRotation
 
 Strict: TypeAlias = Literal["yes", "no", "accept-new", "ask"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nacre.keys.base import PublicKey
-from nacre.keys.revocation import MAXIMUM_SIZE, Revocations, load, unreadable
+from nacre.keys.signed.revocation import MAXIMUM_SIZE, Revocations, load, unreadable
 
 
 def refusal(path: Path, key: PublicKey) -> str | None:

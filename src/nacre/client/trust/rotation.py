@@ -12,9 +12,9 @@ from nacre.client.trust.check import HostKeyAnnouncement
 from nacre.client.trust.sources import Sources
 from nacre.errors import KeyFormatError, MalformedMessage, NacreError
 from nacre.keys.base import PublicKey
+from nacre.keys.hosts.known_hosts import KnownHosts
+from nacre.keys.hosts.rotation import HostKeyRotation, Places, edited, plan
 from nacre.keys.key import decode_public
-from nacre.keys.known_hosts import KnownHosts
-from nacre.keys.rotation import HostKeyRotation, Places, edited, plan
 from nacre.protocol import hostkeys
 from nacre.wire.codec import WireReader
 from nacre.wire.text import safe
@@ -37,7 +37,7 @@ async def learn(
 
     A new key must be proved. Nothing changes if the host was authenticated by a certificate, or by
     a key that is not in the user's files, or if the lines about it are a person's: see
-    :func:`nacre.keys.rotation.plan`. Errors are logged: they do not concern the connection.
+    :func:`nacre.keys.hosts.rotation.plan`. Errors are logged: they do not concern the connection.
 
     :param confirm: asked whether to change anything.
     """

@@ -9,7 +9,14 @@ from typing import TypeAlias
 
 from nacre.errors import ConfigurationError
 from nacre.keys.base import PublicKey
-from nacre.keys.known_hosts import DEFAULT_PORT, Finding, KnownHost, KnownHosts, Verdict, host_name
+from nacre.keys.hosts.known_hosts import (
+    DEFAULT_PORT,
+    Finding,
+    KnownHost,
+    KnownHosts,
+    Verdict,
+    host_name,
+)
 from nacre.value import value
 
 Listing: TypeAlias = Callable[[str, str, PublicKey | None], bytes]

@@ -13,7 +13,7 @@ from hmac import compare_digest
 
 from nacre.errors import ConfigurationError, UnusableKey
 from nacre.keys.base import PublicKey
-from nacre.keys.sshfp import records
+from nacre.keys.hosts.sshfp import records
 from nacre.value import value
 from nacre.wire.text import safe
 

@@ -17,7 +17,7 @@ from nacre.protocol.options import Algorithms, Profile, algorithms, choose
 from nacre.value import replace
 
 if TYPE_CHECKING:
-    from nacre.keys.key_options import HostPort
+    from nacre.keys.users.key_options import HostPort
 
 Settings: TypeAlias = "Mapping[str, tuple[Setting, ...]]"
 """Keywords that were set, with their values and where these were written."""

@@ -20,8 +20,8 @@ from nacre.daemon.hostkeys import agent_signer
 from nacre.daemon.names import name_of
 from nacre.errors import ConfigurationError
 from nacre.keys import PublicKey
-from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.keys.shown import ShownKey
+from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions
 from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
 from nacre.protocol.options import Profile
 from nacre.server.peer import ConnectionTerms

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Login
-from nacre.keys.key_options import NO_OPTIONS, HostPort
-from nacre.keys.patterns import matches
+from nacre.keys.hosts.patterns import matches
+from nacre.keys.users.key_options import NO_OPTIONS, HostPort
 
 _PRIVILEGED = 1024
 """Ports below this one are reserved for root."""

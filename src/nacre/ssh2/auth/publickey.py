@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from nacre.crypto.certified import plain
+from nacre.crypto.signatures.certified import plain
 from nacre.errors import KeyFormatError, NacreError, RemoteProtocolError
 from nacre.keys import PublicKey, decode_public
 from nacre.keys.base import Presence

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nacre.crypto.compress import Decompressor
-from nacre.crypto.seal import Opener
+from nacre.crypto.packets.compress import Decompressor
+from nacre.crypto.packets.seal import Opener
 from nacre.errors import DisconnectCode, RemoteProtocolError
 from nacre.limits import Limits
 from nacre.wire.codec import Buffer

@@ -11,12 +11,12 @@ from enum import Enum
 from operator import attrgetter
 
 from nacre.crypto import registry
-from nacre.crypto.certified import plain, plain_names
-from nacre.crypto.compress import Compressor, Decompressor
-from nacre.crypto.groups import check_group, choose_group
-from nacre.crypto.kex import Initiator, KexMethod
-from nacre.crypto.kex_dh import dh_gex
-from nacre.crypto.seal import Random
+from nacre.crypto.kex.dh import dh_gex
+from nacre.crypto.kex.groups import check_group, choose_group
+from nacre.crypto.kex.method import Initiator, KexMethod
+from nacre.crypto.packets.compress import Compressor, Decompressor
+from nacre.crypto.packets.seal import Random
+from nacre.crypto.signatures.certified import plain, plain_names
 from nacre.errors import ConfigurationError, KexFailed, KeyFormatError, RemoteProtocolError
 from nacre.keys import PrivateKey, PublicKey, decode_public
 from nacre.protocol.asks import (

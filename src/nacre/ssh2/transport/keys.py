@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nacre.crypto import registry
 from nacre.crypto.kdf import derive
-from nacre.crypto.seal import Opener, Random, Sealer
+from nacre.crypto.packets.seal import Opener, Random, Sealer
 from nacre.protocol.events import Chosen
 from nacre.protocol.phases import Role
 from nacre.ssh2.transport.negotiate import IMPLICIT_MAC

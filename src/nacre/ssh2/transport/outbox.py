@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from nacre.crypto.compress import Compressor
-from nacre.crypto.seal import OVERHEAD, Sealer
+from nacre.crypto.packets.compress import Compressor
+from nacre.crypto.packets.seal import OVERHEAD, Sealer
 from nacre.errors import LocalProtocolError
 from nacre.limits import KIB, Limits
 from nacre.protocol.events import Event, MessageSeen

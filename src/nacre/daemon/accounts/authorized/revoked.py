@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
-from nacre.keys.revocation import MAXIMUM_SIZE, Revocations, load, unreadable
+from nacre.keys.signed.revocation import MAXIMUM_SIZE, Revocations, load, unreadable
 
 
 def refuse_revoked(key: PublicKey, path: str) -> None:
