@@ -15,9 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, Unpack, overload
 
 from nacre.aio.channel import Channel
-from nacre.aio.connection import COMMON, BaseConnection, Handlers, Trace
+from nacre.aio.connection import COMMON, Handlers, Trace
 from nacre.aio.versions import RISK, SSH1
 from nacre.aio.waiting import Closes, Opening
+from nacre.client.forwarding.calls import DeviceCalls
 from nacre.client.process import (
     NO_MODES,
     Completed,
@@ -115,7 +116,7 @@ class LoginAnswers(Protocol):
         """Note how an attempt ended."""
 
 
-class Connection(BaseConnection, Closes):
+class Connection(DeviceCalls, Closes):
     """A client's connection. ``async with`` closes it at the end.
 
     Any number of tasks may use it at once. When it ends, every call that waits on it raises what
@@ -348,11 +349,10 @@ class Connection(BaseConnection, Closes):
         :raises RequestFailed: the server refused the terminal or the command.
         :raises ConnectionLost: or another error: what ended the connection.
         """
-        agent = self.forwards_agent
         given.text(subsystem, "subsystem")
         given.text(term, "term")
         given.command(command)
-        start = Start(command, subsystem, given.variables(env), term, size, modes, agent)
+        start = Start(command, subsystem, given.variables(env), term, size, modes, self._lends)
         return Opening(lambda: start_process(self.open_session(), start))
 
     def shell(
@@ -463,9 +463,8 @@ class Connection(BaseConnection, Closes):
         given.text(encoding, "encoding")
         given.text(term, "term")
         given.binary(input or b"", "input")
-        agent = self.forwards_agent
         variables = given.variables(env)
-        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, agent)
+        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, self._lends)
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self.open_session(), start, how)
 

@@ -81,7 +81,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.forwarding.forwards import ServerForwards
-    from nacre.server.forwarding.x11 import ForwardedDisplay
+    from nacre.server.x11 import ForwardedDisplay
 
 
 _SIGNING = 10.0
@@ -423,7 +423,7 @@ class Serving(ServerConnection):
         """Return a display that leads to the client's, if the policy allows one."""
         reason, found = "not allowed", None
         if await self._questions.ask(lambda p: p.x11_forwarding(session)) is True:
-            from nacre.server.forwarding.x11 import open_display
+            from nacre.server.x11 import open_display
 
             opened = await open_display(self, data)
             reason, found = (opened, None) if isinstance(opened, str) else ("", opened)

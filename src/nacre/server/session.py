@@ -39,7 +39,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.agent import AgentSocket
-    from nacre.server.forwarding.x11 import ForwardedDisplay
+    from nacre.server.x11 import ForwardedDisplay
 
 T = TypeVar("T")
 

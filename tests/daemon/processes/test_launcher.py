@@ -103,12 +103,12 @@ def test_the_file_of_the_system_is_for_users_without_one_of_their_own(
     system = home / "sshrc"
     monkeypatch.setattr(launcher, "_SYSTEM_RC", str(system))
     monkeypatch.chdir(home)
-    launcher._run_rc({}, user=True, system=True)
+    launcher._run_rc({}, None, user=True, system=True)
     system.touch()
-    launcher._run_rc({}, user=True, system=True)
+    launcher._run_rc({}, None, user=True, system=True)
     (home / ".ssh" / "rc").touch()
-    launcher._run_rc({"SHELL": "/bin/bash"}, user=True, system=True)
-    launcher._run_rc({}, user=False, system=True)
+    launcher._run_rc({"SHELL": "/bin/bash"}, None, user=True, system=True)
+    launcher._run_rc({}, None, user=False, system=True)
     assert ran == [
         ["/bin/sh", str(system)],
         ["/bin/bash", "-c", "/bin/sh .ssh/rc"],

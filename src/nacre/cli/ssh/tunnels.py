@@ -18,7 +18,7 @@ from nacre.client.forwarding.forwards import Listener
 from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward, words_of
-from nacre.errors import RequestFailed, StreamClosed
+from nacre.errors import ConfigurationError, RequestFailed, StreamClosed
 from nacre.wire.text import safe
 
 _STDIN, _STDOUT = 0, 1
@@ -43,6 +43,8 @@ async def start_forwarding(
             "a port can't be forwarded, see the message above; without ExitOnForwardFailure "
             "the session would start nevertheless"
         )
+    if config.forward_x11:
+        await _forward_x11(connection, config, log)
     path = agent_path(config.forward_agent or "none", target.tokens())
     if path is not None:
         connection.forward_agent(path)
@@ -50,6 +52,19 @@ async def start_forwarding(
         log.verbose(
             "No agent is forwarded: the variable that names its socket is not set; start an agent."
         )
+
+
+async def _forward_x11(connection: Connection, config: ClientConfig, log: Log) -> None:
+    """Forward the display; without one the session starts nevertheless, as with ssh(1)."""
+    try:
+        await connection.forward_x11(
+            trusted=config.forward_x11_trusted,
+            timeout=config.forward_x11_timeout,
+            xauth=config.xauth_location,
+        )
+    except ConfigurationError as error:
+        show = log.error if os.environ.get("DISPLAY") else log.debug
+        show(f"Warning: {error}")
 
 
 class _Starting:

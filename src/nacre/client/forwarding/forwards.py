@@ -27,8 +27,10 @@ from nacre.errors import (
     RequestFailed,
 )
 from nacre.protocol.asks import AskOpen, OpenRefused, SessionProof
+from nacre.protocol.requests import OtherRequest
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
+    AGENT_REQUEST,
     CANCEL,
     DIRECT,
     DIRECT_STREAMLOCAL,
@@ -40,6 +42,7 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
+from nacre.protocol.x11 import X11_CHANNEL
 from nacre.tunnels.listeners import Listening, Take, bind
 from nacre.tunnels.relay import Relay, carry, discard, grant
 from nacre.tunnels.socks import Negotiation, SOCKSError
@@ -48,6 +51,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
+    from nacre.client.forwarding.x11 import X11Forward
 
 _logger = logging.getLogger("nacre.client")
 
@@ -149,9 +153,10 @@ class Tunnel(ClosesAtOnce):
 
 
 class Forwards:
-    """The ports and the agent that one connection forwards.
+    """The ports, the agent and the display that one connection forwards.
 
     :param session: the session, of which the agent learns; None in SSH-1.
+    :ivar display: the display that sessions may use, or None.
     """
 
     def __init__(self, connection: BaseConnection, session: SessionProof | None = None) -> None:
@@ -159,6 +164,7 @@ class Forwards:
         self._session = session
         self._remote: dict[Endpoint, Endpoint] = {}
         self._agent: str | None = None
+        self.display: X11Forward | None = None
         self._carried: dict[int, str] = {}
 
     def open_now(self) -> tuple[str, ...]:
@@ -277,9 +283,19 @@ class Forwards:
         """Whether sessions may use our agent."""
         return self._agent is not None
 
+    @property
+    def lends(self) -> tuple[OtherRequest, ...]:
+        """The requests for what sessions may use of ours."""
+        agent = (OtherRequest(AGENT_REQUEST, b""),) if self.lends_agent else ()
+        return agent if self.display is None else (*agent, self.display.request)
+
     async def accept(self, ask: AskOpen) -> None:
         """Accept a channel that the server opens, if it belongs to a request of ours."""
         connection = self._connection
+        if ask.channel_type == X11_CHANNEL and self.display is not None:
+            self._carried[ask.channel] = "from the server to our display"
+            await self.display.accept(ask)
+            return
         if (place := self._place(ask)) is None:
             connection.answer(ask.ask_id, OpenRefused())
             return

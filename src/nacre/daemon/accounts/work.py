@@ -19,7 +19,7 @@ from nacre.scp.command import parse_scp
 from nacre.sftp.server.restrictions import parse_command
 
 if TYPE_CHECKING:
-    from nacre.server.forwarding.x11 import ForwardedDisplay
+    from nacre.server.x11 import ForwardedDisplay
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 _ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
