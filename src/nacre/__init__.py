@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from nacre.server.settings import ListenOptions as ListenOptions
     from nacre.server.settings import ReloadOptions as ReloadOptions
     from nacre.server.startups import Startups as Startups
+    from nacre.server.x11 import ForwardedDisplay as ForwardedDisplay
     from nacre.sftp.client.client import SFTPClient as SFTPClient
     from nacre.sftp.client.copies import TransferOptions as TransferOptions
     from nacre.sftp.client.file import SFTPFile as SFTPFile
@@ -352,6 +353,7 @@ _HOMES = {
         "ReloadOptions",
     ),
     "nacre.server.startups": ("Startups",),
+    "nacre.server.x11": ("ForwardedDisplay",),
     "nacre.sftp.client.client": ("SFTPClient",),
     "nacre.sftp.client.copies": ("TransferOptions",),
     "nacre.sftp.client.file": (

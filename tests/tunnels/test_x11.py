@@ -22,21 +22,10 @@ from nacre.tunnels.x11 import (
     parse_xauth,
 )
 from nacre.wire.numbers import MAIN
+from tunnels.packets import setup_packet
 
 SHOWN = Authorization(MIT_COOKIE, b"f" * 16)
 REAL = Authorization(MIT_COOKIE, b"r" * 16)
-
-
-def setup_packet(
-    authorization: Authorization = SHOWN, order: str = "l", *, sizes: tuple[int, int] | None = None
-) -> bytes:
-    byte_order = "little" if order == "l" else "big"
-    name, data = authorization.protocol, authorization.data
-    counts = sizes or (len(name), len(data))
-    head = order.encode() + b"\0"
-    for number in (11, 0, *counts, 0):
-        head += number.to_bytes(2, byte_order)  # type: ignore[arg-type]
-    return head + name + bytes(-len(name) % 4) + data + bytes(-len(data) % 4)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +80,7 @@ def test_a_cookie_is_not_in_what_is_printed_of_it() -> None:
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_the_right_cookie_is_replaced_by_the_displays_own(order: str, step: int) -> None:
     setup = Setup(SHOWN, REAL)
-    packet = setup_packet(order=order)
+    packet = setup_packet(SHOWN, order)
     parts = [packet[at : at + step] for at in range(0, len(packet), step)]
     *before, last = [setup.feed(part) for part in parts]
     assert not any(before)
@@ -99,7 +88,7 @@ def test_the_right_cookie_is_replaced_by_the_displays_own(order: str, step: int)
 
 
 def test_what_follows_the_setup_packet_is_passed_on() -> None:
-    assert Setup(SHOWN, REAL).feed(setup_packet() + b"more") == setup_packet(REAL) + b"more"
+    assert Setup(SHOWN, REAL).feed(setup_packet(SHOWN) + b"more") == setup_packet(REAL) + b"more"
 
 
 @pytest.mark.parametrize(
@@ -109,8 +98,8 @@ def test_what_follows_the_setup_packet_is_passed_on() -> None:
         (setup_packet(Authorization(b"MIT-MAGIC-COOKIE-2", b"f" * 16)), "cookie is wrong"),
         (setup_packet(Authorization(b"", b"")), "another authorization protocol"),
         (setup_packet(Authorization(MIT_COOKIE, b"f" * 20)), "another authorization protocol"),
-        (setup_packet(sizes=(65535, 65535)), "another authorization protocol"),
-        (setup_packet(order="x"), "no setup packet"),
+        (setup_packet(SHOWN, sizes=(65535, 65535)), "another authorization protocol"),
+        (setup_packet(SHOWN, "x"), "no setup packet"),
         (b"GET / HTTP/1.1\r\n", "no setup packet"),
     ],
 )
@@ -146,8 +135,8 @@ async def test_the_display_gets_its_own_cookie_and_then_everything() -> None:
     ends = Ends()
     await ends.start()
     sink = ends.channel.sinks[MAIN]
-    sink.feed(setup_packet()[:20])
-    sink.feed(setup_packet()[20:])
+    sink.feed(setup_packet(SHOWN)[:20])
+    sink.feed(setup_packet(SHOWN)[20:])
     assert await ends.read(100) == setup_packet(REAL)
     sink.feed(b"request")
     assert await ends.read(100) == b"request"

@@ -74,6 +74,22 @@ def test_words_services_and_keys(found: Forwarding, expected: tuple[bool, bool, 
 
 
 @pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (rights("X11Forwarding=yes", key="no-pty"), True),
+        (rights("X11Forwarding=yes", key="restrict,X11-forwarding"), True),
+        (rights("X11Forwarding=yes"), False),
+        (rights("X11Forwarding=yes", key="restrict"), False),
+        (rights("X11Forwarding=yes", "DisableForwarding=yes", key="no-pty"), False),
+        (rights("X11Forwarding=yes", key="no-pty", service="sftp"), False),
+        (rights(key="no-pty"), False),
+    ],
+)
+def test_displays_are_for_whom_words_and_key_allow_them(found: Forwarding, expected: bool) -> None:
+    assert found.x11 is expected
+
+
+@pytest.mark.parametrize(
     ("host", "port", "expected"),
     [
         ("db", 5432, True),

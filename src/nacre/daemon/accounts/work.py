@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 _ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OURS = ("DISPLAY", "SSH_AUTH_SOCK", "SSH_USER_AUTH")
+_OURS = ("SSH_AUTH_SOCK", "SSH_USER_AUTH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,7 @@ def steps_before(login: Login, subsystem: str | None, x11: X11Steps | None = Non
         home=login.home,
         root=login.root,
         variables=variable_patterns(login),
-        fixed=(*(name for name, _ in config.set_env), *(("DISPLAY",) if x11 else ())),
+        fixed=tuple(name for name, _ in config.set_env),
         user_rc=subsystem is None
         and config.force_command is None
         and config.permit_user_rc
