@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import termios
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from nacre.cli.common.start import FAILURE
 from nacre.cli.ssh.escapes import Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
-from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
+from nacre.cli.ssh.terminal import RawTerminal, Size, encode_modes, size
 from nacre.config.client.config import ClientConfig
 from nacre.config.syntax.tokens import expand
 from nacre.errors import (
@@ -62,6 +63,30 @@ class Plan:
     keystroke_interval: float = 0.0
 
 
+@value
+class Place:
+    """Where a session is used.
+
+    :ivar descriptors: standard input, output and error.
+    :ivar term: the type of the terminal there.
+    :ivar ours: whether they are this program's own. Others are those of a client of the shared
+        connection: it makes its terminal raw itself, and they are closed at the end.
+    :ivar opened: called when the process has started.
+    :ivar no_terminal: called when the server gives no terminal.
+    """
+
+    descriptors: tuple[int, int, int]
+    term: str
+    ours: bool = True
+    opened: Callable[[], None] = lambda: None
+    no_terminal: Callable[[], None] = lambda: None
+
+
+def here() -> Place:
+    """Return the place of this program's own session."""
+    return Place((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
+
+
 class _Quit(Exception):
     """The user ends the session by an escape."""
 
@@ -70,33 +95,52 @@ class TerminalSession:
     """Runs a plan on a connection.
 
     :param notice: gets messages for the user.
+    :param place: where it is used; None for this program's own descriptors.
+    :param resizes: tells the sizes of terminals; sessions at the same time share it.
     :ivar quit: whether the user ended the session by an escape.
     """
 
-    def __init__(self, connection: Connection, plan: Plan, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        plan: Plan,
+        notice: Callable[[str], None],
+        place: Place | None = None,
+        resizes: Resizes | None = None,
+    ) -> None:
         self.quit = False
+        self._place = place = place or here()
+        stdin, stdout, stderr = place.descriptors
+        self._stdin = stdin
         self._incomplete = False
         self._connection = connection
         self._plan = plan
         self._notice = notice
-        self._resizes = _Resizes()
-        raw = plan.terminal and os.isatty(STDIN)
+        self._resizes = resizes or Resizes()
+        self._terminal = plan.terminal and os.isatty(stdin)
+        raw = self._terminal and place.ours
         self._keystrokes: Keystrokes | None = None
-        self._raw = RawTerminal(STDIN, self._resizes.send) if raw else None
-        self._output = StandardOutput(STDOUT)
-        self._errors = StandardOutput(STDERR)
+        self._raw = RawTerminal(stdin, self._resizes.send) if raw else None
+        self._output = StandardOutput(stdout)
+        self._errors = StandardOutput(stderr)
 
     async def run(self) -> int:
         """Run the session to its end; return the exit status of this program.
 
         :raises NacreError: the session could not start, or the connection was lost.
         """
-        process = await self._start()
         with ExitStack() as stack:
+            if not self._place.ours:
+                stack.callback(os.close, self._stdin)
+                stack.callback(self._output.close)
+                stack.callback(self._errors.close)
+            process = await self._start()
             stack.callback(process.close)
-            if self._raw is not None and self._plan.read_input:
-                stack.enter_context(self._raw)
-                stack.enter_context(self._resizes.to(process))
+            self._place.opened()
+            if self._terminal and self._plan.read_input:
+                if self._raw is not None:
+                    stack.enter_context(self._raw)
+                stack.enter_context(self._resizes.to(process, self._stdin))
             status = await self._pump(process)
             return FAILURE if self._incomplete else status
 
@@ -107,19 +151,24 @@ class TerminalSession:
                 return await self._open(terminal=True)
             except RequestFailed as error:
                 self._notice(f"PTY allocation request failed: {error}")
+                self._place.no_terminal()
         return await self._open(terminal=False)
 
     async def _open(self, *, terminal: bool) -> Process:
         plan = self._plan
-        raw = self._raw
         return await self._connection.process(
             plan.command,
             subsystem=plan.subsystem,
             env=dict(plan.environment),
-            term=os.environ.get("TERM", "dumb") if terminal else None,
-            size=size(STDIN)[:2] if raw else (80, 24),
-            modes=encode_modes(raw.attributes) if raw else b"",
+            term=self._place.term if terminal else None,
+            size=size(self._stdin)[:2] if self._terminal else (80, 24),
+            modes=self._modes(),
         )
+
+    def _modes(self) -> bytes:
+        if self._raw is not None:
+            return encode_modes(self._raw.attributes)
+        return encode_modes(termios.tcgetattr(self._stdin)) if self._terminal else b""
 
     async def _pump(self, process: Process) -> int:
         feeding = asyncio.create_task(self._feed(process))
@@ -181,9 +230,9 @@ class TerminalSession:
         process.stdin.write_eof()
 
     async def _feed_input(self, process: Process) -> None:
-        source = StandardInput(STDIN)
+        source = StandardInput(self._stdin, contended=not self._place.ours)
         write = self._writer(process)
-        interactive = self._raw is not None and self._plan.escape is not None
+        interactive = self._terminal and self._plan.escape is not None
         escapes = Escapes(self._plan.escape or b"~") if interactive else None
         while data := await _read(source):
             for part in escapes.feed(bytes(data)) if escapes else (data,):
@@ -197,7 +246,7 @@ class TerminalSession:
     def _writer(self, process: Process) -> Callable[[Buffer], Awaitable[None]]:
         """Return what sends input: at once, or keystrokes of a terminal at fixed intervals."""
         interval, connection = self._plan.keystroke_interval, self._connection
-        if self._raw is None or not interval or not connection.engine.pings:
+        if not self._terminal or not interval or not connection.engine.pings:
             return process.stdin.write
         from nacre.cli.ssh.keystrokes import Keystrokes
 
@@ -213,6 +262,8 @@ class TerminalSession:
                 await self._print(escapes.help())
             case Escape.CHANNELS:
                 await self._print("".join(f"{line}\r\n" for line in self._described()))
+            case Escape.SUSPEND if not self._place.ours:
+                await self._print("This escape is not available in a shared connection.\r\n")
             case Escape.SUSPEND:
                 # All of a pipeline stops, not this process alone.
                 os.kill(0, signal.SIGTSTP)
@@ -311,27 +362,36 @@ async def _read(source: StandardInput) -> Buffer:
         return b""
 
 
-class _Resizes:
-    """Sends each new size of the local terminal to the remote process."""
+class Resizes:
+    """Sends each new size of a terminal to the process that runs there.
+
+    A client of the shared connection sends SIGWINCH on to the master, which can't tell whose it is.
+    """
 
     def __init__(self) -> None:
-        self._process: Process | None = None
+        self._sizes: dict[Process, tuple[int, Size]] = {}
         self._loop = asyncio.get_running_loop()
 
     @contextmanager
-    def to(self, process: Process) -> Iterator[None]:
-        """Send the sizes to ``process`` while this is entered."""
-        self._process = process
-        self._loop.add_signal_handler(signal.SIGWINCH, self._resize)
+    def to(self, process: Process, terminal: int) -> Iterator[None]:
+        """Send the terminal's sizes to ``process`` while this is entered."""
+        if not self._sizes:
+            self._loop.add_signal_handler(signal.SIGWINCH, self._resize)
+        self._sizes[process] = terminal, size(terminal)
         try:
             yield
         finally:
-            self._loop.remove_signal_handler(signal.SIGWINCH)
+            del self._sizes[process]
+            if not self._sizes:
+                self._loop.remove_signal_handler(signal.SIGWINCH)
 
     def send(self) -> None:
         """Send the present size: it may have changed while the program was stopped."""
         self._loop.call_soon_threadsafe(self._resize)
 
     def _resize(self) -> None:
-        if self._process is not None:
-            self._process.resize(*size(STDIN))
+        for process, (terminal, before) in self._sizes.items():
+            with suppress(OSError):  # a client's terminal may be gone
+                if (now := size(terminal)) != before:
+                    self._sizes[process] = terminal, now
+                    process.resize(*now)

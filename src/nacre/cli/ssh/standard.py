@@ -30,10 +30,15 @@ _FASTER_PIPE = 1024 * 1024
 
 
 class StandardInput:
-    """Reads a descriptor that may be a pipe, a terminal, a socket or a file."""
+    """Reads a descriptor that may be a pipe, a terminal, a socket or a file.
 
-    def __init__(self, descriptor: int) -> None:
+    :param contended: whether other tasks of this process may read the same pipe or terminal, so
+        that what was there when the loop looked may be gone.
+    """
+
+    def __init__(self, descriptor: int, *, contended: bool = False) -> None:
         self._descriptor = descriptor
+        self._contended = contended
         self._waits = True
         self._block = memoryview(b"")
         _widen(descriptor)
@@ -62,6 +67,8 @@ class StandardInput:
                 await ready
             finally:
                 loop.remove_reader(self._descriptor)
+            if self._contended and not _readable(self._descriptor):
+                continue
             try:
                 return os.read(self._descriptor, READ)
             except BlockingIOError:
@@ -75,7 +82,7 @@ class StandardOutput:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._is_file = _is_file(descriptor)
-        self._queue: SimpleQueue[tuple[list[Buffer], asyncio.Future[None]]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[list[Buffer], asyncio.Future[None]] | None] = SimpleQueue()
         # A daemon thread: a terminal stopped by Ctrl-S must not keep the process alive.
         self._thread = threading.Thread(target=self._run, daemon=True)
         _widen(descriptor)
@@ -94,9 +101,17 @@ class StandardOutput:
         self._queue.put((list(chunks), done))
         await done
 
+    def close(self) -> None:
+        """Close the descriptor, once a write that is under way has ended."""
+        if self._thread.is_alive():
+            # Not here: the number may be another descriptor's before the thread writes its rest.
+            self._queue.put(None)
+        else:
+            os.close(self._descriptor)
+
     def _run(self) -> None:
-        while True:
-            chunks, done = self._queue.get()
+        while (work := self._queue.get()) is not None:
+            chunks, done = work
             error: OSError | None = None
             try:
                 _write(self._descriptor, chunks)
@@ -107,6 +122,7 @@ class StandardOutput:
             except RuntimeError:
                 # The loop is closed: no task waits for the result.
                 return
+        os.close(self._descriptor)
 
 
 def _write(descriptor: int, chunks: list[Buffer]) -> None:
@@ -116,6 +132,12 @@ def _write(descriptor: int, chunks: list[Buffer]) -> None:
         except BlockingIOError:
             # Another process made the shared descriptor non-blocking.
             select.select([], [descriptor], [])
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _is_file(descriptor: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -29,20 +28,15 @@ OtherEnd: TypeAlias = tuple[str, int] | str
 
 async def start_forwarding(
     connection: Connection, target: Target, config: ClientConfig, log: Log
-) -> None:
-    """Start the forwardings of the configuration.
+) -> Forwardings:
+    """Start the forwardings of the configuration, and return them.
 
     :raises RequestFailed: a port can't be forwarded, and ExitOnForwardFailure is set.
     :raises ConnectionLost: the connection ended.
     """
     show_warnings(log)
-    starting = _Starting(connection, config, log)
-    await starting.all()
-    if starting.failed and config.exit_on_forward_failure:
-        raise RequestFailed(
-            "a port can't be forwarded, see the message above; without ExitOnForwardFailure "
-            "the session would start nevertheless"
-        )
+    forwardings = Forwardings(connection, config, log)
+    await forwardings.start()
     if config.forward_x11:
         await _forward_x11(connection, config, log)
     path = agent_path(config.forward_agent or "none", target.tokens())
@@ -52,6 +46,7 @@ async def start_forwarding(
         log.verbose(
             "No agent is forwarded: the variable that names its socket is not set; start an agent."
         )
+    return forwardings
 
 
 async def _forward_x11(connection: Connection, config: ClientConfig, log: Log) -> None:
@@ -67,87 +62,111 @@ async def _forward_x11(connection: Connection, config: ClientConfig, log: Log) -
         show(f"Warning: {error}")
 
 
-class _Starting:
+class Forwardings:
+    """The forwarded ports of a connection, by kind (``local``, ``remote``, ``dynamic``)."""
+
     def __init__(self, connection: Connection, config: ClientConfig, log: Log) -> None:
         self._connection = connection
         self._config = config
         self._log = log
-        self.failed = False
+        self._listeners: dict[tuple[str, Forward], Listener] = {}
 
-    async def all(self) -> None:
-        """Start the forwardings one after another, each kind in the order given."""
-        connection, config = self._connection, self._config
-        for one in self._possible("local", config.local_forwards):
-            await self._try(
-                connection.forward_local(
-                    one.host, one.host_port, listen_host=self._bind(one), listen_port=one.port
-                ),
-                self._bind(one),
-                one,
+    async def start(self) -> None:
+        """Start those of the configuration one after another, each kind in the order given.
+
+        :raises RequestFailed: one can't be started, and ExitOnForwardFailure is set.
+        """
+        config, failed = self._config, False
+        for kind, forwards in (
+            ("local", config.local_forwards),
+            ("dynamic", config.dynamic_forwards),
+            ("remote", config.remote_forwards),
+        ):
+            for one in forwards:
+                try:
+                    listener = await self.open(kind, one)
+                except RequestFailed as error:
+                    self._log.error(str(error))
+                    failed = True
+                    continue
+                if kind == "remote" and not one.port:
+                    self._log.info(
+                        f"Allocated port {listener.port} for remote forward to "
+                        f"{safe(one.host)}:{one.host_port}"
+                    )
+        if failed and config.exit_on_forward_failure:
+            raise RequestFailed(
+                "a port can't be forwarded, see the message above; without ExitOnForwardFailure "
+                "the session would start nevertheless"
             )
-        for one in self._possible("dynamic", config.dynamic_forwards):
-            host = self._bind(one)
-            await self._try(
-                connection.forward_dynamic(listen_host=host, listen_port=one.port), host, one
-            )
-        for one in self._possible("remote", config.remote_forwards):
-            host = "localhost" if one.address is None else one.address
-            listener = await self._try(
-                connection.forward_remote(
-                    one.host, one.host_port, listen_host=host, listen_port=one.port
-                ),
-                host,
-                one,
-            )
-            if listener is not None and not one.port:
-                self._log.info(
-                    f"Allocated port {listener.port} for remote forward to "
-                    f"{safe(one.host)}:{one.host_port}"
-                )
 
-    def _possible(self, kind: str, forwards: Iterable[Forward]) -> Iterator[Forward]:
-        """Yield the forwardings that nacre can start; report the others."""
-        for one in forwards:
-            lacks = ""
-            if one.path or one.host_path:
-                lacks = "of Unix sockets are not supported by nacre yet: give ports"
-            elif kind == "remote" and one.dynamic:
-                lacks = (
-                    "without a destination, a SOCKS proxy on the server's side, are not supported "
-                    "by nacre yet: give the destination too, port:host:hostport"
-                )
-            if not lacks:
-                yield one
-                continue
-            self._log.error(f"Forwarding {safe(words_of(one))}: {kind} forwardings {lacks}")
-            self.failed = True
+    async def open(self, kind: str, one: Forward) -> Listener:
+        """Start a forwarding, unless it is there already.
 
-    def _bind(self, one: Forward) -> str:
-        if one.address is None:
-            return "" if self._config.gateway_ports else "localhost"
-        return one.address
+        :raises RequestFailed: it can't be started.
+        """
+        listener = self._listeners.get((kind, one))
+        if listener is None or listener.closed:
+            self._check(kind, one)
+            listener = self._listeners[kind, one] = await self._open(kind, one)
+        return listener
 
-    async def _try(self, opening: Awaitable[Listener], host: str, one: Forward) -> Listener | None:
+    async def close(self, kind: str, one: Forward) -> None:
+        """End a forwarding; its connections stay.
+
+        :raises RequestFailed: there is none such.
+        """
+        listener = self._listeners.pop((kind, one), None)
+        if listener is None or listener.closed:
+            raise RequestFailed(f"{kind} forwarding {safe(words_of(one))}: it is not there")
+        await listener.close()
+
+    async def _open(self, kind: str, one: Forward) -> Listener:
+        connection, host = self._connection, self._bind(kind, one)
         try:
-            return await opening
-        except RequestFailed as error:
-            text = f"Warning: remote port forwarding failed for listen port {one.port}: {error}"
-        except PermissionError:
-            text = f"bind {self._shown(host, one)}: Permission denied; ports below 1024 need root"
-        except OSError as error:
-            self._connection.check()
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            text = (
-                f"bind {self._shown(host, one)}: {reason}; choose another port or address, or end "
-                "the program that uses it"
+            if kind == "remote":
+                return await connection.forward_remote(
+                    one.host, one.host_port, listen_host=host, listen_port=one.port
+                )
+            if kind == "dynamic":
+                return await connection.forward_dynamic(listen_host=host, listen_port=one.port)
+            return await connection.forward_local(
+                one.host, one.host_port, listen_host=host, listen_port=one.port
             )
-        self._log.error(text)
-        self.failed = True
-        return None
+        except RequestFailed as error:
+            raise RequestFailed(
+                f"Warning: remote port forwarding failed for listen port {one.port}: {error}"
+            ) from error
+        except OSError as error:
+            connection.check()
+            where = f"bind [{safe(host) or '*'}]:{one.port}"
+            if isinstance(error, PermissionError):
+                text = "Permission denied; ports below 1024 need root"
+            else:
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                text = f"{reason}; choose another port or address, or end the program that uses it"
+            raise RequestFailed(f"{where}: {text}") from error
 
-    @staticmethod
-    def _shown(host: str, one: Forward) -> str:
-        return f"[{safe(host) or '*'}]:{one.port}"
+    def _check(self, kind: str, one: Forward) -> None:
+        """Refuse a forwarding that nacre can't start.
+
+        :raises RequestFailed: it is one.
+        """
+        lacks = ""
+        if one.path or one.host_path:
+            lacks = "of Unix sockets are not supported by nacre yet: give ports"
+        elif kind == "remote" and one.dynamic:
+            lacks = (
+                "without a destination, a SOCKS proxy on the server's side, are not supported "
+                "by nacre yet: give the destination too, port:host:hostport"
+            )
+        if lacks:
+            raise RequestFailed(f"Forwarding {safe(words_of(one))}: {kind} forwardings {lacks}")
+
+    def _bind(self, kind: str, one: Forward) -> str:
+        if one.address is not None:
+            return one.address
+        return "" if kind != "remote" and self._config.gateway_ports else "localhost"
 
 
 async def join_standard(connection: Connection, place: OtherEnd) -> int:

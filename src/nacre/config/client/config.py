@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Strict = Literal["yes", "no", "accept-new", "ask"]
 Tty = Literal["auto", "no", "yes", "force"]
+Sharing = Literal["false", "true", "ask", "auto", "autoask"]
 SessionKind = Literal["default", "none", "subsystem"]
 
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
@@ -43,6 +44,9 @@ class ClientConfig:
     :ivar add_keys_to_agent: ``false``, ``true``, ``ask``, ``confirm``, seconds, or both of these.
     :ivar cipher: the ciphers of SSH-1 to offer, or None for the default ones.
     :ivar connect_timeout: seconds, or None for the system's own time.
+    :ivar control_path: None for no shared connection.
+    :ivar control_persist: whether a shared connection stays in the background after its session;
+        a number that is no bool is the seconds without a client after which it ends.
     :ivar server_alive_interval: seconds between keepalives; 0 for none.
     :ivar escape_char: one byte, or None for no escapes.
     :ivar forward_agent: None for no forwarding. ``SSH_AUTH_SOCK`` is the socket that this variable
@@ -77,6 +81,9 @@ class ClientConfig:
     clear_all_forwardings: bool = False
     connect_timeout: int | None = None
     connection_attempts: int = 1
+    control_master: Sharing = "false"
+    control_path: str | None = None
+    control_persist: int | bool = False
     dynamic_forwards: tuple[Forward, ...] = ()
     escape_char: bytes | None = b"~"
     exit_on_forward_failure: bool = False

@@ -71,7 +71,6 @@ _HOST_TOKENS = "dhijkLlnpruC"
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre does not log in by the key of a host: other methods log in"
-_SHARING = "shared connections come later: each program makes its own connection"
 _SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
 _SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
@@ -115,12 +114,11 @@ _WORDS = (
     ),
     Keyword("CheckHostIP", YES_NO, "Check the host's address in known_hosts too.", "check_host_ip"),
     Keyword("Compression", COMPRESSION, "Compress what is sent.", "compression"),
-    later(
+    Keyword(
         "ControlMaster",
         CONTROL_MASTER,
         "Share this connection with programs that start later.",
-        _SHARING,
-        "false",
+        "control_master",
     ),
     idle(
         "EnableSSHKeysign",
@@ -291,11 +289,11 @@ _WORDS = (
     Keyword("BindAddress", WORD, "The address to connect from.", "bind_address"),
     Keyword("BindInterface", WORD, "The interface to connect from.", "bind_interface"),
     Keyword("Ciphers", algorithms("cipher"), "The ciphers to offer.", "ciphers"),
-    later(
+    Keyword(
         "ControlPath",
         OPTIONAL_WORD,
         "The socket of a shared connection.",
-        _SHARING,
+        "control_path",
         tokens=_HOST_TOKENS,
         environment=True,
     ),
@@ -488,12 +486,11 @@ _WORDS = (
         "Which aliases of the DNS a canonical name may follow.",
         default="none",
     ),
-    later(
+    Keyword(
         "ControlPersist",
         CONTROL_PERSIST,
         "Keep a shared connection in the background.",
-        _SHARING,
-        "no",
+        "control_persist",
     ),
     Keyword("EscapeChar", ESCAPE_CHAR, "The character that begins an escape.", "escape_char"),
     Keyword(
