@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
-    from nacre.client.forwarding.forwards import Listener as Listener
-    from nacre.client.forwarding.forwards import Tunnel as Tunnel
+    from nacre.client.forwarding.listener import Listener as Listener
+    from nacre.client.forwarding.tunnel import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
@@ -168,6 +168,7 @@ if TYPE_CHECKING:
     from nacre.sftp.server.journal import Recorder as Recorder
     from nacre.sftp.server.service import SessionLike as SessionLike
     from nacre.sftp.server.service import serve_sftp as serve_sftp
+    from nacre.tunnels.unix import UnixSockets as UnixSockets
 
 _HOMES = {
     "nacre._version": ("__version__",),
@@ -212,10 +213,8 @@ _HOMES = {
         "Sock",
     ),
     "nacre.client.secrets": ("Prompter",),
-    "nacre.client.forwarding.forwards": (
-        "Listener",
-        "Tunnel",
-    ),
+    "nacre.client.forwarding.listener": ("Listener",),
+    "nacre.client.forwarding.tunnel": ("Tunnel",),
     "nacre.client.trust.check": ("HostKeyAnnouncement", "HostKeyCheck"),
     "nacre.client.trust.files": (
         "AnyHostKey",
@@ -387,6 +386,7 @@ _HOMES = {
         "SessionLike",
         "serve_sftp",
     ),
+    "nacre.tunnels.unix": ("UnixSockets",),
 }
 """Where each public name lives; it is imported when it is first used."""
 

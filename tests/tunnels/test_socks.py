@@ -24,7 +24,7 @@ class Client:
         self.sock, self.proxy = socket.socketpair()
         self.proxy.setblocking(False)
         self.sock.settimeout(5)
-        self.negotiation = Negotiation(self.proxy)
+        self.negotiation = Negotiation.of(self.proxy)
 
     async def request(self, data: bytes, *, eof: bool = False) -> tuple[str, int]:
         self.sock.sendall(data)

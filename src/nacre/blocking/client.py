@@ -83,6 +83,7 @@ class Connection(Closing[_connection.Connection]):
     forward_local = wrapping(_connection.Connection.forward_local, Listener)
     forward_remote = wrapping(_connection.Connection.forward_remote, Listener)
     forward_dynamic = wrapping(_connection.Connection.forward_dynamic, Listener)
+    forward_remote_dynamic = wrapping(_connection.Connection.forward_remote_dynamic, Listener)
     forward_agent = plain(_connection.Connection.forward_agent)
     forward_x11 = waiting(_connection.Connection.forward_x11)
     forwards_agent = Attribute[bool]()

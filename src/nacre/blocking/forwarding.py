@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from nacre.blocking.background import Attribute, Closing, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
-from nacre.client.forwarding import forwards as _forward
+from nacre.client.forwarding import listener as _listener
+from nacre.client.forwarding import tunnel as _tunnel
 from nacre.server import agent as _agent
 
 
-class Listener(Closing[_forward.Listener]):
-    """A forwarded port, served in the background. ``with`` closes it at the end.
+class Listener(Closing[_listener.Listener]):
+    """A forwarded port or Unix socket, served in the background. ``with`` closes it at the end.
 
     Like :class:`nacre.Listener`.
     """
 
     host = Attribute[str]()
     port = Attribute[int]()
+    path = Attribute[str]()
     closed = Attribute[bool]()
 
-    close = waiting(_forward.Listener.close)
-    wait_closed = waiting(_forward.Listener.wait_closed)
+    close = waiting(_listener.Listener.close)
+    wait_closed = waiting(_listener.Listener.wait_closed)
 
 
-class Tunnel(Closing[_forward.Tunnel]):
+class Tunnel(Closing[_tunnel.Tunnel]):
     """A connection that the server made for the client. ``with`` closes it at the end.
 
     Like :class:`nacre.Tunnel`; its streams are raw files.
     """
 
-    def __init__(self, inner: _forward.Tunnel) -> None:
+    def __init__(self, inner: _tunnel.Tunnel) -> None:
         super().__init__(inner)
         self.reader = Reader(inner.reader)
         self.writer = Writer(inner.writer)
 
-    close = waiting(_forward.Tunnel.close)
-    wait_closed = waiting(_forward.Tunnel.wait_closed)
+    close = waiting(_tunnel.Tunnel.close)
+    wait_closed = waiting(_tunnel.Tunnel.wait_closed)
 
     def _leave(self) -> None:
         # Unlike ``close``, ``with`` does not wait for the peer.

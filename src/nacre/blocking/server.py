@@ -31,6 +31,7 @@ from nacre.server import settings as _settings
 from nacre.server.peer import ServerConnection
 from nacre.server.policy import Policy
 from nacre.server.settings import ListenOptions
+from nacre.tunnels.unix import UnixSockets
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,6 +137,16 @@ class _InThreads(Policy):
 
     async def remote_listen(self, host: str, port: int, connection: ServerConnection) -> str | None:
         return await self._ask(self._policy.remote_listen, host, port, connection)
+
+    async def direct_unix_connection(
+        self, path: str, connection: ServerConnection
+    ) -> bool | UnixSockets:
+        return await self._ask(self._policy.direct_unix_connection, path, connection)
+
+    async def remote_unix_listen(
+        self, path: str, connection: ServerConnection
+    ) -> bool | UnixSockets:
+        return await self._ask(self._policy.remote_unix_listen, path, connection)
 
     async def agent_forwarding(self, session: _session.Session) -> bool:
         return await self._ask(self._policy.agent_forwarding, session)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -18,7 +17,7 @@ from nacre.aio.channel import Channel
 from nacre.aio.connection import COMMON, Handlers, Trace
 from nacre.aio.versions import RISK, SSH1
 from nacre.aio.waiting import Closes, Opening
-from nacre.client.forwarding.calls import DeviceCalls
+from nacre.client.forwarding.calls import ForwardingCalls
 from nacre.client.process import (
     NO_MODES,
     Completed,
@@ -54,7 +53,6 @@ from nacre.protocol.asks import (
     Granted,
     HostKeyRefused,
     OpenRefused,
-    SessionProof,
 )
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
@@ -68,12 +66,10 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.hostkeys import ANNOUNCE, PROVE
 from nacre.protocol.phases import Phase
-from nacre.protocol.tcpip import check_port
 from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.client.forwarding.forwards import Forwards, Listener, Tunnel
     from nacre.sftp.client.client import SFTPClient
     from nacre.sftp.client.options import SFTPOptions
 
@@ -116,7 +112,7 @@ class LoginAnswers(Protocol):
         """Note how an attempt ended."""
 
 
-class Connection(DeviceCalls, Closes):
+class Connection(ForwardingCalls, Closes):
     """A client's connection. ``async with`` closes it at the end.
 
     Any number of tasks may use it at once. When it ends, every call that waits on it raises what
@@ -157,10 +153,8 @@ class Connection(DeviceCalls, Closes):
         self._tried: list[str] = []
         self._can_continue: tuple[str, ...] = ()
         self._questions: deque[_Question] = deque()
-        self._forwards: Forwards | None = None
         self._accepts: tuple[str, ...] = ()
         self._learning: asyncio.Task[None] | None = None
-        self._session: SessionProof | None = None
 
     def _give_peer_up(self, error: PeerSilent) -> None:
         """End the connection; of jump hosts that are silent too, the first is to blame."""
@@ -467,112 +461,6 @@ class Connection(DeviceCalls, Closes):
         start = Start(command, None, variables, term, size or (80, 24), NO_MODES, self._lends)
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self.open_session(), start, how)
-
-    # --- forwarding ---
-
-    @property
-    def forwarded(self) -> tuple[str, ...]:
-        """The connections that are forwarded now, as texts: ``#2 from ADDRESS port N to …``."""
-        return () if self._forwards is None else self._forwards.open_now()
-
-    @property
-    def _forwarding(self) -> Forwards:
-        if self._forwards is None:
-            from nacre.client.forwarding.forwards import Forwards
-
-            self._forwards = Forwards(self, self._session)
-        return self._forwards
-
-    def open_connection(self, host: str, port: int) -> Opening[Tunnel]:
-        """Have the server connect to ``host``: await it, or use ``async with``.
-
-        :param host: a name or an address, which the server looks up.
-        :raises ConfigurationError: ``port`` is not a port.
-        :raises ChannelOpenFailed: the server does not allow it, or could not connect.
-        :raises ConnectionLost: or another error: what ended the connection.
-        """
-        given.text(host, "host")
-        check_port("port", port)
-        return Opening(lambda: self._forwarding.open_connection(host, port))
-
-    def open_unix_connection(self, path: str) -> Opening[Tunnel]:
-        """Have the server connect to a Unix socket of its host: await it, or use ``async with``.
-
-        Servers offer that as ``direct-streamlocal@openssh.com`` (OpenSSH's PROTOCOL, section 2.4).
-
-        :raises ChannelOpenFailed: the server does not allow it, or could not connect.
-        :raises ConnectionLost: or another error: what ended the connection.
-        """
-        given.text(path, "path")
-        return Opening(lambda: self._forwarding.open_unix_connection(path))
-
-    def forward_local(
-        self, host: str, port: int, *, listen_host: str = "localhost", listen_port: int = 0
-    ) -> Opening[Listener]:
-        """Listen here, and have the server connect to ``host`` for each connection (``ssh -L``).
-
-        Await it, or use ``async with``. A connection that the server refuses is closed, and logged
-        as a warning.
-
-        :param listen_host: where to listen: an address of this host, or "" for all of them.
-        :param listen_port: 0 lets the system choose; see ``Listener.port``.
-        :raises ConfigurationError: ``port`` or ``listen_port`` is not a port.
-        :raises OSError: the address can't be used.
-        :raises ConnectionLost: or another error: what ended the connection.
-        """
-        check_port("port", port)
-        check_port("listen_port", listen_port, chosen="the system")
-        listen = listen_host, listen_port
-        given.text(host, "host")
-        return Opening(lambda: self._forwarding.local((host, port), listen))
-
-    def forward_remote(
-        self, host: str, port: int, *, listen_host: str = "localhost", listen_port: int = 0
-    ) -> Opening[Listener]:
-        """Have the server listen, and connect to ``host`` for each connection (``ssh -R``).
-
-        Await it, or use ``async with``.
-
-        :param listen_host: where the server listens: "localhost", "" for every address, or one of
-            the server's; it may not allow all of them.
-        :param listen_port: 0 lets the server choose; see ``Listener.port``. SSH-1 needs a number
-            here, and the call must come before the session begins.
-        :raises ConfigurationError: ``port`` or ``listen_port`` is not a port.
-        :raises RequestFailed: the server does not listen there.
-        :raises ConnectionLost: or another error: what ended the connection.
-        """
-        check_port("port", port)
-        check_port("listen_port", listen_port, chosen="the server")
-        listen = listen_host, listen_port
-        given.text(host, "host")
-        return Opening(lambda: self._forwarding.remote((host, port), listen))
-
-    def forward_dynamic(
-        self, *, listen_host: str = "localhost", listen_port: int = 0
-    ) -> Opening[Listener]:
-        """Listen here as a SOCKS proxy (4, 4a, 5) that connects from the server (``ssh -D``).
-
-        The proxy serves every program that can connect to it. Parameters and errors are those of
-        :meth:`forward_local`.
-        """
-        check_port("listen_port", listen_port, chosen="the system")
-        return Opening(lambda: self._forwarding.dynamic((listen_host, listen_port)))
-
-    def forward_agent(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Let sessions that start from now on use an agent of this host (``ssh -A``).
-
-        Anyone with the rights of root on the server can then use the agent's keys while the
-        connection lasts, though not read them.
-
-        :param path: the agent's socket; by default what ``SSH_AUTH_SOCK`` names.
-        :raises ConfigurationError: there is no agent.
-        """
-        self._forwarding.lend_agent(path)
-
-    @property
-    def forwards_agent(self) -> bool:
-        """Whether sessions may use an agent of this host."""
-        return self._forwards is not None and self._forwards.lends_agent
 
 
 def _denied(error: NacreError) -> Answer:

@@ -18,7 +18,7 @@ from typing import IO, Any, TypeAlias, cast
 from nacre.aio.carrier import ByteReader, ByteWriter, Streams, blame
 from nacre.aio.waiting import Later
 from nacre.client.connection import Connection
-from nacre.client.forwarding.forwards import Tunnel
+from nacre.client.forwarding.tunnel import Tunnel
 from nacre.config.destination import Destination, check_count, parse_jumps
 from nacre.errors import (
     ChannelOpenFailed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nacre.errors import ConfigurationError
+from nacre.value import value
 from nacre.wire.message import U32, Record, Text, record
 from nacre.wire.text import safe
 
@@ -18,6 +19,9 @@ DIRECT = "direct-tcpip"
 DIRECT_STREAMLOCAL = "direct-streamlocal@openssh.com"
 """The type of a channel for a connection that the server makes to a Unix socket."""
 
+FORWARDED_STREAMLOCAL = "forwarded-streamlocal@openssh.com"
+"""The type of a channel for a connection to a Unix socket that the server listens on."""
+
 FORWARDED = "forwarded-tcpip"
 """The type of a channel for a connection to a port that the server listens on (``ssh -R``)."""
 
@@ -26,6 +30,21 @@ LISTEN = "tcpip-forward"
 
 CANCEL = "cancel-tcpip-forward"
 """The global request to stop listening on a port."""
+
+LISTEN_STREAMLOCAL = "streamlocal-forward@openssh.com"
+"""The global request to listen on a Unix socket (OpenSSH's PROTOCOL, section 2.4)."""
+
+CANCEL_STREAMLOCAL = "cancel-streamlocal-forward@openssh.com"
+"""The global request to stop listening on a Unix socket."""
+
+OPENED_BY_CLIENTS = frozenset({DIRECT, DIRECT_STREAMLOCAL})
+"""The channels by which clients forward; :mod:`nacre.server.forwarding` answers them."""
+
+REQUESTED_BY_CLIENTS = frozenset({LISTEN, CANCEL, LISTEN_STREAMLOCAL, CANCEL_STREAMLOCAL})
+"""The global requests by which clients forward."""
+
+CANCELLED_BY_CLIENTS = frozenset({CANCEL, CANCEL_STREAMLOCAL})
+"""Those of them that end something, for which no reply is needed."""
 
 PORTS = range(1, 65536)
 """The TCP ports that a client can connect to."""
@@ -45,6 +64,24 @@ def check_port(name: str, port: object, *, chosen: str = "") -> None:
     raise ConfigurationError(
         f"{name}={safe(repr(port), 64)} is not a port: give an int from {lowest} to 65535{hint}"
     )
+
+
+@value
+class Endpoint:
+    """Where a forwarding listens, or where it leads: a port of a host, or a Unix socket.
+
+    :ivar host: a name or an address; of a listener also "" for every address.
+    :ivar port: its port; of a listener that is requested also 0, for one that is chosen.
+    :ivar path: the path of a Unix socket, in place of ``host`` and ``port``; "" for none.
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        """Return a text that is safe to print."""
+        return safe(self.path) or f"{safe(self.host) or 'every address,'} port {self.port}"
 
 
 @record
@@ -68,6 +105,21 @@ class StreamlocalChannel(Record):
     path: Text
     reserved: Text
     reserved_number: U32
+
+
+@record
+class StreamlocalForward(Record):
+    """The data of ``streamlocal-forward@openssh.com`` and of its cancellation."""
+
+    path: Text
+
+
+@record
+class ForwardedStreamlocalChannel(Record):
+    """The type-specific data of ``forwarded-streamlocal@openssh.com`` (OpenSSH's PROTOCOL, 2.4)."""
+
+    path: Text
+    reserved: Text
 
 
 @record

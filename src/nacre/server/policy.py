@@ -16,6 +16,7 @@ from nacre.protocol.requests import Request
 if TYPE_CHECKING:
     from nacre.server.peer import ServerConnection
     from nacre.server.session import Session
+    from nacre.tunnels.unix import UnixSockets
 
 T = TypeVar("T")
 
@@ -115,6 +116,26 @@ class Policy:
         :returns: "localhost" for the loopback interfaces only, "" for all addresses, or a name.
         """
         return None
+
+    def direct_unix_connection(
+        self, path: str, connection: ServerConnection
+    ) -> Maybe[bool | UnixSockets]:
+        """Tell whether the user may connect through this server to the Unix socket ``path``.
+
+        :returns: True connects with the rights of this process; what is returned in place of it
+            makes the connection.
+        """
+        return False
+
+    def remote_unix_listen(
+        self, path: str, connection: ServerConnection
+    ) -> Maybe[bool | UnixSockets]:
+        """Tell whether this server listens on the Unix socket ``path`` for the user.
+
+        :returns: as :meth:`direct_unix_connection`: True makes a socket that only the account of
+            this process may connect to, and only where no file of that name is.
+        """
+        return False
 
     def agent_forwarding(self, session: Session) -> Maybe[bool]:
         """Tell whether the session may use the client's agent; see :meth:`Session.agent_socket`."""

@@ -69,7 +69,11 @@ from nacre.protocol.events import (
 )
 from nacre.protocol.hostkeys import ANNOUNCE, PROVE
 from nacre.protocol.requests import Request
-from nacre.protocol.tcpip import CANCEL, DIRECT, LISTEN
+from nacre.protocol.tcpip import (
+    CANCELLED_BY_CLIENTS,
+    OPENED_BY_CLIENTS,
+    REQUESTED_BY_CLIENTS,
+)
 from nacre.server.peer import ServerConnection
 from nacre.server.policy import ANY_METHOD, Policy
 from nacre.server.questions import Questions
@@ -383,7 +387,7 @@ class Serving(ServerConnection):
     # --- sessions ---
 
     def _on_open(self, ask: AskOpen) -> None:
-        if ask.channel_type not in ("session", DIRECT):
+        if ask.channel_type != "session" and ask.channel_type not in OPENED_BY_CLIENTS:
             refusal = OpenRefused(
                 OpenFailure.UNKNOWN_CHANNEL_TYPE, f"no {safe(ask.channel_type, 64)} channels here"
             )
@@ -392,8 +396,8 @@ class Serving(ServerConnection):
             self.answer(
                 ask.ask_id, OpenRefused(OpenFailure.RESOURCE_SHORTAGE, "the server is stopping")
             )
-        elif ask.channel_type == DIRECT:
-            self.spawn(self._forwarding().connect(ask))
+        elif ask.channel_type != "session":
+            self.spawn(self._forwarding().open(ask))
         else:
             channel = Channel(self.engine, self.driver, ask.channel, {MAIN, STDERR})
             channel.kind = ask.channel_type
@@ -468,7 +472,7 @@ class Serving(ServerConnection):
         async def decide() -> None:
             self.answer(ask.ask_id, await self._forwarding().decide(ask.name, ask.data))
 
-        if ask.name in (LISTEN, CANCEL):
+        if ask.name in REQUESTED_BY_CLIENTS:
             self.spawn(decide())
         elif ask.name == PROVE:
             self.spawn(self._prove_host_keys(ask))
@@ -479,8 +483,8 @@ class Serving(ServerConnection):
         async def decide() -> None:
             await self._forwarding().decide(event.name, event.data)
 
-        # LISTEN without a reply is ignored: its client could not learn whether it has the port.
-        if event.name == CANCEL:
+        # Others without a reply are ignored: their client could not learn whether it has the port.
+        if event.name in CANCELLED_BY_CLIENTS:
             self.spawn(decide())
 
     # --- the end ---

@@ -14,12 +14,10 @@ from nacre.aio.dial import Address, resolve
 from nacre.aio.home import detach, own
 from nacre.aio.waiting import Gate
 from nacre.errors import NotUsableHere
+from nacre.tunnels.unix_files import BACKLOG
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
-
-BACKLOG = 128
-"""Connections that the system queues until they are accepted."""
 
 _PAUSE = 1.0
 """Seconds before accepting again after an error, such as too many open files."""
@@ -38,13 +36,19 @@ class Listening:
 
     :param sockets: bound and listening; they are closed at the end.
     :param take: serves each accepted connection, in a task of the SSH connection.
+    :param release: called when the sockets are closed, but not in a forked child.
     """
 
     def __init__(
-        self, connection: BaseConnection, sockets: Sequence[socket.socket], take: Take
+        self,
+        connection: BaseConnection,
+        sockets: Sequence[socket.socket],
+        take: Take,
+        release: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
         self._take = take
+        self._release = release
         self._changed = Gate()
         self._left = len(sockets)
         self._tasks = []
@@ -71,6 +75,8 @@ class Listening:
     def _ended(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
         sock.close()
         self._left -= 1
+        if not self._left and self._release is not None:
+            self._release()
         self._changed.wake()
 
     def disown(self, error: NotUsableHere) -> None:
@@ -78,6 +84,7 @@ class Listening:
         detach(sock.fileno() for sock in self._sockets)
         self._tasks.clear()
         self._left = 0
+        self._release = None
 
     @property
     def closed(self) -> bool:

@@ -203,6 +203,14 @@ async def carry(
         raise
 
 
+def granting(connection: BaseConnection, ask: AskOpen) -> Channel:
+    """Return the channel that the peer asks for; the caller grants it."""
+    channel = Channel(connection.engine, connection.driver, ask.channel, {MAIN})
+    channel.kind = kind_of(ask.channel_type)
+    connection.add_channel(channel)
+    return channel
+
+
 async def grant(
     connection: BaseConnection, ask: AskOpen, sock: socket.socket, make: Make = Relay
 ) -> None:
@@ -210,9 +218,7 @@ async def grant(
 
     :param make: returns the relay.
     """
-    channel = Channel(connection.engine, connection.driver, ask.channel, {MAIN})
-    channel.kind = kind_of(ask.channel_type)
-    connection.add_channel(channel)
+    channel = granting(connection, ask)
     carried = False
     try:
         connection.answer(ask.ask_id, Granted())

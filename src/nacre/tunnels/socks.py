@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from struct import unpack
 
-from nacre.errors import ChannelOpenFailed, NacreError
+from nacre.errors import ChannelOpenFailed, ConnectFailed, NacreError
 from nacre.wire.numbers import OpenFailure
+
+NEGOTIATION = 30.0
+"""Seconds that a client has to send its request."""
 
 _CONNECT = 1
 _NO_AUTHENTICATION = 0
@@ -29,12 +34,26 @@ class SOCKSError(Exception):
 
 
 class Negotiation:
-    """One client's request, read from its socket without a byte of what follows it."""
+    """One client's request, read without a byte of what follows it.
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._loop = asyncio.get_running_loop()
+    :param receive: returns at most so many bytes from the client; b"" at their end.
+    :param send: sends bytes to the client.
+    """
+
+    def __init__(
+        self,
+        receive: Callable[[int], Awaitable[bytes]],
+        send: Callable[[bytes], Awaitable[None]],
+    ) -> None:
+        self._receive = receive
+        self._reply = send
         self._version = 0
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> Negotiation:
+        """Return that of a client at the other end of a socket that does not block."""
+        loop = asyncio.get_running_loop()
+        return cls(partial(loop.sock_recv, sock), partial(loop.sock_sendall, sock))
 
     async def request(self) -> tuple[str, int]:
         """Return the host and port that the client wants to connect to.
@@ -52,7 +71,7 @@ class Negotiation:
     async def _read(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            if not (more := await self._loop.sock_recv(self._sock, size - len(data))):
+            if not (more := await self._receive(size - len(data))):
                 raise SOCKSError("the client closed the connection within its request")
             data += more
         return data
@@ -107,11 +126,9 @@ class Negotiation:
         if self._version == 4:
             await self._reply(b"\x00\x5b" + _NOWHERE)
         elif self._version == 5:
-            code = error.code if isinstance(error, ChannelOpenFailed) else 0
+            failed = OpenFailure.CONNECT_FAILED if isinstance(error, ConnectFailed) else 0
+            code = error.code if isinstance(error, ChannelOpenFailed) else failed
             await self._reply(bytes((5, _REASONS.get(code, 1), 0, _IPV4)) + _NOWHERE)
-
-    async def _reply(self, data: bytes) -> None:
-        await self._loop.sock_sendall(self._sock, data)
 
 
 def _text(name: bytes) -> str:

@@ -21,6 +21,7 @@ import nacre
 from aio.test_versions import rsa1_host_key
 from nacre.errors import ChannelOpenFailed, ConfigurationError, ConnectionLost, RequestFailed
 from nacre.limits import DEFAULT_LIMITS
+from nacre.protocol.tcpip import Endpoint
 from parties import PASSWORD, client_for, until
 
 DATA = random.Random(7).randbytes(3 << 20)
@@ -462,7 +463,7 @@ async def test_an_agent_that_is_not_there(
     async with client_for(server, protocols=(protocol,)) as ssh:
         ssh.forward_agent(tmp_path / "nobody")
         assert (await ssh.run("agent")).exit_status == 255
-    assert "no agent at" in caplog.text
+    assert "the agent can't be reached" in caplog.text
 
 
 # --- what a server refuses ---
@@ -511,7 +512,7 @@ async def test_hosts_that_cannot_be(ssh: nacre.Connection, policy: Generous, hos
 async def test_ports_that_cannot_be(ssh: nacre.Connection, policy: Generous, port: int) -> None:
     """The server refuses them too: another client may not check what it is told."""
     with pytest.raises(ChannelOpenFailed):
-        await ssh._forwarding.open_connection("127.0.0.1", port)
+        await ssh._forwarding.open(Endpoint("127.0.0.1", port))
     assert policy.asked == []
 
 

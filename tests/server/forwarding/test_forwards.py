@@ -18,7 +18,7 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
-from nacre.server.forwarding import forwards
+from nacre.server.forwarding import kinds
 from nacre.server.forwarding.forwards import ServerForwards
 from nacre.server.policy import Policy
 from nacre.server.questions import Questions
@@ -52,7 +52,7 @@ class Stage:
     async def open(self, data: bytes) -> Answer:
         ask = AskOpen(channel=0, channel_type=DIRECT, data=data)
         ask.ask_id = 1
-        await self.forwards.connect(ask)
+        await self.forwards.open(ask)
         return self.connection.answers[1]
 
     async def listen(self, host: str = "", port: int = 0) -> Answer:
@@ -112,7 +112,7 @@ async def test_a_destination_that_does_not_answer_is_named_in_the_refusal(
     async def fail(host: str, port: int, **options: Any) -> socket.socket:
         raise ConnectFailed(f"no route to {host}")
 
-    monkeypatch.setattr(forwards, "dial", fail)
+    monkeypatch.setattr(kinds, "dial", fail)
     answer = await stage.open(channel_to("far.example", 1))
     assert answer == OpenRefused(OpenFailure.CONNECT_FAILED, "no route to far.example")
 

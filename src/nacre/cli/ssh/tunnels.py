@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from contextlib import suppress
 from typing import TypeAlias
 
 from nacre.aio.stream import Writer
+from nacre.aio.waiting import Opening
 from nacre.cli.common.log import Log
 from nacre.cli.common.login import show_warnings
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.client.configured import agent_path
 from nacre.client.connection import Connection
-from nacre.client.forwarding.forwards import Listener
+from nacre.client.forwarding.listener import Listener
 from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward, words_of
@@ -89,10 +91,9 @@ class Forwardings:
                     self._log.error(str(error))
                     failed = True
                     continue
-                if kind == "remote" and not one.port:
+                if kind == "remote" and not one.port and not one.path:
                     self._log.info(
-                        f"Allocated port {listener.port} for remote forward to "
-                        f"{safe(one.host)}:{one.host_port}"
+                        f"Allocated port {listener.port} for remote forward to {_destination(one)}"
                     )
         if failed and config.exit_on_forward_failure:
             raise RequestFailed(
@@ -107,7 +108,6 @@ class Forwardings:
         """
         listener = self._listeners.get((kind, one))
         if listener is None or listener.closed:
-            self._check(kind, one)
             listener = self._listeners[kind, one] = await self._open(kind, one)
         return listener
 
@@ -122,51 +122,80 @@ class Forwardings:
         await listener.close()
 
     async def _open(self, kind: str, one: Forward) -> Listener:
-        connection, host = self._connection, self._bind(kind, one)
         try:
-            if kind == "remote":
-                return await connection.forward_remote(
-                    one.host, one.host_port, listen_host=host, listen_port=one.port
-                )
-            if kind == "dynamic":
-                return await connection.forward_dynamic(listen_host=host, listen_port=one.port)
-            return await connection.forward_local(
-                one.host, one.host_port, listen_host=host, listen_port=one.port
-            )
+            return await self._opening(kind, one)
         except RequestFailed as error:
+            where = f"path {safe(one.path)}" if one.path else f"port {one.port}"
             raise RequestFailed(
-                f"Warning: remote port forwarding failed for listen port {one.port}: {error}"
+                f"Warning: remote port forwarding failed for listen {where}: {error}"
             ) from error
         except OSError as error:
-            connection.check()
-            where = f"bind [{safe(host) or '*'}]:{one.port}"
-            if isinstance(error, PermissionError):
-                text = "Permission denied; ports below 1024 need root"
-            else:
-                reason = os.strerror(error.errno) if error.errno else str(error)
-                text = f"{reason}; choose another port or address, or end the program that uses it"
-            raise RequestFailed(f"{where}: {text}") from error
+            self._connection.check()
+            raise RequestFailed(_refusal(one, self._bind(kind, one), error)) from error
 
-    def _check(self, kind: str, one: Forward) -> None:
-        """Refuse a forwarding that nacre can't start.
-
-        :raises RequestFailed: it is one.
-        """
-        lacks = ""
-        if one.path or one.host_path:
-            lacks = "of Unix sockets are not supported by nacre yet: give ports"
-        elif kind == "remote" and one.dynamic:
-            lacks = (
-                "without a destination, a SOCKS proxy on the server's side, are not supported "
-                "by nacre yet: give the destination too, port:host:hostport"
+    def _opening(self, kind: str, one: Forward) -> Opening[Listener]:
+        connection, config = self._connection, self._config
+        host = self._bind(kind, one)
+        if kind == "remote":
+            if one.dynamic:
+                return connection.forward_remote_dynamic(
+                    permitted=config.permit_remote_open,
+                    listen_host=host,
+                    listen_port=one.port,
+                    listen_path=one.path,
+                )
+            return connection.forward_remote(
+                one.host,
+                one.host_port,
+                path=one.host_path,
+                listen_host=host,
+                listen_port=one.port,
+                listen_path=one.path,
             )
-        if lacks:
-            raise RequestFailed(f"Forwarding {safe(words_of(one))}: {kind} forwardings {lacks}")
+        unix = None
+        if one.path:
+            from nacre.tunnels.unix import UnixSockets
+
+            unix = UnixSockets(config.stream_local_bind_mask, config.stream_local_bind_unlink)
+        if kind == "dynamic":
+            return connection.forward_dynamic(
+                listen_host=host, listen_port=one.port, listen_path=one.path, unix=unix
+            )
+        return connection.forward_local(
+            one.host,
+            one.host_port,
+            path=one.host_path,
+            listen_host=host,
+            listen_port=one.port,
+            listen_path=one.path,
+            unix=unix,
+        )
 
     def _bind(self, kind: str, one: Forward) -> str:
         if one.address is not None:
             return one.address
         return "" if kind != "remote" and self._config.gateway_ports else "localhost"
+
+
+def _destination(one: Forward) -> str:
+    """Return where a forwarding leads, as a message says it."""
+    if one.dynamic:
+        return "a SOCKS client's destination"
+    return safe(one.host_path) or f"{safe(one.host)}:{one.host_port}"
+
+
+def _refusal(one: Forward, host: str, error: OSError) -> str:
+    """Return why a place here can't be listened on, and what helps."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if one.path:
+        taken = error.errno == errno.EADDRINUSE
+        remedy = "; remove the file, or set StreamLocalBindUnlink" if taken else ""
+        return f"bind {safe(one.path)}: {reason}{remedy}"
+    where = f"bind [{safe(host) or '*'}]:{one.port}"
+    if isinstance(error, PermissionError):
+        return f"{where}: Permission denied; ports below 1024 need root"
+    remedy = "choose another port or address, or end the program that uses it"
+    return f"{where}: {reason}; {remedy}"
 
 
 async def join_standard(connection: Connection, place: OtherEnd) -> int:

@@ -1,24 +1,24 @@
-"""The client's side of forwarding: ports, SOCKS and an agent (RFC 4254 section 7).
+"""What one connection forwards, at the client (RFC 4254 section 7).
 
-The order of reading: :class:`Forwards`, which has a method for each kind and answers the channels
-that the server opens; then what it returns, :class:`Listener` and :class:`Tunnel`.
+The order of reading: :class:`Forwards`, which has a method for each kind of forwarding; then
+:data:`ACCEPTS`, which says what answers each type of channel that a server opens.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from nacre.aio.channel import Channel
 from nacre.aio.dial import dial
-from nacre.aio.stream import Reader, Writer
-from nacre.aio.waiting import Closes, ClosesAtOnce, Later
+from nacre.client.forwarding.carried import Carried
+from nacre.client.forwarding.listener import Listener, RemoteListening
+from nacre.client.forwarding.tunnel import Tunnel
 from nacre.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -26,134 +26,43 @@ from nacre.errors import (
     NacreError,
     RequestFailed,
 )
-from nacre.protocol.asks import AskOpen, OpenRefused, SessionProof
+from nacre.protocol.asks import AskOpen, SessionProof
 from nacre.protocol.requests import OtherRequest
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     AGENT_REQUEST,
     CANCEL,
+    CANCEL_STREAMLOCAL,
     DIRECT,
     DIRECT_STREAMLOCAL,
     FORWARDED,
+    FORWARDED_STREAMLOCAL,
     LISTEN,
+    LISTEN_STREAMLOCAL,
     PORTS,
     AllocatedPort,
+    Endpoint,
+    ForwardedStreamlocalChannel,
     StreamlocalChannel,
+    StreamlocalForward,
     TCPIPChannel,
     TCPIPForward,
 )
 from nacre.protocol.x11 import X11_CHANNEL
 from nacre.tunnels.listeners import Listening, Take, bind
-from nacre.tunnels.relay import Relay, carry, discard, grant
-from nacre.tunnels.socks import Negotiation, SOCKSError
-from nacre.wire.numbers import MAIN, OpenFailure
+from nacre.tunnels.relay import carry, discard
+from nacre.tunnels.socks import NEGOTIATION, Negotiation, SOCKSError
+from nacre.tunnels.unix import UnixSockets
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
+    from nacre.client.forwarding.remote_socks import RemoteSOCKS
     from nacre.client.forwarding.x11 import X11Forward
-
-_logger = logging.getLogger("nacre.client")
-
-_NEGOTIATION = 30.0
-"""Seconds that a program has to send the SOCKS proxy its request."""
-
-Endpoint: TypeAlias = tuple[str, int]
-"""A host and a port."""
-
-
-class RemotePort:
-    """A port on which the server listens, until it is cancelled or the connection ends.
-
-    :param cancel: cancels it.
-    """
-
-    def __init__(
-        self, connection: BaseConnection, cancel: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
-        self._connection = connection
-        self._cancel = cancel
-        self._closing = asyncio.Event()
-        self._task = connection.spawn(self._hold())
-
-    async def _hold(self) -> None:
-        await self._closing.wait()
-        await self._cancel()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the server no longer listens."""
-        return self._connection.ended or self._task.done()
-
-    def close(self) -> None:
-        """Start the request that cancels it."""
-        self._closing.set()
-
-    async def wait_closed(self) -> None:
-        """Return when the server no longer listens."""
-        if not self.closed:
-            await asyncio.wait({self._task})
-
-
-class Listener(Closes):
-    """A forwarded port. ``async with`` closes it at the end.
-
-    Its connections stay open until they end, or the SSH connection does.
-
-    :ivar host: where it listens, as it was requested.
-    :ivar port: its port, which the system may have chosen.
-    """
-
-    def __init__(self, host: str, port: int, listening: Listening | RemotePort) -> None:
-        self.host = host
-        self.port = port
-        self._listening = listening
-
-    @property
-    def closed(self) -> bool:
-        """Whether it no longer listens."""
-        return self._listening.closed
-
-    def close(self) -> Later[None]:
-        """Stop listening. It acts at once; await the result to wait for the end."""
-        self._listening.close()
-        return Later(self.wait_closed)
-
-    async def wait_closed(self) -> None:
-        """Return when it no longer listens."""
-        await self._listening.wait_closed()
-
-
-class Tunnel(ClosesAtOnce):
-    """A connection that the server made for us. ``async with`` closes it at the end.
-
-    ``nacre.connect(..., sock=tunnel)`` logs in to what is at its other end.
-
-    :ivar reader: reads from its other end.
-    :ivar writer: writes to it; ``write_eof`` ends this direction and keeps the other one open.
-    :ivar via: the SSH connection that carries it.
-    """
-
-    def __init__(self, channel: Channel, via: BaseConnection) -> None:
-        self.reader = Reader(channel)
-        self.writer = Writer(channel)
-        self.via = via
-        self._channel = channel
-        channel.sinks = {MAIN: self.reader}
-
-    def close(self) -> Later[None]:
-        """Close the connection. It acts at once; await the result to wait for the end."""
-        self._channel.close()
-        return Later(self.wait_closed)
-
-    async def wait_closed(self) -> None:
-        """Return when both sides have closed it."""
-        while not self._channel.closed:
-            await self._channel.changed.wait()
 
 
 class Forwards:
-    """The ports, the agent and the display that one connection forwards.
+    """The ports, the Unix sockets, the agent and the display that one connection forwards.
 
     :param session: the session, of which the agent learns; None in SSH-1.
     :ivar display: the display that sessions may use, or None.
@@ -161,39 +70,30 @@ class Forwards:
 
     def __init__(self, connection: BaseConnection, session: SessionProof | None = None) -> None:
         self._connection = connection
+        self._carried = Carried(connection)
         self._session = session
-        self._remote: dict[Endpoint, Endpoint] = {}
+        self._remote: dict[Endpoint, Endpoint | RemoteSOCKS] = {}
         self._agent: str | None = None
         self.display: X11Forward | None = None
-        self._carried: dict[int, str] = {}
 
     def open_now(self) -> tuple[str, ...]:
         """See :attr:`Connection.forwarded`."""
-        relayed = {
-            channel.number
-            for channel in self._connection.channels
-            if isinstance(channel.sinks.get(MAIN), Relay)
-        }
-        self._carried = {n: text for n, text in self._carried.items() if n in relayed}
-        return tuple(f"#{number} {text}" for number, text in sorted(self._carried.items()))
+        return self._carried.open_now()
 
     # --- channels that we open ---
 
-    def _open(self, host: str, port: int, originator: Any) -> Channel:
+    def _open(self, place: Endpoint, originator: Any = None) -> Channel:
+        """Have the server connect to ``place``."""
+        if place.path:
+            data = StreamlocalChannel(place.path, "", 0).encode()
+            return self._connection.open_channel(DIRECT_STREAMLOCAL, data)
         source = originator if isinstance(originator, tuple) else ("127.0.0.1", 0)
-        data = TCPIPChannel(host, port, str(source[0]), int(source[1])).encode()
+        data = TCPIPChannel(place.host, place.port, str(source[0]), int(source[1])).encode()
         return self._connection.open_channel(DIRECT, data)
 
-    async def open_connection(self, host: str, port: int) -> Tunnel:
+    async def open(self, place: Endpoint) -> Tunnel:
         """See :meth:`Connection.open_connection`."""
-        return await self._tunnel(self._open(host, port, None))
-
-    async def open_unix_connection(self, path: str) -> Tunnel:
-        """See :meth:`Connection.open_unix_connection`."""
-        data = StreamlocalChannel(path, "", 0).encode()
-        return await self._tunnel(self._connection.open_channel(DIRECT_STREAMLOCAL, data))
-
-    async def _tunnel(self, channel: Channel) -> Tunnel:
+        channel = self._open(place)
         tunnel = Tunnel(channel, self._connection)
         try:
             await channel.wait_opened()
@@ -202,36 +102,39 @@ class Forwards:
             raise
         return tunnel
 
-    async def local(self, place: Endpoint, listen: Endpoint) -> Listener:
+    async def local(self, place: Endpoint, listen: Endpoint, unix: UnixSockets | None) -> Listener:
         """See :meth:`Connection.forward_local`."""
-        return await self._listen(listen, partial(self._take, place))
+        return await self._listen(listen, unix, partial(self._take, place))
 
-    async def dynamic(self, listen: Endpoint) -> Listener:
+    async def dynamic(self, listen: Endpoint, unix: UnixSockets | None) -> Listener:
         """See :meth:`Connection.forward_dynamic`."""
-        return await self._listen(listen, partial(self._take, None))
+        return await self._listen(listen, unix, partial(self._take, None))
 
-    async def _listen(self, listen: Endpoint, take: Take) -> Listener:
+    async def _listen(self, listen: Endpoint, unix: UnixSockets | None, take: Take) -> Listener:
         self._connection.check()
-        sockets = await bind(*listen)
-        listening = Listening(self._connection, sockets, take)
-        return Listener(listen[0], sockets[0].getsockname()[1], listening)
+        if listen.path:
+            sock, release = await (unix or UnixSockets()).listen(listen.path)
+            return Listener(listen, Listening(self._connection, [sock], take, release))
+        sockets = await bind(listen.host, listen.port)
+        where = Endpoint(listen.host, sockets[0].getsockname()[1])
+        return Listener(where, Listening(self._connection, sockets, take))
 
     async def _take(self, place: Endpoint | None, sock: socket.socket, originator: Any) -> None:
         """Carry an accepted connection to ``place``; if that is None, the program names it."""
-        negotiation = Negotiation(sock) if place is None else None
+        negotiation = Negotiation.of(sock) if place is None else None
         carried = False
         try:
             if negotiation is not None:
-                async with asyncio.timeout(_NEGOTIATION):
-                    place = await negotiation.request()
+                async with asyncio.timeout(NEGOTIATION):
+                    place = Endpoint(*await negotiation.request())
             assert place is not None
-            channel = self._open(*place, originator)
+            channel = self._open(place, originator)
             opened = None if negotiation is None else negotiation.succeed
-            self._carried[channel.number] = f"from {_shown(originator)} to {_shown(place)}"
+            self._carried.note(channel.number, f"from {_shown(originator)} to {place}")
             await carry(self._connection, channel, sock, opened)
             carried = True
         except (NacreError, SOCKSError, OSError) as error:
-            self._warn(place or "a SOCKS client's destination", error)
+            self._carried.warn(place or "a SOCKS client's destination", error)
             if negotiation is not None and isinstance(error, NacreError):
                 with suppress(OSError):
                     await negotiation.fail(error)
@@ -239,35 +142,44 @@ class Forwards:
             if not carried:
                 discard(self._connection, sock)
 
-    def _warn(self, place: Endpoint | str, error: Exception) -> None:
-        where = place if isinstance(place, str) else f"{place[0]} port {place[1]}"
-        if not self._connection.ended:
-            _logger.warning("forwarding to %s failed: %s", safe(where), error)
-
     # --- channels that the server opens ---
 
-    async def remote(self, place: Endpoint, listen: Endpoint) -> Listener:
-        """See :meth:`Connection.forward_remote`."""
-        connection = self._connection
-        host, port = listen
-        answer = await connection.request(LISTEN, TCPIPForward(host, port).encode())
+    async def remote_dynamic(
+        self, permitted: Sequence[tuple[str, int | None]] | None, listen: Endpoint
+    ) -> Listener:
+        """See :meth:`Connection.forward_remote_dynamic`."""
+        from nacre.client.forwarding.remote_socks import RemoteSOCKS
+
+        return await self.remote(RemoteSOCKS(permitted), listen)
+
+    async def remote(self, leads: Endpoint | RemoteSOCKS, listen: Endpoint) -> Listener:
+        """See :meth:`Connection.forward_remote`.
+
+        :param leads: the destination, or the proxy that learns it from each client.
+        """
+        if listen in self._remote:
+            raise RequestFailed(f"{listen} of the server is forwarded already")
+        request, cancel, data = _requests(listen)
+        answer = await self._connection.request(request, data)
         if answer is None:
             raise RequestFailed(
-                f"the server does not listen on {safe(host) or 'every address,'} port {port}: "
-                "forwarding may not be allowed there, or the port may be taken"
+                f"the server does not listen on {listen}: forwarding may not be allowed there, or "
+                f"the {'path' if listen.path else 'port'} may be taken"
             )
-        if not port:
+        if not listen.path and not listen.port:
             port = AllocatedPort.decode(answer).port
             if port not in PORTS:
                 raise RequestFailed(f"the server names port {port}, which there is not")
-        self._remote[host, port] = place
-        port_there = RemotePort(connection, partial(self._cancel, TCPIPForward(host, port)))
-        return Listener(host, port, port_there)
+            listen = Endpoint(listen.host, port)
+            data = _requests(listen)[-1]
+        self._remote[listen] = leads
+        ending = partial(self._cancel, listen, cancel, data)
+        return Listener(listen, RemoteListening(self._connection, ending))
 
-    async def _cancel(self, listener: TCPIPForward) -> None:
-        self._remote.pop((listener.host, listener.port), None)
+    async def _cancel(self, listen: Endpoint, request: str, data: bytes) -> None:
+        self._remote.pop(listen, None)
         with suppress(NacreError):
-            await self._connection.request(CANCEL, listener.encode())
+            await self._connection.request(request, data)
 
     def lend_agent(self, path: str | os.PathLike[str] | None) -> None:
         """See :meth:`Connection.forward_agent`."""
@@ -290,76 +202,100 @@ class Forwards:
         return agent if self.display is None else (*agent, self.display.request)
 
     async def accept(self, ask: AskOpen) -> None:
-        """Accept a channel that the server opens, if it belongs to a request of ours."""
-        connection = self._connection
-        if ask.channel_type == X11_CHANNEL and self.display is not None:
-            self._carried[ask.channel] = "from the server to our display"
-            await self.display.accept(ask)
-            return
-        if (place := self._place(ask)) is None:
-            connection.answer(ask.ask_id, OpenRefused())
-            return
-        try:
-            sock = await _connect(place)
-            if ask.channel_type == AGENT_CHANNEL and self._session is not None:
-                await _bind_agent(sock, self._session)
-        except NacreError as error:
-            refusal = OpenRefused(OpenFailure.CONNECT_FAILED, str(error))
-            connection.answer(ask.ask_id, refusal)
-            self._warn(place, error)
-            return
-        self._carried[ask.channel] = f"from the server to {_shown(place)}"
-        await grant(connection, ask, sock)
+        """Answer a channel that the server opens, from the table :data:`ACCEPTS`."""
+        if (row := ACCEPTS.get(ask.channel_type)) is None:
+            self._carried.refuse(ask)
+        else:
+            await row(self, ask)
 
-    def _place(self, ask: AskOpen) -> Endpoint | str | None:
-        """Return where a channel leads; some servers name another address than we requested."""
-        if ask.channel_type == AGENT_CHANNEL:
-            return self._agent
-        if ask.channel_type != FORWARDED:
-            return None
+    async def _accept_port(self, ask: AskOpen) -> None:
         try:
             opened = TCPIPChannel.decode(ask.data)
         except MalformedMessage:
-            return None
-        if (place := self._remote.get((opened.host, opened.port))) is not None:
-            return place
-        places = [place for (_, port), place in self._remote.items() if port == opened.port]
-        return places[0] if len(places) == 1 else None
+            await self._lead(None, ask)
+            return
+        # Some servers name another address than we requested.
+        listening = {listen for listen in self._remote if listen.port == opened.port}
+        named = Endpoint(opened.host, opened.port)
+        found = named if named in listening or len(listening) != 1 else listening.pop()
+        await self._lead(self._remote.get(found), ask)
+
+    async def _accept_unix(self, ask: AskOpen) -> None:
+        try:
+            opened = ForwardedStreamlocalChannel.decode(ask.data)
+        except MalformedMessage:
+            await self._lead(None, ask)
+            return
+        await self._lead(self._remote.get(Endpoint(path=opened.path)), ask)
+
+    async def _lead(self, leads: Endpoint | RemoteSOCKS | None, ask: AskOpen) -> None:
+        """Answer a channel of something that we requested, if ``leads`` says where it leads."""
+        if leads is None:
+            self._carried.refuse(ask)
+        elif isinstance(leads, Endpoint):
+            await self._carried.join(ask, leads, partial(_connect, leads))
+        else:
+            await leads.serve(self._carried, ask)
+
+    async def _accept_agent(self, ask: AskOpen) -> None:
+        if self._agent is None:
+            self._carried.refuse(ask)
+            return
+        place = Endpoint(path=self._agent)
+        await self._carried.join(ask, place, partial(_reach_agent, self._agent, self._session))
+
+    async def _accept_x11(self, ask: AskOpen) -> None:
+        if self.display is None:
+            self._carried.refuse(ask)
+        else:
+            await self.display.accept(self._carried, ask)
 
 
-async def _bind_agent(sock: socket.socket, session: SessionProof) -> None:
-    from nacre.agent.forwarded import bind
-
-    try:
-        await bind(sock, session)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _shown(place: Any) -> str:
-    """Return an endpoint, or the path of a Unix socket, safe to print."""
-    if isinstance(place, tuple) and len(place) >= 2:
-        return f"{safe(str(place[0]))} port {place[1]}"
-    return safe(str(place)) or "a Unix socket"
+ACCEPTS: Mapping[str, Callable[[Forwards, AskOpen], Coroutine[Any, Any, None]]] = {
+    FORWARDED: Forwards._accept_port,
+    FORWARDED_STREAMLOCAL: Forwards._accept_unix,
+    AGENT_CHANNEL: Forwards._accept_agent,
+    X11_CHANNEL: Forwards._accept_x11,
+}
+"""What answers each type of channel that a server opens; others are refused."""
 
 
-async def _connect(place: Endpoint | str) -> socket.socket:
-    """Connect to a host and port, or to a Unix socket.
+def _requests(listen: Endpoint) -> tuple[str, str, bytes]:
+    """Return the names of the requests to listen and to stop, and the data of both."""
+    if listen.path:
+        return LISTEN_STREAMLOCAL, CANCEL_STREAMLOCAL, StreamlocalForward(listen.path).encode()
+    return LISTEN, CANCEL, TCPIPForward(listen.host, listen.port).encode()
 
-    :raises ConnectFailed: no connection could be made.
+
+async def _connect(place: Endpoint) -> socket.socket:
+    if place.path:
+        return await UnixSockets().connect(place.path)
+    return await dial(place.host, place.port, wanted="anything")
+
+
+async def _reach_agent(path: str, session: SessionProof | None) -> socket.socket:
+    """Return a connection to the agent, which was told of the session.
+
+    :raises ConnectFailed: there is no agent, or it does not answer.
     """
-    if not isinstance(place, str):
-        return await dial(*place, wanted="anything")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, place)
-    except OSError as error:
-        sock.close()
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConnectFailed(f"no agent at {safe(place)}: {reason}") from error
+        sock = await UnixSockets().connect(path)
+    except ConnectFailed as error:
+        raise ConnectFailed(f"the agent can't be reached: {error}") from error
+    if session is None:
+        return sock
+    from nacre.agent.forwarded import bind as tell
+
+    try:
+        await tell(sock, session)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _shown(originator: Any) -> str:
+    """Return the other end of an accepted connection, safe to print."""
+    if isinstance(originator, tuple) and len(originator) >= 2:
+        return f"{safe(str(originator[0]))} port {originator[1]}"
+    return "a Unix socket"

@@ -13,26 +13,24 @@ import socket
 import tempfile
 from functools import partial
 
-from nacre.aio.connection import BaseConnection
 from nacre.aio.dial import dial
+from nacre.client.forwarding.carried import Carried
 from nacre.errors import ConfigurationError, ConnectFailed
-from nacre.protocol.asks import AskOpen, OpenRefused
+from nacre.protocol.asks import AskOpen
 from nacre.protocol.requests import OtherRequest
 from nacre.protocol.x11 import X11_REQUEST, X11Request
-from nacre.tunnels.relay import grant
+from nacre.tunnels.unix import UnixSockets
 from nacre.tunnels.x11 import (
     COOKIE_BYTES,
     MIT_COOKIE,
     Authorization,
     Display,
-    Place,
     Setup,
     X11Relay,
     parse_display,
     parse_xauth,
 )
 from nacre.value import value
-from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
 _logger = logging.getLogger("nacre.client")
@@ -50,7 +48,6 @@ _PATIENCE = 20.0
 """Seconds that xauth has: to make a cookie it talks to the display."""
 
 _MOST_TIME = (1 << 32) - 1
-_FAMILY = {str: socket.AF_UNIX}
 
 
 @value
@@ -79,19 +76,18 @@ class X11Forward:
 
     def __init__(
         self,
-        connection: BaseConnection,
         display: Display,
         real: Authorization,
         *,
         single: bool = False,
         lasts: float | None = None,
     ) -> None:
-        self._connection = connection
         self._display = display
         self._real = real
         self._shown = real.imitated(os.urandom)
         self._single = single
-        self._ends = None if lasts is None else connection.loop.time() + lasts
+        self._clock = asyncio.get_running_loop().time
+        self._ends = None if lasts is None else self._clock() + lasts
 
     @property
     def request(self) -> OtherRequest:
@@ -102,34 +98,24 @@ class X11Forward:
         )
         return OtherRequest(X11_REQUEST, data.encode())
 
-    async def accept(self, ask: AskOpen) -> None:
+    async def accept(self, carried: Carried, ask: AskOpen) -> None:
         """Join a channel that the server opens to the display, unless the time is over."""
-        connection = self._connection
-        if self._ends is not None and connection.loop.time() >= self._ends:
+        if self._ends is not None and self._clock() >= self._ends:
             _logger.warning(
                 "an X11 program was refused: ForwardX11Timeout is over; start another session, or "
                 "forward trusted programs"
             )
-            connection.answer(ask.ask_id, OpenRefused(description="the time for X11 is over"))
+            carried.refuse(ask)
             return
-        try:
-            sock = await _connect(self._display)
-        except ConnectFailed as error:
-            _logger.warning("%s", error)
-            refusal = OpenRefused(OpenFailure.CONNECT_FAILED, "no connection to the display")
-            connection.answer(ask.ask_id, refusal)
-            return
-        setup = Setup(self._shown, self._real)
-        await grant(connection, ask, sock, partial(X11Relay, setup=setup, refused=_warn))
+        make = partial(X11Relay, setup=Setup(self._shown, self._real), refused=_warn)
+        await carried.join(ask, "our display", partial(_connect, self._display), make)
 
 
 def _warn(reason: str) -> None:
     _logger.warning("an X11 program of the server was refused: %s", reason)
 
 
-async def forward_display(
-    connection: BaseConnection, display: str | None, terms: X11Terms
-) -> X11Forward:
+async def forward_display(display: str | None, terms: X11Terms) -> X11Forward:
     """Return what forwards a display.
 
     :param display: as the variable ``DISPLAY`` names it, or None for its value.
@@ -151,12 +137,12 @@ async def forward_display(
                 "(-Y), or use a display with the extension SECURITY"
             )
         lasts = terms.timeout or None
-        return X11Forward(connection, found, real, single=terms.single, lasts=lasts)
+        return X11Forward(found, real, single=terms.single, lasts=lasts)
     real = None if xauth is None else parse_xauth(await _run(xauth, "list", found.for_xauth))
     if real is None:
         _logger.warning("xauth has no cookie of the display: X11 programs may be refused by it")
         real = Authorization(MIT_COOKIE, os.urandom(COOKIE_BYTES))
-    return X11Forward(connection, found, real, single=terms.single)
+    return X11Forward(found, real, single=terms.single)
 
 
 async def _untrusted(xauth: str, display: Display, timeout: float) -> Authorization | None:
@@ -206,26 +192,10 @@ async def _connect(display: Display) -> socket.socket:
     failure: ConnectFailed | None = None
     for place in display.places:
         try:
-            return await _dial(place)
+            if isinstance(place, str):
+                return await UnixSockets().connect(place)
+            return await dial(*place, wanted="an X server")
         except ConnectFailed as error:
             failure = error
     assert failure is not None
     raise failure
-
-
-async def _dial(place: Place) -> socket.socket:
-    if not isinstance(place, str):
-        return await dial(*place, wanted="anything")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, place)
-    except OSError as error:
-        sock.close()
-        shown = safe(place.removeprefix("\0"))
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConnectFailed(f"no display at {shown}: {reason}") from error
-    except BaseException:
-        sock.close()
-        raise
-    return sock

@@ -120,6 +120,7 @@ class ClientConfig:
     password_prompts: int = 3
     password_authentication: bool = True
     permit_local_command: bool = False
+    permit_remote_open: tuple[tuple[str, int | None], ...] | None = None
     port: int = 22
     profile: Profile = "default"
     preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
@@ -143,6 +144,8 @@ class ClientConfig:
     session_type: SessionKind = "default"
     set_env: tuple[tuple[str, str], ...] = ()
     stdin_null: bool = False
+    stream_local_bind_mask: int = 0o177
+    stream_local_bind_unlink: bool = False
     syslog_facility: str = "USER"
     strict_host_key_checking: Strict = "ask"
     tcp_keep_alive: bool = True

@@ -99,15 +99,23 @@ def _aliases(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _places(keyword: str, found: list[str]) -> str:
+def _places(keyword: str, found: list[str]) -> tuple[tuple[str, int | None], ...] | None:
     from nacre.config.tunnels import place_or_any
 
-    lower = [text.lower() for text in found]
-    if lower in (["any"], ["none"]):
-        return lower[0]
-    for text in found:
-        place_or_any(keyword, text)
-    return " ".join(found)
+    match [text.lower() for text in found]:
+        case ["any"]:
+            return None
+        case ["none"]:
+            return ()
+    return tuple(place_or_any(keyword, text) for text in found)
+
+
+def _places_shown(found: tuple[tuple[str, int | None], ...] | None) -> str:
+    if not found:
+        return "any" if found is None else "none"
+    shown = (f"[{host}]" if ":" in host else host for host, _ in found)
+    ports = ("*" if port is None else port for _, port in found)
+    return " ".join(f"{host}:{port}" for host, port in zip(shown, ports, strict=True))
 
 
 def _devices(keyword: str, text: str) -> str:
@@ -221,7 +229,7 @@ LOG_VERBOSE = several("patterns, or none", _log_verbose, lambda found: ",".join(
 CHANNEL_TIMEOUT = several(
     "TYPE=TIME, or none", values.channel_timeouts, values.channel_timeouts_shown
 )
-PERMIT_REMOTE_OPEN = several("any, none, or HOST:PORT, once or more", _places, str)
+PERMIT_REMOTE_OPEN = several("any, none, or HOST:PORT, once or more", _places, _places_shown)
 ADD_KEYS_TO_AGENT = several("yes, no, ask, confirm, a time, or confirm TIME", _add_to_agent, str)
 FORWARD_AGENT = single("yes, no, a path, or $NAME", _forwarded_agent, _forwarded_agent_shown)
 TUNNEL_DEVICE = single("any, a number, or LOCAL:REMOTE", _devices)

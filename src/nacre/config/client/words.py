@@ -71,7 +71,6 @@ _HOST_TOKENS = "dhijkLlnpruC"
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre does not log in by the key of a host: other methods log in"
-_SOCKETS = "forwardings of Unix sockets come later"
 _TUNNELS = "tunnel devices come later"
 _SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
@@ -215,12 +214,11 @@ _WORDS = (
         "Go to the background after the login.",
         "fork_after_authentication",
     ),
-    later(
+    Keyword(
         "StreamLocalBindUnlink",
         YES_NO,
         "Remove a Unix socket's file before it is forwarded anew.",
-        _SOCKETS,
-        "no",
+        "stream_local_bind_unlink",
     ),
     Keyword(
         "StrictHostKeyChecking",
@@ -452,12 +450,11 @@ _WORDS = (
         "Close channels of a type after a time without traffic.",
         "channel_timeouts",
     ),
-    later(
+    Keyword(
         "PermitRemoteOpen",
         PERMIT_REMOTE_OPEN,
         "Where a SOCKS proxy at the server's side may connect to.",
-        "a SOCKS proxy at the server's side comes later",
-        "any",
+        "permit_remote_open",
     ),
     Keyword(
         "AddKeysToAgent",
@@ -502,12 +499,11 @@ _WORDS = (
         "After how many bytes, or seconds, keys are exchanged anew.",
         "rekey_limit",
     ),
-    later(
+    Keyword(
         "StreamLocalBindMask",
         MASK,
         "The umask of a forwarded Unix socket.",
-        _SOCKETS,
-        "0177",
+        "stream_local_bind_mask",
         everywhere=True,
         last=True,
     ),

@@ -41,6 +41,7 @@ class ServerConfig:
     :ivar banner: the file of the text to show before login, or None.
     :ivar client_alive_interval: seconds of silence before a keepalive; 0 for none.
     :ivar allow_tcp_forwarding: the allowed directions, of ``local`` and ``remote``.
+    :ivar allow_stream_local_forwarding: the same for Unix sockets.
     :ivar gateway_ports: the addresses of ports that the server listens on for clients: ``no`` for
         the loopback address, ``yes`` for all, ``clientspecified`` for the one the client requests.
     :ivar permit_open: the destinations of clients' connections; None for all, and a port of None
@@ -114,11 +115,14 @@ class ServerConfig:
     client_alive_count_max: int = 3
     log_level: LogLevel = LogLevel.INFO
     allow_tcp_forwarding: frozenset[str] = frozenset({"local", "remote"})
+    allow_stream_local_forwarding: frozenset[str] = frozenset({"local", "remote"})
     allow_agent_forwarding: bool = True
     disable_forwarding: bool = False
     gateway_ports: str = "no"
     permit_open: tuple[HostPort, ...] | None = None
     permit_listen: tuple[HostPort, ...] | None = None
+    stream_local_bind_mask: int = 0o177
+    stream_local_bind_unlink: bool = False
     tcp_keep_alive: bool = True
     pubkey_authentication: bool = True
     password_authentication: bool = True

@@ -68,7 +68,6 @@ _KERBEROS = "nacre has no Kerberos: other methods log in"
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre lets nobody log in by the key of a host: other methods log in"
 _CERTIFICATES = "certificates come later: nobody logs in by one"
-_SOCKETS = "forwardings of Unix sockets come later: none is allowed"
 _TUNNELS = "tunnel devices come later: none is allowed"
 _SECURITY_KEYS = "signatures of security keys are verified without a library"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
@@ -121,12 +120,11 @@ _WORDS = (
     Keyword(
         "RequiredRSASize", number(0), "The fewest bits of a user's RSA key.", "required_rsa_size"
     ),
-    later(
+    Keyword(
         "StreamLocalBindMask",
         MASK,
         "The umask of a forwarded Unix socket.",
-        _SOCKETS,
-        "0177",
+        "stream_local_bind_mask",
         last=True,
     ),
     Keyword(
@@ -276,8 +274,15 @@ _WORDS = (
         "AllowAgentForwarding", SWITCH, "Allow forwarding of agents.", "allow_agent_forwarding"
     ),
     Keyword("DisableForwarding", SWITCH, "Allow no forwarding at all.", "disable_forwarding"),
-    later("AllowStreamLocalForwarding", FORWARDING, "Forward Unix sockets.", _SOCKETS, "yes"),
-    later("StreamLocalBindUnlink", SWITCH, "Remove an old socket first.", _SOCKETS, "no"),
+    Keyword(
+        "AllowStreamLocalForwarding",
+        FORWARDING,
+        "Forward Unix sockets.",
+        "allow_stream_local_forwarding",
+    ),
+    Keyword(
+        "StreamLocalBindUnlink", SWITCH, "Remove an old socket first.", "stream_local_bind_unlink"
+    ),
     idle(
         "FingerprintHash",
         FINGERPRINT_HASH,

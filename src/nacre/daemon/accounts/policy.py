@@ -46,6 +46,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.daemon.accounts.store import User, UserStore
     from nacre.server.peer import ServerConnection
+    from nacre.tunnels.unix import UnixSockets
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
 
@@ -133,6 +134,20 @@ class AccountPolicy(Policy):
     async def remote_listen(self, host: str, port: int, connection: ServerConnection) -> str | None:
         """Grant what the configuration and the user's key allow."""
         return (await self._may_forward(connection)).where_to_listen(host, port)
+
+    async def direct_unix_connection(
+        self, path: str, connection: ServerConnection
+    ) -> bool | UnixSockets:
+        """Grant what the configuration and the user's key allow, with the account's rights."""
+        rights = await self._may_forward(connection)
+        return rights.may_connect_to(path) and rights.unix
+
+    async def remote_unix_listen(
+        self, path: str, connection: ServerConnection
+    ) -> bool | UnixSockets:
+        """Grant what the configuration and the user's key allow, with the account's rights."""
+        rights = await self._may_forward(connection)
+        return rights.may_listen_at(path) and rights.unix
 
     async def agent_forwarding(self, session: Session) -> bool:
         """Grant what the configuration and the user's key allow."""

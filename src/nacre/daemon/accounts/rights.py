@@ -6,11 +6,16 @@ from collections.abc import Iterable
 
 from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Login
+from nacre.daemon.processes.account_sockets import AccountSockets
 from nacre.keys.hosts.patterns import matches
 from nacre.keys.users.key_options import NO_OPTIONS, HostPort
+from nacre.tunnels.unix import UnixSockets
 
 _PRIVILEGED = 1024
 """Ports below this one are reserved for root."""
+
+_LOOPBACK = ("127.0.0.1", "::1")
+"""Addresses that a client may choose where only the loopback interface is allowed."""
 
 
 class Forwarding:
@@ -18,6 +23,7 @@ class Forwarding:
 
     :ivar agent: the user's sessions may use the client's agent.
     :ivar x11: they may use the client's display.
+    :ivar unix: makes the user's Unix sockets.
     """
 
     def __init__(self, login: Login | None, config: ServerConfig) -> None:
@@ -33,6 +39,9 @@ class Forwarding:
         ports = allowed and self._key.port_forwarding
         self._local = ports and "local" in config.allow_tcp_forwarding
         self._remote = ports and "remote" in config.allow_tcp_forwarding
+        unix = config.allow_stream_local_forwarding if ports else frozenset()
+        self._unix_local, self._unix_remote = "local" in unix, "remote" in unix
+        self.unix = _sockets(login, config)
         self.x11 = allowed and config.x11_forwarding and self._key.x11_forwarding
         self.agent = allowed and config.allow_agent_forwarding and self._key.agent_forwarding
 
@@ -47,6 +56,18 @@ class Forwarding:
         lists = (self._config.permit_open, self._key.permit_open or None)
         return all(_names(one, host, port) for one in lists)
 
+    def may_connect_to(self, path: str) -> bool:
+        """Tell whether the user may connect to a Unix socket.
+
+        As in sshd, a list of places denies every path that is not one of its hosts.
+        """
+        lists = (self._config.permit_open, self._key.permit_open or None)
+        return self._unix_local and all(_names(one, path, None) for one in lists)
+
+    def may_listen_at(self, path: str) -> bool:
+        """Tell whether the user may have a Unix socket; PermitListen has no words for paths."""
+        return self._unix_remote and self._config.permit_listen != ()
+
     def where_to_listen(self, host: str, port: int) -> str | None:
         """Return the address to listen on for a request with ``host``, or None to refuse."""
         if not self._remote or 0 < port < self._lowest:
@@ -56,10 +77,23 @@ class Forwarding:
             return None
         if self._config.gateway_ports == "clientspecified":
             return "" if host == "*" else host
-        return "" if self._config.gateway_ports == "yes" else "localhost"
+        if self._config.gateway_ports == "yes":
+            return ""
+        return host if host in _LOOPBACK else "localhost"
 
 
-def _names(places: Iterable[HostPort] | None, host: str, port: int) -> bool:
+def _sockets(login: Login | None, config: ServerConfig) -> UnixSockets:
+    """Return what makes Unix sockets with the rights of the account."""
+    mask, replace = config.stream_local_bind_mask, config.stream_local_bind_unlink
+    rights = None if login is None else login.account.credentials
+    if login is None or (rights is None and login.root is None):
+        return UnixSockets(mask, replace)
+    account = login.account
+    numbers = account.uid, account.gid, account.groups
+    return AccountSockets(mask, replace, numbers, login.root)
+
+
+def _names(places: Iterable[HostPort] | None, host: str, port: int | None) -> bool:
     return places is None or any(
         one in ("*", host) and number in (None, port) for one, number in places
     )

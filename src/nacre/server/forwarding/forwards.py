@@ -1,148 +1,142 @@
-"""TCP/IP forwarding at the server: ``direct-tcpip`` and ``tcpip-forward`` (RFC 4254 section 7)."""
+"""What one connection's client forwards, at the server (RFC 4254 section 7).
+
+The order of reading: :class:`ServerForwards`, whose tables say which kind of place a channel or a
+request is about; then :mod:`nacre.server.forwarding.kinds`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from nacre.aio.dial import dial
 from nacre.errors import ConnectFailed, MalformedMessage, NacreError
 from nacre.protocol.asks import Answer, AskOpen, Denied, GlobalGranted, OpenRefused
 from nacre.protocol.tcpip import (
-    FORWARDED,
+    CANCEL,
+    CANCEL_STREAMLOCAL,
+    CANCELLED_BY_CLIENTS,
+    DIRECT,
+    DIRECT_STREAMLOCAL,
     LISTEN,
-    PORTS,
-    AllocatedPort,
-    TCPIPChannel,
-    TCPIPForward,
+    LISTEN_STREAMLOCAL,
+    Endpoint,
 )
+from nacre.server.forwarding.kinds import Kind, Ports, UnixPaths
 from nacre.server.offer import offer
 from nacre.server.peer import ServerConnection
 from nacre.server.questions import Questions
-from nacre.tunnels.listeners import Listening, bind
+from nacre.tunnels.listeners import Listening
 from nacre.tunnels.relay import grant
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
-_LOOKUPS = 8
+_SHOWN = 255
+"""Characters of a place that the log shows."""
 
-
-@cache
-def _lookups() -> ThreadPoolExecutor:
-    """Return threads for the names in clients' requests: a slow lookup must not delay a login."""
-    return ThreadPoolExecutor(_LOOKUPS, "forward")
+KINDS: Mapping[str, type[Kind]] = {
+    DIRECT: Ports,
+    LISTEN: Ports,
+    CANCEL: Ports,
+    DIRECT_STREAMLOCAL: UnixPaths,
+    LISTEN_STREAMLOCAL: UnixPaths,
+    CANCEL_STREAMLOCAL: UnixPaths,
+}
+"""The kind of place that a channel of a type leads to, or that a global request is about."""
 
 
 class ServerForwards:
-    """The TCP/IP forwarding of one connection.
+    """The forwarding of one connection.
 
-    :param listeners: how many ports the client may have open at once.
+    :param listeners: how many ports and Unix sockets the client may have open at once.
     """
 
     def __init__(self, connection: ServerConnection, questions: Questions, listeners: int) -> None:
         self._connection = connection
         self._questions = questions
         self._most = listeners
-        self._listening: dict[tuple[str, int], Listening] = {}
+        self._listening: dict[Endpoint, Listening] = {}
         # Requests to listen and to cancel are carried out in the order of their arrival.
         self._order = asyncio.Lock()
 
     # --- connections that the client opens through this server ---
 
-    async def connect(self, ask: AskOpen) -> None:
-        """Answer a request for a ``direct-tcpip`` channel and relay its data."""
+    async def open(self, ask: AskOpen) -> None:
+        """Answer a channel of a type in :data:`KINDS`, and relay its data."""
         connection = self._connection
+        kind = KINDS[ask.channel_type](connection, self._questions)
         try:
-            asked = TCPIPChannel.decode(ask.data)
+            place = kind.destination(ask.data)
         except MalformedMessage:
             connection.answer(ask.ask_id, OpenRefused(description="malformed"))
             return
-        granted = _is_host(asked.host) and asked.port in PORTS and await self._may_connect(asked)
-        connection.record("forward", to=f"{safe(asked.host, 255)}:{asked.port}", granted=granted)
-        if not granted:
+        await self._questions.wait_welcomed()
+        connect = await kind.may_connect(place)
+        connection.record("forward", to=_shown(place), granted=connect is not None)
+        if connect is None:
             connection.answer(ask.ask_id, OpenRefused(description="not allowed"))
             return
         try:
-            sock = await dial(asked.host, asked.port, wanted="anything", lookups=_lookups())
+            sock = await connect()
         except ConnectFailed as error:
             connection.answer(ask.ask_id, OpenRefused(OpenFailure.CONNECT_FAILED, str(error)))
             return
         await grant(connection, ask, sock)
 
-    async def _may_connect(self, asked: TCPIPChannel) -> bool:
-        await self._questions.wait_welcomed()
-        answer = await self._questions.ask(
-            lambda policy: policy.direct_connection(asked.host, asked.port, self._connection)
-        )
-        return answer is True
-
-    # --- ports that this server listens on for the client ---
+    # --- places that this server listens on for the client ---
 
     async def decide(self, name: str, data: bytes) -> Answer:
-        """Carry out ``tcpip-forward`` or ``cancel-tcpip-forward`` and return the answer."""
+        """Carry out a request to listen or to stop, one of :data:`KINDS`, and return the answer."""
+        kind = KINDS[name](self._connection, self._questions)
         try:
-            asked = TCPIPForward.decode(data)
+            asked = kind.place(data)
         except MalformedMessage:
             return Denied("malformed")
         async with self._order:
-            if name == LISTEN:
-                return await self._listen(asked)
-            return await self._cancel(asked)
+            if name in CANCELLED_BY_CLIENTS:
+                return await self._cancel(asked)
+            return await self._listen(kind, asked)
 
-    async def _listen(self, asked: TCPIPForward) -> Answer:
-        connection = self._connection
+    async def _listen(self, kind: Kind, asked: Endpoint) -> Answer:
         await self._questions.wait_welcomed()
-        host, reason = await self._where(asked)
-        port = asked.port
-        if host is not None:
+        place, reason = asked, kind.impossible(asked) or self._refusal(asked)
+        listen = None if reason else await kind.may_listen(asked)
+        if listen is None:
+            reason = reason or "not allowed"
+        else:
             try:
-                sockets = await bind(host, port, _lookups())
+                sockets, place, release = await listen()
             except (NacreError, OSError) as error:
                 reason = str(error)
             else:
-                port = sockets[0].getsockname()[1]
-                take = partial(self._take, asked.host, port)
-                self._listening[asked.host, port] = Listening(connection, sockets, take)
-        connection.record(
-            "forward",
-            listen=f"{safe(asked.host, 255)}:{port}",
-            granted=not reason,
-            **({"reason": safe(reason)} if reason else {}),
-        )
-        if reason:
-            return Denied(reason)
-        return GlobalGranted(b"" if asked.port else AllocatedPort(port).encode())
+                take = partial(self._take, kind, place)
+                listening = Listening(self._connection, sockets, take, release)
+                self._listening[place] = listening
+        why = {"reason": safe(reason)} if reason else {}
+        self._connection.record("forward", listen=_shown(place), granted=not reason, **why)
+        return Denied(reason) if reason else GlobalGranted(kind.reply(asked, place))
 
-    async def _where(self, asked: TCPIPForward) -> tuple[str | None, str]:
-        """Return the address to listen on, or None and the reason of the refusal."""
-        if asked.port and asked.port not in PORTS:
-            return None, "no such port"
-        if asked.host and not _is_host(asked.host):
-            return None, "no such host"
+    def _refusal(self, asked: Endpoint) -> str:
         if len(self._listening) >= self._most:
-            return None, "too many ports"
-        host = await self._questions.ask(
-            lambda policy: policy.remote_listen(asked.host, asked.port, self._connection)
-        )
-        return (host, "") if isinstance(host, str) else (None, "not allowed")
+            return "too many ports"
+        return "it is forwarded already" if asked in self._listening else ""
 
-    async def _cancel(self, asked: TCPIPForward) -> Answer:
-        listening = self._listening.pop((asked.host, asked.port), None)
+    async def _cancel(self, asked: Endpoint) -> Answer:
+        listening = self._listening.pop(asked, None)
         if listening is None:
             return Denied("no such listener")
         listening.close()
         await listening.wait_closed()
         return GlobalGranted()
 
-    async def _take(self, host: str, port: int, sock: socket.socket, originator: Any) -> None:
-        """Offer the client a connection that one of its ports has accepted."""
-        data = TCPIPChannel(host, port, str(originator[0]), int(originator[1])).encode()
-        await offer(self._connection, FORWARDED, data, sock)
+    async def _take(
+        self, kind: Kind, place: Endpoint, sock: socket.socket, originator: Any
+    ) -> None:
+        """Offer the client a connection that one of its places has accepted."""
+        await offer(self._connection, kind.OFFERED, kind.offer(place, originator), sock)
 
 
-def _is_host(text: str) -> bool:
-    """Tell whether this can be a host's name; the system would ignore what follows a NUL."""
-    return 0 < len(text) <= 255 and text.isprintable() and " " not in text
+def _shown(place: Endpoint) -> str:
+    return safe(place.path, _SHOWN) or f"{safe(place.host, _SHOWN)}:{place.port}"
