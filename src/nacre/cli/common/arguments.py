@@ -25,7 +25,6 @@ ABSENT = {
     "I": "PKCS#11",
     "K": "GSSAPI",
     "O": "connection sharing",
-    "w": "tunnel devices",
 }
 """Options that are refused, whatever the tables below say, and what nacre lacks for them."""
 

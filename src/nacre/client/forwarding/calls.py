@@ -13,11 +13,13 @@ from nacre.protocol.tcpip import Endpoint, check_port
 from nacre.wire import given
 
 if TYPE_CHECKING:
+    from nacre.client.forwarding.devices import DeviceTunnel
     from nacre.client.forwarding.forwards import Forwards
     from nacre.client.forwarding.listener import Listener
     from nacre.client.forwarding.tunnel import Tunnel
     from nacre.protocol.asks import SessionProof
     from nacre.protocol.requests import OtherRequest
+    from nacre.protocol.tunnel import TunnelMode
     from nacre.tunnels.unix import UnixSockets
 
 Path: TypeAlias = "str | os.PathLike[str]"
@@ -178,6 +180,29 @@ class ForwardingCalls(BaseConnection):
     def forwards_agent(self) -> bool:
         """Whether sessions may use an agent of this host."""
         return self._forwards is not None and self._forwards.lends_agent
+
+    def forward_tunnel(
+        self,
+        mode: TunnelMode = "point-to-point",
+        *,
+        unit: int | None = None,
+        remote_unit: int | None = None,
+    ) -> Opening[DeviceTunnel]:
+        """Join a tunnel device of this host to one of the server (``ssh -w``).
+
+        Await it, or use ``async with``. The devices get their addresses from the caller.
+
+        :param mode: ``point-to-point`` for packets of IP, ``ethernet`` for frames.
+        :param unit: the number of this host's device, such as 3 for ``tun3``; None for any. A new
+            one needs the rights of root.
+        :param remote_unit: that of the server's; None for any.
+        :raises OSError: this host's device can't be had.
+        :raises ChannelOpenFailed: the server does not allow it.
+        :raises ConnectionLost: or another error: what ended the connection.
+        """
+        from nacre.client.forwarding.devices import join_devices
+
+        return Opening(lambda: join_devices(self, mode, unit, remote_unit))
 
     async def forward_x11(
         self,

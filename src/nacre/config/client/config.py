@@ -62,6 +62,7 @@ class ClientConfig:
     :ivar refuse_connection: the message with which to refuse to connect, or None.
     :ivar forward_x11_timeout: seconds for which programs that are not trusted may connect; 0 for no
         limit.
+    :ivar tunnel_device: the number of this host's device and of the server's, or ``any``.
     :ivar send_env: patterns of variables.
     :ivar update_host_keys: None for what :attr:`updates_host_keys` says then.
     :ivar settings: each keyword that was set, with its values and where they were written.
@@ -149,6 +150,8 @@ class ClientConfig:
     syslog_facility: str = "USER"
     strict_host_key_checking: Strict = "ask"
     tcp_keep_alive: bool = True
+    tunnel: Literal["false", "point-to-point", "ethernet"] = "false"
+    tunnel_device: str = "any:any"
     update_host_keys: Literal["yes", "no", "ask"] | None = None
     user: str | None = None
     version_addendum: str | None = None
@@ -161,9 +164,14 @@ class ClientConfig:
 
     @property
     def forwards(self) -> bool:
-        """Whether to forward a port, the agent or X11."""
+        """Whether to forward a port, the agent, X11 or a tunnel device."""
         ports = self.local_forwards or self.remote_forwards or self.dynamic_forwards
-        return bool(ports) or self.forward_agent is not None or self.forward_x11
+        return (
+            bool(ports)
+            or self.forward_agent is not None
+            or self.forward_x11
+            or self.tunnel != "false"
+        )
 
     @property
     def updates_host_keys(self) -> Literal["yes", "no", "ask"]:

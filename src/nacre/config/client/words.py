@@ -71,7 +71,6 @@ _HOST_TOKENS = "dhijkLlnpruC"
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre does not log in by the key of a host: other methods log in"
-_TUNNELS = "tunnel devices come later"
 _SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
@@ -227,7 +226,7 @@ _WORDS = (
         "strict_host_key_checking",
     ),
     Keyword("TCPKeepAlive", YES_NO, "Let the system probe a silent connection.", "tcp_keep_alive"),
-    later("Tunnel", TUNNEL, "Forward a tunnel device.", _TUNNELS, "false"),
+    Keyword("Tunnel", TUNNEL, "Join a tunnel device to one of the server.", "tunnel"),
     Keyword(
         "VerifyHostKeyDNS",
         VERIFY_HOST_KEY_DNS,
@@ -476,7 +475,7 @@ _WORDS = (
         "Seconds until an attempt to connect is given up.",
         "connect_timeout",
     ),
-    later("TunnelDevice", TUNNEL_DEVICE, "The tunnel devices to use.", _TUNNELS, "any:any"),
+    Keyword("TunnelDevice", TUNNEL_DEVICE, "The tunnel devices to join.", "tunnel_device"),
     Keyword(
         "CanonicalizePermittedCNAMEs",
         CANONICALIZE_PERMITTED_CNAMES,

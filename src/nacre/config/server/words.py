@@ -15,7 +15,7 @@ from nacre.config.kinds import (
     algorithms,
     number,
 )
-from nacre.config.schema import Keyword, Schema, idle, later, refused
+from nacre.config.schema import Keyword, Schema, idle, refused
 from nacre.config.server.former import ALIASES, IGNORED
 from nacre.config.server.kinds import (
     ADDRESS_FAMILY,
@@ -68,7 +68,6 @@ _KERBEROS = "nacre has no Kerberos: other methods log in"
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre lets nobody log in by the key of a host: other methods log in"
 _CERTIFICATES = "certificates come later: nobody logs in by one"
-_TUNNELS = "tunnel devices come later: none is allowed"
 _SECURITY_KEYS = "signatures of security keys are verified without a library"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
@@ -528,7 +527,7 @@ _WORDS = (
         in_match=False,
         last=True,
     ),
-    later("PermitTunnel", PERMIT_TUNNEL, "Allow forwarding of tunnel devices.", _TUNNELS, "no"),
+    Keyword("PermitTunnel", PERMIT_TUNNEL, "Allow tunnel devices.", "permit_tunnel"),
     Keyword(
         "IPQoS",
         IP_QOS,
