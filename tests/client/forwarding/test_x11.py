@@ -183,6 +183,16 @@ async def test_a_display_that_is_gone_is_no_connection(
     assert said in caplog.text
 
 
+async def test_nothing_is_loaded_and_lent_before_something_is_forwarded(
+    ssh: nacre.Connection, display: str, xauth: str
+) -> None:
+    assert (ssh._lends, ssh._forwards) == ((), None)
+    ssh.forward_agent("/no/such/agent")
+    await ssh.forward_x11(display, xauth=xauth)
+    names = [request.NAME for request in ssh._lends]
+    assert names == ["auth-agent-req@openssh.com", "x11-req"]
+
+
 async def test_without_a_display_or_a_cookie_nothing_is_forwarded(
     ssh: nacre.Connection, monkeypatch: pytest.MonkeyPatch, display: str
 ) -> None:
