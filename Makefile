@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: docs help setup run quick test pythons coverage interop uppity transcripts fuzz faults check \
-	shape diagrams man bench profile
+	shape diagrams man bench profile regress
 
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
@@ -8,6 +8,7 @@ ARGS ?=
 ONLY ?=
 PAIRS ?= 5
 SIZE ?= 1024
+PROGRAMS ?= all
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ interop: setup ## meet clients and servers that others wrote, and write docs/int
 	@.venv/bin/python -m pytest -n 2 --dist worksteal -o junit_family=xunit1 \
 		--junit-xml build/interop.xml tests/interop/test_foreign_*.py; \
 		status=$$?; .venv/bin/python scripts/interop_page.py build/interop.xml && exit $$status
+
+regress: setup ## run OpenSSH's own tests (PROGRAMS="ssh sshd", client, server, none; ONLY="connect scp")
+	@.venv/bin/python scripts/regress.py --programs "$(PROGRAMS)" --only "$(ONLY)"
 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
 	@scripts/uppity

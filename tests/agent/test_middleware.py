@@ -12,9 +12,10 @@ import pytest
 
 from keys.soft_key import SoftKey
 from nacre.agent import middleware
-from nacre.agent.middleware import sign
+from nacre.agent.middleware import enroll, resident, sign
 from nacre.errors import UnusableKey
-from nacre.keys.families.security_key import PinRequired
+from nacre.keys.families.security_key import ECDSA, ED25519, AlreadyKept, PinRequired, SecurityFlags
+from nacre.wire.codec import string, text, u8, u32
 
 KEY = SoftKey().private
 
@@ -57,11 +58,11 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("body", "error", "says"),
     [
-        ("return -1;", UnusableKey, "it could not sign"),
+        ("return -1;", UnusableKey, "it could not sign .error -1."),
         ("return pin ? -4 : -3;", PinRequired, "PIN is missing"),
-        ("return -77;", UnusableKey, "error -77"),
-        ("return 0;", UnusableKey, "without a signature"),
-        ("abort();", UnusableKey, "without a signature"),
+        ("return -77;", UnusableKey, "it could not sign .error -77."),
+        ("return 0;", UnusableKey, "did not sign: its answer can't"),
+        ("abort();", UnusableKey, "did not sign: its answer can't"),
         ('printf("much"); fflush(stdout); return -4;', UnusableKey, "is not there"),
         (
             "*made = calloc(1, sizeof(**made)); (*made)->r = calloc(1, 64); (*made)->r_len = 64; "
@@ -110,7 +111,7 @@ async def test_a_library_that_hangs_is_ended(
 ) -> None:
     monkeypatch.setattr(middleware, "SECONDS", 0.5)
     library = build("sleep(1000); return 0;")
-    with pytest.raises(UnusableKey, match=r"within 0\.5 seconds"):
+    with pytest.raises(UnusableKey, match=r"did not sign within 0\.5 seconds"):
         await sign(library, KEY, b"data", None)
     monkeypatch.undo()
     task = asyncio.create_task(sign(library, KEY, b"data", None))
@@ -118,3 +119,93 @@ async def test_a_library_that_hangs_is_ended(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+CALLED = u8(0) + u32(0)
+POINT = KEY.public.inner.blob[-32:]
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], list[bytes]]:
+    """Set what the process answers; the list gets the requests."""
+
+    def set_answer(data: bytes) -> list[bytes]:
+        requests: list[bytes] = []
+
+        async def run(request: bytes) -> bytes:
+            requests.append(request)
+            return data
+
+        monkeypatch.setattr(middleware, "_run", run)
+        return requests
+
+    return set_answer
+
+
+NEEDS = SecurityFlags.TOUCH | SecurityFlags.RESIDENT
+
+
+async def test_a_new_key(answer: Callable[[bytes], list[bytes]]) -> None:
+    parts = (POINT, b"handle", b"certificate", b"signature", b"data")
+    requests = answer(CALLED + b"".join(map(string, parts)))
+    made = await enroll(
+        "/l.so",
+        ED25519,
+        application="ssh:é",
+        user="me",
+        flags=NEEDS | SecurityFlags.FORCE,
+        challenge=b"challenge",
+        pin="12",
+        device="/d",
+    )
+    assert requests == [
+        text("/l.so")
+        + u8(2)
+        + u32(1)
+        + string(b"challenge")
+        + text("ssh:é")
+        + u8(0x31)
+        + string(b"\x0112")
+        + b"".join(map(text, ("device", "/d", "user", "me")))
+    ]
+    assert (made.key.flags, made.key.handle) == (NEEDS, b"handle")
+    assert made.key.public.application == "ssh:é".encode()
+    assert made.attestation == (
+        text("ssh-sk-attest-v01") + b"".join(map(string, parts[2:])) + u32(0) + string(b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "says"),
+    [
+        (u8(0) + (-5).to_bytes(4, "big", signed=True), AlreadyKept, "keeps a key for this"),
+        (u8(0) + (-2).to_bytes(4, "big", signed=True), UnusableKey, "lacks what the key needs"),
+        (CALLED + 5 * string(b"short"), UnusableKey, "its answer can't be used"),
+        (CALLED + string(POINT), UnusableKey, "its answer can't be used"),
+        (b"", UnusableKey, "its answer can't be used"),
+    ],
+    ids=["kept", "unsupported", "no point", "short", "nothing"],
+)
+async def test_no_new_key(
+    answer: Callable[[bytes], list[bytes]], data: bytes, error: type[Exception], says: str
+) -> None:
+    answer(data)
+    with pytest.raises(error, match=says):
+        await enroll("/l.so", ED25519, application="ssh:", flags=NEEDS, challenge=b"c")
+
+
+async def test_kept_keys(answer: Callable[[bytes], list[bytes]]) -> None:
+    point = SoftKey(ECDSA).public.inner.blob[-65:]
+    rest = string(b"handle") + string(b"me\0\0")
+    answer(
+        CALLED
+        + b"".join((u32(0), text("ssh:a"), u8(5), string(point), rest))
+        + b"".join((u32(7), text("ssh:b"), u8(5), string(b"?"), rest))  # of a type to come
+        + b"".join((u32(1), text("ssh:c"), u8(1), string(POINT), rest))
+    )
+    found = await resident("/l.so")
+    assert [(key.public.type, key.public.application, user) for key, user in found] == [
+        (ECDSA, b"ssh:a", "me"),
+        (ED25519, b"ssh:c", "me"),
+    ]
+    assert found[0][0].flags == NEEDS | SecurityFlags.VERIFY

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from keys.soft_key import TYPES, SoftKey
-from nacre.agent import security_keys
-from nacre.agent.security_keys import INTERNAL, SecurityKeys
+from nacre.agent import middleware, tokens
+from nacre.agent.providers import INTERNAL
+from nacre.agent.security_keys import SecurityKeys
 from nacre.errors import UnusableKey
 from nacre.keys import Certificate, CertifiedKey, generate
 from nacre.keys.families.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
@@ -50,7 +51,7 @@ class Library:
         self.soft = soft
         self.pin = pin
         self.tried: list[str | None] = []
-        monkeypatch.setattr(security_keys, "sign_through", self.sign)
+        monkeypatch.setattr(middleware, "sign", self.sign)
 
     async def sign(
         self, library: str, key: SecurityPrivateKey, data: bytes, pin: str | None
@@ -138,7 +139,7 @@ async def test_keys_of_web_sites_sign_what_is_ssh_alone(monkeypatch: pytest.Monk
 async def test_without_a_library_the_agent_signs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     soft = SoftKey()
 
-    def sign(key: SecurityPrivateKey, data: bytes, *, pin: str | None) -> bytes:
+    def sign(key: SecurityPrivateKey, data: bytes, *, pin: str | None, **_: object) -> bytes:
         assert key is soft.private
         if pin != "1234":
             raise PinRequired("the PIN is missing")
@@ -147,6 +148,6 @@ async def test_without_a_library_the_agent_signs_itself(monkeypatch: pytest.Monk
     async def pin(question: str) -> str:
         return "1234"
 
-    monkeypatch.setattr(security_keys, "sign_here", sign)
+    monkeypatch.setattr(tokens, "sign", sign)
     signature = await SecurityKeys(pin=pin).sign(soft.private, INTERNAL, b"data")
     assert soft.public.verify(signature, b"data", soft.public.type)

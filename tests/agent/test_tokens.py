@@ -8,13 +8,14 @@ import pytest
 from fido2 import cbor
 
 from agent.virtual_token import VirtualToken
-from nacre.agent.tokens import Enrolled, enroll, resident, sign
+from nacre.agent.tokens import enroll, resident, sign
 from nacre.errors import UnusableKey
 from nacre.keys import dump_private, load_private
 from nacre.keys.base import Presence
 from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
+    Enrolled,
     PinRequired,
     SecurityFlags,
     SecurityPrivateKey,

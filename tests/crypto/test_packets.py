@@ -230,7 +230,9 @@ def test_plain_lengths_that_fit_no_packet(length: int) -> None:
 
 def test_plain_length_above_the_limit() -> None:
     assert PlainOpener(1020).packet_size(pack(">I", 1020)) == 1024
-    with pytest.raises(PacketTooLarge, match="1028 is above the bound of 1020"):
+    with pytest.raises(
+        PacketTooLarge, match="Bad packet length 1028: it is above the bound of 1020"
+    ):
         PlainOpener(1020).packet_size(pack(">I", 1028))
 
 

@@ -28,9 +28,15 @@ def provider() -> str:
     return str(PROVIDER)
 
 
+_OURS = ("ecdsa-sk", "untouched")
+
+
 @pytest.fixture(scope="module")
 def security_keys(provider: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A key of each type, one that may sign without a touch, and one that verifies its user."""
+    """A key of each type, one that may sign without a touch, and one that verifies its user.
+
+    Some of them are made by ssh-keygen, the others by ``nacre keygen``.
+    """
     folder = tmp_path_factory.mktemp("security")
     wanted = {
         **{type: ["-t", type] for type in TYPES},
@@ -40,7 +46,8 @@ def security_keys(provider: str, tmp_path_factory: pytest.TempPathFactory) -> di
     made = {}
     for name, options in wanted.items():
         made[name] = folder / name
-        words = [require("ssh-keygen"), "-q", "-N", "", "-C", name, *options, "-f", made[name]]
+        tool = [*NACRE, "keygen"] if name in _OURS else [require("ssh-keygen")]
+        words = [*tool, "-q", "-N", "", "-C", name, *options, "-f", made[name]]
         check(words, SSH_SK_PROVIDER=provider)
     return made
 
@@ -64,7 +71,7 @@ def test_files_are_read_and_written(
 
 
 def enters(login: Login, provider: str, *options: str) -> bool:
-    words = (f"SecurityKeyProvider={provider}", *options)
+    words = (f"SecurityKeyProvider={provider}", "BatchMode=yes", *options)
     return run([*login.ssh(*words), "true"]).returncode == 0
 
 
@@ -133,6 +140,38 @@ def test_an_agent_signs_for_nacre_ssh(
     public = security_keys[name].with_suffix(".pub")
     login = Login(store, "alice", tmp_path, public)
     check([*login.nacre_ssh("BatchMode=yes"), "true"], SSH_AUTH_SOCK=agent)
+
+
+def test_nacre_ssh_signs_through_the_library(
+    provider: str, security_keys: dict[str, Path], store: Daemon, tmp_path: Path
+) -> None:
+    login = Login(store, "alice", tmp_path, security_keys["ecdsa-sk"])
+    option = f"SecurityKeyProvider={provider}"
+    check([*login.nacre_ssh("BatchMode=yes", option), "true"])
+    words = [*login.nacre_ssh("BatchMode=yes", "SecurityKeyProvider=$LIBRARY"), "true"]
+    assert run(words, LIBRARY="/none.so").returncode == 255
+    check(words, LIBRARY=provider)
+
+
+def test_nacre_keygen_signs_through_the_library(
+    provider: str, security_keys: dict[str, Path], keys: dict[str, Path], tmp_path: Path
+) -> None:
+    data, signers = tmp_path / "data", tmp_path / "signers"
+    data.write_text("data")
+    path = security_keys["ed25519-sk"]
+    signers.write_text(f"me {path.with_suffix('.pub').read_text()}")
+    check([*NACRE, "keygen", "-Y", "sign", "-w", provider, "-n", "file", "-f", path, data])
+    words = ["-Y", "verify", "-n", "file", "-I", "me", "-f", signers, "-s", f"{data}.sig"]
+    check([require("ssh-keygen"), *words], input=b"data")
+    public = tmp_path / "subject.pub"
+    public.write_text(keys["ed25519"].with_suffix(".pub").read_text())
+    words = ["-q", "-s", path, "-I", "id", "-n", "a", public]
+    check([*NACRE, "keygen", *words], SSH_SK_PROVIDER=provider)
+    shown = check([require("ssh-keygen"), "-L", "-f", tmp_path / "subject-cert.pub"])
+    assert b"Signing CA: ED25519-SK" in shown
+    # It keeps no keys.
+    done = run([*NACRE, "keygen", "-K", "-w", provider])
+    assert (done.returncode, b"lacks what the key needs" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from nacre.agent.keyring import AgentClient, Keyring
 from nacre.agent.lock import AgentLock
-from nacre.agent.security_keys import INTERNAL, SecurityKeys, is_security_key
+from nacre.agent.providers import INTERNAL
+from nacre.agent.security_keys import SecurityKeys, is_security_key
 from nacre.errors import MalformedMessage, UnusableKey
 from nacre.keys.agents.constraints import Constraints
 from nacre.keys.agents.destinations import Binding, refusal

@@ -1,38 +1,54 @@
-"""Libraries that sign with security keys: OpenSSH's middleware (``PROTOCOL.u2f``, section 6).
+"""Libraries that use security keys: OpenSSH's middleware (``PROTOCOL.u2f``, section 6).
 
-A library runs in a process of its own, this module as a program: what it does can neither harm nor
-hold up the agent, and it ends with the request.
+A library runs in a process of its own, :mod:`nacre.agent.library` as a program: what it does can
+neither harm nor hold up this one, and it ends with the request.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
+from typing import TypeVar
 
-from nacre.errors import MalformedMessage, UnusableKey
-from nacre.keys.families.security_key import ED25519, PinRequired, SecurityPrivateKey
-from nacre.wire.codec import WireReader, mpint, string, u8, u32
+from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
+from nacre.keys.families.security_key import (
+    ECDSA,
+    ED25519,
+    AlreadyKept,
+    Enrolled,
+    PinRequired,
+    SecurityFlags,
+    SecurityPrivateKey,
+    SecurityPublicKey,
+)
+from nacre.keys.key import decode_public
+from nacre.wire.codec import WireReader, mpint, string, text, u8, u32
 from nacre.wire.text import safe
 
 SECONDS = 60.0
 """Seconds that a library may take: its user has to touch the security key."""
 
-VERSION = 0x000A0000
-"""The version of the middleware's functions; its lower half is that of the library's own."""
+T = TypeVar("T")
 
-_LARGEST = 64 * 1024
-_ECDSA, _ED25519 = 0, 1
-_LOADED, _NO_LIBRARY, _WRONG_VERSION = 0, 1, 2
-_PIN_REQUIRED = -3
-_REASONS = {
-    -1: "it could not sign",
-    -2: "it lacks what the key needs",
-    _PIN_REQUIRED: "the PIN is missing or wrong",
-    -4: "the security key of this key is not there",
-    -5: "the key exists already",
+# The numbers of nacre.agent.library, which loads ctypes.
+_SIGN, _ENROLL, _RESIDENT = 1, 2, 3
+_NO_LIBRARY, _WRONG_VERSION = 1, 2
+_VERSION = 10
+
+_KINDS = {ECDSA: 0, ED25519: 1}
+_TYPES = {number: type for type, number in _KINDS.items()}
+
+_LARGEST = 1024 * 1024
+_MOST_LISTED = 1024
+
+_ERRORS: dict[int, tuple[type[UnusableKey], str]] = {
+    -2: (UnusableKey, "it lacks what the key needs"),
+    -3: (PinRequired, "the PIN is missing or wrong"),
+    -4: (UnusableKey, "the security key is not there"),
+    -5: (AlreadyKept, "the security key keeps a key for this application and user already"),
 }
 
 
@@ -44,34 +60,147 @@ async def sign(library: str, key: SecurityPrivateKey, data: bytes, pin: str | No
     :raises PinRequired: another PIN is needed.
     :raises UnusableKey: the library can't be used, does not sign, or takes too long.
     """
-    request = b"".join(
-        (
-            string(os.fsencode(library)),
-            u8(_ED25519 if key.public.type == ED25519 else _ECDSA),
-            string(data),
-            string(key.public.application),
-            string(key.handle),
-            u8(key.flags & 0xFF),
-            string(b"" if pin is None else b"\1" + pin.encode("utf-8", "surrogateescape")),
-        )
+    fields = (
+        u32(_KINDS[key.public.type]),
+        string(data),
+        string(key.public.application),
+        string(key.handle),
+        u8(key.flags & 0xFF),
+        _pin(pin),
     )
-    name = f"the library {safe(library)}"
-    try:
-        async with asyncio.timeout(SECONDS):
-            answer = await _run(request)
-    except TimeoutError:
-        raise UnusableKey(f"{name} has not signed within {SECONDS:g} seconds") from None
-    try:
-        signature = _signature(name, key, WireReader(answer))
-    except MalformedMessage:
-        raise UnusableKey(f"{name} has ended without a signature") from None
+
+    def decode(answer: WireReader) -> bytes:
+        flags, counter, r, s = answer.u8(), answer.u32(), answer.string(), answer.string()
+        if key.public.type != ED25519:
+            r = mpint(int.from_bytes(r, "big")) + mpint(int.from_bytes(s, "big"))
+        return key.assembled(r, flags, counter)
+
+    signature = await _call(library, _SIGN, b"".join(fields), decode, "sign")
     if not key.public.verify(signature, data, key.public.type):
-        raise UnusableKey(f"{name} has made a signature that does not verify")
+        raise UnusableKey(f"{_name(library)} has made a signature that does not verify")
     return signature
 
 
+async def enroll(
+    library: str,
+    type: str,
+    *,
+    application: str,
+    user: str = "",
+    flags: SecurityFlags,
+    challenge: bytes,
+    pin: str | None = None,
+    device: str | None = None,
+) -> Enrolled:
+    """Have a security key make a key, through a library.
+
+    :param type: ``sk-ssh-ed25519@openssh.com`` or ``sk-ecdsa-sha2-nistp256@openssh.com``.
+    :param user: the user's name, for keys that the security key keeps.
+    :param flags: what the key needs; with RESIDENT the security key keeps it, and with FORCE in
+        place of one that it keeps.
+    :param challenge: random bytes that the attestation is bound to.
+    :param device: the security key, by a name that the library knows.
+    :raises PinRequired: another PIN is needed.
+    :raises AlreadyKept: the security key keeps such a key already, and FORCE is not in ``flags``.
+    :raises UnusableKey: the library can't be used, makes no key, or takes too long.
+    """
+    fields = (
+        u32(_KINDS[type]),
+        string(challenge),
+        text(application),
+        u8(flags & 0xFF),
+        _pin(pin),
+        _options(device=device, user=user or None),
+    )
+
+    def decode(answer: WireReader) -> Enrolled:
+        point, handle = answer.string(), answer.string()
+        public = _public(type, point, application.encode())
+        kept = flags & ~SecurityFlags.FORCE
+        private = SecurityPrivateKey(public, kept, handle)
+        certificate, signature, data = answer.string(), answer.string(), answer.string()
+        return Enrolled(private, certificate, signature, data)
+
+    return await _call(library, _ENROLL, b"".join(fields), decode, "make a key")
+
+
+async def resident(
+    library: str, *, pin: str | None = None, device: str | None = None
+) -> list[tuple[SecurityPrivateKey, str]]:
+    """Return the keys that a security key keeps, and the names of their users, through a library.
+
+    Keys of types that nacre does not know are left out.
+
+    :raises PinRequired: another PIN is needed.
+    :raises UnusableKey: the library can't be used, or takes too long.
+    """
+
+    def decode(answer: WireReader) -> list[tuple[SecurityPrivateKey, str]]:
+        found: list[tuple[SecurityPrivateKey, str]] = []
+        while answer.remaining and len(found) < _MOST_LISTED:
+            type, application = _TYPES.get(answer.u32()), answer.string()
+            flags = SecurityFlags(answer.u8())
+            point, handle, user = answer.string(), answer.string(), answer.string()
+            if type is not None:
+                public = _public(type, point, application)
+                private = SecurityPrivateKey(public, flags | SecurityFlags.RESIDENT, handle)
+                found.append((private, user.rstrip(b"\0").decode("utf-8", "replace")))
+        return found
+
+    fields = _pin(pin) + _options(device=device)
+    return await _call(library, _RESIDENT, fields, decode, "list keys")
+
+
+def _pin(pin: str | None) -> bytes:
+    return string(b"" if pin is None else b"\1" + pin.encode("utf-8", "surrogateescape"))
+
+
+def _options(**given: str | None) -> bytes:
+    return b"".join(text(name) + text(one) for name, one in given.items() if one is not None)
+
+
+def _public(type: str, point: bytes, application: bytes) -> SecurityPublicKey:
+    curve = text("nistp256") if type == ECDSA else b""
+    key = decode_public(text(type) + curve + string(point) + string(application))
+    assert isinstance(key, SecurityPublicKey)
+    return key
+
+
+def _name(library: str) -> str:
+    return f"the library {safe(library)}"
+
+
+async def _call(
+    library: str, task: int, fields: bytes, decode: Callable[[WireReader], T], deed: str
+) -> T:
+    """Have a library do something; return what its answer means.
+
+    :param deed: what it does, for errors.
+    """
+    name = _name(library)
+    request = string(os.fsencode(library)) + u8(task) + fields
+    try:
+        async with asyncio.timeout(SECONDS):
+            answer = WireReader(await _run(request))
+    except TimeoutError:
+        raise UnusableKey(f"{name} did not {deed} within {SECONDS:g} seconds") from None
+    try:
+        outcome = answer.u8()
+        if outcome == _NO_LIBRARY:
+            raise UnusableKey(f"{name} can't be loaded, or is none for security keys")
+        if outcome == _WRONG_VERSION:
+            raise UnusableKey(f"{name} has another version of the interface than {_VERSION}")
+        code = int.from_bytes(answer.fixed(4), "big", signed=True)
+        if code:
+            error, reason = _ERRORS.get(code, (UnusableKey, f"it could not {deed} (error {code})"))
+            raise error(f"{name}: {reason}")
+        return decode(answer)
+    except (MalformedMessage, KeyFormatError):
+        raise UnusableKey(f"{name} did not {deed}: its answer can't be used") from None
+
+
 async def _run(request: bytes) -> bytes:
-    program = [sys.executable, "-I", "-m", __name__]
+    program = [sys.executable, "-I", "-m", "nacre.agent.library"]
     process = await asyncio.create_subprocess_exec(
         *program, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
     )
@@ -82,92 +211,3 @@ async def _run(request: bytes) -> bytes:
             process.kill()
             await process.wait()
     return answer[:_LARGEST]
-
-
-def _signature(name: str, key: SecurityPrivateKey, answer: WireReader) -> bytes:
-    loaded = answer.u8()
-    if loaded == _NO_LIBRARY:
-        raise UnusableKey(f"{name} can't be loaded, or is none for security keys")
-    if loaded == _WRONG_VERSION:
-        raise UnusableKey(f"{name} has another version of the interface than {VERSION >> 16}")
-    code = answer.u32() - 256
-    if code:
-        error = PinRequired if code == _PIN_REQUIRED else UnusableKey
-        raise error(f"{name}: {_REASONS.get(code, f'error {code}')}")
-    flags, counter, r, s = answer.u8(), answer.u32(), answer.string(), answer.string()
-    if key.public.type != ED25519:
-        r = mpint(int.from_bytes(r, "big")) + mpint(int.from_bytes(s, "big"))
-    return key.assembled(r, flags, counter)
-
-
-# --- the process of the library ---
-
-
-class _Answer(ctypes.Structure):
-    """``struct sk_sign_response``."""
-
-    _fields_ = (
-        ("flags", ctypes.c_uint8),
-        ("counter", ctypes.c_uint32),
-        ("sig_r", ctypes.POINTER(ctypes.c_uint8)),
-        ("sig_r_len", ctypes.c_size_t),
-        ("sig_s", ctypes.POINTER(ctypes.c_uint8)),
-        ("sig_s_len", ctypes.c_size_t),
-    )
-
-
-def _call(request: WireReader) -> bytes:
-    """Load a library and have it sign; return what :func:`_signature` reads."""
-    path, kind, data = os.fsdecode(request.string()), request.u8(), request.string()
-    application, handle, flags = request.string(), request.string(), request.u8()
-    pin = request.string()
-    try:
-        library = ctypes.CDLL(path)
-        version, function = library.sk_api_version, library.sk_sign
-    except (OSError, AttributeError):
-        return u8(_NO_LIBRARY)
-    version.restype = ctypes.c_uint32
-    if version() & 0xFFFF0000 != VERSION:
-        return u8(_WRONG_VERSION)
-    made = ctypes.POINTER(_Answer)()
-    options = (ctypes.c_void_p * 1)()
-    code = function(
-        ctypes.c_uint32(kind),
-        ctypes.c_char_p(data),
-        ctypes.c_size_t(len(data)),
-        ctypes.c_char_p(application),
-        ctypes.c_char_p(handle),
-        ctypes.c_size_t(len(handle)),
-        ctypes.c_uint8(flags),
-        ctypes.c_char_p(pin[1:] if pin else None),
-        options,
-        ctypes.byref(made),
-    )
-    answer = u8(_LOADED) + u32(256 + max(code, -256))
-    if code or not made:
-        return answer
-    found = made.contents
-    parts = (
-        bytes(pointer[:size]) if pointer and size <= _LARGEST else b""
-        for pointer, size in (
-            (found.sig_r, found.sig_r_len),
-            (found.sig_s, found.sig_s_len),
-        )
-    )
-    return answer + u8(found.flags) + u32(found.counter) + b"".join(map(string, parts))
-
-
-def _main() -> None:
-    from nacre.crypto.secrecy import hide_memory
-
-    hide_memory()
-    # What a library prints must not become part of the answer.
-    output = os.dup(1)
-    os.dup2(2, 1)
-    answer = _call(WireReader(sys.stdin.buffer.read()))
-    with os.fdopen(output, "wb") as file:
-        file.write(answer)
-
-
-if __name__ == "__main__":
-    _main()

@@ -7,8 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from nacre.agent.middleware import sign as sign_through
-from nacre.agent.tokens import sign as sign_here
+from nacre.agent.providers import INTERNAL, sign
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.certificate import CertifiedKey
@@ -21,9 +20,6 @@ from nacre.keys.families.security_key import (
 from nacre.keys.hosts.patterns import match_list
 from nacre.keys.signed_data import decode_login, is_sshsig
 from nacre.wire.text import safe
-
-INTERNAL = "internal"
-"""The provider that stands for the agent's own access to security keys."""
 
 _PINS = 3
 _FOR_SSH = b"ssh:"
@@ -89,9 +85,7 @@ class SecurityKeys:
             for _ in range(_PINS):
                 try:
                     async with self._touch(f"Confirm user presence for {shown}"):
-                        if provider == INTERNAL:
-                            return await asyncio.to_thread(sign_here, key, data, pin=pin)
-                        return await sign_through(provider, key, data, pin)
+                        return await sign(provider, key, data, pin)
                 except PinRequired:
                     pin = await self._ask(shown)
             raise UnusableKey(f"the security key takes none of the PINs for {shown}")

@@ -16,13 +16,13 @@ from nacre.errors import UnusableKey
 from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
+    Enrolled,
     PinRequired,
     SecurityFlags,
     SecurityPrivateKey,
     SecurityPublicKey,
 )
 from nacre.keys.key import decode_public
-from nacre.value import value
 from nacre.wire.codec import string, text
 from nacre.wire.text import safe
 
@@ -51,30 +51,6 @@ _PROTECTED, _VERIFIED = 2, 3
 _USER_ID = 32
 
 
-@value
-class Enrolled:
-    """A new key, and how the security key attests that it made it.
-
-    :ivar certificate: the security key's, in DER; empty if it has none.
-    :ivar signature: over ``data`` and the hash of the challenge.
-    :ivar data: the authenticator data (WebAuthn section 6.1).
-    """
-
-    key: SecurityPrivateKey
-    certificate: bytes
-    signature: bytes
-    data: bytes
-
-    @property
-    def attestation(self) -> bytes:
-        """The file of ``-O write-attestation``: ``ssh-sk-attest-v01`` of OpenSSH's PROTOCOL.u2f."""
-        from nacre.wire.codec import u32
-
-        fields = (self.certificate, self.signature, _cbor(self.data))
-        joined = b"".join(map(string, fields))
-        return text("ssh-sk-attest-v01") + joined + u32(0) + string(b"")
-
-
 def connected() -> Iterable[CtapDevice]:
     """Return the security keys at USB.
 
@@ -89,24 +65,40 @@ def connected() -> Iterable[CtapDevice]:
         raise UnusableKey(f"security keys can't be used: {error}") from error
 
 
+def at(path: str) -> Iterable[CtapDevice]:
+    """Return the security key at a path, such as ``/dev/hidraw0``.
+
+    :raises UnusableKey: it can't be used, or the package ``fido2`` is not installed.
+    """
+    _check_installed()
+    from fido2.hid import open_device
+
+    try:
+        return [open_device(path)]
+    except (OSError, ValueError) as error:
+        raise UnusableKey(f"{safe(path)} can't be used as a security key: {error}") from error
+
+
 def sign(
     key: SecurityPrivateKey,
     data: bytes,
     *,
     pin: str | None = None,
     timeout: float = TIMEOUT,
+    cancelled: Event | None = None,
     devices: Devices = connected,
 ) -> bytes:
     """Have the security key of ``key`` sign ``data``; returns the signature in wire form.
 
     :param timeout: seconds for the touch.
+    :param cancelled: the wait for the touch ends when this is set.
     :raises PinRequired: the PIN is needed.
     :raises UnusableKey: no connected security key has the key, or it was not touched in time.
     """
     application = key.public.application.decode("utf-8", "replace")
     handle: list[Mapping[str, Any]] = [{"type": "public-key", "id": key.handle}]
     digest = hashlib.sha256(data).digest()
-    with _device(devices, application, handle) as ctap, _told(timeout) as event:
+    with _device(devices, application, handle) as ctap, _told(timeout, cancelled) as event:
         verified = bool(key.flags & SecurityFlags.VERIFY)
         options = {} if key.flags & SecurityFlags.TOUCH else {"up": False}
         protocol, parameter = _authorized(
@@ -138,6 +130,7 @@ def enroll(
     challenge: bytes,
     pin: str | None = None,
     timeout: float = TIMEOUT,
+    cancelled: Event | None = None,
     devices: Devices = connected,
 ) -> Enrolled:
     """Have a security key make a key.
@@ -154,7 +147,7 @@ def enroll(
     verified = bool(flags & SecurityFlags.VERIFY)
     identifier = user.encode()[:_USER_ID].ljust(_USER_ID, b"\0")
     options = {"rk": True} if resident else {}
-    with _device(devices, application, None) as ctap, _told(timeout) as event:
+    with _device(devices, application, None) as ctap, _told(timeout, cancelled) as event:
         extensions = {}
         if (resident or verified) and "credProtect" in ctap.info.extensions:
             extensions["credProtect"] = _VERIFIED if verified else _PROTECTED
@@ -183,22 +176,30 @@ def enroll(
         SecurityPrivateKey(public, flags, bytes(credential.credential_id)),
         bytes(certificates[0]),
         bytes(made.att_stmt.get("sig", b"")),
-        bytes(made.auth_data),
+        _cbor(made.auth_data),
     )
 
 
 def resident(
-    *, pin: str, timeout: float = TIMEOUT, devices: Devices = connected
+    *,
+    pin: str | None = None,
+    timeout: float = TIMEOUT,
+    cancelled: Event | None = None,
+    devices: Devices = connected,
 ) -> list[tuple[SecurityPrivateKey, str]]:
     """Return the keys of SSH that a security key keeps, and the names of their users.
 
-    :raises UnusableKey: the PIN is wrong, or the security key keeps no keys.
+    :raises PinRequired: no PIN was given, or a wrong one.
+    :raises UnusableKey: the security key keeps no keys.
     """
+    if pin is None:
+        raise PinRequired("the security key wants its PIN")
+    _check_installed()
     from fido2.ctap2.credman import CredentialManagement
     from fido2.ctap2.pin import ClientPin
 
     found: list[tuple[SecurityPrivateKey, str]] = []
-    with _device(devices, APPLICATION, None) as ctap, _told(timeout):
+    with _device(devices, APPLICATION, None) as ctap, _told(timeout, cancelled):
         if not CredentialManagement.is_supported(ctap.info):
             raise UnusableKey("this security key does not list the keys that it keeps")
         client = ClientPin(ctap)
@@ -296,11 +297,11 @@ def _knows(ctap: Ctap2, application: str, handle: list[Mapping[str, Any]]) -> bo
 
 
 @contextmanager
-def _told(timeout: float) -> Iterator[Event]:
+def _told(timeout: float, cancelled: Event | None) -> Iterator[Event]:
     """Bound what is done by time, and raise UnusableKey for the errors of a security key."""
     from fido2.ctap import CtapError
 
-    event = Event()
+    event = cancelled or Event()
     timer = Timer(timeout, event.set)
     timer.daemon = True
     timer.start()

@@ -121,6 +121,7 @@ class IdentityOptions(TypedDict):
     submethods: str
     prompts: int
     keep: Keep | None
+    key_provider: str | None
 
 
 def identities(
@@ -146,7 +147,9 @@ def identities(
     if agent is not None and config.add_keys_to_agent != "false":
         from nacre.client.keeping import KeepInAgent
 
-        keep = KeepInAgent(agent, config.add_keys_to_agent, confirm, debug)
+        keep = KeepInAgent(
+            agent, config.add_keys_to_agent, confirm, debug, config.security_key_provider
+        )
     return {
         "files": files if files or config.no_identity_files else None,
         "certificates": [expand_path(name, tokens) for name in config.certificate_files],
@@ -156,6 +159,7 @@ def identities(
         "submethods": config.kbd_interactive_devices,
         "prompts": config.password_prompts,
         "keep": keep,
+        "key_provider": config.security_key_provider,
     }
 
 

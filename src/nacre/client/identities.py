@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
@@ -84,6 +85,8 @@ class Identities:
     :param signatures: signature algorithms to use in SSH-2; by default all but legacy ones.
     :param prompts: how often a human is asked for the same secret.
     :param trusted: returns whether the host may learn secrets.
+    :param key_provider: the path of a library that reaches security keys, or ``internal`` for none;
+        by default ``SSH_SK_PROVIDER`` of the environment counts.
     :param keep: gets each key of a file that has signed, and the file's name.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar rsa_bits: the least size of an RSA key to log in with; shorter ones are left out.
@@ -109,6 +112,7 @@ class Identities:
         submethods: str = "",
         prompts: int = 3,
         trusted: Callable[[], bool] = lambda: True,
+        key_provider: str | None = None,
         keep: Callable[[PrivateKey, str], Awaitable[None]] | None = None,
         notice: Callable[[str], None] = _ignore,
         debug: Callable[[str], None] = _ignore,
@@ -139,10 +143,9 @@ class Identities:
         self._methods = tuple(methods)
         self._signatures = tuple(signatures or choose("signature", None))
         self._submethods = submethods
-        self._sources.keep, self._sources.tokens = keep, self._by_security_key
-        self._notice = notice
-        self._debug = debug
-        self._show_banner = banner
+        tokens = partial(self._by_security_key, key_provider)
+        self._sources.keep, self._sources.tokens = keep, tokens
+        self._notice, self._debug, self._show_banner = notice, debug, banner
         # A signed request may come first where a key is in hand, and keys are the first method.
         self._sign_first = bool(keys) and self._methods[:1] == (PUBLICKEY,)
         self._later: list[tuple[UserKey, tuple[str, ...]]] = []
@@ -216,10 +219,19 @@ class Identities:
             self._notice(str(error))
             return Denied(str(error))
 
-    async def _by_security_key(self, key: PrivateKey, data: bytes, source: str) -> bytes:
+    async def _by_security_key(
+        self, provider: str | None, key: PrivateKey, data: bytes, source: str
+    ) -> bytes:
         from nacre.client.tokenkeys import sign
 
-        return await sign(key, data, source, pin=self._secrets.pin, notice=self._notice)
+        return await sign(
+            key,
+            data,
+            source,
+            pin=self._secrets.pin,
+            notice=self._notice,
+            provider=provider,
+        )
 
     async def prompts(self, ask: AskPrompts) -> Answer:
         """Answer the server's prompts, with the password if there is one prompt without echo."""

@@ -12,9 +12,6 @@ from nacre.value import replace
 from nacre.wire.text import safe
 
 _SECURITY_KEY = "sk-"
-_OF_THE_AGENT = "internal"
-"""Stands for the agent's own way to talk to security keys, in place of a library."""
-
 Confirm = Callable[[str], Awaitable[bool]]
 """Gets a question; returns whether the user said yes."""
 
@@ -26,10 +23,16 @@ class KeepInAgent:
         or ``confirm`` and that.
     :param confirm: asks the user; without it nothing is added where the value is ``ask``.
     :param debug: gets what was done.
+    :param provider: the library that reaches security keys, or None: that of the environment.
     """
 
     def __init__(
-        self, agent: Agent, word: str, confirm: Confirm | None, debug: Callable[[str], None]
+        self,
+        agent: Agent,
+        word: str,
+        confirm: Confirm | None,
+        debug: Callable[[str], None],
+        provider: str | None = None,
     ) -> None:
         first, _, second = word.partition(" ")
         seconds = second or first
@@ -40,6 +43,7 @@ class KeepInAgent:
         )
         self._confirm = confirm
         self._debug = debug
+        self._provider = provider
 
     async def __call__(self, key: PrivateKey, source: str) -> None:
         """Add ``key``, which the file ``source`` has. That it can't be added is a detail."""
@@ -49,7 +53,9 @@ class KeepInAgent:
             return
         wanted = self._constraints
         if key.public.plain.type.startswith(_SECURITY_KEY):
-            wanted = replace(wanted, provider=_OF_THE_AGENT)
+            from nacre.agent.providers import provider_of
+
+            wanted = replace(wanted, provider=provider_of(self._provider))
         try:
             await self._agent.add(key, wanted)
         except UnusableKey as error:

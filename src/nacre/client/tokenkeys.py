@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from nacre.errors import UnusableKey
@@ -18,16 +17,19 @@ async def sign(
     *,
     pin: Callable[[str, int], Awaitable[str | None]],
     notice: Callable[[str], None],
+    provider: str | None = None,
 ) -> bytes:
     """Return a signature of a key whose private half is on a security key, in its wire form.
 
     :param source: the file of the key, for the human.
     :param pin: gets a question and how many PINs were wrong; returns one more, or None.
     :param notice: gets text for the human.
+    :param provider: the library that reaches the security key, ``internal``, or None: that of the
+        environment.
     :raises UnusableKey: no security key signs: none is there that has the key, it was not touched
         in time, or no PIN was given.
     """
-    from nacre.agent.tokens import sign as sign_there
+    from nacre.agent import providers
     from nacre.keys.families.security_key import PinRequired, SecurityFlags, SecurityPrivateKey
 
     private = key.plain
@@ -40,7 +42,7 @@ async def sign(
     wrong = 0
     while True:
         try:
-            return await asyncio.to_thread(sign_there, private, data, pin=given)
+            return await providers.sign(providers.provider_of(provider), private, data, given)
         except PinRequired:
             question = f"Enter PIN for {what} {safe(source)}: "
             given = await pin(question, wrong)

@@ -34,6 +34,12 @@ async def name_of(address: str) -> str:
     return address
 
 
+def endpoint_words(address: tuple[str, int]) -> str:
+    """Return host and port as sshd's users know them: what is no address of a network has words."""
+    host, port = address
+    return f"{host} {port}" if host else "UNKNOWN 65535"
+
+
 def look_up(address: str) -> str:
     """Do the work of :func:`name_of`. Blocks."""
     try:

@@ -6,15 +6,11 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import TypeAlias
 
 from nacre.errors import ConnectFailed
-from nacre.tunnels.unix_files import bind_unix, identity, remove
+from nacre.tunnels.unix_files import bind_unix, check, identity, remove
 from nacre.value import value
 from nacre.wire.text import safe
-
-Bound: TypeAlias = tuple[socket.socket, Callable[[], None]]
-"""A listening socket, and what removes its file."""
 
 
 @value
@@ -36,9 +32,10 @@ class UnixSockets:
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            check(path)
             sock.setblocking(False)
             await asyncio.get_running_loop().sock_connect(sock, path)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             sock.close()
             raise ConnectFailed(f"no connection to {safe(path)}: {reason_of(error)}") from error
         except BaseException:
@@ -46,8 +43,8 @@ class UnixSockets:
             raise
         return sock
 
-    async def listen(self, path: str) -> Bound:
-        """Return a socket that listens at ``path``.
+    async def listen(self, path: str) -> tuple[socket.socket, Callable[[], None]]:
+        """Return a socket that listens at ``path``, and what removes its file.
 
         :raises OSError: the path can't be used.
         """
@@ -55,16 +52,12 @@ class UnixSockets:
         try:
             bind_unix(sock, path, mask=self.mask, replace=self.replace)
             made = identity(path)
-        except ValueError as error:
-            sock.close()
-            raise OSError(str(error)) from error
         except BaseException:
             sock.close()
             raise
         return sock, lambda: remove(path, made)
 
 
-def reason_of(error: OSError | ValueError) -> str:
+def reason_of(error: OSError) -> str:
     """Return the system's text for an error."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number else str(error)
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -5,6 +5,7 @@ Nothing here needs an event loop: processes that only make a socket start with t
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -18,8 +19,8 @@ def bind_unix(sock: socket.socket, path: str, *, mask: int, replace: bool) -> No
     """Bind a socket to ``path`` and listen; see :class:`UnixSockets` for the arguments.
 
     :raises OSError: the path can't be used.
-    :raises ValueError: the path has a NUL.
     """
+    check(path)
     if replace:
         remove(path, identity(path))
     before = os.umask(mask)
@@ -28,6 +29,15 @@ def bind_unix(sock: socket.socket, path: str, *, mask: int, replace: bool) -> No
     finally:
         os.umask(before)
     sock.listen(BACKLOG)
+
+
+def check(path: str) -> None:
+    """Refuse a path with a NUL, at which the system would end it.
+
+    :raises OSError: it has one.
+    """
+    if "\0" in path:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 def identity(path: str) -> tuple[int, int] | None:

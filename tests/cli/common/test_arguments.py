@@ -29,6 +29,22 @@ def test_options_may_be_joined_and_stand_behind_the_host():
     assert found.log_level is LogLevel.DEBUG2
 
 
+@pytest.mark.parametrize(
+    ("words", "user", "port"),
+    [
+        (["baz@h", "-o", "User=foo", "-l", "bar"], "baz", 22),
+        (["-l", "bar", "baz@h", "-o", "User=foo"], "bar", 22),
+        (["-o", "User=foo", "baz@h", "-l", "bar"], "foo", 22),
+        (["ssh://baz@h:2022", "-p", "2222"], "baz", 2022),
+        (["-p", "2222", "ssh://h:2022", "-l", "bar"], "bar", 2222),
+        (["h", "-p", "2222", "-l", "bar"], "bar", 2222),
+    ],
+)
+def test_the_first_user_and_port_count(words, user, port):
+    found = config(*words)
+    assert (found.user, found.port) == (user, port)
+
+
 def test_two_dashes_end_the_options():
     arguments = parse(["host", "--", "-x"])
     assert arguments.command == "-x"

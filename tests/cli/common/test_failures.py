@@ -12,6 +12,8 @@ from nacre.errors import (
     HostKeyUnknown,
     NacreError,
     NoCommonAlgorithm,
+    PacketCorrupt,
+    PacketTooLarge,
     PeerSilent,
 )
 
@@ -51,6 +53,11 @@ def hung_up():
         (ConfigurationError("bad"), "ssh: bad"),
         (Disconnected(11, "bye"), "Received disconnect from h: 11: bye"),
         (PeerSilent("silent"), "Timeout, server h not responding.\nsilent"),
+        (
+            PacketCorrupt("message authentication code incorrect"),
+            "message authentication code incorrect\nConnection to h closed: ",
+        ),
+        (PacketTooLarge("Bad packet length 9"), "Bad packet length 9\nConnection to h closed: "),
         (ConnectionLost("gone"), "Connection to h closed by remote host: gone"),
         (NacreError("else"), "ssh: h: else"),
     ],

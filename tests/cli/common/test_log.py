@@ -42,6 +42,18 @@ def test_standard_error_stays_open(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "one\ntwo\n"
 
 
+def test_a_banner_is_shown_even_if_messages_go_to_a_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log"
+    with open_log(str(path)) as file:
+        Log(LogLevel.INFO, file).banner("welcome\n")
+        Log(LogLevel.DEBUG3, file).banner("again")
+        Log(LogLevel.ERROR, file).banner("not this")
+    assert capfd.readouterr().err == "welcome\nagain\n"
+    assert path.read_text() == ""
+
+
 def test_lines_return_to_the_first_column_on_a_terminal() -> None:
     master, slave = pty.openpty()
     try:

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.virtual_token import VirtualToken
 from cli.keygen.programs import Keygen
+from nacre.agent import tokens
+from nacre.cli.keygen import signers
 from nacre.cli.keygen.arguments import parse_arguments
 from nacre.cli.keygen.signers import in_agent, in_file, load_public_key
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys import Certificate, dump_private, generate
+from nacre.keys.families.security_key import ED25519 as SECURITY
+from nacre.keys.families.security_key import SecurityFlags
 
 KEY = generate("ssh-ed25519", comment="me")
 CA = generate("ssh-ed25519")
@@ -47,3 +52,25 @@ def test_without_an_agent_no_key_is_in_one(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     with pytest.raises(UnusableKey, match="SSH_AUTH_SOCK is not set"):
         in_agent(KEY.public)
+
+
+def test_a_security_key_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = VirtualToken("1234")
+    monkeypatch.setattr(tokens, "connected", lambda: [token])
+    flags = SecurityFlags.TOUCH | SecurityFlags.VERIFY
+    made = tokens.enroll(SECURITY, flags=flags, challenge=b"c", pin="1234", devices=lambda: [token])
+    Path("key").write_bytes(dump_private(made.key))
+    Path("key").chmod(0o600)
+    public = made.key.public
+    asked: list[str] = []
+
+    def ask(text: str) -> str:
+        asked.append(text)
+        return "1234"
+
+    monkeypatch.setattr(signers, "ask_secret", ask)
+    for wanted in (public, Certificate.issue(public, CA)):
+        signer = in_file(parse_arguments(["-P", ""]), Path("key"), wanted)
+        assert signer.public == wanted
+        assert public.verify(signer.sign(b"x", wanted.signature_algorithms[0]), b"x", SECURITY)
+    assert asked == ["Enter PIN for ED25519-SK key key: "] * 2

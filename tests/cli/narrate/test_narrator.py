@@ -73,3 +73,10 @@ def test_messages_of_ssh_1(narrator, lines, number, level, name):
 def test_extensions_by_name(narrator, lines):
     narrator(MessageSeen("in", ExtInfo({"a@b": b"value", "\x1b": b""}).encode()), 0)
     assert lines[0] == (LogLevel.DEBUG2, "extensions of the peer server: a@b, \\x1b")
+
+
+def test_new_keys_are_a_step(narrator, lines):
+    for direction in ("out", "in"):
+        narrator(MessageSeen(direction, bytes((21,))), 0)
+    steps = [text for level, text in lines if level is LogLevel.DEBUG1]
+    assert steps == ["SSH2_MSG_NEWKEYS sent", "SSH2_MSG_NEWKEYS received"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
+import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -105,18 +107,34 @@ async def test_an_agent_without_a_socket_is_reported(
     assert await start(ssh, tmp_path / "other", "ForwardAgent=no") == []
 
 
+async def test_unix_sockets_are_listened_on_with_their_mask(ssh: nacre.Connection) -> None:
+    with TemporaryDirectory(prefix="f", dir="/tmp") as short:
+        log, other, path = Path(short, "log"), Path(short, "other"), Path(short, "s")
+        options = [f"LocalForward={path} /run/there", "StreamLocalBindMask=0111"]
+        assert await start(ssh, log, *options) == []
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
+        (line,) = await start(ssh, log, *options)
+        assert line == (
+            f"bind {path}: Address already in use; remove the file, or set StreamLocalBindUnlink"
+        )
+        assert await start(ssh, other, *options, "StreamLocalBindUnlink=yes") == []
+        (line,) = await start(ssh, other, f"DynamicForward={short}/none/s")
+        assert line == f"bind {short}/none/s: No such file or directory"
+
+
 @pytest.mark.parametrize(
-    ("option", "message"),
+    ("option", "place"),
     [
-        ("LocalForward=/run/a h:80", "local forwardings of Unix sockets are not supported"),
-        ("LocalForward=8080 /run/a", "local forwardings of Unix sockets are not supported"),
-        ("RemoteForward=8080", "a SOCKS proxy on the server's side, are not supported"),
+        ("RemoteForward=/run/a h:80", "path /run/a"),
+        ("RemoteForward=/run/a /run/b", "path /run/a"),
+        ("RemoteForward=8080 /run/b", "port 8080"),
+        ("RemoteForward=8080", "port 8080"),
     ],
 )
-async def test_what_nacre_lacks_is_said_and_nothing_else_is_forwarded(
-    ssh: nacre.Connection, tmp_path: Path, option: str, message: str
+async def test_what_the_server_refuses_is_named(
+    ssh: nacre.Connection, tmp_path: Path, option: str, place: str
 ) -> None:
     (line,) = await start(ssh, tmp_path / "log", option)
-    assert message in line
+    assert line.startswith(f"Warning: remote port forwarding failed for listen {place}: ")
     with pytest.raises(RequestFailed, match="ExitOnForwardFailure"):
         await start(ssh, tmp_path / "log", option, "ExitOnForwardFailure=yes")

@@ -185,6 +185,18 @@ async def test_policy_public_key(system_account: SystemAccount, policy: Any) -> 
     assert not await policy.public_key("no-such-account", KEY, "ssh-ed25519", True, Connection())
 
 
+async def test_a_style_behind_the_name_is_dropped(
+    system_account: SystemAccount, policy: Any
+) -> None:
+    system_account.authorize(f"{KEY}\n")
+    user, connection = f"{system_account.name}:style", Connection()
+    assert await policy.requirement(user, connection)
+    assert await policy.public_key(user, KEY, "ssh-ed25519", True, connection)
+    assert await policy.password(user, system_account.password, connection)
+    assert (await policy.login(user, connection)).account.name == system_account.name
+    assert not await policy.password(user, "wrong", connection)
+
+
 async def test_a_key_is_for_a_named_host_if_names_are_looked_up(
     system_account: SystemAccount, policy: Any
 ) -> None:

@@ -142,6 +142,12 @@ def test_environment() -> None:
     assert run.credentials == ALICE.credentials
 
 
+def test_the_environment_of_a_login_over_a_pipe_names_no_address() -> None:
+    run = program(login(), work_of(login(), b"id", None), {}, ("", 0), ("", 0))
+    assert run.environment["SSH_CLIENT"] == "UNKNOWN 65535 65535"
+    assert run.environment["SSH_CONNECTION"] == "UNKNOWN 65535 UNKNOWN 65535"
+
+
 def test_nothing_of_the_servers_environment_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NACRE_SECRET", "x")
     assert "NACRE_SECRET" not in started(system_login(ALICE), None, {}).environment

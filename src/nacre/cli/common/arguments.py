@@ -133,11 +133,11 @@ def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
     rest = _take_options(words, flags, arguments, strong)
     if rest:
         destination, *rest = rest
+        # Its user and port precede those of options behind it, as the first of a keyword counts.
+        arguments.host, options = split_destination(destination)
+        arguments.options += options
         rest = _take_options(rest, flags, arguments, strong)
         arguments.command = " ".join(rest) if rest else None
-        host, options = split_destination(destination)
-        arguments.host = host
-        arguments.options += options
     arguments.options[:0] = strong
     if arguments.join is not None:
         arguments.options += _JOINING

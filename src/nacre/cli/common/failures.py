@@ -16,6 +16,8 @@ from nacre.errors import (
     HostKeyError,
     NacreError,
     NoCommonAlgorithm,
+    PacketCorrupt,
+    PacketTooLarge,
     PeerSilent,
     SFTPError,
 )
@@ -57,6 +59,8 @@ def explain(error: NacreError, where: str, destination: str) -> str:
                 for one in (error, *error.others)
             ]
             return "\n".join((*every, str(error)))
+        case PacketCorrupt() | PacketTooLarge():
+            return f"{error}\nConnection to {host} closed: the server broke the protocol"
         case ConnectFailed() | ConfigurationError():
             return f"ssh: {error}"
         case DeadlineExceeded():

@@ -25,6 +25,15 @@ def open_log(path: str | None = None) -> BinaryIO:
     return open(path, "ab", buffering=0)
 
 
+def _append(file: BinaryIO, text: str) -> None:
+    # In a terminal in raw mode, LF alone does not return to the first column.
+    line_end = b"\r\n" if os.isatty(file.fileno()) else b"\n"
+    lines = text.encode("utf-8", "surrogateescape").split(b"\n")
+    # A disk that is full, or a reader that is gone, does not end the connection.
+    with suppress(OSError):
+        file.write(b"".join(line + line_end for line in lines))
+
+
 class Log:
     """Writes messages whose level is at most the chosen one.
 
@@ -42,18 +51,19 @@ class Log:
             self._priority = getattr(syslog, f"LOG_{facility}")
             syslog.openlog("nacre-ssh", syslog.LOG_PID, self._priority)
         self._file = file
-        # In a terminal in raw mode, LF alone does not return to the first column.
-        self._line_end = b"\r\n" if os.isatty(file.fileno()) else b"\n"
 
     def write(self, level: LogLevel, text: str) -> None:
         """Write ``text``, which may have several lines, if the chosen level includes ``level``."""
         if level <= self.level and self._priority:
             self._write_to_system(level, text)
         elif level <= self.level:
-            lines = text.encode("utf-8", "surrogateescape").split(b"\n")
-            # A disk that is full, or a reader that is gone, does not end the connection.
-            with suppress(OSError):
-                self._file.write(b"".join(line + self._line_end for line in lines))
+            _append(self._file, text)
+
+    def banner(self, text: str) -> None:
+        """Show the server's text to the user: on standard error, wherever the messages go."""
+        if self.level >= LogLevel.INFO:
+            with open_log() as shown:
+                _append(shown, text.removesuffix("\n"))
 
     def _write_to_system(self, level: LogLevel, text: str) -> None:
         import syslog

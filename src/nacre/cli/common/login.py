@@ -260,7 +260,7 @@ def _identities(
         trusted=lambda: trust.mismatch is None,
         notice=log.info,
         debug=log.debug,
-        banner=lambda text: log.info(text.removesuffix("\n")),
+        banner=log.banner,
     )
     answers.patience = patience
     answers.rsa_bits = config.required_rsa_size

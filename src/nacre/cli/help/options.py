@@ -324,7 +324,7 @@ KEYGEN = {
         "-C COMMENT": "the comment; by default user@host",
         "-m FORMAT": "the format: RFC4716, PKCS8 or PEM",
         "-O OPTION": "a detail of what is done; may be repeated",
-        "-w LIBRARY": "the library that talks to security keys",
+        "-w LIBRARY": "the library that reaches security keys; by default nacre does (fido2)",
     },
     "Passphrases": {
         "-N PASSPHRASE": "the new passphrase; '' for none",

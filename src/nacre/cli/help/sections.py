@@ -159,9 +159,16 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`nacre keygen -l -f key.pub`: Show the fingerprint of a key.",
             "`nacre keygen -R example.org`: Forget the host keys of a host.",
             "`nacre keygen -s ca -I alice -n alice -V +1d key.pub`: Certify a key for a day.",
+            "`nacre keygen -t ed25519-sk -O verify-required`: Make a key on a security key, which "
+            "asks for its PIN before each signature. Further values of -O for such keys: resident, "
+            "no-touch-required, application=ssh:NAME, user=NAME, challenge=FILE, "
+            "write-attestation=FILE, device=PATH.",
             "`nacre-ssh-keygen -A`: Make the host keys that are missing.",
         ),
-        "Environment": ("`SSH_ASKPASS`: The program that asks for passphrases.",),
+        "Environment": (
+            "`SSH_ASKPASS`: The program that asks for passphrases.",
+            "`SSH_SK_PROVIDER`: The library that reaches security keys, where no -w names one.",
+        ),
         "Exit status": (
             "0 if all went well. 1 if nothing was found, if a question was answered with no, and "
             "for wrong arguments. 255 for an error.",

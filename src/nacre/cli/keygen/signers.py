@@ -1,18 +1,22 @@
-"""The private keys with which ``nacre keygen`` signs: in a file, or held by an agent."""
+"""The private keys with which ``nacre keygen`` signs: of a file, an agent, or a security key."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.keyfiles import NO_COMMENT, keys_in, public_path
-from nacre.cli.keygen.questions import load_asking
+from nacre.cli.keygen.questions import ask_secret, load_asking
 from nacre.errors import KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import Certificate, CertifiedKey, PrivateKey, PublicKey
 
 if TYPE_CHECKING:
     from nacre.agent.client import Agent
+
+
+_PINS = 3
 
 
 class FileSigner(Protocol):
@@ -39,6 +43,40 @@ class HeldSigner:
         import asyncio
 
         return asyncio.run(self._agent.sign(self.public, data, algorithm))
+
+
+class TokenSigner:
+    """A key on a security key.
+
+    :param source: the file of the key.
+    :param provider: the library of ``-w``, or None.
+    """
+
+    def __init__(self, key: PrivateKey, source: Path, provider: str | None) -> None:
+        self._key = key
+        self._source = source
+        self._provider = provider
+        self.public = key.public
+
+    def sign(self, data: bytes, algorithm: str) -> bytes:
+        """Have the security key sign; the user touches it, and types its PIN where it wants one."""
+        import asyncio
+
+        from nacre.client.tokenkeys import sign
+
+        async def pin(question: str, wrong: int) -> str | None:
+            return ask_secret(question) if wrong < _PINS else None
+
+        return asyncio.run(
+            sign(
+                self._key,
+                data,
+                str(self._source),
+                pin=pin,
+                notice=lambda text: print(text, file=sys.stderr, flush=True),
+                provider=self._provider,
+            )
+        )
 
 
 def load_public_key(path: Path) -> tuple[PublicKey, str]:
@@ -76,7 +114,7 @@ def in_agent(public: PublicKey) -> HeldSigner:
     return HeldSigner(agent, public)
 
 
-def in_file(options: KeygenOptions, path: Path, public: PublicKey | None = None) -> PrivateKey:
+def in_file(options: KeygenOptions, path: Path, public: PublicKey | None = None) -> FileSigner:
     """Return the private key in a file; ask for the passphrase if it needs one.
 
     :param public: what it must be the private half of: with a certificate the key has that.
@@ -84,8 +122,8 @@ def in_file(options: KeygenOptions, path: Path, public: PublicKey | None = None)
     :raises UnusableKey: it has no private key that can be used, or that of another key.
     """
     key, _ = load_asking(path, options.value("P"), f"Enter passphrase for {path}: ")
-    if public is None or key.public == public:
-        return key
     if isinstance(public, Certificate):
-        return CertifiedKey(public, key)
+        key = CertifiedKey(public, key)
+    if public is None or key.public == public:
+        return TokenSigner(key, path, options.value("w")) if key.held else key
     raise UnusableKey(f"{path} is not the private half of {public.fingerprint()}")

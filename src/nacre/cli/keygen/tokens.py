@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from nacre.agent import tokens
+from nacre.agent import providers
 from nacre.agent.tokens import APPLICATION
 from nacre.cli.keygen.arguments import KeygenOptions, Refused
 from nacre.cli.keygen.generate import comment_of
 from nacre.cli.keygen.keyfiles import public_path, save, save_public
-from nacre.cli.keygen.questions import ask_secret, confirm_overwrite, key_file, new_passphrase
+from nacre.cli.keygen.questions import (
+    ask_line,
+    ask_secret,
+    confirm_overwrite,
+    key_file,
+    new_passphrase,
+)
 from nacre.errors import ConfigurationError, UnusableKey
 from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
+    AlreadyKept,
+    Enrolled,
     PinRequired,
     SecurityFlags,
     SecurityPrivateKey,
@@ -41,7 +50,7 @@ _SET = {
     "resident": (SecurityFlags.RESIDENT, True),
     "verify-required": (SecurityFlags.VERIFY, True),
 }
-_VALUES = ("application", "challenge", "user", "write-attestation")
+_VALUES = ("application", "challenge", "device", "user", "write-attestation")
 
 
 class _Wish:
@@ -87,25 +96,57 @@ class _Wish:
 
 def run(options: KeygenOptions) -> int:
     """Make a key, or take those that a security key keeps; return the exit status."""
-    provider = options.value("w")
-    if provider not in (None, "", "internal"):
-        raise Refused("-w: nacre uses security keys through fido2, and no other library")
+    work, failed = (
+        (_download, "Unable to load resident keys")
+        if "K" in options
+        else (_make, "Key enrollment failed")
+    )
     try:
-        return _download(options) if "K" in options else _make(options)
+        return work(options)
     except UnusableKey as error:
-        raise Refused(f"Key enrollment failed: {error}") from error
+        raise Refused(f"{failed}: {error}") from error
 
 
-def _with_pin(work: Callable[[str | None], T], pin: str | None = None) -> T:
-    """Call ``work`` without a PIN, and again with one where the security key wants it."""
+def _with_pin(work: Callable[[str | None], Coroutine[Any, Any, T]]) -> T:
+    """Run ``work`` without a PIN, and again with one where the security key wants it."""
+    pin: str | None = None
     for _ in range(_TRIES):
         try:
-            return work(pin)
+            return asyncio.run(work(pin))
         except PinRequired as error:
             if pin is not None:
                 print(f"{error}", flush=True)
             pin = ask_secret(_PIN)
-    return work(pin)
+    return asyncio.run(work(pin))
+
+
+def _enrolled(type: str, wish: _Wish, options: KeygenOptions) -> Enrolled:
+    """Have a security key make the key; ask before it loses one that it keeps."""
+    provider = providers.provider_of(options.value("w"))
+    challenge = wish.challenge()
+
+    def enroll(flags: SecurityFlags) -> Enrolled:
+        return _with_pin(
+            lambda pin: providers.enroll(
+                provider,
+                type,
+                wish.values.get("device"),
+                application=wish.application,
+                user=wish.user,
+                flags=flags,
+                challenge=challenge,
+                pin=pin,
+            )
+        )
+
+    try:
+        return enroll(wish.flags)
+    except AlreadyKept:
+        about = f"for {safe(wish.application)!r} and user {safe(wish.user)!r}"
+        print(f"A resident key {about} already exists.")
+        if not ask_line("Overwrite key in token (y/n)? ").lower().startswith("y"):
+            raise Refused("") from None
+        return enroll(wish.flags | SecurityFlags.FORCE)
 
 
 def _make(options: KeygenOptions) -> int:
@@ -114,22 +155,11 @@ def _make(options: KeygenOptions) -> int:
     if type not in SECURITY_KEY_TYPES:
         raise ConfigurationError(f"unknown key type {safe(name, 64)}")
     wish = _Wish(options)
-    challenge = wish.challenge()
     options.inform(
         f"Generating public/private {name} key pair.\n"
         "You may need to touch your authenticator to authorize key generation."
     )
-    made = _with_pin(
-        lambda pin: tokens.enroll(
-            type,
-            application=wish.application,
-            user=wish.user,
-            flags=wish.flags,
-            challenge=challenge,
-            pin=pin,
-            devices=tokens.connected,
-        )
-    )
+    made = _enrolled(type, wish, options)
     key = made.key
     key.comment = comment_of(options)
     path = key_file(options, "in which to save the key")
@@ -160,9 +190,10 @@ def _save(path: Path, key: SecurityPrivateKey, passphrase: str, options: KeygenO
 
 
 def _download(options: KeygenOptions) -> int:
-    pin = ask_secret(_PIN)
+    device = _Wish(options).values.get("device")
+    provider = providers.provider_of(options.value("w"))
     options.inform("You may need to touch your authenticator to authorize key download.")
-    found = tokens.resident(pin=pin, devices=tokens.connected)
+    found = _with_pin(lambda pin: providers.resident(provider, pin=pin, device=device))
     if not found:
         options.inform("No keys to download")
         return 0

@@ -135,7 +135,10 @@ class Narrator:
 
     def _note(self, direction: Literal["in", "out"], number: int, payload: bytes) -> None:
         """Tell what a message means for what comes after it."""
-        if number == KexInit.NUMBER:
+        if number == Msg.NEWKEYS:
+            # OpenSSH's words: scripts count key exchanges by them.
+            self._step(f"SSH2_MSG_NEWKEYS {'sent' if direction == 'out' else 'received'}")
+        elif number == KexInit.NUMBER:
             proposal = KexInit.decode(payload)
             self._say(LogLevel.DEBUG2, f"{_SIDES[direction]} KEXINIT proposal")
             for label, field in _PROPOSAL:

@@ -17,6 +17,12 @@ from nacre.tunnels.socks import NEGOTIATION, Negotiation, SOCKSError
 from nacre.wire.numbers import MAIN, OpenFailure
 
 
+class _NotPermitted(ChannelOpenFailed):
+    def __init__(self) -> None:
+        super().__init__(OpenFailure.ADMINISTRATIVELY_PROHIBITED, "")
+        self.args = ("it is not among the permitted places (PermitRemoteOpen)",)
+
+
 class RemoteSOCKS:
     """Serves the SOCKS clients of one listener of the server.
 
@@ -48,9 +54,7 @@ class RemoteSOCKS:
                 host, port = await negotiation.request()
             place = Endpoint(host, port)
             if not self.permits(host, port):
-                raise ChannelOpenFailed(
-                    OpenFailure.ADMINISTRATIVELY_PROHIBITED, "PermitRemoteOpen does not allow it"
-                )
+                raise _NotPermitted
             sock = await dial(host, port, wanted="anything")
             try:
                 await negotiation.succeed()

@@ -139,6 +139,7 @@ class ClientConfig:
     request_tty: Tty = "auto"
     required_rsa_size: int = 1024
     revoked_host_keys: str | None = None
+    security_key_provider: str | None = None
     send_env: tuple[str, ...] = ()
     server_alive_count_max: int = 3
     server_alive_interval: int = 0

@@ -71,7 +71,6 @@ _HOST_TOKENS = "dhijkLlnpruC"
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
 _HOSTBASED = "nacre does not log in by the key of a host: other methods log in"
-_SECURITY_KEYS = "nacre uses security keys through fido2, or an agent, and loads no library"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
@@ -366,11 +365,11 @@ _WORDS = (
         tokens=_HOST_TOKENS,
         environment=True,
     ),
-    idle(
+    Keyword(
         "SecurityKeyProvider",
         SECURITY_KEY_PROVIDER,
         "The library for FIDO keys.",
-        _SECURITY_KEYS,
+        "security_key_provider",
         "internal",
     ),
     Keyword(

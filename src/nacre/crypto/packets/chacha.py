@@ -101,7 +101,7 @@ class ChaChaOpener(Opener):
         tag = Poly1305.generate_tag(key, packet[:-_TAG])
         # Nothing is decrypted before the tag has verified.
         if not compare_digest(tag, packet[-_TAG:]):
-            raise PacketCorrupt("a packet's tag does not verify")
+            raise PacketCorrupt("message authentication code incorrect")
         self._length = 0
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return payload(self._main.update(packet[4:-_TAG]))

@@ -85,7 +85,7 @@ class GcmOpener(Opener):
         try:
             plain = self._decrypt(nonce, packet[4:], packet[:4])
         except InvalidTag:
-            raise PacketCorrupt("a packet's tag does not verify") from None
+            raise PacketCorrupt("message authentication code incorrect") from None
         self._counter = (self._counter + 1) & _COUNTER_MASK
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return payload(plain)

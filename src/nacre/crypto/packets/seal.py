@@ -91,9 +91,9 @@ class Opener(ABC):
 def length_error(length: int, limit: int) -> RemoteProtocolError:
     """Return the error to raise for a packet_length that is out of bounds."""
     if length > limit:
-        return PacketTooLarge(f"a packet_length of {length} is above the bound of {limit}")
+        return PacketTooLarge(f"Bad packet length {length}: it is above the bound of {limit}")
     return PacketCorrupt(
-        f"a packet_length of {length} is too small or not a whole number of blocks"
+        f"Bad packet length {length}: it is too small or not a whole number of blocks"
     )
 
 

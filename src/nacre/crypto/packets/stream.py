@@ -118,7 +118,7 @@ class StreamOpener(Opener):
         plain = self._first + self._update(packet[self._block : -self._mac.size])
         tag = self._mac.tag(self.sequence, plain)
         if not compare_digest(tag, packet[-self._mac.size :]):
-            raise PacketCorrupt("a packet's MAC does not verify")
+            raise PacketCorrupt("message authentication code incorrect")
         self._first = b""
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return payload(plain, 4)
@@ -147,6 +147,6 @@ class EtmOpener(StreamOpener):
         end = -self._mac.size
         tag = self._mac.tag(self.sequence, packet[:end])
         if not compare_digest(tag, packet[end:]):
-            raise PacketCorrupt("a packet's MAC does not verify")
+            raise PacketCorrupt("message authentication code incorrect")
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return payload(self._update(packet[4:end]))

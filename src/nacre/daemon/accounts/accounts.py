@@ -85,6 +85,14 @@ def own_account() -> Account:
         )
 
 
+def without_style(user: str) -> str:
+    """Return the account's name in what a client gives: ``name`` or ``name:style``.
+
+    The style is a way to authenticate of BSD's login.conf; elsewhere it is dropped, as in sshd.
+    """
+    return user.partition(":")[0]
+
+
 def find_account(name: str) -> Account:
     """Return the account of this name.
 

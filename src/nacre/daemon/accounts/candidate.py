@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import Connecting, ServerRules
+from nacre.daemon.accounts.accounts import without_style
 from nacre.daemon.accounts.admission import Admission
 from nacre.daemon.hostkeys import agent_signer
 from nacre.daemon.names import name_of
@@ -147,7 +148,7 @@ class Candidates:
         :param groups: returns the names of the user's groups, if the configuration asks for them.
         """
         who = Connecting(
-            user=user,
+            user=without_style(user),
             invalid_user=invalid,
             groups=groups,
             address=plain_address(connection.peer[0]),

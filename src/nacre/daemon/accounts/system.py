@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts import pam, shadow
-from nacre.daemon.accounts.accounts import Account, Login, find_account, system_login
+from nacre.daemon.accounts.accounts import (
+    Account,
+    Login,
+    find_account,
+    system_login,
+    without_style,
+)
 from nacre.daemon.accounts.authorized.files import read_authorized_keys
 from nacre.daemon.accounts.authorized.search import KeySearch
 from nacre.daemon.accounts.candidate import Candidate, shown_key
 from nacre.daemon.accounts.padding import denied_late
 from nacre.daemon.accounts.policy import DEFAULT_RULES, AccountPolicy
+from nacre.daemon.names import endpoint_words
 from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.users.key_options import KeyOptions
@@ -63,7 +70,7 @@ class SystemPolicy(AccountPolicy):
 
     def _begin(self, user: str, connection: ServerConnection) -> Candidate:
         try:
-            account = find_account(user)
+            account = find_account(without_style(user))
         except AccountError:
             return self._candidates.begin(user, connection, invalid=True)
         return self._candidates.begin(user, connection, groups=account.group_names)
@@ -92,7 +99,7 @@ class SystemPolicy(AccountPolicy):
             if password is not None:
                 self._refusal(user, self._never, host)  # takes as long as a wrong password
             return str(error)
-        refusal = self._refusal(user, password, host, empty=empty)
+        refusal = self._refusal(account.name, password, host, empty=empty)
         if refusal is None and account.uid != 0 and _NOLOGIN.exists():
             return f"{_NOLOGIN} exists"
         return refusal
@@ -102,7 +109,7 @@ class SystemPolicy(AccountPolicy):
 
         :raises AccountError: there is none, or the configuration refuses it.
         """
-        account = find_account(candidate.user)
+        account = find_account(without_style(candidate.user))
         admission = candidate.admission
         address, host = connection.peer[0], connection.looked_up
         refusal = admission.closed() or admission.refuses_account(account, address, method, host)
@@ -193,7 +200,7 @@ class SystemPolicy(AccountPolicy):
 
     async def login(self, user: str, connection: ServerConnection) -> Login:
         """Return the account's login, with the options of the user's key."""
-        account = await asyncio.to_thread(find_account, user)
+        account = await asyncio.to_thread(find_account, without_style(user))
         candidate = self._candidates.find(user, connection)
         if candidate is None:
             candidate = await asyncio.to_thread(self.candidate, user, connection)
@@ -212,8 +219,7 @@ class SystemPolicy(AccountPolicy):
 
 
 def _endpoints(connection: ServerConnection) -> dict[str, str]:
-    peer, local = connection.peer, connection.local
     return {
-        "C": f"{peer[0]} {peer[1]} {local[0]} {local[1]}",
+        "C": f"{endpoint_words(connection.peer)} {endpoint_words(connection.local)}",
         "D": connection.domain or "",
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nacre.daemon.accounts.accounts import Login
+from nacre.daemon.names import endpoint_words
 from nacre.daemon.processes.child import Program
 from nacre.daemon.processes.file_process import FileRoot
 from nacre.daemon.processes.launcher import Steps, X11Steps
@@ -112,10 +113,11 @@ def _fixed(
     login: Login, work: Work, peer: tuple[str, int], local: tuple[str, int]
 ) -> dict[str, str]:
     """Return the variables that the user can't change."""
+    client, server = endpoint_words(peer), endpoint_words(local)
     fixed = {
         **dict(login.config.set_env),
-        "SSH_CLIENT": f"{peer[0]} {peer[1]} {local[1]}",
-        "SSH_CONNECTION": f"{peer[0]} {peer[1]} {local[0]} {local[1]}",
+        "SSH_CLIENT": f"{client} {server.rpartition(' ')[2]}",
+        "SSH_CONNECTION": f"{client} {server}",
     }
     if work.requested is not None:
         fixed["SSH_ORIGINAL_COMMAND"] = os.fsdecode(work.requested)

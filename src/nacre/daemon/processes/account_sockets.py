@@ -13,10 +13,11 @@ import asyncio
 import os
 import socket
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
 
 from nacre.daemon.processes.socket_process import command_line, environment
 from nacre.errors import ConnectFailed
-from nacre.tunnels.unix import Bound, UnixSockets, reason_of
+from nacre.tunnels.unix import UnixSockets, reason_of
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -50,7 +51,7 @@ class AccountSockets(UnixSockets):
             raise
         return sock
 
-    async def listen(self, path: str) -> Bound:
+    async def listen(self, path: str) -> tuple[socket.socket, Callable[[], None]]:
         """Have a process bind and listen; it removes the file when it is released, or orphaned."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -83,6 +84,9 @@ class AccountSockets(UnixSockets):
         try:
             async with asyncio.timeout(_PATIENCE):
                 said = await process.stdout.readline()
+        except TimeoutError:
+            process.kill()
+            raise TimeoutError(f"nothing has accepted it for {_PATIENCE:g} seconds") from None
         except BaseException:
             process.kill()
             raise

@@ -46,12 +46,16 @@ class PinRequired(UnusableKey):
     """The security key needs its PIN, and none or a wrong one was given."""
 
 
+class AlreadyKept(UnusableKey):
+    """The security key keeps a key for this application and user already."""
+
+
 class SecurityFlags(IntFlag):
     """What the file of a private key says about its use.
 
     :cvar TOUCH: a signature needs a touch.
     :cvar VERIFY: a signature needs the user's PIN or fingerprint.
-    :cvar FORCE: the key was made although the security key had another one for the same use.
+    :cvar FORCE: the key is made even if the security key loses another one for the same use.
     :cvar RESIDENT: the security key keeps the handle too.
     """
 
@@ -210,3 +214,24 @@ class SecurityPrivateKey(PrivateKey):
             f"the private half is on a security key ({safe(self.public.application, 64)}), "
             "which has to sign: use an agent, or nacre.agent.tokens"
         )
+
+
+@value
+class Enrolled:
+    """A new key, and how the security key attests that it made it.
+
+    :ivar certificate: the security key's, in DER; empty if it has none.
+    :ivar signature: over the authenticator data and the hash of the challenge.
+    :ivar data: the authenticator data (WebAuthn section 6.1) in CBOR.
+    """
+
+    key: SecurityPrivateKey
+    certificate: bytes
+    signature: bytes
+    data: bytes
+
+    @property
+    def attestation(self) -> bytes:
+        """The file of ``-O write-attestation``: ``ssh-sk-attest-v01`` of OpenSSH's PROTOCOL.u2f."""
+        joined = b"".join(map(string, (self.certificate, self.signature, self.data)))
+        return text("ssh-sk-attest-v01") + joined + u32(0) + string(b"")

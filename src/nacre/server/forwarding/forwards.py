@@ -25,7 +25,7 @@ from nacre.protocol.tcpip import (
     Endpoint,
 )
 from nacre.protocol.tunnel import TUNNEL
-from nacre.server.forwarding.kinds import Kind, Ports, UnixPaths
+from nacre.server.forwarding.kinds import PlaceKind, Ports, UnixPaths
 from nacre.server.offer import offer
 from nacre.server.peer import ServerConnection
 from nacre.server.questions import Questions
@@ -37,7 +37,7 @@ from nacre.wire.text import safe
 _SHOWN = 255
 """Characters of a place that the log shows."""
 
-KINDS: Mapping[str, type[Kind]] = {
+KINDS: Mapping[str, type[PlaceKind]] = {
     DIRECT: Ports,
     LISTEN: Ports,
     CANCEL: Ports,
@@ -105,7 +105,7 @@ class ServerForwards:
                 return await self._cancel(asked)
             return await self._listen(kind, asked)
 
-    async def _listen(self, kind: Kind, asked: Endpoint) -> Answer:
+    async def _listen(self, kind: PlaceKind, asked: Endpoint) -> Answer:
         await self._questions.wait_welcomed()
         place, reason = asked, kind.impossible(asked) or self._refusal(asked)
         listen = None if reason else await kind.may_listen(asked)
@@ -138,7 +138,7 @@ class ServerForwards:
         return GlobalGranted()
 
     async def _take(
-        self, kind: Kind, place: Endpoint, sock: socket.socket, originator: Any
+        self, kind: PlaceKind, place: Endpoint, sock: socket.socket, originator: Any
     ) -> None:
         """Offer the client a connection that one of its places has accepted."""
         await offer(self._connection, kind.OFFERED, kind.offer(place, originator), sock)

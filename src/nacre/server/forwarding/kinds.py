@@ -32,7 +32,7 @@ from nacre.tunnels.unix import UnixSockets
 _LOOKUPS = 8
 
 
-class Opened(NamedTuple):
+class Listened(NamedTuple):
     """What is listened on.
 
     :ivar sockets: bound and listening.
@@ -48,11 +48,11 @@ class Opened(NamedTuple):
 Connect: TypeAlias = Callable[[], Awaitable[socket.socket]]
 """Makes a connection that was allowed; raises ConnectFailed."""
 
-Listen: TypeAlias = Callable[[], Awaitable[Opened]]
+Listen: TypeAlias = Callable[[], Awaitable[Listened]]
 """Listens where that was allowed; raises NacreError or OSError."""
 
 
-class Kind:
+class PlaceKind:
     """One kind of places.
 
     :ivar OFFERED: the type of the channel for a connection that was accepted.
@@ -99,7 +99,7 @@ def _lookups() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_LOOKUPS, "forward")
 
 
-class Ports(Kind):
+class Ports(PlaceKind):
     """Ports of hosts (RFC 4254 section 7)."""
 
     OFFERED = FORWARDED
@@ -141,9 +141,9 @@ class Ports(Kind):
             return None
         address = host
 
-        async def listen() -> Opened:
+        async def listen() -> Listened:
             sockets = await bind(address, place.port, _lookups())
-            return Opened(sockets, Endpoint(place.host, sockets[0].getsockname()[1]))
+            return Listened(sockets, Endpoint(place.host, sockets[0].getsockname()[1]))
 
         return listen
 
@@ -156,7 +156,7 @@ class Ports(Kind):
         return b"" if asked.port else AllocatedPort(place.port).encode()
 
 
-class UnixPaths(Kind):
+class UnixPaths(PlaceKind):
     """Unix sockets (OpenSSH's PROTOCOL, section 2.4)."""
 
     OFFERED = FORWARDED_STREAMLOCAL
@@ -192,9 +192,9 @@ class UnixPaths(Kind):
             return None
         makes = unix
 
-        async def listen() -> Opened:
+        async def listen() -> Listened:
             sock, release = await makes.listen(place.path)
-            return Opened([sock], place, release)
+            return Listened([sock], place, release)
 
         return listen
 
