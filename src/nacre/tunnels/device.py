@@ -6,7 +6,7 @@ process that only attaches a device starts with this module.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 from contextlib import suppress
 from struct import pack
@@ -32,6 +32,10 @@ def attach(descriptor: int, mode: str, unit: int | None) -> str:
     :param unit: the number in its name, such as 3 for ``tun3``; None lets the system choose.
     :raises OSError: the device is in use, or the process has no right to it.
     """
+    if unit is not None and unit not in UNITS:
+        raise OSError(errno.ENODEV, f"there is no device {unit}")
+    import fcntl  # not on every system, and nothing else here needs it
+
     kind, flag = _KINDS[mode]
     name = f"{kind}%d" if unit is None else f"{kind}{unit}"
     request = pack(f"{_NAME}sH", name.encode(), flag | _NO_INFORMATION).ljust(_REQUEST, b"\0")

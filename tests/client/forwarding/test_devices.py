@@ -12,7 +12,7 @@ import pytest
 
 import nacre
 from nacre.protocol.tunnel import TunnelMode
-from nacre.tunnels.device import TunnelDevice
+from nacre.tunnels.device import TunnelDevice, attach
 from parties import PASSWORD, client_for, until
 from tunnels.devices import stand_in
 
@@ -139,6 +139,13 @@ async def test_a_refusal_closes_the_device(
         await ssh.forward_tunnel(remote_unit=99)
     assert await receive(here[0]) == b""
     here[0].close()
+
+
+async def test_numbers_that_no_device_has_are_refused_here(ssh: nacre.Connection) -> None:
+    with pytest.raises(nacre.ConfigurationError, match="remote_unit=32768"):
+        await ssh.forward_tunnel(remote_unit=32768)
+    with pytest.raises(OSError, match="there is no device 32768"):
+        attach(-1, "ethernet", 32768)
 
 
 async def test_a_host_without_such_a_device_asks_no_server(

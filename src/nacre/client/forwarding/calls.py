@@ -196,12 +196,16 @@ class ForwardingCalls(BaseConnection):
         :param unit: the number of this host's device, such as 3 for ``tun3``; None for any. A new
             one needs the rights of root.
         :param remote_unit: that of the server's; None for any.
+        :raises ConfigurationError: ``remote_unit`` is no number of a device.
         :raises OSError: this host's device can't be had.
         :raises ChannelOpenFailed: the server does not allow it.
         :raises ConnectionLost: or another error: what ended the connection.
         """
         from nacre.client.forwarding.devices import join_devices
+        from nacre.tunnels.device import UNITS
 
+        if remote_unit is not None and remote_unit not in UNITS:
+            raise ConfigurationError(f"remote_unit={remote_unit} is no number of a device")
         return Opening(lambda: join_devices(self, mode, unit, remote_unit))
 
     async def forward_x11(

@@ -12,7 +12,7 @@ from nacre.errors import AccountError
 from nacre.keys.hosts.patterns import matches
 from nacre.keys.users.key_options import NO_OPTIONS, HostPort
 from nacre.protocol.tunnel import TunnelMode
-from nacre.tunnels.device import UNITS, TunnelDevice
+from nacre.tunnels.device import TunnelDevice
 from nacre.tunnels.unix import UnixSockets
 
 _PRIVILEGED = 1024
@@ -65,8 +65,6 @@ class Forwarding:
             if unit not in (None, number):
                 raise AccountError(f"the user's key is for the device {forced}")
             unit = number
-        if unit is not None and unit not in UNITS:
-            raise AccountError("there is no device of this number")
         if self._rights is None:
             return TunnelDevice.open(mode, unit)
         return await open_as(self._rights, mode, unit)
