@@ -86,6 +86,7 @@ class ClientConfig:
     control_path: str | None = None
     control_persist: int | bool = False
     dynamic_forwards: tuple[Forward, ...] = ()
+    enable_escape_commandline: bool = False
     escape_char: bytes | None = b"~"
     exit_on_forward_failure: bool = False
     fingerprint_hash: Literal["MD5", "SHA256"] = "SHA256"

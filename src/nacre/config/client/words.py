@@ -63,7 +63,7 @@ from nacre.config.kinds import (
     algorithms,
     number,
 )
-from nacre.config.schema import Keyword, Kind, Schema, idle, later
+from nacre.config.schema import Keyword, Kind, Schema, idle
 from nacre.config.tunnels import DYNAMIC_FORWARD, LOCAL_FORWARD, REMOTE_FORWARD
 
 _HOST_TOKENS = "dhijkLlnpruC"
@@ -240,12 +240,11 @@ _WORDS = (
         "update_host_keys",
         "true",
     ),
-    later(
+    Keyword(
         "EnableEscapeCommandline",
         YES_NO,
         "Offer a command line behind ~C.",
-        "the command line of ~C comes later",
-        "no",
+        "enable_escape_commandline",
     ),
     Keyword(
         "CanonicalizeMaxDots",
