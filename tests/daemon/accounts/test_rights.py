@@ -11,7 +11,7 @@ from nacre.config.server.files import parse
 from nacre.daemon.accounts.accounts import Account, Login, own_account
 from nacre.daemon.accounts.rights import Forwarding
 from nacre.errors import AccountError
-from nacre.keys.users.key_options import parse_options
+from nacre.keys.key_options import parse_options
 from nacre.tunnels.device import TunnelDevice
 
 OWN = own_account()

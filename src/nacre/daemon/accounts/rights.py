@@ -9,8 +9,8 @@ from nacre.daemon.accounts.accounts import Login
 from nacre.daemon.processes.account_sockets import AccountSockets
 from nacre.daemon.processes.device_process import open_as
 from nacre.errors import AccountError
-from nacre.keys.hosts.patterns import matches
-from nacre.keys.users.key_options import NO_OPTIONS, HostPort
+from nacre.keys.key_options import NO_OPTIONS, HostPort
+from nacre.keys.patterns import matches
 from nacre.protocol.tunnel import TunnelMode
 from nacre.tunnels.device import TunnelDevice
 from nacre.tunnels.unix import UnixSockets

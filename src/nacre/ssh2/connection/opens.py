@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from nacre.protocol.phases import Role
-from nacre.protocol.tunnel import TUNNEL
 
 _OPENED_ONLY_BY = {
     "session": Role.CLIENT,
     "direct-tcpip": Role.CLIENT,
     "direct-streamlocal@openssh.com": Role.CLIENT,
-    TUNNEL: Role.CLIENT,
     "forwarded-tcpip": Role.SERVER,
     "forwarded-streamlocal@openssh.com": Role.SERVER,
     "x11": Role.SERVER,
