@@ -205,6 +205,7 @@ class ServerRules:
             "PubkeyAuthentication",
             "PasswordAuthentication",
             "KbdInteractiveAuthentication",
+            "HostbasedAuthentication",
         )
         config = self.base
         if config.max_auth_tries == 0:
@@ -213,8 +214,8 @@ class ServerRules:
             return
         if not any(getattr(config, SCHEMA[name].field) for name in methods):
             yield (
-                f"{self._place(methods[0])}{', '.join(methods[:2])} and {methods[2]} are all "
-                "no: nobody could log in; leave one of them on"
+                f"{self._place(methods[0])}{', '.join(methods[:-1])} and {methods[-1]} are "
+                "all no: nobody could log in; leave one of them on"
             )
 
     def _place(self, name: str) -> str:
