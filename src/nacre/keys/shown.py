@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PublicKey
 from nacre.keys.certificate import Certificate
-from nacre.keys.users.key_options import (
+from nacre.keys.key_options import (
     KeyOptions,
     Services,
     network,

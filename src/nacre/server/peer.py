@@ -64,6 +64,8 @@ class ConnectionTerms:
     :ivar channel_timeouts: patterns of channel types with the seconds without data after which
         such a channel is closed; of several that match, the first counts.
     :ivar unused_timeout: seconds without a channel after which the connection is closed, or None.
+    :ivar x11_display_offset: the first number of a display that is forwarded to the client.
+    :ivar x11_use_localhost: whether such displays are for programs of this host alone.
     """
 
     version_addendum: str = ""
@@ -77,20 +79,21 @@ class ConnectionTerms:
     ip_qos: tuple[int | None, int | None] = (None, None)
     channel_timeouts: tuple[tuple[str, int], ...] = ()
     unused_timeout: int | None = None
+    x11_display_offset: int = 10
+    x11_use_localhost: bool = True
 
     @classmethod
     def of(
         cls,
         config: ServerConfig,
         resolve: Callable[[str], Awaitable[str]] | None = None,
-        signer: Callable[[str], HostSigner] | None = None,
+        sign_host: HostSigner | None = None,
     ) -> ConnectionTerms:
         """Return what a configuration says.
 
         :param resolve: how to find names, where UseDNS asks for them.
-        :param signer: returns what signs with the host keys of the agent that HostKeyAgent names.
+        :param sign_host: makes signatures with host keys that other programs hold.
         """
-        agent = config.host_key_agent
         return cls(
             version_addendum=config.version_addendum or "",
             per_source_startups=config.per_source_max_startups,
@@ -99,10 +102,12 @@ class ConnectionTerms:
             exempt=config.per_source_penalty_exempt_list,
             refuse=config.refuse_connection,
             resolve=resolve if config.use_dns else None,
-            sign_host=None if agent is None or signer is None else signer(agent),
+            sign_host=sign_host,
             ip_qos=config.ip_qos,
             channel_timeouts=config.channel_timeouts,
             unused_timeout=config.unused_connection_timeout,
+            x11_display_offset=config.x11_display_offset,
+            x11_use_localhost=config.x11_use_localhost,
         )
 
     @property

@@ -87,6 +87,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.forwarding.forwards import ServerForwards
+    from nacre.server.x11 import ForwardedDisplay
 
 
 _SIGNING = 10.0
@@ -111,8 +112,11 @@ class Host(Protocol):
     def logged_in(self, connection: Serving) -> None:
         """Count the connection no longer among those that log in."""
 
+    def ended(self, connection: Serving) -> None:
+        """Count a connection no longer that exchanges nothing more; its client may linger."""
+
     def forget(self, connection: Serving) -> None:
-        """Remove a connection that has ended."""
+        """Remove a connection whose client is gone."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a session's handler in a task that the server waits for."""
@@ -427,6 +431,18 @@ class Serving(ServerConnection):
         """Ask the policy whether the session may use the client's agent."""
         return await self._questions.ask(lambda p: p.agent_forwarding(session)) is True
 
+    async def display(self, session: Session, data: bytes) -> ForwardedDisplay | None:
+        """Return a display that leads to the client's, if the policy allows one."""
+        reason, found = "not allowed", None
+        if await self._questions.ask(lambda p: p.x11_forwarding(session)) is True:
+            from nacre.server.x11 import open_display
+
+            opened = await open_display(self, data)
+            reason, found = (opened, None) if isinstance(opened, str) else ("", opened)
+        more = {"reason": reason} if found is None else {"display": found.name}
+        self.record("session", request="x11", granted=found is not None, **more)
+        return found
+
     def accepts_variable(self, name: str) -> bool:
         """Tell whether clients may set this environment variable."""
         return any(fnmatchcase(name, pattern) for pattern in self.accept_env)
@@ -485,6 +501,7 @@ class Serving(ServerConnection):
         if self._grace is not None:
             self._grace.cancel()
         self._on_ended(event)
+        self.server.ended(self)
         if self._dropped:
             return
         self.record("closed", reason="closed" if self.error is None else str(self.error))

@@ -12,7 +12,7 @@ def test_paths_with_tokens_and_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     config = parse(["UserKnownHostsFile=~/k_%h %d/k_%p", "User=u", "IdentityFile=~/%r_key"])
     target = Target.of("h", config)
-    with open(os.devnull, "wb", buffering=0) as file:
+    with open(os.devnull, "wb", buffering=0) as file, socket.socket() as carrier:
         log = Log(LogLevel.QUIET, file)
         patience = Patience(config)
         trust = _Trust(target, config, log, patience)

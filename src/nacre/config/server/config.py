@@ -17,7 +17,7 @@ from nacre.protocol.options import Algorithms, Profile, algorithms, choose
 from nacre.value import replace
 
 if TYPE_CHECKING:
-    from nacre.keys.users.key_options import HostPort
+    from nacre.keys.key_options import HostPort
 
 Settings: TypeAlias = "Mapping[str, tuple[Setting, ...]]"
 """Keywords that were set, with their values and where these were written."""
@@ -76,6 +76,8 @@ class ServerConfig:
     :ivar host_keys: files of host keys; empty for the default ones.
     :ivar host_certificates: files of certificates of these keys.
     :ivar host_key_agent: the socket of an agent with host keys, or None.
+    :ivar security_key_provider: the library that signs with host keys on security keys;
+        ``internal`` or ``none`` for no library.
     :ivar channel_timeouts: seconds after which channels without traffic are closed, for patterns of
         their types.
     :ivar unused_connection_timeout: seconds after which a connection without channels is closed.
@@ -86,6 +88,11 @@ class ServerConfig:
     :ivar refuse_connection: whether to close the connection after the login was attempted.
     :ivar ip_qos: the class of service of interactive and of other sessions; None is the system's.
     :ivar syslog_facility: the facility of messages in the system's log.
+    :ivar x11_display_offset: the first number of a display that is forwarded to a client.
+    :ivar x11_use_localhost: whether these displays are for programs of this host alone.
+    :ivar xauth_location: the program xauth, or None.
+    :ivar permit_tunnel: the tunnel devices that clients may use: ``no``, ``yes``,
+        ``point-to-point`` or ``ethernet``.
     :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
     :ivar settings: each keyword that was set, with its values and where they were written.
     """
@@ -161,6 +168,7 @@ class ServerConfig:
     host_keys: tuple[str, ...] = ()
     host_certificates: tuple[str, ...] = ()
     host_key_agent: str | None = None
+    security_key_provider: str = "internal"
     pid_file: str | None = None
     use_dns: bool = False
     ip_qos: tuple[int | None, int | None] = (0x10, 0x08)
@@ -171,6 +179,11 @@ class ServerConfig:
     per_source_penalties: PenaltyRules | None = None
     per_source_penalty_exempt_list: tuple[str, ...] = ()
     refuse_connection: bool = False
+    x11_forwarding: bool = False
+    x11_display_offset: int = 10
+    x11_use_localhost: bool = True
+    xauth_location: str | None = "/usr/bin/xauth"
+    permit_tunnel: str = "no"
     syslog_facility: str = "AUTH"
     settings: Settings = field(default_factory=dict, compare=False, repr=False)
 
