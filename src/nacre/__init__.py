@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import AskPrompts as AskPrompts
     from nacre.protocol.asks import AskSignature as AskSignature
     from nacre.protocol.asks import Challenge as Challenge
+    from nacre.protocol.asks import ClientHost as ClientHost
     from nacre.protocol.asks import Denied as Denied
     from nacre.protocol.asks import GiveUp as GiveUp
     from nacre.protocol.asks import KeyTerms as KeyTerms
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Responses as Responses
     from nacre.protocol.asks import SessionProof as SessionProof
     from nacre.protocol.asks import Signature as Signature
+    from nacre.protocol.asks import TryHostBased as TryHostBased
     from nacre.protocol.asks import TryKeyboardInteractive as TryKeyboardInteractive
     from nacre.protocol.asks import TryNone as TryNone
     from nacre.protocol.asks import TryPassword as TryPassword
@@ -297,6 +299,7 @@ _HOMES = {
         "AskPrompts",
         "AskSignature",
         "Challenge",
+        "ClientHost",
         "Denied",
         "GiveUp",
         "KeyTerms",
@@ -307,6 +310,7 @@ _HOMES = {
         "Responses",
         "SessionProof",
         "Signature",
+        "TryHostBased",
         "TryKeyboardInteractive",
         "TryNone",
         "TryPassword",

@@ -201,6 +201,7 @@ class ServerRules:
             "PubkeyAuthentication",
             "PasswordAuthentication",
             "KbdInteractiveAuthentication",
+            "HostbasedAuthentication",
         )
         config = self.base
         if config.max_auth_tries == 0:
@@ -209,8 +210,8 @@ class ServerRules:
             return
         if not any(getattr(config, SCHEMA[name].field) for name in methods):
             yield (
-                f"{self._place(methods[0])}{', '.join(methods[:2])} and {methods[2]} are all "
-                "no: nobody could log in; leave one of them on"
+                f"{self._place(methods[0])}{', '.join(methods[:-1])} and {methods[-1]} are "
+                "all no: nobody could log in; leave one of them on"
             )
 
     def _place(self, name: str) -> str:
