@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     from nacre.server.listen import listen as listen
     from nacre.server.peer import Log as Log
     from nacre.server.peer import ServerConnection as ServerConnection
+    from nacre.server.policy import CertificateAuthority as CertificateAuthority
     from nacre.server.policy import Policy as Policy
     from nacre.server.policy import Secret as Secret
     from nacre.server.policy import Users as Users
@@ -335,6 +336,7 @@ _HOMES = {
         "ServerConnection",
     ),
     "nacre.server.policy": (
+        "CertificateAuthority",
         "Policy",
         "Secret",
         "Users",

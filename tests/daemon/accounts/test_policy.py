@@ -21,7 +21,7 @@ from nacre.daemon.accounts.policy import REQUIREMENTS, StorePolicy
 from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
 from nacre.keys import PublicKey, generate
 from nacre.keys.certificate import Certificate
-from nacre.keys.users.key_options import NO_OPTIONS, parse_options
+from nacre.keys.key_options import NO_OPTIONS, parse_options
 from nacre.protocol.asks import KeyTerms
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
 
@@ -273,6 +273,25 @@ async def test_an_authority_of_all_users_and_revoked_keys(
     assert await enters(KEY)
     (tmp_path / "revoked").unlink()
     assert not await enters(KEY)
+
+
+async def test_an_authority_of_all_users_counts_where_the_users_own_refuses(
+    store: UserStore, policy_for_alice: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "ca").write_text(f"{CA.public}\n")
+    policy = policy_for_alice(f"TrustedUserCAKeys={tmp_path / 'ca'}")
+    line = 'cert-authority,no-pty,principals="web"'
+    store.add_keys("alice", [StoredKey(CA.public, "", options=line)])
+    for principal, pty in (("web", False), ("alice", True)):
+        connection = Connection()
+        shown = certificate(principals=[principal])
+        assert await policy.public_key("alice", shown, "ssh-ed25519", True, connection)
+        policy.authenticated("alice", ("publickey",), connection)
+        assert (await policy.login("alice", connection)).key.pty is pty
+    connection = Connection()
+    refused = certificate(principals=["bob"])
+    assert not await policy.public_key("alice", refused, "ssh-ed25519", True, connection)
+    assert "principals=" in str(connection.reasons)
 
 
 @pytest.mark.slow

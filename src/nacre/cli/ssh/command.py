@@ -179,11 +179,13 @@ async def _session(
     leave: Leave | None,
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
+    from nacre.cli.common.login import granted
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.escapes import Controls
 
     connection = await dial_and_log_in(target, config, log, files=files)
     loaded()
+    config = granted(connection, config)
     try:
         if planned.terminal:
             from nacre.aio.driver import set_service

@@ -17,7 +17,7 @@ from nacre.protocol.options import Algorithms, Profile, algorithms, choose
 from nacre.value import replace
 
 if TYPE_CHECKING:
-    from nacre.keys.users.key_options import HostPort
+    from nacre.keys.key_options import HostPort
 
 Settings: TypeAlias = "Mapping[str, tuple[Setting, ...]]"
 """Keywords that were set, with their values and where these were written."""
@@ -76,6 +76,8 @@ class ServerConfig:
     :ivar host_keys: files of host keys; empty for the default ones.
     :ivar host_certificates: files of certificates of these keys.
     :ivar host_key_agent: the socket of an agent with host keys, or None.
+    :ivar security_key_provider: the library that signs with host keys on security keys;
+        ``internal`` or ``none`` for no library.
     :ivar channel_timeouts: seconds after which channels without traffic are closed, for patterns of
         their types.
     :ivar unused_connection_timeout: seconds after which a connection without channels is closed.
@@ -96,6 +98,7 @@ class ServerConfig:
     macs: str | None = None
     protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
+    hostbased_accepted_algorithms: str | None = None
     ca_signature_algorithms: str | None = None
     compression: str | None = None
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
@@ -120,6 +123,10 @@ class ServerConfig:
     stream_local_bind_unlink: bool = False
     tcp_keep_alive: bool = True
     pubkey_authentication: bool = True
+    hostbased_authentication: bool = False
+    hostbased_uses_name_from_packet_only: bool = False
+    ignore_rhosts: str = "yes"
+    ignore_user_known_hosts: bool = False
     password_authentication: bool = True
     kbd_interactive_authentication: bool = True
     permit_root_login: str = "prohibit-password"
@@ -156,6 +163,7 @@ class ServerConfig:
     host_keys: tuple[str, ...] = ()
     host_certificates: tuple[str, ...] = ()
     host_key_agent: str | None = None
+    security_key_provider: str = "internal"
     pid_file: str | None = None
     use_dns: bool = False
     ip_qos: tuple[int | None, int | None] = (0x10, 0x08)
@@ -197,6 +205,11 @@ class ServerConfig:
                 profile,
             ),
         )
+
+    def host_signatures(self, profile: Profile = "default") -> tuple[str, ...]:
+        """Return the algorithms of signatures of hosts that vouch for their users."""
+        names = own_algorithms("signature", self.hostbased_accepted_algorithms)
+        return choose("signature", names, profile)
 
     @property
     def keepalive(self) -> float | None:

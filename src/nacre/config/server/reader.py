@@ -20,7 +20,7 @@ from nacre.config.server.words import SCHEMA
 from nacre.config.syntax.match import Criterion, in_list, parse_criteria, parse_networks
 from nacre.config.syntax.reader import FileReader, parse_value
 from nacre.errors import ConfigurationError
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.wire.text import safe
 
 FOLDER = "/etc/ssh"
@@ -138,11 +138,12 @@ def check_methods(config: ServerConfig) -> None:
 
     :raises ConfigurationError: each list has a method that is switched off.
     """
-    off = {"hostbased", "gssapi-with-mic", "gssapi-keyex"}
+    off = {"gssapi-with-mic", "gssapi-keyex"}
     for name, on in (
         ("publickey", config.pubkey_authentication),
         ("password", config.password_authentication),
         ("keyboard-interactive", config.kbd_interactive_authentication),
+        ("hostbased", config.hostbased_authentication),
     ):
         if not on:
             off.add(name)

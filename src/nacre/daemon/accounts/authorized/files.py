@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.values import service
 from nacre.daemon.accounts.accounts import Account
 from nacre.errors import AccountError
-from nacre.keys.users.authorized_keys import AuthorizedKeys, parse
+from nacre.keys.authorized_keys import AuthorizedKeys, parse
 from nacre.limits import MIB
 
 _MAXIMUM = 64 * MIB
@@ -43,7 +44,7 @@ def read_authorized_keys(
             report(str(error))
             continue
         if text is not None:
-            yield str(path), parse(text)
+            yield str(path), parse(text, service)
 
 
 def own_path(pattern: str, keyword: str, account: Account) -> Path:
