@@ -20,9 +20,9 @@ import pytest
 
 import nacre
 from interop.clients import Account, Login
-from interop.programs import check
+from interop.programs import NACRE, check
 from interop.side_by_side import SERVERS, start
-from interop.test_forwarding import Target, answer, free_port, round_trip, running, target
+from interop.test_forwarding import Target, answer, round_trip, running, target
 from nacre.errors import ChannelOpenFailed, RequestFailed
 
 __all__ = ["target"]
@@ -45,6 +45,15 @@ def unix_target(path: Path) -> Iterator[None]:
     unix = Target(answer, str(path))
     yield
     unix.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that differ from each other."""
+    with ExitStack() as stack:
+        probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        for probe in probes:
+            stack.enter_context(probe)
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 # --- one client with every kind at once ---
@@ -97,7 +106,7 @@ def command(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
 def test_every_kind_in_one_session(
     command: Callable[..., list[str]], target: Target, short: Path
 ) -> None:
-    to_path, in_six, back, proxy, proxy_back, limited = (free_port() for _ in range(6))
+    to_path, in_six, back, proxy, proxy_back, limited = free_ports(6)
     there, to = f"{short}/there", f"127.0.0.1:{target.port}"
     flags = [
         *("-L", f"{to_path}:{there}"),
@@ -149,7 +158,7 @@ def test_every_kind_in_one_session(
 def test_what_permit_remote_open_and_clear_all_forwardings_leave(
     command: Callable[..., list[str]], target: Target, short: Path
 ) -> None:
-    proxy, cleared = free_port(), free_port()
+    proxy, cleared = free_ports(2)
     permit = f"PermitRemoteOpen=localhost:{target.port}"
     words = command("ExitOnForwardFailure=yes", permit, flags=["-R", str(proxy)])
     with running([*words, "echo ready; cat"]) as process:
@@ -165,8 +174,10 @@ def test_what_permit_remote_open_and_clear_all_forwardings_leave(
         assert target.connections == before
     flags = ["-L", f"{cleared}:h:1", "-R", f"{short}/r:h:1", "-oClearAllForwardings=yes"]
     assert check([*command(flags=flags), "echo", "in"]) == b"in\n"
-    with unix_target(short / "there"):
-        assert check(command(flags=["-W", str(short / "there")]), input=DATA) == answer(DATA)
+    words = command(flags=["-W", str(short / "there")])
+    if words[0] == NACRE[0]:  # OpenSSH 9.2 takes a path, and then opens no channel
+        with unix_target(short / "there"):
+            assert check(words, input=DATA) == answer(DATA)
 
 
 # --- what the servers allow, side by side ---
@@ -224,10 +235,10 @@ def pair(
     with ExitStack() as stack:
         target = Target(answer)
         stack.callback(target.close)
-        listen = free_port()
+        listen, *others = free_ports(1 + 2 * len(CASES))
         ports: dict[str, dict[str, int]] = {}
         for server in SERVERS:
-            ports[server] = {case: free_port() for case in CASES}
+            ports[server] = {case: others.pop() for case in CASES}
             own = [f"ListenAddress 127.0.0.1:{port}" for port in ports[server].values()]
             for case, lines in CASES.items():
                 own.append(f"Match LocalPort {ports[server][case]}")
@@ -336,6 +347,7 @@ _MANY = 100
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_a_hundred_connections_with_ten_mebibytes_each(to_nacre: Login) -> None:
     """Each has data of its own, so that one that gets another's would be seen."""
     block = random.Random(3).randbytes(_SIZE)
@@ -372,6 +384,6 @@ async def test_a_hundred_connections_with_ten_mebibytes_each(to_nacre: Login) ->
         ) as ssh,
         ssh.forward_local("127.0.0.1", server.sockets[0].getsockname()[1]) as listener,
     ):
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(250):
             whole = await asyncio.gather(*(fetch(n, listener.port) for n in range(_MANY)))
     assert all(whole)
