@@ -2,6 +2,8 @@
 .PHONY: docs help setup run quick test pythons coverage interop uppity transcripts fuzz faults check \
 	shape diagrams man bench profile regress
 
+# Tests start nacre's programs a thousand times: compiled anew each time, they take twice as long.
+export PYTHONDONTWRITEBYTECODE =
 PYTHON ?= $(shell scripts/python)
 PORT ?= 2222
 ARGS ?=
@@ -19,13 +21,12 @@ setup: .venv/dev ## install nacre for development, and the peers of the interop 
 run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another port)
 	@.venv/bin/python scripts/demo.py $(PORT)
 
-# pytest keeps the tests as it has compiled them: that is a quarter of the time of the next run.
 quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wire for a part)
-	@PYTHONDONTWRITEBYTECODE= NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
+	@NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
 		-m "not (slow or interop or uppity)" --hypothesis-profile quick $(ARGS)
 
 pythons: .venv/dev ## run quick tests on the other Pythons that the machine has (ARGS=tests for all)
-	@PYTHONDONTWRITEBYTECODE= scripts/pythons $(ARGS)
+	@scripts/pythons $(ARGS)
 
 test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)

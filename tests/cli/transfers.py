@@ -58,7 +58,9 @@ class Served:
 
 @contextmanager
 def serving(
-    directory: Path, handler: Callable[[nacre.blocking.Session], int | None] | None = None
+    directory: Path,
+    handler: Callable[[nacre.blocking.Session], int | None] | None = None,
+    users: type[nacre.Users] = nacre.Users,
 ) -> Iterator[Served]:
     """Serve files, or with a handler what that does."""
     root, here, key = directory / "root", directory / "here", directory / "key"
@@ -71,7 +73,7 @@ def serving(
         options = {"sftp": lambda session: nacre.LocalFilesystem(root)}
     with nacre.blocking.listen(
         host_keys=[HOST_KEY],
-        policy=nacre.Users({"alice": USER_KEY.public}),
+        policy=users({"alice": USER_KEY.public}),
         log=lambda record: None,
         **options,
     ) as server:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon.background import append_to, pid_file, silence
+from nacre.daemon.background import PidFile, append_to, silence
 from nacre.errors import StateError
 
 LEAVE = """
@@ -41,35 +41,44 @@ def test_the_caller_ends_and_a_child_goes_on(tmp_path: Path, quiet: bool) -> Non
 
 
 def test_the_pid_file_holds_the_number_and_goes(tmp_path: Path) -> None:
-    path = tmp_path / "pid"
-    with pid_file(str(path)) as problem:
-        assert problem is None
-        assert path.read_text() == f"{os.getpid()}\n"
+    path, other, told = tmp_path / "pid", tmp_path / "other", list[str]()
+    file = PidFile(told.append)
+    file.write(str(path))
+    assert path.read_text() == f"{os.getpid()}\n"
+    path.unlink()
+    file.write(str(path))
+    assert path.read_text() == f"{os.getpid()}\n"
+    file.write(str(other))
     assert not path.exists()
-
-
-def test_no_pid_file(tmp_path: Path) -> None:
-    with pid_file(None) as problem:
-        assert problem is None
+    assert other.exists()
+    file.write(None)
+    assert not other.exists()
+    file.write(str(path))
+    file.remove()
+    assert not path.exists()
+    assert not told
 
 
 def test_a_pid_file_that_can_not_be_written_is_told(tmp_path: Path) -> None:
-    with pid_file(str(tmp_path / "missing" / "pid")) as problem:
-        assert problem is not None
-        assert "PidFile" in problem
-        assert "No such file" in problem
+    told: list[str] = []
+    file = PidFile(told.append)
+    file.write(str(tmp_path / "missing" / "pid"))
+    file.remove()
+    assert len(told) == 1
+    assert "PidFile" in told[0]
+    assert "No such file" in told[0]
 
 
 def test_a_child_leaves_the_pid_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    with pid_file(str(path)):
-        pid = os.fork()
-        if pid == 0:
-            with pid_file(None):
-                pass
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-        assert path.exists()
+    file = PidFile(lambda problem: None)
+    file.write(str(path))
+    pid = os.fork()
+    if pid == 0:
+        file.remove()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert path.exists()
 
 
 def test_a_log_file_that_can_not_be_opened(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from interop.config_cases.programs import version_of
 from interop.programs import NACRE, environment, require
 from nacre import PrivateKey, dump_private, generate
 from nacre.keys.certificate import Certificate
@@ -217,7 +218,8 @@ def answer(process: subprocess.Popen[str], directory: Path) -> tuple[str, str]:
     asked = directory / "asked"
     if asked.exists() and "authenticity of host" in asked.read_text():
         return ASKS, said + asked.read_text()
-    if "Host key verification failed." in said:
+    # The second is OpenSSH's since version 10, for a key whose certificate it refused.
+    if "Host key verification failed." in said or "not permitted by HostkeyAlgorithms" in said:
         return REFUSES, said
     assert "Permission denied" in said, f"{shlex.join(process.args)}\n{said}"  # type: ignore[arg-type]
     return TRUSTS, said
@@ -225,6 +227,10 @@ def answer(process: subprocess.Popen[str], directory: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_same_answer(case: Case, tmp_path: Path) -> None:
+    if case.name == "certificates alone" and version_of("ssh") < (10,):
+        pytest.skip(
+            "ssh trusts a plain key that HostKeyAlgorithms does not have, before version 10"
+        )
     programs = {"ssh": [require("ssh")], "nacre": [*NACRE, "ssh"]}
     started = {name: client(words, case, tmp_path / name) for name, words in programs.items()}
     theirs = answer(started["ssh"], tmp_path / "ssh")

@@ -16,9 +16,9 @@ from interop.programs import NACRE, check, require, run
 CASES = {
     "all": ["127.0.0.1"],
     "one type": ["-t", "ed25519", "127.0.0.1"],
-    "two names": ["-t", "ed25519", "localhost,127.0.0.1"],
+    "two names": ["-4", "-t", "ed25519", "localhost,127.0.0.1"],
     "name list": ["-t", "ed25519", "127.0.0.1 a,b"],
-    "upper case": ["-t", "ed25519", "LOCALHOST"],
+    "upper case": ["-4", "-t", "ed25519", "LOCALHOST"],
     "certificates": ["-c", "127.0.0.1"],
     "records": ["-D", "-t", "ed25519,ecdsa", "127.0.0.1"],
     "no such key": ["-t", "ed25519-sk", "127.0.0.1"],
@@ -34,7 +34,7 @@ def shown(done: subprocess.CompletedProcess[bytes]) -> tuple[int, list[str], lis
     Comments are on standard output, as with OpenSSH 9.2; newer versions print them as errors.
     """
     out, err = (text.decode().splitlines() for text in (done.stdout, done.stderr))
-    keys = sorted(line for line in out if not line.startswith("#"))
+    keys = sorted(line for line in out if not line.startswith(("#", ";")))
     return done.returncode, keys, sorted([*err, *(line for line in out if line not in keys)])
 
 

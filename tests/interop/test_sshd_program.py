@@ -114,6 +114,9 @@ def test_it_goes_to_the_background(
         daemon = object.__new__(Daemon)
         daemon.port = int(log.read_text().split()[2].rpartition(":")[2])
         assert run([*sshd_login(daemon).ssh(), "exit 5"]).returncode == 5
+        pid_file.unlink()
+        os.kill(pid, signal.SIGHUP)
+        assert pid_of(pid_file) == pid  # written anew: that tells that the reload is done
     finally:
         os.kill(pid, signal.SIGTERM)
         until_gone(pid)

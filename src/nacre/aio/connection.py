@@ -269,6 +269,10 @@ class BaseConnection:
         """Return the error for a call that needs the connection after its end."""
         return self.error or ConnectionLost("this side has closed the connection")
 
+    def follow(self, trace: Trace | None) -> None:
+        """Give each event from now on to ``trace``; None ends that."""
+        self._trace = trace
+
     def check(self) -> None:
         """Raise what ended the connection, if it has ended.
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 from weakref import WeakSet
 
@@ -38,7 +38,23 @@ def own(thing: Owned) -> None:
     _owned.add(thing)
 
 
+@contextmanager
+def handing_over() -> Iterator[None]:
+    """Let a child that is forked meanwhile keep all: the parent must end without touching any."""
+    global _kept
+    _kept = True
+    try:
+        yield
+    finally:
+        _kept = False
+
+
+_kept = False
+
+
 def _disown_all() -> None:
+    if _kept:
+        return
     error = NotUsableHere(
         "this was opened before a fork, and only the parent process can use it: "
         "connect or listen again in this process"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 from nacre.errors import StateError
 
@@ -52,27 +52,38 @@ def append_to(path: str) -> None:
     os.close(descriptor)
 
 
-@contextmanager
-def pid_file(path: str | None) -> Iterator[str | None]:
-    """Write this process's number into a file, and remove the file at the end.
+class PidFile:
+    """The file with the number of this process, for those who send it signals.
 
-    :param path: None for no file.
-    :returns: why there is no file, or None. As in sshd, that does not keep a server from starting.
+    :param report: gets what keeps the file from being written. As in sshd, a server does without.
     """
-    if path is None:
-        yield None
-        return
-    problem = None
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        with os.fdopen(os.open(path, flags, _PUBLIC), "w") as file:
-            file.write(f"{os.getpid()}\n")
-    except OSError as error:
-        problem = f"can't write the PidFile {path}: {error.strerror}"
-    owner = os.getpid()
-    try:
-        yield problem
-    finally:
-        if problem is None and os.getpid() == owner:
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._owner = os.getpid()
+        self._path: str | None = None
+
+    def write(self, path: str | None) -> None:
+        """Write the file, anew after a reload, as sshd does; remove one of a former name.
+
+        :param path: None for no file.
+        """
+        if path != self._path:
+            self.remove()
+        if path is None:
+            return
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            with os.fdopen(os.open(path, flags, _PUBLIC), "w") as file:
+                file.write(f"{self._owner}\n")
+        except OSError as error:
+            self._report(f"can't write the PidFile {path}: {error.strerror}")
+        else:
+            self._path = path
+
+    def remove(self) -> None:
+        """Remove the file, if this process has written it."""
+        if self._path is not None and os.getpid() == self._owner:
             with suppress(OSError):
-                os.unlink(path)
+                os.unlink(self._path)
+        self._path = None

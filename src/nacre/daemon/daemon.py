@@ -25,7 +25,7 @@ from nacre.daemon.accounts.admission import check_for_store
 from nacre.daemon.accounts.policy import AccountPolicy, StorePolicy
 from nacre.daemon.accounts.roots import check_roots
 from nacre.daemon.accounts.system import SystemPolicy
-from nacre.daemon.background import leave_terminal, pid_file
+from nacre.daemon.background import PidFile, leave_terminal
 from nacre.daemon.inherited import take_first, take_inherited
 from nacre.daemon.log import ServerLog
 from nacre.daemon.memory import give_back_memory, keep_secrets
@@ -118,14 +118,20 @@ class Daemon:
             if self.mode == "background":
                 settings.host_keys()  # reports what is wrong with them, while somebody reads it
                 leave_terminal(quiet=self.to_syslog)
-            path = settings.config.pid_file if self.mode != "one" else None
-            with pid_file(path) as problem:
-                if problem is not None:
-                    self._log(settings)({"event": "error", "what": problem})
+            report = self._log(settings)
+            file = PidFile(lambda problem: report({"event": "error", "what": problem}))
+            try:
+                self._note_process(file, settings)
                 if self.workers > 1:
-                    self._supervise(settings, sockets)
+                    self._supervise(settings, sockets, file)
                     return True
-                return self._serve(settings, sockets, Startups(), None)
+                return self._serve(settings, sockets, Startups(), None, file)
+            finally:
+                file.remove()
+
+    def _note_process(self, file: PidFile, settings: DaemonSettings) -> None:
+        if self.mode != "one":
+            file.write(settings.config.pid_file)
 
     def _log(self, settings: DaemonSettings) -> ServerLog:
         return ServerLog(settings.config.log_level, settings.destination)
@@ -134,7 +140,9 @@ class Daemon:
         what = "an address is not used"
         self._log(settings)({"event": "error", "what": what, "error": problem})
 
-    def _supervise(self, settings: DaemonSettings, sockets: ListeningSockets) -> None:
+    def _supervise(
+        self, settings: DaemonSettings, sockets: ListeningSockets, file: PidFile
+    ) -> None:
         # The supervisor makes what is missing, and reports once what is wrong with it.
         settings.host_keys()
         startups = Startups(self.workers)
@@ -146,6 +154,7 @@ class Daemon:
             changed.host_keys()
             changed.listen(sockets, partial(self._report_address, changed))
             current = changed
+            self._note_process(file, changed)
 
         Supervisor(
             self.workers,
@@ -162,12 +171,14 @@ class Daemon:
         sockets: ListeningSockets,
         startups: Startups,
         worker: Worker | None,
+        file: PidFile | None = None,
     ) -> bool:
+        reloaded = None if file is None else partial(self._note_process, file)
         with ExitStack() as stack:
             make = self._policies(settings, stack)
 
             async def serve() -> bool:
-                process = ServerProcess(settings, make, startups, worker)
+                process = ServerProcess(settings, make, startups, worker, reloaded)
                 if self.mode == "inherited":
                     return await process.run_one(partial(take_inherited, quiet=self.to_syslog))
                 if self.mode == "one":

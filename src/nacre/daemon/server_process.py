@@ -47,6 +47,7 @@ class ServerProcess:
     :param make_policy: makes the policy for a configuration.
     :param startups: the count that all processes share.
     :param worker: how this process reports to its supervisor, or None without one.
+    :param reloaded: gets the settings of a reload that has succeeded.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class ServerProcess:
         make_policy: Callable[[ServerRules], AccountPolicy],
         startups: Startups,
         worker: Worker | None,
+        reloaded: Callable[[DaemonSettings], None] | None = None,
     ) -> None:
         self._settings = settings
+        self._reloaded = reloaded
         self._make_policy = make_policy
         self._startups = startups
         self._worker = worker
@@ -248,6 +251,8 @@ class ServerProcess:
                 # A socket that was closed for a new one, in vain, was bound again.
                 await self._listen(self._current)
             else:
+                if self._reloaded is not None:
+                    self._reloaded(settings)
                 self._log({"event": "reloaded", "host_keys": len(made.host_keys)})
 
     def _change_sockets(self, settings: DaemonSettings, passed: Passed | None) -> None:

@@ -53,6 +53,11 @@ def parse_scp(command: bytes) -> ScpCommand | None:
     )
 
 
+def exactly(path: str) -> str:
+    """Return the pattern that matches ``path`` alone."""
+    return "".join(map(_quoted, path))
+
+
 def _words(line: str) -> list[str] | None:
     """Split a line as a shell does; None if it is more than one simple command."""
     words: list[str] = []

@@ -18,6 +18,7 @@ from nacre.errors import ConfigurationError
         (["-c", "aes128-ctr"], "ciphers", "aes128-ctr"),
         (["-P", "2222"], "port", 2222),
         (["-J", "a@b:1,c"], "proxy_jump", "a@b:1,c"),
+        (["-A"], "forward_agent", "SSH_AUTH_SOCK"),
         (["-i", "a b"], "identity_files", ("a b",)),
         (["--profile", "legacy"], "profile", "legacy"),
         (["--profile=legacy", "-P", "1"], "profile", "legacy"),
@@ -34,7 +35,6 @@ def test_words_of_the_configuration(words: list[str], field: str, expected: obje
         (["-c", "nope"], "^-c: 'nope' is not a supported cipher"),
         (["-J", "a@"], "^-J: bad value 'a@'"),
         (["--profile=old"], "^--profile: bad value 'old'"),
-        (["-A"], "^-A: nacre does not support agent forwarding by sftp and scp: leave it out"),
         (["-l", "0"], "^-l 0: give a limit in Kbit/s, a positive number"),
         (["-Z"], "^option -Z not recognized: --help lists the options"),
     ],
@@ -55,6 +55,20 @@ def test_help_and_files() -> None:
 def test_no_place_is_an_option_or_has_what_shells_act_on(place: str) -> None:
     with pytest.raises(ConfigurationError):
         split_host(place.removesuffix(":p")) if "/" not in place else split_place(place, "scp")
+
+
+def test_a_program_gets_the_options_that_concern_the_connection() -> None:
+    words = ["-4", "-l9", "-P", "22", "-i", "a b", "-oUser=x", "-q", "-J", "j", "-R", "2"]
+    assert parse(words, "R:").other_program() is None
+    program = parse(["-S", "my ssh", *words], "R:").other_program()
+    assert program is not None
+    line = program.line("host", ["User=y"], "sftp", subsystem=True)
+    assert line[0] == "my ssh"
+    assert line[-5:] == ["-oUser=y", "-s", "--", "host", "sftp"]
+    passed = ["-4", "-p22", "-ia b", "-oUser=x", "-q", "-Jj"]
+    assert line[-5 - len(passed) : -5] == passed
+    assert "-oClearAllForwardings=yes" in line
+    assert program.line("h", [], "scp -t x")[-3:] == ["--", "h", "scp -t x"]
 
 
 def test_jump_hosts_are_given_once() -> None:

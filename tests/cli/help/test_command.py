@@ -62,7 +62,7 @@ def test_programs_print_their_options(name: str, option: str) -> None:
             255,
             "nacre sftp: option -o requires argument: --help lists the options\n",
         ),
-        (["scp", "-A", "a", "b"], 1, "nacre scp: -A: nacre does not support agent forwarding by "),
+        (["scp", "-X", "a=b", "a", "b"], 1, "nacre scp: -X a=b: give "),
         (["scp", "a"], 1, ""),
     ],
 )

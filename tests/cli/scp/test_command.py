@@ -114,15 +114,23 @@ def test_between_two_hosts(served: Served) -> None:
 
 def test_straight_between_two_hosts_runs_scp_there(tmp_path: Path) -> None:
     commands: list[bytes] = []
+    agents: list[bool] = []
 
     def handle(session: nacre.blocking.Session) -> int:
         commands.append(session.command or b"")
+        agents.append(session.forwards_agent)
         session.stderr.write(b"from there\n")
         return 3
 
-    with serving(tmp_path, handle) as served:
+    class WithAgents(nacre.Users):
+        def agent_forwarding(self, session: nacre.Session) -> bool:
+            return True
+
+    with serving(tmp_path, handle, WithAgents) as served:
         done = served.run("scp", "-R", "-rp", HOST + "/a", "bob@other:/b c")
-    assert commands == [b"scp -r -p -- /a 'bob@other:/b c'"]
+        served.run("scp", "-R", f"-oForwardAgent={tmp_path}/agent", HOST + "/a", "bob@other:/b")
+    assert agents == [False, True]
+    assert commands[:1] == [b"scp -r -p -- /a 'bob@other:/b c'"]
     assert (done.returncode, done.stderr) == (1, "from there\n")
 
 
@@ -150,7 +158,6 @@ def test_usage() -> None:
     assert run("scp", ["-z", "a", "b"]) == 1
     assert run("scp", ["-X", "a=b", "a", "b"]) == 1
     assert run("scp", ["-X", "buffer=0", "a", "b"]) == 1
-    assert run("scp", ["-S", "x", "a", "b"]) == 1
     assert run("scp", ["a", "-host:x"]) in (1, 255)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import nacre
 from nacre.cli.common.log import Log, open_log
-from nacre.cli.scp.program import Copying, End, ScpSettings, _named
+from nacre.cli.scp.program import Copying, ScpSettings, _named
+from nacre.cli.scp.remotes import End
 from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import parse
@@ -28,6 +29,7 @@ SETTINGS = ScpSettings(
     direct=False,
     rate=None,
     server=None,
+    program=None,
     words=(),
     options={},
 )
@@ -103,18 +105,25 @@ async def test_a_source_that_fails_does_not_stop_the_others(
     assert (tmp_path / "f").exists()
 
 
+async def test_copies_on_this_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_text("x")
+    tree = dataclasses.replace(SETTINGS, recursive=True, preserve=True)
+    assert (await copy(local(tmp_path / "d"), local(tmp_path / "e"), settings=tree))[0] == 0
+    assert (tmp_path / "e" / "f").read_text() == "x"
+    status, _ = await copy(local(tmp_path / "no"), local(tmp_path / "e"))
+    assert (status, "No such file" in capfd.readouterr().err) == (1, True)
+
+
 async def test_what_can_t_be_copied(
     config: ClientConfig, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     (root / "d").mkdir()
-    legacy = dataclasses.replace(SETTINGS, legacy=True)
     for ends, settings, message in (
-        ((local(file), local(file)), SETTINGS, "scp: neither source nor target is remote"),
         ((local("no"), remote(config, "x")), SETTINGS, 'scp: stat local "no": No such file'),
         ((remote(config, "d"), local(tmp_path)), SETTINGS, "scp: d: not a regular file"),
-        ((remote(config, "d"), remote(config, "x")), legacy, "scp: between two hosts"),
         (
             (remote(config, "d"), remote(config, "d"), local(file)),
             SETTINGS,

@@ -25,6 +25,7 @@ def feed(*typed, character=b"~"):
         ([b"~x"], [b"~x"]),
         ([b"~?~R~B~#"], [Escape.HELP, Escape.REKEY, Escape.BREAK, Escape.CHANNELS]),
         ([b"\n~\x1a"], [b"\n", Escape.SUSPEND]),
+        ([b"~C~V~v~&"], [Escape.COMMAND_LINE, Escape.QUIETER, Escape.LOUDER, Escape.BACKGROUND]),
         ([b"~\r~."], [b"~\r", Escape.DISCONNECT]),
     ],
 )
@@ -60,5 +61,7 @@ def test_without_the_character_nothing_changes(typed):
 
 
 def test_help_names_the_character():
-    assert " ~.   - end the connection\r\n" in Escapes(b"~").help()
-    assert " ^X.   - end the connection\r\n" in Escapes(b"\x18").help()
+    assert " ~.   - end the connection (" in Escapes(b"~").help()
+    assert " ^X.  - end the connection (" in Escapes(b"\x18").help()
+    assert " ~^Z  - suspend" in Escapes(b"~").help()
+    assert "suspend" not in Escapes(b"~", frozenset({Escape.SUSPEND})).help()

@@ -43,6 +43,17 @@ async def test_a_known_key_is_trusted(file):
     await known(file).check("example.org", 2222, "192.0.2.1", OTHER)
 
 
+async def test_a_plain_key_that_is_not_asked_for_stands_in_for_no_certificate(file):
+    write(file, f"h {ED}")
+    checker = known(file)
+    await checker.check("h", 22, "192.0.2.1", certificate())
+    checker.algorithms("h", 22, ("ssh-ed25519-cert-v01@openssh.com", "ecdsa-sha2-nistp256"))
+    with pytest.raises(HostKeyUnknown, match="counts only if HostKeyAlgorithms has ssh-ed25519;"):
+        await checker.check("h", 22, "192.0.2.1", certificate())
+    checker.algorithms("h", 22, ("ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519"))
+    await checker.check("h", 22, "192.0.2.1", certificate())
+
+
 async def test_an_unknown_key_is_refused_by_default_and_leaves_no_file(file):
     with pytest.raises(HostKeyUnknown, match=r"no ED25519 host key is known for \[h\]:2222") as e:
         await known(file).check("h", 2222, "192.0.2.1", ED)

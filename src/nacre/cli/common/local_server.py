@@ -1,10 +1,10 @@
-"""An SFTP server program of this machine, over its standard streams: ``-D`` of sftp and scp."""
+"""An SFTP server over the standard streams of a program: ``-D`` and ``-S`` of sftp and scp."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Unpack
 
@@ -74,10 +74,10 @@ class _Pipes:
             await asyncio.wait([self._reading])
 
 
-async def start_server(command: str, **options: Unpack[SFTPOptions]) -> SFTPClient:
+async def start_server(command: str | Sequence[str], **options: Unpack[SFTPOptions]) -> SFTPClient:
     """Start a program that serves SFTP on its standard streams.
 
-    :param command: its command line, split as by a shell.
+    :param command: its words, or a text that is split as by a shell.
     :param options: see :meth:`~nacre.sftp.client.session.SFTPSession.begin`.
     :raises ConnectFailed: it does not start.
     :raises NacreError: it does not serve SFTP.
@@ -85,7 +85,8 @@ async def start_server(command: str, **options: Unpack[SFTPOptions]) -> SFTPClie
     from shlex import split
 
     try:
-        words = [os.fsencode(word) for word in split(command)]
+        given = split(command) if isinstance(command, str) else command
+        words = [os.fsencode(word) for word in given]
         if not words:
             raise ValueError("the command line is empty")
         process = await asyncio.create_subprocess_exec(
@@ -94,7 +95,8 @@ async def start_server(command: str, **options: Unpack[SFTPOptions]) -> SFTPClie
             stdout=asyncio.subprocess.PIPE,
         )
     except (OSError, ValueError) as error:
-        raise ConnectFailed(f"can't start the SFTP server program {command!r}: {error}") from error
+        shown = command if isinstance(command, str) else command[0]
+        raise ConnectFailed(f"can't start the SFTP server program {shown!r}: {error}") from error
     session = SFTPSession()
     pipes = _Pipes(process)
     pipes.feed(session)

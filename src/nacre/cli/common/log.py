@@ -52,6 +52,11 @@ class Log:
             syslog.openlog("nacre-ssh", syslog.LOG_PID, self._priority)
         self._file = file
 
+    @property
+    def on_stderr(self) -> bool:
+        """Whether messages go to standard error."""
+        return not self._priority and self._file.fileno() == 2
+
     def write(self, level: LogLevel, text: str) -> None:
         """Write ``text``, which may have several lines, if the chosen level includes ``level``."""
         if level <= self.level and self._priority:

@@ -75,6 +75,13 @@ class TerminalModes:
                 if error.args[0] != errno.EINTR:
                     raise
 
+    def lend(self, change: Callable[[Attributes], None] | None = None) -> None:
+        """Restore the modes until :meth:`set` is called, with ``change`` made to them."""
+        attributes = [*self.attributes]
+        if change is not None:
+            change(attributes)
+        termios.tcsetattr(self._descriptor, self._when, attributes)
+
     def restore(self) -> None:
         """Restore the modes, unless another process has the terminal by now."""
         if not self._in_foreground():

@@ -18,6 +18,7 @@ from nacre.config.destination import check_host, check_user
 from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
 from nacre.limits import KIB
+from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -26,17 +27,12 @@ if TYPE_CHECKING:
 LETTERS = "1246ACc:F:hi:J:l:o:P:qS:vX:"
 """The options that the two share, in the form of :mod:`getopt`."""
 
-ABSENT = {
-    "A": "agent forwarding by sftp and scp",
-    "S": "another program in place of ssh",
-}
-"""Options that are refused, and what nacre lacks for them."""
-
 WORDS = {
     "1": "Protocol=1",
     "2": "Protocol=2",
     "4": "AddressFamily=inet",
     "6": "AddressFamily=inet6",
+    "A": "ForwardAgent=yes",
     "C": "Compression=yes",
 }
 """Options that stand for a configuration keyword with a value."""
@@ -51,6 +47,42 @@ _SFTP_OPTIONS = {
 _READ_SIZE = 32 * KIB
 """Bytes of one request of those that are counted, where no size is given."""
 
+_SAME = "1246ACcFiJoqv"
+"""Options that an ssh program has with the same meaning."""
+
+_FILES_ONLY = (
+    "-x",
+    "-oPermitLocalCommand=no",
+    "-oClearAllForwardings=yes",
+    "-oRemoteCommand=none",
+    "-oRequestTTY=no",
+)
+"""What an ssh program is told: the session moves files, whatever its configuration says."""
+
+
+@value
+class OtherProgram:
+    """``-S``: a program that is run in place of nacre's own connections, such as ssh(1).
+
+    :ivar path: the program; without a slash, it is looked for as a shell does.
+    :ivar words: the options of the command line that concern the connection.
+    """
+
+    path: str
+    words: tuple[str, ...]
+
+    def line(
+        self, host: str, options: Sequence[str], command: str, *, subsystem: bool = False
+    ) -> list[str]:
+        """Return the words that run a command on a host.
+
+        :param options: ``Keyword=Value`` texts for this host.
+        :param command: the command line, or with ``subsystem`` a subsystem's name.
+        """
+        given = [f"-o{option}" for option in options]
+        started = ["-s"] if subsystem else []
+        return [self.path, *_FILES_ONLY, *self.words, *given, *started, "--", host, command]
+
 
 class Common:
     """A parsed command line.
@@ -64,6 +96,8 @@ class Common:
     :ivar requests: READs or WRITEs that may be unanswered at once, or None.
     :ivar quiet: ``-q``.
     :ivar verbosity: how often ``-v`` was given, up to 3.
+    :ivar program: ``-S``: the program to run in place of nacre's own connections, or None.
+    :ivar passed: the options for that program.
     :ivar others: the program's own options, in order: letter and value.
     :ivar words: the words that are not options.
     """
@@ -77,8 +111,14 @@ class Common:
         self.requests: int | None = None
         self.quiet = False
         self.verbosity = 0
+        self.program: str | None = None
+        self.passed: list[str] = []
         self.others: list[tuple[str, str]] = []
         self.words: list[str] = []
+
+    def other_program(self) -> OtherProgram | None:
+        """Return the program of ``-S``, or None without one."""
+        return None if self.program is None else OtherProgram(self.program, tuple(self.passed))
 
     def session_options(self) -> SFTPOptions:
         """Return the options of the SFTP session."""
@@ -98,13 +138,13 @@ def parse(words: Sequence[str], letters: str) -> Common:
     """
     common = Common()
     found, common.words = getopt_or_refuse(words, LETTERS + letters)
-    for dashed, value in found:
+    for dashed, given in found:
         if dashed == f"--{PROFILE}":
-            common.options.append(checked(dashed, "Profile", value))
+            common.options.append(checked(dashed, "Profile", given))
         elif dashed in (f"--{HELP}", "-h"):
             common.show_help = True
         else:
-            _take(common, dashed[1], value)
+            _take(common, dashed[1], given)
     if common.quiet or common.verbosity:
         level = "QUIET" if common.quiet else f"DEBUG{common.verbosity}"
         common.options.append(f"LogLevel={level}")
@@ -112,13 +152,15 @@ def parse(words: Sequence[str], letters: str) -> Common:
 
 
 def _take(common: Common, letter: str, value: str) -> None:
-    if letter in ABSENT:
-        raise ConfigurationError(
-            f"-{letter}: nacre does not support {ABSENT[letter]}: leave it out"
-        )
+    if letter in _SAME:
+        common.passed.append(f"-{letter}{value}")
     if letter in WORDS:
         common.options.append(WORDS[letter])
+    elif letter == "S":
+        common.program = value
     elif letter in VALUES:
+        if letter == "P":
+            common.passed.append(f"-p{value}")
         check_value(letter, value, common.options)
         keyword = VALUES[letter]
         quoted = f"{keyword}={quote(value)}"

@@ -134,11 +134,11 @@ SFTP = {
         "-P PORT": "the port of the server; by default 22",
         **_TRANSFER,
         "-s SUBSYSTEM": "the server's subsystem, or the path of its SFTP server",
-        "-S PROGRAM": "use this program in place of ssh",
+        "-S PROGRAM": "connect by this program, which has the options of ssh",
         "-D COMMAND": "talk to a local SFTP server, in place of a host",
     },
     "Configuration": _CONFIGURATION,
-    "Authentication": _AUTHENTICATION,
+    "Authentication": {**_AUTHENTICATION, "-A": "accepted; no file transfer uses an agent"},
     "Algorithms": _ALGORITHMS,
     "Transfers": {
         "-a": "resume transfers that were interrupted",
@@ -165,7 +165,7 @@ SCP = {
     "Connection": {
         "-P PORT": "the port of the server; by default 22",
         **_TRANSFER,
-        "-S PROGRAM": "use this program in place of ssh",
+        "-S PROGRAM": "connect by this program, which has the options of ssh",
         "-D COMMAND": "talk to a local SFTP server, in place of every host",
     },
     "Configuration": _CONFIGURATION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from nacre.cli.common import arguments, transfer_options
+from nacre.cli.common import arguments
 from nacre.cli.help import options
 from nacre.cli.help.options import COMMANDS
 from nacre.cli.help.page import Page, Row, Table, groups_of, render, usage
@@ -34,8 +34,7 @@ def _ssh_groups(table: Table) -> dict[str, tuple[Row, ...]]:
 
 
 def _transfer_groups(table: Table) -> dict[str, tuple[Row, ...]]:
-    absent = transfer_options.ABSENT
-    return groups_of(table, options.stands_in_transfers, absent, _has_no_effect)
+    return groups_of(table, options.stands_in_transfers, {}, _has_no_effect)
 
 
 def _has_no_effect(stands: tuple[str, ...]) -> bool:

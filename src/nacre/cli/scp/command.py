@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from nacre.cli.common.start import FAILURE, complain, loaded, start
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
-    from nacre.cli.scp.program import Copying, End
+    from nacre.cli.scp.program import Copying
+    from nacre.cli.scp.remotes import End
 
 LETTERS = "3BD:OpRrsT"
 """The program's own options, in the form of :mod:`getopt`."""
+
+_SERVING = "dft"
+"""Those with which a client of the scp protocol starts this program on its host."""
 
 
 def main() -> NoReturn:
@@ -40,7 +44,7 @@ def __getattr__(name: str) -> click.Command:
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
-        common = parse(words, LETTERS)
+        common = parse(words, LETTERS + _SERVING)
     except ConfigurationError as error:
         from nacre.cli.help.pages import refuse
 
@@ -49,13 +53,17 @@ def run(program: str, words: Sequence[str]) -> int:
         from nacre.cli.help.pages import print_help
 
         return print_help(program, "scp")
-    if len(common.words) < 2:
+    given = dict(common.others)
+    serving = "t" in given or "f" in given
+    if len(common.words) < (1 if serving else 2):
         from nacre.cli.help.pages import refuse
 
         return refuse(program, "scp", 1)
-    given = dict(common.others)
+    if serving:
+        return _serve(common.words, given)
     if "B" in given:
         common.options.append("BatchMode=yes")
+        common.passed.append("-oBatchMode=yes")
     try:
         return _copy(common, given)
     except ConfigurationError as error:
@@ -76,6 +84,7 @@ def _copy(common: Common, given: dict[str, str]) -> int:
         direct="R" in given and "3" not in given,
         rate=common.rate,
         server=given.get("D"),
+        program=common.other_program(),
         words=("-v",) * common.verbosity,
         options=common.session_options(),
     )
@@ -97,6 +106,28 @@ def _copy(common: Common, given: dict[str, str]) -> int:
             return FAILURE
 
 
+def _serve(paths: Sequence[str], given: Mapping[str, str]) -> int:
+    """Be the program that a client of the scp protocol has started on this host."""
+    from nacre.scp.command import ScpCommand, exactly
+    from nacre.scp.piped import serve_piped
+    from nacre.sftp.filesystems.local import SystemFilesystem
+    from nacre.sftp.server.journal import Journal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends the program without a traceback
+    command = ScpCommand(
+        "sink" if "t" in given else "source",
+        tuple(map(exactly, paths)),
+        recursive="r" in given,
+        preserve="p" in given,
+        directory="d" in given,
+    )
+    loaded()
+    files = SystemFilesystem(os.getcwd(), set_id=True)
+    # The client gets each error, and prints it.
+    return serve_piped(files, command, Journal(lambda event, **fields: None, detailed=False))
+
+
 async def _run(sources: Sequence[End], target: End, copying: Copying, log: Log) -> int:
     from nacre.cli.common.failures import explain
 
@@ -112,7 +143,7 @@ async def _run(sources: Sequence[End], target: End, copying: Copying, log: Log) 
 
 
 def _end(word: str, common: Common, files: Config) -> End:
-    from nacre.cli.scp.program import End
+    from nacre.cli.scp.remotes import End
     from nacre.client.target import Target
 
     try:
@@ -125,4 +156,4 @@ def _end(word: str, common: Common, files: Config) -> End:
         return End(None, ClientConfig(), word, word)
     host, options, path = place
     config = files.lookup(host, [*common.options, *options])
-    return End(Target.of(host, config), config, path, word)
+    return End(Target.of(host, config), config, path, word, tuple(options))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from nacre.client.process import Process
+from nacre.cli.scp.remotes import RemoteCommand
 from nacre.errors import RemoteProtocolError, StreamClosed
 from nacre.limits import MIB
 from nacre.scp.protocol import (
@@ -34,7 +34,8 @@ from nacre.sftp.client.places import PERMISSIONS
 from nacre.sftp.protocol.paths import join
 from nacre.wire.text import safe
 
-_BLOCK = 1 * MIB
+BLOCK = 1 * MIB
+"""Bytes that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class How:
 class Receiver:
     """Writes what a source sends into a local directory, or under one local name."""
 
-    def __init__(self, process: Process, disk: Disk, requested: Sequence[str], how: How) -> None:
+    def __init__(
+        self, process: RemoteCommand, disk: Disk, requested: Sequence[str], how: How
+    ) -> None:
         """Receive nothing yet.
 
         :param process: the remote ``scp -f``.
@@ -80,7 +83,7 @@ class Receiver:
         """
         try:
             await self._send()
-            while data := await self._process.stdout.read(_BLOCK):
+            while data := await self._process.stdout.read(BLOCK):
                 self._sink.receive(data)
                 try:
                     while (event := self._sink.next_event()) is not None:
@@ -196,7 +199,7 @@ def _set(path: str | int, mode: int, times: Times | None) -> None:
 class Sender:
     """Sends local files and directories to a sink, the remote ``scp -t``."""
 
-    def __init__(self, process: Process, disk: Disk, how: How) -> None:
+    def __init__(self, process: RemoteCommand, disk: Disk, how: How) -> None:
         self._process = process
         self._disk = disk
         self._how = how
@@ -264,7 +267,7 @@ class Sender:
         if progress is not None and not size:
             progress(path, 0, 0)
         while self._source.remaining:
-            wanted = min(_BLOCK, self._source.remaining)
+            wanted = min(BLOCK, self._source.remaining)
             data = b""
             if problem is None:
                 try:

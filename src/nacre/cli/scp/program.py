@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nacre.cli.common.connect import NO_FILES, dial_and_log_in
+from nacre.cli.common.connect import NO_FILES
 from nacre.cli.common.failures import reason
 from nacre.cli.common.log import Log
 from nacre.cli.common.meter import Meter
-from nacre.cli.common.program import close_or_abort
-from nacre.cli.scp.legacy import How, Receiver, Sender
-from nacre.client.connection import Connection
-from nacre.client.process import Process
-from nacre.client.sftp import open_sftp
+from nacre.cli.common.transfer_options import OtherProgram
+from nacre.cli.scp.legacy import BLOCK, How, Receiver, Sender
+from nacre.cli.scp.remotes import End, RemoteCommand, Remotes, relay
 from nacre.client.target import Target
-from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import NacreError, RemoteProtocolError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.copies import TransferOptions
 from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.options import SFTPOptions
-from nacre.sftp.client.turns import Pace
 from nacre.sftp.protocol.paths import last_name
 from nacre.wire.text import safe
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """A source or the target of the copy.
-
-    :ivar target: the host; None for a path of this machine.
-    :ivar path: the path there.
-    :ivar destination: the word of the command line.
-    """
-
-    target: Target | None
-    config: ClientConfig
-    path: str
-    destination: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +35,7 @@ class ScpSettings:
     :ivar direct: ``-R``: from one remote host straight to the other.
     :ivar rate: bytes per second, or None.
     :ivar server: ``-D``: a local program that serves SFTP, in place of every host.
+    :ivar program: ``-S``: what runs commands on hosts, in place of nacre's own connections.
     :ivar words: options to pass to the remote ``scp`` of ``-R``.
     :ivar options: those of SFTP sessions.
     """
@@ -64,6 +47,7 @@ class ScpSettings:
     direct: bool
     rate: int | None
     server: str | None
+    program: OtherProgram | None
     words: tuple[str, ...]
     options: SFTPOptions
 
@@ -77,19 +61,26 @@ class Copying:
 
     :param files: what configures jump hosts.
     :ivar failures: how many messages :meth:`complain` has printed.
-    :ivar reached: the host that was last connected to, or tried.
     """
 
     def __init__(self, settings: ScpSettings, log: Log, files: Config = NO_FILES) -> None:
         self._settings = settings
-        self._log = log
-        self._configs = files
+        self._remotes = Remotes(
+            log,
+            files,
+            server=settings.server,
+            program=settings.program,
+            options=settings.options,
+            rate=settings.rate,
+        )
         self._meter = Meter(enabled=not settings.quiet)
-        self._connections: dict[Target, Connection] = {}
-        self._clients: dict[Target | str, SFTPClient] = {}
         self._disk: Disk | None = None
         self.failures = 0
-        self.reached: Target | None = None
+
+    @property
+    def reached(self) -> Target | None:
+        """The host that was last connected to, or tried."""
+        return self._remotes.reached
 
     def complain(self, text: str) -> None:
         """Print why a file was not copied."""
@@ -112,11 +103,7 @@ class Copying:
 
     async def close(self) -> None:
         """Close all sessions and connections."""
-        for client in self._clients.values():
-            client.close()
-            await client.wait_closed()
-        for connection in self._connections.values():
-            await close_or_abort(connection)
+        await self._remotes.close()
         if self._disk is not None:
             self._disk.close()
 
@@ -138,14 +125,19 @@ class Copying:
             else:
                 await self._get(source, target, several=several)
         else:
-            raise CopyFailed(
-                "neither source nor target is remote: use cp, or name a host, host:path"
-            )
+            await self._copy_here(source.path, target.path)
+
+    async def _copy_here(self, source: str, target: str) -> None:
+        """Copy on this machine, by cp(1)."""
+        flags = _given({"-r": self._settings.recursive, "-p": self._settings.preserve})
+        process = await asyncio.create_subprocess_exec("cp", *flags, "--", source, target)
+        if await process.wait() != 0:
+            self.failures += 1  # cp has said why
 
     # --- over SFTP ---
 
     async def _get(self, source: End, target: End, *, several: bool) -> None:
-        client = await self._sftp(source)
+        client = await self._remotes.sftp(source)
         path = await _expanded(client, source.path)
         _check_directory(target.path, several)
         found = await client.glob(path)
@@ -154,7 +146,7 @@ class Copying:
         await client.get(found, target.path, **self._options())
 
     async def _put(self, source: End, target: End, *, several: bool) -> None:
-        client = await self._sftp(target)
+        client = await self._remotes.sftp(target)
         path = await _expanded(client, target.path)
         if not _is_there(source.path):
             raise CopyFailed(f'stat local "{safe(source.path)}": No such file or directory')
@@ -164,10 +156,9 @@ class Copying:
 
     async def _through(self, source: End, target: End, *, several: bool) -> None:
         if self._settings.legacy:
-            raise CopyFailed(
-                "between two hosts the scp protocol is used with -R only: add -R, or leave -O out"
-            )
-        reading, writing = await self._sftp(source), await self._sftp(target)
+            await self._relay_legacy(source, target, several=several)
+            return
+        reading, writing = await self._remotes.sftp(source), await self._remotes.sftp(target)
         path = await _expanded(writing, target.path)
         found = await reading.glob(await _expanded(reading, source.path))
         if not found:
@@ -194,38 +185,6 @@ class Copying:
             where = "remote" if isinstance(error, SFTPError) else "local"
             self.complain(f'scp: {where} open "{path}": {reason(error)}')
 
-    async def _sftp(self, end: End) -> SFTPClient:
-        key = self._settings.server or end.target
-        assert key is not None
-        client = self._clients.get(key)
-        if client is None:
-            if self._settings.server is not None:
-                from nacre.cli.common.local_server import start_server
-
-                client = await start_server(self._settings.server, **self._settings.options)
-            else:
-                connection = await self._connection(end)
-                client = await open_sftp(
-                    connection.open_session(),
-                    peer=connection.peer_version,
-                    **self._settings.options,
-                )
-            if self._settings.rate is not None:
-                client.session.turns.pace = Pace(self._settings.rate)
-            self._clients[key] = client
-        return client
-
-    async def _connection(self, end: End) -> Connection:
-        assert end.target is not None
-        self.reached = end.target
-        connection = self._connections.get(end.target)
-        if connection is None:
-            connection = await dial_and_log_in(
-                end.target, end.config, self._log, files=self._configs
-            )
-            self._connections[end.target] = connection
-        return connection
-
     # --- over scp's own protocol ---
 
     def _command(self, *options: str) -> str:
@@ -251,7 +210,7 @@ class Copying:
     async def _send_legacy(self, source: End, target: End, *, several: bool) -> None:
         # The path is not quoted: in this protocol the remote shell expands it.
         options = [*_given({"-d": several}), "-t", "--", target.path or "."]
-        async with (await self._connection(target)).process(self._command(*options)) as process:
+        async with self._remotes.command(target, self._command(*options)) as process:
             await Sender(process, self._files(), self._how()).run([_named(source.path)])
             await self._ended(process)
 
@@ -259,13 +218,23 @@ class Copying:
         _check_directory(target.path, several)
         into = _is_directory(target.path)
         command = self._command("-f", "--", source.path or ".")
-        async with (await self._connection(source)).process(command) as process:
+        async with self._remotes.command(source, command) as process:
             receiver = Receiver(process, self._files(), [source.path or "."], self._how())
             await receiver.run(target.path, into=into)
             process.stdin.write_eof()
             await self._ended(process)
 
-    async def _ended(self, process: Process) -> None:
+    async def _relay_legacy(self, source: End, target: End, *, several: bool) -> None:
+        options = [*_given({"-d": several}), "-t", "--", target.path or "."]
+        async with (
+            self._remotes.command(target, self._command(*options)) as sink,
+            self._remotes.command(source, self._command("-f", "--", source.path or ".")) as from_,
+        ):
+            await relay(from_, sink, BLOCK)
+            await self._ended(from_)
+            await self._ended(sink)
+
+    async def _ended(self, process: RemoteCommand) -> None:
         printed = (await process.stderr.read()).strip()
         status = await process.wait()
         how = f"signal {process.exit_signal}" if status is None else f"status {status}"
@@ -277,7 +246,7 @@ class Copying:
         flags = _given({"-q": settings.quiet, "-O": settings.legacy})
         words = [self._command(*flags, *settings.words, "--"), source.path or "."]
         words.append(shlex.quote(target.destination))
-        async with (await self._connection(source)).process(" ".join(words)) as process:
+        async with self._remotes.command(source, " ".join(words)) as process:
             process.stdin.write_eof()
             printed = await process.stderr.read()
             status = await process.wait()

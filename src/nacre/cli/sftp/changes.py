@@ -44,7 +44,7 @@ async def rm(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
 async def rename(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     """Rename a file, and replace one of the new name where the server can."""
     old, new = map(literal, words)
-    replaces = "posix-rename@openssh.com" in shell.sftp.extensions
+    replaces = "l" not in flags and "posix-rename@openssh.com" in shell.sftp.extensions
     work = shell.sftp.replace if replaces else shell.sftp.rename
     await shell.attempt(_pair(shell, "remote rename", old, new), work(old, new))
 

@@ -93,6 +93,7 @@ def _plan(common: Common) -> _Plan:
         if letter == "b":
             plan.batch = given
             common.options.append("BatchMode=yes")
+            common.passed.append("-oBatchMode=yes")
         elif letter == "B":
             common.read_size = number("-B", given, "a size in bytes")
         elif letter == "R":
@@ -177,8 +178,9 @@ async def _open(
     common: Common,
     plan: _Plan,
 ) -> SFTPClient:
-    if plan.direct is not None:
-        return await remote.open_local(plan.direct, common.rate, common.session_options())
+    command = plan.direct or _by_program(target, common, plan)
+    if command is not None:
+        return await remote.open_local(command, common.rate, common.session_options())
     return await remote.open(
         target,
         config,
@@ -188,6 +190,16 @@ async def _open(
         rate=common.rate,
         options=common.session_options(),
     )
+
+
+def _by_program(target: Target, common: Common, plan: _Plan) -> list[str] | None:
+    """Return the words of the program of ``-S``; None without one."""
+    program = common.other_program()
+    if program is None:
+        return None
+    options = _destination(common, plan)[2]
+    named = "/" not in plan.subsystem
+    return program.line(target.name, options, plan.subsystem, subsystem=named)
 
 
 def _work(

@@ -44,7 +44,7 @@ def _scan(line: str) -> tuple[list[str], str | None, str]:
     while at < len(line):
         character = line[at]
         at += 1
-        if character == "\\" and at < len(line) and quote != "'":
+        if character == "\\" and at < len(line):
             following = line[at]
             at += 1
             if quote and following not in (quote, "\\"):
@@ -76,7 +76,7 @@ def _protected(character: str) -> str:
 _ESCAPES = {
     "": {character: "\\" + character for character in " \t'\"\\*?[#"},
     '"': {'"': '\\"', "\\": "\\\\"},
-    "'": {"'": "'\\''"},
+    "'": {"'": "'\\''", "\\": "\\\\"},
 }
 """How special characters are typed: outside of quotes, and in each kind of them."""
 
@@ -146,7 +146,9 @@ COMMANDS: dict[str, Command] = {
     "pwd": Command("pwd", "Print remote working directory", most=0),
     "quit": Command("quit", "Quit sftp", most=0),
     "reget": Command("reget [-fpR] remote [local]", "Resume download file", "fpPrR", 1, 2, "rl"),
-    "rename": Command("rename oldpath newpath", "Rename remote file", "", 2, 2),
+    "rename": Command(
+        "rename [-l] oldpath newpath", "Rename remote file (-l: never replace one)", "l", 2, 2
+    ),
     "reput": Command("reput [-fpR] local [remote]", "Resume upload file", "fpPrR", 1, 2, "lr"),
     "rm": Command("rm path", "Delete remote file", "", 1, 99),
     "rmdir": Command("rmdir path", "Remove remote directory", "", 1, 1),

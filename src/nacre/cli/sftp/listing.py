@@ -11,10 +11,15 @@ from datetime import UTC, datetime, tzinfo
 
 from nacre.sftp.protocol.attributes import Attributes, longname
 from nacre.value import value
-from nacre.wire.text import safe
+from nacre.wire.text import safe as escaped
 
 _AT_ONCE = 4096
 """Names that are printed with one call."""
+
+
+def safe(text: str, limit: int = 1024) -> str:
+    """Return a name with escapes for unprintable characters. A backslash in it stays one."""
+    return escaped(text, limit, keep="\\")
 
 
 @value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TextIO
 
@@ -77,8 +77,13 @@ class RemoteHost:
         )
         return self._begun(sftp, rate)
 
-    async def open_local(self, command: str, rate: int | None, options: SFTPOptions) -> SFTPClient:
-        """Start a server program of this machine; there is no connection."""
+    async def open_local(
+        self, command: str | Sequence[str], rate: int | None, options: SFTPOptions
+    ) -> SFTPClient:
+        """Start the session with a program of this machine; there is no connection.
+
+        :param command: its words, or a text that is split as by a shell.
+        """
         from nacre.cli.common.local_server import start_server
 
         return self._begun(await start_server(command, **options), rate)

@@ -133,6 +133,7 @@ async def _session(
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.program import close_or_abort
+    from nacre.cli.ssh.escapes import Controls
     from nacre.cli.ssh.session import TerminalSession
 
     connection = await dial_and_log_in(target, config, log, files=files)
@@ -146,10 +147,11 @@ async def _session(
             from nacre.cli.ssh.local import run_local_command
 
             await run_local_command(config.local_command, target)
+        controls = Controls(connection, config, log)
         if config.forwards:
             from nacre.cli.ssh.tunnels import start_forwarding
 
-            await start_forwarding(connection, target, config, log)
+            controls.forwardings = await start_forwarding(connection, target, config, log)
         if leave is not None:
             leave()
         if join is not None:
@@ -159,10 +161,10 @@ async def _session(
         if config.session_type == "none":
             await connection.wait_closed()
             connection.check()
-        session = TerminalSession(connection, planned, log.info)
+        session = TerminalSession(connection, planned, log.info, controls=controls)
         status = await session.run()
         log.debug(f"Exit status {status}")
-        if config.forwards and not session.quit:
+        if controls.forwardings is not None and not session.quit:
             await connection.wait_idle()
     finally:
         await close_or_abort(connection)

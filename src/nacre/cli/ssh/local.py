@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
 from nacre.cli.common.start import FAILURE
@@ -25,10 +26,44 @@ async def run_local_command(command: str, target: Target) -> None:
 
     :raises ConfigurationError: the command has a token that is not possible.
     """
-    text = expand(command, {**target.tokens(), "T": "NONE"})
+    await run_shell(expand(command, {**target.tokens(), "T": "NONE"}))
+
+
+async def run_shell(command: str) -> None:
+    """Run a command by the user's shell, and wait for its end. Its status does not matter."""
     shell = os.environ.get("SHELL") or "/bin/sh"
-    process = await asyncio.create_subprocess_exec(shell, "-c", text)
+    process = await asyncio.create_subprocess_exec(shell, "-c", command)
     await process.wait()
+
+
+def leave_terminal() -> None:
+    """Go on in a child, and end this process, with status 0: its user has the terminal back.
+
+    This is for a program whose loop runs. The child has the parent's loop and its descriptors,
+    and no threads: those that the loop's executor had are replaced.
+    """
+    from nacre.aio.home import handing_over
+
+    loop = asyncio.get_running_loop()
+    with handing_over():
+        if os.fork() != 0:
+            os._exit(0)
+    # Of a forked child, asyncio takes away the running loop, and what wakes it up for signals.
+    asyncio._set_running_loop(loop)
+    loop.set_default_executor(ThreadPoolExecutor())
+    tasks = asyncio.all_tasks(loop)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, _cancel, tasks)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _cancel(tasks: set[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 def in_background(run: Callable[[Leave], int]) -> int:

@@ -16,14 +16,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from nacre.cli.common.start import FAILURE
-from nacre.cli.ssh.escapes import Escape, Escapes
+from nacre.cli.ssh.escapes import OWN_ONLY, Controls, EndedByEscape, Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
 from nacre.cli.ssh.terminal import RawTerminal, Size, encode_modes, size
 from nacre.config.client.config import ClientConfig
 from nacre.config.syntax.tokens import expand
 from nacre.errors import (
     ConfigurationError,
-    LocalProtocolError,
     NacreError,
     RequestFailed,
     StreamClosed,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from nacre.client.process import Process
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-_BREAK = 1000  # milliseconds; the server may use another length (RFC 4335 section 3)
 
 
 @value
@@ -64,7 +62,7 @@ class Plan:
 
 
 @value
-class Place:
+class LocalEnd:
     """Where a session is used.
 
     :ivar descriptors: standard input, output and error.
@@ -82,13 +80,9 @@ class Place:
     no_terminal: Callable[[], None] = lambda: None
 
 
-def here() -> Place:
+def here() -> LocalEnd:
     """Return the place of this program's own session."""
-    return Place((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
-
-
-class _Quit(Exception):
-    """The user ends the session by an escape."""
+    return LocalEnd((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
 
 
 class TerminalSession:
@@ -96,6 +90,7 @@ class TerminalSession:
 
     :param notice: gets messages for the user.
     :param place: where it is used; None for this program's own descriptors.
+    :param controls: what escapes act on besides the session; None for those of other programs.
     :param resizes: tells the sizes of terminals; sessions at the same time share it.
     :ivar quit: whether the user ended the session by an escape.
     """
@@ -105,8 +100,9 @@ class TerminalSession:
         connection: Connection,
         plan: Plan,
         notice: Callable[[str], None],
-        place: Place | None = None,
+        place: LocalEnd | None = None,
         resizes: Resizes | None = None,
+        controls: Controls | None = None,
     ) -> None:
         self.quit = False
         self._place = place = place or here()
@@ -117,6 +113,7 @@ class TerminalSession:
         self._plan = plan
         self._notice = notice
         self._resizes = resizes or Resizes()
+        self._controls = controls
         self._terminal = plan.terminal and os.isatty(stdin)
         raw = self._terminal and place.ours
         self._keystrokes: Keystrokes | None = None
@@ -180,7 +177,7 @@ class TerminalSession:
             if not ending.done():
                 feeding.result()
             return ending.result()
-        except _Quit:
+        except EndedByEscape:
             self.quit = True
             return FAILURE
         finally:
@@ -233,13 +230,13 @@ class TerminalSession:
         source = StandardInput(self._stdin, contended=not self._place.ours)
         write = self._writer(process)
         interactive = self._terminal and self._plan.escape is not None
-        escapes = Escapes(self._plan.escape or b"~") if interactive else None
+        escapes = Escapes(self._plan.escape or b"~", self._absent) if interactive else None
         while data := await _read(source):
             for part in escapes.feed(bytes(data)) if escapes else (data,):
-                if isinstance(part, Escape):
-                    await self._do(part, process, escapes)
-                else:
+                if not isinstance(part, Escape):
                     await write(part)
+                elif escapes is not None:
+                    await self._act(part, process, escapes, source)
         if self._keystrokes is not None:
             await self._keystrokes.flush()
 
@@ -253,37 +250,19 @@ class TerminalSession:
         keystrokes = self._keystrokes = Keystrokes(process.stdin.write, connection.chaff, interval)
         return keystrokes.send
 
-    async def _do(self, escape: Escape, process: Process, escapes: Escapes | None) -> None:
-        match escape:
-            case Escape.DISCONNECT:
-                await self._print("~.\r\n")
-                raise _Quit
-            case Escape.HELP if escapes:
-                await self._print(escapes.help())
-            case Escape.CHANNELS:
-                await self._print("".join(f"{line}\r\n" for line in self._described()))
-            case Escape.SUSPEND if not self._place.ours:
-                await self._print("This escape is not available in a shared connection.\r\n")
-            case Escape.SUSPEND:
-                # All of a pipeline stops, not this process alone.
-                os.kill(0, signal.SIGTSTP)
-            case Escape.BREAK:
-                with suppress(RequestFailed):
-                    await process.send_break(_BREAK)
-            case Escape.REKEY:
-                try:
-                    await self._connection.rekey()
-                except LocalProtocolError as error:
-                    await self._print(f"{error}\r\n")
+    @property
+    def _absent(self) -> frozenset[Escape]:
+        return OWN_ONLY if self._controls is None else frozenset()
 
-    def _described(self) -> list[str]:
-        connection = self._connection
-        forwarded = connection.forwarded
-        return [
-            f"{connection.peer_version}, {connection.algorithms}",
-            f"{len(forwarded) or 'No'} forwarded connections are open{':' if forwarded else '.'}",
-            *(f"  {one}" for one in forwarded),
-        ]
+    async def _act(
+        self, escape: Escape, process: Process, escapes: Escapes, source: StandardInput
+    ) -> None:
+        from nacre.cli.ssh.actions import Scene, act
+
+        scene = Scene(
+            self._connection, process, escapes, source, self._print, self._raw, self._controls
+        )
+        await act(escape, scene)
 
     async def _print(self, text: str) -> None:
         await self._errors.write(text.encode())

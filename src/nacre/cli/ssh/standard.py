@@ -96,6 +96,8 @@ class StandardOutput:
             _write(self._descriptor, list(chunks))
             return
         if not self._thread.is_alive():
+            # A child that ~& has forked has no threads.
+            self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.put((list(chunks), done))

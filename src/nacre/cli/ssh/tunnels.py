@@ -106,6 +106,17 @@ class Forwardings:
             raise RequestFailed(f"{kind} forwarding {safe(words_of(one))}: it is not there")
         await listener.close()
 
+    async def close_at(self, kind: str, listen: str) -> None:
+        """End the forwardings that listen at a place, in the form of :attr:`Forward.listen`.
+
+        :raises RequestFailed: there is none such.
+        """
+        found = [one for its, one in self._listeners if its == kind and one.listen == listen]
+        if not found:
+            raise RequestFailed(f"Unknown port forwarding: no {kind} one is at {safe(listen)}")
+        for one in found:
+            await self.close(kind, one)
+
     async def _open(self, kind: str, one: Forward) -> Listener:
         try:
             return await self._opening(kind, one)

@@ -149,6 +149,7 @@ class KnownHostsFile:
         self._notice = notice
         self._alarm = alarm or notice
         self.mismatch: HostKeyError | None = None
+        self._offered: dict[tuple[str, int], tuple[str, ...]] = {}
 
     def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
         """Return ``offered``, with the algorithms first that lead to a key on record.
@@ -156,6 +157,7 @@ class KnownHostsFile:
         If the best one does already, the order stays. Otherwise those of the types on record come
         first, and all of certificates if the host has an authority.
         """
+        self._offered[host, port] = offered
         types, has_authority = self._sources.known(*self._name(host, port))
         if offered and _type_of(offered[0]) in types:
             return offered
@@ -169,13 +171,15 @@ class KnownHostsFile:
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
         """Return if ``key`` is trusted for ``host``.
 
-        A certificate that can't be used counts as the key that it certifies.
+        A certificate that can't be used counts as the key that it certifies, unless
+        :meth:`algorithms` was told of none that such a key has.
 
-        :raises HostKeyUnknown: no line has it, and it was not accepted.
+        :raises HostKeyUnknown: no line has it, and it was not accepted; or it is a certificate that
+            can't be used, and its key is not asked for.
         :raises HostKeyChanged: the lines have other keys for the host.
         :raises HostKeyRevoked: a line marks it, or its authority, as revoked, or ``revoked`` does.
         """
-        name = host
+        name, offered = host, self._offered.get((host, port), ())
         host, port = self._name(host, port)
         if self._revoked is not None:
             await self._check_not_revoked(self._revoked, host, port, key)
@@ -186,6 +190,14 @@ class KnownHostsFile:
             if await self._certified(host, port, address, key):
                 return
             key = key.plain
+            if offered and not any(one in key.signature_algorithms for one in offered):
+                raise HostKeyUnknown(
+                    f"the certificate of {safe(host_name(host, port))} is not trusted, and its "
+                    f"plain {family(key.type)} key ({self._shown(key)}) counts only if "
+                    f"HostKeyAlgorithms has {key.signature_algorithms[0]}; add @cert-authority "
+                    "with the host's authority to known_hosts, or that algorithm",
+                    **_facts(host, port, key, None),
+                )
         verdict, places = await asyncio.to_thread(self._sources.find, host, port, address, key)
         if verdict is Verdict.REVOKED:
             raise _revoked(host, port, key, places[0], self._shown(key))

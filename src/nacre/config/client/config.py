@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nacre.config.schema import Setting, Support, joined
 from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
 from nacre.errors import ConfigurationError
-from nacre.keys.hosts.patterns import matches
+from nacre.keys.patterns import matches
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -83,6 +83,7 @@ class ClientConfig:
     control_path: str | None = None
     control_persist: int | bool = False
     dynamic_forwards: tuple[Forward, ...] = ()
+    enable_escape_commandline: bool = False
     escape_char: bytes | None = b"~"
     exit_on_forward_failure: bool = False
     fingerprint_hash: Literal["MD5", "SHA256"] = "SHA256"

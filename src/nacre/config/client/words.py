@@ -240,12 +240,11 @@ _WORDS = (
         "update_host_keys",
         "true",
     ),
-    later(
+    Keyword(
         "EnableEscapeCommandline",
         YES_NO,
         "Offer a command line behind ~C.",
-        "the command line of ~C comes later",
-        "no",
+        "enable_escape_commandline",
     ),
     Keyword(
         "CanonicalizeMaxDots",

@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import nacre
 from nacre.config.values import LogLevel
@@ -26,17 +26,13 @@ from nacre.errors import NacreError
 from nacre.sftp.filesystems.base import Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.server.journal import Journal
-from nacre.sftp.server.opened import carried_out
 from nacre.sftp.server.piped import serve, start_in, widen_pipes, write_all
 from nacre.sftp.server.restrictions import UNRESTRICTED, SFTPRestrictions
-from nacre.wire.codec import Buffer
-
-T = TypeVar("T")
 
 VARIABLE = "NACRE_FILES"
 """The variable that holds the :class:`FileRoot` and the rights, as JSON."""
 
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_STDERR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,38 +167,17 @@ def _record(event: str, **fields: object) -> None:
         write_all(_STDERR, json.dumps({"event": event, **fields}).encode() + b"\n")
 
 
-class _PipeLine:
-    """Standard input and output, for scp."""
-
-    async def read(self, n: int = -1) -> bytes:
-        return os.read(_STDIN, n)
-
-    async def write(self, data: Buffer) -> None:
-        write_all(_STDOUT, data)
-
-
 def _scp(journal: Journal, line: str) -> Callable[[Filesystem], int]:
     """Return a function that carries out an scp command line, and imports nothing any more.
 
     It serves until the client is done, and returns the exit status.
     """
     from nacre.scp.command import parse_scp
-    from nacre.scp.server import serve_scp
-
-    async def do(work: Coroutine[Any, Any, T]) -> T:
-        return await work
+    from nacre.scp.piped import serve_piped
 
     def serve_session(filesystem: Filesystem) -> int:
         command = parse_scp(os.fsencode(line))
         assert command is not None
-        try:
-            return carried_out(serve_scp(_PipeLine(), do, filesystem, command, journal))
-        except BrokenPipeError:
-            return 1
-        except (NacreError, OSError) as error:
-            journal.broken(error)
-            return 1
-        finally:
-            filesystem.close()
+        return serve_piped(filesystem, command, journal)
 
     return serve_session
