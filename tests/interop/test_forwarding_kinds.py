@@ -14,7 +14,6 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
 import pytest
 
@@ -59,15 +58,13 @@ def free_ports(count: int) -> list[int]:
 # --- one client with every kind at once ---
 
 
-def connect(where: int | Path, *, family: int = socket.AF_INET) -> socket.socket:
+def connect(where: int | Path, *, host: str = "127.0.0.1") -> socket.socket:
     """Connect to a port of the loopback, or to a path."""
-    if isinstance(where, Path):
-        sock, address = socket.socket(socket.AF_UNIX), str(where)
-    else:
-        sock = socket.socket(family)
-        address: Any = ("::1" if family == socket.AF_INET6 else "127.0.0.1", where)
+    if isinstance(where, int):
+        return socket.create_connection((host, where), timeout=DEADLINE)
+    sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(DEADLINE)
-    sock.connect(address)
+    sock.connect(str(where))
     return sock
 
 
@@ -137,7 +134,7 @@ def test_every_kind_in_one_session(
         ):
             with connect(where) as sock:
                 assert round_trip(sock, DATA) == answer(DATA), where
-        with connect(in_six, family=socket.AF_INET6) as sock:
+        with connect(in_six, host="::1") as sock:
             assert round_trip(sock, DATA) == answer(DATA)
         assert stat.S_IMODE((short / "l-port").stat().st_mode) == 0o660
         assert stat.S_IMODE((short / "r-port").stat().st_mode) == 0o600
