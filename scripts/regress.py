@@ -61,6 +61,10 @@ LONG = {"rekey": 3600}
 
 IN_NAMESPACES = """
 ip link set lo up 2>/dev/null || ifconfig lo up || exit
+# What root's sessions start with on this machine is none of the tests' matter.
+for file in .bashrc .bash_profile .bash_login .profile .ssh/rc .ssh/environment
+do [ ! -f "$HOME/$file" ] || mount --bind /dev/null "$HOME/$file" || exit
+done
 cd "$OBJ" || exit
 if [ -f "$1.sh" ]
 then sh ./test-exec.sh "$OBJ" "$OBJ/$1.sh"
@@ -76,8 +80,8 @@ case " $* " in
 esac
 exec "{chosen}" "$@"
 """
-"""``ssh`` where both OpenSSH's programs and nacre's run: its lists have what both implement, as the
-tests use each entry with both."""
+"""``ssh`` beside nacre's programs: its lists have what OpenSSH and nacre both implement. The tests
+use each entry at both ends, and know the forms of OpenSSH's keys."""
 
 
 class Result(NamedTuple):
@@ -153,7 +157,7 @@ class Runner:
             name: str(NACRES / f"nacre-{name}") if name in nacres else stock
             for name, stock in PROGRAMS.items()
         }
-        if 0 < len(nacres) < len(PROGRAMS):
+        if nacres:
             self._programs["ssh"] = str(self._in_common(self._programs["ssh"]))
         self._directories = 0
 
@@ -244,9 +248,7 @@ class Runner:
             return process.returncode, output.read().decode(errors="replace")
 
     def _environment(self, directory: Path) -> dict[str, str]:
-        inherited = {
-            name: os.environ[name] for name in ("HOME", "LANG", "TERM") if name in os.environ
-        }
+        inherited = {name: os.environ[name] for name in ("LANG", "TERM") if name in os.environ}
         programs = {
             f"TEST_SSH_{name.replace('-', '').upper()}": program
             for name, program in self._programs.items()
@@ -255,6 +257,7 @@ class Runner:
             **inherited,
             **programs,
             "BUILDDIR": str(directory),
+            "HOME": os.path.expanduser("~root"),
             "LOGNAME": "root",
             "NCBIN": str(directory / "netcat"),
             "OBJ": str(directory),

@@ -27,7 +27,6 @@ before those of its subclass.
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import get_annotations
 from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
@@ -76,7 +75,7 @@ def replace(instance: T, **changes: Any) -> T:
 
 
 def _declare(cls: type[T], *, frozen: bool, eq: bool, kw_only: bool, repr: bool) -> type[T]:
-    annotations = get_annotations(cls)
+    annotations = cls.__annotations__
     own = tuple(name for name, kind in annotations.items() if not kind.startswith("ClassVar"))
     # Slots can't be added to a class that exists, so the class is created a second time.
     namespace = {
@@ -160,7 +159,7 @@ class _Signature:
     def __get__(self, instance: object, owner: Any) -> Any:
         if "_FIELDS" not in vars(owner):
             raise AttributeError("__signature__")
-        from inspect import Parameter, Signature
+        from inspect import Parameter, Signature, get_annotations
 
         annotations: dict[str, Any] = {}
         for base in reversed(owner.__mro__):

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from keys.soft_key import SoftKey
-from nacre.daemon.hostkeys import DEFAULT_TYPES, FILES, key_types, load_files, load_host_keys
+from nacre.agent import middleware
+from nacre.daemon.hostkeys import (
+    DEFAULT_TYPES,
+    FILES,
+    key_types,
+    load_files,
+    load_host_keys,
+    signer,
+)
 from nacre.daemon.state import write_once
 from nacre.errors import StateError, UnusableKey
 from nacre.keys import PrivateKey, dump_private, generate
@@ -130,6 +138,39 @@ def test_a_key_on_a_security_key_is_left_to_an_agent(tmp_path: Path) -> None:
     (tmp_path / "key.pub").write_text(f"{soft.public}\n")
     first, _ = load_files(names, problems.append, agent=True)
     assert (first.held, first.public) == (True, soft.public)
+
+
+async def test_the_agent_may_be_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/none/such")
+    assert signer(None, "internal") is None
+    sign = signer("SSH_AUTH_SOCK", "internal")
+    assert sign is not None
+    with pytest.raises(UnusableKey, match="/none/such"):
+        await sign(SoftKey().public, b"data", "ssh-ed25519")
+
+
+async def test_a_library_signs_with_a_key_on_a_security_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, path = SoftKey(), tmp_path / "key"
+    path.write_bytes(dump_private(soft.private))
+    path.chmod(0o600)
+    keys = load_files([str(path)], print, library=True)
+    assert keys[0].held
+    asked: list[tuple[object, ...]] = []
+
+    async def sign_by(library: str, key: PrivateKey, data: bytes, pin: str | None) -> bytes:
+        asked.append((library, key.public, data, pin))
+        return b"signature"
+
+    monkeypatch.setattr(middleware, "sign", sign_by)
+    sign = signer(None, "/lib/x.so", keys)
+    assert sign is not None
+    assert await sign(soft.public, b"data", soft.public.type) == b"signature"
+    assert asked == [("/lib/x.so", soft.public, b"data", None)]
+    with pytest.raises(UnusableKey, match="no program holds"):
+        await sign(SoftKey().public, b"data", soft.public.type)
+    assert signer(None, "internal", keys) is None
 
 
 def test_no_named_file_can_be_used(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from nacre.daemon.accounts.work import work_of
 from nacre.daemon.processes.file_process import FileRoot
 from nacre.daemon.processes.processes import Processes
 from nacre.daemon.sessions import NOT_SFTP, NOT_STARTED, Sessions
-from nacre.keys.users.key_options import NO_OPTIONS
+from nacre.keys.key_options import NO_OPTIONS
 from nacre.sftp.server.restrictions import UNRESTRICTED, parse
 
 FILES = FileRoot(root="/srv", home="/srv", user="alice")

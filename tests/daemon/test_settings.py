@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import nacre
-from nacre.config.server.files import load, parse
+from nacre.config.server.files import load
 from nacre.config.values import LogLevel
-from nacre.daemon.hostkeys import FILES, agent_signer, load_host_keys
+from nacre.daemon.hostkeys import FILES, load_host_keys
 from nacre.daemon.log import StandardError
 from nacre.daemon.names import name_of
 from nacre.daemon.settings import DaemonSettings
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import Profile
-from nacre.server.peer import NO_TERMS, ConnectionTerms
+from nacre.server.peer import NO_TERMS
 from nacre.server.startups import Startups
 
 
@@ -108,14 +108,6 @@ def test_what_is_said_of_connections_reaches_the_server(tmp_path: Path) -> None:
 def test_without_words_there_is_nothing_to_say_of_connections(tmp_path: Path) -> None:
     terms = settings(tmp_path, "IPQoS=none").server(nacre.Policy(), handler, Startups()).terms
     assert terms == NO_TERMS
-
-
-def test_the_agent_may_be_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/other")
-    config = parse(("HostKeyAgent=SSH_AUTH_SOCK",))
-    sign = ConnectionTerms.of(config, signer=agent_signer).sign_host
-    assert sign is not None
-    assert sign.__self__.path == "/run/other"  # type: ignore[attr-defined]
 
 
 def test_a_daemon_without_a_state_directory_goes_on_without_a_banner(tmp_path: Path) -> None:

@@ -20,11 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from nacre.errors import KeyFormatError, NacreError, PassphraseRequired
-from nacre.keys import dump_private, generate, load_private, load_public
+from nacre.keys import authorized_keys, dump_private, generate, load_private, load_public
 from nacre.keys.files import is_private, public_half
 from nacre.keys.formats.armor import blocks, wrapped
 from nacre.keys.hosts.known_hosts import KnownHosts
-from nacre.keys.users import authorized_keys
 
 PIECE = 16
 """Characters of base64 that may not appear: 12 bytes of a key."""

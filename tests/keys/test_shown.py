@@ -6,10 +6,10 @@ import pytest
 
 from nacre.errors import UnusableKey
 from nacre.keys import generate
+from nacre.keys.authorized_keys import parse
 from nacre.keys.certificate import Certificate, option
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 from nacre.keys.shown import ShownKey, certificate_options, find_principal
-from nacre.keys.users.authorized_keys import parse
-from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions, parse_options
 from nacre.wire.codec import string
 
 CA, OTHER_CA, KEY = (generate("ssh-ed25519") for _ in range(3))

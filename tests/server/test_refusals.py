@@ -56,3 +56,16 @@ async def test_a_server_logs_few_lines_of_many_refused(
         "accepted",
         "closed",
     ]
+
+
+async def test_a_client_that_lingers_after_its_time_holds_no_place(
+    make_server: Callable[..., Any],
+) -> None:
+    server = await make_server(max_startups="1", login_grace=0.2)
+    late, waits = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(20):
+        await late.read()  # to the end that the server makes; this side stays open
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await reader.readline() == b"SSH-2.0-nacre_0.1.0\r\n"
+    waits.close()
+    writer.close()

@@ -17,7 +17,7 @@ from nacre.keys.families.security_key import (
     SecurityPrivateKey,
     SecurityPublicKey,
 )
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.keys.signed_data import decode_login, is_sshsig
 from nacre.wire.text import safe
 

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -120,6 +119,8 @@ class _Replacement:
 
     def __init__(self, path: Path, content: bytes, like: int | os.stat_result) -> None:
         self._path = path
+        import tempfile  # what only reads such files does not need it
+
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         self._temporary: str | None = name
         try:

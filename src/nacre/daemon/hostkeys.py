@@ -9,8 +9,9 @@ from pathlib import Path
 
 from nacre.daemon.state import remove_unfinished, write_once
 from nacre.errors import StateError, UnusableKey
-from nacre.keys import PrivateKey, dump_private, generate, load_private, load_public
+from nacre.keys import PrivateKey, PublicKey, dump_private, generate, load_private, load_public
 from nacre.keys.base import RemoteKey
+from nacre.keys.families.security_key import SecurityPrivateKey
 from nacre.server.peer import HostSigner
 
 FILES = {
@@ -66,7 +67,12 @@ SYSTEM_FILES = tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa"
 
 
 def load_files(
-    names: Sequence[str], report: Callable[[str], None], *, rsa1: bool = False, agent: bool = False
+    names: Sequence[str],
+    report: Callable[[str], None],
+    *,
+    rsa1: bool = False,
+    agent: bool = False,
+    library: bool = False,
 ) -> tuple[PrivateKey, ...]:
     """Return the host keys in files that HostKey names; none for :data:`SYSTEM_FILES`.
 
@@ -77,13 +83,14 @@ def load_files(
     :param rsa1: also take keys of SSH-1.
     :param agent: an agent holds the private key of a file that can't be used, or that has a public
         key; the public key is in the file, or in the one with ``.pub`` behind its name.
+    :param library: there is a library that signs with keys on security keys.
     :raises StateError: there is no key; the message says what to do.
     """
     keys: dict[bytes, PrivateKey] = {}
     for name in names or SYSTEM_FILES:
         path = Path(os.path.abspath(name))
         try:
-            key = (_held(path) if agent else None) or _load(path)
+            key = (_held(path) if agent else None) or _load(path, library=library)
         except OSError as error:
             if name not in SYSTEM_FILES:
                 report(f"can't use the host key {path}: {error.strerror}")
@@ -102,14 +109,37 @@ def load_files(
     return tuple(keys.values())
 
 
-def agent_signer(agent: str) -> HostSigner:
-    """Return what signs with the host keys of an agent.
+def signer(agent: str | None, provider: str, keys: Iterable[PrivateKey] = ()) -> HostSigner | None:
+    """Return what signs with the host keys that other programs hold; None where there is none.
 
-    :param agent: its socket, or ``SSH_AUTH_SOCK`` for the one that this variable names.
+    :param agent: the socket of an agent, or ``SSH_AUTH_SOCK`` for the one that this variable names.
+    :param provider: the library for security keys.
+    :param keys: the host keys, of which those on security keys are signed with by the library.
     """
-    from nacre.agent.client import Agent
+    tokens = {key.public.plain.blob: key.plain for key in keys if names_library(provider)}
+    by_library = {blob: key for blob, key in tokens.items() if isinstance(key, SecurityPrivateKey)}
+    if agent is None and not by_library:
+        return None
 
-    return Agent(os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent).sign
+    async def sign(public: PublicKey, data: bytes, algorithm: str) -> bytes:
+        key = by_library.get(public.plain.blob)
+        if key is not None:
+            from nacre.agent import middleware
+
+            return await middleware.sign(provider, key, data, None)
+        if agent is None:
+            raise UnusableKey("no program holds the host key")
+        from nacre.agent.client import Agent
+
+        path = os.environ.get(agent, "") if agent == "SSH_AUTH_SOCK" else agent
+        return await Agent(path).sign(public, data, algorithm)
+
+    return sign
+
+
+def names_library(provider: str) -> bool:
+    """Return whether SecurityKeyProvider names a library."""
+    return provider.lower() not in ("internal", "none")
 
 
 def _held(path: Path) -> PrivateKey | None:
@@ -122,7 +152,7 @@ def _held(path: Path) -> PrivateKey | None:
     return None
 
 
-def _load(path: Path) -> PrivateKey:
+def _load(path: Path, *, library: bool = False) -> PrivateKey:
     # A key that other accounts can read is no longer a secret.
     if path.stat().st_mode & 0o077:
         raise StateError(
@@ -132,9 +162,9 @@ def _load(path: Path) -> PrivateKey:
         key = load_private(path.read_bytes())
     except UnusableKey as error:
         raise StateError(f"the host key {path} can't be used: {error}") from error
-    if key.held:
+    if key.held and not library:
         raise StateError(
             f"the host key {path} is on a security key, which waits for a touch: have an agent "
-            "sign with it (HostKeyAgent), or name another key"
+            "sign with it (HostKeyAgent), a library (SecurityKeyProvider), or name another key"
         )
     return key

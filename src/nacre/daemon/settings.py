@@ -9,7 +9,14 @@ from pathlib import Path
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
-from nacre.daemon.hostkeys import DEFAULT_TYPES, agent_signer, key_types, load_files, load_host_keys
+from nacre.daemon.hostkeys import (
+    DEFAULT_TYPES,
+    key_types,
+    load_files,
+    load_host_keys,
+    names_library,
+    signer,
+)
 from nacre.daemon.log import LogDestination, StandardError
 from nacre.daemon.names import name_of
 from nacre.daemon.sockets import Address, ListeningSockets, configured
@@ -121,6 +128,7 @@ class DaemonSettings:
                 report,
                 rsa1=self.speaks_ssh1,
                 agent=config.host_key_agent is not None,
+                library=names_library(config.security_key_provider),
             )
         types: tuple[str, ...] = DEFAULT_TYPES
         if config.host_key_algorithms is not None:
@@ -163,8 +171,10 @@ class DaemonSettings:
         algorithms = config.algorithms(self.profile)
         if self.rules.varies:
             algorithms = replaced(algorithms, signatures=self.rules.signatures(self.profile))
+        keys = self.host_keys(report)
+        sign = signer(config.host_key_agent, config.security_key_provider, keys)
         return ServerSettings(
-            host_keys=self.host_keys(report),
+            host_keys=keys,
             policy=policy,
             handler=handler,
             algorithms=algorithms,
@@ -178,7 +188,7 @@ class DaemonSettings:
             keepalive_count=config.client_alive_count_max,
             banner=self.banner(report),
             accept_env=config.accept_env,
-            terms=ConnectionTerms.of(config, name_of, agent_signer),
+            terms=ConnectionTerms.of(config, name_of, sign),
         )
 
 

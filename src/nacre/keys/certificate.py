@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from nacre.crypto.signatures.certified import certified, plain
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import Presence, PrivateKey, PublicKey
-from nacre.keys.hosts.patterns import matches
+from nacre.keys.patterns import matches
 from nacre.wire.codec import Buffer, WireReader, string, text, u32, u64
 from nacre.wire.text import safe
 

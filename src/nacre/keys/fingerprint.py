@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from functools import lru_cache
 
 from nacre.crypto.signatures.certified import plain
 
@@ -25,6 +26,7 @@ _FAMILIES = {
 }
 
 
+@lru_cache(64)
 def family(key_type: str) -> str:
     """Return the usual name of a key type, such as ``ED25519`` or ``ED25519-CERT``."""
     bare = plain(key_type)

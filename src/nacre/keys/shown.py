@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PublicKey
 from nacre.keys.certificate import Certificate
-from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions, network, options_end, parse_options
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, network, options_end, parse_options
 from nacre.wire.codec import WireReader
 from nacre.wire.text import safe
 

@@ -16,7 +16,7 @@ from nacre.aio.versions import PROTOCOLS, server_engines
 from nacre.aio.waiting import Closes, Gate, Later, Opening
 from nacre.errors import NotUsableHere
 from nacre.keys import PrivateKey
-from nacre.keys.users.key_options import KeyOptions
+from nacre.keys.key_options import KeyOptions
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, Profile
 from nacre.protocol.options import algorithms as default_algorithms
@@ -182,11 +182,15 @@ class Server(Closes):
         if (waiting := self._waiting.pop(connection.id, None)) is not None:
             connection.settings.startups.leave(waiting[1])
 
-    def forget(self, connection: Serving) -> None:
-        """Remove a connection that has ended."""
+    def ended(self, connection: Serving) -> None:
+        """Count a connection no longer that exchanges nothing more; its client may linger."""
         if connection.id in self._waiting and not self.closing:
             self._punish(connection)
         self.logged_in(connection)
+
+    def forget(self, connection: Serving) -> None:
+        """Remove a connection whose client is gone."""
+        self.ended(connection)
         self._connections.pop(connection.id, None)
         self._changed.wake()
 

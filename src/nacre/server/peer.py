@@ -83,14 +83,13 @@ class ConnectionTerms:
         cls,
         config: ServerConfig,
         resolve: Callable[[str], Awaitable[str]] | None = None,
-        signer: Callable[[str], HostSigner] | None = None,
+        sign_host: HostSigner | None = None,
     ) -> ConnectionTerms:
         """Return what a configuration says.
 
         :param resolve: how to find names, where UseDNS asks for them.
-        :param signer: returns what signs with the host keys of the agent that HostKeyAgent names.
+        :param sign_host: makes signatures with host keys that other programs hold.
         """
-        agent = config.host_key_agent
         return cls(
             version_addendum=config.version_addendum or "",
             per_source_startups=config.per_source_max_startups,
@@ -99,7 +98,7 @@ class ConnectionTerms:
             exempt=config.per_source_penalty_exempt_list,
             refuse=config.refuse_connection,
             resolve=resolve if config.use_dns else None,
-            sign_host=None if agent is None or signer is None else signer(agent),
+            sign_host=sign_host,
             ip_qos=config.ip_qos,
             channel_timeouts=config.channel_timeouts,
             unused_timeout=config.unused_connection_timeout,

@@ -109,8 +109,11 @@ class Host(Protocol):
     def logged_in(self, connection: Serving) -> None:
         """Count the connection no longer among those that log in."""
 
+    def ended(self, connection: Serving) -> None:
+        """Count a connection no longer that exchanges nothing more; its client may linger."""
+
     def forget(self, connection: Serving) -> None:
-        """Remove a connection that has ended."""
+        """Remove a connection whose client is gone."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a session's handler in a task that the server waits for."""
@@ -480,6 +483,7 @@ class Serving(ServerConnection):
         if self._grace is not None:
             self._grace.cancel()
         self._on_ended(event)
+        self.server.ended(self)
         if self._dropped:
             return
         self.record("closed", reason="closed" if self.error is None else str(self.error))

@@ -75,7 +75,11 @@ def test_an_unknown_address_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatc
     assert _client() == "a\\x0ab"
 
 
-@pytest.mark.parametrize("words", [["-e"], ["-c", "/usr/bin/anything"]], ids=["e", "shell"])
+@pytest.mark.parametrize(
+    "words",
+    [["-e"], ["-c", "/usr/bin/anything"], ["-e", "--", "host", "sftp"]],
+    ids=["e", "shell", "scp-D"],
+)
 def test_by_default_and_as_a_login_shell_nothing_is_logged_of_a_session(words: list[str]) -> None:
     done = ran(*words)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -714,7 +714,7 @@ NOT_NEEDED = {
     "importlib.metadata",
     "nacre.blocking",
     "nacre.daemon",
-    "nacre.keys.users.authorized_keys",
+    "nacre.keys.authorized_keys",
     "nacre.keys.formats.pem",
     "nacre.server",
     "nacre.sftp",

@@ -20,15 +20,15 @@ def test_algorithms_follow_the_words():
 
 
 def test_settings_are_described_without_secrets():
-    options = ["port=22", "Port=23", "SetEnv=TOKEN=secret", "ControlMaster=auto", "SendEnv=A B"]
+    options = ["port=22", "Port=23", "SetEnv=TOKEN=secret", "PKCS11Provider=/lib/x", "SendEnv=A B"]
     assert list(parse(options).described()) == [
         (
-            LogLevel.INFO,
-            "Without effect: ControlMaster (command line): shared connections come later: each "
-            "program makes its own connection",
+            LogLevel.VERBOSE,
+            "Without effect: PKCS11Provider (command line): nacre loads no library of tokens: "
+            "`nacre add -s LIBRARY` has an agent use its keys",
         ),
         (LogLevel.DEBUG2, "command line: Port 22"),
         (LogLevel.DEBUG2, "command line: SetEnv TOKEN=..."),
-        (LogLevel.DEBUG2, "command line: ControlMaster auto"),
+        (LogLevel.DEBUG2, "command line: PKCS11Provider /lib/x"),
         (LogLevel.DEBUG2, "command line: SendEnv A B"),
     ]

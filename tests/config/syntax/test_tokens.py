@@ -22,6 +22,8 @@ def test_a_value_is_not_expanded_again():
 def test_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert expand_path("~/.ssh/%h", {"h": "web"}) == "/home/me/.ssh/web"
+    for text, path in (("~", "/home/me/"), ("~//x", "/home/me/x"), ("/a//~", "/a//~")):
+        assert expand_path(text, {}) == path
 
 
 def test_variables_alone(monkeypatch):

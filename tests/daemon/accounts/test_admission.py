@@ -16,7 +16,7 @@ from nacre.daemon.accounts.accounts import Account
 from nacre.daemon.accounts.admission import Admission, check_for_store
 from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.errors import ConfigurationError
-from nacre.keys.users.key_options import NO_OPTIONS
+from nacre.keys.key_options import NO_OPTIONS
 
 TTY = grp.getgrnam("tty").gr_gid
 BOB = Account(name="bob", uid=6001, gid=6001, groups=(6001, TTY), home="/", shell="/bin/sh")

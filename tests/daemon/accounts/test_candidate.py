@@ -14,7 +14,7 @@ from nacre.daemon.accounts.candidate import Candidates, plain_address
 from nacre.errors import ConfigurationError, UnusableKey
 from nacre.keys import generate
 from nacre.keys.certificate import Certificate
-from nacre.keys.users.key_options import NO_OPTIONS, parse_options
+from nacre.keys.key_options import NO_OPTIONS, parse_options
 from nacre.server.peer import NO_TERMS
 
 KEY, OTHER = (generate("ssh-ed25519").public for _ in range(2))

@@ -21,7 +21,7 @@ from nacre.daemon.accounts.policy import REQUIREMENTS, StorePolicy
 from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
 from nacre.keys import PublicKey, generate
 from nacre.keys.certificate import Certificate
-from nacre.keys.users.key_options import NO_OPTIONS, parse_options
+from nacre.keys.key_options import NO_OPTIONS, parse_options
 from nacre.protocol.asks import KeyTerms
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
 

@@ -9,7 +9,7 @@ import pytest
 from nacre.config.server.files import parse
 from nacre.daemon.accounts.accounts import Account, Login, own_account
 from nacre.daemon.accounts.rights import Forwarding
-from nacre.keys.users.key_options import parse_options
+from nacre.keys.key_options import parse_options
 
 OWN = own_account()
 OTHER = replace(OWN, uid=OWN.uid + 1)

@@ -22,7 +22,7 @@ from nacre.daemon.accounts.work import Work, program, steps_before, work_of
 from nacre.daemon.processes.child import Program
 from nacre.daemon.processes.launcher import Steps
 from nacre.errors import ConfigurationError
-from nacre.keys.users.key_options import NO_OPTIONS, parse_options
+from nacre.keys.key_options import NO_OPTIONS, parse_options
 from nacre.sftp.server.restrictions import parse
 
 PEER, LOCAL = ("192.0.2.1", 40000), ("192.0.2.2", 22)

@@ -11,11 +11,18 @@ import pytest
 from nacre.crypto.legacy import challenge_response
 from nacre.crypto.signatures.rsa1 import RSA1Signer
 from nacre.errors import KeyFormatError, PassphraseRequired
-from nacre.keys import PrivateKey, decode_public, dump_private, generate, load_private, load_public
+from nacre.keys import (
+    PrivateKey,
+    authorized_keys,
+    decode_public,
+    dump_private,
+    generate,
+    load_private,
+    load_public,
+)
 from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.keys.files import is_private, public_half
 from nacre.keys.hosts.known_hosts import KnownHosts, Verdict
-from nacre.keys.users import authorized_keys
 from nacre.wire.codec import WireReader
 
 

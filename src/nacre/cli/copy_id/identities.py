@@ -91,7 +91,7 @@ def newest(folder: Path) -> str:
 
 def missing(wanted: Iterable[NewKey], text: bytes) -> list[NewKey]:
     """Return those keys that no line of an ``authorized_keys`` file has."""
-    from nacre.keys.users.authorized_keys import AuthorizedKeys
+    from nacre.keys.authorized_keys import AuthorizedKeys
 
     there = {entry.key for entry in AuthorizedKeys(text)}
     return [identity for identity in wanted if identity.key not in there]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from nacre.cli.common.given import HELP, GivenOptions
@@ -58,7 +59,7 @@ class KeygenOptions(GivenOptions):
         """The rounds of ``-a``."""
         return int(self.value("a") or DEFAULT_ROUNDS)
 
-    @property
+    @cached_property
     def hash_name(self) -> str:
         """The hash of ``-E``, as hashlib calls it."""
         return (self.value("E") or "sha256").lower()

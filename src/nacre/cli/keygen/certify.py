@@ -25,9 +25,9 @@ from nacre.keys.certificate import (
     option,
 )
 from nacre.keys.fingerprint import family
+from nacre.keys.key_options import network
 from nacre.keys.signed.serials import MOST_SERIAL
 from nacre.keys.times import parse_time
-from nacre.keys.users.key_options import network
 from nacre.wire.text import safe
 
 _NONCE = 32

@@ -14,7 +14,7 @@ from nacre.client.hostfile import update
 from nacre.errors import StateError
 from nacre.keys.fingerprint import family
 from nacre.keys.hosts.known_hosts import Marker
-from nacre.keys.hosts.lines import HostLine, host_lines, joined
+from nacre.keys.hosts.lines import HostLine, host_lines, joined, lines_about
 from nacre.wire.text import safe
 
 _MARKS = {Marker.NONE: "", Marker.CERT_AUTHORITY: "CA", Marker.REVOKED: "REVOKED"}
@@ -37,7 +37,7 @@ def run(options: KeygenOptions) -> int:
 def _find(path: Path, name: str, options: KeygenOptions) -> int:
     """Print the lines about a host; return 1 if there are none."""
     status = 1
-    for line in host_lines(path.read_bytes()):
+    for line in lines_about(path.read_bytes(), name):
         if line.key is not None and line.matches(name):
             shown = _shown(line, name, options)
             if shown is not None:

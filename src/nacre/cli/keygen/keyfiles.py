@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.client.hostfile import replace
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import PrivateKey, PublicKey, dump_private, load_private, load_public
-from nacre.keys.files import MAXIMUM_SIZE, PrivateKeyFormat, is_private, public_half
+from nacre.keys.files import (
+    MAXIMUM_SIZE,
+    PrivateKeyFormat,
+    decode_blob,
+    is_private,
+    public_half,
+)
 from nacre.keys.formats import openssh
 from nacre.keys.formats.openssh import DEFAULT_CIPHER
+from nacre.keys.key import decode_public
 
 PUBLIC_MODE = 0o644
 NO_COMMENT = "no comment"
@@ -114,8 +121,8 @@ def keys_in(path: Path) -> Iterator[tuple[PublicKey, str]]:
         return
     for one in text.split(b"\n"):
         one = one.lstrip(_BLANKS)
-        if one and not one.startswith(b"#"):
-            yield from _key_in(one)
+        if one and not one.startswith(b"#") and (found := _key_in(one)) is not None:
+            yield found
 
 
 def _shown(path: Path, text: bytes) -> tuple[PublicKey, str]:
@@ -141,34 +148,40 @@ def _shown(path: Path, text: bytes) -> tuple[PublicKey, str]:
 
 
 _BLANKS = b" \t"
-_OPTIONS = re.compile(rb'(?:\\"|"(?:\\"|[^"])*(?:"|$)|[^" \t])+')
+_OPTIONS = re.compile(rb'(?:\\"|"(?:\\"|[^"])*(?:"|$)|[^" \t]++)++[ \t]*+')
 """What stands before a key: options or hosts. A blank in quotes does not end it."""
 
+_KEY = re.compile(rb"([^ \t]++)[ \t]++(AAAA[^ \t\r]*+)[ \t\r]*+")
+"""A type and base64, which begins with the length of the type's name."""
 
-def _key_in(text: bytes) -> Iterator[tuple[PublicKey, str]]:
-    """Yield the key of a line, if it has one: at its beginning, or behind options or hosts."""
+_RSA1 = re.compile(rb"\d++[ \t]++\d++[ \t]++\d++[ \t]*+")
+"""A key of SSH-1: bits, exponent, modulus."""
+
+
+def _key_in(text: bytes) -> tuple[PublicKey, str] | None:
+    """Return the key of a line, if it has one: at its beginning, or behind options or hosts."""
     before = b""
     found = key_at(text)
     if found is None:
-        before = match[0] if (match := _OPTIONS.match(text)) else b""
-        found = key_at(text[len(before) :].lstrip(_BLANKS))
-    if found is not None:
-        key, after = found
-        comment = before if not after or after.startswith(b"#") else after
-        yield key, comment.decode("utf-8", "surrogateescape") if comment else NO_COMMENT
+        options = _OPTIONS.match(text)
+        start = options.end() if options is not None else 0
+        found = key_at(text, start)
+        if found is None:
+            return None
+        before = text[:start].rstrip(_BLANKS)
+    key, after = found
+    comment = before if not after or after.startswith(b"#") else after
+    return key, comment.decode("utf-8", "surrogateescape") if comment else NO_COMMENT
 
 
-_KEYS = (
-    re.compile(rb"\d+[ \t]+\d+[ \t]+\d+[ \t]*"),  # RSA1: bits, exponent, modulus
-    re.compile(rb"[^ \t]+[ \t]+[^ \t]+[ \t]*"),  # type, base64
-)
-
-
-def key_at(text: bytes) -> tuple[PublicKey, bytes] | None:
-    """Return the key that a line begins with, and what follows it; None if there is no key."""
-    for form in _KEYS:
-        found = form.match(text)
-        if found is not None:
-            with suppress(KeyFormatError):
-                return load_public(found[0])[0], text[found.end() :]
+def key_at(text: bytes, start: int = 0) -> tuple[PublicKey, bytes] | None:
+    """Return the key that begins at ``start`` of a line, and what follows it; None without one."""
+    try:
+        if found := _KEY.match(text, start):
+            type, base64 = found[1].decode("ascii", "replace"), found[2].decode("ascii", "replace")
+            return decode_public(decode_blob(type, base64)), text[found.end() :]
+        if found := _RSA1.match(text, start):
+            return load_public(found[0])[0], text[found.end() :]
+    except KeyFormatError:
+        pass
     return None

@@ -58,6 +58,8 @@ def drawn(key: PublicKey, options: KeygenOptions) -> str:
 
 def printable(text: str) -> str:
     """Return text with escapes for what is not printable, as ssh-keygen writes them."""
+    if text.isprintable():
+        return text
     return "".join(
         one
         if one.isprintable() or one in "\t\r"

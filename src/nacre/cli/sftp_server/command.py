@@ -65,6 +65,8 @@ def run(program: str, words: Sequence[str]) -> int:
             return _WRONG
         case ["-c", _]:
             words = ()  # this program is the account's login shell: whatever is asked for is SFTP
+        case [*options, "--", _, _]:
+            words = options  # `scp -D` has the host and the subsystem behind the options
     try:
         restrictions = parse(words)
     except ConfigurationError as error:

@@ -19,7 +19,7 @@ _KINDS = {
 """By the letter of an option: the kind of a forwarding, what parses it, and its form."""
 
 
-class Ports(Protocol):
+class Openings(Protocol):
     """What forwards ports."""
 
     async def open(self, kind: str, one: Forward) -> object:
@@ -43,7 +43,7 @@ class CommandLine:
     """
 
     def __init__(
-        self, ports: Callable[[], Ports], local: Callable[[str], Awaitable[None]] | None
+        self, ports: Callable[[], Openings], local: Callable[[str], Awaitable[None]] | None
     ) -> None:
         self._ports = ports
         self._local = local

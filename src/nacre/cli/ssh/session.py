@@ -62,7 +62,7 @@ class Plan:
 
 
 @value
-class Place:
+class LocalEnd:
     """Where a session is used.
 
     :ivar descriptors: standard input, output and error.
@@ -80,9 +80,9 @@ class Place:
     no_terminal: Callable[[], None] = lambda: None
 
 
-def here() -> Place:
+def here() -> LocalEnd:
     """Return the place of this program's own session."""
-    return Place((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
+    return LocalEnd((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
 
 
 class TerminalSession:
@@ -100,7 +100,7 @@ class TerminalSession:
         connection: Connection,
         plan: Plan,
         notice: Callable[[str], None],
-        place: Place | None = None,
+        place: LocalEnd | None = None,
         resizes: Resizes | None = None,
         controls: Controls | None = None,
     ) -> None:

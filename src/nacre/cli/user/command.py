@@ -327,7 +327,7 @@ def _key_remove(name: str, keys: tuple[str, ...], state: Path | None) -> None:
 
 
 def _with_options(keys: list[StoredKey], options: str) -> list[StoredKey]:
-    from nacre.keys.users.key_options import parse_options
+    from nacre.keys.key_options import parse_options
 
     try:
         parse_options(options)
@@ -349,9 +349,9 @@ def _named_keys(name: str, key: str, store: UserStore) -> list[PublicKey]:
 
 def _read_keys(file: str) -> list[StoredKey]:
     from nacre.cli.user.newcomers import stored
+    from nacre.keys.authorized_keys import parse
     from nacre.keys.files import MAXIMUM_SIZE
     from nacre.keys.rsa1_text import BEGIN
-    from nacre.keys.users.authorized_keys import parse
 
     try:
         with click.open_file(file, "rb") as stream:

@@ -20,7 +20,7 @@ import click
 from nacre.crypto.password import hash_password
 from nacre.daemon.accounts.store import StoredKey, check_name
 from nacre.errors import UserStoreError
-from nacre.keys.users.authorized_keys import AuthorizedKey, parse
+from nacre.keys.authorized_keys import AuthorizedKey, parse
 from nacre.limits import DEFAULT_LIMITS
 
 

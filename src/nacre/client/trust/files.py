@@ -194,8 +194,8 @@ class KnownHostsFile:
                 raise HostKeyUnknown(
                     f"the certificate of {safe(host_name(host, port))} is not trusted, and its "
                     f"plain {family(key.type)} key ({self._shown(key)}) counts only if "
-                    f"HostKeyAlgorithms has {key.signature_algorithms[0]}; add @cert-authority with "
-                    "the host's authority to known_hosts, or that algorithm",
+                    f"HostKeyAlgorithms has {key.signature_algorithms[0]}; add @cert-authority "
+                    "with the host's authority to known_hosts, or that algorithm",
                     **_facts(host, port, key, None),
                 )
         verdict, places = await asyncio.to_thread(self._sources.find, host, port, address, key)

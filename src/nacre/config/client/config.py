@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nacre.config.schema import Setting, Support, joined
 from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
 from nacre.errors import ConfigurationError
-from nacre.keys.hosts.patterns import matches
+from nacre.keys.patterns import matches
 from nacre.value import value
 from nacre.wire.text import safe
 

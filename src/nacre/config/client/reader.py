@@ -18,7 +18,7 @@ from nacre.config.syntax.match import Criterion, in_list, meets, parse_criteria
 from nacre.config.syntax.reader import ConfigFile, FileReader, needed, parse_value
 from nacre.config.syntax.tokens import expand
 from nacre.errors import ConfigurationError
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.wire.text import safe
 
 _CRITERIA = {

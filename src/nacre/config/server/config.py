@@ -17,7 +17,7 @@ from nacre.protocol.options import Algorithms, Profile, algorithms, choose
 from nacre.value import replace
 
 if TYPE_CHECKING:
-    from nacre.keys.users.key_options import HostPort
+    from nacre.keys.key_options import HostPort
 
 Settings: TypeAlias = "Mapping[str, tuple[Setting, ...]]"
 """Keywords that were set, with their values and where these were written."""
@@ -76,6 +76,8 @@ class ServerConfig:
     :ivar host_keys: files of host keys; empty for the default ones.
     :ivar host_certificates: files of certificates of these keys.
     :ivar host_key_agent: the socket of an agent with host keys, or None.
+    :ivar security_key_provider: the library that signs with host keys on security keys;
+        ``internal`` or ``none`` for no library.
     :ivar channel_timeouts: seconds after which channels without traffic are closed, for patterns of
         their types.
     :ivar unused_connection_timeout: seconds after which a connection without channels is closed.
@@ -156,6 +158,7 @@ class ServerConfig:
     host_keys: tuple[str, ...] = ()
     host_certificates: tuple[str, ...] = ()
     host_key_agent: str | None = None
+    security_key_provider: str = "internal"
     pid_file: str | None = None
     use_dns: bool = False
     ip_qos: tuple[int | None, int | None] = (0x10, 0x08)

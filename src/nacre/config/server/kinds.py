@@ -17,7 +17,7 @@ from nacre.config.syntax.match import parse_networks
 from nacre.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from nacre.keys.users.key_options import HostPort
+    from nacre.keys.key_options import HostPort
 
 MOST = 100_000_000
 

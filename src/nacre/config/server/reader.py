@@ -20,7 +20,7 @@ from nacre.config.server.words import SCHEMA
 from nacre.config.syntax.match import Criterion, in_list, parse_criteria, parse_networks
 from nacre.config.syntax.reader import FileReader, parse_value
 from nacre.errors import ConfigurationError
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.wire.text import safe
 
 FOLDER = "/etc/ssh"

@@ -70,7 +70,6 @@ _HOSTBASED = "nacre lets nobody log in by the key of a host: other methods log i
 _X11 = "X11 forwarding comes later"
 _CERTIFICATES = "certificates come later: nobody logs in by one"
 _TUNNELS = "tunnel devices come later: none is allowed"
-_SECURITY_KEYS = "signatures of security keys are verified without a library"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
 _WORDS = (
@@ -332,12 +331,11 @@ _WORDS = (
         "TrustedUserCAKeys", PATH, "Authorities whose certificates log in.", "trusted_user_ca_keys"
     ),
     Keyword("RevokedKeys", PATH, "The file of keys that are refused.", "revoked_keys"),
-    idle(
+    Keyword(
         "SecurityKeyProvider",
         LIBRARY,
-        "The library for FIDO keys.",
-        _SECURITY_KEYS,
-        "internal",
+        "The library for host keys on security keys.",
+        "security_key_provider",
         in_match=False,
     ),
     Keyword(

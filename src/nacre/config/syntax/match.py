@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nacre.config.syntax.lexer import words
 from nacre.errors import ConfigurationError
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.value import value
 from nacre.wire.text import safe
 

@@ -64,11 +64,18 @@ def expand_variables(text: str) -> str:
 
 
 def expand_path(text: str, tokens: Mapping[str, str]) -> str:
-    """Return ``text`` with tokens and variables replaced, and ``~`` by the home directory."""
-    path = os.path.expanduser(expand(text, tokens, os.environ))
-    if path.startswith("~"):
+    """Return ``text`` with tokens and variables replaced, and ``~`` by the home directory.
+
+    As with OpenSSH, one slash follows the directory, also that of ``~`` alone.
+    """
+    path = expand(text, tokens, os.environ)
+    if not path.startswith("~"):
+        return path
+    user, _, rest = path.partition("/")
+    home = os.path.expanduser(user)
+    if home == user:
         raise ConfigurationError(f"{safe(text, 100)}: there is no such user")
-    return path
+    return f"{home.rstrip('/')}/{rest.lstrip('/')}"
 
 
 def host_tokens(

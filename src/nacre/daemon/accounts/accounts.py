@@ -17,7 +17,7 @@ from nacre.config.syntax.tokens import expand
 from nacre.daemon.processes.child import ProcessCredentials
 from nacre.daemon.processes.file_process import FileRoot
 from nacre.errors import AccountError, ConfigurationError
-from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.sftp.server.restrictions import INTERNAL
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import Account
-from nacre.keys.hosts.patterns import matches
-from nacre.keys.users.key_options import KeyOptions
+from nacre.keys.key_options import KeyOptions
+from nacre.keys.patterns import matches
 from nacre.protocol.asks import METHODS, Alternative, Requirement
 
 ANY: Requirement = tuple(frozenset({method}) for method in METHODS)

@@ -17,12 +17,11 @@ from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts.accounts import without_style
 from nacre.daemon.accounts.admission import Admission
-from nacre.daemon.hostkeys import agent_signer
 from nacre.daemon.names import name_of
 from nacre.errors import ConfigurationError
 from nacre.keys import PublicKey
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.keys.shown import ShownKey
-from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions
 from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
 from nacre.protocol.options import Profile
 from nacre.server.peer import ConnectionTerms
@@ -160,7 +159,9 @@ class Candidates:
         config = self.rules.lookup(who)
         changed = config is not self.rules.base
         if self.rules.criteria:
-            connection.terms = ConnectionTerms.of(config, name_of, agent_signer)
+            # The host keys are those of all connections.
+            sign = connection.terms.sign_host
+            connection.terms = ConnectionTerms.of(config, name_of, sign)
         accepted = config.accepted(self._profile) if self.rules.varies else (None, None)
         found = Candidate(user, config, changed, Admission(config), *accepted)
         self._known[connection] = found

@@ -32,8 +32,8 @@ from nacre.daemon.accounts.roots import refusal
 from nacre.errors import AccountError, ConfigurationError, UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.certificate import Certificate
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 from nacre.keys.shown import ShownKey
-from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions, parse_options
 from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
 from nacre.protocol.options import Profile
 from nacre.protocol.requests import Exec, PtyRequest, Request, Subsystem

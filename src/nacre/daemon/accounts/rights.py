@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Login
 from nacre.daemon.processes.account_sockets import AccountSockets
-from nacre.keys.hosts.patterns import matches
-from nacre.keys.users.key_options import NO_OPTIONS, HostPort
+from nacre.keys.key_options import NO_OPTIONS, HostPort
+from nacre.keys.patterns import matches
 from nacre.tunnels.unix import UnixSockets
 
 _PRIVILEGED = 1024

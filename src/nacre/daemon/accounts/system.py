@@ -26,7 +26,7 @@ from nacre.daemon.accounts.policy import DEFAULT_RULES, AccountPolicy
 from nacre.daemon.names import endpoint_words
 from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey
-from nacre.keys.users.key_options import KeyOptions
+from nacre.keys.key_options import KeyOptions
 from nacre.protocol.asks import KeyTerms, UserRequirement
 from nacre.protocol.options import Profile
 from nacre.server.policy import with_modulus

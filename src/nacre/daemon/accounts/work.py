@@ -14,7 +14,7 @@ from nacre.daemon.names import endpoint_words
 from nacre.daemon.processes.child import Program
 from nacre.daemon.processes.file_process import FileRoot
 from nacre.daemon.processes.launcher import Steps
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.scp.command import parse_scp
 from nacre.sftp.server.restrictions import parse_command
 

@@ -111,7 +111,7 @@ def _enter(directory: str) -> bool:
 
 def _reader(patterns: list[str]) -> Any:
     """Return a function that reads the user's variables, and imports nothing any more."""
-    from nacre.keys.hosts.patterns import match_list
+    from nacre.keys.patterns import match_list
 
     def take() -> list[tuple[str, str]]:
         found = []

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from nacre.crypto.registry import CA_SIGNATURES
 from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys.base import PublicKey
-from nacre.keys.hosts.patterns import matches
 from nacre.keys.key import decode_public
+from nacre.keys.patterns import matches
 from nacre.value import value
 from nacre.wire.codec import WireReader, boolean, string, text
 

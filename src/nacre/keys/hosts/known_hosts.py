@@ -20,7 +20,7 @@ from nacre.keys import rsa1_text
 from nacre.keys.base import PublicKey
 from nacre.keys.files import decode_blob, parse_lines
 from nacre.keys.formats.openssh import Random
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.patterns import match_list
 from nacre.value import value
 from nacre.wire.text import safe
 
@@ -152,35 +152,19 @@ class KnownHosts:
         return self._found[name]
 
     def _search(self, name: str) -> Iterator[KnownHost]:
-        return (entry for entry in self._parsed(self._starts(name)) if entry.matches(name))
+        return (
+            entry
+            for entry in self._parsed(starts_about(self._text, name.lower()))
+            if entry.matches(name)
+        )
 
     def _parsed(self, starts: Iterable[int]) -> Iterator[KnownHost]:
         """Yield the entries of the lines that begin at these offsets, in order."""
-        number, counted = 1, 0
-        for start in sorted(starts):
-            number += self._text.count(b"\n", counted, start)
-            counted = start
-            end = self._text.find(b"\n", start)
-            line = self._text[start:] if end < 0 else self._text[start:end]
+        for number, line in numbered(self._text, starts):
             with suppress(KeyFormatError):
                 entry = _parse_line(number, line)
                 if entry is not None:
                     yield entry
-
-    def _starts(self, name: str) -> set[int]:
-        """Return the offsets of all lines that may be about ``name``, and of some others."""
-        text = self._text
-        if not name.isascii():
-            # Upper and lower case of other letters are a matter of str.
-            return {0, *(end + 1 for end in _offsets(text, b"\n"))}
-        lower, written = text.lower(), name.encode("ascii").lower()
-        found = [_offsets(lower, written + end) for end in (b" ", b"\t", b",")]
-        found += [_in_names(text, special) for special in (b"*", b"?", b"!")]
-        found.append(_hashed(text, written))
-        return self._line_starts(at for offsets in found for at in offsets)
-
-    def _line_starts(self, offsets: Iterable[int]) -> set[int]:
-        return {self._text.rfind(b"\n", 0, at) + 1 for at in offsets}
 
     def check(self, host: str, port: int, key: PublicKey, address: str | None = None) -> Finding:
         """Return what the file records about ``key`` for ``host`` at ``port``.
@@ -225,7 +209,9 @@ class KnownHosts:
         blobs = {key.blob for key in keys}
         # Only the lines with these keys are parsed, and those with certificates.
         parts = [*map(_written, keys), SUFFIX.encode()]
-        starts = self._line_starts(at for part in parts for at in _offsets(self._text, part))
+        starts = _line_starts(
+            self._text, (at for part in parts for at in _offsets(self._text, part))
+        )
         return [
             entry
             for entry in self._parsed(starts)
@@ -248,7 +234,7 @@ class KnownHosts:
 
     def with_key(self, key: PublicKey) -> tuple[KnownHost, ...]:
         """Return the lines with ``key`` and without a marker, whichever hosts they are about."""
-        starts = self._line_starts(_offsets(self._text, _written(key)))
+        starts = _line_starts(self._text, _offsets(self._text, _written(key)))
         found = self._parsed(starts)
         return tuple(e for e in found if e.marker is Marker.NONE and e.blob == key.blob)
 
@@ -281,6 +267,36 @@ def _written(key: PublicKey) -> bytes:
     It is base64, or the modulus of an RSA1 key.
     """
     return str(key).rpartition(" ")[2][:-4].encode("ascii")
+
+
+def starts_about(text: bytes, name: str) -> set[int]:
+    """Return the offsets of all lines that may be about ``name``, and of some others.
+
+    The case of letters counts for hashed names alone.
+    """
+    if not name.isascii():
+        # Upper and lower case of other letters are a matter of str.
+        return {0, *(end + 1 for end in _offsets(text, b"\n"))}
+    written = name.encode("ascii")
+    lower, plain = text.lower(), written.lower()
+    found = [_offsets(lower, plain + end) for end in (b" ", b"\t", b",")]
+    found += [_in_names(text, special) for special in (b"*", b"?", b"!")]
+    found.append(_hashed(text, written))
+    return _line_starts(text, (at for offsets in found for at in offsets))
+
+
+def numbered(text: bytes, starts: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that begin at these offsets, in order, with their numbers from 1 on."""
+    number, counted = 1, 0
+    for start in sorted(starts):
+        number += text.count(b"\n", counted, start)
+        counted = start
+        end = text.find(b"\n", start)
+        yield number, text[start:] if end < 0 else text[start:end]
+
+
+def _line_starts(text: bytes, offsets: Iterable[int]) -> set[int]:
+    return {text.rfind(b"\n", 0, at) + 1 for at in offsets}
 
 
 def _offsets(text: bytes, part: bytes) -> Iterator[int]:

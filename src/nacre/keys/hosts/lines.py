@@ -14,9 +14,16 @@ from collections.abc import Iterator
 
 from nacre.crypto.signatures.certified import SUFFIX
 from nacre.keys.formats.openssh import Random
-from nacre.keys.hosts.known_hosts import HASH_MAGIC, SALT_SIZE, Marker, hash_name
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.hosts.known_hosts import (
+    HASH_MAGIC,
+    SALT_SIZE,
+    Marker,
+    hash_name,
+    numbered,
+    starts_about,
+)
 from nacre.keys.key import KEY_TYPES
+from nacre.keys.patterns import match_list
 from nacre.value import value
 
 _BLANKS = " \t"
@@ -102,6 +109,15 @@ def host_lines(content: bytes) -> Iterator[HostLine]:
     text = content.decode("utf-8", "surrogateescape")
     lines = text.removesuffix("\n").split("\n") if text else []
     return (_line(number, line) for number, line in enumerate(lines, 1))
+
+
+def lines_about(content: bytes, name: str) -> Iterator[HostLine]:
+    """Yield the lines of a file that may be about a host, and some others.
+
+    Of a large file it parses these lines only.
+    """
+    for number, line in numbered(content, starts_about(content, name)):
+        yield _line(number, line.decode("utf-8", "surrogateescape"))
 
 
 def joined(lines: list[str]) -> bytes:

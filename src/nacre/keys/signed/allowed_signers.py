@@ -13,10 +13,10 @@ from nacre.errors import KeyFormatError
 from nacre.keys.base import PublicKey
 from nacre.keys.certificate import Certificate
 from nacre.keys.files import load_public
-from nacre.keys.hosts.patterns import match_list
+from nacre.keys.key_options import options_end, split_options
+from nacre.keys.patterns import match_list
 from nacre.keys.signed.sshsig import SSHSignature
 from nacre.keys.times import parse_time, show_time
-from nacre.keys.users.key_options import options_end, split_options
 from nacre.value import value
 from nacre.wire.text import safe, safe_name
 

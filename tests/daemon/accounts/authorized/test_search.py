@@ -17,8 +17,8 @@ from nacre.daemon.accounts.authorized.search import KeySearch
 from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey, generate
 from nacre.keys.certificate import Certificate
+from nacre.keys.key_options import KeyOptions
 from nacre.keys.shown import ShownKey
-from nacre.keys.users.key_options import KeyOptions
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only programs of root are run")
 

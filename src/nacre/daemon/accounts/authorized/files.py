@@ -16,7 +16,7 @@ from pathlib import Path
 from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Account
 from nacre.errors import AccountError
-from nacre.keys.users.authorized_keys import AuthorizedKeys, parse
+from nacre.keys.authorized_keys import AuthorizedKeys, parse
 from nacre.limits import MIB
 
 _MAXIMUM = 64 * MIB

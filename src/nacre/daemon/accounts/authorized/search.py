@@ -17,10 +17,10 @@ from nacre.daemon.accounts.authorized.files import own_path, read_authorized_key
 from nacre.daemon.accounts.authorized.revoked import refuse_revoked
 from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey
+from nacre.keys.authorized_keys import parse
 from nacre.keys.certificate import Certificate
+from nacre.keys.key_options import KeyOptions
 from nacre.keys.shown import ShownKey, find_principal
-from nacre.keys.users.authorized_keys import parse
-from nacre.keys.users.key_options import KeyOptions
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from functools import cached_property
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys.base import PublicKey
 from nacre.keys.files import load_public, parse_lines
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, options_end, parse_options
 from nacre.keys.rsa1_text import is_line
 from nacre.keys.shown import ShownKey
-from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions, options_end, parse_options
 
 __all__ = ["AuthorizedKey", "AuthorizedKeys", "parse"]
 

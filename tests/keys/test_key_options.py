@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nacre.errors import KeyFormatError, UnusableKey
-from nacre.keys.users.key_options import NO_OPTIONS, KeyOptions, parse_options
+from nacre.keys.key_options import NO_OPTIONS, KeyOptions, parse_options
 
 PERMISSIONS = ("pty", "user_rc", "port_forwarding", "agent_forwarding", "x11_forwarding")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.keys.hosts.patterns import match_list, matches
+from nacre.keys.patterns import match_list, matches
 
 
 @pytest.mark.parametrize(

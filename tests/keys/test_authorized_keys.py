@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.keys import generate
-from nacre.keys.users import authorized_keys
-from nacre.keys.users.authorized_keys import parse
+from nacre.keys import authorized_keys, generate
+from nacre.keys.authorized_keys import parse
 
 KEY, OTHER = (generate("ssh-ed25519").public for _ in range(2))
 ECDSA = generate("ecdsa-sha2-nistp256").public

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any, TypeAlias
 
 from nacre.errors import KeyFormatError, UnusableKey
-from nacre.keys.hosts.patterns import matches
+from nacre.keys.patterns import matches
 from nacre.keys.times import parse_time
 from nacre.wire.text import safe, safe_name
 
