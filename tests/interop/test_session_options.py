@@ -120,3 +120,11 @@ def test_the_socket(to_sshd: Login, options: list[str], keepalive: bool, tos: st
         line = next(line for line in shown.splitlines() if "ESTAB" in line)
         assert ("timer:(keepalive" in line) == keepalive
         assert f"tos:{tos}" in shown
+
+
+def test_a_command_without_traffic_is_closed(to_sshd: Login) -> None:
+    """ssh has ChannelTimeout since 9.3, so this is nacre alone."""
+    options = to_sshd.options("ChannelTimeout=session:command=1s")
+    silent = [NACRE_SSH, *options, f"{to_sshd.user}@127.0.0.1", "echo one; sleep 20; echo two"]
+    done = run(silent, timeout=20)
+    assert (done.returncode, done.stdout) == (255, b"one\n")
