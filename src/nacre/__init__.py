@@ -10,8 +10,8 @@ Tests: tests/test_exports.py for the names, tests/<package> for each package.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+# typing and importlib would take longer to load than all else that a shared connection needs.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from nacre._version import __version__ as __version__
@@ -137,6 +137,7 @@ if TYPE_CHECKING:
     from nacre.server.listen import listen as listen
     from nacre.server.peer import Log as Log
     from nacre.server.peer import ServerConnection as ServerConnection
+    from nacre.server.policy import CertificateAuthority as CertificateAuthority
     from nacre.server.policy import Policy as Policy
     from nacre.server.policy import Secret as Secret
     from nacre.server.policy import Users as Users
@@ -341,6 +342,7 @@ _HOMES = {
         "ServerConnection",
     ),
     "nacre.server.policy": (
+        "CertificateAuthority",
         "Policy",
         "Secret",
         "Users",
@@ -405,6 +407,8 @@ def __getattr__(name: str) -> object:
     home = _PLACES.get(name)
     if home is None:
         raise AttributeError(f"module 'nacre' has no attribute {name!r}")
+    from importlib import import_module
+
     value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value

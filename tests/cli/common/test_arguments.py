@@ -111,7 +111,6 @@ def test_options(words, field, expected):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-O", "check", "h"], "-O: nacre does not support connection sharing"),
         (["-p", "x", "h"], "^-p: bad value 'x'; allowed: a number from 1"),
         (["-e", "xx", "h"], "^-e: bad value 'xx'; allowed: one ASCII character"),
         (["-m", "nope", "h"], "^-m: 'nope' is not a supported MAC"),

@@ -276,6 +276,25 @@ async def test_an_authority_of_all_users_and_revoked_keys(
     assert not await enters(KEY)
 
 
+async def test_an_authority_of_all_users_counts_where_the_users_own_refuses(
+    store: UserStore, policy_for_alice: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "ca").write_text(f"{CA.public}\n")
+    policy = policy_for_alice(f"TrustedUserCAKeys={tmp_path / 'ca'}")
+    line = 'cert-authority,no-pty,principals="web"'
+    store.add_keys("alice", [StoredKey(CA.public, "", options=line)])
+    for principal, pty in (("web", False), ("alice", True)):
+        connection = Connection()
+        shown = certificate(principals=[principal])
+        assert await policy.public_key("alice", shown, "ssh-ed25519", True, connection)
+        policy.authenticated("alice", ("publickey",), connection)
+        assert (await policy.login("alice", connection)).key.pty is pty
+    connection = Connection()
+    refused = certificate(principals=["bob"])
+    assert not await policy.public_key("alice", refused, "ssh-ed25519", True, connection)
+    assert "principals=" in str(connection.reasons)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("service", "request_", "granted"),

@@ -105,11 +105,18 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
     log.describe(config)
     try:
         target = Target.of(arguments.host, config)
+        if arguments.control is not None:
+            from nacre.cli.ssh.sharing import command, control_path
+
+            return command(arguments.control, control_path(config, target), config, log)
         planned = plan(config, arguments.command, target.tokens(), log.info)
         join = _place(arguments.join)
+        status = _shared(config, target, planned, join, log)
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
         return FAILURE
+    if status is not None:
+        return status
 
     def session(leave: Leave | None = None) -> int:
         work = _session(target, config, files, planned, join, log, leave)
@@ -122,6 +129,22 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
     return in_background(session)
 
 
+def _shared(
+    config: ClientConfig, target: Target, planned: Plan, join: OtherEnd | None, log: Log
+) -> int | None:
+    """Use the connection of a master; return None if this program makes one of its own.
+
+    :raises ConfigurationError: ControlPath has a token that is not possible.
+    """
+    if config.control_path is None:
+        return None
+    from nacre.cli.ssh import sharing
+
+    path = sharing.control_path(config, target)
+    assert path is not None
+    return sharing.share(sharing.Asked(path, target, config, planned, join), log)
+
+
 async def _session(
     target: Target,
     config: ClientConfig,
@@ -132,12 +155,14 @@ async def _session(
     leave: Leave | None,
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
+    from nacre.cli.common.login import granted
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.escapes import Controls
     from nacre.cli.ssh.session import TerminalSession
 
     connection = await dial_and_log_in(target, config, log, files=files)
     loaded()
+    config = granted(connection, config)
     try:
         if planned.terminal:
             from nacre.aio.driver import set_service

@@ -15,10 +15,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from nacre.cli.common.modes import RawTerminal
 from nacre.cli.common.start import FAILURE
 from nacre.cli.ssh.escapes import OWN_ONLY, Controls, EndedByEscape, Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
-from nacre.cli.ssh.terminal import RawTerminal, Size, encode_modes, size
+from nacre.cli.ssh.terminal import Size, encode_modes, size
 from nacre.config.client.config import ClientConfig
 from nacre.config.syntax.tokens import expand
 from nacre.errors import (

@@ -125,12 +125,17 @@ class ClientConfig:
     permit_remote_open: tuple[tuple[str, int | None], ...] | None = None
     port: int = 22
     profile: Profile = "default"
-    preferred_authentications: tuple[str, ...] = ("publickey", "keyboard-interactive", "password")
+    preferred_authentications: tuple[str, ...] = (
+        *("hostbased", "publickey", "keyboard-interactive", "password"),
+    )
     protocol: tuple[int, ...] = (2,)
     proxy_command: str | None = None
     proxy_jump: str | None = None
     proxy_use_fdpass: bool = False
     pubkey_accepted_algorithms: str | None = None
+    enable_ssh_keysign: bool = False
+    hostbased_accepted_algorithms: str | None = None
+    hostbased_authentication: bool = False
     ca_signature_algorithms: str | None = None
     pubkey_authentication: bool = True
     refuse_connection: str | None = None
@@ -204,6 +209,13 @@ class ClientConfig:
             signatures=own_algorithms("signature", self.pubkey_accepted_algorithms),
             ca_signatures=own_algorithms("CA signature", self.ca_signature_algorithms),
         )
+
+    def host_signatures(self) -> tuple[str, ...]:
+        """Return the algorithms with which this host may vouch for its users."""
+        from nacre.protocol.options import choose
+
+        names = own_algorithms("signature", self.hostbased_accepted_algorithms)
+        return choose("signature", names, self.profile)
 
     def check(self) -> None:
         """Check that a connection may be made.

@@ -70,7 +70,6 @@ _HOST_TOKENS = "dhijkLlnpruC"
 """The tokens of most keywords; see :mod:`nacre.config.syntax.tokens`."""
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
-_HOSTBASED = "nacre does not log in by the key of a host: other methods log in"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
@@ -117,12 +116,11 @@ _WORDS = (
         "Share this connection with programs that start later.",
         "control_master",
     ),
-    idle(
+    Keyword(
         "EnableSSHKeysign",
         YES_NO,
         "Let ssh-keysign sign for host-based authentication.",
-        _HOSTBASED,
-        "no",
+        "enable_ssh_keysign",
     ),
     Keyword("ClearAllForwardings", YES_NO, "Forward no ports at all.", "clear_all_forwardings"),
     Keyword(
@@ -168,7 +166,12 @@ _WORDS = (
         "Hash the names that are added to known_hosts.",
         "hash_known_hosts",
     ),
-    idle("HostbasedAuthentication", YES_NO, "Log in by the key of this host.", _HOSTBASED, "no"),
+    Keyword(
+        "HostbasedAuthentication",
+        YES_NO,
+        "Log in by the key of this host.",
+        "hostbased_authentication",
+    ),
     Keyword(
         "IdentitiesOnly",
         YES_NO,
@@ -301,11 +304,11 @@ _WORDS = (
     Keyword(
         "HostKeyAlias", HOST_KEY_ALIAS, "The name to look for in known_hosts.", "host_key_alias"
     ),
-    idle(
+    Keyword(
         "HostbasedAcceptedAlgorithms",
         algorithms("signature"),
         "The signature algorithms of host-based authentication.",
-        _HOSTBASED,
+        "hostbased_accepted_algorithms",
     ),
     Keyword(
         "IdentityAgent",

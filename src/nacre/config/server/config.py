@@ -103,6 +103,7 @@ class ServerConfig:
     macs: str | None = None
     protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
+    hostbased_accepted_algorithms: str | None = None
     ca_signature_algorithms: str | None = None
     compression: str | None = None
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
@@ -127,6 +128,10 @@ class ServerConfig:
     stream_local_bind_unlink: bool = False
     tcp_keep_alive: bool = True
     pubkey_authentication: bool = True
+    hostbased_authentication: bool = False
+    hostbased_uses_name_from_packet_only: bool = False
+    ignore_rhosts: str = "yes"
+    ignore_user_known_hosts: bool = False
     password_authentication: bool = True
     kbd_interactive_authentication: bool = True
     permit_root_login: str = "prohibit-password"
@@ -210,6 +215,11 @@ class ServerConfig:
                 profile,
             ),
         )
+
+    def host_signatures(self, profile: Profile = "default") -> tuple[str, ...]:
+        """Return the algorithms of signatures of hosts that vouch for their users."""
+        names = own_algorithms("signature", self.hostbased_accepted_algorithms)
+        return choose("signature", names, profile)
 
     @property
     def keepalive(self) -> float | None:

@@ -66,7 +66,6 @@ from nacre.config.server.kinds import (
 _PAM = "PAM is asked about system accounts where the system has it"
 _KERBEROS = "nacre has no Kerberos: other methods log in"
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
-_HOSTBASED = "nacre lets nobody log in by the key of a host: other methods log in"
 _CERTIFICATES = "certificates come later: nobody logs in by one"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
@@ -132,22 +131,25 @@ _WORDS = (
         "unused_connection_timeout",
     ),
     Keyword("PermitRootLogin", PERMIT_ROOT_LOGIN, "How root may log in.", "permit_root_login"),
-    idle("IgnoreRhosts", IGNORE_RHOSTS, "Ignore .rhosts and .shosts.", _HOSTBASED, "yes"),
-    idle(
+    Keyword("IgnoreRhosts", IGNORE_RHOSTS, "Ignore .rhosts and .shosts.", "ignore_rhosts"),
+    Keyword(
         "IgnoreUserKnownHosts",
         SWITCH,
         "Ignore known_hosts of users.",
-        _HOSTBASED,
-        "no",
+        "ignore_user_known_hosts",
         in_match=False,
     ),
-    idle("HostbasedAuthentication", SWITCH, "Log in by the key of a host.", _HOSTBASED, "no"),
-    idle(
+    Keyword(
+        "HostbasedAuthentication",
+        SWITCH,
+        "Log in by the key of a host.",
+        "hostbased_authentication",
+    ),
+    Keyword(
         "HostbasedUsesNameFromPacketOnly",
         SWITCH,
         "Believe the name that a client gives for its host.",
-        _HOSTBASED,
-        "no",
+        "hostbased_uses_name_from_packet_only",
     ),
     Keyword("PubkeyAuthentication", SWITCH, "Log in by a key.", "pubkey_authentication"),
     idle("KerberosAuthentication", SWITCH, "Check passwords by Kerberos.", _KERBEROS, "no"),
@@ -400,11 +402,11 @@ _WORDS = (
         "The algorithms that may sign certificates.",
         "ca_signature_algorithms",
     ),
-    idle(
+    Keyword(
         "HostbasedAcceptedAlgorithms",
         algorithms("signature"),
         "The signature algorithms of host-based authentication.",
-        _HOSTBASED,
+        "hostbased_accepted_algorithms",
     ),
     Keyword(
         "HostKeyAlgorithms",
