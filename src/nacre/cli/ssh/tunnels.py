@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from typing import TypeAlias
 
 from nacre.aio.stream import Writer
@@ -240,9 +241,19 @@ def _refusal(one: Forward, host: str, error: OSError) -> str:
     return f"{where}: {reason}; {remedy}"
 
 
-async def join_standard(connection: Connection, place: OtherEnd) -> int:
-    """Join standard input and output to a connection that the server makes; return 0.
+async def join(
+    connection: Connection,
+    place: OtherEnd,
+    stdin: int = _STDIN,
+    stdout: int = _STDOUT,
+    *,
+    ours: bool = True,
+    opened: Callable[[], None] = lambda: None,
+) -> None:
+    """Join two descriptors to a connection that the server makes, until it ends.
 
+    :param ours: whether they are this program's own; others are closed at the end.
+    :param opened: called when the server has made the connection.
     :raises ChannelOpenFailed: the server refused, or could not connect.
     """
     opening = (
@@ -250,25 +261,30 @@ async def join_standard(connection: Connection, place: OtherEnd) -> int:
         if isinstance(place, str)
         else connection.open_connection(*place)
     )
-    async with opening as tunnel:
-        feeding = asyncio.create_task(_feed(tunnel.writer))
+    async with AsyncExitStack() as stack:
+        output = StandardOutput(stdout)
+        if not ours:
+            stack.callback(os.close, stdin)
+            stack.callback(output.close)
+        tunnel = await stack.enter_async_context(opening)
+        opened()
+        feeding = asyncio.create_task(
+            _feed(tunnel.writer, StandardInput(stdin, contended=not ours))
+        )
         try:
-            output = StandardOutput(_STDOUT)
             while data := await tunnel.reader.read(READ):
                 await output.write(data)
             ended = asyncio.create_task(tunnel.wait_closed())
             await asyncio.wait({feeding, ended}, return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()
         except BrokenPipeError:
-            return 0  # the reader of our output is gone
+            return  # the reader of our output is gone
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
-    return 0
 
 
-async def _feed(writer: Writer) -> None:
-    source = StandardInput(_STDIN)
+async def _feed(writer: Writer, source: StandardInput) -> None:
     with suppress(StreamClosed):
         while data := await source.read():
             await writer.write(data)

@@ -181,6 +181,16 @@ class ClientConfig:
         )
 
     @property
+    def shares(self) -> bool:
+        """Whether the connection is for other programs too."""
+        return self.control_path is not None and self.control_master != "false"
+
+    @property
+    def persists(self) -> bool:
+        """Whether a shared connection stays in the background after its session."""
+        return self.shares and self.control_persist is not False
+
+    @property
     def updates_host_keys(self) -> Literal["yes", "no", "ask"]:
         """Whether known_hosts follows the host: by default the usual file alone, without DNS."""
         if self.update_host_keys is not None:

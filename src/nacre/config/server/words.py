@@ -66,7 +66,6 @@ from nacre.config.server.kinds import (
 _PAM = "PAM is asked about system accounts where the system has it"
 _KERBEROS = "nacre has no Kerberos: other methods log in"
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
-_CERTIFICATES = "certificates come later: nobody logs in by one"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
 _WORDS = (
