@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nacre.config.server.files import parse
 from nacre.daemon.accounts.accounts import Account, Login, own_account
 from nacre.daemon.accounts.rights import Forwarding
+from nacre.daemon.processes.account_sockets import AccountSockets
+from nacre.errors import AccountError
 from nacre.keys.key_options import parse_options
+from nacre.tunnels.device import TunnelDevice
+from nacre.tunnels.unix import UnixSockets
 
 OWN = own_account()
 OTHER = replace(OWN, uid=OWN.uid + 1)
@@ -71,6 +76,69 @@ def granted(found: Forwarding) -> tuple[bool, bool, bool]:
 )
 def test_words_services_and_keys(found: Forwarding, expected: tuple[bool, bool, bool]) -> None:
     assert granted(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (rights("X11Forwarding=yes", key="no-pty"), True),
+        (rights("X11Forwarding=yes", key="restrict,X11-forwarding"), True),
+        (rights("X11Forwarding=yes"), False),
+        (rights("X11Forwarding=yes", key="restrict"), False),
+        (rights("X11Forwarding=yes", "DisableForwarding=yes", key="no-pty"), False),
+        (rights("X11Forwarding=yes", key="no-pty", service="sftp"), False),
+        (rights(key="no-pty"), False),
+    ],
+)
+def test_displays_are_for_whom_words_and_key_allow_them(found: Forwarding, expected: bool) -> None:
+    assert found.x11 is expected
+
+
+@pytest.mark.parametrize(
+    ("found", "mode", "unit", "opened"),
+    [
+        (rights("PermitTunnel=yes"), "point-to-point", 3, 3),
+        (rights("PermitTunnel=yes"), "ethernet", None, None),
+        (rights("PermitTunnel=ethernet"), "ethernet", 3, 3),
+        (rights("PermitTunnel=point-to-point"), "ethernet", 3, "allow no such device"),
+        (rights("PermitTunnel=no"), "point-to-point", 3, "allow no such device"),
+        (rights(), "point-to-point", 3, "allow no such device"),
+        (rights("PermitTunnel=yes", "DisableForwarding=yes"), "ethernet", 3, "allow no"),
+        (rights("PermitTunnel=yes", service="sftp"), "ethernet", 3, "allow no"),
+        (rights("PermitTunnel=yes", key='tunnel="7"'), "ethernet", 7, 7),
+        (rights("PermitTunnel=yes", key='tunnel="7"'), "ethernet", None, 7),
+        (rights("PermitTunnel=yes", key='tunnel="7"'), "ethernet", 8, "is for the device 7"),
+        (rights("PermitTunnel=yes", key='tunnel="any"'), "ethernet", 8, "is for the device any"),
+        (rights("PermitTunnel=yes", key='tunnel="any"'), "ethernet", None, None),
+    ],
+)
+async def test_devices_are_opened_as_words_and_key_allow(
+    found: Forwarding,
+    mode: Any,
+    unit: int | None,
+    opened: int | str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TunnelDevice, "open", lambda mode, unit: TunnelDevice(-1, str(unit), mode))
+    if isinstance(opened, str):
+        with pytest.raises(AccountError, match=opened):
+            await found.open_device(mode, unit)
+        return
+    device = await found.open_device(mode, unit)
+    assert (device.name, device.mode) == (str(opened), mode)
+
+
+async def test_another_accounts_device_is_opened_by_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    async def open_as(*arguments: object) -> None:
+        asked.append(arguments)
+
+    monkeypatch.setattr("nacre.daemon.accounts.rights.open_as", open_as)
+    await rights("PermitTunnel=yes", account=OTHER).open_device("ethernet", 3)
+    assert asked == [((OTHER.uid, OTHER.gid, OTHER.groups), "ethernet", 3)]
 
 
 @pytest.mark.parametrize(
@@ -150,3 +218,42 @@ def test_ports_of_root_are_not_for_other_accounts() -> None:
 def test_bad_words(word: str) -> None:
     with pytest.raises(Exception, match=word.partition("=")[0]):
         parse([word])
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (rights(), (True, True)),
+        (rights("AllowStreamLocalForwarding=no"), (False, False)),
+        (rights("AllowStreamLocalForwarding=local"), (True, False)),
+        (rights("AllowStreamLocalForwarding=remote"), (False, True)),
+        (rights("AllowTcpForwarding=no"), (False, False)),
+        (rights("AllowTcpForwarding=local"), (True, False)),
+        (rights("DisableForwarding=yes"), (False, False)),
+        (rights("PermitOpen=none"), (False, True)),
+        (rights("PermitOpen=db:5432 *:80"), (False, True)),
+        (rights("PermitOpen=*:*"), (True, True)),
+        (rights("PermitListen=none"), (True, True)),
+        (rights(key="no-port-forwarding"), (False, False)),
+        (rights(key='permitopen="db:5432"'), (False, True)),
+        (rights(service="sftp"), (False, False)),
+        (Forwarding(None, parse([])), (False, False)),
+    ],
+)
+def test_unix_sockets(found: Forwarding, expected: tuple[bool, bool]) -> None:
+    assert (found.may_connect_to("/run/s"), found.may_listen_at()) == expected
+
+
+def test_another_accounts_sockets_are_made_with_its_rights() -> None:
+    words = "StreamLocalBindMask=0117", "StreamLocalBindUnlink=yes"
+    assert rights(*words).unix == UnixSockets(0o117, replace=True)
+    other = replace(OTHER, groups=(7,))
+    numbers = other.uid, other.gid, (7,)
+    made = rights(*words, account=other).unix
+    assert made == AccountSockets(0o117, replace=True, rights=numbers)
+
+
+@pytest.mark.parametrize("asked", ["127.0.0.1", "::1"])
+def test_one_address_of_the_loopback_may_always_be_chosen(asked: str) -> None:
+    assert rights().where_to_listen(asked, 8080) == asked
+    assert rights("GatewayPorts=yes").where_to_listen(asked, 8080) == ""

@@ -15,10 +15,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from nacre.cli.common.modes import RawTerminal
 from nacre.cli.common.start import FAILURE
 from nacre.cli.ssh.escapes import OWN_ONLY, Controls, EndedByEscape, Escape, Escapes
 from nacre.cli.ssh.standard import READ, StandardInput, StandardOutput
-from nacre.cli.ssh.terminal import RawTerminal, Size, encode_modes, size
+from nacre.cli.ssh.terminal import Size, encode_modes, size
 from nacre.config.client.config import ClientConfig
 from nacre.config.syntax.tokens import expand
 from nacre.errors import (
@@ -109,6 +110,7 @@ class TerminalSession:
         stdin, stdout, stderr = place.descriptors
         self._stdin = stdin
         self._incomplete = False
+        self._refused = False
         self._connection = connection
         self._plan = plan
         self._notice = notice
@@ -134,6 +136,8 @@ class TerminalSession:
             process = await self._start()
             stack.callback(process.close)
             self._place.opened()
+            if self._refused:
+                self._place.no_terminal()
             if self._terminal and self._plan.read_input:
                 if self._raw is not None:
                     stack.enter_context(self._raw)
@@ -148,7 +152,7 @@ class TerminalSession:
                 return await self._open(terminal=True)
             except RequestFailed as error:
                 self._notice(f"PTY allocation request failed: {error}")
-                self._place.no_terminal()
+                self._refused = True
         return await self._open(terminal=False)
 
     async def _open(self, *, terminal: bool) -> Process:

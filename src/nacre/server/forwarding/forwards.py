@@ -24,6 +24,7 @@ from nacre.protocol.tcpip import (
     LISTEN_STREAMLOCAL,
     Endpoint,
 )
+from nacre.protocol.tunnel import TUNNEL
 from nacre.server.forwarding.kinds import PlaceKind, Ports, UnixPaths
 from nacre.server.offer import offer
 from nacre.server.peer import ServerConnection
@@ -58,21 +59,28 @@ class ServerForwards:
         self._questions = questions
         self._most = listeners
         self._listening: dict[Endpoint, Listening] = {}
-        # Requests to listen and to cancel are carried out in the order of their arrival.
+        # Requests to listen and to cancel are carried out in the order of their arrival, and before
+        # channels that are opened after them: these may lead to what is listened on.
         self._order = asyncio.Lock()
 
     # --- connections that the client opens through this server ---
 
     async def open(self, ask: AskOpen) -> None:
-        """Answer a channel of a type in :data:`KINDS`, and relay its data."""
+        """Answer a channel of a type in :data:`KINDS`, or of a device, and relay its data."""
         connection = self._connection
+        if ask.channel_type == TUNNEL:
+            from nacre.server.forwarding.devices import open_tunnel
+
+            await open_tunnel(connection, self._questions, ask)
+            return
         kind = KINDS[ask.channel_type](connection, self._questions)
         try:
             place = kind.destination(ask.data)
         except MalformedMessage:
             connection.answer(ask.ask_id, OpenRefused(description="malformed"))
             return
-        await self._questions.wait_welcomed()
+        async with self._order:
+            await self._questions.wait_welcomed()
         connect = await kind.may_connect(place)
         connection.record("forward", to=_shown(place), granted=connect is not None)
         if connect is None:
