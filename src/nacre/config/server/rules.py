@@ -155,12 +155,8 @@ class ServerRules:
 
     def described(self) -> Iterator[tuple[LogLevel, str]]:
         """Yield what to log of keywords without effect, with its level."""
-        for support, level in (
-            (Support.LATER, LogLevel.INFO),
-            (Support.NO_EFFECT, LogLevel.VERBOSE),
-        ):
-            if texts := list(self._unhonoured(support)):
-                yield level, f"Without effect: {'; '.join(texts)}"
+        if texts := list(self._unhonoured(Support.NO_EFFECT)):
+            yield LogLevel.VERBOSE, f"Without effect: {'; '.join(texts)}"
 
     def values(self) -> Iterator[tuple[Keyword, Setting]]:
         """Yield every value that may count, with its keyword."""
