@@ -10,8 +10,8 @@ Tests: tests/test_exports.py for the names, tests/<package> for each package.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+# typing and importlib would take longer to load than all else that a shared connection needs.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from nacre._version import __version__ as __version__
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
+    from nacre.client.forwarding.devices import DeviceTunnel as DeviceTunnel
     from nacre.client.forwarding.listener import Listener as Listener
     from nacre.client.forwarding.tunnel import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
@@ -130,11 +131,13 @@ if TYPE_CHECKING:
     from nacre.protocol.requests import Request as Request
     from nacre.protocol.requests import Shell as Shell
     from nacre.protocol.requests import Subsystem as Subsystem
+    from nacre.protocol.tunnel import TunnelMode as TunnelMode
     from nacre.server.agent import AgentSocket as AgentSocket
     from nacre.server.listen import Server as Server
     from nacre.server.listen import listen as listen
     from nacre.server.peer import Log as Log
     from nacre.server.peer import ServerConnection as ServerConnection
+    from nacre.server.policy import CertificateAuthority as CertificateAuthority
     from nacre.server.policy import Policy as Policy
     from nacre.server.policy import Secret as Secret
     from nacre.server.policy import Users as Users
@@ -146,6 +149,7 @@ if TYPE_CHECKING:
     from nacre.server.settings import ListenOptions as ListenOptions
     from nacre.server.settings import ReloadOptions as ReloadOptions
     from nacre.server.startups import Startups as Startups
+    from nacre.server.x11 import ForwardedDisplay as ForwardedDisplay
     from nacre.sftp.client.client import SFTPClient as SFTPClient
     from nacre.sftp.client.copies import TransferOptions as TransferOptions
     from nacre.sftp.client.file import SFTPFile as SFTPFile
@@ -167,6 +171,7 @@ if TYPE_CHECKING:
     from nacre.sftp.server.journal import Recorder as Recorder
     from nacre.sftp.server.service import SessionLike as SessionLike
     from nacre.sftp.server.service import serve_sftp as serve_sftp
+    from nacre.tunnels.device import TunnelDevice as TunnelDevice
     from nacre.tunnels.unix import UnixSockets as UnixSockets
 
 _HOMES = {
@@ -212,6 +217,7 @@ _HOMES = {
         "Sock",
     ),
     "nacre.client.secrets": ("Prompter",),
+    "nacre.client.forwarding.devices": ("DeviceTunnel",),
     "nacre.client.forwarding.listener": ("Listener",),
     "nacre.client.forwarding.tunnel": ("Tunnel",),
     "nacre.client.trust.check": ("HostKeyAnnouncement", "HostKeyCheck"),
@@ -325,6 +331,7 @@ _HOMES = {
         "Shell",
         "Subsystem",
     ),
+    "nacre.protocol.tunnel": ("TunnelMode",),
     "nacre.server.agent": ("AgentSocket",),
     "nacre.server.listen": (
         "Server",
@@ -335,6 +342,7 @@ _HOMES = {
         "ServerConnection",
     ),
     "nacre.server.policy": (
+        "CertificateAuthority",
         "Policy",
         "Secret",
         "Users",
@@ -351,6 +359,7 @@ _HOMES = {
         "ReloadOptions",
     ),
     "nacre.server.startups": ("Startups",),
+    "nacre.server.x11": ("ForwardedDisplay",),
     "nacre.sftp.client.client": ("SFTPClient",),
     "nacre.sftp.client.copies": ("TransferOptions",),
     "nacre.sftp.client.file": (
@@ -384,6 +393,7 @@ _HOMES = {
         "SessionLike",
         "serve_sftp",
     ),
+    "nacre.tunnels.device": ("TunnelDevice",),
     "nacre.tunnels.unix": ("UnixSockets",),
 }
 """Where each public name lives; it is imported when it is first used."""
@@ -397,6 +407,8 @@ def __getattr__(name: str) -> object:
     home = _PLACES.get(name)
     if home is None:
         raise AttributeError(f"module 'nacre' has no attribute {name!r}")
+    from importlib import import_module
+
     value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value

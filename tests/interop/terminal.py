@@ -62,6 +62,13 @@ class Terminal:
                 return match
             assert self._read(deadline), f"{pattern!r} was never printed:\n{self.shown}"
 
+    def expect_raw(self, timeout: float = 20.0) -> None:
+        """Wait until the program has made the terminal raw."""
+        deadline = time.monotonic() + timeout
+        while termios.tcgetattr(self._master)[3] & termios.ICANON:
+            assert time.monotonic() < deadline, "the terminal never became raw"
+            time.sleep(0.005)
+
     def expect_size(self, rows: int, columns: int) -> None:
         """Ask a shell for its terminal's size until it is this one."""
         for _ in range(50):

@@ -174,6 +174,30 @@ def test_which_line_counts(
     assert done.stdout.decode().strip() == (expected or "")
 
 
+WRITTEN = {
+    "permitopen": (
+        *("h:http", "h/80", ":80", "[::1]:80", "[::1]/*", "[]:80", "h]:80", "h:+80", "*:*"),
+        *("*", "80", "h", "h:", "h:0", "h:no-such-service", "::1:80", "[::1]", "[h:80", "h:80:90"),
+    ),
+    "permitlisten": ("http", "*", "h:http", ":80", "[::1]:80", "h/80", "", "[::1]", "h:", "0"),
+}
+
+
+def test_which_places_can_be_written(both: Both, authorize: Authorize) -> None:
+    """Each login finds the next line that counts, and the lines before it are removed."""
+    lines = [f'{name}="{text}"' for name, texts in WRITTEN.items() for text in texts]
+    counted = []
+    while lines:
+        authorize(*(f'{line},command="echo {i}" {{key}}' for i, line in enumerate(lines)))
+        done = alike(both.ssh(options=["BatchMode=yes"], flags=["-T"]))
+        if done.returncode:
+            break
+        counted.append(lines[int(done.stdout)])
+        lines = lines[int(done.stdout) + 1 :]
+    assert 'permitopen="h/80"' in counted
+    assert len(counted) == 14
+
+
 def test_a_line_that_can_not_be_read_is_logged_once(both: Both, authorize: Authorize) -> None:
     authorize("unknown-option {key}", "{key}")
     log = both.logins["nacre"].server
@@ -239,6 +263,8 @@ def reaches(login: Login, host: str) -> bool:
         ('permitopen="127.0.0.1:1"', False),
         ('permitopen="127.0.0.1:1",permitopen="127.0.0.1:{port}"', True),
         ('permitopen="127.0.0.*:{port}"', False),
+        ('permitopen="127.0.0.1/{port}"', True),
+        ('permitopen=":{port}"', False),
         ('no-port-forwarding,permitopen="127.0.0.1:{port}"', False),
         ('restrict,permitopen="127.0.0.1:{port}"', False),
         ('restrict,port-forwarding,permitopen="127.0.0.1:{port}"', True),

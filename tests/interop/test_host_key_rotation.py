@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from interop.daemons import Daemon, on_free_port
 from interop.nacre_sshd import SSHD
-from interop.programs import NACRE, require, run
+from interop.programs import NACRE, environment, require, run
+from interop.terminal import Terminal
 from nacre import PrivateKey, dump_private, generate
 
 SHOWN, OLD, OTHER = (generate("ssh-ed25519") for _ in range(3))
@@ -78,6 +79,50 @@ def server(
         yield daemon
 
 
+ECHO = "sed -u s/^/got:/"
+"""The remote command. OpenSSH's client does not wait at its end until it has written the file. The
+server's announcement comes before the answer to a first line, and its proofs before the second.
+"""
+
+
+def without_terminal(command: Sequence[str | Path], answer: str, directory: Path) -> None:
+    """Run a client that asks another program for the answer."""
+    program = directory / "askpass"
+    program.write_text(f"#!/bin/sh\necho {answer}\n")
+    program.chmod(0o700)
+    asking = {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"}
+    with (
+        (directory / "errors").open("w+") as errors,
+        subprocess.Popen(
+            [require("timeout"), "--foreground", "30", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment(HOME=str(directory), **asking),
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in (b"1\n", b"2\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline() == b"got:" + line, (directory / "errors").read_text()
+        process.stdin.close()
+        assert process.wait(30) == 0, (directory / "errors").read_text()
+
+
+def at_terminal(command: Sequence[str | Path], answer: str, directory: Path) -> None:
+    """Run OpenSSH's client, which asks at its terminal, and only where it starts a shell."""
+    with Terminal(command[:-1], HOME=str(directory)) as terminal:
+        terminal.expect(r"Accept updated hostkeys\? \(yes/no\)")
+        terminal.type(f"{answer}\n")
+        for line in ("1", "2"):
+            terminal.type(f"echo go''t:{line}\n")
+            terminal.expect(f"got:{line}")
+        terminal.type("exit\n")
+        assert terminal.wait() == 0
+
+
 def keys(lines: Sequence[str]) -> list[list[str]]:
     """Return names and keys of lines, in an order that does not depend on theirs."""
     return sorted(line.split()[:3] for line in lines if not line.startswith("#"))
@@ -90,8 +135,6 @@ def test_the_file_follows_the_server(
 ) -> None:
     if server.name == "nacre" and case not in ("learned", "removed"):
         pytest.skip("the client alone decides")
-    if (client, case) == ("ssh", "said yes"):
-        pytest.skip("ssh(1) asks at the terminal alone")
     lines, options, expected = CASES[case]
     names = {"shown": SHOWN, "old": OLD, "other": OTHER, "ecdsa": ECDSA, "rsa": RSA}
     public = {name: key.public for name, key in names.items()}
@@ -112,14 +155,8 @@ def test_the_file_follows_the_server(
     ]
     words = [*program, "-F", "none", "-p", str(server.port), "-i", str(tmp_path / "key")]
     words += [word for option in given for word in ("-o", option)]
-    answer = "yes" if case == "said yes" else "no"
-    askpass = tmp_path / "askpass"
-    askpass.write_text(f"#!/bin/sh\necho {answer}\n")
-    askpass.chmod(0o700)
-    asking: dict[str, Any] = {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
-    # The command lasts until the client has written the file, as OpenSSH's does not wait for that.
-    done = run([*words, "root@127.0.0.1", "sleep 0.3"], HOME=str(tmp_path), **asking)
-    assert done.returncode == 0, done.stderr.decode()
+    talk = at_terminal if client == "ssh" and case == "said yes" else without_terminal
+    talk([*words, "root@127.0.0.1", ECHO], "yes" if case == "said yes" else "no", tmp_path)
     if expected is None:
         assert file.read_text() == before
     else:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.keys import authorized_keys, generate
-from nacre.keys.authorized_keys import parse
+from nacre.keys.authorized_keys import AuthorizedKey, AuthorizedKeys, parse
 
 KEY, OTHER = (generate("ssh-ed25519").public for _ in range(2))
 ECDSA = generate("ecdsa-sha2-nistp256").public
@@ -101,13 +101,13 @@ def test_no_text_makes_it_raise(text: str) -> None:
 
 def test_a_search_parses_the_lines_of_its_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
-    real = authorized_keys._parse_line
+    real = AuthorizedKeys._parse_line
 
-    def parse_line(number: int, raw: bytes) -> authorized_keys.AuthorizedKey | None:
+    def parse_line(keys: AuthorizedKeys, number: int, raw: bytes) -> AuthorizedKey | None:
         parsed.append(number)
-        return real(number, raw)
+        return real(keys, number, raw)
 
-    monkeypatch.setattr(authorized_keys, "_parse_line", parse_line)
+    monkeypatch.setattr(AuthorizedKeys, "_parse_line", parse_line)
     lines = [f"{KEY}", f"# {ECDSA}", f"unknown-option {ECDSA}", f"no-pty {ECDSA} a", f"{ECDSA} b"]
     keys = parse("\n".join(lines))
     found = keys.find(ECDSA)

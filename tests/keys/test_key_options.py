@@ -75,6 +75,43 @@ def test_values() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ('permitopen="h:http"', ("h", 80)),
+        ('permitopen="h/80"', ("h", 80)),
+        ('permitopen=":80"', ("", 80)),
+        ('permitopen="[::1]/*"', ("::1", None)),
+        ('permitopen="[]:http"', ("", 80)),
+        ('permitopen="h]:+080"', ("h]", 80)),
+        ('permitlisten="http"', ("*", 80)),
+        ('permitlisten="*"', ("*", None)),
+        ('permitlisten=":*"', ("", None)),
+        ('permitopen="*"', None),
+        ('permitopen="http"', None),
+        ('permitopen="h:other"', None),
+        ('permitopen="h:"', None),
+        ('permitopen="h:0"', None),
+        ('permitopen="h:http:80"', None),
+        ('permitopen="[h:80"', None),
+        ('permitopen="[[::1]]:80"', None),
+        ('permitopen="[h]80"', None),
+        (f'permitopen="{"h" * 1025}:80"', None),
+        ('permitlisten="h/80"', None),
+        ('permitlisten="[::1]"', None),
+        ('permitlisten=""', None),
+    ],
+)
+def test_places_are_written_as_for_sshd(option: str, place: tuple[str, int | None] | None) -> None:
+    services = {"http": 80}.get
+    if place is None:
+        with pytest.raises(KeyFormatError, match="not a host and a port"):
+            parse_options(option, services)
+    else:
+        found = parse_options(option, services)
+        assert (*found.permit_open, *found.permit_listen) == (place,)
+
+
 def test_a_backslash_escapes_a_quote_and_nothing_else() -> None:
     assert parse_options(r'command="a\\b\n\""').command == 'a\\\\b\\n"'
     assert parse_options('command=""').command == ""

@@ -8,6 +8,7 @@ import pytest
 
 import nacre
 from nacre.aio.maybe import settled
+from nacre.keys.certificate import option
 from nacre.protocol.asks import Challenge
 from nacre.protocol.requests import Exec, Shell
 from nacre.server.policy import ANY_METHOD, Policy, Users, with_modulus
@@ -15,6 +16,7 @@ from server.stand_ins import FakeChannel, FakeHost, RecordingConnection
 
 KEY = nacre.generate("ssh-ed25519").public
 OTHER = nacre.generate("ssh-ed25519").public
+OTHER_CA = nacre.generate("ssh-ed25519")
 NOBODY: Any = None
 
 
@@ -86,6 +88,67 @@ def test_each_secret_of_a_user_is_enough_and_no_other() -> None:
     assert policy.public_key("alice", KEY, "ssh-ed25519", False, NOBODY)
     for user, key in [("alice", OTHER), ("bob", KEY), ("eve", KEY)]:
         assert not policy.public_key(user, key, "ssh-ed25519", False, NOBODY)
+
+
+CA = nacre.generate("ssh-ed25519")
+
+
+def certificate(**about: Any) -> nacre.Certificate:
+    given = {"key": KEY, "authority": CA, "principals": ["alice"], **about}
+    return nacre.Certificate.issue(**given)
+
+
+async def test_a_certificate_by_an_authority_of_the_user_is_enough() -> None:
+    deploy = nacre.CertificateAuthority(CA.public, ("deploy", "web"))
+    policy = Users(
+        {"alice": ["x", nacre.CertificateAuthority(CA.public)], "bob": deploy, "eve": KEY}
+    )
+    assert methods(policy, "eve") == {"publickey", "password", "keyboard-interactive"}
+    assert methods(Users({"bob": deploy}), "bob") == {"publickey"}
+
+    def enters(user: str, shown: nacre.PublicKey) -> Any:
+        return policy.public_key(user, shown, "ssh-ed25519", True, RecordingConnection())
+
+    assert enters("alice", certificate())
+    assert enters("alice", certificate(critical_options={"source-address": option("192.0.2.0/24")}))
+    assert enters("bob", certificate(principals=["web"]))
+    for user, about in {
+        "alice": {"principals": ["bob"]},
+        "bob": {"principals": ["bob"]},
+        "eve": {},
+        "ghost": {},
+    }.items():
+        assert not enters(user, certificate(**about)), user
+    refusals: tuple[dict[str, Any], ...] = (
+        {"principals": []},
+        {"kind": "host"},
+        {"valid_before": 5},
+        {"critical_options": {"unknown": b""}},
+        {"critical_options": {"source-address": option("198.51.100.0/24")}},
+        {"critical_options": {"force-command": option("true")}},
+        {"authority": OTHER_CA},
+    )
+    for refused in refusals:
+        assert not enters("alice", certificate(**refused))
+    assert not enters("alice", CA.public)
+    assert not enters("alice", KEY)
+
+
+async def test_a_certificate_restricts_what_its_user_may_do() -> None:
+    policy = Users({"alice": nacre.CertificateAuthority(CA.public)})
+    connection = RecordingConnection()
+    about: dict[str, Any] = {"extensions": {}, "critical_options": {"verify-required": b""}}
+    terms = policy.public_key("alice", certificate(**about), "ssh-ed25519", True, connection)
+    assert terms == nacre.KeyTerms(touch_required=True, verify_required=True)
+    channel: Any = FakeChannel()
+    session = nacre.Session(connection, channel, FakeHost())
+    terminal = nacre.PtyRequest("xterm", 80, 24, 0, 0, b"")
+    assert await settled(policy.session_request(session, terminal)) is False
+    assert await settled(policy.session_request(session, Exec(b"x"))) is True
+    shown = policy.certificate(connection)
+    assert shown is not None
+    assert shown.extensions == {}
+    assert policy.certificate(RecordingConnection()) is None
 
 
 def test_a_password_that_is_not_utf_8_is_only_wrong() -> None:

@@ -166,6 +166,7 @@ def identities(
 def methods(config: ClientConfig, order: Sequence[str]) -> list[str]:
     """Return those of the methods that the configuration allows."""
     allowed = {
+        "hostbased": config.hostbased_authentication,
         "publickey": config.pubkey_authentication,
         "password": config.password_authentication,
         "keyboard-interactive": config.kbd_interactive,

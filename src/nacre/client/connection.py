@@ -122,6 +122,7 @@ class Connection(ForwardingCalls, Closes):
     :ivar port: its port.
     :ivar user: the user's name.
     :ivar methods: the authentication methods that succeeded, in order.
+    :ivar trust: what has decided on the host's key.
     :ivar name: how errors name the host when it is a jump host: ``host`` or ``[host]:port``.
     :ivar via: the connection to the jump host that carries this one, or None.
     """
@@ -148,7 +149,7 @@ class Connection(ForwardingCalls, Closes):
         self.methods: tuple[str, ...] = ()
         self.name = safe(host_name(host, port))
         self.via: Connection | None = None
-        self._host_key_check = trust
+        self.trust = trust
         self._login = login
         self._tried: list[str] = []
         self._can_continue: tuple[str, ...] = ()
@@ -180,7 +181,7 @@ class Connection(ForwardingCalls, Closes):
 
     def _on_host_key(self, ask: AskHostKey) -> None:
         async def check(ask: AskHostKey) -> Answer:
-            await self._host_key_check.check(self.host, self.port, self._address(), ask.key)
+            await self.trust.check(self.host, self.port, self._address(), ask.key)
             return Granted()
 
         self._ask_login(ask, check, HostKeyRefused)
@@ -303,7 +304,7 @@ class Connection(ForwardingCalls, Closes):
         self.answer(ask.ask_id, Denied())
 
     def _on_global_notice(self, event: GlobalRequestReceived) -> None:
-        announced = getattr(self._host_key_check, "announced", None)
+        announced = getattr(self.trust, "announced", None)
         if event.name != ANNOUNCE or announced is None or self._learning is not None:
             return
         assert self.server_host_key is not None
@@ -343,11 +344,10 @@ class Connection(ForwardingCalls, Closes):
         :raises RequestFailed: the server refused the terminal or the command.
         :raises ConnectionLost: or another error: what ended the connection.
         """
-        agent = self.forwards_agent
         given.text(subsystem, "subsystem")
         given.text(term, "term")
         given.command(command)
-        start = Start(command, subsystem, given.variables(env), term, size, modes, agent)
+        start = Start(command, subsystem, given.variables(env), term, size, modes, self._lends)
         return Opening(lambda: start_process(self.open_session(), start))
 
     def shell(
@@ -458,9 +458,8 @@ class Connection(ForwardingCalls, Closes):
         given.text(encoding, "encoding")
         given.text(term, "term")
         given.binary(input or b"", "input")
-        agent = self.forwards_agent
         variables = given.variables(env)
-        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, agent)
+        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, self._lends)
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self.open_session(), start, how)
 

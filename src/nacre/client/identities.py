@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from nacre.agent.client import Agent
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD, Prompter, UserSecrets
@@ -29,7 +30,10 @@ from nacre.protocol.events import AuthResult
 from nacre.protocol.options import choose, usable_with
 from nacre.wire.text import safe
 
-PUBLICKEY = "publickey"
+if TYPE_CHECKING:
+    from nacre.client.hostbased import HostVouching
+
+HOSTBASED, PUBLICKEY = "hostbased", "publickey"
 
 METHODS = (PUBLICKEY, PASSWORD, KEYBOARD_INTERACTIVE)
 
@@ -90,6 +94,7 @@ class Identities:
     :param keep: gets each key of a file that has signed, and the file's name.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar rsa_bits: the least size of an RSA key to log in with; shorter ones are left out.
+    :ivar vouching: the keys of this host for ``hostbased``, or None.
     :ivar tried: what failed so far, such as ``publickey ssh-ed25519 SHA256:…``.
     """
 
@@ -155,6 +160,7 @@ class Identities:
         self.tried: list[str] = []
 
     rsa_bits = 0
+    vouching: HostVouching | None = None
     _begun = False
     _asked_for_none = False
     _needs_sha1 = False
@@ -190,6 +196,8 @@ class Identities:
             answer: Answer | None = None
             if method == PUBLICKEY:
                 answer = await self._next_key(ask)
+            elif method == HOSTBASED:
+                answer = None if self.vouching is None else await self.vouching.next()
             elif method == PASSWORD:
                 answer = await self._secrets.password()
             # After a partial success the server may ask nothing at all: find out.
@@ -205,6 +213,8 @@ class Identities:
 
     async def signature(self, ask: AskSignature) -> Answer:
         """Sign with the key that was offered."""
+        if self.vouching is not None and self.vouching.has_tried(ask.key):
+            return await self._vouched(self.vouching, ask)
         key = self._offered.get(ask.key)
         if key is None:
             return Denied("not a key that was offered")
@@ -216,6 +226,13 @@ class Identities:
         except UnusableKey as error:
             if self._sources.strict and _is_locked(key) and key.public not in self._unnamed:
                 return GiveUp(error)
+            self._notice(str(error))
+            return Denied(str(error))
+
+    async def _vouched(self, vouching: HostVouching, ask: AskSignature) -> Answer:
+        try:
+            return Signature(await vouching.sign(ask.data))
+        except UnusableKey as error:
             self._notice(str(error))
             return Denied(str(error))
 

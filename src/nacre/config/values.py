@@ -85,13 +85,21 @@ def integer(keyword: str, value: str, low: int, high: int) -> int:
 def port(keyword: str, value: str, lowest: int = 1) -> int:
     """Parse a port, ``lowest`` to 65535, or the name of a TCP service."""
     if value and not value[0].isdigit() and value[0] not in "+-":
-        from socket import getservbyname
-
-        try:
-            return getservbyname(value, "tcp")
-        except (OSError, ValueError):  # ValueError: not ASCII
-            raise bad(keyword, value, "a number from 1 to 65535, or a service's name") from None
+        number = service(value)
+        if number is None:
+            raise bad(keyword, value, "a number from 1 to 65535, or a service's name")
+        return number
     return integer(keyword, value, lowest, 65535)
+
+
+def service(name: str) -> int | None:
+    """Return the TCP port of a service of this system, or None if there is none of the name."""
+    from socket import getservbyname
+
+    try:
+        return getservbyname(name, "tcp")
+    except (OSError, ValueError):  # ValueError: not ASCII, or a zero byte
+        return None
 
 
 def seconds(keyword: str, value: str) -> int:

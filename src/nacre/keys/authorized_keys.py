@@ -14,7 +14,14 @@ from functools import cached_property
 from nacre.errors import KeyFormatError, UnusableKey
 from nacre.keys.base import PublicKey
 from nacre.keys.files import load_public, parse_lines
-from nacre.keys.key_options import NO_OPTIONS, KeyOptions, options_end, parse_options
+from nacre.keys.key_options import (
+    NO_OPTIONS,
+    KeyOptions,
+    Services,
+    no_services,
+    options_end,
+    parse_options,
+)
 from nacre.keys.rsa1_text import is_line
 from nacre.keys.shown import ShownKey
 
@@ -49,12 +56,13 @@ class AuthorizedKeys:
     A search for a key parses only the lines that have its base64: of 5,000 lines, one.
     """
 
-    def __init__(self, text: bytes = b"") -> None:
+    def __init__(self, text: bytes = b"", services: Services = no_services) -> None:
         self._text = text
+        self._services = services
 
     @cached_property
     def _lines(self) -> tuple[list[AuthorizedKey], list[tuple[int, str]]]:
-        return parse_lines(self._text, _parse_line)
+        return parse_lines(self._text, self._parse_line)
 
     @property
     def entries(self) -> list[AuthorizedKey]:
@@ -99,7 +107,7 @@ class AuthorizedKeys:
         """
         for number, line in self._with(str(shown.listed).split()[-1]):
             try:
-                entry = _parse_line(number, line)
+                entry = self._parse_line(number, line)
                 if entry is not None and shown.fits(entry.key, entry.options):
                     return replace(entry, options=shown.by_line(entry.options))
             except UnusableKey as error:
@@ -110,7 +118,7 @@ class AuthorizedKeys:
         """Yield the RSA1 keys that may have ``modulus``, by which SSH-1 names a key."""
         for number, line in self._with(str(modulus)):
             with suppress(KeyFormatError):
-                entry = _parse_line(number, line)
+                entry = self._parse_line(number, line)
                 if entry is not None:
                     yield entry.key
 
@@ -124,26 +132,27 @@ class AuthorizedKeys:
             yield text.count(b"\n", 0, start) + 1, text[start:end]
             at = text.find(part, end)
 
+    def _parse_line(self, number: int, raw: bytes) -> AuthorizedKey | None:
+        """Return a line's entry; None if it is empty or a comment.
 
-def parse(text: str | bytes) -> AuthorizedKeys:
-    """Take the text of a file. Comments and empty lines are skipped; bad ones are rejected."""
-    return AuthorizedKeys(
-        text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    )
+        :raises KeyFormatError: it can't be used.
+        """
+        line = raw.decode("utf-8", "surrogateescape").strip()
+        if not line or line.startswith("#"):
+            return None
+        options, written = NO_OPTIONS, ""
+        if not line.startswith(_KEY_TYPES) and not is_line(line.split(None, 3)):
+            end = options_end(line)
+            written, line = line[:end], line[end:]
+            options = parse_options(written, self._services)
+        key, comment = load_public(line)
+        return AuthorizedKey(key, options, comment, number, written)
 
 
-def _parse_line(number: int, raw: bytes) -> AuthorizedKey | None:
-    """Return a line's entry; None if it is empty or a comment.
+def parse(text: str | bytes, services: Services = no_services) -> AuthorizedKeys:
+    """Take the text of a file. Comments and empty lines are skipped; bad ones are rejected.
 
-    :raises KeyFormatError: it can't be used.
+    :param services: finds the ports of services, by whose names options may give them.
     """
-    line = raw.decode("utf-8", "surrogateescape").strip()
-    if not line or line.startswith("#"):
-        return None
-    options, written = NO_OPTIONS, ""
-    if not line.startswith(_KEY_TYPES) and not is_line(line.split(None, 3)):
-        end = options_end(line)
-        written, line = line[:end], line[end:]
-        options = parse_options(written)
-    key, comment = load_public(line)
-    return AuthorizedKey(key, options, comment, number, written)
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return AuthorizedKeys(data, services)

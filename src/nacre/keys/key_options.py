@@ -18,6 +18,14 @@ HostPort: TypeAlias = tuple[str, int | None]
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
+Services: TypeAlias = Callable[[str], int | None]
+"""Returns the TCP port of a service by its name (getservbyname(3)), or None if there is none."""
+
+
+def no_services(name: str) -> int | None:
+    """Return None: ports are numbers alone."""
+    return None
+
 
 @dataclass(frozen=True, slots=True)
 class KeyOptions:
@@ -105,9 +113,11 @@ class KeyOptions:
 NO_OPTIONS = KeyOptions()
 
 
-def parse_options(text: str) -> KeyOptions:
+def parse_options(text: str, services: Services = no_services) -> KeyOptions:
     """Return the options in ``text``, which commas separate. Later ones override ``restrict``.
 
+    :param services: finds the port of a service, by whose name ``permitopen`` or ``permitlisten``
+        may give it.
     :raises KeyFormatError: an option is unknown, malformed or given twice.
     """
     options = NO_OPTIONS
@@ -119,6 +129,11 @@ def parse_options(text: str) -> KeyOptions:
             if name in seen and name not in _REPEATABLE:
                 raise KeyFormatError(f"the option {name} is given twice")
             options = _VALUES[name](options, argument)
+        elif name in _PLACES and argument is not None:
+            field, default_host = _PLACES[name]
+            place = host_port(argument, default_host, services)
+            changed: dict[str, Any] = {field: (*getattr(options, field), place)}
+            options = replace(options, **changed)
         else:
             raise KeyFormatError(f"the option {safe_name(name)} is unknown or malformed")
         seen.add(name)
@@ -235,29 +250,34 @@ def _expiry_time(options: KeyOptions, argument: str) -> KeyOptions:
     return replace(options, expires=min(expires, options.expires or expires))
 
 
-def _permit_open(options: KeyOptions, argument: str) -> KeyOptions:
-    return replace(options, permit_open=(*options.permit_open, host_port(argument, None)))
+_MOST_HOST = 1024
+"""Bytes of a host's name (NI_MAXHOST)."""
+
+_PLACE = re.compile(r"(?:\[([^\]]*)\]|([^\[:/][^:/]*)?)[:/](.*)", re.DOTALL)
+_PORT = re.compile(r"[ \t\n\v\f\r]*\+?0*[0-9]{1,5}", re.ASCII)
 
 
-def _permit_listen(options: KeyOptions, argument: str) -> KeyOptions:
-    return replace(options, permit_listen=(*options.permit_listen, host_port(argument, "*")))
-
-
-def host_port(argument: str, default_host: str | None) -> HostPort:
+def host_port(argument: str, default_host: str | None, services: Services) -> HostPort:
     """Return host and port of ``host:port``, ``[IPv6]:port`` or, with a default, ``port``.
 
-    The port ``*`` means any port, and is returned as None.
+    As in sshd, a slash may stand in the colon's place, the host may be empty, and the port may be
+    the name of a service. The port ``*`` means any port, and is returned as None.
 
     :raises KeyFormatError: it is none of these.
     """
-    found = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]+)):)?(\*|[0-9]{1,5})", argument, re.ASCII)
-    if found:
-        host = found[1] or found[2] or default_host
-        if host and found[3] == "*":
-            return host, None
-        if host and 1 <= int(found[3]) <= 65535:
-            return host, int(found[3])
-    raise KeyFormatError(f"{safe(argument, 64)!r} is not a host and a port")
+    host, port = default_host, argument
+    if default_host is None or ":" in argument:
+        found = _PLACE.fullmatch(argument)
+        host, port = (found[1] or found[2] or "", found[3]) if found else (None, "")
+    number = int(port) if _PORT.fullmatch(port) else services(port)
+    known = port == "*" or (number is not None and 1 <= number <= 65535)
+    if host is None or len(host.encode("utf-8", "surrogateescape")) > _MOST_HOST or not known:
+        raise KeyFormatError(f"{safe(argument, 64)!r} is not a host and a port")
+    return host, None if port == "*" else number
+
+
+_PLACES = {"permitopen": ("permit_open", None), "permitlisten": ("permit_listen", "*")}
+"""The options that name a place: the attribute, and the host of a port alone."""
 
 
 def _tunnel(options: KeyOptions, argument: str) -> KeyOptions:
@@ -278,12 +298,10 @@ _VALUES: dict[str, Callable[[KeyOptions, str], KeyOptions]] = {
     "environment": _environment,
     "from": _from,
     "expiry-time": _expiry_time,
-    "permitopen": _permit_open,
-    "permitlisten": _permit_listen,
     "tunnel": _tunnel,
     "principals": _principals,
 }
-_REPEATABLE = frozenset({"environment", "expiry-time", "permitopen", "permitlisten", "tunnel"})
+_REPEATABLE = frozenset({"environment", "expiry-time", "tunnel"})
 
 
 def _from_source(patterns: tuple[str, ...], address: str | None, host: str | None) -> bool:

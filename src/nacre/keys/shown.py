@@ -13,7 +13,14 @@ from typing import Any, TypeAlias
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
 from nacre.keys.base import PublicKey
 from nacre.keys.certificate import Certificate
-from nacre.keys.key_options import NO_OPTIONS, KeyOptions, network, options_end, parse_options
+from nacre.keys.key_options import (
+    KeyOptions,
+    Services,
+    network,
+    no_services,
+    options_end,
+    parse_options,
+)
 from nacre.wire.codec import WireReader
 from nacre.wire.text import safe
 
@@ -164,6 +171,7 @@ def find_principal(
     text: bytes,
     certificate: Certificate,
     report: Callable[[int, str], None] = lambda number, reason: None,
+    services: Services = no_services,
 ) -> KeyOptions | None:
     """Return the options of the first line that names a principal of the certificate, or None.
 
@@ -173,6 +181,7 @@ def find_principal(
     :param text: the lines of a file, or the output of a command.
     :param report: called with the number and the fault of a line that names a principal and whose
         options can't be read; the line does not count.
+    :param services: finds the ports of services, by whose names options may give them.
     """
     for number, raw in enumerate(text.split(b"\n"), 1):
         line = raw.partition(b"#")[0].decode("utf-8", "surrogateescape").strip()
@@ -181,7 +190,7 @@ def find_principal(
             continue
         written = line.removesuffix(name)
         try:
-            return parse_options(written[: options_end(written)]) if written else NO_OPTIONS
+            return parse_options(written[: options_end(written)], services)
         except KeyFormatError as error:
             report(number, str(error))
     return None

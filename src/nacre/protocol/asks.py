@@ -114,6 +114,18 @@ class TryPublicKey(Answer):
 
 
 @value
+class TryHostBased(Answer):
+    """Have the host vouch for its user (RFC 4252 section 9).
+
+    ``AskSignature`` follows, with the host's key.
+
+    :ivar host: the host, as it is told to the server: its name ends in a dot.
+    """
+
+    host: ClientHost
+
+
+@value
 class TryKeyboardInteractive(Answer):
     """Ask for the server's prompts (RFC 4256)."""
 
@@ -225,7 +237,7 @@ a method twice, which must then succeed twice."""
 Requirement: TypeAlias = tuple[Alternative, ...]
 """Alternatives: a user is in as soon as one of them is complete."""
 
-METHODS = ("publickey", "password", "keyboard-interactive")
+METHODS = ("publickey", "password", "keyboard-interactive", "hostbased")
 """The authentication methods of a server, in the order in which it lists them."""
 
 _METHODS = frozenset(METHODS)
@@ -337,6 +349,31 @@ class AskPublicKey(Ask):
     key: PublicKey
     algorithm: str
     signed: bool
+
+
+@value
+class ClientHost:
+    """The host that a client runs on, which vouches for its user (RFC 4252 section 9).
+
+    :ivar name: what the client calls it, without a dot at the end. Nothing proves it.
+    :ivar user: the user's name there.
+    :ivar key: its key, or a certificate: whether it is this host's is for the answer to judge.
+    :ivar algorithm: that of its signature.
+    """
+
+    name: str
+    user: str
+    key: PublicKey
+    algorithm: str
+
+
+@value(frozen=False, eq=False, kw_only=True)
+class AskHostBased(Ask):
+    """May a user log in for whom this host vouches? Its signature is verified already."""
+
+    ANSWERS = (Granted, Denied)
+    user: str
+    host: ClientHost
 
 
 @value

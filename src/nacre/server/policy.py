@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import hmac
 import os
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 from nacre.aio.maybe import Maybe, settled
+from nacre.errors import UnusableKey
 from nacre.keys import PublicKey
+from nacre.keys.certificate import Certificate
 from nacre.keys.families.rsa1 import RSA1PublicKey
-from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, Prompt, UserRequirement
-from nacre.protocol.requests import Request
+from nacre.keys.key_options import KeyOptions
+from nacre.keys.shown import ShownKey
+from nacre.protocol.asks import (
+    Challenge,
+    ClientHost,
+    KeyTerms,
+    PasswordExpired,
+    Prompt,
+    UserRequirement,
+)
+from nacre.protocol.requests import PtyRequest, Request
+from nacre.value import value
+from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import ServerConnection
     from nacre.server.session import Session
+    from nacre.tunnels.device import TunnelDevice
     from nacre.tunnels.unix import UnixSockets
 
 T = TypeVar("T")
@@ -63,6 +80,15 @@ class Policy:
             user may use it, that you trust its ``authority``, and its ``critical_options``.
         :param signed: False for the query before a signature (RFC 4252 section 7); True when the
             signature is verified.
+        """
+        return False
+
+    def host_based(self, user: str, host: ClientHost, connection: ServerConnection) -> Maybe[bool]:
+        """Tell whether ``user`` may log in because a host vouches for its own user.
+
+        The host's signature is verified. Check that the key is the one of a host that you trust,
+        that ``host.algorithm`` is strong enough, and that its user may be ``user``. A policy whose
+        :meth:`requirement` does not list ``hostbased`` is not asked.
         """
         return False
 
@@ -141,6 +167,26 @@ class Policy:
         """Tell whether the session may use the client's agent; see :meth:`Session.agent_socket`."""
         return False
 
+    def tunnel_device(
+        self, mode: TunnelMode, unit: int | None, connection: ServerConnection
+    ) -> Maybe[TunnelDevice | None]:
+        """Return an open device to join to one of the client's, or None to refuse.
+
+        Whoever has it sends packets of any address into the network of this host. The device is
+        closed with its channel.
+
+        :param mode: ``point-to-point`` for packets of IP, ``ethernet`` for frames.
+        :param unit: the number of the device that the client wants; None for any.
+        """
+        return None
+
+    def x11_forwarding(self, session: Session) -> Maybe[bool]:
+        """Tell whether the session's programs may use the client's display.
+
+        See :attr:`Session.x11`.
+        """
+        return False
+
     def session_request(self, session: Session, request: Request) -> Maybe[bool]:
         """Tell whether a shell, command, subsystem or terminal is allowed: by default, if served.
 
@@ -149,33 +195,56 @@ class Policy:
         return session.serves(request)
 
 
-Secret: TypeAlias = str | PublicKey
+@value
+class CertificateAuthority:
+    """A secret of :class:`Users`: the holder of any certificate by this authority is let in.
+
+    :ivar key: the key that signs the certificates.
+    :ivar principals: the names of which a certificate must have one; empty for the user's name.
+    """
+
+    key: PublicKey
+    principals: tuple[str, ...] = ()
+
+
+Secret: TypeAlias = str | PublicKey | CertificateAuthority
 
 
 class Users(Policy):
-    """A policy for programs with a few users, each with passwords or public keys.
+    """A policy for programs with a few users, each with passwords, public keys or authorities.
 
     ::
 
-        Users({"alice": "her password", "bob": [bobs_key, "his password"]})
+        Users({"alice": "her password", "bob": [bobs_key, CertificateAuthority(ca_key)]})
 
     Any one of a user's secrets is enough. The same methods are offered to all users, known or not.
+    A certificate must be valid for the client's address now, and one with ``force-command`` is
+    refused, since only the program knows its commands; without ``permit-pty`` it gives no terminal.
+    A subclass that grants forwarding looks at the extensions of :meth:`certificate`.
     """
 
     def __init__(self, users: Mapping[str, Secret | Iterable[Secret]]) -> None:
         self._unknown = os.urandom(32)
         self._passwords: dict[str, list[bytes]] = {}
         self._keys: dict[str, frozenset[PublicKey]] = {}
+        self._authorities: dict[str, dict[PublicKey, tuple[str, ...]]] = {}
+        self._shown: WeakKeyDictionary[ServerConnection, Certificate] = WeakKeyDictionary()
         for user, secrets in users.items():
-            listed = [secrets] if isinstance(secrets, (str, PublicKey)) else list(secrets)
-            if wrong := [s for s in listed if not isinstance(s, (str, PublicKey))]:
+            listed = [secrets] if isinstance(secrets, Secret) else list(secrets)
+            if wrong := [s for s in listed if not isinstance(s, Secret)]:
                 raise TypeError(
-                    "a user's secret must be a password as str or a PublicKey, not "
-                    f"{type(wrong[0]).__name__}"
+                    "a user's secret must be a password as str, a PublicKey or a "
+                    f"CertificateAuthority, not {type(wrong[0]).__name__}"
                 )
             self._passwords[user] = [s.encode() for s in listed if isinstance(s, str)]
             self._keys[user] = frozenset(s for s in listed if isinstance(s, PublicKey))
-        methods = ["publickey"] if any(self._keys.values()) else []
+            self._authorities[user] = {
+                s.key: s.principals or (user,)
+                for s in listed
+                if isinstance(s, CertificateAuthority)
+            }
+        with_keys = any(self._keys.values()) or any(self._authorities.values())
+        methods = ["publickey"] if with_keys else []
         if any(self._passwords.values()) or not methods:
             methods += ["password", "keyboard-interactive"]
         self._requirement = UserRequirement(tuple(frozenset({method}) for method in methods))
@@ -193,9 +262,43 @@ class Users(Policy):
 
     def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
-    ) -> bool:
-        """Tell whether ``key`` is one of the user's."""
-        return key in self._keys.get(user, frozenset())
+    ) -> bool | KeyTerms:
+        """Tell whether ``key`` is one of the user's, or a valid certificate by an authority."""
+        if not isinstance(key, Certificate):
+            return key in self._keys.get(user, frozenset())
+        names = self._authorities.get(user, {}).get(key.authority)
+        if names is None:
+            return False
+        shown = ShownKey(
+            key=key,
+            user=user,
+            address=connection.peer[0],
+            host=connection.looked_up,
+            now=time.time(),
+        )
+        try:
+            options = shown.by_line(KeyOptions(cert_authority=True, principals=names))
+            if options.command is not None:
+                raise UnusableKey("the certificate has force-command")
+        except UnusableKey as error:
+            connection.record("refused", method="publickey", name=safe(user), reason=str(error))
+            return False
+        if signed:
+            self._shown[connection] = key
+        return KeyTerms(
+            touch_required=options.touch_required, verify_required=options.verify_required
+        )
+
+    def certificate(self, connection: ServerConnection) -> Certificate | None:
+        """Return the certificate that the client has shown, or None."""
+        return self._shown.get(connection)
+
+    def session_request(self, session: Session, request: Request) -> Maybe[bool]:
+        """Refuse a terminal that the user's certificate does not permit, else as the base does."""
+        shown = self.certificate(session.connection)
+        if isinstance(request, PtyRequest) and shown and "permit-pty" not in shown.extensions:
+            return False
+        return super().session_request(session, request)
 
     def rsa_key(self, user: str, modulus: int, connection: ServerConnection) -> PublicKey | None:
         """Return the one of the user's keys that has ``modulus``."""

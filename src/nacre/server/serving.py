@@ -14,6 +14,7 @@ A login, in order (SSH-2; the engine asks one question at a time)::
     AskPublicKey signed=True    Policy.public_key: the signature is verified
     AskPassword                 Policy.password, or change_password when the client sends a new one
     AskKeyboardInteractive      Policy.keyboard_interactive, until it returns True or False
+    AskHostBased                Policy.host_based: the host's signature is verified
     AskRSAKey                   Policy.rsa_key (SSH-1 only; AskPublicKey follows)
     AuthResult                  recorded, after each attempt
     Authenticated               Policy.authenticated; sessions and forwarding wait for its return
@@ -40,6 +41,7 @@ from nacre.protocol.asks import (
     Answer,
     Ask,
     AskGlobalRequest,
+    AskHostBased,
     AskHostSignature,
     AskKeyboardInteractive,
     AskOpen,
@@ -85,6 +87,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.forwarding.forwards import ServerForwards
+    from nacre.server.x11 import ForwardedDisplay
 
 
 _SIGNING = 10.0
@@ -338,6 +341,9 @@ class Serving(ServerConnection):
             ask, lambda p: p.public_key(ask.user, ask.key, ask.algorithm, ask.signed, self)
         )
 
+    def _on_host_based(self, ask: AskHostBased) -> None:
+        self._consult(ask, lambda p: p.host_based(ask.user, ask.host, self))
+
     def _on_rsa_key(self, ask: AskRSAKey) -> None:
         async def question(policy: Policy) -> RSAKey | None:
             key = await settled(policy.rsa_key(ask.user, ask.modulus, self))
@@ -425,6 +431,18 @@ class Serving(ServerConnection):
         """Ask the policy whether the session may use the client's agent."""
         return await self._questions.ask(lambda p: p.agent_forwarding(session)) is True
 
+    async def display(self, session: Session, data: bytes) -> ForwardedDisplay | None:
+        """Return a display that leads to the client's, if the policy allows one."""
+        reason, found = "not allowed", None
+        if await self._questions.ask(lambda p: p.x11_forwarding(session)) is True:
+            from nacre.server.x11 import open_display
+
+            opened = await open_display(self, data)
+            reason, found = (opened, None) if isinstance(opened, str) else ("", opened)
+        more = {"reason": reason} if found is None else {"display": found.name}
+        self.record("session", request="x11", granted=found is not None, **more)
+        return found
+
     def accepts_variable(self, name: str) -> bool:
         """Tell whether clients may set this environment variable."""
         return any(fnmatchcase(name, pattern) for pattern in self.accept_env)
@@ -504,6 +522,7 @@ Serving.handlers = {
     AskUser: Serving._on_user,
     AskPassword: Serving._on_password,
     AskPublicKey: Serving._on_public_key,
+    AskHostBased: Serving._on_host_based,
     AskRSAKey: Serving._on_rsa_key,
     AskKeyboardInteractive: Serving._on_keyboard_interactive,
     AuthResult: Serving._on_auth_result,

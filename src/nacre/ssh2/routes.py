@@ -17,6 +17,7 @@ from typing import TypeAlias
 from nacre.protocol.asks import (
     Ask,
     AskAuthentication,
+    AskHostBased,
     AskHostKey,
     AskHostSignature,
     AskKeyboardInteractive,
@@ -223,6 +224,7 @@ _SERVER: Transitions = {
         AskUser: _IN,
         AskPassword: _IN,
         AskPublicKey: _IN,
+        AskHostBased: _IN,
         AskKeyboardInteractive: (AuthStage.SERVER_INTERACTIVE, Resting.CONNECTION),
     },
     AuthStage.SERVER_INTERACTIVE: {

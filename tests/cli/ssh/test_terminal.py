@@ -8,7 +8,8 @@ import termios
 
 import pytest
 
-from nacre.cli.ssh.terminal import RawTerminal, encode_modes, size
+from nacre.cli.common.modes import RawTerminal
+from nacre.cli.ssh.terminal import encode_modes, size
 from nacre.wire.codec import WireReader
 
 
@@ -78,7 +79,7 @@ def test_raw_mode_comes_and_goes(terminal):
 def test_raw_mode_ends_with_the_program(terminal):
     before = termios.tcgetattr(terminal[1])
     program = (
-        "import sys; from nacre.cli.ssh.terminal import RawTerminal\n"
+        "import sys; from nacre.cli.common.modes import RawTerminal\n"
         "with RawTerminal(0): sys.exit(3)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdin=terminal[1], timeout=30)

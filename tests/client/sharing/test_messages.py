@@ -19,14 +19,11 @@ FORWARD = (7, m.REMOTE, "", 0, "/run/s", m.UNIX_SOCKET)
     [
         (m.Hello(4, m.joined(["info", "0"])), 0x00000001, u32(4) + string(b"info") + string(b"0")),
         (
-            m.NewSession(
-                1, b"", True, False, True, False, 0x7E, "xterm", "true", m.joined(["A=b"])
-            ),
+            m.NewSession(1, b"", 1, 0, 1, 0, 0x7E, "xterm", "true", m.joined(["A=b"])),
             0x10000002,
             u32(1)
             + string(b"")
-            + b"\1\0\1\0"
-            + u32(0x7E)
+            + b"".join(map(u32, (1, 0, 1, 0, 0x7E)))
             + string(b"xterm")
             + string(b"true")
             + string(b"A=b"),

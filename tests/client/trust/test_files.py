@@ -95,11 +95,21 @@ async def test_no_accepts_a_changed_key_with_a_warning(file):
     assert file.read_text() == f"h {OTHER}\n"
 
 
-@pytest.mark.parametrize("strict", ["yes", "no", "ask", "accept-new"])
-async def test_a_revoked_key_is_refused_whatever_the_rule(file, strict):
+@pytest.mark.parametrize("strict", ["yes", "ask", "accept-new"])
+async def test_a_revoked_key_is_refused(file, strict):
     write(file, f"h {ED}", f"@revoked * {ED}")
     with pytest.raises(HostKeyRevoked, match="known_hosts:2"):
         await known(file, strict=strict).check("h", 22, "192.0.2.1", ED)
+
+
+@pytest.mark.parametrize("shown", [ED, Certificate.issue(ED, AUTHORITY, kind="host")])
+async def test_no_accepts_a_revoked_key_with_a_warning(file, shown):
+    write(file, f"h {ED}", f"@cert-authority h {AUTHORITY.public}", f"@revoked * {ED}")
+    said: list[str] = []
+    checker = known(file, strict="no", notice=said.append)
+    await checker.check("h", 22, "192.0.2.1", shown)
+    assert isinstance(checker.mismatch, HostKeyRevoked)
+    assert [line.startswith("WARNING: the ED25519 host key of h") for line in said] == [True]
 
 
 async def test_ask(file):
@@ -434,7 +444,7 @@ async def test_a_certificate_of_a_stranger_counts_as_its_key(file):
     assert not said
 
 
-@pytest.mark.parametrize("strict", ["yes", "no"])
+@pytest.mark.parametrize("strict", ["yes", "accept-new"])
 async def test_a_revoked_certificate_is_refused(file, strict):
     for revoked in (ED, AUTHORITY.public, certificate()):
         write(file, f"h {ED}", f"@cert-authority h {AUTHORITY.public}", f"@revoked * {revoked}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,25 @@ async def test_an_authority_of_all_users_and_revoked_keys(
     assert not await enters(KEY)
 
 
+async def test_an_authority_of_all_users_counts_where_the_users_own_refuses(
+    store: UserStore, policy_for_alice: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "ca").write_text(f"{CA.public}\n")
+    policy = policy_for_alice(f"TrustedUserCAKeys={tmp_path / 'ca'}")
+    line = 'cert-authority,no-pty,principals="web"'
+    store.add_keys("alice", [StoredKey(CA.public, "", options=line)])
+    for principal, pty in (("web", False), ("alice", True)):
+        connection = Connection()
+        shown = certificate(principals=[principal])
+        assert await policy.public_key("alice", shown, "ssh-ed25519", True, connection)
+        policy.authenticated("alice", ("publickey",), connection)
+        assert (await policy.login("alice", connection)).key.pty is pty
+    connection = Connection()
+    refused = certificate(principals=["bob"])
+    assert not await policy.public_key("alice", refused, "ssh-ed25519", True, connection)
+    assert "principals=" in str(connection.reasons)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("service", "request_", "granted"),
@@ -456,3 +476,24 @@ async def test_forwarding_is_decided_by_the_users_configuration(
             "localhost" if allowed else None
         )
         assert await policy.agent_forwarding(session) is allowed
+
+
+@pytest.mark.parametrize(
+    ("word", "xauth", "allowed"),
+    [
+        ("yes", Path("/bin/sh"), True),
+        ("no", Path("/bin/sh"), False),
+        ("yes", None, False),
+        ("yes", Path("/no/such"), False),
+    ],
+)
+async def test_x11_needs_the_word_and_a_xauth(
+    policy_for_alice: Callable[..., Any], word: str, xauth: Path | None, allowed: bool
+) -> None:
+    policy = policy_for_alice(f"X11Forwarding={word}")
+    session = Session("alice")
+    connection: Any = session.connection
+    connection.user = "alice"
+    candidate = policy.candidate("alice", connection)
+    candidate.config = replace(candidate.config, xauth_location=xauth and str(xauth))
+    assert await policy.x11_forwarding(session) is allowed

@@ -7,6 +7,7 @@ import pytest
 
 from nacre.errors import KeyFormatError
 from nacre.keys import Certificate, generate, load_public
+from nacre.keys.signed import revocation, serials
 from nacre.keys.signed.revocation import (
     MAXIMUM_SIZE,
     RevocationList,
@@ -222,3 +223,46 @@ def test_what_can_not_be_read_revokes_every_key(data: bytes) -> None:
     assert "which keys are revoked can't be read" in str(load(data).refusal(KEY))
     assert load(str(OTHER).encode()).refusal(KEY) is None
     assert "no such file" in str(unreadable("no such file").refusal(load_public(str(KEY))[0]))
+
+
+HEAD = b"SSHKRL\n\0" + u32(1) + 3 * u64(0) + 2 * string(b"")
+
+
+def certified(body: bytes, authority: bytes = b"") -> bytes:
+    return u8(1) + string(string(authority) + string(b"") + body)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        11 * certified(b""),
+        certified(u8(0x20) + string(b"".join(map(u64, range(1, 11))))),
+        certified(8 * (u8(0x22) + string(u64(1) + mpint(0b1011)))),
+        certified(u8(0x23) + string(10 * string(b"id"))),
+        u8(2) + string(10 * string(b"")),
+        u8(3) + string(10 * string(bytes(20))),
+        u8(5) + string(10 * string(bytes(32))),
+    ],
+    ids=["sections", "numbers", "bitmaps", "key ids", "keys", "SHA-1", "SHA-256"],
+)
+def test_lists_that_take_too_long_to_read_are_refused(
+    sections: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 16 MiB can name 60 million serial numbers, which would take minutes and GiB."""
+    parse(HEAD + sections)
+    monkeypatch.setattr(serials, "MOST_ENTRIES", 10)
+    assert "more than 10 entries" in str(load(HEAD + sections).refusal(KEY))
+
+
+def test_lines_signatures_and_authorities_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocation, "MOST_ENTRIES", 3)
+    assert parse(b"\n\n\n").refusal(KEY) is None
+    assert "more than 3 lines" in str(load(b"\n\n\n\n").refusal(KEY))
+    assert len(RevocationList.decode(RevocationList().encode(0, [CA] * 8)).signers) == 8
+    with pytest.raises(KeyFormatError, match="more than 8 signatures"):
+        RevocationList.decode(RevocationList().encode(0, [CA] * 9))
+    monkeypatch.setattr(revocation, "_MOST_AUTHORITIES", 1)
+    both = HEAD + certified(b"", KEY.blob) + certified(b"", KEY.blob)
+    parse(both)
+    with pytest.raises(KeyFormatError, match="more than 1 authorities"):
+        parse(both + certified(b"", OTHER.blob))

@@ -24,10 +24,6 @@ HELP = "help"
 ABSENT = {
     "I": "PKCS#11",
     "K": "GSSAPI",
-    "O": "connection sharing",
-    "X": "X11 forwarding",
-    "Y": "X11 forwarding",
-    "w": "tunnel devices",
 }
 """Options that are refused, whatever the tables below say, and what nacre lacks for them."""
 
@@ -142,6 +138,8 @@ def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
         rest = _take_options(rest, flags, arguments, strong)
         arguments.command = " ".join(rest) if rest else None
     arguments.options[:0] = strong
+    if arguments.join is not None and arguments.control is not None:
+        raise ConfigurationError("Cannot specify multiplexing command with -W: leave one out")
     if arguments.join is not None:
         arguments.options += _JOINING
     return arguments

@@ -14,6 +14,7 @@ from nacre.errors import (
     Disconnected,
     HostKeyChanged,
     HostKeyError,
+    HostKeyRevoked,
     NacreError,
     NoCommonAlgorithm,
     PacketCorrupt,
@@ -26,7 +27,10 @@ from nacre.wire.text import safe
 _KINDS = {"kex": "key exchange method", "host key": "host key type"}
 
 _FRAME = "@" * 59
-_CHANGED = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @"
+_ALARMS: dict[type[HostKeyError], str] = {
+    HostKeyChanged: "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
+    HostKeyRevoked: "@       WARNING: REVOKED HOST KEY DETECTED!               @",
+}
 _VERIFICATION = "Host key verification failed."
 
 
@@ -48,10 +52,8 @@ def explain(error: NacreError, where: str, destination: str) -> str:
             denied = "\n".join((*error.hints, f"{destination}: Permission denied ({methods})."))
             cause = error.__cause__
             return f"{_disconnect(cause, host)}\n{denied}" if _is_disconnect(cause) else denied
-        case HostKeyChanged():
-            return f"{changed(error)}\n{_VERIFICATION}"
         case HostKeyError():
-            return f"{error}\n{_VERIFICATION}"
+            return f"{alarm(error)}\n{_VERIFICATION}"
         case NoCommonAlgorithm():
             every = [
                 f"Unable to negotiate with {host}: no matching {_KINDS.get(one.kind, one.kind)} "
@@ -74,9 +76,10 @@ def explain(error: NacreError, where: str, destination: str) -> str:
     return f"ssh: {host}: {error}"
 
 
-def changed(error: HostKeyChanged) -> str:
-    """Return the warning of a changed host key."""
-    return f"{_FRAME}\n{_CHANGED}\n{_FRAME}\n{error}"
+def alarm(error: HostKeyError) -> str:
+    """Return the warning of a host key; that of a changed or revoked one has a frame."""
+    title = _ALARMS.get(type(error))
+    return str(error) if title is None else f"{_FRAME}\n{title}\n{_FRAME}\n{error}"
 
 
 def _is_disconnect(error: BaseException | None) -> bool:

@@ -11,17 +11,17 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from nacre.aio.connection import Trace
-from nacre.cli.common.failures import changed
+from nacre.cli.common.failures import alarm
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm, confirm_host, confirm_rotation, prompt
 from nacre.client import configured, connect
 from nacre.client.connection import Connection
-from nacre.client.identities import PUBLICKEY, Identities
+from nacre.client.identities import HOSTBASED, PUBLICKEY, Identities
 from nacre.client.target import Target
 from nacre.client.trust.files import KnownHostsFile
 from nacre.config.client.config import ClientConfig
 from nacre.config.values import LogLevel
-from nacre.errors import DeadlineExceeded, HostKeyChanged
+from nacre.errors import DeadlineExceeded, HostKeyError
 from nacre.keys import PublicKey
 from nacre.keys.fingerprint import family, randomart
 from nacre.protocol.asks import (
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from nacre.keys.hosts.rotation import HostKeyRotation
 
 _KEX_LOG = "nacre.client.kex"
-
-_NO_SECRETS = (
-    "Password authentication is disabled to avoid man-in-the-middle attacks.\n"
-    "Keyboard-interactive authentication is disabled to avoid man-in-the-middle attacks."
-)
 
 LOGIN = 120
 """Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
@@ -76,7 +71,7 @@ async def log_in(
                 target,
                 config,
                 trust=trust,
-                credentials=_identities(target, config, trust, log, patience),
+                credentials=_identities(target, config, trust, log, patience, carrier),
                 sock=cast("Sock", carrier),
                 trace=trace or narrator(log, config.fingerprint_hash),
             )
@@ -98,6 +93,16 @@ async def log_in(
         ) from error
     finally:
         logging.getLogger("nacre.client").removeHandler(warnings)
+
+
+def granted(connection: Connection, config: ClientConfig) -> ClientConfig:
+    """Return the configuration, without what a host does not get whose key is not trusted."""
+    trust = connection.trust
+    if not isinstance(trust, KnownHostsFile) or trust.mismatch is None:
+        return config
+    from nacre.client.trust.withheld import withheld
+
+    return withheld(config)[0]
 
 
 def show_warnings(log: Log) -> logging.Handler:
@@ -195,6 +200,7 @@ class _Trust(KnownHostsFile):
         confirm = partial(confirm_host, hash_name=config.fingerprint_hash.lower())
         self._patience = patience
         self._log = log
+        self._config = config
         super().__init__(
             **configured.known_hosts(target, config),
             confirm=None if config.batch_mode else confirm,
@@ -214,8 +220,18 @@ class _Trust(KnownHostsFile):
     async def _confirm_update(self, changes: HostKeyRotation) -> bool:
         return await confirm_rotation(changes, hash_name=self._hash)
 
-    def overlooked(self, error: HostKeyChanged) -> None:
-        self._log.error(f"{changed(error)}\n{_NO_SECRETS}")
+    def overlooked(self, error: HostKeyError) -> None:
+        from nacre.client.trust.withheld import withheld
+
+        self._log.error(alarm(error))
+        _, features = withheld(self._config)
+        for feature in features:
+            self._log.error(f"{feature} is disabled to avoid man-in-the-middle attacks.")
+        if features and self._config.exit_on_forward_failure:
+            raise HostKeyError(
+                "Error: forwarding disabled due to host key check failure; -o "
+                "ExitOnForwardFailure=no goes on without it"
+            )
 
 
 class _Answers(Identities):
@@ -246,11 +262,12 @@ def _identities(
     trust: _Trust,
     log: Log,
     patience: Patience,
+    carrier: Carrier,
 ) -> Identities:
     asking = None if config.batch_mode else confirm
     how = configured.identities(target, config, asking, log.debug)
     if config.batch_mode:
-        how["methods"] = [name for name in how["methods"] if name == PUBLICKEY]
+        how["methods"] = [name for name in how["methods"] if name in (HOSTBASED, PUBLICKEY)]
     answers = _Answers(
         target.user,
         target.name,
@@ -264,6 +281,11 @@ def _identities(
     )
     answers.patience = patience
     answers.rsa_bits = config.required_rsa_size
+    if config.hostbased_authentication:
+        from nacre.client.hostbased import HostVouching
+
+        connected = carrier if isinstance(carrier, socket.socket) else None
+        answers.vouching = HostVouching(connected, config.host_signatures(), log.info)
     return answers
 
 

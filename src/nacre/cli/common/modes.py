@@ -127,6 +127,27 @@ class LineEditing(TerminalModes):
         super().restore()
 
 
+class RawTerminal(TerminalModes):
+    """A terminal in raw mode while it is entered: every key is sent to the server.
+
+    :param again: called when raw mode is set again after a stop, in a signal handler.
+    """
+
+    def __init__(self, descriptor: int, again: Callable[[], object] = lambda: None) -> None:
+        super().__init__(descriptor, _make_raw, again=again)
+
+
+def _make_raw(attributes: Attributes) -> None:
+    """Turn off line editing, echo and signals."""
+    attributes[0] |= termios.IGNPAR
+    attributes[0] &= ~(termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL)
+    attributes[0] &= ~(termios.IXON | termios.IXANY | termios.IXOFF)
+    attributes[3] &= ~(termios.ISIG | termios.ICANON | termios.ECHO | termios.ECHOE)
+    attributes[3] &= ~(termios.ECHOK | termios.ECHONL | termios.IEXTEN)
+    attributes[1] &= ~termios.OPOST
+    attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0
+
+
 @contextmanager
 def watching() -> Iterator[None]:
     """Restore changed modes when a signal stops or ends the process; set them again after a stop.

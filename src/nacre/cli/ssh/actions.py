@@ -16,8 +16,8 @@ from nacre.errors import LocalProtocolError, RequestFailed
 from nacre.value import value
 
 if TYPE_CHECKING:
+    from nacre.cli.common.modes import RawTerminal
     from nacre.cli.ssh.standard import StandardInput
-    from nacre.cli.ssh.terminal import RawTerminal
     from nacre.client.connection import Connection
     from nacre.client.process import Process
 

@@ -1,14 +1,12 @@
-"""The local terminal: its size, its modes as SSH encodes them, and raw mode."""
+"""The local terminal: its size, and its modes as SSH encodes them."""
 
 from __future__ import annotations
 
 import fcntl
 import struct
 import termios
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nacre.cli.common.modes import TerminalModes
 from nacre.wire.codec import u8, u32
 
 
@@ -83,24 +81,3 @@ def _baud(speed: int) -> int:
         if name[:1] == "B" and name[1:].isdigit() and getattr(termios, name) == speed:
             return int(name[1:])
     return 38400
-
-
-class RawTerminal(TerminalModes):
-    """A terminal in raw mode while it is entered: every key is sent to the server.
-
-    :param again: called when raw mode is set again after a stop, in a signal handler.
-    """
-
-    def __init__(self, descriptor: int, again: Callable[[], object] = lambda: None) -> None:
-        super().__init__(descriptor, _make_raw, again=again)
-
-
-def _make_raw(attributes: list[Any]) -> None:
-    """Turn off line editing, echo and signals."""
-    attributes[0] |= termios.IGNPAR
-    attributes[0] &= ~(termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL)
-    attributes[0] &= ~(termios.IXON | termios.IXANY | termios.IXOFF)
-    attributes[3] &= ~(termios.ISIG | termios.ICANON | termios.ECHO | termios.ECHOE)
-    attributes[3] &= ~(termios.ECHOK | termios.ECHONL | termios.IEXTEN)
-    attributes[1] &= ~termios.OPOST
-    attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0

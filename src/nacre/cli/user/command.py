@@ -327,10 +327,11 @@ def _key_remove(name: str, keys: tuple[str, ...], state: Path | None) -> None:
 
 
 def _with_options(keys: list[StoredKey], options: str) -> list[StoredKey]:
+    from nacre.config.values import service
     from nacre.keys.key_options import parse_options
 
     try:
-        parse_options(options)
+        parse_options(options, service)
     except KeyFormatError as error:
         raise UserStoreError(f"--options: {error}") from None
     if any(key.options for key in keys):

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from nacre.errors import MalformedMessage
 from nacre.wire.codec import Buffer, WireReader, string, text, u32
-from nacre.wire.message import U32, Bool, Record, Rest, String, Text, record
+from nacre.wire.message import U32, Record, Rest, String, Text, record
 
 VERSION = 4
 """The version of the protocol. Other versions have other messages: neither role goes on then."""
@@ -28,6 +28,9 @@ NO_ESCAPE = 0xFFFFFFFF
 
 UNIX_SOCKET = 0xFFFFFFFE
 """The port that says that the host beside it is the path of a Unix socket."""
+
+SOCKS = "socks"
+"""The host to connect to of a forwarding whose SOCKS clients name it; its port is 0."""
 
 LOCAL, REMOTE, DYNAMIC = 1, 2, 3
 """The kinds of a forwarding."""
@@ -53,6 +56,8 @@ class NewSession(Record):
 
     The answers are :class:`SessionOpened` once the channel is open, and :class:`Exited` at the end.
 
+    The flags are 0 or 1; ``PROTOCOL.mux`` calls them booleans, but OpenSSH sends four bytes.
+
     :ivar reserved: nothing.
     :ivar subsystem: whether ``command`` names a subsystem.
     :ivar escape: the escape character's code, or :data:`NO_ESCAPE`.
@@ -62,10 +67,10 @@ class NewSession(Record):
 
     request_id: U32
     reserved: String
-    terminal: Bool
-    x11: Bool
-    agent: Bool
-    subsystem: Bool
+    terminal: U32
+    x11: U32
+    agent: U32
+    subsystem: U32
     escape: U32
     terminal_type: Text
     command: Text
@@ -95,8 +100,8 @@ class OpenForward(Record):
     :ivar kind: :data:`LOCAL`, :data:`REMOTE` or :data:`DYNAMIC`.
     :ivar listen_host: where to listen, as in ``-L``: empty for loopback (or what GatewayPorts
         says), ``*`` for all addresses; a path if the port is :data:`UNIX_SOCKET`.
-    :ivar connect_host: where to connect to; empty if ``kind`` is :data:`DYNAMIC`, or for a SOCKS
-        proxy at the server; a path if the port is :data:`UNIX_SOCKET`.
+    :ivar connect_host: where to connect to; :data:`SOCKS` for a SOCKS proxy, at either end; a path
+        if the port is :data:`UNIX_SOCKET`.
     """
 
     request_id: U32
@@ -155,7 +160,7 @@ class Proxy(Record):
 
 @record
 class GetInformation(Record):
-    """Describe the connection, or its channels (since OpenSSH 10.1). Answered by Information.
+    """Describe the connection, or its channels (later than OpenSSH 10.0). Answered by Information.
 
     :ivar about: ``connection`` or ``channels``.
     """

@@ -79,8 +79,8 @@ class KnownHostsFile:
     :param paths: the user's files; new keys go into the first. ``~`` is the home directory.
     :param global_paths: files that are only read.
     :param strict: what to do with an unknown key. ``yes`` refuses it; ``accept-new`` accepts and
-        adds it; ``ask`` does so if ``confirm`` returns True; ``no`` accepts it, and a changed key
-        too.
+        adds it; ``ask`` does so if ``confirm`` returns True; ``no`` accepts it, and also a changed
+        key and one that a line marks as revoked.
     :param hashed: hash the names of hosts that are added.
     :param alias: the name to look for in place of the host's; it has no port.
     :param check_address: whether the host's address must have the key too, where the files have one
@@ -104,9 +104,10 @@ class KnownHostsFile:
     :param confirm: asked with ``strict="ask"``; without it unknown keys are refused.
     :param confirm_update: asked with ``update="ask"``; without it nothing is updated.
     :param notice: gets text for the human, of one or more lines.
-    :param alarm: gets the warning of a changed key that ``strict="no"`` accepts; by default
-        ``notice`` gets it.
-    :ivar mismatch: the error that ``strict="no"`` passed over. No secret may be sent to this host.
+    :param alarm: gets the warning of a changed or revoked key that ``strict="no"`` accepts; by
+        default ``notice`` gets it.
+    :ivar mismatch: the error that ``strict="no"`` passed over. No secret may be sent to this host,
+        and nothing be forwarded for it.
     """
 
     def __init__(
@@ -200,7 +201,8 @@ class KnownHostsFile:
                 )
         verdict, places = await asyncio.to_thread(self._sources.find, host, port, address, key)
         if verdict is Verdict.REVOKED:
-            raise _revoked(host, port, key, places[0], self._shown(key))
+            self._distrust(_revoked(host, port, key, places[0], self._shown(key)))
+            return
         in_dns = None if self._dns == "no" else await self._look_up(name, key)
         if in_dns is not None and in_dns.matches and in_dns.secure and self._dns == "yes":
             return
@@ -228,7 +230,7 @@ class KnownHostsFile:
         return found
 
     async def _check_not_revoked(self, file: Path, host: str, port: int, key: PublicKey) -> None:
-        from nacre.client.trust.revoked import refusal
+        from nacre.config.revoked import refusal
 
         reason = await asyncio.to_thread(refusal, file, key)
         if reason is not None:
@@ -246,14 +248,11 @@ class KnownHostsFile:
         if verdict is Verdict.REVOKED:
             authority = certificates.authority(key)
             by_authority = places[0].entry.blob == authority.blob
-            raise _revoked(
-                host,
-                port,
-                authority if by_authority else key.plain,
-                places[0],
-                self._shown(authority if by_authority else key.plain),
-                authority=by_authority,
-            )
+            revoked = authority if by_authority else key.plain
+            shown = self._shown(revoked)
+            error = _revoked(host, port, revoked, places[0], shown, authority=by_authority)
+            self._distrust(error)
+            return True
         if verdict is not Verdict.TRUSTED:
             return False
         reason = certificates.refusal(
@@ -312,6 +311,10 @@ class KnownHostsFile:
             + "".join(f", and: nacre keygen {how}" for how in more),
             **_facts(host, port, key, places[0]),
         )
+        self._distrust(error)
+
+    def _distrust(self, error: HostKeyError) -> None:
+        """Refuse the host, or go on without trusting it."""
         if self._strict != "no":
             raise error
         self.mismatch = error
@@ -349,8 +352,8 @@ class KnownHostsFile:
         """Return whether the address counts too."""
         return self._check_address and address not in ("", host) and not _is_loopback(address)
 
-    def overlooked(self, error: HostKeyChanged) -> None:
-        """Warn that ``strict="no"`` goes on in spite of a changed key."""
+    def overlooked(self, error: HostKeyError) -> None:
+        """Warn that ``strict="no"`` goes on in spite of a changed or a revoked key."""
         self._alarm(f"WARNING: {error}")
 
     async def _unknown(

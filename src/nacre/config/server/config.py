@@ -88,6 +88,11 @@ class ServerConfig:
     :ivar refuse_connection: whether to close the connection after the login was attempted.
     :ivar ip_qos: the class of service of interactive and of other sessions; None is the system's.
     :ivar syslog_facility: the facility of messages in the system's log.
+    :ivar x11_display_offset: the first number of a display that is forwarded to a client.
+    :ivar x11_use_localhost: whether these displays are for programs of this host alone.
+    :ivar xauth_location: the program xauth, or None.
+    :ivar permit_tunnel: the tunnel devices that clients may use: ``no``, ``yes``,
+        ``point-to-point`` or ``ethernet``.
     :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
     :ivar settings: each keyword that was set, with its values and where they were written.
     """
@@ -98,6 +103,7 @@ class ServerConfig:
     macs: str | None = None
     protocol: tuple[int, ...] = (2,)
     pubkey_accepted_algorithms: str | None = None
+    hostbased_accepted_algorithms: str | None = None
     ca_signature_algorithms: str | None = None
     compression: str | None = None
     rekey_limit: RekeyLimit = field(default_factory=RekeyLimit)
@@ -122,6 +128,10 @@ class ServerConfig:
     stream_local_bind_unlink: bool = False
     tcp_keep_alive: bool = True
     pubkey_authentication: bool = True
+    hostbased_authentication: bool = False
+    hostbased_uses_name_from_packet_only: bool = False
+    ignore_rhosts: str = "yes"
+    ignore_user_known_hosts: bool = False
     password_authentication: bool = True
     kbd_interactive_authentication: bool = True
     permit_root_login: str = "prohibit-password"
@@ -169,6 +179,11 @@ class ServerConfig:
     per_source_penalties: PenaltyRules | None = None
     per_source_penalty_exempt_list: tuple[str, ...] = ()
     refuse_connection: bool = False
+    x11_forwarding: bool = False
+    x11_display_offset: int = 10
+    x11_use_localhost: bool = True
+    xauth_location: str | None = "/usr/bin/xauth"
+    permit_tunnel: str = "no"
     syslog_facility: str = "AUTH"
     settings: Settings = field(default_factory=dict, compare=False, repr=False)
 
@@ -200,6 +215,11 @@ class ServerConfig:
                 profile,
             ),
         )
+
+    def host_signatures(self, profile: Profile = "default") -> tuple[str, ...]:
+        """Return the algorithms of signatures of hosts that vouch for their users."""
+        names = own_algorithms("signature", self.hostbased_accepted_algorithms)
+        return choose("signature", names, profile)
 
     @property
     def keepalive(self) -> float | None:

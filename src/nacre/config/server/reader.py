@@ -138,11 +138,12 @@ def check_methods(config: ServerConfig) -> None:
 
     :raises ConfigurationError: each list has a method that is switched off.
     """
-    off = {"hostbased", "gssapi-with-mic", "gssapi-keyex"}
+    off = {"gssapi-with-mic", "gssapi-keyex"}
     for name, on in (
         ("publickey", config.pubkey_authentication),
         ("password", config.password_authentication),
         ("keyboard-interactive", config.kbd_interactive_authentication),
+        ("hostbased", config.hostbased_authentication),
     ):
         if not on:
             off.add(name)

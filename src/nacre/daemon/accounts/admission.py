@@ -26,12 +26,13 @@ _FOR_ACCOUNTS = {
     *("AllowGroups", "DenyGroups", "PermitRootLogin", "AuthorizedKeysFile"),
     *("AuthorizedKeysCommand", "AuthorizedPrincipalsCommand", "AuthorizedPrincipalsFile"),
     *("PermitEmptyPasswords", "ChrootDirectory", "PermitUserEnvironment"),
+    *("HostbasedAuthentication", "IgnoreRhosts", "IgnoreUserKnownHosts"),
 }
 """Keywords that can't hold for the users of the store."""
 
 _ROOT_METHODS = {
-    "yes": frozenset({"publickey", "password"}),
-    "prohibit-password": frozenset({"publickey"}),
+    "yes": frozenset({"publickey", "password", "hostbased"}),
+    "prohibit-password": frozenset({"publickey", "hostbased"}),
     "forced-commands-only": frozenset({"publickey"}),
     "no": frozenset[str](),
 }
@@ -47,6 +48,7 @@ class Admission:
             "publickey": config.pubkey_authentication,
             "password": config.password_authentication,
             "keyboard-interactive": config.kbd_interactive_authentication,
+            "hostbased": config.hostbased_authentication,
         }
         self._methods = frozenset(method for method, on in switches.items() if on)
 
@@ -99,7 +101,7 @@ class Admission:
 
         The other parameters are those of :meth:`refuses_name`.
 
-        :param method: ``publickey``, or ``password`` for every method that sends it.
+        :param method: ``publickey``, ``hostbased``, or ``password`` for every method that sends it.
         """
         config = self._config
         if account.uid == 0 and method not in _ROOT_METHODS[config.permit_root_login]:

@@ -14,6 +14,7 @@ from nacre.aio.maybe import Maybe
 from nacre.aio.versions import SSH1
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
+from nacre.config.values import service
 from nacre.crypto.password import hash_password, needs_rehash, verify_password, verify_unknown
 from nacre.daemon.accounts.accounts import (
     DEFAULT_CONFIG,
@@ -45,7 +46,9 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.daemon.accounts.store import User, UserStore
+    from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import ServerConnection
+    from nacre.tunnels.device import TunnelDevice
     from nacre.tunnels.unix import UnixSockets
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
@@ -74,6 +77,7 @@ class AccountPolicy(Policy):
 
     def __init__(self, rules: ServerRules, profile: Profile = "default") -> None:
         self._candidates = Candidates(rules, profile)
+        self._profile = profile
         self._granted: WeakKeyDictionary[Session, Login] = WeakKeyDictionary()
 
     @property
@@ -152,6 +156,27 @@ class AccountPolicy(Policy):
     async def agent_forwarding(self, session: Session) -> bool:
         """Grant what the configuration and the user's key allow."""
         return (await self._may_forward(session.connection)).agent
+
+    async def tunnel_device(
+        self, mode: TunnelMode, unit: int | None, connection: ServerConnection
+    ) -> TunnelDevice | None:
+        """Open what the configuration, the user's key and the account's rights allow."""
+        try:
+            return await (await self._may_forward(connection)).open_device(mode, unit)
+        except (AccountError, OSError) as error:
+            connection.record("refused", request="tunnel", reason=safe(str(error)))
+        return None
+
+    async def x11_forwarding(self, session: Session) -> bool:
+        """Grant what the configuration and the user's key allow, where there is a xauth."""
+        if not (await self._may_forward(session.connection)).x11:
+            return False
+        program = self.candidate(session.user, session.connection).config.xauth_location
+        if program is not None and os.access(program, os.X_OK):
+            return True
+        reason = f"there is no program {program}: XAuthLocation names xauth"
+        session.connection.record("refused", request="x11", reason=reason)
+        return False
 
     async def session_request(self, session: Session, request: Request) -> bool:
         """Grant what the user's services allow; the reason of a refusal is logged."""
@@ -350,19 +375,21 @@ class StorePolicy(AccountPolicy):
         reason = self._refuses(user, shown.user, connection) or candidate.refuses_again(key)
         if reason is not None:
             return None, reason
+        reasons = []
         try:
             if config.revoked_keys is not None:
                 refuse_revoked(key, config.revoked_keys)
-            if stored is not None:
-                options = parse_options(stored) if stored else NO_OPTIONS
-                if shown.fits(shown.listed, options):
-                    return candidate.joined(shown.by_line(options)), None
-            authorities = config.trusted_user_ca_keys if isinstance(key, Certificate) else None
-            if authorities is not None and trusts(authorities, shown.listed):
-                return candidate.joined(shown.by_authority()), None
-        except (AccountError, UnusableKey) as error:
+        except AccountError as error:
             return None, str(error)
-        return None, None
+        # As in sshd, an authority may be trusted for what the user's own key of it refuses.
+        for look in (partial(_by_stored, stored), _by_authority):
+            try:
+                found = look(shown, config)
+                if found is not None:
+                    return candidate.joined(found), None
+            except (AccountError, UnusableKey) as error:
+                reasons.append(str(error))
+        return None, "; ".join(reasons) or None
 
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
@@ -392,6 +419,28 @@ class StorePolicy(AccountPolicy):
             )
         evidence = candidate.evidence(connection.methods)
         return virtual_login(found, account, candidate.options, candidate.config, evidence)
+
+
+def _by_stored(stored: str | None, shown: ShownKey, config: ServerConfig) -> KeyOptions | None:
+    """Return what a key of the store permits.
+
+    :param stored: its options; None if the user has no such key.
+    :raises UnusableKey: a condition does not hold.
+    """
+    options = NO_OPTIONS if not stored else parse_options(stored, service)
+    fits = stored is not None and shown.fits(shown.listed, options)
+    return shown.by_line(options) if fits else None
+
+
+def _by_authority(shown: ShownKey, config: ServerConfig) -> KeyOptions | None:
+    """Return what a certificate of a trusted authority permits. Blocks.
+
+    :raises AccountError, UnusableKey: the authorities can't be read, or a condition does not hold.
+    """
+    authorities = config.trusted_user_ca_keys if isinstance(shown.key, Certificate) else None
+    if authorities is None or not trusts(authorities, shown.listed):
+        return None
+    return shown.by_authority()
 
 
 def _reads_files(config: ServerConfig, key: PublicKey) -> bool:

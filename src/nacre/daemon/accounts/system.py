@@ -19,6 +19,7 @@ from nacre.daemon.accounts.accounts import (
     without_style,
 )
 from nacre.daemon.accounts.authorized.files import read_authorized_keys
+from nacre.daemon.accounts.authorized.hosts import HostSearch
 from nacre.daemon.accounts.authorized.search import KeySearch
 from nacre.daemon.accounts.candidate import Candidate, shown_key
 from nacre.daemon.accounts.padding import denied_late
@@ -27,7 +28,7 @@ from nacre.daemon.names import endpoint_words
 from nacre.errors import AccountError, UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.key_options import KeyOptions
-from nacre.protocol.asks import KeyTerms, UserRequirement
+from nacre.protocol.asks import ClientHost, KeyTerms, UserRequirement
 from nacre.protocol.options import Profile
 from nacre.server.policy import with_modulus
 from nacre.wire.text import safe
@@ -180,6 +181,32 @@ class SystemPolicy(AccountPolicy):
             endpoints=partial(_endpoints, connection),
         )
         return search, search.in_files()
+
+    async def host_based(self, user: str, host: ClientHost, connection: ServerConnection) -> bool:
+        """Look whether the client's host is trusted to vouch for the user."""
+        return await denied_late(self._vouched(user, host, connection), user)
+
+    async def _vouched(self, user: str, host: ClientHost, connection: ServerConnection) -> bool:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._threads, self._check_host, user, host, connection)
+        except AccountError as error:
+            connection.record("refused", method="hostbased", name=safe(user), reason=str(error))
+            return False
+        return await self._permits(user, None, connection)
+
+    def _check_host(self, user: str, host: ClientHost, connection: ServerConnection) -> None:
+        candidate = self.candidate(user, connection)
+        account = self._admitted(candidate, connection, "hostbased")
+        if host.algorithm not in candidate.config.host_signatures(self._profile):
+            raise AccountError(f"HostbasedAcceptedAlgorithms does not list {host.algorithm}")
+        HostSearch(
+            host=host,
+            address=connection.peer[0],
+            name=connection.host,
+            account=account,
+            config=candidate.config,
+        ).check()
 
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection

@@ -16,7 +16,7 @@ from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import decode_blob
 from nacre.keys.fingerprint import fingerprint
 from nacre.keys.key import decode_public
-from nacre.keys.signed.serials import SERIAL_SECTIONS, Serials
+from nacre.keys.signed.serials import MOST_ENTRIES, SERIAL_SECTIONS, Allowance, Serials
 from nacre.keys.times import show_time
 from nacre.wire.codec import WireReader, string, text, u8, u32, u64
 from nacre.wire.text import safe, safe_name
@@ -40,6 +40,8 @@ MAXIMUM_SIZE = 16 * 1024 * 1024
 
 _MAGIC = b"SSHKRL\n\0"
 _FORMAT = 1
+_MOST_SIGNATURES = 8  # each covers the whole list
+_MOST_AUTHORITIES = 4096
 _LEAST_RSA_BITS = 1024
 _KEY_ID = 0x23
 _CERTIFICATES_EXTENSION = 0x39
@@ -86,15 +88,17 @@ class RevokedCertificates:
             return f"the certificate with the serial number {certificate.serial} is revoked"
         return None
 
-    def decode(self, reader: WireReader) -> None:
+    def decode(self, reader: WireReader, allowance: Allowance) -> None:
         """Add what the sections in ``reader`` name."""
         while reader.remaining:
+            allowance.take()
             kind, body = reader.u8(), WireReader(reader.string())
             if kind == _KEY_ID:
                 while body.remaining:
+                    allowance.take()
                     self.key_ids.add(body.text())
             elif kind in SERIAL_SECTIONS:
-                self.serials.decode(kind, body.rest())
+                self.serials.decode(kind, body.rest(), allowance)
             elif kind == _CERTIFICATES_EXTENSION:
                 _skip_extension(body)
             else:
@@ -269,7 +273,9 @@ class RevocationList:
         reader.u64()  # flags: none are defined
         reader.string()  # reserved
         self.comment = reader.text()
+        allowance = Allowance()
         while reader.remaining:
+            allowance.take()
             kind, body = reader.u8(), reader.string()
             if kind == Section.SIGNATURE:
                 signed = data[: len(data) - reader.remaining]
@@ -277,34 +283,41 @@ class RevocationList:
             elif self.signers:
                 raise KeyFormatError("the KRL has sections behind its signatures")
             elif kind in _SECTIONS:
-                _SECTIONS[Section(kind)](self, WireReader(body))
+                _SECTIONS[Section(kind)](self, WireReader(body), allowance)
             else:
                 raise KeyFormatError(f"the KRL has a section of the type {kind}, which is unknown")
 
     def _verify(self, blob: bytes, signature: bytes, signed: bytes) -> None:
+        if len(self.signers) >= _MOST_SIGNATURES:
+            raise KeyFormatError(f"the KRL has more than {_MOST_SIGNATURES} signatures")
         key = decode_public(blob)
         algorithm = WireReader(signature).text()
         if not key.verify(signature, signed, algorithm):
             raise KeyFormatError(f"the KRL's signature by {key.fingerprint()} does not verify")
         self.signers += (key,)
 
-    def _decode_certificates(self, reader: WireReader) -> None:
+    def _decode_certificates(self, reader: WireReader, allowance: Allowance) -> None:
         authority = reader.string()
         reader.string()  # reserved
-        if authority:
+        if authority and authority not in self.certificates:
+            if len(self.certificates) >= _MOST_AUTHORITIES:
+                raise KeyFormatError(f"the KRL has more than {_MOST_AUTHORITIES} authorities")
             decode_public(authority)
-        self.certificates.setdefault(authority, RevokedCertificates()).decode(reader)
+        self.certificates.setdefault(authority, RevokedCertificates()).decode(reader, allowance)
 
-    def _decode_keys(self, reader: WireReader) -> None:
+    def _decode_keys(self, reader: WireReader, allowance: Allowance) -> None:
         while reader.remaining:
+            allowance.take()
             self.keys.add(reader.string())
 
-    def _decode_sha1(self, reader: WireReader) -> None:
+    def _decode_sha1(self, reader: WireReader, allowance: Allowance) -> None:
         while reader.remaining:
+            allowance.take()
             _add_hash(self.sha1, reader.string(), 20)
 
-    def _decode_sha256(self, reader: WireReader) -> None:
+    def _decode_sha256(self, reader: WireReader, allowance: Allowance) -> None:
         while reader.remaining:
+            allowance.take()
             _add_hash(self.sha256, reader.string(), 32)
 
     def __str__(self) -> str:
@@ -327,12 +340,12 @@ class RevocationList:
         return "\n".join(lines)
 
 
-_SECTIONS: dict[Section, Callable[[RevocationList, WireReader], None]] = {
+_SECTIONS: dict[Section, Callable[[RevocationList, WireReader, Allowance], None]] = {
     Section.CERTIFICATES: RevocationList._decode_certificates,
     Section.EXPLICIT_KEY: RevocationList._decode_keys,
     Section.FINGERPRINT_SHA1: RevocationList._decode_sha1,
     Section.FINGERPRINT_SHA256: RevocationList._decode_sha256,
-    Section.EXTENSION: lambda _, reader: _skip_extension(reader),
+    Section.EXTENSION: lambda _, reader, allowance: _skip_extension(reader),
 }
 
 
@@ -389,6 +402,8 @@ class RevokedKeys:
         :raises KeyFormatError: a line is not a public key.
         """
         self._blobs: set[bytes] = set()
+        if data.count(b"\n") > MOST_ENTRIES:
+            raise KeyFormatError(f"the list has more than {MOST_ENTRIES} lines")
         for number, line in enumerate(data.split(b"\n"), 1):
             words = line.decode("utf-8", "surrogateescape").split(None, 2)
             if not words or words[0].startswith("#"):

@@ -19,6 +19,9 @@ MOST_SERIAL = (1 << 64) - 1
 MOST_RANGES = 1 << 19
 """Ranges of numbers that do not touch, in one set."""
 
+MOST_ENTRIES = 1 << 20
+"""What a list of revoked keys may name, and its sections: reading so many takes some seconds."""
+
 _READ_BITS = 1 << 24
 _WRITTEN_BITS = 1 << 14
 """Bits of a bitmap. OpenSSH reads none that is larger, whatever it writes."""
@@ -26,6 +29,22 @@ _WRITTEN_BITS = 1 << 14
 _ONES = re.compile("1+")
 
 Range = tuple[int, int]
+
+
+class Allowance:
+    """What may still be read of one list. A short file can name very many serial numbers."""
+
+    def __init__(self) -> None:
+        self._left = MOST_ENTRIES
+
+    def take(self, count: int = 1) -> None:
+        """Count entries or sections before they are read.
+
+        :raises KeyFormatError: they are too many.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise KeyFormatError(f"the list has more than {MOST_ENTRIES} entries")
 
 
 class SerialSection(IntEnum):
@@ -84,30 +103,33 @@ class Serials:
     def __bool__(self) -> bool:
         return bool(self._ranges)
 
-    def decode(self, kind: int, body: Buffer) -> None:
+    def decode(self, kind: int, body: Buffer, allowance: Allowance) -> None:
         """Add the numbers of a section.
 
-        :raises KeyFormatError: they are out of bounds.
+        :raises KeyFormatError: they are out of bounds, or too many.
         :raises MalformedMessage: a field is cut off.
         """
-        _READERS[SerialSection(kind)](self, WireReader(body))
+        _READERS[SerialSection(kind)](self, WireReader(body), allowance)
 
-    def _decode_list(self, reader: WireReader) -> None:
+    def _decode_list(self, reader: WireReader, allowance: Allowance) -> None:
+        allowance.take(reader.remaining // 8)
         while reader.remaining:
             serial = reader.u64()
             self.add(serial, serial)
 
-    def _decode_range(self, reader: WireReader) -> None:
+    def _decode_range(self, reader: WireReader, allowance: Allowance) -> None:
+        allowance.take()
         low, high = reader.u64(), reader.u64()
         reader.end()
         self.add(low, high)
 
-    def _decode_bitmap(self, reader: WireReader) -> None:
+    def _decode_bitmap(self, reader: WireReader, allowance: Allowance) -> None:
         first, bitmap = reader.u64(), reader.string()
         reader.end()
         if len(bitmap) * 8 > _READ_BITS + 8 or bitmap[:1] >= b"\x80":
             raise KeyFormatError(f"a bitmap of serial numbers has at most {_READ_BITS} bits")
         bits = bin(int.from_bytes(bitmap, "big"))[:1:-1]  # the lowest first
+        allowance.take(bits.count("01") + bits.startswith("1"))
         for run in _ONES.finditer(bits):
             self.add(first + run.start(), first + run.end() - 1)
 
@@ -120,7 +142,7 @@ class Serials:
         return writer.end()
 
 
-_READERS: dict[SerialSection, Callable[[Serials, WireReader], None]] = {
+_READERS: dict[SerialSection, Callable[[Serials, WireReader, Allowance], None]] = {
     SerialSection.LIST: Serials._decode_list,
     SerialSection.RANGE: Serials._decode_range,
     SerialSection.BITMAP: Serials._decode_bitmap,

@@ -12,6 +12,7 @@ from nacre.protocol.asks import (
     Asks,
     GiveUp,
     SessionProof,
+    TryHostBased,
     TryKeyboardInteractive,
     TryNone,
     TryPassword,
@@ -19,7 +20,7 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.events import AuthBanner, Authenticated, AuthResult, Event
 from nacre.protocol.options import ClientOptions
-from nacre.ssh2.auth import keyboard_interactive, password, publickey
+from nacre.ssh2.auth import hostbased, keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import Attempt, Exchange, MethodRunner, Steps
 from nacre.ssh2.auth.messages import UserauthBanner, UserauthFailure
 from nacre.ssh2.auth.stages import AuthStage
@@ -173,6 +174,7 @@ _METHODS: dict[type[Answer], tuple[str, _Prove]] = {
     TryNone: ("none", _prove_none),
     TryPublicKey: ("publickey", publickey.prove),
     TryPassword: ("password", password.prove),
+    TryHostBased: ("hostbased", hostbased.prove),
     TryKeyboardInteractive: ("keyboard-interactive", keyboard_interactive.prove),
 }
 """For each answer to ``AskAuthentication``: the method's name, and the generator that runs it."""

@@ -114,6 +114,24 @@ class PublicKeyOk(Message):
     blob: String
 
 
+# --- hostbased (RFC 4252 section 9) ---
+
+
+@record
+class HostBasedRequest(Record):
+    """The fields of a request that a host signs for its user (RFC 4252 section 9).
+
+    ``host`` and ``host_user`` are what the client calls itself; ``algorithm`` and ``blob`` are of
+    the host's key.
+    """
+
+    algorithm: Text
+    blob: String
+    host: Text
+    host_user: Text
+    signature: String
+
+
 # --- password (RFC 4252 section 8) ---
 
 

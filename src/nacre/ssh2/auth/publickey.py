@@ -62,7 +62,7 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     request = _FIELDS[attempt.host_bound, signed].decode(fields)
     if isinstance(request, HostBoundQuery | HostBoundRequest):
         _check_host_key(attempt, request.host_key)
-    key = _acceptable(attempt, request.algorithm, request.blob)
+    key = acceptable(attempt, request.algorithm, request.blob)
     if key is None:
         return False
     presence = None
@@ -104,7 +104,17 @@ def _attested(attempt: Attempt, presence: Presence, answer: Answer) -> bool:
     return True
 
 
-def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | None:
+def acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | None:
+    """Return a user's key if it may be used; explain why not."""
+    key = usable(attempt, algorithm, blob)
+    if key is not None and algorithm not in attempt.options.algorithms.signatures:
+        attempt.explain(f"{algorithm} signatures are not allowed")
+        return None
+    return key
+
+
+def usable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | None:
+    """Return a key that fits to the algorithm and is long enough; explain why not."""
     try:
         key = decode_public(blob)
     except KeyFormatError as error:
@@ -114,9 +124,6 @@ def _acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | No
     attempt.detail = key.label
     if algorithm not in key.signature_algorithms:
         attempt.explain(f"not a key for {safe(algorithm, 64)} signatures")
-        return None
-    if algorithm not in attempt.options.algorithms.signatures:
-        attempt.explain(f"{algorithm} signatures are not allowed")
         return None
     refusal = too_weak(
         key, attempt.options.limits.user_rsa_bits, attempt.options.algorithms.ca_signatures

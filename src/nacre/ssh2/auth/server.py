@@ -17,7 +17,7 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
-from nacre.ssh2.auth import keyboard_interactive, password, publickey
+from nacre.ssh2.auth import hostbased, keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import SERVICE, Attempt, MethodRunner, check_length
 from nacre.ssh2.auth.messages import (
     HOST_BOUND,
@@ -37,6 +37,7 @@ _CHECKS = {
     "publickey": publickey.check,
     "password": password.check,
     "keyboard-interactive": keyboard_interactive.check,
+    "hostbased": hostbased.check,
 }
 
 

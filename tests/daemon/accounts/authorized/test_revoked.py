@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon.accounts.authorized import revoked
+from nacre.config import revoked
 from nacre.daemon.accounts.authorized.revoked import refuse_revoked
 from nacre.errors import AccountError
 from nacre.keys import generate

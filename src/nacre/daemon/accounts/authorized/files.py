@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.values import service
 from nacre.daemon.accounts.accounts import Account
 from nacre.errors import AccountError
 from nacre.keys.authorized_keys import AuthorizedKeys, parse
@@ -43,7 +44,7 @@ def read_authorized_keys(
             report(str(error))
             continue
         if text is not None:
-            yield str(path), parse(text)
+            yield str(path), parse(text, service)
 
 
 def own_path(pattern: str, keyword: str, account: Account) -> Path:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nacre.config import revoked
 from nacre.errors import AccountError
 from nacre.keys import PublicKey
-from nacre.keys.signed.revocation import MAXIMUM_SIZE, Revocations, load, unreadable
 
 
 def refuse_revoked(key: PublicKey, path: str) -> None:
@@ -12,17 +12,6 @@ def refuse_revoked(key: PublicKey, path: str) -> None:
 
     :raises AccountError: it does, or it can't be read: then no key is accepted.
     """
-    refusal = _read(path).refusal(key)
+    refusal = revoked.refusal(path, key)
     if refusal is not None:
         raise AccountError(f"RevokedKeys {path}: {refusal}")
-
-
-def _read(path: str) -> Revocations:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAXIMUM_SIZE + 1)
-    except OSError as error:
-        return unreadable(str(error.strerror))
-    if len(data) > MAXIMUM_SIZE:
-        return unreadable(f"it has more than {MAXIMUM_SIZE} bytes")
-    return load(data)

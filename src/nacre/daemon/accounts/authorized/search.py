@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.values import service
 from nacre.daemon.accounts.accounts import Account
 from nacre.daemon.accounts.authorized.authorities import trusts
 from nacre.daemon.accounts.authorized.commands import KeysCommand, ask
@@ -78,7 +79,7 @@ class KeySearch:
         )
 
         def take(lines: bytes, first: int) -> KeyOptions | None:
-            found = parse(lines).admits(self.shown, self._skipper(command, first))
+            found = parse(lines, service).admits(self.shown, self._skipper(command, first))
             return None if found is None else found.options
 
         return await self._asked(command, self._tokens(), take)
@@ -107,7 +108,7 @@ class KeySearch:
         except AccountError as error:
             self.problems.append(str(error))
             return None
-        return find_principal(text, certificate, partial(self._skip, str(path)))
+        return find_principal(text, certificate, partial(self._skip, str(path)), service)
 
     async def _principals_by_command(
         self, line: str, certificate: Certificate
@@ -128,7 +129,7 @@ class KeySearch:
         }
 
         def take(lines: bytes, first: int) -> KeyOptions | None:
-            return find_principal(lines, certificate, self._skipper(command, first))
+            return find_principal(lines, certificate, self._skipper(command, first), service)
 
         return await self._asked(command, tokens, take)
 

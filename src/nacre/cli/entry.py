@@ -1,0 +1,49 @@
+"""Where the installed programs ``nacre`` and ``nacre-ssh`` begin.
+
+A master that shares its connection is asked first; everything else is loaded if there is none.
+"""
+
+import os
+import sys
+
+from nacre.cli.quick import passenger, reading
+
+
+def ssh() -> None:
+    """Run ``nacre-ssh``."""
+    _share(sys.argv[1:])
+    from nacre.cli.ssh.command import main
+
+    main()
+
+
+def nacre() -> None:
+    """Run ``nacre``."""
+    if sys.argv[1:2] == ["ssh"]:
+        _share(sys.argv[2:])
+    from nacre.cli.main import main
+
+    main()
+
+
+def _share(words: list[str]) -> None:
+    """End the process with the status of a session of a master, if there is one."""
+    asked = reading.passenger(words)
+    if asked is None:
+        return
+    try:
+        for number in range(3):
+            os.fstat(number)  # of a closed one, the socket would get the number
+        status = passenger.ride(asked)
+    except passenger.TurnedDown as refusal:
+        # The program makes a connection of its own, and does not ask again.
+        passenger.turned_down = asked.path
+        if not asked.silent:
+            os.write(2, f"{refusal}\n".encode())
+        return
+    except (passenger.Silent, OSError):
+        return
+    except KeyboardInterrupt:
+        # The parent should see that the signal ended this process.
+        passenger.die()
+    os._exit(status)
