@@ -174,6 +174,11 @@ async def test_keys_that_could_not_be_listed_are_refused(monkeypatch: pytest.Mon
         keyring.add(long, UNCONSTRAINED)
 
 
+def test_keys_of_ssh_1_are_refused() -> None:
+    with pytest.raises(UnusableKey, match="keys of SSH-1 are not held"):
+        client(MemoryKeyring()).add(generate("rsa1", bits=1024), UNCONSTRAINED)
+
+
 def test_a_forwarded_agent_loads_no_library_by_default() -> None:
     for remote, says in ((False, "must not name a library"), (True, "not among those")):
         mine = client(MemoryKeyring(security_keys=SecurityKeys(remote_libraries=remote)))

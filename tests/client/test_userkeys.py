@@ -251,6 +251,19 @@ async def test_a_certificate_beside_a_key_comes_behind_it(tmp_path: Path) -> Non
     assert sources.notices == []
 
 
+async def test_a_certificate_in_place_of_the_public_half_is_shown_in_its_place(
+    tmp_path: Path,
+) -> None:
+    for passphrase in (None, "right"):
+        files = [save(tmp_path / "one", ONE, passphrase), save(tmp_path / "two", TWO)]
+        save_certificate(tmp_path / "one.pub", ONES)
+        save_certificate(tmp_path / "two.pub", ONES)  # of another key: it is left out
+        sources = Sources(files=files, unlock=Passphrases("right"))
+        named, _ = await sources.subject.gather(ssh1=False)
+        assert [key.public for key in named] == [ONES, TWO.public]
+        assert ONES.verify(await named[0].sign(b"data", CERTIFIED), b"data", CERTIFIED)
+
+
 async def test_named_certificates_come_first_and_alone(tmp_path: Path) -> None:
     """With CertificateFile, ssh(1) looks for no others."""
     files = [save(tmp_path / "one", ONE), save(tmp_path / "two", TWO)]

@@ -55,4 +55,4 @@ def master_of(program: str, daemon: Daemon, user: str, key: Path) -> Iterator[Ma
         yield master
         run(master.words("ssh", "-O", "exit"))
     finally:
-        shutil.rmtree(directory)
+        shutil.rmtree(directory, ignore_errors=True)  # a master that ends removes it too

@@ -132,8 +132,11 @@ class Agent:
         """Make the agent hold ``key``, which may have a certificate.
 
         :param constraints: the conditions under which the agent uses it.
-        :raises UnusableKey: the agent can't be reached, or refuses the key or a constraint.
+        :raises UnusableKey: the agent can't be reached, or refuses the key or a constraint; no
+            agent holds RSA1 keys.
         """
+        if key.public.type == RSA1:
+            raise UnusableKey("agents hold no keys of SSH-1: name the file (-i, IdentityFile)")
         from nacre.keys.agents import changes as agent_changes
         from nacre.keys.agents.constraints import UNCONSTRAINED
 

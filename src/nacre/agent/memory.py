@@ -17,6 +17,7 @@ from nacre.keys.agents.messages import MAXIMUM_IDENTITIES, MAXIMUM_MESSAGE, SESS
 from nacre.keys.agents.requests import decode_session_bind
 from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.key import decode_public
+from nacre.keys.rsa1_text import RSA1
 from nacre.keys.signed_data import SignedLogin, decode_login
 from nacre.value import replace
 from nacre.wire.codec import WireReader
@@ -128,6 +129,8 @@ class MemoryKeyring(Keyring):
         return found
 
     def add(self, key: PrivateKey, constraints: Constraints) -> None:
+        if key.public.type == RSA1:
+            raise UnusableKey("keys of SSH-1 are not held: clients of SSH-2 could not use them")
         provider = self._security_keys.provider(key.public, constraints.provider)
         constraints = replace(constraints, provider=provider)
         lifetime = self._lifetime if constraints.lifetime is None else constraints.lifetime

@@ -379,13 +379,23 @@ class BaseConnection:
         while not self._transport_gone:
             await self._changed.wait()
 
-    async def wait_idle(self) -> None:
+    async def wait_idle(self, seconds: float = 0.0) -> None:
         """Return when no channel is open and no connection is forwarded, or at the end.
 
         A connection is forwarded from when it is accepted until its socket has taken everything.
+
+        :param seconds: how long that must have been so.
         """
-        while (self._channels or self._holding) and not self.ended:
-            await self._changed.wait()
+        while not self.ended:
+            waits = bool(self._channels or self._holding)
+            if not waits and not seconds:
+                return
+            try:
+                async with asyncio.timeout(None if waits else seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                if not self._channels and not self._holding:
+                    return
 
     async def keepalive(self) -> float:
         """Probe the peer, and return the seconds until its answer.

@@ -393,7 +393,8 @@ async def unlock(text: bytes, source: str, passphrase: Unlock) -> PrivateKey:
 async def open_file(path: Path, passphrase: Unlock) -> Opened:
     """Return the key of a file, and the certificate beside it.
 
-    The file ``NAME-cert.pub`` is a certificate whose private key may be in the file ``NAME``.
+    The file ``NAME-cert.pub`` is a certificate whose private key may be in the file ``NAME``. If
+    ``NAME.pub`` is a certificate, it is shown in place of the key, as by OpenSSH.
 
     :raises UnusableKey: other users may read the file, or it has no usable key.
     """
@@ -408,10 +409,11 @@ async def open_file(path: Path, passphrase: Unlock) -> Opened:
         return Opened(key, certificate, problem)
     if is_private(text):
         # What is known of the public half without the passphrase.
-        known = None if certificate is None else certificate.plain
-        if public_text is not None:
-            known = load_public(public_text)[0]
-        found = await _open_private(path, text, known, passphrase)
+        public = None if public_text is None else load_public(public_text)[0]
+        known = public or certificate
+        found = await _open_private(path, text, known and known.plain, passphrase)
+        if public is not None and public.plain is not public and public.plain == found.public:
+            found = CertificateKey(public, found, str(path))
         return Opened(found, certificate, problem)
     # `-i key.pub` selects the agent's key with this public half.
     public = load_public(text)[0]

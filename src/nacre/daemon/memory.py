@@ -9,6 +9,12 @@ from contextlib import suppress
 from nacre.crypto.secrecy import hide_memory
 from nacre.limits import MIB
 
+_CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4
+"""Flags of mlockall(2) on Linux: what is mapped, what will be, and pages once they are used."""
+
+_MAY_LOCK = 1 << 14
+"""CAP_IPC_LOCK."""
+
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
@@ -39,3 +45,21 @@ def keep_secrets() -> None:
     with suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def lock_memory() -> None:
+    """Keep this process's memory from being swapped to a disk, where the system allows it.
+
+    That is without a limit (``ulimit -l``), or with the capability CAP_IPC_LOCK. Elsewhere nothing
+    is done: under a limit later allocations would fail, and end the process.
+    """
+    with suppress(OSError, AttributeError, ValueError):
+        limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+        if limit == resource.RLIM_INFINITY or _capabilities() & _MAY_LOCK:
+            ctypes.CDLL(None).mlockall(_CURRENT | _FUTURE | _ON_FAULT)
+
+
+def _capabilities() -> int:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        found = next((line for line in file if line.startswith("CapEff:")), "CapEff: 0")
+    return int(found.split()[1], 16)

@@ -10,7 +10,7 @@ import pytest
 
 from cli.add.held import CERTIFICATE, KEY, OTHER, Answers, save, save_certificate
 from nacre.agent.client import Agent
-from nacre.keys import dump_private
+from nacre.keys import dump_private, generate
 
 Do = Callable[..., Awaitable[bool]]
 
@@ -64,6 +64,14 @@ async def test_a_passphrase_is_asked_for_until_it_fits_and_tried_on_the_next_fil
         f"Bad passphrase, try again for {files[0]} (will confirm each use): ",
     ]
     assert [key for key, _ in await agent.keys()] == [KEY.public, OTHER.public]
+
+
+async def test_a_key_of_ssh_1_is_refused_with_the_reason(
+    agent: Agent, do: Do, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not await do("-q", save(tmp_path / "one", generate("rsa1", bits=1024)))
+    assert "agents hold no keys of SSH-1: name the file" in capsys.readouterr().err
+    assert await agent.keys() == []
 
 
 async def test_an_empty_passphrase_skips_the_file(

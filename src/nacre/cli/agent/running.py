@@ -15,7 +15,7 @@ from nacre.agent.server import AgentServer, AgentSocketFile
 from nacre.cli.agent.arguments import AgentArguments
 from nacre.cli.common.prompts import confirm, notice, prompt
 from nacre.cli.common.start import loaded
-from nacre.daemon.memory import keep_secrets
+from nacre.daemon.memory import keep_secrets, lock_memory
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1)
 """The signals that the agent handles; the caller of :func:`hold_keys` has blocked them."""
@@ -36,6 +36,7 @@ def hold_keys(
     :param parent: the process with whose end the agent ends, or None.
     """
     keep_secrets()
+    lock_memory()
     loaded()
     try:
         asyncio.run(_serve(arguments, listening, parent))

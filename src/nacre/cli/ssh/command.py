@@ -12,15 +12,19 @@ from nacre.cli.common.arguments import Arguments, parse
 from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
+from nacre.config.values import LogLevel
 from nacre.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import click
 
     from nacre.cli.common.log import Log
+    from nacre.cli.ssh.escapes import Controls
     from nacre.cli.ssh.local import Leave
+    from nacre.cli.ssh.master import Sharing
     from nacre.cli.ssh.session import Plan
     from nacre.cli.ssh.tunnels import OtherEnd
+    from nacre.client.connection import Connection
     from nacre.client.target import Target
 
 
@@ -125,11 +129,31 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
         work = _session(target, config, files, planned, join, log, leave, through)
         return run_client(work, target, log)
 
-    if not config.fork_after_authentication:
+    if not config.fork_after_authentication and not config.persists:
         return session()
     from nacre.cli.ssh.local import in_background
 
-    return in_background(session)
+    return in_background(session, lambda: _passenger(config, target, planned, join, log))
+
+
+def _passenger(
+    config: ClientConfig, target: Target, planned: Plan, join: OtherEnd | None, log: Log
+) -> int:
+    """Use the connection that a child shares in the background, if there is something to do."""
+    if not config.persists or (config.session_type == "none" and join is None):
+        return 0
+    from nacre.value import replace
+
+    # The child has begun to forward.
+    config = replace(
+        config,
+        control_master="auto",
+        local_forwards=(),
+        remote_forwards=(),
+        dynamic_forwards=(),
+    )
+    status = _shared(config, target, planned, join, log)
+    return FAILURE if status is None else status
 
 
 def _shared(
@@ -162,7 +186,6 @@ async def _session(
     from nacre.cli.common.login import granted
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.escapes import Controls
-    from nacre.cli.ssh.session import TerminalSession
 
     if through is None:
         connection = await dial_and_log_in(target, config, log, files=files)
@@ -187,24 +210,67 @@ async def _session(
             from nacre.cli.ssh.tunnels import start_forwarding
 
             controls.forwardings = await start_forwarding(connection, target, config, log)
-        if leave is not None:
+        sharing = _sharing(connection, target, config, controls, log)
+        background = sharing is not None and config.persists
+        if leave is not None and (background or config.fork_after_authentication):
             leave()
-        if join is not None:
-            from nacre.cli.ssh.tunnels import join_standard
+            if background or config.session_type == "none":
+                from nacre.cli.ssh.local import leave_streams
 
-            return await join_standard(connection, join)
-        if config.session_type == "none":
-            await connection.wait_closed()
-            connection.check()
-        session = TerminalSession(connection, planned, log.info, controls=controls)
-        status = await session.run()
-        log.debug(f"Exit status {status}")
-        if controls.forwardings is not None and not session.quit:
-            await connection.wait_idle()
+                leave_streams(errors=config.log_level > LogLevel.VERBOSE)
+        if background:
+            assert sharing is not None
+            return await sharing.persist(config.control_persist)
+        work = _work(connection, config, planned, join, controls, sharing)
+        status = await (work if sharing is None else sharing.until_terminated(work))
     finally:
         await close_or_abort(connection)
     if planned.terminal:
         log.info(f"Connection to {target.name} closed.")
+    return status
+
+
+def _sharing(
+    connection: Connection, target: Target, config: ClientConfig, controls: Controls, log: Log
+) -> Sharing | None:
+    """Begin to share the connection, if the configuration says so."""
+    if not config.shares:
+        return None
+    from nacre.cli.ssh.master import start_sharing
+
+    return start_sharing(connection, target, config, controls.ports(), log)
+
+
+async def _work(
+    connection: Connection,
+    config: ClientConfig,
+    planned: Plan,
+    join: OtherEnd | None,
+    controls: Controls,
+    sharing: Sharing | None,
+) -> int:
+    """Do what the program was called for; return its exit status."""
+    if join is not None:
+        from nacre.cli.ssh.tunnels import join as join_place
+
+        await join_place(connection, join)
+        status, quit = 0, False
+    elif config.session_type == "none":
+        await (connection.wait_closed() if sharing is None else sharing.wait_unused(None))
+        if connection.ended:
+            connection.check()
+        return 0
+    else:
+        from nacre.cli.ssh.session import TerminalSession
+
+        log = controls.log
+        resizes = None if sharing is None else sharing.resizes
+        session = TerminalSession(connection, planned, log.info, controls=controls, resizes=resizes)
+        status = await session.run()
+        quit = session.quit
+        log.debug(f"Exit status {status}")
+    if controls.forwardings is not None and not quit:
+        await connection.wait_idle()
     return status
 
 

@@ -36,6 +36,17 @@ async def run_shell(command: str) -> None:
     await process.wait()
 
 
+def leave_streams(*, errors: bool) -> None:
+    """Let go of standard input and output, for whose end others may wait.
+
+    :param errors: whether standard error stays as it is.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(2 if errors else 3):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
 def leave_terminal() -> None:
     """Go on in a child, and end this process, with status 0: its user has the terminal back.
 
@@ -55,10 +66,7 @@ def leave_terminal() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, _cancel, tasks)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    leave_streams(errors=False)
 
 
 def _cancel(tasks: set[asyncio.Task[object]]) -> None:
@@ -66,10 +74,11 @@ def _cancel(tasks: set[asyncio.Task[object]]) -> None:
         task.cancel()
 
 
-def in_background(run: Callable[[Leave], int]) -> int:
-    """Run a program in a child, and return its exit status, or 0 as soon as it leaves.
+def in_background(run: Callable[[Leave], int], then: Callable[[], int] = lambda: 0) -> int:
+    """Run a program in a child, and return its exit status, or that of ``then`` once it leaves.
 
     :param run: gets what lets the child leave its terminal and this process.
+    :param then: what this process does when the child has left.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -88,11 +97,14 @@ def in_background(run: Callable[[Leave], int]) -> int:
         os.kill(child, number)
 
     # A key that interrupts reaches the child as well, which is in the same group.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, pass_on)
+            before[number] = signal.signal(number, pass_on)
     if os.read(reading, 1):
-        return 0
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reading)
+        return then()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return FAILURE if status < 0 else status

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from typing import TypeAlias
 
 from nacre.aio.stream import Writer
@@ -19,7 +20,8 @@ from nacre.client.forwarding.listener import Listener
 from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward, words_of
-from nacre.errors import RequestFailed, StreamClosed
+from nacre.errors import ChannelOpenFailed, ConfigurationError, RequestFailed, StreamClosed
+from nacre.protocol.tunnel import TunnelMode
 from nacre.wire.text import safe
 
 _STDIN, _STDOUT = 0, 1
@@ -39,6 +41,10 @@ async def start_forwarding(
     show_warnings(log)
     forwardings = Forwardings(connection, config, log)
     await forwardings.start()
+    if config.forward_x11:
+        await _forward_x11(connection, config, log)
+    if config.tunnel != "false":
+        await _join_devices(connection, config.tunnel, config, log)
     path = agent_path(config.forward_agent or "none", target.tokens())
     if path is not None:
         connection.forward_agent(path)
@@ -47,6 +53,47 @@ async def start_forwarding(
             "No agent is forwarded: the variable that names its socket is not set; start an agent."
         )
     return forwardings
+
+
+async def _forward_x11(connection: Connection, config: ClientConfig, log: Log) -> None:
+    """Forward the display; without one the session starts nevertheless, as with ssh(1)."""
+    try:
+        await connection.forward_x11(
+            trusted=config.forward_x11_trusted,
+            timeout=config.forward_x11_timeout,
+            xauth=config.xauth_location,
+        )
+    except ConfigurationError as error:
+        show = log.error if os.environ.get("DISPLAY") else log.debug
+        show(f"Warning: {error}")
+
+
+async def _join_devices(
+    connection: Connection, mode: TunnelMode, config: ClientConfig, log: Log
+) -> None:
+    """Join the tunnel devices of ``-w``.
+
+    :raises RequestFailed: that is not possible, and ExitOnForwardFailure is set.
+    """
+    unit, remote = (
+        None if word == "any" else int(word) for word in config.tunnel_device.split(":")
+    )
+    try:
+        tunnel = await connection.forward_tunnel(mode, unit=unit, remote_unit=remote)
+    except OSError as error:
+        connection.check()
+        text = (
+            f"Tunnel device open failed: {error.strerror or error}; root makes devices, and lends "
+            "them with ip tuntap"
+        )
+    except ChannelOpenFailed as error:
+        text = f"Tunnel forwarding failed: {error}; the server needs PermitTunnel"
+    else:
+        log.verbose(f"The tunnel device is {tunnel.name}.")
+        return
+    log.error(text)
+    if config.exit_on_forward_failure:
+        raise RequestFailed("no tunnel is forwarded, see the message above")
 
 
 class Forwardings:
@@ -194,9 +241,19 @@ def _refusal(one: Forward, host: str, error: OSError) -> str:
     return f"{where}: {reason}; {remedy}"
 
 
-async def join_standard(connection: Connection, place: OtherEnd) -> int:
-    """Join standard input and output to a connection that the server makes; return 0.
+async def join(
+    connection: Connection,
+    place: OtherEnd,
+    stdin: int = _STDIN,
+    stdout: int = _STDOUT,
+    *,
+    ours: bool = True,
+    opened: Callable[[], None] = lambda: None,
+) -> None:
+    """Join two descriptors to a connection that the server makes, until it ends.
 
+    :param ours: whether they are this program's own; others are closed at the end.
+    :param opened: called when the server has made the connection.
     :raises ChannelOpenFailed: the server refused, or could not connect.
     """
     opening = (
@@ -204,25 +261,30 @@ async def join_standard(connection: Connection, place: OtherEnd) -> int:
         if isinstance(place, str)
         else connection.open_connection(*place)
     )
-    async with opening as tunnel:
-        feeding = asyncio.create_task(_feed(tunnel.writer))
+    async with AsyncExitStack() as stack:
+        output = StandardOutput(stdout)
+        if not ours:
+            stack.callback(os.close, stdin)
+            stack.callback(output.close)
+        tunnel = await stack.enter_async_context(opening)
+        opened()
+        feeding = asyncio.create_task(
+            _feed(tunnel.writer, StandardInput(stdin, contended=not ours))
+        )
         try:
-            output = StandardOutput(_STDOUT)
             while data := await tunnel.reader.read(READ):
                 await output.write(data)
             ended = asyncio.create_task(tunnel.wait_closed())
             await asyncio.wait({feeding, ended}, return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()
         except BrokenPipeError:
-            return 0  # the reader of our output is gone
+            return  # the reader of our output is gone
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
-    return 0
 
 
-async def _feed(writer: Writer) -> None:
-    source = StandardInput(_STDIN)
+async def _feed(writer: Writer, source: StandardInput) -> None:
     with suppress(StreamClosed):
         while data := await source.read():
             await writer.write(data)

@@ -157,3 +157,43 @@ class PlainOpener(Opener):
         opened = payload(bytes(packet), 4)
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return opened
+
+
+class BareSealer(Sealer):
+    """Packets without padding, encryption and MAC (OpenSSH's PROTOCOL.mux, section 9)."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(0, bytes, 0)
+
+    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
+        """See :meth:`Sealer.seal`."""
+        size = 1 + len(head) + len(body)
+        end = at + 4 + size
+        out[at:end] = b"".join((LENGTH.pack(size), PADDING_LENGTH[0], head, body))
+        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        return end
+
+
+class BareOpener(Opener):
+    """The packets of :class:`BareSealer`."""
+
+    __slots__ = ()
+
+    def __init__(self, packet_limit: int) -> None:
+        super().__init__(0, packet_limit)
+
+    def packet_size(self, header: Buffer) -> int:
+        """See :meth:`Opener.packet_size`."""
+        length: int = LENGTH.unpack_from(header)[0]
+        if not 2 <= length <= self.packet_limit:
+            raise length_error(length, self.packet_limit)
+        return length + 4
+
+    def open(self, packet: Buffer) -> memoryview:
+        """See :meth:`Opener.open`."""
+        if packet[4]:
+            raise PacketCorrupt("padding in a packet that has none")
+        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        return memoryview(bytes(packet))[5:]
