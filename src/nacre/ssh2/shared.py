@@ -6,14 +6,7 @@ this machine, as packets without padding, encryption and MAC (``PROTOCOL.mux``, 
 
 from __future__ import annotations
 
-from nacre.crypto.packets.seal import (
-    LENGTH,
-    SEQUENCE_MASK,
-    Opener,
-    Random,
-    Sealer,
-    length_error,
-)
+from nacre.crypto.packets.seal import BareOpener, BareSealer, Random
 from nacre.errors import DisconnectCode, LocalProtocolError, RemoteProtocolError
 from nacre.protocol.events import Authenticated, VersionReceived
 from nacre.protocol.options import ClientOptions
@@ -26,45 +19,6 @@ from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
 
 _NEVER = 1 << 62
-_LEAST = 2  # the byte that says that there is no padding, and a message's number
-
-
-class BareSealer(Sealer):
-    """Packets without padding."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(0, bytes, 0)
-
-    def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
-        """See :meth:`Sealer.seal`."""
-        size = 1 + len(head) + len(body)
-        end = at + 4 + size
-        out[at:end] = b"".join((LENGTH.pack(size), b"\0", head, body))
-        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
-        return end
-
-
-class BareOpener(Opener):
-    """Packets without padding. What the byte for its length says does not matter."""
-
-    __slots__ = ()
-
-    def __init__(self, packet_limit: int) -> None:
-        super().__init__(0, packet_limit)
-
-    def packet_size(self, header: Buffer) -> int:
-        """See :meth:`Opener.packet_size`."""
-        length: int = LENGTH.unpack_from(header)[0]
-        if not _LEAST <= length <= self.packet_limit:
-            raise length_error(length, self.packet_limit)
-        return length + 4
-
-    def open(self, packet: Buffer) -> memoryview:
-        """See :meth:`Opener.open`."""
-        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
-        return memoryview(bytes(packet))[5:]
 
 
 class SharedMux(Mux):
