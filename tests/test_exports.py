@@ -93,6 +93,7 @@ MADE_HERE = frozenset(
 FOR_NACRE = frozenset(
     {"Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Session.decide"}
     | {"Server.logged_in", "Server.apply", "Config.lookup", "Config.__init__"}
+    | {"ForwardedDisplay.__init__", "TunnelDevice.__init__", "DeviceTunnel.__init__"}
 )
 """What nacre's own modules use."""
 

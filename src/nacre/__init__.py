@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
+    from nacre.client.forwarding.devices import DeviceTunnel as DeviceTunnel
     from nacre.client.forwarding.listener import Listener as Listener
     from nacre.client.forwarding.tunnel import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import AskPrompts as AskPrompts
     from nacre.protocol.asks import AskSignature as AskSignature
     from nacre.protocol.asks import Challenge as Challenge
+    from nacre.protocol.asks import ClientHost as ClientHost
     from nacre.protocol.asks import Denied as Denied
     from nacre.protocol.asks import GiveUp as GiveUp
     from nacre.protocol.asks import KeyTerms as KeyTerms
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Responses as Responses
     from nacre.protocol.asks import SessionProof as SessionProof
     from nacre.protocol.asks import Signature as Signature
+    from nacre.protocol.asks import TryHostBased as TryHostBased
     from nacre.protocol.asks import TryKeyboardInteractive as TryKeyboardInteractive
     from nacre.protocol.asks import TryNone as TryNone
     from nacre.protocol.asks import TryPassword as TryPassword
@@ -130,6 +133,7 @@ if TYPE_CHECKING:
     from nacre.protocol.requests import Request as Request
     from nacre.protocol.requests import Shell as Shell
     from nacre.protocol.requests import Subsystem as Subsystem
+    from nacre.protocol.tunnel import TunnelMode as TunnelMode
     from nacre.server.agent import AgentSocket as AgentSocket
     from nacre.server.listen import Server as Server
     from nacre.server.listen import listen as listen
@@ -147,6 +151,7 @@ if TYPE_CHECKING:
     from nacre.server.settings import ListenOptions as ListenOptions
     from nacre.server.settings import ReloadOptions as ReloadOptions
     from nacre.server.startups import Startups as Startups
+    from nacre.server.x11 import ForwardedDisplay as ForwardedDisplay
     from nacre.sftp.client.client import SFTPClient as SFTPClient
     from nacre.sftp.client.copies import TransferOptions as TransferOptions
     from nacre.sftp.client.file import SFTPFile as SFTPFile
@@ -168,6 +173,7 @@ if TYPE_CHECKING:
     from nacre.sftp.server.journal import Recorder as Recorder
     from nacre.sftp.server.service import SessionLike as SessionLike
     from nacre.sftp.server.service import serve_sftp as serve_sftp
+    from nacre.tunnels.device import TunnelDevice as TunnelDevice
     from nacre.tunnels.unix import UnixSockets as UnixSockets
 
 _HOMES = {
@@ -213,6 +219,7 @@ _HOMES = {
         "Sock",
     ),
     "nacre.client.secrets": ("Prompter",),
+    "nacre.client.forwarding.devices": ("DeviceTunnel",),
     "nacre.client.forwarding.listener": ("Listener",),
     "nacre.client.forwarding.tunnel": ("Tunnel",),
     "nacre.client.trust.check": ("HostKeyAnnouncement", "HostKeyCheck"),
@@ -292,6 +299,7 @@ _HOMES = {
         "AskPrompts",
         "AskSignature",
         "Challenge",
+        "ClientHost",
         "Denied",
         "GiveUp",
         "KeyTerms",
@@ -302,6 +310,7 @@ _HOMES = {
         "Responses",
         "SessionProof",
         "Signature",
+        "TryHostBased",
         "TryKeyboardInteractive",
         "TryNone",
         "TryPassword",
@@ -326,6 +335,7 @@ _HOMES = {
         "Shell",
         "Subsystem",
     ),
+    "nacre.protocol.tunnel": ("TunnelMode",),
     "nacre.server.agent": ("AgentSocket",),
     "nacre.server.listen": (
         "Server",
@@ -353,6 +363,7 @@ _HOMES = {
         "ReloadOptions",
     ),
     "nacre.server.startups": ("Startups",),
+    "nacre.server.x11": ("ForwardedDisplay",),
     "nacre.sftp.client.client": ("SFTPClient",),
     "nacre.sftp.client.copies": ("TransferOptions",),
     "nacre.sftp.client.file": (
@@ -386,6 +397,7 @@ _HOMES = {
         "SessionLike",
         "serve_sftp",
     ),
+    "nacre.tunnels.device": ("TunnelDevice",),
     "nacre.tunnels.unix": ("UnixSockets",),
 }
 """Where each public name lives; it is imported when it is first used."""

@@ -12,6 +12,7 @@ import pytest
 
 import nacre
 import nacre.blocking
+from tunnels.devices import stand_in
 
 
 class Generous(nacre.Users):
@@ -23,6 +24,23 @@ class Generous(nacre.Users):
 
     def agent_forwarding(self, session: nacre.Session) -> bool:
         return True
+
+    def x11_forwarding(self, session: nacre.Session) -> bool:
+        return True
+
+    def tunnel_device(
+        self, mode: nacre.TunnelMode, unit: int | None, connection: nacre.ServerConnection
+    ) -> nacre.TunnelDevice:
+        device, self.network = stand_in(mode)
+        return device
+
+
+def handle(session: nacre.blocking.Session) -> int:
+    """Tell the display, or ask the agent."""
+    if session.x11 is None:
+        return ask_agent(session)
+    session.stdout.write(session.x11.name.encode())
+    return 0
 
 
 def ask_agent(session: nacre.blocking.Session) -> int:
@@ -36,12 +54,17 @@ def ask_agent(session: nacre.blocking.Session) -> int:
 
 
 @pytest.fixture
-def ssh() -> Iterator[nacre.blocking.Connection]:
+def policy() -> Generous:
+    return Generous({"alice": "secret"})
+
+
+@pytest.fixture
+def ssh(policy: Generous) -> Iterator[nacre.blocking.Connection]:
     with (
         nacre.blocking.listen(
             host_keys=[nacre.generate("ssh-ed25519")],
-            policy=Generous({"alice": "secret"}),
-            handler=ask_agent,
+            policy=policy,
+            handler=handle,
             log=lambda record: None,
         ) as server,
         nacre.blocking.connect(
@@ -125,3 +148,25 @@ def test_agent(ssh: nacre.blocking.Connection, tmp_path: Path) -> None:
         done = ssh.run("anything")
         thread.join(20)
     assert (done.stdout, done.exit_status) == ("question", 0)
+
+
+def test_a_display(ssh: nacre.blocking.Connection) -> None:
+    ssh.forward_x11("/no/such:7.3", xauth="/no/such/xauth")
+    done = ssh.run("anything")
+    assert done.stdout.startswith("localhost:")
+    assert done.stdout.endswith(".3")
+
+
+def test_tunnel_devices(
+    ssh: nacre.blocking.Connection, policy: Generous, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, here = stand_in()
+    monkeypatch.setattr(nacre.TunnelDevice, "open", lambda mode, unit: device)
+    with here, ssh.forward_tunnel() as tunnel:
+        assert (tunnel.name, tunnel.closed) == ("tun-stand-in", False)
+        here.setblocking(True)
+        here.settimeout(20)
+        with policy.network as there:
+            there.send(b"\x45packet")
+            assert here.recv(100) == b"\x45packet"
+            there.close()

@@ -62,6 +62,7 @@ class Session:
         self.environment: dict[str, str] = {}
         self.terminal: object = None
         self.forwards_agent = self.closed = False
+        self.x11: object = None
         self.signals: list[str] = []
 
     def exit_signal(self, name: str) -> None:

@@ -15,6 +15,7 @@ from nacre.protocol.options import ServerOptions
 from nacre.protocol.requests import Request
 from nacre.server.peer import ServerConnection
 from nacre.server.session import Session
+from nacre.server.x11 import ForwardedDisplay
 from nacre.testing import host_key
 
 
@@ -101,6 +102,7 @@ class FakeHost:
         self.grants: set[str] = {"shell", "exec", "subsystem", "pty-req"}
         self.asked: list[Request] = []
         self.agent = False
+        self.displays: list[ForwardedDisplay] = []
         self.welcomed = asyncio.Event()
         self.welcomed.set()
         self.variables = {"LANG"}
@@ -119,6 +121,9 @@ class FakeHost:
 
     async def allows_agent(self, session: Session) -> bool:
         return self.agent
+
+    async def display(self, session: Session, data: bytes) -> ForwardedDisplay | None:
+        return self.displays.pop(0) if self.displays else None
 
     def accepts_variable(self, name: str) -> bool:
         return name in self.variables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from nacre.protocol.requests import (
     WindowChange,
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
+from nacre.protocol.x11 import X11_REQUEST
 from nacre.server.session import Session
 from server.stand_ins import FakeChannel, FakeHost, RecordingConnection
 
@@ -155,6 +157,24 @@ async def test_the_agent_is_forwarded_when_the_policy_allows_it(
     if not granted:
         with pytest.raises(LocalProtocolError, match="forwards_agent"):
             stage.session.agent_socket()
+
+
+async def test_a_session_has_one_display_until_it_ends(stage: Stage) -> None:
+    closed: list[bool] = []
+    for _ in range(2):
+        display: Any = SimpleNamespace(close=lambda: closed.append(True))
+        stage.host.displays.append(display)
+    asked = OtherRequest(X11_REQUEST, b"")
+    assert await stage.decided(asked) == [True]
+    assert await stage.decided(asked) == [False]
+    assert stage.session.x11 is not None
+    stage.channel.gone()
+    assert closed == [True]
+
+
+async def test_a_display_is_refused_as_the_host_says(stage: Stage) -> None:
+    assert await stage.decided(OtherRequest(X11_REQUEST, b"")) == [False]
+    assert stage.session.x11 is None
 
 
 async def test_the_handlers_status_ends_the_session(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from nacre.blocking.agent import Agent
 from nacre.blocking.client import Connection, Process, connect
-from nacre.blocking.forwarding import AgentSocket, Listener, Tunnel
+from nacre.blocking.forwarding import AgentSocket, DeviceTunnel, Listener, Tunnel
 from nacre.blocking.server import Server, Session, listen
 from nacre.blocking.sftp import SFTPClient
 from nacre.blocking.streams import Reader, Writer
@@ -28,6 +28,7 @@ __all__ = [
     "Agent",
     "AgentSocket",
     "Connection",
+    "DeviceTunnel",
     "Listener",
     "Process",
     "Reader",

@@ -17,7 +17,7 @@ from nacre.blocking.background import (
     waiting,
     wrapping,
 )
-from nacre.blocking.forwarding import Listener, Tunnel
+from nacre.blocking.forwarding import DeviceTunnel, Listener, Tunnel
 from nacre.blocking.streams import Reader, Writer
 from nacre.client import connect as _connect
 from nacre.client import connection as _connection
@@ -84,7 +84,9 @@ class Connection(Closing[_connection.Connection]):
     forward_remote = wrapping(_connection.Connection.forward_remote, Listener)
     forward_dynamic = wrapping(_connection.Connection.forward_dynamic, Listener)
     forward_remote_dynamic = wrapping(_connection.Connection.forward_remote_dynamic, Listener)
+    forward_tunnel = wrapping(_connection.Connection.forward_tunnel, DeviceTunnel)
     forward_agent = plain(_connection.Connection.forward_agent)
+    forward_x11 = waiting(_connection.Connection.forward_x11)
     forwards_agent = Attribute[bool]()
     keepalive = waiting(_connection.Connection.keepalive)
     rekey = waiting(_connection.Connection.rekey)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nacre.blocking.background import Attribute, Closing, background, plain, waiting
 from nacre.blocking.streams import Reader, Writer
+from nacre.client.forwarding import devices as _devices
 from nacre.client.forwarding import listener as _listener
 from nacre.client.forwarding import tunnel as _tunnel
 from nacre.server import agent as _agent
@@ -40,6 +41,22 @@ class Tunnel(Closing[_tunnel.Tunnel]):
 
     def _leave(self) -> None:
         # Unlike ``close``, ``with`` does not wait for the peer.
+        background.call_soon(self._inner.close)
+
+
+class DeviceTunnel(Closing[_devices.DeviceTunnel]):
+    """Two tunnel devices that a channel joins. ``with`` closes it at the end.
+
+    Like :class:`nacre.DeviceTunnel`.
+    """
+
+    name = Attribute[str]()
+    closed = Attribute[bool]()
+
+    close = waiting(_devices.DeviceTunnel.close)
+    wait_closed = waiting(_devices.DeviceTunnel.wait_closed)
+
+    def _leave(self) -> None:
         background.call_soon(self._inner.close)
 
 

@@ -25,12 +25,15 @@ from nacre.blocking.streams import Reader, Writer
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, UserRequirement
 from nacre.protocol.requests import Request
+from nacre.protocol.tunnel import TunnelMode
 from nacre.server import listen as _listen
 from nacre.server import session as _session
 from nacre.server import settings as _settings
 from nacre.server.peer import ServerConnection
 from nacre.server.policy import Policy
 from nacre.server.settings import ListenOptions
+from nacre.server.x11 import ForwardedDisplay
+from nacre.tunnels.device import TunnelDevice
 from nacre.tunnels.unix import UnixSockets
 
 P = ParamSpec("P")
@@ -51,6 +54,7 @@ class Session(Facade[_session.Session]):
     terminal = Attribute[_session.Terminal | None]()
     closed = Attribute[bool]()
     forwards_agent = Attribute[bool]()
+    x11 = Attribute[ForwardedDisplay | None]()
     on_resize = Callback[Callable[[_session.Terminal], None] | None]()
     on_signal = Callback[Callable[[str], None] | None]()
     on_break = Callback[Callable[[int], None] | None]()
@@ -150,6 +154,14 @@ class _InThreads(Policy):
 
     async def agent_forwarding(self, session: _session.Session) -> bool:
         return await self._ask(self._policy.agent_forwarding, session)
+
+    async def x11_forwarding(self, session: _session.Session) -> bool:
+        return await self._ask(self._policy.x11_forwarding, session)
+
+    async def tunnel_device(
+        self, mode: TunnelMode, unit: int | None, connection: ServerConnection
+    ) -> TunnelDevice | None:
+        return await self._ask(self._policy.tunnel_device, mode, unit, connection)
 
     async def _ask(self, method: Callable[P, Maybe[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return await settled(await asyncio.to_thread(method, *args, **kwargs))

@@ -344,11 +344,10 @@ class Connection(ForwardingCalls, Closes):
         :raises RequestFailed: the server refused the terminal or the command.
         :raises ConnectionLost: or another error: what ended the connection.
         """
-        agent = self.forwards_agent
         given.text(subsystem, "subsystem")
         given.text(term, "term")
         given.command(command)
-        start = Start(command, subsystem, given.variables(env), term, size, modes, agent)
+        start = Start(command, subsystem, given.variables(env), term, size, modes, self._lends)
         return Opening(lambda: start_process(self.open_session(), start))
 
     def shell(
@@ -459,9 +458,8 @@ class Connection(ForwardingCalls, Closes):
         given.text(encoding, "encoding")
         given.text(term, "term")
         given.binary(input or b"", "input")
-        agent = self.forwards_agent
         variables = given.variables(env)
-        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, agent)
+        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, self._lends)
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self.open_session(), start, how)
 

@@ -34,6 +34,7 @@ from nacre.protocol.requests import (
     WindowChange,
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
+from nacre.protocol.x11 import X11_REQUEST
 from nacre.value import value
 from nacre.wire import given
 from nacre.wire.numbers import MAIN, STDERR
@@ -45,6 +46,9 @@ Output = TypeVar("Output", str, bytes)
 
 NO_MODES = b"\x00"
 """Encoded terminal modes without any mode: TTY_OP_END alone (RFC 4254 section 8)."""
+
+
+_LENT = {AGENT_REQUEST: "agent", X11_REQUEST: "display"}
 
 
 @value
@@ -72,7 +76,7 @@ class Start:
     :ivar term: the terminal's type, such as ``xterm-256color``; None for no terminal.
     :ivar size: its columns and rows.
     :ivar modes: its encoded modes (RFC 4254 section 8).
-    :ivar agent: whether it may use our agent.
+    :ivar lends: the requests for what it may use of ours: an agent, a display.
     """
 
     command: str | bytes | None
@@ -81,7 +85,7 @@ class Start:
     term: str | None
     size: tuple[int, int]
     modes: bytes
-    agent: bool = False
+    lends: tuple[OtherRequest, ...] = ()
 
     @property
     def request(self) -> Request:
@@ -140,9 +144,7 @@ class Process(ClosesAtOnce):
             request = PtyRequest(start.term, columns, rows, 0, 0, start.modes or NO_MODES)
             if not await channel.granted(channel.request(request, want_reply=True)):
                 raise RequestFailed("the server gives no terminal; try without one (term=None)")
-        lent = 0
-        if start.agent:
-            lent = channel.request(OtherRequest(AGENT_REQUEST, b""), want_reply=True)
+        lent = [(one.NAME, channel.request(one, want_reply=True)) for one in start.lends]
         channel.kind = kind_of("session", start.request)
         asked = channel.request(start.request, want_reply=True)
         if no_input:
@@ -151,8 +153,10 @@ class Process(ClosesAtOnce):
             raise RequestFailed(
                 f"the server refused {start.description}: it may not allow that to this user"
             )
-        if lent and not await channel.granted(lent):
-            _logger.warning("the server does not let %s use our agent", start.description)
+        for name, token in lent:
+            if not await channel.granted(token):
+                what = _LENT[name]
+                _logger.warning("the server does not let %s use our %s", start.description, what)
 
     def _accept_request(self, request: Request) -> None:
         if isinstance(request, ExitStatus):

@@ -10,7 +10,7 @@ from nacre.daemon.accounts.accounts import Login
 from nacre.daemon.accounts.authorized.files import rights_of
 from nacre.daemon.accounts.evidence import conceal, expose
 from nacre.daemon.accounts.policy import AccountPolicy
-from nacre.daemon.accounts.work import Work, program, steps_before, work_of
+from nacre.daemon.accounts.work import Work, program, steps_before, work_of, x11_steps
 from nacre.daemon.greeting import greeting, note_login
 from nacre.daemon.processes.child import Program
 from nacre.daemon.processes.file_log import FileProcessLog
@@ -66,6 +66,8 @@ class Sessions:
             return await self._serve_files(session, login, work.files)
         if session.forwards_agent:
             await _forward_agent(session, login, stack)
+        if session.x11 is not None:
+            session.environment["DISPLAY"] = session.x11.name
         if session.subsystem is not None:
             session.terminal = None
         try:
@@ -157,9 +159,10 @@ async def _prepared(session: Session, login: Login, work: Work, stack: AsyncExit
     run = program(login, work, session.environment, connection.peer, connection.local)
     if run.directory != login.home:
         await _warn(session, f"no directory {login.home}: starting in {run.directory}")
+    x11 = x11_steps(login, session.x11)
     if login.virtual:
-        return run
-    steps = steps_before(login, session.subsystem)
+        return run if x11 is None else replace(run, steps=Steps(x11=x11))
+    steps = steps_before(login, session.subsystem, x11)
     needed = await asyncio.to_thread(_needed, steps, login)
     if session.terminal is not None:
         await _greet(session, login, shown=work.command is None and login.root is None)

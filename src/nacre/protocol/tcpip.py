@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nacre.errors import ConfigurationError
+from nacre.protocol.tunnel import TUNNEL
 from nacre.value import value
 from nacre.wire.message import U32, Record, Text, record
 from nacre.wire.text import safe
@@ -37,7 +38,7 @@ LISTEN_STREAMLOCAL = "streamlocal-forward@openssh.com"
 CANCEL_STREAMLOCAL = "cancel-streamlocal-forward@openssh.com"
 """The global request to stop listening on a Unix socket."""
 
-OPENED_BY_CLIENTS = frozenset({DIRECT, DIRECT_STREAMLOCAL})
+OPENED_BY_CLIENTS = frozenset({DIRECT, DIRECT_STREAMLOCAL, TUNNEL})
 """The channels by which clients forward; :mod:`nacre.server.forwarding` answers them."""
 
 REQUESTED_BY_CLIENTS = frozenset({LISTEN, CANCEL, LISTEN_STREAMLOCAL, CANCEL_STREAMLOCAL})

@@ -64,6 +64,8 @@ class ConnectionTerms:
     :ivar channel_timeouts: patterns of channel types with the seconds without data after which
         such a channel is closed; of several that match, the first counts.
     :ivar unused_timeout: seconds without a channel after which the connection is closed, or None.
+    :ivar x11_display_offset: the first number of a display that is forwarded to the client.
+    :ivar x11_use_localhost: whether such displays are for programs of this host alone.
     """
 
     version_addendum: str = ""
@@ -77,6 +79,8 @@ class ConnectionTerms:
     ip_qos: tuple[int | None, int | None] = (None, None)
     channel_timeouts: tuple[tuple[str, int], ...] = ()
     unused_timeout: int | None = None
+    x11_display_offset: int = 10
+    x11_use_localhost: bool = True
 
     @classmethod
     def of(
@@ -102,6 +106,8 @@ class ConnectionTerms:
             ip_qos=config.ip_qos,
             channel_timeouts=config.channel_timeouts,
             unused_timeout=config.unused_connection_timeout,
+            x11_display_offset=config.x11_display_offset,
+            x11_use_localhost=config.x11_use_localhost,
         )
 
     @property

@@ -29,8 +29,10 @@ from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import ServerConnection
     from nacre.server.session import Session
+    from nacre.tunnels.device import TunnelDevice
     from nacre.tunnels.unix import UnixSockets
 
 T = TypeVar("T")
@@ -163,6 +165,26 @@ class Policy:
 
     def agent_forwarding(self, session: Session) -> Maybe[bool]:
         """Tell whether the session may use the client's agent; see :meth:`Session.agent_socket`."""
+        return False
+
+    def tunnel_device(
+        self, mode: TunnelMode, unit: int | None, connection: ServerConnection
+    ) -> Maybe[TunnelDevice | None]:
+        """Return an open device to join to one of the client's, or None to refuse.
+
+        Whoever has it sends packets of any address into the network of this host. The device is
+        closed with its channel.
+
+        :param mode: ``point-to-point`` for packets of IP, ``ethernet`` for frames.
+        :param unit: the number of the device that the client wants; None for any.
+        """
+        return None
+
+    def x11_forwarding(self, session: Session) -> Maybe[bool]:
+        """Tell whether the session's programs may use the client's display.
+
+        See :attr:`Session.x11`.
+        """
         return False
 
     def session_request(self, session: Session, request: Request) -> Maybe[bool]:

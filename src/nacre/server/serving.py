@@ -87,6 +87,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.forwarding.forwards import ServerForwards
+    from nacre.server.x11 import ForwardedDisplay
 
 
 _SIGNING = 10.0
@@ -429,6 +430,18 @@ class Serving(ServerConnection):
     async def allows_agent(self, session: Session) -> bool:
         """Ask the policy whether the session may use the client's agent."""
         return await self._questions.ask(lambda p: p.agent_forwarding(session)) is True
+
+    async def display(self, session: Session, data: bytes) -> ForwardedDisplay | None:
+        """Return a display that leads to the client's, if the policy allows one."""
+        reason, found = "not allowed", None
+        if await self._questions.ask(lambda p: p.x11_forwarding(session)) is True:
+            from nacre.server.x11 import open_display
+
+            opened = await open_display(self, data)
+            reason, found = (opened, None) if isinstance(opened, str) else ("", opened)
+        more = {"reason": reason} if found is None else {"display": found.name}
+        self.record("session", request="x11", granted=found is not None, **more)
+        return found
 
     def accepts_variable(self, name: str) -> bool:
         """Tell whether clients may set this environment variable."""

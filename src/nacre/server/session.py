@@ -32,12 +32,14 @@ from nacre.protocol.requests import (
     WindowChange,
 )
 from nacre.protocol.tcpip import AGENT_REQUEST
+from nacre.protocol.x11 import X11_REQUEST
 from nacre.server.peer import ServerConnection
 from nacre.wire.numbers import MAIN, STDERR
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.server.agent import AgentSocket
+    from nacre.server.x11 import ForwardedDisplay
 
 T = TypeVar("T")
 
@@ -77,6 +79,12 @@ class SessionHost(Protocol):
     async def allows_agent(self, session: Session) -> bool:
         """Ask the policy whether the session may use the client's agent."""
 
+    async def display(self, session: Session, data: bytes) -> ForwardedDisplay | None:
+        """Return a display that leads to the client's, if the policy allows one.
+
+        :param data: the data of ``x11-req``.
+        """
+
     def accepts_variable(self, name: str) -> bool:
         """Tell whether clients may set this environment variable."""
 
@@ -105,6 +113,8 @@ class Session:
     :ivar environment: the variables that the client has set and the server accepts.
     :ivar terminal: the client's terminal, or None when it requested none.
     :ivar forwards_agent: its processes may use the client's agent: see :meth:`agent_socket`.
+    :ivar x11: the display here that leads to the client's, or None. Set ``DISPLAY`` of its
+        processes to the display's name, and give its cookie to xauth; it ends with the session.
     :ivar stdin: the data from the client.
     :ivar stdout: the data to the client. The channel's EOF is sent when both this and ``stderr``
         are at their end.
@@ -121,6 +131,7 @@ class Session:
         self.environment: dict[str, str] = {}
         self.terminal: Terminal | None = None
         self.forwards_agent = False
+        self.x11: ForwardedDisplay | None = None
         self.stdin = Reader(channel)
         self.stdout = Writer(channel)
         self.stderr = Writer(channel, STDERR)
@@ -234,6 +245,8 @@ class Session:
             return self._break(request)
         if request.NAME == AGENT_REQUEST:
             return await self._forward_agent()
+        if request.NAME == X11_REQUEST:
+            return await self._forward_x11(request)
         if not isinstance(request, (PtyRequest, Shell, Exec, Subsystem)):
             return False
         if isinstance(request, Exec):
@@ -261,6 +274,17 @@ class Session:
             "session", channel=self._channel.number, request="agent", granted=self.forwards_agent
         )
         return self.forwards_agent
+
+    async def _forward_x11(self, request: Request) -> bool:
+        """Make a display, the only one of the session."""
+        if self.x11 is None:
+            display = await self._host.display(self, request.encode())
+            if display is not None and self.closed:
+                display.close()
+                return False
+            self.x11 = display
+            return display is not None
+        return False
 
     def _record(self, request: Request, granted: bool) -> None:
         more: dict[str, object] = {}
@@ -325,6 +349,8 @@ class Session:
         if not self._channel.closed:
             return
         self._undecided.clear()
+        if self.x11 is not None:
+            self.x11.close()
         if self._handler is not None:
             # One turn later, so that the handler first sees the end of its streams.
             self.connection.loop.call_soon(self._handler.cancel)

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from struct import pack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from nacre.aio.channel import Channel, kind_of
 from nacre.aio.driver import LINGER, no_delay
@@ -171,22 +171,28 @@ class Relay(asyncio.BufferedProtocol):
             self._connection.loop.call_later(LINGER, _abort, transport)
 
 
+Make: TypeAlias = "Callable[[BaseConnection, Channel], Relay]"
+"""Returns the relay for a channel of a connection."""
+
+
 async def carry(
     connection: BaseConnection,
     channel: Channel,
     sock: socket.socket,
     opened: Callable[[], Awaitable[None]] | None = None,
+    make: Make = Relay,
 ) -> None:
     """Relay a socket and a channel once the channel is open; the relay then owns the socket.
 
     After an error the socket is still the caller's.
 
     :param opened: awaited when the channel is open, before any data is carried.
+    :param make: returns the relay.
     :raises ChannelOpenFailed: the peer refused the channel.
     :raises OSError: the socket can't be used.
     :raises ConnectionLost: or another error: what ended the connection before.
     """
-    relay = Relay(connection, channel)
+    relay = make(connection, channel)
     try:
         await channel.wait_opened()
         if opened is not None:
@@ -205,13 +211,18 @@ def granting(connection: BaseConnection, ask: AskOpen) -> Channel:
     return channel
 
 
-async def grant(connection: BaseConnection, ask: AskOpen, sock: socket.socket) -> None:
-    """Grant the peer a channel, and relay it to a connected socket, which is closed on failure."""
+async def grant(
+    connection: BaseConnection, ask: AskOpen, sock: socket.socket, make: Make = Relay
+) -> None:
+    """Grant the peer a channel, and relay it to a connected socket, which is closed on failure.
+
+    :param make: returns the relay.
+    """
     channel = granting(connection, ask)
     carried = False
     try:
         connection.answer(ask.ask_id, Granted())
-        await carry(connection, channel, sock)
+        await carry(connection, channel, sock, make=make)
         carried = True
     except (NacreError, OSError):
         pass  # the channel is closed, which both ends see

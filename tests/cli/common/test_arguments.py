@@ -111,8 +111,6 @@ def test_options(words, field, expected):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-X", "h"], "-X: nacre does not support X11 forwarding yet: leave it out"),
-        (["-w", "0:1", "h"], "-w: nacre does not support tunnel devices"),
         (["-p", "x", "h"], "^-p: bad value 'x'; allowed: a number from 1"),
         (["-e", "xx", "h"], "^-e: bad value 'xx'; allowed: one ASCII character"),
         (["-m", "nope", "h"], "^-m: 'nope' is not a supported MAC"),

@@ -111,14 +111,14 @@ def test_what_asks_for_nothing_that_is_missing(text: str, tmp_path: Path) -> Non
 
 def test_what_has_no_effect_is_told(tmp_path: Path) -> None:
     (tmp_path / "c").write_text(
-        "X11Forwarding yes\nPermitTunnel no\nUsePAM yes\nMatch user a\nX11Forwarding yes\n"
+        "GSSAPIAuthentication yes\nKerberosAuthentication no\nUsePAM yes\n"
+        "Match user a\nGSSAPIAuthentication yes\n"
     )
-    later, idle = load(tmp_path / "c").described()
-    assert later[0] is LogLevel.INFO
-    assert later[1].count("X11Forwarding: ") == 2
-    assert f"{tmp_path}/c line 5" in later[1]
-    assert "PermitTunnel" not in later[1]
+    (idle,) = load(tmp_path / "c").described()
     assert idle[0] is LogLevel.VERBOSE
+    assert idle[1].count("GSSAPIAuthentication: ") == 2
+    assert f"{tmp_path}/c line 5" in idle[1]
+    assert "Kerberos" not in idle[1]
     assert "UsePAM" in idle[1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -475,3 +476,24 @@ async def test_forwarding_is_decided_by_the_users_configuration(
             "localhost" if allowed else None
         )
         assert await policy.agent_forwarding(session) is allowed
+
+
+@pytest.mark.parametrize(
+    ("word", "xauth", "allowed"),
+    [
+        ("yes", Path("/bin/sh"), True),
+        ("no", Path("/bin/sh"), False),
+        ("yes", None, False),
+        ("yes", Path("/no/such"), False),
+    ],
+)
+async def test_x11_needs_the_word_and_a_xauth(
+    policy_for_alice: Callable[..., Any], word: str, xauth: Path | None, allowed: bool
+) -> None:
+    policy = policy_for_alice(f"X11Forwarding={word}")
+    session = Session("alice")
+    connection: Any = session.connection
+    connection.user = "alice"
+    candidate = policy.candidate("alice", connection)
+    candidate.config = replace(candidate.config, xauth_location=xauth and str(xauth))
+    assert await policy.x11_forwarding(session) is allowed

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nacre.config.server.files import parse
 from nacre.daemon.accounts.accounts import Account, Login, own_account
 from nacre.daemon.accounts.rights import Forwarding
+from nacre.errors import AccountError
 from nacre.keys.key_options import parse_options
+from nacre.tunnels.device import TunnelDevice
 
 OWN = own_account()
 OTHER = replace(OWN, uid=OWN.uid + 1)
@@ -71,6 +74,69 @@ def granted(found: Forwarding) -> tuple[bool, bool, bool]:
 )
 def test_words_services_and_keys(found: Forwarding, expected: tuple[bool, bool, bool]) -> None:
     assert granted(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (rights("X11Forwarding=yes", key="no-pty"), True),
+        (rights("X11Forwarding=yes", key="restrict,X11-forwarding"), True),
+        (rights("X11Forwarding=yes"), False),
+        (rights("X11Forwarding=yes", key="restrict"), False),
+        (rights("X11Forwarding=yes", "DisableForwarding=yes", key="no-pty"), False),
+        (rights("X11Forwarding=yes", key="no-pty", service="sftp"), False),
+        (rights(key="no-pty"), False),
+    ],
+)
+def test_displays_are_for_whom_words_and_key_allow_them(found: Forwarding, expected: bool) -> None:
+    assert found.x11 is expected
+
+
+@pytest.mark.parametrize(
+    ("found", "mode", "unit", "opened"),
+    [
+        (rights("PermitTunnel=yes"), "point-to-point", 3, 3),
+        (rights("PermitTunnel=yes"), "ethernet", None, None),
+        (rights("PermitTunnel=ethernet"), "ethernet", 3, 3),
+        (rights("PermitTunnel=point-to-point"), "ethernet", 3, "allow no such device"),
+        (rights("PermitTunnel=no"), "point-to-point", 3, "allow no such device"),
+        (rights(), "point-to-point", 3, "allow no such device"),
+        (rights("PermitTunnel=yes", "DisableForwarding=yes"), "ethernet", 3, "allow no"),
+        (rights("PermitTunnel=yes", service="sftp"), "ethernet", 3, "allow no"),
+        (rights("PermitTunnel=yes", key='tunnel="7"'), "ethernet", 7, 7),
+        (rights("PermitTunnel=yes", key='tunnel="7"'), "ethernet", None, 7),
+        (rights("PermitTunnel=yes", key='tunnel="7"'), "ethernet", 8, "is for the device 7"),
+        (rights("PermitTunnel=yes", key='tunnel="any"'), "ethernet", 8, "is for the device any"),
+        (rights("PermitTunnel=yes", key='tunnel="any"'), "ethernet", None, None),
+    ],
+)
+async def test_devices_are_opened_as_words_and_key_allow(
+    found: Forwarding,
+    mode: Any,
+    unit: int | None,
+    opened: int | str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TunnelDevice, "open", lambda mode, unit: TunnelDevice(-1, str(unit), mode))
+    if isinstance(opened, str):
+        with pytest.raises(AccountError, match=opened):
+            await found.open_device(mode, unit)
+        return
+    device = await found.open_device(mode, unit)
+    assert (device.name, device.mode) == (str(opened), mode)
+
+
+async def test_another_accounts_device_is_opened_by_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    async def open_as(*arguments: object) -> None:
+        asked.append(arguments)
+
+    monkeypatch.setattr("nacre.daemon.accounts.rights.open_as", open_as)
+    await rights("PermitTunnel=yes", account=OTHER).open_device("ethernet", 3)
+    assert asked == [((OTHER.uid, OTHER.gid, OTHER.groups), "ethernet", 3)]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,9 +20,9 @@ from nacre.daemon.accounts.accounts import (
     virtual_login,
 )
 from nacre.daemon.accounts.store import User
-from nacre.daemon.accounts.work import Work, program, steps_before, work_of
+from nacre.daemon.accounts.work import Work, program, steps_before, work_of, x11_steps
 from nacre.daemon.processes.child import Program
-from nacre.daemon.processes.launcher import Steps
+from nacre.daemon.processes.launcher import Steps, X11Steps
 from nacre.errors import ConfigurationError
 from nacre.keys.key_options import NO_OPTIONS, parse_options
 from nacre.sftp.server.restrictions import parse
@@ -231,6 +233,17 @@ def test_files_of_the_home_are_for_commands_and_shells_of_the_user() -> None:
 def test_the_root_directory_has_the_tokens_of_the_account() -> None:
     config = ServerConfig(chroot_directory="/srv/%u/%U%h/%%")
     assert steps_before(login(config=config), None).root == "/srv/alice/4711//%"
+
+
+def test_the_cookie_of_a_display_is_for_xauth() -> None:
+    display: Any = SimpleNamespace(
+        name="localhost:10.0", for_xauth="unix:10.0", protocol="MIT", cookie="00ff"
+    )
+    steps = X11Steps(xauth="/usr/bin/xauth", name="unix:10.0", protocol="MIT", cookie="00ff")
+    assert x11_steps(login(), display) == steps
+    assert x11_steps(login(), None) is None
+    assert x11_steps(login(config=ServerConfig(xauth_location=None)), display) is None
+    assert steps_before(login(), None, steps).x11 == steps
 
 
 def test_virtual_users_have_none_of_this() -> None:

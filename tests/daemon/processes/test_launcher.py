@@ -15,7 +15,7 @@ from daemon.conftest import SystemAccount
 from nacre.daemon.accounts.accounts import find_account
 from nacre.daemon.processes import launcher
 from nacre.daemon.processes.child import Child, Exit, Program
-from nacre.daemon.processes.launcher import Steps
+from nacre.daemon.processes.launcher import Steps, X11Steps
 
 from .test_child import exited, over
 
@@ -84,6 +84,23 @@ async def test_rc_runs_before_the_program_without_its_input(
     assert printed == b"done\n"
 
 
+X11 = X11Steps(xauth="/bin/cat", name="unix:10.0", protocol="MIT", cookie="00ff")
+
+
+async def test_xauth_gets_the_cookie_of_a_display_unless_the_users_script_does(home: Path) -> None:
+    xauth = home / "xauth"
+    xauth.write_text('#!/bin/sh\necho "$@ $HOME"; exec cat\n')
+    xauth.chmod(0o755)
+    run = sh("echo done", home, Steps(user_rc=True, x11=replace(X11, xauth=str(xauth))), HOME="/h")
+    told = "-q - /h\nremove unix:10.0\nadd unix:10.0 MIT 00ff\n"
+    assert (await result(run))[1].decode() == f"{told}done\n"
+    (home / ".ssh" / "rc").write_text('while read line; do echo "rc:$line"; done\n')
+    assert (await result(run))[1] == b"rc:MIT 00ff\ndone\n"
+    missing = sh("echo done", home, Steps(x11=replace(X11, xauth="/no/such")))
+    assert (await result(missing))[1] == b"done\n"
+    assert Steps(x11=X11).needed()
+
+
 async def test_files_count_only_where_the_program_starts_in_the_home(home: Path) -> None:
     (home / ".ssh" / "rc").write_text("echo rc\n")
     (home / ".ssh" / "environment").write_text("X=1\n")
@@ -99,16 +116,16 @@ def test_the_file_of_the_system_is_for_users_without_one_of_their_own(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr(launcher, "_run", lambda command, _: ran.append(command))
+    monkeypatch.setattr(launcher, "_run", lambda command, *_: ran.append(command))
     system = home / "sshrc"
     monkeypatch.setattr(launcher, "_SYSTEM_RC", str(system))
     monkeypatch.chdir(home)
-    launcher._run_rc({}, user=True, system=True)
+    launcher._run_rc({}, None, user=True, system=True)
     system.touch()
-    launcher._run_rc({}, user=True, system=True)
+    launcher._run_rc({}, None, user=True, system=True)
     (home / ".ssh" / "rc").touch()
-    launcher._run_rc({"SHELL": "/bin/bash"}, user=True, system=True)
-    launcher._run_rc({}, user=False, system=True)
+    launcher._run_rc({"SHELL": "/bin/bash"}, None, user=True, system=True)
+    launcher._run_rc({}, None, user=False, system=True)
     assert ran == [
         ["/bin/sh", str(system)],
         ["/bin/bash", "-c", "/bin/sh .ssh/rc"],

@@ -24,9 +24,6 @@ HELP = "help"
 ABSENT = {
     "I": "PKCS#11",
     "K": "GSSAPI",
-    "X": "X11 forwarding",
-    "Y": "X11 forwarding",
-    "w": "tunnel devices",
 }
 """Options that are refused, whatever the tables below say, and what nacre lacks for them."""
 

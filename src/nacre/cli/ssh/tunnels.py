@@ -20,7 +20,8 @@ from nacre.client.forwarding.listener import Listener
 from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.tunnels import Forward, words_of
-from nacre.errors import RequestFailed, StreamClosed
+from nacre.errors import ChannelOpenFailed, ConfigurationError, RequestFailed, StreamClosed
+from nacre.protocol.tunnel import TunnelMode
 from nacre.wire.text import safe
 
 _STDIN, _STDOUT = 0, 1
@@ -40,6 +41,10 @@ async def start_forwarding(
     show_warnings(log)
     forwardings = Forwardings(connection, config, log)
     await forwardings.start()
+    if config.forward_x11:
+        await _forward_x11(connection, config, log)
+    if config.tunnel != "false":
+        await _join_devices(connection, config.tunnel, config, log)
     path = agent_path(config.forward_agent or "none", target.tokens())
     if path is not None:
         connection.forward_agent(path)
@@ -48,6 +53,47 @@ async def start_forwarding(
             "No agent is forwarded: the variable that names its socket is not set; start an agent."
         )
     return forwardings
+
+
+async def _forward_x11(connection: Connection, config: ClientConfig, log: Log) -> None:
+    """Forward the display; without one the session starts nevertheless, as with ssh(1)."""
+    try:
+        await connection.forward_x11(
+            trusted=config.forward_x11_trusted,
+            timeout=config.forward_x11_timeout,
+            xauth=config.xauth_location,
+        )
+    except ConfigurationError as error:
+        show = log.error if os.environ.get("DISPLAY") else log.debug
+        show(f"Warning: {error}")
+
+
+async def _join_devices(
+    connection: Connection, mode: TunnelMode, config: ClientConfig, log: Log
+) -> None:
+    """Join the tunnel devices of ``-w``.
+
+    :raises RequestFailed: that is not possible, and ExitOnForwardFailure is set.
+    """
+    unit, remote = (
+        None if word == "any" else int(word) for word in config.tunnel_device.split(":")
+    )
+    try:
+        tunnel = await connection.forward_tunnel(mode, unit=unit, remote_unit=remote)
+    except OSError as error:
+        connection.check()
+        text = (
+            f"Tunnel device open failed: {error.strerror or error}; root makes devices, and lends "
+            "them with ip tuntap"
+        )
+    except ChannelOpenFailed as error:
+        text = f"Tunnel forwarding failed: {error}; the server needs PermitTunnel"
+    else:
+        log.verbose(f"The tunnel device is {tunnel.name}.")
+        return
+    log.error(text)
+    if config.exit_on_forward_failure:
+        raise RequestFailed("no tunnel is forwarded, see the message above")
 
 
 class Forwardings:

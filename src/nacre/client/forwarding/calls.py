@@ -1,4 +1,4 @@
-"""The calls of :class:`nacre.Connection` that forward: ports, Unix sockets, SOCKS and an agent."""
+"""The calls of :class:`nacre.Connection` that forward: ports, sockets, SOCKS, agent, display."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from nacre.protocol.tcpip import Endpoint, check_port
 from nacre.wire import given
 
 if TYPE_CHECKING:
+    from nacre.client.forwarding.devices import DeviceTunnel
     from nacre.client.forwarding.forwards import Forwards
     from nacre.client.forwarding.listener import Listener
     from nacre.client.forwarding.tunnel import Tunnel
     from nacre.protocol.asks import SessionProof
+    from nacre.protocol.requests import OtherRequest
+    from nacre.protocol.tunnel import TunnelMode
     from nacre.tunnels.unix import UnixSockets
 
 Path: TypeAlias = "str | os.PathLike[str]"
@@ -177,6 +180,66 @@ class ForwardingCalls(BaseConnection):
     def forwards_agent(self) -> bool:
         """Whether sessions may use an agent of this host."""
         return self._forwards is not None and self._forwards.lends_agent
+
+    def forward_tunnel(
+        self,
+        mode: TunnelMode = "point-to-point",
+        *,
+        unit: int | None = None,
+        remote_unit: int | None = None,
+    ) -> Opening[DeviceTunnel]:
+        """Join a tunnel device of this host to one of the server (``ssh -w``).
+
+        Await it, or use ``async with``. The devices get their addresses from the caller.
+
+        :param mode: ``point-to-point`` for packets of IP, ``ethernet`` for frames.
+        :param unit: the number of this host's device, such as 3 for ``tun3``; None for any. A new
+            one needs the rights of root.
+        :param remote_unit: that of the server's; None for any.
+        :raises ConfigurationError: ``remote_unit`` is no number of a device.
+        :raises OSError: this host's device can't be had.
+        :raises ChannelOpenFailed: the server does not allow it.
+        :raises ConnectionLost: or another error: what ended the connection.
+        """
+        from nacre.client.forwarding.devices import join_devices
+        from nacre.tunnels.device import UNITS
+
+        if remote_unit is not None and remote_unit not in UNITS:
+            raise ConfigurationError(f"remote_unit={remote_unit} is no number of a device")
+        return Opening(lambda: join_devices(self, mode, unit, remote_unit))
+
+    async def forward_x11(
+        self,
+        display: str | None = None,
+        *,
+        trusted: bool = True,
+        timeout: float = 1200.0,
+        single: bool = False,
+        xauth: str = "/usr/bin/xauth",
+    ) -> None:
+        """Let programs of sessions that start from now on use a display of this host (``ssh -X``).
+
+        The server gets a random cookie in place of the display's own. A trusted program can do what
+        a program of this host can: read the keys that are typed, and what others show. Anyone with
+        the rights of root on the server can be such a program while the connection lasts.
+
+        :param display: in the form of the variable ``DISPLAY``; None for its value.
+        :param trusted: False has the display make a cookie with few rights, and allows connections
+            for ``timeout`` seconds; 0 for no limit.
+        :param single: whether each session's programs may connect once only.
+        :param xauth: the program xauth, which knows the display's cookie.
+        :raises ConfigurationError: there is no display, or xauth makes no such cookie.
+        """
+        from nacre.client.forwarding.x11 import X11Terms, forward_display
+
+        self.check()
+        terms = X11Terms(trusted, timeout, xauth, single)
+        self._forwarding.display = await forward_display(display, terms)
+
+    @property
+    def _lends(self) -> tuple[OtherRequest, ...]:
+        """The requests for what sessions may use of this host."""
+        return () if self._forwards is None else self._forwards.lends
 
 
 def _destination(host: str, port: int, path: Path) -> Endpoint:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nacre.errors import NacreError
 from nacre.protocol.asks import AskOpen, OpenRefused
 from nacre.protocol.tcpip import Endpoint
-from nacre.tunnels.relay import Relay, grant
+from nacre.tunnels.relay import Make, Relay, grant
 from nacre.wire.numbers import MAIN, OpenFailure
 
 if TYPE_CHECKING:
@@ -55,8 +55,13 @@ class Carried:
         """Refuse a channel that belongs to nothing that was requested."""
         self.connection.answer(ask.ask_id, OpenRefused())
 
-    async def join(self, ask: AskOpen, place: Endpoint | str, reach: Reach) -> None:
-        """Grant a channel once ``reach`` has made a connection to ``place``, and relay the two."""
+    async def join(
+        self, ask: AskOpen, place: Endpoint | str, reach: Reach, make: Make = Relay
+    ) -> None:
+        """Grant a channel once ``reach`` has made a connection to ``place``, and relay the two.
+
+        :param make: returns the relay.
+        """
         try:
             sock = await reach()
         except NacreError as error:
@@ -65,4 +70,4 @@ class Carried:
             self.warn(place, error)
             return
         self.note(ask.channel, f"from the server to {place}")
-        await grant(self.connection, ask, sock)
+        await grant(self.connection, ask, sock, make)

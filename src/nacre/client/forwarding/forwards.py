@@ -27,8 +27,10 @@ from nacre.errors import (
     RequestFailed,
 )
 from nacre.protocol.asks import AskOpen, SessionProof
+from nacre.protocol.requests import OtherRequest
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
+    AGENT_REQUEST,
     CANCEL,
     CANCEL_STREAMLOCAL,
     DIRECT,
@@ -46,6 +48,7 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
+from nacre.protocol.x11 import X11_CHANNEL
 from nacre.tunnels.listeners import Listening, Take, bind
 from nacre.tunnels.relay import carry, discard
 from nacre.tunnels.socks import NEGOTIATION, Negotiation, SOCKSError
@@ -55,12 +58,14 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
     from nacre.client.forwarding.remote_socks import RemoteSOCKS
+    from nacre.client.forwarding.x11 import X11Forward
 
 
 class Forwards:
-    """The ports, the Unix sockets and the agent that one connection forwards.
+    """The ports, the Unix sockets, the agent and the display that one connection forwards.
 
     :param session: the session, of which the agent learns; None in SSH-1.
+    :ivar display: the display that sessions may use, or None.
     """
 
     def __init__(self, connection: BaseConnection, session: SessionProof | None = None) -> None:
@@ -69,6 +74,7 @@ class Forwards:
         self._session = session
         self._remote: dict[Endpoint, Endpoint | RemoteSOCKS] = {}
         self._agent: str | None = None
+        self.display: X11Forward | None = None
 
     def open_now(self) -> tuple[str, ...]:
         """See :attr:`Connection.forwarded`."""
@@ -189,6 +195,12 @@ class Forwards:
         """Whether sessions may use our agent."""
         return self._agent is not None
 
+    @property
+    def lends(self) -> tuple[OtherRequest, ...]:
+        """The requests for what sessions may use of ours."""
+        agent = (OtherRequest(AGENT_REQUEST, b""),) if self.lends_agent else ()
+        return agent if self.display is None else (*agent, self.display.request)
+
     async def accept(self, ask: AskOpen) -> None:
         """Answer a channel that the server opens, from the table :data:`ACCEPTS`."""
         if (row := ACCEPTS.get(ask.channel_type)) is None:
@@ -232,11 +244,18 @@ class Forwards:
         place = Endpoint(path=self._agent)
         await self._carried.join(ask, place, partial(_reach_agent, self._agent, self._session))
 
+    async def _accept_x11(self, ask: AskOpen) -> None:
+        if self.display is None:
+            self._carried.refuse(ask)
+        else:
+            await self.display.accept(self._carried, ask)
+
 
 ACCEPTS: Mapping[str, Callable[[Forwards, AskOpen], Coroutine[Any, Any, None]]] = {
     FORWARDED: Forwards._accept_port,
     FORWARDED_STREAMLOCAL: Forwards._accept_unix,
     AGENT_CHANNEL: Forwards._accept_agent,
+    X11_CHANNEL: Forwards._accept_x11,
 }
 """What answers each type of channel that a server opens; others are refused."""
 

@@ -60,6 +60,9 @@ class ClientConfig:
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
     :ivar no_identity_files: whether ``none`` was the only identity file.
     :ivar refuse_connection: the message with which to refuse to connect, or None.
+    :ivar forward_x11_timeout: seconds for which programs that are not trusted may connect; 0 for no
+        limit.
+    :ivar tunnel_device: the number of this host's device and of the server's, or ``any``.
     :ivar send_env: patterns of variables.
     :ivar update_host_keys: None for what :attr:`updates_host_keys` says then.
     :ivar settings: each keyword that was set, with its values and where they were written.
@@ -89,6 +92,9 @@ class ClientConfig:
     fingerprint_hash: Literal["MD5", "SHA256"] = "SHA256"
     fork_after_authentication: bool = False
     forward_agent: str | None = None
+    forward_x11: bool = False
+    forward_x11_timeout: int = 1200
+    forward_x11_trusted: bool = True
     gateway_ports: bool = False
     global_known_hosts_files: tuple[str, ...] = (
         "/etc/ssh/ssh_known_hosts",
@@ -151,10 +157,13 @@ class ClientConfig:
     syslog_facility: str = "USER"
     strict_host_key_checking: Strict = "ask"
     tcp_keep_alive: bool = True
+    tunnel: Literal["false", "point-to-point", "ethernet"] = "false"
+    tunnel_device: str = "any:any"
     update_host_keys: Literal["yes", "no", "ask"] | None = None
     user: str | None = None
     version_addendum: str | None = None
     visual_host_key: bool = False
+    xauth_location: str = "/usr/bin/xauth"
     warn_weak_crypto: bool = True
     user_known_hosts_files: tuple[str, ...] = USER_KNOWN_HOSTS
     verify_host_key_dns: Literal["yes", "no", "ask"] = "no"
@@ -162,9 +171,14 @@ class ClientConfig:
 
     @property
     def forwards(self) -> bool:
-        """Whether to forward a port or the agent."""
+        """Whether to forward a port, the agent, X11 or a tunnel device."""
         ports = self.local_forwards or self.remote_forwards or self.dynamic_forwards
-        return bool(ports) or self.forward_agent is not None
+        return (
+            bool(ports)
+            or self.forward_agent is not None
+            or self.forward_x11
+            or self.tunnel != "false"
+        )
 
     @property
     def shares(self) -> bool:
@@ -228,12 +242,8 @@ class ClientConfig:
             return
         from nacre.config.client.words import SCHEMA
 
-        for support, level in (
-            (Support.LATER, LogLevel.INFO),
-            (Support.NO_EFFECT, LogLevel.VERBOSE),
-        ):
-            if texts := list(unhonoured(self, support)):
-                yield level, f"Without effect: {'; '.join(texts)}"
+        if texts := list(unhonoured(self, Support.NO_EFFECT)):
+            yield LogLevel.VERBOSE, f"Without effect: {'; '.join(texts)}"
         for name, settings in self.settings.items():
             kind = SCHEMA[name].kind
             for setting in settings:

@@ -63,15 +63,13 @@ from nacre.config.kinds import (
     algorithms,
     number,
 )
-from nacre.config.schema import Keyword, Kind, Schema, idle, later
+from nacre.config.schema import Keyword, Kind, Schema, idle
 from nacre.config.tunnels import DYNAMIC_FORWARD, LOCAL_FORWARD, REMOTE_FORWARD
 
 _HOST_TOKENS = "dhijkLlnpruC"
 """The tokens of most keywords; see :mod:`nacre.config.syntax.tokens`."""
 
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
-_X11 = "X11 forwarding comes later"
-_TUNNELS = "tunnel devices come later"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
@@ -137,8 +135,10 @@ _WORDS = (
         "The hash of the fingerprints that are shown.",
         "fingerprint_hash",
     ),
-    later("ForwardX11", YES_NO, "Forward X11.", _X11, "no"),
-    later("ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", _X11, "yes"),
+    Keyword("ForwardX11", YES_NO, "Forward X11.", "forward_x11"),
+    Keyword(
+        "ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", "forward_x11_trusted"
+    ),
     Keyword("GatewayPorts", YES_NO, "Let other hosts use forwarded ports.", "gateway_ports"),
     idle("GSSAPIAuthentication", YES_NO, "Log in by GSSAPI.", _GSSAPI, "no"),
     _patched("GSSAPIKeyExchange", YES_NO, "Exchange keys by GSSAPI", "no"),
@@ -228,7 +228,7 @@ _WORDS = (
         "strict_host_key_checking",
     ),
     Keyword("TCPKeepAlive", YES_NO, "Let the system probe a silent connection.", "tcp_keep_alive"),
-    later("Tunnel", TUNNEL, "Forward a tunnel device.", _TUNNELS, "false"),
+    Keyword("Tunnel", TUNNEL, "Join a tunnel device to one of the server.", "tunnel"),
     Keyword(
         "VerifyHostKeyDNS",
         VERIFY_HOST_KEY_DNS,
@@ -256,12 +256,11 @@ _WORDS = (
         default="1",
     ),
     Keyword("ConnectionAttempts", number(1), "How often to try to connect.", "connection_attempts"),
-    later(
+    Keyword(
         "ForwardX11Timeout",
         FORWARD_X11_TIMEOUT,
         "For how long untrusted X11 programs may connect.",
-        _X11,
-        "1200",
+        "forward_x11_timeout",
     ),
     Keyword(
         "NumberOfPasswordPrompts", number(0), "How often to ask for a password.", "password_prompts"
@@ -383,7 +382,7 @@ _WORDS = (
         tokens="CfHIKtdhijkLlnpru",
         environment=True,
     ),
-    later("XAuthLocation", WORD, "The program xauth.", _X11, "/usr/bin/xauth"),
+    Keyword("XAuthLocation", WORD, "The program xauth.", "xauth_location"),
     Keyword(
         "VersionAddendum",
         VERSION_ADDENDUM,
@@ -477,7 +476,7 @@ _WORDS = (
         "Seconds until an attempt to connect is given up.",
         "connect_timeout",
     ),
-    later("TunnelDevice", TUNNEL_DEVICE, "The tunnel devices to use.", _TUNNELS, "any:any"),
+    Keyword("TunnelDevice", TUNNEL_DEVICE, "The tunnel devices to join.", "tunnel_device"),
     Keyword(
         "CanonicalizePermittedCNAMEs",
         CANONICALIZE_PERMITTED_CNAMES,

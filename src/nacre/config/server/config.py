@@ -88,6 +88,11 @@ class ServerConfig:
     :ivar refuse_connection: whether to close the connection after the login was attempted.
     :ivar ip_qos: the class of service of interactive and of other sessions; None is the system's.
     :ivar syslog_facility: the facility of messages in the system's log.
+    :ivar x11_display_offset: the first number of a display that is forwarded to a client.
+    :ivar x11_use_localhost: whether these displays are for programs of this host alone.
+    :ivar xauth_location: the program xauth, or None.
+    :ivar permit_tunnel: the tunnel devices that clients may use: ``no``, ``yes``,
+        ``point-to-point`` or ``ethernet``.
     :ivar permit_listen: the addresses that clients may have the server listen on, in that form.
     :ivar settings: each keyword that was set, with its values and where they were written.
     """
@@ -174,6 +179,11 @@ class ServerConfig:
     per_source_penalties: PenaltyRules | None = None
     per_source_penalty_exempt_list: tuple[str, ...] = ()
     refuse_connection: bool = False
+    x11_forwarding: bool = False
+    x11_display_offset: int = 10
+    x11_use_localhost: bool = True
+    xauth_location: str | None = "/usr/bin/xauth"
+    permit_tunnel: str = "no"
     syslog_facility: str = "AUTH"
     settings: Settings = field(default_factory=dict, compare=False, repr=False)
 

@@ -15,7 +15,7 @@ from nacre.config.kinds import (
     algorithms,
     number,
 )
-from nacre.config.schema import Keyword, Schema, idle, later, refused
+from nacre.config.schema import Keyword, Schema, idle, refused
 from nacre.config.server.former import ALIASES, IGNORED
 from nacre.config.server.kinds import (
     ADDRESS_FAMILY,
@@ -66,9 +66,6 @@ from nacre.config.server.kinds import (
 _PAM = "PAM is asked about system accounts where the system has it"
 _KERBEROS = "nacre has no Kerberos: other methods log in"
 _GSSAPI = "nacre has no GSSAPI: other methods log in"
-_X11 = "X11 forwarding comes later"
-_CERTIFICATES = "certificates come later: nobody logs in by one"
-_TUNNELS = "tunnel devices come later: none is allowed"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
 _WORDS = (
@@ -99,7 +96,9 @@ _WORDS = (
         "login_grace_time",
         in_match=False,
     ),
-    later("X11DisplayOffset", number(0), "The first display of X11 forwarding.", _X11, "10"),
+    Keyword(
+        "X11DisplayOffset", number(0), "The first display of X11 forwarding.", "x11_display_offset"
+    ),
     Keyword("MaxAuthTries", number(0), "How many attempts to log in may fail.", "max_auth_tries"),
     Keyword("MaxSessions", number(0), "How many sessions a connection may have.", "max_sessions"),
     Keyword(
@@ -239,8 +238,10 @@ _WORDS = (
         "print_last_log",
         in_match=False,
     ),
-    later("X11Forwarding", SWITCH, "Allow X11 forwarding.", _X11, "no"),
-    later("X11UseLocalhost", SWITCH, "Listen for X11 on the loopback address.", _X11, "yes"),
+    Keyword("X11Forwarding", SWITCH, "Allow X11 forwarding.", "x11_forwarding"),
+    Keyword(
+        "X11UseLocalhost", SWITCH, "Listen for X11 on the loopback address.", "x11_use_localhost"
+    ),
     Keyword("PermitTTY", SWITCH, "Allow terminals.", "permit_tty"),
     Keyword("PermitUserRC", SWITCH, "Run ~/.ssh/rc.", "permit_user_rc"),
     Keyword(
@@ -312,7 +313,7 @@ _WORDS = (
         "/etc/ssh/moduli",
         in_match=False,
     ),
-    later("XAuthLocation", PATH, "The program xauth.", _X11, "/usr/bin/xauth", in_match=False),
+    Keyword("XAuthLocation", PATH, "The program xauth.", "xauth_location", in_match=False),
     Keyword("Ciphers", algorithms("cipher"), "The ciphers to offer.", "ciphers", in_match=False),
     Keyword("MACs", algorithms("MAC"), "The MACs to offer.", "macs", in_match=False),
     Keyword("Banner", FILE, "The file that is shown before the login.", "banner"),
@@ -525,7 +526,7 @@ _WORDS = (
         in_match=False,
         last=True,
     ),
-    later("PermitTunnel", PERMIT_TUNNEL, "Allow forwarding of tunnel devices.", _TUNNELS, "no"),
+    Keyword("PermitTunnel", PERMIT_TUNNEL, "Allow tunnel devices.", "permit_tunnel"),
     Keyword(
         "IPQoS",
         IP_QOS,

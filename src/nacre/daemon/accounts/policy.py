@@ -46,7 +46,9 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.daemon.accounts.store import User, UserStore
+    from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import ServerConnection
+    from nacre.tunnels.device import TunnelDevice
     from nacre.tunnels.unix import UnixSockets
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
@@ -154,6 +156,27 @@ class AccountPolicy(Policy):
     async def agent_forwarding(self, session: Session) -> bool:
         """Grant what the configuration and the user's key allow."""
         return (await self._may_forward(session.connection)).agent
+
+    async def tunnel_device(
+        self, mode: TunnelMode, unit: int | None, connection: ServerConnection
+    ) -> TunnelDevice | None:
+        """Open what the configuration, the user's key and the account's rights allow."""
+        try:
+            return await (await self._may_forward(connection)).open_device(mode, unit)
+        except (AccountError, OSError) as error:
+            connection.record("refused", request="tunnel", reason=safe(str(error)))
+        return None
+
+    async def x11_forwarding(self, session: Session) -> bool:
+        """Grant what the configuration and the user's key allow, where there is a xauth."""
+        if not (await self._may_forward(session.connection)).x11:
+            return False
+        program = self.candidate(session.user, session.connection).config.xauth_location
+        if program is not None and os.access(program, os.X_OK):
+            return True
+        reason = f"there is no program {program}: XAuthLocation names xauth"
+        session.connection.record("refused", request="x11", reason=reason)
+        return False
 
     async def session_request(self, session: Session, request: Request) -> bool:
         """Grant what the user's services allow; the reason of a refusal is logged."""

@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from nacre.config.server.config import ServerConfig
 from nacre.daemon.accounts.accounts import Login
 from nacre.daemon.processes.account_sockets import AccountSockets
+from nacre.daemon.processes.device_process import open_as
+from nacre.errors import AccountError
 from nacre.keys.key_options import NO_OPTIONS, HostPort
 from nacre.keys.patterns import matches
+from nacre.protocol.tunnel import TunnelMode
+from nacre.tunnels.device import TunnelDevice
 from nacre.tunnels.unix import UnixSockets
 
 _PRIVILEGED = 1024
@@ -22,6 +26,7 @@ class Forwarding:
     """The rights of one login. A user without a shell may forward nothing.
 
     :ivar agent: the user's sessions may use the client's agent.
+    :ivar x11: they may use the client's display.
     :ivar unix: makes the user's Unix sockets.
     """
 
@@ -35,13 +40,34 @@ class Forwarding:
         # This process may have rights that the account lacks.
         self._lowest = 1 if login is None or login.account.credentials is None else _PRIVILEGED
         allowed = login is not None and login.has_shell and not config.disable_forwarding
+        self._devices = allowed
+        self._rights = None if login is None else _numbers(login)
         ports = allowed and self._key.port_forwarding
         self._local = ports and "local" in config.allow_tcp_forwarding
         self._remote = ports and "remote" in config.allow_tcp_forwarding
         unix = config.allow_stream_local_forwarding if ports else frozenset()
         self._unix_local, self._unix_remote = "local" in unix, "remote" in unix
         self.unix = _sockets(login, config)
+        self.x11 = allowed and config.x11_forwarding and self._key.x11_forwarding
         self.agent = allowed and config.allow_agent_forwarding and self._key.agent_forwarding
+
+    async def open_device(self, mode: TunnelMode, unit: int | None) -> TunnelDevice:
+        """Open the tunnel device that the client wants, with the rights of the account.
+
+        :raises AccountError: that is not allowed.
+        :raises OSError: the account can't have the device.
+        """
+        if not self._devices or self._config.permit_tunnel not in ("yes", mode):
+            raise AccountError("PermitTunnel and the user's rights allow no such device")
+        forced = self._key.tunnel
+        if forced is not None:
+            number = None if forced == "any" else int(forced)
+            if unit not in (None, number):
+                raise AccountError(f"the user's key is for the device {forced}")
+            unit = number
+        if self._rights is None:
+            return TunnelDevice.open(mode, unit)
+        return await open_as(self._rights, mode, unit)
 
     def may_connect(self, host: str, port: int) -> bool:
         """Tell whether the user may connect to ``host``.
@@ -78,6 +104,12 @@ class Forwarding:
         if self._config.gateway_ports == "yes":
             return ""
         return host if host in _LOOPBACK else "localhost"
+
+
+def _numbers(login: Login) -> tuple[int, int, tuple[int, ...]] | None:
+    """Return the numbers of the account if its rights are not those of this process."""
+    rights = login.account.credentials
+    return None if rights is None else (rights.uid, rights.gid, rights.groups)
 
 
 def _sockets(login: Login | None, config: ServerConfig) -> UnixSockets:

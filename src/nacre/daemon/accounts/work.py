@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from nacre.daemon.accounts.accounts import Login
 from nacre.daemon.names import endpoint_words
 from nacre.daemon.processes.child import Program
 from nacre.daemon.processes.file_process import FileRoot
-from nacre.daemon.processes.launcher import Steps
+from nacre.daemon.processes.launcher import Steps, X11Steps
 from nacre.keys.patterns import match_list
 from nacre.scp.command import parse_scp
 from nacre.sftp.server.restrictions import parse_command
+
+if TYPE_CHECKING:
+    from nacre.server.x11 import ForwardedDisplay
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 _ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -132,7 +136,17 @@ def variable_patterns(login: Login) -> tuple[str, ...]:
     return tuple(filter(None, words.split(",")))
 
 
-def steps_before(login: Login, subsystem: str | None) -> Steps:
+def x11_steps(login: Login, display: ForwardedDisplay | None) -> X11Steps | None:
+    """Return what lets the user's programs use a display, or None if there is none."""
+    xauth = login.config.xauth_location
+    if display is None or xauth is None:
+        return None
+    return X11Steps(
+        xauth=xauth, name=display.for_xauth, protocol=display.protocol, cookie=display.cookie
+    )
+
+
+def steps_before(login: Login, subsystem: str | None, x11: X11Steps | None = None) -> Steps:
     """Return what may have to be done before the session's program.
 
     ``~/.ssh/rc`` is not for subsystems and not for commands of ForceCommand, as in sshd.
@@ -150,4 +164,5 @@ def steps_before(login: Login, subsystem: str | None) -> Steps:
         and config.permit_user_rc
         and login.key.user_rc,
         system_rc=True,
+        x11=x11,
     )

@@ -34,6 +34,22 @@ _USER_ENVIRONMENT = ".ssh/environment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class X11Steps:
+    """The cookie of a display, for xauth or the user's own script.
+
+    :ivar xauth: the program xauth.
+    :ivar name: the display's name for it.
+    :ivar protocol: the name of the authorization protocol.
+    :ivar cookie: its data, in hexadecimal.
+    """
+
+    xauth: str
+    name: str
+    protocol: str
+    cookie: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
     """What to do before the program is executed; by default nothing.
 
@@ -43,6 +59,7 @@ class Steps:
     :ivar fixed: names of variables that this file does not change, beside those of the server.
     :ivar user_rc: whether to run ``~/.ssh/rc`` if there is one.
     :ivar system_rc: whether to run ``/etc/ssh/sshrc`` if there is one and no other file was run.
+    :ivar x11: the cookie that one of these files gets, or xauth if neither is run; or None.
     """
 
     home: str = "/"
@@ -51,11 +68,13 @@ class Steps:
     fixed: tuple[str, ...] = ()
     user_rc: bool = False
     system_rc: bool = False
+    x11: X11Steps | None = None
 
     def needed(self) -> bool:
         """Return whether there is anything to do. Blocks."""
         return bool(
             self.root
+            or self.x11
             or (self.variables and os.path.exists(os.path.join(self.home, _USER_ENVIRONMENT)))
             or (self.user_rc and os.path.exists(os.path.join(self.home, _USER_RC)))
             or (self.system_rc and os.path.exists(_SYSTEM_RC))
@@ -85,7 +104,9 @@ def main() -> None:
                 for name, content in take()
                 if name not in given["fixed"] and not name.startswith(_SERVERS)
             }
-        _run_rc(environment, user=given["user_rc"] and at_home, system=given["system_rc"])
+        x11 = None if given["x11"] is None else X11Steps(**given["x11"])
+        user = given["user_rc"] and at_home
+        _run_rc(environment, x11, user=user, system=given["system_rc"])
         os.execve(path, arguments, environment)
     except OSError as error:
         sys.stderr.write(f"{error.filename or path}: {error.strerror}\n")
@@ -125,20 +146,30 @@ def _reader(patterns: list[str]) -> Any:
     return take
 
 
-def _run_rc(environment: Mapping[str, str], *, user: bool, system: bool) -> None:
+def _run_rc(
+    environment: Mapping[str, str], x11: X11Steps | None, *, user: bool, system: bool
+) -> None:
+    told = "" if x11 is None else f"{x11.protocol} {x11.cookie}\n"
     if user and os.path.exists(_USER_RC):
         shell = environment.get("SHELL", _SHELL)
-        _run([shell, "-c", f"{_SHELL} {_USER_RC}"], environment)
+        _run([shell, "-c", f"{_SHELL} {_USER_RC}"], environment, told)
     elif system and os.path.exists(_SYSTEM_RC):
-        _run([_SHELL, _SYSTEM_RC], environment)
+        _run([_SHELL, _SYSTEM_RC], environment, told)
+    elif x11 is not None:
+        added = f"remove {x11.name}\nadd {x11.name} {x11.protocol} {x11.cookie}\n"
+        _run([x11.xauth, "-q", "-"], environment, added)
 
 
-def _run(command: list[str], environment: Mapping[str, str]) -> None:
-    """Run a command without input until it ends; how it ends does not matter."""
-    nothing, end = os.pipe()
+def _run(command: list[str], environment: Mapping[str, str], told: str) -> None:
+    """Run a command until it ends; how it ends does not matter.
+
+    :param told: its standard input, less than a pipe holds.
+    """
+    text, end = os.pipe()
+    os.write(end, told.encode())
     os.close(end)
     with suppress(OSError):
-        actions = [(os.POSIX_SPAWN_DUP2, nothing, 0)]
+        actions = [(os.POSIX_SPAWN_DUP2, text, 0)]
         child = os.posix_spawn(command[0], command, environment, file_actions=actions)
         os.waitpid(child, 0)
-    os.close(nothing)
+    os.close(text)

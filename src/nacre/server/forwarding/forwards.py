@@ -24,6 +24,7 @@ from nacre.protocol.tcpip import (
     LISTEN_STREAMLOCAL,
     Endpoint,
 )
+from nacre.protocol.tunnel import TUNNEL
 from nacre.server.forwarding.kinds import PlaceKind, Ports, UnixPaths
 from nacre.server.offer import offer
 from nacre.server.peer import ServerConnection
@@ -64,8 +65,13 @@ class ServerForwards:
     # --- connections that the client opens through this server ---
 
     async def open(self, ask: AskOpen) -> None:
-        """Answer a channel of a type in :data:`KINDS`, and relay its data."""
+        """Answer a channel of a type in :data:`KINDS`, or of a device, and relay its data."""
         connection = self._connection
+        if ask.channel_type == TUNNEL:
+            from nacre.server.forwarding.devices import open_tunnel
+
+            await open_tunnel(connection, self._questions, ask)
+            return
         kind = KINDS[ask.channel_type](connection, self._questions)
         try:
             place = kind.destination(ask.data)

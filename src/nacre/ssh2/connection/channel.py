@@ -7,6 +7,7 @@ from enum import Enum
 
 from nacre.limits import Limits
 from nacre.protocol.phases import Role
+from nacre.protocol.tunnel import TUNNEL
 from nacre.ssh2.connection.replies import Replies
 from nacre.ssh2.connection.requests import Requests
 from nacre.ssh2.connection.window import ReceiveWindow, SendWindow
@@ -34,6 +35,7 @@ class ChannelState:
     :ivar blocked: the owner offered data that was not accepted, and waits for ``Writable``.
     :ivar close_wanted: the owner closed it before the peer confirmed it.
     :ivar requests: the peer's requests; ``replies``: the replies to them that are due.
+    :ivar whole: each call to send is one message, sent as a whole or not at all.
     :ivar waiting: tokens of our CHANNEL_OPEN and requests that are not answered, oldest first.
     """
 
@@ -52,6 +54,7 @@ class ChannelState:
         "sends",
         "state",
         "waiting",
+        "whole",
     )
 
     def __init__(
@@ -75,6 +78,7 @@ class ChannelState:
         self.sends = False
         self.eof_received = False
         self.blocked = False
+        self.whole = channel_type == TUNNEL
         self.close_wanted = False
         self.waiting: deque[int] = deque()
         self.requests = Requests(role, channel_type, limits)

@@ -122,7 +122,9 @@ class Mux:
     def send_data(self, channel: int, data: Buffer, stream: int = MAIN) -> int:
         """Send as much of ``data`` as the window allows, and return how many bytes that was.
 
-        During a key exchange nothing is sent. If less than all was sent, ``Writable`` follows.
+        During a key exchange nothing is sent. If less than all was sent, ``Writable`` follows. On a
+        channel for packets, ``data`` is one: it is sent as a whole or not at all, and counts as
+        sent if the peer takes none of its size, as on a link that drops it.
 
         :raises LocalProtocolError: the channel is not open, or its EOF was sent; or ``stream`` is
             1, and this is not a server's session.
@@ -138,6 +140,11 @@ class Mux:
         if size > window.left:
             size = window.left
         state.blocked = size < offered
+        if state.whole:
+            if offered > window.packet:
+                return offered
+            if state.blocked:
+                return 0
         window.left -= size
         view, start = memoryview(data), 0
         while start < size:
