@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nacre.aio.stream import Writer as Writer
     from nacre.aio.waiting import Later as Later
     from nacre.aio.waiting import Opening as Opening
-    from nacre.client.connect import Default as Default
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from nacre.client.forwarding.listener import Listener as Listener
     from nacre.client.forwarding.tunnel import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
+    from nacre.client.options import Default as Default
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
     from nacre.client.route import Jump as Jump
@@ -201,10 +201,8 @@ _HOMES = {
         "Later",
         "Opening",
     ),
-    "nacre.client.connect": (
-        "Default",
-        "connect",
-    ),
+    "nacre.client.connect": ("connect",),
+    "nacre.client.options": ("Default",),
     "nacre.client.connection": (
         "Connection",
         "LoginAnswers",

@@ -14,7 +14,7 @@ from typing import Any
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm
 from nacre.cli.common.start import FAILURE
-from nacre.cli.ssh.session import Plan, Resizes, Seat, TerminalSession
+from nacre.cli.ssh.session import LocalEnd, Plan, Resizes, TerminalSession
 from nacre.cli.ssh.tunnels import Forwardings, join
 from nacre.client.connection import Connection
 from nacre.client.sharing.master import Guest, Master
@@ -153,7 +153,7 @@ class Sharing:
             read_input=True,
             keystroke_interval=self._config.obscure_keystroke_timing / 1000,
         )
-        place = Seat(
+        place = LocalEnd(
             (stdin, stdout, stderr),
             wanted.terminal_type,
             ours=False,
