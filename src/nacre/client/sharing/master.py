@@ -14,6 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from nacre.client.sharing.messages import (
+    INFORMATION,
     VERSION,
     Alive,
     AliveCheck,
@@ -22,7 +23,9 @@ from nacre.client.sharing.messages import (
     Exited,
     Failure,
     Forbidden,
+    GetInformation,
     Hello,
+    Information,
     NewSession,
     NewStdioForward,
     OpenForward,
@@ -34,6 +37,7 @@ from nacre.client.sharing.messages import (
     TerminalFailed,
     Terminate,
     UnknownMessage,
+    joined,
 )
 from nacre.client.sharing.sockets import ControlListener, ControlSocket
 from nacre.errors import MalformedMessage, NacreError
@@ -173,7 +177,7 @@ class _Served:
         :raises OSError: it takes no answers.
         :raises MalformedMessage: it breaks the protocol.
         """
-        self._sock.send(Hello(VERSION, b""))
+        self._sock.send(Hello(VERSION, joined((INFORMATION, "0"))))
         hello = await self._sock.receive()
         if not isinstance(hello, Hello) or hello.version != VERSION:
             raise MalformedMessage("it does not begin with version 4")
@@ -197,6 +201,14 @@ class _Served:
             await asyncio.wait([self._session])
 
     # --- requests ---
+
+    async def _information(self, message: GetInformation) -> None:
+        lines = _about(self._master.connection).get(message.about)
+        if lines is None:
+            self._sock.send(Failure(message.request_id, "nothing is known of that"))
+        else:
+            text = "".join(f"{line}\n" for line in lines)
+            self._sock.send(Information(message.request_id, text))
 
     async def _proxy(self, message: Proxy) -> None:
         from nacre.client.sharing.proxy import serve_proxy
@@ -322,6 +334,20 @@ class _Served:
         return False
 
 
+def _about(connection: Connection) -> dict[str, list[str]]:
+    """Return what a client may ask about, as lines."""
+    return {
+        "connection": [
+            f"{safe(connection.user)}@{safe(connection.host)} port {connection.port}",
+            f"{connection.peer_version}, {connection.algorithms}",
+        ],
+        "channels": [
+            *(f"#{one.number} {safe(one.kind)}" for one in connection.channels),
+            *connection.forwarded,
+        ],
+    }
+
+
 _HANDLERS: dict[type[Record], Callable[[_Served, Any], Awaitable[None]]] = {
     AliveCheck: _Served._alive,
     Terminate: _Served._terminate,
@@ -331,4 +357,5 @@ _HANDLERS: dict[type[Record], Callable[[_Served, Any], Awaitable[None]]] = {
     NewSession: _Served._new_session,
     NewStdioForward: _Served._new_stdio_forward,
     Proxy: _Served._proxy,
+    GetInformation: _Served._information,
 }
