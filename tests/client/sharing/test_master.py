@@ -184,7 +184,11 @@ async def test_what_it_says_of_the_connection(at, ssh: Any):
     client = await at.client()
     told = await client.ask(GetInformation(1, "connection"))
     assert isinstance(told, Information)
-    assert told.lines.startswith(f"alice@127.0.0.1 port {ssh.port}\nSSH-2.0-")
+    lines = told.lines.splitlines()
+    assert lines[0] == f"alice@127.0.0.1 port {ssh.port}"
+    assert lines[1].startswith("SSH-2.0-")
+    assert lines[2:4] == [f"kex {ssh.algorithms.kex}", "host key ssh-ed25519"]
+    assert lines[-1] == "compression none"
     assert await client.ask(GetInformation(2, "channels")) == Information(2, "")
     process = await ssh.process("hang")
     assert await client.ask(GetInformation(3, "channels")) == Information(3, "#0 session:command\n")

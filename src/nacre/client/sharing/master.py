@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -47,6 +47,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.connection import Connection
+    from nacre.protocol.events import Chosen
 
 MAXIMUM_CLIENTS = 200
 """Clients at once; a further one is closed. Each takes four descriptors of usually 1024."""
@@ -334,12 +335,27 @@ class _Served:
         return False
 
 
+def _algorithms(chosen: Chosen | None) -> Iterator[str]:
+    """Yield a line for each algorithm; those of both directions are told when they differ."""
+    if chosen is None:
+        return  # SSH-1
+    yield f"kex {chosen.kex}"
+    yield f"host key {chosen.host_key}"
+    for name, sent, received in (
+        ("cipher", chosen.cipher_c2s, chosen.cipher_s2c),
+        ("MAC", chosen.mac_c2s, chosen.mac_s2c),
+        ("compression", chosen.compression_c2s, chosen.compression_s2c),
+    ):
+        yield f"{name} {sent}" if sent == received else f"{name} {sent} sent, {received} received"
+
+
 def _about(connection: Connection) -> dict[str, list[str]]:
     """Return what a client may ask about, as lines."""
     return {
         "connection": [
             f"{safe(connection.user)}@{safe(connection.host)} port {connection.port}",
-            f"{connection.peer_version}, {connection.algorithms}",
+            connection.peer_version,
+            *_algorithms(connection.algorithms),
         ],
         "channels": [
             *(f"#{one.number} {safe(one.kind)}" for one in connection.channels),
