@@ -40,7 +40,6 @@ _WIDTH = 90
 _SUPPORTS = {
     Support.HONOURED: "as in OpenSSH",
     Support.NO_EFFECT: "it is checked, and changes nothing; `-v` says so",
-    Support.LATER: "it is checked, and changes nothing yet; a message says so",
     Support.REFUSED: "a value that asks for the protection is an error",
 }
 NO_BREAK = r"\ "

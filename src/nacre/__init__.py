@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nacre.aio.stream import Writer as Writer
     from nacre.aio.waiting import Later as Later
     from nacre.aio.waiting import Opening as Opening
-    from nacre.client.connect import Default as Default
     from nacre.client.connect import connect as connect
     from nacre.client.connection import Connection as Connection
     from nacre.client.connection import LoginAnswers as LoginAnswers
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from nacre.client.forwarding.listener import Listener as Listener
     from nacre.client.forwarding.tunnel import Tunnel as Tunnel
     from nacre.client.identities import Identities as Identities
+    from nacre.client.options import Default as Default
     from nacre.client.process import Completed as Completed
     from nacre.client.process import Process as Process
     from nacre.client.route import Jump as Jump
@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import AskPrompts as AskPrompts
     from nacre.protocol.asks import AskSignature as AskSignature
     from nacre.protocol.asks import Challenge as Challenge
+    from nacre.protocol.asks import ClientHost as ClientHost
     from nacre.protocol.asks import Denied as Denied
     from nacre.protocol.asks import GiveUp as GiveUp
     from nacre.protocol.asks import KeyTerms as KeyTerms
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Responses as Responses
     from nacre.protocol.asks import SessionProof as SessionProof
     from nacre.protocol.asks import Signature as Signature
+    from nacre.protocol.asks import TryHostBased as TryHostBased
     from nacre.protocol.asks import TryKeyboardInteractive as TryKeyboardInteractive
     from nacre.protocol.asks import TryNone as TryNone
     from nacre.protocol.asks import TryPassword as TryPassword
@@ -199,10 +201,8 @@ _HOMES = {
         "Later",
         "Opening",
     ),
-    "nacre.client.connect": (
-        "Default",
-        "connect",
-    ),
+    "nacre.client.connect": ("connect",),
+    "nacre.client.options": ("Default",),
     "nacre.client.connection": (
         "Connection",
         "LoginAnswers",
@@ -297,6 +297,7 @@ _HOMES = {
         "AskPrompts",
         "AskSignature",
         "Challenge",
+        "ClientHost",
         "Denied",
         "GiveUp",
         "KeyTerms",
@@ -307,6 +308,7 @@ _HOMES = {
         "Responses",
         "SessionProof",
         "Signature",
+        "TryHostBased",
         "TryKeyboardInteractive",
         "TryNone",
         "TryPassword",

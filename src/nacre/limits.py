@@ -78,8 +78,9 @@ class Limits:
     password: int = 8 * KIB
     """Bytes of a password or of one keyboard-interactive response."""
 
-    banner: int = 64 * KIB
-    """Bytes of all authentication banners together that a client shows on one connection."""
+    banner: int = 256 * KIB
+    """Bytes of all authentication banners together that a client shows on one connection: what a
+    packet holds, and so the longest one that OpenSSH's server sends."""
 
     channels: int = 1024
     """Channels open at once on one connection, opened by either side."""

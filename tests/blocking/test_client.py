@@ -10,7 +10,7 @@ import pytest
 import nacre
 import nacre.blocking
 from blocking import test_forwarding
-from nacre.client.connect import ConnectOptions
+from nacre.client.options import ConnectOptions
 
 ssh = test_forwarding.ssh
 

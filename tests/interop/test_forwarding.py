@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,16 @@ DEADLINE = 30.0
 class Target:
     """A server that answers with what it was sent, when it was all sent: half closing works."""
 
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+    def __init__(self, answer: Callable[[bytes], bytes], path: str = "") -> None:
+        """Listen on a port of the system's choice, or on the Unix socket ``path``."""
         self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
+        if path:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(path)
+            self._listener.listen()
+        else:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = 0 if path else self._listener.getsockname()[1]
         self.connections = 0
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -50,7 +56,8 @@ class Target:
             threading.Thread(target=self._talk, args=(sock,), daemon=True).start()
 
     def _talk(self, sock: socket.socket) -> None:
-        with sock, sock.makefile("rb") as file:
+        # A client that does not want the answer may go.
+        with sock, sock.makefile("rb") as file, suppress(ConnectionError):
             sock.settimeout(DEADLINE)
             sock.sendall(self._answer(file.read()))
 

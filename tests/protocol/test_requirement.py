@@ -36,11 +36,11 @@ TABLE = [
     (("publickey>publickey",), ("publickey", "publickey"), True, ()),
     (("publickey>password", "password>publickey"), (), False, ("publickey", "password")),
     (("publickey>password", "password>publickey"), ("password",), False, ("publickey",)),
-    (("publickey>hostbased", "password"), (), False, ("password",)),
+    (("publickey>gssapi-with-mic", "password"), (), False, ("password",)),
     (("",), (), True, ()),
     ((), (), False, ()),
-    (("hostbased",), (), False, ()),
-    (("hostbased+password", "publickey"), (), False, ("publickey",)),
+    (("gssapi-with-mic",), (), False, ()),
+    (("gssapi-with-mic+password", "publickey"), (), False, ("publickey",)),
 ]
 
 

@@ -28,7 +28,7 @@ from nacre.protocol.events import Chosen
 
 if TYPE_CHECKING:
     from nacre.blocking.sftp import SFTPClient
-    from nacre.client.connect import PassedOptions
+    from nacre.client.options import PassedOptions
     from nacre.sftp.client.options import SFTPOptions
 
 

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, cast
 
 from nacre.agent.client import Agent
 from nacre.aio.channel import Channel
@@ -27,6 +27,7 @@ from nacre.aio.waiting import Opening
 from nacre.client import configured
 from nacre.client.connection import Connection, LoginAnswers
 from nacre.client.identities import METHODS, PUBLICKEY, Identities
+from nacre.client.options import DEFAULT, NO_OPTIONS, ConnectOptions, Default, HopOptions, Path
 from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
 from nacre.client.target import Target
 from nacre.client.trust.check import HostKeyCheck
@@ -52,13 +53,6 @@ if TYPE_CHECKING:
     from nacre.config.destination import Destination
 
 
-class Default:
-    """The type of ``DEFAULT``."""
-
-
-DEFAULT: Final = Default()
-"""Stands for what the configuration files say, and where they say nothing, for the default."""
-
 _PLAIN = ClientConfig()
 """What counts without configuration files."""
 
@@ -66,8 +60,6 @@ _TIMEOUT = 30.0
 """Seconds for a login, if neither the caller nor ConnectTimeout says it."""
 
 _log = logging.getLogger("nacre.client")
-
-Path: TypeAlias = str | os.PathLike[str]
 
 _GOODBYE = 1.0
 """Seconds that a peer has to close the connection after a failed login."""
@@ -77,60 +69,6 @@ _STEPS = {
     Phase.KEX: "exchanging keys",
     Phase.AUTHENTICATION: "logging in",
 }
-
-
-class _Shared(TypedDict, total=False):
-    keys: Sequence[PrivateKey | Path] | None
-    passphrase: str | None
-    known_hosts: Path | Sequence[Path] | Default
-    trust: HostKeyCheck | None
-    algorithms: Algorithms | None
-    profile: Profile | None
-    protocols: Sequence[int] | None
-    ssh1_ciphers: Sequence[str] | None
-    limits: Limits | None
-    keepalive: float | Default | None
-    keepalive_count: int | None
-
-
-class HopOptions(_Shared, total=False):
-    """Options of :func:`connect` that jump hosts get too."""
-
-    agent: bool | Agent
-
-
-class _Own(TypedDict, total=False):
-    user: str | None
-    password: str | None
-    credentials: LoginAnswers | None
-    timeout: float | Default | None
-    trace: Trace | None
-    config: Config | Path | Default | None
-
-
-class ConnectOptions(HopOptions, _Own, total=False):
-    """The options of one connection."""
-
-
-class PassedOptions(_Shared, _Own, total=False):
-    """Options of :func:`connect` that :func:`nacre.blocking.connect` passes on as they are."""
-
-
-_NOTHING: HopOptions = {
-    "keys": None,
-    "passphrase": None,
-    "agent": True,
-    "known_hosts": DEFAULT,
-    "trust": None,
-    "algorithms": None,
-    "profile": None,
-    "protocols": None,
-    "ssh1_ciphers": None,
-    "limits": None,
-    "keepalive": DEFAULT,
-    "keepalive_count": None,
-}
-"""The options of a caller who gives none."""
 
 
 def connect(
@@ -281,8 +219,8 @@ async def log_in(
     The parameters are those of :func:`connect`.
     """
     given = {"trust": trust, "credentials": credentials, "trace": trace}
-    options = cast("ConnectOptions", {**_NOTHING, **given})
-    return await _start(target, config, options, _Way(sock, None, None, _NOTHING, None))
+    options = cast("ConnectOptions", {**NO_OPTIONS, **given})
+    return await _start(target, config, options, _Way(sock, None, None, NO_OPTIONS, None))
 
 
 async def _start(

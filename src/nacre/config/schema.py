@@ -25,8 +25,6 @@ class Support(Enum):
     HONOURED = "honoured"
     NO_EFFECT = "without effect"
     """It is checked, and changes nothing."""
-    LATER = "without effect yet"
-    """It is checked. It changes nothing before nacre has what it is for."""
     REFUSED = "refused"
     """Values that ask for it are an error: somebody relies on a protection that nacre lacks."""
 
@@ -107,11 +105,6 @@ def check_count(word: Keyword, count: int) -> None:
 def idle(name: str, kind: Kind, about: str, why: str, default: str = "", **others: Any) -> Keyword:
     """Return the row of a keyword without effect; see :class:`Keyword`."""
     return Keyword(name, kind, about, default=default, support=Support.NO_EFFECT, why=why, **others)
-
-
-def later(name: str, kind: Kind, about: str, why: str, default: str = "", **others: Any) -> Keyword:
-    """Return the row of a keyword that has no effect yet; see :class:`Keyword`."""
-    return Keyword(name, kind, about, default=default, support=Support.LATER, why=why, **others)
 
 
 def refused(name: str, kind: Kind, about: str, why: str, **others: Any) -> Keyword:

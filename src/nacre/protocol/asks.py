@@ -149,7 +149,7 @@ class AskAuthentication(Ask):
     :ivar session: what an agent learns of the session; None in SSH-1.
     """
 
-    ANSWERS = (TryNone, TryPassword, TryPublicKey, TryKeyboardInteractive, GiveUp)
+    ANSWERS = (TryNone, TryPassword, TryPublicKey, TryHostBased, TryKeyboardInteractive, GiveUp)
     can_continue: tuple[str, ...]
     partial: bool
     server_algorithms: tuple[str, ...] | None = None

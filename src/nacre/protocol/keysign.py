@@ -78,7 +78,7 @@ class VouchedLogin:
     """The data that a host signs to vouch for its user (RFC 4252 section 9).
 
     :ivar algorithm: the signature's, and ``blob`` the host's key.
-    :ivar host: the host's name, without a dot at its end.
+    :ivar host: the host's name, without the dot that must be at its end.
     :ivar host_user: the user's name there.
     """
 
@@ -102,4 +102,6 @@ class VouchedLogin:
             raise MalformedMessage("the data to sign is not a request of hostbased")
         algorithm, blob, host, user = reader.text(), reader.string(), reader.text(), reader.text()
         reader.end()
-        return cls(algorithm, blob, host.removesuffix("."), user)
+        if not host.endswith("."):
+            raise MalformedMessage("the host's name does not end in a dot")
+        return cls(algorithm, blob, host[:-1], user)

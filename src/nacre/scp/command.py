@@ -18,6 +18,8 @@ class ScpCommand:
     :ivar recursive: ``-r``: directories are copied.
     :ivar preserve: ``-p``: times and modes are kept.
     :ivar directory: ``-d``: the path of a sink must be a directory.
+    :ivar in_place: truncate an existing file at the end of its copy, so that a file which is copied
+        onto itself keeps its bytes. Not all filesystems can.
     """
 
     role: Literal["sink", "source"]
@@ -25,6 +27,7 @@ class ScpCommand:
     recursive: bool = False
     preserve: bool = False
     directory: bool = False
+    in_place: bool = False
 
 
 def parse_scp(command: bytes) -> ScpCommand | None:

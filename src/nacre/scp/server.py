@@ -37,7 +37,7 @@ from nacre.wire.codec import Buffer
 
 T = TypeVar("T")
 
-_WRITE = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
+_WRITE = OpenFlag.WRITE | OpenFlag.CREAT
 _MATCHES = 10_000
 """Files that one pattern may match."""
 
@@ -190,9 +190,10 @@ class _Receiving:
     async def _begin(self, event: FileStart) -> None:
         path = self._place(event.path)
         attributes = Attributes(permissions=event.mode | stat.S_IWUSR)
+        flags = _WRITE if self._command.in_place else _WRITE | OpenFlag.TRUNC
 
         async def begin() -> OpenedFile:
-            file = await settled(self._fs.open(path, _WRITE, attributes))
+            file = await settled(self._fs.open(path, flags, attributes))
             return OpenedFile(self._fs, path, file, True)
 
         try:
@@ -217,6 +218,9 @@ class _Receiving:
         assert file is not None
         assert start is not None
         whole = event.error is None and self._problem is None
+        if self._command.in_place:
+            with suppress(OSError):
+                await self._do(_cut(file.file, self._offset))
         if whole and self._command.preserve:
             with suppress(OSError):
                 await self._do(_set_of(file.file, start.mode, start.times))
@@ -446,6 +450,10 @@ class _Sending:
 
 class _Over(Exception):
     """The client ended the copy."""
+
+
+async def _cut(file: File, size: int) -> None:
+    await settled(file.set_attributes(Attributes(size=size)))
 
 
 async def _set_of(file: File, mode: int, times: Times | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,31 @@ def test_failures_are_told_and_are_status_1(served: Served, mode: list[str]) -> 
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert list(served.root.iterdir()) == [served.root / "rd"]
+
+
+@pytest.mark.parametrize("mode", [[], ["-O"]], ids=["sftp", "legacy"])
+def test_a_copy_onto_itself_keeps_the_bytes_and_a_shorter_one_ends_where_it_should(
+    served: Served, mode: list[str]
+) -> None:
+    for path, place in ((served.root / "f", HOST + "/f"), (served.here / "g", HOST + "/g")):
+        path.write_bytes(CONTENT)
+        # One file, by the names of both ends.
+        link = served.here / "f" if path.parent == served.root else served.root / "g"
+        os.link(path, link)
+        assert served.run("scp", *mode, place, str(served.here / path.name)).returncode == 0
+        if not mode:  # what a server does itself is not the client's to decide
+            assert served.run("scp", *mode, str(served.here / path.name), place).returncode == 0
+        assert path.read_bytes() == CONTENT
+    (served.here / "g").unlink()
+    (served.here / "g").write_bytes(b"short")
+    assert served.run("scp", *mode, "g", HOST + "/f").returncode == 0
+    assert (served.root / "f").read_bytes() == b"short"
+
+
+def test_a_name_with_wildcards_is_a_name_where_nothing_matches(served: Served) -> None:
+    (served.root / "a[12]").write_text("x")
+    assert served.run("scp", HOST + "/a[12]", "b").returncode == 0
+    assert (served.here / "b").read_text() == "x"
 
 
 def test_what_can_be_copied_is(served: Served) -> None:

@@ -115,6 +115,16 @@ async def test_copies_on_this_machine(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert (status, "No such file" in capfd.readouterr().err) == (1, True)
 
 
+async def test_several_copies_on_this_machine_need_a_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    status, _ = await copy(*(local(tmp_path / name) for name in "abc"))
+    assert (status, (tmp_path / "c").read_text()) == (1, "c")
+    assert "Not a directory" in capsys.readouterr().err
+
+
 async def test_what_can_t_be_copied(
     config: ClientConfig, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,9 +10,11 @@ import pytest
 from nacre.config.server.files import parse
 from nacre.daemon.accounts.accounts import Account, Login, own_account
 from nacre.daemon.accounts.rights import Forwarding
+from nacre.daemon.processes.account_sockets import AccountSockets
 from nacre.errors import AccountError
 from nacre.keys.key_options import parse_options
 from nacre.tunnels.device import TunnelDevice
+from nacre.tunnels.unix import UnixSockets
 
 OWN = own_account()
 OTHER = replace(OWN, uid=OWN.uid + 1)
@@ -216,3 +218,42 @@ def test_ports_of_root_are_not_for_other_accounts() -> None:
 def test_bad_words(word: str) -> None:
     with pytest.raises(Exception, match=word.partition("=")[0]):
         parse([word])
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (rights(), (True, True)),
+        (rights("AllowStreamLocalForwarding=no"), (False, False)),
+        (rights("AllowStreamLocalForwarding=local"), (True, False)),
+        (rights("AllowStreamLocalForwarding=remote"), (False, True)),
+        (rights("AllowTcpForwarding=no"), (False, False)),
+        (rights("AllowTcpForwarding=local"), (True, False)),
+        (rights("DisableForwarding=yes"), (False, False)),
+        (rights("PermitOpen=none"), (False, True)),
+        (rights("PermitOpen=db:5432 *:80"), (False, True)),
+        (rights("PermitOpen=*:*"), (True, True)),
+        (rights("PermitListen=none"), (True, True)),
+        (rights(key="no-port-forwarding"), (False, False)),
+        (rights(key='permitopen="db:5432"'), (False, True)),
+        (rights(service="sftp"), (False, False)),
+        (Forwarding(None, parse([])), (False, False)),
+    ],
+)
+def test_unix_sockets(found: Forwarding, expected: tuple[bool, bool]) -> None:
+    assert (found.may_connect_to("/run/s"), found.may_listen_at()) == expected
+
+
+def test_another_accounts_sockets_are_made_with_its_rights() -> None:
+    words = "StreamLocalBindMask=0117", "StreamLocalBindUnlink=yes"
+    assert rights(*words).unix == UnixSockets(0o117, replace=True)
+    other = replace(OTHER, groups=(7,))
+    numbers = other.uid, other.gid, (7,)
+    made = rights(*words, account=other).unix
+    assert made == AccountSockets(0o117, replace=True, rights=numbers)
+
+
+@pytest.mark.parametrize("asked", ["127.0.0.1", "::1"])
+def test_one_address_of_the_loopback_may_always_be_chosen(asked: str) -> None:
+    assert rights().where_to_listen(asked, 8080) == asked
+    assert rights("GatewayPorts=yes").where_to_listen(asked, 8080) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nacre.keys.hosts.known_hosts import Marker, hash_name
-from nacre.keys.hosts.lines import HostLine, host_lines, joined
+from nacre.keys.hosts.lines import HostLine, host_lines, joined, lines_about
 
 KEY = "ssh-ed25519 AAAA"
 CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
@@ -83,3 +83,33 @@ def test_what_is_not_hashed(text: str) -> None:
 def test_lines_are_joined_as_they_were(content: bytes) -> None:
     assert joined([one.text for one in host_lines(content)]) == content
     assert [one.number for one in host_lines(b"a\nb")] == [1, 2]
+
+
+HASHED = hash_name("host", SALT)
+ODDITIES = [
+    "",
+    "# host",
+    f"other {KEY} host, host",
+    f"host {KEY}",
+    f"\t@revoked HOST,other\t{KEY}",
+    f"other,host {KEY} \xff",
+    f"{HASHED} {KEY}",
+    f"{hash_name('other', SALT)} {KEY}",
+    f"{HASHED} {KEY} the same once more",
+    f"{hash_name('Host', SALT)} {KEY}",
+    f"h*t {KEY}",
+    f"host?,!host {KEY}",
+    f"[host]:2222 {KEY}",
+    "host",
+    f"h\xf6st {KEY}",
+    f"host {KEY}",
+]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("name", ["host", "Host", "[host]:2222", "h\xf6st", "none"])
+def test_the_lines_about_a_host_are_among_those_that_are_parsed(name: str, end: str) -> None:
+    content = ("\n".join(ODDITIES) + end).encode("latin-1")
+    about = [line for line in host_lines(content) if line.key is not None and line.matches(name)]
+    found = [line for line in lines_about(content, name) if line in about]
+    assert found == about

@@ -7,7 +7,7 @@ import pytest
 
 from nacre.errors import KeyFormatError, MalformedMessage
 from nacre.keys.signed import serials
-from nacre.keys.signed.serials import MOST_SERIAL, Allowance, Serials, SerialSection
+from nacre.keys.signed.serials import MOST_SERIAL, EntryBudget, Serials, SerialSection
 from nacre.limits import MIB
 from nacre.wire.codec import WireReader, mpint, string, u64
 
@@ -65,7 +65,7 @@ def test_the_section_is_the_shortest(ranges, kinds) -> None:
     assert [kind for kind, _ in sections(made)] == kinds
     again = Serials()
     for kind, body in sections(made):
-        again.decode(kind, body, Allowance())
+        again.decode(kind, body, EntryBudget())
     assert again.ranges == ranges
 
 
@@ -80,7 +80,7 @@ def test_sets_come_back_from_their_sections(seed: int) -> None:
         at = end
     again = Serials()
     for kind, body in sections(made):
-        again.decode(kind, body, Allowance())
+        again.decode(kind, body, EntryBudget())
     assert again.ranges == made.ranges
 
 
@@ -95,8 +95,8 @@ def test_a_set_needs_no_memory_for_the_numbers_in_a_range() -> None:
     tracemalloc.start()
     try:
         made = Serials()
-        made.decode(SerialSection.RANGE, u64(1) + u64(MOST_SERIAL), Allowance())
-        made.decode(SerialSection.BITMAP, u64(1) + string(b"\x7f" + b"\xff" * 1000), Allowance())
+        made.decode(SerialSection.RANGE, u64(1) + u64(MOST_SERIAL), EntryBudget())
+        made.decode(SerialSection.BITMAP, u64(1) + string(b"\x7f" + b"\xff" * 1000), EntryBudget())
         assert made.ranges == [(1, MOST_SERIAL)]
         assert tracemalloc.get_traced_memory()[1] < MIB
     finally:
@@ -117,7 +117,7 @@ def test_a_set_needs_no_memory_for_the_numbers_in_a_range() -> None:
 )
 def test_sections_out_of_bounds_are_refused(kind: SerialSection, body: bytes) -> None:
     with pytest.raises(KeyFormatError):
-        Serials().decode(kind, body, Allowance())
+        Serials().decode(kind, body, EntryBudget())
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_sections_out_of_bounds_are_refused(kind: SerialSection, body: bytes) ->
 )
 def test_sections_that_are_cut_off_are_refused(kind: SerialSection, body: bytes) -> None:
     with pytest.raises(MalformedMessage):
-        Serials().decode(kind, body, Allowance())
+        Serials().decode(kind, body, EntryBudget())
 
 
 def test_separate_ranges_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,9 +43,9 @@ class Generous(Policy):
 
 
 class Stage:
-    def __init__(self, listeners: int = 2) -> None:
+    def __init__(self, listeners: int = 2, policy: Generous | None = None) -> None:
         self.connection = RecordingConnection()
-        self.policy = Generous()
+        self.policy = policy or Generous()
         questions = Questions(self.connection, self.policy)
         self.forwards = ServerForwards(self.connection, questions, listeners)
 
@@ -170,6 +170,29 @@ async def test_requests_are_carried_out_in_their_order(stage: Stage) -> None:
     async with asyncio.timeout(10):
         assert await asyncio.gather(listen, cancel) == [GlobalGranted(), GlobalGranted()]
     await stage.connection.idle()
+
+
+async def test_a_channel_is_opened_after_what_was_requested_before_it() -> None:
+    """It may lead there: OpenSSH's client sends both at once."""
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    class Slow(Generous):
+        async def remote_listen(self, host: str, port: int, connection: object) -> str | None:  # type: ignore[override]
+            begun.set()
+            await gate.wait()
+            return super().remote_listen(host, port, connection)
+
+    stage = Stage(policy=Slow())
+    stage.policy.address = None
+    listen = asyncio.create_task(stage.listen("localhost", 81))
+    opening = asyncio.create_task(stage.open(channel_to("127.0.0.1", 81)))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        await asyncio.sleep(0)
+        assert stage.policy.asked == []
+        gate.set()
+        await asyncio.gather(listen, opening)
+    assert stage.policy.asked == [("localhost", 81), ("127.0.0.1", 81)]
 
 
 async def test_a_connection_that_the_client_refuses_is_closed_and_recorded(stage: Stage) -> None:

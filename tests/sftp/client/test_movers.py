@@ -345,6 +345,20 @@ async def test_an_upload_from_the_middle_truncates_nothing(both: Both, tmp_path:
     assert sum(moved(copy)) == len(CONTENT) - 1000
 
 
+@pytest.mark.parametrize("size", [100, len(CONTENT)])
+async def test_an_upload_in_place_truncates_at_its_end(
+    both: Both, tmp_path: Path, size: int
+) -> None:
+    sftp, line = both
+    (tmp_path / "f").write_bytes(CONTENT[:size])
+    line.files.files["/f"] = bytearray(CONTENT + b"more")
+    names = requests_of(line)
+    copy = a_copy(tmp_path / "f", "/f", size, in_place=True)
+    assert await Uploader(sftp.session).move(copy) == size
+    assert names[-2:] == ["FSetStat", "Close"]
+    assert [found.size for _, found in line.files.set] == [size]
+
+
 async def test_a_hole_at_the_end_is_sent_as_the_files_size(both: Both, tmp_path: Path) -> None:
     sftp, line = both
     size = 3 << 20

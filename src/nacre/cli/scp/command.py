@@ -121,6 +121,7 @@ def _serve(paths: Sequence[str], given: Mapping[str, str]) -> int:
         recursive="r" in given,
         preserve="p" in given,
         directory="d" in given,
+        in_place=True,
     )
     loaded()
     files = SystemFilesystem(os.getcwd(), set_id=True)

@@ -137,8 +137,6 @@ class Receiver:
         self._start = event
         self._done = 0
         self._problem = None
-        if stat.S_ISREG(os.fstat(self._file).st_mode):
-            os.ftruncate(self._file, 0)
         if self._how.progress is not None and not event.size:
             self._how.progress(self._path, 0, 0)
 
@@ -157,6 +155,9 @@ class Receiver:
         start = self._start
         assert start is not None
         try:
+            # Not before: a file that is copied onto itself keeps its bytes.
+            if stat.S_ISREG(os.fstat(self._file).st_mode):
+                os.ftruncate(self._file, self._done)
             if self._how.preserve:
                 _set(self._file, start.mode, start.times)
         finally:

@@ -125,6 +125,7 @@ class Copying:
             else:
                 await self._get(source, target, several=several)
         else:
+            _check_directory(target.path, several)
             await self._copy_here(source.path, target.path)
 
     async def _copy_here(self, source: str, target: str) -> None:
@@ -140,9 +141,7 @@ class Copying:
         client = await self._remotes.sftp(source)
         path = await _expanded(client, source.path)
         _check_directory(target.path, several)
-        found = await client.glob(path)
-        if not found:
-            raise CopyFailed(f"{safe(path)}: No such file or directory")
+        found = await _matching(client, path)
         await client.get(found, target.path, **self._options())
 
     async def _put(self, source: End, target: End, *, several: bool) -> None:
@@ -152,7 +151,9 @@ class Copying:
             raise CopyFailed(f'stat local "{safe(source.path)}": No such file or directory')
         if several and not await client.isdir(path):
             raise CopyFailed(f'"{safe(path)}": Not a directory')
-        await client.put(_named(source.path), path, **self._options())
+        options = self._options()
+        options["in_place"] = True
+        await client.put(_named(source.path), path, **options)
 
     async def _through(self, source: End, target: End, *, several: bool) -> None:
         if self._settings.legacy:
@@ -160,9 +161,7 @@ class Copying:
             return
         reading, writing = await self._remotes.sftp(source), await self._remotes.sftp(target)
         path = await _expanded(writing, target.path)
-        found = await reading.glob(await _expanded(reading, source.path))
-        if not found:
-            raise CopyFailed(f"{safe(source.path)}: No such file or directory")
+        found = await _matching(reading, await _expanded(reading, source.path))
         if several and not await writing.isdir(path):
             raise CopyFailed(f'"{safe(path)}": Not a directory')
         await reading.copy(found, path, writing, **self._options())
@@ -279,6 +278,16 @@ def _check_directory(path: str, several: bool) -> None:
     """Check that several sources have a directory to go to."""
     if several and not _is_directory(path):
         raise CopyFailed(f"{safe(path)}: Not a directory")
+
+
+async def _matching(client: SFTPClient, pattern: str) -> list[str]:
+    """Return the remote files that match; a pattern that is a file's own name counts as that."""
+    found = await client.glob(pattern)
+    if not found and await client.exists(pattern):
+        return [pattern]
+    if not found:
+        raise CopyFailed(f"{safe(pattern)}: No such file or directory")
+    return found
 
 
 async def _expanded(client: SFTPClient, path: str) -> str:

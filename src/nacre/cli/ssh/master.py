@@ -14,7 +14,7 @@ from typing import Any
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm
 from nacre.cli.common.start import FAILURE
-from nacre.cli.ssh.session import Plan, Resizes, Seat, TerminalSession
+from nacre.cli.ssh.session import LocalEnd, Plan, Resizes, TerminalSession
 from nacre.cli.ssh.tunnels import Forwardings, join
 from nacre.client.connection import Connection
 from nacre.client.sharing.master import Guest, Master
@@ -153,14 +153,14 @@ class Sharing:
             read_input=True,
             keystroke_interval=self._config.obscure_keystroke_timing / 1000,
         )
-        seat = Seat(
+        place = LocalEnd(
             (stdin, stdout, stderr),
             wanted.terminal_type,
             ours=False,
             opened=guest.opened,
             no_terminal=guest.no_terminal,
         )
-        session = TerminalSession(self._connection, plan, self._log.info, seat, self.resizes)
+        session = TerminalSession(self._connection, plan, self._log.info, place, self.resizes)
         return await session.run()
 
     async def join(self, wanted: NewStdioForward, descriptors: Sequence[int], guest: Guest) -> None:

@@ -63,7 +63,7 @@ class Plan:
 
 
 @value
-class Seat:
+class LocalEnd:
     """Where a session is used.
 
     :ivar descriptors: standard input, output and error.
@@ -81,16 +81,16 @@ class Seat:
     no_terminal: Callable[[], None] = lambda: None
 
 
-def here() -> Seat:
-    """Return the seat of this program's own session."""
-    return Seat((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
+def here() -> LocalEnd:
+    """Return the place of this program's own session."""
+    return LocalEnd((STDIN, STDOUT, STDERR), os.environ.get("TERM", "dumb"))
 
 
 class TerminalSession:
     """Runs a plan on a connection.
 
     :param notice: gets messages for the user.
-    :param seat: where it is used; None for this program's own descriptors.
+    :param place: where it is used; None for this program's own descriptors.
     :param controls: what escapes act on besides the session; None for those of other programs.
     :param resizes: tells the sizes of terminals; sessions at the same time share it.
     :ivar quit: whether the user ended the session by an escape.
@@ -101,13 +101,13 @@ class TerminalSession:
         connection: Connection,
         plan: Plan,
         notice: Callable[[str], None],
-        seat: Seat | None = None,
+        place: LocalEnd | None = None,
         resizes: Resizes | None = None,
         controls: Controls | None = None,
     ) -> None:
         self.quit = False
-        self._seat = seat = seat or here()
-        stdin, stdout, stderr = seat.descriptors
+        self._place = place = place or here()
+        stdin, stdout, stderr = place.descriptors
         self._stdin = stdin
         self._incomplete = False
         self._refused = False
@@ -117,7 +117,7 @@ class TerminalSession:
         self._resizes = resizes or Resizes()
         self._controls = controls
         self._terminal = plan.terminal and os.isatty(stdin)
-        raw = self._terminal and seat.ours
+        raw = self._terminal and place.ours
         self._keystrokes: Keystrokes | None = None
         self._raw = RawTerminal(stdin, self._resizes.send) if raw else None
         self._output = StandardOutput(stdout)
@@ -129,15 +129,15 @@ class TerminalSession:
         :raises NacreError: the session could not start, or the connection was lost.
         """
         with ExitStack() as stack:
-            if not self._seat.ours:
+            if not self._place.ours:
                 stack.callback(os.close, self._stdin)
                 stack.callback(self._output.close)
                 stack.callback(self._errors.close)
             process = await self._start()
             stack.callback(process.close)
-            self._seat.opened()
+            self._place.opened()
             if self._refused:
-                self._seat.no_terminal()
+                self._place.no_terminal()
             if self._terminal and self._plan.read_input:
                 if self._raw is not None:
                     stack.enter_context(self._raw)
@@ -161,7 +161,7 @@ class TerminalSession:
             plan.command,
             subsystem=plan.subsystem,
             env=dict(plan.environment),
-            term=self._seat.term if terminal else None,
+            term=self._place.term if terminal else None,
             size=size(self._stdin)[:2] if self._terminal else (80, 24),
             modes=self._modes(),
         )
@@ -231,7 +231,7 @@ class TerminalSession:
         process.stdin.write_eof()
 
     async def _feed_input(self, process: Process) -> None:
-        source = StandardInput(self._stdin, contended=not self._seat.ours)
+        source = StandardInput(self._stdin, contended=not self._place.ours)
         write = self._writer(process)
         interactive = self._terminal and self._plan.escape is not None
         escapes = Escapes(self._plan.escape or b"~", self._absent) if interactive else None

@@ -242,12 +242,8 @@ class ClientConfig:
             return
         from nacre.config.client.words import SCHEMA
 
-        for support, level in (
-            (Support.LATER, LogLevel.INFO),
-            (Support.NO_EFFECT, LogLevel.VERBOSE),
-        ):
-            if texts := list(unhonoured(self, support)):
-                yield level, f"Without effect: {'; '.join(texts)}"
+        if texts := list(unhonoured(self, Support.NO_EFFECT)):
+            yield LogLevel.VERBOSE, f"Without effect: {'; '.join(texts)}"
         for name, settings in self.settings.items():
             kind = SCHEMA[name].kind
             for setting in settings:

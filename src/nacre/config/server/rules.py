@@ -155,12 +155,8 @@ class ServerRules:
 
     def described(self) -> Iterator[tuple[LogLevel, str]]:
         """Yield what to log of keywords without effect, with its level."""
-        for support, level in (
-            (Support.LATER, LogLevel.INFO),
-            (Support.NO_EFFECT, LogLevel.VERBOSE),
-        ):
-            if texts := list(self._unhonoured(support)):
-                yield level, f"Without effect: {'; '.join(texts)}"
+        if texts := list(self._unhonoured(Support.NO_EFFECT)):
+            yield LogLevel.VERBOSE, f"Without effect: {'; '.join(texts)}"
 
     def values(self) -> Iterator[tuple[Keyword, Setting]]:
         """Yield every value that may count, with its keyword."""
@@ -205,6 +201,7 @@ class ServerRules:
             "PubkeyAuthentication",
             "PasswordAuthentication",
             "KbdInteractiveAuthentication",
+            "HostbasedAuthentication",
         )
         config = self.base
         if config.max_auth_tries == 0:
@@ -213,8 +210,8 @@ class ServerRules:
             return
         if not any(getattr(config, SCHEMA[name].field) for name in methods):
             yield (
-                f"{self._place(methods[0])}{', '.join(methods[:2])} and {methods[2]} are all "
-                "no: nobody could log in; leave one of them on"
+                f"{self._place(methods[0])}{', '.join(methods[:-1])} and {methods[-1]} are "
+                "all no: nobody could log in; leave one of them on"
             )
 
     def _place(self, name: str) -> str:

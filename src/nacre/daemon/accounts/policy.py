@@ -144,14 +144,14 @@ class AccountPolicy(Policy):
     ) -> bool | UnixSockets:
         """Grant what the configuration and the user's key allow, with the account's rights."""
         rights = await self._may_forward(connection)
-        return rights.may_connect_to(path) and rights.unix
+        return rights.unix if rights.may_connect_to(path) else False
 
     async def remote_unix_listen(
         self, path: str, connection: ServerConnection
     ) -> bool | UnixSockets:
         """Grant what the configuration and the user's key allow, with the account's rights."""
         rights = await self._may_forward(connection)
-        return rights.may_listen_at(path) and rights.unix
+        return rights.unix if rights.may_listen_at() else False
 
     async def agent_forwarding(self, session: Session) -> bool:
         """Grant what the configuration and the user's key allow."""

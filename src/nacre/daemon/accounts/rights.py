@@ -45,8 +45,10 @@ class Forwarding:
         ports = allowed and self._key.port_forwarding
         self._local = ports and "local" in config.allow_tcp_forwarding
         self._remote = ports and "remote" in config.allow_tcp_forwarding
-        unix = config.allow_stream_local_forwarding if ports else frozenset()
-        self._unix_local, self._unix_remote = "local" in unix, "remote" in unix
+        # As in sshd, AllowTcpForwarding ends the forwarding of Unix sockets too.
+        unix = config.allow_stream_local_forwarding
+        self._unix_local = self._local and "local" in unix
+        self._unix_remote = self._remote and "remote" in unix
         self.unix = _sockets(login, config)
         self.x11 = allowed and config.x11_forwarding and self._key.x11_forwarding
         self.agent = allowed and config.allow_agent_forwarding and self._key.agent_forwarding
@@ -88,9 +90,9 @@ class Forwarding:
         lists = (self._config.permit_open, self._key.permit_open or None)
         return self._unix_local and all(_names(one, path, None) for one in lists)
 
-    def may_listen_at(self, path: str) -> bool:
-        """Tell whether the user may have a Unix socket; PermitListen has no words for paths."""
-        return self._unix_remote and self._config.permit_listen != ()
+    def may_listen_at(self) -> bool:
+        """Tell whether the user may have a Unix socket; PermitListen is about ports alone."""
+        return self._unix_remote
 
     def where_to_listen(self, host: str, port: int) -> str | None:
         """Return the address to listen on for a request with ``host``, or None to refuse."""

@@ -321,12 +321,12 @@ _HASHED = re.compile(rb"\|1\|([A-Za-z0-9+/=]+\|[A-Za-z0-9+/=]+)")
 
 
 def _hashed(text: bytes, name: bytes) -> Iterator[int]:
-    """Yield the offset of each hash of ``name``."""
+    """Yield the offsets of all hashes of ``name``, of some twice."""
     for one in _HASHED.findall(text):
         salt, _, digest = one.partition(b"|")
         try:
             if hmac.digest(a2b_base64(salt), name, "sha1") == a2b_base64(digest):
-                yield text.find(b"|1|" + one)
+                yield from _offsets(text, b"|1|" + one)
         except binascii.Error:
             continue
 

@@ -16,7 +16,7 @@ from nacre.keys.base import PrivateKey, PublicKey
 from nacre.keys.files import decode_blob
 from nacre.keys.fingerprint import fingerprint
 from nacre.keys.key import decode_public
-from nacre.keys.signed.serials import MOST_ENTRIES, SERIAL_SECTIONS, Allowance, Serials
+from nacre.keys.signed.serials import MOST_ENTRIES, SERIAL_SECTIONS, EntryBudget, Serials
 from nacre.keys.times import show_time
 from nacre.wire.codec import WireReader, string, text, u8, u32, u64
 from nacre.wire.text import safe, safe_name
@@ -88,17 +88,17 @@ class RevokedCertificates:
             return f"the certificate with the serial number {certificate.serial} is revoked"
         return None
 
-    def decode(self, reader: WireReader, allowance: Allowance) -> None:
+    def decode(self, reader: WireReader, budget: EntryBudget) -> None:
         """Add what the sections in ``reader`` name."""
         while reader.remaining:
-            allowance.take()
+            budget.take()
             kind, body = reader.u8(), WireReader(reader.string())
             if kind == _KEY_ID:
                 while body.remaining:
-                    allowance.take()
+                    budget.take()
                     self.key_ids.add(body.text())
             elif kind in SERIAL_SECTIONS:
-                self.serials.decode(kind, body.rest(), allowance)
+                self.serials.decode(kind, body.rest(), budget)
             elif kind == _CERTIFICATES_EXTENSION:
                 _skip_extension(body)
             else:
@@ -273,9 +273,9 @@ class RevocationList:
         reader.u64()  # flags: none are defined
         reader.string()  # reserved
         self.comment = reader.text()
-        allowance = Allowance()
+        budget = EntryBudget()
         while reader.remaining:
-            allowance.take()
+            budget.take()
             kind, body = reader.u8(), reader.string()
             if kind == Section.SIGNATURE:
                 signed = data[: len(data) - reader.remaining]
@@ -283,7 +283,7 @@ class RevocationList:
             elif self.signers:
                 raise KeyFormatError("the KRL has sections behind its signatures")
             elif kind in _SECTIONS:
-                _SECTIONS[Section(kind)](self, WireReader(body), allowance)
+                _SECTIONS[Section(kind)](self, WireReader(body), budget)
             else:
                 raise KeyFormatError(f"the KRL has a section of the type {kind}, which is unknown")
 
@@ -296,28 +296,28 @@ class RevocationList:
             raise KeyFormatError(f"the KRL's signature by {key.fingerprint()} does not verify")
         self.signers += (key,)
 
-    def _decode_certificates(self, reader: WireReader, allowance: Allowance) -> None:
+    def _decode_certificates(self, reader: WireReader, budget: EntryBudget) -> None:
         authority = reader.string()
         reader.string()  # reserved
         if authority and authority not in self.certificates:
             if len(self.certificates) >= _MOST_AUTHORITIES:
                 raise KeyFormatError(f"the KRL has more than {_MOST_AUTHORITIES} authorities")
             decode_public(authority)
-        self.certificates.setdefault(authority, RevokedCertificates()).decode(reader, allowance)
+        self.certificates.setdefault(authority, RevokedCertificates()).decode(reader, budget)
 
-    def _decode_keys(self, reader: WireReader, allowance: Allowance) -> None:
+    def _decode_keys(self, reader: WireReader, budget: EntryBudget) -> None:
         while reader.remaining:
-            allowance.take()
+            budget.take()
             self.keys.add(reader.string())
 
-    def _decode_sha1(self, reader: WireReader, allowance: Allowance) -> None:
+    def _decode_sha1(self, reader: WireReader, budget: EntryBudget) -> None:
         while reader.remaining:
-            allowance.take()
+            budget.take()
             _add_hash(self.sha1, reader.string(), 20)
 
-    def _decode_sha256(self, reader: WireReader, allowance: Allowance) -> None:
+    def _decode_sha256(self, reader: WireReader, budget: EntryBudget) -> None:
         while reader.remaining:
-            allowance.take()
+            budget.take()
             _add_hash(self.sha256, reader.string(), 32)
 
     def __str__(self) -> str:
@@ -340,12 +340,12 @@ class RevocationList:
         return "\n".join(lines)
 
 
-_SECTIONS: dict[Section, Callable[[RevocationList, WireReader, Allowance], None]] = {
+_SECTIONS: dict[Section, Callable[[RevocationList, WireReader, EntryBudget], None]] = {
     Section.CERTIFICATES: RevocationList._decode_certificates,
     Section.EXPLICIT_KEY: RevocationList._decode_keys,
     Section.FINGERPRINT_SHA1: RevocationList._decode_sha1,
     Section.FINGERPRINT_SHA256: RevocationList._decode_sha256,
-    Section.EXTENSION: lambda _, reader, allowance: _skip_extension(reader),
+    Section.EXTENSION: lambda _, reader, budget: _skip_extension(reader),
 }
 
 

@@ -31,7 +31,7 @@ _ONES = re.compile("1+")
 Range = tuple[int, int]
 
 
-class Allowance:
+class EntryBudget:
     """What may still be read of one list. A short file can name very many serial numbers."""
 
     def __init__(self) -> None:
@@ -103,33 +103,33 @@ class Serials:
     def __bool__(self) -> bool:
         return bool(self._ranges)
 
-    def decode(self, kind: int, body: Buffer, allowance: Allowance) -> None:
+    def decode(self, kind: int, body: Buffer, budget: EntryBudget) -> None:
         """Add the numbers of a section.
 
         :raises KeyFormatError: they are out of bounds, or too many.
         :raises MalformedMessage: a field is cut off.
         """
-        _READERS[SerialSection(kind)](self, WireReader(body), allowance)
+        _READERS[SerialSection(kind)](self, WireReader(body), budget)
 
-    def _decode_list(self, reader: WireReader, allowance: Allowance) -> None:
-        allowance.take(reader.remaining // 8)
+    def _decode_list(self, reader: WireReader, budget: EntryBudget) -> None:
+        budget.take(reader.remaining // 8)
         while reader.remaining:
             serial = reader.u64()
             self.add(serial, serial)
 
-    def _decode_range(self, reader: WireReader, allowance: Allowance) -> None:
-        allowance.take()
+    def _decode_range(self, reader: WireReader, budget: EntryBudget) -> None:
+        budget.take()
         low, high = reader.u64(), reader.u64()
         reader.end()
         self.add(low, high)
 
-    def _decode_bitmap(self, reader: WireReader, allowance: Allowance) -> None:
+    def _decode_bitmap(self, reader: WireReader, budget: EntryBudget) -> None:
         first, bitmap = reader.u64(), reader.string()
         reader.end()
         if len(bitmap) * 8 > _READ_BITS + 8 or bitmap[:1] >= b"\x80":
             raise KeyFormatError(f"a bitmap of serial numbers has at most {_READ_BITS} bits")
         bits = bin(int.from_bytes(bitmap, "big"))[:1:-1]  # the lowest first
-        allowance.take(bits.count("01") + bits.startswith("1"))
+        budget.take(bits.count("01") + bits.startswith("1"))
         for run in _ONES.finditer(bits):
             self.add(first + run.start(), first + run.end() - 1)
 
@@ -142,7 +142,7 @@ class Serials:
         return writer.end()
 
 
-_READERS: dict[SerialSection, Callable[[Serials, WireReader, Allowance], None]] = {
+_READERS: dict[SerialSection, Callable[[Serials, WireReader, EntryBudget], None]] = {
     SerialSection.LIST: Serials._decode_list,
     SerialSection.RANGE: Serials._decode_range,
     SerialSection.BITMAP: Serials._decode_bitmap,

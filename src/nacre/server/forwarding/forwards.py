@@ -59,7 +59,8 @@ class ServerForwards:
         self._questions = questions
         self._most = listeners
         self._listening: dict[Endpoint, Listening] = {}
-        # Requests to listen and to cancel are carried out in the order of their arrival.
+        # Requests to listen and to cancel are carried out in the order of their arrival, and before
+        # channels that are opened after them: these may lead to what is listened on.
         self._order = asyncio.Lock()
 
     # --- connections that the client opens through this server ---
@@ -78,7 +79,8 @@ class ServerForwards:
         except MalformedMessage:
             connection.answer(ask.ask_id, OpenRefused(description="malformed"))
             return
-        await self._questions.wait_welcomed()
+        async with self._order:
+            await self._questions.wait_welcomed()
         connect = await kind.may_connect(place)
         connection.record("forward", to=_shown(place), granted=connect is not None)
         if connect is None:

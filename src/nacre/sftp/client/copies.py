@@ -18,8 +18,9 @@ from nacre.wire import given
 
 Paths: TypeAlias = Path | Sequence[Path]
 
-_NOT_AT_ONCE = ("recursive", "resume", "atomic")
-"""Options with which a file is not opened under its final name, or not written from its start."""
+_NOT_AT_ONCE = ("recursive", "resume", "atomic", "in_place")
+"""Options with which a file is not opened under its final name, written from its start, or
+truncated when it is opened."""
 
 
 class TransferOptions(TypedDict, total=False):
@@ -29,6 +30,7 @@ class TransferOptions(TypedDict, total=False):
     preserve: bool
     resume: bool
     atomic: bool
+    in_place: bool
     verify: bool
     fsync: bool
     links: Links

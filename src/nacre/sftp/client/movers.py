@@ -244,8 +244,12 @@ class _LocalSource:
     :ivar whole: the bytes of a small file, or None.
     """
 
-    def __init__(self, path: str, start: int, small: int) -> None:
-        """Name a file; a small one has less than ``small`` bytes."""
+    def __init__(self, path: str, start: int, small: int, *, holes: bool = True) -> None:
+        """Name a file; a small one has less than ``small`` bytes.
+
+        :param holes: whether parts without data are left out.
+        """
+        self._holes = holes
         self._path = path
         self._start = start
         self._small = small
@@ -272,7 +276,7 @@ class _LocalSource:
         self.parts = [(self._start, None)]
         if status.st_size and self._start:
             self.parts = [(self._start, max(self._start, status.st_size))]
-        elif status.st_size:
+        elif status.st_size and self._holes:
             self.parts = data_parts(self.descriptor, status.st_size)
 
     def ends_in_a_hole(self, size: int) -> bool:
@@ -309,11 +313,13 @@ class Uploader(_Opener):
 
     async def _move(self, copy: Copy) -> int:
         session = self._session
-        file = _LocalSource(copy.source, copy.start, session.write_size)
+        in_place = copy.options.in_place
+        file = _LocalSource(copy.source, copy.start, session.write_size, holes=not in_place)
         try:
             quick = copy.attributes.is_file
             await (session.disk.run_quick if quick else session.disk.run)(file.open)
-            handle = await self._open(_open_target(copy.target, file.attributes, copy.start))
+            request = _open_target(copy.target, file.attributes, copy.start, in_place=in_place)
+            handle = await self._open(request)
             if file.whole is None:
                 return await self._pump(copy, handle, file)
             size = len(file.whole)
@@ -369,8 +375,9 @@ class Uploader(_Opener):
         A server handles the requests for one file in the order they are sent.
         """
         requests: list[msg.SFTPRequest[Any]] = []
-        if file.ends_in_a_hole(size):
-            # No WRITE reaches the end of the file, so none makes it that long.
+        if file.ends_in_a_hole(size) or copy.options.in_place:
+            # No WRITE reaches the end of the file, so none makes it that long; or the file was
+            # longer before.
             requests.append(msg.FSetStat(handle, Attributes(size=size)))
         requests += _last_requests(self._session, handle, file.attributes, copy.options)
         return [self._session.start(request) for request in requests]
@@ -391,10 +398,16 @@ def _readable_file(path: str) -> Attributes | None:
         os.close(descriptor)
 
 
-def _open_target(path: str, attributes: Attributes, start: int) -> msg.Open:
+def _open_target(
+    path: str, attributes: Attributes, start: int, *, in_place: bool = False
+) -> msg.Open:
     # Some servers truncate what is opened without APPEND. With it, some ignore the offsets of
     # WRITEs: so all bytes after ``start`` are sent in order, those of holes too.
-    flags = OpenFlag.WRITE | OpenFlag.CREAT | (OpenFlag.APPEND if start else OpenFlag.TRUNC)
+    flags = OpenFlag.WRITE | OpenFlag.CREAT
+    if start:
+        flags |= OpenFlag.APPEND
+    elif not in_place:
+        flags |= OpenFlag.TRUNC
     return msg.Open(path, flags, Attributes(permissions=_new_mode(attributes)))
 
 

@@ -31,6 +31,8 @@ class CopyOptions:
     :ivar resume: continue an earlier copy that was interrupted. Its bytes are compared by hash if
         the server can hash (``check-file``), else they are trusted.
     :ivar atomic: copy to a temporary name, then rename, so that no partial file has the name.
+    :ivar in_place: of uploads: truncate an existing file at the end of its copy, not before, so
+        that a file that is copied onto itself keeps its bytes.
     :ivar verify: compare original and copy by hash; if the server can't hash, the file is read.
     :ivar fsync: bring each file to the disk before it counts as copied.
     :ivar links: symbolic links inside trees: ``follow`` copies what they point at, ``copy`` makes
@@ -47,6 +49,7 @@ class CopyOptions:
     preserve: bool = False
     resume: bool = False
     atomic: bool = False
+    in_place: bool = False
     verify: bool = False
     fsync: bool = False
     links: Links = "follow"
