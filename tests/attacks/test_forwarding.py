@@ -25,6 +25,7 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
+from nacre.protocol.requests import OtherRequest, Shell
 from nacre.server.serving import Serving
 
 HOST_KEY = nacre.generate("ssh-ed25519")
@@ -141,6 +142,20 @@ async def test_malformed_data_is_refused_and_no_more(data: bytes) -> None:
         assert await ssh.request(LISTEN, data) is None
         assert await ssh.request(CANCEL, data) is None
         assert not ssh.closed
+
+
+async def test_a_request_on_a_forwarded_connection_is_refused_and_no_more() -> None:
+    async with target() as (_, port), connected(Policy(port)) as (ssh, server):
+        data = TCPIPChannel("127.0.0.1", port, "127.0.0.1", 1).encode()
+        channel = ssh.open_channel(DIRECT, data)
+        await channel.wait_opened()
+        for request in (Shell(), OtherRequest("unknown", b"")):
+            assert not await channel.granted(channel.request(request, want_reply=True))
+        assert not ssh.closed
+        assert not server.closed
+        channel.close()
+        while not channel.closed:
+            await channel.changed.wait()
 
 
 async def test_a_server_can_not_come_through_what_was_not_forwarded() -> None:
