@@ -16,6 +16,7 @@ import pytest
 import nacre
 from nacre.errors import ChannelOpenFailed
 from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.protocol.requests import OtherRequest, Shell
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
@@ -25,7 +26,6 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
-from nacre.protocol.requests import OtherRequest, Shell
 from nacre.server.serving import Serving
 
 HOST_KEY = nacre.generate("ssh-ed25519")
