@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import os
-from base64 import b64decode
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar, get_args
 
@@ -177,7 +176,7 @@ def decode_blob(type: str, base64: str) -> bytes:
     :raises KeyFormatError: it is not base64, or the blob is of another type.
     """
     try:
-        blob = b64decode(base64, validate=True)
+        blob = binascii.a2b_base64(base64, strict_mode=True)
     except (binascii.Error, ValueError):
         # Neither word is repeated: they may be lines of a private key without its BEGIN line.
         raise KeyFormatError("the public key is damaged: behind its type is no base64") from None

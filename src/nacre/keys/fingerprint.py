@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
+from binascii import b2a_base64
 from functools import lru_cache
 
 from nacre.crypto.signatures.certified import plain
@@ -45,7 +45,7 @@ def fingerprint(blob: bytes, hash_name: str = "sha256") -> str:
     digest = hashlib.new(hash_name, blob, usedforsecurity=False).digest()
     if hash_name == "md5":
         return "MD5:" + digest.hex(":")
-    return f"{hash_name.upper()}:{b64encode(digest).decode('ascii').rstrip('=')}"
+    return f"{hash_name.upper()}:{b2a_base64(digest, newline=False).decode('ascii').rstrip('=')}"
 
 
 def bubblebabble(blob: bytes) -> str:
