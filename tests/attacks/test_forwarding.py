@@ -16,7 +16,7 @@ import pytest
 import nacre
 from nacre.errors import ChannelOpenFailed
 from nacre.limits import DEFAULT_LIMITS, Limits
-from nacre.protocol.requests import OtherRequest, Shell
+from nacre.protocol.requests import OtherRequest
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
@@ -149,7 +149,8 @@ async def test_a_request_on_a_forwarded_connection_is_refused_and_no_more() -> N
         data = TCPIPChannel("127.0.0.1", port, "127.0.0.1", 1).encode()
         channel = ssh.open_channel(DIRECT, data)
         await channel.wait_opened()
-        for request in (Shell(), OtherRequest("unknown", b"")):
+        for name in ("unknown", "auth-agent-req@openssh.com"):
+            request = OtherRequest(name, b"")
             assert not await channel.granted(channel.request(request, want_reply=True))
         assert not ssh.closed
         assert not server.closed
