@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cli.quick.scripted_master import ScriptedMaster
+from cli.shared.scripted_master import ScriptedMaster
 from nacre.client.sharing import messages as m
 
 PROGRAM = "from nacre.cli.entry import {}; {}()"

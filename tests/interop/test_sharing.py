@@ -90,7 +90,7 @@ def test_nothing_is_logged_in_to(master):
         assert (done.returncode, done.stdout) == (0, b"hi\n"), done.stderr.decode()
 
 
-@pytest.mark.parametrize("words", [(), ("-O", "proxy")], ids=["passenger", "proxy"])
+@pytest.mark.parametrize("words", [(), ("-O", "proxy")], ids=["session", "proxy"])
 def test_much_data_both_ways(master, words):
     data = os.urandom(1 << 20) * 8
     done = run(master.words("ssh", *words, "--", "cat"), input=data)

@@ -87,8 +87,8 @@ ssh()
     words = master.words("nacre", "--", "exit 5")[2:]
     done = run([sys.executable, "-c", program, *words])
     assert done.returncode == 5
-    names = ["nacre", "nacre.cli", "nacre.cli.entry", "nacre.cli.quick"]
-    names += ["nacre.cli.quick.passenger", "nacre.cli.quick.reading"]
+    names = ["nacre", "nacre.cli", "nacre.cli.entry", "nacre.cli.shared"]
+    names += ["nacre.cli.shared.session", "nacre.cli.shared.reading"]
     assert sorted(done.stdout.decode().split()) == names
 
 

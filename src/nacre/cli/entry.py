@@ -6,7 +6,7 @@ A master that shares its connection is asked first; everything else is loaded if
 import os
 import sys
 
-from nacre.cli.quick import passenger, reading
+from nacre.cli.shared import reading, session
 
 
 def ssh() -> None:
@@ -28,22 +28,22 @@ def nacre() -> None:
 
 def _share(words: list[str]) -> None:
     """End the process with the status of a session of a master, if there is one."""
-    asked = reading.passenger(words)
+    asked = reading.session_for(words)
     if asked is None:
         return
     try:
         for number in range(3):
             os.fstat(number)  # of a closed one, the socket would get the number
-        status = passenger.ride(asked)
-    except passenger.TurnedDown as refusal:
+        status = session.run(asked)
+    except session.MasterRefused as refusal:
         # The program makes a connection of its own, and does not ask again.
-        passenger.turned_down = asked.path
+        session.refused_by = asked.path
         if not asked.silent:
             os.write(2, f"{refusal}\n".encode())
         return
-    except (passenger.Silent, OSError):
+    except (session.NoMaster, OSError):
         return
     except KeyboardInterrupt:
         # The parent should see that the signal ended this process.
-        passenger.die()
+        session.die()
     os._exit(status)

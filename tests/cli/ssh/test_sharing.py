@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from cli.quick.scripted_master import ScriptedMaster
+from cli.shared.scripted_master import ScriptedMaster
 from nacre.cli.common.log import Log
-from nacre.cli.quick import passenger
+from nacre.cli.shared import session
 from nacre.cli.ssh.session import plan
-from nacre.cli.ssh.sharing import COMMANDS, Asked, as_passenger, command, share
+from nacre.cli.ssh.sharing import COMMANDS, Asked, command, share, shared_session
 from nacre.client.sharing import messages as m
 from nacre.client.target import Target
 from nacre.config.client.files import parse
@@ -72,7 +72,7 @@ def test_who_is_the_master_asks_nobody(sharing):
 
 def test_a_master_that_refused_already_is_not_asked(monkeypatch):
     with ScriptedMaster({}) as master:
-        monkeypatch.setattr(passenger, "turned_down", master.path)
+        monkeypatch.setattr(session, "refused_by", master.path)
         assert share(asked(master.path), Told()) is None
         assert master.taken == []
 
@@ -117,7 +117,7 @@ def test_a_command_needs_a_name_and_a_path():
 
 
 def test_what_a_session_is_to_forward():
-    made = as_passenger(asked("/m", "ForwardX11=yes", "ForwardAgent=yes"))
+    made = shared_session(asked("/m", "ForwardX11=yes", "ForwardAgent=yes"))
     assert (made.x11, made.agent) == (True, True)
-    made = as_passenger(asked("/m"))
+    made = shared_session(asked("/m"))
     assert (made.x11, made.agent) == (False, False)

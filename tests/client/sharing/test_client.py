@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import nacre
-from cli.quick.scripted_master import ScriptedMaster
+from cli.shared.scripted_master import ScriptedMaster
 from nacre.client.sharing import messages as m
 from nacre.errors import ConfigurationError, ConnectFailed
 

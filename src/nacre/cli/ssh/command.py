@@ -133,10 +133,10 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
         return session()
     from nacre.cli.ssh.local import in_background
 
-    return in_background(session, lambda: _passenger(config, target, planned, join, log))
+    return in_background(session, lambda: _as_client(config, target, planned, join, log))
 
 
-def _passenger(
+def _as_client(
     config: ClientConfig, target: Target, planned: Plan, join: OtherEnd | None, log: Log
 ) -> int:
     """Use the connection that a child shares in the background, if there is something to do."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 from nacre.cli.common.log import Log
 from nacre.cli.common.start import FAILURE
-from nacre.cli.quick import passenger
-from nacre.cli.quick.passenger import Control, Passenger, Silent, TurnedDown, ride
+from nacre.cli.shared import session
+from nacre.cli.shared.session import Control, MasterRefused, NoMaster, SharedSession, run
 from nacre.cli.ssh.session import Plan
 from nacre.client.sharing import messages
 from nacre.client.target import Target
@@ -56,10 +56,10 @@ def control_path(config: ClientConfig, target: Target) -> str | None:
     return expand_path(config.control_path, target.tokens())
 
 
-def as_passenger(asked: Asked) -> Passenger:
+def shared_session(asked: Asked) -> SharedSession:
     """Return the session in the form in which a master is asked for it."""
     config, planned = asked.config, asked.planned
-    made = Passenger(asked.path, asked.target.host)
+    made = SharedSession(asked.path, asked.target.host)
     if isinstance(asked.join, str):
         made.place = (asked.join, messages.UNIX_SOCKET)
     else:
@@ -82,12 +82,12 @@ def as_passenger(asked: Asked) -> Passenger:
 
 def share(asked: Asked, log: Log) -> int | None:
     """Use a master's connection, and return the exit status; None if there is none to use."""
-    if asked.config.control_master in ("true", "ask") or passenger.turned_down == asked.path:
+    if asked.config.control_master in ("true", "ask") or session.refused_by == asked.path:
         return None
     log.debug(f"Trying the master at {safe(asked.path)}")
     try:
         control = Control(asked.path, asked.config.connect_timeout or None)
-    except Silent as error:
+    except NoMaster as error:
         log.error(f"Control socket {safe(asked.path)}: {error}")
         return None
     except OSError as error:
@@ -95,12 +95,12 @@ def share(asked: Asked, log: Log) -> int | None:
         return None
     try:
         _open_forwards(control, asked.config, log)
-        return ride(as_passenger(asked), control)
-    except TurnedDown as error:
+        return run(shared_session(asked), control)
+    except MasterRefused as error:
         log.error(str(error))
         # As with ssh(1), -W is not tried on another connection.
         return None if asked.join is None else FAILURE
-    except (Silent, MalformedMessage, OSError) as error:
+    except (NoMaster, MalformedMessage, OSError) as error:
         log.error(f"The master at {safe(asked.path)} failed: {error}")
     finally:
         control.socket.close()
@@ -145,11 +145,11 @@ def command(name: str, path: str | None, config: ClientConfig, log: Log) -> int:
         raise ConfigurationError(
             f"Control socket connect({safe(path)}): {error.strerror or error}"
         ) from None
-    except Silent as error:
+    except NoMaster as error:
         raise ConfigurationError(f"Control socket {safe(path)}: {error}") from None
     try:
         return carry_out(control, config, log)
-    except (TurnedDown, Silent, MalformedMessage, OSError) as error:
+    except (MasterRefused, NoMaster, MalformedMessage, OSError) as error:
         what = _FAILURES.get(name)
         raise ConfigurationError(f"{what}: {error}" if what else str(error)) from None
     finally:
@@ -159,24 +159,24 @@ def command(name: str, path: str | None, config: ClientConfig, log: Log) -> int:
 def _ask(control: Control, message: Record) -> Record:
     """Return the answer to a request.
 
-    :raises TurnedDown: the master does not do it.
-    :raises Silent: it ended the connection.
+    :raises MasterRefused: the master does not do it.
+    :raises NoMaster: it ended the connection.
     """
     control.send(messages.encode(message))
     answer = control.receive()
     if answer is None:
-        raise Silent("the master ended the connection")
+        raise NoMaster("the master ended the connection")
     number, fields = answer
-    decoded = messages.decode(passenger.u32(number) + fields)
+    decoded = messages.decode(session.u32(number) + fields)
     if isinstance(decoded, (messages.Failure, messages.Forbidden)):
-        raise TurnedDown(safe(decoded.reason, 1000))
+        raise MasterRefused(safe(decoded.reason, 1000))
     return decoded
 
 
 def _check(control: Control, config: ClientConfig, log: Log) -> int:
     answer = _ask(control, messages.AliveCheck(0))
     if not isinstance(answer, messages.Alive):
-        raise Silent("the answer is another than to the request")
+        raise NoMaster("the answer is another than to the request")
     _tell(f"Master running (pid={answer.pid})")
     return 0
 
@@ -201,8 +201,8 @@ def _open_forwards(control: Control, config: ClientConfig, log: Log) -> list[int
     """Begin the forwardings; return the ports that the server chose."""
     try:
         found = [_forward(control, one, log) for one in _forwards(config, messages.OpenForward)]
-    except TurnedDown:
-        raise TurnedDown("master forward request failed") from None
+    except MasterRefused:
+        raise MasterRefused("master forward request failed") from None
     return [port for port in found if port]
 
 
@@ -210,7 +210,7 @@ def _close_forwards(control: Control, config: ClientConfig, log: Log) -> int:
     try:
         for message in _forwards(config, messages.CloseForward):
             _forward(control, message, log)
-    except TurnedDown:
+    except MasterRefused:
         # As in ssh(1), it is no failure to end what is not there.
         log.error("master cancel forward request failed")
     return 0
@@ -220,7 +220,7 @@ def _information(about: str) -> Callable[[Control, ClientConfig, Log], int]:
     def carry_out(control: Control, config: ClientConfig, log: Log) -> int:
         answer = _ask(control, messages.GetInformation(0, about))
         if not isinstance(answer, messages.Information):
-            raise Silent("the answer is another than to the request")
+            raise NoMaster("the answer is another than to the request")
         for line in answer.lines.rstrip("\n").split("\n"):
             print(safe(line, 10_000))
         return 0
@@ -257,7 +257,7 @@ def _forward(control: Control, message: Record, log: Log) -> int:
     """Begin or end a forwarding; return the port that the server chose, or 0."""
     try:
         answer = _ask(control, message)
-    except TurnedDown as error:
+    except MasterRefused as error:
         log.error(f"forwarding request failed: {error}")
         raise
     if not isinstance(answer, messages.PortChosen):

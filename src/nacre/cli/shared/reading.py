@@ -1,13 +1,13 @@
 """What the command line and the configuration say of a shared connection, read quickly.
 
-:func:`passenger` understands what most of them have. At anything else it gives up, and the program
-reads them in full, with the same result: nacre.config has the rules. It reports no errors either.
+:func:`session_for` understands what most of them have. At anything else it gives up, and the
+program reads them in full, with the same result: nacre.config has the rules. It reports no errors either.
 """
 
 import os
 from _socket import AF_INET6, gethostname, inet_aton, inet_ntoa, inet_ntop, inet_pton
 
-from nacre.cli.quick.passenger import Passenger
+from nacre.cli.shared.session import SharedSession
 
 USER_FILE = "~/.ssh/config"
 SYSTEM_FILE = "/etc/ssh/ssh_config"
@@ -108,13 +108,13 @@ class _Unsure(Exception):
     """This is not surely understood here."""
 
 
-def passenger(words: list[str]) -> Passenger | None:
+def session_for(words: list[str]) -> SharedSession | None:
     """Return the session that a command line asks of a master, or None if that takes more to say.
 
     :param words: those behind the program's name.
     """
     try:
-        return _Line(words).passenger()
+        return _Line(words).session()
     except (_Unsure, OSError, ValueError, KeyError):
         return None
 
@@ -264,7 +264,7 @@ class _Line:
     def _is(self, name: str) -> bool:
         return self._get(name) in _YES
 
-    def passenger(self) -> Passenger | None:
+    def session(self) -> SharedSession | None:
         """Return the session to ask for, or None if no master is named."""
         self._read_files()
         path = self._get("controlpath", "none")
@@ -272,7 +272,7 @@ class _Line:
             return None
         kind = self._get("sessiontype", "default")
         host = self._address()
-        made = Passenger(self._path(path, host), host)
+        made = SharedSession(self._path(path, host), host)
         made.subsystem = kind == "subsystem"
         made.background = self._is("forkafterauthentication")
         made.reads = not (self._is("stdinnull") or made.background)

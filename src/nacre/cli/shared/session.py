@@ -31,15 +31,15 @@ _TERMINAL_FAILED = 0x80000008
 _MOST = 256 * 1024
 _SIGINT, _SIGHUP, _SIGTERM, _SIGWINCH = 2, 1, 15, 28
 
-turned_down = ""
+refused_by = ""
 """The path of the master that refused a session to this process: it is not asked again."""
 
 
-class Silent(Exception):
+class NoMaster(Exception):
     """There is no master at the socket, or it does not speak this protocol."""
 
 
-class TurnedDown(Exception):
+class MasterRefused(Exception):
     """The master does not do what it is asked; the text tells what, and its reason."""
 
 
@@ -47,7 +47,7 @@ class Ended(Exception):
     """A signal ends the program."""
 
 
-class Passenger:
+class SharedSession:
     """A session to ask for.
 
     :ivar path: the master's socket.
@@ -110,8 +110,8 @@ def packet(number: int, *fields: bytes) -> bytes:
 class Control:
     """A connection to a master.
 
-    :param patience: see :class:`Passenger`.
-    :raises Silent: nobody listens, or what does speaks otherwise.
+    :param patience: see :class:`SharedSession`.
+    :raises NoMaster: nobody listens, or what does speaks otherwise.
     :raises OSError: the socket can't be reached.
     """
 
@@ -126,13 +126,13 @@ class Control:
             number, fields = self.receive() or (0, b"")
         except TimeoutError:
             self.socket.close()
-            raise Silent("the master does not answer") from None
+            raise NoMaster("the master does not answer") from None
         except OSError:
             self.socket.close()
             raise
         if number != _HELLO or fields[:4] != u32(_VERSION):
             self.socket.close()
-            raise Silent("the master speaks another version of the protocol")
+            raise NoMaster("the master speaks another version of the protocol")
         self.socket.settimeout(None)
 
     def send(self, data: bytes, *descriptors: int) -> None:
@@ -146,14 +146,14 @@ class Control:
     def receive(self) -> tuple[int, bytes] | None:
         """Return the number and the fields of the next message, or None at the end.
 
-        :raises Silent: a message is too long.
+        :raises NoMaster: a message is too long.
         """
         head = self._exactly(4)
         size = int.from_bytes(head, "big")
         if len(head) < 4:
             return None
         if not 4 <= size <= _MOST:
-            raise Silent(f"the master announces a message of {size} bytes")
+            raise NoMaster(f"the master announces a message of {size} bytes")
         body = self._exactly(size)
         return (int.from_bytes(body[:4], "big"), body[4:]) if len(body) == size else None
 
@@ -170,61 +170,61 @@ class Control:
         return data
 
 
-def ride(passenger: Passenger, control: Control | None = None) -> int:
+def run(session: SharedSession, control: Control | None = None) -> int:
     """Open the session, wait for its end, and return its exit status.
 
     :param control: a connection on which nothing was asked so far; by default a new one.
-    :raises Silent: there is no master.
-    :raises TurnedDown: it opens no session.
+    :raises NoMaster: there is no master.
+    :raises MasterRefused: it opens no session.
     :raises OSError: the socket can't be reached.
     """
     raw = None
-    if passenger.terminal and passenger.reads and os.isatty(0):
+    if session.terminal and session.reads and os.isatty(0):
         from nacre.cli.common.modes import RawTerminal
 
         # Loaded before the session is open: what is typed into it has to find a raw terminal.
         raw = RawTerminal(0)
     first = packet(_ALIVE_CHECK, u32(0)) if raw is not None else b""
-    if passenger.command is not None or passenger.place is not None:
-        first += passenger.request()
+    if session.command is not None or session.place is not None:
+        first += session.request()
     if control is None:
-        control = Control(passenger.path, passenger.patience, first)
+        control = Control(session.path, session.patience, first)
     elif first:
         control.send(first)
     try:
-        if passenger.command is not None or passenger.place is not None:
-            _pass_descriptors(control, passenger)
-        return _Session(control, passenger, raw).run()
+        if session.command is not None or session.place is not None:
+            _pass_descriptors(control, session)
+        return _Running(control, session, raw).run()
     finally:
         control.socket.close()
 
 
-def _pass_descriptors(control: Control, passenger: Passenger) -> None:
-    null = -1 if passenger.reads else os.open(os.devnull, os.O_RDONLY)
+def _pass_descriptors(control: Control, session: SharedSession) -> None:
+    null = -1 if session.reads else os.open(os.devnull, os.O_RDONLY)
     numbers = (0, 1, 2) if null < 0 else (null, 1, 2)
     try:
-        control.send(b"", *numbers[: 3 if passenger.place is None else 2])
+        control.send(b"", *numbers[: 3 if session.place is None else 2])
     except OSError as error:
-        raise Silent(f"the master does not listen: {error.strerror}") from None
+        raise NoMaster(f"the master does not listen: {error.strerror}") from None
     finally:
         if null >= 0:
             os.close(null)
 
 
-class _Session:
-    def __init__(self, control: Control, passenger: Passenger, raw: "RawTerminal | None") -> None:
+class _Running:
+    def __init__(self, control: Control, session: SharedSession, raw: "RawTerminal | None") -> None:
         self._control = control
-        self._passenger = passenger
+        self._asked = session
         self._raw = raw
         self._master = 0
 
     def run(self) -> int:
-        passenger = self._passenger
+        session = self._asked
         _take_signals()
         try:
-            if passenger.command is not None or passenger.place is not None:
+            if session.command is not None or session.place is not None:
                 self._await_opening()
-            if passenger.background:
+            if session.background:
                 _leave()
             if self._raw is None:
                 return self._wait()
@@ -234,8 +234,8 @@ class _Session:
                 status = self._wait()
         except Ended:
             status = FAILURE
-        if passenger.terminal and not passenger.quiet:
-            os.write(2, f"Shared connection to {passenger.host} closed.\r\n".encode())
+        if session.terminal and not session.quiet:
+            os.write(2, f"Shared connection to {session.host} closed.\r\n".encode())
         return status
 
     def _await_opening(self) -> None:
@@ -244,13 +244,13 @@ class _Session:
             if number == _ALIVE:
                 self._master = int.from_bytes(fields[4:8], "big")
             elif number in (_FORBIDDEN, _FAILED):
-                raise TurnedDown(f"{self._refusal(number)}: {reason(fields)}")
+                raise MasterRefused(f"{self._refusal(number)}: {reason(fields)}")
             elif number == _SESSION_OPENED:
                 return
-        raise Silent("the master ended the connection")
+        raise NoMaster("the master ended the connection")
 
     def _refusal(self, number: int) -> str:
-        what = "session" if self._passenger.place is None else "stdio forwarding"
+        what = "session" if self._asked.place is None else "stdio forwarding"
         if number == _FORBIDDEN:
             return f"Master refused {what} request"
         return f"{what.capitalize()} request failed"
@@ -264,7 +264,7 @@ class _Session:
                 status = int.from_bytes(fields[4:8], "big") & 0xFF
             elif number == _TERMINAL_FAILED and self._raw is not None:
                 self._raw.restore()
-        if self._passenger.place is not None:
+        if self._asked.place is not None:
             return 0
         return status
 

@@ -7,8 +7,8 @@ import tempfile
 
 import pytest
 
-from cli.quick.scripted_master import ScriptedMaster
-from nacre.cli.quick.passenger import Control, Passenger, Silent, TurnedDown, ride
+from cli.shared.scripted_master import ScriptedMaster
+from nacre.cli.shared.session import Control, MasterRefused, NoMaster, SharedSession, run
 from nacre.client.sharing import messages as m
 
 OPENED = m.SessionOpened(0, 5)
@@ -24,7 +24,7 @@ def kept_signals():
 
 
 def asked(path="/run/m", **fields):
-    made = Passenger(path, "host")
+    made = SharedSession(path, "host")
     for name, value in fields.items():
         setattr(made, name, value)
     return made
@@ -58,7 +58,7 @@ def test_requests_are_those_of_the_protocol(monkeypatch, fields, message):
 
 def test_a_session():
     with ScriptedMaster({m.NewSession: [OPENED, m.Exited(5, 7)]}) as master:
-        assert ride(asked(master.path, command=b"x")) == 7
+        assert run(asked(master.path, command=b"x")) == 7
         assert master.taken == [m.Hello(4, b""), session(command="x")]
     assert master.descriptors == 3
 
@@ -68,12 +68,12 @@ def test_a_session_without_a_status():
         control = Control(master.path, None)
         control.send(asked().request(), 0, 1, 2)
         control.send(m.encode(m.AliveCheck(0)))
-        assert ride(asked(command=None), control) == 255
+        assert run(asked(command=None), control) == 255
 
 
 def test_a_place():
     with ScriptedMaster({m.NewStdioForward: [OPENED, m.Exited(5, 0)]}) as master:
-        assert ride(asked(master.path, place=("h", 1))) == 0
+        assert run(asked(master.path, place=("h", 1))) == 0
     assert master.descriptors == 2
 
 
@@ -87,14 +87,14 @@ def test_a_place():
 )
 def test_a_refusal(answer, place, said):
     answers = {m.NewSession: [answer], m.NewStdioForward: [answer]}
-    with ScriptedMaster(answers) as master, pytest.raises(TurnedDown) as caught:
-        ride(asked(master.path, place=place))
+    with ScriptedMaster(answers) as master, pytest.raises(MasterRefused) as caught:
+        run(asked(master.path, place=place))
     assert str(caught.value) == said
 
 
 @pytest.mark.parametrize("hello", [m.Hello(5, b""), m.Done(0)], ids=["version", "message"])
 def test_what_is_no_master(hello):
-    with ScriptedMaster({}, hello) as master, pytest.raises(Silent, match="another version"):
+    with ScriptedMaster({}, hello) as master, pytest.raises(NoMaster, match="another version"):
         Control(master.path, None)
 
 
@@ -102,7 +102,7 @@ def test_a_master_that_says_nothing():
     with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as held:
         held.bind(f"{folder}/m")
         held.listen()
-        with pytest.raises(Silent, match="does not answer"):
+        with pytest.raises(NoMaster, match="does not answer"):
             Control(f"{folder}/m", 0.05)
 
 
@@ -110,18 +110,18 @@ def test_a_message_that_is_too_long():
     with ScriptedMaster({m.AliveCheck: [m.Failure(0, "x" * (m.MAXIMUM_MESSAGE))]}) as master:
         control = Control(master.path, None)
         control.send(m.encode(m.AliveCheck(0)))
-        with pytest.raises(Silent, match="announces"):
+        with pytest.raises(NoMaster, match="announces"):
             control.receive()
         control.socket.close()
 
 
 def test_without_a_socket(tmp_path):
     with pytest.raises(FileNotFoundError):
-        ride(asked(str(tmp_path / "m")))
+        run(asked(str(tmp_path / "m")))
 
 
 def test_standard_input_may_be_left_out():
     with ScriptedMaster({m.NewSession: [OPENED, m.Exited(5, 0)]}) as master:
         before = len(os.listdir("/proc/self/fd"))
-        assert ride(asked(master.path, reads=False)) == 0
+        assert run(asked(master.path, reads=False)) == 0
         assert len(os.listdir("/proc/self/fd")) <= before

@@ -7,10 +7,10 @@ import os
 import pytest
 
 from nacre.cli.common.arguments import parse
-from nacre.cli.quick import reading
+from nacre.cli.shared import reading
 from nacre.cli.ssh.command import configured
 from nacre.cli.ssh.session import plan
-from nacre.cli.ssh.sharing import Asked, as_passenger, control_path
+from nacre.cli.ssh.sharing import Asked, control_path, shared_session
 from nacre.client.target import Target
 from nacre.config.client import files
 from nacre.config.client.words import SCHEMA
@@ -172,7 +172,7 @@ def in_full(words):
     if path is None or config.control_master in ("true", "ask"):
         return None
     planned = plan(config, arguments.command, target.tokens(), lambda text: None)
-    return as_passenger(Asked(path, target, config, planned, None))
+    return shared_session(Asked(path, target, config, planned, None))
 
 
 def fields(made):
@@ -188,7 +188,7 @@ def write(home, config):
 def test_both_readers_agree(home, config, line):
     write(home, config)
     words = line.split()
-    quick = reading.passenger(words)
+    quick = reading.session_for(words)
     assert fields(quick) == fields(in_full(words))
     unshared = "-S none" in line or "none\nControlPath" in config or not (config or "-" in line)
     assert (quick is None) == unshared
@@ -197,12 +197,12 @@ def test_both_readers_agree(home, config, line):
 @pytest.mark.parametrize(("config", "line"), LEFT, ids=[f"{n}" for n in range(len(LEFT))])
 def test_what_is_left_to_the_program(home, config, line):
     write(home, config)
-    assert reading.passenger(line.split()) is None
+    assert reading.session_for(line.split()) is None
 
 
 def test_without_any_file(home):
-    assert reading.passenger(["-S", "/run/m", "-F", "none", "h", "true"]) is not None
-    assert reading.passenger(["h", "true"]) is None
+    assert reading.session_for(["-S", "/run/m", "-F", "none", "h", "true"]) is not None
+    assert reading.session_for(["h", "true"]) is None
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_without_any_file(home):
 def test_files_that_are_not_as_they_should_be(home, change, left):
     write(home, "ControlPath /run/m")
     change(home / ".ssh" / "config")
-    assert (reading.passenger(["h", "true"]) is None) == left
+    assert (reading.session_for(["h", "true"]) is None) == left
 
 
 def test_the_words_are_those_of_the_schema():
@@ -241,6 +241,6 @@ def test_options_mean_what_they_mean_to_the_program(home):
 
 def test_no_error_leaves_the_reader(home):
     for words in (["-S", "/run/m", "-Z", "h"], ["-S"], ["-o"], ["-o", "x", "h"], ["\udcff"]):
-        assert reading.passenger(words) is None
+        assert reading.session_for(words) is None
         with pytest.raises((ConfigurationError, UnicodeError)):
             in_full(words)
