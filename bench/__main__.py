@@ -17,7 +17,7 @@ from bench.bulk import KINDS, bulk, tree, wan
 from bench.ground import CHACHA, PEERS_PYTHON, Ground, Size
 from bench.idle import idle, idle_10000
 from bench.measure import Workload, run
-from bench.small import cli, cli_config, commands, logins, stats
+from bench.small import cli, cli_config, cli_mux, commands, logins, stats
 
 WHOLE = 1024
 """MiB of the large file in a run whose results are kept."""
@@ -34,6 +34,7 @@ WORKLOADS: dict[str, Callable[[Ground], Workload]] = {
     "exec": commands,
     "cli": cli,
     "cli-config": cli_config,
+    "cli-mux": cli_mux,
     "forward-echo": forward.echo,
     "forward-bulk": forward.bulk,
     "wan-get": partial(wan, direction="get"),

@@ -139,6 +139,46 @@ def cli(ground: Ground) -> Workload:
     )
 
 
+def cli_mux(ground: Ground) -> Workload:
+    """Return `nacre ssh host true` and `ssh host true` through the connections of masters."""
+    host = f"{ground.login(ground.sshd).user}@127.0.0.1"
+
+    def milliseconds(client: str, master: str) -> float:
+        path = str(ground.directory / f"{master}-master")
+
+        def command(program: str, *words: str) -> list[str]:
+            return ground.program(program, "ssh", ground.sshd, "-S", path, *words)
+
+        if not os.path.exists(path):
+            # It ends with the server.
+            start = command(master, "-M", "-N", "-f", host)
+            subprocess.run(start, env=environment(), check=True, timeout=60)
+        return ground.time(command(client, host, "true")) * 1e3
+
+    ours, theirs = "nacre", "OpenSSH"
+    return Workload(
+        "cli-mux",
+        "the whole run of `nacre ssh host true` and of `ssh host true` through the connections of "
+        "`nacre ssh -M` and of `ssh -M`, with sshd",
+        "ms",
+        {
+            "nacre ssh": lambda: milliseconds(ours, theirs),
+            "ssh": lambda: milliseconds(theirs, theirs),
+            "nacre ssh (nacre's master)": lambda: milliseconds(ours, ours),
+            "ssh (nacre's master)": lambda: milliseconds(theirs, ours),
+        },
+        [
+            Comparison("nacre ssh", "ssh", at_most=True),
+            Comparison("nacre ssh (nacre's master)", "ssh", at_most=True),
+        ],
+        [
+            Target("nacre ssh", 25.0, 15.0, at_most=True),
+            Target("nacre ssh (nacre's master)", 25.0, 15.0, at_most=True),
+        ],
+        rounds=15,
+    )
+
+
 def _processor_time(command: Sequence[str]) -> float:
     """Return the seconds of processor time that a program takes."""
     process = subprocess.Popen(

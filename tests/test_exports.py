@@ -93,7 +93,9 @@ MADE_HERE = frozenset(
 FOR_NACRE = frozenset(
     {"Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Session.decide"}
     | {"Server.logged_in", "Server.apply", "Config.lookup", "Config.__init__"}
+    | {"Identities.vouching"}
     | {"ForwardedDisplay.__init__", "TunnelDevice.__init__", "DeviceTunnel.__init__"}
+    | {"Identities.vouching"}
 )
 """What nacre's own modules use."""
 

@@ -16,6 +16,7 @@ import pytest
 import nacre
 from nacre.errors import ChannelOpenFailed
 from nacre.limits import DEFAULT_LIMITS, Limits
+from nacre.protocol.requests import OtherRequest
 from nacre.protocol.tcpip import (
     AGENT_CHANNEL,
     CANCEL,
@@ -141,6 +142,21 @@ async def test_malformed_data_is_refused_and_no_more(data: bytes) -> None:
         assert await ssh.request(LISTEN, data) is None
         assert await ssh.request(CANCEL, data) is None
         assert not ssh.closed
+
+
+async def test_a_request_on_a_forwarded_connection_is_refused_and_no_more() -> None:
+    async with target() as (_, port), connected(Policy(port)) as (ssh, server):
+        data = TCPIPChannel("127.0.0.1", port, "127.0.0.1", 1).encode()
+        channel = ssh.open_channel(DIRECT, data)
+        await channel.wait_opened()
+        for name in ("unknown", "auth-agent-req@openssh.com"):
+            request = OtherRequest(name, b"")
+            assert not await channel.granted(channel.request(request, want_reply=True))
+        assert not ssh.closed
+        assert not server.closed
+        channel.close()
+        while not channel.closed:
+            await channel.changed.wait()
 
 
 async def test_a_server_can_not_come_through_what_was_not_forwarded() -> None:

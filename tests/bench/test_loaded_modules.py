@@ -16,7 +16,7 @@ from nacre.keys import dump_private
 SCHEMA = "nacre.config.client.words"
 
 UNNEEDED = {
-    "nacre.client.hostfile",
+    "nacre.client.trust.hostfile",
     "nacre.client.trust.certificates",
     "nacre.client.trust.revoked",
     "nacre.client.trust.sshfp",

@@ -21,11 +21,22 @@ LINES = {
     "revoked": f"h {SHOWN.public}\n@revoked h {SHOWN.public}\n",
 }
 METHODS = ["-o", "PasswordAuthentication=no", "-o", "KbdInteractiveAuthentication=no"]
-FORWARDING = ["-A", "-L", "2001:127.0.0.1:1", "-R", "0:127.0.0.1:1", "-D", "2002"]
+FORWARDING = [
+    "-A",
+    "-L",
+    "2001:127.0.0.1:1",
+    "-R",
+    "0:127.0.0.1:1",
+    "-D",
+    "2002",
+    "-X",
+    "-w",
+    "0:0",
+]
 STRICT = ["-o", "ExitOnForwardFailure=yes"]
 CASES = {
     # options, whether the session starts, how much is switched off
-    "forwarding": (FORWARDING, True, 4),
+    "forwarding": (FORWARDING, True, 6),
     "nothing": (METHODS, True, 0),
     "a failure ends it": (["-A", *METHODS, *STRICT], False, 1),
     "methods count as forwarding": (STRICT, False, 2),

@@ -110,7 +110,16 @@ def test_what_editors_do(to_sshd: Login) -> None:
         config = to_sshd.config(
             "remote", f"RemoteForward {there} 127.0.0.1:{here.getsockname()[1]}"
         )
-        ssh = [NACRE_SSH, "-F", config, "-T", "-D", str(proxy), "remote", "exec sh"]
+        ssh: list[str | Path] = [
+            NACRE_SSH,
+            "-F",
+            config,
+            "-T",
+            "-D",
+            str(proxy),
+            "remote",
+            "exec sh",
+        ]
         with subprocess.Popen(
             ssh, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), bufsize=0
         ) as process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import nacre
+import nacre.blocking
 from interop.clients import ME
 from interop.daemons import Daemon, start_sshd
 from interop.masters import Master, master_of
@@ -84,7 +87,7 @@ ssh()
     words = master.words("nacre", "--", "exit 5")[2:]
     done = run([sys.executable, "-c", program, *words])
     assert done.returncode == 5
-    names = ["nacre", "nacre.cli", "nacre.cli.quick", "nacre.cli.entry"]
+    names = ["nacre", "nacre.cli", "nacre.cli.entry", "nacre.cli.quick"]
     names += ["nacre.cli.quick.passenger", "nacre.cli.quick.reading"]
     assert sorted(done.stdout.decode().split()) == names
 
@@ -120,11 +123,10 @@ def test_a_terminal(master):
         shell.resize(30, 90)
         os.kill(shell.process.pid, signal.SIGWINCH)
         shell.expect_size(30, 90)
-        shell.type("trap 'echo cau''ght' INT; echo rea''dy; sleep 60\n")
+        shell.type("trap 'echo cau''ght; exit 9' INT; echo rea''dy; sleep 60\n")
         shell.expect("ready")
         shell.type("\x03")
         shell.expect("caught")
-        shell.type("exit 9\n")
         shell.expect(r"Shared connection to 127\.0\.0\.1 closed\.\r+\n")
         assert shell.wait() == 9
 
@@ -235,3 +237,30 @@ def test_a_master_that_ends_the_session_ends_the_program(server, keys):
             assert process.poll() is None
             process.terminate()
         assert run(own.words("nacre", "-O", "exit")).returncode == 255
+
+
+def test_a_program_on_the_connection_itself(master):
+    """``-O proxy`` speaks SSH's own messages to the master."""
+    theirs, ours = both(master, "-O", "proxy", "--", "cat; echo err >&2; exit 4", input=b"in")
+    assert ours == theirs == (4, b"in", b"err\n")
+
+
+async def test_the_library_on_the_connection_itself(master, server):
+    data = os.urandom(1 << 20)
+    async with nacre.connect("server", control="auto", config=master.config) as ssh:
+        done = await asyncio.gather(*(ssh.run("cat", input=data, encoding=None) for _ in range(4)))
+        assert [one.stdout for one in done] == [data] * 4
+        assert (await ssh.run("exit 6")).exit_status == 6
+        async with ssh.open_connection("127.0.0.1", server.port) as tunnel:
+            assert await tunnel.reader.read(4) == b"SSH-"
+        async with ssh.forward_local("127.0.0.1", server.port) as listener:
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            assert await reader.read(4) == b"SSH-"
+            writer.close()
+    # The master's connection goes on.
+    assert run(master.words("nacre", "--", "echo on")).stdout == b"on\n"
+
+
+def test_the_library_without_await(master):
+    with nacre.blocking.connect("server", control=master.path, config=master.config) as ssh:
+        assert ssh.run("echo hi").stdout == "hi\n"

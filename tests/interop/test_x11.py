@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from interop.clients import Account, Login
+from interop.daemons import Daemon
 from interop.displays import XServer, x_server
 from interop.programs import require, run
 from interop.side_by_side import SERVERS, put, start
@@ -135,3 +138,21 @@ def test_without_a_display_the_session_starts_nevertheless(logins: dict[str, Log
         done = run([*command, "echo in $DISPLAY"], DISPLAY=text)
         assert (done.returncode, done.stdout) == (0, b"in\n")
         assert (said in done.stderr) is bool(said or not done.stderr)
+
+
+@pytest.mark.parametrize(("master", "name"), [("nacre", "ssh"), ("ssh", "nacre")])
+def test_a_client_of_a_shared_connection_has_the_masters_display(
+    logins: dict[str, Login], display: XServer, master: str, name: str
+) -> None:
+    login = logins["nacre"]
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        path = f"ControlPath={directory}/s"
+        begun = [*client(master, login, "ControlMaster=yes", path, flags=("-N", "-X"))]
+        with Daemon(master, begun, more_environment=display.environment):
+            deadline = time.monotonic() + 30
+            while not os.path.exists(f"{directory}/s"):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            command = client(name, login, path, flags=("-X",))
+            done = session(command, display, "echo $DISPLAY; xdpyinfo | grep -c ^vendor")
+            assert done.stdout == b"localhost:40.0\n2\n", done.stderr

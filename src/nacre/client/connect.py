@@ -34,6 +34,7 @@ from nacre.client.trust.check import HostKeyCheck
 from nacre.client.trust.files import KnownHostsFile
 from nacre.config.client.config import UNBOUND, ClientConfig
 from nacre.config.client.files import Config
+from nacre.config.syntax.tokens import expand_path
 from nacre.errors import ConfigurationError, ConnectFailed, DeadlineExceeded, NacreError
 from nacre.keys import PrivateKey
 from nacre.keys.hosts.known_hosts import DEFAULT_PORT
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from nacre.client.route import Carrier, Hop, Jump, Sock
     from nacre.config.destination import Destination
 
+
+AUTO = "auto"
+"""The ``control`` that goes through a master where there is one."""
 
 _PLAIN = ClientConfig()
 """What counts without configuration files."""
@@ -95,6 +99,7 @@ def connect(
     sock: Sock | None = None,
     trace: Trace | None = None,
     config: Config | Path | Default | None = DEFAULT,
+    control: Path | None = None,
 ) -> Opening[Connection]:
     """Connect and log in: await it for the connection, or use ``async with``.
 
@@ -149,6 +154,10 @@ def connect(
     :param trace: called with every event of the protocol, and the loop's time.
     :param config: the configuration files: a :class:`Config`, the name of a file to read in place
         of the usual ones, or None for none.
+    :param control: ``auto`` goes through the connection of a master, if one listens at ControlPath
+        (``nacre ssh -M``, ``ssh -M``); a path, through that of the master there, and there must be
+        one. The master's connection counts then: what is given for the login and for the way has
+        no effect, it has neither keys nor keepalives, and closing it ends what was opened alone.
     :raises ConfigurationError: a value is not possible, here or in a file; for a file the message
         has a line for each error, with its place.
     :raises ConnectFailed: no connection could be made.
@@ -195,6 +204,7 @@ def connect(
     }
     way = _Way(sock, jump, _files(config), options, timeout)
     options = {**options, "password": password, "credentials": credentials, "trace": trace}
+    options["control"] = control
     return Opening(lambda: _begin(host, port, user, options, way))
 
 
@@ -202,7 +212,35 @@ async def _begin(
     host: str, port: int | None, user: str | None, options: ConnectOptions, way: _Way
 ) -> Connection:
     target, config = await way.look_up(host, port, user)
+    control = options.get("control")
+    if control is not None and (connection := await _share(control, target, config, options)):
+        return connection
     return await _start(target, config, options, way)
+
+
+async def _share(
+    control: Path, target: Target, config: ClientConfig, options: ConnectOptions
+) -> Connection | None:
+    """Return a connection through a master; None if there is none, and there need not be one."""
+    from nacre.client.sharing.client import connect_shared
+
+    path = os.fspath(control)
+    automatic = path == AUTO
+    if automatic:
+        if config.control_path is None:
+            return None
+        path = expand_path(config.control_path, target.tokens())
+    limits = options["limits"] or DEFAULT_LIMITS
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            return await connect_shared(path, target, limits, trace=options.get("trace"))
+    except (ConnectFailed, TimeoutError) as error:
+        if automatic:
+            _log.debug("no shared connection: %s", error)
+            return None
+        if isinstance(error, TimeoutError):
+            raise DeadlineExceeded(f"the master at {safe(path)} does not answer") from error
+        raise
 
 
 async def log_in(

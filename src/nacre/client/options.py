@@ -47,6 +47,7 @@ class HopOptions(_Shared, total=False):
 
 
 class _Own(TypedDict, total=False):
+    control: Path | None
     user: str | None
     password: str | None
     credentials: LoginAnswers | None

@@ -414,7 +414,11 @@ class Serving(ServerConnection):
             self.answer(ask.ask_id, Granted())
 
     def _on_request_ask(self, ask: AskRequest) -> None:
-        self._sessions[ask.channel].decide(ask)
+        session = self._sessions.get(ask.channel)
+        if session is None:
+            self.answer(ask.ask_id, Denied())  # on a channel that is relayed
+        else:
+            session.decide(ask)
 
     # --- what sessions ask of their host ---
 

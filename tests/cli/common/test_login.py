@@ -16,7 +16,6 @@ def test_paths_with_tokens_and_home(monkeypatch, tmp_path):
         log = Log(LogLevel.QUIET, file)
         patience = Patience(config)
         trust = _Trust(target, config, log, patience)
-        with socket.socket() as carrier:
-            identities = _identities(target, config, trust, log, patience, carrier)
+        identities = _identities(target, config, trust, log, patience, carrier)
     assert [str(path) for path in trust._sources.user] == [f"{tmp_path}/k_h", f"{tmp_path}/k_22"]
     assert [str(path) for path in identities._sources.paths(ssh1=False)] == [f"{tmp_path}/u_key"]

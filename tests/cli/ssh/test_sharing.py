@@ -6,7 +6,7 @@ from cli.quick.scripted_master import ScriptedMaster
 from nacre.cli.common.log import Log
 from nacre.cli.quick import passenger
 from nacre.cli.ssh.session import plan
-from nacre.cli.ssh.sharing import COMMANDS, Asked, command, share
+from nacre.cli.ssh.sharing import COMMANDS, Asked, as_passenger, command, share
 from nacre.client.sharing import messages as m
 from nacre.client.target import Target
 from nacre.config.client.files import parse
@@ -114,3 +114,10 @@ def test_a_command_needs_a_name_and_a_path():
         command("check", None, parse([]), Told())
     with pytest.raises(ConfigurationError, match="No such file"):
         command("check", "/nonexistent/m", parse([]), Told())
+
+
+def test_what_a_session_is_to_forward():
+    made = as_passenger(asked("/m", "ForwardX11=yes", "ForwardAgent=yes"))
+    assert (made.x11, made.agent) == (True, True)
+    made = as_passenger(asked("/m"))
+    assert (made.x11, made.agent) == (False, False)

@@ -26,7 +26,9 @@ from nacre.client.sharing.messages import (
     Exited,
     Failure,
     Forbidden,
+    GetInformation,
     Hello,
+    Information,
     NewSession,
     NewStdioForward,
     OpenForward,
@@ -37,6 +39,7 @@ from nacre.client.sharing.messages import (
     Terminate,
     decode,
     encode,
+    joined,
 )
 from nacre.client.sharing.sockets import ControlListener, ControlSocket
 from nacre.errors import RequestFailed
@@ -70,7 +73,7 @@ class Client:
             return decode(await self._exactly(int.from_bytes(await self._exactly(4), "big")))
 
     async def greeted(self) -> Client:
-        assert await self.told() == Hello(4, b"")
+        assert await self.told() == Hello(4, joined(["info", "0"]))
         self.send(Hello(4, b""))
         return self
 
@@ -175,6 +178,24 @@ async def test_it_is_alive(at):
     client.sock.sendall(u32(8) + u32(0x1000FFFF) + u32(4))
     assert await client.told() == Failure(4, "unsupported request")
     assert await client.ask(AliveCheck(5)) == Alive(5, os.getpid())
+
+
+async def test_what_it_says_of_the_connection(at, ssh: Any):
+    client = await at.client()
+    told = await client.ask(GetInformation(1, "connection"))
+    assert isinstance(told, Information)
+    lines = told.lines.splitlines()
+    assert lines[0] == f"alice@127.0.0.1 port {ssh.port}"
+    assert lines[1].startswith("SSH-2.0-")
+    assert lines[2:4] == [f"kex {ssh.algorithms.kex}", "host key ssh-ed25519"]
+    assert lines[-1] == "compression none"
+    assert await client.ask(GetInformation(2, "channels")) == Information(2, "")
+    process = await ssh.process("hang")
+    assert await client.ask(GetInformation(3, "channels")) == Information(3, "#0 session:command\n")
+    process.close()
+    await process.wait_closed()
+    refused = await client.ask(GetInformation(4, "weather"))
+    assert refused == Failure(4, "nothing is known of that")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from nacre.config.client.files import Config
 EVERYTHING = [
     *("PasswordAuthentication=yes", "KbdInteractiveAuthentication=yes", "ForwardAgent=yes"),
     *("LocalForward=1 a:1", "RemoteForward=2 a:1", "DynamicForward=3"),
+    *("ForwardX11=yes", "Tunnel=yes"),
 ]
 NOTHING = ["PasswordAuthentication=no", "KbdInteractiveAuthentication=no"]
 
@@ -14,7 +15,9 @@ def test_what_a_host_does_not_get() -> None:
         "Password authentication",
         "Keyboard-interactive authentication",
         "Agent forwarding",
+        "X11 forwarding",
         "Port forwarding",
+        "Tunnel forwarding",
     ]
     assert not config.forwards
     assert not config.password_authentication

@@ -83,7 +83,8 @@ def test_a_criterion_behind_one_that_fails_asks_nothing(tmp_path: Path) -> None:
         (["MaxAuthTries 0"], "line 1: MaxAuthTries: bad value 0: nobody could log in"),
         (
             [f"{name}Authentication no" for name in ("Pubkey", "Password", "KbdInteractive")],
-            "line 1: PubkeyAuthentication, PasswordAuthentication and KbdInteractiveAuthentication",
+            "line 1: PubkeyAuthentication, PasswordAuthentication, KbdInteractiveAuthentication "
+            "and HostbasedAuthentication",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.certificates import validity
 from nacre.cli.keygen.keyfiles import PUBLIC_MODE
 from nacre.cli.keygen.signers import FileSigner, in_agent, in_file, load_public_key
-from nacre.client.hostfile import replace
+from nacre.client.trust.hostfile import replace
 from nacre.config.values import seconds
 from nacre.errors import ConfigurationError, KeyFormatError, UnusableKey
 from nacre.keys import Certificate, PublicKey

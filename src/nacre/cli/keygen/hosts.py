@@ -10,7 +10,7 @@ from nacre.cli.keygen.arguments import KeygenOptions, Refused
 from nacre.cli.keygen.keyfiles import key_at
 from nacre.cli.keygen.questions import home_file
 from nacre.cli.keygen.show import drawn, fingerprint_of, printable
-from nacre.client.hostfile import update
+from nacre.client.trust.hostfile import update
 from nacre.errors import StateError
 from nacre.keys.fingerprint import family
 from nacre.keys.hosts.known_hosts import Marker

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from nacre.cli.keygen.arguments import KeygenOptions
-from nacre.client.hostfile import replace
+from nacre.client.trust.hostfile import replace
 from nacre.errors import KeyFormatError, PassphraseRequired
 from nacre.keys import PrivateKey, PublicKey, dump_private, load_private, load_public
 from nacre.keys.files import (

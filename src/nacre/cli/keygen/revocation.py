@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nacre.cli.keygen.arguments import KeygenOptions
 from nacre.cli.keygen.signers import load_public_key
-from nacre.client.hostfile import replace
+from nacre.client.trust.hostfile import replace
 from nacre.errors import ConfigurationError, KeyFormatError, UnusableKey
 from nacre.keys import PublicKey, load_public
 from nacre.keys.signed.revocation import MAXIMUM_SIZE, RevocationList

@@ -109,13 +109,16 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
     log.describe(config)
     try:
         target = Target.of(arguments.host, config)
+        through = None
         if arguments.control is not None:
-            from nacre.cli.ssh.sharing import command, control_path
+            from nacre.cli.ssh.sharing import PROXY, command, control_path
 
-            return command(arguments.control, control_path(config, target), config, log)
+            through = control_path(config, target)
+            if arguments.control != PROXY or through is None:
+                return command(arguments.control, through, config, log)
         planned = plan(config, arguments.command, target.tokens(), log.info)
         join = _place(arguments.join)
-        status = _shared(config, target, planned, join, log)
+        status = None if through else _shared(config, target, planned, join, log)
     except ConfigurationError as error:
         log.fatal(f"ssh: {error}")
         return FAILURE
@@ -123,7 +126,7 @@ def _connect(arguments: Arguments, files: Config, config: ClientConfig, log: Log
         return status
 
     def session(leave: Leave | None = None) -> int:
-        work = _session(target, config, files, planned, join, log, leave)
+        work = _session(target, config, files, planned, join, log, leave, through)
         return run_client(work, target, log)
 
     if not config.fork_after_authentication and not config.persists:
@@ -177,13 +180,20 @@ async def _session(
     join: OtherEnd | None,
     log: Log,
     leave: Leave | None,
+    through: str | None,
 ) -> int:
     from nacre.cli.common.connect import dial_and_log_in
     from nacre.cli.common.login import granted
     from nacre.cli.common.program import close_or_abort
     from nacre.cli.ssh.escapes import Controls
 
-    connection = await dial_and_log_in(target, config, log, files=files)
+    if through is None:
+        connection = await dial_and_log_in(target, config, log, files=files)
+    else:
+        from nacre.client.sharing.client import connect_shared
+        from nacre.limits import DEFAULT_LIMITS
+
+        connection = await connect_shared(through, target, DEFAULT_LIMITS)
     loaded()
     config = granted(connection, config)
     try:

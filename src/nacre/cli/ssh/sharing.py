@@ -69,6 +69,7 @@ def as_passenger(asked: Asked) -> Passenger:
     made.subsystem = planned.subsystem is not None
     made.terminal = planned.terminal
     made.agent = config.forward_agent is not None
+    made.x11 = config.forward_x11
     made.environment = [os.fsencode(f"{k}={v}") for k, v in planned.environment.items()]
     made.escape = messages.NO_ESCAPE if planned.escape is None else planned.escape[0]
     made.reads = planned.read_input

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from nacre.client.sharing.messages import (
+    INFORMATION,
     VERSION,
     Alive,
     AliveCheck,
@@ -22,7 +23,9 @@ from nacre.client.sharing.messages import (
     Exited,
     Failure,
     Forbidden,
+    GetInformation,
     Hello,
+    Information,
     NewSession,
     NewStdioForward,
     OpenForward,
@@ -34,6 +37,7 @@ from nacre.client.sharing.messages import (
     TerminalFailed,
     Terminate,
     UnknownMessage,
+    joined,
 )
 from nacre.client.sharing.sockets import ControlListener, ControlSocket
 from nacre.errors import MalformedMessage, NacreError
@@ -43,6 +47,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.connection import Connection
+    from nacre.protocol.events import Chosen
 
 MAXIMUM_CLIENTS = 200
 """Clients at once; a further one is closed. Each takes four descriptors of usually 1024."""
@@ -173,7 +178,7 @@ class _Served:
         :raises OSError: it takes no answers.
         :raises MalformedMessage: it breaks the protocol.
         """
-        self._sock.send(Hello(VERSION, b""))
+        self._sock.send(Hello(VERSION, joined((INFORMATION, "0"))))
         hello = await self._sock.receive()
         if not isinstance(hello, Hello) or hello.version != VERSION:
             raise MalformedMessage("it does not begin with version 4")
@@ -197,6 +202,14 @@ class _Served:
             await asyncio.wait([self._session])
 
     # --- requests ---
+
+    async def _information(self, message: GetInformation) -> None:
+        lines = _about(self._master.connection).get(message.about)
+        if lines is None:
+            self._sock.send(Failure(message.request_id, "nothing is known of that"))
+        else:
+            text = "".join(f"{line}\n" for line in lines)
+            self._sock.send(Information(message.request_id, text))
 
     async def _proxy(self, message: Proxy) -> None:
         from nacre.client.sharing.proxy import serve_proxy
@@ -322,6 +335,35 @@ class _Served:
         return False
 
 
+def _algorithms(chosen: Chosen | None) -> Iterator[str]:
+    """Yield a line for each algorithm; those of both directions are told when they differ."""
+    if chosen is None:
+        return  # SSH-1
+    yield f"kex {chosen.kex}"
+    yield f"host key {chosen.host_key}"
+    for name, sent, received in (
+        ("cipher", chosen.cipher_c2s, chosen.cipher_s2c),
+        ("MAC", chosen.mac_c2s, chosen.mac_s2c),
+        ("compression", chosen.compression_c2s, chosen.compression_s2c),
+    ):
+        yield f"{name} {sent}" if sent == received else f"{name} {sent} sent, {received} received"
+
+
+def _about(connection: Connection) -> dict[str, list[str]]:
+    """Return what a client may ask about, as lines."""
+    return {
+        "connection": [
+            f"{safe(connection.user)}@{safe(connection.host)} port {connection.port}",
+            connection.peer_version,
+            *_algorithms(connection.algorithms),
+        ],
+        "channels": [
+            *(f"#{one.number} {safe(one.kind)}" for one in connection.channels),
+            *connection.forwarded,
+        ],
+    }
+
+
 _HANDLERS: dict[type[Record], Callable[[_Served, Any], Awaitable[None]]] = {
     AliveCheck: _Served._alive,
     Terminate: _Served._terminate,
@@ -331,4 +373,5 @@ _HANDLERS: dict[type[Record], Callable[[_Served, Any], Awaitable[None]]] = {
     NewSession: _Served._new_session,
     NewStdioForward: _Served._new_stdio_forward,
     Proxy: _Served._proxy,
+    GetInformation: _Served._information,
 }

@@ -444,7 +444,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _update(path: Path, edit: Callable[[bytes], bytes | None]) -> None:
-    from nacre.client import hostfile
+    from nacre.client.trust import hostfile
 
     hostfile.update(path, edit)
 

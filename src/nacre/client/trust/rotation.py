@@ -106,7 +106,7 @@ async def _check_proofs(announcement: HostKeyAnnouncement, keys: Sequence[Public
 
 
 def _write(files: Iterable[Path], places: Places, keys: Sequence[PublicKey], hashed: bool) -> None:
-    from nacre.client import hostfile
+    from nacre.client.trust import hostfile
 
     for number, path in enumerate(files):
         if path.exists():

@@ -14,7 +14,9 @@ _WITHHELD: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Password authentication", {"password_authentication": False}),
     ("Keyboard-interactive authentication", {"kbd_interactive": False}),
     ("Agent forwarding", {"forward_agent": None}),
+    ("X11 forwarding", {"forward_x11": False}),
     ("Port forwarding", {"local_forwards": (), "remote_forwards": (), "dynamic_forwards": ()}),
+    ("Tunnel forwarding", {"tunnel": "false"}),
 )
 """For each feature the fields that switch it on, and what they are without it."""
 

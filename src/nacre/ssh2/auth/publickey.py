@@ -62,8 +62,11 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     request = _FIELDS[attempt.host_bound, signed].decode(fields)
     if isinstance(request, HostBoundQuery | HostBoundRequest):
         _check_host_key(attempt, request.host_key)
-    key = acceptable(attempt, request.algorithm, request.blob)
+    key = usable(attempt, request.algorithm, request.blob)
     if key is None:
+        return False
+    if request.algorithm not in attempt.options.algorithms.signatures:
+        attempt.explain(f"{request.algorithm} signatures are not allowed")
         return False
     presence = None
     if isinstance(request, PublicKeyRequest | HostBoundRequest):
@@ -102,15 +105,6 @@ def _attested(attempt: Attempt, presence: Presence, answer: Answer) -> bool:
         attempt.explain("the security key did not verify its user")
         return False
     return True
-
-
-def acceptable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | None:
-    """Return a user's key if it may be used; explain why not."""
-    key = usable(attempt, algorithm, blob)
-    if key is not None and algorithm not in attempt.options.algorithms.signatures:
-        attempt.explain(f"{algorithm} signatures are not allowed")
-        return None
-    return key
 
 
 def usable(attempt: Attempt, algorithm: str, blob: bytes) -> PublicKey | None:

@@ -24,7 +24,7 @@ from nacre.cli.keygen.moduli.lines import (
 )
 from nacre.cli.keygen.moduli.primes import generator_of, is_safe_prime
 from nacre.cli.keygen.moduli.sieve import candidates
-from nacre.client.hostfile import replace
+from nacre.client.trust.hostfile import replace
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from nacre.client.hostfile import replace, update
+from nacre.client.trust.hostfile import replace, update
 
 _ADDER = """
 import sys
 from pathlib import Path
-from nacre.client.hostfile import update
+from nacre.client.trust.hostfile import update
 name, path = sys.argv[1], Path(sys.argv[2])
 for number in range(25):
     update(path, lambda text: text + f"{name}-{number}\\n".encode())
