@@ -1,7 +1,8 @@
 """What the command line and the configuration say of a shared connection, read quickly.
 
 :func:`session_for` understands what most of them have. At anything else it gives up, and the
-program reads them in full, with the same result: nacre.config has the rules. It reports no errors either.
+program reads them in full, with the same result: nacre.config has the rules. It reports no errors
+either.
 """
 
 import os
