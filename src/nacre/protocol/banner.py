@@ -90,7 +90,11 @@ class BannerReader:
         if not start or self._before:
             return
         if self._server and not b"SSH-".startswith(start[:4]):
-            raise VersionError(f"the client does not speak SSH; it sent: {self.seen()}")
+            # The first words are sshd's: those who connect by mistake, and tests, look for them.
+            raise VersionError(
+                "Invalid SSH identification string: the client does not speak SSH; it sent: "
+                f"{self.seen()}"
+            )
         if not self._server and start[:2] in _TLS_RECORDS:
             raise VersionError("the server speaks TLS, not SSH; check the port")
         if not self._server and start == b"HTTP":
