@@ -19,7 +19,7 @@ from nacre.client.connection import Connection
 from nacre.client.forwarding.listener import Listener
 from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
-from nacre.config.tunnels import Forward, words_of
+from nacre.config.tunnels import Forward, place_or_any, words_of
 from nacre.errors import ChannelOpenFailed, ConfigurationError, RequestFailed, StreamClosed
 from nacre.protocol.tunnel import TunnelMode
 from nacre.wire.text import safe
@@ -182,7 +182,7 @@ class Forwardings:
         if kind == "remote":
             if one.dynamic:
                 return connection.forward_remote_dynamic(
-                    permitted=config.permit_remote_open,
+                    permitted=_places(config.permit_remote_open),
                     listen_host=host,
                     listen_port=one.port,
                     listen_path=one.path,
@@ -225,6 +225,12 @@ def _destination(one: Forward) -> str:
     if one.dynamic:
         return "a SOCKS client's destination"
     return safe(one.host_path) or f"{safe(one.host)}:{one.host_port}"
+
+
+def _places(texts: tuple[str, ...] | None) -> list[tuple[str, int | None]] | None:
+    if texts is None:
+        return None
+    return [place_or_any("PermitRemoteOpen", text) for text in texts]
 
 
 def _refusal(one: Forward, host: str, error: OSError) -> str:

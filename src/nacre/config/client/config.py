@@ -122,7 +122,7 @@ class ClientConfig:
     password_prompts: int = 3
     password_authentication: bool = True
     permit_local_command: bool = False
-    permit_remote_open: tuple[tuple[str, int | None], ...] | None = None
+    permit_remote_open: tuple[str, ...] | None = None
     port: int = 22
     profile: Profile = "default"
     preferred_authentications: tuple[str, ...] = (

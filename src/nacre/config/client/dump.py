@@ -79,11 +79,13 @@ def _special(word: Keyword, host: str, config: ClientConfig, tokens: dict[str, s
             return word.kind.show(_value(config, word))  # without a text for "none"
         case name if name in ALGORITHM_KINDS:
             return _algorithms(config, word)
+    if word.default and word.name not in config.settings:
+        return word.default
     if word.field:
         return _of_field(word, getattr(config, word.field))
     values = config.settings.get(word.name)
     if values is None:
-        return word.default or None
+        return None
     if word.gathers:
         return [line for setting in values for line in word.kind.show(setting.value) or ()]
     return word.kind.show(values[0].value)

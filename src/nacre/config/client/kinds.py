@@ -99,7 +99,7 @@ def _aliases(keyword: str, found: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _places(keyword: str, found: list[str]) -> tuple[tuple[str, int | None], ...] | None:
+def _places(keyword: str, found: list[str]) -> tuple[str, ...] | None:
     from nacre.config.tunnels import place_or_any
 
     match [text.lower() for text in found]:
@@ -107,15 +107,13 @@ def _places(keyword: str, found: list[str]) -> tuple[tuple[str, int | None], ...
             return None
         case ["none"]:
             return ()
-    return tuple(place_or_any(keyword, text) for text in found)
+    for text in found:
+        place_or_any(keyword, text)
+    return tuple(found)
 
 
-def _places_shown(found: tuple[tuple[str, int | None], ...] | None) -> str:
-    if not found:
-        return "any" if found is None else "none"
-    shown = (f"[{host}]" if ":" in host else host for host, _ in found)
-    ports = ("*" if port is None else port for _, port in found)
-    return " ".join(f"{host}:{port}" for host, port in zip(shown, ports, strict=True))
+def _places_shown(found: tuple[str, ...] | None) -> str:
+    return "any" if found is None else " ".join(found) or "none"
 
 
 def _devices(keyword: str, text: str) -> str:
