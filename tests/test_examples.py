@@ -63,6 +63,12 @@ def test_run(server: Daemon, home: Path) -> None:
 
 
 @pytest.mark.slow
+def test_shared_connection(server: Daemon, home: Path) -> None:
+    """Without a master it makes a connection of its own."""
+    assert _example("shared_connection.py", server, home, "echo $((6 * 7))") == b"42\n"
+
+
+@pytest.mark.slow
 def test_streams(server: Daemon, home: Path) -> None:
     assert _example("streams.py", server, home, input=b"b\nc\na\n") == b"a\nb\nc\n"
 

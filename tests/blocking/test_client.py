@@ -12,7 +12,7 @@ import nacre.blocking
 from blocking import test_forwarding
 from nacre.client.options import ConnectOptions
 
-ssh = test_forwarding.ssh
+policy, ssh = test_forwarding.policy, test_forwarding.ssh
 
 
 def test_options_of_connect_are_those_of_its_signature() -> None:

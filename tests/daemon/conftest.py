@@ -14,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from nacre.daemon.accounts.policy import REQUIREMENTS
+from nacre.protocol.asks import Requirement
+
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def by_default(policy: str) -> Requirement:
+    """Return what is required of users of a policy where HostbasedAuthentication is off."""
+    return tuple(one for one in REQUIREMENTS[policy] if "hostbased" not in one)
 
 
 @dataclass(frozen=True)

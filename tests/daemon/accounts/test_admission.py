@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.conftest import by_default
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
 from nacre.config.server.rules import ServerRules
@@ -171,7 +172,7 @@ def test_methods_are_required_in_their_order(options: list[str], required: set[o
 def test_a_device_that_is_not_here_lets_nobody_in(methods: str) -> None:
     rules = admission(f"AuthenticationMethods={methods}")
     assert rules.closed() is not None
-    assert set(rules.requirement()) == set(REQUIREMENTS["any"])
+    assert set(rules.requirement()) == set(by_default("any"))
 
 
 def test_a_users_own_methods_are_required_too() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from daemon.conftest import by_default
 from nacre.aio.maybe import settled
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
@@ -76,7 +77,7 @@ def policy(store: UserStore) -> Iterator[Any]:
 @pytest.mark.parametrize("auth", REQUIREMENTS)
 async def test_requirement_is_the_users(store: UserStore, policy: Any, auth: str) -> None:
     store.add(User(name="alice", auth=auth))
-    assert policy.requirement("alice", Connection()).requirement == REQUIREMENTS[auth]
+    assert policy.requirement("alice", Connection()).requirement == by_default(auth)
 
 
 def test_no_requirement_is_empty() -> None:
@@ -91,12 +92,12 @@ async def test_unknown_users_look_like_known_ones(store: UserStore, policy: Any)
     def seen() -> list[Any]:
         return [policy.requirement(name, Connection()).requirement for name in names]
 
-    assert set(seen()) == {REQUIREMENTS["any"]}
+    assert set(seen()) == {by_default("any")}
     store.add(User(name="a", auth="publickey"))
-    assert set(seen()) == {REQUIREMENTS["publickey"]}
+    assert set(seen()) == {by_default("publickey")}
     store.add(User(name="b", auth="password"))
     first = seen()
-    assert set(first) == {REQUIREMENTS["publickey"], REQUIREMENTS["password"]}
+    assert set(first) == {by_default("publickey"), by_default("password")}
     assert seen() == first
 
 
@@ -381,7 +382,7 @@ async def test_methods_and_bounds_are_the_users(policy_for_alice: Callable[..., 
     assert alice.requirement == (("publickey", "password"),)
     assert alice.limits.auth_attempts == 1
     bob = policy.requirement("bob", Connection())
-    assert (bob.requirement, bob.limits) == (REQUIREMENTS["any"], None)
+    assert (bob.requirement, bob.limits) == (by_default("any"), None)
 
 
 async def test_a_banner_of_a_user_is_read(

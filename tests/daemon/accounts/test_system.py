@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from daemon.conftest import PATH, SystemAccount
+from daemon.conftest import PATH, SystemAccount, by_default
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.daemon.accounts import pam, shadow, system
-from nacre.daemon.accounts.policy import REQUIREMENTS
 from nacre.daemon.accounts.system import SystemPolicy
 from nacre.keys import PublicKey, generate
 from nacre.keys.families.rsa1 import RSA1PublicKey
@@ -107,7 +106,7 @@ def test_expired_account(
 
 async def test_everyone_is_offered_the_same(policy: Any) -> None:
     for name in ("root", "nobody", "no-such-account"):
-        assert (await policy.requirement(name, Connection())).requirement == REQUIREMENTS["any"]
+        assert (await policy.requirement(name, Connection())).requirement == by_default("any")
 
 
 @pytest.fixture
@@ -284,7 +283,7 @@ async def test_the_configuration_is_looked_up_once_for_a_name(
     assert await policy.password(name, system_account.password, connection)
     await policy.login(name, connection)
     assert len(policy.rules.asked) == 1
-    assert (await policy.requirement("ghost", connection)).requirement == REQUIREMENTS["any"]
+    assert (await policy.requirement("ghost", connection)).requirement == by_default("any")
     assert [who.invalid_user for who in policy.rules.asked] == [False, True]
 
 
