@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from nacre.daemon.processes.account_sockets import AccountSockets
+from nacre.daemon.processes.account_sockets import ENDING, AccountSockets
 from nacre.errors import ConnectFailed
 
 NOBODY = 65534
@@ -42,6 +43,8 @@ async def test_files_and_connections_are_the_accounts() -> None:
         finally:
             listening.close()
             release()
+            await asyncio.gather(*ENDING)
+        assert not Path(short, "s").exists()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has rights that others lack")

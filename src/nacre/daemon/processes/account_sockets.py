@@ -24,6 +24,9 @@ from nacre.wire.text import safe
 _PATIENCE = 30.0
 """Seconds that a process has: a program that accepts nothing makes the connecting wait."""
 
+ENDING: set[asyncio.Future[tuple[bytes, bytes]]] = set()
+"""The ends of processes that were told to end, each until it has come."""
+
 
 @value
 class AccountSockets(UnixSockets):
@@ -59,8 +62,16 @@ class AccountSockets(UnixSockets):
         except BaseException:
             sock.close()
             raise
-        assert process.stdin is not None
-        return sock, process.stdin.close
+        stdin = process.stdin
+        assert stdin is not None
+
+        def release() -> None:
+            stdin.close()
+            task = asyncio.ensure_future(process.communicate())
+            ENDING.add(task)
+            task.add_done_callback(ENDING.discard)
+
+        return sock, release
 
     async def _run(
         self, sock: socket.socket, path: str, listen: tuple[int, bool] | None
