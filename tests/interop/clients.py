@@ -52,7 +52,7 @@ class Login:
     def config(self, alias: str, *lines: str) -> Path:
         """Write an ssh_config with a block for ``alias``, and return its path.
 
-        The block has all that the login needs, and the words with which people share connections.
+        The block has all that the login needs.
         """
         block = [
             "HostName 127.0.0.1",
@@ -62,9 +62,6 @@ class Login:
             "IdentitiesOnly yes",
             f"UserKnownHostsFile {self.directory / 'known_hosts'}",
             "StrictHostKeyChecking accept-new",
-            "ControlMaster auto",
-            f"ControlPath {self.directory}/%C",
-            "ControlPersist 60s",
             *lines,
         ]
         path = self.directory / "ssh_config"

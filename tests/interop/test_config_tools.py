@@ -10,7 +10,7 @@ import pytest
 from interop.clients import ME, Login
 from interop.daemons import Daemon
 from interop.mounts import mounted
-from interop.programs import NACRE, check, require, run
+from interop.programs import NACRE, check, require
 from interop.trees import PLAIN, make_tree, summary
 
 NACRE_SSH = str(Path(NACRE[0]).with_name("nacre-ssh"))
@@ -35,17 +35,6 @@ def config(sshd_with_sftp: Daemon, keys: dict[str, Path], tmp_path: Path) -> Pat
 def tree(tmp_path: Path) -> Path:
     make_tree(tmp_path / "tree", 100, PLAIN)
     return tmp_path / "tree"
-
-
-def test_words_of_shared_connections_give_one_warning(config: Path) -> None:
-    done = run([NACRE_SSH, "-F", config, "there", "echo out; echo err >&2"])
-    assert (done.returncode, done.stdout) == (0, b"out\n")
-    lines = [line for line in done.stderr.decode().splitlines() if "Without effect" in line]
-    assert len(lines) == 1
-    for word in ("ControlMaster", "ControlPath", "ControlPersist"):
-        assert lines[0].count(f"{word} (") == 1
-    quiet = run([NACRE_SSH, "-F", config, "-o", "LogLevel=ERROR", "there", "echo err >&2"])
-    assert (quiet.returncode, quiet.stderr) == (0, b"err\n")
 
 
 def test_git_clones_fetches_and_pushes(config: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -105,10 +106,16 @@ def free_port() -> int:
 def test_what_editors_do(to_sshd: Login) -> None:
     """A shell for commands on its pipes, a SOCKS proxy, a port there; later programs share it."""
     proxy, there = free_port(), free_port()
-    with socket.create_server(("127.0.0.1", 0)) as here:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as here,
+        TemporaryDirectory(prefix="n", dir="/tmp") as short,  # a socket's path is bounded
+    ):
         here.settimeout(20)
         config = to_sshd.config(
-            "remote", f"RemoteForward {there} 127.0.0.1:{here.getsockname()[1]}"
+            "remote",
+            f"RemoteForward {there} 127.0.0.1:{here.getsockname()[1]}",
+            "ControlMaster auto",
+            f"ControlPath {short}/%C",
         )
         ssh: list[str | Path] = [
             NACRE_SSH,

@@ -88,7 +88,7 @@ ssh()
     done = run([sys.executable, "-c", program, *words])
     assert done.returncode == 5
     names = ["nacre", "nacre.cli", "nacre.cli.entry", "nacre.cli.shared"]
-    names += ["nacre.cli.shared.session", "nacre.cli.shared.reading"]
+    names += ["nacre.cli.shared.reading", "nacre.cli.shared.session"]
     assert sorted(done.stdout.decode().split()) == names
 
 

@@ -14,6 +14,7 @@ from nacre.protocol.asks import (
     Answer,
     Ask,
     AskAuthentication,
+    AskHostBased,
     AskHostSignature,
     AskKeyboardInteractive,
     AskNewPassword,
@@ -22,6 +23,7 @@ from nacre.protocol.asks import (
     AskSignature,
     AskUser,
     Challenge,
+    ClientHost,
     Denied,
     GiveUp,
     Granted,
@@ -30,6 +32,7 @@ from nacre.protocol.asks import (
     Prompt,
     Responses,
     Signature,
+    TryHostBased,
     TryKeyboardInteractive,
     TryNone,
     TryPassword,
@@ -56,6 +59,7 @@ Replies = Callable[[Any], Answer | None]
 KEY = host_key().public
 QUERY = TryPublicKey(KEY, ("ssh-ed25519",))
 SIGNED = TryPublicKey(KEY, ("ssh-ed25519",), signed=True)
+HOST = TryHostBased(ClientHost("client.example.org.", "bob", KEY, "ssh-ed25519"))
 INTERACTIVE = TryKeyboardInteractive()
 CHALLENGE = Challenge("", "", (Prompt("Code: ", False),))
 
@@ -190,7 +194,7 @@ def server(*methods: str, **replies: Replies) -> Answering:
                 return UserRequirement(tuple(frozenset(filter(None, (m,))) for m in methods))
             case AskKeyboardInteractive(responses=None):
                 return CHALLENGE
-            case AskPublicKey() | AskKeyboardInteractive():
+            case AskPublicKey() | AskHostBased() | AskKeyboardInteractive():
                 return Granted()
         return agreeable(ask)
 
@@ -218,6 +222,7 @@ def logins() -> Iterator[tuple[Answering, Answering]]:
     yield client(QUERY), server("publickey")
     yield client(SIGNED), server("publickey")
     yield client(INTERACTIVE), server("keyboard-interactive")
+    yield client(HOST), server("hostbased")
     tries = TryNone(), QUERY, TryPassword("wrong"), INTERACTIVE, SIGNED, TryNone()
     yield (
         client(*tries),

@@ -21,7 +21,6 @@ import pytest
 from cli.transfers import Served, serving
 from nacre.cli.common.transfer_options import parse
 from nacre.cli.sftp.command import LETTERS, _destination, _plan
-from nacre.errors import ConfigurationError
 
 pytestmark = pytest.mark.slow
 
@@ -222,10 +221,6 @@ def test_options_of_the_program() -> None:
     assert common.session_options() == {"read_size": 100, "window": 200}
     assert (plan.resume, plan.fsync, plan.preserve, plan.recursive, plan.chatty) == (True,) * 5
     assert "BatchMode=yes" in common.options
-    with pytest.raises(
-        ConfigurationError, match="-S: nacre does not support another program in place of ssh"
-    ):
-        _plan(parse(["-S", "x", "h"], LETTERS))
 
 
 class Terminal:
