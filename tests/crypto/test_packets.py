@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 from struct import pack, unpack
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.crypto.packets.seal import OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
-from nacre.crypto.registry import CIPHERS, MACS, opener, sealer
+from nacre.crypto.registry import CIPHERS, MACS, PacketKeys, opener, sealer
 from nacre.errors import PacketCorrupt, PacketTooLarge, RemoteProtocolError
+from nacre.value import replace
 
 LIMIT = 256 * 1024
 AEAD = [name for name, spec in CIPHERS.items() if spec.aead]
@@ -28,20 +28,26 @@ FEW = [
 ]
 
 
+def keys_for(cipher: str, mac: str, seed: int = 1) -> PacketKeys:
+    source = random.Random(seed).randbytes
+    spec = CIPHERS[cipher]
+    return PacketKeys(
+        cipher,
+        mac,
+        source(spec.key_size),
+        source(spec.iv_size),
+        source(MACS[mac].key_size) if mac else b"",
+    )
+
+
 def make(
     cipher: str, mac: str, *, sequence: int = 3, limit: int = LIMIT, seed: int = 1
 ) -> tuple[Sealer, Opener]:
-    source = random.Random(seed).randbytes
-    spec = CIPHERS[cipher]
-    keys: dict[str, Any] = {
-        "key": source(spec.key_size),
-        "iv": source(spec.iv_size),
-        "mac_key": source(MACS[mac].key_size) if mac else b"",
-        "sequence": sequence,
-    }
+    keys = keys_for(cipher, mac, seed)
+    source = random.Random(seed + 1).randbytes
     return (
-        sealer(cipher, mac, random=source, **keys),
-        opener(cipher, mac, packet_limit=limit, **keys),
+        sealer(keys, sequence=sequence, random=source),
+        opener(keys, sequence=sequence, packet_limit=limit),
     )
 
 
@@ -109,6 +115,35 @@ def test_packets_are_sealed_one_behind_the_other(cipher: str, mac: str) -> None:
         end = other.seal(payload[:4], payload[4:], room, end)
     assert out[:end] == expected
     assert other.sequence == seal.sequence
+
+
+@pytest.mark.parametrize(("cipher", "mac"), PAIRS)
+@pytest.mark.parametrize("packets", [0, 1, 9])
+def test_others_go_on_with_the_iv_of_those_that_retire(cipher: str, mac: str, packets: int) -> None:
+    seal, open_ = make(cipher, mac)
+    for size in range(packets):
+        assert give(open_, sealed(seal, bytes(1 + 50 * size))) == bytes(1 + 50 * size)
+    first = keys_for(cipher, mac)
+    ivs = [one.retire(cipher, first.key) for one in (seal, open_)]
+    assert ivs[0] == ivs[1]
+    assert (ivs[0] == first.iv) is (not packets or not first.iv)
+    keys = replace(first, iv=ivs[0])
+    seal = sealer(keys, sequence=seal.sequence, random=bytes)
+    open_ = opener(keys, sequence=open_.sequence, packet_limit=LIMIT)
+    for size in (1, 700):
+        assert give(open_, sealed(seal, bytes(size))) == bytes(size)
+
+
+@pytest.mark.parametrize(("cipher", "iv"), [("aes128-ctr", 16), ("aes128-gcm@openssh.com", 12)])
+def test_a_counter_that_runs_over_is_retired_too(cipher: str, iv: int) -> None:
+    mac = "" if iv == 12 else "hmac-sha2-256"
+    keys = replace(keys_for(cipher, mac), iv=bytes([255]) * iv)
+    seal = sealer(keys, sequence=0, random=bytes)
+    open_ = opener(keys, sequence=0, packet_limit=LIMIT)
+    assert give(open_, sealed(seal, bytes(40))) == bytes(40)
+    keys = replace(keys, iv=seal.retire(cipher, keys.key))
+    seal = sealer(keys, sequence=1, random=bytes)
+    assert give(open_, sealed(seal, bytes(40))) == bytes(40)
 
 
 @pytest.mark.parametrize(("cipher", "mac"), PAIRS)

@@ -9,7 +9,7 @@ from struct import pack, unpack
 import pytest
 
 from nacre.crypto.packets.seal import OVERHEAD
-from nacre.crypto.registry import CIPHERS, MACS, opener, sealer
+from nacre.crypto.registry import CIPHERS, MACS, PacketKeys, opener, sealer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -21,14 +21,16 @@ PAIRS = [(name, "") for name, spec in CIPHERS.items() if spec.aead] + [
 PAYLOADS = [b"\x05", b"hello, world", bytes(1000), random.Random(3).randbytes(32768)]
 
 
-def keys(cipher: str, mac: str) -> dict[str, bytes]:
+def keys(cipher: str, mac: str) -> PacketKeys:
     source = random.Random(cipher + mac).randbytes
     spec = CIPHERS[cipher]
-    return {
-        "key": source(spec.key_size),
-        "iv": source(spec.iv_size),
-        "mac_key": source(MACS[mac].key_size) if mac else b"",
-    }
+    return PacketKeys(
+        cipher,
+        mac,
+        source(spec.key_size),
+        source(spec.iv_size),
+        source(MACS[mac].key_size) if mac else b"",
+    )
 
 
 def peer(cipher: str, mac: str) -> Encryption:
@@ -36,14 +38,12 @@ def peer(cipher: str, mac: str) -> Encryption:
     etm = bool(mac) and MACS[mac].etm
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return get_encryption(
-            cipher.encode(), made["key"], made["iv"], mac.encode(), made["mac_key"], etm
-        )
+        return get_encryption(cipher.encode(), made.key, made.iv, mac.encode(), made.mac_key, etm)
 
 
 @pytest.mark.parametrize(("cipher", "mac"), PAIRS)
 def test_asyncssh_opens_what_is_sealed_here(cipher: str, mac: str) -> None:
-    seal = sealer(cipher, mac, sequence=9, random=random.Random(1).randbytes, **keys(cipher, mac))
+    seal = sealer(keys(cipher, mac), sequence=9, random=random.Random(1).randbytes)
     theirs = peer(cipher, mac)
     block = max(8, CIPHERS[cipher].block_size)
     tag = MACS[mac].tag_size if mac else 16
@@ -59,7 +59,7 @@ def test_asyncssh_opens_what_is_sealed_here(cipher: str, mac: str) -> None:
 
 @pytest.mark.parametrize(("cipher", "mac"), PAIRS)
 def test_what_asyncssh_seals_opens_here(cipher: str, mac: str) -> None:
-    open_ = opener(cipher, mac, sequence=9, packet_limit=1 << 18, **keys(cipher, mac))
+    open_ = opener(keys(cipher, mac), sequence=9, packet_limit=1 << 18)
     theirs = peer(cipher, mac)
     block = max(8, CIPHERS[cipher].block_size)
     clear = not mac or MACS[mac].etm

@@ -5,6 +5,7 @@ from __future__ import annotations
 from os import urandom
 from time import process_time
 
+import bcrypt
 import pytest
 
 from nacre.crypto import password
@@ -33,6 +34,15 @@ def test_salts_differ() -> None:
 def test_what_is_no_hash_matches_nothing(stored: str) -> None:
     assert not verify_password(stored, b"")
     assert not verify_password(stored, b"x")
+
+
+def test_hashes_of_bcrypt_are_verified_and_replaced() -> None:
+    stored = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
+    for form in ("$2a$", "$2b$", "$2y$"):
+        assert verify_password(form + stored[4:], b"x" * 72)
+        assert not verify_password(form + stored[4:], b"x" * 71)
+    assert verify_password(stored, b"x" * 72 + b"what bcrypt does not look at")
+    assert needs_rehash(stored)
 
 
 def test_other_parameters_want_a_rehash(monkeypatch: pytest.MonkeyPatch) -> None:

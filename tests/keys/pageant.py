@@ -26,7 +26,7 @@ def ask(path: str, request: bytes) -> str:
     """Return an agent's answer, in hex."""
     frames = Frames()
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(10)
+        sock.settimeout(30)
         sock.connect(path)
         sock.sendall(request)
         while not (answers := frames.receive(sock.recv(65536))):

@@ -21,6 +21,7 @@ ALGORITHMS = {
     "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
     "ssh-ed448": ("ssh-ed448",),
     "ssh-dss": ("ssh-dss",),
+    "ssh-mldsa44-ed25519@openssh.com": ("ssh-mldsa44-ed25519@openssh.com",),
 }
 BITS = {
     "ssh-ed25519": 256,
@@ -30,6 +31,7 @@ BITS = {
     "ssh-rsa": 1024,
     "ssh-ed448": 448,
     "ssh-dss": 1024,
+    "ssh-mldsa44-ed25519@openssh.com": 256,
 }
 
 
@@ -159,6 +161,7 @@ def test_generate() -> None:
         ("ssh-ed25519", 512),
         ("ecdsa-sha2-nistp256", 384),
         ("ssh-ed448", 456),
+        ("ssh-mldsa44-ed25519@openssh.com", 512),
         ("ssh-dss", 512),
         ("ssh-nothing", None),
     ],

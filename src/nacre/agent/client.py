@@ -68,11 +68,15 @@ class Agent:
     def bound(self, session: SessionProof) -> Agent:
         """Return the same agent, whose connections are bound to the login of an SSH session first.
 
+        A session whose keys were exchanged by GSSAPI has no host key to be bound to.
+
         Keys that are restricted to some destinations are listed and used accordingly. Agents
         without the extension ``session-bind@openssh.com`` are asked as without it.
 
         :param session: what the server proved in the first key exchange.
         """
+        if session.host_key is None:
+            return self
         made = type(self)(self.path)
         made._binding = request_session_bind(
             session.host_key.blob, session.session_id, session.signature, forwarding=False

@@ -18,8 +18,14 @@ async def bind(sock: socket.socket, session: SessionProof) -> None:
     no restricted keys either.
 
     :param sock: a connected socket that does not block, on which nothing was sent so far.
-    :raises UnusableKey: the agent does not answer, or not as an agent does.
+    :raises UnusableKey: the agent does not answer, or not as an agent does; or the session has no
+        host key, and keys that are restricted to some destinations could be used from anywhere.
     """
+    if session.host_key is None:
+        raise UnusableKey(
+            "the agent is not forwarded: the keys were exchanged by GSSAPI, so there is no host "
+            "key that the agent could hold restricted keys to; GSSAPIKeyExchange=no has one"
+        )
     loop = asyncio.get_running_loop()
     request = request_session_bind(
         session.host_key.blob, session.session_id, session.signature, forwarding=True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -45,6 +45,13 @@ class Outcome(IntEnum):
 _bytes = ctypes.POINTER(ctypes.c_uint8)
 
 
+def _sized(*names: str) -> Iterator[tuple[str, Any]]:
+    """Yield for each name a field that points to bytes, and one that counts them."""
+    for name in names:
+        yield name, _bytes
+        yield f"{name}_size", ctypes.c_size_t
+
+
 class _Option(ctypes.Structure):
     """``struct sk_option``."""
 
@@ -61,10 +68,7 @@ class _SignResponse(ctypes.Structure):
     _fields_ = (
         ("flags", ctypes.c_uint8),
         ("counter", ctypes.c_uint32),
-        ("r", _bytes),
-        ("r_size", ctypes.c_size_t),
-        ("s", _bytes),
-        ("s_size", ctypes.c_size_t),
+        *_sized("r", "s"),
     )
 
 
@@ -73,16 +77,7 @@ class _EnrollResponse(ctypes.Structure):
 
     _fields_ = (
         ("flags", ctypes.c_uint8),
-        ("public", _bytes),
-        ("public_size", ctypes.c_size_t),
-        ("handle", _bytes),
-        ("handle_size", ctypes.c_size_t),
-        ("signature", _bytes),
-        ("signature_size", ctypes.c_size_t),
-        ("certificate", _bytes),
-        ("certificate_size", ctypes.c_size_t),
-        ("data", _bytes),
-        ("data_size", ctypes.c_size_t),
+        *_sized("public", "handle", "signature", "certificate", "data"),
     )
 
 
@@ -95,8 +90,7 @@ class _ResidentKey(ctypes.Structure):
         ("application", ctypes.c_char_p),
         ("key", _EnrollResponse),
         ("flags", ctypes.c_uint8),
-        ("user", _bytes),
-        ("user_size", ctypes.c_size_t),
+        *_sized("user"),
     )
 
 

@@ -16,6 +16,7 @@ from nacre.errors import UnusableKey
 from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
+    AlreadyKept,
     Enrolled,
     PinRequired,
     SecurityFlags,
@@ -137,8 +138,10 @@ def enroll(
 
     :param type: ``sk-ssh-ed25519@openssh.com`` or ``sk-ecdsa-sha2-nistp256@openssh.com``.
     :param user: the user's name, for keys that the security key keeps; at most 32 bytes.
-    :param flags: what the key needs; with RESIDENT the security key keeps it.
+    :param flags: what the key needs; with RESIDENT the security key keeps it, and with FORCE in
+        place of the one that it has for the application and the user.
     :param challenge: random bytes that the attestation is bound to.
+    :raises AlreadyKept: the security key keeps such a key already, and FORCE is not in ``flags``.
     :raises PinRequired: the PIN is needed.
     :raises UnusableKey: the security key refuses, or was not touched in time.
     """
@@ -153,6 +156,12 @@ def enroll(
             extensions["credProtect"] = _VERIFIED if verified else _PROTECTED
         elif verified:
             raise UnusableKey("this security key can't bind a key to its PIN (verify-required)")
+        if (
+            resident
+            and not flags & SecurityFlags.FORCE
+            and _keeps(ctap, application, identifier, pin)
+        ):
+            raise AlreadyKept("the security key keeps a key for this application and user already")
         protocol, parameter = _authorized(
             ctap, pin, digest, options, application, needed=resident or verified, making=True
         )
@@ -171,13 +180,40 @@ def enroll(
     if credential is None:
         raise UnusableKey("the security key returned no key")
     public = _public(type, credential.public_key, application)
+    kept = flags & ~SecurityFlags.FORCE
     certificates = made.att_stmt.get("x5c") or [b""]
     return Enrolled(
-        SecurityPrivateKey(public, flags, bytes(credential.credential_id)),
+        SecurityPrivateKey(public, kept, bytes(credential.credential_id)),
         bytes(certificates[0]),
         bytes(made.att_stmt.get("sig", b"")),
         _cbor(made.auth_data),
     )
+
+
+def _keeps(ctap: Ctap2, application: str, user: bytes, pin: str | None) -> bool:
+    """Tell whether a security key keeps a key for the application and the user.
+
+    A new one would take its place (CTAP 2.1 section 6.1.2).
+    """
+    from fido2.ctap import CtapError
+
+    digest, options = bytes(32), {"up": False}
+    protocol, parameter = _authorized(
+        ctap, pin, digest, options, application, needed=True, making=False
+    )
+    try:
+        kept = ctap.get_assertions(
+            application,
+            digest,
+            options=options,
+            pin_uv_param=parameter,
+            pin_uv_protocol=protocol,
+        )
+    except CtapError as error:
+        if error.code == CtapError.ERR.NO_CREDENTIALS:
+            return False
+        raise
+    return any(bytes((one.user or {}).get("id", b"")) == user for one in kept)
 
 
 def resident(

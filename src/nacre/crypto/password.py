@@ -1,9 +1,13 @@
-"""Password hashes: Argon2id (RFC 9106) in the PHC string format."""
+"""Password hashes: Argon2id (RFC 9106) in the PHC string format.
+
+Those of bcrypt, which other servers store, are verified and never made.
+"""
 
 from __future__ import annotations
 
 import re
 
+import bcrypt
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -15,6 +19,10 @@ ITERATIONS = 2
 LANES = 1
 SALT_SIZE = 16
 HASH_SIZE = 32
+
+_BCRYPT = ("$2a$", "$2b$", "$2y$")
+_BCRYPT_BYTES = 72
+"""How many bytes of a password bcrypt looks at."""
 
 _PARAMETERS = re.compile(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$")
 
@@ -30,6 +38,8 @@ def verify_password(stored: str, password: bytes) -> bool:
     A hash that is damaged or of another kind matches no password.
     """
     try:
+        if stored.startswith(_BCRYPT):
+            return bcrypt.checkpw(password[:_BCRYPT_BYTES], stored.encode())
         Argon2id.verify_phc_encoded(password, stored)
     except (InvalidKey, ValueError):
         return False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nacre.crypto.kex import dh as kex_dh
 from nacre.crypto.kex import ecdh as kex_ecdh
+from nacre.crypto.kex import gss as kex_gss
 from nacre.crypto.kex import pq as kex_pq
 from nacre.crypto.kex.method import KexMethod, Tier
 from nacre.crypto.packets.seal import Opener, Random, Sealer
@@ -23,11 +24,13 @@ __all__ = [
     "CA_SIGNATURES",
     "CIPHERS",
     "COMPRESSIONS",
+    "EXCHANGES",
     "KEX",
     "MACS",
     "SIGNATURES",
     "CipherSpec",
     "MacSpec",
+    "PacketKeys",
     "Tier",
     "opener",
     "sealer",
@@ -100,6 +103,9 @@ COMPRESSIONS: dict[str, Tier] = {
 
 KEX: dict[str, KexMethod] = {**kex_pq.METHODS, **kex_ecdh.METHODS, **kex_dh.METHODS}
 
+EXCHANGES: dict[str, KexMethod] = {**KEX, **kex_gss.METHODS}
+"""Every key exchange method; those of GSSAPI are offered where a ticket, or a key tab, is."""
+
 _WEBAUTHN = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com"
 """Signatures that browsers have security keys make. As with OpenSSH, off by default, and none of
 keys with certificates."""
@@ -116,6 +122,8 @@ _PLAIN_SIGNATURES: dict[str, Tier] = {
     "rsa-sha2-256": Tier.DEFAULT,
     # Last: OpenSSH has none, so a peer that has it has the others too.
     "ssh-ed448": Tier.DEFAULT,
+    # As with OpenSSH 10.4 off by default: the draft may still change.
+    "ssh-mldsa44-ed25519@openssh.com": Tier.ALLOWED,
     "ssh-rsa": Tier.LEGACY,
     "ssh-dss": Tier.LEGACY,
 }
@@ -133,78 +141,75 @@ CA_SIGNATURES: dict[str, Tier] = _PLAIN_SIGNATURES
 """The algorithms with which certificates may be signed."""
 
 
-def sealer(
-    cipher: str,
-    mac: str,
-    *,
-    key: bytes,
-    iv: bytes,
-    mac_key: bytes,
-    sequence: int,
-    random: Random,
-) -> Sealer:
+@value(repr=False)
+class PacketKeys:
+    """The algorithms and keys of one direction: what a Sealer or an Opener is made of.
+
+    :ivar mac: ignored, like ``mac_key``, if the cipher is an AEAD.
+    """
+
+    cipher: str
+    mac: str
+    key: bytes
+    iv: bytes
+    mac_key: bytes
+
+
+def sealer(keys: PacketKeys, *, sequence: int, random: Random) -> Sealer:
     """Return the Sealer of one direction.
 
-    :param mac: ignored, like ``mac_key``, if the cipher is an AEAD.
     :param sequence: the number of its first packet: a rekey continues the count of a direction,
         and strict kex restarts it at 0.
     :raises KeyError: there is no such algorithm.
     :raises ValueError: a key or IV is not of the algorithm's size.
     """
-    spec = _checked(cipher, key, iv)
-    if cipher == _CHACHA:
+    spec = _checked(keys)
+    if keys.cipher == _CHACHA:
         from nacre.crypto.packets.chacha import ChaChaSealer
 
-        return ChaChaSealer(key, sequence, random)
+        return ChaChaSealer(keys.key, sequence, random)
     if spec.aead:
         from nacre.crypto.packets.gcm import GcmSealer
 
-        return GcmSealer(key, iv, sequence, random)
+        return GcmSealer(keys.key, keys.iv, sequence, random)
     from nacre.crypto.packets.block import stream_cipher
     from nacre.crypto.packets.stream import EtmSealer, StreamSealer
 
-    make = EtmSealer if MACS[mac].etm else StreamSealer
-    encryptor = stream_cipher(cipher, key, iv).encryptor()
-    return make(encryptor, spec.block_size, _mac(mac, mac_key), sequence, random)
+    mac = _mac(keys.mac, keys.mac_key)
+    make = EtmSealer if MACS[keys.mac].etm else StreamSealer
+    encryptor = stream_cipher(keys.cipher, keys.key, keys.iv).encryptor()
+    return make(encryptor, spec.block_size, mac, sequence, random)
 
 
-def opener(
-    cipher: str,
-    mac: str,
-    *,
-    key: bytes,
-    iv: bytes,
-    mac_key: bytes,
-    sequence: int,
-    packet_limit: int,
-) -> Opener:
+def opener(keys: PacketKeys, *, sequence: int, packet_limit: int) -> Opener:
     """Return the Opener of one direction; parameters and errors are those of :func:`sealer`.
 
     :param packet_limit: the largest packet_length to accept.
     """
-    spec = _checked(cipher, key, iv)
-    if cipher == _CHACHA:
+    spec = _checked(keys)
+    if keys.cipher == _CHACHA:
         from nacre.crypto.packets.chacha import ChaChaOpener
 
-        return ChaChaOpener(key, sequence, packet_limit)
+        return ChaChaOpener(keys.key, sequence, packet_limit)
     if spec.aead:
         from nacre.crypto.packets.gcm import GcmOpener
 
-        return GcmOpener(key, iv, sequence, packet_limit)
+        return GcmOpener(keys.key, keys.iv, sequence, packet_limit)
     from nacre.crypto.packets.block import stream_cipher
     from nacre.crypto.packets.stream import EtmOpener, StreamOpener
 
-    make = EtmOpener if MACS[mac].etm else StreamOpener
-    decryptor = stream_cipher(cipher, key, iv).decryptor()
-    return make(decryptor, spec.block_size, _mac(mac, mac_key), sequence, packet_limit)
+    mac = _mac(keys.mac, keys.mac_key)
+    make = EtmOpener if MACS[keys.mac].etm else StreamOpener
+    decryptor = stream_cipher(keys.cipher, keys.key, keys.iv).decryptor()
+    return make(decryptor, spec.block_size, mac, sequence, packet_limit)
 
 
-def _checked(cipher: str, key: bytes, iv: bytes) -> CipherSpec:
-    spec = CIPHERS[cipher]
-    if len(key) != spec.key_size or len(iv) != spec.iv_size:
+def _checked(keys: PacketKeys) -> CipherSpec:
+    spec = CIPHERS[keys.cipher]
+    if len(keys.key) != spec.key_size or len(keys.iv) != spec.iv_size:
         raise ValueError(
-            f"{cipher} takes a key of {spec.key_size} and an IV of {spec.iv_size} bytes, "
-            f"not {len(key)} and {len(iv)}"
+            f"{keys.cipher} takes a key of {spec.key_size} and an IV of {spec.iv_size} bytes, "
+            f"not {len(keys.key)} and {len(keys.iv)}"
         )
     return spec
 

@@ -20,6 +20,7 @@ _FAMILIES = {
     "sk-ssh-ed25519@openssh.com": "ED25519-SK",
     "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK",
     "ssh-ed448": "ED448",
+    "ssh-mldsa44-ed25519@openssh.com": "MLDSA44-ED25519",
     "ssh-rsa": "RSA",
     "ssh-dss": "DSA",
     "rsa1": "RSA1",

@@ -33,6 +33,7 @@ _FAMILIES: dict[str, tuple[str, str]] = {
     "ssh-rsa": ("rsa", "RSA"),
     "ssh-ed448": ("eddsa", "EdDSA"),
     "ssh-dss": ("dsa", "DSA"),
+    "ssh-mldsa44-ed25519@openssh.com": ("composite", "Composite"),
 }
 """For each type of key its module, and the beginning of the names of its two classes."""
 

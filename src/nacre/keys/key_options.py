@@ -253,22 +253,26 @@ def _expiry_time(options: KeyOptions, argument: str) -> KeyOptions:
 _MOST_HOST = 1024
 """Bytes of a host's name (NI_MAXHOST)."""
 
-_PLACE = re.compile(r"(?:\[([^\]]*)\]|([^\[:/][^:/]*)?)[:/](.*)", re.DOTALL)
+_PLACE = re.compile(r"(?:\[([^\]]*)\]|([^\[:/][^:/]*)?)([:/])(.*)", re.DOTALL)
 _PORT = re.compile(r"[ \t\n\v\f\r]*\+?0*[0-9]{1,5}", re.ASCII)
 
 
-def host_port(argument: str, default_host: str | None, services: Services) -> HostPort:
+def host_port(
+    argument: str, default_host: str | None, services: Services, *, delimiters: str = ":/"
+) -> HostPort:
     """Return host and port of ``host:port``, ``[IPv6]:port`` or, with a default, ``port``.
 
     As in sshd, a slash may stand in the colon's place, the host may be empty, and the port may be
     the name of a service. The port ``*`` means any port, and is returned as None.
 
+    :param delimiters: what may stand between host and port.
     :raises KeyFormatError: it is none of these.
     """
     host, port = default_host, argument
     if default_host is None or ":" in argument:
         found = _PLACE.fullmatch(argument)
-        host, port = (found[1] or found[2] or "", found[3]) if found else (None, "")
+        known = found is not None and found[3] in delimiters
+        host, port = (found[1] or found[2] or "", found[4]) if found and known else (None, "")
     number = int(port) if _PORT.fullmatch(port) else services(port)
     known = port == "*" or (number is not None and 1 <= number <= 65535)
     if host is None or len(host.encode("utf-8", "surrogateescape")) > _MOST_HOST or not known:

@@ -16,6 +16,10 @@ OLD = {
 }
 
 
+COMPOSITE = "ssh-mldsa44-ed25519@openssh.com"
+"""The type of keys that has no form in PEM."""
+
+
 @pytest.mark.parametrize("type", OLD)
 def test_the_old_form_of_each_family(type: str, key_of) -> None:
     key = key_of(type)
@@ -30,7 +34,7 @@ def test_the_old_form_of_each_family(type: str, key_of) -> None:
             load_private(text, wrong)
 
 
-@pytest.mark.parametrize("type", KEY_TYPES)
+@pytest.mark.parametrize("type", [type for type in KEY_TYPES if type != COMPOSITE])
 def test_pkcs8_of_each_family(type: str, key_of) -> None:
     for passphrase, label in ((None, "PRIVATE KEY"), ("secret", "ENCRYPTED PRIVATE KEY")):
         (block,) = blocks(dump_private(key_of(type), passphrase, format="pkcs8"))
@@ -55,6 +59,8 @@ def test_what_has_no_form_in_pem(key_of) -> None:
             dump_private(CertifiedKey(certificate, key), format=form)
         with pytest.raises(KeyFormatError, match="no form in PEM or PKCS#8"):
             dump_public(certificate, format=form)
+        with pytest.raises(KeyFormatError, match="no form in PEM or PKCS#8"):
+            dump_private(key_of(COMPOSITE), format=form)
 
 
 def test_a_format_that_does_not_exist(key_of) -> None:

@@ -19,10 +19,11 @@ from nacre.wire.codec import string
 KEY = generate("ssh-ed25519", comment="a comment")
 PLAIN = dump_private(KEY, format="ppk3")
 SEALED = dump_private(KEY, "secret", format="ppk3")
+COMPOSITE = "ssh-mldsa44-ed25519@openssh.com"
 FORMS: tuple[PrivateKeyFormat, ...] = ("ppk2", "ppk3")
 
 
-@pytest.mark.parametrize("type", KEY_TYPES)
+@pytest.mark.parametrize("type", [type for type in KEY_TYPES if type != COMPOSITE])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("passphrase", [None, "pässphrase"])
 def test_each_family_comes_back(

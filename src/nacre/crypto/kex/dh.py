@@ -1,7 +1,9 @@
 """Diffie-Hellman over prime fields (RFC 4253 section 8, RFC 8268) and group exchange (RFC 4419).
 
-``pow`` does not run in constant time. Each exponent is used in one exchange only, so an observer
-has nothing to average over. (``cryptography`` has deprecated its Diffie-Hellman.)
+The arithmetic takes milliseconds, so it is for a thread (``KexMethod.slow``). Without gmpy2 it does
+not run in constant time: see :mod:`nacre.crypto.kex.power`. Each exponent is used in one exchange
+only, so an observer has nothing to average over. (``cryptography`` has deprecated its
+Diffie-Hellman.)
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from functools import partial
 
 from nacre.crypto.kex.groups import GENERATOR, modp
 from nacre.crypto.kex.method import Family, Initiator, KexMethod, Tier
+from nacre.crypto.kex.power import power
 from nacre.crypto.packets.seal import Random
 from nacre.errors import KexFailed, LocalProtocolError
 from nacre.wire.codec import mpint
@@ -28,7 +31,7 @@ class _DhInitiator(Initiator):
         self._prime = prime
         # The top bit is set, so that the exponent has its full length.
         self._x = int.from_bytes(random(_EXPONENT_BYTES), "big") | 1 << (8 * _EXPONENT_BYTES - 1)
-        self.public = mpint(pow(generator, self._x, prime))[4:]
+        self.public = mpint(power(generator, self._x, prime))[4:]
 
     def finish(self, reply: bytes) -> bytes:
         """See :meth:`~nacre.crypto.kex.method.Initiator.finish`."""
@@ -37,7 +40,7 @@ class _DhInitiator(Initiator):
         # generates at least the subgroup of order (p-1)/2.
         if not 1 < y < self._prime - 1:
             raise KexFailed("the peer's Diffie-Hellman value is out of range")
-        secret = pow(y, self._x, self._prime)
+        secret = power(y, self._x, self._prime)
         # Only possible in a server's own group, whose prime has passed a cheap test only.
         if not 1 < secret < self._prime - 1:
             raise KexFailed("the peer's Diffie-Hellman value gives a trivial secret")
@@ -49,6 +52,8 @@ class DhMethod(KexMethod):
 
     :param group: returns the prime and the generator; called for each exchange.
     """
+
+    slow = True
 
     def __init__(
         self,
@@ -99,7 +104,7 @@ METHODS: dict[str, KexMethod] = {
     for method in (
         DhMethod(_GEX_SHA256, Tier.DEFAULT, "sha256", "dh-gex", _no_group),
         _fixed(16, "sha512", 4096, Tier.DEFAULT),
-        _fixed(18, "sha512", 8192, Tier.DEFAULT),
+        _fixed(18, "sha512", 8192, Tier.ALLOWED),
         _fixed(14, "sha256", 2048, Tier.DEFAULT),
         DhMethod(_GEX_SHA1, Tier.LEGACY, "sha1", "dh-gex", _no_group),
         _fixed(14, "sha1", 2048, Tier.LEGACY),

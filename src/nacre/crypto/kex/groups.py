@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from math import gcd, prod
 
+from nacre.crypto.kex.power import power
 from nacre.errors import KexFailed
 
 GENERATOR = 2
@@ -57,6 +58,8 @@ def _arctan_inverse(x: int, one: int) -> int:
 def choose_group(minimum: int, preferred: int, maximum: int) -> tuple[int, int] | None:
     """Return a server's (prime, generator) for a group exchange request, or None if none fits.
 
+    :param maximum: the bits of the largest group that the client asks for and the server allows.
+
     It is the smallest group of at least ``preferred`` bits, or else the largest. No group has less
     than 3072 bits: a client that wants 2048 can use the group14 methods.
     """
@@ -69,6 +72,8 @@ def choose_group(minimum: int, preferred: int, maximum: int) -> tuple[int, int] 
 
 def check_group(prime: int, generator: int, minimum: int, maximum: int) -> None:
     """Check the group that a server sent for a request of ``minimum`` to ``maximum`` bits.
+
+    The test of an unknown prime takes up to a second, so it is for a thread.
 
     This detects damage and careless servers, not malice: the owner of the host key, which signs the
     group, can read the connection anyway.
@@ -101,4 +106,4 @@ def _maybe_safe_prime(p: int) -> bool:
     if gcd(p, small) != 1 or gcd(p >> 1, small) != 1:
         return False
     # One Miller-Rabin round to base 2: (p-1)/2 is odd, so there is nothing to square.
-    return pow(2, p >> 1, p) in (1, p - 1)
+    return power(2, p >> 1, p) in (1, p - 1)

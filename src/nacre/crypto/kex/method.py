@@ -13,8 +13,9 @@ from typing import Literal, TypeAlias
 
 from nacre.crypto.packets.seal import Random
 
-Family: TypeAlias = Literal["dh", "dh-gex", "ecdh"]
-"""The messages that a method uses: RFC 4253 section 8, RFC 4419, or RFC 5656 section 4."""
+Family: TypeAlias = Literal["dh", "dh-gex", "ecdh", "gss"]
+"""The messages that a method uses: those of RFC 4253 section 8, RFC 4419, RFC 5656 section 4 or
+RFC 4462 section 2.1."""
 
 
 class Tier(StrEnum):
@@ -52,9 +53,12 @@ class KexMethod(ABC):
     :ivar name: its name in a proposal.
     :ivar hash_name: its hash, as ``hashlib`` names it.
     :ivar family: the messages it uses.
+    :ivar slow: whether it computes for long, up to a second, so that its caller needs a thread; all
+        others take a millisecond or so.
     :ivar package: a package that it needs and that the base install does not bring, or empty.
     """
 
+    slow = False
     package = ""
 
     def __init__(self, name: str, tier: Tier, hash_name: str, family: Family) -> None:

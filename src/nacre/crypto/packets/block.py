@@ -31,7 +31,27 @@ def stream_cipher(name: str, key: bytes, iv: bytes) -> Cipher[modes.CTR | modes.
     """
     _check_key(name, key, _STREAM_KEY_SIZES)
     mode = modes.CTR(iv) if name.endswith("-ctr") else modes.CBC(iv)
-    return Cipher(TripleDES(key) if name == "3des-cbc" else AES(key), mode)
+    return Cipher(_algorithm(name, key), mode)
+
+
+def _algorithm(name: str, key: bytes) -> AES | TripleDES:
+    return TripleDES(key) if name == "3des-cbc" else AES(key)
+
+
+def iv_of(name: str, key: bytes, block: bytes, *, encrypts: bool) -> bytes:
+    """Return the IV at which a context of CTR or CBC stood when it was given a block of zeros.
+
+    The state of a context can't be read, but follows from what it makes of zeros. CTR, and CBC that
+    encrypts, make the encrypted IV of them; CBC that decrypts makes the decrypted zeros xor the IV.
+
+    :param block: what it made of the zeros.
+    :param encrypts: whether it encrypts.
+    """
+    decryptor = Cipher(_algorithm(name, key), modes.ECB()).decryptor()
+    if encrypts or name.endswith("-ctr"):
+        return decryptor.update(block)
+    zeros = decryptor.update(bytes(len(block)))
+    return bytes(a ^ b for a, b in zip(block, zeros, strict=True))
 
 
 def encrypt(cipher: str, key: bytes, iv: bytes, data: Buffer) -> bytes:

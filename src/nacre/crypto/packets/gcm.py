@@ -60,6 +60,10 @@ class GcmSealer(Sealer):
         self._encrypt_into(nonce, plain, length, out[start:end])
         return end
 
+    def retire(self, cipher: str, key: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.packets.seal.Sealer.retire`."""
+        return self._fixed + _COUNTER.pack(self._counter)
+
 
 class GcmOpener(Opener):
     """Decrypts packets with AES-GCM."""
@@ -89,3 +93,7 @@ class GcmOpener(Opener):
         self._counter = (self._counter + 1) & _COUNTER_MASK
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return payload(plain)
+
+    def retire(self, cipher: str, key: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.packets.seal.Opener.retire`."""
+        return self._fixed + _COUNTER.pack(self._counter)

@@ -52,6 +52,13 @@ class Sealer(ABC):
         :returns: the end of the packet in ``out``.
         """
 
+    def retire(self, cipher: str, key: bytes) -> bytes:
+        """Return the IV of a Sealer that goes on under the same key; this one is spent.
+
+        :param cipher: the cipher's name, and ``key`` its key, which it was made of.
+        """
+        return b""
+
 
 class Opener(ABC):
     """Decrypts the packets of one incoming direction under one key.
@@ -86,6 +93,15 @@ class Opener(ABC):
 
         :raises PacketCorrupt: the MAC or tag does not verify, or the padding is wrong.
         """
+
+    def retire(self, cipher: str, key: bytes) -> bytes:
+        """Return the IV of an Opener that goes on under the same key; this one is spent.
+
+        Call it between two packets, before ``packet_size`` is called for the second.
+
+        :param cipher: the cipher's name, and ``key`` its key, which it was made of.
+        """
+        return b""
 
 
 def length_error(length: int, limit: int) -> RemoteProtocolError:
@@ -159,8 +175,15 @@ class PlainOpener(Opener):
         return opened
 
 
+_SHORTEST_BARE = 5
+
+
 class BareSealer(Sealer):
-    """Packets without padding, encryption and MAC (OpenSSH's PROTOCOL.mux, section 9)."""
+    """Packets without encryption and MAC (OpenSSH's PROTOCOL.mux, section 9).
+
+    They have no padding, unless the payload has fewer than four bytes: OpenSSH's clients end the
+    connection at a packet of fewer than five bytes, which a reply to a global request is.
+    """
 
     __slots__ = ()
 
@@ -170,8 +193,10 @@ class BareSealer(Sealer):
     def seal(self, head: bytes, body: Buffer, out: memoryview, at: int) -> int:
         """See :meth:`Sealer.seal`."""
         size = 1 + len(head) + len(body)
-        end = at + 4 + size
-        out[at:end] = b"".join((LENGTH.pack(size), PADDING_LENGTH[0], head, body))
+        padding = max(0, _SHORTEST_BARE - size)
+        end = at + 4 + size + padding
+        start = LENGTH.pack(size + padding), PADDING_LENGTH[padding]
+        out[at:end] = b"".join((*start, head, body, bytes(padding)))
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return end
 
@@ -193,7 +218,8 @@ class BareOpener(Opener):
 
     def open(self, packet: Buffer) -> memoryview:
         """See :meth:`Opener.open`."""
-        if packet[4]:
-            raise PacketCorrupt("padding in a packet that has none")
+        end = len(packet) - packet[4]
+        if end < 6:
+            raise PacketCorrupt("a packet with nothing but padding")
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
-        return memoryview(bytes(packet))[5:]
+        return memoryview(bytes(packet))[5:end]

@@ -16,6 +16,7 @@ from hmac import compare_digest
 
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
+from nacre.crypto.packets.block import iv_of
 from nacre.crypto.packets.mac import Mac
 from nacre.crypto.packets.seal import (
     LENGTH,
@@ -62,6 +63,12 @@ class StreamSealer(Sealer):
         )
         end = at + self._update_into(plain, out[at:])
         return self._add_tag(out, end, plain)
+
+    def retire(self, cipher: str, key: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.packets.seal.Sealer.retire`."""
+        block = bytearray(2 * self._block)
+        self._update_into(bytes(self._block), block)
+        return iv_of(cipher, key, bytes(block[: self._block]), encrypts=True)
 
     def _add_tag(self, out: memoryview, at: int, text: Buffer) -> int:
         tag = self._mac.tag(self.sequence, text)
@@ -122,6 +129,10 @@ class StreamOpener(Opener):
         self._first = b""
         self.sequence = (self.sequence + 1) & SEQUENCE_MASK
         return payload(plain, 4)
+
+    def retire(self, cipher: str, key: bytes) -> bytes:
+        """See :meth:`~nacre.crypto.packets.seal.Opener.retire`."""
+        return iv_of(cipher, key, self._update(bytes(self._block)), encrypts=False)
 
 
 class EtmOpener(StreamOpener):

@@ -11,7 +11,7 @@ from functools import lru_cache
 SUFFIX = "-cert-v01@openssh.com"
 
 _VENDOR = "@openssh.com"
-_OF_VENDOR = ("sk-", "webauthn-sk-")
+_OF_VENDOR = ("sk-", "webauthn-sk-", "ssh-mldsa44-")
 
 
 def certified(name: str) -> str:

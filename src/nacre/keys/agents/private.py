@@ -21,6 +21,7 @@ _IN_CERTIFICATE = {
     "ecdsa-sha2-nistp384": 2,
     "ecdsa-sha2-nistp521": 2,
     "sk-ecdsa-sha2-nistp256@openssh.com": 2,
+    "ssh-mldsa44-ed25519@openssh.com": 1,
 }
 """How many of a key's fields stand in its certificate alone; of types not named here, none."""
 

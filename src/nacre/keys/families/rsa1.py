@@ -52,6 +52,10 @@ class RSA1PublicKey(PublicKey):
     def _verify(self, made: bytes, data: bytes, algorithm: str) -> bool:
         return False
 
+    @property
+    def certifiable_algorithms(self) -> tuple[str, ...]:
+        return ()  # SSH-1 has no certificates
+
     def fingerprint(self, hash_name: str = "sha256") -> str:
         """Return the fingerprint of the modulus and the exponent, as SSH-1's programs show it."""
         return fingerprint(fields(self.verifier), hash_name)

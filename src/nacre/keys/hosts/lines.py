@@ -12,7 +12,7 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 
-from nacre.crypto.signatures.certified import SUFFIX
+from nacre.crypto.signatures.certified import plain
 from nacre.keys.formats.openssh import Random
 from nacre.keys.hosts.known_hosts import (
     HASH_MAGIC,
@@ -151,7 +151,7 @@ def _has_type(key: str) -> bool:
     """Return whether ``key`` begins with a type of keys, and something follows it."""
     type, after = _word(key)
     known = (
-        type.removesuffix(SUFFIX) in KEY_TYPES
+        plain(type) in KEY_TYPES
         or type.lower() in _SHORT_NAMES
         or (type.isdigit() and len(type) <= _MOST_DIGITS)
     )
