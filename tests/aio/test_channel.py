@@ -48,7 +48,7 @@ async def test_the_peers_confirmation_opens_it(driver: FakeDriver) -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     channel.accept_opened(ChannelOpened(3))
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
 
 
 async def test_a_refusal_is_raised_where_the_opening_is_waited_for(driver: FakeDriver) -> None:
@@ -58,7 +58,7 @@ async def test_a_refusal_is_raised_where_the_opening_is_waited_for(driver: FakeD
     await asyncio.sleep(0)
     channel.accept_refused(ChannelRefused(3, 2, "no\x1b way"))
     with pytest.raises(ChannelOpenFailed, match="no") as caught:
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 30)
     assert caught.value.code == 2
     assert "\x1b" not in str(caught.value)
 
@@ -71,7 +71,7 @@ async def test_an_answer_is_that_of_its_request(driver: FakeDriver, success: boo
     await asyncio.sleep(0)
     channel.accept_answer(RequestAnswered(3, first, success))
     channel.accept_answer(RequestAnswered(3, second, not success))
-    assert await asyncio.wait_for(answers, 5) == [not success, success]
+    assert await asyncio.wait_for(answers, 30) == [not success, success]
 
 
 async def test_a_channel_closed_before_the_answer_grants_nothing(driver: FakeDriver) -> None:
@@ -79,7 +79,7 @@ async def test_a_channel_closed_before_the_answer_grants_nothing(driver: FakeDri
     waiting = asyncio.create_task(channel.granted(channel.request(Shell(), want_reply=True)))
     await asyncio.sleep(0)
     channel.close()
-    assert await asyncio.wait_for(waiting, 5) is False
+    assert await asyncio.wait_for(waiting, 30) is False
 
 
 async def test_a_lost_connection_is_raised_in_place_of_an_answer(driver: FakeDriver) -> None:
@@ -88,7 +88,7 @@ async def test_a_lost_connection_is_raised_in_place_of_an_answer(driver: FakeDri
     await asyncio.sleep(0)
     channel.fail(ConnectionLost("gone"))
     with pytest.raises(ConnectionLost, match="gone"):
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 30)
 
 
 @pytest.mark.parametrize("end", ["closed by us", "closed by both", "engine"])
@@ -184,7 +184,7 @@ async def test_room_in_the_window_wakes_the_writer(driver: FakeDriver) -> None:
     waiting = asyncio.create_task(channel.wait_writable())
     await asyncio.sleep(0)
     channel.accept_writable(Writable(3))
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
 
 
 async def test_a_peer_that_reads_no_more_wakes_the_writer(driver: FakeDriver) -> None:
@@ -193,7 +193,7 @@ async def test_a_peer_that_reads_no_more_wakes_the_writer(driver: FakeDriver) ->
     waiting = asyncio.create_task(channel.wait_uncongested())
     await asyncio.sleep(0)
     channel.accept_request(RequestReceived(3, EndOfWrite()))
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     with pytest.raises(StreamClosed, match="reads no more"):
         channel.check_writable()
 
@@ -207,7 +207,7 @@ async def test_drain_waits_for_the_socket(driver: FakeDriver) -> None:
     assert driver.flushed == 1
     driver.congested = False
     driver.drained.wake()
-    await asyncio.wait_for(draining, 5)
+    await asyncio.wait_for(draining, 30)
     assert driver.flushed == 2
 
 

@@ -113,7 +113,7 @@ async def test_the_next_address_is_tried_at_once_when_one_refuses(
 ) -> None:
     names(host=["127.0.0.2", "127.0.0.1"])
     monkeypatch.setattr(dialing, "ATTEMPT_DELAY", 3600)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with await dial("host", port, DialOptions(report=report)):
             pass
     refused = "Connection refused"
@@ -142,7 +142,7 @@ async def test_the_loser_of_a_race_is_closed(
     for sock in accepted:
         sock.setblocking(False)
         with sock:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
 
 

@@ -33,6 +33,7 @@ class Engine:
         self.received: list[bytes] = []
         self.ticks: list[float] = []
         self.not_whole = 0
+        self.behind = False
 
     @property
     def output_size(self) -> int:
@@ -41,7 +42,7 @@ class Engine:
     def start(self, now: float) -> None:
         self.output += b"hello"
 
-    def receive(self, data: Any, now: float, *, whole: bool = False) -> int:
+    def receive(self, data: Any, now: float, *, whole: bool = False, most: int = 0) -> int:
         self.received.append(bytes(data))
         return self.not_whole if whole else 0
 
@@ -234,6 +235,33 @@ async def test_much_output_does_not_wait_for_the_end_of_the_turn() -> None:
     assert len(transport.written) == 1
     made.send_data(7, b"x", MAIN)
     assert len(transport.written[1]) == FLUSH
+
+
+class Reporting(Engine):
+    """Notes each take of its output, and has an event at it, as SSH-1's engine has for writers."""
+
+    def __init__(self, *events: Event) -> None:
+        super().__init__()
+        self.taken: list[int] = []
+        self.after = list(events)
+
+    def take_output(self) -> memoryview:
+        self.taken.append(self.output_size)
+        if self.output_size >= FLUSH:
+            self.events += self.after
+        return super().take_output()
+
+
+@pytest.mark.parametrize("events", [[], [DebugReceived(False, "room")]])
+async def test_a_turn_follows_much_output_only_for_its_events(events: list[Event]) -> None:
+    engine, owner = Reporting(*events), Owner()
+    made = Driver(engine, owner, asyncio.get_running_loop())  # type: ignore[arg-type]
+    made.connection_made(Transport())  # type: ignore[arg-type]
+    engine.taken.clear()
+    made.send_data(7, bytes(FLUSH), MAIN)
+    await asyncio.sleep(0)
+    assert owner.events == events
+    assert engine.taken == ([FLUSH, 0] if events else [FLUSH])
 
 
 async def test_data_leaves_at_the_end_of_the_turn() -> None:

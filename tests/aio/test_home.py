@@ -36,7 +36,7 @@ USES: dict[str, Callable[[Any, Any, Any], Awaitable[object]]] = {
 
 
 async def called(use: Callable[[Any, Any, Any], Awaitable[object]], *opened: object) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         try:
             await use(*opened)
         except NotUsableHere as error:
@@ -114,7 +114,7 @@ def test_a_child_of_an_asyncio_program_is_refused(started: Callable[[], Awaitabl
         said += [in_child(lambda u=use: in_a_loop_of_its_own(u)) for use in USES.values()]  # type: ignore[misc]
 
         async def close() -> str:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 opened[1].close()
                 opened[0].abort()
                 await opened[0].close()
@@ -196,7 +196,7 @@ def test_a_server_that_was_only_prepared_before_a_fork_serves_in_the_child(
     prepared = nacre.listen(host_keys=[host_key], policy=policy, handler=handle)
 
     async def work() -> str:
-        async with asyncio.timeout(10), prepared as server, client_for(server) as ssh:
+        async with asyncio.timeout(30), prepared as server, client_for(server) as ssh:
             return (await ssh.run("cat", input="served")).stdout
 
     assert in_child(lambda: asyncio.run(work())) == "served"

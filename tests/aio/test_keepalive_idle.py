@@ -23,7 +23,7 @@ Records = list[dict[str, object]]
 
 
 async def ended(process: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await process.stdout.read()
 
 
@@ -81,7 +81,7 @@ async def test_traffic_on_one_channel_counts_for_all(make_server: Make, records:
 async def test_an_unused_connection_is_closed(make_server: Make) -> None:
     server = await server_with(make_server, unused_timeout=1)
     async with client_for(server) as ssh:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ssh.wait_closed()
         with pytest.raises(nacre.Disconnected, match="no channel was open for 1 seconds"):
             await ssh.run("exit 0")

@@ -55,7 +55,7 @@ async def test_write_waits_for_the_window() -> None:
     assert not writing.done()
     driver.window = 10
     channel.accept_writable(Writable(3))
-    await asyncio.wait_for(writing, 5)
+    await asyncio.wait_for(writing, 30)
     assert driver.sent[MAIN] == b"123456"
 
 

@@ -42,6 +42,6 @@ def test_a_plain_value_needs_no_event_loop() -> None:
 
 
 def test_what_file_processes_start_with_loads_no_asyncio() -> None:
-    code = "import nacre.daemon.processes.file_process, sys; print('asyncio' in sys.modules)"
+    code = "import nacre.daemon.processes.kinds.file_process, sys; print('asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
     assert done.stdout == b"False\n"

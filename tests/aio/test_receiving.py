@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
+import mmap
+import os
 import random
 import warnings
 from weakref import ReferenceType, ref
@@ -151,3 +154,25 @@ def test_a_loop_takes_the_memory_of_one_that_is_closed() -> None:
     assert ReceiveBuffer.of(third) is taken
     second.close()
     third.close()
+
+
+def test_reads_begin_in_the_middle_of_a_page() -> None:
+    """A copy to the beginning of one is slow where what a program wrote begins there, too."""
+    loop = asyncio.new_event_loop()
+    view = ReceiveBuffer.of(loop).view
+    address = ctypes.addressof(ctypes.c_char.from_buffer(view))
+    assert address % mmap.PAGESIZE == mmap.PAGESIZE // 2
+    assert len(view) == RECEIVE
+    loop.close()
+
+
+def test_a_forked_child_has_a_buffer_of_its_own() -> None:
+    loop = asyncio.new_event_loop()
+    view = ReceiveBuffer.of(loop).view
+    view[:4] = b"ours"
+    if not (child := os.fork()):
+        view[:4] = b"them"
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert bytes(view[:4]) == b"ours"
+    loop.close()

@@ -231,7 +231,7 @@ async def test_a_shell_at_a_terminal() -> None:
         resized = asyncio.get_running_loop().create_future()
         session.on_resize = resized.set_result
         process.resize(100, 40)
-        terminal = await asyncio.wait_for(resized, 5)
+        terminal = await asyncio.wait_for(resized, 30)
         assert (terminal.columns, terminal.rows) == (100, 40)
 
 

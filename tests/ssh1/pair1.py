@@ -24,13 +24,13 @@ from nacre.protocol.asks import (
     GlobalGranted,
     Granted,
     Prompt,
-    Requirement,
     Responses,
     RSAKey,
     Signature,
     UserRequirement,
 )
 from nacre.protocol.options import SOFTWARE, ClientOptions, ServerOptions, algorithms
+from nacre.protocol.requirement import Requirement
 from nacre.ssh1.engine import SSH1Client, SSH1Server
 from nacre.testing import Pair, agreeable, whole
 

@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attacks.links import inside
 from nacre.crypto import registry
 from nacre.crypto.registry import Tier
-from nacre.crypto.signatures.certified import plain
 from nacre.errors import (
-    ConfigurationError,
     ConnectionLost,
     DisconnectCode,
     Disconnected,
@@ -26,9 +25,11 @@ from nacre.protocol.asks import (
     AskHostKey,
     AskOpen,
     AskPassword,
+    AskUser,
     Denied,
     Granted,
     HostKeyRefused,
+    UserRequirement,
 )
 from nacre.protocol.events import (
     AlgorithmsChosen,
@@ -49,7 +50,9 @@ from nacre.protocol.events import (
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.requests import ExitStatus, Shell
-from nacre.ssh2.engine import SSH2Client, SSH2Server
+from nacre.ssh2.client import SSH2Client
+from nacre.ssh2.server import SSH2Server
+from nacre.ssh2.transport.messages import Ping, Pong
 from nacre.testing import Pair, agreeable, host_key, one_by_one
 
 
@@ -179,28 +182,6 @@ def test_no_common_algorithm_names_both_lists() -> None:
     assert (error.kind, error.local, error.remote) == ("cipher", ("aes128-ctr",), ("aes256-ctr",))
     told = end(pair.server_events).error
     assert isinstance(told, NoCommonAlgorithm | Disconnected)
-
-
-def test_a_server_without_a_fitting_host_key_does_not_start() -> None:
-    with pytest.raises(ConfigurationError, match="no host key can sign"):
-        SSH2Server(
-            ServerOptions(host_keys=(host_key(),), algorithms=algorithms(host_key="rsa-sha2-512")),
-            random=bytes,
-        )
-
-
-def test_a_refused_host_key_ends_the_connection() -> None:
-    error = HostKeyUnknown("nobody knows this key")
-
-    def refuse(ask: Ask) -> Answer | None:
-        return HostKeyRefused(error) if isinstance(ask, AskHostKey) else agreeable(ask)
-
-    pair = Pair(answers_client=refuse)
-    pair.run()
-    assert end(pair.client_events).error is error
-    told = end(pair.server_events).error
-    assert isinstance(told, Disconnected)
-    assert told.code == DisconnectCode.HOST_KEY_NOT_VERIFIABLE
 
 
 # --- version negotiation ---
@@ -337,16 +318,6 @@ def test_ping_is_announced_and_answered() -> None:
     pair.client.ping(b"are you there")
     pair.run()
     assert pair.client_events[-1] == PongReceived(b"are you there")
-
-
-def test_server_sig_algs() -> None:
-    pair = Pair()
-    pair.run()
-    extensions = of(pair.client_events, ExtensionsReceived)[0].extensions  # type: ignore[attr-defined]
-    names = extensions["server-sig-algs"].decode().split(",")
-    assert names == list(dict.fromkeys(map(plain, algorithms().signatures)))
-    assert "ssh-ed25519" in names
-    assert not any("-cert-" in name for name in names)
 
 
 def test_trace_shows_every_message() -> None:
@@ -605,3 +576,66 @@ def test_what_was_chosen_is_reported_with_both_proposals() -> None:
     assert ours.chosen.kex == "mlkem768x25519-sha256"  # type: ignore[attr-defined]
     assert ours.chosen.strict  # type: ignore[attr-defined]
     assert of(pair.server_events, Authenticated) == [Authenticated("alice", ("password",))]
+
+
+# --- portions ---
+
+
+def pings(pair: Pair, number: int) -> bytes:
+    """Return so many PINGs of the client."""
+    outbox = inside(pair.client)._outbox
+    for count in range(number):
+        outbox.send_parts(Ping(str(count).encode()).encode(), b"")
+    return bytes(pair.client.take_output())
+
+
+def pongs(pair: Pair) -> list[bytes]:
+    """Take what the server sends, and return the data of its PONGs."""
+    inbox = inside(pair.client)._inbox
+    inbox.feed(bytes(pair.server.take_output()))
+    found = []
+    while (payload := inbox.next()) is not None:
+        found.append(bytes(Pong.decode(payload).data))
+    inbox.keep()
+    return found
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_call_handles_as_many_messages_as_it_may(whole: bool) -> None:
+    pair = Pair()
+    pair.run()
+    data, answered = pings(pair, 100), list[bytes]()
+    assert pair.server.receive(b"", 0.0, most=32) == 0
+    assert not pair.server.behind
+    for number in (32, 32, 32, 4):
+        left = pair.server.receive(data, 0.0, whole=whole, most=32)
+        assert bool(left) == (whole and number == 32)
+        assert pair.server.behind == (number == 32)
+        data = data[len(data) - left :]
+        found = pongs(pair)
+        assert len(found) == number
+        answered += found
+    assert answered == [str(count).encode() for count in range(100)]
+    assert not pair.server.behind
+
+
+def test_an_answer_goes_on_with_as_many_messages_and_no_question_leaves_it_behind() -> None:
+    def undecided(ask: Ask) -> Answer | None:
+        return None if isinstance(ask, AskUser) else agreeable(ask)
+
+    pair = Pair(answers_server=undecided)
+    pair.run()
+    (ask,) = [event for event in pair.server_events if isinstance(event, AskUser)]
+    pair.server.receive(pings(pair, 40), 0.0, most=16)
+    assert not pair.server.behind, "it waits for the answer"
+    pair.server.answer(ask.ask_id, UserRequirement((frozenset({"password"}),)))
+    (asked,) = [event for event in pair.server.take_events() if isinstance(event, AskPassword)]
+    pair.server.answer(asked.ask_id, Granted())
+    assert pair.server.behind
+    counts = []
+    while pair.server.behind:
+        pair.server.receive(b"", 0.0, most=16)
+        counts.append(pair.server.output_size)
+    assert len(counts) == 2
+    pair.server.disconnect(DisconnectCode.BY_APPLICATION, "")
+    assert not pair.server.behind

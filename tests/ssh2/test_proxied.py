@@ -14,7 +14,7 @@ from nacre.errors import (
     RemoteProtocolError,
 )
 from nacre.protocol.asks import AskOpen, AskRequest, Granted
-from nacre.protocol.events import ChannelOpened, ConnectionEnded, Data
+from nacre.protocol.events import ChannelOpened, ConnectionEnded, Data, GlobalRequestAnswered
 from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.protocol.requests import Exec
@@ -46,6 +46,16 @@ def test_packets_have_no_padding():
     assert packet[5:17] == b"\x5a\0\0\0\x07session"
 
 
+def test_a_reply_has_the_five_bytes_that_openssh_reads():
+    ends = Ends()
+    token = ends.client.connection.send_global_request("keepalive@openssh.com")
+    ends.master.receive(ends.client.take_output(), 0.0)
+    packet = bytes(ends.master.take_output())
+    assert packet == b"\0\0\0\x05\x03\x52\0\0\0"
+    ends.client.receive(packet, 0.0)
+    assert ends.client.take_events() == [GlobalRequestAnswered(token, False, b"")]
+
+
 @pytest.mark.parametrize("step", [1, 7, 1 << 20])
 def test_a_session(step):
     ends = Ends()
@@ -68,7 +78,7 @@ def test_a_session(step):
 BROKEN = {
     "length of 0": (bytes(5), PacketTooLarge | PacketCorrupt),
     "too long": (b"\xff" * 5, PacketTooLarge),
-    "padding": (b"\0\0\0\x03\x01\x02\0", PacketCorrupt),
+    "padding alone": (b"\0\0\0\x03\x02\x02\0", PacketCorrupt),
     "key exchange": (b"\0\0\0\x02\0\x14", RemoteProtocolError),
     "login": (b"\0\0\0\x02\0\x32", RemoteProtocolError),
     "cut off": (b"\0\0\0\x02\0\x5a", RemoteProtocolError),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from attacks.links import Crooked
+from contexts import GSS, FakeContext, stepping
 from nacre.errors import AuthenticationFailed
 from nacre.keys.base import RemoteKey
 from nacre.protocol.asks import (
@@ -18,8 +19,10 @@ from nacre.protocol.asks import (
     AskHostSignature,
     AskKeyboardInteractive,
     AskNewPassword,
+    AskPrincipal,
     AskPrompts,
     AskPublicKey,
+    AskSecurityStep,
     AskSignature,
     AskUser,
     Challenge,
@@ -31,7 +34,10 @@ from nacre.protocol.asks import (
     PasswordExpired,
     Prompt,
     Responses,
+    SecurityStep,
     Signature,
+    TryGSSAPIKeyex,
+    TryGSSAPIWithMIC,
     TryHostBased,
     TryKeyboardInteractive,
     TryNone,
@@ -40,17 +46,18 @@ from nacre.protocol.asks import (
     UserRequirement,
 )
 from nacre.protocol.events import Proposal
-from nacre.protocol.options import ServerOptions, algorithms
+from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import routes
-from nacre.ssh2.auth.messages import PasswordRequest, UserauthRequest
+from nacre.ssh2.auth.messages import PasswordRequest, SecurityErrorToken, UserauthRequest
 from nacre.ssh2.auth.stages import AuthStage
 from nacre.ssh2.routes import Resting, Stage
 from nacre.ssh2.transport import negotiate
-from nacre.ssh2.transport.kex import KexStage
 from nacre.ssh2.transport.messages import KexInit, KexInitiate
+from nacre.ssh2.transport.stages import KexStage
 from nacre.testing import PASSWORD, Pair, agreeable, host_key
 from nacre.wire.codec import Buffer
+from nacre.wire.message import Message
 
 Row = tuple[Role, Stage, str, Stage]
 Answering = Callable[[Ask], Answer | None]
@@ -63,8 +70,12 @@ HOST = TryHostBased(ClientHost("client.example.org.", "bob", KEY, "ssh-ed25519")
 INTERACTIVE = TryKeyboardInteractive()
 CHALLENGE = Challenge("", "", (Prompt("Code: ", False),))
 
+LOGIN = "login "
+GSS_NIST = GSS.replace("curve25519", "nistp256")
+GSS_14 = GSS.replace("curve25519", "group14")
 GEX = "diffie-hellman-group-exchange-sha256"
 ECDH = "curve25519-sha256"
+DH = "diffie-hellman-group14-sha256"
 
 TABLE: set[Row] = {
     (role, stage, trigger.__name__, after)
@@ -117,11 +128,17 @@ class Watched(Crooked):
     """A pair whose changes of stage are noted.
 
     :param guesses: the role whose first KEXINIT announces a wrongly guessed packet.
+    :param rounds: the tokens that each side sends in a key exchange by GSSAPI.
     """
 
-    def __init__(self, rows: set[Row], *, guesses: Role | None = None, **options: Any) -> None:
+    def __init__(
+        self, rows: set[Row], *, guesses: Role | None = None, rounds: int = 2, **options: Any
+    ) -> None:
         self._rows = rows
         self._guesses = guesses
+        for role, initiates in ("client", True), ("server", False):
+            answers = options.get(f"answers_{role}", agreeable)
+            options[f"answers_{role}"] = with_steps(answers, initiates, rounds)
         super().__init__(**options)
 
     def _start(self) -> None:
@@ -132,13 +149,27 @@ class Watched(Crooked):
         super()._start()
 
 
+def with_steps(answers: Answering, initiates: bool, rounds: int) -> Answering:
+    """Answer the questions of key exchanges by GSSAPI too; ``answers`` are for logins."""
+
+    def answer(ask: Ask) -> Answer | None:
+        if isinstance(ask, AskSecurityStep) and not ask.token.startswith(LOGIN.encode()):
+            return stepping(ask, initiates, rounds)
+        return answers(ask)
+
+    return answer
+
+
 def guess_wrongly(engine: Any) -> None:
     """Let the next KEXINITs of ``engine`` announce a guessed packet, which its peer has to drop."""
     kex = engine._kex
 
     def send_kexinit() -> tuple[Proposal, bytes]:
         names = tuple(kex._signers) or kex._options.algorithms.host_key
-        _, payload = negotiate.kexinit(kex._options.algorithms, names, engine.role, bytes(16))
+        options = kex._options
+        _, payload = negotiate.kexinit(
+            options.algorithms, names, engine.role, bytes(16), options.gss_kex
+        )
         init = KexInit.decode(payload)
         fields: dict[str, Any] = {name: getattr(init, name) for name in KexInit.FIELDS}
         fields["kex"] = (init.kex[1], init.kex[0], *init.kex[2:])
@@ -178,7 +209,7 @@ def client(*tries: Answer, **replies: Replies) -> Answering:
                 return Responses(("42",) * len(prompts))
             case AskNewPassword():
                 return NewPassword("old", "new")
-        return agreeable(ask)
+        return stepping(ask, True) or agreeable(ask)
 
     return answer
 
@@ -194,9 +225,9 @@ def server(*methods: str, **replies: Replies) -> Answering:
                 return UserRequirement(tuple(frozenset(filter(None, (m,))) for m in methods))
             case AskKeyboardInteractive(responses=None):
                 return CHALLENGE
-            case AskPublicKey() | AskHostBased() | AskKeyboardInteractive():
+            case AskPublicKey() | AskHostBased() | AskKeyboardInteractive() | AskPrincipal():
                 return Granted()
-        return agreeable(ask)
+        return stepping(ask, False) or agreeable(ask)
 
     return answer
 
@@ -213,6 +244,17 @@ def rounds(*answers: Answer) -> Replies:
     """Give these answers in turn."""
     pending = iter(answers)
     return lambda ask: next(pending)
+
+
+def by_gssapi(key: bytes = b"shared") -> TryGSSAPIWithMIC:
+    """Log in by a new security context.
+
+    :param key: another one leads to a MIC that does not verify.
+    """
+    context = FakeContext(purpose=LOGIN, key=key)
+    step = context.step(b"")
+    assert isinstance(step, SecurityStep)
+    return TryGSSAPIWithMIC(context, step.token)
 
 
 def logins() -> Iterator[tuple[Answering, Answering]]:
@@ -247,25 +289,62 @@ def logins() -> Iterator[tuple[Answering, Answering]]:
     )
     yield client(INTERACTIVE), twice
     yield client(TryPassword("wrong"), TryNone()), server("", "password")
+    mic = "gssapi-with-mic"
+    yield client(by_gssapi()), server(mic)
+    yield client(TryNone(), by_gssapi()), server(mic)
+    yield client(by_gssapi()), server(mic, AskPrincipal=refuse)
+    yield client(by_gssapi()), server(mic, AskSecurityStep=refuse)
+    yield client(by_gssapi(), AskSecurityStep=refuse), server(mic)
+    yield client(by_gssapi(b"another")), server(mic)
+    yield client(by_gssapi()), server("password")
 
 
 def logged_in() -> set[Row]:
     rows: set[Row] = set()
     for clients, servers in logins():
         Watched(rows, answers_client=clients, answers_server=servers).run()
+    options = ServerOptions(host_keys=(host_key(),), handover=True)
+    # The process that let the user in goes on itself.
+    here = server("password", AskHandover=refuse)
+    Watched(rows, server=options, answers_server=here).run()
     # A server without EXT_INFO accepts the service before the client has asked what to try.
     Watched(rows, server_says=without(7)).run()
+    by_keys = Watched(
+        rows,
+        **by(GSS, None),
+        answers_client=client(TryGSSAPIKeyex()),
+        answers_server=server("gssapi-keyex"),
+    )
+    by_keys.run()
     for method, fields in ("none", b""), ("password", PasswordRequest(False, "wrong").encode()):
-        pair = Watched(
+        abandon(rows, UserauthRequest("alice", "ssh-connection", method, fields))
+    abandon(rows, SecurityErrorToken(b"bye"))
+    return rows
+
+
+def abandon(rows: set[Row], message: Message) -> None:
+    """Have clients send a message where the server waits for something else of a method."""
+    for lost in 61, 66:
+        held = Watched(
+            rows,
+            answers_client=client(by_gssapi()),
+            answers_server=server("", "gssapi-with-mic", "password"),
+            client_says=without(lost),
+        )
+        send_late(held, message)
+    if isinstance(message, UserauthRequest):
+        prompted = Watched(
             rows,
             answers_client=client(INTERACTIVE, AskPrompts=open_question),
             answers_server=server("", "keyboard-interactive", "password"),
         )
-        pair.run()
-        request = UserauthRequest("alice", "ssh-connection", method, fields)
-        pair.client._outbox.send(request.encode())  # type: ignore[attr-defined]
-        pair.run()
-    return rows
+        send_late(prompted, message)
+
+
+def send_late(pair: Pair, message: Message) -> None:
+    pair.run()
+    pair.client._outbox.send(message.encode())  # type: ignore[attr-defined]
+    pair.run()
 
 
 # --- key exchanges, from every stage that a connection rests in ---
@@ -292,6 +371,20 @@ HELD: dict[tuple[Role, Stage], dict[str, Any]] = {
         "answers_client": always(INTERACTIVE),
         "answers_server": server("keyboard-interactive"),
     },
+    (Role.CLIENT, AuthStage.CLIENT_TOKEN): {
+        "answers_client": client(AskAuthentication=lambda ask: by_gssapi()),
+        "answers_server": server("gssapi-with-mic", AskSecurityStep=open_question),
+    },
+    (Role.SERVER, AuthStage.SERVER_TOKEN): {
+        "answers_client": client(AskAuthentication=lambda ask: by_gssapi()),
+        "answers_server": server("gssapi-with-mic"),
+        "client_says": without(61),
+    },
+    (Role.SERVER, AuthStage.SERVER_MIC): {
+        "answers_client": client(AskAuthentication=lambda ask: by_gssapi()),
+        "answers_server": server("gssapi-with-mic"),
+        "client_says": without(66),
+    },
     (Role.CLIENT, Resting.CONNECTION): {},
     (Role.SERVER, Resting.CONNECTION): {},
 }
@@ -302,6 +395,7 @@ for _stage, _method in {
     AuthStage.CLIENT_PUBLICKEY_QUERY: QUERY,
     AuthStage.CLIENT_PASSWORD: TryPassword(PASSWORD),
     AuthStage.CLIENT_INTERACTIVE: INTERACTIVE,
+    AuthStage.CLIENT_MECHANISM: by_gssapi(),
 }.items():
     HELD[Role.CLIENT, _stage] = {
         "answers_client": always(_method),
@@ -309,9 +403,20 @@ for _stage, _method in {
     }
 
 
+def by(method: str, guesses: Role | None) -> dict[str, Any]:
+    """Return options that lead to ``method``, also when ``guesses`` swaps its first two names."""
+    if method not in (GSS, GSS_14):
+        return {"algorithms": chosen(method, guesses)}
+    names = (GSS_NIST, method) if guesses is Role.CLIENT else (method, GSS_NIST)
+    return {
+        "client": ClientOptions(user="alice", gss_kex=names),
+        "server": ServerOptions(host_keys=(host_key(),), gss_kex=names),
+    }
+
+
 def chosen(method: str, guesses: Role | None) -> Any:
     """Return algorithms that lead to ``method``, also when ``guesses`` swaps its first two."""
-    other = {GEX: ECDH, ECDH: "ecdh-sha2-nistp256"}[method]
+    other = {GEX: ECDH, DH: ECDH, ECDH: "ecdh-sha2-nistp256"}[method]
     return algorithms(kex=[other, method] if guesses is Role.CLIENT else [method, other])
 
 
@@ -319,8 +424,8 @@ def rekeyed(role: Role, stage: Stage, method: str, *, guessed: bool) -> set[Row]
     """Bring ``role`` to ``stage``, let its peer begin a key exchange there, and return the rows."""
     rows: set[Row] = set()
     peer = Role.SERVER if role is Role.CLIENT else Role.CLIENT
-    both = chosen(method, peer if guessed else None)
-    pair: Any = Watched(rows, algorithms=both, **HELD[role, stage])
+    both = by(method, peer if guessed else None)
+    pair: Any = Watched(rows, **both, **HELD[role, stage])
     pair.run()
     engine, other = (pair.client, pair.server)[:: 1 if role is Role.CLIENT else -1]
     assert engine._stage is stage
@@ -336,7 +441,8 @@ def rekeyed(role: Role, stage: Stage, method: str, *, guessed: bool) -> set[Row]
     return {row for row in rows if row[0] is role}
 
 
-VARIANTS = [(method, guessed) for method in (ECDH, GEX) for guessed in (False, True)]
+METHODS = (ECDH, DH, GEX, GSS)
+VARIANTS = [(method, guessed) for method in METHODS for guessed in (False, True)]
 
 
 def held_elsewhere(method: str) -> set[Row]:
@@ -358,8 +464,10 @@ def exchanged() -> set[Row]:
     rows: set[Row] = set()
     for method, guessed in VARIANTS:
         for role in Role if guessed else [None]:
-            Watched(rows, algorithms=chosen(method, role), guesses=role).run()
-    for method in (ECDH, GEX):
+            Watched(rows, **by(method, role), guesses=role).run()
+    for method, rounds in (GSS, 1), (GSS_14, 1), (GSS_14, 2):
+        Watched(rows, rounds=rounds, **by(method, None)).run()
+    for method in (ECDH, DH, GEX):
         rows |= held_elsewhere(method)
     for role, stage in HELD:
         for method, guessed in VARIANTS:

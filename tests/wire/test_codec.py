@@ -62,6 +62,7 @@ def test_round_trip(a: int, b: bool, c: int, d: int, e: bytes, f: str) -> None:
         (b"", "boolean"),
         (b"\0\0\0", "u32"),
         (b"\0" * 7, "u64"),
+        (b"\0\0\0", "string"),
         (b"\0\0\0\5abcd", "string"),
         (b"\xff\xff\xff\xff", "string"),
         (b"\0\0\0\2a", "mpint"),
@@ -103,6 +104,18 @@ def test_numbers_of_ssh1(value: int) -> None:
 def test_numbers_that_ssh1_can_not_carry(value: int) -> None:
     with pytest.raises(ValueError, match="SSH-1"):
         codec.mpint1(value)
+
+
+def test_the_longest_number_that_ssh1_can_carry() -> None:
+    longest = (1 << 65535) - 1
+    assert WireReader(codec.mpint1(longest)).mpint1() == longest
+
+
+def test_an_error_says_how_much_is_there() -> None:
+    reader = WireReader(b"\7" + b"\0\0\0\5abcd")
+    assert (reader.u8(), reader.remaining) == (7, 8)
+    with pytest.raises(MalformedMessage, match="a field of 5 bytes is cut off after 4"):
+        reader.string()
 
 
 def test_bytes_behind_the_last_field_are_malformed() -> None:

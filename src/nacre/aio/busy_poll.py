@@ -38,15 +38,16 @@ class BusyPoll:
     Its reference to the loop is weak: it is a value of ``_shared``, and would keep its own key.
 
     :ivar seconds: for how long.
+    :ivar awake: whether the loop stays awake now.
     """
 
-    __slots__ = ("_loop", "_until", "_watching", "seconds")
+    __slots__ = ("_loop", "_until", "awake", "seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self.seconds = seconds
         self._loop = ref(loop)
         self._until = 0.0
-        self._watching = False
+        self.awake = False
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> BusyPoll:
@@ -63,8 +64,8 @@ class BusyPoll:
     def stay_awake(self, now: float) -> None:
         """Stay awake for ``seconds`` from now on."""
         self._until = now + self.seconds
-        if not self._watching and (loop := self._loop()) is not None:
-            self._watching = True
+        if not self.awake and (loop := self._loop()) is not None:
+            self.awake = True
             loop.call_soon(self._watch)
 
     def _watch(self) -> None:
@@ -74,7 +75,7 @@ class BusyPoll:
             # A loop with a callback to run polls without sleeping.
             loop.call_soon(self._watch)
         else:
-            self._watching = False
+            self.awake = False
 
 
 class QuickExchange:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from nacre.aio.waiting import Gate
+from nacre.aio.waiting import ClosesAtOnce, Gate, Later
 from nacre.errors import ChannelOpenFailed, NacreError, NotUsableHere, StreamClosed
 from nacre.protocol.events import (
     ChannelClosed,
@@ -247,16 +247,18 @@ class Channel:
         if not self.peer_reads:
             raise StreamClosed("the other end reads no more")
 
-    def send(self, data: Buffer, stream: int) -> int:
+    def send(self, data: Buffer, stream: int, *, at_once: bool = False) -> int:
         """Send what the window takes of ``data`` now, and return how many bytes that was.
 
         None are taken while the socket takes no more, or when nothing more can be written.
+
+        :param at_once: see :meth:`nacre.aio.driver.Driver.send_data`.
         """
         driver = self._driver
         if driver.congested or self.closed or self.closing or not self.peer_reads:
             return 0
         self.traffic += 1
-        return driver.send_data(self.number, data, stream)
+        return driver.send_data(self.number, data, stream, at_once=at_once)
 
     @property
     def congested(self) -> bool:
@@ -304,3 +306,19 @@ class Channel:
             sink.end()
         self._writable.wake()
         self.changed.wake()
+
+
+class HasChannel(ClosesAtOnce):
+    """What a program gets that is a channel, or at one end of it."""
+
+    _channel: Channel
+
+    def close(self) -> Later[None]:
+        """Close the channel. It acts at once; await the result to wait for the server."""
+        self._channel.close()
+        return Later(self.wait_closed)
+
+    async def wait_closed(self) -> None:
+        """Return when both sides have closed the channel."""
+        while not self._channel.closed:
+            await self._channel.changed.wait()

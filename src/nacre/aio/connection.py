@@ -7,7 +7,7 @@ the calls of both roles, then the public ones. Clients and servers add their own
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, TypeAlias
 
@@ -28,7 +28,7 @@ from nacre.errors import (
     PeerSilent,
 )
 from nacre.keys import PublicKey
-from nacre.protocol.asks import Answer, AskGlobalRequest, Denied
+from nacre.protocol.asks import Answer, AskArithmetic, AskGlobalRequest, Computed, Denied
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
     ChannelClosed,
@@ -451,6 +451,22 @@ class BaseConnection:
         self.driver.abort()
 
 
+async def answer_computed(
+    connection: BaseConnection, ask: AskArithmetic, computing: Awaitable[Computed]
+) -> None:
+    """Answer a question with what a thread computes; without a thread the connection ends."""
+    try:
+        answer = await computing
+    except Exception as error:
+        connection._fail_because_of(error, ask)
+    else:
+        connection.answer(ask.ask_id, answer)
+
+
+def _on_arithmetic(connection: BaseConnection, ask: AskArithmetic) -> None:
+    connection.spawn(answer_computed(connection, ask, asyncio.to_thread(ask.compute)))
+
+
 COMMON: Handlers = {
     VersionReceived: BaseConnection._on_version,
     KexDone: BaseConnection._on_kex_done,
@@ -464,6 +480,7 @@ COMMON: Handlers = {
     RequestAnswered: BaseConnection._on_request_answered,
     PongReceived: BaseConnection._on_pong,
     GlobalRequestAnswered: BaseConnection._on_global_answered,
+    AskArithmetic: _on_arithmetic,
     AskGlobalRequest: BaseConnection._on_global_ask,
     ConnectionEnded: BaseConnection._on_ended,
 }

@@ -6,8 +6,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, Literal, TypeAlias
@@ -102,8 +101,17 @@ def explain(error: OSError) -> str:
 # --- names ---
 
 
+Lookups: TypeAlias = Callable[[Callable[[], list[Any]]], Awaitable[list[Any]]]
+"""Calls ``getaddrinfo`` in a thread."""
+
+
+def loops_threads(work: Callable[[], list[Any]]) -> Awaitable[list[Any]]:
+    """Work in the threads of the loop."""
+    return asyncio.get_running_loop().run_in_executor(None, work)
+
+
 async def look_up(
-    host: str, port: int, family: int = socket.AF_UNSPEC, lookups: Executor | None = None
+    host: str, port: int, family: int = socket.AF_UNSPEC, lookups: Lookups = loops_threads
 ) -> list[Any]:
     """Return the result of ``getaddrinfo`` for a host; a literal address takes no thread.
 
@@ -116,13 +124,13 @@ async def look_up(
         try:
             return lookup(flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
-            return await asyncio.get_running_loop().run_in_executor(lookups, lookup)
+            return await lookups(lookup)
     except UnicodeError as error:
         raise socket.gaierror(socket.EAI_NONAME, str(error)) from error
 
 
 async def resolve(
-    host: str, port: int, lookups: Executor | None = None, family: int = socket.AF_UNSPEC
+    host: str, port: int, lookups: Lookups = loops_threads, family: int = socket.AF_UNSPEC
 ) -> list[Address]:
     """Return a name's addresses, alternating between the families.
 
@@ -153,7 +161,7 @@ async def dial(
     options: DialOptions = DEFAULT,
     *,
     wanted: str = "an SSH server",
-    lookups: Executor | None = None,
+    lookups: Lookups = loops_threads,
 ) -> socket.socket:
     """Return a connected, non-blocking socket; a cancelled call leaves none open.
 
@@ -183,9 +191,7 @@ class _Dialer:
     :param failures: gets the error of each address that fails.
     """
 
-    def __init__(
-        self, options: DialOptions, lookups: Executor | None, failures: list[OSError]
-    ) -> None:
+    def __init__(self, options: DialOptions, lookups: Lookups, failures: list[OSError]) -> None:
         self._options = options
         self._lookups = lookups
         self._failures = failures

@@ -12,6 +12,8 @@ Goals:
 - What one turn of the loop puts out leaves in one write, after the tasks that run in this turn.
 - Events that change which calls are legal are handled before the call that caused them returns.
 - Memory is bounded: nothing more is read while the socket does not take the replies.
+- No peer keeps the loop for long, whatever it sends: what is not handled after 5 ms waits for the
+  next turn, and nothing more is read meanwhile.
 
 Plan: the driver alone holds an :class:`~nacre.protocol.engine.Engine`; all others hold an
 :class:`EngineState`, which has no call that puts anything out. They choose between
@@ -32,16 +34,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from time import thread_time
+from typing import Final, Protocol, TypeVar, cast
 from weakref import ref
 
 from nacre.aio.busy_poll import BRIEF, QuickExchange
 from nacre.aio.home import check_loop, detach
 from nacre.aio.receiving import RECEIVE_UNAUTHENTICATED, ReceiveBuffer
 from nacre.aio.waiting import Gate
-from nacre.errors import DisconnectCode
+from nacre.errors import DisconnectCode, LocalProtocolError
 from nacre.limits import KIB, MIB
 from nacre.protocol.asks import Answer
 from nacre.protocol.engine import Engine
@@ -49,6 +53,8 @@ from nacre.protocol.events import Event
 from nacre.protocol.phases import Phase
 from nacre.wire.blocks import SHARED_BLOCKS
 from nacre.wire.codec import Buffer
+
+T = TypeVar("T")
 
 FLUSH = 256 * KIB
 """Sealed bytes that are written at once, without waiting for the end of the turn."""
@@ -64,6 +70,7 @@ EARLY = 16 * KIB
 """Bytes at a connection's start that are acknowledged at once: its login and first request."""
 
 # Looking up an Enum member costs more than a function call, so these are module constants.
+_VERSION: Final = Phase.VERSION
 _CONNECTION: Final = Phase.CONNECTION
 _CLOSED: Final = Phase.CLOSED
 
@@ -74,6 +81,15 @@ _LINE = 256
 
 LINGER = 5.0
 """Seconds, after the connection's end, for unsent bytes to leave and for the peer to close."""
+
+PORTION = 32
+"""Messages that an engine handles before the driver looks at the clock: as many as a read brings
+of a transfer."""
+
+TURN = 0.005
+"""Seconds of processor time that the messages of one peer, beyond the first portion, may take; then
+others have their turn. Time in which another process had the processor is not the peer's: counted,
+it would cut turns short, and let more of a transfer go ahead of each key."""
 
 UNHEARD = 100 * KIB
 """Bytes that are read and dropped after the connection's end; a peer that sends more is cut off."""
@@ -151,7 +167,7 @@ class Driver(asyncio.BufferedProtocol):
         self._engine = engine
         self._owner = owner
         self._buffer = ReceiveBuffer.of(loop)
-        self._left = 0  # bytes at the buffer's front: an incomplete packet
+        self._left = 0  # bytes at the buffer's front: an incomplete packet, or what waits
         self._collectors: list[Callable[[], None]] = []
         self._exchange = QuickExchange(loop)
         self._allowance = EARLY  # bytes to acknowledge at once; at the end, to read and drop
@@ -172,7 +188,8 @@ class Driver(asyncio.BufferedProtocol):
         self._owner.transport_made()
         if self._engine.phase is not _CLOSED:
             self._engine.start(self.loop.time())
-            self._send_line()
+            if self._engine.phase is _VERSION:
+                self._send_line()
         self._finish_turn()
 
     def _send_line(self) -> None:
@@ -213,14 +230,37 @@ class Driver(asyncio.BufferedProtocol):
                 _acknowledge(self.transport.get_extra_info("socket"))
 
     def _receive(self, nbytes: int, now: float) -> None:
-        """Give the engine what was received; an incomplete packet waits for its rest."""
-        buffer = self._buffer
-        end = self._left + nbytes
-        whole = buffer.shared and self._engine.phase is _CONNECTION
-        self._left = left = self._engine.receive(buffer.view[:end], now, whole=whole)
+        """Give the engine what was received; an incomplete packet waits for its rest.
+
+        Up to the login a turn is one portion: a login has fewer messages. A listener accepts one
+        connection while each of those that it has gets a turn.
+        """
+        buffer, engine = self._buffer, self._engine
+        at, end, due = 0, self._left + nbytes, 0.0
+        while True:
+            whole = buffer.shared and engine.phase is _CONNECTION
+            left = engine.receive(buffer.view[at:end], now, whole=whole, most=PORTION)
+            if not engine.behind:
+                break
+            at = end - left
+            self._dispatch()
+            if engine.phase is not _CONNECTION:
+                break
+            used = thread_time()
+            due = due or used + TURN
+            if used >= due:
+                break
+            now = self.loop.time()
+        self._left = left
         if 0 < left < end:
             buffer.view[:left] = buffer.view[end - left : end]
         buffer.tenant = ref(self) if left else None
+
+    def _catch_up(self) -> None:
+        """Handle what was received in an earlier turn."""
+        self._buffer.claim(self)
+        self._receive(0, self.loop.time())
+        self._dispatch()
 
     def _drop(self, nbytes: int) -> None:
         """Drop what came after the connection's end; the peer may not have read of it yet."""
@@ -231,7 +271,7 @@ class Driver(asyncio.BufferedProtocol):
     def vacate(self) -> None:
         """Let the engine keep the incomplete packet: another connection reads now."""
         left, self._left = self._left, 0
-        self.touch().receive(self._buffer.view[:left], self.loop.time())
+        self.touch().receive(self._buffer.view[:left], self.loop.time(), most=PORTION)
 
     def eof_received(self) -> bool:
         if self._engine.phase is not _CLOSED:
@@ -278,14 +318,26 @@ class Driver(asyncio.BufferedProtocol):
             self.loop.call_soon(self._turn)
         return self._engine
 
-    def send_data(self, channel: int, data: Buffer, stream: int) -> int:
-        """Send data of a channel as the engine does, and write now when much is waiting."""
+    def send_data(self, channel: int, data: Buffer, stream: int, *, at_once: bool = False) -> int:
+        """Send data of a channel as the engine does, and write now when much is waiting.
+
+        After such a write nothing is left for a turn, unless the engine has events.
+
+        :param at_once: write now also in a quick exchange of short messages, where the next turn
+            of the loop costs a tenth of what a message and its answer take. It must not be called
+            by a handler of this connection.
+        """
         engine = self._engine
         taken = engine.connection.send_data(channel, data, stream)
         if engine.output_size >= FLUSH:
             self.flush()
+            if not engine.events:
+                return taken
         if not self._scheduled:
-            self.touch()
+            if at_once and self._exchange.poll.awake:
+                self._finish_turn()
+            else:
+                self.touch()
         return taken
 
     def answer(self, ask_id: int, answer: Answer) -> None:
@@ -330,6 +382,35 @@ class Driver(asyncio.BufferedProtocol):
             check_loop(self.loop)
             self.transport.abort()
 
+    async def hand_over(self, freeze: Callable[[], T]) -> tuple[T, socket.socket]:
+        """Give the socket up, for another process that goes on with the engine's state.
+
+        What was put out leaves first. The transport ends without a word to the peer.
+
+        :param freeze: freezes the engine.
+        :returns: what ``freeze`` returns, and the connected socket, which is the caller's to close.
+        :raises LocalProtocolError: the connection has ended meanwhile, or ``freeze`` does not want
+            to.
+        :raises OSError: there is no descriptor left; the engine goes on.
+        """
+        self.flush()
+        while self.congested:
+            await self.drained.wait()
+        transport = self.transport
+        if transport is None:
+            raise LocalProtocolError("the connection has ended")
+        if self._left:
+            raise LocalProtocolError("a part of a packet was received")
+        # The transport closes its own descriptor; not every loop gives its socket away.
+        sock = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        try:
+            state = freeze()
+        except LocalProtocolError:
+            sock.close()
+            raise
+        transport.abort()
+        return state, sock
+
     def disown(self) -> None:
         """Let go of the socket in a forked child; see :mod:`nacre.aio.home`."""
         if self.transport is not None:
@@ -346,7 +427,7 @@ class Driver(asyncio.BufferedProtocol):
             self._dispatch()
         if scheduled:
             return
-        if self._at_once and not self._dispatching:
+        if self._at_once and not self._dispatching and not self._engine.behind:
             self._turn()
         else:
             # Tasks that were woken run before the write, and what they send goes with it.
@@ -354,6 +435,8 @@ class Driver(asyncio.BufferedProtocol):
 
     def _turn(self) -> None:
         try:
+            if self._engine.behind:
+                self._catch_up()
             while self._collectors:
                 self._collectors.pop()()
         finally:
@@ -368,6 +451,8 @@ class Driver(asyncio.BufferedProtocol):
         if engine.phase is _CLOSED:
             self._finish()
             return
+        if engine.behind:
+            self.touch()  # for another turn
         if self.congested or engine.wants_input is not self._reading:
             self._pace()
         if self._tick is None:

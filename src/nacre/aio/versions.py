@@ -16,11 +16,12 @@ from nacre.errors import ConfigurationError, DisconnectCode, VersionError
 from nacre.limits import Limits
 from nacre.protocol.asks import Answer
 from nacre.protocol.banner import BannerReader
-from nacre.protocol.engine import ConnectionLayer, Engine
+from nacre.protocol.engine import ANY_NUMBER, ConnectionLayer, Engine
 from nacre.protocol.events import Event
 from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
-from nacre.ssh2 import engine as ssh2
+from nacre.ssh2.client import SSH2Client
+from nacre.ssh2.server import SSH2Server
 from nacre.value import replace
 from nacre.wire.codec import Buffer
 
@@ -64,14 +65,14 @@ def client_engine(options: ClientOptions, protocols: Sequence[int]) -> Engine:
     """
     chosen = check_protocols(protocols)
     if chosen == {2}:
-        return ssh2.SSH2Client(options, random=os.urandom)
+        return SSH2Client(options, random=os.urandom)
 
     from nacre.ssh1 import engine as ssh1
 
     old = ssh1.SSH1Client(options, random=os.urandom)
     if 2 not in chosen:
         return old
-    return _Client(ssh2.SSH2Client(options, random=os.urandom), old, options.limits)
+    return _Client(SSH2Client(options, random=os.urandom), old, options.limits)
 
 
 def server_engines(protocols: Sequence[int]) -> Engines:
@@ -81,7 +82,7 @@ def server_engines(protocols: Sequence[int]) -> Engines:
     """
     chosen = check_protocols(protocols)
     if chosen == {2}:
-        return lambda options: ssh2.SSH2Server(options, random=os.urandom)
+        return lambda options: SSH2Server(options, random=os.urandom)
     return _Servers(both=2 in chosen)
 
 
@@ -102,7 +103,7 @@ class _Servers:
         old = ssh1.SSH1Server(options, server_key=self._server_key(options), random=os.urandom)
         if not self._both:
             return old
-        return _Server(ssh2.SSH2Server(options, random=os.urandom), old, options.limits)
+        return _Server(SSH2Server(options, random=os.urandom), old, options.limits)
 
     def _server_key(self, options: ServerOptions) -> RSA1PrivateKey:
         from nacre.ssh1.engine import host_key
@@ -181,9 +182,15 @@ class _Choosing:
     def next_tick(self) -> float | None:
         return self._engine.next_tick
 
-    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+    @property
+    def behind(self) -> bool:
+        return self._engine.behind
+
+    def receive(
+        self, data: Buffer, now: float, *, whole: bool = False, most: int = ANY_NUMBER
+    ) -> int:
         if self._reader is None or self.phase is Phase.CLOSED:
-            return self._engine.receive(data, now, whole=whole)
+            return self._engine.receive(data, now, whole=whole, most=most)
         self._choose(data, now)
         return 0
 

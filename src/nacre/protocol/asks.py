@@ -6,18 +6,21 @@ at once or later; ``ANSWERS`` are the classes that the answer may have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nacre.errors import LocalProtocolError, NacreError
 from nacre.keys import PublicKey
 from nacre.protocol.events import Event
+from nacre.protocol.gssapi import ContextAcceptor, SecurityContext
 from nacre.protocol.requests import Request
+from nacre.protocol.requirement import Requirement
 from nacre.value import value
 from nacre.wire.numbers import OpenFailure
 
 if TYPE_CHECKING:
     from nacre.limits import Limits
+    from nacre.protocol.frozen import FrozenServer
 
 
 class Answer:
@@ -59,13 +62,15 @@ class SessionProof:
     """What proves to others which server a session of SSH-2 is with.
 
     :ivar session_id: the session's identifier (RFC 4253 section 7.2).
-    :ivar host_key: the server's key, or certificate, in the first key exchange.
+    :ivar host_key: the server's key, or certificate, in the first key exchange; None if by GSSAPI.
     :ivar signature: the host key's over the identifier, in wire form; empty at the server.
+    :ivar context: the security context of a first key exchange by GSSAPI (RFC 4462 section 2).
     """
 
     session_id: bytes
-    host_key: PublicKey
+    host_key: PublicKey | None
     signature: bytes = b""
+    context: SecurityContext | None = None
 
 
 @value
@@ -133,6 +138,22 @@ class TryKeyboardInteractive(Answer):
 
 
 @value
+class TryGSSAPIWithMIC(Answer):
+    """Log in by a new security context (RFC 4462 section 3); ``AskSecurityStep`` follows.
+
+    :ivar context: the context, after its first step, which returned ``token``.
+    """
+
+    context: SecurityContext
+    token: bytes
+
+
+@value
+class TryGSSAPIKeyex(Answer):
+    """Log in by the security context of the key exchange (RFC 4462 section 4)."""
+
+
+@value
 class GiveUp(Answer):
     """Stop trying; the connection ends with ``error``."""
 
@@ -149,7 +170,10 @@ class AskAuthentication(Ask):
     :ivar session: what an agent learns of the session; None in SSH-1.
     """
 
-    ANSWERS = (TryNone, TryPassword, TryPublicKey, TryHostBased, TryKeyboardInteractive, GiveUp)
+    ANSWERS = (
+        *(TryNone, TryPassword, TryPublicKey, TryHostBased, TryKeyboardInteractive),
+        *(TryGSSAPIWithMIC, TryGSSAPIKeyex, GiveUp),
+    )
     can_continue: tuple[str, ...]
     partial: bool
     server_algorithms: tuple[str, ...] | None = None
@@ -230,52 +254,6 @@ class AskHostSignature(Ask):
     data: bytes
 
 
-Alternative: TypeAlias = frozenset[str] | tuple[str, ...]
-"""Methods that must all succeed: of a set in any order, of a tuple in its order. A tuple may hold
-a method twice, which must then succeed twice."""
-
-Requirement: TypeAlias = tuple[Alternative, ...]
-"""Alternatives: a user is in as soon as one of them is complete."""
-
-METHODS = ("publickey", "password", "keyboard-interactive", "hostbased")
-"""The authentication methods of a server, in the order in which it lists them."""
-
-_METHODS = frozenset(METHODS)
-
-
-def satisfied(requirement: Requirement, succeeded: Collection[str]) -> bool:
-    """Return whether one alternative is complete.
-
-    :param succeeded: the methods that have succeeded, in order.
-    """
-    return any(not _left(alternative, succeeded) for alternative in requirement)
-
-
-def useful(requirement: Requirement, succeeded: Collection[str]) -> tuple[str, ...]:
-    """Return the methods whose success would bring an alternative nearer to completion.
-
-    An alternative with a method that is not in ``METHODS`` can't be completed and is ignored.
-
-    :param succeeded: the methods that have succeeded, in order.
-    """
-    wanted: set[str] = set()
-    for alternative in requirement:
-        if _METHODS.issuperset(alternative):
-            left = _left(alternative, succeeded)
-            wanted.update(left[:1] if isinstance(left, tuple) else left)
-    return tuple([method for method in METHODS if method in wanted])
-
-
-def _left(alternative: Alternative, succeeded: Collection[str]) -> Alternative:
-    """Return what of the alternative has not succeeded yet."""
-    if isinstance(alternative, frozenset):
-        return alternative.difference(succeeded) if succeeded else alternative
-    for method in succeeded:
-        if alternative[:1] == (method,):
-            alternative = alternative[1:]
-    return alternative
-
-
 @value
 class UserRequirement(Answer):
     """The methods that a user must succeed with. An unknown user gets one that looks the same.
@@ -342,6 +320,8 @@ class AskPublicKey(Ask):
         be taken for its key: whether its authority is trusted, its times, principals and critical
         options are for the answer to judge.
     :ivar signed: False for a query; True when the signature is already verified.
+    :ivar fields: the fields of a signed request, signature included, for whoever verifies it again.
+    :ivar host_bound: whether they name the server's host key.
     """
 
     ANSWERS = (Granted, KeyTerms, Denied)
@@ -349,6 +329,8 @@ class AskPublicKey(Ask):
     key: PublicKey
     algorithm: str
     signed: bool
+    fields: bytes = b""
+    host_bound: bool = False
 
 
 @value
@@ -369,11 +351,24 @@ class ClientHost:
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskHostBased(Ask):
-    """May a user log in for whom this host vouches? Its signature is verified already."""
+    """May a user log in for whom this host vouches? Its signature is verified already.
+
+    :ivar fields: the fields of the request, for whoever verifies the signature again.
+    """
 
     ANSWERS = (Granted, Denied)
     user: str
     host: ClientHost
+    fields: bytes = b""
+
+
+@value(frozen=False, eq=False, kw_only=True)
+class AskPrincipal(Ask):
+    """May a user log in whose client has proved ``context.principal``? Its MIC is verified."""
+
+    ANSWERS = (Granted, Denied)
+    user: str
+    context: ContextAcceptor
 
 
 @value
@@ -414,7 +409,49 @@ class AskKeyboardInteractive(Ask):
     responses: tuple[str, ...] | None = None
 
 
+@value(frozen=False, eq=False, kw_only=True, repr=False)
+class AskHandover(Ask):
+    """Does another process go on with the connection of this user, who is in now (SSH-2 only)?
+
+    Asked if ``handover`` of the options is set, before the client learns that it is in. ``Denied``:
+    this process goes on, and the client is told. Otherwise call ``freeze``, which ends this engine
+    without a word to the client; :class:`~nacre.ssh2.thawed.ThawedServer` goes on with the value.
+
+    :ivar methods: the authentication methods that succeeded, in order.
+    :ivar freeze: returns the state of the connection; raises LocalProtocolError when the question
+        is no longer open.
+    """
+
+    ANSWERS = (Denied,)
+    user: str
+    methods: tuple[str, ...]
+    freeze: Callable[[], FrozenServer]
+
+
 # --- asked of both ---
+
+
+@value(repr=False)
+class SecurityStep(Answer):
+    """The context after the step, and the token for the peer; empty for none."""
+
+    context: SecurityContext
+    token: bytes
+
+
+@value(frozen=False, eq=False, kw_only=True, repr=False)
+class AskSecurityStep(Ask):
+    """Take a step of a security context (RFC 2743 sections 2.2.1 and 2.2.2).
+
+    ``Denied`` ends the attempt to log in, or the key exchange and with it the connection.
+
+    :ivar context: the context; None for a new one.
+    :ivar token: the peer's token; empty at a client's first step.
+    """
+
+    ANSWERS = (SecurityStep, Denied)
+    context: SecurityContext | None
+    token: bytes
 
 
 @value
@@ -462,6 +499,32 @@ class AskGlobalRequest(Ask):
     data: bytes
 
 
+@value(repr=False)
+class Computed(Answer):
+    """The result of a computation, or the error that ended it."""
+
+    result: object
+    error: NacreError | None = None
+
+
+@value(frozen=False, eq=False, kw_only=True, repr=False)
+class AskArithmetic(Ask):
+    """Do the arithmetic of a key exchange, which may take a second: not on an event loop.
+
+    Answer with what :meth:`compute` returns, which any thread may call, once.
+    """
+
+    ANSWERS = (Computed,)
+    work: Callable[[], object]
+
+    def compute(self) -> Computed:
+        """Compute, and return the answer."""
+        try:
+            return Computed(self.work())
+        except NacreError as error:
+            return Computed(None, error)
+
+
 class Asks:
     """The ledger of one engine's open questions.
 
@@ -476,6 +539,11 @@ class Asks:
         self._last = 0
         self._open: dict[int, tuple[Ask, Callable[[Any], None]]] = {}
         self.blocking = 0
+
+    @property
+    def none_open(self) -> bool:
+        """Whether all questions have their answers."""
+        return not self._open
 
     def ask(self, ask: Ask, then: Callable[[Any], None]) -> int:
         """Put ``ask`` among the events, and return its number; ``then`` gets the answer."""

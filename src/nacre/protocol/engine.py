@@ -12,6 +12,9 @@ from nacre.protocol.requests import Request
 from nacre.wire.codec import Buffer
 from nacre.wire.numbers import MAIN
 
+ANY_NUMBER = 0
+"""No bound on the messages that one call of :meth:`Engine.receive` handles."""
+
 
 class ConnectionLayer(Protocol):
     """Phases 4 and 5: channels and requests. Channel numbers are this side's.
@@ -76,7 +79,7 @@ class Engine(Protocol):
 
     @property
     def wants_input(self) -> bool:
-        """Whether to read from the transport: False while a question stops the packet loop."""
+        """Whether to read: False while a question stops the packet loop, or it is ``behind``."""
 
     @property
     def output_size(self) -> int:
@@ -89,10 +92,19 @@ class Engine(Protocol):
     def start(self, now: float) -> None:
         """Begin: put our identification line into the outbox. Call it once, before all others."""
 
-    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+    @property
+    def behind(self) -> bool:
+        """Whether the last call left messages for the next one: ``most`` of them were handled."""
+
+    def receive(
+        self, data: Buffer, now: float, *, whole: bool = False, most: int = ANY_NUMBER
+    ) -> int:
         """Take bytes from the peer. An error in them ends in ``ConnectionEnded``, never raises.
 
         :param whole: leave a packet that is not complete with the caller, if possible.
+        :param most: how many messages to handle, now and when a question is answered. If ``behind``
+            is True then, more are there: call this again, with no other bytes than those that were
+            not taken.
         :returns: how many bytes at the end of ``data`` were not taken. Pass them again, followed by
             the next ones. Without ``whole`` it is 0.
         """

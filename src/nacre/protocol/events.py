@@ -83,13 +83,28 @@ class AlgorithmsChosen(Event):
 class KexDone(Event):
     """New keys are in use in both directions.
 
+    :ivar host_key: the server's key; None where exchanges by GSSAPI never showed one.
     :ivar first: False for a rekey.
     """
 
     session_id: bytes
-    host_key: PublicKey
+    host_key: PublicKey | None
     chosen: Chosen
     first: bool
+
+
+@value
+class Resumed(Event):
+    """Another process exchanged keys and let the user in.
+
+    :ivar version: what both identification lines said.
+    :ivar keys: the exchange whose keys are in use.
+    :ivar login: the login, if the client knows of it; otherwise ``Authenticated`` follows.
+    """
+
+    version: VersionReceived
+    keys: KexDone
+    login: Authenticated | None
 
 
 @value

@@ -11,6 +11,7 @@ from nacre.errors import (
 )
 from nacre.protocol.asks import Answer, Asks
 from nacre.protocol.banner import BannerReader, identification
+from nacre.protocol.engine import ANY_NUMBER
 from nacre.protocol.events import ConnectionEnded, Event
 from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Phase, Role
@@ -21,6 +22,7 @@ class Machine:
     """The base of an engine; see :class:`nacre.protocol.engine.Engine` for the interface.
 
     :ivar events: the events that were not taken yet.
+    :ivar behind: whether messages wait because a call handles ``_most`` of them; 0 is any number.
     :param announce: the protocol version in our identification line.
     """
 
@@ -32,6 +34,8 @@ class Machine:
         self._limits = options.limits
         self.events: list[Event] = []
         self._asks = Asks(self.events)
+        self.behind = False
+        self._most = ANY_NUMBER
         self._banner: BannerReader | None = BannerReader(self.role, options.limits)
         self._line = identification(announce, options.software)
 
@@ -106,6 +110,7 @@ class Machine:
 
     def _close(self, error: NacreError | None) -> None:
         self.phase = Phase.CLOSED
+        self.behind = False
         self._asks.withdraw_all()
         self._clear()
         self.events.append(ConnectionEnded(error))

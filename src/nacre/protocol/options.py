@@ -192,6 +192,8 @@ class EngineOptions:
     :ivar announce: the protocol version in our identification line; a server that speaks SSH-1 as
         well names 1.99 (RFC 4253 section 5.1).
     :ivar ssh1_ciphers: the ciphers for SSH-1, best first: ``3des``, ``blowfish`` or ``des``.
+    :ivar gss_kex: the key exchange methods of GSSAPI to offer before all others;
+        ``AskSecurityStep`` follows when one is chosen.
     """
 
     algorithms: Algorithms = DEFAULT_ALGORITHMS
@@ -200,6 +202,7 @@ class EngineOptions:
     trace: bool = False
     announce: str = "2.0"
     ssh1_ciphers: tuple[str, ...] = SSH1_CIPHERS
+    gss_kex: tuple[str, ...] = ()
 
 
 @value(kw_only=True)
@@ -220,6 +223,12 @@ class ServerOptions(EngineOptions):
     """The options of a server.
 
     :ivar host_keys: at least one; keys without an algorithm in ``algorithms.host_key`` are unused.
+    :ivar handover: ask ``AskHandover`` at the login, so that another process can go on with the
+        connection. ``zlib`` can't be offered then: its state can't be moved.
+    :ivar verify: whether the engine verifies the signatures of users' keys. Where it does not,
+        who answers ``AskPublicKey`` must verify them, from the request's fields.
     """
 
     host_keys: tuple[PrivateKey, ...]
+    handover: bool = False
+    verify: bool = True

@@ -1,11 +1,11 @@
-"""Names and data of forwarding: TCP/IP and agents (RFC 4254 section 7), and Unix sockets."""
+"""Names and data of forwarding: TCP/IP, agents and X11 (RFC 4254 sections 6.3, 7), Unix sockets."""
 
 from __future__ import annotations
 
 from nacre.errors import ConfigurationError
 from nacre.protocol.tunnel import TUNNEL
 from nacre.value import value
-from nacre.wire.message import U32, Record, Text, record
+from nacre.wire.message import U32, Bool, Record, String, Text, record
 from nacre.wire.text import safe
 
 AGENT_CHANNEL = "auth-agent@openssh.com"
@@ -65,6 +65,16 @@ def check_port(name: str, port: object, *, chosen: str = "") -> None:
     raise ConfigurationError(
         f"{name}={safe(repr(port), 64)} is not a port: give an int from {lowest} to 65535{hint}"
     )
+
+
+X11_CHANNEL = "x11"
+"""The type of a channel for a program at the server that connects to the client's display."""
+
+X11_REQUEST = "x11-req"
+"""The request on a session that lets its programs use the client's display."""
+
+X11_PORT = 6000
+"""The TCP port of display 0; those of the others follow."""
 
 
 @value
@@ -136,3 +146,24 @@ class AllocatedPort(Record):
     """The data of the success of a ``tcpip-forward`` for port 0 (RFC 4254 section 7.1)."""
 
     port: U32
+
+
+@record
+class X11Request(Record):
+    """The data of ``x11-req``.
+
+    ``single`` is whether one connection is forwarded and no more. ``cookie`` is hexadecimal.
+    """
+
+    single: Bool
+    protocol: String
+    cookie: String
+    screen: U32
+
+
+@record
+class X11Channel(Record):
+    """The type-specific data of an ``x11`` channel: where the program has connected from."""
+
+    originator: Text
+    originator_port: U32

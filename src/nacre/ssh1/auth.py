@@ -35,7 +35,6 @@ from nacre.protocol.asks import (
     KeyTerms,
     PasswordExpired,
     Prompt,
-    Requirement,
     Responses,
     RSAKey,
     Signature,
@@ -44,11 +43,10 @@ from nacre.protocol.asks import (
     TryPassword,
     TryPublicKey,
     UserRequirement,
-    satisfied,
-    useful,
 )
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ClientOptions, ServerOptions
+from nacre.protocol.requirement import Requirement, satisfied, useful
 from nacre.ssh1 import messages as msg
 from nacre.ssh1.framing import SSH1Outbox
 from nacre.ssh1.messages import SSH1Msg

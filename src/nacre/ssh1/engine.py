@@ -27,6 +27,7 @@ from nacre.keys.families.rsa1 import RSA1PrivateKey
 from nacre.keys.rsa1_text import RSA1
 from nacre.protocol.asks import Answer, AskHostKey, HostKeyRefused
 from nacre.protocol.banner import BannerReader, Identification
+from nacre.protocol.engine import ANY_NUMBER
 from nacre.protocol.events import (
     Authenticated,
     DebugReceived,
@@ -91,7 +92,7 @@ class _SSH1Engine(Machine):
         """Whether to read from the transport: not while a question or a reader is waited for."""
         connection = self._connection
         busy = connection is not None and (connection.waiting or connection.full)
-        return not (busy or self._asks.blocking or self.phase is Phase.CLOSED)
+        return not (busy or self._asks.blocking or self.behind or self.phase is Phase.CLOSED)
 
     @property
     def output_size(self) -> int:
@@ -107,8 +108,11 @@ class _SSH1Engine(Machine):
         """Begin: put our identification line into the outbox. Call it once, before ``receive``."""
         self._send_line(self._line)
 
-    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+    def receive(
+        self, data: Buffer, now: float, *, whole: bool = False, most: int = ANY_NUMBER
+    ) -> int:
         """Take bytes from the peer; see :meth:`nacre.protocol.engine.Engine.receive`."""
+        self._most, self.behind = most, False
         if self.phase is Phase.CLOSED:
             return 0
         try:
@@ -183,13 +187,17 @@ class _SSH1Engine(Machine):
     def _loop(self) -> None:
         if self._looping:
             return
-        self._looping = True
+        self._looping, most = True, self._most
         try:
             while self._banner is None and self.wants_input:
                 payload = self._inbox.next()
                 if payload is None:
                     break
                 self._take(payload)
+                most -= 1
+                if not most:
+                    self.behind = self.behind or self.wants_input
+                    break
         finally:
             self._looping = False
 

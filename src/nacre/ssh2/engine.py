@@ -37,6 +37,8 @@ The life of a connection
    before it sends NEWKEYS. Strict kex, if both sides announce it, allows no other message meanwhile
    and restarts the sequence numbers at 0 with NEWKEYS.
 3. EXT_INFO, SERVICE_REQUEST and SERVICE_ACCEPT, authentication. A success makes ``_mux``.
+   A server may be frozen here, before its client learns of the success; another process goes on
+   (``SSH2Server.freeze``, ``ThawedServer``).
 4. Channels, for as long as both sides want.
 5. Later key exchanges, started by either side at any time after the first. RFC 4253 section 7.1
    forbids other messages from our KEXINIT to our NEWKEYS: the outbox holds them back, bounded, and
@@ -76,6 +78,7 @@ from nacre.errors import (
 )
 from nacre.keys import PrivateKey
 from nacre.protocol.banner import BannerReader
+from nacre.protocol.engine import ANY_NUMBER
 from nacre.protocol.events import (
     DebugReceived,
     ExtensionsReceived,
@@ -83,7 +86,7 @@ from nacre.protocol.events import (
     VersionReceived,
 )
 from nacre.protocol.machine import Machine
-from nacre.protocol.options import ClientOptions, EngineOptions, ServerOptions
+from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2 import routes
 from nacre.ssh2.auth.client import ClientAuth
@@ -94,13 +97,7 @@ from nacre.ssh2.connection.mux import Mux
 from nacre.ssh2.connection.replies import send_reply
 from nacre.ssh2.routes import Resting, Stage
 from nacre.ssh2.transport.framing import Inbox
-from nacre.ssh2.transport.kex import (
-    HOST_BOUND_EXTENSION,
-    PING_EXTENSION,
-    SIGNATURE_EXTENSION,
-    KexStage,
-    KeyExchange,
-)
+from nacre.ssh2.transport.kex import PING_EXTENSION, KeyExchange
 from nacre.ssh2.transport.messages import (
     Debug,
     Disconnect,
@@ -108,19 +105,19 @@ from nacre.ssh2.transport.messages import (
     KexInit,
     Ping,
     Pong,
-    ServiceAccept,
     ServiceRequest,
     Unimplemented,
 )
 from nacre.ssh2.transport.outbox import Outbox
 from nacre.ssh2.transport.pings import Pings
+from nacre.ssh2.transport.stages import KexStage
 from nacre.ssh2.transport.version import check_version
-from nacre.wire import codec
 from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.numbers import Msg
 from nacre.wire.text import safe
 
-_USERAUTH = "ssh-userauth"
+USERAUTH = "ssh-userauth"
+"""The service of authentication (RFC 4252)."""
 
 # Looking up a member of an Enum costs more than a function call.
 _CLOSED: Final = Phase.CLOSED
@@ -131,7 +128,7 @@ Handler = Callable[[Any, Buffer], None]
 """A method of an engine, or of the multiplexer for messages about channels; not bound to either."""
 
 
-class _SSH2Engine(Machine):
+class SSH2Engine(Machine):
     """The part that both roles share."""
 
     # _rest       where the connection rests outside key exchanges and authentication.
@@ -186,8 +183,8 @@ class _SSH2Engine(Machine):
 
     @property
     def wants_input(self) -> bool:
-        """Whether to read from the transport: not while a question is open, nor after the end."""
-        return not self._asks.blocking and self.phase is not _CLOSED
+        """Whether to read: not while a question or messages wait, nor after the end."""
+        return not (self._asks.blocking or self.behind or self.phase is _CLOSED)
 
     @property
     def output_size(self) -> int:
@@ -210,9 +207,12 @@ class _SSH2Engine(Machine):
             # then holds its first message of the exchange. A server of both versions has to wait.
             self._kex.begin()
 
-    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+    def receive(
+        self, data: Buffer, now: float, *, whole: bool = False, most: int = ANY_NUMBER
+    ) -> int:
         """Take bytes from the peer; see :meth:`nacre.protocol.engine.Engine.receive`."""
         self._now = now
+        self._most, self.behind = most, False
         if self._mux is not None:
             self._mux.now = now
         if self.phase is _CLOSED:
@@ -285,7 +285,7 @@ class _SSH2Engine(Machine):
     # --- the packet loop ---
 
     def _loop(self) -> None:
-        inbox, asks = self._inbox, self._asks
+        inbox, asks, most = self._inbox, self._asks, self._most
         while inbox.left and not asks.blocking and self._banner is None:
             payload = inbox.next()
             if payload is None:
@@ -304,6 +304,10 @@ class _SSH2Engine(Machine):
                 self._advance()
             if self.phase is _CLOSED:
                 return
+            most -= 1
+            if not most:
+                self.behind = self.behind or (inbox.left > 0 and not asks.blocking)
+                break
         limits, outbox = self._limits, self._outbox
         worn_out = (
             inbox.payload_bytes > limits.rekey_bytes
@@ -437,7 +441,7 @@ class _SSH2Engine(Machine):
             self._rest = Resting.SERVICE
             self.phase = Phase.AUTHENTICATION
             if self.role is Role.CLIENT:
-                self._outbox.send(ServiceRequest(_USERAUTH).encode(), ServiceRequest)
+                self._outbox.send(ServiceRequest(USERAUTH).encode(), ServiceRequest)
 
     def _receive_service_request(self, payload: Buffer) -> None:
         raise NotImplementedError
@@ -498,91 +502,9 @@ class _SSH2Engine(Machine):
 
 @cache
 def _table(
-    engine: type[_SSH2Engine], stage: Stage, strict: bool, rekey: bool
+    engine: type[SSH2Engine], stage: Stage, strict: bool, rekey: bool
 ) -> tuple[Handler | None, ...]:
     """Return the handler of each message that is legal in a stage; all connections share it."""
     numbers = routes.legal(engine.role, stage, strict=strict, rekey=rekey)
     handlers = engine.handlers()
     return tuple(handlers.get(number) if number in numbers else None for number in range(256))
-
-
-class SSH2Client(_SSH2Engine):
-    """The client's end of an SSH-2 connection.
-
-    :param random: a source of randomness: n -> n bytes.
-    """
-
-    role = Role.CLIENT
-    _auth: ClientAuth | None
-
-    def __init__(self, options: ClientOptions, *, random: Random) -> None:
-        super().__init__(options, (), random=random)
-        self._client_options = options
-        self._server_algorithms: tuple[str, ...] | None = None
-        self._host_bound = False
-        self._begun: ClientAuth | None = None
-
-    def _receive_service_accept(self, payload: Buffer) -> None:
-        # Old servers name no service.
-        if len(payload) > 1 and ServiceAccept.decode(payload).service != _USERAUTH:
-            raise RemoteProtocolError("the server accepted a service that was not asked for")
-        self._begin_auth()
-        self._auth = self._begun
-
-    def _begin_auth(self) -> None:
-        if self._begun is None:
-            assert self._kex.session is not None
-            self._begun = ClientAuth(
-                self._outbox, self.events, self._asks, self._client_options, self._kex.session
-            )
-            self._begun.server_algorithms = self._server_algorithms
-            self._begun.host_bound = self._host_bound
-            self._begun.start()
-
-    def _extended(self, extensions: dict[str, bytes]) -> None:
-        names = extensions.get(SIGNATURE_EXTENSION)
-        if names is not None:
-            self._server_algorithms = codec.names(names)
-            if self._begun is not None:
-                self._begun.server_algorithms = self._server_algorithms
-        if extensions.get(HOST_BOUND_EXTENSION) == b"0" and self._client_options.host_bound:
-            self._host_bound = True
-            if self._begun is not None:
-                self._begun.host_bound = True
-        # All that the first request depends on is known now, so it is sent without waiting for
-        # SERVICE_ACCEPT, which is still the only message of the server that may follow.
-        self._begin_auth()
-
-    def _advance_auth(self, auth: ClientAuth | ServerAuth) -> None:
-        if isinstance(auth, ClientAuth) and auth.gave_up is not None:
-            raise auth.gave_up
-        super()._advance_auth(auth)
-
-
-class SSH2Server(_SSH2Engine):
-    """The server's end of an SSH-2 connection.
-
-    :param random: a source of randomness: n -> n bytes.
-    :raises ConfigurationError: no host key fits the host key algorithms.
-    """
-
-    role = Role.SERVER
-    _auth: ServerAuth | None
-
-    def __init__(self, options: ServerOptions, *, random: Random) -> None:
-        super().__init__(options, options.host_keys, random=random)
-        self._server_options = options
-
-    def _receive_service_request(self, payload: Buffer) -> None:
-        service = ServiceRequest.decode(payload).service
-        if service != _USERAUTH:
-            raise RemoteProtocolError(
-                f"the service {safe(service, 64)} is not available before authentication",
-                DisconnectCode.SERVICE_NOT_AVAILABLE,
-            )
-        if self._auth is None:
-            assert self._kex.session is not None
-            self._auth = ServerAuth(
-                self._outbox, self.events, self._asks, self._server_options, self._kex.session
-            )
-        self._outbox.send(ServiceAccept(service).encode())

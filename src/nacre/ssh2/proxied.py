@@ -18,6 +18,7 @@ from nacre.errors import (
     NacreError,
     RemoteProtocolError,
 )
+from nacre.protocol.engine import ANY_NUMBER
 from nacre.protocol.machine import Machine
 from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Phase, Role
@@ -71,7 +72,7 @@ class ProxiedEngine(Machine):
     @property
     def wants_input(self) -> bool:
         """Whether to read from the transport."""
-        return self.phase is not _CLOSED
+        return self.phase is not _CLOSED and not self.behind
 
     @property
     def output_size(self) -> int:
@@ -82,15 +83,22 @@ class ProxiedEngine(Machine):
         """Begin: nothing is sent first."""
         self._mux.now = now
 
-    def receive(self, data: Buffer, now: float, *, whole: bool = False) -> int:
+    def receive(
+        self, data: Buffer, now: float, *, whole: bool = False, most: int = ANY_NUMBER
+    ) -> int:
         """Take bytes from the peer; see :meth:`nacre.protocol.engine.Engine.receive`."""
         self._mux.now = now
         if self.phase is _CLOSED:
             return 0
         try:
             self._inbox.feed(data)
+            self.behind = False
             while (payload := self._inbox.next()) is not None:
                 self._take(payload)
+                most -= 1
+                if not most:
+                    self.behind = self._inbox.left > 0
+                    break
             if whole:
                 return self._inbox.leave()
             self._inbox.keep()

@@ -16,31 +16,34 @@ from typing import TypeAlias
 
 from nacre.protocol.asks import (
     Ask,
+    AskArithmetic,
     AskAuthentication,
+    AskHandover,
     AskHostBased,
     AskHostKey,
     AskHostSignature,
     AskKeyboardInteractive,
     AskNewPassword,
     AskPassword,
+    AskPrincipal,
     AskPublicKey,
+    AskSecurityStep,
     AskSignature,
     AskUser,
 )
 from nacre.protocol.phases import Role
 from nacre.ssh2.auth.messages import (
+    MechanismChosen,
+    SecurityErrorToken,
+    SecurityMIC,
     UserauthFailure,
     UserauthRequest,
     UserauthSuccess,
 )
 from nacre.ssh2.auth.stages import LEGAL as AUTH_LEGAL
 from nacre.ssh2.auth.stages import AuthStage
-from nacre.ssh2.transport.kex import LEGAL as KEX_LEGAL
-from nacre.ssh2.transport.kex import KexStage
 from nacre.ssh2.transport.messages import (
     GexGroup,
-    GexInit,
-    GexReply,
     GexRequest,
     KexInit,
     KexInitiate,
@@ -49,6 +52,8 @@ from nacre.ssh2.transport.messages import (
     ServiceAccept,
     ServiceRequest,
 )
+from nacre.ssh2.transport.stages import LEGAL as KEX_LEGAL
+from nacre.ssh2.transport.stages import KexStage
 from nacre.wire.codec import Buffer
 from nacre.wire.message import Message
 from nacre.wire.numbers import Msg
@@ -168,19 +173,30 @@ _ATTEMPTS = (
     AuthStage.CLIENT_PUBLICKEY_QUERY,
     AuthStage.CLIENT_PASSWORD,
     AuthStage.CLIENT_INTERACTIVE,
+    AuthStage.CLIENT_MECHANISM,
 )
 """A client's stages while the server decides: it accepts messages in these, not in CLIENT_IDLE."""
 
-_CLIENT_RESTS: tuple[Stage, ...] = (Resting.SERVICE, *_ATTEMPTS, Resting.CONNECTION)
+_CLIENT_RESTS: tuple[Stage, ...] = (
+    Resting.SERVICE,
+    *_ATTEMPTS,
+    AuthStage.CLIENT_TOKEN,
+    Resting.CONNECTION,
+)
 _SERVER_RESTS: tuple[Stage, ...] = (
     Resting.SERVICE,
     AuthStage.SERVER_REQUEST,
     AuthStage.SERVER_INTERACTIVE,
+    AuthStage.SERVER_TOKEN,
+    AuthStage.SERVER_MIC,
     Resting.CONNECTION,
 )
 
-_CLIENT_BEGINS = (KexStage.REPLY, KexStage.GEX_GROUP)
-_SERVER_BEGINS = (KexStage.INITIATE, KexStage.GEX_REQUEST)
+_CLIENT_BEGINS = (KexStage.REPLY, KexStage.GEX_GROUP, KexStage.GSS_REPLY)
+_SERVER_BEGINS = (KexStage.INITIATE, KexStage.GEX_REQUEST, KexStage.GSS_INITIATE)
+
+# A method that is slow has its owner compute first.
+_KEYS = (KexStage.NEWKEYS,)
 
 _FAILS: dict[Trigger, tuple[Stage, ...]] = {UserauthFailure: (AuthStage.CLIENT_IDLE,)}
 _DECIDED: dict[Trigger, tuple[Stage, ...]] = {**_FAILS, UserauthSuccess: (Resting.CONNECTION,)}
@@ -188,9 +204,11 @@ _DECIDED: dict[Trigger, tuple[Stage, ...]] = {**_FAILS, UserauthSuccess: (Restin
 _CLIENT: Transitions = {
     Resting.FIRST_KEXINIT: {KexInit: (KexStage.GUESS, *_CLIENT_BEGINS)},
     KexStage.GUESS: {KexInitiate: _CLIENT_BEGINS},
-    KexStage.REPLY: {KexReply: (KexStage.NEWKEYS,), AskHostKey: (KexStage.NEWKEYS,)},
+    KexStage.REPLY: {KexReply: _KEYS, AskArithmetic: _KEYS, AskHostKey: _KEYS},
     KexStage.GEX_GROUP: {GexGroup: (KexStage.GEX_REPLY,)},
-    KexStage.GEX_REPLY: {GexReply: (KexStage.NEWKEYS,), AskHostKey: (KexStage.NEWKEYS,)},
+    KexStage.GEX_REPLY: {AskArithmetic: _KEYS, AskHostKey: _KEYS},
+    # The last token of Kerberos 5 is the server's, and comes with KEXGSS_COMPLETE.
+    KexStage.GSS_REPLY: {AskSecurityStep: _KEYS, AskArithmetic: _KEYS},
     KexStage.NEWKEYS: {NewKeys: _CLIENT_RESTS},
     # The question what to try is asked at EXT_INFO already, and may be answered by now.
     Resting.SERVICE: {ServiceAccept: (AuthStage.CLIENT_IDLE, *_ATTEMPTS)},
@@ -205,32 +223,58 @@ _CLIENT: Transitions = {
     },
     AuthStage.CLIENT_PASSWORD: {**_DECIDED, AskNewPassword: (AuthStage.CLIENT_IDLE,)},
     AuthStage.CLIENT_INTERACTIVE: {**_DECIDED},
+    AuthStage.CLIENT_MECHANISM: {**_FAILS, MechanismChosen: (AuthStage.CLIENT_TOKEN,)},
+    AuthStage.CLIENT_TOKEN: {
+        **_FAILS,
+        AskSecurityStep: (AuthStage.CLIENT_WAITING, AuthStage.CLIENT_IDLE),
+    },
     Resting.CONNECTION: {},
 }
 
 _IN: tuple[Stage, ...] = (Resting.CONNECTION,)
+_ABANDONED: dict[Trigger, tuple[Stage, ...]] = {
+    UserauthRequest: (AuthStage.SERVER_REQUEST, Resting.CONNECTION)
+}
 
 _SERVER: Transitions = {
     Resting.FIRST_KEXINIT: {KexInit: (KexStage.GUESS, *_SERVER_BEGINS)},
     KexStage.GUESS: {KexInitiate: _SERVER_BEGINS},
-    KexStage.INITIATE: {KexInitiate: (KexStage.NEWKEYS,), AskHostSignature: (KexStage.NEWKEYS,)},
+    KexStage.INITIATE: {KexInitiate: _KEYS, AskArithmetic: _KEYS, AskHostSignature: _KEYS},
     KexStage.GEX_REQUEST: {GexRequest: (KexStage.GEX_INIT,)},
-    KexStage.GEX_INIT: {GexInit: (KexStage.NEWKEYS,), AskHostSignature: (KexStage.NEWKEYS,)},
+    KexStage.GEX_INIT: {AskArithmetic: _KEYS, AskHostSignature: _KEYS},
+    KexStage.GSS_INITIATE: {
+        AskSecurityStep: (KexStage.GSS_CONTINUE, KexStage.NEWKEYS),
+        AskArithmetic: _KEYS,
+    },
+    KexStage.GSS_CONTINUE: {AskSecurityStep: _KEYS, AskArithmetic: _KEYS},
     KexStage.NEWKEYS: {NewKeys: _SERVER_RESTS},
     Resting.SERVICE: {ServiceRequest: (AuthStage.SERVER_REQUEST,)},
     AuthStage.SERVER_REQUEST: {
         # "none" needs no question, once AskUser was answered for this user.
-        UserauthRequest: _IN,
-        AskUser: _IN,
+        UserauthRequest: (*_IN, AuthStage.SERVER_TOKEN),
+        AskUser: (*_IN, AuthStage.SERVER_TOKEN),
         AskPassword: _IN,
         AskPublicKey: _IN,
         AskHostBased: _IN,
+        AskPrincipal: _IN,
+        AskHandover: _IN,
         AskKeyboardInteractive: (AuthStage.SERVER_INTERACTIVE, Resting.CONNECTION),
     },
     AuthStage.SERVER_INTERACTIVE: {
         # A new request abandons the prompts; a wrong number of responses ends the connection.
         UserauthRequest: (AuthStage.SERVER_REQUEST, Resting.CONNECTION),
         AskKeyboardInteractive: (AuthStage.SERVER_REQUEST, Resting.CONNECTION),
+    },
+    AuthStage.SERVER_TOKEN: {
+        **_ABANDONED,
+        SecurityErrorToken: (AuthStage.SERVER_REQUEST,),
+        AskSecurityStep: (AuthStage.SERVER_MIC, AuthStage.SERVER_REQUEST),
+    },
+    AuthStage.SERVER_MIC: {
+        **_ABANDONED,
+        SecurityErrorToken: (AuthStage.SERVER_REQUEST,),
+        SecurityMIC: (AuthStage.SERVER_REQUEST,),
+        AskPrincipal: (AuthStage.SERVER_REQUEST, Resting.CONNECTION),
     },
     Resting.CONNECTION: {},
 }

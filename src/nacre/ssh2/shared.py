@@ -11,8 +11,8 @@ from nacre.errors import DisconnectCode, LocalProtocolError, RemoteProtocolError
 from nacre.protocol.events import Authenticated, VersionReceived
 from nacre.protocol.options import ClientOptions
 from nacre.protocol.phases import Phase
+from nacre.ssh2.client import SSH2Client
 from nacre.ssh2.connection.mux import Mux
-from nacre.ssh2.engine import SSH2Client
 from nacre.ssh2.routes import Resting
 from nacre.value import replace
 from nacre.wire.codec import Buffer
@@ -32,8 +32,8 @@ class SharedMux(Mux):
         """
         if want_reply:
             raise LocalProtocolError(
-                f"{safe(name)}: a shared connection has no global requests: have the master "
-                "forward ports (nacre ssh -O forward), or make a connection without control"
+                f"{safe(name)}: a shared connection has no global requests: make a connection "
+                "without control"
             )
         return super().send_global_request(name, data, want_reply=False)
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from inspect import get_annotations
 from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar, dataclass_transform
 
 from nacre.errors import MalformedMessage
@@ -41,6 +40,7 @@ Digest = Annotated[bytes, "digest"]
 Rest = Annotated[bytes, "rest"]
 SecretString = Annotated[bytes, "string", "secret"]
 SecretText = Annotated[str, "text", "secret"]
+SecretRest = Annotated[bytes, "rest", "secret"]
 
 _ENCODE = {
     "cookie": "self.{0}",
@@ -113,7 +113,7 @@ def _frozen(self: Record, name: str, new: object = None) -> NoReturn:
 
 def _declare(cls: type[R]) -> type[R]:
     names = vars(sys.modules[cls.__module__])
-    annotations = get_annotations(cls)
+    annotations: dict[str, str] = cls.__annotations__
     marks = {field: names[annotation].__metadata__ for field, annotation in annotations.items()}
     cls.FIELDS = tuple(marks)
     cls.SECRETS = frozenset(field for field, mark in marks.items() if "secret" in mark)

@@ -9,7 +9,6 @@ from nacre.errors import AuthenticationFailed
 from nacre.keys import PrivateKey, generate
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.asks import (
-    Alternative,
     Answer,
     Ask,
     AskAuthentication,
@@ -30,6 +29,7 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.events import Event
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
+from nacre.protocol.requirement import Alternative
 from nacre.ssh2.auth.client import ClientAuth
 from nacre.ssh2.auth.messages import InteractiveRequest, PasswordRequest, UserauthRequest
 from nacre.ssh2.auth.server import ServerAuth

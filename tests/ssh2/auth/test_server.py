@@ -127,14 +127,14 @@ POLICIES: list[
     ((K + ">" + P, P + ">" + I), (P, I), [((K, I), True), IN]),
     ((K + ">" + P, K + ">" + I, P), (K, I), [((P, I), True), IN]),
     ((K + ">" + K,), (K, K), [((K,), True), IN]),
-    ((K + ">" + "gssapi-with-mic", P), (K, P), [((P,), False), IN]),
+    ((K + ">" + "mystery", P), (K, P), [((P,), False), IN]),
     (("",), ("none",), [IN]),
     (("", P), ("none",), [IN]),
     (("", P), (P,), [IN]),
     (("",), (P,), [((), False)]),
     ((), ("none", P, K, I), [((), False)] * 4),
-    (("gssapi-with-mic",), ("hostbased",), [((), False)]),
-    ((P,), ("gssapi-with-mic", "what?", P), [((P,), False), ((P,), False), IN]),
+    (("mystery",), ("hostbased",), [((), False)]),
+    ((P,), ("mystery", "what?", P), [((P,), False), ((P,), False), IN]),
 ]
 
 

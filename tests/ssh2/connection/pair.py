@@ -34,6 +34,9 @@ class RecordingOutbox:
             self.asked[asked] = len(self.asked)
         self.payloads.append(bytes(payload))
 
+    def answered(self, token: int) -> None:
+        self.asked.pop(token, None)
+
     def send_parts(self, head, body):
         self.payloads.append(bytes(head) + bytes(body))
 

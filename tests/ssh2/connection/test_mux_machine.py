@@ -128,15 +128,15 @@ class Channels(RuleBasedStateMachine):
             other = self.owners[1 - side]
             for number, record in owner.open.items():
                 if "peer" not in record:
-                    peer = owner.end.mux._channels.get(number)
-                    mirrored = other.end.mux._channels.get(peer.peer) if peer else None
+                    peer = owner.end.mux.channels.get(number)
+                    mirrored = other.end.mux.channels.get(peer.peer) if peer else None
                     if mirrored and mirrored.peer == number and peer.peer in other.open:
                         record["peer"] = other.open[peer.peer]
 
     @rule(side=sides)
     def open_channel(self, side):
         owner = self.owners[side]
-        if len(owner.end.mux._channels) < LIMITS.channels:
+        if len(owner.end.mux.channels) < LIMITS.channels:
             number = owner.end.mux.open_channel("session" if side == 0 else "x11")
             assert number not in owner.open
             owner.opening.add(number)
@@ -219,7 +219,7 @@ class Channels(RuleBasedStateMachine):
     @rule(pick=picks)
     def request(self, pick):
         owner, number = self.pick(0, pick)
-        if number is None or owner.end.mux._channels[number].channel_type != "session":
+        if number is None or owner.end.mux.channels[number].channel_type != "session":
             return
         mark = f"{len(self.replies)}-{pick}-{len(owner.open[number]['out'])}".encode()
         mark += bytes(str(owner.end.outbox.last_token), "ascii")
@@ -264,16 +264,16 @@ class Channels(RuleBasedStateMachine):
             assert not (owner.blocked and owner.end.outbox.takes_data)
             for number, record in owner.open.items():
                 assert record["in"] == record["peer"]["out"]
-                mine = owner.end.mux._channels[number]
-                theirs = self.owners[owner is self.owners[0]].end.mux._channels[mine.peer]
+                mine = owner.end.mux.channels[number]
+                theirs = self.owners[owner is self.owners[0]].end.mux.channels[mine.peer]
                 assert mine.send.left == theirs.receive.left
 
     @invariant()
     def bounded(self):
         for owner in self.owners:
             mux = owner.end.mux
-            assert len(mux._channels) <= LIMITS.channels
-            assert mux._windows == sum(c.receive.size for c in mux._channels.values())
+            assert len(mux.channels) <= LIMITS.channels
+            assert mux._windows == sum(c.receive.size for c in mux.channels.values())
             assert mux._windows <= LIMITS.windows_total
 
     def teardown(self):
@@ -290,7 +290,7 @@ class Channels(RuleBasedStateMachine):
                         owner.open[number]["closed"] = True
                 self.deliver_all(side)
         for owner in self.owners:
-            assert not owner.end.mux._channels
+            assert not owner.end.mux.channels
             assert not owner.end.asks._open
             assert not owner.open
             assert not owner.opening

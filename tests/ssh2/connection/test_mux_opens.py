@@ -56,17 +56,6 @@ def test_a_refusal_frees_the_number_and_its_text_is_made_safe():
     assert pair.client.mux.open_channel("session") == number
 
 
-def test_numbers_are_small_and_free_again_only_after_both_closes():
-    pair = Pair()
-    numbers = [pair.session() for _ in range(3)]
-    assert numbers == [(0, 0), (1, 1), (2, 2)]
-    pair.client.mux.close_channel(1)
-    assert pair.client.mux.open_channel("direct-tcpip") == 3
-    pair.pump()
-    assert pair.client.happened() == [ChannelClosed(1)]
-    assert pair.client.mux.open_channel("direct-tcpip") == 1
-
-
 @pytest.mark.parametrize(
     ("role", "channel_type"),
     [
@@ -234,14 +223,6 @@ def test_refusals_that_can_not_wait_any_more_are_the_peers_fault():
     client.outbox.full = True
     with pytest.raises(RemoteProtocolError, match="too many replies"):
         client.receive(session_open())
-
-
-def test_windows_of_many_channels_stay_within_their_total():
-    limits = replace(DEFAULT_LIMITS, window_initial=1000 * KIB, windows_total=2500 * KIB)
-    client = End(Role.CLIENT, limits)
-    for _ in range(4):
-        client.mux.open_channel("session")
-    assert [m.window for m in client.sent()] == [1000 * KIB, 1000 * KIB, 64 * KIB, 64 * KIB]
 
 
 def test_malformed_messages_are_malformed():

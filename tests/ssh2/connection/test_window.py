@@ -21,6 +21,12 @@ def take(window, count):
     window.left -= count
 
 
+def read(window, count, now):
+    """Let a reader consume ``count`` bytes that have come, and adjust the window."""
+    window.consume(count)
+    return window.adjust(now, PLENTY)
+
+
 class TestSendWindow:
     @pytest.mark.parametrize(
         ("announced", "sent"),
@@ -37,6 +43,9 @@ class TestSendWindow:
         window = SendWindow()
         window.start(100, announced)
         assert (window.left, window.packet) == (100, sent)
+
+    def test_nothing_may_be_sent_before_the_peer_has_opened_the_channel(self):
+        assert (SendWindow().left, SendWindow().packet) == (0, 0)
 
     def test_a_peer_that_takes_no_packet_is_refused(self):
         with pytest.raises(RemoteProtocolError, match="packet size is 0"):
@@ -75,6 +84,21 @@ class TestReceiveWindow:
         take(window, 10)
         with pytest.raises(LocalProtocolError, match="10 are unread"):
             window.consume(count)
+
+    def test_what_was_consumed_is_no_longer_unread(self):
+        window = ReceiveWindow(1000, 1000)
+        take(window, 10)
+        window.consume(6)
+        window.consume(0)
+        with pytest.raises(LocalProtocolError, match="5 bytes where 4 are unread"):
+            window.consume(5)
+
+    @pytest.mark.parametrize(
+        ("size", "step"),
+        [(1, 1), (3, 1), (8, 2), (4 * MIB, MIB), (4 * MIB + 8, 4 * MIB // 8 + 1)],
+    )
+    def test_a_step_is_a_quarter_of_a_small_window_and_an_eighth_of_a_large_one(self, size, step):
+        assert ReceiveWindow(size, size).step == step
 
     def test_the_smallest_window_works(self):
         window = ReceiveWindow(1, 1)
@@ -125,6 +149,41 @@ class TestReceiveWindow:
             now += 0.25
         assert window.size == 2000
 
+    @pytest.mark.parametrize(
+        ("moved", "size"),
+        [
+            # bytes, and when they are read; the first grant begins the measurement
+            ([(250, 0.0), *[(333, 0.5)] * 3], 1000),  # a byte less than the window
+            ([(250, 0.0), *[(250, 0.5)] * 4], 2000),
+            ([(250, 0.0), (1000, 0.0999)], 1000),  # too short a time to measure
+            ([(250, 0.0), (1000, 0.1)], 2000),
+            ([(250, 0.0), *[(1000, 0.05)] * 7, (750, 0.1)], 2000),
+            ([(250, 0.0), *[(1000, 0.05)] * 7, (1000, 0.1)], 1000),  # eight windows in it
+            # 4,000 bytes a second at first: the next doubling takes 6,000
+            ([(250, 0.0), (1000, 0.25), (2000, 0.3), (500, 0.75)], 2000),
+            ([(250, 0.0), (1000, 0.25), *[(1250, 0.3)] * 2, (500, 0.75)], 4000),
+            # and a new measurement begins
+            ([(250, 0), (1000, 0.25), *[(1250, 0.3)] * 2, (500, 0.75), *[(1333, 0.9)] * 3], 4000),
+        ],
+    )
+    def test_exactly_when_a_window_doubles(self, moved, size):
+        window = ReceiveWindow(1000, 64_000)
+        for count, now in moved:
+            take(window, count)
+            read(window, count, now)
+        assert window.size == size
+
+    @pytest.mark.parametrize(("unread", "size"), [(250, 2000), (251, 1000)])
+    def test_a_quarter_of_the_window_may_be_unread_when_it_doubles(self, unread, size):
+        window = ReceiveWindow(1000, 64_000)
+        take(window, 1000)
+        read(window, 250, 0.0)
+        for _ in range(3):
+            read(window, 250, 0.5)
+        take(window, unread + 250)
+        read(window, 250, 0.5)
+        assert (window.size, window.unread) == (size, unread)
+
     def test_a_path_that_gets_faster_gets_its_window(self):
         window = ReceiveWindow(1000, 64_000)
         now = 0.0
@@ -157,6 +216,7 @@ class TestReceiveWindow:
             (0.1, 1000, 1000),
             (0.1, -5, 0),
             (0.9, PLENTY, 30 * MIB),
+            (1.0, PLENTY, 30 * MIB),
             (1.1, PLENTY, 0),
         ],
     )

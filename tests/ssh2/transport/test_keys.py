@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 
+from nacre.crypto import registry
 from nacre.crypto.registry import CIPHERS
 from nacre.errors import PacketCorrupt
 from nacre.limits import KIB
@@ -37,13 +38,15 @@ def chosen(cipher_c2s: str, cipher_s2c: str) -> Chosen:
 
 
 def sealed(secrets: Secrets, algorithms: Chosen, role: Role, payload: bytes) -> bytes:
-    sealer = secrets.sealer(algorithms, role, sequence=7, random=bytes)
+    keys = secrets.keys(algorithms, to_server=role is Role.CLIENT)
+    sealer = registry.sealer(keys, sequence=7, random=bytes)
     out = memoryview(bytearray(len(payload) + 256))
     return bytes(out[: sealer.seal(payload, b"", out, 0)])
 
 
 def opened(secrets: Secrets, algorithms: Chosen, role: Role, packet: bytes) -> bytes:
-    opener = secrets.opener(algorithms, role, sequence=7, packet_limit=64 * KIB)
+    keys = secrets.keys(algorithms, to_server=role is Role.SERVER)
+    opener = registry.opener(keys, sequence=7, packet_limit=64 * KIB)
     assert opener.packet_size(packet[: opener.header_size]) == len(packet)
     return bytes(opener.open(packet))
 

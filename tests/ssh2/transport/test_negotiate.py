@@ -85,7 +85,13 @@ def test_strict_kex_needs_both() -> None:
 
 
 def test_a_guess_is_right_when_both_prefer_the_same() -> None:
+    """RFC 4253 section 7: only the first names count."""
     assert guessed_right(BASE, BASE)
+    for field in ("kex", "host_key"):
+        first = getattr(BASE, field)[0]
+        fewer, more = replace(BASE, **{field: (first,)}), replace(BASE, **{field: (first, "more")})
+        assert guessed_right(fewer, more)
+        assert guessed_right(more, fewer)
     assert not guessed_right(BASE, replace(BASE, kex=("other", *BASE.kex)))
     assert not guessed_right(BASE, replace(BASE, host_key=("other", *BASE.host_key)))
 

@@ -60,7 +60,9 @@ class Attempt:
     """One attempt with one method.
 
     :ivar host_bound: whether its requests name the server's host key.
+    :ivar verify: whether a server verifies the signature of a user's key itself.
     :ivar detail: the ``detail`` of its ``AuthResult``; safe to print.
+    :ivar reason: why it fails, which is the end of ``detail``; or empty.
     """
 
     user: str
@@ -68,7 +70,9 @@ class Attempt:
     session: SessionProof
     options: EngineOptions
     host_bound: bool = False
+    verify: bool = True
     detail: str = ""
+    reason: str = ""
 
     def request(self, fields: Record | bytes = b"") -> UserauthRequest:
         """Return the request for this attempt, with the method's fields."""
@@ -85,6 +89,7 @@ class Attempt:
     def explain(self, reason: str) -> None:
         """Add the reason why the attempt fails to the detail."""
         self.detail = f"{self.detail} ({reason})".lstrip()
+        self.reason = f"{self.reason}; {reason}" if self.reason else reason
 
 
 class MethodRunner(ABC, Generic[Result]):

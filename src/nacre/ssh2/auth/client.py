@@ -12,6 +12,8 @@ from nacre.protocol.asks import (
     Asks,
     GiveUp,
     SessionProof,
+    TryGSSAPIKeyex,
+    TryGSSAPIWithMIC,
     TryHostBased,
     TryKeyboardInteractive,
     TryNone,
@@ -20,7 +22,7 @@ from nacre.protocol.asks import (
 )
 from nacre.protocol.events import AuthBanner, Authenticated, AuthResult, Event
 from nacre.protocol.options import ClientOptions
-from nacre.ssh2.auth import hostbased, keyboard_interactive, password, publickey
+from nacre.ssh2.auth import gssapi, hostbased, keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import Attempt, Exchange, MethodRunner, Steps
 from nacre.ssh2.auth.messages import UserauthBanner, UserauthFailure
 from nacre.ssh2.auth.stages import AuthStage
@@ -71,10 +73,13 @@ class ClientAuth(MethodRunner[NacreError | None]):
 
     def receive(self, payload: Buffer) -> None:
         handle = {51: self._failure, 52: self._success, 53: self._banner}
+        if self.stage is AuthStage.CLIENT_TOKEN:
+            handle |= {64: self._security_error, 65: self._ignore}
         handle.get(payload[0], self._resume)(payload)
 
     def _new_attempt(self, method: str) -> Attempt:
-        host_bound = self.host_bound and method == "publickey"
+        keyed = self._session.host_key is not None
+        host_bound = self.host_bound and keyed and method == "publickey"
         return Attempt(self._options.user, method, self._session, self._options, host_bound)
 
     def _ask(self) -> None:
@@ -138,6 +143,12 @@ class ClientAuth(MethodRunner[NacreError | None]):
         self._report("failure")
         self._ask()
 
+    def _security_error(self, payload: Buffer) -> None:
+        gssapi.explain_error(self._attempt, payload)
+
+    def _ignore(self, payload: Buffer) -> None:
+        """Take the server's last token of a context that it gives up; a failure follows."""
+
     def _success(self, payload: Buffer) -> None:
         # It has no fields; OpenSSH looks at none that a server adds.
         self._abandon()
@@ -175,6 +186,8 @@ _METHODS: dict[type[Answer], tuple[str, _Prove]] = {
     TryPublicKey: ("publickey", publickey.prove),
     TryPassword: ("password", password.prove),
     TryHostBased: ("hostbased", hostbased.prove),
+    TryGSSAPIKeyex: ("gssapi-keyex", gssapi.prove_keyex),
+    TryGSSAPIWithMIC: ("gssapi-with-mic", gssapi.prove),
     TryKeyboardInteractive: ("keyboard-interactive", keyboard_interactive.prove),
 }
 """For each answer to ``AskAuthentication``: the method's name, and the generator that runs it."""

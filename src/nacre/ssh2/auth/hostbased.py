@@ -40,7 +40,8 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
         return False
     name = request.host.removesuffix(".")
     host = ClientHost(name, request.host_user, key, request.algorithm)
-    return attempt.verdict((yield AskHostBased(user=attempt.user, host=host)))
+    ask = AskHostBased(user=attempt.user, host=host, fields=fields)
+    return attempt.verdict((yield ask))
 
 
 def prove(

@@ -1,11 +1,9 @@
-"""The layouts of messages 50-79 (RFC 4252, RFC 4256).
+"""The layouts of messages 50-79 (RFC 4252, RFC 4256, RFC 4462).
 
-The meaning of 60 and 61 depends on the current method: three classes here have the number 60.
+The meaning of 60 to 66 depends on the current method: four classes here have the number 60.
 """
 
 from __future__ import annotations
-
-from typing import Annotated
 
 from nacre.wire.codec import WireReader
 from nacre.wire.message import (
@@ -15,6 +13,8 @@ from nacre.wire.message import (
     NameList,
     Record,
     Rest,
+    SecretRest,
+    SecretString,
     SecretText,
     String,
     Text,
@@ -25,8 +25,6 @@ from nacre.wire.message import (
 HOST_BOUND = "publickey-hostbound-v00@openssh.com"
 """The name of ``publickey`` in requests with the server's host key (``PROTOCOL`` of OpenSSH, 3.1).
 """
-
-SecretRest = Annotated[bytes, "rest", "secret"]
 
 
 @message(50)
@@ -216,3 +214,69 @@ class InfoResponse(Message):
         responses = tuple(reader.text() for _ in range(self.count))
         reader.end()
         return responses
+
+
+# --- gssapi-with-mic and gssapi-keyex (RFC 4462 sections 3 and 4) ---
+
+
+@record
+class MechanismsRequest(Record):
+    """The fields of a request for ``gssapi-with-mic``; ``encoded`` holds ``count`` mechanisms."""
+
+    count: U32
+    encoded: Rest
+
+    def mechanisms(self) -> tuple[bytes, ...]:
+        """Return the mechanisms, in DER. Check ``count`` against its bound first.
+
+        :raises MalformedMessage: there are not exactly ``count``.
+        """
+        reader = WireReader(self.encoded)
+        mechanisms = tuple(reader.string() for _ in range(self.count))
+        reader.end()
+        return mechanisms
+
+
+@record
+class KeyexRequest(Record):
+    """The fields of a request for ``gssapi-keyex`` (RFC 4462 section 4)."""
+
+    mic: String
+
+
+@message(60)
+class MechanismChosen(Message):
+    """SSH_MSG_USERAUTH_GSSAPI_RESPONSE (RFC 4462 section 3.3)."""
+
+    mechanism: String
+
+
+@message(61)
+class SecurityToken(Message):
+    """SSH_MSG_USERAUTH_GSSAPI_TOKEN (RFC 4462 section 3.4)."""
+
+    token: SecretString
+
+
+@message(64)
+class SecurityError(Message):
+    """SSH_MSG_USERAUTH_GSSAPI_ERROR (RFC 4462 section 3.8)."""
+
+    major: U32
+    minor: U32
+    text: Text
+    language: Text
+
+
+@message(65)
+class SecurityErrorToken(Message):
+    """SSH_MSG_USERAUTH_GSSAPI_ERRTOK: the last token of a side that gives up (section 3.9)."""
+
+    token: SecretString
+
+
+@message(66)
+class SecurityMIC(Message):
+    """SSH_MSG_USERAUTH_GSSAPI_MIC (RFC 4462 section 3.5)."""
+
+    mic: String

@@ -36,8 +36,9 @@ from nacre.wire.text import safe
 def _query(
     attempt: Attempt, signed: bool, algorithm: str, blob: bytes
 ) -> PublicKeyQuery | HostBoundQuery:
-    if attempt.host_bound:
-        return HostBoundQuery(signed, algorithm, blob, attempt.session.host_key.blob)
+    key = attempt.session.host_key
+    if attempt.host_bound and key is not None:
+        return HostBoundQuery(signed, algorithm, blob, key.blob)
     return PublicKeyQuery(signed, algorithm, blob)
 
 
@@ -55,8 +56,8 @@ _FIELDS: dict[tuple[bool, bool], type[_Fields]] = {
 def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
     """Answer a query, or check a signature.
 
-    The policy is asked about a signed request only after its signature has verified. That costs
-    the same for every user, known or not.
+    The policy is asked about a signed request only after its signature has verified, unless it
+    verifies the signature itself. That costs the same for every user, known or not.
     """
     signed = WireReader(fields).boolean()
     request = _FIELDS[attempt.host_bound, signed].decode(fields)
@@ -69,7 +70,7 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
         attempt.explain(f"{request.algorithm} signatures are not allowed")
         return False
     presence = None
-    if isinstance(request, PublicKeyRequest | HostBoundRequest):
+    if attempt.verify and isinstance(request, PublicKeyRequest | HostBoundRequest):
         # The signature covers the session id and the request before it, whose first field is true.
         covered = b"\1" + fields[1 : -4 - len(request.signature)]
         data = string(attempt.session.session_id) + attempt.request(covered).encode()
@@ -78,7 +79,12 @@ def check(attempt: Attempt, fields: bytes) -> Steps[bool | Message]:
             return False
         presence = key.presence(request.signature)
     answer = yield AskPublicKey(
-        user=attempt.user, key=key, algorithm=request.algorithm, signed=signed
+        user=attempt.user,
+        key=key,
+        algorithm=request.algorithm,
+        signed=signed,
+        fields=fields if signed else b"",
+        host_bound=attempt.host_bound,
     )
     if not attempt.verdict(answer):
         return False
@@ -92,7 +98,8 @@ def _check_host_key(attempt: Attempt, host_key: bytes) -> None:
 
     :raises RemoteProtocolError: it names another host key.
     """
-    if host_key != attempt.session.host_key.blob:
+    key = attempt.session.host_key
+    if key is None or host_key != key.blob:
         raise RemoteProtocolError("the client's request is bound to the host key of another server")
 
 

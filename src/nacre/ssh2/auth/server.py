@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nacre.errors import DisconnectCode, RemoteProtocolError
-from nacre.protocol.asks import (
-    Asks,
-    AskUser,
-    Requirement,
-    SessionProof,
-    UserRequirement,
-    satisfied,
-    useful,
-)
+from nacre.protocol.asks import AskHandover, Asks, AskUser, SessionProof, UserRequirement
 from nacre.protocol.events import Authenticated, AuthResult, Event
 from nacre.protocol.options import ServerOptions
-from nacre.ssh2.auth import hostbased, keyboard_interactive, password, publickey
+from nacre.protocol.requirement import Requirement, satisfied, useful
+from nacre.ssh2.auth import gssapi, hostbased, keyboard_interactive, password, publickey
 from nacre.ssh2.auth.attempt import SERVICE, Attempt, MethodRunner, check_length
 from nacre.ssh2.auth.messages import (
     HOST_BOUND,
@@ -33,11 +27,18 @@ from nacre.wire.codec import Buffer
 from nacre.wire.message import Message
 from nacre.wire.text import safe
 
+if TYPE_CHECKING:
+    from nacre.protocol.frozen import FrozenServer
+
+_SUCCESS = UserauthSuccess().encode()
+
 _CHECKS = {
     "publickey": publickey.check,
     "password": password.check,
     "keyboard-interactive": keyboard_interactive.check,
     "hostbased": hostbased.check,
+    "gssapi-keyex": gssapi.check_keyex,
+    "gssapi-with-mic": gssapi.check,
 }
 
 
@@ -47,6 +48,8 @@ class ServerAuth(MethodRunner[bool | Message]):
     ``receive``, and the answer to each of its questions, may raise RemoteProtocolError.
 
     :param session: the session's identifier and the host key of its first exchange.
+    :param freeze: freezes the engine, if another process may go on after the login.
+    :ivar accepted: True once all required methods succeeded.
     :ivar succeeded: True once SSH_MSG_USERAUTH_SUCCESS was sent.
     :ivar user: the user name of the latest request.
     :ivar methods: the methods that succeeded for that user, in order.
@@ -60,8 +63,10 @@ class ServerAuth(MethodRunner[bool | Message]):
         asks: Asks,
         options: ServerOptions,
         session: SessionProof,
+        freeze: Callable[[], FrozenServer] | None = None,
     ) -> None:
         super().__init__(outbox, asks, AuthStage.SERVER_REQUEST)
+        self.accepted = False
         self.succeeded = False
         self.user = ""
         self.methods: tuple[str, ...] = ()
@@ -70,6 +75,7 @@ class ServerAuth(MethodRunner[bool | Message]):
         self._server_options = options
         self._options = options
         self._session = session
+        self._freeze = freeze
         self._requirement: Requirement = ()
         self._attempt = self._new_attempt("none")
         self._banner_sent = False
@@ -113,16 +119,10 @@ class ServerAuth(MethodRunner[bool | Message]):
 
     def _begin(self, request: UserauthRequest, answer: UserRequirement) -> None:
         self._requirement = answer.requirement
-        server = self._server_options
-        self.limits = answer.limits or server.limits
-        algorithms = server.algorithms
-        if answer.signatures is not None:
-            algorithms = replace(algorithms, signatures=answer.signatures)
-        if answer.ca_signatures is not None:
-            algorithms = replace(algorithms, ca_signatures=answer.ca_signatures)
-        self._options = server
-        if (self.limits, algorithms) != (server.limits, server.algorithms):
-            self._options = replace(server, limits=self.limits, algorithms=algorithms)
+        self.limits = answer.limits or self._server_options.limits
+        self._options = self._server_options
+        if (answer.limits, answer.signatures, answer.ca_signatures) != (None, None, None):
+            self._options = options_for(self._options, answer)
         if answer.banner and not self._banner_sent:
             self._banner_sent = True
             self._outbox.send(UserauthBanner(answer.banner, "").encode())
@@ -140,10 +140,14 @@ class ServerAuth(MethodRunner[bool | Message]):
             self._ended(False)
 
     def _new_attempt(self, method: str, *, host_bound: bool = False) -> Attempt:
-        return Attempt(self.user, method, self._session, self._options, host_bound)
+        verify = self._server_options.verify
+        return Attempt(self.user, method, self._session, self._options, host_bound, verify)
 
     def _can_continue(self) -> tuple[str, ...]:
-        return useful(self._requirement, self.methods)
+        methods = useful(self._requirement, self.methods)
+        if "gssapi-keyex" in methods and self._session.context is None:
+            return tuple(method for method in methods if method != "gssapi-keyex")
+        return methods
 
     def _ended(self, result: bool | Message) -> None:
         self.stage = AuthStage.SERVER_REQUEST
@@ -158,14 +162,23 @@ class ServerAuth(MethodRunner[bool | Message]):
 
     def _method_succeeded(self) -> None:
         if satisfied(self._requirement, self.methods):
-            self._outbox.send(UserauthSuccess().encode())
-            self.stage = AuthStage.DONE
-            self.succeeded = True
+            self.accepted = True
             self._report("success")
-            self._events.append(Authenticated(self.user, self.methods))
+            if self._freeze is None:
+                self.let_in()
+            else:
+                ask = AskHandover(user=self.user, methods=self.methods, freeze=self._freeze)
+                self._asks.ask(ask, lambda _: self.let_in())
         else:
             self._report("partial")
             self._outbox.send(UserauthFailure(self._can_continue(), True).encode())
+
+    def let_in(self) -> None:
+        """Tell the client that it is in."""
+        self._outbox.send(_SUCCESS)
+        self.stage = AuthStage.DONE
+        self.succeeded = True
+        self._events.append(Authenticated(self.user, self.methods))
 
     def _count_failure(self) -> None:
         # Clients send "none" first to learn the methods: that is not a guess at a secret.
@@ -181,6 +194,16 @@ class ServerAuth(MethodRunner[bool | Message]):
         self._events.append(
             AuthResult(self.user, method, detail, outcome, can_continue, self._failures)
         )
+
+
+def options_for(server: ServerOptions, answer: UserRequirement) -> ServerOptions:
+    """Return the options of a user's connection: the server's, with what is another's for it."""
+    limits, algorithms = answer.limits or server.limits, server.algorithms
+    if answer.signatures is not None:
+        algorithms = replace(algorithms, signatures=answer.signatures)
+    if answer.ca_signatures is not None:
+        algorithms = replace(algorithms, ca_signatures=answer.ca_signatures)
+    return replace(server, limits=limits, algorithms=algorithms)
 
 
 def _refusal(reason: str) -> RemoteProtocolError:

@@ -92,7 +92,7 @@ class ChannelState:
     def answered(self, outbox: Outbox) -> int:
         """Return the token of our oldest message that waits; it is answered now."""
         token = self.waiting.popleft()
-        outbox.asked.pop(token, None)
+        outbox.answered(token)
         return token
 
     def end_of_sending(self) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nacre.crypto.packets.compress import Decompressor
-from nacre.crypto.packets.seal import Opener
+from nacre.crypto.packets.seal import BareOpener, Opener
+from nacre.crypto.registry import PacketKeys
 from nacre.errors import DisconnectCode, RemoteProtocolError
 from nacre.limits import Limits
 from nacre.wire.codec import Buffer
 from nacre.wire.numbers import Msg
+
+if TYPE_CHECKING:
+    from nacre.protocol.frozen import FrozenDirection
 
 _DATA = frozenset({int(Msg.CHANNEL_DATA), int(Msg.CHANNEL_EXTENDED_DATA)})
 
@@ -22,12 +28,14 @@ class Inbox:
     :ivar left: bytes that were fed and are not part of a packet returned so far.
     :ivar payload_bytes: payload bytes opened under the present key.
     :ivar packets: packets opened under the present key.
+    :ivar keys: what the opener was made of, if :meth:`freeze` may be called; else None.
     """
 
     def __init__(self, opener: Opener, limits: Limits) -> None:
         self.left = 0
         self.payload_bytes = 0
         self.packets = 0
+        self.keys: PacketKeys | None = None
         self._opener = opener
         self._decompressor: Decompressor | None = None
         self._decompressed = 0
@@ -60,7 +68,6 @@ class Inbox:
         """Take bytes; then call ``next`` until it returns None, and ``keep`` or ``leave``."""
         self._view = memoryview(data)
         self.left += len(data)
-        self._at = 0
         self._decompressed = 0
 
     def next(self) -> Buffer | None:
@@ -130,6 +137,22 @@ class Inbox:
         self._held.clear()
         self._held_at = self.left = 0
         self._view, self._at = b"", 0
+
+    def freeze(self) -> FrozenDirection:
+        """Return the state of this direction, with the bytes that are kept.
+
+        It needs ``keys``, and no compression. Call it right after ``next`` has returned a packet
+        and the rest was kept: no length of a further packet was read. Nothing can be read
+        afterwards.
+        """
+        from nacre.protocol.frozen import FrozenDirection
+
+        assert self.keys is not None
+        keys, opener = self.keys, self._opener
+        self.keys, self._opener = None, BareOpener(opener.packet_limit)
+        unread = bytes(self._held[self._held_at :])
+        self.clear()
+        return FrozenDirection.of(keys, opener, self.packets, self.payload_bytes, unread)
 
     def _next_held(self) -> memoryview | None:
         opener = self._opener

@@ -1,14 +1,15 @@
 """Phase 2, second half: the key exchanges of a connection, the first and the later ones.
 
-RFC 4253 sections 7 to 9, RFC 4419, RFC 5656 section 4.
+RFC 4253 sections 7 to 9, RFC 4419, RFC 5656 section 4, RFC 4462 section 2.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from enum import Enum
+from functools import partial
 from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from nacre.crypto import registry
 from nacre.crypto.kex.dh import dh_gex
@@ -20,9 +21,12 @@ from nacre.crypto.signatures.certified import plain, plain_names
 from nacre.errors import ConfigurationError, KexFailed, KeyFormatError, RemoteProtocolError
 from nacre.keys import PrivateKey, PublicKey, decode_public
 from nacre.protocol.asks import (
+    Ask,
+    AskArithmetic,
     AskHostKey,
     AskHostSignature,
     Asks,
+    Computed,
     Denied,
     Granted,
     HostKeyRefused,
@@ -30,6 +34,7 @@ from nacre.protocol.asks import (
     Signature,
 )
 from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
+from nacre.protocol.gssapi import SecurityContext
 from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Role
 from nacre.ssh2.transport import negotiate
@@ -47,8 +52,13 @@ from nacre.ssh2.transport.messages import (
     NewKeys,
 )
 from nacre.ssh2.transport.outbox import Outbox
+from nacre.ssh2.transport.stages import BEGINS, KexStage
 from nacre.wire import codec
 from nacre.wire.codec import Buffer
+from nacre.wire.message import Message
+
+if TYPE_CHECKING:
+    from nacre.ssh2.transport.gss import Established, GssSteps
 
 PING_EXTENSION = "ping@openssh.com"
 SIGNATURE_EXTENSION = "server-sig-algs"
@@ -57,32 +67,7 @@ _GEX_SIZES = GexRequest(2048, 3072, 8192)
 _GEX_SIZES_SHA1 = GexRequest(1024, 2048, 8192)
 _LISTS = attrgetter(*Proposal.__match_args__)
 
-
-class KexStage(Enum):
-    """The message of a key exchange that the peer sends next."""
-
-    IDLE = "no key exchange"
-    GUESS = "a wrongly guessed packet, which is dropped"
-    INITIATE = "KEXDH_INIT"
-    REPLY = "KEXDH_REPLY"
-    GEX_REQUEST = "KEX_DH_GEX_REQUEST"
-    GEX_GROUP = "KEX_DH_GEX_GROUP"
-    GEX_INIT = "KEX_DH_GEX_INIT"
-    GEX_REPLY = "KEX_DH_GEX_REPLY"
-    NEWKEYS = "NEWKEYS"
-
-
-LEGAL: dict[KexStage, frozenset[int]] = {
-    KexStage.GUESS: frozenset(range(30, 50)),
-    KexStage.INITIATE: frozenset({30}),
-    KexStage.REPLY: frozenset({31}),
-    KexStage.GEX_REQUEST: frozenset({34}),
-    KexStage.GEX_GROUP: frozenset({31}),
-    KexStage.GEX_INIT: frozenset({32}),
-    KexStage.GEX_REPLY: frozenset({33}),
-    KexStage.NEWKEYS: frozenset({21}),
-}
-"""The messages of the exchange that are legal in each stage; KEXINIT is legal in IDLE only."""
+T = TypeVar("T")
 
 
 class RunningExchange:
@@ -93,17 +78,21 @@ class RunningExchange:
     :ivar next_stage: what follows once a wrongly guessed packet is dropped.
     :ivar initiator: the client's half of the computation, until the server's half arrives.
     :ivar group: the sizes and the group of a group exchange, as they are hashed (RFC 4419).
+    :ivar ext_info: whether the peer wants EXT_INFO behind our NEWKEYS.
+    :ivar gss: the steps of an exchange by GSSAPI.
     :ivar secrets: the result, from the moment when the exchange hash is known.
     """
 
+    gss: GssSteps
     secrets: Secrets
 
     def __init__(self, chosen: Chosen, hashed: tuple[bytes, bytes, bytes, bytes]) -> None:
         self.chosen = chosen
-        self.method = registry.KEX[chosen.kex]
+        self.method = registry.EXCHANGES[chosen.kex]
         self.next_stage = KexStage.IDLE
         self.initiator: Initiator | None = None
         self.group = b""
+        self.ext_info = False
         self._hashed = hashed
 
     def finish(
@@ -131,13 +120,15 @@ class KeyExchange:
     :ivar session: the hash of the first exchange, with its host key; None before.
     :ivar strict: whether both sides speak strict kex; decided by the first KEXINITs.
     :ivar host_key: the server's host key, once its signature verified.
+    :ivar lines: both identification lines, the client's first: they begin the hash.
+    :ivar chosen: the algorithms of the latest exchange; delayed compression needs them.
+    :ivar keeps_keys: whether inbox and outbox remember their keys: another process may go on with
+        them. At the login that ends.
     """
 
-    # _lines           both identification lines, the client's first: they begin the hash.
     # _exchanges_left  exchanges that an unauthenticated peer may still start.
     # _ours            our KEXINIT, as lists and as sent, from begin() to the peer's NEWKEYS.
     # _running         the exchange, once both KEXINITs are there.
-    # _chosen          the algorithms of the latest exchange; delayed compression needs them.
     # _signers         a server's host key for each host key algorithm.
 
     def __init__(
@@ -157,6 +148,9 @@ class KeyExchange:
         self.session: SessionProof | None = None
         self.strict = False
         self.host_key: PublicKey | None = None
+        self.lines: tuple[bytes, bytes] = (b"", b"")
+        self.chosen: Chosen | None = None
+        self.keeps_keys = False
         self._role = role
         self._options = options
         self._random = random
@@ -164,13 +158,10 @@ class KeyExchange:
         self._inbox = inbox
         self._events = events
         self._asks = asks
-        self._lines: tuple[bytes, bytes] = (b"", b"")
         self._authenticated = False
         self._exchanges_left = options.limits.kex_unauthenticated
         self._ours: tuple[Proposal, bytes] | None = None
         self._running: RunningExchange | None = None
-        self._chosen: Chosen | None = None
-        self._peer_wants_ext_info = False
         self._signers = self._signing_keys(host_keys)
 
     @property
@@ -198,7 +189,7 @@ class KeyExchange:
 
     def versions(self, client: bytes, server: bytes) -> None:
         """Set the identification lines, with which the exchange hash begins."""
-        self._lines = (client, server)
+        self.lines = (client, server)
 
     def begin(self) -> None:
         """Send our KEXINIT, unless it is sent already."""
@@ -209,7 +200,7 @@ class KeyExchange:
         client = self._role is Role.CLIENT
         names = self._options.algorithms.host_key if client else tuple(self._signers)
         self._ours = negotiate.kexinit(
-            self._options.algorithms, names, self._role, self._random(16)
+            self._options.algorithms, names, self._role, self._random(16), self._options.gss_kex
         )
         self._outbox.send(self._ours[1], KexInit)
         self._outbox.begin_kex()
@@ -241,10 +232,10 @@ class KeyExchange:
         if first:
             self._decide_strict(chosen.strict)
         self._events.append(AlgorithmsChosen(client, server, chosen, first))
-        self._chosen = chosen
+        self.chosen = chosen
+        self._running = running = RunningExchange(chosen, (*self.lines, *payloads))
         # RFC 8308 section 2.1: of all exchanges, only the first one counts.
-        self._peer_wants_ext_info = first and negotiate.EXT_INFO[peer] in lists.kex
-        self._running = running = RunningExchange(chosen, (*self._lines, *payloads))
+        running.ext_info = first and negotiate.EXT_INFO[peer] in lists.kex
         self._start_method(running)
         if guessed and not negotiate.guessed_right(client, server):
             running.next_stage, self.stage = self.stage, KexStage.GUESS
@@ -256,16 +247,45 @@ class KeyExchange:
             raise RemoteProtocolError("strict kex: KEXINIT was not the first packet")
 
     def _start_method(self, running: RunningExchange) -> None:
-        gex = running.method.family == "dh-gex"
-        if self._role is Role.SERVER:
-            self.stage = KexStage.GEX_REQUEST if gex else KexStage.INITIATE
-        elif gex:
+        family = running.method.family
+        client, server = BEGINS[family]
+        self.stage = client if self._role is Role.CLIENT else server
+        if family == "gss":
+            self._start_gss(running)
+        elif self._role is Role.SERVER:
+            return
+        elif family == "dh-gex":
             self._outbox.send(_gex_sizes(running.method).encode())
-            self.stage = KexStage.GEX_GROUP
         else:
-            running.initiator = running.method.initiate(self._random)
-            self._outbox.send(KexInitiate(running.initiator.public).encode())
-            self.stage = KexStage.REPLY
+            work = partial(running.method.initiate, self._random)
+            self._compute(running, work, partial(self._send_initiate, running, KexInitiate))
+
+    def _send_initiate(
+        self,
+        running: RunningExchange,
+        message: type[KexInitiate | GexInit],
+        initiator: Initiator,
+    ) -> None:
+        running.initiator = initiator
+        self._outbox.send(message(initiator.public).encode())
+
+    def _compute(
+        self, running: RunningExchange, work: Callable[[], T], then: Callable[[T], None]
+    ) -> None:
+        """Call ``then`` with the result of ``work``.
+
+        What is slow is the owner's to compute; until then, no further packet is read.
+        """
+        if not running.method.slow:
+            then(work())
+            return
+
+        def go_on(answer: Computed) -> None:
+            if answer.error is not None:
+                raise answer.error
+            then(cast(T, answer.result))
+
+        self._asks.ask(AskArithmetic(work=work), go_on)
 
     # --- messages of the method ---
 
@@ -290,7 +310,8 @@ class KeyExchange:
 
     def _receive_gex_request(self, running: RunningExchange, payload: Buffer) -> None:
         request = GexRequest.decode(payload)
-        group = choose_group(request.minimum, request.preferred, request.maximum)
+        most = min(request.maximum, self._options.limits.kex_group_bits)
+        group = choose_group(request.minimum, request.preferred, most)
         if group is None:
             raise KexFailed(
                 f"no group of {request.minimum} to {request.maximum} bits for the group exchange"
@@ -304,12 +325,15 @@ class KeyExchange:
     def _receive_gex_group(self, running: RunningExchange, payload: Buffer) -> None:
         group = GexGroup.decode(payload)
         sizes = _gex_sizes(running.method)
-        check_group(group.prime, group.generator, sizes.minimum, sizes.maximum)
         running.group = sizes.encode()[1:] + group.encode()[1:]
-        running.method = dh_gex(running.method.name, group.prime, group.generator)
-        running.initiator = running.method.initiate(self._random)
-        self._outbox.send(GexInit(running.initiator.public).encode())
+        running.method = method = dh_gex(running.method.name, group.prime, group.generator)
         self.stage = KexStage.GEX_REPLY
+
+        def work() -> Initiator:
+            check_group(group.prime, group.generator, sizes.minimum, sizes.maximum)
+            return method.initiate(self._random)
+
+        self._compute(running, work, partial(self._send_initiate, running, GexInit))
 
     def _receive_gex_init(self, running: RunningExchange, payload: Buffer) -> None:
         self._respond(running, GexInit.decode(payload).public, GexReply)
@@ -321,11 +345,22 @@ class KeyExchange:
     def _respond(
         self, running: RunningExchange, client: bytes, reply: type[KexReply | GexReply]
     ) -> None:
+        """Compute the server's half, and reply with it."""
+        work = partial(running.method.respond, client, self._random)
+        self._compute(running, work, partial(self._reply, running, client, reply))
+
+    def _reply(
+        self,
+        running: RunningExchange,
+        client: bytes,
+        reply: type[KexReply | GexReply],
+        made: tuple[bytes, bytes],
+    ) -> None:
         """Send the server's host key, public value and signature, once that is made."""
         algorithm = running.chosen.host_key
         key = self._signers[algorithm]
         blob = key.public.blob
-        server, k = running.method.respond(client, self._random)
+        server, k = made
         secrets = running.finish(blob, client, server, k, self.session_id)
         self._begin_session(secrets, key.public)
         self.host_key = key.public
@@ -370,9 +405,21 @@ class KeyExchange:
             )
         client, running.initiator = running.initiator, None
         assert client is not None
-        secrets = running.finish(
-            blob, client.public, server, client.finish(server), self.session_id
-        )
+        values = blob, client.public, server
+        work = partial(client.finish, server)
+        self._compute(running, work, partial(self._judge, running, key, signature, values))
+
+    def _judge(
+        self,
+        running: RunningExchange,
+        key: PublicKey,
+        signature: bytes,
+        values: tuple[bytes, bytes, bytes],
+        k: bytes,
+    ) -> None:
+        """Verify the server's signature, and have the owner decide about its key."""
+        algorithm = running.chosen.host_key
+        secrets = running.finish(*values, k, self.session_id)
         if not key.verify(signature, secrets.exchange_hash, algorithm):
             raise KexFailed(
                 f"the server's signature with its host key {key.fingerprint()} does not verify"
@@ -389,9 +436,54 @@ class KeyExchange:
             raise answer.error
         self._send_newkeys()
 
-    def _begin_session(self, secrets: Secrets, key: PublicKey, signature: bytes = b"") -> None:
+    def _begin_session(
+        self,
+        secrets: Secrets,
+        key: PublicKey | None,
+        signature: bytes = b"",
+        context: SecurityContext | None = None,
+    ) -> None:
         if self.session is None:
-            self.session = SessionProof(secrets.session_id, key, signature)
+            self.session = SessionProof(secrets.session_id, key, signature, context)
+
+    # --- exchanges by GSSAPI ---
+
+    def _start_gss(self, running: RunningExchange) -> None:
+        from nacre.ssh2.transport.gss import GssExchange
+
+        def finish(host_key: bytes, client: bytes, server: bytes, k: bytes) -> bytes:
+            secrets = running.finish(host_key, client, server, k, self.session_id)
+            return secrets.exchange_hash
+
+        most = self._options.limits.security_token
+        exchange = GssExchange(running.method, self._random, finish, most)
+        running.gss = exchange.client() if self._role is Role.CLIENT else exchange.server()
+        self._step_gss(None)
+
+    def _receive_gss(self, running: RunningExchange, payload: Buffer) -> None:
+        self._step_gss(payload)
+
+    def _step_gss(self, received: object) -> None:
+        """Pass on what the steps wait for: None at first, then an answer or a payload."""
+        assert self._running is not None
+        try:
+            step = self._running.gss.send(received)
+        except StopIteration as end:
+            self._established(end.value)
+            return
+        if isinstance(step, Ask):
+            self._asks.ask(step, self._step_gss)
+        elif isinstance(step, Message):
+            self._outbox.send(step.encode())
+            if self._role is Role.SERVER:
+                self.stage = KexStage.GSS_CONTINUE
+
+    def _established(self, end: Established) -> None:
+        assert self._running is not None
+        if end.message is not None:
+            self._outbox.send(end.message.encode())
+        self._begin_session(self._running.secrets, None, context=end.context)
+        self._send_newkeys()
 
     # --- new keys ---
 
@@ -400,11 +492,12 @@ class KeyExchange:
         chosen, secrets = self._running.chosen, self._running.secrets
         self._outbox.send(NewKeys().encode())
         sequence = 0 if self.strict else self._outbox.sequence
-        self._outbox.rekeyed(
-            secrets.sealer(chosen, self._role, sequence=sequence, random=self._random)
-        )
+        keys = secrets.keys(chosen, to_server=self._role is Role.CLIENT)
+        self._outbox.rekeyed(registry.sealer(keys, sequence=sequence, random=self._random))
+        if self.keeps_keys:
+            self._outbox.keys = keys
         self._compress_output(chosen)
-        if self._peer_wants_ext_info:
+        if self._running.ext_info:
             self._outbox.send_parts(self._ext_info().encode(), b"")
         self._outbox.end_kex()
         self.stage = KexStage.NEWKEYS
@@ -414,22 +507,21 @@ class KeyExchange:
         if self._role is Role.SERVER:
             # The plain names alone, as OpenSSH: a certificate's signature is one of its key.
             names = plain_names(self._options.algorithms.signatures)
-            extensions = {
-                SIGNATURE_EXTENSION: ",".join(names).encode("ascii"),
-                HOST_BOUND_EXTENSION: b"0",
-                **extensions,
-            }
+            announced = {SIGNATURE_EXTENSION: ",".join(names).encode("ascii")}
+            if self.host_key is not None:
+                announced[HOST_BOUND_EXTENSION] = b"0"
+            extensions = announced | extensions
         return ExtInfo(extensions)
 
     def _receive_newkeys(self, running: RunningExchange, payload: Buffer) -> None:
         NewKeys.decode(payload)
         chosen, secrets = running.chosen, running.secrets
-        assert self.host_key is not None
         sequence = 0 if self.strict else self._inbox.sequence
+        keys = secrets.keys(chosen, to_server=self._role is Role.SERVER)
         limit = self._options.limits.packet
-        self._inbox.rekeyed(
-            secrets.opener(chosen, self._role, sequence=sequence, packet_limit=limit)
-        )
+        self._inbox.rekeyed(registry.opener(keys, sequence=sequence, packet_limit=limit))
+        if self.keeps_keys:
+            self._inbox.keys = keys
         self._decompress_input(chosen)
         first = secrets.session_id == secrets.exchange_hash
         self._ours = self._running = None
@@ -437,16 +529,18 @@ class KeyExchange:
         self.active = False
         self._events.append(KexDone(secrets.session_id, self.host_key, chosen, first))
 
-    # --- compression ---
+    # --- after the login ---
 
     def authenticated(self) -> None:
         """Start ``zlib@openssh.com`` in both directions. Call it when authentication succeeded."""
         self._authenticated = True
-        assert self._chosen is not None
+        self.keeps_keys = False
+        self._outbox.keys = self._inbox.keys = None
+        assert self.chosen is not None
         if not self._outbox.compresses:
-            self._compress_output(self._chosen)
+            self._compress_output(self.chosen)
         if not self._inbox.decompresses:
-            self._decompress_input(self._chosen)
+            self._decompress_input(self.chosen)
 
     def _wanted(self, name: str) -> bool:
         return name == "zlib" or (name == "zlib@openssh.com" and self._authenticated)
@@ -475,5 +569,8 @@ _HANDLERS: dict[KexStage, Callable[[KeyExchange, RunningExchange, Buffer], None]
     KexStage.GEX_GROUP: KeyExchange._receive_gex_group,
     KexStage.GEX_INIT: KeyExchange._receive_gex_init,
     KexStage.GEX_REPLY: KeyExchange._receive_gex_reply,
+    KexStage.GSS_INITIATE: KeyExchange._receive_gss,
+    KexStage.GSS_CONTINUE: KeyExchange._receive_gss,
+    KexStage.GSS_REPLY: KeyExchange._receive_gss,
     KexStage.NEWKEYS: KeyExchange._receive_newkeys,
 }

@@ -1,12 +1,11 @@
-"""From the shared secret of a key exchange to a Sealer and an Opener (RFC 4253 section 7.2)."""
+"""From the shared secret of a key exchange to the keys of packets (RFC 4253 section 7.2)."""
 
 from __future__ import annotations
 
 from nacre.crypto import registry
 from nacre.crypto.kdf import derive
-from nacre.crypto.packets.seal import Opener, Random, Sealer
+from nacre.crypto.registry import PacketKeys
 from nacre.protocol.events import Chosen
-from nacre.protocol.phases import Role
 from nacre.ssh2.transport.negotiate import IMPLICIT_MAC
 from nacre.value import value
 
@@ -28,28 +27,17 @@ class Secrets:
     def _derive(self, letter: bytes, size: int) -> bytes:
         return derive(self.hash_name, self.k, self.exchange_hash, letter, self.session_id, size)
 
-    def _direction(self, chosen: Chosen, to_server: bool) -> tuple[str, str, dict[str, bytes]]:
+    def keys(self, chosen: Chosen, *, to_server: bool) -> PacketKeys:
+        """Return the algorithms and keys of one direction."""
         cipher = chosen.cipher_c2s if to_server else chosen.cipher_s2c
         mac = chosen.mac_c2s if to_server else chosen.mac_s2c
         iv, key, mac_key = (b"A", b"C", b"E") if to_server else (b"B", b"D", b"F")
         spec = registry.CIPHERS[cipher]
         mac_size = 0 if mac == IMPLICIT_MAC else registry.MACS[mac].key_size
-        return (
+        return PacketKeys(
             cipher,
             mac,
-            {
-                "iv": self._derive(iv, spec.iv_size),
-                "key": self._derive(key, spec.key_size),
-                "mac_key": self._derive(mac_key, mac_size),
-            },
+            key=self._derive(key, spec.key_size),
+            iv=self._derive(iv, spec.iv_size),
+            mac_key=self._derive(mac_key, mac_size) if mac_size else b"",
         )
-
-    def sealer(self, chosen: Chosen, role: Role, *, sequence: int, random: Random) -> Sealer:
-        """Return the Sealer of ``role``'s outgoing direction."""
-        cipher, mac, keys = self._direction(chosen, to_server=role is Role.CLIENT)
-        return registry.sealer(cipher, mac, **keys, sequence=sequence, random=random)
-
-    def opener(self, chosen: Chosen, role: Role, *, sequence: int, packet_limit: int) -> Opener:
-        """Return the Opener of ``role``'s incoming direction."""
-        cipher, mac, keys = self._direction(chosen, to_server=role is Role.SERVER)
-        return registry.opener(cipher, mac, **keys, sequence=sequence, packet_limit=packet_limit)

@@ -14,6 +14,8 @@ from nacre.wire.message import (
     Message,
     MPInt,
     NameList,
+    SecretRest,
+    SecretString,
     String,
     Text,
     message,
@@ -174,6 +176,63 @@ class GexReply(Message):
     host_key: String
     public: String
     signature: String
+
+
+@message(30)
+class GssInitiate(Message):
+    """SSH_MSG_KEXGSS_INIT (RFC 4462 section 2.1)."""
+
+    token: SecretString
+    public: String
+
+
+@message(31)
+class GssContinue(Message):
+    """SSH_MSG_KEXGSS_CONTINUE (RFC 4462 section 2.1)."""
+
+    token: SecretString
+
+
+@message(32)
+class GssComplete(Message):
+    """SSH_MSG_KEXGSS_COMPLETE (RFC 4462 section 2.1)."""
+
+    public: String
+    mic: String
+    has_token: Bool
+    rest: SecretRest
+
+    @classmethod
+    def of(cls, public: bytes, mic: bytes, token: bytes) -> Self:
+        """Return the message; an empty token is left out."""
+        return cls(public, mic, bool(token), codec.string(token) if token else b"")
+
+    def token(self) -> bytes:
+        """Return the server's last token; empty for none.
+
+        :raises MalformedMessage: it does not decode.
+        """
+        reader = WireReader(self.rest)
+        token = reader.string() if self.has_token else b""
+        reader.end()
+        return token
+
+
+@message(33)
+class GssHostKey(Message):
+    """SSH_MSG_KEXGSS_HOSTKEY (RFC 4462 section 2.1)."""
+
+    host_key: String
+
+
+@message(34)
+class GssError(Message):
+    """SSH_MSG_KEXGSS_ERROR (RFC 4462 section 2.1)."""
+
+    major: U32
+    minor: U32
+    text: Text
+    language: Text
 
 
 @message(192)

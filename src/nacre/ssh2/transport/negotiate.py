@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from nacre.crypto.registry import CIPHERS, KEX
+from nacre.crypto.kex.gss import METHODS as GSS
+from nacre.crypto.registry import CIPHERS, EXCHANGES
 from nacre.errors import NoCommonAlgorithm
 from nacre.protocol.events import Chosen, Proposal
 from nacre.protocol.options import Algorithms, known
@@ -19,6 +20,9 @@ STRICT = {
     Role.SERVER: "kex-strict-s-v00@openssh.com",
 }
 EXT_INFO = {Role.CLIENT: "ext-info-c", Role.SERVER: "ext-info-s"}
+NO_HOST_KEY = "null"
+"""The host key algorithm of a server without a key (RFC 4462 section 5): for GSSAPI alone."""
+
 _COOKIE = 16
 _KEPT = 16
 """How many different KEXINITs are cached, for this side and for peers."""
@@ -30,13 +34,21 @@ _MARKERS = frozenset({*STRICT.values(), *EXT_INFO.values()})
 
 
 def kexinit(
-    algorithms: Algorithms, host_key: tuple[str, ...], role: Role, cookie: bytes
+    algorithms: Algorithms,
+    host_key: tuple[str, ...],
+    role: Role,
+    cookie: bytes,
+    gss_kex: tuple[str, ...] = (),
 ) -> tuple[Proposal, bytes]:
     """Return our lists, and the KEXINIT that holds them.
 
     Each of ours has the markers of strict kex and ext-info, which only matter in the first.
+
+    :param gss_kex: the methods of GSSAPI, which come before the others.
     """
-    kex = (*algorithms.kex, EXT_INFO[role], STRICT[role])
+    kex = (*gss_kex, *algorithms.kex, EXT_INFO[role], STRICT[role])
+    if gss_kex and role is Role.CLIENT:
+        host_key = (*host_key, NO_HOST_KEY)
     ciphers, macs = algorithms.ciphers, algorithms.macs
     lists, payload = _ours(kex, host_key, ciphers, macs, algorithms.compression)
     return lists, payload[:1] + cookie + payload[1 + _COOKIE :]
@@ -52,7 +64,7 @@ def _ours(
 ) -> tuple[Proposal, bytes]:
     init = KexInit(
         cookie=bytes(_COOKIE),
-        kex=tuple(name for name in kex if name in _MARKERS or KEX[name].supported()),
+        kex=tuple(name for name in kex if name in _MARKERS or EXCHANGES[name].supported()),
         host_key=host_key,
         ciphers_c2s=ciphers,
         ciphers_s2c=ciphers,
@@ -120,7 +132,10 @@ def negotiate(client: Proposal, server: Proposal, role: Role) -> Chosen:
         return IMPLICIT_MAC if cipher and CIPHERS[cipher].aead else first("MAC", ours, theirs)
 
     kex = first("kex", client.kex, server.kex)
-    host_key = first("host key", client.host_key, server.host_key)
+    host_keys = client.host_key
+    if NO_HOST_KEY in host_keys and kex not in GSS:
+        host_keys = tuple(name for name in host_keys if name != NO_HOST_KEY)
+    host_key = first("host key", host_keys, server.host_key)
     cipher_c2s = first("cipher", client.ciphers_c2s, server.ciphers_c2s)
     cipher_s2c = first("cipher", client.ciphers_s2c, server.ciphers_s2c)
     chosen = Chosen(

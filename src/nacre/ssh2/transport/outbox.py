@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from nacre.crypto.packets.compress import Compressor
-from nacre.crypto.packets.seal import OVERHEAD, Sealer
+from nacre.crypto.packets.seal import OVERHEAD, BareSealer, Sealer
+from nacre.crypto.registry import PacketKeys
 from nacre.errors import LocalProtocolError
 from nacre.limits import KIB, Limits
 from nacre.protocol.events import Event, MessageSeen
@@ -13,7 +14,9 @@ from nacre.wire.blocks import BLOCK, SHARED_BLOCKS
 from nacre.wire.codec import Buffer
 from nacre.wire.message import Message
 
-_FIRST_AUTH_MESSAGE = 50
+if TYPE_CHECKING:
+    from nacre.protocol.frozen import FrozenDirection
+
 _KEX_MESSAGES = frozenset({1, 2, 3, 4, *range(20, 50)})
 
 # Added to the size of each held message, so that many messages of one byte reach the bound too.
@@ -37,6 +40,7 @@ class Outbox:
     :ivar takes_data: False during a key exchange.
     :ivar payload_bytes: plain bytes sealed under the present key.
     :ivar packets: packets sealed under the present key.
+    :ivar keys: what the sealer was made of, if :meth:`freeze` may be called; else None.
     :ivar asked: for each message that is not answered yet, its sequence number: UNIMPLEMENTED names
         it. Whoever takes an answer removes the entry, so the bounds of what may be unanswered bound
         this table.
@@ -49,6 +53,7 @@ class Outbox:
         self.takes_data = False
         self.payload_bytes = 0
         self.packets = 0
+        self.keys: PacketKeys | None = None
         self._memory = _NOTHING
         self._sealer = sealer
         self._compressor: Compressor | None = None
@@ -89,6 +94,12 @@ class Outbox:
                 del self.asked[asked]
                 return asked
         return None
+
+    def answered(self, token: int) -> None:
+        """Note that the message with this token needs no answer any more, sent or still held."""
+        self.asked.pop(token, None)
+        if self._held:
+            self._held = [(held, None if asked == token else asked) for held, asked in self._held]
 
     def send_parts(self, head: bytes, body: Buffer) -> None:
         """Send a message now. Its payload is ``head`` and ``body``, which are not joined first."""
@@ -162,3 +173,17 @@ class Outbox:
         taken = self._memory[: self.size]
         self._memory, self.size = _NOTHING, 0
         return taken
+
+    def freeze(self) -> FrozenDirection:
+        """Return the state of this direction, with what ``take`` would return.
+
+        It needs ``keys``, and no compression, which has a state that can't be moved. Nothing can be
+        sent afterwards.
+        """
+        from nacre.protocol.frozen import FrozenDirection
+
+        assert self.keys is not None
+        keys, sealer = self.keys, self._sealer
+        self.keys, self._sealer = None, BareSealer()
+        unsent = bytes(self.take())
+        return FrozenDirection.of(keys, sealer, self.packets, self.payload_bytes, unsent)

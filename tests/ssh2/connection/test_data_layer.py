@@ -17,6 +17,7 @@ from nacre.limits import DEFAULT_LIMITS, KIB, MIB
 from nacre.protocol.events import ChannelClosed, Data, EofReceived, Writable
 from nacre.protocol.phases import Role
 from nacre.protocol.requests import ExitStatus, Shell
+from nacre.protocol.tunnel import TUNNEL
 from nacre.ssh2.connection.messages import (
     ChannelClose,
     ChannelData,
@@ -85,6 +86,25 @@ class TestSending:
         small.server.mux.adjust_window(0, 1000)
         small.pump()
         assert small.client.happened() == []
+
+    def test_a_packet_of_a_tunnel_goes_as_a_whole_or_not_at_all(self):
+        client = End(Role.CLIENT)
+        number = client.mux.open_channel(TUNNEL)
+        client.receive(ChannelOpenConfirmation(number, 5, 500, 300, b""))
+        client.sent()
+        client.happened()
+        send = client.mux.send_data
+        assert send(number, bytes(301)) == 301, "dropped, as on a link that takes none of its size"
+        assert client.sent() == []
+        assert send(number, bytes(300)) == 300
+        assert client.sent() == [ChannelData(5, bytes(300))]
+        assert send(number, bytes(201)) == 0
+        assert client.sent() == []
+        assert send(number, bytes(200)) == 200
+        assert client.sent() == [ChannelData(5, bytes(200))]
+        assert send(number, b"x") == 0
+        client.receive(ChannelWindowAdjust(number, 1))
+        assert client.happened() == [Writable(number)]
 
     def test_no_data_goes_during_a_key_exchange(self, pair):
         client = pair.client
@@ -220,7 +240,7 @@ class TestReceiving:
         assert pair.client.mux.send_data(0, bytes(32 * MIB)) == 4 * MIB
         pair.server.mux.now = 0.1
         pair.pump()
-        adjusts = [end.mux._channels[0].receive.size for end in (pair.client, pair.server)]
+        adjusts = [end.mux.channels[0].receive.size for end in (pair.client, pair.server)]
         assert all(0.1 * 125e6 < size < 0.1 * 2 * 125e6 for size in adjusts)
         assert pair.client.mux.send_data(0, bytes(32 * MIB)) == adjusts[1] - 4 * MIB
 
@@ -234,8 +254,15 @@ class TestReceiving:
             pair.client.mux.now = pair.client.mux.now + 0.2
             pair.pump()
             pair.client.happened()
-            assert pair.client.mux._channels[number].receive.size >= 4 * MIB
+            assert pair.client.mux.channels[number].receive.size >= 4 * MIB
         assert pair.client.mux._windows <= 64 * MIB
+
+    def test_a_session_grows_by_a_quarter_of_what_is_left(self):
+        client = End(Role.CLIENT, replace(DEFAULT_LIMITS, windows_total=5 * MIB))
+        number = client.mux.open_channel("session")
+        client.mux.now = 0.9
+        client.receive(ChannelOpenConfirmation(number, 0, 1, 1, b""))
+        assert client.sent()[1:] == [ChannelWindowAdjust(0, 256 * KIB)]
 
     def test_a_slow_clock_does_not_grow_a_channel(self):
         pair = Pair(replace(SMALL, window_maximum=100_000))
